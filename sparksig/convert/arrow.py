@@ -1,0 +1,298 @@
+"""Arrow types and schemas <-> signature types and schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+import pyarrow as pa
+
+from sparksig.errors import Code, ConversionError, Finding, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import AnyType, Array, DataType, Map, Object, Type
+
+__all__ = [
+    "LOST_FROM_ARROW",
+    "LOST_TO_ARROW",
+    "TENSOR_KEY",
+    "from_arrow",
+    "source",
+    "to_arrow",
+    "vector_type",
+]
+
+TENSOR_KEY = "sparksig.tensor"
+"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
+
+LOST_TO_ARROW: dict[str, str] = {
+    "Any": "refused: Arrow has no type for any value",
+    "SparkML vector": "comes back as Array(double)",
+    "a column without a name": "comes back with its number as name",
+    "an integer name": "comes back as a string",
+    "tensor of object, complex or long double": "refused: Arrow has no such type",
+}
+"""What of a signature does not survive ``from_arrow(to_arrow(...))``; each line is a test."""
+
+LOST_FROM_ARROW: dict[str, str] = {
+    "int8, int16, uint8, uint16": "come back as int32",
+    "uint32": "comes back as int64",
+    "float16": "comes back as float32",
+    "decimal": "comes back as int32, int64 or double, the narrowest that holds its digits",
+    "large_, _view and fixed size strings, binaries and lists": "come back as the plain kind",
+    "dictionary": "comes back as its values' type",
+    "timestamp of any unit and zone, date32, date64": "come back as timestamp[ns] without a zone",
+    "null": "comes back refused, as Any",
+    "nullability of list items and map values": "they come back nullable",
+    "order of struct fields": "they come back sorted by name",
+}
+"""What of an Arrow schema does not survive ``to_arrow(from_arrow(...))``; each line is a test."""
+
+_TO_ARROW: dict[DataType, pa.DataType] = {
+    DataType.boolean: pa.bool_(),
+    DataType.integer: pa.int32(),
+    DataType.long: pa.int64(),
+    DataType.float: pa.float32(),
+    DataType.double: pa.float64(),
+    DataType.string: pa.string(),
+    DataType.binary: pa.binary(),
+    DataType.datetime: pa.timestamp("ns"),
+}
+
+_SCALARS: dict[int, str] = {
+    pa.lib.Type_NA: "null",
+    pa.lib.Type_BOOL: "bool",
+    pa.lib.Type_INT8: "int8",
+    pa.lib.Type_INT16: "int16",
+    pa.lib.Type_INT32: "int32",
+    pa.lib.Type_INT64: "int64",
+    pa.lib.Type_UINT8: "uint8",
+    pa.lib.Type_UINT16: "uint16",
+    pa.lib.Type_UINT32: "uint32",
+    pa.lib.Type_UINT64: "uint64",
+    pa.lib.Type_HALF_FLOAT: "float16",
+    pa.lib.Type_FLOAT: "float32",
+    pa.lib.Type_DOUBLE: "float64",
+    pa.lib.Type_STRING: "string",
+    pa.lib.Type_LARGE_STRING: "large_string",
+    pa.lib.Type_STRING_VIEW: "string_view",
+    pa.lib.Type_BINARY: "binary",
+    pa.lib.Type_LARGE_BINARY: "large_binary",
+    pa.lib.Type_BINARY_VIEW: "binary_view",
+    pa.lib.Type_FIXED_SIZE_BINARY: "fixed_size_binary",
+    pa.lib.Type_DATE32: "date32",
+    pa.lib.Type_DATE64: "date64",
+}
+
+_LISTS = {
+    pa.lib.Type_LIST,
+    pa.lib.Type_LARGE_LIST,
+    pa.lib.Type_FIXED_SIZE_LIST,
+    pa.lib.Type_LIST_VIEW,
+    pa.lib.Type_LARGE_LIST_VIEW,
+}
+
+
+def vector_type() -> pa.StructType:
+    """The struct in which Spark hands a vector of Spark ML to Python."""
+    return pa.struct(
+        [
+            ("type", pa.int8()),
+            ("size", pa.int32()),
+            ("indices", pa.list_(pa.int32())),
+            ("values", pa.list_(pa.float64())),
+        ]
+    )
+
+
+_VECTOR = [(part.name, part.type) for part in vector_type()]
+
+
+# --- Arrow -> signature -------------------------------------------------------------------------------
+
+
+def source(dtype: pa.DataType) -> Source:
+    """An Arrow type in the casting table's spelling; what the table does not know keeps its own name.
+
+    Example:
+        >>> str(source(pa.list_(pa.decimal128(9, 2))))
+        'list<decimal(9,2)>'
+    """
+    if dtype.id in _SCALARS:
+        return Scalar(_SCALARS[dtype.id], str(dtype))
+    if pa.types.is_decimal(dtype):
+        return Decimal(dtype.precision, dtype.scale)
+    if pa.types.is_timestamp(dtype):
+        return Scalar("timestamp" if dtype.tz is None else "timestamp_tz", str(dtype))
+    if dtype.id in _LISTS:
+        size = dtype.list_size if pa.types.is_fixed_size_list(dtype) else None
+        return ListOf(source(dtype.value_type), size)
+    if pa.types.is_map(dtype):
+        return MapOf(source(dtype.key_type), source(dtype.item_type))
+    if pa.types.is_struct(dtype):
+        parts = [dtype.field(index) for index in range(dtype.num_fields)]
+        kind = "vector" if [(part.name, part.type) for part in parts] == _VECTOR else ""
+        return Struct(tuple(Field(part.name, source(part.type), part.nullable) for part in parts), kind)
+    if pa.types.is_dictionary(dtype):
+        return source(dtype.value_type)
+    return Scalar(str(dtype))
+
+
+@overload
+def from_arrow(arrow: pa.Schema) -> Schema: ...
+@overload
+def from_arrow(arrow: pa.DataType) -> Type: ...  # type: ignore[overload-cannot-match]
+
+
+def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
+    """The schema, or type, that holds every value of an Arrow schema, or type, as narrow as it can be.
+
+    A field that is not nullable is required. What :data:`LOST_FROM_ARROW` lists changes on the way.
+
+    Raises:
+        ConversionError: types that no signature has, each as a finding with its path.
+        SignatureError: no field, or two of one name.
+
+    Example:
+        >>> from_arrow(pa.schema([pa.field("a", pa.int8(), nullable=False), ("b", pa.list_(pa.string()))]))
+        ['a': integer (required), 'b': Array(string) (optional)]
+    """
+    findings: list[Finding] = []
+    found: Schema | Type | None
+    if isinstance(arrow, pa.DataType):
+        found = narrowest(source(arrow), "", findings)
+    else:
+        specs = [_from_field(part, findings) for part in arrow]
+        found = None if findings else Schema([spec for spec in specs if spec is not None])
+    if found is None:
+        raise ConversionError.of("no signature for this Arrow schema", findings)
+    return found
+
+
+def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
+    metadata = part.metadata or {}
+    if TENSOR_KEY.encode() in metadata:
+        spec = TensorSpec.from_json_dict(name=part.name, **json.loads(metadata[TENSOR_KEY.encode()]))
+        if _tensor_type(spec, part.name) == part.type:
+            return spec
+        findings.append(
+            Finding(
+                Code.TYPE_MISMATCH,
+                step(part.name),
+                repr(spec),
+                str(part.type),
+                f"the metadata {TENSOR_KEY} says another type than the field has",
+            )
+        )
+        return None
+    dtype = narrowest(source(part.type), step(part.name), findings)
+    return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+
+
+# --- signature -> Arrow -------------------------------------------------------------------------------
+
+
+@overload
+def to_arrow(signature: Schema) -> pa.Schema: ...
+@overload
+def to_arrow(signature: Type) -> pa.DataType: ...
+
+
+def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
+    """The Arrow schema, or type, in which a model receives a schema, or type.
+
+    A required column is a field that is not nullable; a tensor of rank r is r-1 lists in each other,
+    its dtype and shape in the field's metadata. What :data:`LOST_TO_ARROW` lists changes on the way.
+
+    Raises:
+        ConversionError: Arrow has no such type; each as a finding with its path.
+
+    Example:
+        >>> to_arrow(Map("long"))
+        MapType(map<string, int64>)
+    """
+    findings: list[Finding] = []
+    if not isinstance(signature, Schema):
+        dtype = _to_type(signature, "", findings)
+        if findings:
+            raise ConversionError.of("no Arrow type", findings)
+        return dtype
+    names = [str(name) for name in signature.input_names()]
+    fields = [_to_field(spec, name, findings) for spec, name in zip(signature, names)]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    findings += [
+        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name as text", "several")
+        for name in twins
+    ]
+    if findings:
+        raise ConversionError.of("no Arrow schema", findings)
+    return pa.schema(fields)
+
+
+def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> pa.Field:
+    if isinstance(spec, ColSpec):
+        return pa.field(name, _to_type(spec.type, step(name), findings), nullable=not spec.required)
+    try:
+        dtype = _tensor_type(spec, step(name))
+    except ConversionError as error:
+        findings += error.findings
+        dtype = pa.null()
+    body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
+    return pa.field(name, dtype, nullable=False, metadata={TENSOR_KEY: body})
+
+
+def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
+    if isinstance(dtype, DataType):
+        return _TO_ARROW[dtype]
+    if isinstance(dtype, Array):
+        return pa.list_(_to_type(dtype.dtype, f"{path}[]", findings))
+    if isinstance(dtype, Map):
+        return pa.map_(pa.string(), _to_type(dtype.value_type, f"{path}[]", findings))
+    if isinstance(dtype, Object):
+        below = f"{path}." if path else ""
+        return pa.struct(
+            [
+                pa.field(
+                    prop.name,
+                    _to_type(prop.dtype, f"{below}{step(prop.name)}", findings),
+                    nullable=not prop.required,
+                )
+                for prop in dtype.properties
+            ]
+        )
+    assert isinstance(dtype, AnyType)
+    findings.append(
+        Finding(
+            Code.UNSUPPORTED_TYPE,
+            path,
+            "a type of its own",
+            "Any",
+            "Arrow has no type for any value: declare what the column holds",
+        )
+    )
+    return pa.null()
+
+
+def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
+    """The type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
+    return nested_lists(_element_type(spec.type, path), spec.shape[1:])
+
+
+def nested_lists(element: pa.DataType, sizes: Sequence[int]) -> pa.DataType:
+    """``element`` in one list per entry of ``sizes``, the last one innermost."""
+    for _ in sizes:
+        element = pa.list_(element)
+    return element
+
+
+def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
+    plain = {"U": pa.string(), "S": pa.binary()}
+    try:
+        if dtype.kind in "OcV":
+            raise pa.ArrowNotImplementedError
+        return plain[dtype.kind] if dtype.kind in plain else pa.from_numpy_dtype(dtype)
+    except pa.ArrowNotImplementedError:
+        finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Arrow has", dtype.name)
+        raise ConversionError.of("no Arrow type", [finding]) from None

@@ -1,0 +1,82 @@
+"""NumPy dtypes <-> types, and the pandas dtypes of a schema's columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparksig.errors import ConversionError, Finding
+from sparksig.lattice import Scalar, Source, narrowest
+from sparksig.schema import ColSpec, TensorSpec
+from sparksig.types import DataType, Type, describe
+
+__all__ = ["from_numpy", "source", "to_numpy", "to_pandas"]
+
+_TO_NUMPY: dict[DataType, np.dtype[Any]] = {
+    DataType.boolean: np.dtype("bool"),
+    DataType.integer: np.dtype("int32"),
+    DataType.long: np.dtype("int64"),
+    DataType.float: np.dtype("float32"),
+    DataType.double: np.dtype("float64"),
+    DataType.string: np.dtype("str"),
+    DataType.binary: np.dtype("bytes"),
+    DataType.datetime: np.dtype("datetime64[ns]"),
+}
+
+
+def to_numpy(dtype: Type) -> np.dtype[Any]:
+    """The NumPy dtype of a scalar type, without nulls.
+
+    Raises:
+        ConversionError: not a scalar type.
+
+    Example:
+        >>> to_numpy(DataType.integer)
+        dtype('int32')
+    """
+    if not isinstance(dtype, DataType):
+        raise ConversionError(f"NumPy has no dtype for {describe(dtype)}: only scalar types have one")
+    return _TO_NUMPY[dtype]
+
+
+def to_pandas(spec: ColSpec | TensorSpec) -> Any:
+    """The dtype that MLflow names for a column: NumPy's, and object for strings and bytes.
+
+    Raises:
+        ConversionError: not a column of a scalar type.
+    """
+    if isinstance(spec, TensorSpec):
+        raise ConversionError("a tensor is no column: pandas has no dtype for it")
+    dtype = to_numpy(spec.type)
+    return np.dtype(object) if dtype.kind in "SU" else dtype
+
+
+def source(dtype: np.dtype[Any]) -> Source:
+    """A NumPy dtype in the casting table's spelling.
+
+    Example:
+        >>> source(np.dtype(">i2"))
+        Scalar(name='int16', native='int16')
+    """
+    names = {"U": "string", "T": "string", "S": "binary", "M": "timestamp"}
+    if dtype.kind == "M" and np.datetime_data(dtype)[0] == "generic":
+        return Scalar("datetime64 without a unit")
+    return Scalar(names.get(dtype.kind, dtype.name), dtype.name)
+
+
+def from_numpy(dtype: np.dtype[Any]) -> Type:
+    """The narrowest type that holds all values of a NumPy dtype.
+
+    Raises:
+        ConversionError: no type does (uint64, complex, timedelta, structured, object).
+
+    Example:
+        >>> from_numpy(np.dtype("uint32"))
+        long
+    """
+    findings: list[Finding] = []
+    found = narrowest(source(dtype), "", findings)
+    if found is None:
+        raise ConversionError.of(f"no signature type for the NumPy dtype {dtype}", findings)
+    return found

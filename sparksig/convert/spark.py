@@ -1,0 +1,275 @@
+"""Spark types and schemas <-> signature types and schemas. Needs ``pyspark.sql.types`` only, no JVM."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, overload
+
+import numpy as np
+from pyspark.sql import types as T
+
+from sparksig.errors import Code, ConversionError, Finding, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
+
+__all__ = ["LOST_FROM_SPARK", "LOST_TO_SPARK", "TENSOR_KEY", "from_spark", "source", "to_spark"]
+
+TENSOR_KEY = "sparksig.tensor"
+"""The metadata key of a field that is a tensor: its exact dtype and shape."""
+
+LOST_TO_SPARK: dict[str, str] = {
+    "SparkML vector": "comes back as Array(double)",
+    "a column without a name": "comes back with its number as name",
+    "an integer name": "comes back as a string",
+    "Any before Spark 4.0": "refused: VariantType is not there",
+    "required Any": "comes back as it is, though a variant may hold a null of its own",
+    "tensor of object, complex or long double": "refused: Spark has no such type",
+}
+"""What of a signature does not survive ``from_spark(to_spark(...))``; each line is a test."""
+
+LOST_FROM_SPARK: dict[str, str] = {
+    "ByteType, ShortType": "come back as IntegerType",
+    "CharType, VarcharType, collated strings": "come back as StringType",
+    "DateType, TimestampNTZType": "come back as TimestampType",
+    "DecimalType": "comes back as IntegerType, LongType or DoubleType, the narrowest that holds its digits",
+    "VectorUDT": "comes back as ArrayType(DoubleType)",
+    "NullType": "comes back as VariantType (as Any)",
+    "containsNull and valueContainsNull": "they come back True: a signature cannot say it of elements",
+    "order of struct fields": "they come back sorted by name",
+    "field metadata and comments": "gone, but for a tensor's own",
+}
+"""What of a Spark schema does not survive ``to_spark(from_spark(...))``; each line is a test."""
+
+_TO_SPARK: dict[DataType, T.DataType] = {
+    DataType.boolean: T.BooleanType(),
+    DataType.integer: T.IntegerType(),
+    DataType.long: T.LongType(),
+    DataType.float: T.FloatType(),
+    DataType.double: T.DoubleType(),
+    DataType.string: T.StringType(),
+    DataType.binary: T.BinaryType(),
+    DataType.datetime: T.TimestampType(),
+}
+
+# By the class's name, because an older Spark lacks some of them.
+_SCALARS: dict[str, str] = {
+    "NullType": "null",
+    "BooleanType": "bool",
+    "ByteType": "int8",
+    "ShortType": "int16",
+    "IntegerType": "int32",
+    "LongType": "int64",
+    "FloatType": "float32",
+    "DoubleType": "float64",
+    "StringType": "string",
+    "CharType": "string",
+    "VarcharType": "string",
+    "BinaryType": "binary",
+    "DateType": "date32",
+    "TimestampType": "timestamp_tz",
+    "TimestampNTZType": "timestamp",
+}
+
+_ELEMENTS: dict[str, T.DataType] = {
+    "bool": T.BooleanType(),
+    "int8": T.ByteType(),
+    "int16": T.ShortType(),
+    "int32": T.IntegerType(),
+    "int64": T.LongType(),
+    "uint8": T.ShortType(),
+    "uint16": T.IntegerType(),
+    "uint32": T.LongType(),
+    "uint64": T.DecimalType(20, 0),
+    "float16": T.FloatType(),
+    "float32": T.FloatType(),
+    "float64": T.DoubleType(),
+    "str": T.StringType(),
+    "bytes": T.BinaryType(),
+}
+
+# --- Spark -> signature -------------------------------------------------------------------------------
+
+
+def source(dtype: T.DataType) -> Source:
+    """A Spark type in the casting table's spelling; what the table does not know keeps its own name.
+
+    Example:
+        >>> str(source(T.ArrayType(T.LongType())))
+        'list<bigint>'
+    """
+    name = type(dtype).__name__
+    if name in _SCALARS:
+        return Scalar(_SCALARS[name], dtype.simpleString())
+    if isinstance(dtype, T.DecimalType):
+        return Decimal(dtype.precision, dtype.scale)
+    if isinstance(dtype, T.ArrayType):
+        return ListOf(source(dtype.elementType))
+    if isinstance(dtype, T.MapType):
+        return MapOf(source(dtype.keyType), source(dtype.valueType))
+    if isinstance(dtype, T.StructType):
+        return Struct(tuple(Field(part.name, source(part.dataType), part.nullable) for part in dtype.fields))
+    if name == "VariantType":
+        return Struct((), "variant")
+    if name == "VectorUDT":
+        return Struct((), "vector")
+    if isinstance(dtype, T.UserDefinedType):
+        return Scalar("user defined type", f"user defined type {name}")
+    return Scalar(dtype.typeName(), dtype.simpleString())
+
+
+@overload
+def from_spark(spark: T.StructType) -> Schema: ...
+@overload
+def from_spark(spark: T.DataType) -> Schema | Type: ...
+
+
+def from_spark(spark: T.DataType) -> Schema | Type:
+    """The schema of a table's StructType, or the type of any other Spark type.
+
+    A field that is not nullable is required. What :data:`LOST_FROM_SPARK` lists changes on the way.
+    For a struct as a *type* (an Object), see the column that holds it.
+
+    Raises:
+        ConversionError: types that no signature has, each as a finding with its path.
+        SignatureError: no field, or two of one name.
+
+    Example:
+        >>> from_spark(T.StructType().add("a", "short", nullable=False).add("b", "date"))
+        ['a': integer (required), 'b': datetime (optional)]
+    """
+    findings: list[Finding] = []
+    found: Schema | Type | None
+    if isinstance(spark, T.StructType):
+        specs = [_from_field(part, findings) for part in spark.fields]
+        found = None if findings else Schema([spec for spec in specs if spec is not None])
+    else:
+        found = narrowest(source(spark), "", findings)
+    if found is None:
+        raise ConversionError.of("no signature for this Spark schema", findings)
+    return found
+
+
+def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | TensorSpec | None:
+    if TENSOR_KEY in (part.metadata or {}):
+        spec = TensorSpec.from_json_dict(name=part.name, **json.loads(part.metadata[TENSOR_KEY]))
+        if _without_nulls(_tensor_type(spec, part.name)) == _without_nulls(part.dataType):
+            return spec
+        findings.append(
+            Finding(
+                Code.TYPE_MISMATCH,
+                step(part.name),
+                repr(spec),
+                part.dataType.simpleString(),
+                f"the metadata {TENSOR_KEY} says another type than the field has",
+            )
+        )
+        return None
+    dtype = narrowest(source(part.dataType), step(part.name), findings)
+    return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+
+
+def _without_nulls(dtype: T.DataType) -> str:
+    return dtype.simpleString()  # which does not mention nullability
+
+
+# --- signature -> Spark -------------------------------------------------------------------------------
+
+
+@overload
+def to_spark(signature: Schema) -> T.StructType: ...
+@overload
+def to_spark(signature: Type) -> T.DataType: ...
+
+
+def to_spark(signature: Schema | Type) -> T.DataType:
+    """The StructType of a schema's table, or the Spark type of a type.
+
+    A required column is a field that is not nullable; a tensor of rank r is r-1 arrays in each other,
+    its dtype and shape in the field's metadata. What :data:`LOST_TO_SPARK` lists changes on the way.
+
+    Raises:
+        ConversionError: the installed Spark has no such type; each as a finding with its path.
+
+    Example:
+        >>> to_spark(Schema([ColSpec(Array("long"), "a", required=False)])).simpleString()
+        'struct<a:array<bigint>>'
+    """
+    findings: list[Finding] = []
+    if not isinstance(signature, Schema):
+        dtype = _to_type(signature, "", findings)
+    else:
+        names = [str(name) for name in signature.input_names()]
+        dtype = T.StructType([_to_field(spec, name, findings) for spec, name in zip(signature, names)])
+        twins = sorted({name for name in names if names.count(name) > 1})
+        findings += [
+            Finding(Code.DUPLICATE_NAME, step(name), "one column of that name as text", "several")
+            for name in twins
+        ]
+    if findings:
+        raise ConversionError.of("no Spark schema", findings)
+    return dtype
+
+
+def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> T.StructField:
+    if isinstance(spec, ColSpec):
+        return T.StructField(name, _to_type(spec.type, step(name), findings), nullable=not spec.required)
+    try:
+        dtype = _tensor_type(spec, step(name))
+    except ConversionError as error:
+        findings += error.findings
+        dtype = T.NullType()
+    body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
+    return T.StructField(name, dtype, nullable=False, metadata={TENSOR_KEY: body})
+
+
+def _to_type(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
+    if isinstance(dtype, DataType):
+        return _TO_SPARK[dtype]
+    if isinstance(dtype, SparkMLVector):
+        return T.ArrayType(T.DoubleType())
+    if isinstance(dtype, Array):
+        return T.ArrayType(_to_type(dtype.dtype, f"{path}[]", findings))
+    if isinstance(dtype, Map):
+        return T.MapType(T.StringType(), _to_type(dtype.value_type, f"{path}[]", findings))
+    if isinstance(dtype, Object):
+        below = f"{path}." if path else ""
+        return T.StructType(
+            [
+                T.StructField(
+                    prop.name, _to_type(prop.dtype, f"{below}{step(prop.name)}", findings), not prop.required
+                )
+                for prop in dtype.properties
+            ]
+        )
+    assert isinstance(dtype, AnyType)
+    variant = getattr(T, "VariantType", None)
+    if variant is None:
+        findings.append(
+            Finding(
+                Code.UNSUPPORTED_TYPE,
+                path,
+                "VariantType for Any",
+                "a Spark before 4.0",
+                "use Spark 4.0 or newer, or declare what the column holds",
+            )
+        )
+        return T.NullType()
+    found: T.DataType = variant()
+    return found
+
+
+def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:
+    dtype = _element_type(spec.type, path)
+    for _ in spec.shape[1:]:
+        dtype = T.ArrayType(dtype)
+    return dtype
+
+
+def _element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
+    if dtype.kind == "M":
+        return T.TimestampType()
+    if dtype.name in _ELEMENTS:
+        return _ELEMENTS[dtype.name]
+    finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Spark has a type for", dtype.name)
+    raise ConversionError.of("no Spark schema", [finding])

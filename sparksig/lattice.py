@@ -1,0 +1,497 @@
+"""THE casting table: which source types reach which signature types without losing anything.
+
+Nothing else in sparksig decides whether a value may be converted. The table's heart is
+:data:`IMMEDIATE`, the order of the scalar types as data: an edge leads from a type to one that holds
+all its values exactly. The closure is computed (and checked for cycles) at import. Sources are spelt
+as Arrow spells them; every neighbour's types are mapped to :data:`Source` at the border.
+
+What the edges cannot say by name alone stands in four small rules below: decimals by their digits,
+timestamps by their kind, composites by their parts, and Python scalars (which carry no width) by
+their value.
+"""
+
+from __future__ import annotations
+
+import datetime
+import struct
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Union
+
+from sparksig.errors import Code, Finding, kind, nearest, step
+from sparksig.types import (
+    AnyType,
+    Array,
+    DataType,
+    Map,
+    Object,
+    Property,
+    SparkMLVector,
+    Type,
+    describe,
+)
+
+__all__ = [
+    "DECIMAL_DIGITS",
+    "IMMEDIATE",
+    "MODEL_TYPE",
+    "NULL",
+    "Decimal",
+    "Field",
+    "ListOf",
+    "MapOf",
+    "Scalar",
+    "Source",
+    "Struct",
+    "mismatches",
+    "narrowest",
+    "scalar_mismatch",
+    "upper_bounds",
+    "widens",
+]
+
+# --- the order, as data -----------------------------------------------------------------------------
+
+IMMEDIATE: dict[str, tuple[str, ...]] = {
+    "bool": (),
+    "int8": ("int16",),
+    "int16": ("int32",),
+    "int32": ("int64", "float64"),
+    "int64": (),
+    "uint8": ("int16", "uint16"),
+    "uint16": ("int32", "uint32"),
+    "uint32": ("int64", "float64"),
+    "float16": ("float32",),
+    "float32": ("float64",),
+    "float64": (),
+    "string_view": ("string",),
+    "large_string": ("string",),
+    "string": (),
+    "binary_view": ("binary",),
+    "large_binary": ("binary",),
+    "fixed_size_binary": ("binary",),
+    "binary": (),
+    "date32": ("timestamp",),
+    "date64": ("timestamp",),
+    "timestamp_tz": ("timestamp",),
+    "timestamp": (),
+}
+"""From each scalar source type to the next wider ones. uint64, time and intervals widen to nothing."""
+
+MODEL_TYPE: dict[DataType, str] = {
+    DataType.boolean: "bool",
+    DataType.integer: "int32",
+    DataType.long: "int64",
+    DataType.float: "float32",
+    DataType.double: "float64",
+    DataType.string: "string",
+    DataType.binary: "binary",
+    DataType.datetime: "timestamp",
+}
+"""The Arrow type in which a model receives each signature type."""
+
+DECIMAL_DIGITS: dict[DataType, int] = {DataType.integer: 9, DataType.long: 18, DataType.double: 15}
+"""How many decimal digits each type holds exactly; integers hold no fraction."""
+
+
+def _closure() -> dict[str, frozenset[str]]:
+    bounds: dict[str, frozenset[str]] = {}
+    for name in TopologicalSorter(IMMEDIATE).static_order():  # CycleError if it is no order
+        bounds[name] = frozenset({name}).union(*(bounds[wider] for wider in IMMEDIATE[name]))
+    return bounds
+
+
+_UPPER = _closure()
+
+
+def upper_bounds(name: str) -> frozenset[str]:
+    """The scalar types that hold all values of ``name`` exactly, itself included; none if unknown."""
+    return _UPPER.get(name, frozenset())
+
+
+# --- what a column can be, in Arrow's spelling --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A type without parts, by Arrow's name; ``native`` is how the user's system calls it."""
+
+    name: str
+    native: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.native or self.name
+
+
+@dataclass(frozen=True)
+class Decimal:
+    """A decimal of ``precision`` digits, ``scale`` of them after the point."""
+
+    precision: int
+    scale: int
+
+    def __str__(self) -> str:
+        return f"decimal({self.precision},{self.scale})"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named part of a struct."""
+
+    name: str
+    source: Source
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """Any of Arrow's lists; ``size`` is set for those of a fixed size."""
+
+    item: Source
+    size: int | None = None
+
+    def __str__(self) -> str:
+        return f"list<{self.item}>"
+
+
+@dataclass(frozen=True)
+class MapOf:
+    """A map of any key and value."""
+
+    key: Source
+    value: Source
+
+    def __str__(self) -> str:
+        return f"map<{self.key}, {self.value}>"
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A record of fields; ``kind`` marks Spark ML's ``vector`` and Spark's ``variant``."""
+
+    fields: tuple[Field, ...]
+    kind: str = ""
+
+    def __str__(self) -> str:
+        if self.kind:
+            return self.kind
+        return "struct<" + ", ".join(f"{step(f.name)}: {f.source}" for f in self.fields) + ">"
+
+
+Source = Union[Scalar, Decimal, ListOf, MapOf, Struct]
+
+NULL = Scalar("null")
+
+# --- the verdict --------------------------------------------------------------------------------------
+
+
+def widens(source: Source, target: Type, required: bool = True) -> bool:
+    """Whether every value of ``source`` reaches ``target`` unchanged or losslessly widened.
+
+    Example:
+        >>> widens(Scalar("int32"), DataType.double), widens(Scalar("int64"), DataType.double)
+        (True, False)
+    """
+    return not mismatches(source, target, "", required)
+
+
+def mismatches(source: Source, target: Type, path: str, required: bool = True) -> list[Finding]:
+    """Why ``source`` does not widen to ``target``: every place, none if it does.
+
+    Args:
+        source: the type of the data.
+        target: the type that the contract declares.
+        path: where the column or field stands.
+        required: whether the contract requires it: a column of nothing but nulls is refused then.
+    """
+    if isinstance(target, AnyType):
+        return []
+    if source == NULL:
+        if not required:
+            return []
+        hint = "it can hold nothing but nulls: declare it optional, or cast the column to its type"
+        return [_mismatch(path, target, source, hint)]
+    if isinstance(target, DataType):
+        return _scalar(source, target, path)
+    if isinstance(target, SparkMLVector):
+        return _vector(source, target, path)
+    if isinstance(target, Array):
+        return _array(source, target, path, required)
+    if isinstance(target, Map):
+        return _map(source, target, path, required)
+    return _object(source, target, path, required)
+
+
+def _scalar(source: Source, target: DataType, path: str) -> list[Finding]:
+    if isinstance(source, Decimal):
+        ok = _decimal_fits(source, target)
+    else:
+        ok = isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
+    return [] if ok else [_mismatch(path, target, source, _hint(source, target))]
+
+
+def _decimal_fits(source: Decimal, target: DataType) -> bool:
+    if target is DataType.double:
+        # 15 digits survive a double as long as its exponent stays in the normal range.
+        return source.precision <= DECIMAL_DIGITS[target] and abs(source.scale) <= 290
+    whole = source.precision - min(source.scale, 0)  # a negative scale appends zeros
+    return source.scale <= 0 and whole <= DECIMAL_DIGITS.get(target, 0)
+
+
+def _vector(source: Source, target: SparkMLVector, path: str) -> list[Finding]:
+    if isinstance(source, Struct) and source.kind == "vector":
+        return []
+    if isinstance(source, ListOf):
+        return mismatches(source.item, DataType.double, f"{path}[]", required=False)
+    return [_mismatch(path, target, source)]
+
+
+def _array(source: Source, target: Array, path: str, required: bool) -> list[Finding]:
+    if not isinstance(source, ListOf):
+        return [_mismatch(path, target, source)]
+    # An element type of null means that all lists seen are empty, or hold only nulls.
+    return mismatches(source.item, target.dtype, f"{path}[]", required and source.item != NULL)
+
+
+def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding]:
+    if isinstance(source, Struct) and not source.kind:
+        return [
+            finding
+            for part in source.fields
+            for finding in mismatches(part.source, target.value_type, _below(path, part.name), required)
+        ]
+    if not isinstance(source, MapOf):
+        return [_mismatch(path, target, source)]
+    keys = (
+        []
+        if widens(source.key, DataType.string)
+        else [_mismatch(path, target, source, "the keys of a map must be strings")]
+    )
+    return keys + mismatches(source.value, target.value_type, f"{path}[]", required)
+
+
+def _object(source: Source, target: Object, path: str, required: bool) -> list[Finding]:
+    if isinstance(source, MapOf):
+        if not widens(source.key, DataType.string):
+            return [_mismatch(path, target, source, "the keys of a map must be strings")]
+        return [
+            finding
+            for prop in target.properties
+            for finding in mismatches(
+                source.value, prop.dtype, _below(path, prop.name), required and prop.required
+            )
+        ]
+    if not isinstance(source, Struct) or source.kind:
+        return [_mismatch(path, target, source)]
+    findings: list[Finding] = []
+    names = [part.name for part in source.fields]
+    for prop in target.properties:
+        where = _below(path, prop.name)
+        held = [part for part in source.fields if part.name == prop.name]
+        if len(held) > 1:
+            findings.append(Finding(Code.DUPLICATE_NAME, where, "one field of that name", str(len(held))))
+        elif held:
+            findings += mismatches(held[0].source, prop.dtype, where, required and prop.required)
+        elif prop.required:
+            findings.append(
+                Finding(
+                    Code.MISSING_FIELD,
+                    where,
+                    describe(prop.dtype),
+                    "no such field",
+                    nearest(prop.name, names),
+                )
+            )
+    return findings
+
+
+def _mismatch(path: str, target: Type, source: Source, hint: str = "") -> Finding:
+    return Finding(Code.TYPE_MISMATCH, path, describe(target), _cut(str(source)), hint)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{step(name)}" if path else step(name)
+
+
+# --- the other direction: the narrowest signature type that a source widens to --------------------------
+
+
+def narrowest(source: Source, path: str, findings: list[Finding]) -> Type | None:
+    """The narrowest signature type that holds all values of ``source``.
+
+    Nothing but nulls is AnyType. What no signature type holds is added to ``findings``, every place
+    of it, and the result is None.
+
+    Example:
+        >>> narrowest(ListOf(Scalar("int8")), "a", [])
+        Array(integer)
+    """
+    if source == NULL:
+        return AnyType()
+    if isinstance(source, ListOf):
+        item = narrowest(source.item, f"{path}[]", findings)
+        return None if item is None else Array(item)
+    if isinstance(source, MapOf):
+        return _narrowest_map(source, path, findings)
+    if isinstance(source, Struct):
+        return _narrowest_struct(source, path, findings)
+    for target in DataType:
+        if not _scalar(source, target, path):
+            return target
+    if isinstance(source, Decimal):
+        whole, real = DECIMAL_DIGITS[DataType.long], DECIMAL_DIGITS[DataType.double]
+        hint = (
+            f"a signature holds {whole} digits without a fraction, or {real} with one: "
+            "shorten the precision, or cast it to double on purpose"
+        )
+    else:
+        hint = _hint(source, DataType.long)
+    findings.append(
+        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", _cut(str(source)), hint)
+    )
+    return None
+
+
+def _narrowest_map(source: MapOf, path: str, findings: list[Finding]) -> Type | None:
+    value = narrowest(source.value, f"{path}[]", findings)
+    if not widens(source.key, DataType.string):
+        hint = "the keys of a map must be strings"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "map<string, ...>", _cut(str(source)), hint))
+        return None
+    return None if value is None else Map(value)
+
+
+def _narrowest_struct(source: Struct, path: str, findings: list[Finding]) -> Type | None:
+    if source.kind:
+        return SparkMLVector() if source.kind == "vector" else AnyType()
+    names = [part.name for part in source.fields]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    for name in twins:
+        findings.append(Finding(Code.DUPLICATE_NAME, _below(path, name), "one field of that name", "several"))
+    if not names:
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a struct with fields", "one without"))
+    parts = [(part, narrowest(part.source, _below(path, part.name), findings)) for part in source.fields]
+    properties = [Property(part.name, dtype, not part.nullable) for part, dtype in parts if dtype is not None]
+    return None if twins or not names or len(properties) < len(parts) else Object(properties)
+
+
+# --- hints for refusals -------------------------------------------------------------------------------
+
+_FAMILY = {
+    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"), "integer"),
+    **dict.fromkeys(("float16", "float32", "float64"), "real"),
+    **dict.fromkeys(("string", "large_string", "string_view"), "string"),
+    **dict.fromkeys(("binary", "large_binary", "binary_view", "fixed_size_binary"), "binary"),
+    **dict.fromkeys(("timestamp", "timestamp_tz", "date32", "date64"), "time"),
+    "bool": "boolean",
+}
+_TARGET_FAMILY = {target: _FAMILY[name] for target, name in MODEL_TYPE.items()}
+
+
+def _hint(source: Source, target: DataType) -> str:
+    if isinstance(source, Decimal):
+        return _decimal_hint(source, target)
+    if not isinstance(source, Scalar):
+        return ""
+    held, wanted = _FAMILY.get(source.name), _TARGET_FAMILY[target]
+    if held is None:
+        return f"{source} has no counterpart in a signature: cast it on purpose, or leave it out"
+    if source.name == "uint64":
+        return "values beyond 2^63 fit no signature type: cast it on purpose"
+    if held == "integer" and target is DataType.double:
+        return "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"
+    if held == "integer" and target is DataType.float:
+        return "a float holds 24 bits: cast it on purpose, or declare it double"
+    if held == wanted:
+        return f"it would be narrowed: cast it on purpose, or declare it {_narrowest(source)}"
+    if "string" in (held, wanted):
+        return "text and other types are never converted into each other: cast it on purpose"
+    return f"cast it on purpose, or declare it {_narrowest(source)}"
+
+
+def _decimal_hint(source: Decimal, target: DataType) -> str:
+    digits = DECIMAL_DIGITS.get(target)
+    if digits is None:
+        return "cast it on purpose, or declare it double"
+    if target is not DataType.double and source.scale > 0:
+        limit = DECIMAL_DIGITS[DataType.double]
+        return f"it has a fraction: cast it on purpose, or declare it double (up to {limit} digits)"
+    return f"{describe(target)} holds {digits} digits exactly: cast it on purpose, or shorten the precision"
+
+
+def _narrowest(source: Scalar) -> str:
+    fits = [target.name for target in DataType if MODEL_TYPE[target] in upper_bounds(source.name)]
+    return fits[0] if fits else "another type"
+
+
+# --- Python scalars: they carry no width, so there the value is the type --------------------------------
+
+_BITS = {DataType.integer: 31, DataType.long: 63}
+_EXACT = {DataType.float: 2**24, DataType.double: 2**53}
+
+
+def scalar_mismatch(value: object, target: DataType) -> str:
+    """Why one Python (or NumPy) scalar does not reach ``target`` unchanged; empty if it does.
+
+    NumPy scalars carry a width and are judged by the table. A Python int is judged by its size, a
+    Python float reaches float only if it is exactly a float32. Subclasses count as their base, but
+    a bool is never a number.
+
+    Example:
+        >>> scalar_mismatch(2**31, DataType.integer)
+        'an int beyond 32 bits'
+    """
+    name = _numpy_name(value)
+    if name:
+        if MODEL_TYPE[target] in upper_bounds(name):
+            return ""
+        return f"NumPy's {name}"
+    ok = {
+        DataType.boolean: isinstance(value, bool),
+        DataType.string: isinstance(value, str),
+        DataType.binary: isinstance(value, (bytes, bytearray)),
+        DataType.datetime: isinstance(value, datetime.date),  # a datetime is a date
+    }
+    if target in ok:
+        return "" if ok[target] else kind(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return kind(value)
+    return _number_mismatch(value, target)
+
+
+def _number_mismatch(value: int | float, target: DataType) -> str:
+    if target in _BITS:
+        if isinstance(value, float):
+            return "a float"
+        limit = 2 ** _BITS[target]
+        return "" if -limit <= value < limit else f"an int beyond {_BITS[target] + 1} bits"
+    if isinstance(value, int):
+        return "" if abs(value) <= _EXACT[target] else f"an int that {target.name} cannot hold exactly"
+    if target is DataType.double or _is_float32(value):
+        return ""
+    return "a float that is not exactly a float32"
+
+
+def _is_float32(value: float) -> bool:
+    if value != value:
+        return True
+    try:
+        return bool(struct.unpack("<f", struct.pack("<f", value))[0] == value)
+    except OverflowError:
+        return False
+
+
+def _numpy_name(value: object) -> str:
+    """Arrow's name of a NumPy scalar's type, without importing NumPy; empty for anything else."""
+    if type(value).__module__ != "numpy":
+        return ""
+    name = str(getattr(getattr(value, "dtype", None), "name", ""))
+    if name.startswith("datetime64"):
+        return "timestamp"
+    if name.startswith("str"):
+        return "string"
+    return "binary" if name.startswith("bytes") else name

@@ -1,0 +1,433 @@
+"""Params: what a model can be told beside its data. Specs with defaults, and enforcing given values.
+
+Source of the rules: the casting table (:mod:`sparksig.lattice`); a Python number carries no width, so
+its value is judged. Differences to MLflow: integers are range-checked, instants with a zone are
+refused instead of stripped, None is a value only where the default has it, and what a caller gets is
+always a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    SignatureError,
+    SignatureTypeError,
+    kind,
+    nearest,
+    step,
+)
+from sparksig.lattice import scalar_mismatch
+from sparksig.schema import parse_json
+from sparksig.types import AnyType, Array, DataType, Map, Object, Type, as_type, describe, parse_type
+
+__all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
+
+
+class UnknownParamWarning(UserWarning):
+    """A param that the signature does not know was given, and dropped."""
+
+
+class ParamSpec:
+    """One param: its type and its default.
+
+    Args:
+        name: its name.
+        dtype: a scalar type (binary excepted), its name, or an Object.
+        default: used where the caller gives nothing; None for "no value" (scalars only).
+        shape: None for a scalar or an object, ``(-1,)`` for a list of scalars.
+
+    Raises:
+        SignatureError: the default does not fit, or type and shape do not go together.
+        SignatureTypeError: an argument is of the wrong kind.
+
+    Example:
+        >>> ParamSpec("temperature", "double", 0.5)
+        'temperature': double (default: 0.5)
+    """
+
+    __slots__ = ("_default", "_dtype", "_name", "_shape")
+
+    def __init__(
+        self,
+        name: str,
+        dtype: DataType | Object | str,
+        default: Any,
+        shape: tuple[int] | list[int] | None = None,
+    ) -> None:
+        self._name = str(name)
+        self._dtype = _param_type(self._name, dtype)
+        self._shape = _param_shape(self._name, self._dtype, shape)
+        findings: list[Finding] = []
+        nullable = default is None and self._shape is None and isinstance(self._dtype, DataType)
+        self._default = None if nullable else self._convert(default, findings, nulls=True)
+        if findings:
+            raise SignatureError.of(f"the default of the param {step(self._name)} does not fit", findings)
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def dtype(self) -> DataType | Object:
+        """Its type (of the elements, where it is a list)."""
+        return self._dtype
+
+    @property
+    def shape(self) -> tuple[int] | None:
+        """``(-1,)`` for a list, None otherwise."""
+        return self._shape
+
+    @property
+    def default(self) -> Any:
+        """The default as Python built-ins: a copy each time."""
+        return copy.deepcopy(self._default)
+
+    def enforce(self, value: Any) -> Any:
+        """``value`` as Python built-ins of the declared type.
+
+        Raises:
+            ContractError: it does not fit; ``findings`` has every place.
+        """
+        findings: list[Finding] = []
+        converted = self._collect(value, findings)
+        if findings:
+            raise ContractError.of("invalid params", findings)
+        return converted
+
+    def _collect(self, value: Any, findings: list[Finding]) -> Any:
+        holds_null = isinstance(self._default, list) and None in self._default
+        if value is None and self._default is None:
+            return None
+        return self._convert(value, findings, nulls=holds_null)
+
+    def _convert(self, value: Any, findings: list[Finding], nulls: bool) -> Any:
+        if self._shape is None:
+            return _convert(value, self._dtype, step(self._name), findings)
+        if isinstance(value, list) or getattr(value, "ndim", None) == 1:
+            return [
+                None
+                if element is None and nulls
+                else _convert(element, self._dtype, f"{step(self._name)}[{index}]", findings)
+                for index, element in enumerate(value)
+            ]
+        findings.append(
+            Finding(Code.SHAPE_MISMATCH, step(self._name), f"a list of {self._dtype!r}", kind(value))
+        )
+        return None
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self._name, self._dtype, self._shape, repr(self._default))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParamSpec) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        shape = f" (shape: {self._shape})" if self._shape is not None else ""
+        return f"{self._name!r}: {self._dtype!r} (default: {self._default}){shape}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON as built-ins; instants in ISO 8601.
+
+        Raises:
+            SignatureError: the default is NaN or infinite, which JSON cannot say.
+        """
+        shape = None if self._shape is None else list(self._shape)
+        default = _to_json(self._default, self._name)
+        return {"name": self._name, "default": default, "shape": shape} | self._dtype.to_dict()
+
+    @classmethod
+    def from_json_dict(cls, /, **kwargs: Any) -> ParamSpec:
+        """Read the keyword arguments that :meth:`to_dict` gives; ``dtype`` is an old name of ``type``.
+
+        Raises:
+            SignatureError: malformed, or the default does not fit.
+        """
+        missing = [key for key in ("name", "default") if key not in kwargs]
+        missing += [] if {"type", "dtype"} & kwargs.keys() else ["type"]
+        if missing:
+            raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}")
+        name = str(kwargs["name"])
+        dtype = parse_type({"type": kwargs.get("dtype"), **kwargs}, step(name))
+        if not isinstance(dtype, (DataType, Object)):
+            raise SignatureError(f"the param {step(name)} cannot be of type {describe(dtype)}")
+        return cls(name, dtype, kwargs["default"], kwargs.get("shape"))
+
+
+class ParamSchema:
+    """All params of a model.
+
+    Args:
+        params: a list of :class:`ParamSpec` with different names; it may be empty.
+
+    Raises:
+        SignatureError: two params of one name.
+        SignatureTypeError: not a list of ParamSpec.
+
+    Example:
+        >>> ParamSchema([ParamSpec("t", "long", 1)]).to_json()
+        '[{"name": "t", "default": 1, "shape": null, "type": "long"}]'
+    """
+
+    __slots__ = ("_params",)
+
+    def __init__(self, params: list[ParamSpec]) -> None:
+        if not isinstance(params, list):
+            raise SignatureTypeError(f"a ParamSchema takes a list of ParamSpec, not {kind(params)}")
+        for index, spec in enumerate(params):
+            if not isinstance(spec, ParamSpec):
+                raise SignatureTypeError(
+                    f"a ParamSchema takes a list of ParamSpec; element {index} is {kind(spec)}"
+                )
+        names = [spec.name for spec in params]
+        twins = sorted({step(name) for name in names if names.count(name) > 1})
+        if twins:
+            raise SignatureError(f"several params of one name: {', '.join(twins)}")
+        self._params = tuple(params)
+
+    @property
+    def params(self) -> list[ParamSpec]:
+        """The specs, in order: a new list each time."""
+        return list(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+    def __iter__(self) -> Iterator[ParamSpec]:
+        return iter(self._params)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ParamSchema) and self._params == other._params
+
+    def __hash__(self) -> int:
+        return hash(self._params)
+
+    def __repr__(self) -> str:
+        return repr(list(self._params))
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The JSON as built-ins: a list with one entry per param."""
+        return [spec.to_dict() for spec in self._params]
+
+    def to_json(self) -> str:
+        """The JSON text that MLmodel files hold."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, json_str: str) -> ParamSchema:
+        """Read what :meth:`to_json` wrote, here or in MLflow.
+
+        Raises:
+            SignatureError: not JSON, or malformed; ``findings`` has every place.
+        """
+        specs: list[ParamSpec] = []
+        findings: list[Finding] = []
+        for index, entry in enumerate(parse_json(json_str, "params")):
+            try:
+                if not isinstance(entry, Mapping):
+                    raise SignatureError(f"a JSON object expected, found {kind(entry)}")
+                specs.append(ParamSpec.from_json_dict(**entry))
+            except SignatureError as error:
+                findings += error.findings or (
+                    Finding(Code.INVALID_VALUE, f"[{index}]", found=error.message),
+                )
+        if findings:
+            raise SignatureError.of("malformed signature JSON", findings)
+        return cls(specs)
+
+
+def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
+    """The params a model is called with: the given ones, checked, then the defaults of the others.
+
+    A param that the schema does not know is dropped with one :class:`UnknownParamWarning`.
+
+    Args:
+        params: what the caller gives, or None.
+        schema: the params of the model, or None if it has none.
+
+    Raises:
+        ContractError: a value does not fit, or a name is not a string; ``findings`` has every one.
+
+    Example:
+        >>> enforce_params({"t": 2}, ParamSchema([ParamSpec("t", "long", 1), ParamSpec("k", "long", 5)]))
+        {'t': 2, 'k': 5}
+    """
+    if params is None:
+        params = {}
+    if not isinstance(params, Mapping):
+        raise ContractError(f"params must be a dictionary, not {kind(params)}")
+    known = {spec.name: spec for spec in schema or ()}
+    findings = [
+        Finding(Code.INVALID_NAME, step(name), "a string as name", kind(name))
+        for name in params
+        if not isinstance(name, str)
+    ]
+    unknown = [name for name in params if isinstance(name, str) and name not in known]
+    enforced = {
+        name: known[name]._collect(value, findings) for name, value in params.items() if name in known
+    }
+    if findings:
+        raise ContractError.of("invalid params", findings)
+    if unknown:
+        told = "; ".join(
+            f"{step(name)} ({hint})" if (hint := nearest(name, known)) else step(name) for name in unknown
+        )
+        warnings.warn(f"params unknown to the model are ignored: {told}", UnknownParamWarning, stacklevel=2)
+    return enforced | {name: spec.default for name, spec in known.items() if name not in enforced}
+
+
+def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
+    if not isinstance(dtype, (DataType, Object, str)):
+        raise SignatureTypeError(
+            f"the param {step(name)} must have a DataType, its name, or an Object as type, not {kind(dtype)}"
+        )
+    known = as_type(dtype)
+    assert isinstance(known, (DataType, Object))
+    if known is DataType.binary:
+        raise SignatureError(f"the param {step(name)} cannot be binary: JSON has no bytes")
+    return known
+
+
+def _param_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[int] | None:
+    if shape is None:
+        return None
+    if not isinstance(shape, (tuple, list)) or list(shape) != [-1]:
+        raise SignatureError(
+            f"the shape of the param {step(name)} is None, or (-1,) for a list, not {shape!r}"
+        )
+    if isinstance(dtype, Object):
+        raise SignatureError(f"the param {step(name)} cannot be a list of objects")
+    return (-1,)
+
+
+def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], inside: bool = False) -> Any:
+    """``value`` as built-ins of ``dtype``; what does not fit is added to ``findings``."""
+    if isinstance(dtype, DataType):
+        return _convert_scalar(value, dtype, path, findings, inside)
+    if isinstance(dtype, AnyType):
+        return copy.deepcopy(value)
+    if isinstance(dtype, Array):
+        if isinstance(value, list) or getattr(value, "ndim", None) == 1:
+            return [
+                _convert(element, dtype.dtype, f"{path}[{i}]", findings, True)
+                for i, element in enumerate(value)
+            ]
+    elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        if isinstance(dtype, Map):
+            return {
+                k: _convert(v, dtype.value_type, f"{path}.{step(k)}", findings, True)
+                for k, v in value.items()
+            }
+        return _convert_object(value, dtype, path, findings)
+    findings.append(Finding(Code.TYPE_MISMATCH, path, describe(dtype), kind(value)))
+    return None
+
+
+def _convert_object(
+    value: Mapping[str, Any], dtype: Object, path: str, findings: list[Finding]
+) -> dict[str, Any]:
+    known = {prop.name: prop for prop in dtype.properties}
+    for key in value.keys() - known.keys():
+        findings.append(
+            Finding(Code.UNKNOWN_KEY, f"{path}.{step(key)}", "a declared property", "", nearest(key, known))
+        )
+    for prop in dtype.properties:
+        if prop.required and prop.name not in value:
+            findings.append(
+                Finding(Code.MISSING_FIELD, f"{path}.{step(prop.name)}", describe(prop.dtype), "nothing")
+            )
+    return {
+        key: None
+        if element is None and not known[key].required
+        else _convert(element, known[key].dtype, f"{path}.{step(key)}", findings, True)
+        for key, element in value.items()
+        if key in known
+    }
+
+
+def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Finding], inside: bool) -> Any:
+    if dtype is DataType.datetime:
+        converted, reason = _instant(value)
+        if inside and not reason:
+            reason = "an instant inside an object, which its JSON cannot carry"
+    elif dtype is DataType.float and type(value) is float:
+        return value  # a param is handed on as it is: nothing is narrowed to 32 bits
+    elif inside and dtype is DataType.binary:
+        converted, reason = None, "bytes inside an object, which its JSON cannot carry"
+    else:
+        reason = scalar_mismatch(value, dtype)
+        converted = None if reason else _built_in(value, dtype)
+    if reason:
+        findings.append(Finding(Code.TYPE_MISMATCH, path, dtype.name, reason))
+        return None
+    return converted
+
+
+def _built_in(value: Any, dtype: DataType) -> Any:
+    plain = value.item() if hasattr(value, "item") else value
+    # str() of a string subclass, an enum say, may be another text
+    return str.__str__(plain) if dtype is DataType.string else dtype.to_python()(plain)
+
+
+def _instant(value: Any) -> tuple[datetime.date | None, str]:
+    """A naive date or datetime, and why there is none."""
+    if type(value).__module__ == "numpy" and hasattr(value, "astype"):
+        return _numpy_instant(value)
+    if isinstance(value, str):
+        try:
+            date_only = len(value) == len("2020-01-31")
+            value = (
+                datetime.date.fromisoformat(value) if date_only else datetime.datetime.fromisoformat(value)
+            )
+        except ValueError:
+            return None, "a text that is not an ISO 8601 date or time, as 2020-01-31T12:30:00"
+    if not isinstance(value, datetime.date):
+        return None, kind(value)
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            return None, "an instant with a time zone: convert it, and take the zone off, on purpose"
+        if getattr(value, "nanosecond", 0):
+            return None, "an instant finer than a microsecond"
+        if value != value:
+            return None, "NaT"
+        return datetime.datetime.fromisoformat(value.isoformat()), ""
+    return value, ""
+
+
+def _numpy_instant(value: Any) -> tuple[datetime.date | None, str]:
+    if getattr(getattr(value, "dtype", None), "kind", "") != "M":
+        return None, kind(value)
+    if value != value:
+        return None, "NaT"
+    micros = value.astype("datetime64[us]")
+    if micros != value:
+        return None, "an instant finer than a microsecond"
+    item = value.item() if value.dtype.name == "datetime64[D]" else micros.item()
+    return (item, "") if isinstance(item, datetime.date) else (None, "an instant outside years 1 to 9999")
+
+
+def _to_json(value: Any, name: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SignatureError(
+            f"the default of the param {step(name)} is {value}, which JSON cannot say: use None"
+        )
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_to_json(element, name) for element in value]
+    if isinstance(value, dict):
+        return {key: _to_json(element, name) for key, element in value.items()}
+    return value

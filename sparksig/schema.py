@@ -1,0 +1,403 @@
+"""Columns and tensors: one side of a signature. Immutable; JSON and reprs are MLflow's, byte for byte."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind, step
+from sparksig.types import Type, as_type, parse_required, parse_type
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import DataType as SparkDataType
+
+__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "parse_json"]
+
+Name = Union[str, int]
+"""What a column can be called: a string, or an integer as pandas numbers columns."""
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class ColSpec:
+    """One column.
+
+    Args:
+        type: a type, or the name of a scalar type.
+        name: a string or an integer; None for a column without a name.
+        required: whether the data must have the column.
+
+    Raises:
+        SignatureError: the name of a type is unknown.
+        SignatureTypeError: an argument is of the wrong kind.
+
+    Example:
+        >>> ColSpec("long", "a")
+        'a': long (required)
+    """
+
+    type: Type
+    name: Name | None
+    required: bool
+
+    def __init__(self, type: Type | str, name: Name | None = None, required: bool = True) -> None:
+        if not isinstance(required, bool):
+            raise SignatureTypeError(f"column {name!r}: required must be True or False")
+        _set(self, type=as_type(type), name=_checked_name(name), required=required)
+
+    def __repr__(self) -> str:
+        return f"{_label(self.name)}{self.type!r} ({'required' if self.required else 'optional'})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The type's keys, then ``name`` (unless None), then ``required``."""
+        name = {} if self.name is None else {"name": self.name}
+        return self.type.to_dict() | name | {"required": self.required}
+
+    @classmethod
+    def from_json_dict(cls, /, **kwargs: Any) -> ColSpec:
+        """Read the keyword arguments that :meth:`to_dict` gives.
+
+        Raises:
+            SignatureError: malformed; ``findings`` has every place.
+        """
+        return cls._parse(kwargs, "")
+
+    @classmethod
+    def _parse(cls, data: Mapping[str, Any], path: str) -> ColSpec:
+        dtype = parse_type(data, path)
+        return cls(dtype, data.get("name"), parse_required(data, path))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class TensorSpec:
+    """One tensor: a NumPy dtype and a shape.
+
+    Args:
+        type: an ``np.dtype``. Strings and bytes have no size. Byte order does not belong to the
+            contract: a big-endian dtype is kept as its native twin.
+        shape: dimensions, -1 where any size will do.
+        name: a string or an integer; None for a tensor without a name.
+
+    Raises:
+        SignatureError: a dtype that JSON cannot name (structured, sized), or an impossible shape.
+        SignatureTypeError: not a dtype, or not a tuple or list.
+
+    Example:
+        >>> TensorSpec(np.dtype("float64"), (-1, 3))
+        Tensor('float64', (-1, 3))
+    """
+
+    type: np.dtype[Any]
+    shape: tuple[int, ...]
+    name: Name | None
+
+    def __init__(
+        self, type: np.dtype[Any], shape: tuple[int, ...] | list[int], name: Name | None = None
+    ) -> None:
+        if not isinstance(type, np.dtype):
+            raise SignatureTypeError(f"a tensor's type must be a numpy dtype, not {kind(type)}")
+        if not isinstance(shape, (tuple, list)):
+            raise SignatureTypeError(f"a tensor's shape must be a tuple or a list, not {kind(shape)}")
+        _set(self, type=_nameable(type), shape=_dimensions(shape), name=_checked_name(name))
+
+    @property
+    def required(self) -> bool:
+        """Tensors are always required."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"{_label(self.name)}Tensor({self.type.name!r}, {self.shape!r})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"type": "tensor", "tensor-spec": {"dtype": ..., "shape": [...]}}``, a name in front."""
+        name = {} if self.name is None else {"name": self.name}
+        spec = {"dtype": self.type.name, "shape": list(self.shape)}
+        return name | {"type": "tensor", "tensor-spec": spec}
+
+    @classmethod
+    def from_json_dict(cls, /, **kwargs: Any) -> TensorSpec:
+        """Read the keyword arguments that :meth:`to_dict` gives.
+
+        Raises:
+            SignatureError: malformed; ``findings`` has the place.
+        """
+        return cls._parse(kwargs, "")
+
+    @classmethod
+    def _parse(cls, data: Mapping[str, Any], path: str) -> TensorSpec:
+        spec = data.get("tensor-spec")
+        if (
+            data.get("type") != "tensor"
+            or not isinstance(spec, Mapping)
+            or not {"dtype", "shape"} <= spec.keys()
+        ):
+            raise _bad(path, '"type": "tensor" and a "tensor-spec" with dtype and shape', "something else")
+        try:
+            dtype = np.dtype(spec["dtype"]) if isinstance(spec["dtype"], str) else None
+        except TypeError:
+            dtype = None
+        if dtype is None:
+            raise _bad(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
+        return cls(dtype, spec["shape"], data.get("name"))
+
+
+class Schema:
+    """The columns, or the tensors, of one side of a signature; their order counts.
+
+    Args:
+        inputs: a list of :class:`ColSpec` or a list of :class:`TensorSpec`; all named or all unnamed.
+
+    Raises:
+        SignatureError: empty, mixed, two specs of one name, several unnamed tensors, or an unnamed
+            optional column.
+        SignatureTypeError: not a list of specs.
+
+    Example:
+        >>> Schema([ColSpec("long", "a")]).to_json()
+        '[{"type": "long", "name": "a", "required": true}]'
+    """
+
+    __slots__ = ("_inputs",)
+    _inputs: tuple[ColSpec | TensorSpec, ...]
+
+    def __init__(self, inputs: list[ColSpec] | list[TensorSpec] | list[ColSpec | TensorSpec]) -> None:
+        if not isinstance(inputs, list):
+            raise SignatureTypeError(f"a Schema takes a list of ColSpec or TensorSpec, not {kind(inputs)}")
+        for index, spec in enumerate(inputs):
+            if not isinstance(spec, (ColSpec, TensorSpec)):
+                raise SignatureTypeError(
+                    f"a Schema takes a list of ColSpec or TensorSpec; element {index} is {kind(spec)}"
+                )
+        _check_specs(inputs)
+        object.__setattr__(self, "_inputs", tuple(inputs))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Schema cannot be changed; make a new one (tried to set {name!r})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Schema, (list(self._inputs),))
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The specs, in order: a new list each time."""
+        return list(self._inputs)
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._inputs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and self._inputs == other._inputs
+
+    def __hash__(self) -> int:
+        return hash(self._inputs)
+
+    def __repr__(self) -> str:
+        return repr(list(self._inputs))
+
+    def is_tensor_spec(self) -> bool:
+        """Whether it is made of tensors."""
+        return isinstance(self._inputs[0], TensorSpec)
+
+    def has_input_names(self) -> bool:
+        """Whether its specs have names."""
+        return self._inputs[0].name is not None
+
+    def input_names(self) -> list[Name]:
+        """The names, or 0..n-1 where there are none."""
+        return [index if spec.name is None else spec.name for index, spec in enumerate(self._inputs)]
+
+    def required_input_names(self) -> list[Name]:
+        """The names (or numbers) of what must be there."""
+        return [name for name, spec in zip(self.input_names(), self._inputs) if spec.required]
+
+    def optional_input_names(self) -> list[Name]:
+        """The names (or numbers) of what may be absent."""
+        return [name for name, spec in zip(self.input_names(), self._inputs) if not spec.required]
+
+    def input_types(self) -> list[Any]:
+        """The type of each column, or the dtype of each tensor."""
+        return [spec.type for spec in self._inputs]
+
+    def input_types_dict(self) -> dict[Name, Any]:
+        """From each name to its type.
+
+        Raises:
+            SignatureError: there are no names.
+        """
+        return {name: spec.type for name, spec in self.input_dict().items()}
+
+    def input_dict(self) -> dict[Name, Any]:
+        """From each name to its spec.
+
+        Raises:
+            SignatureError: there are no names.
+        """
+        if not self.has_input_names():
+            raise SignatureError("a schema without names has no dictionary; use its list, inputs")
+        return dict(zip(self.input_names(), self._inputs))
+
+    def numpy_types(self) -> list[np.dtype[Any]]:
+        """The NumPy dtype of each column or tensor.
+
+        Raises:
+            ConversionError: a column is not a scalar.
+        """
+        from sparksig.convert.numpy import to_numpy
+
+        return [spec.type if isinstance(spec, TensorSpec) else to_numpy(spec.type) for spec in self._inputs]
+
+    def pandas_types(self) -> list[Any]:
+        """The pandas dtype of each column, as the model receives it where the column is required.
+
+        Raises:
+            ConversionError: a column is not a scalar, or the schema is made of tensors.
+        """
+        from sparksig.convert.numpy import to_pandas
+
+        return [to_pandas(spec) for spec in self._inputs]
+
+    def as_spark_schema(self) -> SparkDataType:
+        """The Spark type of a table: a StructType, or the plain type of a single unnamed column.
+
+        Raises:
+            ConversionError: a type has no counterpart in the installed Spark.
+            MissingDependencyError: pyspark is not installed.
+        """
+        from sparksig.convert.spark import to_spark
+
+        table = to_spark(self)
+        return table if len(self) > 1 or self.has_input_names() else table[0].dataType
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The JSON as built-ins: a list with one entry per spec."""
+        return [spec.to_dict() for spec in self._inputs]
+
+    def to_json(self) -> str:
+        """The JSON text that MLmodel files hold."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, json_str: str) -> Schema:
+        """Read what :meth:`to_json` wrote, here or in MLflow.
+
+        Raises:
+            SignatureError: not JSON, or malformed; ``findings`` has every place.
+        """
+        specs: list[ColSpec | TensorSpec] = []
+        findings: list[Finding] = []
+        for index, entry in enumerate(parse_json(json_str, "a schema")):
+            path = _entry_path(entry, index)
+            try:
+                if not isinstance(entry, Mapping):
+                    raise _bad(path, "a JSON object", kind(entry))
+                spec = TensorSpec if entry.get("type") == "tensor" else ColSpec
+                specs.append(spec._parse(entry, path))
+            except SignatureError as error:
+                found = error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+                findings += found
+        if findings:
+            raise SignatureError.of("malformed signature JSON", findings)
+        return cls(specs)
+
+
+def parse_json(text: str, what: str) -> list[Any]:
+    """The JSON list in ``text``.
+
+    Raises:
+        SignatureError: not JSON, too deep, or not a list.
+        SignatureTypeError: not a string.
+    """
+    if not isinstance(text, (str, bytes)):
+        raise SignatureTypeError(f"the JSON of {what} must be a string, not {kind(text)}")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SignatureError(f"this is not the JSON of {what}: {reason}") from None
+    if not isinstance(data, list):
+        raise SignatureError(f"the JSON of {what} must be a list, found {kind(data)}")
+    return data
+
+
+def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
+    specs = list(inputs)
+    if not specs:
+        raise SignatureError("a Schema needs at least one column or tensor")
+    if len({type(spec) for spec in specs}) > 1:
+        raise SignatureError("a Schema is made of ColSpec or of TensorSpec, not of both")
+    names = [spec.name for spec in specs]
+    unnamed = sum(name is None for name in names)
+    if unnamed not in (0, len(names)):
+        raise SignatureError(
+            f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
+        )
+    twins = sorted({step(name) for name in names if name is not None and names.count(name) > 1})
+    if twins:
+        findings = [
+            Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several") for name in twins
+        ]
+        raise SignatureError.of("a Schema has several columns of one name", findings)
+    if unnamed > 1 and isinstance(specs[0], TensorSpec):
+        raise SignatureError("several tensors need names: only a single one can do without")
+    if unnamed and not all(spec.required for spec in specs):
+        raise SignatureError("a column without a name must be required: give it a name to make it optional")
+
+
+def _nameable(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    native: np.dtype[Any] = dtype.newbyteorder("=")
+    if native.kind in "US" and native.itemsize:
+        raise SignatureError(
+            f"a tensor of strings has no size in a signature: use np.dtype({native.type.__name__[:-1]!r})"
+        )
+    try:
+        readable = np.dtype(native.name) == native
+    except TypeError:
+        readable = False
+    if not readable:
+        raise SignatureError(f"the numpy dtype {dtype} has no name that could be read back from JSON")
+    return native
+
+
+def _dimensions(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
+    try:
+        sizes = tuple(operator.index(size) for size in shape)
+    except TypeError:
+        raise SignatureError(f"a tensor's shape is made of integers, found {list(shape)!r}") from None
+    if any(size < -1 or isinstance(given, bool) for size, given in zip(sizes, shape)):
+        raise SignatureError(f"a dimension is a size, or -1 for any size, found {list(shape)!r}")
+    return sizes
+
+
+def _checked_name(name: object) -> Name | None:
+    if name is None or (isinstance(name, (str, int)) and not isinstance(name, bool)):
+        return name
+    if isinstance(name, np.integer):
+        return int(name)
+    raise SignatureTypeError(
+        f"a column's name must be a string or an integer, not {kind(name)}: rename the column"
+    )
+
+
+def _entry_path(entry: object, index: int) -> str:
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    return f"[{index}]" if name is None else step(name)
+
+
+def _label(name: Name | None) -> str:
+    return "" if name is None else f"{name!r}: "
+
+
+def _bad(path: str, expected: str, found: str) -> SignatureError:
+    return SignatureError.of("malformed signature JSON", [Finding(Code.INVALID_VALUE, path, expected, found)])
+
+
+def _set(instance: object, **fields: object) -> None:
+    for name, value in fields.items():
+        object.__setattr__(instance, name, value)
