@@ -274,5 +274,5 @@ def nearest(name: object, known: Iterable[object]) -> str:
     if text.casefold() in folded:
         best = folded[text.casefold()]
         return f"did you mean {by_text[best]!r}? Names are case sensitive" if best != text else ""
-    close = difflib.get_close_matches(text, by_text, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(text, by_text, n=1, cutoff=0.7)
     return f"did you mean {by_text[close[0]]!r}?" if close else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -277,12 +276,8 @@ def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
 
 def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
     """The type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
-    return nested_lists(_element_type(spec.type, path), spec.shape[1:])
-
-
-def nested_lists(element: pa.DataType, sizes: Sequence[int]) -> pa.DataType:
-    """``element`` in one list per entry of ``sizes``, the last one innermost."""
-    for _ in sizes:
+    element = _element_type(spec.type, path)
+    for _ in spec.shape[1:]:
         element = pa.list_(element)
     return element
 

@@ -1,0 +1,180 @@
+"""Model directories: saving, loading, predicting. The layout is MLflow's, both ways."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import platform
+import uuid
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from sparksig.enforce.frames import model_frame
+from sparksig.enforce.predictions import encode
+from sparksig.errors import SignatureTypeError, UnsupportedError, kind
+from sparksig.models import flavors
+from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
+from sparksig.models.trust import Trust
+from sparksig.params import enforce_params
+from sparksig.signature import ModelSignature
+
+__all__ = ["LoadedModel", "load_model", "save_model"]
+
+
+class LoadedModel:
+    """A model in memory, with its contract around it. Made by :func:`load_model`.
+
+    Attributes:
+        signature: its contract, or None.
+        path: the directory it came from.
+    """
+
+    def __init__(self, directory: ModelDirectory, predictor: flavors.Predictor) -> None:
+        self.path = directory.path
+        self.signature = directory.signature
+        self._predictor = predictor
+
+    def __repr__(self) -> str:
+        return f"LoadedModel({str(self.path)!r})"
+
+    def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """One prediction for each row of ``data``: input, params and output enforced by the signature.
+
+        Args:
+            data: a pandas DataFrame, or a pyarrow RecordBatch or Table; anything, if the model has no
+                signature of its inputs.
+            params: values for the model's params.
+
+        Returns:
+            What the model returned.
+
+        Raises:
+            ContractError: the data or a param breaks the signature; all findings.
+            PredictionError: what the model returned breaks it.
+
+        Warns:
+            UnknownParamWarning: a param that the signature does not know; it is dropped.
+        """
+        signature = self.signature
+        inputs = signature.inputs if signature else None
+        frame = data if inputs is None else model_frame(data, inputs)
+        given = enforce_params(params, signature.params if signature else None)
+        prediction = self._predictor(frame, given)
+        if signature and signature.outputs is not None:
+            encode(prediction, signature.outputs, len(frame))
+        return prediction
+
+    def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """The model's own prediction, nothing enforced: for callers that enforce around it."""
+        return self._predictor(model_input, params)
+
+
+def load_model(
+    path: str | os.PathLike[str],
+    *,
+    allow_pickle: bool = False,
+    digest: str | None = None,
+    trusted_types: Sequence[str] = (),
+) -> LoadedModel:
+    """Load a model directory, written here or by MLflow.
+
+    Args:
+        path: the directory.
+        allow_pickle: code in the directory may run: needed for pickles. Pass it only for a model whose
+            origin you trust.
+        digest: refuse the directory unless its content has this digest; a pinned model counts as trusted.
+        trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+
+    Raises:
+        ModelNotFoundError: there is no model directory.
+        ModelDamagedError: it is malformed, incomplete, or not the pinned one.
+        ModelNotTrustedError: loading would execute code, and it was not allowed.
+        UnsupportedError: a format that sparksig does not load yet.
+        MissingDependencyError: the format's package is not installed.
+    """
+    directory = ModelDirectory.read(path)
+    trust = Trust(allow_pickle, digest, tuple(trusted_types))
+    trust.verify(directory)
+    return LoadedModel(directory, flavors.of(directory).load(directory, trust))
+
+
+def save_model(
+    path: str | os.PathLike[str],
+    model: Any,
+    signature: ModelSignature | None = None,
+    *,
+    trusted_types: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model as a directory that MLflow loads as well: whole, or not at all.
+
+    Args:
+        path: where to; nothing may be there yet but an empty directory.
+        model: a :class:`PythonModel` (kept by cloudpickle) or a scikit-learn estimator (kept by skops).
+        signature: its contract.
+        trusted_types: the types beyond skops' own that the estimator holds and you trust.
+        metadata: anything JSON-like to keep in MLmodel.
+
+    Raises:
+        OutputRefusedError: something is at ``path`` already.
+        ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
+        SignatureTypeError: ``signature`` is no ModelSignature.
+        UnsupportedError: a kind of model that sparksig does not save yet.
+        MissingDependencyError: the format's package is not installed.
+    """
+    if signature is not None and not isinstance(signature, ModelSignature):
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+    flavor = next((flavor for flavor in flavors.ALL if flavor.takes(model)), None)
+    if flavor is None:
+        raise UnsupportedError(
+            f"{kind(model)} cannot be saved yet: so far a sparksig.PythonModel or a scikit-learn estimator"
+        )
+    with new_directory(path) as staging:
+        entries = flavor.save(model, staging, tuple(trusted_types))
+        _write_environment(staging, [*_REQUIRED, *flavor.requirements()])
+        entries["python_function"]["env"] = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+        size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
+        config: dict[str, Any] = {
+            "flavors": entries,
+            "model_uuid": uuid.uuid4().hex,
+            "utc_time_created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            "model_size_bytes": size,
+        }
+        if signature is not None:
+            config |= {
+                "signature": signature.to_dict(),
+                "is_signature_from_type_hint": False,
+                "type_hint_from_example": False,
+            }
+        if metadata is not None:
+            config["metadata"] = dict(metadata)
+        write_mlmodel(staging, config)
+
+
+_REQUIRED = ("sparksig", "numpy", "pandas", "pyarrow")
+
+
+def _write_environment(directory: Path, packages: Sequence[str]) -> None:
+    """What MLflow needs to build an environment for the model: three files that say the same."""
+    pins = []
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            pins.append(f"{package}=={metadata.version(package)}")
+    python = platform.python_version()
+    conda = [
+        "name: mlflow-env",
+        "channels:",
+        "- conda-forge",
+        "dependencies:",
+        f"- python={python}",
+        "- pip",
+        "- pip:",
+    ]
+    (directory / "requirements.txt").write_text("\n".join(pins) + "\n")
+    (directory / "conda.yaml").write_text("\n".join([*conda, *(f"  - {pin}" for pin in pins)]) + "\n")
+    (directory / "python_env.yaml").write_text(
+        f"python: {python}\nbuild_dependencies:\n- pip\ndependencies:\n- -r requirements.txt\n"
+    )

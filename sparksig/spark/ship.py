@@ -1,0 +1,108 @@
+"""A model directory on its way to the executors, and its place there.
+
+In local mode the workers read the directory where it is. Otherwise the driver packs it into one file,
+which Spark distributes; the first worker of a node unpacks it into a private directory by one rename.
+Wherever it is read, its digest is verified before anything in it is opened.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from pyspark import SparkFiles
+from pyspark.sql import SparkSession
+
+from sparksig.errors import ModelDamagedError
+
+__all__ = ["Shipment", "ship"]
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """Where a worker finds a model.
+
+    Attributes:
+        digest: of the directory's content.
+        path: the directory, where workers share the driver's file system; otherwise empty.
+        archive: the name of the file that Spark distributes; otherwise empty.
+    """
+
+    digest: str
+    path: str = ""
+    archive: str = ""
+
+    def locate(self) -> Path:
+        """The model directory on this node, unpacked if need be.
+
+        Raises:
+            ModelDamagedError: the archive holds a path that leads out of it.
+        """
+        if self.path:
+            return Path(self.path)
+        home = Path(SparkFiles.getRootDirectory()) / f"sparksig-{self.digest}"
+        if home.is_dir():
+            return home
+        staging = Path(tempfile.mkdtemp(prefix=".sparksig-", dir=home.parent))  # mode 0700
+        try:
+            _unpack(Path(SparkFiles.get(self.archive)), staging)
+            staging.rename(home)
+        except OSError:
+            if not home.is_dir():  # otherwise another worker was first
+                raise
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return home
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        for name in packed.namelist():
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ModelDamagedError(f"{archive}: {name!r} leads out of the archive")
+        packed.extractall(target)
+
+
+def ship(spark: SparkSession, path: Path, digest: str) -> Shipment:
+    """Make a model directory available to the workers of a session.
+
+    Args:
+        spark: a session, classic or Connect.
+        path: the directory.
+        digest: of its content.
+    """
+    if not _is_remote(spark) and _is_local(spark.sparkContext.master):
+        return Shipment(digest, path=str(path))
+    archive = _pack(path, digest)
+    if hasattr(spark, "addArtifacts") and (_is_remote(spark) or spark.version >= "4"):
+        spark.addArtifacts(str(archive), file=True)
+    else:
+        spark.sparkContext.addFile(str(archive))
+    return Shipment(digest, archive=archive.name)
+
+
+def _is_remote(spark: SparkSession) -> bool:
+    return "connect" in type(spark).__module__
+
+
+def _is_local(master: str | None) -> bool:
+    return master is not None and (master == "local" or master.startswith("local["))
+
+
+@lru_cache
+def _pack(path: Path, digest: str) -> Path:
+    home = Path(tempfile.mkdtemp(prefix="sparksig-"))  # mode 0700
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    archive = home / f"sparksig-{digest}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+        for folder, _, names in os.walk(path):
+            for name in sorted(names):
+                file = Path(folder) / name
+                packed.write(file, file.relative_to(path))
+    return archive

@@ -1,0 +1,301 @@
+"""A model as a column function: scoring.py wired into Spark. No rules here.
+
+``arrow_udf`` (Spark >= 4.1) hands over Arrow as it is. Before, ``pandas_udf`` turns integers with nulls
+into floats; there each integer and boolean column travels as a pair: its value (0 for null), and
+whether it is null.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparksig.convert.arrow import to_arrow
+from sparksig.enforce.predictions import placed, result_type
+from sparksig.errors import Code, ContractError, Finding, ModelError, SparksigError, nearest, step
+from sparksig.models import flavors
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.directory import digest as digest_of
+from sparksig.models.trust import Trust
+from sparksig.params import ParamSchema, enforce_params
+from sparksig.schema import ColSpec, Schema
+from sparksig.scoring import CACHE, score_batches
+from sparksig.spark import contract
+from sparksig.spark.ship import Shipment, ship
+from sparksig.types import DataType, describe
+
+__all__ = ["ModelUDF", "spark_udf"]
+
+
+def spark_udf(
+    spark: SparkSession | str | os.PathLike[str],
+    model_uri: str | os.PathLike[str] | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    allow_pickle: bool = False,
+    digest: str | None = None,
+    trusted_types: Sequence[str] = (),
+) -> ModelUDF:
+    """A model directory as a column function.
+
+    ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` with the active session. Nothing is
+    executed here: the directory is read and checked, its code is loaded in the workers, once in each.
+
+    Args:
+        spark: the session; or the model directory.
+        model_uri: the model directory.
+        params: values for the model's params, the same for all rows.
+        allow_pickle: code in the directory may run.
+        digest: refuse the directory unless its content has this digest.
+        trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+
+    Returns:
+        A function of columns: call it with no arguments (columns of the signature's names), with names or
+        Columns in the signature's order, or with keywords.
+
+    Raises:
+        ModelError: the directory is not there, damaged, not trusted, or has no input or output schema.
+        ContractError: params that do not fit.
+        UnsupportedError: a model, or a schema, that cannot be scored on Spark yet.
+        SparksigError: no session is active.
+    """
+    if model_uri is None:
+        if isinstance(spark, SparkSession) or not isinstance(spark, (str, os.PathLike)):
+            raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
+        model_uri, session = spark, SparkSession.getActiveSession()
+        if session is None:
+            raise SparksigError("no Spark session is active: spark_udf(spark, model_dir)")
+    else:
+        session = spark  # type: ignore[assignment]
+    assert session is not None
+    directory = ModelDirectory.read(model_uri)
+    trust = Trust(allow_pickle, digest, tuple(trusted_types))
+    trust.verify(directory)
+    flavors.of(directory).check(directory, trust)
+    inputs, outputs, declared = _contract(directory)
+    contract.require_scalars(inputs)
+    given = enforce_params(params, declared)
+    shipment = ship(session, directory.path, trust.digest or digest_of(directory.path))
+    zone = session.conf.get("spark.sql.session.timeZone") or "UTC"
+    return ModelUDF(_Work(shipment, trust, inputs, outputs, given, zone))
+
+
+def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | None]:
+    signature = directory.signature
+    lacking = [
+        side for side in ("inputs", "outputs") if signature is None or getattr(signature, side) is None
+    ]
+    if lacking:
+        raise ModelError(
+            f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: what to hand over and "
+            "what comes back is not known. Save it with a signature: "
+            "save_model(path, model, infer_signature(data, prediction))"
+        )
+    assert signature is not None
+    assert signature.inputs is not None
+    assert signature.outputs is not None
+    return signature.inputs, signature.outputs, signature.params
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that a worker is told: it is pickled with the query."""
+
+    shipment: Shipment
+    trust: Trust
+    inputs: Schema
+    outputs: Schema
+    params: Mapping[str, Any]
+    zone: str
+
+    def run(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Array]:
+        """Score batches with the one model of this process."""
+        model = CACHE.get(self.shipment.digest, self.shipment.locate, self.trust)
+        for scored in score_batches(batches, model.predict_raw, self.inputs, self.outputs, self.params):
+            yield placed(scored, self.zone)
+
+
+class ModelUDF:
+    """A model as a column function; made by :func:`spark_udf`.
+
+    Attributes:
+        inputs: what the model takes.
+        outputs: what it gives.
+        digest: of the model directory; what every worker verifies.
+        return_type: the Spark type of the predictions.
+    """
+
+    def __init__(self, work: _Work) -> None:
+        self._work = work
+        self.inputs = work.inputs
+        self.outputs = work.outputs
+        self.digest = work.shipment.digest
+        self.return_type: T.DataType = contract.spark_type(result_type(work.outputs))
+
+    def __repr__(self) -> str:
+        takes = ", ".join(map(str, self.inputs.input_names()))
+        return f"ModelUDF({takes}) -> {self.return_type.simpleString()}"
+
+    def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
+        """The predictions as a Column.
+
+        Types are checked when Spark plans the query: if any column does not widen to what the signature
+        declares, the query fails with all such columns in its message.
+
+        Args:
+            columns: names or Columns in the signature's order: all of them, or none (then the columns of
+                the signature's names are taken).
+            named: Columns or names by the signature's names; optional ones may be left out.
+
+        Raises:
+            ContractError: too many, too few, or unknown columns; all findings.
+        """
+        specs, values = self._arguments(columns, named)
+        return self._column(contract.guarded(values, specs), specs)
+
+    def on(self, table: T.StructType) -> Column:
+        """The predictions for a table of that schema, which is checked now, whole.
+
+        Raises:
+            ContractError: columns missing, doubled, or of types that do not widen; every finding.
+        """
+        specs = contract.present(table, self.inputs)
+        return self._column([contract.cast(contract.column(spec.name), spec) for spec in specs], specs)
+
+    def _arguments(
+        self, columns: tuple[Column | str, ...], named: Mapping[str, Column | str]
+    ) -> tuple[list[ColSpec], list[Column]]:
+        specs = list(self.inputs)
+        if columns and named:
+            raise ContractError("give the model's columns either by position or by name, not both")
+        if columns:
+            if len(columns) != len(specs):
+                names = ", ".join(step(spec.name) for spec in specs)
+                hint = f"in this order: {names}; to leave out optional ones, give the others by name"
+                finding = Finding(
+                    Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint
+                )
+                raise ContractError.of("the call does not fit the model's input schema", [finding])
+            return specs, [_as_column(value) for value in columns]
+        if named:
+            return self._by_name(named)
+        optional = [step(spec.name) for spec in specs if not spec.required]
+        if optional:
+            raise ContractError(
+                f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
+                "give the columns by name, or use sparksig.score(df, model)"
+            )
+        return specs, [contract.column(spec.name) for spec in specs]
+
+    def _by_name(self, named: Mapping[str, Column | str]) -> tuple[list[ColSpec], list[Column]]:
+        known = {str(spec.name): spec for spec in self.inputs}
+        findings = [
+            Finding(
+                Code.UNKNOWN_KEY, step(name), "a column of the signature", "another", nearest(name, known)
+            )
+            for name in named
+            if name not in known
+        ]
+        findings += [
+            Finding(Code.MISSING_COLUMN, step(name), describe(spec.type), "no such argument")
+            for name, spec in known.items()
+            if spec.required and name not in named
+        ]
+        if findings:
+            raise ContractError.of("the call does not fit the model's input schema", findings)
+        held = [spec for name, spec in known.items() if name in named]
+        return held, [_as_column(named[str(spec.name)]) for spec in held]
+
+    def _column(self, values: list[Column], specs: list[ColSpec]) -> Column:
+        if not values:
+            raise ContractError("the table has none of the model's columns, which are all optional")
+        names = [str(spec.name) for spec in specs]
+        if hasattr(F, "arrow_udf"):
+            scorer = F.arrow_udf(_arrow_function(self._work, names), self.return_type)
+        else:
+            values = _nullable_pairs(values, specs)
+            function = _pandas_function(self._work, specs, isinstance(self.return_type, T.StructType))
+            scorer = F.pandas_udf(function, self.return_type)  # type: ignore[attr-defined]
+        predictions: Column = scorer(*values)
+        return predictions
+
+
+def _as_column(value: Column | str) -> Column:
+    return contract.column(value) if isinstance(value, str) else value
+
+
+# --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
+
+
+def _arrow_function(work: _Work, names: list[str]) -> Callable[..., Any]:
+    def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        yield from work.run(pa.RecordBatch.from_arrays(list(arrays), names=names) for arrays in batches)
+
+    return score
+
+
+# --- before: pandas, with the nulls of integers beside them -----------------------------------------------
+
+_PAIRED = {DataType.boolean: "false", DataType.integer: "0", DataType.long: "0"}
+
+
+def _nullable_pairs(values: list[Column], specs: list[ColSpec]) -> list[Column]:
+    sent: list[Column] = []
+    for value, spec in zip(values, specs):
+        if spec.type in _PAIRED:
+            zero = F.expr(_PAIRED[spec.type]).cast(contract.JVM_TYPE[spec.type])
+            sent += [F.coalesce(value, zero), value.isNull()]
+        else:
+            sent.append(value)
+    return sent
+
+
+def _pandas_function(work: _Work, specs: list[ColSpec], as_frame: bool) -> Callable[..., Any]:
+    def score(batches):  # type: ignore[no-untyped-def]
+        for scored in work.run(_from_series(list(series), specs) for series in batches):
+            yield _to_frame(scored) if as_frame else _to_series(scored)
+
+    # Spark reads the form of the function off its annotations
+    result = Iterator[pd.DataFrame] if as_frame else Iterator[pd.Series]
+    score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
+    return score
+
+
+def _from_series(series: list[pd.Series], specs: list[ColSpec]) -> pa.RecordBatch:
+    arrays = []
+    for spec in specs:
+        values = series.pop(0)
+        target = to_arrow(spec.type)
+        if spec.type in _PAIRED:
+            mask = series.pop(0).to_numpy(dtype=bool)
+            arrays.append(pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False))
+        else:
+            arrays.append(pa.array(values, type=target, from_pandas=values.dtype.kind != "f"))
+    return pa.RecordBatch.from_arrays(arrays, names=[str(spec.name) for spec in specs])
+
+
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+
+
+def _to_series(array: pa.Array) -> pd.Series:
+    return array.to_pandas(types_mapper=_NULLABLE.get)  # type: ignore[no-any-return]
+
+
+def _to_frame(array: pa.Array) -> pd.DataFrame:
+    return pd.DataFrame(
+        {field.name: _to_series(array.field(index)) for index, field in enumerate(array.type)}
+    )

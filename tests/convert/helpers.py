@@ -1,0 +1,84 @@
+"""What the tests of all neighbours share: the listed losses as functions, tampered metadata of tensors."""
+
+from __future__ import annotations
+
+import json
+
+from sparksig.errors import ConversionError
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import AnyType, Array, Map, Object, Property
+
+HOPELESS_DTYPES = ["object", "complex64", "complex128", "longdouble"]
+"""Dtypes of tensors that neither Arrow nor Spark has a type for."""
+
+
+def codes(error):
+    """Path and code of each finding, in order."""
+    return [(finding.path, finding.code) for finding in error.value.findings]
+
+
+def after_the_loss(dtype, any_type):
+    """What the tables of losses leave of a type; where Any has no counterpart, a refusal."""
+    if isinstance(dtype, AnyType):
+        if not any_type:
+            raise ConversionError("Any")
+        return dtype
+    if isinstance(dtype, Array):  # a vector, too
+        return Array(after_the_loss(dtype.dtype, any_type))
+    if isinstance(dtype, Map):
+        return Map(after_the_loss(dtype.value_type, any_type))
+    if isinstance(dtype, Object):
+        return Object(
+            [Property(p.name, after_the_loss(p.dtype, any_type), p.required) for p in dtype.properties]
+        )
+    return dtype
+
+
+def schema_after_the_loss(schema, any_type, refused_kinds):
+    """What the tables of losses leave of a schema, or a refusal."""
+    texts = [str(name) for name in schema.input_names()]
+    hopeless = schema.is_tensor_spec() and any(spec.type.kind in refused_kinds for spec in schema)
+    if hopeless or len(set(texts)) < len(texts):
+        raise ConversionError("names or dtypes")
+    pairs = list(zip(schema, texts))
+    if schema.is_tensor_spec():
+        return Schema([TensorSpec(spec.type, spec.shape, name) for spec, name in pairs])
+    return Schema([ColSpec(after_the_loss(c.type, any_type), name, c.required) for c, name in pairs])
+
+
+def tensor_json(dtype="float64", shape=(-1, 2)):
+    """The metadata that marks a field as a tensor."""
+    return json.dumps({"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}})
+
+
+MISFITS = {
+    "another dtype": tensor_json("float32"),
+    "too few dimensions": tensor_json(shape=[-1]),
+    "too many dimensions": tensor_json(shape=[-1, 2, 2]),
+    "text": tensor_json("str"),
+}
+"""Metadata that does not fit a field of lists of doubles."""
+
+TAMPERED = {
+    "no JSON": "tensor",
+    "empty": "",
+    "null": "null",
+    "a number": "5",
+    "a list": "[1]",
+    "no key": "{}",
+    "no spec": '{"type": "tensor"}',
+    "no shape": '{"type": "tensor", "tensor-spec": {"dtype": "float64"}}',
+    "another type": '{"type": "long"}',
+    "a name of its own": tensor_json()[:-1] + ', "name": "u"}',
+    "unknown dtype": tensor_json("float65"),
+    "dtype is no name": tensor_json(5),
+    "dtype is no word": tensor_json("i4,,f8"),
+    "structured dtype": tensor_json("i4,f8"),
+    "hopeless dtype": tensor_json("complex128"),
+    "shape is null": tensor_json(shape=None),
+    "shape is text": tensor_json(shape="ab"),
+    "fractional shape": tensor_json(shape=[-1, 2.5]),
+    "negative shape": tensor_json(shape=[-1, -2]),
+    "deep JSON": "[" * 100_000,
+}
+"""Metadata that is no tensor's at all."""

@@ -1,0 +1,237 @@
+"""The strategies reach what they promise: otherwise every property test rests on sand."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector
+from tests.core.helpers import alike_types, json_entries, json_values
+from tests.strategies import (
+    ODD_NAMES,
+    TENSOR_DTYPES,
+    column_schemas,
+    composite_types,
+    names,
+    param_scalars,
+    param_schemas,
+    param_specs,
+    param_values,
+    scalar_types,
+    schemas,
+    shapes,
+    signatures,
+    tensor_dtypes,
+    tensor_schemas,
+    types,
+)
+
+
+def reaches(strategy, condition):
+    # Shrinking is cut short: only the existence of an example counts.
+    quick = settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
+    find(strategy, condition, settings=quick)
+
+
+def depth(dtype):
+    if isinstance(dtype, Object):
+        return 1 + max(depth(prop.dtype) for prop in dtype.properties)
+    if isinstance(dtype, Map):
+        return 1 + depth(dtype.value_type)
+    return 1 + depth(dtype.dtype) if isinstance(dtype, Array) else 0
+
+
+def parts(dtype):
+    """A type and all types inside it."""
+    yield dtype
+    if isinstance(dtype, Object):
+        for prop in dtype.properties:
+            yield from parts(prop.dtype)
+    elif isinstance(dtype, Map):
+        yield from parts(dtype.value_type)
+    elif isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        yield from parts(dtype.dtype)
+
+
+def property_names(dtype):
+    return [prop.name for part in parts(dtype) if isinstance(part, Object) for prop in part.properties]
+
+
+@pytest.mark.parametrize("dtype", list(DataType), ids=repr)
+def test_scalar_types_reach_every_scalar(dtype):
+    reaches(scalar_types, lambda t: t is dtype)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda t: isinstance(t, DataType),
+        lambda t: isinstance(t, AnyType),
+        lambda t: isinstance(t, SparkMLVector),
+        lambda t: isinstance(t, Array) and isinstance(t.dtype, SparkMLVector),
+        lambda t: isinstance(t, Map) and isinstance(t.value_type, SparkMLVector),
+        lambda t: isinstance(t, Object) and any(isinstance(p.dtype, SparkMLVector) for p in t.properties),
+        lambda t: isinstance(t, Object) and len(t.properties) > 2,
+        lambda t: isinstance(t, Object) and not all(p.required for p in t.properties),
+        lambda t: depth(t) >= 4,
+        lambda t: "cls" in property_names(t),
+        lambda t: "" in property_names(t),
+    ],
+    ids=[
+        "scalar", "any", "vector", "array-of-vectors", "map-of-vectors", "object-of-vectors", "wide-object",
+        "optional-property", "deep", "cls", "empty-name",
+    ],
+)  # fmt: skip
+def test_types_reach(condition):
+    reaches(types, condition)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=repr)
+def test_names_reach_every_odd_one(name):
+    reaches(names, lambda n: n == name)
+
+
+@given(composite_types(st.just(DataType.long), any_type=False, vectors=False))
+def test_composite_types_keep_to_the_leaves_they_are_given(dtype):
+    assert not [
+        p for p in parts(dtype) if isinstance(p, (AnyType, SparkMLVector, DataType)) and p is not DataType.long
+    ]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda s: not s.has_input_names() and len(s) > 1,
+        lambda s: s.has_input_names() and len(s) > 3,
+        lambda s: s.has_input_names() and any(isinstance(n, int) for n in s.input_names()),
+        lambda s: s.has_input_names() and 0 in s.input_names(),
+        lambda s: s.has_input_names() and "" in s.input_names(),
+        lambda s: bool(s.optional_input_names()),
+    ],
+    ids=["unnamed", "wide", "integer-names", "name-0", "empty-name", "optional"],
+)
+def test_column_schemas_reach(condition):
+    reaches(column_schemas(), condition)
+
+
+@given(column_schemas(scalar_types, unnamed=False))
+def test_column_schemas_keep_to_what_they_are_told(schema):
+    assert schema.has_input_names()
+    assert all(isinstance(dtype, DataType) for dtype in schema.input_types())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "condition"),
+    [
+        (tensor_schemas(), lambda s: not s.has_input_names()),
+        (tensor_schemas(), lambda s: len(s) > 2),
+        (tensor_schemas(), lambda s: s.inputs[0].shape == ()),
+        (shapes, lambda shape: -1 in shape and len(shape) > 2),
+        (shapes, lambda shape: 0 in shape),
+        (schemas, lambda s: s.is_tensor_spec()),
+        (schemas, lambda s: not s.is_tensor_spec()),
+    ],
+    ids=["unnamed", "several", "rank-0", "free-dimension", "size-0", "tensors", "columns"],
+)
+def test_tensor_schemas_and_shapes_reach(strategy, condition):
+    reaches(strategy, condition)
+
+
+def test_tensor_dtypes_reach_every_dtype_once():
+    assert len(set(TENSOR_DTYPES)) == len(TENSOR_DTYPES)
+    assert [np.dtype(name).name for name in TENSOR_DTYPES] == TENSOR_DTYPES
+    for name in TENSOR_DTYPES:
+        reaches(tensor_dtypes, lambda dtype, name=name: dtype.name == name)
+
+
+@pytest.mark.parametrize("dtype", [t for t in DataType if t is not DataType.binary], ids=repr)
+def test_params_reach_every_scalar_type_but_binary(dtype):
+    reaches(param_scalars, lambda t: t is dtype)
+    reaches(param_specs(), lambda spec: spec.dtype is dtype)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda spec: spec.default is None,
+        lambda spec: spec.shape is None and spec.default is not None,
+        lambda spec: spec.shape == (-1,) and len(spec.default) > 1,
+        lambda spec: spec.shape == (-1,) and not spec.default,
+        lambda spec: isinstance(spec.dtype, Object),
+        lambda spec: isinstance(spec.dtype, Object) and len(spec.default) < len(spec.dtype.properties),
+        lambda spec: isinstance(spec.dtype, Object) and depth(spec.dtype) > 2,
+    ],
+    ids=["none", "scalar", "list", "empty-list", "object", "absent-key", "deep-object"],
+)
+def test_param_specs_reach(condition):
+    reaches(param_specs(), condition)
+
+
+@pytest.mark.parametrize("kind", [datetime.date, datetime.datetime])
+def test_param_values_reach_dates_and_times(kind):
+    reaches(param_values(DataType.datetime), lambda value: type(value) is kind)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_param_schemas_reach_sizes(size):
+    reaches(param_schemas(), lambda schema: len(schema) == size)
+
+
+@given(st.data())
+def test_param_values_fit_their_type(data):
+    dtype = data.draw(param_scalars)
+    value = data.draw(param_values(dtype))
+    assert ParamSpec("p", dtype, value).default == value
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda s: s.inputs is None and s.outputs is None,
+        lambda s: s.params is None and s.outputs is None,
+        lambda s: s.inputs is not None and s.outputs is not None and s.params is not None,
+        lambda s: s.inputs is not None and s.inputs.is_tensor_spec(),
+        lambda s: s.params is not None and len(s.params) == 0,
+    ],
+    ids=["params-only", "inputs-only", "all", "tensors", "empty-params"],
+)
+def test_signatures_reach(condition):
+    reaches(signatures(), condition)
+
+
+@given(types, column_schemas(), tensor_schemas(), param_schemas(), signatures())
+def test_strategies_build_what_they_say(dtype, columns, tensors, params, signature):
+    assert isinstance(dtype, (DataType, Array, Object, Map, AnyType))
+    assert isinstance(columns, Schema)
+    assert all(isinstance(spec, ColSpec) for spec in columns)
+    assert isinstance(tensors, Schema)
+    assert all(isinstance(spec, TensorSpec) for spec in tensors)
+    assert isinstance(params, ParamSchema)
+    assert isinstance(signature, ModelSignature)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "condition"),
+    [
+        (alike_types, lambda t: isinstance(t, Object) and depth(t) > 1),
+        (alike_types, lambda t: isinstance(t, Map) and isinstance(t.value_type, Object)),
+        (json_values, lambda v: isinstance(v, dict) and isinstance(v.get("type"), str)),
+        (json_values, lambda v: isinstance(v, list) and any(isinstance(e, dict) for e in v)),
+        (json_values, lambda v: v != v),
+        (json_entries(), lambda e: e.get("type") == "array" and "items" not in e),
+        (json_entries(), lambda e: e.get("type") == "array" and isinstance(e.get("items"), list)),
+        (json_entries(), lambda e: e.get("type") == "object" and not isinstance(e.get("properties"), dict)),
+        (json_entries(), lambda e: e.get("type") == "tensor" and isinstance(e.get("tensor-spec"), dict)),
+        (json_entries(), lambda e: "default" in e and isinstance(e.get("name"), int)),
+    ],
+    ids=["object", "map", "typed", "listed", "nan", "no-items", "items", "properties", "tensor", "param"],
+)
+def test_helpers_reach(strategy, condition):
+    reaches(strategy, condition)
