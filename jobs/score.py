@@ -1,0 +1,10 @@
+"""Score a table with a model: spark-submit jobs/score.py --config conf/score.yaml."""
+
+from __future__ import annotations
+
+import sys
+
+from sparksig.jobs import ScoreConfig, run, score
+
+if __name__ == "__main__":
+    sys.exit(run(score, ScoreConfig))

@@ -47,6 +47,7 @@ __all__ = [
     "narrowest",
     "scalar_mismatch",
     "upper_bounds",
+    "void_finding",
     "widens",
 ]
 
@@ -267,7 +268,8 @@ def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding
         if widens(source.key, DataType.string)
         else [_mismatch(path, target, source, "the keys of a map must be strings")]
     )
-    return keys + mismatches(source.value, target.value_type, f"{path}[]", required)
+    # A value type of null means that all maps seen are empty, or hold only nulls.
+    return keys + mismatches(source.value, target.value_type, f"{path}[]", required and source.value != NULL)
 
 
 def _object(source: Source, target: Object, path: str, required: bool) -> list[Finding]:
@@ -356,6 +358,12 @@ def narrowest(source: Source, path: str, findings: list[Finding]) -> Type | None
     return None
 
 
+def void_finding(path: str) -> Finding:
+    """The finding that a column or field which is never null has a type of nothing but nulls."""
+    hint = "it can hold nothing but nulls: make it nullable, or cast it to its type"
+    return Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", "void, never null", hint)
+
+
 def _narrowest_map(source: MapOf, path: str, findings: list[Finding]) -> Type | None:
     value = narrowest(source.value, f"{path}[]", findings)
     if not widens(source.key, DataType.string):
@@ -374,6 +382,9 @@ def _narrowest_struct(source: Struct, path: str, findings: list[Finding]) -> Typ
         findings.append(Finding(Code.DUPLICATE_NAME, _below(path, name), "one field of that name", "several"))
     if not names:
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a struct with fields", "one without"))
+    for part in source.fields:
+        if part.source == NULL and not part.nullable:
+            findings.append(void_finding(_below(path, part.name)))
     parts = [(part, narrowest(part.source, _below(path, part.name), findings)) for part in source.fields]
     properties = [Property(part.name, dtype, not part.nullable) for part, dtype in parts if dtype is not None]
     return None if twins or not names or len(properties) < len(parts) else Object(properties)

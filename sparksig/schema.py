@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind, step
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, SignatureTypeError, kind, step
 from sparksig.types import Type, as_type, parse_required, parse_type
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
 
-__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "parse_json"]
+__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "parse_json", "tensor_from_metadata"]
 
 Name = Union[str, int]
 """What a column can be called: a string, or an integer as pandas numbers columns."""
@@ -138,11 +138,31 @@ class TensorSpec:
             raise _bad(path, '"type": "tensor" and a "tensor-spec" with dtype and shape', "something else")
         try:
             dtype = np.dtype(spec["dtype"]) if isinstance(spec["dtype"], str) else None
-        except TypeError:
+        except (TypeError, ValueError, SyntaxError):
             dtype = None
         if dtype is None:
             raise _bad(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
         return cls(dtype, spec["shape"], data.get("name"))
+
+
+def tensor_from_metadata(text: object, name: str) -> TensorSpec:
+    """The tensor that a field's metadata describes: JSON as :meth:`TensorSpec.to_dict`, without a name.
+
+    Raises:
+        SignatureError: it describes none; one finding with the field's path.
+    """
+    path = step(name)
+    try:
+        data = json.loads(text) if isinstance(text, (str, bytes)) else None
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict) or "name" in data:
+        raise _bad(path, "the JSON of a tensor in the field's metadata", "something else")
+    try:
+        return TensorSpec._parse({**data, "name": name}, path)
+    except SignatureError as error:
+        findings = error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+        raise SignatureError.of("malformed metadata of a tensor", findings) from None
 
 
 class Schema:
@@ -251,7 +271,7 @@ class Schema:
         """
         from sparksig.convert.numpy import to_numpy
 
-        return [spec.type if isinstance(spec, TensorSpec) else to_numpy(spec.type) for spec in self._inputs]
+        return self._each(lambda spec: spec.type if isinstance(spec, TensorSpec) else to_numpy(spec.type))
 
     def pandas_types(self) -> list[Any]:
         """The pandas dtype of each column, as the model receives it where the column is required.
@@ -261,7 +281,19 @@ class Schema:
         """
         from sparksig.convert.numpy import to_pandas
 
-        return [to_pandas(spec) for spec in self._inputs]
+        return self._each(to_pandas)
+
+    def _each(self, convert: Callable[[Any], Any]) -> list[Any]:
+        converted: list[Any] = []
+        findings: list[Finding] = []
+        for name, spec in zip(self.input_names(), self._inputs):
+            try:
+                converted.append(convert(spec))
+            except ConversionError as error:
+                findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), hint=error.message))
+        if findings:
+            raise ConversionError.of("no dtype for some columns", findings)
+        return converted
 
     def as_spark_schema(self) -> SparkDataType:
         """The Spark type of a table: a StructType, or the plain type of a single unnamed column.
@@ -351,7 +383,10 @@ def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
 
 
 def _nameable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    native: np.dtype[Any] = dtype.newbyteorder("=")
+    try:
+        native: np.dtype[Any] = dtype.newbyteorder("=")
+    except TypeError:  # NumPy's strings of variable width
+        native = dtype
     if native.kind in "US" and native.itemsize:
         raise SignatureError(
             f"a tensor of strings has no size in a signature: use np.dtype({native.type.__name__[:-1]!r})"

@@ -8,10 +8,11 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from sparksig.errors import Code, ConversionError, Finding, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import AnyType, Array, DataType, Map, Object, Type
+from sparksig.convert import duplicates
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
+from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.types import AnyType, Array, DataType, Map, Object, Type, as_type
 
 __all__ = [
     "LOST_FROM_ARROW",
@@ -32,6 +33,8 @@ LOST_TO_ARROW: dict[str, str] = {
     "a column without a name": "comes back with its number as name",
     "an integer name": "comes back as a string",
     "tensor of object, complex or long double": "refused: Arrow has no such type",
+    "tensor of datetime64 but in D, s, ms, us, ns": "refused: Arrow has no such unit",
+    "tensor of timedelta64 but in s, ms, us, ns": "refused: Arrow has no such unit",
 }
 """What of a signature does not survive ``from_arrow(to_arrow(...))``; each line is a test."""
 
@@ -46,6 +49,10 @@ LOST_FROM_ARROW: dict[str, str] = {
     "null": "comes back refused, as Any",
     "nullability of list items and map values": "they come back nullable",
     "order of struct fields": "they come back sorted by name",
+    "the vector struct of Spark ML": "comes back as list<double>",
+    "metadata of fields and of the schema": "gone, but for a tensor's own",
+    "sorted keys of a map": "come back unsorted",
+    "a nullable tensor": "comes back not nullable",
 }
 """What of an Arrow schema does not survive ``to_arrow(from_arrow(...))``; each line is a test."""
 
@@ -106,9 +113,6 @@ def vector_type() -> pa.StructType:
     )
 
 
-_VECTOR = [(part.name, part.type) for part in vector_type()]
-
-
 # --- Arrow -> signature -------------------------------------------------------------------------------
 
 
@@ -132,11 +136,15 @@ def source(dtype: pa.DataType) -> Source:
         return MapOf(source(dtype.key_type), source(dtype.item_type))
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        kind = "vector" if [(part.name, part.type) for part in parts] == _VECTOR else ""
-        return Struct(tuple(Field(part.name, source(part.type), part.nullable) for part in parts), kind)
+        fields = tuple(Field(part.name, source(part.type), part.nullable) for part in parts)
+        is_vector = [(field.name, field.source) for field in fields] == _VECTOR
+        return Struct(fields, "vector" if is_vector else "")
     if pa.types.is_dictionary(dtype):
         return source(dtype.value_type)
     return Scalar(str(dtype))
+
+
+_VECTOR = [(part.name, source(part.type)) for part in vector_type()]
 
 
 @overload
@@ -160,11 +168,17 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
     """
     findings: list[Finding] = []
     found: Schema | Type | None
-    if isinstance(arrow, pa.DataType):
-        found = narrowest(source(arrow), "", findings)
-    else:
-        specs = [_from_field(part, findings) for part in arrow]
-        found = None if findings else Schema([spec for spec in specs if spec is not None])
+    try:
+        if isinstance(arrow, pa.DataType):
+            found = narrowest(source(arrow), "", findings)
+        elif isinstance(arrow, pa.Schema):
+            specs = [_from_field(part, findings) for part in arrow]
+            findings += duplicates(arrow.names)
+            found = None if findings else Schema([spec for spec in specs if spec is not None])
+        else:
+            raise ConversionError(f"from_arrow takes a pyarrow Schema or DataType, not {kind(arrow)}")
+    except RecursionError:
+        raise ConversionError("the Arrow types are nested too deeply for a signature") from None
     if found is None:
         raise ConversionError.of("no signature for this Arrow schema", findings)
     return found
@@ -173,9 +187,13 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
     metadata = part.metadata or {}
     if TENSOR_KEY.encode() in metadata:
-        spec = TensorSpec.from_json_dict(name=part.name, **json.loads(metadata[TENSOR_KEY.encode()]))
-        if _tensor_type(spec, part.name) == part.type:
-            return spec
+        try:
+            spec = tensor_from_metadata(metadata[TENSOR_KEY.encode()], part.name)
+            if source(_tensor_type(spec, step(part.name))) == source(part.type):
+                return spec
+        except (SignatureError, ConversionError) as error:
+            findings += error.findings
+            return None
         findings.append(
             Finding(
                 Code.TYPE_MISMATCH,
@@ -186,6 +204,8 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
             )
         )
         return None
+    if pa.types.is_null(part.type) and not part.nullable:
+        findings.append(void_finding(step(part.name)))
     dtype = narrowest(source(part.type), step(part.name), findings)
     return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
 
@@ -214,17 +234,13 @@ def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
     """
     findings: list[Finding] = []
     if not isinstance(signature, Schema):
-        dtype = _to_type(signature, "", findings)
+        dtype = _to_type(as_type(signature), "", findings)
         if findings:
             raise ConversionError.of("no Arrow type", findings)
         return dtype
     names = [str(name) for name in signature.input_names()]
     fields = [_to_field(spec, name, findings) for spec, name in zip(signature, names)]
-    twins = sorted({name for name in names if names.count(name) > 1})
-    findings += [
-        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name as text", "several")
-        for name in twins
-    ]
+    findings += duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)
@@ -232,14 +248,30 @@ def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
 
 def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> pa.Field:
     if isinstance(spec, ColSpec):
-        return pa.field(name, _to_type(spec.type, step(name), findings), nullable=not spec.required)
+        return _field(
+            name, _to_type(spec.type, step(name), findings), not spec.required, step(name), findings
+        )
     try:
         dtype = _tensor_type(spec, step(name))
     except ConversionError as error:
         findings += error.findings
-        dtype = pa.null()
+        dtype = _PLACEHOLDER
     body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
-    return pa.field(name, dtype, nullable=False, metadata={TENSOR_KEY: body})
+    return _field(name, dtype, False, step(name), findings).with_metadata({TENSOR_KEY: body})
+
+
+_PLACEHOLDER = pa.bool_()
+"""In place of a type that there is not, while the other findings are gathered."""
+
+
+def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]) -> pa.Field:
+    try:
+        return pa.field(name, dtype, nullable=nullable)
+    except UnicodeEncodeError:
+        findings.append(
+            Finding(Code.INVALID_NAME, path, "a name that is Unicode text", "half a surrogate pair")
+        )
+        return pa.field("", dtype, nullable=nullable)
 
 
 def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
@@ -253,10 +285,12 @@ def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
         below = f"{path}." if path else ""
         return pa.struct(
             [
-                pa.field(
+                _field(
                     prop.name,
                     _to_type(prop.dtype, f"{below}{step(prop.name)}", findings),
-                    nullable=not prop.required,
+                    not prop.required,
+                    f"{below}{step(prop.name)}",
+                    findings,
                 )
                 for prop in dtype.properties
             ]
@@ -271,7 +305,7 @@ def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
             "Arrow has no type for any value: declare what the column holds",
         )
     )
-    return pa.null()
+    return _PLACEHOLDER
 
 
 def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
@@ -285,7 +319,7 @@ def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
 def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
     plain = {"U": pa.string(), "S": pa.binary()}
     try:
-        if dtype.kind in "OcV":
+        if dtype.kind in "OcV" or (dtype.kind in "mM" and np.datetime_data(dtype)[1] != 1):
             raise pa.ArrowNotImplementedError
         return plain[dtype.kind] if dtype.kind in plain else pa.from_numpy_dtype(dtype)
     except pa.ArrowNotImplementedError:

@@ -62,6 +62,8 @@ def source(dtype: np.dtype[Any]) -> Source:
     names = {"U": "string", "T": "string", "S": "binary", "M": "timestamp"}
     if dtype.kind == "M" and np.datetime_data(dtype)[0] == "generic":
         return Scalar("datetime64 without a unit")
+    if dtype.kind == "M" and np.datetime_data(dtype)[1] != 1:
+        return Scalar(dtype.name)  # a multiple of a unit, which Arrow would read as the unit itself
     return Scalar(names.get(dtype.kind, dtype.name), dtype.name)
 
 

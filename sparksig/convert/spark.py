@@ -8,10 +8,11 @@ from typing import Any, overload
 import numpy as np
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, ConversionError, Finding, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
+from sparksig.convert import duplicates
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
+from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, as_type
 
 __all__ = ["LOST_FROM_SPARK", "LOST_TO_SPARK", "TENSOR_KEY", "from_spark", "source", "to_spark"]
 
@@ -24,7 +25,7 @@ LOST_TO_SPARK: dict[str, str] = {
     "an integer name": "comes back as a string",
     "Any before Spark 4.0": "refused: VariantType is not there",
     "required Any": "comes back as it is, though a variant may hold a null of its own",
-    "tensor of object, complex or long double": "refused: Spark has no such type",
+    "tensor of object, complex, long double or timedelta": "refused: Spark has no such type",
 }
 """What of a signature does not survive ``from_spark(to_spark(...))``; each line is a test."""
 
@@ -38,6 +39,7 @@ LOST_FROM_SPARK: dict[str, str] = {
     "containsNull and valueContainsNull": "they come back True: a signature cannot say it of elements",
     "order of struct fields": "they come back sorted by name",
     "field metadata and comments": "gone, but for a tensor's own",
+    "a nullable tensor": "comes back not nullable",
 }
 """What of a Spark schema does not survive ``to_spark(from_spark(...))``; each line is a test."""
 
@@ -111,7 +113,7 @@ def source(dtype: T.DataType) -> Source:
         return Struct(tuple(Field(part.name, source(part.dataType), part.nullable) for part in dtype.fields))
     if name == "VariantType":
         return Struct((), "variant")
-    if name == "VectorUDT":
+    if name == "VectorUDT" and type(dtype).__module__ in ("pyspark.ml.linalg", "pyspark.mllib.linalg"):
         return Struct((), "vector")
     if isinstance(dtype, T.UserDefinedType):
         return Scalar("user defined type", f"user defined type {name}")
@@ -140,11 +142,17 @@ def from_spark(spark: T.DataType) -> Schema | Type:
     """
     findings: list[Finding] = []
     found: Schema | Type | None
-    if isinstance(spark, T.StructType):
-        specs = [_from_field(part, findings) for part in spark.fields]
-        found = None if findings else Schema([spec for spec in specs if spec is not None])
-    else:
-        found = narrowest(source(spark), "", findings)
+    try:
+        if isinstance(spark, T.StructType):
+            specs = [_from_field(part, findings) for part in spark.fields]
+            findings += duplicates(spark.names)
+            found = None if findings else Schema([spec for spec in specs if spec is not None])
+        elif isinstance(spark, T.DataType):
+            found = narrowest(source(spark), "", findings)
+        else:
+            raise ConversionError(f"from_spark takes a StructType or another Spark type, not {kind(spark)}")
+    except RecursionError:
+        raise ConversionError("the Spark types are nested too deeply for a signature") from None
     if found is None:
         raise ConversionError.of("no signature for this Spark schema", findings)
     return found
@@ -152,9 +160,13 @@ def from_spark(spark: T.DataType) -> Schema | Type:
 
 def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | TensorSpec | None:
     if TENSOR_KEY in (part.metadata or {}):
-        spec = TensorSpec.from_json_dict(name=part.name, **json.loads(part.metadata[TENSOR_KEY]))
-        if _without_nulls(_tensor_type(spec, part.name)) == _without_nulls(part.dataType):
-            return spec
+        try:
+            spec = tensor_from_metadata(part.metadata[TENSOR_KEY], part.name)
+            if source(_tensor_type(spec, step(part.name))) == source(part.dataType):
+                return spec
+        except (SignatureError, ConversionError) as error:
+            findings += error.findings
+            return None
         findings.append(
             Finding(
                 Code.TYPE_MISMATCH,
@@ -165,12 +177,10 @@ def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | Tenso
             )
         )
         return None
+    if isinstance(part.dataType, T.NullType) and not part.nullable:
+        findings.append(void_finding(step(part.name)))
     dtype = narrowest(source(part.dataType), step(part.name), findings)
     return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
-
-
-def _without_nulls(dtype: T.DataType) -> str:
-    return dtype.simpleString()  # which does not mention nullability
 
 
 # --- signature -> Spark -------------------------------------------------------------------------------
@@ -197,15 +207,11 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     """
     findings: list[Finding] = []
     if not isinstance(signature, Schema):
-        dtype = _to_type(signature, "", findings)
+        dtype = _to_type(as_type(signature), "", findings)
     else:
         names = [str(name) for name in signature.input_names()]
         dtype = T.StructType([_to_field(spec, name, findings) for spec, name in zip(signature, names)])
-        twins = sorted({name for name in names if names.count(name) > 1})
-        findings += [
-            Finding(Code.DUPLICATE_NAME, step(name), "one column of that name as text", "several")
-            for name in twins
-        ]
+        findings += duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Spark schema", findings)
     return dtype
@@ -267,7 +273,7 @@ def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:
 
 
 def _element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
-    if dtype.kind == "M":
+    if dtype.kind == "M" and np.datetime_data(dtype)[1] == 1:
         return T.TimestampType()
     if dtype.name in _ELEMENTS:
         return _ELEMENTS[dtype.name]

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sparksig.convert import duplicates
 from sparksig.convert.arrow import source
 from sparksig.errors import Code, Finding, InferenceError, SignatureTypeError, UnsupportedError, step
-from sparksig.lattice import narrowest
+from sparksig.lattice import NULL, narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Type
 
@@ -82,14 +83,16 @@ def from_struct(struct: StructType) -> Schema:
 
     findings: list[Finding] = []
     names = struct.names
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several"))
+    findings += duplicates(names)
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     types = [narrowest(spark_source(field.dataType), step(field.name), findings) for field in struct.fields]
     if findings:
         raise InferenceError.of("no signature for this Spark DataFrame", findings)
-    return Schema([ColSpec(dtype, name) for dtype, name in zip(types, names) if dtype is not None])
+    void = [spark_source(field.dataType) == NULL for field in struct.fields]  # holds nothing but nulls
+    return Schema(
+        [ColSpec(t, name, required=not v) for t, name, v in zip(types, names, void) if t is not None]
+    )
 
 
 def _column(column: pd.Series, label: Hashable, findings: list[Finding]) -> ColSpec | None:

@@ -76,16 +76,27 @@ def spark_udf(
     else:
         session = spark  # type: ignore[assignment]
     assert session is not None
-    directory = ModelDirectory.read(model_uri)
-    trust = Trust(allow_pickle, digest, tuple(trusted_types))
-    trust.verify(directory)
-    flavors.of(directory).check(directory, trust)
-    inputs, outputs, declared = _contract(directory)
-    contract.require_scalars(inputs)
+    directory, trust, (inputs, outputs, declared) = check_model(
+        model_uri, allow_pickle=allow_pickle, digest=digest, trusted_types=trusted_types
+    )
     given = enforce_params(params, declared)
     shipment = ship(session, directory.path, trust.digest or digest_of(directory.path))
     zone = session.conf.get("spark.sql.session.timeZone") or "UTC"
     return ModelUDF(_Work(shipment, trust, inputs, outputs, given, zone))
+
+
+def check_model(
+    path: str | os.PathLike[str], *, allow_pickle: bool, digest: str | None, trusted_types: Sequence[str]
+) -> tuple[ModelDirectory, Trust, tuple[Schema, Schema, ParamSchema | None]]:
+    """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
+    directory = ModelDirectory.read(path)
+    trust = Trust(allow_pickle, digest, tuple(trusted_types))
+    trust.verify(directory)
+    flavors.of(directory).check(directory, trust)
+    declared = _contract(directory)
+    contract.require_scalars(declared[0])
+    contract.spark_type(result_type(declared[1]))
+    return directory, trust, declared
 
 
 def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | None]:
@@ -95,8 +106,8 @@ def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | 
     ]
     if lacking:
         raise ModelError(
-            f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: what to hand over and "
-            "what comes back is not known. Save it with a signature: "
+            f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: "
+            "what to hand over and what comes back is not known. Save it with a signature: "
             "save_model(path, model, infer_signature(data, prediction))"
         )
     assert signature is not None

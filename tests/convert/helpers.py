@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import strategies as st
+
 from sparksig.errors import ConversionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
+from tests.strategies import names
 
 HOPELESS_DTYPES = ["object", "complex64", "complex128", "longdouble"]
 """Dtypes of tensors that neither Arrow nor Spark has a type for."""
+
+
+def named_columns(inner, keys=names):
+    """Schemas of columns with strings as names."""
+    columns = st.builds(ColSpec, inner, keys, st.booleans())
+    return st.lists(columns, min_size=1, max_size=5, unique_by=lambda column: column.name).map(Schema)
 
 
 def codes(error):
@@ -51,6 +60,9 @@ def tensor_json(dtype="float64", shape=(-1, 2)):
     return json.dumps({"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}})
 
 
+RENAMED = tensor_json()[:-1] + ', "name": "of old"}'
+"""The metadata of a tensor that names it itself; ours does not."""
+
 MISFITS = {
     "another dtype": tensor_json("float32"),
     "too few dimensions": tensor_json(shape=[-1]),
@@ -69,7 +81,6 @@ TAMPERED = {
     "no spec": '{"type": "tensor"}',
     "no shape": '{"type": "tensor", "tensor-spec": {"dtype": "float64"}}',
     "another type": '{"type": "long"}',
-    "a name of its own": tensor_json()[:-1] + ', "name": "u"}',
     "unknown dtype": tensor_json("float65"),
     "dtype is no name": tensor_json(5),
     "dtype is no word": tensor_json("i4,,f8"),

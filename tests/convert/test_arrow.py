@@ -27,13 +27,15 @@ from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Spar
 from tests.convert.helpers import (
     HOPELESS_DTYPES,
     MISFITS,
+    RENAMED,
     TAMPERED,
     after_the_loss,
     codes,
+    named_columns,
     schema_after_the_loss,
     tensor_json,
 )
-from tests.strategies import ODD_NAMES, column_schemas, composite_types, names, schemas, tensor_schemas, types
+from tests.strategies import ODD_NAMES, composite_types, names, schemas, tensor_schemas, types
 
 
 def make(name, *args):
@@ -107,6 +109,7 @@ TABLE = [
     *((pa.duration(unit), "") for unit in UNITS),
     (pa.month_day_nano_interval(), ""),
     (pa.run_end_encoded(pa.int32(), pa.int64()), ""),
+    (pa.dense_union([pa.field("x", pa.int8()), pa.field("y", pa.string())]), ""),
     (make("uuid"), ""),
 ]
 TABLE = [(dtype, [DataType[name] for name in wide.split()]) for dtype, wide in TABLE if dtype is not None]
@@ -360,9 +363,7 @@ def test_types_come_back(dtype):
     assert from_arrow(to_arrow(dtype)) == dtype
 
 
-@given(
-    column_schemas(lossless_types, unnamed=False).filter(lambda s: all(isinstance(c.name, str) for c in s))
-)
+@given(named_columns(lossless_types))
 def test_schemas_of_columns_come_back(schema):
     assert from_arrow(to_arrow(schema)) == schema
 
@@ -480,12 +481,19 @@ def _some_tensors_are_refused():
             to_arrow(Schema([TensorSpec(dtype, (-1, 2), "x.y")]))
 
 
+def _units(kind, kept):
+    for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as", "25s"):
+        assert _tensor_comes_back(f"{kind}[{unit}]") == (unit in kept.split()), unit
+
+
 LOST_TO = {
     "Any": _any_is_refused,
     "SparkML vector": lambda: _returns(SparkMLVector(), Array("double")),
     "a column without a name": _names_become_numbers,
     "an integer name": _integer_names_become_strings,
     "tensor of object, complex or long double": _some_tensors_are_refused,
+    "tensor of datetime64 but in D, s, ms, us, ns": lambda: _units("datetime64", "D s ms us ns"),
+    "tensor of timedelta64 but in s, ms, us, ns": lambda: _units("timedelta64", "s ms us ns"),
 }
 
 
@@ -547,6 +555,16 @@ def _order_of_fields():
     _comes_back(pa.struct(mixed), pa.struct(sorted(mixed, key=lambda part: part[0])))
 
 
+def _metadata():
+    held = column(pa.int64(), metadata={"comment": "in euros"}).with_metadata({"pandas": "{}"})
+    assert to_arrow(from_arrow(held)).equals(column(pa.int64()), check_metadata=True)
+
+
+def _nullable_tensor():
+    held = pa.schema([TENSOR_FIELD.with_nullable(True)])
+    assert to_arrow(from_arrow(held)).equals(pa.schema([TENSOR_FIELD]), check_metadata=True)
+
+
 LOST_FROM = {
     "int8, int16, uint8, uint16": lambda: _all_come_back(
         pa.int32(), pa.int8(), pa.int16(), pa.uint8(), pa.uint16()
@@ -560,6 +578,12 @@ LOST_FROM = {
     "null": _null_is_refused,
     "nullability of list items and map values": _nullability_of_items,
     "order of struct fields": _order_of_fields,
+    "the vector struct of Spark ML": lambda: _comes_back(vector_type(), pa.list_(pa.float64())),
+    "metadata of fields and of the schema": _metadata,
+    "sorted keys of a map": lambda: _comes_back(
+        pa.map_(pa.string(), pa.int64(), keys_sorted=True), pa.map_(pa.string(), pa.int64())
+    ),
+    "a nullable tensor": _nullable_tensor,
 }
 
 
@@ -674,6 +698,19 @@ def test_tampered_metadata_is_reported_for_all_fields():
     assert [finding.path for finding in error.value.findings] == ["`a.b`", "`c.d`", "`e.f`"]
 
 
+def test_a_tensor_is_called_as_its_field_is():
+    renamed = tensor_field(tensor_json()).with_name("u")
+    assert from_arrow(pa.schema([renamed])) == Schema([TensorSpec(np.dtype("float64"), (-1, 2), "u")])
+
+
+def test_a_name_in_the_metadata_is_ignored_or_refused_as_ours():
+    try:
+        schema = from_arrow(pa.schema([tensor_field(RENAMED)]))
+    except (ConversionError, SignatureError):
+        return
+    assert schema.input_names() == ["t.x"]
+
+
 def test_items_that_cannot_be_null_are_still_a_tensor():
     field = tensor_field(tensor_json(), dtype=pa.list_(pa.field("item", pa.float64(), nullable=False)))
     assert from_arrow(pa.schema([field])) == Schema([TensorSpec(np.dtype("float64"), (-1, 2), "t.x")])
@@ -697,7 +734,7 @@ def test_odd_names_and_case_twins_come_back():
 
 def test_two_columns_of_one_name_are_refused():
     schema = pa.schema([("a.b", pa.int8()), ("a.b", pa.int8()), ("c", pa.int8())])
-    with pytest.raises(SignatureError, match="several columns of one name: 1 finding") as error:
+    with pytest.raises(ConversionError, match="expected one column of that name, found several") as error:
         from_arrow(schema)
     assert codes(error) == [("`a.b`", Code.DUPLICATE_NAME)]
 

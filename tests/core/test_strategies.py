@@ -9,10 +9,11 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
+from sparksig.errors import InferenceError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, merge
 from tests.core.helpers import alike_types, json_entries, json_values
 from tests.strategies import (
     ODD_NAMES,
@@ -101,7 +102,9 @@ def test_names_reach_every_odd_one(name):
 @given(composite_types(st.just(DataType.long), any_type=False, vectors=False))
 def test_composite_types_keep_to_the_leaves_they_are_given(dtype):
     assert not [
-        p for p in parts(dtype) if isinstance(p, (AnyType, SparkMLVector, DataType)) and p is not DataType.long
+        p
+        for p in parts(dtype)
+        if isinstance(p, (AnyType, SparkMLVector, DataType)) and p is not DataType.long
     ]
 
 
@@ -235,3 +238,16 @@ def test_strategies_build_what_they_say(dtype, columns, tensors, params, signatu
 )
 def test_helpers_reach(strategy, condition):
     reaches(strategy, condition)
+
+
+def test_alike_types_often_have_a_common_type_that_is_neither():
+    def both(pair):
+        try:
+            return merge(*pair)
+        except InferenceError:
+            return None
+
+    pairs = st.tuples(alike_types, alike_types)
+    reaches(pairs, lambda pair: isinstance(both(pair), Object) and both(pair) not in pair)
+    reaches(pairs, lambda pair: isinstance(both(pair), Array) and both(pair) not in pair)
+    reaches(pairs, lambda pair: both(pair) is None and type(pair[0]) is type(pair[1]) is Object)

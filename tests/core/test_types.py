@@ -272,7 +272,11 @@ _NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyTyp
 @pytest.mark.parametrize(
     ("dtype", "error", "text"),
     [
-        ("x", SignatureError, "^unknown type 'x'; the scalar types are boolean, integer, long, float, double, "),
+        (
+            "x",
+            SignatureError,
+            "^unknown type 'x'; the scalar types are boolean, integer, long, float, double, ",
+        ),
         ("array", SignatureError, "^unknown type 'array'; "),
         ("any", SignatureError, "^unknown type 'any'; "),
         ("int", SignatureError, "^unknown type 'int'; "),
@@ -483,15 +487,18 @@ def test_a_path_starts_with_a_name_where_nothing_stands_around():
 @pytest.mark.parametrize("data", [data for _, _, data in EXAMPLES], ids=IDS)
 def test_unknown_keys_are_ignored(data):
     def strew(value):
-        if isinstance(value, dict) and "type" in value:
-            value = value | {"comment": ["anything"], "spark": {"type": 1}}
-        return {key: strew(v) for key, v in value.items()} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        more = {"comment": ["anything"], "spark": {"type": 1}} if "type" in value else {}
+        return {key: strew(inner) for key, inner in value.items()} | more
 
     assert parse_type(strew(data)) == parse_type(data)
 
 
 @pytest.mark.parametrize(("dtype", "_text", "data"), EXAMPLES, ids=IDS)
-@pytest.mark.parametrize("extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"])
+@pytest.mark.parametrize(
+    "extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"]
+)
 def test_required_is_true_unless_said_otherwise(dtype, _text, data, extra):
     read = parse_type({"type": "object", "properties": {"p": data | extra}})
     assert read == Object([Property("p", dtype, required=True)])

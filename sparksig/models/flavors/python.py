@@ -50,7 +50,7 @@ def check(directory: ModelDirectory, trust: Trust) -> None:
     trust.require_code(directory, "a pickled PythonModel")
     directory.member(config.get("python_model"))
     if importlib.util.find_spec("cloudpickle") is None:
-        raise MissingDependencyError.naming("cloudpickle", "a pickled PythonModel", "mlflow")
+        raise MissingDependencyError.naming("cloudpickle", "a pickled PythonModel", "python-model")
     if config["loader_module"] != __name__ and importlib.util.find_spec("mlflow") is None:
         raise MissingDependencyError.naming(
             "mlflow", "a PythonModel written with MLflow's base class", "mlflow"
@@ -100,7 +100,7 @@ def save(model: PythonModel, directory: Path, trusted_types: tuple[str, ...]) ->
     """
     del trusted_types  # a pickle knows no types
     if importlib.util.find_spec("cloudpickle") is None:
-        raise MissingDependencyError.naming("cloudpickle", "saving a PythonModel", "mlflow")
+        raise MissingDependencyError.naming("cloudpickle", "saving a PythonModel", "python-model")
     import cloudpickle
 
     with (directory / _FILE).open("wb") as stream:

@@ -138,8 +138,9 @@ def save(model: Any, directory: Path, trusted_types: tuple[str, ...]) -> dict[st
     unknown = sorted(set(_untrusted_types(file)) - set(trusted_types))
     if unknown:
         raise ModelNotTrustedError(
-            f"a {type(model).__name__} holds types that skops does not trust by itself: {', '.join(unknown)}. "
-            f"If you trust them, pass trusted_types={unknown!r}; whoever loads the model has to do likewise"
+            f"a {type(model).__name__} holds types that skops does not trust by itself: "
+            f"{', '.join(unknown)}. If you trust them, pass trusted_types={unknown!r}; "
+            "whoever loads the model has to do likewise"
         )
     return {
         "python_function": {

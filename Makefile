@@ -1,0 +1,48 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set everything up first, once.
+
+PYTHON ?= python3
+OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 -c '' 2>/dev/null && echo python3.10 || echo $(PYTHON))
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+OLDEST_BIN := $(CURDIR)/.venv-oldest/bin
+PYTEST_ARGS ?=
+
+.PHONY: help setup demo test test-fast test-oldest lint clean
+
+help:
+	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
+	@echo 'make test         set up, then run all tests'
+	@echo 'make test-fast    the tests that need no Java, and no Spark session'
+	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
+	@echo 'make lint         ruff, mypy --strict, import rules'
+	@echo 'make clean        remove what the others made'
+
+setup:
+	@.ci/setup $(VENV) dev $(PYTHON)
+
+# spark-submit takes the first python3 on the PATH, and the workers PYSPARK_PYTHON
+demo: setup
+	@echo 'Training a model on real measurements, writing the table'
+	@$(BIN)/python tests/demo/prepare.py build/demo
+	@echo 'spark-submit jobs/score.py --config conf/score.yaml'
+	@PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python" SPARK_LOCAL_IP=127.0.0.1 \
+		spark-submit --conf spark.log.level=ERROR jobs/score.py --config conf/score.yaml
+
+test: setup
+	@PATH="$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: setup
+	@$(BIN)/python -m pytest -m 'not spark' $(PYTEST_ARGS)
+
+test-oldest:
+	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
+	@PATH="$(OLDEST_BIN):$$PATH" $(OLDEST_BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+clean:
+	rm -rf $(VENV) .venv-oldest build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,767 @@
+"""Columns, tensors and schemas: JSON, reprs, constructor checks, and what malformed JSON answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import types as T
+
+from sparksig.errors import ConversionError, SignatureError, SignatureTypeError
+from sparksig.schema import ColSpec, Schema, TensorSpec, parse_json
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.core.helpers import copies, json_entries, json_values, nested, places
+from tests.strategies import column_schemas, schemas, tensor_dtypes, tensor_schemas
+
+F8 = np.dtype("float64")
+OBJECT = Object([Property("x", "long"), Property("y", "string", required=False)])
+OBJECT_JSON = (
+    '{"type": "object", "properties": {"x": {"type": "long", "required": true}, '
+    '"y": {"type": "string", "required": false}}'
+)
+
+# --- columns ------------------------------------------------------------------------------------------
+
+COLUMNS = [
+    (ColSpec("string"), "string (required)", '{"type": "string", "required": true}'),
+    (ColSpec("long", "a"), "'a': long (required)", '{"type": "long", "name": "a", "required": true}'),
+    (
+        ColSpec("long", "a", required=False),
+        "'a': long (optional)",
+        '{"type": "long", "name": "a", "required": false}',
+    ),
+    (ColSpec("long", 0), "0: long (required)", '{"type": "long", "name": 0, "required": true}'),
+    (ColSpec("long", ""), "'': long (required)", '{"type": "long", "name": "", "required": true}'),
+    (ColSpec("long", "cls"), "'cls': long (required)", '{"type": "long", "name": "cls", "required": true}'),
+    (
+        ColSpec("long", "it's"),
+        '"it\'s": long (required)',
+        '{"type": "long", "name": "it\'s", "required": true}',
+    ),
+    (
+        ColSpec("long", "ä"),
+        "'ä': long (required)",
+        '{"type": "long", "name": "\\u00e4", "required": true}',
+    ),
+    (
+        ColSpec(Array("long"), "a"),
+        "'a': Array(long) (required)",
+        '{"type": "array", "items": {"type": "long"}, "name": "a", "required": true}',
+    ),
+    (
+        ColSpec(OBJECT, "o", required=False),
+        "'o': {x: long (required), y: string (optional)} (optional)",
+        OBJECT_JSON + ', "name": "o", "required": false}',
+    ),
+    (
+        ColSpec(Map("long"), "m"),
+        "'m': Map(str -> DataType.long) (required)",
+        '{"type": "map", "values": {"type": "long"}, "name": "m", "required": true}',
+    ),
+    (ColSpec(AnyType(), "x"), "'x': Any (required)", '{"type": "any", "name": "x", "required": true}'),
+    (
+        ColSpec(SparkMLVector(), "v"),
+        "'v': SparkML vector (required)",
+        '{"type": "sparkml_vector", "name": "v", "required": true}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "text", "data"), COLUMNS, ids=[text for _, text, _ in COLUMNS])
+def test_a_column_has_its_repr_and_its_json(spec, text, data):
+    assert repr(spec) == text
+    assert json.dumps(spec.to_dict()) == data
+    assert ColSpec.from_json_dict(**json.loads(data)) == spec
+    assert Schema.from_json(f"[{data}]").inputs == ([spec] if spec.required or spec.name is not None else [])
+    assert [other for other, _, _ in COLUMNS if other == spec] == [spec]
+    assert len({spec, *copies(spec)}) == 1
+
+
+def test_a_column_is_its_type_name_and_required():
+    spec = ColSpec("long")
+    assert (spec.type, spec.name, spec.required) == (DataType.long, None, True)
+    assert ColSpec(DataType.long, name="a", required=False) == ColSpec("long", "a", False)
+    assert ColSpec("long", "a") != ColSpec("long", "a", required=False)
+    assert ColSpec("long", "a") != ColSpec("long", "b")
+    assert ColSpec("long", 0) != ColSpec("long", "0")
+    assert ColSpec("long", "a") != ColSpec("integer", "a")
+    assert ColSpec("long", "a") != Property("a", "long")
+
+
+@pytest.mark.parametrize("number", [np.int64(7), np.uint8(7)], ids=["int64", "uint8"])
+def test_numbers_of_numpy_are_names_as_numbers_of_python_are(number):
+    for spec in (ColSpec("long", number), TensorSpec(F8, (1,), number)):
+        assert spec.name == 7
+        assert type(spec.name) is int
+
+
+@pytest.mark.parametrize("spec", [ColSpec("long", "a"), TensorSpec(F8, (1,), "a")], ids=["column", "tensor"])
+def test_specs_cannot_be_changed(spec):
+    with pytest.raises(FrozenInstanceError):
+        spec.name = "b"
+    with pytest.raises(FrozenInstanceError):
+        del spec.type
+
+
+@pytest.mark.parametrize("required", [None, 1, 0, "yes", np.True_], ids=repr)
+def test_required_is_true_or_false(required):
+    with pytest.raises(SignatureTypeError, match="^column 'a': required must be True or False$"):
+        ColSpec("long", "a", required)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "text"),
+    [
+        (lambda: ColSpec("x", "a"), SignatureError, "^unknown type 'x'; the scalar types are boolean, "),
+        (lambda: ColSpec("array", "a"), SignatureError, "^unknown type 'array'; "),
+        (lambda: ColSpec(1, "a"), SignatureTypeError, "^a type must be .*, not a value of type int$"),
+        (lambda: ColSpec(None, "a"), SignatureTypeError, "^a type must be .*, not None$"),
+    ],
+    ids=["x", "array", "1", "None"],
+)
+def test_a_column_needs_a_type(build, error, text):
+    with pytest.raises(error, match=text):
+        build()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [("a", "b"), 1.5, True, np.True_, b"a", ["a"], np.datetime64("2020-01-01"), np.float64(1)],
+    ids=repr,
+)
+@pytest.mark.parametrize(
+    "build",
+    [lambda name: ColSpec("long", name), lambda name: TensorSpec(F8, (1,), name)],
+    ids=["column", "tensor"],
+)
+def test_a_name_is_a_string_or_an_integer(build, name):
+    text = (
+        "^a column's name must be a string or an integer, "
+        f"not a value of type {type(name).__name__}: rename the column$"
+    )
+    with pytest.raises(SignatureTypeError, match=text):
+        build(name)
+
+
+# --- tensors ------------------------------------------------------------------------------------------
+
+TENSORS = [
+    (
+        TensorSpec(F8, (-1, 3)),
+        "Tensor('float64', (-1, 3))",
+        '{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 3]}}',
+    ),
+    (
+        TensorSpec(np.dtype("str"), [-1], "a"),
+        "'a': Tensor('str', (-1,))",
+        '{"name": "a", "type": "tensor", "tensor-spec": {"dtype": "str", "shape": [-1]}}',
+    ),
+    (
+        TensorSpec(np.dtype("bytes"), (), 0),
+        "0: Tensor('bytes', ())",
+        '{"name": 0, "type": "tensor", "tensor-spec": {"dtype": "bytes", "shape": []}}',
+    ),
+    (
+        TensorSpec(np.dtype(object), (0, -1), "cls"),
+        "'cls': Tensor('object', (0, -1))",
+        '{"name": "cls", "type": "tensor", "tensor-spec": {"dtype": "object", "shape": [0, -1]}}',
+    ),
+    (
+        TensorSpec(np.dtype("M8[s]"), (-1,)),
+        "Tensor('datetime64[s]', (-1,))",
+        '{"type": "tensor", "tensor-spec": {"dtype": "datetime64[s]", "shape": [-1]}}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "text", "data"), TENSORS, ids=[text for _, text, _ in TENSORS])
+def test_a_tensor_has_its_repr_and_its_json(spec, text, data):
+    assert repr(spec) == text
+    assert json.dumps(spec.to_dict()) == data
+    assert TensorSpec.from_json_dict(**json.loads(data)) == spec
+    assert Schema.from_json(f"[{data}]").inputs == [spec]
+    assert [other for other, _, _ in TENSORS if other == spec] == [spec]
+    assert len({spec, *copies(spec)}) == 1
+
+
+def test_a_tensor_is_its_dtype_shape_and_name_and_always_required():
+    spec = TensorSpec(F8, [-1, 3], "a")
+    assert (spec.type, spec.shape, spec.name, spec.required) == (F8, (-1, 3), "a", True)
+    assert isinstance(spec.shape, tuple)
+    assert spec != TensorSpec(F8, (-1, 3))
+    assert spec != TensorSpec(F8, (-1, 4), "a")
+    assert spec != TensorSpec(np.dtype("float32"), (-1, 3), "a")
+    data = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [1]}, "required": False, "x": 1}
+    assert TensorSpec.from_json_dict(**data) == TensorSpec(F8, (1,))
+
+
+def test_sizes_of_numpy_are_sizes_as_those_of_python_are():
+    shape = np.zeros((3, 4)).shape
+    spec = TensorSpec(F8, (np.int64(-1), np.uint8(3), *shape))
+    assert spec.shape == (-1, 3, 3, 4)
+    assert all(type(size) is int for size in spec.shape)
+    assert json.dumps(spec.to_dict()).endswith('"shape": [-1, 3, 3, 4]}}')
+
+
+@pytest.mark.parametrize("code", ["i2", "i4", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
+def test_byte_order_is_no_part_of_the_contract(code):
+    little, big = (TensorSpec(np.dtype(order + code), (-1,)) for order in "<>")
+    assert little == big
+    assert hash(little) == hash(big)
+    assert big.type.isnative
+    assert Schema.from_json(Schema([big]).to_json()) == Schema([little])
+
+
+@given(tensor_dtypes)
+def test_every_dtype_comes_back_by_its_name(dtype):
+    spec = TensorSpec(dtype, (-1,))
+    assert spec.type == dtype
+    assert TensorSpec.from_json_dict(**spec.to_dict()) == spec
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"),
+    [
+        (float, "^a tensor's type must be a numpy dtype, not a value of type type$"),
+        ("float64", "^a tensor's type must be a numpy dtype, not a value of type str$"),
+        (np.float64, "^a tensor's type must be a numpy dtype, not a value of type type$"),
+        (DataType.double, "^a tensor's type must be a numpy dtype, not a value of type DataType$"),
+        (None, "^a tensor's type must be a numpy dtype, not None$"),
+    ],
+    ids=["float", "str", "np.float64", "double", "None"],
+)
+def test_a_tensor_needs_a_dtype(dtype, text):
+    with pytest.raises(SignatureTypeError, match=text):
+        TensorSpec(dtype, (-1,))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"),
+    [
+        ("U10", r"^a tensor of strings has no size in a signature: use np\.dtype\('str'\)$"),
+        (">U1", r"^a tensor of strings has no size in a signature: use np\.dtype\('str'\)$"),
+        ("S10", r"^a tensor of strings has no size in a signature: use np\.dtype\('bytes'\)$"),
+        (
+            [("a", "i4"), ("b", "f8")],
+            r"^the numpy dtype .*'a'.* has no name that could be read back from JSON$",
+        ),
+        ("V8", r"^the numpy dtype .*V8 has no name that could be read back from JSON$"),
+        ("(2,3)f4", "^the numpy dtype .* has no name that could be read back from JSON$"),
+        ("T", "^the numpy dtype StringDType.* has no name that could be read back from JSON$"),
+    ],
+    ids=["U10", "big-endian-U1", "S10", "structured", "void", "subarray", "StringDType"],
+)
+def test_a_dtype_without_a_name_is_refused(dtype, text):
+    with pytest.raises(SignatureError, match=text):
+        TensorSpec(np.dtype(dtype), (-1,))
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "text"),
+    [
+        (3, SignatureTypeError, "^a tensor's shape must be a tuple or a list, not a value of type int$"),
+        (None, SignatureTypeError, "^a tensor's shape must be a tuple or a list, not None$"),
+        ("12", SignatureTypeError, "^a tensor's shape must be a tuple or a list, not a value of type str$"),
+        (np.array([1]), SignatureTypeError, "a tuple or a list, not a value of type ndarray$"),
+        (("a", None), SignatureError, r"^a tensor's shape is made of integers, found \['a', None\]$"),
+        ((1.0,), SignatureError, r"^a tensor's shape is made of integers, found \[1\.0\]$"),
+        ((-2,), SignatureError, r"^a dimension is a size, or -1 for any size, found \[-2\]$"),
+        ((True, 2), SignatureError, r"^a dimension is a size, or -1 for any size, found \[True, 2\]$"),
+    ],
+    ids=["int", "None", "str", "ndarray", "junk", "float", "-2", "bool"],
+)
+def test_a_shape_is_made_of_sizes(shape, error, text):
+    with pytest.raises(error, match=text):
+        TensorSpec(F8, shape)
+
+
+# --- schemas ------------------------------------------------------------------------------------------
+
+NAMED = Schema([ColSpec("long", "a"), ColSpec("string", "b", required=False), ColSpec("double", "")])
+UNNAMED = Schema([ColSpec("long"), ColSpec(Array("string"))])
+TENSOR = Schema([TensorSpec(F8, (-1, 3))])
+TENSORS_NAMED = Schema([TensorSpec(F8, (-1,), "x"), TensorSpec(np.dtype("str"), (-1,), "y")])
+
+
+def test_the_json_of_a_schema():
+    assert Schema([ColSpec("long", "a")]).to_json() == '[{"type": "long", "name": "a", "required": true}]'
+    assert UNNAMED.to_json() == (
+        '[{"type": "long", "required": true}, '
+        '{"type": "array", "items": {"type": "string"}, "required": true}]'
+    )
+    assert TENSOR.to_dict() == [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 3]}}]
+
+
+def test_the_repr_of_a_schema_is_that_of_its_list():
+    assert repr(NAMED) == "['a': long (required), 'b': string (optional), '': double (required)]"
+    assert repr(TENSOR) == "[Tensor('float64', (-1, 3))]"
+
+
+@pytest.mark.parametrize(
+    ("schema", "tensors", "named", "names", "required", "optional"),
+    [
+        (NAMED, False, True, ["a", "b", ""], ["a", ""], ["b"]),
+        (UNNAMED, False, False, [0, 1], [0, 1], []),
+        (TENSOR, True, False, [0], [0], []),
+        (TENSORS_NAMED, True, True, ["x", "y"], ["x", "y"], []),
+    ],
+    ids=["named", "unnamed", "tensor", "named-tensors"],
+)
+def test_what_a_schema_says_of_itself(schema, tensors, named, names, required, optional):
+    assert schema.is_tensor_spec() is tensors
+    assert schema.has_input_names() is named
+    assert schema.input_names() == names
+    assert schema.required_input_names() == required
+    assert schema.optional_input_names() == optional
+    assert len(schema) == len(schema.inputs) == len(names)
+    assert list(schema) == schema.inputs
+    assert schema.input_types() == [spec.type for spec in schema]
+
+
+def test_the_dictionaries_of_a_schema():
+    assert NAMED.input_dict() == {"a": NAMED.inputs[0], "b": NAMED.inputs[1], "": NAMED.inputs[2]}
+    assert NAMED.input_types_dict() == {"a": DataType.long, "b": DataType.string, "": DataType.double}
+    assert TENSORS_NAMED.input_types_dict() == {"x": F8, "y": np.dtype("str")}
+
+
+@pytest.mark.parametrize("schema", [UNNAMED, TENSOR], ids=["columns", "tensor"])
+@pytest.mark.parametrize("method", ["input_dict", "input_types_dict"])
+def test_a_schema_without_names_has_no_dictionary(schema, method):
+    with pytest.raises(
+        SignatureError, match="^a schema without names has no dictionary; use its list, inputs$"
+    ):
+        getattr(schema, method)()
+
+
+SCALARS = Schema([ColSpec(dtype, dtype.name) for dtype in DataType])
+
+
+def test_numpy_and_pandas_types():
+    names = ["bool", "int32", "int64", "float32", "float64", "str", "bytes", "datetime64[ns]"]
+    assert SCALARS.numpy_types() == [np.dtype(name) for name in names]
+    objects = [name if name not in ("str", "bytes") else "object" for name in names]
+    assert SCALARS.pandas_types() == [np.dtype(name) for name in objects]
+    assert TENSORS_NAMED.numpy_types() == [F8, np.dtype("str")]
+
+
+def test_types_that_numpy_and_pandas_lack():
+    for method in (UNNAMED.numpy_types, UNNAMED.pandas_types):
+        with pytest.raises(
+            ConversionError, match=r"^NumPy has no dtype for Array\(string\): only scalar types"
+        ):
+            method()
+    with pytest.raises(ConversionError, match="^a tensor is no column: pandas has no dtype for it$"):
+        TENSOR.pandas_types()
+
+
+def test_as_spark_schema():
+    spark = [
+        T.BooleanType(), T.IntegerType(), T.LongType(), T.FloatType(), T.DoubleType(), T.StringType(),
+        T.BinaryType(), T.TimestampType(),
+    ]  # fmt: skip
+    table = SCALARS.as_spark_schema()
+    assert [field.dataType for field in table] == spark
+    assert table.names == [dtype.name for dtype in DataType]
+    assert [field.nullable for field in NAMED.as_spark_schema()] == [False, True, False]
+    assert Schema([ColSpec("long")]).as_spark_schema() == T.LongType()
+    assert isinstance(Schema([ColSpec("long", "a")]).as_spark_schema(), T.StructType)
+    assert UNNAMED.as_spark_schema().names == ["0", "1"]
+    nested_types = Schema([ColSpec(Array(OBJECT), "a"), ColSpec(Map("long"), "m")]).as_spark_schema()
+    assert nested_types["a"].dataType.elementType.names == ["x", "y"]
+    assert nested_types["m"].dataType.keyType == T.StringType()
+
+
+def test_a_schema_is_a_value():
+    again = Schema.from_json(NAMED.to_json())
+    assert again == NAMED
+    assert hash(again) == hash(NAMED)
+    assert NAMED != Schema(NAMED.inputs[::-1])
+    assert NAMED != NAMED.inputs
+    assert NAMED != Schema(NAMED.inputs[:2])
+
+
+def test_a_schema_cannot_be_changed():
+    inputs = NAMED.inputs
+    schema = Schema(inputs)
+    inputs.append(ColSpec("long", "z"))
+    schema.inputs.clear()
+    assert schema == NAMED
+    with pytest.raises(
+        AttributeError, match=r"^a Schema cannot be changed; make a new one \(tried to set 'inputs'\)$"
+    ):
+        schema.inputs = []
+    with pytest.raises(AttributeError, match="tried to set '_inputs'"):
+        schema._inputs = ()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "text"),
+    [
+        (None, SignatureTypeError, "^a Schema takes a list of ColSpec or TensorSpec, not None$"),
+        ((ColSpec("long"),), SignatureTypeError, "list of ColSpec or TensorSpec, not a value of type tuple$"),
+        (ColSpec("long"), SignatureTypeError, "list of ColSpec or TensorSpec, not a value of type ColSpec$"),
+        ([], SignatureError, "^a Schema needs at least one column or tensor$"),
+        (
+            [ColSpec("long"), "long"],
+            SignatureTypeError,
+            "^a Schema takes a list of ColSpec or TensorSpec; element 1 is a value of type str$",
+        ),
+        ([None], SignatureTypeError, "element 0 is None$"),
+        (
+            [ColSpec("long", "a"), TensorSpec(F8, (1,), "b")],
+            SignatureError,
+            "^a Schema is made of ColSpec or of TensorSpec, not of both$",
+        ),
+        (
+            [ColSpec("long", "a"), ColSpec("long"), ColSpec("long", "")],
+            SignatureError,
+            "^all specs of a Schema have names, or none has; 1 of 3 lack one$",
+        ),
+        (
+            [TensorSpec(F8, (1,)), TensorSpec(F8, (2,))],
+            SignatureError,
+            "^several tensors need names: only a single one can do without$",
+        ),
+        (
+            [ColSpec("long"), ColSpec("long", required=False)],
+            SignatureError,
+            "^a column without a name must be required: give it a name to make it optional$",
+        ),
+    ],
+    ids=[
+        "none", "tuple", "spec", "empty", "str-element", "none-element", "mixed", "half-named", "tensors",
+        "unnamed-optional",
+    ],
+)  # fmt: skip
+def test_what_is_no_schema_is_refused(inputs, error, text):
+    with pytest.raises(error, match=text):
+        Schema(inputs)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda name: ColSpec("long", name), lambda name: TensorSpec(F8, (1,), name)],
+    ids=["columns", "tensors"],
+)
+def test_duplicate_names_are_refused_each_as_a_finding(build):
+    names = ["b", "a", "b", "x.y", 0, "a", "x.y", "c", 0, "b"]
+    with pytest.raises(
+        SignatureError, match="^a Schema has several columns of one name: 4 findings\n"
+    ) as caught:
+        Schema([build(name) for name in names])
+    paths = [path for _, path in places(caught.value)]
+    assert sorted(paths) == ["0", "`x.y`", "a", "b"]
+    assert {code for code, _ in places(caught.value)} == {"DUPLICATE_NAME"}
+    assert "expected one column of that name, found several [DUPLICATE_NAME]" in str(caught.value)
+
+
+def test_names_are_told_apart_by_case_and_kind():
+    assert Schema([ColSpec("long", name) for name in ("a", "A", "0", 0, "")]).input_names() == [
+        "a", "A", "0", 0, "",
+    ]  # fmt: skip
+
+
+# --- JSON that is not as it should be -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.required], ids=lambda v: ""
+)
+@pytest.mark.parametrize("required", [{}, {"required": None}], ids=["absent", "null"])
+def test_a_column_is_required_unless_the_json_says_otherwise(spec, data, required):
+    entry = {key: value for key, value in json.loads(data).items() if key != "required"} | required
+    assert Schema.from_json(json.dumps([entry])) == Schema([spec])
+    assert ColSpec.from_json_dict(**entry) == spec
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [json.loads(data) for _, _, data in [*COLUMNS, *TENSORS]],
+    ids=[text for _, text, _ in [*COLUMNS, *TENSORS]],
+)
+def test_unknown_keys_are_ignored(entry):
+    if "name" in entry or entry.get("required", True):
+        strange = entry | {"doc": "x", "cls": 1, "default": None, "shape": [1]}
+        assert Schema.from_json(json.dumps([strange])) == Schema.from_json(json.dumps([entry]))
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "text"),
+    [
+        (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, found a value of type int"),
+        (None, ("INVALID_VALUE", "[0]"), "expected a JSON object, found None"),
+        ({}, ("MISSING_KEY", "[0]"), 'expected the key "type", found keys []'),
+        ({"name": "a"}, ("MISSING_KEY", "a"), "a: expected the key \"type\", found keys ['name']"),
+        ({"name": "a.b"}, ("MISSING_KEY", "`a.b`"), 'the key "type"'),
+        ({"name": "a", "type": "x"}, ("INVALID_VALUE", "a"), "expected one of boolean, integer, "),
+        ({"name": "a", "type": "long", "required": 1}, ("INVALID_VALUE", "a.required"), "true or false"),
+        ({"name": 1.5, "type": "long"}, ("INVALID_VALUE", "`1.5`"), "a column's name must be a string or"),
+        ({"name": ["a"], "type": "long"}, ("INVALID_VALUE", "`['a']`"), "not a value of type list"),
+        ({"name": True, "type": "long"}, ("INVALID_VALUE", "True"), "not a value of type bool"),
+        (
+            {"name": "a", "type": "array", "items": {"type": "map", "values": {}}},
+            ("MISSING_KEY", "a[][]"),
+            'the key "type"',
+        ),
+        (
+            {"type": "tensor"},
+            ("INVALID_VALUE", "[0]"),
+            'expected "type": "tensor" and a "tensor-spec" with dtype and shape, found something else',
+        ),
+        ({"type": "tensor", "tensor-spec": [], "name": "t"}, ("INVALID_VALUE", "t"), "something else"),
+        ({"type": "tensor", "tensor-spec": {"dtype": "int8"}}, ("INVALID_VALUE", "[0]"), "something else"),
+        ({"type": "tensor", "tensor-spec": {"shape": [1]}}, ("INVALID_VALUE", "[0]"), "something else"),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "nope", "shape": [1]}, "name": "t"},
+            ("INVALID_VALUE", "t"),
+            "t: expected the name of a numpy dtype, found 'nope'",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": None, "shape": [1]}},
+            ("INVALID_VALUE", "[0]"),
+            "expected the name of a numpy dtype, found None",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "void32", "shape": [1]}},
+            ("INVALID_VALUE", "[0]"),
+            "the name of a numpy dtype, found 'void32'",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "i4,f8", "shape": [1]}},
+            ("INVALID_VALUE", "[0]"),
+            "has no name that could be read back from JSON",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [1]}},
+            ("INVALID_VALUE", "[0]"),
+            "a tensor of strings has no size in a signature",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": 3}, "name": "t"},
+            ("INVALID_VALUE", "t"),
+            "a tensor's shape must be a tuple or a list, not a value of type int",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1.5]}},
+            ("INVALID_VALUE", "[0]"),
+            "a tensor's shape is made of integers, found [1.5]",
+        ),
+    ],
+    ids=lambda v: json.dumps(v) if not isinstance(v, (str, tuple)) else "",
+)
+def test_a_malformed_entry_is_a_finding_with_its_path(entry, place, text):
+    with pytest.raises(SignatureError, match="^malformed signature JSON: 1 finding\n") as caught:
+        Schema.from_json(json.dumps([entry]))
+    assert places(caught.value) == [place]
+    assert text in str(caught.value)
+
+
+def test_all_malformed_entries_are_reported_at_once():
+    entries = [
+        {"name": "a", "type": "x"},
+        {"name": "b", "type": "long"},
+        {"type": "object", "properties": {"p": {"type": "y"}, "q": {}}, "name": "c"},
+        None,
+        {"type": "tensor", "name": "t"},
+        {"name": "d", "type": "long", "required": "no"},
+        {"name": {}, "type": "long"},
+    ]
+    with pytest.raises(SignatureError, match="^malformed signature JSON: 7 findings\n") as caught:
+        Schema.from_json(json.dumps(entries))
+    assert places(caught.value) == [
+        ("INVALID_VALUE", "a"),
+        ("INVALID_VALUE", "c.p"),
+        ("MISSING_KEY", "c.q"),
+        ("INVALID_VALUE", "[3]"),
+        ("INVALID_VALUE", "t"),
+        ("INVALID_VALUE", "d.required"),
+        ("INVALID_VALUE", "{}"),
+    ]
+
+
+def test_a_column_can_be_wrong_in_two_ways_at_once():
+    with pytest.raises(SignatureError) as caught:
+        Schema.from_json('[{"name": "a", "type": "x", "required": 1}]')
+    assert places(caught.value) == [("INVALID_VALUE", "a"), ("INVALID_VALUE", "a.required")]
+
+
+@pytest.mark.parametrize(
+    ("build", "place"),
+    [
+        (lambda: ColSpec.from_json_dict(), ("MISSING_KEY", "")),
+        (lambda: ColSpec.from_json_dict(type="x"), ("INVALID_VALUE", "")),
+        (lambda: ColSpec.from_json_dict(type="long", required=1), ("INVALID_VALUE", "required")),
+        (lambda: TensorSpec.from_json_dict(), ("INVALID_VALUE", "")),
+        (lambda: TensorSpec.from_json_dict(type="long"), ("INVALID_VALUE", "")),
+        (
+            lambda: TensorSpec.from_json_dict(
+                **{"type": "tensor", "tensor-spec": {"dtype": 1, "shape": [1]}}
+            ),
+            ("INVALID_VALUE", ""),
+        ),
+    ],
+    ids=["nothing", "unknown-type", "required", "no-tensor", "column-as-tensor", "dtype"],
+)
+def test_from_json_dict_refuses(build, place):
+    with pytest.raises(SignatureError, match="^malformed signature JSON: 1 finding\n") as caught:
+        build()
+    assert places(caught.value) == [place]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("", SignatureError, "^this is not the JSON of a schema: Expecting value"),
+        ("[", SignatureError, "^this is not the JSON of a schema: Expecting value"),
+        ("[{]", SignatureError, "^this is not the JSON of a schema: Expecting property name"),
+        (b"\xff\xff", SignatureError, "^this is not the JSON of a schema: 'utf-"),
+        ("1" * 5000, SignatureError, "^this is not the JSON of a schema: Exceeds the limit"),
+        ("{}", SignatureError, "^the JSON of a schema must be a list, found a value of type dict$"),
+        ("null", SignatureError, "^the JSON of a schema must be a list, found None$"),
+        ('"a"', SignatureError, "^the JSON of a schema must be a list, found a value of type str$"),
+        ("NaN", SignatureError, "^the JSON of a schema must be a list, found a value of type float$"),
+        (None, SignatureTypeError, "^the JSON of a schema must be a string, not None$"),
+        ([], SignatureTypeError, "^the JSON of a schema must be a string, not a value of type list$"),
+        ("[]", SignatureError, "^a Schema needs at least one column or tensor$"),
+        (
+            '[{"type": "long", "name": "a"}, {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": []}, '
+            '"name": "b"}]',
+            SignatureError,
+            "^a Schema is made of ColSpec or of TensorSpec, not of both$",
+        ),
+        (
+            '[{"type": "long", "name": "a"}, {"type": "long", "name": "a"}]',
+            SignatureError,
+            "^a Schema has several columns of one name: 1 finding\n  - a: expected one column",
+        ),
+        (
+            '[{"type": "any", "required": false}]',
+            SignatureError,
+            "^a column without a name must be required",
+        ),
+    ],
+    ids=[
+        "empty-text", "cut", "not-json", "not-utf8", "huge-number", "dict", "null", "str", "nan", "None",
+        "python-list", "empty", "mixed", "duplicates", "unnamed-optional",
+    ],
+)  # fmt: skip
+def test_text_that_is_no_schema_is_refused(text, error, said):
+    with pytest.raises(error, match=said):
+        Schema.from_json(text)
+
+
+def test_bytes_are_read_as_text():
+    assert Schema.from_json(NAMED.to_json().encode()) == NAMED
+    assert parse_json(b"[1]", "anything") == [1]
+
+
+@pytest.mark.parametrize("levels", [10_000, 100_000])
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        ("[", "]"),
+        ('{"type": "array", "items": ', "}"),
+        ('{"type": "map", "values": ', "}"),
+        ('{"type": "object", "properties": {"a": ', "}}"),
+    ],
+    ids=["lists", "array", "map", "object"],
+)
+def test_json_nested_without_end_is_refused_without_a_crash(head, tail, levels):
+    text = "[" + head * levels + '{"type": "long"}' + tail * levels + "]"
+    with pytest.raises(SignatureError, match="^this is not the JSON of a schema: nested too deeply$"):
+        Schema.from_json(text)
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 300])
+def test_types_nested_too_deep_are_a_finding(levels):
+    data = nested(levels, lambda inner: {"type": "array", "items": inner}, {"type": "long"})
+    with pytest.raises(SignatureError, match="at most 100 levels of nesting, found more") as caught:
+        Schema.from_json(json.dumps([data | {"name": "a"}, {"name": "b", "type": "x"}]))
+    assert places(caught.value) == [("INVALID_VALUE", "a" + "[]" * 100), ("INVALID_VALUE", "b")]
+
+
+# What np.dtype makes of a text is not for texts from outside: it evaluates, warns, and even crashes.
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "a", "a5", "\ud800", "\x00", "i4,(", "(,)", "(1", "(-1,)f4", "(999999999999,)f8", "01n", "8)n", "1[a}",
+        "datetime64[ns/3]", "M8[0s]", "datetime64[", "T", "StringDType()", ",", "=", "", "float64 ",
+        "{'names': ['a'], 'formats': ['i4']}", "U99999999999",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_the_name_of_a_dtype_may_be_hostile(dtype):
+    entry = {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [1]}}
+    with pytest.raises(SignatureError) as caught:
+        Schema.from_json(json.dumps([entry]))
+    assert places(caught.value) == [("INVALID_VALUE", "[0]")]
+
+
+@pytest.mark.parametrize("dtype", ["M8[s/0]", "2T"])
+def test_the_name_of_a_dtype_may_crash_numpy_but_not_us(dtype):
+    entry = {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [1]}}
+    code = (
+        "import sys\n"
+        "from sparksig.errors import SignatureError\n"
+        "from sparksig.schema import Schema\n"
+        "try:\n"
+        "    Schema.from_json(sys.argv[1])\n"
+        "except SignatureError:\n"
+        "    print('refused')\n"
+    )
+    root = Path(__file__).parents[2]
+    child = subprocess.run(
+        [sys.executable, "-c", code, json.dumps([entry])],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (child.returncode, child.stdout.strip()) == (0, "refused"), child.stderr
+
+
+# --- laws ---------------------------------------------------------------------------------------------
+
+
+@given(schemas)
+def test_json_round_trip(schema):
+    read = Schema.from_json(schema.to_json())
+    assert read == schema
+    assert hash(read) == hash(schema)
+    assert repr(read) == repr(schema)
+    assert json.loads(schema.to_json()) == schema.to_dict()
+    for spec in schema:
+        assert type(spec).from_json_dict(**spec.to_dict()) == spec
+
+
+@given(schemas)
+def test_copies_are_equal(schema):
+    for copied in [*copies(schema), Schema(schema.inputs)]:
+        assert copied == schema
+        assert repr(copied) == repr(schema)
+
+
+@given(st.one_of(column_schemas(), tensor_schemas()))
+def test_names_are_required_or_optional(schema):
+    required, optional = schema.required_input_names(), schema.optional_input_names()
+    assert [name for name in schema.input_names() if name in required] == required
+    assert [name for name in schema.input_names() if name in optional] == optional
+    assert len(required) + len(optional) == len(schema)
+    assert schema.has_input_names() or not optional
+
+
+@given(st.one_of(json_values, st.lists(st.one_of(json_entries(), json_values), max_size=3)))
+def test_only_signature_errors_come_out_of_hostile_json(data):
+    try:
+        schema = Schema.from_json(json.dumps(data))
+    except SignatureError as error:
+        assert error.message
+    else:
+        assert Schema.from_json(schema.to_json()) == schema

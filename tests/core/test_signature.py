@@ -1,0 +1,237 @@
+"""Signatures: their three sides, their JSON, and what malformed JSON answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig.errors import SignatureError, SignatureTypeError
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
+from tests.core.helpers import copies, json_entries, json_values, places
+from tests.strategies import signatures
+
+A = Schema([ColSpec("long", "a")])
+B = Schema([ColSpec("string", "b", required=False)])
+P = ParamSchema([ParamSpec("t", "double", 0.5)])
+FULL = ModelSignature(A, B, P)
+
+
+@dataclasses.dataclass
+class Row:
+    a: int
+
+
+def test_the_sides_of_a_signature():
+    assert (FULL.inputs, FULL.outputs, FULL.params) == (A, B, P)
+    assert ModelSignature(inputs=A).inputs == A
+    assert ModelSignature(inputs=A).outputs is ModelSignature(inputs=A).params is None
+    assert ModelSignature(outputs=A).outputs == A
+    assert ModelSignature(params=P).params == P
+
+
+def test_the_repr_is_four_parts_in_six_lines():
+    assert repr(FULL) == (
+        "inputs: \n  ['a': long (required)]\n"
+        "outputs: \n  ['b': string (optional)]\n"
+        "params: \n  ['t': double (default: 0.5)]\n"
+    )
+    assert repr(ModelSignature(inputs=A)) == (
+        "inputs: \n  ['a': long (required)]\noutputs: \n  None\nparams: \n  None\n"
+    )
+
+
+def test_the_json_of_a_signature_is_three_texts():
+    assert FULL.to_dict() == {"inputs": A.to_json(), "outputs": B.to_json(), "params": P.to_json()}
+    assert list(FULL.to_dict()) == ["inputs", "outputs", "params"]
+    assert ModelSignature(outputs=B).to_dict() == {"inputs": None, "outputs": B.to_json(), "params": None}
+    assert ModelSignature.from_dict(FULL.to_dict()) == FULL
+
+
+def test_absent_sides_are_none_and_unknown_keys_are_ignored():
+    for more in ({}, {"inputs": None}, {"outputs": None, "params": None}, {"model": "x", 5: []}):
+        assert ModelSignature.from_dict({"inputs": A.to_json()} | more | {"inputs": A.to_json()}) == (
+            ModelSignature(inputs=A)
+        )
+
+
+@pytest.mark.parametrize("inputs", [None, A], ids=["params-only", "inputs"])
+def test_no_params_is_something_else_than_params_that_are_empty(inputs):
+    empty = ModelSignature(inputs=inputs, params=ParamSchema([]))
+    assert empty.to_dict()["params"] == "[]"
+    assert ModelSignature.from_dict(empty.to_dict()) == empty
+
+
+def test_a_signature_is_a_value():
+    again = ModelSignature(Schema(A.inputs), Schema(B.inputs), ParamSchema(P.params))
+    assert again == FULL
+    assert hash(again) == hash(FULL)
+    others = [ModelSignature(B, A, P), ModelSignature(A, B), ModelSignature(A), ModelSignature(outputs=A), A]
+    assert FULL not in others
+    assert ModelSignature(A) != ModelSignature(outputs=A)
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs", "params", "anything"])
+def test_a_signature_cannot_be_changed(side):
+    with pytest.raises(AttributeError):
+        setattr(ModelSignature(A), side, None)
+
+
+def test_the_flags_beside_a_signature_are_no_part_of_it():
+    flagged = ModelSignature.from_dict(FULL.to_dict())
+    assert flagged._is_signature_from_type_hint is flagged._is_type_hint_from_example is False
+    flagged._is_signature_from_type_hint = flagged._is_type_hint_from_example = True
+    assert flagged == FULL
+    assert hash(flagged) == hash(FULL)
+    assert flagged.to_dict() == FULL.to_dict()
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_dataclass_is_a_schema(side):
+    assert ModelSignature(**{side: Row}) == ModelSignature(**{side: Row(1)}) == ModelSignature(**{side: A})
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.parametrize(
+    "value",
+    [5, 0, [], {}, "", A.inputs, A.to_json(), int, P],
+    ids=["int", "0", "empty-list", "empty-dict", "empty-text", "list", "json", "class", "params"],
+)
+def test_a_side_is_a_schema_or_a_dataclass(side, value):
+    text = f"^{side} must be a Schema, a dataclass or None, not a value of type {type(value).__name__}$"
+    with pytest.raises(SignatureTypeError, match=text):
+        ModelSignature(**{side: value})
+
+
+@pytest.mark.parametrize("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=repr)
+def test_params_are_a_schema_of_params(value):
+    text = f"^params must be a ParamSchema or None, not a value of type {type(value).__name__}$"
+    with pytest.raises(SignatureTypeError, match=text):
+        ModelSignature(inputs=A, params=value)
+
+
+@pytest.mark.parametrize(
+    "build", [ModelSignature, lambda: ModelSignature.from_dict({})], ids=["new", "from_dict"]
+)
+def test_a_signature_has_a_side(build):
+    with pytest.raises(
+        SignatureError, match="^a signature has inputs, outputs or params: all three are None$"
+    ):
+        build()
+
+
+@pytest.mark.parametrize("value", [None, "{}", [], 5, A], ids=["none", "str", "list", "int", "schema"])
+def test_a_signature_is_read_from_a_dictionary(value):
+    with pytest.raises(SignatureTypeError, match="^a signature is read from a dictionary, not "):
+        ModelSignature.from_dict(value)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"inputs": []}, "^inputs: the JSON of a schema must be a string, not a value of type list$"),
+        ({"params": {}}, "^params: the JSON of params must be a string, not a value of type dict$"),
+        ({"outputs": "x"}, "^outputs: this is not the JSON of a schema: Expecting value"),
+        ({"inputs": "[]"}, "^inputs: a Schema needs at least one column or tensor$"),
+        ({"inputs": "[" * 10_000}, "^inputs: this is not the JSON of a schema: nested too deeply$"),
+        (
+            {"inputs": 1, "outputs": "{}", "params": "null"},
+            "^inputs: the JSON of a schema must be a string, not a value of type int; "
+            "outputs: the JSON of a schema must be a list, found a value of type dict; "
+            "params: the JSON of params must be a list, found None$",
+        ),
+    ],
+    ids=["list", "dict", "no-json", "empty", "deep", "all"],
+)
+def test_sides_that_are_no_json_are_refused_by_name(data, text):
+    with pytest.raises(SignatureError, match=text) as caught:
+        ModelSignature.from_dict(data)
+    assert caught.value.findings == ()
+
+
+def test_all_malformed_sides_are_reported_at_once():
+    data = {
+        "inputs": '[{"name": "a", "type": "x"}, {"name": "b.c", "type": "array", "items": {}}]',
+        "outputs": '[{"type": "long"}, 5]',
+        "params": '[{"name": "t", "type": "long", "default": "x"}, {}]',
+    }
+    with pytest.raises(SignatureError, match="^malformed signature JSON: 5 findings\n") as caught:
+        ModelSignature.from_dict(data)
+    assert places(caught.value) == [
+        ("INVALID_VALUE", "inputs.a"),
+        ("MISSING_KEY", "inputs.`b.c`[]"),
+        ("INVALID_VALUE", "outputs[1]"),
+        ("TYPE_MISMATCH", "params.t"),
+        ("INVALID_VALUE", "params[1]"),
+    ]
+
+
+def test_words_and_findings_are_reported_together():
+    data = {"inputs": "x", "outputs": '[{"type": "long", "name": "a"}, {"type": "x", "name": "b"}]'}
+    with pytest.raises(
+        SignatureError, match="^inputs: this is not the JSON of a schema: .*\n  - outputs.b: "
+    ) as caught:
+        ModelSignature.from_dict(data)
+    assert places(caught.value) == [("INVALID_VALUE", "outputs.b")]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")], ids=repr)
+def test_nan_never_reaches_json(number):
+    signature = ModelSignature(A, params=ParamSchema([ParamSpec("t", "double", number)]))
+    with pytest.raises(
+        SignatureError, match="^the default of the param t is (nan|inf), which JSON cannot say: use None$"
+    ):
+        signature.to_dict()
+
+
+# --- laws ---------------------------------------------------------------------------------------------
+
+
+@given(signatures())
+def test_json_round_trip(signature):
+    data = json.loads(json.dumps(signature.to_dict()))
+    read = ModelSignature.from_dict(data)
+    assert read == signature
+    assert hash(read) == hash(signature)
+    assert repr(read) == repr(signature)
+    assert read.to_dict() == data
+
+
+@given(signatures())
+def test_copies_are_equal(signature):
+    signature._is_signature_from_type_hint = True
+    for copied in copies(signature):
+        assert copied == signature
+        assert repr(copied) == repr(signature)
+        assert copied.to_dict() == signature.to_dict()
+        assert copied._is_signature_from_type_hint is True
+
+
+_sides = st.one_of(
+    st.none(),
+    json_values,
+    st.text(max_size=3),
+    json_values.map(json.dumps),
+    st.lists(json_entries(), max_size=2).map(json.dumps),
+)
+
+
+@given(
+    st.one_of(
+        json_values,
+        st.fixed_dictionaries({}, optional={"inputs": _sides, "outputs": _sides, "params": _sides}),
+    )
+)
+def test_only_signature_errors_come_out_of_hostile_json(data):
+    try:
+        signature = ModelSignature.from_dict(data)
+    except SignatureError as error:
+        assert error.message
+        assert all(finding.path.startswith(("inputs", "outputs", "params")) for finding in error.findings)
+    else:
+        assert isinstance(signature, ModelSignature)
