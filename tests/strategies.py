@@ -99,6 +99,13 @@ param_scalars = st.sampled_from(list(_VALUES))
 
 # MLflow reads objects of these only: it refuses JSON numbers for integer, float and datetime in them.
 _object_leaves = st.sampled_from([DataType.boolean, DataType.long, DataType.double, DataType.string])
+_object_members = composite_types(_object_leaves, any_type=False, vectors=False, max_leaves=4)
+_object_types = st.lists(
+    st.builds(Property, names, _object_members, st.booleans()),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda p: p.name,
+).map(Object)
 
 
 @st.composite
@@ -120,14 +127,7 @@ def param_specs(draw, name=None):
     name = draw(names) if name is None else name
     form = draw(st.sampled_from(["scalar", "none", "list", "object"]))
     if form == "object":
-        wrapped = composite_types(_object_leaves, any_type=False, vectors=False, max_leaves=4)
-        members = st.lists(
-            st.builds(Property, names, wrapped, st.booleans()),
-            min_size=1,
-            max_size=3,
-            unique_by=lambda p: p.name,
-        )
-        dtype = Object(draw(members))
+        dtype = draw(_object_types)
         return ParamSpec(name, dtype, draw(param_values(dtype)))
     dtype = draw(param_scalars)
     if form == "list":

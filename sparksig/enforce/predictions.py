@@ -117,11 +117,13 @@ def _encode_columns(prediction: Any, outputs: Schema, rows: int, findings: list[
         return []
     try:
         batch = from_pandas(frame)
-        arrays: list[pa.Array] = plans.compile(outputs, batch.schema).apply(batch).columns
+        plan = plans.compile(outputs, batch.schema)
+        given = dict(zip(plan.specs, plan.apply(batch).columns))
     except ContractError as error:
         findings += error.findings
         return []
-    return arrays
+    # an optional column that the model left out is null
+    return [given[spec] if spec in given else pa.nulls(rows, to_arrow(spec.type)) for spec in outputs]
 
 
 def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.DataFrame | None:

@@ -134,14 +134,12 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
 # --- YAML ---------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """YAML's safe subset, without aliases (what YAML bombs are made of) and without doubled keys."""
+_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_YAML_DEPTH = 50
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(problem="aliases are not taken here", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+
+class _Loader(_SAFE):  # type: ignore[misc]
+    """YAML's safe subset, without doubled keys."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -152,6 +150,22 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
             )
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+def _check_events(data: bytes) -> None:
+    """Refuse what YAML bombs are made of before anything is built: aliases, and nesting without end."""
+    depth = 0
+    event: Any
+    for event in yaml.parse(data, Loader=_SAFE):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        problem = ""
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases are not taken here"
+        elif depth > MAX_YAML_DEPTH:
+            problem = f"nested more than {MAX_YAML_DEPTH} levels deep"
+        if problem:
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 def load_yaml(data: bytes) -> Any:
@@ -168,13 +182,14 @@ def load_yaml(data: bytes) -> Any:
     if len(data) > MAX_YAML_BYTES:
         raise ValueError(f"more than {MAX_YAML_BYTES // 2**20} MiB of YAML")
     try:
+        _check_events(data)
         return yaml.load(data, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ValueError(f"this is not YAML as it is taken here: {where}{error.problem}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except Exception as error:  # PyYAML's constructors raise whatever their conversion raises
+        reason = str(error).partition("\n")[0]
         raise ValueError(f"this is not YAML as it is taken here: {reason}") from None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from sparksig.errors import ModelDamagedError
+from sparksig.errors import ModelDamagedError, UnsupportedError
 
 __all__ = ["Shipment", "ship"]
 
@@ -73,22 +73,20 @@ def ship(spark: SparkSession, path: Path, digest: str) -> Shipment:
     """Make a model directory available to the workers of a session.
 
     Args:
-        spark: a session, classic or Connect.
+        spark: a classic session.
         path: the directory.
         digest: of its content.
+
+    Raises:
+        UnsupportedError: a Spark Connect session, which does not go yet.
     """
-    if not _is_remote(spark) and _is_local(spark.sparkContext.master):
+    if ".connect." in type(spark).__module__:
+        raise UnsupportedError("scoring through Spark Connect does not go yet: use a classic session")
+    if _is_local(spark.sparkContext.master):
         return Shipment(digest, path=str(path))
     archive = _pack(path, digest)
-    if hasattr(spark, "addArtifacts") and (_is_remote(spark) or spark.version >= "4"):
-        spark.addArtifacts(str(archive), file=True)
-    else:
-        spark.sparkContext.addFile(str(archive))
+    spark.sparkContext.addFile(str(archive))
     return Shipment(digest, archive=archive.name)
-
-
-def _is_remote(spark: SparkSession) -> bool:
-    return "connect" in type(spark).__module__
 
 
 def _is_local(master: str | None) -> bool:

@@ -243,12 +243,17 @@ def _as_column(value: Column | str) -> Column:
     return contract.column(value) if isinstance(value, str) else value
 
 
+def _columns(given: Any) -> list[Any]:
+    """One batch's columns: Spark hands over a tuple of them, but a single one as it is."""
+    return list(given) if isinstance(given, tuple) else [given]
+
+
 # --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
 
 
 def _arrow_function(work: _Work, names: list[str]) -> Callable[..., Any]:
     def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        yield from work.run(pa.RecordBatch.from_arrays(list(arrays), names=names) for arrays in batches)
+        yield from work.run(pa.RecordBatch.from_arrays(_columns(given), names=names) for given in batches)
 
     return score
 
@@ -271,7 +276,7 @@ def _nullable_pairs(values: list[Column], specs: list[ColSpec]) -> list[Column]:
 
 def _pandas_function(work: _Work, specs: list[ColSpec], as_frame: bool) -> Callable[..., Any]:
     def score(batches):  # type: ignore[no-untyped-def]
-        for scored in work.run(_from_series(list(series), specs) for series in batches):
+        for scored in work.run(_from_series(_columns(given), specs) for given in batches):
             yield _to_frame(scored) if as_frame else _to_series(scored)
 
     # Spark reads the form of the function off its annotations

@@ -7,6 +7,7 @@ import pickle
 
 from hypothesis import strategies as st
 
+from sparksig.errors import SparksigError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 
 # Few leaves and few names, so that two of them often have a common type.
@@ -115,6 +116,14 @@ def copies(value):
     """What comes back of a value that is pickled by every protocol, copied, and copied deeply."""
     pickles = [pickle.loads(pickle.dumps(value, protocol)) for protocol in range(2, 6)]
     return [*pickles, copy.copy(value), copy.deepcopy(value)]
+
+
+def attempt(build, *args):
+    """What ``build`` gives, or what sparksig refuses it with; anything else goes through."""
+    try:
+        return build(*args)
+    except SparksigError as error:
+        return error
 
 
 def places(error):

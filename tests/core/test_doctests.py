@@ -1,4 +1,4 @@
-"""Every example in a docstring of sparksig is true. The Spark modules are left to the tests that have a session."""
+"""Every example in a docstring of sparksig is true. The Spark modules are left to tests with a session."""
 
 from __future__ import annotations
 

@@ -46,7 +46,16 @@ TABLE = {
     DataType.binary: "binary large_binary binary_view fixed_size_binary",
     DataType.datetime: "timestamp timestamp_tz date32 date64",
 }
-UNKNOWN = ["uint64", "time32", "time64", "duration", "month_day_nano_interval", "float128", "complex128", "nope"]
+UNKNOWN = [
+    "uint64",
+    "time32",
+    "time64",
+    "duration",
+    "month_day_nano_interval",
+    "float128",
+    "complex128",
+    "nope",
+]
 NAMES = [*IMMEDIATE, *UNKNOWN]
 
 
@@ -152,7 +161,9 @@ COMPOSITES = [
 ]
 
 
-@pytest.mark.parametrize(("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES])
+@pytest.mark.parametrize(
+    ("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES]
+)
 def test_composites_widen_by_their_parts(source, target, accepted):
     assert widens(source, target) is accepted
     assert bool(found(source, target)) is not accepted
@@ -167,7 +178,12 @@ def test_nothing_but_nulls_is_for_what_is_optional(target):
     hint = "it can hold nothing but nulls: declare it optional, or cast the column to its type"
     assert widens(NULL, target, required=False)
     [finding] = mismatches(NULL, target, "c", required=True)
-    assert (finding.code, finding.path, finding.found, finding.hint) == (Code.TYPE_MISMATCH, "c", "null", hint)
+    assert (finding.code, finding.path, finding.found, finding.hint) == (
+        Code.TYPE_MISMATCH,
+        "c",
+        "null",
+        hint,
+    )
 
 
 def test_what_is_optional_around_makes_optional_what_is_inside():
@@ -194,7 +210,9 @@ def test_all_findings_of_a_nested_source_with_their_paths():
             Property("maybe", "long", required=False),
         ]
     )
-    target = Object([Property("orders", Array(item)), Property("m", Map(Array("double"))), Property("v", "long")])
+    target = Object(
+        [Property("orders", Array(item)), Property("m", Map(Array("double"))), Property("v", "long")]
+    )
     source = struct(
         orders=ListOf(
             Struct(
@@ -222,7 +240,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
     by_path = {f.path: f.hint for f in findings}
     assert by_path["orders[].absent"] == "did you mean 'Absent'? Names are case sensitive"
     assert by_path["m"] == "the keys of a map must be strings"
-    assert [f.path for f in mismatches(source, target, "a.b")][0].startswith("a.b.")
+    assert all(f.path.startswith("a.b.") for f in mismatches(source, target, "a.b"))
 
 
 @pytest.mark.parametrize(
@@ -327,9 +345,21 @@ def test_a_refused_scalar_has_a_hint(name, target, hint):
 @pytest.mark.parametrize(
     ("source", "target", "hint"),
     [
-        (Decimal(10, 0), "integer", "integer holds 9 digits exactly: cast it on purpose, or shorten the precision"),
-        (Decimal(19, 0), "long", "long holds 18 digits exactly: cast it on purpose, or shorten the precision"),
-        (Decimal(16, 2), "double", "double holds 15 digits exactly: cast it on purpose, or shorten the precision"),
+        (
+            Decimal(10, 0),
+            "integer",
+            "integer holds 9 digits exactly: cast it on purpose, or shorten the precision",
+        ),
+        (
+            Decimal(19, 0),
+            "long",
+            "long holds 18 digits exactly: cast it on purpose, or shorten the precision",
+        ),
+        (
+            Decimal(16, 2),
+            "double",
+            "double holds 15 digits exactly: cast it on purpose, or shorten the precision",
+        ),
         (
             Decimal(9, 2),
             "integer",
@@ -505,8 +535,12 @@ FITS = {
     DataType.boolean: [True, False, np.True_],
     DataType.integer: [0, -(2**31), 2**31 - 1, Count(3), np.int8(1), np.int32(1), np.uint16(1)],
     DataType.long: [0, -(2**63), 2**63 - 1, Count(3), np.int64(1), np.uint32(1), np.int8(1)],
-    DataType.float: [0.5, 0, -0.0, 2**24, -(2**24), INFINITE, -INFINITE, NAN, 2.0**127, np.float32(0.1), np.float16(1)],
-    DataType.double: [0.1, 0, 2**53, -(2**53), INFINITE, NAN, 1e300, np.float64(0.1), np.float32(1), np.uint32(1)],
+    DataType.float: [
+        0.5, 0, -0.0, 2**24, -(2**24), INFINITE, -INFINITE, NAN, 2.0**127, np.float32(0.1), np.float16(1),
+    ],
+    DataType.double: [
+        0.1, 0, 2**53, -(2**53), INFINITE, NAN, 1e300, np.float64(0.1), np.float32(1), np.uint32(1),
+    ],
     DataType.string: ["", "a", Text("a"), np.str_("a")],
     DataType.binary: [b"", b"a", bytearray(b"a"), np.bytes_(b"a")],
     DataType.datetime: [
@@ -570,14 +604,16 @@ def test_a_scalar_that_fits(value, target):
         *((object(), target.name, "a value of type object") for target in DataType),
         *(([1], target.name, "a value of type list") for target in DataType),
     ],
-    ids=lambda v: repr(v)[:30] if not type(v) is object else "object",
+    ids=lambda v: repr(v)[:30] if type(v) is not object else "object",
 )
 def test_a_scalar_that_would_change(value, target, reason):
     assert scalar_mismatch(value, DataType[target]) == reason
 
 
 @pytest.mark.parametrize("target", list(DataType), ids=repr)
-@pytest.mark.parametrize("array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=repr)
+@pytest.mark.parametrize(
+    "array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=repr
+)
 def test_an_array_is_no_scalar(array, target):
     assert scalar_mismatch(array, target)
 

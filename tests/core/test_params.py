@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sparksig.errors import ContractError, SignatureError, SignatureTypeError
 from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning, enforce_params
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, describe
-from tests.core.helpers import copies, json_entries, json_values, places
+from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import param_schemas, param_specs
 
 DATE, TIME = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 12, 30, 0, 5)
@@ -155,7 +155,7 @@ def test_defaults_are_copies(dtype, shape, default):
 @pytest.mark.parametrize(
     ("build", "error", "text"),
     [
-        (lambda: ParamSpec("a.b", "x", 1), SignatureError, "^unknown type 'x'; the scalar types are boolean, "),
+        (lambda: ParamSpec("a.b", "x", 1), SignatureError, "^unknown type 'x'; the scalar types are "),
         (lambda: ParamSpec("a", "object", {}), SignatureError, "^unknown type 'object'; "),
         (
             lambda: ParamSpec("a.b", "binary", b"x"),
@@ -197,14 +197,15 @@ def test_defaults_are_copies(dtype, shape, default):
             SignatureError,
             r"- a: expected a list of long, found a value of type int \[SHAPE_MISMATCH\]$",
         ),
-        (lambda: ParamSpec("a", "long", (1,), (-1,)), SignatureError, "a list of long, found a value of type tuple"),
+        (lambda: ParamSpec("a", "long", (1,), (-1,)), SignatureError, "a list of long, found a value"),
         (lambda: ParamSpec("a", "long", None, (-1,)), SignatureError, "a list of long, found None"),
-        (lambda: ParamSpec("a", "long", np.zeros((1, 1)), (-1,)), SignatureError, "found a value of type ndarray"),
+        (lambda: ParamSpec("a", "long", np.zeros((1, 1)), (-1,)), SignatureError, "of type ndarray"),
         (lambda: ParamSpec("a", DICT, None), SignatureError, "- a: expected {x: long .*}, found None"),
-        (lambda: ParamSpec("a", "long", [1]), SignatureError, "- a: expected long, found a value of type list"),
+        (lambda: ParamSpec("a", "long", [1]), SignatureError, "expected long, found a value of type list"),
     ],
     ids=[
-        "unknown", "object", "binary", "binary-none", "int", "array", "map", "any", "none", "shape-1", "shape-0",
+        "unknown", "object", "binary", "binary-none", "int", "array", "map", "any", "none", "shape-1",
+        "shape-0",
         "rank-2", "shape-int", "shape-str", "list-of-objects", "default", "scalar-default", "tuple-default",
         "no-list", "2-d-default", "no-object", "list-default",
     ],
@@ -216,7 +217,7 @@ def test_what_is_no_param_is_refused(build, error, text):
 
 def test_all_that_is_wrong_with_a_default_is_reported_at_once():
     with pytest.raises(
-        SignatureError, match="^the default of the param a does not fit: 3 findings\n"
+        SignatureError, match=r"^the default of the param a does not fit: 3 findings\n"
     ) as caught:
         ParamSpec("a", "integer", [1, "2", True, None, 2**31], (-1,))
     assert places(caught.value) == [("TYPE_MISMATCH", f"a[{i}]") for i in (1, 2, 4)]
@@ -371,12 +372,12 @@ REFUSED = [
     ("dtype", "value", "reason"), REFUSED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40]
 )
 def test_a_value_that_would_change_is_refused(dtype, value, reason):
-    with pytest.raises(ContractError, match="^invalid params: 1 finding\n") as caught:
+    with pytest.raises(ContractError, match=r"^invalid params: 1 finding\n") as caught:
         ParamSpec("p", dtype, None).enforce(value)
     assert places(caught.value) == [("TYPE_MISMATCH", "p")]
     assert caught.value.findings[0].expected == dtype
     assert caught.value.findings[0].found.replace("bytes8", "binary") == reason
-    with pytest.raises(SignatureError, match="^the default of the param p does not fit"):
+    with pytest.raises(SignatureError, match=r"^the default of the param p does not fit"):
         ParamSpec("p", dtype, value)
 
 
@@ -486,7 +487,7 @@ def test_all_that_is_wrong_with_an_object_is_reported_at_once():
         "c.d": {"f": 1, "evn": 2},
         "h": 1,
     }
-    with pytest.raises(ContractError, match="^invalid params: 8 findings\n") as caught:
+    with pytest.raises(ContractError, match=r"^invalid params: 8 findings\n") as caught:
         ParamSpec("p", NESTED, FITS).enforce(value)
     assert sorted(places(caught.value)) == [
         ("MISSING_FIELD", "p.`c.d`.even"),
@@ -749,7 +750,7 @@ def test_all_malformed_entries_are_reported_at_once():
         {"name": "d", "type": "object", "properties": {"e": {}, "f": 1}, "default": {}},
         {"name": "g"},
     ]
-    with pytest.raises(SignatureError, match="^malformed signature JSON: 7 findings\n") as caught:
+    with pytest.raises(SignatureError, match=r"^malformed signature JSON: 7 findings\n") as caught:
         ParamSchema.from_json(json.dumps(entries))
     assert places(caught.value) == [
         ("INVALID_VALUE", "a"),
@@ -790,12 +791,10 @@ def test_a_default_nested_without_end_is_refused_without_a_crash(levels):
         + deep
         + "}}]"
     )
-    try:
-        schema = ParamSchema.from_json(text)
-    except SignatureError:
-        return
-    assert ParamSchema.from_json(schema.to_json()) == schema
-    assert enforce_params({}, schema) == {"p": schema.params[0].default}
+    schema = attempt(ParamSchema.from_json, text)
+    if not isinstance(schema, SignatureError):
+        assert ParamSchema.from_json(schema.to_json()) == schema
+        assert enforce_params({}, schema) == {"p": schema.params[0].default}
 
 
 # --- enforcing ----------------------------------------------------------------------------------------
@@ -855,7 +854,7 @@ def test_params_are_a_dictionary(params, schema):
 def test_all_errors_are_reported_together_and_no_value_is_shown():
     secret = "4929-1234"
     params = {"t": secret, 5: 1, "k": 4929, "amount": True, "l": [1, secret, 2**31], ("a",): 1, "zzz": 1}
-    with pytest.raises(ContractError, match="^invalid params: 7 findings\n") as caught:
+    with pytest.raises(ContractError, match=r"^invalid params: 7 findings\n") as caught:
         enforce_params(params, SCHEMA)
     assert sorted(places(caught.value)) == [
         ("INVALID_NAME", "('a',)"),
@@ -921,27 +920,23 @@ def test_defaults_pass_and_come_back_unchanged(schema):
 
 @given(st.one_of(json_values, st.lists(st.one_of(json_entries(), json_values), max_size=3)))
 def test_only_signature_errors_come_out_of_hostile_json(data):
-    try:
-        schema = ParamSchema.from_json(json.dumps(data))
-    except SignatureError as error:
-        assert error.message
+    schema = attempt(ParamSchema.from_json, json.dumps(data))
+    if isinstance(schema, SignatureError):
+        return
+    enforce_params({}, schema)
+    text = attempt(schema.to_json)
+    if isinstance(text, SignatureError):
+        assert "which JSON cannot say" in text.message
     else:
-        enforce_params({}, schema)
-        try:
-            text = schema.to_json()
-        except SignatureError as error:
-            assert "which JSON cannot say" in error.message
-        else:
-            assert ParamSchema.from_json(text) == schema
+        assert ParamSchema.from_json(text) == schema
 
 
 @given(st.sampled_from([t for t in DataType if t is not DataType.binary]), json_values)
 def test_whatever_is_given_fits_or_is_refused(dtype, value):
     spec = ParamSpec("p", dtype, None)
-    try:
-        converted = spec.enforce(value)
-    except ContractError as error:
-        assert places(error) == [("TYPE_MISMATCH", "p")]
+    result = attempt(spec.enforce, value)
+    if isinstance(result, ContractError):
+        assert places(result) == [("TYPE_MISMATCH", "p")]
     else:
-        assert converted is None or isinstance(converted, dtype.to_python())
-        assert spec.enforce(converted) == converted or converted != converted
+        assert result is None or isinstance(result, dtype.to_python())
+        assert spec.enforce(result) == result or result != result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, merge
-from tests.core.helpers import alike_types, json_entries, json_values
+from tests.core.helpers import alike_types, attempt, json_entries, json_values
 from tests.strategies import (
     ODD_NAMES,
     TENSOR_DTYPES,
@@ -35,10 +36,25 @@ from tests.strategies import (
 )
 
 
+_SEEN = defaultdict(list)
+_QUICK = settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
+
+
 def reaches(strategy, condition):
-    # Shrinking is cut short: only the existence of an example counts.
-    quick = settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
-    find(strategy, condition, settings=quick)
+    """Look among the values drawn so far, then draw more, the same ones each time."""
+
+    def remember(value):
+        _SEEN[strategy].append(value)
+        return condition(value)
+
+    if not any(map(condition, _SEEN[strategy])):
+        find(strategy, remember, settings=_QUICK)
+
+
+COLUMNS, TENSORS, PARAM_SPECS = column_schemas(), tensor_schemas(), param_specs()
+PARAMS, SIGNATURES, ENTRIES = param_schemas(), signatures(), json_entries()
+DATES = param_values(DataType.datetime)
+PAIRS = st.tuples(alike_types, alike_types)
 
 
 def depth(dtype):
@@ -121,7 +137,7 @@ def test_composite_types_keep_to_the_leaves_they_are_given(dtype):
     ids=["unnamed", "wide", "integer-names", "name-0", "empty-name", "optional"],
 )
 def test_column_schemas_reach(condition):
-    reaches(column_schemas(), condition)
+    reaches(COLUMNS, condition)
 
 
 @given(column_schemas(scalar_types, unnamed=False))
@@ -133,9 +149,9 @@ def test_column_schemas_keep_to_what_they_are_told(schema):
 @pytest.mark.parametrize(
     ("strategy", "condition"),
     [
-        (tensor_schemas(), lambda s: not s.has_input_names()),
-        (tensor_schemas(), lambda s: len(s) > 2),
-        (tensor_schemas(), lambda s: s.inputs[0].shape == ()),
+        (TENSORS, lambda s: not s.has_input_names()),
+        (TENSORS, lambda s: len(s) > 2),
+        (TENSORS, lambda s: s.inputs[0].shape == ()),
         (shapes, lambda shape: -1 in shape and len(shape) > 2),
         (shapes, lambda shape: 0 in shape),
         (schemas, lambda s: s.is_tensor_spec()),
@@ -157,7 +173,7 @@ def test_tensor_dtypes_reach_every_dtype_once():
 @pytest.mark.parametrize("dtype", [t for t in DataType if t is not DataType.binary], ids=repr)
 def test_params_reach_every_scalar_type_but_binary(dtype):
     reaches(param_scalars, lambda t: t is dtype)
-    reaches(param_specs(), lambda spec: spec.dtype is dtype)
+    reaches(PARAM_SPECS, lambda spec: spec.dtype is dtype)
 
 
 @pytest.mark.parametrize(
@@ -174,17 +190,17 @@ def test_params_reach_every_scalar_type_but_binary(dtype):
     ids=["none", "scalar", "list", "empty-list", "object", "absent-key", "deep-object"],
 )
 def test_param_specs_reach(condition):
-    reaches(param_specs(), condition)
+    reaches(PARAM_SPECS, condition)
 
 
 @pytest.mark.parametrize("kind", [datetime.date, datetime.datetime])
 def test_param_values_reach_dates_and_times(kind):
-    reaches(param_values(DataType.datetime), lambda value: type(value) is kind)
+    reaches(DATES, lambda value: type(value) is kind)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
 def test_param_schemas_reach_sizes(size):
-    reaches(param_schemas(), lambda schema: len(schema) == size)
+    reaches(PARAMS, lambda schema: len(schema) == size)
 
 
 @given(st.data())
@@ -206,18 +222,20 @@ def test_param_values_fit_their_type(data):
     ids=["params-only", "inputs-only", "all", "tensors", "empty-params"],
 )
 def test_signatures_reach(condition):
-    reaches(signatures(), condition)
+    reaches(SIGNATURES, condition)
 
 
-@given(types, column_schemas(), tensor_schemas(), param_schemas(), signatures())
-def test_strategies_build_what_they_say(dtype, columns, tensors, params, signature):
-    assert isinstance(dtype, (DataType, Array, Object, Map, AnyType))
+@given(st.data())
+@settings(max_examples=20)
+def test_strategies_build_what_they_say(data):
+    columns, tensors = data.draw(COLUMNS), data.draw(TENSORS)
+    assert isinstance(data.draw(types), (DataType, Array, Object, Map, AnyType))
     assert isinstance(columns, Schema)
-    assert all(isinstance(spec, ColSpec) for spec in columns)
     assert isinstance(tensors, Schema)
+    assert all(isinstance(spec, ColSpec) for spec in columns)
     assert all(isinstance(spec, TensorSpec) for spec in tensors)
-    assert isinstance(params, ParamSchema)
-    assert isinstance(signature, ModelSignature)
+    assert isinstance(data.draw(PARAMS), ParamSchema)
+    assert isinstance(data.draw(SIGNATURES), ModelSignature)
 
 
 @pytest.mark.parametrize(
@@ -228,11 +246,11 @@ def test_strategies_build_what_they_say(dtype, columns, tensors, params, signatu
         (json_values, lambda v: isinstance(v, dict) and isinstance(v.get("type"), str)),
         (json_values, lambda v: isinstance(v, list) and any(isinstance(e, dict) for e in v)),
         (json_values, lambda v: v != v),
-        (json_entries(), lambda e: e.get("type") == "array" and "items" not in e),
-        (json_entries(), lambda e: e.get("type") == "array" and isinstance(e.get("items"), list)),
-        (json_entries(), lambda e: e.get("type") == "object" and not isinstance(e.get("properties"), dict)),
-        (json_entries(), lambda e: e.get("type") == "tensor" and isinstance(e.get("tensor-spec"), dict)),
-        (json_entries(), lambda e: "default" in e and isinstance(e.get("name"), int)),
+        (ENTRIES, lambda e: e.get("type") == "array" and "items" not in e),
+        (ENTRIES, lambda e: e.get("type") == "array" and isinstance(e.get("items"), list)),
+        (ENTRIES, lambda e: e.get("type") == "object" and not isinstance(e.get("properties"), dict)),
+        (ENTRIES, lambda e: e.get("type") == "tensor" and isinstance(e.get("tensor-spec"), dict)),
+        (ENTRIES, lambda e: "default" in e and isinstance(e.get("name"), int)),
     ],
     ids=["object", "map", "typed", "listed", "nan", "no-items", "items", "properties", "tensor", "param"],
 )
@@ -242,12 +260,9 @@ def test_helpers_reach(strategy, condition):
 
 def test_alike_types_often_have_a_common_type_that_is_neither():
     def both(pair):
-        try:
-            return merge(*pair)
-        except InferenceError:
-            return None
+        result = attempt(merge, *pair)
+        return None if isinstance(result, InferenceError) else result
 
-    pairs = st.tuples(alike_types, alike_types)
-    reaches(pairs, lambda pair: isinstance(both(pair), Object) and both(pair) not in pair)
-    reaches(pairs, lambda pair: isinstance(both(pair), Array) and both(pair) not in pair)
-    reaches(pairs, lambda pair: both(pair) is None and type(pair[0]) is type(pair[1]) is Object)
+    reaches(PAIRS, lambda pair: isinstance(both(pair), Object) and both(pair) not in pair)
+    reaches(PAIRS, lambda pair: isinstance(both(pair), Array) and both(pair) not in pair)
+    reaches(PAIRS, lambda pair: both(pair) is None and type(pair[0]) is type(pair[1]) is Object)

@@ -1,0 +1,387 @@
+"""Law 1: an accepted value arrives as it was or losslessly widened, checked by values; the rest is refused."""
+
+from __future__ import annotations
+
+import datetime
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparksig.enforce.plan import compile
+from sparksig.errors import Code, ContractError
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import DataType
+
+ARRIVES_AS = {
+    DataType.boolean: pa.bool_(),
+    DataType.integer: pa.int32(),
+    DataType.long: pa.int64(),
+    DataType.float: pa.float32(),
+    DataType.double: pa.float64(),
+    DataType.string: pa.string(),
+    DataType.binary: pa.binary(),
+    DataType.datetime: pa.timestamp("ns"),
+}
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+ZONES = [None, "UTC", "America/New_York", "Asia/Kathmandu", "+02:00", "-09:30"]
+DAY = 24 * 3600
+LAST = 2**63 - 1  # nanoseconds; the smallest tick is NumPy's NaT and no instant
+
+
+def newer(name, *args):
+    """A type that the installed pyarrow may not have yet."""
+    return [getattr(pa, name)(*args)] if hasattr(pa, name) else []
+
+
+INTEGERS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
+REALS = [pa.float16(), pa.float32(), pa.float64()]
+DECIMALS = [
+    *(pa.decimal128(digits, 0) for digits in (1, 9, 10, 15, 16, 18, 19, 38)),
+    *(pa.decimal128(digits, 3) for digits in (9, 15, 16, 18)),
+    *(pa.decimal128(*given) for given in ((15, 15), (15, 22), (15, 23), (5, 37), (15, 290))),
+    *(pa.decimal128(*given) for given in ((7, -2), (8, -2), (16, -2), (17, -2), (15, -22), (15, -23))),
+    *(pa.decimal256(*given) for given in ((9, 0), (18, 0), (15, 3), (15, 30), (3, -15), (15, -290), (76, 0))),
+    *newer("decimal32", 9, 0),
+    *newer("decimal32", 9, 4),
+    *newer("decimal64", 15, 2),
+    *newer("decimal64", 18, 0),
+]
+TEXTS = [pa.string(), pa.large_string(), *newer("string_view")]
+BYTES = [pa.binary(), pa.large_binary(), *newer("binary_view"), pa.binary(3), pa.binary(0)]
+TIMES = [pa.date32(), pa.date64(), *(pa.timestamp(unit, zone) for zone in ZONES for unit in UNITS)]
+PLAIN = [pa.bool_(), *INTEGERS, *REALS, *DECIMALS, *TEXTS, *BYTES, *TIMES]
+ENCODED = [
+    pa.bool_(), pa.int8(), pa.int32(), pa.int64(), pa.uint32(), pa.float16(), pa.float32(), pa.float64(),
+    pa.decimal128(9, 0), pa.decimal128(15, 3), *TEXTS, *BYTES[:3], pa.date32(),
+    pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("s", "America/New_York"),
+]  # fmt: skip
+DICTIONARIES = [pa.dictionary(pa.int32(), inner) for inner in ENCODED] + [
+    pa.dictionary(pa.uint8(), pa.string())
+]
+FOREIGN = [pa.time32("s"), pa.time64("ns"), pa.duration("us"), pa.month_day_nano_interval(), pa.null()]
+
+
+def values_type(dtype):
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+# --- raw values: ints for all that counts ticks or digits, NumPy floats, bytes, text --------------------
+
+
+def sample(low, high):
+    """Integers from anywhere in a range, and from where it hurts."""
+    corners = {0, 1, -1, low, low + 1, high - 1, high}
+    corners |= {sign * 2**power + step for sign in (1, -1) for power in (24, 53) for step in (-1, 0, 1)}
+    return st.integers(low, high) | st.sampled_from(sorted(c for c in corners if low <= c <= high))
+
+
+def numpy_float(dtype):
+    return np.dtype(f"float{dtype.bit_width}")
+
+
+def borders_of_nanoseconds(per_tick):
+    """Ticks of ``per_tick`` nanoseconds around the first and last that 64 bits of nanoseconds can hold."""
+    return st.integers(-3, 3).flatmap(
+        lambda step: st.sampled_from([sign * (LAST // per_tick) + step for sign in (1, -1)])
+    )
+
+
+def ticks(bits, per_tick):
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    bound = min(high, LAST // per_tick)
+    anywhere = sample(-bound, bound)
+    return anywhere if per_tick == 1 else anywhere | borders_of_nanoseconds(per_tick) | sample(low, high)
+
+
+def raw_values(dtype):
+    """One value of an Arrow type, as :func:`build` takes it."""
+    if dtype == pa.bool_():
+        return st.booleans()
+    if pa.types.is_integer(dtype):
+        signed = pa.types.is_signed_integer(dtype)
+        return sample(-(2 ** (dtype.bit_width - 1)) if signed else 0, 2 ** (dtype.bit_width - signed) - 1)
+    if pa.types.is_floating(dtype):
+        numpy = np.finfo(numpy_float(dtype))
+        corners = [float(c) for c in (0.0, numpy.max, numpy.tiny, numpy.smallest_subnormal, numpy.eps)]
+        corners += [float(c) for c in (np.inf, np.nan, 2**10 + 1, 2**11 - 1)]
+        return st.floats(width=dtype.bit_width) | st.sampled_from(
+            [s * c for c in corners for s in (1.0, -1.0)]
+        )
+    if pa.types.is_decimal(dtype):
+        return sample(1 - 10**dtype.precision, 10**dtype.precision - 1)
+    if pa.types.is_date32(dtype):
+        return ticks(32, DAY * 10**9)
+    if pa.types.is_date64(dtype):
+        return ticks(64, 10**6) | st.integers(-106751, 106751).map(lambda day: day * DAY * 1000)
+    if pa.types.is_timestamp(dtype):
+        return ticks(64, 10**9 // UNITS[dtype.unit])
+    if dtype in TEXTS:
+        return st.text(max_size=14) | st.sampled_from(["", "\0", "a\0", "\U0001f600" * 5, " ", "NaN", "None"])
+    size = dtype.byte_width if pa.types.is_fixed_size_binary(dtype) else None
+    return st.binary(min_size=size or 0, max_size=14 if size is None else size)
+
+
+def build(dtype, raw, garbage=0):
+    """An array of raw values; None is a null, under which fixed-width types hold ``garbage``."""
+    if pa.types.is_decimal(dtype) or pa.types.is_temporal(dtype):
+        filled = [garbage if value is None else value for value in raw]
+        width = dtype.bit_width // 8
+        data = b"".join(value.to_bytes(width, "little", signed=True) for value in filled)
+    elif pa.types.is_float16(dtype):  # pyarrow 17 takes no Python floats
+        data = np.array([garbage if value is None else value for value in raw], "float16").tobytes()
+    else:
+        return pa.array(raw, dtype)
+    valid = np.packbits(np.array([value is not None for value in raw], bool), bitorder="little").tobytes()
+    buffers = [pa.py_buffer(valid) if None in raw else None, pa.py_buffer(data)]
+    return pa.Array.from_buffers(dtype, len(raw), buffers)
+
+
+@st.composite
+def columns(draw, dtype):
+    """Raw values and the array that holds them: with nulls or without, perhaps a slice or a dictionary."""
+    inner = values_type(dtype)
+    nullable = draw(st.booleans())
+    value = st.none() | raw_values(inner) if nullable else raw_values(inner)
+    raw = draw(st.lists(value, max_size=6))
+    before, after = draw(st.integers(0, 3)), draw(st.integers(0, 2))
+    full = [raw[0] if raw else None] * before + raw + [raw[-1] if raw else None] * after
+    if dtype == inner:
+        return raw, build(dtype, full, garbage=draw(st.sampled_from([0, 1, -1]))).slice(before, len(raw))
+    held = {repr(value): value for value in full if value is not None}  # 0.0 and -0.0 are two
+    number = {text: position for position, text in enumerate(held)}
+    places = pa.array([number.get(repr(value)) for value in full], dtype.index_type)
+    values = build(inner, list(held.values()))
+    return raw, pa.DictionaryArray.from_arrays(places, values).slice(before, len(raw))
+
+
+# --- what arrived, narrowed back ------------------------------------------------------------------------
+
+
+def bits(values, dtype):
+    """The bits of floats in a dtype, all NaNs alike."""
+    floats = np.array(values, dtype)
+    return np.where(np.isnan(floats), np.array(np.nan, dtype), floats).tobytes()
+
+
+def outside_nanoseconds(dtype, raw):
+    """Which rows hold an instant whose wall time does not fit."""
+    return [row for row, value in enumerate(raw) if value is not None and abs(wall_time(dtype, value)) > LAST]
+
+
+def wall_time(dtype, tick):
+    """What the clock of the column's zone shows at a tick, in nanoseconds; exact, by Python's own zones."""
+    if pa.types.is_date32(dtype):
+        return tick * DAY * 10**9
+    per_second = 10**3 if pa.types.is_date64(dtype) else UNITS[dtype.unit]
+    return tick * (10**9 // per_second) + offset(getattr(dtype, "tz", None), tick // per_second) * 10**9
+
+
+def offset(zone, seconds):
+    """How many seconds a zone is ahead of UTC at an instant."""
+    if zone is None or zone[0] in "+-":
+        sign = -1 if zone and zone[0] == "-" else 1
+        return sign * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60) if zone else 0
+    if abs(seconds) > 10**10:  # beyond nanoseconds whatever the zone
+        return 0
+    instant = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(
+        seconds=seconds
+    )
+    return int(instant.astimezone(ZoneInfo(zone)).utcoffset().total_seconds())
+
+
+def assert_arrived(dtype, raw, arrived, target):
+    """Every value is where it was, and narrowing it back gives the source's value to the bit."""
+    assert arrived.type == ARRIVES_AS[target]
+    assert arrived.null_count == raw.count(None)
+    arrived.validate(full=True)
+    if pa.types.is_temporal(dtype):
+        arrived = arrived.cast(pa.int64())
+    pairs = [(before, after) for before, after in zip(raw, arrived.to_pylist()) if before is not None]
+    assert len(arrived) == len(raw)
+    assert all(after is not None for _, after in pairs)
+    before, after = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if pa.types.is_floating(dtype):
+        assert bits(before, numpy_float(dtype)) == bits(after, numpy_float(dtype))
+        assert bits(before, "float64") == bits(after, "float64")
+    elif pa.types.is_decimal(dtype):
+        ten = Fraction(10) ** dtype.scale
+        assert [round(Fraction(value) * ten) for value in after] == before
+        if target is DataType.double:
+            assert after == [float(value / ten) for value in before]  # the nearest double
+        else:
+            assert after == [value / ten for value in before]
+    elif pa.types.is_temporal(dtype):
+        assert after == [wall_time(dtype, value) for value in before]
+    else:
+        assert after == before  # Python compares ints and floats exactly
+
+
+def verdict(dtype, target, required=True):
+    """The plan for one column, or None where it is refused."""
+    try:
+        return compile(Schema([ColSpec(target, "a", required)]), pa.schema([("a", dtype)]))
+    except ContractError as error:
+        assert [finding.code for finding in error.findings] == [Code.TYPE_MISMATCH]
+        return None
+
+
+def apply(plan, array):
+    return plan.apply(pa.record_batch([array], ["a"])).column(0)
+
+
+def assert_law(dtype, raw, array):
+    """Each type that accepts the column gets all of it, or findings with the right count and rows."""
+    inner = values_type(dtype)
+    beyond = outside_nanoseconds(inner, raw) if pa.types.is_temporal(inner) else []
+    for target in DataType:
+        plan = verdict(dtype, target, required=False)
+        if plan is None:
+            continue
+        if not beyond:
+            assert_arrived(inner, raw, apply(plan, array), target)
+            continue
+        with pytest.raises(ContractError) as error:
+            apply(plan, array)
+        [finding] = error.value.findings
+        assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, "a")
+        assert (finding.count, finding.rows) == (len(beyond), tuple(beyond[:5]))
+
+
+half = settings(max_examples=settings().max_examples // 2)
+
+
+@pytest.mark.parametrize("dtype", PLAIN, ids=str)
+@half
+@given(st.data())
+def test_what_is_accepted_arrives_and_narrows_back(dtype, data):
+    assert_law(dtype, *data.draw(columns(dtype)))
+
+
+@pytest.mark.parametrize("dtype", DICTIONARIES, ids=lambda dtype: f"{dtype.index_type}-{dtype.value_type}")
+@half
+@given(st.data())
+def test_a_dictionary_arrives_as_its_values(dtype, data):
+    assert_law(dtype, *data.draw(columns(dtype)))
+    assert [verdict(dtype, target) is None for target in DataType] == [
+        verdict(dtype.value_type, target) is None for target in DataType
+    ]
+
+
+# --- what is refused, whatever it holds -----------------------------------------------------------------
+
+
+def harmless(dtype):
+    """Batches that any target could hold by their values: none, nulls, zeros and ones."""
+    inner = values_type(dtype)
+    zero = {"text": "", "bytes": b"\0" * (inner.byte_width if pa.types.is_fixed_size_binary(inner) else 0)}
+    one = zero["text"] if inner in TEXTS else zero["bytes"] if inner in BYTES else 0
+    yield pa.nulls(0, dtype)
+    yield pa.nulls(3, dtype)
+    if inner in FOREIGN:
+        return
+    for raw in ([one], [one, one], [one, None]):
+        plain = build(inner, [bool(v) if inner == pa.bool_() and v is not None else v for v in raw])
+        if inner == dtype:
+            yield plain
+        else:
+            places = pa.array([None if value is None else 0 for value in raw], dtype.index_type)
+            yield pa.DictionaryArray.from_arrays(places, plain.slice(0, 1))
+
+
+@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
+def test_what_is_refused_is_refused_whatever_it_holds(dtype):
+    for target in DataType:
+        for required in (True, False):
+            if verdict(dtype, target, required) is not None:
+                continue
+            texts = set()
+            schema = Schema([ColSpec(target, "a", required)])
+            for array in harmless(dtype):
+                batch = pa.record_batch([array], ["a"])
+                with pytest.raises(ContractError) as error:
+                    compile(schema, batch.schema).apply(batch)
+                texts.add(str(error.value))
+            assert len(texts) == 1
+
+
+@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES, ids=str)
+def test_what_is_accepted_is_accepted_empty_and_null_as_well(dtype):
+    for target in DataType:
+        plan = verdict(dtype, target, required=False)
+        for array in harmless(dtype) if plan else ():
+            arrived = apply(plan, array)
+            assert arrived.type == ARRIVES_AS[target]
+            assert arrived.is_null().to_pylist() == array.is_null().to_pylist()
+
+
+def test_the_law_is_not_empty():
+    reached = {target for dtype in PLAIN for target in DataType if verdict(dtype, target) is not None}
+    assert reached == set(DataType)
+    nowhere = [dtype for dtype in PLAIN if all(verdict(dtype, target) is None for target in DataType)]
+    assert set(nowhere) == {
+        pa.uint64(),
+        *(dtype for dtype in DECIMALS if dtype.precision > 15 and dtype.scale > 0),
+        *(dtype for dtype in DECIMALS if dtype.precision > 18 or dtype == pa.decimal128(17, -2)),
+    }
+
+
+# --- corners that chance seldom meets -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Sydney"])
+@pytest.mark.parametrize("year", [1850, 1900, 1950, 2007, 2024, 2037, 2038, 2050, 2250])
+def test_a_wall_time_is_right_in_winter_and_in_summer_of_any_year(zone, year):
+    summer, winter = (
+        int(datetime.datetime(year, month, 1, 12, tzinfo=datetime.timezone.utc).timestamp())
+        for month in (1, 7)
+    )
+    dtype = pa.timestamp("s", zone)
+    assert_law(dtype, [summer, winter], build(dtype, [summer, winter]))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_a_zone_moves_no_instant_over_the_edge_of_nanoseconds(zone, unit):
+    dtype, hours = pa.timestamp(unit, zone), 3600 * UNITS[unit]
+    last = LAST // (10**9 // UNITS[unit])
+    raw = [edge * last + step * hours for edge in (1, -1) for step in range(-12, 13)]
+    raw = [tick for tick in raw if abs(tick) <= LAST]
+    assert_law(dtype, raw, build(dtype, raw))
+
+
+@pytest.mark.parametrize("target", [DataType.boolean, DataType.integer, DataType.long], ids=repr)
+def test_a_null_among_the_values_of_a_dictionary_is_a_null(target):
+    values = pa.array([True, None] if target is DataType.boolean else [1, None], ARRIVES_AS[target])
+    array = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1, None], pa.int8()), values)
+    assert apply(verdict(array.type, target, required=False), array).null_count == 3
+    with pytest.raises(ContractError) as error:
+        apply(verdict(array.type, target), array)
+    [finding] = error.value.findings
+    assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 3, (1, 3, 4))
+
+
+@pytest.mark.parametrize("dtype", [pa.decimal128(9, 2), pa.decimal128(9, 0), pa.float16()], ids=str)
+def test_an_array_without_rows_may_have_no_buffer(dtype):
+    array = pa.Array.from_buffers(dtype, 0, [None, None])
+    assert apply(verdict(dtype, DataType.double), array) == pa.array([], pa.float64())
+
+
+def test_a_dictionary_is_judged_by_the_values_in_use():
+    far, near = 2**60, 0
+    array = pa.DictionaryArray.from_arrays(
+        pa.array([1, 1], pa.int8()), pa.array([far, near], pa.timestamp("s"))
+    )
+    assert apply(verdict(array.type, DataType.datetime), array) == pa.array([0, 0], pa.timestamp("ns"))
+
+
+def test_garbage_under_a_null_is_nobodys_business():
+    dtype = pa.timestamp("s")
+    array = build(dtype, [None, 1], garbage=2**62)
+    assert apply(verdict(dtype, DataType.datetime), array).to_numpy(zero_copy_only=False)[1] == np.datetime64(
+        1, "s"
+    )

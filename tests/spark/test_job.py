@@ -1,0 +1,202 @@
+"""The score job: its exit codes, its report, and that nothing is written where it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from sparksig.jobs import ScoreConfig, load_config, run, score
+from tests.demo import prepare
+from tests.spark import models
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A model, a table of three files, and the configuration that scores it."""
+    model, frame = models.classifier()
+    trust = models.save_sklearn(tmp_path / "model", model, frame)
+    (tmp_path / "table").mkdir()
+    whole = frame.assign(id=range(len(frame)), note="x")
+    for part in range(3):
+        whole.iloc[part::3].to_parquet(tmp_path / "table" / f"{part}.parquet", index=False)
+    config = {
+        "model": {"path": str(tmp_path / "model"), **trust},
+        "input": {"path": str(tmp_path / "table")},
+        "output": {"path": str(tmp_path / "out"), "keep": ["id"]},
+    }
+    return tmp_path, config, pd.Series(model.predict(frame))
+
+
+def call(path, config):
+    """Run the job with a configuration, in this process; its exit code."""
+    (path / "score.yaml").write_text(yaml.safe_dump(config))
+    return run(score, ScoreConfig, ["--config", str(path / "score.yaml")])
+
+
+def said(capsys):
+    return capsys.readouterr().err
+
+
+def test_the_job_scores_the_table(spark, place, capsys):
+    path, config, expected = place
+    assert call(path, config) == 0
+    scored = pd.read_parquet(path / "out").set_index("id").sort_index()
+    assert scored.columns.tolist() == ["prediction"]
+    assert scored.prediction.tolist() == expected.tolist()
+    lines = dict(line.split(maxsplit=1) if " in " not in line else ("rows in", line.split()[-1])
+                 for line in capsys.readouterr().out.splitlines())  # fmt: skip
+    assert (lines["rows in"], lines["scored"], lines["rejected"]) == ("569", "569", "0")
+    assert lines["output"] == str(path / "out")
+
+
+def test_a_table_that_breaks_the_contract_is_told_whole_and_nothing_is_done(
+    spark, place, capsys, jobs_started
+):
+    path, config, _ = place
+    frame = pd.read_parquet(path / "table")
+    frame = frame.drop(columns="mean area").astype({"mean texture": str}).rename(columns={"id": "ID"})
+    pq.write_table(pa.Table.from_pandas(frame), path / "broken.parquet")
+    config["input"]["path"] = str(path / "broken.parquet")
+    before = jobs_started()
+    assert call(path, config) == 3
+    text = said(capsys)
+    assert "does not fit the model: 3 findings" in text
+    assert "  - mean area: expected double, found no such column" in text
+    assert "  - mean texture: expected double, found " in text
+    assert "  - id: expected a column to keep, found no such column (did you mean 'ID'?" in text
+    assert jobs_started() == before
+    assert not (path / "out").exists()
+
+
+def test_a_null_that_only_the_data_shows_fails_the_job_and_leaves_nothing(spark, tmp_path, capsys):
+    model = models.save_python(tmp_path / "m", models.Echo(), {"x": "long"}, {"x": "long", "seen": "string"})
+    pq.write_table(pa.table({"x": pa.array([1, None], pa.int64())}), tmp_path / "t.parquet")
+    config = {"model": {"path": model, "allow_pickle": True}, "input": {"path": str(tmp_path / "t.parquet")},
+              "output": {"path": str(tmp_path / "out"), "keep": []}}  # fmt: skip
+    assert call(tmp_path, config) == 3
+    assert "x: expected long without nulls, found nulls, once, first in row 1" in said(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_configuration(tmp_path, capsys):
+    assert run(score, ScoreConfig, ["--config", str(tmp_path / "nope.yaml")]) == 7
+    assert "there is no configuration file at" in said(capsys)
+
+
+def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
+    path, config, _ = place
+    config["output"]["colum"] = "p"
+    config["inptu"] = config.pop("input")
+    config["model"]["allow_pickle"] = "yes"
+    del config["output"]["keep"]
+    assert call(path, config) == 2
+    text = said(capsys)
+    assert "the configuration is wrong: 5 findings" in text
+    assert (
+        "  - output.colum: expected a known key, found another (did you mean 'column'?) [UNKNOWN_KEY]" in text
+    )
+    assert "  - inptu: expected a known key, found another (did you mean 'input'?) [UNKNOWN_KEY]" in text
+    assert "  - input: expected a section, found nothing [MISSING_KEY]" in text
+    assert (
+        "  - output.keep: expected the columns of the input to keep beside the prediction, found nothing"
+        in text
+    )
+    assert "  - model.allow_pickle:  (Input should be a valid boolean) [INVALID_VALUE]" in text
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("a: [", "this is not YAML as it is taken here: line "),
+    ("- 1", "a configuration is a mapping, found a value of type list"),
+    ("a: 1\na: 2", "the key 'a' stands twice"),
+    ("a: &x 1\nb: *x", "aliases are not taken here"),
+], ids=["broken", "a list", "a key twice", "an alias"])  # fmt: skip
+def test_a_configuration_that_is_no_mapping(tmp_path, capsys, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    assert run(score, ScoreConfig, ["--config", str(tmp_path / "c.yaml")]) == 2
+    assert message in said(capsys)
+
+
+def test_a_missing_model(place, capsys):
+    path, config, _ = place
+    config["model"]["path"] = str(path / "nope")
+    assert call(path, config) == 8
+    assert "there is no model directory at" in said(capsys)
+
+
+def test_a_model_that_is_not_trusted_or_damaged(place, capsys):
+    path, config, _ = place
+    config["model"]["digest"] = "0" * 64
+    assert call(path, config) == 5
+    assert "the content is not what was pinned" in said(capsys)
+    model = models.save_python(path / "pickled", models.Echo(), {"x": "long"}, {"x": "long"})
+    config["model"] = {"path": model}
+    assert call(path, config) == 5
+    assert "pass allow_pickle=True" in said(capsys)
+
+
+@pytest.mark.parametrize("missing", ["nope", "empty"])
+def test_a_missing_table(place, capsys, missing):
+    path, config, _ = place
+    (path / "empty").mkdir()
+    config["input"]["path"] = str(path / missing)
+    assert call(path, config) == 9
+    assert "there is no Parquet " in said(capsys)
+
+
+def test_a_file_that_is_no_parquet(place, capsys):
+    path, config, _ = place
+    (path / "t.parquet").write_bytes(b"not Parquet")
+    config["input"]["path"] = str(path / "t.parquet")
+    assert call(path, config) == 9
+    assert "is no Parquet table" in said(capsys)
+
+
+def test_an_output_that_exists_is_left_as_it_is(place, capsys):
+    path, config, _ = place
+    (path / "out").mkdir()
+    (path / "out" / "precious").write_text("x")
+    assert call(path, config) == 6
+    assert "something is at the output's place already" in said(capsys)
+    assert (path / "out" / "precious").read_text() == "x"
+
+
+def test_wrong_params_are_told_before_spark_starts(place, capsys):
+    path, config, _ = place
+    config["params"] = {"n": 1}
+    with pytest.warns(UserWarning, match="params unknown to the model are ignored: n"):
+        assert call(path, config | {"input": {"path": str(path / "nope")}}) == 9
+
+
+def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):
+    config = load_config(ROOT / "conf" / "score.yaml", ScoreConfig)
+    assert config.model.trusted_types == prepare.TRUSTED_TYPES
+    assert (config.model.path, config.input.path) == ("build/demo/model", "build/demo/table")
+
+
+def test_spark_submit_runs_the_job(place):
+    """The real command, in a process of its own: the exit codes reach the shell."""
+    path, config, _ = place
+    (path / "score.yaml").write_text(yaml.safe_dump(config))
+    here = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{here}:{os.environ['PATH']}", "PYSPARK_PYTHON": sys.executable,
+                                "SPARK_LOCAL_IP": "127.0.0.1"}  # fmt: skip
+    command = ["spark-submit", "--conf", "spark.ui.enabled=false", str(ROOT / "jobs" / "score.py"),
+               "--config", str(path / "score.yaml")]  # fmt: skip
+    environment["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "rows in          569" in done.stdout
+    assert len(pd.read_parquet(path / "out")) == 569
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=path)
+    assert again.returncode == 6
+    assert "something is at the output's place already" in again.stdout + again.stderr

@@ -1,0 +1,190 @@
+"""spark_udf: the forms of a call, its errors, and models that MLflow wrote; real Spark, real MLflow."""
+
+from __future__ import annotations
+
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+import sparksig
+from sparksig import (
+    Code,
+    ContractError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+    ModelNotTrustedError,
+    SparksigError,
+)
+from tests.spark import models
+
+pytestmark = [
+    # MLflow's and scikit-learn's own, while a model is saved
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def difference(tmp_path_factory):
+    """a - b, and an optional c that is added where it is there."""
+    path = tmp_path_factory.mktemp("models") / "difference"
+    model = models.Returning(lambda data, params: data["a"] - data["b"] + data.get("c", 0.0))
+    return models.save_python(path, model, {"a": "double", "b": "double", "c": "double?"}, {"y": "double"})
+
+
+@pytest.fixture
+def table(spark):
+    return spark.createDataFrame(
+        pa.table({"a": [5.0], "b": [3.0], "c": [0.5], "n": pa.array([7], pa.int64())})
+    )
+
+
+def value(df, column):
+    return df.select(column.alias("y")).collect()[0].y
+
+
+def test_by_position_by_name_and_as_columns(difference, spark, table):
+    udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
+    assert value(table, udf("a", "b", "c")) == 2.5
+    assert value(table, udf("b", "a", "c")) == -1.5
+    assert value(table, udf(F.col("a") * 2, F.lit(1), F.lit(None))) != value(table, udf("a", "b", "c"))
+    assert value(table, udf(b="b", a=F.col("a"))) == 2.0
+    assert value(table, udf(c="c", b="b", a="a")) == 2.5
+    assert repr(udf) == "ModelUDF(a, b, c) -> double"
+
+
+def test_without_arguments_the_columns_are_the_signatures(spark, tmp_path, table):
+    model = models.Returning(lambda data, params: data["a"] - data["b"])
+    path = models.save_python(tmp_path / "m", model, {"a": "double", "b": "double"}, {"y": "double"})
+    assert value(table, sparksig.spark_udf(spark, path, allow_pickle=True)()) == 2.0
+    assert value(table, sparksig.spark_udf(path, allow_pickle=True)()) == 2.0  # the active session
+
+
+UNKNOWN = [(Code.UNKNOWN_KEY, "B", "another"), (Code.MISSING_COLUMN, "b", "no such argument")]
+
+
+@pytest.mark.parametrize(("columns", "named", "findings"), [
+    (("a", "b"), {}, [(Code.COLUMN_COUNT, "", "2 columns")]),
+    (("a", "b", "c", "n"), {}, [(Code.COLUMN_COUNT, "", "4 columns")]),
+    ((), {"a": "a", "B": "b"}, UNKNOWN),
+], ids=["too few", "too many", "unknown"])  # fmt: skip
+def test_a_call_that_does_not_fit_fails_at_once(spark, difference, columns, named, findings):
+    udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
+    with pytest.raises(ContractError, match="the call does not fit the model's input schema") as error:
+        udf(*columns, **named)
+    assert [(f.code, f.path, f.found) for f in error.value.findings] == findings
+
+
+def test_mixed_forms_and_optional_columns_are_refused_with_the_way_out(spark, difference):
+    udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
+    with pytest.raises(ContractError, match="either by position or by name, not both"):
+        udf("a", b="b")
+    with pytest.raises(
+        ContractError, match=r"optional columns \(c\) is not known here: give the columns by name"
+    ):
+        udf()
+
+
+def test_types_are_checked_without_a_table_and_nothing_is_cast_silently(spark, difference, table):
+    udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
+    text = (
+        r"the columns do not fit the model's input schema:\n"
+        r"  - a: expected double, found bigint \[TYPE_MISMATCH\]\n"
+        r"  - b: expected double, found string \[TYPE_MISMATCH\]"
+    )
+    with pytest.raises(Exception, match=text):
+        table.select(udf("n", F.lit("3"), "c")).collect()
+    # and so they are on an empty table: types decide
+    assert value(table, udf(F.col("n").cast("int"), F.lit(3), F.lit(1).cast("decimal(3,1)"))) == 5.0
+
+
+def test_sessions_and_paths(spark, difference, tmp_path):
+    with pytest.raises(SparksigError, match="spark_udf needs a model directory"):
+        sparksig.spark_udf(spark)
+    with pytest.raises(ModelNotFoundError, match="there is no model directory at"):
+        sparksig.spark_udf(spark, tmp_path / "nope")
+    with pytest.raises(ModelNotFoundError, match="is not a model directory: it has no file MLmodel"):
+        sparksig.spark_udf(spark, tmp_path)
+
+
+def test_trust_is_asked_for_before_anything_is_sent(spark, difference, jobs_started):
+    with pytest.raises(ModelNotTrustedError, match="loading a pickled PythonModel can run any code"):
+        sparksig.spark_udf(spark, difference)
+    with pytest.raises(ModelDamagedError, match="the content is not what was pinned"):
+        sparksig.spark_udf(spark, difference, digest="0" * 64)
+    udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
+    assert sparksig.spark_udf(spark, difference, digest=udf.digest).digest == udf.digest
+    assert jobs_started() == 0
+
+
+def test_a_model_without_a_signature_says_how_to_give_it_one(spark, tmp_path):
+    sparksig.save_model(tmp_path / "m", models.Counting("/dev/null"))
+    with pytest.raises(
+        ModelError, match=r"has no inputs and no outputs: .* infer_signature\(data, prediction\)"
+    ):
+        sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
+
+
+def test_a_failing_worker_names_the_finding(spark, tmp_path):
+    path = models.save_python(
+        tmp_path / "m", models.Echo(), {"x": "integer"}, {"x": "integer", "seen": "string"}
+    )
+    df = spark.createDataFrame(pa.table({"x": pa.array([None, 1], pa.int32())})).coalesce(1)
+    with pytest.raises(
+        PySparkException, match="x: expected integer without nulls, found nulls, once, first in row 0"
+    ):
+        df.select(sparksig.spark_udf(spark, path, allow_pickle=True)()).collect()
+
+
+# --- directories that MLflow wrote -----------------------------------------------------------------------
+
+
+def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(spark, tmp_path):
+    model, frame = models.classifier()
+    signature = mlflow.models.infer_signature(frame, model.predict(frame))
+    trust = models.trusted(model)
+    mlflow.sklearn.save_model(
+        model, tmp_path / "m", signature=signature, serialization_format="skops", skops_trusted_types=trust
+    )
+    expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
+    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    udf = sparksig.spark_udf(spark, tmp_path / "m", trusted_types=trust)
+    scored = df.select(udf().alias("y")).toPandas()
+    assert scored.y.tolist() == expected.tolist() == model.predict(frame).tolist()
+
+
+def test_a_python_model_of_mlflow_is_scored_the_same(spark, tmp_path):
+    class Ratio(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            self.scale = context.model_config["scale"]
+
+        def predict(self, context, model_input, params=None):
+            return model_input["a"] / model_input["b c"] * self.scale * params["factor"]
+
+    frame = models.numbers(5).rename(columns={"x": "a"}).assign(**{"b c": 3.0})
+    signature = mlflow.models.infer_signature(frame, np.array([1.5]), {"factor": 2.0})
+    mlflow.pyfunc.save_model(
+        tmp_path / "m", python_model=Ratio(), signature=signature, model_config={"scale": 10}
+    )
+    expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
+    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    scored = sparksig.score(df, tmp_path / "m", keep=[], allow_pickle=True).toPandas()
+    assert scored.prediction.to_numpy().tobytes() == np.asarray(expected).tobytes()
+
+
+def test_mlflow_scores_a_directory_of_ours_on_spark_the_same(spark, tmp_path):
+    """MLflow's own spark_udf, on a model that sparksig saved."""
+    model, frame = models.regression()
+    models.save_sklearn(tmp_path / "m", model, frame)
+    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    theirs = mlflow.pyfunc.spark_udf(spark, str(tmp_path / "m"), result_type="double", env_manager="local")
+    ours = sparksig.spark_udf(spark, tmp_path / "m")
+    both = df.select(theirs(*frame.columns).alias("t"), ours().alias("o")).toPandas()
+    assert np.array_equal(both.t.to_numpy(), both.o.to_numpy())
+    assert np.allclose(both.o, model.predict(frame), rtol=1e-12)
