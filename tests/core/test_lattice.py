@@ -446,6 +446,7 @@ def test_narrowest(source, narrow):
         (MapOf(Scalar("int32"), Scalar("uint64")), [("UNSUPPORTED_TYPE", "c[]"), ("UNSUPPORTED_TYPE", "c")]),
         (MapOf(STRING, Scalar("uint64")), [("UNSUPPORTED_TYPE", "c[]")]),
         (Struct(()), [("UNSUPPORTED_TYPE", "c")]),
+        (Struct((Field("a", NULL, nullable=False), Field("b", NULL))), [("UNSUPPORTED_TYPE", "c.a")]),
         (
             struct(**{"a": Scalar("uint64"), "b": STRING, "x.y": ListOf(Scalar("duration"))}),
             [("UNSUPPORTED_TYPE", "c.a"), ("UNSUPPORTED_TYPE", "c.`x.y`[]")],
@@ -469,6 +470,10 @@ def test_what_no_type_holds_is_found_everywhere(source, places):
         (Scalar("uint64"), _UINT64),
         (Scalar("time64"), "time64 has no counterpart in a signature: cast it on purpose, or leave it out"),
         (MapOf(Scalar("int32"), STRING), "the keys of a map must be strings"),
+        (
+            Struct((Field("a", NULL, nullable=False),)),
+            "it can hold nothing but nulls: make it nullable, or cast it to its type",
+        ),
         (
             Decimal(16, 2),
             "a signature holds 18 digits without a fraction, or 15 with one: "

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import types as T
 
 from sparksig.errors import ConversionError, SignatureError, SignatureTypeError
-from sparksig.schema import ColSpec, Schema, TensorSpec, parse_json
+from sparksig.schema import ColSpec, Schema, TensorSpec, parse_json, tensor_from_metadata
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import column_schemas, schemas, tensor_dtypes, tensor_schemas
@@ -730,6 +730,50 @@ def test_the_name_of_a_dtype_may_crash_numpy_but_not_us(dtype):
         check=False,
     )
     assert (child.returncode, child.stdout.strip()) == (0, "refused"), child.stderr
+
+
+# --- tensors in the metadata of a field ---------------------------------------------------------------
+
+
+@given(tensor_dtypes, st.sampled_from(["a", "", "a.b", "cls"]))
+def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
+    text = json.dumps(TensorSpec(dtype, (-1, 3)).to_dict())
+    assert tensor_from_metadata(text, name) == TensorSpec(dtype, (-1, 3), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "expected the JSON of a tensor in the field's metadata, found something else"),
+        (5, "expected the JSON of a tensor in the field's metadata, found something else"),
+        ("{", "expected the JSON of a tensor in the field's metadata, found something else"),
+        ("[" * 10_000, "expected the JSON of a tensor in the field's metadata, found something else"),
+        ("[]", "expected the JSON of a tensor in the field's metadata, found something else"),
+        (
+            json.dumps(TensorSpec(F8, (1,), "b").to_dict()),
+            "expected the JSON of a tensor in the field's metadata, found something else",
+        ),
+        ("{}", 'expected "type": "tensor" and a "tensor-spec" with dtype and shape, found something else'),
+        (
+            '{"type": "tensor", "tensor-spec": {"dtype": "nope", "shape": [1]}}',
+            "expected the name of a numpy dtype, found 'nope'",
+        ),
+        (
+            '{"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": 3}}',
+            "found a tensor's shape must be a tuple or a list, not a value of type int",
+        ),
+        (
+            '{"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [3]}}',
+            "found a tensor of strings has no size in a signature",
+        ),
+    ],
+    ids=["none", "int", "cut", "deep", "list", "named", "empty", "dtype", "shape", "sized"],
+)
+def test_metadata_that_describes_no_tensor_is_refused(text, said):
+    with pytest.raises(SignatureError, match=r"^malformed .*: 1 finding\n") as caught:
+        tensor_from_metadata(text, "a.b")
+    assert places(caught.value) == [("INVALID_VALUE", "`a.b`")]
+    assert said in str(caught.value)
 
 
 # --- laws ---------------------------------------------------------------------------------------------

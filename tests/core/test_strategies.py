@@ -35,7 +35,6 @@ from tests.strategies import (
     types,
 )
 
-
 _SEEN = defaultdict(list)
 _QUICK = settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
 

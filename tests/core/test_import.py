@@ -1,0 +1,90 @@
+"""`import sparksig` is quick and loads none of the heavy packages; the public names are all there."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sparksig
+
+HEAVY = [
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pyspark",
+    "pydantic",
+    "yaml",
+    "sklearn",
+    "skops",
+    "mlflow",
+    "cloudpickle",
+]
+ROOT = Path(sparksig.__file__).parents[1]
+
+
+def in_a_process_of_its_own(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def test_importing_takes_less_than_a_tenth_of_a_second():
+    code = "import time; t = time.perf_counter(); import sparksig; print(time.perf_counter() - t)"
+    assert min(float(in_a_process_of_its_own(code)) for _ in range(3)) < 0.1
+
+
+def test_importing_loads_nothing_heavy():
+    code = f"import sys, sparksig; print([name for name in {HEAVY} if name in sys.modules])"
+    assert in_a_process_of_its_own(code) == "[]"
+
+
+@pytest.mark.parametrize(("module", "allowed"), [
+    ("errors", []),
+    ("types", []),
+    ("lattice", []),
+    ("convert.hints", ["numpy"]),
+    ("signature", ["numpy"]),
+    ("params", ["numpy"]),
+    ("convert.numpy", ["numpy"]),
+    ("convert.arrow", ["numpy", "pyarrow", "cloudpickle"]),  # which pyarrow takes where it is
+    ("enforce.plan", ["numpy", "pyarrow", "cloudpickle"]),
+])  # fmt: skip
+def test_a_core_module_loads_only_what_it_names(module, allowed):
+    code = f"import sys, sparksig.{module}; print([name for name in {HEAVY} if name in sys.modules])"
+    assert in_a_process_of_its_own(code) == str(allowed)
+
+
+def test_the_public_names_are_sorted_and_all_there():
+    assert sparksig.__all__ == sorted(sparksig.__all__)
+    for name in sparksig.__all__:
+        assert callable(getattr(sparksig, name)), name
+        assert name in dir(sparksig)
+
+
+def test_type_checkers_see_the_names_that_there_are():
+    tree = ast.parse(Path(sparksig.__file__).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {node.module: sorted(alias.name for alias in node.names) for node in block.body}
+    assert seen == sparksig._HOMES
+    assert sorted(name for names in seen.values() for name in names) == sparksig.__all__
+
+
+def test_an_unknown_name():
+    with pytest.raises(AttributeError, match="module 'sparksig' has no attribute 'scroe'"):
+        _ = sparksig.scroe
+
+
+def test_without_pyspark_the_error_says_what_to_install():
+    code = (
+        "import sys; sys.modules['pyspark'] = None\n"
+        "import sparksig\n"
+        "try: sparksig.score\n"
+        "except sparksig.MissingDependencyError as error: print(error)"
+    )
+    said = in_a_process_of_its_own(code)
+    assert said == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"

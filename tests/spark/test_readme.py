@@ -1,0 +1,58 @@
+"""The README's code runs, prints what it says, and its tables are those of the code."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+from sparksig.jobs import EXIT_CODES
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries that the README shows together
+def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"spark": spark}
+    runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL | doctest.ELLIPSIS)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        if ">>>" not in block:
+            exec(block, names)
+            continue
+        test = doctest.DocTestParser().get_doctest(block, names, "README", "README.md", 0)
+        test.globs = names  # blocks build on each other
+        report = []
+        runner.run(test, out=report.append, clear_globs=False)
+        assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_the_error_shown_is_the_one_raised(spark, tmp_path, monkeypatch):
+    """doctest compares the first line of an exception only; its findings are compared here."""
+    import sparksig
+    from sparksig.spark.contract import present
+    from tests.spark import models
+
+    model, frame = models.regression()
+    models.save_sklearn(tmp_path / "model", model, frame)
+    signature = sparksig.load_model(tmp_path / "model").signature
+    broken = spark.createDataFrame(frame.astype({"age": str}).rename(columns={"bmi": "BMI"}))
+    with pytest.raises(sparksig.ContractError) as error:
+        present(broken.schema, signature.inputs)
+    assert str(error.value) in README
+
+
+def test_the_exit_codes_are_those_of_the_code():
+    stated = dict(re.findall(r"^\| (\d) \| (.*?) \|$", README, re.MULTILINE))
+    known = {str(code): text for code, text in EXIT_CODES.values()}
+    assert stated == known | {"0": "done", "1": "anything else"}
+
+
+def test_every_target_that_is_named_exists():
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z-]+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
