@@ -110,7 +110,6 @@ class Plan:
         return column.kernel(array)
 
 
-@lru_cache(maxsize=256)
 def compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False) -> Plan:
     """The plan for batches of one Arrow schema; compiled once per pair of schemas.
 
@@ -131,6 +130,12 @@ def compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False)
         >>> compile(Schema([ColSpec("double", "x")]), batch.schema).apply(batch).to_pydict()
         {'x': [1.0]}
     """
+    # without metadata, which has no part in it, and which older pyarrow cannot hash
+    return _compile(schema, arrow_schema.remove_metadata(), strict_nulls)
+
+
+@lru_cache(maxsize=256)
+def _compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool) -> Plan:
     _require_scalars(schema)
     findings: list[Finding] = []
     positions = _positions(schema, arrow_schema, findings)

@@ -304,7 +304,10 @@ _NULLABLE = {
     pa.int16(): pd.Int16Dtype(),
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
+    pa.float32(): pd.Float32Dtype(),
+    pa.float64(): pd.Float64Dtype(),
 }
+"""pandas' own dtypes tell null and NaN apart; Spark takes NaN in NumPy's for null."""
 
 
 def _to_series(array: pa.Array) -> pd.Series:

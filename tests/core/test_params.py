@@ -505,6 +505,13 @@ def test_all_that_is_wrong_with_an_object_is_reported_at_once():
     assert by_path["p.`c.d`.evn"].hint == "did you mean 'even'?"
 
 
+def test_findings_stand_in_the_order_of_what_was_given():
+    unknown = [f"key_{i}" for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)]
+    with pytest.raises(ContractError) as caught:
+        ParamSpec("p", DICT, {"x": 1}).enforce({"x": 1, **dict.fromkeys(unknown, 1)})
+    assert places(caught.value) == [("UNKNOWN_KEY", f"p.{key}") for key in unknown]
+
+
 @pytest.mark.parametrize(
     ("value", "path", "expected"),
     [

@@ -194,8 +194,12 @@ EXAMPLES = {
 def test_what_is_no_number_widens_inside_its_family_and_comes_back(name):
     [target] = [target for target in DataType if widens(Scalar(name), target)]
     before = pa.array(EXAMPLES[name], ARROW[name])
-    after = before.cast(ARROW[MODEL_TYPE[target]] if name != "timestamp_tz" else pa.timestamp("ns"))
-    assert after.cast(ARROW[name]) == before
+    try:
+        after = before.cast(ARROW[MODEL_TYPE[target]])
+        back = after.cast(ARROW[name])
+    except pa.ArrowNotImplementedError as error:  # of views, in an older pyarrow
+        pytest.skip(str(error))
+    assert back == before
 
 
 # --- laws of the order ----------------------------------------------------------------------------------

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
+    import pyspark
+
     for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.spark)
+        if not item.path.is_relative_to(HERE):
+            continue
+        item.add_marker(pytest.mark.spark)
+        if pyspark.__version__ < "4":  # it leaves the sockets of collect() to the garbage collector
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +51,20 @@ def spark(tmp_path_factory):
     session = builder.getOrCreate()
     yield session
     session.stop()
+
+
+@pytest.fixture
+def frame_of(spark, tmp_path):
+    """A function from an Arrow table to a DataFrame; Spark 3.5 has to read it from a file."""
+
+    def frame(table):
+        if spark.version >= "4":
+            return spark.createDataFrame(table)
+        path = tmp_path / f"{uuid.uuid4().hex}.parquet"
+        pq.write_table(table, path)
+        return spark.read.parquet(str(path))
+
+    return frame
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import doctest
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from sparksig.jobs import EXIT_CODES
@@ -31,7 +32,7 @@ def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
         assert runner.summarize(verbose=False).failed == 0, "".join(report)
 
 
-def test_the_error_shown_is_the_one_raised(spark, tmp_path, monkeypatch):
+def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
     """doctest compares the first line of an exception only; its findings are compared here."""
     import sparksig
     from sparksig.spark.contract import present
@@ -40,7 +41,7 @@ def test_the_error_shown_is_the_one_raised(spark, tmp_path, monkeypatch):
     model, frame = models.regression()
     models.save_sklearn(tmp_path / "model", model, frame)
     signature = sparksig.load_model(tmp_path / "model").signature
-    broken = spark.createDataFrame(frame.astype({"age": str}).rename(columns={"bmi": "BMI"}))
+    broken = frame_of(pa.Table.from_pandas(frame.astype({"age": str}).rename(columns={"bmi": "BMI"})))
     with pytest.raises(sparksig.ContractError) as error:
         present(broken.schema, signature.inputs)
     assert str(error.value) in README

@@ -40,36 +40,36 @@ def rows(df, column="prediction"):
     return [row[column] for row in df.collect()]
 
 
-def test_predictions_are_the_bare_models_to_the_bit(spark, breast_cancer):
+def test_predictions_are_the_bare_models_to_the_bit(frame_of, spark, breast_cancer):
     path, trust, model, frame = breast_cancer
-    df = spark.createDataFrame(pa.table({"id": range(len(frame)), **{n: frame[n] for n in frame}}))
+    df = frame_of(pa.table({"id": range(len(frame)), **{n: frame[n] for n in frame}}))
     scored = sparksig.score(df.repartition(3), path, keep=["id"], **trust).orderBy("id")
     assert scored.columns == ["id", "prediction"]
     assert scored.schema["prediction"].dataType.simpleString() == "bigint"
     assert rows(scored) == model.predict(frame).tolist()
 
 
-def test_double_predictions_are_equal_bit_for_bit(spark, tmp_path):
+def test_double_predictions_are_equal_bit_for_bit(frame_of, spark, tmp_path):
     model, frame = models.regression()
     trust = models.save_sklearn(tmp_path / "m", model, frame)
-    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     scored = sparksig.score(df, tmp_path / "m", keep=[], **trust)
     assert np.array(rows(scored)).tobytes() == model.predict(frame).tobytes()
 
 
-def test_probabilities_are_an_array_per_row(spark, tmp_path):
+def test_probabilities_are_an_array_per_row(frame_of, spark, tmp_path):
     model, frame = models.classifier()
     expected = model.predict_proba(frame)
     function = models.Returning(lambda data, params, model=model: model.predict_proba(data))
     signature = sparksig.infer_signature(frame, expected)
     sparksig.save_model(tmp_path / "m", function, signature)
-    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     scored = sparksig.score(df, tmp_path / "m", keep=[], allow_pickle=True)
     assert scored.schema["prediction"].dataType.simpleString() == "array<double>"
     assert np.array(rows(scored)).tobytes() == expected.tobytes()
 
 
-def test_every_scalar_type_arrives_and_comes_back_with_its_nulls(spark, echo):
+def test_every_scalar_type_arrives_and_comes_back_with_its_nulls(frame_of, spark, echo):
     instant = datetime.datetime(2024, 7, 1, 12, 30, 15, 123456)
     held = {
         "b": True, "i": -(2**31), "l": 2**53 + 1, "f": 0.5, "d": -0.0, "s": "a\x00", "y": b"b\x00",
@@ -78,7 +78,7 @@ def test_every_scalar_type_arrives_and_comes_back_with_its_nulls(spark, echo):
     types = {"b": pa.bool_(), "i": pa.int32(), "l": pa.int64(), "f": pa.float32(), "d": pa.float64(),
              "s": pa.string(), "y": pa.binary(), "t": pa.timestamp("us", "America/New_York")}  # fmt: skip
     table = pa.table({name: pa.array([value, None], types[name]) for name, value in held.items()})
-    df = spark.createDataFrame(table).coalesce(1)
+    df = frame_of(table).coalesce(1)
     scored = sparksig.score(df, echo, allow_pickle=True).select(
         "prediction.*", (F.col("prediction.t") == F.col("t")).alias("same_instant")
     )
@@ -95,9 +95,9 @@ def test_every_scalar_type_arrives_and_comes_back_with_its_nulls(spark, echo):
     assert np.isnan([empty["f"], empty["d"]]).all()
 
 
-def test_the_dtypes_do_not_depend_on_the_batch(spark, echo):
+def test_the_dtypes_do_not_depend_on_the_batch(frame_of, spark, echo):
     table = pa.table({"id": range(6), "l": pa.array([1, 2, 3, None, 5, 2**53 + 1], pa.int64())})
-    df = spark.createDataFrame(table).repartition(6, "id")
+    df = frame_of(table).repartition(6, "id")
     scored = sparksig.score(df, echo, allow_pickle=True)
     assert {row["seen"] for row in rows(scored)} == {"l:Int64"}
     assert {row["l"] for row in rows(scored)} == {1, 2, 3, None, 5, 2**53 + 1}
@@ -144,10 +144,10 @@ def test_an_instant_beyond_nanoseconds_is_a_finding_not_wrapped(spark, echo):
         sparksig.score(df, echo, allow_pickle=True).collect()
 
 
-def test_all_findings_before_any_task(spark, breast_cancer, jobs_started):
+def test_all_findings_before_any_task(frame_of, spark, breast_cancer, jobs_started):
     path, trust, _, frame = breast_cancer
     table = pa.Table.from_pandas(frame).drop_columns(["mean area"])
-    df = spark.createDataFrame(table)
+    df = frame_of(table)
     df = df.withColumn("mean texture", F.lit("17")).withColumnRenamed("mean radius", "Mean Radius")
     before = jobs_started()
     with pytest.raises(ContractError, match="does not fit the model's input schema: 3 findings") as error:
@@ -161,9 +161,9 @@ def test_all_findings_before_any_task(spark, breast_cancer, jobs_started):
     assert jobs_started() == before
 
 
-def test_scoring_starts_no_job_itself(spark, breast_cancer, jobs_started):
+def test_scoring_starts_no_job_itself(frame_of, spark, breast_cancer, jobs_started):
     path, trust, _, frame = breast_cancer
-    df = spark.createDataFrame(pa.Table.from_pandas(frame))
+    df = frame_of(pa.Table.from_pandas(frame))
     before = jobs_started()
     sparksig.score(df, path, **trust)
     assert jobs_started() == before
@@ -180,19 +180,19 @@ def test_types_decide_never_the_values(spark, tmp_path, dtype):
             sparksig.score(df, path, allow_pickle=True)
 
 
-def test_nulls_in_a_required_integer_are_counted(spark, tmp_path):
+def test_nulls_in_a_required_integer_are_counted(frame_of, spark, tmp_path):
     path = models.save_python(tmp_path / "m", models.Echo(), {"x": "long"}, {"x": "long", "seen": "string"})
-    df = spark.createDataFrame(pa.table({"x": pa.array([1, None, 3, None], pa.int64())})).coalesce(1)
+    df = frame_of(pa.table({"x": pa.array([1, None, 3, None], pa.int64())})).coalesce(1)
     with pytest.raises(PySparkException, match=r"x: expected long without nulls, found nulls, 2 times, "
                                                r"first in rows 1, 3 .*NULL_IN_REQUIRED"):  # fmt: skip
         sparksig.score(df, path, allow_pickle=True).collect()
 
 
-def test_names_of_every_kind(spark, tmp_path):
+def test_names_of_every_kind(frame_of, spark, tmp_path):
     names = ["mean radius", "a.b", "`tick`", "ä", "日本", "Ab", 'quo"te', "class"]
     model = models.Returning(lambda data, params: data.sum(axis=1))
     path = models.save_python(tmp_path / "m", model, dict.fromkeys(names, "double"), {"y": "double"})
-    df = spark.createDataFrame(pa.table({name: [float(i)] for i, name in enumerate(names)}))
+    df = frame_of(pa.table({name: [float(i)] for i, name in enumerate(names)}))
     scored = sparksig.score(df, path, output="out.put", keep=names[:3], allow_pickle=True)
     assert scored.columns == [*names[:3], "out.put"]
     assert [row[-1] for row in scored.collect()] == [28.0]
@@ -205,9 +205,9 @@ def test_columns_that_spark_cannot_tell_apart_are_refused(spark, tmp_path):
         sparksig.score(twins, path, allow_pickle=True)
 
 
-def test_empty_tables_and_empty_partitions(spark, breast_cancer):
+def test_empty_tables_and_empty_partitions(frame_of, spark, breast_cancer):
     path, trust, model, frame = breast_cancer
-    df = spark.createDataFrame(pa.Table.from_pandas(frame.head(3)))
+    df = frame_of(pa.Table.from_pandas(frame.head(3)))
     assert rows(sparksig.score(df.filter("false"), path, **trust)) == []
     spread = sparksig.score(df.repartition(8), path, keep=[], **trust)
     assert sorted(rows(spread)) == sorted(model.predict(frame.head(3)).tolist())
@@ -226,13 +226,11 @@ def test_one_load_per_worker_whatever_the_partitions_and_call_sites(spark, tmp_p
     assert len(loads) <= 2
 
 
-def test_a_model_changed_after_the_check_is_not_loaded(spark, tmp_path):
+def test_a_model_changed_after_the_check_is_not_loaded(frame_of, spark, tmp_path):
     path = models.save_python(
         tmp_path / "m", models.Counting(str(tmp_path / "l")), {"x": "double"}, {"y": "double"}
     )
-    scored = sparksig.score(
-        spark.createDataFrame(pa.Table.from_pandas(models.numbers())), path, allow_pickle=True
-    )
+    scored = sparksig.score(frame_of(pa.Table.from_pandas(models.numbers())), path, allow_pickle=True)
     with open(f"{path}/python_model.pkl", "ab") as file:
         file.write(b" ")
     with pytest.raises(PySparkException, match="the content is not what was pinned"):
@@ -240,11 +238,11 @@ def test_a_model_changed_after_the_check_is_not_loaded(spark, tmp_path):
     assert not (tmp_path / "l").exists()
 
 
-def test_params_are_handed_on(spark, tmp_path):
+def test_params_are_handed_on(frame_of, spark, tmp_path):
     declared = sparksig.ParamSchema([sparksig.ParamSpec("factor", "double", 3.0)])
     model = models.Returning(lambda data, params: data["x"] * params["factor"])
     path = models.save_python(tmp_path / "m", model, {"x": "double"}, {"y": "double"}, declared)
-    df = spark.createDataFrame(pa.table({"x": [2.0]}))
+    df = frame_of(pa.table({"x": [2.0]}))
     assert rows(sparksig.score(df, path, allow_pickle=True)) == [6.0]
     assert rows(sparksig.score(df, path, params={"factor": 5}, allow_pickle=True)) == [10.0]
     with pytest.raises(ContractError, match="invalid params: 1 finding\n  - factor: expected double"):
@@ -258,29 +256,29 @@ def test_params_are_handed_on(spark, tmp_path):
     (lambda data, params: data["x"].astype("int64"), "y: expected double, found int64"),
     (lambda data, params: data.assign(y=1.0), "x: expected a declared output, found another column"),
 ], ids=["too few", "scalar", "text", "int64", "extra column"])  # fmt: skip
-def test_a_prediction_that_breaks_the_output_schema_fails(spark, tmp_path, function, text):
+def test_a_prediction_that_breaks_the_output_schema_fails(frame_of, spark, tmp_path, function, text):
     path = models.save_python(tmp_path / "m", models.Returning(function), {"x": "double"}, {"y": "double"})
-    df = spark.createDataFrame(pa.Table.from_pandas(models.numbers())).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(models.numbers())).coalesce(1)
     with pytest.raises(PySparkException, match=f"PredictionError: (.|\n)*{text}"):
         sparksig.score(df, path, allow_pickle=True).collect()
 
 
-def test_a_narrower_prediction_is_widened(spark, tmp_path):
+def test_a_narrower_prediction_is_widened(frame_of, spark, tmp_path):
     model = models.Returning(lambda data, params: data["x"].astype("float32"))
     path = models.save_python(tmp_path / "m", model, {"x": "double"}, {"y": "double"})
-    df = spark.createDataFrame(pa.Table.from_pandas(models.numbers(3))).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(models.numbers(3))).coalesce(1)
     scored = sparksig.score(df, path, allow_pickle=True)
     assert scored.schema["prediction"].dataType.simpleString() == "double"
     assert rows(scored) == [0.0, 1.0, 2.0]
 
 
-def test_what_an_error_of_the_model_itself_looks_like(spark, tmp_path):
+def test_what_an_error_of_the_model_itself_looks_like(frame_of, spark, tmp_path):
     def failing(data, params):
         raise ZeroDivisionError("the model's own")
 
     path = models.save_python(tmp_path / "m", models.Returning(failing), {"x": "double"}, {"y": "double"})
     with pytest.raises(PySparkException, match="ZeroDivisionError: the model's own"):
-        sparksig.score(spark.createDataFrame(pa.table({"x": [1.0]})), path, allow_pickle=True).collect()
+        sparksig.score(frame_of(pa.table({"x": [1.0]})), path, allow_pickle=True).collect()
 
 
 @pytest.mark.parametrize(("arguments", "text"), [
@@ -288,9 +286,9 @@ def test_what_an_error_of_the_model_itself_looks_like(spark, tmp_path):
     ({"keep": "id"}, r'keep: expected a list of names, or "\*", found a single string \(keep=\[\'id\'\]\)'),
     ({"output": "X"}, r"X: expected no kept column of the output's name, found one"),
 ], ids=["no such column", "a string", "the output's name"])  # fmt: skip
-def test_kept_columns_and_the_output_are_checked(spark, tmp_path, arguments, text):
+def test_kept_columns_and_the_output_are_checked(frame_of, spark, tmp_path, arguments, text):
     path = models.save_python(tmp_path / "m", models.Counting("/dev/null"), {"x": "double"}, {"y": "double"})
-    df = spark.createDataFrame(pa.Table.from_pandas(models.numbers()))
+    df = frame_of(pa.Table.from_pandas(models.numbers()))
     with pytest.raises(ContractError, match=text):
         sparksig.score(df, path, allow_pickle=True, **arguments)
 
@@ -320,8 +318,8 @@ def test_what_does_not_go_yet_is_refused_by_name(spark, tmp_path):
             sparksig.score(df, path, allow_pickle=True)
 
 
-def test_decimals_reach_a_double_exactly(spark, echo):
+def test_decimals_reach_a_double_exactly(frame_of, spark, echo):
     held = [Decimal("0.1"), Decimal("-99999999999.99"), Decimal("1234567.89"), None]
     table = pa.table({"d": pa.array(held, pa.decimal128(13, 2))})
-    scored = sparksig.score(spark.createDataFrame(table).coalesce(1), echo, allow_pickle=True)
+    scored = sparksig.score(frame_of(table).coalesce(1), echo, allow_pickle=True)
     assert [row["d"] for row in rows(scored)][:3] == [0.1, -99999999999.99, 1234567.89]

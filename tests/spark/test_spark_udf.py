@@ -39,10 +39,8 @@ def difference(tmp_path_factory):
 
 
 @pytest.fixture
-def table(spark):
-    return spark.createDataFrame(
-        pa.table({"a": [5.0], "b": [3.0], "c": [0.5], "n": pa.array([7], pa.int64())})
-    )
+def table(frame_of, spark):
+    return frame_of(pa.table({"a": [5.0], "b": [3.0], "c": [0.5], "n": pa.array([7], pa.int64())}))
 
 
 def value(df, column):
@@ -131,11 +129,11 @@ def test_a_model_without_a_signature_says_how_to_give_it_one(spark, tmp_path):
         sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
 
 
-def test_a_failing_worker_names_the_finding(spark, tmp_path):
+def test_a_failing_worker_names_the_finding(frame_of, spark, tmp_path):
     path = models.save_python(
         tmp_path / "m", models.Echo(), {"x": "integer"}, {"x": "integer", "seen": "string"}
     )
-    df = spark.createDataFrame(pa.table({"x": pa.array([None, 1], pa.int32())})).coalesce(1)
+    df = frame_of(pa.table({"x": pa.array([None, 1], pa.int32())})).coalesce(1)
     with pytest.raises(
         PySparkException, match="x: expected integer without nulls, found nulls, once, first in row 0"
     ):
@@ -145,7 +143,7 @@ def test_a_failing_worker_names_the_finding(spark, tmp_path):
 # --- directories that MLflow wrote -----------------------------------------------------------------------
 
 
-def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(spark, tmp_path):
+def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_path):
     model, frame = models.classifier()
     signature = mlflow.models.infer_signature(frame, model.predict(frame))
     trust = models.trusted(model)
@@ -153,13 +151,13 @@ def test_a_scikit_learn_model_of_mlflow_is_scored_the_same(spark, tmp_path):
         model, tmp_path / "m", signature=signature, serialization_format="skops", skops_trusted_types=trust
     )
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
-    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     udf = sparksig.spark_udf(spark, tmp_path / "m", trusted_types=trust)
     scored = df.select(udf().alias("y")).toPandas()
     assert scored.y.tolist() == expected.tolist() == model.predict(frame).tolist()
 
 
-def test_a_python_model_of_mlflow_is_scored_the_same(spark, tmp_path):
+def test_a_python_model_of_mlflow_is_scored_the_same(frame_of, spark, tmp_path):
     class Ratio(mlflow.pyfunc.PythonModel):
         def load_context(self, context):
             self.scale = context.model_config["scale"]
@@ -173,16 +171,16 @@ def test_a_python_model_of_mlflow_is_scored_the_same(spark, tmp_path):
         tmp_path / "m", python_model=Ratio(), signature=signature, model_config={"scale": 10}
     )
     expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(frame)
-    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     scored = sparksig.score(df, tmp_path / "m", keep=[], allow_pickle=True).toPandas()
     assert scored.prediction.to_numpy().tobytes() == np.asarray(expected).tobytes()
 
 
-def test_mlflow_scores_a_directory_of_ours_on_spark_the_same(spark, tmp_path):
+def test_mlflow_scores_a_directory_of_ours_on_spark_the_same(frame_of, spark, tmp_path):
     """MLflow's own spark_udf, on a model that sparksig saved."""
     model, frame = models.regression()
     models.save_sklearn(tmp_path / "m", model, frame)
-    df = spark.createDataFrame(pa.Table.from_pandas(frame)).coalesce(1)
+    df = frame_of(pa.Table.from_pandas(frame)).coalesce(1)
     theirs = mlflow.pyfunc.spark_udf(spark, str(tmp_path / "m"), result_type="double", env_manager="local")
     ours = sparksig.spark_udf(spark, tmp_path / "m")
     both = df.select(theirs(*frame.columns).alias("t"), ours().alias("o")).toPandas()

@@ -1,0 +1,699 @@
+"""pandas and Arrow in, what a model sees out: dtypes by the schema alone, values kept, the caller's data left alone."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sparksig
+from sparksig.enforce.frames import MISSING_INTEGERS, enforce, from_pandas, model_frame, validate_schema
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import DataType
+
+TEXT = "str" if pd.__version__ >= "3" else "object"
+NEVER_NULL = (DataType.boolean, DataType.integer, DataType.long)
+
+# The table in the docstring of sparksig.enforce.frames.
+SEEN = {
+    DataType.boolean: ("bool", "boolean"),
+    DataType.integer: ("int32", "Int32"),
+    DataType.long: ("int64", "Int64"),
+    DataType.float: ("float32", "float32"),
+    DataType.double: ("float64", "float64"),
+    DataType.string: (TEXT, TEXT),
+    DataType.binary: ("object", "object"),
+    DataType.datetime: ("datetime64[ns]", "datetime64[ns]"),
+}
+
+DAYS = [pd.Timestamp(2020, 1, 1), pd.Timestamp(1999, 12, 31), pd.Timestamp(2020, 1, 1)]
+VALUES = {
+    DataType.boolean: [True, False, True],
+    DataType.integer: [0, 127, 1],
+    DataType.long: [0, 2**31 - 1, 1],
+    DataType.float: [0.5, -0.0, 2.0],
+    DataType.double: [1.0, -0.0, 2.0],
+    DataType.string: ["a", "", "a"],
+    DataType.binary: [b"a", b"\0", b"a"],
+    DataType.datetime: DAYS,
+}
+BIG = 2**53 + 1
+
+
+def arrow(dtype):
+    return lambda values: pd.Series(values, dtype=pd.ArrowDtype(dtype))
+
+
+def arrow_objects(dtype):
+    """Through Arrow, which takes these values where pandas does not."""
+    return lambda values: pd.Series(pd.array(pa.array(values, dtype), dtype=pd.ArrowDtype(dtype)))
+
+
+def plain(dtype):
+    return lambda values: pd.Series(values, dtype=dtype)
+
+
+def category(values):
+    return pd.Series(values, dtype="category") if len(values) else pd.Series(["x"], dtype="category")
+
+
+def category_of(kind):
+    """Categories of a dtype that does not depend on the rows."""
+
+    def build(values):
+        held = pd.Index(pd.Series(VALUES[kind]).unique()).astype(CATEGORIES.get(kind))
+        return pd.Series(pd.Categorical(values, dtype=pd.CategoricalDtype(held)))
+
+    return build
+
+
+CATEGORIES = {DataType.integer: "int32", DataType.float: "float32"}
+
+
+def zoned(zone):
+    return lambda values: pd.Series(pd.DatetimeIndex(values).as_unit("us").tz_localize(zone))
+
+
+def units(unit):
+    return lambda values: pd.Series(np.array(values, f"datetime64[{unit}]"))
+
+
+HOLD_NULLS = {
+    DataType.boolean: {"nullable": plain("boolean"), "arrow": arrow(pa.bool_())},
+    DataType.integer: {
+        **{name: plain(name) for name in ("Int8", "Int16", "Int32", "UInt8", "UInt16")},
+        "arrow": arrow(pa.int32()),
+        "decimal": arrow_objects(pa.decimal128(9, 0)),
+    },
+    DataType.long: {
+        **{name: plain(name) for name in ("Int8", "Int32", "Int64", "UInt32")},
+        "arrow": arrow(pa.int64()),
+        "decimal": arrow_objects(pa.decimal128(18, 0)),
+    },
+    DataType.float: {"float16": plain("float16"), "float32": plain("float32"), "Float32": plain("Float32")},
+    DataType.double: {
+        **{name: plain(name) for name in ("float16", "float32", "float64", "Float32", "Float64")},
+        "arrow": arrow(pa.float64()),
+    },
+    DataType.string: {
+        "default": plain(TEXT),
+        "string": plain("string"),
+        "python": plain("string[python]"),
+        "arrow": arrow(pa.string()),
+        "large": arrow(pa.large_string()),
+    },
+    DataType.binary: {"arrow": arrow(pa.binary()), "fixed": arrow(pa.binary(1))},
+    DataType.datetime: {
+        **{unit: units(unit) for unit in ("s", "ms", "us", "ns")},
+        "utc": zoned("UTC"),
+        "zone": zoned("Europe/Berlin"),
+        "arrow": arrow(pa.timestamp("us")),
+        "dates": arrow_objects(pa.date32()),
+    },
+}
+NO_NULLS = {
+    DataType.boolean: {"numpy": plain("bool")},
+    DataType.integer: {name: plain(name) for name in ("int8", "int16", "int32", "uint8", "uint16")},
+    DataType.long: {name: plain(name) for name in ("int8", "int32", "int64", "uint32")},
+    DataType.double: {name: plain(name) for name in ("int8", "int32")},
+}
+SOURCES = {
+    f"{kind.name}-{name}": (kind, name, build)
+    for kind in DataType
+    for name, build in {
+        **HOLD_NULLS[kind],
+        **NO_NULLS.get(kind, {}),
+        "category": category_of(kind),
+        "object": plain(object),
+    }.items()
+    if (kind, name) not in ((DataType.integer, "object"), (DataType.float, "object"))  # Python's are wider
+}
+
+
+def is_null(value):
+    return value is None or value is pd.NA or value is pd.NaT or value != value
+
+
+def same(left, right):
+    """Values one by one, nulls of any kind alike, zeros with their sign."""
+    assert len(left) == len(right)
+    for one, other in zip(left, right):
+        assert is_null(one) == is_null(other)
+        assert is_null(one) or (one == other and str(one).startswith("-") == str(other).startswith("-"))
+
+
+def integers(values):
+    return [decimal.Decimal(value) if value is not None else None for value in values]
+
+
+@pytest.mark.parametrize(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
+def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
+    full = VALUES[kind]
+    if name == "dates":
+        full = [day.date() for day in full]
+    cases = [full, full[:1], full * 50] + ([[]] if name != "object" else [])
+    if name not in NO_NULLS.get(kind, {}):
+        cases += [[*full, None], [None, *full]] + ([[None]] if name != "object" else [])
+    for values in cases:
+        given_ = integers(values) if name == "decimal" else values
+        frame = pd.DataFrame({"a": build(given_)})
+        assert len(frame) == len(values)
+        for required in (True, False):
+            schema = Schema([ColSpec(kind, "a", required)])
+            if required and kind in NEVER_NULL and None in values:
+                with pytest.raises(ContractError) as error:
+                    enforce(frame, schema)
+                [finding] = error.value.findings
+                place = values.index(None)
+                assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 1, (place,))
+                continue
+            seen = enforce(frame, schema)
+            assert seen["a"].dtype == SEEN[kind][0 if required else 1]
+            same(seen["a"].tolist(), [pd.Timestamp(v) if name == "dates" and v else v for v in values])
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("kind", DataType, ids=repr)
+def test_python_objects_without_a_value_are_nulls_of_any_type(kind, rows, required):
+    frame, schema = (
+        pd.DataFrame({"a": pd.Series([None] * rows, dtype=object)}),
+        Schema([ColSpec(kind, "a", required)]),
+    )
+    if rows and required and kind in NEVER_NULL:
+        with pytest.raises(ContractError):
+            enforce(frame, schema)
+        return
+    seen = enforce(frame, schema)["a"]
+    assert seen.dtype == SEEN[kind][0 if required else 1]
+    same(seen.tolist(), [None] * rows)
+
+
+@pytest.mark.parametrize("kind", DataType, ids=repr)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("others", [0, 1, 2], ids=["alone", "two alike", "with another"])
+def test_a_record_batch_becomes_the_same_frame(kind, required, rows, others):
+    dtype = {
+        **{t: pa.from_numpy_dtype(SEEN[t][0]) for t in list(DataType)[:5]},
+        DataType.string: pa.string(),
+        DataType.binary: pa.binary(),
+        DataType.datetime: pa.timestamp("ns"),
+    }[kind]
+    array = pa.array(VALUES[kind][:rows], dtype)
+    batch = pa.record_batch([array, array, pa.array(["z"] * rows)], ["a", "b", "c"])
+    specs = [ColSpec(kind, "a", required), ColSpec(kind, "b", required), ColSpec("string", "c")]
+    schema = Schema([specs[0], *(specs[others : others + 1] if others else [])])
+    seen = model_frame(batch, schema)
+    assert list(seen.columns) == [spec.name for spec in schema]
+    assert seen.index.equals(pd.RangeIndex(rows))
+    for spec in schema:
+        assert seen[spec.name].dtype == SEEN[spec.type][0 if required or spec.name == "c" else 1]
+        same(seen[spec.name].tolist(), VALUES[kind][:rows] if spec.name != "c" else ["z"] * rows)
+    pd.testing.assert_frame_equal(seen, enforce(batch.to_pandas(), schema))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [plain("Int64"), arrow(pa.int64()), plain(object), lambda values: pd.Series(pd.Categorical(values))],
+    ids=["nullable", "arrow", "object", "category"],
+)
+@pytest.mark.parametrize("null", [None, pd.NA], ids=repr)
+def test_a_null_turns_no_integer_into_a_float(build, null):
+    if build([1]).dtype == "category" and null is pd.NA:
+        null = None
+    frame = pd.DataFrame({"a": build([BIG, null, -BIG])})
+    seen = enforce(frame, Schema([ColSpec("long", "a", required=False)]))
+    assert seen["a"].dtype == "Int64"
+    assert [value if value is not pd.NA else None for value in seen["a"]] == [BIG, None, -BIG]
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
+def test_byte_order_is_nobodys_business(dtype):
+    frame = pd.DataFrame({"a": np.array([1, 2, 100], dtype)})
+    kind = {"i": "long", "u": "long", "f": "double"}[dtype[1]]
+    assert enforce(frame, Schema([ColSpec(kind, "a")]))["a"].tolist() == [1, 2, 100]
+
+
+@pytest.mark.parametrize("step", [-1, 2], ids=["backwards", "every other"])
+def test_columns_may_be_strided(step):
+    block = np.arange(12, dtype="float64").reshape(6, 2)[::step]
+    frame = pd.DataFrame(block, columns=["a", "b"])
+    schema = Schema([ColSpec("double", "b"), ColSpec("double", "a")])
+    assert enforce(frame, schema).to_numpy().tolist() == block[:, ::-1].tolist()
+
+
+def test_not_a_number_stays_where_it_is():
+    frame = pd.DataFrame({"a": [np.nan, np.inf, -np.inf, -0.0]})
+    seen = enforce(frame, Schema([ColSpec("double", "a")]))["a"].to_numpy()
+    assert seen.tobytes() == frame["a"].to_numpy().tobytes()
+
+
+def test_a_wall_time_is_what_the_columns_clock_shows():
+    noon = pd.to_datetime(["2024-01-01 12:00", "2024-07-01 12:00:00.000000001"]).tz_localize(
+        "America/New_York"
+    )
+    frame = pd.DataFrame({"a": noon})
+    seen = enforce(frame, Schema([ColSpec("datetime", "a")]))["a"]
+    assert seen.tolist() == [pd.Timestamp("2024-01-01 12:00"), pd.Timestamp("2024-07-01 12:00:00.000000001")]
+
+
+def test_the_smallest_tick_is_not_silently_lost():
+    # NumPy takes it for NaT
+    batch = pa.record_batch([pa.array([-(2**63)], pa.int64()).view(pa.timestamp("ns"))], ["a"])
+    with pytest.raises(ContractError):
+        model_frame(batch, Schema([ColSpec("datetime", "a")]))
+
+
+# --- names, order, index --------------------------------------------------------------------------------
+
+
+def test_a_whole_frame():
+    frame = pd.DataFrame(
+        {"extra": [{}, []], "s": ["x", None], "i": [1, 2], "f": np.array([1, 2], "float32")}, index=["k", "k"]
+    )
+    schema = Schema(
+        [ColSpec("double", "f"), ColSpec("long", "i"), ColSpec("string", "s"), ColSpec("long", "o", False)]
+    )
+    seen = enforce(frame, schema)
+    assert list(seen.columns) == ["f", "i", "s"]
+    assert [str(dtype) for dtype in seen.dtypes] == ["float64", "int64", TEXT]
+    assert list(seen.index) == ["k", "k"]
+    assert seen["i"].tolist() == [1, 2]
+
+
+INDEXES = {
+    "range": pd.RangeIndex(5, 20, 5, name="r"),
+    "strings": pd.Index(["x", "x", None], name="s"),
+    "multi": pd.MultiIndex.from_tuples([(1, "a"), (1, "b"), (2, "a")], names=["n", "t"]),
+    "times": pd.DatetimeIndex(["2020", "2021", "2022"], tz="UTC"),
+    "category": pd.CategoricalIndex(["a", "b", "a"]),
+}
+
+
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
+@pytest.mark.parametrize("columns", [["a"], ["a", "b"], []], ids=len)
+def test_the_index_is_kept(index, columns):
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "z"]}, index=index)
+    schema = Schema(
+        [ColSpec({"a": "double", "b": "string"}[name], name) for name in columns]
+        or [ColSpec("long", "o", False)]
+    )
+    seen = enforce(frame, schema)
+    pd.testing.assert_index_equal(seen.index, index)
+    assert seen.shape == (3, len(columns))
+
+
+def test_renaming_the_results_index_renames_nothing_else():
+    frame = pd.DataFrame({"a": [1.0]}, index=pd.Index(["k"], name="mine"))
+    seen = enforce(frame, Schema([ColSpec("double", "a")]))
+    seen.index.name = "yours"
+    assert frame.index.name == "mine"
+
+
+def test_integer_labels():
+    frame = pd.DataFrame(np.arange(6.0).reshape(2, 3))
+    seen = enforce(frame, Schema([ColSpec("double", 2), ColSpec("double", 0)]))
+    assert seen.columns.tolist() == [2, 0]
+    assert seen.to_numpy().tolist() == [[2.0, 0.0], [5.0, 3.0]]
+    whole = enforce(frame, Schema([ColSpec("double", index) for index in range(3)]))
+    pd.testing.assert_frame_equal(whole, frame, check_column_type="exact")
+
+
+def test_unnamed_columns_are_numbered():
+    frame = pd.DataFrame({"x": [1.0], "y": ["a"]})
+    seen = enforce(frame, Schema([ColSpec("double"), ColSpec("string")]))
+    assert seen.columns.tolist() == [0, 1]
+    assert seen.iloc[0].tolist() == [1.0, "a"]
+
+
+def test_labels_of_both_kinds():
+    seen = enforce(
+        pd.DataFrame({"a": [1.0], 7: ["x"]}), Schema([ColSpec("string", 7), ColSpec("double", "a")])
+    )
+    assert seen.columns.tolist() == [7, "a"]
+
+
+@pytest.mark.parametrize("label", [("a", "b"), None, 1.5, True], ids=repr)
+def test_a_label_that_is_no_name_is_no_column(label):
+    frame = pd.DataFrame([[1]])
+    frame.columns = pd.Index([label], dtype=object)
+    with pytest.raises(ContractError):
+        enforce(frame, Schema([ColSpec("long", str(label))]))
+
+
+def test_a_label_that_stands_twice():
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "b"])
+    assert enforce(frame, Schema([ColSpec("long", "b")]))["b"].tolist() == [3]
+    with pytest.raises(ContractError) as error:
+        enforce(frame, Schema([ColSpec("long", "a")]))
+    assert error.value.findings == (Finding(Code.DUPLICATE_NAME, "a", "one column of that name", "2"),)
+
+
+def test_a_missing_column_offers_the_nearest_label():
+    schema = Schema([ColSpec("long", "amount")])
+    frame = pd.DataFrame({"amuont": [1]})
+    for data in (frame, pa.table({"amuont": [1]})):
+        with pytest.raises(ContractError) as error:
+            enforce(data, schema)
+        hint = "did you mean 'amuont'?"
+        assert error.value.findings == (
+            Finding(Code.MISSING_COLUMN, "amount", "long", "no such column", hint),
+        )
+
+
+# --- refusals of pandas' own ----------------------------------------------------------------------------
+
+
+def refusals(frame, schema):
+    with pytest.raises(ContractError) as error:
+        enforce(frame, schema)
+    return error.value.findings
+
+
+@pytest.mark.parametrize("kind", ["integer", "long"])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+def test_floats_with_nan_for_integers_get_the_hint(kind, required):
+    schema = Schema([ColSpec(kind, "a.b", required)])
+    [finding] = refusals(pd.DataFrame({"a.b": [1.0, np.nan]}), schema)
+    assert finding == Finding(Code.TYPE_MISMATCH, "`a.b`", kind, "double", MISSING_INTEGERS)
+    assert MISSING_INTEGERS == (
+        "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
+        "declare the column double, or give it the nullable dtype Int64"
+    )
+    [finding] = refusals(pd.DataFrame({"a.b": [1.0, 2.0]}), schema)
+    assert finding.hint == "cast it on purpose, or declare it double"
+
+
+def test_unnamed_and_numbered_columns_get_the_hint_as_well():
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, np.nan]])
+    for names in ((0, 1), (None, None)):
+        hints = [
+            finding.hint for finding in refusals(frame, Schema([ColSpec("long", name) for name in names]))
+        ]
+        assert hints == ["cast it on purpose, or declare it double", MISSING_INTEGERS]
+    frame.columns = ["x", "y"]
+    assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
+
+
+MIXED = "make all its values one type, or convert the column on purpose"
+MIXTURES = {
+    "number and text": [1, "x"],
+    "text and number": ["x", 1],
+    "text and bytes": ["x", b"x"],
+    "bytes and text": [b"x", "x"],
+    "number and truth": [1, True],
+    "truth and number": [True, 1],
+    "beyond 64 bits": [2**64],
+    "inexact beside a float": [BIG, 0.5],
+    "date and datetime": [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5)],
+    "datetime and date": [datetime.datetime(2020, 1, 1, 5), datetime.date(2020, 1, 1)],
+    "with zone and without": [
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
+        datetime.datetime(2020, 1, 1),
+    ],
+    "without zone and with": [
+        datetime.datetime(2020, 1, 1),
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
+    ],
+    "an object of its own": [object()],
+    "list and text": [[1], "x"],
+    "set": [{1}],
+    "half a character": ["\ud800"],
+}
+
+
+@pytest.mark.parametrize("values", MIXTURES.values(), ids=MIXTURES)
+def test_mixed_objects_are_a_finding(values):
+    for values in (values, [*values, None]):
+        frame = pd.DataFrame({"m": pd.Series(values, dtype=object)})
+        for kind in DataType:
+            [finding] = refusals(frame, Schema([ColSpec(kind, "m")]))
+            assert (finding.path, finding.code) in [("m", Code.MIXED_TYPES), ("m", Code.TYPE_MISMATCH)]
+
+
+def test_the_text_of_mixed_objects():
+    frame = pd.DataFrame({"m n": pd.Series([1, "x"], dtype=object)})
+    text = f"m n: expected values of one type, found object ({MIXED}) [MIXED_TYPES]"
+    with pytest.raises(
+        ContractError, match=f"^the frame has columns without a type: 1 finding\n  - {re.escape(text)}$"
+    ):
+        enforce(frame, Schema([ColSpec("long", "m n")]))
+
+
+def test_mixed_objects_hide_no_other_finding():
+    frame = pd.DataFrame({"m": pd.Series([1, "x"], dtype=object), "t": ["x", "y"]})
+    schema = Schema([ColSpec("long", "m"), ColSpec("long", "t"), ColSpec("long", "gone")])
+    found = {(finding.path, finding.code) for finding in refusals(frame, schema)}
+    assert found == {("m", Code.MIXED_TYPES), ("t", Code.TYPE_MISMATCH), ("gone", Code.MISSING_COLUMN)}
+
+
+FOREIGN = {
+    "complex": pd.Series([1j]),
+    "long double": pd.Series(np.array([1], "longdouble")),
+    "timedelta": pd.Series(pd.to_timedelta([1], unit="s")),
+    "period": pd.Series(pd.period_range("2020", periods=1, freq="D")),
+    "interval": pd.Series(pd.interval_range(0, 1)),
+    "sparse": pd.Series(pd.arrays.SparseArray([1.5])),
+    "uint64": pd.Series([1], dtype="uint64"),
+    "time": pd.Series([datetime.time(1)], dtype=object),
+}
+
+
+@pytest.mark.parametrize("column", FOREIGN.values(), ids=FOREIGN)
+def test_a_dtype_without_counterpart_is_a_finding(column):
+    for kind in DataType:
+        [finding] = refusals(pd.DataFrame({"a": column}), Schema([ColSpec(kind, "a", False)]))
+        assert (finding.path, finding.hint != "") == ("a", True)
+
+
+OBJECTS = {
+    "Timestamp": (pd.Timestamp("2020-01-01 00:00:00.123456789"), "datetime"),
+    "datetime64": (np.datetime64("2020-01-01T00:00:00.123456789"), "datetime"),
+    "datetime64 of a day": (np.datetime64("2020-01-01"), "datetime"),
+    "numpy int": (np.int32(7), "integer"),
+    "numpy float": (np.float32(0.1), "float"),
+    "numpy bool": (np.bool_(True), "boolean"),
+    "numpy text": (np.str_("x"), "string"),
+    "numpy bytes": (np.bytes_(b"x"), "binary"),
+    "bytearray": (bytearray(b"x"), "binary"),
+    "decimal": (decimal.Decimal("0.1"), "double"),
+    "date": (datetime.date(2020, 2, 29), "datetime"),
+}
+
+
+@pytest.mark.parametrize(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
+def test_python_objects_of_one_kind_arrive(value, kind):
+    frame = pd.DataFrame({"a": pd.Series([value, None], dtype=object)})
+    seen = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
+    expected = pd.Timestamp(value) if kind == "datetime" else float(value) if kind == "double" else value
+    same(seen.tolist(), [expected, None])
+
+
+# --- the caller's data ----------------------------------------------------------------------------------
+
+
+def whole_frame():
+    return pd.DataFrame(
+        {
+            "f": np.array([1.5, 2.5, 3.5]),
+            "g": np.array([1, 2, 3], "float32"),
+            "i": np.array([1, 2, 3]),
+            "b": np.array([True, False, True]),
+            "t": np.array(["2020", "2021", "2022"], "datetime64[ns]"),
+            "n": pd.array([1, None, 3], dtype="Int64"),
+            "s": pd.array(["x", None, "z"], dtype="string"),
+            "d": ["x", "y", "z"],
+            "a": pd.Series([1, 2, None], dtype=pd.ArrowDtype(pa.int64())),
+            "c": pd.Categorical(["x", "y", "x"]),
+            "o": pd.Series([b"x", None, b"z"], dtype=object),
+        },
+        index=pd.Index([3, 1, 2], name="k"),
+    )
+
+
+KINDS = {
+    "f": "double", "g": "float", "i": "long", "b": "boolean", "t": "datetime", "n": "long", "s": "string",
+    "d": "string", "a": "long", "c": "string", "o": "binary",
+}  # fmt: skip
+OTHER = {
+    "double": 9.5, "float": 9.5, "long": 9, "boolean": False, "datetime": pd.Timestamp(1999, 1, 1), "string": "w",
+    "binary": b"w",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize(
+    "names", [[name] for name in KINDS] + [list(KINDS), ["f"], ["i"], ["b"]], ids="".join
+)
+def test_writing_into_the_result_leaves_the_callers_frame_alone(names, required):
+    frame, twin = whole_frame(), whole_frame()
+    schema = Schema([ColSpec(KINDS[name], name, required and name not in "na") for name in names])
+    seen = enforce(frame, schema)
+    for position, name in enumerate(names):
+        column = frame[name]
+        if isinstance(column.dtype, np.dtype) and isinstance(seen[name].dtype, np.dtype):
+            assert not np.shares_memory(seen[name].to_numpy(), column.to_numpy())
+        seen.iloc[0, position] = OTHER[KINDS[name]]
+        assert seen[name].tolist()[0] == OTHER[KINDS[name]]
+    seen["new"] = 1
+    pd.testing.assert_frame_equal(frame, twin, check_column_type="exact", check_freq=True)
+    assert frame.index.name == "k"
+
+
+def test_writing_into_the_frame_leaves_the_batch_alone():
+    def build():
+        return pa.record_batch({"f": [1.5, 2.5], "i": [1, 2], "t": pa.array([0, 1], pa.timestamp("ns"))})
+
+    batch = build()
+    for kinds in (["double"], ["double", "long", "datetime"], ["long"], ["datetime"]):
+        names = {"double": "f", "long": "i", "datetime": "t"}
+        seen = model_frame(batch, Schema([ColSpec(kind, names[kind]) for kind in kinds]))
+        for position, kind in enumerate(kinds):
+            seen.iloc[:, position] = OTHER[kind]
+    assert batch.equals(build())
+
+
+def test_objects_in_cells_are_not_touched():
+    cell = {"a": 1}
+    frame = pd.DataFrame({"x": [1.0], "extra": [cell]})
+    enforce(frame, Schema([ColSpec("double", "x")]))
+    assert frame["extra"].iloc[0] is cell
+    assert cell == {"a": 1}
+
+
+@given(st.lists(st.floats() | st.none(), max_size=5), st.booleans())
+def test_floats_are_the_same_bits_after_it(values, required):
+    frame = pd.DataFrame({"a": np.array(values, "float64"), "b": np.array(values, "float64")})
+    schema = Schema([ColSpec("double", "b", required), ColSpec("double", "a")])
+    seen = enforce(frame, schema)
+    assert seen["a"].to_numpy().tobytes() == frame["a"].to_numpy().tobytes()
+    pd.testing.assert_frame_equal(seen, frame[["b", "a"]])
+
+
+# --- the kinds of data ----------------------------------------------------------------------------------
+
+SCHEMA = Schema([ColSpec("double", "x"), ColSpec("string", "s", False)])
+
+
+def test_each_kind_comes_back_as_its_kind():
+    table = pa.table({"s": ["a", None], "x": pa.array([1, 2], pa.int8()), "y": [0, 0]})
+    expected = {"x": [1.0, 2.0], "s": ["a", None]}
+    enforced = enforce(table, SCHEMA)
+    assert isinstance(enforced, pa.Table)
+    assert enforced.to_pydict() == expected
+    batch = enforce(table.to_batches()[0], SCHEMA)
+    assert isinstance(batch, pa.RecordBatch)
+    assert batch.to_pydict() == expected
+    frame = enforce(table.to_pandas(), Schema([ColSpec("double", "x")]))
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.to_dict("list") == {"x": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_tables_of_any_number_of_chunks(chunks):
+    parts = [pa.array([f"{index}", None]).dictionary_encode() for index in range(chunks)]
+    table = pa.table({"s": pa.chunked_array(parts, pa.dictionary(pa.int32(), pa.string()))})
+    enforced = enforce(table, Schema([ColSpec("string", "s")]))
+    assert enforced.schema == pa.schema({"s": pa.string()})
+    assert enforced["s"].to_pylist() == [value for index in range(chunks) for value in (f"{index}", None)]
+
+
+def test_rows_of_findings_count_over_all_chunks():
+    table = pa.table({"a": pa.chunked_array([[1, 2], [3], [None, 4, None]])})
+    with pytest.raises(ContractError) as error:
+        enforce(table, Schema([ColSpec("long", "a")]))
+    assert error.value.message == "a batch of 6 rows breaks the contract: 1 finding"
+    assert error.value.findings[0].rows == (3, 5)
+
+
+def test_strict_nulls():
+    frame = pd.DataFrame({"s": ["a", None]})
+    schema = Schema([ColSpec("string", "s")])
+    for data in (frame, pa.Table.from_pandas(frame), pa.RecordBatch.from_pandas(frame)):
+        assert len(enforce(data, schema)) == 2
+        with pytest.raises(
+            ContractError, match="s: expected string without nulls, found nulls, once, first in row 1"
+        ):
+            enforce(data, schema, strict_nulls=True)
+
+
+def test_validating_gives_nothing_back():
+    assert validate_schema(pd.DataFrame({"x": [1.5]}), SCHEMA) is None
+    with pytest.raises(ContractError, match="x: expected double, found no such column"):
+        validate_schema(pd.DataFrame(), SCHEMA)
+
+
+UNSUPPORTED = {
+    "dict": ({"x": [1.0]}, "a value of type dict"),
+    "list": ([[1.0]], "a value of type list"),
+    "Series": (pd.Series([1.0]), "a value of type Series"),
+    "array": (np.zeros((1, 1)), "a value of type ndarray"),
+    "scalar": (1.0, "a value of type float"),
+    "None": (None, "None"),
+}
+
+
+@pytest.mark.parametrize(("data", "named"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_what_does_not_go_yet_is_named(data, named):
+    text = f"enforce takes a pandas DataFrame, or a pyarrow RecordBatch or Table so far; not yet {named}"
+    with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
+        enforce(data, SCHEMA)
+
+
+def test_a_batch_of_a_frame():
+    frame = pd.DataFrame({"a": [1.0, np.nan], "b": pd.array([1, None], dtype="Int64"), 3: ["x", None]})
+    batch = from_pandas(frame)
+    assert batch.schema.names == ["a", "b", "3"]
+    assert [column.null_count for column in batch.columns] == [0, 1, 1]
+    assert from_pandas(frame, Schema([ColSpec("long", 3)])).schema.names == ["3"]
+    assert from_pandas(frame[[]]).num_rows == 2
+
+
+def test_a_column_of_numpys_is_not_copied_into_a_batch():
+    values = np.arange(5.0)
+    batch = from_pandas(pd.DataFrame({"a": values}, copy=False))
+    assert batch.column(0).buffers()[1].address == values.ctypes.data
+
+
+ORDERS = {
+    "name first": "from sparksig import enforce; import sparksig.enforce.plan",
+    "package first": "import sparksig.enforce.plan; from sparksig import enforce",
+    "function alone": "from sparksig.enforce.frames import enforce; import sparksig.enforce.plan",
+}
+SCRIPT = """
+import sparksig
+import pandas as pd
+schema = sparksig.Schema([sparksig.ColSpec("double", "x")])
+frame = pd.DataFrame({"x": [1]}, dtype="int32")
+for call in (enforce, sparksig.enforce):
+    assert call(frame, schema)["x"].tolist() == [1.0]
+    assert call(data=frame, schema=schema, strict_nulls=True)["x"].dtype == "float64"
+from sparksig.enforce.plan import compile
+assert sparksig.enforce.plan.compile is compile
+"""
+
+
+def test_the_function_and_the_package_of_one_name_get_on():
+    root = Path(sparksig.__file__).parents[1]
+    runs = {
+        order: subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", f"{ORDERS[order]}\n{SCRIPT}"],
+            cwd=root,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for order in ORDERS
+    }
+    assert {order: run.communicate()[1] for order, run in runs.items()} == dict.fromkeys(ORDERS, "")
