@@ -28,7 +28,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = [
     "Code",
@@ -50,6 +50,7 @@ __all__ = [
     "SparksigError",
     "TableNotFoundError",
     "UnsupportedError",
+    "below",
     "kind",
     "nearest",
     "step",
@@ -158,7 +159,10 @@ class SparksigError(Exception):
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         self.message = message
         self.findings = tuple(findings)
-        super().__init__(message, self.findings)
+        super().__init__(message)  # one argument: of two an OSError would make an errno
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.message, self.findings))
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  - {finding}" for finding in self.findings)])
@@ -257,8 +261,20 @@ def step(name: object) -> str:
         ('mean radius', '`a.b`')
     """
     text = str(name)
-    plain = bool(text) and not set(".[]`\n\r\t").intersection(text)
-    return text if plain else "`" + text.replace("`", "``").encode("unicode_escape").decode() + "`"
+    if text and text.isprintable() and not set(".[]`").intersection(text):
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "`" + shown.replace("`", "``") + "`"
+
+
+def below(path: str, name: object) -> str:
+    """The path of what is called ``name`` in what stands at ``path``.
+
+    Example:
+        >>> below("orders[]", "price"), below("", "price")
+        ('orders[].price', 'price')
+    """
+    return f"{path}.{step(name)}" if path else step(name)
 
 
 def nearest(name: object, known: Iterable[object]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, kind, nearest, step
+from sparksig.errors import Code, Finding, below, kind, nearest, step
 from sparksig.types import (
     AnyType,
     Array,
@@ -256,11 +256,11 @@ def _array(source: Source, target: Array, path: str, required: bool) -> list[Fin
 
 def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding]:
     if isinstance(source, Struct) and not source.kind:
-        return [
-            finding
-            for part in source.fields
-            for finding in mismatches(part.source, target.value_type, _below(path, part.name), required)
-        ]
+        names = [part.name for part in source.fields]
+        findings = _twins(names, path)
+        for part in source.fields:
+            findings += mismatches(part.source, target.value_type, below(path, part.name), required)
+        return findings
     if not isinstance(source, MapOf):
         return [_mismatch(path, target, source)]
     keys = (
@@ -272,6 +272,13 @@ def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding
     return keys + mismatches(source.value, target.value_type, f"{path}[]", required and source.value != NULL)
 
 
+def _twins(names: list[str], path: str) -> list[Finding]:
+    twins = sorted({name for name in names if names.count(name) > 1})
+    return [
+        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several") for name in twins
+    ]
+
+
 def _object(source: Source, target: Object, path: str, required: bool) -> list[Finding]:
     if isinstance(source, MapOf):
         if not widens(source.key, DataType.string):
@@ -280,7 +287,7 @@ def _object(source: Source, target: Object, path: str, required: bool) -> list[F
             finding
             for prop in target.properties
             for finding in mismatches(
-                source.value, prop.dtype, _below(path, prop.name), required and prop.required
+                source.value, prop.dtype, below(path, prop.name), required and prop.required
             )
         ]
     if not isinstance(source, Struct) or source.kind:
@@ -288,7 +295,7 @@ def _object(source: Source, target: Object, path: str, required: bool) -> list[F
     findings: list[Finding] = []
     names = [part.name for part in source.fields]
     for prop in target.properties:
-        where = _below(path, prop.name)
+        where = below(path, prop.name)
         held = [part for part in source.fields if part.name == prop.name]
         if len(held) > 1:
             findings.append(Finding(Code.DUPLICATE_NAME, where, "one field of that name", str(len(held))))
@@ -313,10 +320,6 @@ def _mismatch(path: str, target: Type, source: Source, hint: str = "") -> Findin
 
 def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _below(path: str, name: str) -> str:
-    return f"{path}.{step(name)}" if path else step(name)
 
 
 # --- the other direction: the narrowest signature type that a source widens to --------------------------
@@ -376,18 +379,19 @@ def _narrowest_map(source: MapOf, path: str, findings: list[Finding]) -> Type | 
 def _narrowest_struct(source: Struct, path: str, findings: list[Finding]) -> Type | None:
     if source.kind:
         return SparkMLVector() if source.kind == "vector" else AnyType()
-    names = [part.name for part in source.fields]
-    twins = sorted({name for name in names if names.count(name) > 1})
-    for name in twins:
-        findings.append(Finding(Code.DUPLICATE_NAME, _below(path, name), "one field of that name", "several"))
-    if not names:
+    before = len(findings)
+    findings += _twins([part.name for part in source.fields], path)
+    if not source.fields:
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a struct with fields", "one without"))
+    properties = []
     for part in source.fields:
+        where = below(path, part.name)
         if part.source == NULL and not part.nullable:
-            findings.append(void_finding(_below(path, part.name)))
-    parts = [(part, narrowest(part.source, _below(path, part.name), findings)) for part in source.fields]
-    properties = [Property(part.name, dtype, not part.nullable) for part, dtype in parts if dtype is not None]
-    return None if twins or not names or len(properties) < len(parts) else Object(properties)
+            findings.append(void_finding(where))
+        dtype = narrowest(part.source, where, findings)
+        if dtype is not None:
+            properties.append(Property(part.name, dtype, required=not part.nullable))
+    return Object(properties) if len(findings) == before else None
 
 
 # --- hints for refusals -------------------------------------------------------------------------------
@@ -416,7 +420,8 @@ def _hint(source: Source, target: DataType) -> str:
     if held == "integer" and target is DataType.double:
         return "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"
     if held == "integer" and target is DataType.float:
-        return "a float holds 24 bits: cast it on purpose, or declare it double"
+        wide = "double" if MODEL_TYPE[DataType.double] in upper_bounds(source.name) else _narrowest(source)
+        return f"a float holds 24 bits: cast it on purpose, or declare it {wide}"
     if held == wanted:
         return f"it would be narrowed: cast it on purpose, or declare it {_narrowest(source)}"
     if "string" in (held, wanted):
@@ -425,13 +430,14 @@ def _hint(source: Source, target: DataType) -> str:
 
 
 def _decimal_hint(source: Decimal, target: DataType) -> str:
-    digits = DECIMAL_DIGITS.get(target)
-    if digits is None:
-        return "cast it on purpose, or declare it double"
-    if target is not DataType.double and source.scale > 0:
-        limit = DECIMAL_DIGITS[DataType.double]
+    digits, limit = DECIMAL_DIGITS.get(target), DECIMAL_DIGITS[DataType.double]
+    if digits is not None and (target is DataType.double or source.scale <= 0):
+        return f"{target.name} holds {digits} digits exactly: cast it on purpose, or shorten the precision"
+    if not _decimal_fits(source, DataType.double):
+        return f"cast it on purpose, or shorten the precision: a double holds {limit} digits exactly"
+    if digits is not None:
         return f"it has a fraction: cast it on purpose, or declare it double (up to {limit} digits)"
-    return f"{describe(target)} holds {digits} digits exactly: cast it on purpose, or shorten the precision"
+    return "cast it on purpose, or declare it double"
 
 
 def _narrowest(source: Scalar) -> str:
@@ -498,7 +504,7 @@ def _is_float32(value: float) -> bool:
 
 def _numpy_name(value: object) -> str:
     """Arrow's name of a NumPy scalar's type, without importing NumPy; empty for anything else."""
-    if type(value).__module__ != "numpy":
+    if type(value).__module__ != "numpy" or type(value).__name__ == "ndarray":
         return ""
     name = str(getattr(getattr(value, "dtype", None), "name", ""))
     if name.startswith("datetime64"):

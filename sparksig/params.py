@@ -22,13 +22,25 @@ from sparksig.errors import (
     Finding,
     SignatureError,
     SignatureTypeError,
+    below,
     kind,
     nearest,
     step,
 )
 from sparksig.lattice import scalar_mismatch
 from sparksig.schema import parse_json
-from sparksig.types import AnyType, Array, DataType, Map, Object, Type, as_type, describe, parse_type
+from sparksig.types import (
+    MAX_DEPTH,
+    AnyType,
+    Array,
+    DataType,
+    Map,
+    Object,
+    Type,
+    as_type,
+    describe,
+    parse_type,
+)
 
 __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
 
@@ -127,7 +139,7 @@ class ParamSpec:
         return None
 
     def _key(self) -> tuple[Any, ...]:
-        return (self._name, self._dtype, self._shape, repr(self._default))
+        return (self._name, self._dtype, self._shape, _hashable(self._default))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ParamSpec) and self._key() == other._key()
@@ -318,7 +330,7 @@ def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], inside
     if isinstance(dtype, DataType):
         return _convert_scalar(value, dtype, path, findings, inside)
     if isinstance(dtype, AnyType):
-        return copy.deepcopy(value)
+        return _plain(value, path, findings)
     if isinstance(dtype, Array):
         if isinstance(value, list) or getattr(value, "ndim", None) == 1:
             return [
@@ -328,8 +340,7 @@ def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], inside
     elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         if isinstance(dtype, Map):
             return {
-                k: _convert(v, dtype.value_type, f"{path}.{step(k)}", findings, True)
-                for k, v in value.items()
+                k: _convert(v, dtype.value_type, below(path, k), findings, True) for k, v in value.items()
             }
         return _convert_object(value, dtype, path, findings)
     findings.append(Finding(Code.TYPE_MISMATCH, path, describe(dtype), kind(value)))
@@ -340,22 +351,37 @@ def _convert_object(
     value: Mapping[str, Any], dtype: Object, path: str, findings: list[Finding]
 ) -> dict[str, Any]:
     known = {prop.name: prop for prop in dtype.properties}
-    for key in value.keys() - known.keys():
-        findings.append(
-            Finding(Code.UNKNOWN_KEY, f"{path}.{step(key)}", "a declared property", "", nearest(key, known))
-        )
-    for prop in dtype.properties:
-        if prop.required and prop.name not in value:
-            findings.append(
-                Finding(Code.MISSING_FIELD, f"{path}.{step(prop.name)}", describe(prop.dtype), "nothing")
-            )
+    findings += [
+        Finding(Code.UNKNOWN_KEY, below(path, key), "a declared property", "another", nearest(key, known))
+        for key in value
+        if key not in known
+    ]
+    findings += [
+        Finding(Code.MISSING_FIELD, below(path, prop.name), describe(prop.dtype), "nothing")
+        for prop in dtype.properties
+        if prop.required and prop.name not in value
+    ]
     return {
         key: None
         if element is None and not known[key].required
-        else _convert(element, known[key].dtype, f"{path}.{step(key)}", findings, True)
+        else _convert(element, known[key].dtype, below(path, key), findings, True)
         for key, element in value.items()
         if key in known
     }
+
+
+def _plain(value: Any, path: str, findings: list[Finding], depth: int = 0) -> Any:
+    """A copy of any value that JSON gives back as it was."""
+    value = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if depth < MAX_DEPTH and isinstance(value, list):
+        return [_plain(element, f"{path}[{i}]", findings, depth + 1) for i, element in enumerate(value)]
+    if depth < MAX_DEPTH and isinstance(value, Mapping) and all(type(key) is str for key in value):
+        return {key: _plain(element, below(path, key), findings, depth + 1) for key, element in value.items()}
+    found = kind(value) if depth < MAX_DEPTH else f"more than {MAX_DEPTH} levels of nesting"
+    findings.append(Finding(Code.TYPE_MISMATCH, path, "a value that JSON carries", found))
+    return None
 
 
 def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Finding], inside: bool) -> Any:
@@ -386,6 +412,8 @@ def _instant(value: Any) -> tuple[datetime.date | None, str]:
     """A naive date or datetime, and why there is none."""
     if type(value).__module__ == "numpy" and hasattr(value, "astype"):
         return _numpy_instant(value)
+    if isinstance(value, datetime.date) and value != value:
+        return None, "NaT"
     if isinstance(value, str):
         try:
             date_only = len(value) == len("2020-01-31")
@@ -401,22 +429,37 @@ def _instant(value: Any) -> tuple[datetime.date | None, str]:
             return None, "an instant with a time zone: convert it, and take the zone off, on purpose"
         if getattr(value, "nanosecond", 0):
             return None, "an instant finer than a microsecond"
-        if value != value:
-            return None, "NaT"
         return datetime.datetime.fromisoformat(value.isoformat()), ""
     return value, ""
 
 
+_FINER = {f"datetime64[{unit}]" for unit in ("ns", "ps", "fs", "as")}
+
+
 def _numpy_instant(value: Any) -> tuple[datetime.date | None, str]:
-    if getattr(getattr(value, "dtype", None), "kind", "") != "M":
+    if value.dtype.kind != "M" or type(value).__name__ == "ndarray":
         return None, kind(value)
     if value != value:
         return None, "NaT"
-    micros = value.astype("datetime64[us]")
-    if micros != value:
-        return None, "an instant finer than a microsecond"
-    item = value.item() if value.dtype.name == "datetime64[D]" else micros.item()
+    if value.dtype.name == "datetime64[D]":
+        item = value.item()
+    else:
+        micros = value.astype("datetime64[us]")
+        if micros.astype(value.dtype) != value:  # it was rounded, or did not fit and was wrapped
+            finer = value.dtype.name in _FINER
+            limit = "finer than a microsecond" if finer else "outside years 1 to 9999"
+            return None, f"an instant {limit}"
+        item = micros.item()
     return (item, "") if isinstance(item, datetime.date) else (None, "an instant outside years 1 to 9999")
+
+
+def _hashable(value: Any) -> Any:
+    """A default as a key: equal for equal defaults, whatever the order of an object's keys."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(element)) for key, element in value.items())
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return (type(value).__name__, repr(value))  # 1, 1.0 and True are different defaults, NaN is itself
 
 
 def _to_json(value: Any, name: str) -> Any:

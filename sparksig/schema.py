@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, SignatureTypeError, kind, step
-from sparksig.types import Type, as_type, parse_required, parse_type
+from sparksig.types import Type, as_type, parse_typed
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
@@ -68,8 +69,8 @@ class ColSpec:
 
     @classmethod
     def _parse(cls, data: Mapping[str, Any], path: str) -> ColSpec:
-        dtype = parse_type(data, path)
-        return cls(dtype, data.get("name"), parse_required(data, path))
+        dtype, required = parse_typed(data, path)
+        return cls(dtype, data.get("name"), required)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -136,10 +137,7 @@ class TensorSpec:
             or not {"dtype", "shape"} <= spec.keys()
         ):
             raise _bad(path, '"type": "tensor" and a "tensor-spec" with dtype and shape', "something else")
-        try:
-            dtype = np.dtype(spec["dtype"]) if isinstance(spec["dtype"], str) else None
-        except (TypeError, ValueError, SyntaxError):
-            dtype = None
+        dtype = _named_dtype(spec["dtype"])
         if dtype is None:
             raise _bad(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
         return cls(dtype, spec["shape"], data.get("name"))
@@ -200,6 +198,12 @@ class Schema:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Schema, (list(self._inputs),))
+
+    def __copy__(self) -> Schema:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Schema:
+        return self
 
     @property
     def inputs(self) -> list[Any]:
@@ -382,6 +386,22 @@ def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
         raise SignatureError("a column without a name must be required: give it a name to make it optional")
 
 
+_DTYPE_NAMES = re.compile(
+    r"bool|u?int(8|16|32|64)|float(16|32|64|96|128)|complex(64|128|192|256)|str|bytes|object"
+    r"|(datetime64|timedelta64)(\[([1-9]\d{0,5})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?"
+)
+
+
+def _named_dtype(name: object) -> np.dtype[Any] | None:
+    """The dtype of that name; foreign text never reaches np.dtype, which some of it makes crash."""
+    if not isinstance(name, str) or not _DTYPE_NAMES.fullmatch(name):
+        return None
+    try:
+        return np.dtype(name)
+    except TypeError:  # one that this machine's C compiler does not have
+        return None
+
+
 def _nameable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     try:
         native: np.dtype[Any] = dtype.newbyteorder("=")
@@ -391,10 +411,7 @@ def _nameable(dtype: np.dtype[Any]) -> np.dtype[Any]:
         raise SignatureError(
             f"a tensor of strings has no size in a signature: use np.dtype({native.type.__name__[:-1]!r})"
         )
-    try:
-        readable = np.dtype(native.name) == native
-    except TypeError:
-        readable = False
+    readable = _named_dtype(native.name) == native
     if not readable:
         raise SignatureError(f"the numpy dtype {dtype} has no name that could be read back from JSON")
     return native

@@ -19,10 +19,11 @@ class ModelSignature:
     Args:
         inputs: a :class:`Schema`, or a dataclass (class or instance) whose fields are the columns.
         outputs: likewise.
-        params: a :class:`ParamSchema`.
+        params: a :class:`ParamSchema`; an empty one counts as none.
 
     Raises:
-        SignatureError: all three are None, or a dataclass has a field that no type covers.
+        SignatureError: there is none of the three.
+        ConversionError: a dataclass has fields that no type covers.
         SignatureTypeError: an argument is of the wrong kind.
 
     Example:
@@ -54,9 +55,9 @@ class ModelSignature:
             raise SignatureTypeError(f"params must be a ParamSchema or None, not {kind(params)}")
         self._inputs = _side(inputs, "inputs")
         self._outputs = _side(outputs, "outputs")
-        self._params = params
-        if inputs is None and outputs is None and params is None:
-            raise SignatureError("a signature has inputs, outputs or params: all three are None")
+        self._params = params or None  # MLflow, too, writes no params where there is none
+        if inputs is None and outputs is None and not params:
+            raise SignatureError("a signature has inputs, outputs or params: there are none of them")
         # How MLflow came by a signature; kept beside it in MLmodel, no part of the contract.
         self._is_signature_from_type_hint = False
         self._is_type_hint_from_example = False

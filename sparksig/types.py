@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar, Union
 
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, SignatureTypeError, kind, step
+from sparksig.errors import (
+    Code,
+    Finding,
+    InferenceError,
+    SignatureError,
+    SignatureTypeError,
+    below,
+    kind,
+    step,
+)
 
 __all__ = [
     "AnyType",
@@ -26,8 +35,8 @@ __all__ = [
     "as_type",
     "describe",
     "merge",
-    "parse_required",
     "parse_type",
+    "parse_typed",
 ]
 
 MAX_DEPTH = 100
@@ -80,8 +89,21 @@ _PYTHON: dict[DataType, type] = {
 }
 
 
+class _Frozen:
+    """What cannot change is its own copy."""
+
+    def __copy__(self: F) -> F:
+        return self
+
+    def __deepcopy__(self: F, memo: object) -> F:
+        return self
+
+
+F = TypeVar("F", bound=_Frozen)
+
+
 @dataclass(frozen=True, init=False, repr=False)
-class Property:
+class Property(_Frozen):
     """A named field of an :class:`Object`.
 
     Args:
@@ -131,7 +153,7 @@ class Property:
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Array:
+class Array(_Frozen):
     """A list of values of one type.
 
     Args:
@@ -182,7 +204,7 @@ class SparkMLVector(Array):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Map:
+class Map(_Frozen):
     """A mapping from strings to values of one type.
 
     Args:
@@ -214,7 +236,7 @@ class Map:
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Object:
+class Object(_Frozen):
     """A record of named properties; their order does not matter, they are kept sorted by name.
 
     Args:
@@ -265,7 +287,7 @@ class Object:
 
 
 @dataclass(frozen=True, repr=False)
-class AnyType:
+class AnyType(_Frozen):
     """Any value at all, handed on as it is."""
 
     def __repr__(self) -> str:
@@ -347,14 +369,26 @@ def parse_type(data: object, path: str = "", depth: int = 0) -> Type:
     return parser(data, path, depth)
 
 
-def parse_required(data: Mapping[str, Any], path: str) -> bool:
-    """The key ``required``; absent (or null, as MLflow rewrites an absent one) means True."""
-    required = data.get("required")
-    if required is None:
-        return True
-    if not isinstance(required, bool):
-        raise _bad(f"{path}.required", "true or false", kind(required))
-    return required
+def parse_typed(data: object, path: str = "", depth: int = 0) -> tuple[Type, bool]:
+    """The type of a column or property, and whether it is required.
+
+    An absent ``required`` (or null, as MLflow rewrites an absent one) means True.
+
+    Raises:
+        SignatureError: malformed; ``findings`` has every place.
+    """
+    findings: list[Finding] = []
+    dtype: Type = AnyType()
+    try:
+        dtype = parse_type(data, path, depth)
+    except SignatureError as error:
+        findings += error.findings
+    required = data.get("required") if isinstance(data, Mapping) else None
+    if required is not None and not isinstance(required, bool):
+        findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
+    if findings:
+        raise SignatureError.of("malformed signature JSON", findings)
+    return dtype, required is not False
 
 
 def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:
@@ -381,9 +415,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
     findings: list[Finding] = []
     for name, body in members.items():
         try:
-            properties.append(
-                _parse_property(name, body, f"{path}.{step(name)}" if path else step(name), depth)
-            )
+            properties.append(_parse_property(name, body, below(path, name), depth))
         except SignatureError as error:
             findings += error.findings
     if findings:
@@ -391,10 +423,10 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
     return Object(properties)
 
 
-def _parse_property(name: str, body: object, path: str, depth: int) -> Property:
-    dtype = parse_type(body, path, depth + 1)
-    assert isinstance(body, Mapping)  # parse_type has seen to it
-    return Property(name, dtype, parse_required(body, path))
+def _parse_property(name: object, body: object, path: str, depth: int) -> Property:
+    if not isinstance(name, str):
+        raise _bad(path, "a property's name, a string", kind(name))
+    return Property(name, *parse_typed(body, path, depth + 1))
 
 
 _PARSERS: dict[str, Callable[[Mapping[str, Any], str, int], Type]] = {
@@ -470,7 +502,7 @@ def _merge_objects(x: Object, y: Object, path: str) -> Object:
             merged.append(Property(name, dtype, required=False))
             continue
         try:
-            dtype = merge(mine.dtype, other.dtype, f"{path}.{step(name)}" if path else step(name))
+            dtype = merge(mine.dtype, other.dtype, below(path, name))
             merged.append(Property(name, dtype, mine.required and other.required))
         except InferenceError as error:
             findings += error.findings

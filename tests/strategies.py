@@ -136,9 +136,9 @@ def param_specs(draw, name=None):
 
 
 @st.composite
-def param_schemas(draw):
+def param_schemas(draw, min_size=0):
     """Params with different names."""
-    keys = draw(st.lists(names, max_size=4, unique=True))
+    keys = draw(st.lists(names, min_size=min_size, max_size=4, unique=True))
     return ParamSchema([draw(param_specs(name=key)) for key in keys])
 
 
@@ -148,7 +148,7 @@ def signatures(draw):
     inputs = draw(st.one_of(st.none(), schemas))
     outputs = draw(st.one_of(st.none(), schemas))
     params = (
-        draw(param_schemas())
+        draw(param_schemas(min_size=1))
         if inputs is None and outputs is None
         else draw(st.one_of(st.none(), param_schemas()))
     )

@@ -10,7 +10,7 @@ import datetime
 import types
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, below
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Object, Property, Type
 
@@ -69,13 +69,13 @@ def _fields(
         return []
     try:
         hints = get_type_hints(cls)
-    except NameError as error:
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
         raise ConversionError(
             f"an annotation of the dataclass {cls.__name__} cannot be resolved: {error}"
         ) from None
     found = []
     for field in dataclasses.fields(cls):
-        where = f"{path}.{step(field.name)}" if path else step(field.name)
+        where = below(path, field.name)
         hint, required = _without_none(hints[field.name])
         dtype = _type(hint, where, (*outer, cls), findings)
         if dtype is not None:
@@ -87,18 +87,22 @@ def _type(hint: Any, path: str, outer: tuple[type, ...], findings: list[Finding]
     if isinstance(hint, type) and hint in _SCALARS:
         return _SCALARS[hint]
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        members = _fields(hint, path, outer, findings)
-        return (
-            Object([Property(name, dtype, required) for name, dtype, required in members])
-            if members
-            else None
-        )
+        return _object(hint, path, outer, findings)
     if get_origin(hint) is list and len(get_args(hint)) == 1:
         item = _type(get_args(hint)[0], f"{path}[]", outer, findings)
         return Array(item) if item is not None else None
     advice = "use bool, int, float, str, bytes, date, datetime, list[...], a dataclass, or Optional of these"
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, found=str(hint), hint=advice))
     return None
+
+
+def _object(cls: type, path: str, outer: tuple[type, ...], findings: list[Finding]) -> Object | None:
+    before = len(findings)
+    members = _fields(cls, path, outer, findings)
+    if not members and len(findings) == before:
+        found = f"the dataclass {cls.__name__}, which has no field"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+    return Object([Property(name, dtype, required) for name, dtype, required in members]) if members else None
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

@@ -205,7 +205,7 @@ def test_a_dataclass_without_fields_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda h: h, Optional, lambda h: list[h]], ids=["plain", "optional", "list"]
+    "wrap", [lambda h: h, lambda h: h | None, lambda h: list[h]], ids=["plain", "optional", "list"]
 )
 def test_a_field_that_has_no_type_is_never_dropped(wrap):
     with pytest.raises(ConversionError, match=r"^no signature for the dataclass Made: 1 finding\n") as caught:

@@ -545,12 +545,12 @@ def test_unknown_keys_are_ignored(entry):
         (
             {"type": "tensor", "tensor-spec": {"dtype": "i4,f8", "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "has no name that could be read back from JSON",
+            "expected the name of a numpy dtype, found 'i4,f8'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "a tensor of strings has no size in a signature",
+            "expected the name of a numpy dtype, found 'U5'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": 3}, "name": "t"},
@@ -768,7 +768,7 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
         ),
         (
             '{"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [3]}}',
-            "found a tensor of strings has no size in a signature",
+            "expected the name of a numpy dtype, found 'U5'",
         ),
     ],
     ids=["none", "int", "cut", "deep", "list", "named", "empty", "dtype", "shape", "sized"],

@@ -23,8 +23,8 @@ from sparksig.types import (
     as_type,
     describe,
     merge,
-    parse_required,
     parse_type,
+    parse_typed,
 )
 from tests.core.helpers import alike_types, attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import types
@@ -504,13 +504,13 @@ def test_required_is_true_unless_said_otherwise(dtype, _text, data, extra):
     assert read == Object([Property("p", dtype, required=True)])
 
 
-def test_parse_required():
-    assert parse_required({}, "c") is parse_required({"required": None}, "c") is True
-    assert parse_required({"required": True}, "c") is True
-    assert parse_required({"required": False}, "c") is False
+def test_parse_typed():
+    for more, required in (({}, True), ({"required": None}, True), ({"required": True}, True),
+                           ({"required": False}, False)):  # fmt: skip
+        assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
     for value in (0, 1, "true", [], {}):
         with pytest.raises(SignatureError, match=r"c\.required: expected true or false, found a value"):
-            parse_required({"required": value}, "c")
+            parse_typed({"type": "long", "required": value}, "c")
 
 
 @pytest.mark.parametrize(
@@ -553,7 +553,9 @@ def test_from_json_dict_refuses_what_is_not_its_own(build, text):
 
 
 def test_a_property_whose_name_is_no_string_is_never_dropped():
-    with pytest.raises(SignatureError, match="name must be a string"):
+    with pytest.raises(
+        SignatureError, match="expected a property's name, a string, found a value of type int"
+    ):
         Object.from_json_dict(type="object", properties={1: {"type": "long"}, "a": {"type": "long"}})
 
 

@@ -1,0 +1,130 @@
+"""What the tests of model directories share: small models, canaries, and ways to look at and edit a directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import skops.io
+import yaml
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
+
+from sparksig import ColSpec, ModelSignature, PythonModel, Schema, TensorSpec
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+X = Schema([ColSpec("double", "x")])
+ONE_DOUBLE = Schema([TensorSpec(np.dtype("float64"), (-1,))])
+SIGNATURE = ModelSignature(X, ONE_DOUBLE)
+FRAME = pd.DataFrame({"x": [0.1, -2.5, 1e300]})
+
+
+class Doubled(PythonModel):
+    """The smallest model: one column, doubled."""
+
+    def predict(self, model_input):
+        return model_input["x"].to_numpy() * 2
+
+
+class Returning(PythonModel):
+    """Returns whatever a function makes of its input and params."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def predict(self, model_input, params=None):
+        return self.function(model_input, params)
+
+
+class Failing(PythonModel):
+    """Cannot be pickled: an error is raised on the way."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        raise self.error
+
+    def predict(self, model_input):
+        return model_input
+
+
+class Canary:
+    """Unpickling it makes a directory, which is how a test sees that code has run."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.makedirs, (self.path, 0o777, True)
+
+
+class Armed(Doubled):
+    """A model with a canary in it."""
+
+    def __init__(self, path):
+        self.canary = Canary(path)
+
+
+def linear():
+    """A fitted LinearRegression of two columns; skops trusts all that it holds."""
+    data, target = diabetes()
+    return LinearRegression().fit(data, target)
+
+
+def boosted():
+    """A fitted ensemble, which holds types that skops does not trust by itself."""
+    data, target = diabetes()
+    return GradientBoostingRegressor(n_estimators=2, max_depth=2, random_state=0).fit(data, target)
+
+
+def diabetes():
+    data, target = load_diabetes(as_frame=True, return_X_y=True)
+    return data[["bmi", "bp"]].head(50), target.head(50)
+
+
+def untrusted(model):
+    """What a caller must trust to load the model: it depends on the versions of skops and scikit-learn."""
+    return skops.io.get_untrusted_types(data=skops.io.dumps(model))
+
+
+def rewrite(directory, change):
+    """Apply ``change`` to the content of a directory's MLmodel."""
+    file = directory / "MLmodel"
+    config = yaml.safe_load(file.read_text())
+    change(config)
+    file.write_text(yaml.safe_dump(config))
+    return directory
+
+
+def rewrite_pyfunc(directory, **entries):
+    """Set entries of the flavor python_function."""
+    return rewrite(directory, lambda config: config["flavors"]["python_function"].update(entries))
+
+
+def content(root):
+    """All that is below a directory: the bytes of files, the targets of links, None for directories."""
+    return {
+        path.relative_to(root).as_posix(): os.readlink(path)
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in root.rglob("*")
+    }
+
+
+def same_bits(one, other):
+    """Whether two arrays, Series or lists hold the same values of the same dtype, to the bit."""
+    one, other = np.asarray(one), np.asarray(other)
+    plain = one.dtype.kind != "O"
+    return (
+        one.dtype == other.dtype
+        and one.shape == other.shape
+        and (one.tobytes() == other.tobytes() if plain else one.tolist() == other.tolist())
+    )
