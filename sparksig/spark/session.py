@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 
-from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 __all__ = ["build_session"]
@@ -15,21 +14,19 @@ __all__ = ["build_session"]
 def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> SparkSession:
     """The session of this application: the running one, or a new one.
 
-    The master is what spark-submit was given, or ``local[*]``. In local mode the Python workers run the
-    interpreter that runs this, unless PYSPARK_PYTHON or ``spark.pyspark.python`` says otherwise:
-    left alone they would take whatever ``python3`` is first on the PATH.
+    The master is spark-submit's, or ``local[*]`` as Spark has it. Started without spark-submit, Python
+    workers run the interpreter that runs this, unless PYSPARK_PYTHON says otherwise: left alone they
+    would take whatever ``python3`` is first on the PATH.
 
     Args:
-        app_name: the application's name, unless spark-submit was given one.
-        conf: Spark settings; those of spark-submit and of a running session stay as they are where they
-            cannot be changed any more.
+        app_name: the application's name, unless spark-submit has given it one.
+        conf: Spark settings. As everywhere in Spark, what the application sets comes before
+            spark-submit's flags, and a running session keeps what cannot be changed any more.
     """
-    given = SparkConf()
-    master = given.get("spark.master") or "local[*]"
-    builder = SparkSession.builder.master(master)
-    builder = builder.appName(given.get("spark.app.name") or app_name)
-    if master.startswith("local") and not given.get("spark.pyspark.python"):
+    builder = SparkSession.builder
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # which spark-submit sets for the process that it starts
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = builder.appName(app_name)
     for key, value in (conf or {}).items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
