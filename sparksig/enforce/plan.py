@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source, to_arrow
+from sparksig.enforce.zones import wall_times
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
 from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -32,6 +34,8 @@ NEVER_NULL = frozenset({DataType.boolean, DataType.integer, DataType.long})
 """A required column of these cannot hold a null: the model's plain NumPy dtype has no place for it."""
 
 Kernel = Callable[[pa.Array], pa.Array]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Values = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -97,17 +101,17 @@ class Plan:
 
     def _one(self, column: Column, array: pa.Array, findings: list[Finding]) -> pa.Array:
         spec = column.spec
+        if pa.types.is_dictionary(array.type):
+            array = _decoded(array)
         if spec.required and array.null_count and (self.strict_nulls or spec.type in NEVER_NULL):
             findings.append(_null_finding(column, array))
             return array
-        if column.kernel is None:
-            return array
         if spec.type is DataType.datetime:
-            outside = _outside_nanoseconds(array)
-            if outside is not None:
+            array, outside = _nanosecond_wall_times(array)
+            if outside.any():
                 findings.append(_range_finding(column, outside))
-                return array
-        return column.kernel(array)
+            return array
+        return array if column.kernel is None else column.kernel(array)
 
 
 def compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False) -> Plan:
@@ -201,74 +205,88 @@ def _null_finding(column: Column, array: pa.Array) -> Finding:
     hint = "declare it optional" + (
         ", or double" if column.spec.type in (DataType.integer, DataType.long) else ""
     )
+    nulls = array.is_null().to_numpy(zero_copy_only=False)
     base = Finding(Code.NULL_IN_REQUIRED, column.path, expected, "nulls", hint)
-    return replace(base, count=array.null_count, rows=_first_rows(pc.is_null(array)))
+    return replace(base, count=array.null_count, rows=_first_rows(nulls))
 
 
-def _range_finding(column: Column, outside: pa.Array) -> Finding:
+def _range_finding(column: Column, outside: Mask) -> Finding:
     hint = (
         "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
     )
     base = Finding(Code.OUT_OF_RANGE, column.path, "instants that nanoseconds can hold", "others", hint)
-    return replace(base, count=pc.sum(outside).as_py(), rows=_first_rows(outside))
+    return replace(base, count=int(outside.sum()), rows=_first_rows(outside))
 
 
-def _first_rows(mask: pa.Array) -> tuple[int, ...]:
-    positions = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
-    return tuple(int(row) for row in positions[:FIRST_ROWS])
+def _first_rows(mask: Mask) -> tuple[int, ...]:
+    return tuple(int(row) for row in np.flatnonzero(mask)[:FIRST_ROWS])
 
 
 # --- kernels ------------------------------------------------------------------------------------------
 
 
 def _kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None:
-    """What turns an array of ``arrow_type`` into ``target``; the casting table has allowed it."""
+    """What turns an array of ``arrow_type`` into ``target``; the casting table has allowed it.
+
+    Dictionaries are decoded before, instants have a way of their own.
+    """
+    if pa.types.is_dictionary(arrow_type):
+        arrow_type = _plain(arrow_type.value_type)
     if arrow_type == target:
         return None
-    if pa.types.is_dictionary(arrow_type):
-        inner = _kernel(arrow_type.value_type, target)
-        return lambda array: array.dictionary_decode() if inner is None else inner(array.dictionary_decode())
     if pa.types.is_decimal(arrow_type):
         return lambda array: _from_decimal(array, target)
     if pa.types.is_float16(arrow_type):
         return lambda array: _from_float16(array, target)
-    if pa.types.is_timestamp(arrow_type) and arrow_type.tz is not None:
-        return lambda array: _wall_time(array).cast(target)
     return lambda array: array.cast(target)
 
 
-def _wall_time(array: pa.Array) -> pa.Array:
-    """What a clock in the column's own zone shows, without a zone."""
-    if array.type.tz in ("UTC", "Etc/UTC", "+00:00"):
-        return array.cast(pa.timestamp(array.type.unit))
-    return pc.local_timestamp(array)
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    """A view's plain twin, which all of Arrow's kernels take; other types as they are."""
+    views = {"string_view": pa.string(), "binary_view": pa.binary()}
+    return views.get(str(dtype), dtype)
 
 
-_UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6}
+def _decoded(array: pa.DictionaryArray) -> pa.Array:
+    values = array.dictionary
+    return values.cast(_plain(values.type)).take(array.indices)
+
+
+# A day and more on either side: no zone is further from UTC.
+_MARGIN_SECONDS = 2 * 86_400
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = np.iinfo(np.int64)
 
 
-def _outside_nanoseconds(array: pa.Array) -> pa.Array | None:
-    """Which instants do not fit 64 bits of nanoseconds; None if all do."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_timestamp(array.type):
-        if array.type.unit == "ns":
-            return None
-        if array.type.tz is not None:
-            array = _wall_time(array)
-        ticks, per_second = array.cast(pa.int64()), _UNITS_PER_SECOND[array.type.unit]
-    elif pa.types.is_date32(array.type):
-        # days are coarser than seconds: as milliseconds they are exact and fit 64 bits
-        ticks, per_second = array.cast(pa.date64()).cast(pa.int64()), 10**3
-    else:
-        ticks, per_second = array.cast(pa.int64()), 10**3
+def _nanosecond_wall_times(array: pa.Array) -> tuple[pa.Array, Mask]:
+    """Naive timestamps in nanoseconds, and which of the instants do not fit in them.
+
+    The smallest 64-bit integer is pandas' NaT, so that it does not fit either. Where one does not fit, the
+    array is only good for reporting.
+    """
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    unit, zone = array.type.unit, array.type.tz
+    per_second = _PER_SECOND[unit]
     factor = 10**9 // per_second
-    low, high = -(-_INT64.min // factor), _INT64.max // factor
-    span = pc.min_max(ticks).as_py()
-    if span["min"] is None or (low <= span["min"] and span["max"] <= high):
-        return None
-    return pc.fill_null(pc.or_(pc.less(ticks, low), pc.greater(ticks, high)), False)
+    low, high = -(-(_INT64.min + 1) // factor), _INT64.max // factor
+    margin = min(_MARGIN_SECONDS * per_second, high // 2)
+    raw = array.cast(pa.int64())
+    span = pc.min_max(raw).as_py()
+    none = np.zeros(len(array), dtype=bool)
+    if span["min"] is None or (span["min"] >= low + margin and span["max"] <= high - margin):
+        naive = array if zone is None else wall_times(array)
+        return naive.cast(pa.timestamp("ns")), none
+    ticks = raw.fill_null(0).to_numpy(zero_copy_only=False)
+    offsets: Any = 0
+    if zone is not None:  # at the edges by the offset of two days further in
+        inner = np.clip(ticks, low + margin, high - margin)
+        offsets = wall_times(pa.array(inner, array.type)).cast(pa.int64()).to_numpy() - inner
+    outside = (ticks < low - np.minimum(offsets, 0)) | (ticks > high - np.maximum(offsets, 0))
+    outside |= (ticks > low) & (ticks + np.where(outside, 0, offsets) < low)
+    outside &= array.is_valid().to_numpy(zero_copy_only=False)
+    walls = np.where(outside, 0, ticks + np.where(outside, 0, offsets)) * factor
+    return pa.array(walls, pa.int64(), mask=_mask(array)).cast(pa.timestamp("ns")), outside
 
 
 def _from_float16(array: pa.Array, target: pa.DataType) -> pa.Array:
@@ -281,39 +299,41 @@ def _from_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Decimals of at most 18 digits: their unscaled integers are exact, and so is what comes of them.
 
     For a double, both the integer (15 digits) and the power of ten (up to 22) are exact, so that one
-    division rounds once and correctly. Beyond that Arrow's text is parsed, which rounds once, too.
+    division rounds once and correctly (Arrow's own cast does not). Beyond that, their text is parsed.
     """
-    scale = array.type.scale
-    if pa.types.is_floating(target) and abs(scale) > 22:
-        return array.cast(pa.string()).cast(target)
-    unscaled = _unscaled(array)
-    if pa.types.is_floating(target):
+    scale, unscaled = array.type.scale, _unscaled(array)
+    if not pa.types.is_floating(target):
+        values = (unscaled * 10**-scale).astype(target.to_pandas_dtype())
+    elif abs(scale) <= 22:
         values = unscaled / 10.0**scale if scale >= 0 else unscaled * 10.0**-scale
     else:
-        values = (unscaled * 10**-scale).astype(target.to_pandas_dtype())
+        text = pc.binary_join_element_wise(pa.array(unscaled).cast(pa.string()), f"e{-scale}", "")
+        values = text.cast(target).to_numpy(zero_copy_only=False)
     return pa.array(values, type=target, mask=_mask(array), from_pandas=False)
 
 
-def _unscaled(array: pa.Array) -> np.ndarray:
-    width = array.type.byte_width
+def _unscaled(array: pa.Array) -> Values:
+    """The unscaled integers, 0 for null; the little-endian low word has all of 18 digits."""
+    width = array.type.bit_width // 8
     if width < 8:
-        return _values(array, np.dtype("<i4")).astype(np.int64)
-    words = width // 8  # little-endian two's complement: the low word has all of 18 digits
-    low = np.frombuffer(array.buffers()[1], dtype="<i8")[::words]
-    values: np.ndarray = low[array.offset : array.offset + len(array)]
+        values = _values(array, np.dtype("<i4")).astype(np.int64)
+    else:
+        words = width // 8
+        values = _values(array, np.dtype("<i8"), words)[::words]
     mask = _mask(array)
     return values if mask is None else np.where(mask, 0, values)
 
 
-def _values(array: pa.Array, dtype: np.dtype) -> np.ndarray:
-    values: np.ndarray = np.frombuffer(array.buffers()[1], dtype=dtype)[
-        array.offset : array.offset + len(array)
-    ]
-    return values
+def _values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
+    buffer = array.buffers()[1]
+    if buffer is None:  # an array without rows may have none
+        return np.zeros(0, dtype=dtype)
+    values: Values = np.frombuffer(buffer, dtype=dtype)
+    return values[array.offset * words : (array.offset + len(array)) * words]
 
 
-def _mask(array: pa.Array) -> np.ndarray | None:
+def _mask(array: pa.Array) -> Mask | None:
     if not array.null_count:
         return None
-    mask: np.ndarray = array.is_null().to_numpy(zero_copy_only=False)
+    mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
     return mask

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.numpy import source
 from sparksig.enforce import plan as plans
 from sparksig.enforce.frames import from_pandas
-from sparksig.errors import Code, ContractError, Finding, PredictionError, kind, step
+from sparksig.enforce.plan import FIRST_ROWS
+from sparksig.enforce.zones import instants
+from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
 from sparksig.lattice import upper_bounds
 from sparksig.schema import Schema, TensorSpec
 
@@ -87,22 +88,37 @@ def placed(array: pa.Array, zone: str) -> pa.Array:
         >>> placed(pa.array([0], pa.timestamp("ns")), "UTC").type
         TimestampType(timestamp[us, tz=UTC])
     """
+    findings: list[Finding] = []
+    found = _placed(array, zone, "", findings)
+    if findings:
+        raise PredictionError.of("the prediction breaks the model's output schema", findings)
+    return found
+
+
+def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> pa.Array:
     if pa.types.is_struct(array.type):
-        parts = [placed(array.field(index), zone) for index in range(array.type.num_fields)]
-        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
+        names = [field.name for field in array.type]
+        parts = [_placed(array.field(i), zone, below(path, name), findings) for i, name in enumerate(names)]
+        fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields)
     if not pa.types.is_timestamp(array.type):
         return array
     try:
         micros = array.cast(pa.timestamp("us"))
-        return pc.assume_timezone(micros, zone, ambiguous="raise", nonexistent="raise")
     except pa.ArrowInvalid:
-        hint = (
-            "predict instants that the session's time zone has once, or set spark.sql.session.timeZone to UTC"
+        findings.append(
+            Finding(
+                Code.OUT_OF_RANGE, path, "instants in microseconds", "finer ones", "round them on purpose"
+            )
         )
-        expected = f"wall times of {zone}, in microseconds"
-        finding = Finding(Code.OUT_OF_RANGE, "", expected, "some that it cannot place", hint)
-        raise PredictionError.of("the prediction breaks the model's output schema", [finding]) from None
+        return array
+    found, unplaced = instants(micros, zone)
+    if unplaced.any():
+        hint = "predict wall times that the session's zone has once, or set spark.sql.session.timeZone to UTC"
+        expected = f"wall times that {zone} has just once"
+        count, rows = int(unplaced.sum()), tuple(map(int, np.flatnonzero(unplaced)[:FIRST_ROWS]))
+        findings.append(Finding(Code.OUT_OF_RANGE, path, expected, "others", hint, count, rows))
+    return found
 
 
 # --- columns ------------------------------------------------------------------------------------------

@@ -112,14 +112,14 @@ def test_a_failing_block_leaves_nothing(tmp_path, error, there):
             (staging / "sub" / "file").write_text("half")
             raise error("in the middle")
 
-    with pytest.raises(error, match="^in the middle$"):
+    with pytest.raises(error, match=r"^in the middle$"):
         fill()
     assert content(tmp_path) == ({"m": None} if there else {})
 
 
 def test_a_failing_disk_is_not_taken_for_a_directory_that_appeared(tmp_path):
     (tmp_path / "m").mkdir()
-    with pytest.raises(OSError, match="^no space left$") as caught:
+    with pytest.raises(OSError, match=r"^no space left$") as caught:
         sparksig.save_model(tmp_path / "m", Failing(OSError("no space left")))
     assert not isinstance(caught.value, SparksigError)
     assert content(tmp_path) == {"m": None}
@@ -185,7 +185,7 @@ def test_what_appears_meanwhile_is_kept(tmp_path, what):
             (staging / "file").write_text("late")
             _occupy(target, what)
 
-    with pytest.raises(OutputRefusedError, match="m' appeared meanwhile: nothing was written$"):
+    with pytest.raises(OutputRefusedError, match=r"m' appeared meanwhile: nothing was written$"):
         race()
     assert (target.read_text() if what == "file" else (target / "file").read_text()) == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "m", "other"]
@@ -300,7 +300,11 @@ def test_a_directory_says_what_mlmodel_says(pickled):
     assert directory.path == pickled
     assert directory.config == yaml.safe_load((pickled / "MLmodel").read_text())
     assert directory.signature == SIGNATURE
-    assert directory.pyfunc == directory.flavor("python_function") == directory.config["flavors"]["python_function"]
+    assert (
+        directory.pyfunc
+        == directory.flavor("python_function")
+        == directory.config["flavors"]["python_function"]
+    )
     assert directory.flavor("sklearn") is None
 
 
@@ -340,7 +344,7 @@ def test_no_mlmodel(made, what):
         (made / "MLmodel").symlink_to("nowhere")
     if what == "other-case":
         (made / "mlmodel").write_bytes(MINIMAL)
-    with pytest.raises(ModelNotFoundError, match="made' is not a model directory: it has no file MLmodel$"):
+    with pytest.raises(ModelNotFoundError, match=r"made' is not a model directory: it has no file MLmodel$"):
         ModelDirectory.read(made)
 
 
@@ -366,15 +370,15 @@ def test_an_mlmodel_is_a_mapping_of_flavors(made, data):
 
 
 NOT_YAML = {
-    "open-list": (b"flavors: [1", "line 1, column 12: did not find expected ',' or ']'"),
+    "open-list": (b"flavors: [1", r"line \d, column \d+: did not find expected ',' or ']'"),
     "open-text": (b"flavors: 'a\n", "line 2, column 1: found unexpected end of stream"),
     "bad-indent": (b"a: 1\n  flavors: {}\n", "line 2, column 10: mapping values are not allowed"),
     "tab": (b"flavors:\n\t- a\n", "line 2, column 1: found character that cannot start any token"),
     "two-documents": (b"flavors: {}\n---\nflavors: {}\n", "line 2, column 1: but found another document"),
     "bad-merge": (b"flavors: {}\n<<: 5\n", "line 2, column 5: expected a mapping or list of mappings"),
     "a-list-as-key": (b"flavors: {}\n? [a]\n: b\n", "line 2, column 3: found unhashable key"),
-    "nul": (b"flavors: {}\0", "control characters are not allowed"),
-    "bell": (b"flavors: {}\a", "control characters are not allowed"),
+    "nul": (b"flavors: {}\0", ".*control characters are not allowed"),
+    "bell": (b"flavors: {}\a", ".*control characters are not allowed"),
     "not-utf8": (b"flavors: {a: \xff}\n", ""),
     "half-utf16": (b"\xff\xfef", ""),
     "all-bytes": (bytes(range(256)), ""),
@@ -385,9 +389,7 @@ NOT_YAML = {
 
 @pytest.mark.parametrize(("data", "text"), NOT_YAML.values(), ids=NOT_YAML)
 def test_what_is_not_yaml_is_told_with_its_place(made, data, text):
-    assert damaged(made, data).startswith(f"this is not YAML as it is taken here: {text}") or (
-        not re.match("line", text) and text in damaged(made, data)
-    )
+    assert re.match(f"this is not YAML as it is taken here: {text}", damaged(made, data))
 
 
 def test_yaml_has_a_bound_on_its_size(made):
@@ -398,26 +400,26 @@ def test_yaml_has_a_bound_on_its_size(made):
     assert damaged(made, b"flavors: {}\na: " + b"x" * 11 * 2**20) == "more than 10 MiB of YAML"
 
 
+ALIASES = "line {}: aliases are not taken here"
+DEEP = "line {}: nested more than 50 levels deep"
 LAUGHS = b"".join(b"a%d: &a%d [%s]\n" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 12))
 BOMBS = {
-    "alias": (b"flavors: {}\na: &a [1]\nb: *a\n", "line 3, column 4: aliases are not taken here"),
-    "itself": (b"flavors: {}\na: &a [*a]\n", "line 2, column 8: aliases are not taken here"),
-    "as-key": (b"flavors: &a {}\n? *a\n: 1\n", "line 2, column 3: aliases are not taken here"),
-    "merge": (b"flavors: &a {}\n<<: *a\n", "line 2, column 5: aliases are not taken here"),
-    "billion-laughs": (b"flavors: {}\na0: &a0 [x]\n" + LAUGHS, "line 3, column 10: aliases are not taken here"),
-    "lists": (b"flavors: " + b"[" * 100_000, "line 1, column 60: nested more than 50 levels deep"),
-    "lists-that-close": (b"flavors: " + b"[" * 500 + b"]" * 500, "line 1, column 59: nested more than 50 levels deep"),
-    "mappings": (b"flavors: " + b"{a: " * 100_000, "nested more than 50 levels deep"),
-    "block": (b"".join(b" " * i + b"a:\n" for i in range(500)), "nested more than 50 levels deep"),
-    "block-lists": (b"- " * 100_000, "nested more than 50 levels deep"),
+    "alias": (b"flavors: {}\na: &a [1]\nb: *a\n", ALIASES.format("3, column 4")),
+    "itself": (b"flavors: {}\na: &a [*a]\n", ALIASES.format("2, column 8")),
+    "as-key": (b"flavors: &a {}\n? *a\n: 1\n", ALIASES.format("2, column 3")),
+    "merge": (b"flavors: &a {}\n<<: *a\n", ALIASES.format("2, column 5")),
+    "billion-laughs": (b"flavors: {}\na0: &a0 [x]\n" + LAUGHS, ALIASES.format("3, column 10")),
+    "lists": (b"flavors: " + b"[" * 100_000, DEEP.format("1, column 59")),
+    "lists-that-close": (b"flavors: " + b"[" * 500 + b"]" * 500, DEEP.format("1, column 59")),
+    "mappings": (b"flavors: " + b"{a: " * 100_000, DEEP.format("1, column 206")),
+    "block": (b"".join(b" " * i + b"a:\n" for i in range(500)), DEEP.format("51, column 51")),
+    "block-lists": (b"- " * 100_000, DEEP.format("1, column 101")),
 }
 
 
 @pytest.mark.parametrize(("data", "text"), BOMBS.values(), ids=BOMBS)
 def test_bombs_are_not_built(made, data, text):
-    said = damaged(made, data)
-    assert said.startswith("this is not YAML as it is taken here: line ")
-    assert said.endswith(text.partition(": ")[2] or text)
+    assert damaged(made, data) == f"this is not YAML as it is taken here: {text}"
 
 
 def test_anchors_alone_and_moderate_nesting_are_taken():
@@ -512,7 +514,9 @@ def test_the_reader_gives_built_ins():
 
 
 FLAVORS = st.dictionaries(
-    st.sampled_from(["flavors", "signature", "python_function", "loader_module", "inputs", "!!int", "&a", "*a"]),
+    st.sampled_from(
+        ["flavors", "signature", "python_function", "loader_module", "inputs", "!!int", "&a", "*a"]
+    ),
     st.recursive(
         st.sampled_from(["~", "[", "]", "{", "}", "'", "a: b", "- a", "1", "!!bool x", "|\n", "\t"]),
         lambda inner: st.lists(inner, min_size=1, max_size=3).map(" ".join),
@@ -604,7 +608,7 @@ def test_no_signature_is_none(made):
     assert ModelDirectory.read(made).signature is None
 
 
-NONE_OF_THREE = "a signature has inputs, outputs or params: all three are None"
+NONE_OF_THREE = "a signature has inputs, outputs or params: there are none of them"
 SIGNATURES = {
     "text": ("[]", "a signature is read from a dictionary, not a value of type str"),
     "list": ([], "a signature is read from a dictionary, not a value of type list"),
@@ -626,7 +630,10 @@ SIGNATURES = {
         "inputs: the JSON of a schema must be a list, found a value of type dict",
     ),
     "no-columns": ({"inputs": "[]"}, "inputs: a Schema needs at least one column or tensor"),
-    "params-object": ({"params": "{}"}, "params: the JSON of params must be a list, found a value of type dict"),
+    "params-object": (
+        {"params": "{}"},
+        "params: the JSON of params must be a list, found a value of type dict",
+    ),
     "two-sides": (
         {"inputs": "[]", "params": "5"},
         "inputs: a Schema needs at least one column or tensor; params: the JSON of params must be a list, ",
@@ -642,7 +649,7 @@ def test_a_signature_that_is_none_is_damage(made, signature, text):
 
 
 MALFORMED = {
-    "unknown-type": ({"inputs": '[{"type": "lng", "name": "a"}]'}, [("inputs.a", Code.UNSUPPORTED_TYPE)]),
+    "unknown-type": ({"inputs": '[{"type": "lng", "name": "a"}]'}, [("inputs.a", Code.INVALID_VALUE)]),
     "no-type": ({"inputs": '[{"name": "a"}]'}, [("inputs.a", Code.MISSING_KEY)]),
     "no-object": ({"inputs": "[5]"}, [("inputs[0]", Code.INVALID_VALUE)]),
     "no-dtype": ({"outputs": '[{"type": "tensor"}]'}, [("outputs[0]", Code.INVALID_VALUE)]),
@@ -652,12 +659,14 @@ MALFORMED = {
     ),
     "all-sides": (
         {
-            "inputs": '[{"type": "lng", "name": "a"}, {"type": "long", "name": "b"}, {"type": 5, "name": "c"}]',
+            "inputs": (
+                '[{"type": "lng", "name": "a"}, {"type": "long", "name": "b"}, {"type": 5, "name": "c"}]'
+            ),
             "outputs": "[null]",
             "params": '[{"name": "t"}]',
         },
         [
-            ("inputs.a", Code.UNSUPPORTED_TYPE),
+            ("inputs.a", Code.INVALID_VALUE),
             ("inputs.c", Code.INVALID_VALUE),
             ("outputs[0]", Code.INVALID_VALUE),
             ("params[0]", Code.INVALID_VALUE),
@@ -778,9 +787,18 @@ def test_a_member_is_named_by_a_text(house, name):
         house.member(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["a\0b", "x" * 300, "x/" * 3000, "loop", "loop/x", "\udcff", "\ud800"], ids=lambda name: ascii(name)[:12]
-)
+NO_NAMES = {
+    "nul": "a\0b",
+    "long": "x" * 300,
+    "deep": "x/" * 3000,
+    "loop": "loop",
+    "below-a-loop": "loop/x",
+    "a-byte": "\udcff",
+    "half-a-pair": "\ud800",
+}
+
+
+@pytest.mark.parametrize("name", NO_NAMES.values(), ids=NO_NAMES)
 def test_names_that_no_file_can_have_are_damage(house, name):
     with pytest.raises(ModelDamagedError):
         house.member(name)

@@ -115,7 +115,7 @@ def test_a_python_model_has_a_predict():
     class Without(PythonModel):
         pass
 
-    with pytest.raises(TypeError, match="abstract method '?predict"):
+    with pytest.raises(TypeError, match=r"abstract method '?predict"):
         Without()
 
 
@@ -155,7 +155,7 @@ def test_what_predict_raises_comes_through_as_it_is(tmp_path):
             raise ZeroDivisionError("by the model")
 
     sparksig.save_model(tmp_path / "m", Broken())
-    with pytest.raises(ZeroDivisionError, match="^by the model$"):
+    with pytest.raises(ZeroDivisionError, match=r"^by the model$"):
         sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(FRAME)
 
 
@@ -168,5 +168,5 @@ def test_what_load_context_raises_comes_through_as_it_is(tmp_path):
             return model_input
 
     sparksig.save_model(tmp_path / "m", Broken())
-    with pytest.raises(ZeroDivisionError, match="^by the model$"):
+    with pytest.raises(ZeroDivisionError, match=r"^by the model$"):
         sparksig.load_model(tmp_path / "m", allow_pickle=True)

@@ -1,0 +1,148 @@
+"""Instants and the wall times of a time zone, both ways, for whole arrays.
+
+Arrow's kernels know a zone's transitions as its file lists them, for most zones up to 2037; beyond, they
+keep the last offset and lose daylight saving time. From 2037 on the offsets are taken from ``zoneinfo``,
+which evaluates the zone's rule: once per zone, day by day up to the last nanosecond that 64 bits hold.
+"""
+
+from __future__ import annotations
+
+import datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["instants", "wall_times"]
+
+Array = np.ndarray[Any, Any]
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_UTC = ("UTC", "Etc/UTC", "Z", "+00:00")
+_DAY = 86_400
+_RULES_FROM = 2_114_380_800  # 2037-01-01 in seconds
+_RULES_TO = 9_223_459_200  # 2262-04-12, beyond the last nanosecond
+
+
+def wall_times(array: pa.Array) -> pa.Array:
+    """What clocks in the column's zone showed at these instants: the same unit, without a zone.
+
+    Example:
+        >>> summer = pa.array([2_540_462_400], pa.timestamp("s", "America/New_York"))  # 2050-07-03
+        >>> wall_times(summer)[0].as_py().hour
+        20
+    """
+    unit, zone = array.type.unit, array.type.tz
+    naive = pa.timestamp(unit)
+    if zone in _UTC:
+        return array.cast(naive)
+    ticks = _ticks(array)
+    late = ticks >= _RULES_FROM * _PER_SECOND[unit]
+    if _is_fixed(zone) or not late.any():
+        return pc.local_timestamp(array)
+    seconds = ticks // _PER_SECOND[unit]
+    shifted = ticks + _late_offsets(zone, seconds) * _PER_SECOND[unit]
+    early = pc.local_timestamp(_masked(array, late))
+    return _merged(early, late, shifted, naive, array)
+
+
+def instants(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
+    """The instants at which clocks in ``zone`` showed these wall times, and which have not just one.
+
+    Args:
+        array: timestamps without a zone.
+        zone: an IANA name, or a fixed offset as +02:00.
+
+    Returns:
+        Timestamps of the same unit in that zone, and a boolean mask of the wall times that the zone
+        skipped or had twice.
+    """
+    placed = pa.timestamp(array.type.unit, zone)
+    if zone in _UTC:
+        return array.cast(placed), np.zeros(len(array), dtype=bool)
+    ticks = _ticks(array)
+    late = ticks >= _RULES_FROM * _PER_SECOND[array.type.unit]
+    if _is_fixed(zone):
+        late = np.zeros(len(array), dtype=bool)
+    early = _masked(array, late) if late.any() else array
+    first, last = (
+        pc.assume_timezone(early, zone, ambiguous=which, nonexistent=which)
+        for which in ("earliest", "latest")
+    )
+    unplaced = _ticks(first) != _ticks(last)
+    if not late.any():
+        return first, unplaced
+    one, found = _late_instants(ticks, array.type.unit, zone)
+    return _merged(first, late, one, placed, array), np.where(late, ~found, unplaced) & _valid(array)
+
+
+def _late_instants(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
+    """The instant of each wall time by the offset of a day before, or a day after; and if just one fits."""
+    per_second = _PER_SECOND[unit]
+    seconds = ticks // per_second
+    before, after = (_late_offsets(zone, seconds + step) for step in (-_DAY, _DAY))
+    fits_before = _late_offsets(zone, seconds - before) == before
+    fits_after = _late_offsets(zone, seconds - after) == after
+    offset = np.where(fits_before, before, after)
+    found = np.where(before == after, fits_before, fits_before != fits_after)
+    return ticks - offset * per_second, found
+
+
+def _late_offsets(zone: str, seconds: Array) -> Array:
+    starts, offsets = _rules(zone)
+    index = np.searchsorted(starts, seconds, side="right") - 1
+    found: Array = offsets[np.clip(index, 0, None)]
+    return found
+
+
+@lru_cache(maxsize=32)
+def _rules(zone: str) -> tuple[Array, Array]:
+    """From 2036 on: when each offset from UTC begins, and the offset, both in seconds."""
+    place = ZoneInfo(zone)
+
+    def offset(second: int) -> int:
+        moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(
+            seconds=second
+        )
+        shift = moment.astimezone(place).utcoffset()
+        assert shift is not None
+        return int(shift.total_seconds())
+
+    begin = _RULES_FROM - 366 * _DAY
+    starts, offsets = [begin], [offset(begin)]
+    for day in range(begin + _DAY, _RULES_TO + 2 * _DAY, _DAY):
+        now = offset(day)
+        if now != offsets[-1]:
+            low, high = day - _DAY, day  # the change is in (low, high]
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == offsets[-1] else (low, middle)
+            starts.append(high)
+            offsets.append(now)
+    return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
+
+
+def _is_fixed(zone: str) -> bool:
+    return zone[:1] in ("+", "-")
+
+
+def _ticks(array: pa.Array) -> Array:
+    ticks: Array = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return ticks
+
+
+def _valid(array: pa.Array) -> Array:
+    valid: Array = array.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def _masked(array: pa.Array, out: Array) -> pa.Array:
+    return pc.if_else(pa.array(out), pa.scalar(None, array.type), array)
+
+
+def _merged(early: pa.Array, late: Array, ticks: Array, dtype: pa.DataType, array: pa.Array) -> pa.Array:
+    values = np.where(late, ticks, _ticks(early))
+    return pa.array(values, pa.int64(), mask=~_valid(array)).cast(dtype)

@@ -1,0 +1,534 @@
+"""save_model, load_model, and a loaded model's predict, with the contract around it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from sklearn.linear_model import LinearRegression
+
+import sparksig
+from sparksig import (
+    Code,
+    ColSpec,
+    ContractError,
+    ModelSignature,
+    ParamSchema,
+    ParamSpec,
+    PredictionError,
+    PythonModel,
+    Schema,
+    SignatureTypeError,
+    TensorSpec,
+    UnknownParamWarning,
+    UnsupportedError,
+)
+from tests.models.helpers import (
+    FRAME,
+    ONE_DOUBLE,
+    SIGNATURE,
+    Doubled,
+    Returning,
+    X,
+    diabetes,
+    linear,
+    same_bits,
+)
+
+PARAMS = ParamSchema([ParamSpec("factor", "double", 2.0), ParamSpec("tags", "string", ["a"], (-1,))])
+
+
+def returning(tmp_path, function, signature=None):
+    """A loaded model that returns what a function makes of its input and params."""
+    sparksig.save_model(tmp_path / "m", Returning(function), signature)
+    return sparksig.load_model(tmp_path / "m", allow_pickle=True)
+
+
+def never(data, params):
+    raise AssertionError("the model was called")
+
+
+# --- saving ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signature", [5, "x", [], {}, SIGNATURE.to_dict(), X, ModelSignature], ids=repr)
+def test_a_signature_is_a_model_signature(tmp_path, signature):
+    text = f"^signature must be a ModelSignature or None, not a value of type {type(signature).__name__}$"
+    with pytest.raises(SignatureTypeError, match=text):
+        sparksig.save_model(tmp_path / "m", Doubled(), signature)
+    assert not (tmp_path / "m").exists()
+
+
+class DuckTyped:
+    def predict(self, model_input):
+        return model_input
+
+
+UNSUPPORTED = [None, 5, "model", {}, [Doubled()], Doubled, LinearRegression, DuckTyped(), never, np.ones(3)]
+
+
+@pytest.mark.parametrize("model", UNSUPPORTED, ids=lambda model: getattr(model, "__name__", str(type(model))))
+def test_other_kinds_of_models_are_refused(tmp_path, model):
+    what = "None" if model is None else f"a value of type {type(model).__name__}"
+    text = f"^{what} cannot be saved yet: so far a sparksig.PythonModel or a scikit-learn estimator$"
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.save_model(tmp_path / "m", model)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_may_be_text(tmp_path):
+    sparksig.save_model(str(tmp_path / "m"), Doubled())
+    assert sparksig.load_model(str(tmp_path / "m"), allow_pickle=True).path == tmp_path / "m"
+
+
+METADATA = {"a": 1, "b": [1.5, None, "x", True], "c": {"d": {}}, "é": "ü\n"}
+
+
+def test_metadata_is_kept(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), metadata=types.MappingProxyType(METADATA))
+    assert yaml.safe_load((tmp_path / "m" / "MLmodel").read_text("utf-8"))["metadata"] == METADATA
+
+
+def test_saving_leaves_model_and_signature_as_they_are(tmp_path):
+    model = linear()
+    before = dict(vars(model))
+    sparksig.save_model(tmp_path / "m", model, SIGNATURE)
+    assert vars(model) == before
+
+
+def test_an_estimator_that_is_not_fitted_is_saved_as_it_is(tmp_path):
+    sparksig.save_model(tmp_path / "m", LinearRegression())
+    data, _ = diabetes()
+    with pytest.raises(Exception, match="not fitted yet"):
+        sparksig.load_model(tmp_path / "m").predict(data)
+
+
+def test_a_save_is_a_function_of_the_model_but_for_time_and_number(tmp_path):
+    for name in "ab":
+        sparksig.save_model(tmp_path / name, Doubled(), SIGNATURE, metadata=METADATA)
+    one, two = (yaml.safe_load((tmp_path / name / "MLmodel").read_text("utf-8")) for name in "ab")
+    assert one["model_uuid"] != two["model_uuid"]
+    for config in (one, two):
+        del config["model_uuid"], config["utc_time_created"]
+    assert one == two
+    for name in ("python_model.pkl", "conda.yaml", "requirements.txt", "python_env.yaml"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+# --- loading --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signature", [None, SIGNATURE, ModelSignature(X), ModelSignature(params=PARAMS)])
+def test_the_signature_comes_back(tmp_path, signature):
+    sparksig.save_model(tmp_path / "m", Doubled(), signature)
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    assert model.signature == signature
+    assert repr(model) == f"LoadedModel({str(tmp_path / 'm')!r})"
+
+
+def test_a_directory_may_move(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
+    (tmp_path / "m").rename(tmp_path / "n")
+    assert same_bits(sparksig.load_model(tmp_path / "n", allow_pickle=True).predict(FRAME), FRAME["x"] * 2)
+
+
+def test_a_loaded_model_needs_its_directory_no_more(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    (tmp_path / "m").rename(tmp_path / "n")
+    assert same_bits(model.predict(FRAME), FRAME["x"] * 2)
+
+
+ELSEWHERE = """
+import sys
+import pandas
+import sparksig
+model = sparksig.load_model("m", allow_pickle=True)
+print(model.predict(pandas.DataFrame({"x": [1.5]})).tolist(), *sorted({"mlflow", "tests"} & set(sys.modules)))
+"""
+
+
+def test_a_saved_model_loads_in_a_process_that_knows_neither_its_class_nor_mlflow(tmp_path):
+    class Elsewhere(PythonModel):
+        def predict(self, model_input):
+            return model_input["x"].to_numpy() + 1
+
+    sparksig.save_model(tmp_path / "m", Elsewhere(), SIGNATURE)
+    home = str(Path(sparksig.__file__).parents[1])
+    command = [sys.executable, "-c", f"import sys; sys.path.append({home!r})\n{ELSEWHERE}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[2.5]\n", "")
+
+
+# --- predicting: the input ------------------------------------------------------------------------------
+
+ROW = Schema(
+    [
+        ColSpec("double", "d"),
+        ColSpec("long", "l"),
+        ColSpec("string", "s"),
+        ColSpec("long", "o", required=False),
+    ]
+)
+ROWS = pd.DataFrame({"o": [None, 2], "s": ["a", "b"], "extra": [0, 0], "l": [2**53 + 1, 0], "d": [1, 2]})
+ROWS = ROWS.astype({"o": "Int64", "d": "int32"})
+TABLE = pa.table({"d": [1.0, 2.0], "l": [2**53 + 1, 0], "s": ["a", "b"], "o": pa.array([None, 2], "int64")})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ROWS,
+        TABLE,
+        TABLE.to_batches()[0],
+        pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1)]),
+        TABLE.select(["o", "s", "l", "d"]),
+    ],
+    ids=["frame", "table", "batch", "chunked", "other-order"],
+)
+def test_the_model_sees_what_its_signature_says(tmp_path, data):
+    model = returning(tmp_path, lambda frame, params: frame, ModelSignature(ROW))
+    seen = model.predict(data)
+    assert list(seen.columns) == ["d", "l", "s", "o"]
+    assert [str(seen[name].dtype) for name in "dlo"] == ["float64", "int64", "Int64"]
+    assert seen["l"].tolist() == [2**53 + 1, 0]
+    assert seen["o"].isna().tolist() == [True, False]
+    assert seen["s"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("data", [ROWS.head(0), TABLE.slice(0, 0), TABLE.schema.empty_table()], ids=str)
+def test_no_rows_are_scored_as_no_rows(tmp_path, data):
+    signature = ModelSignature(ROW, ONE_DOUBLE)
+    prediction = returning(tmp_path, lambda frame, params: frame["d"].to_numpy() * 2, signature).predict(data)
+    assert same_bits(prediction, np.array([], "float64"))
+
+
+def test_a_frame_keeps_its_index(tmp_path):
+    model = returning(tmp_path, lambda frame, params: frame, ModelSignature(X))
+    data = FRAME.set_index(pd.Index(["a", "b", "a"], name="key"))
+    assert model.predict(data).index.equals(data.index)
+
+
+def test_bad_input_answers_with_all_findings_before_the_model_is_called(tmp_path):
+    model = returning(tmp_path, never, ModelSignature(ROW, ONE_DOUBLE, PARAMS))
+    data = pd.DataFrame({"l": [1.5], "d": ["x"], "S": ["a"], "o": [1]})
+    with pytest.raises(ContractError, match=": 3 findings\n") as caught:
+        model.predict(data)
+    assert not isinstance(caught.value, PredictionError)
+    assert {(finding.path, finding.code) for finding in caught.value.findings} == {
+        ("d", Code.TYPE_MISMATCH),
+        ("l", Code.TYPE_MISMATCH),
+        ("s", Code.MISSING_COLUMN),
+    }
+
+
+@pytest.mark.parametrize("data", [{"x": [1.0]}, [1.0], 1.0, None, np.ones((2, 1)), FRAME["x"]], ids=repr)
+def test_other_kinds_of_data_are_refused_so_far(tmp_path, data):
+    model = returning(tmp_path, never, ModelSignature(X))
+    text = "takes a pandas DataFrame, or a pyarrow RecordBatch or Table so far; not yet "
+    with pytest.raises(UnsupportedError, match=text):
+        model.predict(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"x": [1.0]},
+        [1, 2],
+        5,
+        "text",
+        None,
+        np.ones(2),
+        pd.DataFrame({"y": [1]}),
+        pa.table({"y": [1]}),
+        object,
+    ],
+    ids=lambda data: type(data).__name__,
+)
+@pytest.mark.parametrize("signature", [None, ModelSignature(params=PARAMS)], ids=["none", "params-only"])
+def test_without_a_signature_of_its_inputs_a_model_gets_the_data_itself(tmp_path, data, signature):
+    seen = []
+    sparksig.save_model(tmp_path / "m", Doubled(), signature)
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    model._predictor = lambda given, params: seen.append(given)
+    model.predict(data)
+    assert seen[0] is data
+
+
+@pytest.mark.parametrize("data", [{"x": [1.0, 2.0]}, 5, iter([1, 2])], ids=["columns", "number", "iterator"])
+def test_data_without_rows_is_no_trouble_to_the_output_side(tmp_path, data):
+    model = returning(
+        tmp_path, lambda given, params: np.array([1.0, 2.0]), ModelSignature(outputs=ONE_DOUBLE)
+    )
+    assert same_bits(model.predict(data), np.array([1.0, 2.0]))
+
+
+def test_an_estimator_sees_the_names_it_was_fitted_with(tmp_path):
+    data, target = diabetes()
+    estimator = LinearRegression().fit(data, target)
+    sparksig.save_model(tmp_path / "m", estimator, sparksig.infer_signature(data, estimator.predict(data)))
+    model = sparksig.load_model(tmp_path / "m")
+    assert np.allclose(model.predict(data[["bp", "bmi"]]), estimator.predict(data), rtol=1e-12, atol=0)
+    with pytest.raises(ContractError, match="bmi: expected double"):
+        model.predict(data[["bp"]])
+
+
+# --- predicting: the params -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        (None, {"factor": 2.0, "tags": ["a"]}),
+        ({}, {"factor": 2.0, "tags": ["a"]}),
+        ({"factor": 3}, {"factor": 3.0, "tags": ["a"]}),
+        ({"tags": []}, {"factor": 2.0, "tags": []}),
+        ({"tags": ["b", "c"], "factor": 0.5}, {"factor": 0.5, "tags": ["b", "c"]}),
+        ({"factor": np.float64(1.5)}, {"factor": 1.5, "tags": ["a"]}),
+    ],
+    ids=str,
+)
+def test_params_are_enforced_and_defaults_filled_in(tmp_path, given, seen):
+    model = returning(tmp_path, lambda data, params: params, ModelSignature(X, params=PARAMS))
+    assert model.predict(FRAME, given) == seen
+    assert type(model.predict(FRAME, given)["factor"]) is float
+
+
+def test_bad_params_answer_with_all_findings_before_the_model_is_called(tmp_path):
+    model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
+    with pytest.raises(ContractError, match=r"^invalid params: 3 findings\n") as caught:
+        model.predict(FRAME, {"factor": "x", "tags": ["a", 5], 7: 1})
+    assert [finding.path for finding in caught.value.findings] == ["7", "factor", "tags[1]"]
+
+
+@pytest.mark.parametrize("given", [5, [("factor", 1)], "factor"], ids=repr)
+def test_params_are_a_dictionary(tmp_path, given):
+    model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
+    with pytest.raises(ContractError, match=r"^params must be a dictionary, not a value of type "):
+        model.predict(FRAME, given)
+
+
+def test_an_unknown_param_is_dropped_with_a_warning(tmp_path):
+    model = returning(tmp_path, lambda data, params: params, ModelSignature(X, params=PARAMS))
+    with pytest.warns(
+        UnknownParamWarning, match=r"unknown to the model are ignored: Factor \(did you mean 'factor'"
+    ):
+        seen = model.predict(FRAME, {"Factor": 1, "tags": ["b"]})
+    assert seen == {"factor": 2.0, "tags": ["b"]}
+
+
+@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
+def test_all_params_are_unknown_to_a_model_without(tmp_path, signature):
+    sparksig.save_model(tmp_path / "m", Doubled(), signature)
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    with pytest.warns(UnknownParamWarning, match="^params unknown to the model are ignored: factor$"):
+        assert same_bits(model.predict(FRAME, {"factor": 1}), FRAME["x"] * 2)
+
+
+def test_a_model_cannot_change_the_defaults_or_the_callers_params(tmp_path):
+    def vandal(data, params):
+        params["tags"].append("evil")
+        params["factor"] = -1.0
+        return params["tags"]
+
+    model = returning(tmp_path, vandal, ModelSignature(X, params=PARAMS))
+    given = {"tags": ["b"]}
+    assert model.predict(FRAME, given) == model.predict(FRAME, given) == ["b", "evil"]
+    assert given == {"tags": ["b"]}
+    assert model.predict(FRAME) == model.predict(FRAME) == ["a", "evil"]
+    assert model.signature.params == PARAMS
+
+
+# --- predicting: the output -----------------------------------------------------------------------------
+
+TWO = Schema([ColSpec("double", "y"), ColSpec("long", "z")])
+LONGS = Schema([TensorSpec(np.dtype("int64"), (-1,))])
+PAIRS = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+GOOD = {
+    "array": (ONE_DOUBLE, lambda data, params: np.ones(3)),
+    "narrower": (ONE_DOUBLE, lambda data, params: np.ones(3, "float32")),
+    "list": (ONE_DOUBLE, lambda data, params: [1.0, 2.0, 3.0]),
+    "series": (ONE_DOUBLE, lambda data, params: data["x"]),
+    "nan": (ONE_DOUBLE, lambda data, params: np.full(3, np.nan)),
+    "pairs": (PAIRS, lambda data, params: np.ones((3, 2))),
+    "frame": (TWO, lambda data, params: pd.DataFrame({"z": [1, 2, 3], "y": [0.5, 1.5, 2.5]})),
+    "dictionary": (TWO, lambda data, params: {"y": np.ones(3), "z": np.arange(3)}),
+    "no-outputs": (None, lambda data, params: "anything"),
+}
+
+
+@pytest.mark.parametrize(("outputs", "function"), GOOD.values(), ids=GOOD)
+def test_a_prediction_comes_back_as_the_model_returned_it(tmp_path, outputs, function):
+    prediction = returning(tmp_path, function, ModelSignature(X, outputs)).predict(FRAME)
+    expected = function(FRAME, {})
+    assert type(prediction) is type(expected)
+    if isinstance(expected, (np.ndarray, list, pd.Series, pd.DataFrame)):
+        assert same_bits(prediction, expected)
+    elif isinstance(expected, dict):
+        assert all(same_bits(prediction[name], expected[name]) for name in expected)
+    else:
+        assert prediction == expected
+
+
+BAD = {
+    "too-few": (ONE_DOUBLE, lambda data, params: np.ones(2), [("", Code.ROW_COUNT)]),
+    "too-many": (ONE_DOUBLE, lambda data, params: [1.0] * 4, [("", Code.ROW_COUNT)]),
+    "one-for-all": (ONE_DOUBLE, lambda data, params: np.float64(1.0), [("", Code.TYPE_MISMATCH)]),
+    "nothing": (ONE_DOUBLE, lambda data, params: None, [("", Code.TYPE_MISMATCH)]),
+    "text": (ONE_DOUBLE, lambda data, params: ["a", "b", "c"], [("", Code.TYPE_MISMATCH)]),
+    "too-wide": (LONGS, lambda data, params: np.ones(3), [("", Code.TYPE_MISMATCH)]),
+    "lossy": (ONE_DOUBLE, lambda data, params: np.ones(3, "int64"), [("", Code.TYPE_MISMATCH)]),
+    "rank": (ONE_DOUBLE, lambda data, params: np.ones((3, 1)), [("", Code.SHAPE_MISMATCH)]),
+    "shape": (PAIRS, lambda data, params: np.ones((3, 3)), [("", Code.SHAPE_MISMATCH)]),
+    "missing": (TWO, lambda data, params: {"y": np.ones(3)}, [("z", Code.MISSING_COLUMN)]),
+    "extra": (
+        TWO,
+        lambda data, params: {"y": np.ones(3), "z": np.arange(3), "w": np.ones(3)},
+        [("w", Code.UNKNOWN_KEY)],
+    ),
+    "two-columns": (
+        TWO,
+        lambda data, params: pd.DataFrame({"y": ["a", "b", "c"], "z": [0.5, 1.5, 2.5]}),
+        [("y", Code.TYPE_MISMATCH), ("z", Code.TYPE_MISMATCH)],
+    ),
+    "rows-of-columns": (
+        TWO,
+        lambda data, params: data.head(2).assign(y=1.0, z=1)[["y", "z"]],
+        [("", Code.ROW_COUNT)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("outputs", "function", "findings"), BAD.values(), ids=BAD)
+def test_a_prediction_that_breaks_the_signature_is_refused(tmp_path, outputs, function, findings):
+    model = returning(tmp_path, function, ModelSignature(X, outputs))
+    text = f"^the prediction breaks the model's output schema: {len(findings)} finding"
+    with pytest.raises(PredictionError, match=text) as caught:
+        model.predict(FRAME)
+    assert [(finding.path, finding.code) for finding in caught.value.findings] == findings
+
+
+def test_a_wrong_number_of_rows_is_told_with_both_numbers(tmp_path):
+    model = returning(tmp_path, lambda data, params: np.ones(2), SIGNATURE)
+    with pytest.raises(
+        PredictionError, match=r"expected one prediction for each of 3 rows, found 2 \[ROW_COUNT\]$"
+    ):
+        model.predict(FRAME)
+
+
+def test_predict_raw_enforces_nothing(tmp_path):
+    signature = ModelSignature(X, ONE_DOUBLE, PARAMS)
+    model = returning(tmp_path, lambda data, params: (data, params), signature)
+    assert model.predict_raw("anything", {"unknown": 1}) == ("anything", {"unknown": 1})
+    assert model.predict_raw(5) == (5, {})
+
+
+def test_an_error_names_no_values(tmp_path):
+    model = returning(tmp_path, lambda data, params: ["a secret"] * 3, SIGNATURE)
+    with pytest.raises(ContractError) as caught:
+        model.predict(pd.DataFrame({"x": ["a secret"]}))
+    assert "secret" not in str(caught.value)
+    with pytest.raises(PredictionError) as caught:
+        model.predict(FRAME)
+    assert "secret" not in str(caught.value)
+
+
+# --- the caller's data is the caller's ------------------------------------------------------------------
+
+
+def vandalise(frame, params):
+    """Change all of a frame that can be changed, memory included."""
+    for position in range(frame.shape[1]):
+        values = np.asarray(frame.iloc[:, position])
+        with contextlib.suppress(ValueError):  # memory that cannot be written to at all
+            values.setflags(write=True)
+            values[:] = values[::-1].copy()
+    for name in list(frame.columns):
+        frame.loc[:, name] = frame[name].iloc[-1]
+        frame[f"{name} again"] = 1
+    frame.attrs["evil"] = True
+    del frame[frame.columns[0]]
+    return np.zeros(len(frame))
+
+
+FRAMES = {
+    "doubles": pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, np.nan]}),
+    "one-double": pd.DataFrame({"a": [1.0, 2.0, 3.0]}),
+    "floats": pd.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6]}, dtype="float32"),
+    "longs": pd.DataFrame({"a": [1, 2, 3], "b": [4, 5, 6]}),
+    "one-long": pd.DataFrame({"a": [1, 2, 3]}),
+    "booleans": pd.DataFrame({"a": [True, False, False]}),
+    "nullable": pd.DataFrame({"a": [1, None, 3], "b": [1, 2, 3]}, dtype="Int64"),
+    "nullable-booleans": pd.DataFrame({"a": [True, None, False]}, dtype="boolean"),
+    "texts": pd.DataFrame({"a": ["x", "y", None], "b": ["x", "y", "z"]}),
+    "bytes": pd.DataFrame({"a": [b"x", b"y", None]}),
+    "times": pd.DataFrame({"a": pd.to_datetime(["2020-01-01", None, "2021-01-01"]).astype("datetime64[ns]")}),
+    "mixed": pd.DataFrame(
+        {"a": [1, 2, 3], "b": [0.5, 1.5, 2.5], "c": ["x", "y", "z"], "d": [True, False, True]}
+    ),
+}
+
+
+def _signature_of(frame, required):
+    by_kind = {"f": "double", "i": "long", "b": "boolean", "M": "datetime"}
+    by_name = {"float32": "float", "Int64": "long", "boolean": "boolean"}
+    specs = []
+    for name, column in frame.items():
+        known = by_name.get(str(column.dtype)) or by_kind.get(column.dtype.kind)
+        dtype = known or ("binary" if isinstance(column.iloc[0], bytes) else "string")
+        specs.append(ColSpec(dtype, name, required=required and not column.isna().any()))
+    return ModelSignature(Schema(specs), ONE_DOUBLE)
+
+
+@pytest.mark.parametrize("form", ["frame", "table", "batch"])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_a_model_cannot_change_the_callers_data(tmp_path, frame, required, form):
+    model = returning(tmp_path, vandalise, _signature_of(frame, required))
+    table = pa.Table.from_pandas(frame.copy(deep=True), preserve_index=False)
+    data = {"frame": frame.copy(deep=True), "table": table, "batch": table.combine_chunks().to_batches()[0]}[
+        form
+    ]
+    kept = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    model.predict(data)
+    if form == "frame":
+        pd.testing.assert_frame_equal(data, frame, check_exact=True)
+        assert data.attrs == {}
+    else:
+        assert data.to_pylist() == kept
+
+
+def test_a_model_cannot_rename_the_callers_index(tmp_path):
+    def rename(frame, params):
+        frame.index.name = "evil"
+        frame.columns.name = "evil"
+        return frame["x"].to_numpy()
+
+    model = returning(tmp_path, rename, SIGNATURE)
+    data = FRAME.set_index(pd.Index([5, 6, 7], name="id"))
+    model.predict(data)
+    assert data.index.name == "id"
+    assert data.columns.name is None
+
+
+def test_a_prediction_shares_nothing_with_the_callers_data(tmp_path):
+    model = returning(tmp_path, lambda frame, params: frame, ModelSignature(X))
+    data = FRAME.copy(deep=True)
+    prediction = model.predict(data)
+    prediction.iloc[:, :] = 0.0
+    pd.testing.assert_frame_equal(data, FRAME, check_exact=True)
+
+
+def test_messages_name_the_path(tmp_path):
+    with pytest.raises(sparksig.ModelNotFoundError, match=re.escape(repr(str(tmp_path / "no")))):
+        sparksig.load_model(tmp_path / "no")
+    assert issubclass(sparksig.ModelNotFoundError, FileNotFoundError)

@@ -1,0 +1,611 @@
+"""Loading is not executing: nothing in a directory runs without the caller's word. Canaries tell."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import random
+import re
+import shutil
+import sys
+import zipfile
+
+import cloudpickle
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pytest
+import skops.io
+from sklearn.base import BaseEstimator
+
+import sparksig
+from sparksig import ModelDamagedError, ModelNotTrustedError, PythonModel, UnsupportedError
+from sparksig.models.directory import ModelDirectory, digest
+from sparksig.models.trust import Trust
+from tests.models.helpers import (
+    SIGNATURE,
+    Armed,
+    Canary,
+    Doubled,
+    boosted,
+    diabetes,
+    linear,
+    rewrite,
+    rewrite_pyfunc,
+    untrusted,
+    without_type_hints,
+)
+
+MAY_RUN_CODE = (
+    "loading {} can run any code it holds. If you trust where it comes from, pass allow_pickle=True, "
+    "or pin it with digest=$"
+)
+
+
+with without_type_hints():
+
+    class ArmedForMlflow(mlflow.pyfunc.PythonModel):
+        def __init__(self, path):
+            self.canary = Canary(path)
+
+        def predict(self, context, model_input):
+            return model_input["x"].to_numpy() * 2
+
+
+class Noisy(BaseEstimator):
+    """An estimator whose restoring runs its own code: skops trusts its type only if told to."""
+
+    def __init__(self, path=None):
+        self.path = path
+
+    def __getstate__(self):
+        return {"path": self.path}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        with open(self.path, "w") as file:
+            file.write("restored")
+
+    def predict(self, data):
+        return np.zeros(len(data))
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def _ours(path, canary):
+    sparksig.save_model(path, Armed(canary), SIGNATURE)
+
+
+def _mlflows(path, canary):
+    mlflow.pyfunc.save_model(str(path), python_model=ArmedForMlflow(canary), pip_requirements=["numpy"])
+
+
+def _estimator(form):
+    def save(path, canary):
+        model = linear()
+        model.canary_ = Canary(canary)
+        requirements = ["scikit-learn"]
+        mlflow.sklearn.save_model(model, str(path), serialization_format=form, pip_requirements=requirements)
+
+    return save
+
+
+PICKLES = {
+    "sparksig": (_ours, "a pickled PythonModel"),
+    "mlflow": (_mlflows, "a pickled PythonModel"),
+    "sklearn-pickle": (_estimator("pickle"), "a scikit-learn model kept by pickle"),
+    "sklearn-cloudpickle": (_estimator("cloudpickle"), "a scikit-learn model kept by cloudpickle"),
+}
+
+
+@pytest.fixture(params=PICKLES.values(), ids=PICKLES)
+def armed(request, tmp_path):
+    """A directory with a canary in its pickle, where the canary shows, and what the pickle is called."""
+    save, what = request.param
+    save(tmp_path / "m", tmp_path / "canary")
+    assert not (tmp_path / "canary").exists()
+    return tmp_path / "m", tmp_path / "canary", what
+
+
+def _pickle_of(directory):
+    (file,) = directory.glob("*.pkl")
+    return file
+
+
+# --- pickles --------------------------------------------------------------------------------------------
+
+
+def test_a_pickle_is_refused_without_leave(armed):
+    directory, canary, what = armed
+    with pytest.raises(ModelNotTrustedError, match=f"m: {MAY_RUN_CODE.format(what)}"):
+        sparksig.load_model(directory)
+    assert not canary.exists()
+
+
+def test_trusted_types_are_no_leave_for_a_pickle(armed):
+    directory, canary, _ = armed
+    with pytest.raises(ModelNotTrustedError, match="can run any code it holds"):
+        sparksig.load_model(directory, trusted_types=["builtins.object", "os.makedirs"])
+    assert not canary.exists()
+
+
+def test_a_pickle_is_allowed_with_leave(armed):
+    directory, canary, _ = armed
+    sparksig.load_model(directory, allow_pickle=True)
+    assert canary.exists()
+
+
+def test_a_pickle_is_allowed_when_it_is_pinned(armed):
+    directory, canary, _ = armed
+    sparksig.load_model(directory, digest=digest(directory))
+    assert canary.exists()
+
+
+WRONG = {"empty": "", "other": "0" * 64, "word": "sha256", "number": 5}
+
+
+@pytest.mark.parametrize("pinned", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("allow_pickle", [False, True], ids=["without-leave", "with-leave"])
+def test_a_wrong_digest_is_refused_before_anything_is_opened(armed, pinned, allow_pickle):
+    directory, canary, _ = armed
+    text = f"m: the content is not what was pinned: expected the digest {pinned}, found {digest(directory)}$"
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(directory, allow_pickle=allow_pickle, digest=pinned)
+    assert not canary.exists()
+
+
+def _swap_pickle(directory, canary):
+    _pickle_of(directory).write_bytes(pickle.dumps(Canary(canary)))
+
+
+def _swap_mlmodel(directory, canary):
+    rewrite(directory, lambda config: config.update(metadata={"a": 1}))
+
+
+def _add_file(directory, canary):
+    (directory / "new").touch()
+
+
+def _remove_file(directory, canary):
+    (directory / "conda.yaml").unlink()
+
+
+def _rename_file(directory, canary):
+    (directory / "conda.yaml").rename(directory / "other.yaml")
+
+
+def _link_file(directory, canary):
+    (directory / "conda.yaml").rename(directory.parent / "conda.yaml")
+    (directory / "conda.yaml").symlink_to("../conda.yaml")
+
+
+SWAPS = [_swap_pickle, _swap_mlmodel, _add_file, _remove_file, _rename_file, _link_file]
+
+
+@pytest.mark.parametrize("swap", SWAPS, ids=lambda swap: swap.__name__.strip("_"))
+def test_a_model_that_changed_after_it_was_pinned_is_refused(tmp_path, swap):
+    _ours(tmp_path / "m", tmp_path / "canary")
+    pinned = digest(tmp_path / "m")
+    swap(tmp_path / "m", tmp_path / "canary")
+    with pytest.raises(ModelDamagedError, match=r"not what was pinned|may hold no links"):
+        sparksig.load_model(tmp_path / "m", digest=pinned, allow_pickle=True)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_what_the_digest_leaves_out_cannot_be_loaded(tmp_path):
+    directory = tmp_path / "m"
+    sparksig.save_model(directory, Doubled())
+    (directory / "__pycache__").mkdir()
+    _pickle_of(directory).rename(directory / "__pycache__" / "python_model.pkl")
+    rewrite_pyfunc(directory, python_model="__pycache__/python_model.pkl")
+    pinned = digest(directory)
+    (directory / "__pycache__" / "python_model.pkl").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    with pytest.raises(ModelDamagedError):
+        sparksig.load_model(directory, digest=pinned)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_copy_is_still_pinned(tmp_path):
+    _ours(tmp_path / "m", tmp_path / "canary")
+    pinned = digest(tmp_path / "m")
+    shutil.move(tmp_path / "m", tmp_path / "elsewhere")
+    assert sparksig.load_model(tmp_path / "elsewhere", digest=pinned).signature == SIGNATURE
+
+
+def test_a_pickle_in_mlmodel_disguise_is_refused(skopsed, tmp_path):
+    (skopsed / "model.skops").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: BadZipFile"):
+        sparksig.load_model(skopsed, allow_pickle=True)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_without_a_format_an_estimator_is_a_pickle_as_in_old_mlflow(skopsed):
+    rewrite(skopsed, lambda config: config["flavors"]["sklearn"].pop("serialization_format"))
+    with pytest.raises(
+        ModelNotTrustedError, match=MAY_RUN_CODE.format("a scikit-learn model kept by pickle")
+    ):
+        sparksig.load_model(skopsed)
+    (skopsed / "model.skops").write_bytes(pickle.dumps(linear()))
+    data, _ = diabetes()
+    assert len(sparksig.load_model(skopsed, allow_pickle=True).predict(data)) == len(data)
+
+
+@pytest.mark.parametrize("form", ["joblib", "", "SKOPS", None, 5, ["skops"]], ids=repr)
+def test_an_unknown_format_of_an_estimator_is_refused(skopsed, form):
+    rewrite(skopsed, lambda config: config["flavors"]["sklearn"].update(serialization_format=form))
+    text = f"scikit-learn models in the format {re.escape(repr(str(form)))} are unknown$"
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.load_model(skopsed, allow_pickle=True)
+
+
+@pytest.mark.parametrize("what", ["pickled", "skopsed"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "link", "nothing", None, ""], ids=repr)
+def test_a_model_file_outside_is_refused(request, tmp_path, what, path):
+    directory = request.getfixturevalue(what)
+    (tmp_path / "outside").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    (directory / "link").symlink_to("../outside")
+
+    def change(config):
+        config["flavors"]["python_function"] |= {"python_model": path, "model_path": path}
+        config["flavors"].get("sklearn", {})["pickled_model"] = path
+
+    rewrite(directory, change)
+    text = r"leads out of the model directory$|it is not there$|a path in the directory expected, found"
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(directory, allow_pickle=True)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_the_refusal_comes_before_the_file_is_looked_for(pickled):
+    _pickle_of(pickled).unlink()
+    with pytest.raises(ModelNotTrustedError):
+        sparksig.load_model(pickled)
+    with pytest.raises(
+        ModelDamagedError, match=r"'python_model\.pkl' is named by MLmodel, but it is not there$"
+    ):
+        sparksig.load_model(pickled, allow_pickle=True)
+
+
+# --- skops ----------------------------------------------------------------------------------------------
+
+
+def test_what_skops_trusts_by_itself_needs_no_leave(skopsed):
+    data, _ = diabetes()
+    assert sparksig.load_model(skopsed).predict(data).shape == (len(data),)
+
+
+def _refusal(types):
+    return re.escape(
+        f"the skops file holds types that are not safe by themselves: {', '.join(types)}. "
+        f"If you trust them, pass trusted_types={types!r}"
+    )
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    """An ensemble, and the types in it that a caller has to trust."""
+    model = boosted()
+    types = sorted(untrusted(model))
+    assert types
+    return model, types
+
+
+def test_untrusted_types_are_refused_by_name(tmp_path, ensemble):
+    model, types = ensemble
+    sparksig.save_model(tmp_path / "m", model, trusted_types=types)
+    for given in ([], types[1:], ["sklearn", "sklearn.tree", "*", ""]):
+        missing = sorted(set(types) - set(given))
+        with pytest.raises(ModelNotTrustedError, match=f"m: {_refusal(missing)}$"):
+            sparksig.load_model(tmp_path / "m", trusted_types=given)
+    assert sparksig.load_model(tmp_path / "m", trusted_types=types).path == tmp_path / "m"
+    assert (
+        sparksig.load_model(tmp_path / "m", trusted_types=(*reversed(types), "more")).path == tmp_path / "m"
+    )
+
+
+def test_leave_for_pickles_does_not_trust_types(tmp_path, ensemble):
+    model, types = ensemble
+    sparksig.save_model(tmp_path / "m", model, trusted_types=types)
+    with pytest.raises(ModelNotTrustedError, match=_refusal(types)):
+        sparksig.load_model(tmp_path / "m", allow_pickle=True)
+
+
+def test_what_mlmodel_trusts_does_not_count(tmp_path, ensemble):
+    model, types = ensemble
+    sparksig.save_model(tmp_path / "m", model, trusted_types=types)
+    assert ModelDirectory.read(tmp_path / "m").config["flavors"]["sklearn"]["skops_trusted_types"] == types
+
+    def trust_more(config):
+        for flavor in config["flavors"].values():
+            flavor |= {"skops_trusted_types": [*types], "trusted_types": [*types], "allow_pickle": True}
+        config |= {"allow_pickle": True, "trusted_types": [*types], "digest": "x"}
+
+    rewrite(tmp_path / "m", trust_more)
+    with pytest.raises(ModelNotTrustedError, match=_refusal(types)):
+        sparksig.load_model(tmp_path / "m")
+
+
+def test_saving_untrusted_types_is_refused_by_name(tmp_path, ensemble):
+    model, types = ensemble
+    text = re.escape(
+        "a GradientBoostingRegressor holds types that skops does not trust by itself: "
+        f"{', '.join(types)}. If you trust them, pass trusted_types={types!r}; whoever loads the model "
+        "has to do likewise"
+    )
+    with pytest.raises(ModelNotTrustedError, match=f"^{text}$"):
+        sparksig.save_model(tmp_path / "m", model)
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_code_of_an_untrusted_type_does_not_run(tmp_path):
+    canary = tmp_path / "canary"
+    model = Noisy(str(canary))
+    types = untrusted(model)
+    assert types == [f"{Noisy.__module__}.Noisy"]
+    sparksig.save_model(tmp_path / "m", model, trusted_types=types)
+    assert not canary.exists()
+    with pytest.raises(ModelNotTrustedError, match=_refusal(types)):
+        sparksig.load_model(tmp_path / "m")
+    assert not canary.exists()
+    sparksig.load_model(tmp_path / "m", trusted_types=types)
+    assert canary.exists()
+
+
+def test_the_module_of_an_untrusted_type_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "canary_of_skops.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Noisy, "__module__", "canary_of_skops")
+    monkeypatch.setitem(sys.modules, "canary_of_skops", sys.modules[__name__])
+    sparksig.save_model(tmp_path / "m", Noisy("x"), trusted_types=["canary_of_skops.Noisy"])
+    monkeypatch.delitem(sys.modules, "canary_of_skops")
+    with pytest.raises(ModelNotTrustedError, match=_refusal(["canary_of_skops.Noisy"])):
+        sparksig.load_model(tmp_path / "m")
+    assert "canary_of_skops" not in sys.modules
+
+
+# --- other loaders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", [{}, {"allow_pickle": True}], ids=["without-leave", "with-leave"])
+def test_a_foreign_loader_module_is_refused_and_not_imported(pickled, tmp_path, monkeypatch, given):
+    (tmp_path / "canary_loader.py").write_text("raise SystemExit('imported')\n")
+    (pickled / "code").mkdir()
+    (pickled / "code" / "canary_loader.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    rewrite_pyfunc(pickled, loader_module="canary_loader", code="code", data="code")
+    text = (
+        "pickled: models with the loader module 'canary_loader' cannot be loaded yet: "
+        r"so far PythonModel \(cloudpickle\) and scikit-learn$"
+    )
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.load_model(pickled, **given)
+    assert "canary_loader" not in sys.modules
+    assert not any("pickled" in entry for entry in sys.path)
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        "mlflow.xgboost",
+        "mlflow.pyfunc.loaders.code_model",
+        "mlflow.pyfunc",
+        "mlflow.sklearn.x",
+        "os",
+        "",
+        None,
+        5,
+        ["mlflow.sklearn"],
+        {"mlflow.sklearn": 1},
+    ],
+    ids=repr,
+)
+def test_other_loader_modules_are_refused_by_name(pickled, loader):
+    rewrite_pyfunc(pickled, loader_module=loader)
+    text = re.escape(f"models with the loader module {loader!r} cannot be loaded yet")
+    with pytest.raises(UnsupportedError, match=text):
+        sparksig.load_model(pickled, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [
+        ({"model_code_path": "model.py"}, "a model kept as code"),
+        ({"code": "code"}, "code paths"),
+        ({"python_model_compression": "gzip"}, "a compressed pickle"),
+        ({"code": "c", "python_model_compression": "bz2"}, "code paths and a compressed pickle"),
+    ],
+    ids=["model-as-code", "code-paths", "compressed", "two"],
+)
+def test_other_ways_to_keep_a_python_model_are_refused(pickled, entries, text):
+    rewrite_pyfunc(pickled, **entries)
+    with pytest.raises(UnsupportedError, match=f"pickled: {text} cannot be loaded yet$"):
+        sparksig.load_model(pickled, allow_pickle=True)
+
+
+@pytest.mark.parametrize("flavor", ["python_function", "sklearn"])
+def test_code_paths_of_an_estimator_are_refused(skopsed, flavor):
+    rewrite(skopsed, lambda config: config["flavors"][flavor].update(code="code"))
+    with pytest.raises(UnsupportedError, match=r"skopsed: code paths cannot be loaded yet$"):
+        sparksig.load_model(skopsed)
+
+
+@pytest.mark.parametrize(
+    "name", ["fit", "score", "__init__", "set_params", "", None, 5, ["predict"]], ids=repr
+)
+def test_only_methods_that_predict_are_called(skopsed, name):
+    rewrite_pyfunc(skopsed, predict_fn=name)
+    known = "predict, predict_proba, predict_log_proba, decision_function, transform"
+    text = re.escape(f"skopsed: the method {name!r} is none of {known}")
+    with pytest.raises(UnsupportedError, match=f"{text}$"):
+        sparksig.load_model(skopsed)
+
+
+def test_a_method_that_the_estimator_lacks_is_damage(skopsed):
+    rewrite_pyfunc(skopsed, predict_fn="predict_proba")
+    with pytest.raises(
+        ModelDamagedError, match=r"skopsed: a LinearRegression has no method 'predict_proba'$"
+    ):
+        sparksig.load_model(skopsed)
+
+
+# --- damaged files --------------------------------------------------------------------------------------
+
+
+def test_a_truncated_pickle_is_damage(pickled):
+    file = _pickle_of(pickled)
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 3):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
+            sparksig.load_model(pickled, allow_pickle=True)
+
+
+@pytest.mark.parametrize("form", ["pickle", "cloudpickle"])
+def test_a_truncated_estimator_is_damage(tmp_path, form):
+    requirements = ["scikit-learn"]
+    mlflow.sklearn.save_model(
+        linear(), str(tmp_path / "m"), serialization_format=form, pip_requirements=requirements
+    )
+    file = tmp_path / "m" / "model.pkl"
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 7):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ModelDamagedError, match=r"model\.pkl cannot be read: \w+"):
+            sparksig.load_model(tmp_path / "m", allow_pickle=True)
+
+
+def test_a_truncated_skops_file_is_damage(skopsed):
+    file = skopsed / "model.skops"
+    whole = file.read_bytes()
+    for length in [*range(0, len(whole), len(whole) // 40), len(whole) - 1]:
+        file.write_bytes(whole[:length])
+        with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: \w+"):
+            sparksig.load_model(skopsed)
+
+
+def test_a_skops_file_with_flipped_bits_is_read_or_refused(skopsed):
+    file = skopsed / "model.skops"
+    whole = file.read_bytes()
+    for position in random.Random(20260101).sample(range(8 * len(whole)), 150):
+        flipped = bytearray(whole)
+        flipped[position // 8] ^= 1 << position % 8
+        file.write_bytes(flipped)
+        with contextlib.suppress(ModelDamagedError, ModelNotTrustedError):
+            sparksig.load_model(skopsed)
+
+
+def _zip(**members):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+NOT_SKOPS = {
+    "empty": b"",
+    "empty-zip": _zip(),
+    "other-zip": _zip(a="b"),
+    "schema-not-json": _zip(**{"schema.json": "{"}),
+    "schema-a-list": _zip(**{"schema.json": "[]"}),
+    "schema-empty": _zip(**{"schema.json": "{}"}),
+    "no-loader": _zip(
+        **{"schema.json": '{"__class__": "a", "__module__": "b", "__loader__": "c", "protocol": 2}'}
+    ),
+    "a-pickle": pickle.dumps([1]),
+}
+
+
+@pytest.mark.parametrize("data", NOT_SKOPS.values(), ids=NOT_SKOPS)
+def test_what_is_not_a_skops_file_is_damage(skopsed, data):
+    (skopsed / "model.skops").write_bytes(data)
+    with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: \w+"):
+        sparksig.load_model(skopsed)
+
+
+def test_a_skops_file_that_holds_no_estimator_is_damage(skopsed):
+    skops.io.dump({"a": 1}, skopsed / "model.skops")
+    with pytest.raises(ModelDamagedError, match=r"skopsed: a dict has no method 'predict'$"):
+        sparksig.load_model(skopsed)
+
+
+@pytest.mark.parametrize(
+    "held", [None, 5, {"predict": 1}, linear, object], ids=lambda held: type(held).__name__
+)
+def test_a_pickle_that_holds_no_python_model_is_damage(pickled, held):
+    _pickle_of(pickled).write_bytes(pickle.dumps(held))
+    with pytest.raises(ModelDamagedError):
+        sparksig.load_model(pickled, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    "artifacts",
+    [
+        ["a"],
+        "a",
+        5,
+        {"a": None},
+        {"a": "file"},
+        {"a": {}},
+        {"a": {"path": None}},
+        {"a": {"path": "../x"}},
+        {"a": {"path": "/etc/passwd"}},
+        {"a": {"path": "nothing"}},
+    ],
+    ids=repr,
+)
+def test_artifacts_that_are_none_are_damage(tmp_path, artifacts):
+    _ours(tmp_path / "m", tmp_path / "canary")
+    rewrite_pyfunc(tmp_path / "m", artifacts=artifacts)
+    with pytest.raises(ModelDamagedError):
+        sparksig.load_model(tmp_path / "m", allow_pickle=True)
+
+
+@pytest.mark.parametrize("config", ["abc", 5, [1]], ids=repr)
+def test_a_model_config_that_is_none_is_damage(pickled, config):
+    rewrite_pyfunc(pickled, config=config)
+    with pytest.raises(ModelDamagedError):
+        sparksig.load_model(pickled, allow_pickle=True)
+
+
+# --- the gate itself ------------------------------------------------------------------------------------
+
+
+def test_the_gate_is_closed_by_default(pickled):
+    directory = ModelDirectory.read(pickled)
+    gate = Trust()
+    assert gate == Trust(allow_pickle=False, digest=None, trusted_types=())
+    gate.verify(directory)
+    gate.require_types(directory, [])
+    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("this")):
+        gate.require_code(directory, "this")
+    with pytest.raises(ModelNotTrustedError, match=_refusal(["a.B", "c.D"])):
+        gate.require_types(directory, ["c.D", "a.B", "c.D"])
+
+
+def test_the_gate_opens_for_what_the_caller_names(pickled):
+    directory = ModelDirectory.read(pickled)
+    Trust(allow_pickle=True).require_code(directory, "this")
+    pinned = Trust(digest=digest(pickled))
+    pinned.verify(directory)
+    pinned.require_code(directory, "this")
+    Trust(trusted_types=("a.B",)).require_types(directory, ["a.B"])
+    with pytest.raises(ModelDamagedError, match="not what was pinned"):
+        Trust(allow_pickle=True, digest="x").verify(directory)
+
+
+def test_a_gate_cannot_be_opened_afterwards():
+    with pytest.raises(AttributeError):
+        Trust().allow_pickle = True
+
+
+def test_a_python_model_is_no_estimator(tmp_path):
+    class Both(BaseEstimator, PythonModel):
+        def predict(self, model_input):
+            return np.ones(len(model_input))
+
+    sparksig.save_model(tmp_path / "m", Both())
+    with pytest.raises(ModelNotTrustedError, match="a pickled PythonModel"):
+        sparksig.load_model(tmp_path / "m")
