@@ -7,6 +7,7 @@ costs next to nothing and needs none of pandas, pyarrow, pyspark and pydantic.
 from __future__ import annotations
 
 from importlib import import_module
+from sys import modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def __getattr__(name: str) -> Any:
         from sparksig.errors import MissingDependencyError
 
         raise MissingDependencyError.naming("pyspark", f"sparksig.{name}", "spark") from None
+    # `enforce` is a function and a package; the package, being callable, is both
+    value = modules.get(f"sparksig.{name}", value)
     globals()[name] = value
     return value
 

@@ -16,5 +16,5 @@ def duplicates(names: Sequence[str], expected: str = "one column of that name") 
         >>> [finding.path for finding in duplicates(["a", "b", "a"])]
         ['a']
     """
-    twins = sorted({name for name in names if names.count(name) > 1})
+    twins = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in twins]

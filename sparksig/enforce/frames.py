@@ -24,12 +24,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sparksig.convert.arrow import to_arrow
+from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
 
-__all__ = ["enforce", "from_pandas", "model_frame", "to_pandas", "validate_schema"]
+__all__ = ["dtype_name", "enforce", "from_pandas", "is_name", "model_frame", "to_pandas", "validate_schema"]
 
 MISSING_INTEGERS = (
     "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
@@ -60,36 +62,37 @@ def enforce(data: Any, schema: Schema, *, strict_nulls: bool = False) -> Any:
     """
     if isinstance(data, pd.DataFrame):
         return model_frame(data, schema, strict_nulls=strict_nulls)
-    batch = _as_batch(data)
-    enforced = plans.compile(schema, batch.schema, strict_nulls).apply(batch)
-    return pa.Table.from_batches([enforced]) if isinstance(data, pa.Table) else enforced
+    enforced = [plans.compile(schema, b.schema, strict_nulls).apply(b) for b in _as_batches(data)]
+    return pa.Table.from_batches(enforced) if isinstance(data, pa.Table) else enforced[0]
 
 
 def model_frame(data: Any, schema: Schema, *, strict_nulls: bool = False) -> pd.DataFrame:
     """The frame that a model sees of ``data``; arguments and errors as of :func:`enforce`."""
-    if isinstance(data, pd.DataFrame):
-        batch = from_pandas(data, schema)
-        try:
-            plan = plans.compile(schema, batch.schema, strict_nulls)
-        except ContractError as error:
-            raise ContractError(
-                error.message, [_with_integer_hint(f, data) for f in error.findings]
-            ) from None
-    else:
-        batch = _as_batch(data)
+    if not isinstance(data, pd.DataFrame):
+        frames = [_to_frame(plans.compile(schema, b.schema, strict_nulls), b) for b in _as_batches(data)]
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    findings: list[Finding] = []
+    batch = from_pandas(data, schema, findings)
+    try:
         plan = plans.compile(schema, batch.schema, strict_nulls)
-    frame = to_pandas(plan.apply(batch), plan.specs)
-    if isinstance(data, pd.DataFrame):
-        frame.index = data.index
+    except ContractError as error:
+        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+    if findings:
+        raise ContractError.of("the data does not fit the schema", findings)
+    frame = _to_frame(plan, batch)
+    frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
 
-def _as_batch(data: Any) -> pa.RecordBatch:
+def _to_frame(plan: plans.Plan, batch: pa.RecordBatch) -> pd.DataFrame:
+    return to_pandas(plan.apply(batch), plan.specs)
+
+
+def _as_batches(data: Any) -> list[pa.RecordBatch]:
     if isinstance(data, pa.RecordBatch):
-        return data
+        return [data]
     if isinstance(data, pa.Table):
-        batches = data.combine_chunks().to_batches()
-        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=data.schema)
+        return data.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=data.schema)]
     raise UnsupportedError(
         f"enforce takes a pandas DataFrame, or a pyarrow RecordBatch or Table so far; not yet {kind(data)}"
     )
@@ -108,61 +111,102 @@ def validate_schema(data: Any, expected_schema: Schema) -> None:
     enforce(data, expected_schema)
 
 
-def _with_integer_hint(finding: Finding, frame: pd.DataFrame) -> Finding:
+def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding:
+    """The finding with a hint that only the frame can give: a near label, or integers with NaN."""
+    if finding.code is Code.MISSING_COLUMN:
+        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns))
     wants_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not wants_integer or finding.found != "double":
         return finding
-    column = next((frame.iloc[:, i] for i, label in enumerate(frame) if step(label) == finding.path), None)
-    missing = column is not None and column.isna().any()
+    names = schema.input_names() if not schema.has_input_names() else list(frame.columns)
+    held = [position for position, name in enumerate(names) if step(name) == finding.path]
+    missing = (
+        held and isinstance(frame.dtypes.iloc[held[0]], np.dtype) and frame.iloc[:, held[0]].isna().any()
+    )
     return replace(finding, hint=MISSING_INTEGERS) if missing else finding
 
 
 # --- pandas -> Arrow ----------------------------------------------------------------------------------
 
 
-def from_pandas(frame: pd.DataFrame, schema: Schema | None = None) -> pa.RecordBatch:
-    """A frame as a record batch, without its index; only the columns a schema names, if one is given.
+def from_pandas(frame: pd.DataFrame, schema: Schema, findings: list[Finding]) -> pa.RecordBatch:
+    """The columns of a frame that a schema names (all, if it has no names) as a batch, without the index.
 
     NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
-    copied where Arrow can share their memory.
-
-    Raises:
-        ContractError: columns whose Python objects have no common Arrow type, each as a finding; or
-            labels that are neither strings nor integers.
+    copied where Arrow can share their memory. A label is a column's name if it is the same string, or the
+    same integer. A column whose values have no common type is added to ``findings``, and stands in the
+    batch as nulls of the declared type, so that the others are judged as well.
     """
-    wanted = None
-    if schema is not None and schema.has_input_names():
-        wanted = {str(name) for name in schema.input_names()}
+    unnamed = list(schema.input_types())
+    wanted = schema.input_dict() if schema.has_input_names() else {}
     arrays: list[pa.Array] = []
     names: list[str] = []
-    findings: list[Finding] = []
     for position, label in enumerate(frame.columns):
-        if wanted is not None and str(label) not in wanted:
-            continue
-        array = _from_column(frame.iloc[:, position], label, findings)
-        if array is not None:
-            arrays.append(array)
-            names.append(str(label))
-    if findings:
-        raise ContractError.of("the frame has columns without a type", findings)
-    if not arrays:  # a batch without columns would lose the number of rows: nothing can be declared of it
-        return pa.RecordBatch.from_pylist([{}] * len(frame), schema=pa.schema([]))
+        if wanted:
+            if not is_name(label) or label not in wanted:
+                continue
+            target = wanted[label].type
+        else:
+            target = unnamed[position] if position < len(unnamed) else None
+        name = step(label if wanted else position)
+        arrays.append(_from_column(frame.iloc[:, position], target, name, findings))
+        names.append(str(label))
+    if not arrays:
+        return pa.RecordBatch.from_arrays([pa.nulls(len(frame))], names=[""]).select([])
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
-def _from_column(column: pd.Series, label: Hashable, findings: list[Finding]) -> pa.Array | None:
-    try:
-        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
-            values = column.to_numpy()
-            native = values.dtype.newbyteorder("=")
-            array = pa.array(values.astype(native, copy=False), from_pandas=False)
-        else:
-            array = pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+def is_name(label: Hashable) -> bool:
+    """Whether a label can be a column's name: a string or an integer."""
+    return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
+
+
+def _from_column(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
+    dtype: Any = column.dtype
+    code, expected, hint = (
+        Code.UNSUPPORTED_TYPE,
+        "a type that a signature has",
+        "convert it on purpose, or leave it out",
+    )
+    array = None
+    if isinstance(dtype, pd.CategoricalDtype) and is_objects(dtype.categories.dtype):
+        column = column.astype(object)
+    if is_objects(column.dtype):
+        array = from_objects(column, target)
+        code, expected = Code.MIXED_TYPES, "values of one type"
         hint = "make all its values one type, or convert the column on purpose"
-        findings.append(Finding(Code.MIXED_TYPES, step(label), "values of one type", str(column.dtype), hint))
-        return None
+    else:
+        try:
+            array = _typed(column)
+        except UnicodeEncodeError:
+            code, expected, hint = Code.INVALID_VALUE, "Unicode text", "some text has half a surrogate pair"
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            array = None
+    if array is None:
+        findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
+        return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+    return array
+
+
+def is_objects(dtype: Any) -> bool:
+    """Whether a dtype is that of Python objects."""
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+
+
+def _typed(column: pd.Series) -> pa.Array:
+    dtype: Any = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        values = column.to_numpy()
+        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), from_pandas=False)
+    if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
+        return from_times(column)
+    array = pa.array(column, from_pandas=True)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def dtype_name(dtype: Any) -> str:
+    """A pandas dtype's name, without the values that some hold (a sparse one's fill value)."""
+    return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
 
 
 # --- Arrow -> what a model sees ------------------------------------------------------------------------
@@ -190,6 +234,8 @@ def to_pandas(batch: pa.RecordBatch, specs: tuple[ColSpec, ...]) -> pd.DataFrame
         for row, column in zip(block, batch.columns):
             row[:] = column.to_numpy(zero_copy_only=False)
         return pd.DataFrame(block.T, columns=_labels(names), copy=False)
+    if not specs:
+        return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
     columns = {name: _to_column(array, spec) for name, array, spec in zip(names, batch.columns, specs)}
     return pd.DataFrame(columns, columns=_labels(names), index=pd.RangeIndex(batch.num_rows))
 

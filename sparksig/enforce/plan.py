@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source, to_arrow
-from sparksig.enforce.zones import wall_times
+from sparksig.enforce.zones import is_known, wall_times
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
 from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -94,6 +94,8 @@ class Plan:
         arrays = [self._one(column, batch.column(column.index), findings) for column in self.columns]
         if findings:
             raise ContractError.of(f"a batch of {batch.num_rows} rows breaks the contract", findings)
+        if not arrays:
+            return batch.select([])  # which keeps the number of rows
         names = [
             str(column.index if column.spec.name is None else column.spec.name) for column in self.columns
         ]
@@ -149,7 +151,9 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool) -> Pla
             continue
         arrow_type = arrow_schema.field(index).type
         path = step(name)
-        found = mismatches(source(arrow_type), spec.type, path, spec.required)
+        found = mismatches(source(arrow_type), spec.type, path, spec.required) or _zone_mismatch(
+            arrow_type, path
+        )
         findings += found
         if not found:
             target = to_arrow(spec.type)
@@ -159,6 +163,14 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool) -> Pla
     used = {column.index for column in columns}
     extra = tuple(name for index, name in enumerate(arrow_schema.names) if index not in used)
     return Plan(tuple(columns), extra, strict_nulls)
+
+
+def _zone_mismatch(arrow_type: pa.DataType, path: str) -> list[Finding]:
+    zone = getattr(arrow_type, "tz", None)
+    if zone is None or is_known(zone):
+        return []
+    hint = "install the time zone database (tzdata), or convert the column to UTC"
+    return [Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", zone, hint)]
 
 
 def _require_scalars(schema: Schema) -> None:
@@ -238,7 +250,14 @@ def _kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None:
         return lambda array: _from_decimal(array, target)
     if pa.types.is_float16(arrow_type):
         return lambda array: _from_float16(array, target)
-    return lambda array: array.cast(target)
+    return lambda array: _cast(array, target)
+
+
+def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
+    try:
+        return array.cast(target)
+    except pa.ArrowNotImplementedError:  # a view, in pyarrow before 18
+        return pa.array(array.to_pylist(), target)
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:
@@ -249,7 +268,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 def _decoded(array: pa.DictionaryArray) -> pa.Array:
     values = array.dictionary
-    return values.cast(_plain(values.type)).take(array.indices)
+    return _cast(values, _plain(values.type)).take(array.indices)
 
 
 # A day and more on either side: no zone is further from UTC.
@@ -278,15 +297,17 @@ def _nanosecond_wall_times(array: pa.Array) -> tuple[pa.Array, Mask]:
         naive = array if zone is None else wall_times(array)
         return naive.cast(pa.timestamp("ns")), none
     ticks = raw.fill_null(0).to_numpy(zero_copy_only=False)
-    offsets: Any = 0
-    if zone is not None:  # at the edges by the offset of two days further in
+    offsets = np.zeros(len(array), dtype=np.int64)
+    if zone is not None:  # at the edges, the offset of two days further in
         inner = np.clip(ticks, low + margin, high - margin)
         offsets = wall_times(pa.array(inner, array.type)).cast(pa.int64()).to_numpy() - inner
-    outside = (ticks < low - np.minimum(offsets, 0)) | (ticks > high - np.maximum(offsets, 0))
-    outside |= (ticks > low) & (ticks + np.where(outside, 0, offsets) < low)
+    outside = np.where(offsets >= 0, ticks > high - offsets, ticks < low - offsets)  # neither side overflows
+    walls = np.where(outside, 0, ticks + offsets)
+    outside |= (walls < low) | (walls > high)
     outside &= array.is_valid().to_numpy(zero_copy_only=False)
-    walls = np.where(outside, 0, ticks + np.where(outside, 0, offsets)) * factor
-    return pa.array(walls, pa.int64(), mask=_mask(array)).cast(pa.timestamp("ns")), outside
+    return pa.array(np.where(outside, 0, walls) * factor, pa.int64(), mask=_mask(array)).cast(
+        pa.timestamp("ns")
+    ), outside
 
 
 def _from_float16(array: pa.Array, target: pa.DataType) -> pa.Array:

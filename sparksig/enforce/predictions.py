@@ -6,7 +6,8 @@ a null stays a null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.numpy import source
+from sparksig.convert.objects import from_objects
 from sparksig.enforce import plan as plans
-from sparksig.enforce.frames import from_pandas
-from sparksig.enforce.plan import FIRST_ROWS
+from sparksig.enforce.frames import from_pandas, is_name
+from sparksig.enforce.plan import FIRST_ROWS, Values
 from sparksig.enforce.zones import instants
 from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
 from sparksig.lattice import upper_bounds
 from sparksig.schema import Schema, TensorSpec
+from sparksig.types import DataType
 
 __all__ = ["encode", "placed", "result_type"]
 
@@ -126,14 +129,19 @@ def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> p
 
 def _encode_columns(prediction: Any, outputs: Schema, rows: int, findings: list[Finding]) -> list[pa.Array]:
     frame = _as_frame(prediction, outputs, findings)
-    if frame is None or not _right_names(frame, outputs, findings):
+    if frame is None:
         return []
     if len(frame) != rows:
         findings.append(_rows_finding("", rows, len(frame)))
+    _check_names(frame, outputs, findings)
+    batch = from_pandas(frame, outputs, findings)
+    try:
+        plan = plans.compile(outputs, batch.schema)
+    except ContractError as error:
+        findings += error.findings
+    if findings:
         return []
     try:
-        batch = from_pandas(frame)
-        plan = plans.compile(outputs, batch.schema)
         given = dict(zip(plan.specs, plan.apply(batch).columns))
     except ContractError as error:
         findings += error.findings
@@ -147,41 +155,65 @@ def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.D
     if isinstance(prediction, pd.DataFrame):
         return prediction
     if isinstance(prediction, Mapping):
-        return pd.DataFrame(dict(prediction))
-    if not isinstance(prediction, (np.ndarray, pd.Series, list, tuple)):
-        findings.append(
-            Finding(Code.TYPE_MISMATCH, "", "an array, a Series, a list or a DataFrame", kind(prediction))
-        )
+        return _from_mapping(prediction, findings)
+    expected = f"{len(outputs)} column{'s' if len(outputs) > 1 else ''}"
+    if isinstance(prediction, (list, tuple)):  # as objects: pandas would make integers floats beside them
+        frame = pd.DataFrame({0: _as_series(prediction)})
+    elif isinstance(prediction, pd.Series):
+        frame = pd.DataFrame({0: prediction})
+    elif not isinstance(prediction, np.ndarray) or isinstance(prediction, np.ma.MaskedArray):
+        wanted = "an array, a Series, a list or a DataFrame"
+        findings.append(Finding(Code.TYPE_MISMATCH, "", wanted, kind(prediction)))
         return None
-    if isinstance(prediction, np.ndarray) and prediction.ndim not in (1, 2):
-        expected = f"{len(outputs)} column{'s' if len(outputs) > 1 else ''}"
+    elif prediction.ndim not in (1, 2):
         findings.append(Finding(Code.SHAPE_MISMATCH, "", expected, f"an array of rank {prediction.ndim}"))
         return None
-    if isinstance(prediction, (pd.Series, list, tuple)):
-        frame = pd.DataFrame({0: list(prediction) if isinstance(prediction, tuple) else prediction})
     else:
         frame = pd.DataFrame(prediction)
-    if frame.shape[1] == len(outputs):
-        frame.columns = pd.Index(outputs.input_names())
+    if frame.shape[1] != len(outputs):
+        given = f"{frame.shape[1]} column{'s' if frame.shape[1] != 1 else ''}"
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, given))
+        return None
+    frame.columns = pd.Index(outputs.input_names())
     return frame
 
 
-def _right_names(frame: pd.DataFrame, outputs: Schema, findings: list[Finding]) -> bool:
+def _as_series(values: Sequence[Any]) -> pd.Series:
+    held = np.empty(len(values), dtype=object)
+    held[:] = [value if np.ndim(value) == 0 else list(value) for value in values]
+    return pd.Series(held, dtype=object)  # pandas would look for a dtype of its own
+
+
+def _from_mapping(prediction: Mapping[Any, Any], findings: list[Finding]) -> pd.DataFrame | None:
+    columns: dict[Any, Any] = {}
+    for name, values in prediction.items():
+        if isinstance(values, (list, tuple)):
+            columns[name] = _as_series(values)
+        elif isinstance(values, pd.Series):
+            columns[name] = values.reset_index(drop=True)
+        elif (
+            isinstance(values, np.ndarray) and values.ndim == 1 and not isinstance(values, np.ma.MaskedArray)
+        ):
+            columns[name] = pd.Series(values)
+        else:
+            findings.append(Finding(Code.TYPE_MISMATCH, step(name), "one value per row", kind(values)))
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        found = " and ".join(map(str, sorted(lengths)))
+        findings.append(Finding(Code.ROW_COUNT, "", "columns of one length", found))
+    return None if findings else pd.DataFrame(columns)
+
+
+def _check_names(frame: pd.DataFrame, outputs: Schema, findings: list[Finding]) -> None:
     if not outputs.has_input_names():
-        return True  # the plan takes them by position and checks their number
-    declared = {str(name) for name in outputs.input_names()}
-    extra = [label for label in frame.columns if str(label) not in declared]
+        return  # the plan takes them by position and checks their number
+    declared = outputs.input_dict()
+    hint = "return the declared columns only, or declare it"
     findings += [
-        Finding(
-            Code.UNKNOWN_KEY,
-            step(label),
-            "a declared output",
-            "another column",
-            "return the declared columns only, or declare it",
-        )
-        for label in extra
+        Finding(Code.UNKNOWN_KEY, step(label), "a declared output", "another column", hint)
+        for label in frame.columns
+        if not is_name(label) or label not in declared
     ]
-    return not extra
 
 
 # --- tensors ------------------------------------------------------------------------------------------
@@ -211,8 +243,8 @@ def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> l
 def _encode_tensor(prediction: Any, spec: TensorSpec, rows: int, findings: list[Finding]) -> pa.Array | None:
     path = "" if spec.name is None else step(spec.name)
     values = _as_array(prediction, spec)
-    if values is None:
-        findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), kind(prediction)))
+    if isinstance(values, Finding):
+        findings.append(replace(values, path=path))
         return None
     if values.ndim == 0 or len(values) != rows:
         findings.append(_rows_finding(path, rows, len(values) if values.ndim else None))
@@ -226,39 +258,85 @@ def _encode_tensor(prediction: Any, spec: TensorSpec, rows: int, findings: list[
         return None
     flat = _flat(values, spec)
     if flat is None:
-        hint = "return the declared dtype, or save the model with the dtype that it returns"
-        findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, values.dtype.name, hint))
+        findings.append(replace(_dtype_finding(spec, values.dtype.name), path=path))
         return None
     return _in_lists(flat, values.shape)
 
 
-def _as_array(prediction: Any, spec: TensorSpec) -> np.ndarray | None:
+def _dtype_finding(spec: TensorSpec, found: str) -> Finding:
+    hint = "return the declared dtype, or save the model with the dtype that it returns"
+    return Finding(Code.TYPE_MISMATCH, "", spec.type.name, found, hint)
+
+
+def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
+    """The prediction as an array; each column of a frame, and each value of a list, widened by itself."""
+    if isinstance(prediction, np.ma.MaskedArray):
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it on purpose")
     if isinstance(prediction, pd.DataFrame):
-        single = len(spec.shape) == 1 and prediction.shape[1] == 1
-        return prediction.iloc[:, 0].to_numpy() if single else prediction.to_numpy()
-    return np.asarray(prediction) if isinstance(prediction, (np.ndarray, pd.Series, list)) else None
+        columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
+        refused = [column.dtype.name for column in columns if not _dtype_widens(column.dtype, spec.type)]
+        if refused and not all(column.dtype == object for column in columns):
+            return _dtype_finding(spec, refused[0])
+        if not refused and spec.type.kind not in "US":
+            columns = [column.astype(spec.type) for column in columns]
+        if len(spec.shape) == 1 and len(columns) == 1:
+            return columns[0]
+        return np.column_stack(columns) if columns else np.empty((len(prediction), 0), spec.type)
+    if isinstance(prediction, pd.Series):
+        return prediction.to_numpy()
+    if isinstance(prediction, list):
+        try:
+            array = np.array(prediction, dtype=object)
+        except ValueError:  # rows of unequal shapes that NumPy cannot even hold as objects
+            return Finding(Code.SHAPE_MISMATCH, "", f"shape {spec.shape}", "rows of unequal length")
+        if array.size == 0:
+            return array.astype(spec.type)
+        if any(isinstance(value, (list, np.ndarray)) for value in array.ravel()):
+            return Finding(Code.SHAPE_MISMATCH, "", f"shape {spec.shape}", "rows of unequal length")
+        return array
+    if not isinstance(prediction, np.ndarray):
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), kind(prediction))
+    objects = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
+    return _dtype_finding(spec, "object") if objects else prediction
 
 
-def _flat(values: np.ndarray, spec: TensorSpec) -> pa.Array | None:
+def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
     """All values in row-major order, in the declared dtype; None if they do not widen to it."""
     element = to_arrow(Schema([TensorSpec(spec.type, (-1,))])).field(0).type
     flat = values.reshape(-1)
-    if flat.dtype.kind == "O" and spec.type.kind in "US":
-        try:
-            return pa.array(flat, type=element, from_pandas=False)
-        except (pa.ArrowTypeError, pa.ArrowInvalid):
+    if flat.dtype.kind == "O":
+        target = {np.dtype(name): DataType[dtype] for name, dtype in _SCALARS.items()}.get(spec.type)
+        found = from_objects(pd.Series(flat, dtype=object), target)
+        if found is None or (found.null_count and not _may_be_null(flat, spec)):
             return None
+        if found.type == element:
+            return found
+        if pa.types.is_string(found.type) or pa.types.is_binary(found.type):
+            return None
+        flat = found.to_numpy(zero_copy_only=False)
+    flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if not _dtype_widens(flat.dtype, spec.type):
         return None
     widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type, copy=False)
-    return pa.array(widened, type=element, from_pandas=False)
+    try:
+        return pa.array(widened, type=element, from_pandas=False)
+    except UnicodeEncodeError:
+        return None
 
 
-def _dtype_widens(given: np.dtype, declared: np.dtype) -> bool:
+def _may_be_null(flat: Values, spec: TensorSpec) -> bool:
+    """None is a missing text; a NaN is no text."""
+    return spec.type.kind in "US" and not any(isinstance(value, float) for value in flat)
+
+
+_SCALARS = {"int32": "integer", "int64": "long", "float32": "float", "float64": "double"}
+
+
+def _dtype_widens(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
     """By the casting table's edges; times keep their unit, everything else reaches itself."""
     if given.kind in "US" or given.kind in "mM":
-        return given.kind == declared.kind and (given.kind in "US" or given == declared)
-    return given == declared or str(source(declared)) in upper_bounds(str(source(given)))
+        return given.kind == declared.kind and (given.kind in "US" or given.newbyteorder("=") == declared)
+    return given.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(given)))
 
 
 def _in_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:

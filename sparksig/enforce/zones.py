@@ -8,20 +8,22 @@ which evaluates the zone's rule: once per zone, day by day up to the last nanose
 from __future__ import annotations
 
 import datetime
+import re
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["instants", "wall_times"]
+__all__ = ["instants", "is_known", "wall_times"]
 
 Array = np.ndarray[Any, Any]
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_UTC = ("UTC", "Etc/UTC", "Z", "+00:00")
+_UTC = ("UTC", "Etc/UTC", "Z", "GMT", "+00:00")
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _DAY = 86_400
 _RULES_FROM = 2_114_380_800  # 2037-01-01 in seconds
 _RULES_TO = 9_223_459_200  # 2262-04-12, beyond the last nanosecond
@@ -40,8 +42,12 @@ def wall_times(array: pa.Array) -> pa.Array:
     if zone in _UTC:
         return array.cast(naive)
     ticks = _ticks(array)
+    fixed = _fixed_offset(zone)
+    if fixed is not None:
+        shifted = ticks + fixed * _PER_SECOND[unit]
+        return pa.array(shifted, pa.int64(), mask=~_valid(array)).cast(naive)
     late = ticks >= _RULES_FROM * _PER_SECOND[unit]
-    if _is_fixed(zone) or not late.any():
+    if not late.any():
         return pc.local_timestamp(array)
     seconds = ticks // _PER_SECOND[unit]
     shifted = ticks + _late_offsets(zone, seconds) * _PER_SECOND[unit]
@@ -57,16 +63,20 @@ def instants(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
         zone: an IANA name, or a fixed offset as +02:00.
 
     Returns:
-        Timestamps of the same unit in that zone, and a boolean mask of the wall times that the zone
-        skipped or had twice.
+        Timestamps of the same unit in that zone, and a boolean mask of the wall times that the zone skipped
+        or had twice.
     """
     placed = pa.timestamp(array.type.unit, zone)
     if zone in _UTC:
         return array.cast(placed), np.zeros(len(array), dtype=bool)
     ticks = _ticks(array)
+    fixed = _fixed_offset(zone)
+    if fixed is not None:
+        shifted = ticks - fixed * _PER_SECOND[array.type.unit]
+        one = pa.array(shifted, pa.int64(), mask=~_valid(array))
+        named = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone) else "UTC"  # the form that Arrow takes
+        return one.cast(pa.timestamp(array.type.unit, named)), np.zeros(len(array), dtype=bool)
     late = ticks >= _RULES_FROM * _PER_SECOND[array.type.unit]
-    if _is_fixed(zone):
-        late = np.zeros(len(array), dtype=bool)
     early = _masked(array, late) if late.any() else array
     first, last = (
         pc.assume_timezone(early, zone, ambiguous=which, nonexistent=which)
@@ -125,8 +135,32 @@ def _rules(zone: str) -> tuple[Array, Array]:
     return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
 
 
-def _is_fixed(zone: str) -> bool:
-    return zone[:1] in ("+", "-")
+def is_known(zone: str) -> bool:
+    """Whether this machine knows a zone by that name.
+
+    Example:
+        >>> is_known("Europe/Berlin"), is_known("GMT+2"), is_known("Mars/Olympus")
+        (True, True, False)
+    """
+    if zone in _UTC or _fixed_offset(zone) is not None:
+        return True
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+_FIXED = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
+
+
+def _fixed_offset(zone: str) -> int | None:
+    """The seconds of a zone that is a fixed offset, as +02:00 or Spark's GMT+2; None for the others."""
+    found = _FIXED.fullmatch(zone)
+    if found is None:
+        return None
+    seconds = int(found[2]) * 3600 + int(found[3] or 0) * 60
+    return -seconds if found[1] == "-" else seconds
 
 
 def _ticks(array: pa.Array) -> Array:

@@ -15,7 +15,16 @@ import pyarrow as pa
 
 from sparksig.convert import duplicates
 from sparksig.convert.arrow import source
-from sparksig.errors import Code, Finding, InferenceError, SignatureTypeError, UnsupportedError, step
+from sparksig.convert.objects import from_objects, is_exact_double, is_nested
+from sparksig.errors import (
+    Code,
+    Finding,
+    InferenceError,
+    SignatureTypeError,
+    UnsupportedError,
+    kind,
+    step,
+)
 from sparksig.lattice import NULL, narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Type
@@ -38,11 +47,12 @@ def from_frame(frame: pd.DataFrame) -> Schema:
         >>> from_frame(pd.DataFrame({"a": [1, 2], "b": ["x", None]}))
         ['a': long (required), 'b': string (optional)]
     """
-    findings: list[Finding] = []
     labels = list(frame.columns)
-    for label in {label for label in labels if labels.count(label) > 1}:
-        findings.append(Finding(Code.DUPLICATE_NAME, step(label), "one column of that name", "several"))
-    specs = [_column(frame.iloc[:, i], label, findings) for i, label in enumerate(labels)]
+    expected = "one column of that name" + ("" if len(set(labels)) < len(labels) else ", as text")
+    findings = duplicates([str(label) for label in labels], expected)
+    specs = [
+        _column(frame.iloc[:, i], label, findings, alone=len(labels) == 1) for i, label in enumerate(labels)
+    ]
     if not labels:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if findings:
@@ -57,17 +67,7 @@ def from_series(series: pd.Series) -> Schema:
         InferenceError: no type, or a Series with nulls but without a name (unnamed columns are required).
     """
     findings: list[Finding] = []
-    spec = _column(series, series.name, findings)
-    if spec is not None and spec.name is None and not spec.required:
-        findings.append(
-            Finding(
-                Code.INVALID_NAME,
-                "",
-                "a name for a Series with nulls",
-                "none",
-                "a column without a name must be required: name the Series",
-            )
-        )
+    spec = _column(series, series.name, findings, alone=True)
     if findings or spec is None:
         raise InferenceError.of("no signature for this Series", findings)
     return Schema([spec])
@@ -95,15 +95,26 @@ def from_struct(struct: StructType) -> Schema:
     )
 
 
-def _column(column: pd.Series, label: Hashable, findings: list[Finding]) -> ColSpec | None:
-    dtype = _type(column, step(label), findings)
+def _column(column: pd.Series, label: Hashable, findings: list[Finding], *, alone: bool) -> ColSpec | None:
+    path = step(label)
+    dtype = _type(column, path, findings)
+    try:
+        if label is None and not alone:
+            raise SignatureTypeError("a column among others needs a name: None is none")
+        spec = ColSpec(AnyType() if dtype is None else dtype, label)  # type: ignore[arg-type]
+    except SignatureTypeError as error:
+        findings.append(
+            Finding(Code.INVALID_NAME, path, "a string or an integer", kind(label), error.message)
+        )
+        return None
     if dtype is None:
         return None
-    try:
-        return ColSpec(dtype, label, required=not bool(column.isna().any()))  # type: ignore[arg-type]
-    except SignatureTypeError as error:
-        findings.append(Finding(Code.INVALID_NAME, step(label), hint=error.message))
+    missing = bool(column.isna().any())
+    if spec.name is None and missing:
+        hint = "a column without a name must be required: name it"
+        findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))
         return None
+    return ColSpec(dtype, spec.name, required=not missing)
 
 
 def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
@@ -112,38 +123,36 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
         return _object_type(column, path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
         return _type(dtype.categories.to_series(), path, findings)
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return DataType.datetime
     try:
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", str(dtype)))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
+        name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name))
         return None
     return narrowest(source(arrow), path, findings)
 
 
 def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
-    """The one type of a column of Python objects, as Arrow finds it without widening."""
+    """The one type of a column of Python objects."""
     if column.empty:
         return DataType.string  # MLflow's reading of an object column without rows
-    kinds = pd.api.types.infer_dtype(column, skipna=True)
-    hint = "make all its values one type, or convert the column on purpose"
-    if (
-        kinds == "mixed"
-        and column.dropna().map(lambda value: isinstance(value, (list, tuple, dict, np.ndarray))).any()
-    ):
+    if is_nested(column):
         raise UnsupportedError(f"{path}: columns of lists and dictionaries cannot be inferred yet")
-    if kinds in ("mixed", "mixed-integer", "time", "timedelta", "period", "interval", "complex"):
-        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", f"objects ({kinds})", hint))
+    array = from_objects(column)
+    if array is None:
+        hint = "make all its values one type, or convert the column on purpose"
+        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", "objects of several", hint))
         return None
-    if kinds == "empty":
-        return AnyType()
-    if kinds in ("mixed-integer-float", "floating", "integer-na"):
-        return DataType.double
-    if kinds == "integer" and column.isna().any():
-        # None beside integers is float64 for pandas; its own NA keeps them integers
-        return DataType.long if column.map(lambda value: value is pd.NA).any() else DataType.double
-    try:
-        arrow = pa.array(column, from_pandas=True).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", f"objects ({kinds})", hint))
-        return None
-    return narrowest(source(arrow), path, findings)
+    if pa.types.is_null(array.type):
+        # a NaN is a float, None and NA are of no type
+        return DataType.double if column.map(lambda value: isinstance(value, float)).any() else AnyType()
+    if (
+        pa.types.is_int64(array.type)
+        and array.null_count
+        and not column.map(lambda value: value is pd.NA).any()
+    ):
+        # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
+        return DataType.double if is_exact_double(array) else DataType.long
+    return narrowest(source(array.type), path, findings)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.schema import Name, Schema, TensorSpec
 
 __all__ = ["from_array", "from_arrays"]
@@ -35,6 +35,9 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
     findings: list[Finding] = []
     for name, array in arrays.items():
         try:
+            if not isinstance(name, (str, int)):
+                finding = Finding(Code.INVALID_NAME, step(name), "a string or an integer", kind(name))
+                raise InferenceError.of("no signature for these tensors", [finding])
             specs.append(_spec(array, name))
         except InferenceError as error:
             findings += error.findings

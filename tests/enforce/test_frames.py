@@ -448,7 +448,7 @@ def test_the_text_of_mixed_objects():
     frame = pd.DataFrame({"m n": pd.Series([1, "x"], dtype=object)})
     text = f"m n: expected values of one type, found object ({MIXED}) [MIXED_TYPES]"
     with pytest.raises(
-        ContractError, match=f"^the frame has columns without a type: 1 finding\n  - {re.escape(text)}$"
+        ContractError, match=f"^the data does not fit the schema: 1 finding\n  - {re.escape(text)}$"
     ):
         enforce(frame, Schema([ColSpec("long", "m n")]))
 
@@ -655,16 +655,16 @@ def test_what_does_not_go_yet_is_named(data, named):
 
 def test_a_batch_of_a_frame():
     frame = pd.DataFrame({"a": [1.0, np.nan], "b": pd.array([1, None], dtype="Int64"), 3: ["x", None]})
-    batch = from_pandas(frame)
+    batch = from_pandas(frame, Schema([ColSpec("double"), ColSpec("long"), ColSpec("string")]), [])
     assert batch.schema.names == ["a", "b", "3"]
     assert [column.null_count for column in batch.columns] == [0, 1, 1]
-    assert from_pandas(frame, Schema([ColSpec("long", 3)])).schema.names == ["3"]
-    assert from_pandas(frame[[]]).num_rows == 2
+    assert from_pandas(frame, Schema([ColSpec("long", 3)]), []).schema.names == ["3"]
+    assert from_pandas(frame[[]], Schema([ColSpec("long", 3)]), []).num_rows == 2
 
 
 def test_a_column_of_numpys_is_not_copied_into_a_batch():
     values = np.arange(5.0)
-    batch = from_pandas(pd.DataFrame({"a": values}, copy=False))
+    batch = from_pandas(pd.DataFrame({"a": values}, copy=False), Schema([ColSpec("double", "a")]), [])
     assert batch.column(0).buffers()[1].address == values.ctypes.data
 
 

@@ -420,16 +420,19 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
     with pytest.raises(InferenceError) as error:
         infer_signature(frame)
     assert str(error.value).splitlines()[:4] == [
-        "no signature for this DataFrame: 4 findings",
+        "no signature for this DataFrame: 5 findings",
         "  - `u.64`: expected a type that a signature has, found uint64 (values beyond 2^63 fit no signature "
         "type: cast it on purpose) [UNSUPPORTED_TYPE]",
-        "  - mixed: expected values of one type, found objects (mixed-integer) "
+        "  - mixed: expected values of one type, found objects of several "
         "(make all its values one type, or convert the column on purpose) [MIXED_TYPES]",
         "  - digits: expected a type that a signature has, found decimal(19,0) (a signature holds 18 digits "
         "without a fraction, or 15 with one: shorten the precision, or cast it to double on purpose) "
         "[UNSUPPORTED_TYPE]",
     ]
-    assert [finding.code for finding in error.value.findings[3:]] == [Code.UNSUPPORTED_TYPE]
+    assert [finding.code for finding in error.value.findings[3:]] == [
+        Code.UNSUPPORTED_TYPE,
+        Code.INVALID_NAME,
+    ]
 
 
 def test_labels_that_are_no_names():
@@ -470,8 +473,8 @@ def test_the_texts_of_errors():
     )
     [finding] = found(pd.Series([1.5, None]))
     assert str(finding) == (
-        "expected a name for a Series with nulls, found none "
-        "(a column without a name must be required: name the Series) [INVALID_NAME]"
+        "expected a name for a column with nulls, found none "
+        "(a column without a name must be required: name it) [INVALID_NAME]"
     )
 
 

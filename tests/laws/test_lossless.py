@@ -185,9 +185,9 @@ def bits(values, dtype):
 
 
 def outside_nanoseconds(dtype, raw):
-    """Which rows hold an instant whose wall time does not fit."""
+    """Which rows hold an instant whose wall time does not fit; the smallest integer is NaT to pandas."""
     walls = [0 if value is None else wall_time(dtype, value) for value in raw]
-    return [row for row, wall in enumerate(walls) if not -LAST - 1 <= wall <= LAST]
+    return [row for row, wall in enumerate(walls) if not -LAST <= wall <= LAST]
 
 
 def wall_time(dtype, tick):

@@ -205,7 +205,11 @@ def test_the_model_sees_what_its_signature_says(tmp_path, data):
     assert seen["s"].tolist() == ["a", "b"]
 
 
-@pytest.mark.parametrize("data", [ROWS.head(0), TABLE.slice(0, 0), TABLE.schema.empty_table()], ids=str)
+@pytest.mark.parametrize(
+    "data",
+    [ROWS.head(0), TABLE.slice(0, 0), TABLE.schema.empty_table()],
+    ids=["frame", "sliced-table", "empty-table"],
+)
 def test_no_rows_are_scored_as_no_rows(tmp_path, data):
     signature = ModelSignature(ROW, ONE_DOUBLE)
     prediction = returning(tmp_path, lambda frame, params: frame["d"].to_numpy() * 2, signature).predict(data)

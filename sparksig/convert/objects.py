@@ -1,0 +1,141 @@
+"""Columns of Python objects -> Arrow, without changing a value.
+
+An object column has no type of its own: its values decide. What they have in common is found by pandas
+and by the set of their Python types; where that is nothing (text beside numbers, dates beside times,
+zones beside none), there is no array, instead of one in which something was converted.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.arrow import to_arrow
+from sparksig.types import DataType, Type
+
+__all__ = ["from_objects", "from_times", "is_exact_double", "is_nested"]
+
+_PLAIN: dict[str, pa.DataType] = {
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "bytes": pa.binary(),
+    "date": pa.date32(),
+}
+_TIMES = ("date", "datetime", "datetime64")
+_INSTANTS = (datetime.datetime, np.datetime64)
+_NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
+_EXACT = {DataType.float: 2**24, DataType.double: 2**53}
+
+
+def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
+    """The values of an object column as one Arrow array; None if no one type holds them as they are.
+
+    Args:
+        column: of dtype object. None, NaN, NA and NaT are nulls.
+        target: what the contract declares, where it is known: Python numbers carry no width, so an int
+            reaches a double, or 32 bits, if it fits.
+
+    Example:
+        >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
+        DataType(double)
+    """
+    if column.map(_is_missing).all():
+        return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    try:
+        if kind in _NUMBERS:
+            return _numbers(column, target)
+        if kind in _TIMES and len({issubclass(form, _INSTANTS) for form in _types(column)}) > 1:
+            return None  # dates beside instants
+        if kind in ("datetime", "datetime64"):
+            times = column.infer_objects()
+            return None if times.dtype == object else from_times(times)
+        if kind in _PLAIN:
+            return pa.array(column.to_numpy(), _PLAIN[kind], from_pandas=True)
+        if kind == "decimal":
+            return pa.array(column.to_numpy(), from_pandas=True)
+        if kind == "mixed" and _types(column) <= {bytes, bytearray}:
+            values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
+            return pa.array(values, pa.binary())
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+        UnicodeEncodeError,
+    ):
+        return None
+    return None
+
+
+def from_times(column: pd.Series) -> pa.Array:
+    """A column of pandas' datetimes; of those with a zone, the wall time that they show."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_localize(None)
+    values = column.to_numpy()
+    return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+
+
+def is_nested(column: pd.Series) -> bool:
+    """Whether an object column holds lists, tuples, dictionaries or arrays."""
+    return any(issubclass(form, (list, tuple, dict, np.ndarray)) for form in _types(column))
+
+
+def _types(column: pd.Series) -> set[type]:
+    return set(map(type, column[~column.map(_is_missing).astype(bool)]))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def _numbers(column: pd.Series, target: Type | None) -> pa.Array | None:
+    missing = column.isna().to_numpy()
+    held = column[~missing].tolist()
+    forms = set(map(type, held))
+    if len(forms) == 1 and issubclass(form := forms.pop(), np.number):
+        return _filled(np.array(held, dtype=form), missing)
+    if any(isinstance(value, (bool, np.bool_)) for value in held):
+        return None
+    ints = [int(value) for value in held if not isinstance(value, (float, np.floating))]
+    largest = max(map(abs, ints), default=0)
+    if target in _EXACT or len(ints) < len(held):
+        if largest <= _EXACT.get(target, 2**53):  # type: ignore[arg-type]
+            return _floats(column, target)
+        if len(ints) < len(held):
+            return None
+    fits = target is DataType.integer and all(-(2**31) <= value < 2**31 for value in ints)
+    return _filled(np.array(ints, dtype=np.int32 if fits else np.int64), missing)
+
+
+def _floats(column: pd.Series, target: Type | None) -> pa.Array:
+    """Beside floats, a NaN is a value, as None and NA are not."""
+    missing = np.array([value is None or value is pd.NA or value is pd.NaT for value in column], dtype=bool)
+    held = np.array(column[~missing].tolist(), dtype=np.float64)
+    if target is DataType.float:
+        with np.errstate(over="ignore"):
+            narrow = held.astype(np.float32)
+        if np.array_equal(narrow.astype(np.float64), held, equal_nan=True):
+            return _filled(narrow, missing)
+    return _filled(held, missing)
+
+
+def _filled(held: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> pa.Array:
+    values = np.zeros(len(missing), dtype=held.dtype)
+    values[~missing] = held
+    return pa.array(values, mask=missing, from_pandas=False)
+
+
+def is_exact_double(array: pa.Array) -> bool:
+    """Whether all integers of an array are doubles as well.
+
+    Example:
+        >>> is_exact_double(pa.array([2**53 + 1]))
+        False
+    """
+    values = array.drop_null().to_numpy()
+    return bool(len(values) == 0 or (abs(int(values.min())) <= 2**53 and abs(int(values.max())) <= 2**53))
