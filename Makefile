@@ -5,7 +5,10 @@ OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 -c 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 OLDEST_BIN := $(CURDIR)/.venv-oldest/bin
+# Two processes: one for all tests that need Spark, so that there is one session, and both for the others.
+PYTEST := -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup demo test test-fast test-oldest lint clean
 
@@ -29,14 +32,14 @@ demo: setup
 		spark-submit --conf spark.log.level=ERROR jobs/score.py --config conf/score.yaml
 
 test: setup
-	@PATH="$(BIN):$$PATH" $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@PATH="$(BIN):$$PATH" $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup
-	@$(BIN)/python -m pytest -m 'not spark' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 600 -m 'not spark' $(PYTEST_ARGS)
 
 test-oldest:
 	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
-	@PATH="$(OLDEST_BIN):$$PATH" $(OLDEST_BIN)/python -m pytest $(PYTEST_ARGS)
+	@PATH="$(OLDEST_BIN):$$PATH" $(OLDEST_BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -63,17 +63,37 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
         >>> encode(np.array([1, 0], dtype="int32"), Schema([TensorSpec(np.dtype("int64"), (-1,))]), 2).type
         DataType(int64)
     """
+    arrays = _encoded(prediction, outputs, rows)
+    if len(arrays) == 1:
+        return arrays[0]
+    return pa.StructArray.from_arrays(arrays, fields=list(result_type(outputs)))
+
+
+def check(prediction: Any, outputs: Schema, rows: int | None) -> None:
+    """See that a prediction fits, and leave it as it is; tensors of dtypes that Arrow lacks included.
+
+    Args:
+        prediction: as of :func:`encode`.
+        outputs: what the model declares to give.
+        rows: how many rows it was given; None where its input has no rows.
+
+    Raises:
+        PredictionError: as of :func:`encode`.
+        UnsupportedError: composite columns, which the engine does not check yet.
+    """
+    _encoded(prediction, outputs, rows, keep=False)
+
+
+def _encoded(prediction: Any, outputs: Schema, rows: int | None, keep: bool = True) -> list[pa.Array]:
     findings: list[Finding] = []
     if outputs.is_tensor_spec():
         parts = _named_parts(prediction, outputs, findings)
-        arrays = [_encode_tensor(part, spec, rows, findings) for spec, part in zip(outputs, parts)]
+        arrays = [_encode_tensor(part, spec, rows, findings, keep) for spec, part in zip(outputs, parts)]
     else:
         arrays = _encode_columns(prediction, outputs, rows, findings)
     if findings:
         raise PredictionError.of("the prediction breaks the model's output schema", findings)
-    if len(arrays) == 1:
-        return arrays[0]
-    return pa.StructArray.from_arrays(arrays, fields=list(result_type(outputs)))
+    return arrays
 
 
 def placed(array: pa.Array, zone: str) -> pa.Array:
@@ -127,11 +147,13 @@ def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> p
 # --- columns ------------------------------------------------------------------------------------------
 
 
-def _encode_columns(prediction: Any, outputs: Schema, rows: int, findings: list[Finding]) -> list[pa.Array]:
+def _encode_columns(
+    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding]
+) -> list[pa.Array]:
     frame = _as_frame(prediction, outputs, findings)
     if frame is None:
         return []
-    if len(frame) != rows:
+    if rows is not None and len(frame) != rows:
         findings.append(_rows_finding("", rows, len(frame)))
     _check_names(frame, outputs, findings)
     batch = from_pandas(frame, outputs, findings)
@@ -147,7 +169,7 @@ def _encode_columns(prediction: Any, outputs: Schema, rows: int, findings: list[
         findings += error.findings
         return []
     # an optional column that the model left out is null
-    return [given[spec] if spec in given else pa.nulls(rows, to_arrow(spec.type)) for spec in outputs]
+    return [given[spec] if spec in given else pa.nulls(len(frame), to_arrow(spec.type)) for spec in outputs]
 
 
 def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.DataFrame | None:
@@ -240,13 +262,15 @@ def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> l
     return [] if findings else [prediction[name] for name in names]
 
 
-def _encode_tensor(prediction: Any, spec: TensorSpec, rows: int, findings: list[Finding]) -> pa.Array | None:
+def _encode_tensor(
+    prediction: Any, spec: TensorSpec, rows: int | None, findings: list[Finding], keep: bool
+) -> pa.Array | None:
     path = "" if spec.name is None else step(spec.name)
     values = _as_array(prediction, spec)
     if isinstance(values, Finding):
         findings.append(replace(values, path=path))
         return None
-    if values.ndim == 0 or len(values) != rows:
+    if values.ndim == 0 or (rows is not None and len(values) != rows):
         findings.append(_rows_finding(path, rows, len(values) if values.ndim else None))
         return None
     inner = spec.shape[1:]
@@ -255,6 +279,8 @@ def _encode_tensor(prediction: Any, spec: TensorSpec, rows: int, findings: list[
     ):
         expected, found = f"shape {spec.shape}", f"shape {(-1, *values.shape[1:])}"
         findings.append(Finding(Code.SHAPE_MISMATCH, path, expected, found))
+        return None
+    if not keep and values.dtype == spec.type:
         return None
     flat = _flat(values, spec)
     if flat is None:
@@ -352,6 +378,7 @@ def _in_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:
     return values
 
 
-def _rows_finding(path: str, rows: int, found: int | None) -> Finding:
+def _rows_finding(path: str, rows: int | None, found: int | None) -> Finding:
     given = "a single value" if found is None else f"{found}"
-    return Finding(Code.ROW_COUNT, path, f"one prediction for each of {rows} rows", given)
+    expected = "one prediction for each row" if rows is None else f"one prediction for each of {rows} rows"
+    return Finding(Code.ROW_COUNT, path, expected, given)

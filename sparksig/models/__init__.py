@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.enforce.frames import model_frame
-from sparksig.enforce.predictions import encode
-from sparksig.errors import SignatureTypeError, UnsupportedError, kind
+from sparksig.enforce.predictions import check
+from sparksig.errors import ModelError, SignatureTypeError, UnsupportedError, kind
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
 from sparksig.models.trust import Trust
@@ -64,7 +64,7 @@ class LoadedModel:
         given = enforce_params(params, signature.params if signature else None)
         prediction = self._predictor(frame, given)
         if signature and signature.outputs is not None:
-            encode(prediction, signature.outputs, len(frame))
+            check(prediction, signature.outputs, None if inputs is None else len(frame))
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
@@ -85,7 +85,8 @@ def load_model(
         path: the directory.
         allow_pickle: code in the directory may run: needed for pickles. Pass it only for a model whose
             origin you trust.
-        digest: refuse the directory unless its content has this digest; a pinned model counts as trusted.
+        digest: refuse the directory unless its content has this digest. A pinned model may run code; what
+            a skops file holds is still checked against ``trusted_types``.
         trusted_types: what a skops file may hold beyond the types that are safe by themselves.
 
     Raises:
@@ -125,6 +126,8 @@ def save_model(
         UnsupportedError: a kind of model that sparksig does not save yet.
         MissingDependencyError: the format's package is not installed.
     """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ModelError(f"metadata must be a mapping, not {kind(metadata)}")
     if signature is not None and not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     flavor = next((flavor for flavor in flavors.ALL if flavor.takes(model)), None)

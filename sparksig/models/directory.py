@@ -18,12 +18,21 @@ from typing import Any
 
 import yaml
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError, OutputRefusedError, SignatureError
+from sparksig.errors import (
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+    OutputRefusedError,
+    SignatureError,
+)
 from sparksig.signature import ModelSignature
 
 __all__ = ["MLMODEL", "ModelDirectory", "digest", "load_yaml", "new_directory", "write_mlmodel"]
 
 MLMODEL = "MLmodel"
+CACHE_NAME = "__pycache__"
+"""What importing code leaves behind; no part of a model, nor of its digest."""
+
 MAX_YAML_BYTES = 10 * 2**20
 """Larger YAML files are refused; a signature of 10,000 columns takes under 1 MiB."""
 
@@ -102,21 +111,23 @@ class ModelDirectory:
             ModelDamagedError: it is absent, no relative path, or leads out of the directory (by ``..``
                 or a symbolic link).
         """
+        where = self.path / MLMODEL
         if not isinstance(relative, str) or not relative:
+            raise ModelDamagedError(f"{where}: a path in the directory expected, found {relative!r}")
+        parts = Path(relative).parts
+        if CACHE_NAME in parts:  # which the digest leaves out
+            raise ModelDamagedError(f"{where}: nothing in {CACHE_NAME} belongs to a model: {relative!r}")
+        try:
+            target = self.path / relative
+            inside = target.resolve().is_relative_to(self.path.resolve())
+            there = target.is_file() or target.is_dir()
+        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, no text at all
             raise ModelDamagedError(
-                f"{self.path / MLMODEL}: a path in the directory expected, found {relative!r}"
-            )
-        target = self.path / relative
-        root = self.path.resolve()
-        if (
-            Path(relative).is_absolute()
-            or ".." in Path(relative).parts
-            or not target.resolve().is_relative_to(root)
-        ):
-            raise ModelDamagedError(
-                f"{self.path / MLMODEL}: the path {relative!r} leads out of the model directory"
-            )
-        if not target.exists():
+                f"{where}: no path in the directory: {relative[:80]!r}: {error}"
+            ) from None
+        if Path(relative).is_absolute() or ".." in parts or not inside:
+            raise ModelDamagedError(f"{where}: the path {relative!r} leads out of the model directory")
+        if not there:
             raise ModelDamagedError(f"{self.path}: {relative!r} is named by {MLMODEL}, but it is not there")
         return target
 
@@ -136,15 +147,16 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
 
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_YAML_DEPTH = 50
+MAX_YAML_NODES = 100_000
 
 
 class _Loader(_SAFE):  # type: ignore[misc]
     """YAML's safe subset, without doubled keys."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twin = next((key for key, _ in node.value if keys.count(getattr(key, "value", None)) > 1), None)
-        if twin is not None:
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            twin = next(key for key, _ in node.value if keys.count((key.tag, key.value)) > 1)
             raise yaml.MarkedYAMLError(
                 problem=f"the key {twin.value!r} stands twice", problem_mark=twin.start_mark
             )
@@ -153,15 +165,32 @@ class _Loader(_SAFE):  # type: ignore[misc]
 
 
 def _check_events(data: bytes) -> None:
-    """Refuse what YAML bombs are made of before anything is built: aliases, and nesting without end."""
-    depth = 0
+    """Refuse what YAML bombs are made of before anything is built: nesting, and aliases, without end.
+
+    MLflow itself writes an alias where one object stands in two places; what counts is how many nodes the
+    document has when all of them are written out.
+    """
+    sizes: dict[str, int] = {}
+    outer: list[tuple[str | None, int]] = []
+    count = 0
     event: Any
     for event in yaml.parse(data, Loader=_SAFE):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         problem = ""
+        if isinstance(event, yaml.CollectionStartEvent):
+            outer.append((event.anchor, count))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = outer.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before + 1
+        elif isinstance(event, yaml.ScalarEvent) and event.anchor is not None:
+            sizes[event.anchor] = 1
         if isinstance(event, yaml.AliasEvent):
-            problem = "aliases are not taken here"
-        elif depth > MAX_YAML_DEPTH:
+            count += sizes.get(event.anchor or "", MAX_YAML_NODES)  # one that is still open contains itself
+        elif isinstance(event, yaml.NodeEvent):
+            count += 1
+        if count > MAX_YAML_NODES:
+            problem = f"more than {MAX_YAML_NODES} values, with all aliases written out"
+        elif len(outer) > MAX_YAML_DEPTH:
             problem = f"nested more than {MAX_YAML_DEPTH} levels deep"
         if problem:
             mark: Any = event.start_mark
@@ -172,8 +201,8 @@ def load_yaml(data: bytes) -> Any:
     """One YAML document as built-ins, by the safe loader, within bounds.
 
     Raises:
-        ValueError: not YAML (with line and column), larger than 10 MiB, nested too deeply, with aliases,
-            or with a key twice.
+        ValueError: not YAML (with line and column), larger than 10 MiB or (all aliases written out) than
+            100,000 values, nested too deeply, or with a key twice.
 
     Example:
         >>> load_yaml(b"a: [1, 2]")
@@ -209,22 +238,24 @@ def digest(path: str | os.PathLike[str]) -> str:
     whole = hashlib.sha256()
     for file in sorted(_files(root), key=lambda file: file.relative_to(root).as_posix()):
         name = file.relative_to(root).as_posix()
-        whole.update(f"{len(name.encode())}:{name}={_file_digest(file)}\n".encode())
+        raw = os.fsencode(name)  # a name may be no text
+        whole.update(b"%d:%s=%s\n" % (len(raw), raw, _file_digest(file).encode()))
     return whole.hexdigest()
 
 
 def _files(root: Path) -> Iterator[Path]:
-    for entry in os.scandir(root):
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            if entry.name != "__pycache__":  # importing code leaves it behind
-                yield from _files(Path(entry.path))
-        elif stat.S_ISREG(mode):
-            yield Path(entry.path)
-        else:
-            raise ModelDamagedError(
-                f"{entry.path} is neither a file nor a directory: a model may hold no links"
-            )
+    with os.scandir(root) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                if entry.name != CACHE_NAME:
+                    yield from _files(Path(entry.path))
+            elif stat.S_ISREG(mode):
+                yield Path(entry.path)
+            else:
+                raise ModelDamagedError(
+                    f"{entry.path} is neither a file nor a directory: a model may hold no links"
+                )
 
 
 def _file_digest(file: Path) -> str:
@@ -252,16 +283,20 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputRefusedError(
             f"{str(path)!r} exists already and is not an empty directory: nothing was written"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputRefusedError(f"{str(target.parent)!r} is no directory: nothing was written") from None
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield staging
         staging.chmod(0o777 & ~_umask())
-        staging.rename(target)  # onto an empty directory at most: anything else makes it fail
-    except OSError as error:
-        if target.exists():
-            raise OutputRefusedError(f"{str(path)!r} appeared meanwhile: nothing was written") from error
-        raise
+        try:
+            staging.rename(target)  # onto an empty directory at most: anything else makes it fail
+        except OSError as error:
+            if target.exists():
+                raise OutputRefusedError(f"{str(path)!r} appeared meanwhile: nothing was written") from error
+            raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -276,7 +311,25 @@ def _umask() -> int:
     return mask
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML without aliases: what stands in two places is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
 def write_mlmodel(directory: Path, config: Mapping[str, Any]) -> None:
-    """Write ``MLmodel`` in block style with sorted keys, as MLflow does."""
-    text = yaml.safe_dump(dict(config), sort_keys=True, default_flow_style=False, allow_unicode=True)
+    """Write ``MLmodel`` in block style with sorted keys, as MLflow does.
+
+    Raises:
+        ModelError: something in it is not JSON-like, so that it could not be read back.
+    """
+    try:
+        text = yaml.dump(
+            dict(config), Dumper=_Dumper, sort_keys=True, default_flow_style=False, allow_unicode=True
+        )
+        load_yaml(text.encode())
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelError(f"this cannot be kept in {MLMODEL}: {reason}") from None
     (directory / MLMODEL).write_text(text, encoding="utf-8")

@@ -56,6 +56,7 @@ def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Ma
 
     def bound(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         leading = (context, model_input) if takes_context else (model_input,)
-        return predict(*leading, params=dict(params or {})) if takes_params else predict(*leading)
+        given = dict(params) if params else None  # MLflow as well hands over None where there are none
+        return predict(*leading, params=given) if takes_params else predict(*leading)
 
     return bound

@@ -609,7 +609,7 @@ def test_a_scalar_that_fits(value, target):
         *((object(), target.name, "a value of type object") for target in DataType),
         *(([1], target.name, "a value of type list") for target in DataType),
     ],
-    ids=lambda v: repr(v)[:30] if type(v) is not object else "object",
+    ids=lambda v: type(v).__name__ if type(v) in (object, memoryview) else repr(v)[:30],
 )
 def test_a_scalar_that_would_change(value, target, reason):
     assert scalar_mismatch(value, DataType[target]) == reason

@@ -37,6 +37,10 @@ def with_both(context, model_input, params=None):
     return {"context": context, "data": model_input, "params": params}
 
 
+def with_context_and_more(context, model_input, flag=True, params=None):
+    return {"context": context, "data": model_input, "params": params}
+
+
 def with_another_name_for_context(ctx, x):
     return {"context": ctx, "data": x}
 
@@ -59,6 +63,7 @@ FORMS = [
     with_keyword_params,
     with_context,
     with_both,
+    with_context_and_more,
     with_another_name_for_context,
     with_another_name_and_params,
     with_another_name_for_data,

@@ -433,7 +433,7 @@ def test_predict_raw_enforces_nothing(tmp_path):
     signature = ModelSignature(X, ONE_DOUBLE, PARAMS)
     model = returning(tmp_path, lambda data, params: (data, params), signature)
     assert model.predict_raw("anything", {"unknown": 1}) == ("anything", {"unknown": 1})
-    assert model.predict_raw(5) == (5, {})
+    assert model.predict_raw(5) == (5, None)
 
 
 def test_an_error_names_no_values(tmp_path):

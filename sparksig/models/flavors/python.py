@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, UnsupportedError
+from sparksig.errors import MissingDependencyError, ModelDamagedError, UnsupportedError, kind
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.python_model import PythonModel, PythonModelContext, bind_predict
 from sparksig.models.trust import Trust
@@ -72,19 +72,35 @@ def _load(directory: ModelDirectory, model_config: Mapping[str, Any] | None) -> 
     import cloudpickle
 
     file = directory.member(directory.pyfunc.get("python_model"))
+    context = PythonModelContext(_artifacts(directory), _config(directory, model_config))
     try:
         with file.open("rb") as stream:
             model = cloudpickle.load(stream)
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error
-    context = PythonModelContext(_artifacts(directory), model_config)
+    if isinstance(model, type) or not all(
+        callable(getattr(model, name, None)) for name in ("load_context", "predict")
+    ):
+        raise ModelDamagedError(f"{file} holds {kind(model)}, which is no PythonModel")
     model.load_context(context)
     return bind_predict(model.predict, context)
 
 
 def _artifacts(directory: ModelDirectory) -> dict[str, str]:
     declared = directory.pyfunc.get("artifacts") or {}
-    return {str(name): str(directory.member(entry["path"])) for name, entry in declared.items()}
+    if not isinstance(declared, dict) or not all(isinstance(entry, dict) for entry in declared.values()):
+        raise ModelDamagedError(f"{directory.path}: artifacts are a mapping of names to entries with a path")
+    return {str(name): str(directory.member(entry.get("path"))) for name, entry in declared.items()}
+
+
+def _config(directory: ModelDirectory, model_config: object) -> Mapping[str, Any]:
+    if model_config is None:
+        return {}
+    if not isinstance(model_config, Mapping):
+        raise ModelDamagedError(
+            f"{directory.path}: the model's config is {kind(model_config)}, not a mapping"
+        )
+    return model_config
 
 
 def takes(model: object) -> bool:
@@ -133,7 +149,7 @@ class _Loaded:
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> _Loaded:
     """MLflow's entry. Whoever calls MLflow's load_model trusts by MLflow's rules, its switch included."""
-    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() not in ("false", "0")
+    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("true", "1")
     directory = ModelDirectory.read(path)
     check(directory, Trust(allow_pickle=allowed))
     return _Loaded(_load(directory, model_config or directory.pyfunc.get("config")))
