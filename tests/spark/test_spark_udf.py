@@ -24,6 +24,7 @@ from tests.spark import models
 
 pytestmark = [
     # MLflow's and scikit-learn's own, while a model is saved
+    pytest.mark.filterwarnings("ignore:.*Add type hints to the:UserWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::FutureWarning:mlflow"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
