@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow
 import pyarrow.dataset
 import pyarrow.fs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sparksig.enforce import plan as plans
 from sparksig.errors import (
@@ -30,12 +32,13 @@ from sparksig.errors import (
     OutputRefusedError,
     SparksigError,
     TableNotFoundError,
+    UnsupportedError,
     kind,
     nearest,
     step,
 )
 from sparksig.models.directory import load_yaml
-from sparksig.params import enforce_params
+from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import Schema
 
 if TYPE_CHECKING:
@@ -65,24 +68,44 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """The model to score with."""
 
-    path: str = Field(description="the model directory")
-    digest: str | None = Field(None, description="refuse the directory unless its content has this digest")
+    path: str = Field(min_length=1, description="the model directory")
+    digest: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="refuse the directory unless its content has this digest"
+    )
     allow_pickle: bool = Field(False, description="code in the directory may run: needed for pickles")
     trusted_types: list[str] = Field([], description="what a skops file may hold beyond its own safe types")
+
+
+def _absolute(path: str) -> str:
+    if re.match(r"^file:[^/]", path):
+        raise ValueError("a path, or a URI with an absolute path: file:/...")
+    return path
 
 
 class InputSection(_Section):
     """The table to score."""
 
-    path: str = Field(description="a directory of Parquet files")
+    path: str = Field(min_length=1, description="a directory of Parquet files")
+
+    @field_validator("path")
+    @classmethod
+    def _literal(cls, path: str) -> str:
+        if any(sign in path for sign in "*?[]{}"):
+            raise ValueError("a path without *, ?, [, ], { and }, which Spark takes for a pattern")
+        return _absolute(path)
 
 
 class OutputSection(_Section):
     """Where the predictions go."""
 
-    path: str = Field(description="a new directory of Parquet files: nothing may be there yet")
+    path: str = Field(min_length=1, description="a new directory of Parquet files: nothing may be there yet")
     column: str = Field("prediction", description="the name of the predictions' column")
     keep: list[str] = Field(description="the columns of the input to keep beside the prediction")
+
+    @field_validator("path")
+    @classmethod
+    def _whole(cls, path: str) -> str:
+        return _absolute(path)
 
 
 class ScoreConfig(_Section):
@@ -135,7 +158,8 @@ def _config_finding(problem: Any, form: type[BaseModel]) -> Finding:
             field = field.model_fields[part] if hasattr(field, "model_fields") else field
             field = getattr(field, "annotation", field) if part != last else field
         return Finding(Code.MISSING_KEY, path, getattr(field, "description", None) or "a section", "nothing")
-    return Finding(Code.INVALID_VALUE, path, hint=str(problem["msg"]))
+    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+    return Finding(Code.INVALID_VALUE, path, expected, kind(problem["input"]))
 
 
 def _fields(form: type[BaseModel], parents: Sequence[int | str]) -> list[str]:
@@ -212,9 +236,9 @@ def score(config: ScoreConfig) -> RunReport:
 
     trust = config.model.model_dump(exclude={"path"})
     _, _, (inputs, _, declared) = check_model(config.model.path, **trust)
-    enforce_params(config.params, declared)
+    _check_params(config, declared)
     _check_footers(config, inputs)
-    _refuse_existing(config.output.path)
+    _refuse_existing(config)
     spark = build_session("sparksig score", config.spark)
     udf = spark_udf(spark, config.model.path, params=config.params, **trust)
     started = time.perf_counter()
@@ -225,42 +249,111 @@ def score(config: ScoreConfig) -> RunReport:
     rows = table.select([column(name) for name in needed if name in table.columns])
     rows = rows.observe(read, F.count(F.lit(1)).alias("rows"))
     scored = score_frame(rows, udf, config.output.column, config.output.keep)
-    _write(scored.observe(written, F.count(F.lit(1)).alias("rows")), config.output.path)
+    _write(scored.observe(written, F.count(F.lit(1)).alias("rows")), config)
     rows_in, rows_out = int(read.get["rows"]), int(written.get["rows"])
     seconds = time.perf_counter() - started
     return RunReport(rows_in, rows_out, rows_in - rows_out, seconds, config.output.path, udf.digest)
 
 
-def _check_footers(config: ScoreConfig, inputs: Schema) -> None:
-    """Judge the table by its Parquet footers, read here, before Spark even starts.
-
-    What this process cannot read (a file system that pyarrow does not know) is judged by Spark's own
-    reading of the schema later, as everything is.
-    """
-    files, place = _file_system(config.input.path)
-    if files is None:
-        return
-    try:
-        found = pyarrow.dataset.dataset(place, format="parquet", filesystem=files, partitioning="hive").schema
-    except FileNotFoundError:
-        raise TableNotFoundError(f"there is no Parquet table at {config.input.path!r}") from None
-    except pyarrow.ArrowInvalid as error:
-        raise TableNotFoundError(f"{config.input.path!r} is no Parquet table: {error}") from None
-    if not found.names:
-        raise TableNotFoundError(f"there is no Parquet file in {config.input.path!r}")
+def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
+    known = [spec.name for spec in declared or ()]
     findings = [
         Finding(
-            Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, found.names)
+            Code.UNKNOWN_KEY, f"params.{step(name)}", "a param of the model", "another", nearest(name, known)
         )
-        for name in config.output.keep
-        if name not in found.names
+        for name in config.params
+        if name not in known
     ]
-    try:
-        plans.compile(inputs, found)
-    except ContractError as error:
-        findings = [*error.findings, *findings]
     if findings:
-        raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
+        raise ConfigError.of("the configuration is wrong", findings)
+    enforce_params(config.params, declared)
+
+
+def _check_footers(config: ScoreConfig, inputs: Schema) -> None:
+    """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
+
+    Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
+    every file. Partition columns are in no footer; they, and what this process cannot read (a file system
+    that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+    """
+    files, place = _file_system(config.input.path, config.spark)
+    if files is None:
+        return
+    shown = repr(config.input.path)
+    if files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound:
+        raise UnsupportedError(
+            f"{shown} is a Delta table, which is not read yet: as Parquet it would show deleted rows"
+        )
+    try:
+        dataset = pyarrow.dataset.dataset(place, format="parquet", filesystem=files)
+        fragments = list(dataset.get_fragments())
+        with ThreadPoolExecutor(16) as pool:
+            schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
+    except FileNotFoundError:
+        raise TableNotFoundError(f"there is no Parquet table at {shown}") from None
+    except pyarrow.ArrowInvalid as error:
+        raise TableNotFoundError(f"{shown} is no Parquet table: {error}") from None
+    if not fragments:
+        raise TableNotFoundError(f"there is no Parquet file in {shown}")
+    findings: list[Finding] = []
+    judged: dict[pyarrow.Schema, str] = {}
+    for fragment, schema in zip(fragments, schemas):
+        name = fragment.path.removeprefix(place).lstrip("/") or fragment.path
+        partitions = {part.partition("=")[0] for part in name.split("/")[:-1] if "=" in part}
+        wanted = [*config.output.keep, *(str(spec.name) for spec in inputs)]
+        needed = pyarrow.schema([field for field in schema if field.name in wanted])
+        if needed not in judged:
+            judged[needed] = name
+            findings += _judge(
+                needed, schema, inputs, config.output.keep, partitions, next(iter(judged.items())), name
+            )
+    if findings:
+        raise ContractError.of(f"the table {shown} does not fit the model", findings)
+
+
+def _judge(
+    needed: pyarrow.Schema,
+    whole: pyarrow.Schema,
+    inputs: Schema,
+    keep: list[str],
+    partitions: set[str],
+    first: tuple[pyarrow.Schema, str],
+    name: str,
+) -> list[Finding]:
+    """What is wrong with one file's columns; of a later file, how they differ from the first one's."""
+    if first[1] != name:
+        types = {field.name: str(field.type) for field in first[0]}
+        here = {field.name: str(field.type) for field in needed}
+        return [
+            Finding(Code.TYPE_MISMATCH, step(column), f"{types.get(column, 'no such column')} as in {first[1]}",
+                    f"{here.get(column, 'no such column')} in {name}", "rewrite the files with one schema")
+            for column in dict.fromkeys([*types, *here])
+            if types.get(column) != here.get(column)
+        ]  # fmt: skip
+    twins = [
+        column for column in whole.names if [n.casefold() for n in whole.names].count(column.casefold()) > 1
+    ]
+    findings = [
+        Finding(Code.DUPLICATE_NAME, step(column), "one column of that name", "several") for column in twins
+    ]
+    findings += [
+        Finding(
+            Code.MISSING_COLUMN,
+            step(column),
+            "a column to keep",
+            "no such column",
+            nearest(column, whole.names),
+        )
+        for column in keep
+        if column not in whole.names and column not in partitions
+    ]
+    specs = [spec for spec in inputs if str(spec.name) not in partitions]
+    try:
+        if specs:
+            plans.compile(Schema(specs), whole)
+    except ContractError as error:
+        return [*error.findings, *findings]
+    return findings
 
 
 def _read(spark: SparkSession, path: str) -> DataFrame:
@@ -271,14 +364,21 @@ def _read(spark: SparkSession, path: str) -> DataFrame:
     except AnalysisException as error:
         if any(name in str(error) for name in ("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")):
             raise TableNotFoundError(f"there is no Parquet table at {path!r}") from None
-        raise
+        reason = str(error).partition("\n")[0]
+        raise ContractError(f"Spark cannot read the table {path!r}: {reason}") from None
 
 
-def _refuse_existing(path: str) -> None:
+def _refuse_existing(config: ScoreConfig) -> None:
     """See that nothing is at the output's place; an empty directory (a failed job leaves one) is removed."""
-    files, place = _file_system(path)
+    path = config.output.path
+    if f"{path.rstrip('/')}/".startswith(f"{config.input.path.rstrip('/')}/"):
+        raise OutputRefusedError(f"the output's place {path!r} is the input, or in it; nothing was written")
+    files, place = _file_system(path, config.spark)
     if files is None:
         return  # Spark refuses an existing path itself
+    above = place.rpartition("/")[0]
+    if above and files.get_file_info(above).type == pyarrow.fs.FileType.File:
+        raise OutputRefusedError(f"the output's place {path!r} is below a file; nothing was written")
     info = files.get_file_info(place)
     if info.type == pyarrow.fs.FileType.NotFound:
         return
@@ -288,10 +388,16 @@ def _refuse_existing(path: str) -> None:
     raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
 
 
-def _file_system(path: str) -> tuple[Any, str]:
-    """The file system (of pyarrow) for a path or URI, and the place in it; None where pyarrow knows none."""
+def _file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
+    """The file system (of pyarrow) for a path or URI, and the place in it; None where pyarrow knows none.
+
+    A plain path is on Hadoop's default file system, which is the local one unless it is configured.
+    """
     if not re.match(r"^\w[\w+.-]+:", path):
-        return pyarrow.fs.LocalFileSystem(), str(Path(path).absolute())
+        configured = (
+            "spark.hadoop.fs.defaultFS" in conf or {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & os.environ.keys()
+        )
+        return (None, path) if configured else (pyarrow.fs.LocalFileSystem(), str(Path(path).absolute()))
     if re.match(r"^file:/[^/]", path):  # as Hadoop writes it
         return pyarrow.fs.LocalFileSystem(), path.removeprefix("file:")
     try:
@@ -301,11 +407,11 @@ def _file_system(path: str) -> tuple[Any, str]:
     return files, place
 
 
-def _write(scored: DataFrame, path: str) -> None:
+def _write(scored: DataFrame, config: ScoreConfig) -> None:
     try:
-        scored.write.mode("errorifexists").parquet(path)
+        scored.write.mode("errorifexists").parquet(config.output.path)
     except Exception:
-        files, place = _file_system(path)
+        files, place = _file_system(config.output.path, config.spark)
         if files is None:
             raise
         left = files.get_file_info(pyarrow.fs.FileSelector(place, allow_not_found=True))

@@ -20,7 +20,7 @@ from sparksig.convert.objects import from_objects
 from sparksig.enforce import plan as plans
 from sparksig.enforce.frames import from_pandas, is_name
 from sparksig.enforce.plan import FIRST_ROWS, Values
-from sparksig.enforce.zones import instants
+from sparksig.enforce.zones import instants, is_known
 from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
 from sparksig.lattice import upper_bounds
 from sparksig.schema import Schema, TensorSpec
@@ -124,7 +124,14 @@ def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> p
         parts = [_placed(array.field(i), zone, below(path, name), findings) for i, name in enumerate(names)]
         fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields)
+    if pa.types.is_list(array.type):  # a tensor's: no list is null
+        values = _placed(array.values, zone, f"{path}[]", findings)
+        return pa.ListArray.from_arrays(array.offsets, values)
     if not pa.types.is_timestamp(array.type):
+        return array
+    if not is_known(zone):
+        hint = "set spark.sql.session.timeZone to a name of the IANA database, as America/New_York"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", zone, hint))
         return array
     try:
         micros = array.cast(pa.timestamp("us"))

@@ -6,8 +6,9 @@ import contextlib
 import datetime
 import os
 import platform
+import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sparksig.enforce.predictions import check
 from sparksig.errors import ModelError, SignatureTypeError, UnsupportedError, kind
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
-from sparksig.models.trust import Trust
+from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
 from sparksig.signature import ModelSignature
 
@@ -97,9 +98,20 @@ def load_model(
         MissingDependencyError: the format's package is not installed.
     """
     directory = ModelDirectory.read(path)
-    trust = Trust(allow_pickle, digest, tuple(trusted_types))
+    trust = Trust(allow_pickle, digest, type_names(trusted_types))
     trust.verify(directory)
-    return LoadedModel(directory, flavors.of(directory).load(directory, trust))
+    with _no_bytecode():
+        return LoadedModel(directory, flavors.of(directory).load(directory, trust))
+
+
+@contextlib.contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """What a model imports from its own directory leaves nothing there: it would change the digest."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def save_model(
@@ -136,7 +148,7 @@ def save_model(
             f"{kind(model)} cannot be saved yet: so far a sparksig.PythonModel or a scikit-learn estimator"
         )
     with new_directory(path) as staging:
-        entries = flavor.save(model, staging, tuple(trusted_types))
+        entries = flavor.save(model, staging, type_names(trusted_types))
         _write_environment(staging, [*_REQUIRED, *flavor.requirements()])
         entries["python_function"]["env"] = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
         size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())

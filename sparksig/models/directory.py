@@ -30,9 +30,6 @@ from sparksig.signature import ModelSignature
 __all__ = ["MLMODEL", "ModelDirectory", "digest", "load_yaml", "new_directory", "write_mlmodel"]
 
 MLMODEL = "MLmodel"
-CACHE_NAME = "__pycache__"
-"""What importing code leaves behind; no part of a model, nor of its digest."""
-
 MAX_YAML_BYTES = 10 * 2**20
 """Larger YAML files are refused; a signature of 10,000 columns takes under 1 MiB."""
 
@@ -115,8 +112,6 @@ class ModelDirectory:
         if not isinstance(relative, str) or not relative:
             raise ModelDamagedError(f"{where}: a path in the directory expected, found {relative!r}")
         parts = Path(relative).parts
-        if CACHE_NAME in parts:  # which the digest leaves out
-            raise ModelDamagedError(f"{where}: nothing in {CACHE_NAME} belongs to a model: {relative!r}")
         try:
             target = self.path / relative
             inside = target.resolve().is_relative_to(self.path.resolve())
@@ -248,8 +243,7 @@ def _files(root: Path) -> Iterator[Path]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
-                if entry.name != CACHE_NAME:
-                    yield from _files(Path(entry.path))
+                yield from _files(Path(entry.path))
             elif stat.S_ISREG(mode):
                 yield Path(entry.path)
             else:

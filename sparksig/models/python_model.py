@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -56,7 +57,8 @@ def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Ma
 
     def bound(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         leading = (context, model_input) if takes_context else (model_input,)
-        given = dict(params) if params else None  # MLflow as well hands over None where there are none
+        # a copy, so that no call changes the next one's; None where there are none, as MLflow hands over
+        given = copy.deepcopy(dict(params)) if params else None
         return predict(*leading, params=given) if takes_params else predict(*leading)
 
     return bound

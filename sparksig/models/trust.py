@@ -7,12 +7,24 @@ written in a directory widens the trust.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparksig.errors import ModelDamagedError, ModelNotTrustedError
+from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError
 from sparksig.models.directory import ModelDirectory, digest
 
-__all__ = ["Trust"]
+__all__ = ["Trust", "type_names"]
+
+
+def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
+    """The names of the types that a caller trusts.
+
+    Raises:
+        ModelError: a single string, which would be taken letter by letter.
+    """
+    if isinstance(trusted_types, str):
+        raise ModelError(f"trusted_types is a list of names: trusted_types=[{trusted_types!r}]")
+    return tuple(trusted_types)
 
 
 @dataclass(frozen=True)

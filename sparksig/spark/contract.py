@@ -99,30 +99,32 @@ def cast(values: Column, spec: ColSpec) -> Column:
     return values.cast(JVM_TYPE[spec.type])
 
 
-# --- columns whose type is not known yet ----------------------------------------------------------------
+# --- columns whose type is not known yet, before Spark 4.1 ------------------------------------------------
 
 
 def guarded(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
-    """The columns, cast, behind a check of their types that Spark folds away when it plans the query.
+    """The columns, cast, behind a check of their types.
 
-    A column function sees no table, so the casting table is asked by ``typeof``: if any column is of a
-    type that does not widen, the query fails with all findings instead of casting silently.
+    A column function sees no table, and pandas does not keep its types, so the casting table is asked by
+    ``typeof``: if any column is of a type that does not widen, the query fails with all findings. A column
+    that does not fit is null before it is cast, so that no cast is tried on it.
     """
-    problems = F.concat_ws("\n", *(_problem(values, spec) for values, spec in zip(columns, specs)))
+    fits = [_fits(values, spec) for values, spec in zip(columns, specs)]
+    problems = F.concat_ws("\n", *(_problem(*part) for part in zip(columns, specs, fits)))
     text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
-    first, *others = (cast(values, spec) for values, spec in zip(columns, specs))
-    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *others]
+    sent = [cast(F.when(ok, values), spec) for values, spec, ok in zip(columns, specs, fits)]
+    return [F.when(problems == "", sent[0]).otherwise(F.raise_error(text)), *sent[1:]]
 
 
-def _problem(values: Column, spec: ColSpec) -> Column:
+def _fits(values: Column, spec: ColSpec) -> Column:
     assert isinstance(spec.type, DataType)
-    found = F.typeof(values)
-    fits = found.isin(sorted(_accepted(spec.type, spec.required)))
-    if spec.type is DataType.string:
-        fits = fits | found.startswith("string collate ")
-    said = f"  - {step(spec.name)}: expected {spec.type.name}, found "
+    return F.typeof(values).isin(sorted(_accepted(spec.type, spec.required)))
+
+
+def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
+    said = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, found ")
     return F.when(fits, F.lit(None)).otherwise(
-        F.concat(F.lit(said), found, F.lit(f" [{Code.TYPE_MISMATCH}]"))
+        F.concat(said, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
     )
 
 

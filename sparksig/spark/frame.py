@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.spark.contract import column
 from sparksig.spark.udf import ModelUDF, spark_udf
 
@@ -49,6 +49,8 @@ def score(
         ModelError: as :func:`spark_udf`.
         UnsupportedError: ``on_error="null"``, which does not go yet.
     """
+    if not hasattr(df, "sparkSession"):
+        raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")
     if on_error != "fail":
         raise UnsupportedError(f'on_error={on_error!r} does not go yet: "fail" is the only way so far')
     udf = model
@@ -83,7 +85,13 @@ def _name_findings(df: DataFrame, output: str, keep: str | Sequence[str]) -> lis
                 Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", f"keep=[{keep!r}]"
             )
         ]
+    if not isinstance(output, str) or not all(isinstance(name, str) for name in keep):
+        found = kind(output) if not isinstance(output, str) else "others"
+        return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", found)]
     kept = df.columns if keep == "*" else list(keep)
+    twice = [name for name in kept if keep != "*" and (kept.count(name) > 1 or df.columns.count(name) > 1)]
+    if twice:
+        return [Finding(Code.DUPLICATE_NAME, step(twice[0]), "one column of that name to keep", "several")]
     findings = [
         Finding(
             Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, df.columns)

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from pyspark import SparkFiles
@@ -93,14 +92,20 @@ def _is_local(master: str | None) -> bool:
     return master is not None and (master == "local" or master.startswith("local["))
 
 
-@lru_cache
+_PACKED: dict[str, Path] = {}
+"""The archive of each digest: Spark takes a file of one name from one place only."""
+
+
 def _pack(path: Path, digest: str) -> Path:
+    if digest in _PACKED:
+        return _PACKED[digest]
     home = Path(tempfile.mkdtemp(prefix="sparksig-"))  # mode 0700
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     archive = home / f"sparksig-{digest}.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for folder, _, names in os.walk(path):
             for name in sorted(names):
                 file = Path(folder) / name
                 packed.write(file, file.relative_to(path))
+    _PACKED[digest] = archive
     return archive

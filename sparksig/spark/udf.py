@@ -8,6 +8,8 @@ whether it is null.
 from __future__ import annotations
 
 import os
+import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +22,11 @@ from pyspark.sql import types as T
 
 from sparksig.convert.arrow import to_arrow
 from sparksig.enforce.predictions import placed, result_type
-from sparksig.errors import Code, ContractError, Finding, ModelError, SparksigError, nearest, step
+from sparksig.errors import Code, ContractError, Finding, ModelError, SparksigError, kind, nearest, step
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.directory import digest as digest_of
-from sparksig.models.trust import Trust
+from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import CACHE, score_batches
@@ -75,14 +77,15 @@ def spark_udf(
             raise SparksigError("no Spark session is active: spark_udf(spark, model_dir)")
     else:
         session = spark  # type: ignore[assignment]
+        if not hasattr(session, "createDataFrame"):
+            raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
     assert session is not None
     directory, trust, (inputs, outputs, declared) = check_model(
         model_uri, allow_pickle=allow_pickle, digest=digest, trusted_types=trusted_types
     )
     given = enforce_params(params, declared)
     shipment = ship(session, directory.path, trust.digest or digest_of(directory.path))
-    zone = session.conf.get("spark.sql.session.timeZone") or "UTC"
-    return ModelUDF(_Work(shipment, trust, inputs, outputs, given, zone))
+    return ModelUDF(_Work(shipment, trust, inputs, outputs, given))
 
 
 def check_model(
@@ -90,7 +93,7 @@ def check_model(
 ) -> tuple[ModelDirectory, Trust, tuple[Schema, Schema, ParamSchema | None]]:
     """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
     directory = ModelDirectory.read(path)
-    trust = Trust(allow_pickle, digest, tuple(trusted_types))
+    trust = Trust(allow_pickle, digest, type_names(trusted_types))
     trust.verify(directory)
     flavors.of(directory).check(directory, trust)
     declared = _contract(directory)
@@ -116,6 +119,10 @@ def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | 
     return signature.inputs, signature.outputs, signature.params
 
 
+_Batch = tuple[pa.RecordBatch, str]
+"""A batch, and the zone in which predicted wall times are placed; empty where none is needed."""
+
+
 @dataclass(frozen=True)
 class _Work:
     """All that a worker is told: it is pickled with the query."""
@@ -125,13 +132,21 @@ class _Work:
     inputs: Schema
     outputs: Schema
     params: Mapping[str, Any]
-    zone: str
 
-    def run(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Array]:
-        """Score batches with the one model of this process."""
+    def run(self, batches: Iterator[_Batch]) -> Iterator[pa.Array]:
+        """Score batches with the one model of this process; predicted wall times are the query's zone's."""
+        sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
         model = CACHE.get(self.shipment.digest, self.shipment.locate, self.trust)
-        for scored in score_batches(batches, model.predict_raw, self.inputs, self.outputs, self.params):
-            yield placed(scored, self.zone)
+        zones: deque[str] = deque()
+
+        def remembered() -> Iterator[pa.RecordBatch]:
+            for batch, zone in batches:
+                zones.append(zone)
+                yield batch
+
+        for scored in score_batches(remembered(), model.predict_raw, self.inputs, self.outputs, self.params):
+            zone = zones.popleft()
+            yield placed(scored, zone) if zone else scored
 
 
 class ModelUDF:
@@ -158,8 +173,9 @@ class ModelUDF:
     def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
         """The predictions as a Column.
 
-        Types are checked when Spark plans the query: if any column does not widen to what the signature
-        declares, the query fails with all such columns in its message.
+        A column function sees no table: names are found by Spark's rules (which do not tell upper from
+        lower case), and types are checked when the query runs. If any column does not widen to what the
+        signature declares, the query fails with all such columns in its message, whatever they hold.
 
         Args:
             columns: names or Columns in the signature's order: all of them, or none (then the columns of
@@ -170,7 +186,8 @@ class ModelUDF:
             ContractError: too many, too few, or unknown columns; all findings.
         """
         specs, values = self._arguments(columns, named)
-        return self._column(contract.guarded(values, specs), specs)
+        # Arrow keeps the types, so that the engine judges them; pandas does not
+        return self._column(values if _ARROW else contract.guarded(values, specs), specs)
 
     def on(self, table: T.StructType) -> Column:
         """The predictions for a table of that schema, which is checked now, whole.
@@ -198,6 +215,12 @@ class ModelUDF:
             return specs, [_as_column(value) for value in columns]
         if named:
             return self._by_name(named)
+        folded = [str(spec.name).casefold() for spec in specs]
+        twins = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
+        if twins:
+            raise ContractError(
+                f"Spark does not tell these names apart: {', '.join(twins)}; give the columns by position"
+            )
         optional = [step(spec.name) for spec in specs if not spec.required]
         if optional:
             raise ContractError(
@@ -229,14 +252,28 @@ class ModelUDF:
         if not values:
             raise ContractError("the table has none of the model's columns, which are all optional")
         names = [str(spec.name) for spec in specs]
-        if hasattr(F, "arrow_udf"):
-            scorer = F.arrow_udf(_arrow_function(self._work, names), self.return_type)
+        placed_by = [F.current_timezone()] if _has_times(self.return_type) else []
+        if _ARROW:
+            function = _arrow_function(self._work, names)
+            scorer = F.arrow_udf(function, self.return_type)  # type: ignore[attr-defined]
         else:
             values = _nullable_pairs(values, specs)
             function = _pandas_function(self._work, specs, isinstance(self.return_type, T.StructType))
             scorer = F.pandas_udf(function, self.return_type)  # type: ignore[attr-defined]
-        predictions: Column = scorer(*values)
-        return predictions
+        predictions: Column = scorer(*values, *placed_by)
+        return predictions.alias(f"score({', '.join(names)})"[:200])
+
+
+def _has_times(dtype: T.DataType) -> bool:
+    if isinstance(dtype, T.ArrayType):
+        return _has_times(dtype.elementType)
+    if isinstance(dtype, T.StructType):
+        return any(_has_times(field.dataType) for field in dtype.fields)
+    return isinstance(dtype, T.TimestampType)
+
+
+_ARROW = hasattr(F, "arrow_udf")
+"""Spark >= 4.1."""
 
 
 def _as_column(value: Column | str) -> Column:
@@ -253,9 +290,15 @@ def _columns(given: Any) -> list[Any]:
 
 def _arrow_function(work: _Work, names: list[str]) -> Callable[..., Any]:
     def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        yield from work.run(pa.RecordBatch.from_arrays(_columns(given), names=names) for given in batches)
+        yield from work.run(_arrow_batch(_columns(given), names) for given in batches)
 
     return score
+
+
+def _arrow_batch(given: list[pa.Array], names: list[str]) -> _Batch:
+    zone = given[len(names) :]
+    batch = pa.RecordBatch.from_arrays(given[: len(names)], names=names)
+    return batch, zone[0][0].as_py() if zone and len(zone[0]) else ""
 
 
 # --- before: pandas, with the nulls of integers beside them -----------------------------------------------
@@ -276,7 +319,7 @@ def _nullable_pairs(values: list[Column], specs: list[ColSpec]) -> list[Column]:
 
 def _pandas_function(work: _Work, specs: list[ColSpec], as_frame: bool) -> Callable[..., Any]:
     def score(batches):  # type: ignore[no-untyped-def]
-        for scored in work.run(_from_series(_columns(given), specs) for given in batches):
+        for scored in work.run(_pandas_batch(_columns(given), specs) for given in batches):
             yield _to_frame(scored) if as_frame else _to_series(scored)
 
     # Spark reads the form of the function off its annotations
@@ -285,7 +328,7 @@ def _pandas_function(work: _Work, specs: list[ColSpec], as_frame: bool) -> Calla
     return score
 
 
-def _from_series(series: list[pd.Series], specs: list[ColSpec]) -> pa.RecordBatch:
+def _pandas_batch(series: list[pd.Series], specs: list[ColSpec]) -> _Batch:
     arrays = []
     for spec in specs:
         values = series.pop(0)
@@ -295,7 +338,8 @@ def _from_series(series: list[pd.Series], specs: list[ColSpec]) -> pa.RecordBatc
             arrays.append(pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False))
         else:
             arrays.append(pa.array(values, type=target, from_pandas=values.dtype.kind != "f"))
-    return pa.RecordBatch.from_arrays(arrays, names=[str(spec.name) for spec in specs])
+    zone = str(series[0].iloc[0]) if series and len(series[0]) else ""
+    return pa.RecordBatch.from_arrays(arrays, names=[str(spec.name) for spec in specs]), zone
 
 
 _NULLABLE = {

@@ -111,7 +111,9 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
         "  - output.keep: expected the columns of the input to keep beside the prediction, found nothing"
         in text
     )
-    assert "  - model.allow_pickle:  (Input should be a valid boolean) [INVALID_VALUE]" in text
+    assert (
+        "  - model.allow_pickle: expected a valid boolean, found a value of type str [INVALID_VALUE]" in text
+    )
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -170,11 +172,74 @@ def test_an_output_that_exists_is_left_as_it_is(place, capsys):
     assert (path / "out" / "precious").read_text() == "x"
 
 
-def test_wrong_params_are_told_before_spark_starts(place, capsys):
+def test_params_that_the_model_does_not_know_are_an_error_here(place, capsys):
     path, config, _ = place
     config["params"] = {"n": 1}
-    with pytest.warns(UserWarning, match="params unknown to the model are ignored: n"):
-        assert call(path, config | {"input": {"path": str(path / "nope")}}) == 9
+    assert call(path, config | {"input": {"path": str(path / "nope")}}) == 2
+    assert "params.n: expected a param of the model, found another" in said(capsys)
+
+
+@pytest.mark.parametrize(("section", "value", "text"), [
+    ("input", "build/*", "input.path: expected a path without *, ?, [, ], { and }"),
+    ("input", "", "input.path: expected String should have at least 1 character"),
+    ("output", "file:x", "output.path: expected a path, or a URI with an absolute path"),
+], ids=["a pattern", "nothing", "a relative URI"])  # fmt: skip
+def test_paths_that_mean_something_else_to_spark(place, capsys, section, value, text):
+    path, config, _ = place
+    config[section]["path"] = value
+    assert call(path, config) == 2
+    assert text in said(capsys)
+
+
+def test_an_output_in_the_input_or_below_a_file(place, capsys):
+    path, config, _ = place
+    for out in (f"{path}/table/out", f"{path}/table", f"{path}/table/0.parquet/out"):
+        config["output"]["path"] = out
+        assert call(path, config) == 6
+    (path / "file").touch()
+    config["output"]["path"] = f"{path}/file/out"
+    assert call(path, config) == 6
+    assert "is below a file" in said(capsys)
+
+
+@pytest.mark.parametrize("change", [
+    lambda frame: frame.drop(columns="mean area"),
+    lambda frame: frame.astype({"mean area": "float32"}),
+    lambda frame: frame.astype({"mean area": str}),
+], ids=["gone", "narrower", "text"])  # fmt: skip
+def test_files_that_differ_are_refused_before_spark_reads_them_as_one(place, capsys, change):
+    path, config, _ = place
+    change(pd.read_parquet(path / "table" / "2.parquet")).to_parquet(
+        path / "table" / "2.parquet", index=False
+    )
+    assert call(path, config) == 3
+    text = said(capsys)
+    assert "  - mean area: expected double as in 0.parquet, found " in text
+    assert " in 2.parquet (rewrite the files with one schema)" in text
+
+
+def test_partition_columns_are_columns(spark, tmp_path, capsys):
+    model = models.save_python(
+        tmp_path / "m",
+        models.Returning(lambda d, p: d["x"] + d["p"]),
+        {"x": "double", "p": "double"},
+        {"y": "double"},
+    )
+    for p in (1.5, 2.5):
+        (tmp_path / "t" / f"p={p}").mkdir(parents=True)
+        pq.write_table(pa.table({"x": [10.0]}), tmp_path / "t" / f"p={p}" / "0.parquet")
+    config = {"model": {"path": model, "allow_pickle": True}, "input": {"path": str(tmp_path / "t")},
+              "output": {"path": str(tmp_path / "out"), "keep": ["p"]}}  # fmt: skip
+    # Spark makes p a decimal(2,1), which reaches a double exactly, or a double
+    assert call(tmp_path, config) == 0, said(capsys)
+    assert sorted(pd.read_parquet(tmp_path / "out").prediction) == [11.5, 12.5]
+
+
+def test_a_delta_table_is_not_taken_for_its_files(place, capsys):
+    path, config, _ = place
+    (path / "table" / "_delta_log").mkdir()
+    assert call(path, config) == 1
+    assert "is a Delta table, which is not read yet" in said(capsys)
 
 
 def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):

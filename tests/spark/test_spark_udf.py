@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import mlflow.pyfunc
 import mlflow.sklearn
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.errors import PySparkException
@@ -90,17 +93,74 @@ def test_mixed_forms_and_optional_columns_are_refused_with_the_way_out(spark, di
         udf()
 
 
-def test_types_are_checked_without_a_table_and_nothing_is_cast_silently(spark, difference, table):
+@pytest.mark.parametrize("ansi", ["true", "false"])
+def test_types_are_checked_without_a_table_and_nothing_is_cast_silently(difference, spark, table, ansi):
     udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
-    text = (
-        r"the columns do not fit the model's input schema:\n"
-        r"  - a: expected double, found bigint \[TYPE_MISMATCH\]\n"
-        r"  - b: expected double, found string \[TYPE_MISMATCH\]"
-    )
-    with pytest.raises(Exception, match=text):
-        table.select(udf("n", F.lit("3"), "c")).collect()
-    # and so they are on an empty table: types decide
+    spark.conf.set("spark.sql.ansi.enabled", ansi)
+    try:
+        with pytest.raises(Exception, match="fit the") as error:
+            table.select(udf("n", F.lit("abc"), "c")).collect()
+    finally:
+        spark.conf.unset("spark.sql.ansi.enabled")
+    assert re.search(r"- a: expected double, found (bigint|int64)", str(error.value))
+    assert re.search(r"- b: expected double, found string", str(error.value))
     assert value(table, udf(F.col("n").cast("int"), F.lit(3), F.lit(1).cast("decimal(3,1)"))) == 5.0
+
+
+def test_names_that_spark_takes_for_one_are_refused(spark, tmp_path, table):
+    model = models.Returning(lambda data, params: data["a"] - data["A"])
+    path = models.save_python(tmp_path / "m", model, {"a": "double", "A": "double"}, {"y": "double"})
+    udf = sparksig.spark_udf(spark, path, allow_pickle=True)
+    with pytest.raises(ContractError, match="Spark does not tell these names apart: a, A"):
+        udf()
+    assert value(table, udf("a", "b")) == 2.0
+
+
+def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
+    """... not of the moment when the function was made; inside arrays as well."""
+    columns = sparksig.Schema([sparksig.ColSpec("datetime", "t")])
+    pair = sparksig.Schema([sparksig.TensorSpec(np.dtype("datetime64[ns]"), (-1, 2))])
+    twice = models.Returning(lambda data, params: np.column_stack([data["t"], data["t"]]))
+    sparksig.save_model(tmp_path / "m", twice, sparksig.ModelSignature(columns, pair))
+    path = models.save_python(
+        tmp_path / "one", models.Returning(lambda d, p: d["t"]), {"t": "datetime"}, {"t": "datetime"}
+    )
+    udfs = [sparksig.spark_udf(spark, place, allow_pickle=True) for place in (tmp_path / "m", path)]
+    before = spark.conf.get("spark.sql.session.timeZone")
+    try:
+        for zone in ("Asia/Tokyo", "UTC", "America/New_York"):
+            spark.conf.set("spark.sql.session.timeZone", zone)
+            df = spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
+            for scored in (df.select("t", udfs[0]().alias("p")), sparksig.score(df, udfs[0], "p")):
+                assert scored.filter("p[0] = t and p[1] = t").count() == 1, zone
+            assert df.select("t", udfs[1]().alias("p")).filter("p = t").count() == 1, zone
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", before)
+
+
+def test_params_are_new_for_every_batch(spark, tmp_path):
+    def grows(data, params):
+        params["l"].append(9)
+        return pd.Series([float(len(params["l"]))] * len(data))
+
+    declared = sparksig.ParamSchema([sparksig.ParamSpec("l", "long", [1], (-1,))])
+    path = models.save_python(
+        tmp_path / "m", models.Returning(grows), {"x": "double"}, {"y": "double"}, declared
+    )
+    df = spark.range(0, 30, 1, 6).select(F.col("id").cast("double").alias("x"))
+    scored = sparksig.score(df, path, keep=[], allow_pickle=True)
+    assert {row.prediction for row in scored.collect()} == {2.0}
+
+
+def test_arguments_of_the_wrong_kind(spark, difference, tmp_path):
+    with pytest.raises(SparksigError, match="spark_udf takes a Spark session first, not a value of type str"):
+        sparksig.spark_udf("x", difference)
+    with pytest.raises(ModelError, match=r"trusted_types is a list of names: trusted_types=\['abc'\]"):
+        sparksig.spark_udf(spark, difference, trusted_types="abc")
+    with pytest.raises(ContractError, match="score takes a Spark DataFrame, not None"):
+        sparksig.score(None, difference)
+    with pytest.raises(ContractError, match="names of columns, as strings"):
+        sparksig.score(spark.range(1), difference, keep=[1], allow_pickle=True)
 
 
 def test_sessions_and_paths(spark, difference, tmp_path):
