@@ -324,12 +324,20 @@ def _judge(
     if first[1] != name:
         types = {field.name: str(field.type) for field in first[0]}
         here = {field.name: str(field.type) for field in needed}
+        none, hint = "no such column", "rewrite the files with one schema"
+        changed = [
+            column for column in dict.fromkeys([*types, *here]) if types.get(column) != here.get(column)
+        ]
         return [
-            Finding(Code.TYPE_MISMATCH, step(column), f"{types.get(column, 'no such column')} as in {first[1]}",
-                    f"{here.get(column, 'no such column')} in {name}", "rewrite the files with one schema")
-            for column in dict.fromkeys([*types, *here])
-            if types.get(column) != here.get(column)
-        ]  # fmt: skip
+            Finding(
+                Code.TYPE_MISMATCH,
+                step(column),
+                f"{types.get(column, none)} as in {first[1]}",
+                f"{here.get(column, none)} in {name}",
+                hint,
+            )
+            for column in changed
+        ]
     twins = [
         column for column in whole.names if [n.casefold() for n in whole.names].count(column.casefold()) > 1
     ]

@@ -125,8 +125,9 @@ def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> p
         fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields)
     if pa.types.is_list(array.type):  # a tensor's: no list is null
-        values = _placed(array.values, zone, f"{path}[]", findings)
-        return pa.ListArray.from_arrays(array.offsets, values)
+        before = array.values
+        values = _placed(before, zone, f"{path}[]", findings)
+        return array if values is before else pa.ListArray.from_arrays(array.offsets, values)
     if not pa.types.is_timestamp(array.type):
         return array
     if not is_known(zone):

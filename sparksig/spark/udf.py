@@ -22,7 +22,17 @@ from pyspark.sql import types as T
 
 from sparksig.convert.arrow import to_arrow
 from sparksig.enforce.predictions import placed, result_type
-from sparksig.errors import Code, ContractError, Finding, ModelError, SparksigError, kind, nearest, step
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    ModelError,
+    SparksigError,
+    UnsupportedError,
+    kind,
+    nearest,
+    step,
+)
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.directory import digest as digest_of
@@ -98,7 +108,9 @@ def check_model(
     flavors.of(directory).check(directory, trust)
     declared = _contract(directory)
     contract.require_scalars(declared[0])
-    contract.spark_type(result_type(declared[1]))
+    returned = contract.spark_type(result_type(declared[1]))
+    if not _ARROW and "array<timestamp>" in returned.simpleString():
+        raise UnsupportedError(f"{directory.path}: arrays of times come back from Spark 4.1 on only")
     return directory, trust, declared
 
 
