@@ -33,7 +33,9 @@ from sparksig.types import (
 
 __all__ = [
     "DECIMAL_DIGITS",
+    "EXACT_INTEGERS",
     "IMMEDIATE",
+    "INTEGER_BITS",
     "MODEL_TYPE",
     "NULL",
     "Decimal",
@@ -447,8 +449,11 @@ def _narrowest(source: Scalar) -> str:
 
 # --- Python scalars: they carry no width, so there the value is the type --------------------------------
 
-_BITS = {DataType.integer: 31, DataType.long: 63}
-_EXACT = {DataType.float: 2**24, DataType.double: 2**53}
+INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
+"""The bits beside the sign: which Python ints fit."""
+
+EXACT_INTEGERS = {DataType.float: 2**24, DataType.double: 2**53}
+"""Up to which size every integer is a value of the type."""
 
 
 def scalar_mismatch(value: object, target: DataType) -> str:
@@ -481,13 +486,15 @@ def scalar_mismatch(value: object, target: DataType) -> str:
 
 
 def _number_mismatch(value: int | float, target: DataType) -> str:
-    if target in _BITS:
+    if target in INTEGER_BITS:
         if isinstance(value, float):
             return "a float"
-        limit = 2 ** _BITS[target]
-        return "" if -limit <= value < limit else f"an int beyond {_BITS[target] + 1} bits"
+        limit = 2 ** INTEGER_BITS[target]
+        return "" if -limit <= value < limit else f"an int beyond {INTEGER_BITS[target] + 1} bits"
     if isinstance(value, int):
-        return "" if abs(value) <= _EXACT[target] else f"an int that {target.name} cannot hold exactly"
+        return (
+            "" if abs(value) <= EXACT_INTEGERS[target] else f"an int that {target.name} cannot hold exactly"
+        )
     if target is DataType.double or _is_float32(value):
         return ""
     return "a float that is not exactly a float32"

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sparksig.convert.arrow import to_arrow
+from sparksig.lattice import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
 __all__ = ["from_objects", "from_times", "is_exact_double", "is_nested"]
@@ -28,7 +30,6 @@ _PLAIN: dict[str, pa.DataType] = {
 _TIMES = ("date", "datetime", "datetime64")
 _INSTANTS = (datetime.datetime, np.datetime64)
 _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
-_EXACT = {DataType.float: 2**24, DataType.double: 2**53}
 
 
 def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
@@ -43,7 +44,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
-    if column.map(_is_missing).all():
+    if column.isna().all() and column.map(_is_missing).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
     kind = pd.api.types.infer_dtype(column, skipna=True)
     try:
@@ -103,12 +104,14 @@ def _numbers(column: pd.Series, target: Type | None) -> pa.Array | None:
         return None
     ints = [int(value) for value in held if not isinstance(value, (float, np.floating))]
     largest = max(map(abs, ints), default=0)
-    if target in _EXACT or len(ints) < len(held):
-        if largest <= _EXACT.get(target, 2**53):  # type: ignore[arg-type]
+    real = target if target in EXACT_INTEGERS else DataType.double
+    if target is real or len(ints) < len(held):
+        if largest <= EXACT_INTEGERS[real]:
             return _floats(column, target)
         if len(ints) < len(held):
             return None
-    fits = target is DataType.integer and all(-(2**31) <= value < 2**31 for value in ints)
+    limit = 2 ** INTEGER_BITS[DataType.integer]
+    fits = target is DataType.integer and all(-limit <= value < limit for value in ints)
     return _filled(np.array(ints, dtype=np.int32 if fits else np.int64), missing)
 
 
@@ -137,5 +140,5 @@ def is_exact_double(array: pa.Array) -> bool:
         >>> is_exact_double(pa.array([2**53 + 1]))
         False
     """
-    values = array.drop_null().to_numpy()
-    return bool(len(values) == 0 or (abs(int(values.min())) <= 2**53 and abs(int(values.max())) <= 2**53))
+    span = pc.min_max(array).as_py()
+    return span["min"] is None or max(map(abs, span.values())) <= EXACT_INTEGERS[DataType.double]

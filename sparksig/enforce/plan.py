@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source, to_arrow
-from sparksig.enforce.zones import is_known, wall_times
+from sparksig.enforce.zones import PER_SECOND, is_known, wall_times
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
 from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -273,7 +273,6 @@ def _decoded(array: pa.DictionaryArray) -> pa.Array:
 
 # A day and more on either side: no zone is further from UTC.
 _MARGIN_SECONDS = 2 * 86_400
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = np.iinfo(np.int64)
 
 
@@ -286,7 +285,7 @@ def _nanosecond_wall_times(array: pa.Array) -> tuple[pa.Array, Mask]:
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
     unit, zone = array.type.unit, array.type.tz
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     factor = 10**9 // per_second
     low, high = -(-(_INT64.min + 1) // factor), _INT64.max // factor
     margin = min(_MARGIN_SECONDS * per_second, high // 2)

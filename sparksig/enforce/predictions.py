@@ -22,9 +22,8 @@ from sparksig.enforce.frames import from_pandas, is_name
 from sparksig.enforce.plan import FIRST_ROWS, Values
 from sparksig.enforce.zones import instants, is_known
 from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
-from sparksig.lattice import upper_bounds
+from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.schema import Schema, TensorSpec
-from sparksig.types import DataType
 
 __all__ = ["encode", "placed", "result_type"]
 
@@ -339,7 +338,7 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
     element = to_arrow(Schema([TensorSpec(spec.type, (-1,))])).field(0).type
     flat = values.reshape(-1)
     if flat.dtype.kind == "O":
-        target = {np.dtype(name): DataType[dtype] for name, dtype in _SCALARS.items()}.get(spec.type)
+        target = next((known for known, name in MODEL_TYPE.items() if name == spec.type.name), None)
         found = from_objects(pd.Series(flat, dtype=object), target)
         if found is None or (found.null_count and not _may_be_null(flat, spec)):
             return None
@@ -361,9 +360,6 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
 def _may_be_null(flat: Values, spec: TensorSpec) -> bool:
     """None is a missing text; a NaN is no text."""
     return spec.type.kind in "US" and not any(isinstance(value, float) for value in flat)
-
-
-_SCALARS = {"int32": "integer", "int64": "long", "float32": "float", "float64": "double"}
 
 
 def _dtype_widens(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:

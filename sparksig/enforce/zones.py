@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["instants", "is_known", "wall_times"]
+__all__ = ["PER_SECOND", "instants", "is_known", "wall_times"]
 
 Array = np.ndarray[Any, Any]
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UTC = ("UTC", "Etc/UTC", "Z", "GMT", "+00:00")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _DAY = 86_400
@@ -44,13 +44,13 @@ def wall_times(array: pa.Array) -> pa.Array:
     ticks = _ticks(array)
     fixed = _fixed_offset(zone)
     if fixed is not None:
-        shifted = ticks + fixed * _PER_SECOND[unit]
+        shifted = ticks + fixed * PER_SECOND[unit]
         return pa.array(shifted, pa.int64(), mask=~_valid(array)).cast(naive)
-    late = ticks >= _RULES_FROM * _PER_SECOND[unit]
+    late = ticks >= _RULES_FROM * PER_SECOND[unit]
     if not late.any():
         return pc.local_timestamp(array)
-    seconds = ticks // _PER_SECOND[unit]
-    shifted = ticks + _late_offsets(zone, seconds) * _PER_SECOND[unit]
+    seconds = ticks // PER_SECOND[unit]
+    shifted = ticks + _late_offsets(zone, seconds) * PER_SECOND[unit]
     early = pc.local_timestamp(_masked(array, late))
     return _merged(early, late, shifted, naive, array)
 
@@ -72,11 +72,11 @@ def instants(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
     ticks = _ticks(array)
     fixed = _fixed_offset(zone)
     if fixed is not None:
-        shifted = ticks - fixed * _PER_SECOND[array.type.unit]
+        shifted = ticks - fixed * PER_SECOND[array.type.unit]
         one = pa.array(shifted, pa.int64(), mask=~_valid(array))
         named = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone) else "UTC"  # the form that Arrow takes
         return one.cast(pa.timestamp(array.type.unit, named)), np.zeros(len(array), dtype=bool)
-    late = ticks >= _RULES_FROM * _PER_SECOND[array.type.unit]
+    late = ticks >= _RULES_FROM * PER_SECOND[array.type.unit]
     early = _masked(array, late) if late.any() else array
     first, last = (
         pc.assume_timezone(early, zone, ambiguous=which, nonexistent=which)
@@ -91,7 +91,7 @@ def instants(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
 
 def _late_instants(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
     """The instant of each wall time by the offset of a day before, or a day after; and if just one fits."""
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     seconds = ticks // per_second
     before, after = (_late_offsets(zone, seconds + step) for step in (-_DAY, _DAY))
     fits_before = _late_offsets(zone, seconds - before) == before
