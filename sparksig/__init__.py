@@ -33,9 +33,15 @@ if TYPE_CHECKING:
         TableNotFoundError,
         UnsupportedError,
     )
-    from sparksig.infer import IntegerColumnWarning, infer_signature
+    from sparksig.infer import IntegerColumnWarning, infer_signature, merge_schemas
     from sparksig.models import LoadedModel, load_model, save_model
-    from sparksig.models.python_model import PythonModel, PythonModelContext
+    from sparksig.models.python_model import (
+        PythonModel,
+        PythonModelContext,
+        TypeFromExample,
+        TypeHintWarning,
+        pyfunc,
+    )
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.signature import ModelSignature
@@ -81,11 +87,15 @@ __all__ = [
     "SparksigError",
     "TableNotFoundError",
     "TensorSpec",
+    "TypeFromExample",
+    "TypeHintWarning",
     "UnknownParamWarning",
     "UnsupportedError",
     "enforce",
     "infer_signature",
     "load_model",
+    "merge_schemas",
+    "pyfunc",
     "save_model",
     "score",
     "spark_udf",
@@ -115,9 +125,15 @@ _HOMES = {
         "TableNotFoundError",
         "UnsupportedError",
     ],
-    "sparksig.infer": ["IntegerColumnWarning", "infer_signature"],
+    "sparksig.infer": ["IntegerColumnWarning", "infer_signature", "merge_schemas"],
     "sparksig.models": ["LoadedModel", "load_model", "save_model"],
-    "sparksig.models.python_model": ["PythonModel", "PythonModelContext"],
+    "sparksig.models.python_model": [
+        "PythonModel",
+        "PythonModelContext",
+        "TypeFromExample",
+        "TypeHintWarning",
+        "pyfunc",
+    ],
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],

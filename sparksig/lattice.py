@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import datetime
 import struct
+from collections import Counter
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, below, kind, nearest, step
+from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest, step
 from sparksig.types import (
+    MAX_DEPTH,
     AnyType,
     Array,
     DataType,
@@ -37,6 +39,7 @@ __all__ = [
     "IMMEDIATE",
     "INTEGER_BITS",
     "MODEL_TYPE",
+    "NEVER_NULL",
     "NULL",
     "Decimal",
     "Field",
@@ -92,6 +95,9 @@ MODEL_TYPE: dict[DataType, str] = {
     DataType.datetime: "timestamp",
 }
 """The Arrow type in which a model receives each signature type."""
+
+NEVER_NULL = frozenset({DataType.boolean, DataType.integer, DataType.long})
+"""A required column of these cannot hold a null: the model's plain NumPy dtype has no place for it."""
 
 DECIMAL_DIGITS: dict[DataType, int] = {DataType.integer: 9, DataType.long: 18, DataType.double: 15}
 """How many decimal digits each type holds exactly; integers hold no fraction."""
@@ -275,7 +281,7 @@ def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding
 
 
 def _twins(names: list[str], path: str) -> list[Finding]:
-    twins = sorted({name for name in names if names.count(name) > 1})
+    twins = sorted(name for name, count in Counter(names).items() if count > 1)
     return [
         Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several") for name in twins
     ]
@@ -337,10 +343,21 @@ def narrowest(source: Source, path: str, findings: list[Finding]) -> Type | None
         >>> narrowest(ListOf(Scalar("int8")), "a", [])
         Array(integer)
     """
+    try:
+        return _narrow(source, path, findings)
+    except (SignatureError, RecursionError):  # of composites, on account of their depth alone
+        shown = path if len(path) <= 80 else f"{path[:77]}..."
+        findings.append(
+            Finding(Code.UNSUPPORTED_TYPE, shown, f"at most {MAX_DEPTH} levels of nesting", "more")
+        )
+        return None
+
+
+def _narrow(source: Source, path: str, findings: list[Finding]) -> Type | None:
     if source == NULL:
         return AnyType()
     if isinstance(source, ListOf):
-        item = narrowest(source.item, f"{path}[]", findings)
+        item = _narrow(source.item, f"{path}[]", findings)
         return None if item is None else Array(item)
     if isinstance(source, MapOf):
         return _narrowest_map(source, path, findings)
@@ -370,7 +387,7 @@ def void_finding(path: str) -> Finding:
 
 
 def _narrowest_map(source: MapOf, path: str, findings: list[Finding]) -> Type | None:
-    value = narrowest(source.value, f"{path}[]", findings)
+    value = _narrow(source.value, f"{path}[]", findings)
     if not widens(source.key, DataType.string):
         hint = "the keys of a map must be strings"
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "map<string, ...>", _cut(str(source)), hint))
@@ -390,7 +407,7 @@ def _narrowest_struct(source: Struct, path: str, findings: list[Finding]) -> Typ
         where = below(path, part.name)
         if part.source == NULL and not part.nullable:
             findings.append(void_finding(where))
-        dtype = narrowest(part.source, where, findings)
+        dtype = _narrow(part.source, where, findings)
         if dtype is not None:
             properties.append(Property(part.name, dtype, required=not part.nullable))
     return Object(properties) if len(findings) == before else None

@@ -13,6 +13,7 @@ import datetime
 import json
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -205,7 +206,7 @@ class ParamSchema:
                     f"a ParamSchema takes a list of ParamSpec; element {index} is {kind(spec)}"
                 )
         names = [spec.name for spec in params]
-        twins = sorted({step(name) for name in names if names.count(name) > 1})
+        twins = sorted(step(name) for name, count in Counter(names).items() if count > 1)
         if twins:
             raise SignatureError(f"several params of one name: {', '.join(twins)}")
         self._params = tuple(params)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
@@ -374,7 +375,7 @@ def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
         raise SignatureError(
             f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
         )
-    twins = sorted({step(name) for name in names if name is not None and names.count(name) > 1})
+    twins = sorted(step(name) for name, count in Counter(names).items() if name is not None and count > 1)
     if twins:
         findings = [
             Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several") for name in twins

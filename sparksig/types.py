@@ -7,6 +7,7 @@ JSON and reprs are MLflow's, byte for byte. ``to_dict`` gives the JSON of a type
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -264,7 +265,7 @@ class Object(_Frozen):
                     f"an Object takes a list of Property; element {index} is {kind(prop)}"
                 )
         names = [prop.name for prop in properties]
-        twins = sorted({name for name in names if names.count(name) > 1})
+        twins = sorted(name for name, count in Counter(names).items() if count > 1)
         if twins:
             raise SignatureError(f"an Object has two properties of one name: {', '.join(map(step, twins))}")
         _set(self, properties=tuple(sorted(properties)))

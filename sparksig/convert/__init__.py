@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sparksig.errors import Code, Finding, step
@@ -16,5 +17,5 @@ def duplicates(names: Sequence[str], expected: str = "one column of that name") 
         >>> [finding.path for finding in duplicates(["a", "b", "a"])]
         ['a']
     """
-    twins = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    twins = [name for name, count in Counter(names).items() if count > 1]
     return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in twins]

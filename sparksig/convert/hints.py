@@ -1,20 +1,343 @@
-"""Python annotations -> types. So far: dataclasses, whose fields become columns.
+"""Python annotations -> types: type hints of a model's predict, and dataclasses, whose fields become columns.
 
-The mapping is MLflow's: an int is a long, a float is a float (not a double), a date is a datetime.
+The mapping is MLflow's. In both an int is a long and a date a datetime; a float is a double in a type hint,
+but a float in a dataclass. A type hint is first parsed into a small tree (:data:`Hint`), which says the type
+(:func:`type_of`) and by which values are checked (:mod:`sparksig.enforce.hints`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import sys
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin, get_type_hints
 
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, below
 from sparksig.schema import ColSpec, Schema
-from sparksig.types import Array, DataType, Object, Property, Type
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, Type
 
-__all__ = ["from_dataclass"]
+__all__ = [
+    "Anything",
+    "Dictionary",
+    "Either",
+    "Field",
+    "Hint",
+    "Leaf",
+    "Listing",
+    "Model",
+    "from_dataclass",
+    "from_hint",
+    "is_frame",
+    "keys_of",
+    "name_of",
+    "parse",
+    "parse_input",
+    "type_of",
+]
+
+# --- type hints: the tree -------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A scalar.
+
+    Attributes:
+        dtype: its type.
+        python: the Python type of its values.
+        choices: the only values allowed, of a ``Literal``; any, if empty.
+    """
+
+    dtype: DataType
+    python: type
+    choices: tuple[Any, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Anything:
+    """Any value at all."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """``list[...]``."""
+
+    item: Hint
+
+
+@dataclasses.dataclass(frozen=True)
+class Dictionary:
+    """``dict[str, ...]``."""
+
+    value: Hint
+
+
+@dataclasses.dataclass(frozen=True)
+class Either:
+    """A union: one of its members, or None where it is nullable."""
+
+    members: tuple[Hint, ...]
+    nullable: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of a pydantic model; ``keys`` are those that pydantic reads it from: its name, or aliases."""
+
+    name: str
+    keys: tuple[str, ...]
+    hint: Hint
+    required: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A pydantic model."""
+
+    cls: Any
+    fields: tuple[Field, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Constrained:
+    """``Annotated``: what pydantic validates further."""
+
+    hint: Hint
+    annotated: Any
+
+
+Hint = Union[Leaf, Anything, Listing, Dictionary, Either, Model, Constrained]
+
+_LEAVES: dict[Any, DataType] = {
+    int: DataType.long,
+    str: DataType.string,
+    bool: DataType.boolean,
+    float: DataType.double,
+    bytes: DataType.binary,
+    datetime.datetime: DataType.datetime,
+    datetime.date: DataType.datetime,
+}
+_ADVICE = (
+    "use bool, int, float, str, bytes, date, datetime, list[...], dict[str, ...], a pydantic model, "
+    "or Optional, Union or Any of these"
+)
+
+
+def from_hint(hint: Any) -> Schema:
+    """The schema of a type hint ``list[X]``: one unnamed column of X, one element a row.
+
+    Raises:
+        ConversionError: no list, or parts that no type covers; each as a finding with its path.
+
+    Example:
+        >>> from_hint(list[dict[str, int]]).to_json()
+        '[{"type": "map", "values": {"type": "long"}, "required": true}]'
+    """
+    return Schema([ColSpec(type_of(parse_input(hint).item))])
+
+
+def parse_input(hint: Any) -> Listing:
+    """The tree of a hint for a model's input, which must be ``list[X]``: one element a row.
+
+    Raises:
+        ConversionError: as :func:`from_hint`. Findings are UNSUPPORTED_TYPE where the hint is well
+            formed but no contract, INVALID_VALUE where it says nothing or contradicts itself.
+    """
+    findings: list[Finding] = []
+    parsed = None
+    if hint is list or get_origin(hint) is list:
+        parsed = _parse(hint, "", (), findings)
+        if isinstance(parsed, Listing) and _is_nullable(parsed.item):
+            advice = "a column without a name must be required: use a pydantic model with an optional field"
+            findings.append(Finding(Code.INVALID_VALUE, "[]", "elements that are not Optional", hint=advice))
+    else:
+        advice = "the rows are the elements of a list: wrap it in list[...]"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, "", "list[...]", name_of(hint), advice))
+    if findings or not isinstance(parsed, Listing):
+        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+    return parsed
+
+
+def parse(hint: Any) -> Hint:
+    """The tree of any hint, as of a model's output.
+
+    Raises:
+        ConversionError: parts that no type covers; each as a finding with its path.
+
+    Example:
+        >>> type_of(parse(dict[str, list[float]])).to_dict()["values"]
+        {'type': 'array', 'items': {'type': 'double'}}
+    """
+    findings: list[Finding] = []
+    parsed = _parse(hint, "", (), findings)
+    if findings or parsed is None:
+        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+    return parsed
+
+
+def type_of(hint: Hint) -> Type:
+    """The type of a hint's values. That an element or a value may be None is not part of a type."""
+    if isinstance(hint, Leaf):
+        return hint.dtype
+    if isinstance(hint, Listing):
+        return Array(type_of(hint.item))
+    if isinstance(hint, Dictionary):
+        return Map(type_of(hint.value))
+    if isinstance(hint, Model):
+        return Object([Property(field.name, type_of(field.hint), field.required) for field in hint.fields])
+    if isinstance(hint, Constrained):
+        return type_of(hint.hint)
+    if isinstance(hint, Either) and len(hint.members) == 1:
+        return type_of(hint.members[0])
+    return AnyType()
+
+
+_FRAMES = {
+    "pandas": ("DataFrame", "Series"),
+    "numpy": ("ndarray",),
+    "scipy": ("csr_matrix", "csc_matrix", "csr_array", "csc_array"),
+}
+
+
+def is_frame(hint: Any) -> bool:
+    """Whether a hint names a container whose columns it does not say, as ``pandas.DataFrame``."""
+    cls = get_origin(hint) or hint
+    known = _FRAMES.get(getattr(cls, "__module__", "").partition(".")[0], ())
+    return isinstance(cls, type) and cls.__name__ in known
+
+
+def name_of(hint: Any) -> str:
+    """A hint as one writes it.
+
+    Example:
+        >>> name_of(list[int]), name_of(str)
+        ('list[int]', 'str')
+    """
+    return (
+        hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    )
+
+
+# --- type hints: parsing --------------------------------------------------------------------------------
+
+
+def _parse(hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
+    hint = getattr(hint, "__value__", hint)  # of `type Name = ...`
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return Anything()
+    if isinstance(hint, type) and hint in _LEAVES:
+        return Leaf(_LEAVES[hint], hint)
+    if len(outer) >= MAX_DEPTH:
+        findings.append(Finding(Code.INVALID_VALUE, path[:200], f"at most {MAX_DEPTH} levels", "more"))
+        return None
+    if hint in (list, dict) or origin in (list, dict):
+        return _parse_container(origin or hint, args, path, outer, findings)
+    if origin in (Union, types.UnionType) or hint in (Union, Optional):
+        return _parse_union(args, path, outer, findings)
+    if origin is Annotated:
+        inner = _parse(args[0], path, outer, findings)
+        return None if inner is None else Constrained(inner, hint)
+    if origin is Literal:
+        return _parse_literal(args, path, findings)
+    if _is_model(hint):
+        return _parse_model(hint, path, outer, findings)
+    findings.append(
+        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name_of(hint), _ADVICE)
+    )
+    return None
+
+
+def _is_nullable(hint: Hint) -> bool:
+    while isinstance(hint, Constrained):
+        hint = hint.hint
+    return isinstance(hint, Either) and hint.nullable
+
+
+def _parse_container(
+    origin: Any, args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
+) -> Hint | None:
+    wanted = 1 if origin is list else 2
+    form = "list[...]" if origin is list else "dict[str, ...]"
+    if len(args) != wanted:
+        found = f"{origin.__name__} with {len(args)} types" if args else f"a bare {origin.__name__}"
+        findings.append(Finding(Code.INVALID_VALUE, path, form, found, "say what it holds"))
+        return None
+    if origin is dict and args[0] is not str:
+        found = f"keys of type {name_of(args[0])}"
+        findings.append(Finding(Code.INVALID_VALUE, path, form, found, "JSON and Spark have text as keys"))
+    inner = _parse(args[-1], f"{path}[]", (*outer, origin), findings)
+    if inner is None:
+        return None
+    return Listing(inner) if origin is list else Dictionary(inner)
+
+
+def _parse_union(
+    args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
+) -> Hint | None:
+    if not args:
+        findings.append(Finding(Code.INVALID_VALUE, path, "a union of types", "a bare Union"))
+        return None
+    nullable = type(None) in args
+    members = [_parse(arm, path, (*outer, Union), findings) for arm in args if arm is not type(None)]
+    known = tuple(member for member in members if member is not None)
+    return Either(known, nullable) if len(known) == len(members) else None
+
+
+def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Hint | None:
+    forms = set(map(type, choices))
+    form = next(iter(forms))
+    if len(forms) == 1 and form in (str, int, bool):
+        return Leaf(_LEAVES[form], form, tuple(choices))
+    found = "values of " + " and ".join(sorted(one.__name__ for one in forms))
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of str, int or bool", found))
+    return None
+
+
+def _is_model(hint: Any) -> bool:
+    pydantic = sys.modules.get("pydantic")  # whoever has a model of it has imported it
+    if pydantic is None or not isinstance(hint, type):
+        return False
+    return issubclass(hint, pydantic.BaseModel) and not issubclass(hint, pydantic.RootModel)
+
+
+def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
+    if cls in outer:
+        found, hint = f"the model {cls.__name__} inside itself", "a signature has no recursive types"
+        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", found, hint))
+        return None
+    cls.model_rebuild(raise_errors=False)  # a model that it names may have been defined after it
+    if not cls.model_fields:
+        found = f"the model {cls.__name__}, which has no field"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+        return None
+    fields: list[Field] = []
+    for name, info in cls.model_fields.items():
+        where = below(path, name)
+        # pydantic keeps the metadata of an Annotated field apart, and checks it
+        parsed = _parse(info.annotation, where, (*outer, cls), findings)
+        nullable = parsed is not None and _is_nullable(parsed)
+        if nullable and info.is_required():
+            advice = "an optional property may be absent: give it the default None"
+            findings.append(
+                Finding(Code.INVALID_VALUE, where, "a default for an Optional field", hint=advice)
+            )
+        if parsed is not None:
+            fields.append(Field(name, keys_of(name, info), parsed, not nullable))
+    return Model(cls, tuple(fields)) if len(fields) == len(cls.model_fields) else None
+
+
+def keys_of(name: str, info: Any) -> tuple[str, ...]:
+    """The keys from which pydantic reads a field; none, if it takes a path to find it."""
+    alias = info.validation_alias or info.alias
+    if alias is None:
+        return (name,)
+    return tuple(choice for choice in getattr(alias, "choices", [alias]) if isinstance(choice, str))
+
+
+# --- dataclasses ----------------------------------------------------------------------------------------
 
 _SCALARS: dict[Any, DataType] = {
     bool: DataType.boolean,

@@ -19,7 +19,7 @@ from sparksig.convert.arrow import to_arrow
 from sparksig.lattice import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-__all__ = ["from_objects", "from_times", "is_exact_double", "is_nested"]
+__all__ = ["from_objects", "from_times", "is_exact_double"]
 
 _PLAIN: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
@@ -51,7 +51,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         if kind in _NUMBERS:
             return _numbers(column, target)
         if kind in _TIMES and len({issubclass(form, _INSTANTS) for form in _types(column)}) > 1:
-            return None  # dates beside instants
+            return _midnights(column)
         if kind in ("datetime", "datetime64"):
             times = column.infer_objects()
             return None if times.dtype == object else from_times(times)
@@ -81,9 +81,16 @@ def from_times(column: pd.Series) -> pa.Array:
     return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
 
 
-def is_nested(column: pd.Series) -> bool:
-    """Whether an object column holds lists, tuples, dictionaries or arrays."""
-    return any(issubclass(form, (list, tuple, dict, np.ndarray)) for form in _types(column))
+def _midnights(column: pd.Series) -> pa.Array | None:
+    """Dates beside datetimes, as the casting table widens a date; None where something else is among them."""
+    if _types(column) != {datetime.date, datetime.datetime}:
+        return None
+    naive = all(value.tzinfo is None for value in column if type(value) is datetime.datetime)
+    times = [
+        datetime.datetime(value.year, value.month, value.day) if type(value) is datetime.date else value
+        for value in column
+    ]
+    return pa.array(times, pa.timestamp("us"), from_pandas=True) if naive else None
 
 
 def _types(column: pd.Series) -> set[type]:

@@ -19,7 +19,8 @@ from sparksig.convert.numpy import source
 from sparksig.convert.objects import from_objects
 from sparksig.enforce import plan as plans
 from sparksig.enforce.frames import from_pandas, is_name
-from sparksig.enforce.plan import FIRST_ROWS, Values
+from sparksig.enforce.kernels import Values
+from sparksig.enforce.plan import FIRST_ROWS
 from sparksig.enforce.zones import instants, is_known
 from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
 from sparksig.lattice import MODEL_TYPE, upper_bounds

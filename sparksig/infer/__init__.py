@@ -1,93 +1,168 @@
-"""From an example to a signature. So far: pandas, NumPy, and Spark DataFrames by their schema."""
+"""From an example to a signature."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, get_origin
 
-from sparksig.errors import InferenceError, UnsupportedError, kind
-from sparksig.schema import Schema
+from sparksig.errors import Finding, InferenceError, step
+from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType
+from sparksig.types import DataType, merge
 
-__all__ = ["IntegerColumnWarning", "infer_signature"]
+__all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
 
 class IntegerColumnWarning(UserWarning):
-    """An inferred input column is of an integer type, which has no place for a missing value."""
+    """A required input column is of an integer type, which has no place for a missing value."""
 
 
 def infer_signature(model_input: Any = None, model_output: Any = None, params: Any = None) -> ModelSignature:
-    """The signature of a model, from an example of what it takes and of what it gives.
+    """The signature of a model, from an example of what it takes, of what it gives, and of its params.
+
+    ==================================================  =================================================
+    example                                             inferred
+    ==================================================  =================================================
+    pandas DataFrame, Arrow table (also Polars, DuckDB:  a column for each of its columns, optional where
+    whatever has the Arrow PyCapsule interface)          it holds a null
+    list of dictionaries                                 a column for each key, optional where the key is
+                                                         absent or None
+    dictionary                                           a column for each key: its value is one row's value
+    NumPy array, SciPy csr or csc matrix                 one unnamed tensor, its first dimension being any
+    dictionary of NumPy arrays                           a named tensor for each key
+    pandas Series, Arrow array                           one column
+    other lists, scalars                                 one unnamed column
+    Spark DataFrame                                      a column for each of its columns, by its schema
+                                                         alone: no Spark job
+    dataclass (class or instance)                        a column for each field, by its annotations
+    type hint, ``list[...]``                             one unnamed column of its elements
+    ==================================================  =================================================
+
+    The example is never changed. Order matters only to columns: they stand as they are first seen.
 
     Args:
-        model_input: a pandas DataFrame or Series, a NumPy array or a dictionary of them, or a Spark
-            DataFrame (its schema alone is read: no Spark job).
-        model_output: likewise.
-        params: not inferred yet; pass a ParamSchema to :class:`ModelSignature` instead.
+        model_input: an example of what the model takes.
+        model_output: an example of what it gives.
+        params: a dictionary from names to defaults.
 
     Returns:
         The signature; a side whose example is None is None.
 
     Raises:
-        InferenceError: an example has no signature: all columns concerned, none is guessed.
-        UnsupportedError: kinds of examples that cannot be inferred yet.
+        InferenceError: an example has no signature: every path concerned, and why. None is guessed.
+        ConversionError: a dataclass or a type hint has parts that no type covers; every one.
 
     Warns:
-        IntegerColumnWarning: an input column is of an integer type.
+        IntegerColumnWarning: an input column is required and of an integer type.
 
     Example:
-        >>> import numpy as np, pandas as pd
-        >>> infer_signature(pd.DataFrame({"x": [1.5]}), np.array([0])).outputs
-        [Tensor('int64', (-1,))]
+        >>> infer_signature([{"text": "Where?", "top_k": 2.0}], ["here"], {"temperature": 0.5})
+        inputs:
+          ['text': string (required), 'top_k': double (required)]
+        outputs:
+          [string (required)]
+        params:
+          ['temperature': double (default: 0.5)]
+        <BLANKLINE>
     """
-    if params:
-        raise UnsupportedError(
-            "params cannot be inferred yet: build ModelSignature(inputs, outputs, ParamSchema([...]))"
-        )
-    if model_input is None and model_output is None:
+    if model_input is None and model_output is None and not params:
         raise InferenceError(
-            "there is nothing to infer a signature from: model_input and model_output are None"
+            "there is nothing to infer a signature from: model_input, model_output and params are None"
         )
     inputs = None if model_input is None else _infer(model_input)
     outputs = None if model_output is None else _infer(model_output)
     _warn_of_integers(inputs)
-    return ModelSignature(inputs, outputs)
+    if params is None:
+        return ModelSignature(inputs, outputs)
+    from sparksig.infer.params import from_params
+
+    return ModelSignature(inputs, outputs, from_params(params))
 
 
 def _infer(example: Any) -> Schema:
-    module = type(example).__module__.partition(".")[0]
-    if module == "pyspark" and hasattr(example, "schema"):
+    root = type(example).__module__.partition(".")[0]
+    if root == "pyspark" and hasattr(example, "schema"):
         from sparksig.infer.frames import from_struct
 
         return from_struct(example.schema)
-    if module == "numpy":
-        import numpy as np
+    if is_dataclass(example):
+        from sparksig.convert.hints import from_dataclass
 
-        if isinstance(example, np.ndarray):
-            from sparksig.infer.tensors import from_array
+        return from_dataclass(example if isinstance(example, type) else type(example))
+    if _is_hint(example):
+        from sparksig.convert.hints import from_hint
 
-            return from_array(example)
-    if isinstance(example, dict) and example:
-        import numpy as np
+        return from_hint(example)
+    if root == "scipy" and hasattr(example, "format"):
+        from sparksig.infer.tensors import from_sparse
 
-        from sparksig.infer.tensors import from_arrays
+        return from_sparse(example)
+    return _infer_data(example)
 
-        if all(isinstance(value, np.ndarray) for value in example.values()):
-            return from_arrays(example)
-    if module == "pandas":
-        import pandas as pd
 
-        from sparksig.infer.frames import from_frame, from_series
+def _infer_data(example: Any) -> Schema:
+    import numpy as np
+    import pandas as pd
 
-        if isinstance(example, pd.DataFrame):
-            return from_frame(example)
-        if isinstance(example, pd.Series):
-            return from_series(example)
-    raise UnsupportedError(
-        "signatures are inferred from pandas, NumPy (or dictionaries of arrays) and Spark DataFrames so far; "
-        f"not yet from {kind(example)}"
-    )
+    from sparksig.infer import arrow, frames, python, tensors
+
+    if isinstance(example, pd.DataFrame):
+        return frames.from_frame(example)
+    if isinstance(example, pd.Series):
+        return frames.from_series(example)
+    if isinstance(example, np.ndarray):
+        return tensors.from_array(example)
+    if isinstance(example, dict):
+        if example and all(isinstance(value, np.ndarray) for value in example.values()):
+            return tensors.from_arrays(example)
+        return python.from_dict(example)
+    if isinstance(example, list):
+        return python.from_list(example)
+    if arrow.is_arrow(example):
+        return arrow.from_batches(example)
+    return python.from_scalar(example)
+
+
+def _is_hint(example: Any) -> bool:
+    """Whether it is a type, or made of types as ``list[int]`` is, and no value."""
+    return isinstance(example, type) or get_origin(example) is not None
+
+
+def merge_schemas(left: Schema, right: Schema) -> Schema:
+    """The schema of two examples of one thing, as if both were inferred at once.
+
+    A column that one side lacks is optional; the order is the left side's, then the right side's.
+
+    Raises:
+        InferenceError: no one type covers both; every path.
+
+    Example:
+        >>> one, two = (infer_signature([row]).inputs for row in ({"a": 1.5}, {"a": None, "b": "x"}))
+        >>> merge_schemas(one, two)
+        ['a': double (optional), 'b': string (optional)]
+    """
+    if left == right:
+        return left
+    if left.is_tensor_spec() or right.is_tensor_spec() or left.has_input_names() != right.has_input_names():
+        raise InferenceError(f"two kinds of examples have no one schema: {left!r} and {right!r}"[:300])
+    sides = [dict(zip(side.input_names(), side)) for side in (left, right)]
+    specs: list[ColSpec] = []
+    findings: list[Finding] = []
+    for name in sides[0] | sides[1]:
+        mine, other = (side.get(name) for side in sides)
+        if mine is None or other is None:
+            specs.append(ColSpec((mine or other).type, name, required=False))  # type: ignore[union-attr]
+            continue
+        try:
+            dtype = merge(mine.type, other.type, step(name) if left.has_input_names() else "")
+        except InferenceError as error:
+            findings += error.findings
+            continue
+        specs.append(ColSpec(dtype, mine.name, mine.required and other.required))
+    if findings:
+        raise InferenceError.of("no one schema covers both examples", findings)
+    return Schema(specs)
 
 
 def _warn_of_integers(inputs: Schema | None) -> None:
@@ -95,14 +170,15 @@ def _warn_of_integers(inputs: Schema | None) -> None:
         return
     names = [
         str(name)
-        for name, dtype in zip(inputs.input_names(), inputs.input_types())
-        if dtype in (DataType.integer, DataType.long)
+        for name, spec in zip(inputs.input_names(), inputs)
+        if spec.required and spec.type in (DataType.integer, DataType.long)
     ]
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         warnings.warn(
-            f"integer columns ({shown}) have no place for missing values: where some may be missing, "
-            "infer from an example that has them, or declare the columns double",
+            f"Handling Integers With Missing Values: required integer columns ({shown}) have no place for "
+            "missing values; where some may be missing, infer from an example that has them, or declare "
+            "the columns double",
             IntegerColumnWarning,
             stacklevel=3,
         )

@@ -7,6 +7,7 @@ it (as in MLflow: its nullability is seldom more than a default), a field of a s
 from __future__ import annotations
 
 from collections.abc import Hashable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +16,17 @@ import pyarrow as pa
 
 from sparksig.convert import duplicates
 from sparksig.convert.arrow import source
-from sparksig.convert.objects import from_objects, is_exact_double, is_nested
+from sparksig.convert.objects import from_objects, is_exact_double
 from sparksig.errors import (
     Code,
     Finding,
     InferenceError,
     SignatureTypeError,
-    UnsupportedError,
     kind,
     step,
 )
+from sparksig.infer.arrow import column_type
+from sparksig.infer.python import type_of
 from sparksig.lattice import NULL, narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Type
@@ -41,7 +43,6 @@ def from_frame(frame: pd.DataFrame) -> Schema:
     Raises:
         InferenceError: no column, labels that are no names or stand twice, columns without one type;
             every finding.
-        UnsupportedError: columns of lists or dictionaries, which cannot be inferred yet.
 
     Example:
         >>> from_frame(pd.DataFrame({"a": [1, 2], "b": ["x", None]}))
@@ -126,6 +127,8 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return DataType.datetime
     try:
+        if isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype):
+            return column_type(_chunked(column), path, findings)
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
@@ -134,25 +137,38 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     return narrowest(source(arrow), path, findings)
 
 
+def _chunked(column: pd.Series) -> pa.ChunkedArray:
+    array = pa.array(column, from_pandas=True)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+
+
+_NESTED = (list, tuple, dict, np.ndarray)
+
+
 def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     """The one type of a column of Python objects."""
     if column.empty:
         return DataType.string  # MLflow's reading of an object column without rows
-    if is_nested(column):
-        raise UnsupportedError(f"{path}: columns of lists and dictionaries cannot be inferred yet")
-    array = from_objects(column)
+    values = column.tolist()
+    forms = set(map(type, values))
+    if str in forms or any(issubclass(form, _NESTED) for form in forms):
+        return type_of(values, path, findings)
+    array = None if Decimal in forms else from_objects(column)
     if array is None:
-        hint = "make all its values one type, or convert the column on purpose"
-        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", "objects of several", hint))
+        _describe(type_of(values, path, findings), forms, path, findings)
         return None
     if pa.types.is_null(array.type):
         # a NaN is a float, None and NA are of no type
-        return DataType.double if column.map(lambda value: isinstance(value, float)).any() else AnyType()
-    if (
-        pa.types.is_int64(array.type)
-        and array.null_count
-        and not column.map(lambda value: value is pd.NA).any()
-    ):
+        return DataType.double if any(issubclass(form, float) for form in forms) else AnyType()
+    if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in forms:
         # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
         return DataType.double if is_exact_double(array) else DataType.long
     return narrowest(source(array.type), path, findings)
+
+
+def _describe(dtype: Type | None, forms: set[type], path: str, findings: list[Finding]) -> None:
+    """Why a column has no type: what its values say, or at least which types of Python they are."""
+    if dtype is not None:
+        found = " and ".join(sorted(form.__name__ for form in forms))
+        hint = "make all its values one type, or convert the column on purpose"
+        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", found, hint))

@@ -1,4 +1,4 @@
-"""NumPy arrays -> tensors."""
+"""NumPy arrays and SciPy's sparse matrices -> tensors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from sparksig.convert import duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.schema import Name, Schema, TensorSpec
 
-__all__ = ["from_array", "from_arrays"]
+__all__ = ["from_array", "from_arrays", "from_sparse"]
 
 
 def from_array(array: np.ndarray[Any, Any]) -> Schema:
@@ -25,6 +26,30 @@ def from_array(array: np.ndarray[Any, Any]) -> Schema:
     return Schema([_spec(array, None)])
 
 
+def from_sparse(matrix: Any) -> Schema:
+    """The schema of a sparse matrix or array: the dtype of its values, any number of rows.
+
+    Raises:
+        InferenceError: a format other than csr and csc, which a model does not get back, or a dtype that
+            JSON cannot name.
+
+    Example:
+        >>> import scipy.sparse
+        >>> from_sparse(scipy.sparse.csr_array([[1.5, 0.0], [0.0, 2.0]]))
+        [Tensor('float64', (-1, 2))]
+    """
+    if matrix.format not in ("csr", "csc"):
+        finding = Finding(
+            Code.UNSUPPORTED_TYPE,
+            "",
+            "a sparse matrix in the format csr or csc",
+            matrix.format,
+            "convert it with tocsr()",
+        )
+        raise InferenceError.of("no signature for this matrix", [finding])
+    return Schema([_spec(matrix, None)])
+
+
 def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
     """The schema of several named tensors.
 
@@ -32,10 +57,10 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
         InferenceError: as :func:`from_array`, every tensor's finding.
     """
     specs: list[TensorSpec] = []
-    findings: list[Finding] = []
+    findings = duplicates([str(name) for name in arrays], "one tensor of that name, as text")
     for name, array in arrays.items():
         try:
-            if not isinstance(name, (str, int)):
+            if isinstance(name, bool) or not isinstance(name, (str, int)):
                 finding = Finding(Code.INVALID_NAME, step(name), "a string or an integer", kind(name))
                 raise InferenceError.of("no signature for these tensors", [finding])
             specs.append(_spec(array, name))
@@ -46,8 +71,12 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
     return Schema(specs)
 
 
-def _spec(array: np.ndarray[Any, Any], name: Name | None) -> TensorSpec:
+def _spec(array: Any, name: Name | None) -> TensorSpec:
     path = "" if name is None else step(name)
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        hint = "a signature has no masks: fill the masked values on purpose"
+        finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint)
+        raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:
         finding = Finding(
             Code.SHAPE_MISMATCH,

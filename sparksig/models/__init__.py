@@ -15,9 +15,10 @@ from typing import Any
 
 from sparksig.enforce.frames import model_frame
 from sparksig.enforce.predictions import check
-from sparksig.errors import ModelError, SignatureTypeError, UnsupportedError, kind
+from sparksig.errors import ModelError, SignatureError, SignatureTypeError, UnsupportedError, kind
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
+from sparksig.models.python_model import PythonModel, hinted_schemas
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
 from sparksig.signature import ModelSignature
@@ -61,11 +62,17 @@ class LoadedModel:
         """
         signature = self.signature
         inputs = signature.inputs if signature else None
-        frame = data if inputs is None else model_frame(data, inputs)
+        # a type hint's contract is kept by the model itself, which takes a list and no frame
+        as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
+        frame = data if as_given or inputs is None else model_frame(data, inputs)
         given = enforce_params(params, signature.params if signature else None)
         prediction = self._predictor(frame, given)
         if signature and signature.outputs is not None:
-            check(prediction, signature.outputs, None if inputs is None else len(frame))
+            check(
+                prediction,
+                signature.outputs,
+                len(frame) if inputs is not None and hasattr(frame, "__len__") else None,
+            )
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
@@ -127,7 +134,8 @@ def save_model(
     Args:
         path: where to; nothing may be there yet but an empty directory.
         model: a :class:`PythonModel` (kept by cloudpickle) or a scikit-learn estimator (kept by skops).
-        signature: its contract.
+        signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
+            is the contract: a signature may add outputs and params to it.
         trusted_types: the types beyond skops' own that the estimator holds and you trust.
         metadata: anything JSON-like to keep in MLmodel.
 
@@ -135,6 +143,8 @@ def save_model(
         OutputRefusedError: something is at ``path`` already.
         ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
         SignatureTypeError: ``signature`` is no ModelSignature.
+        SignatureError: its inputs are others than the model's type hint says, or the hint is
+            TypeFromExample and there is no signature.
         UnsupportedError: a kind of model that sparksig does not save yet.
         MissingDependencyError: the format's package is not installed.
     """
@@ -147,6 +157,7 @@ def save_model(
         raise UnsupportedError(
             f"{kind(model)} cannot be saved yet: so far a sparksig.PythonModel or a scikit-learn estimator"
         )
+    contract = _with_hints(model, signature)
     with new_directory(path) as staging:
         entries = flavor.save(model, staging, type_names(trusted_types))
         _write_environment(staging, [*_REQUIRED, *flavor.requirements()])
@@ -158,15 +169,37 @@ def save_model(
             "utc_time_created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f"),
             "model_size_bytes": size,
         }
-        if signature is not None:
+        if contract is not None:
             config |= {
-                "signature": signature.to_dict(),
-                "is_signature_from_type_hint": False,
-                "type_hint_from_example": False,
+                "signature": contract.to_dict(),
+                "is_signature_from_type_hint": contract._is_signature_from_type_hint,
+                "type_hint_from_example": False,  # which MLflow needs a saved example for
             }
         if metadata is not None:
             config["metadata"] = dict(metadata)
         write_mlmodel(staging, config)
+
+
+def _with_hints(model: Any, signature: ModelSignature | None) -> ModelSignature | None:
+    """The signature, completed by what a PythonModel's type hints say."""
+    if not isinstance(model, PythonModel):
+        return signature
+    inputs, outputs = hinted_schemas(model, signature)
+    if inputs is None:
+        return signature
+    declared = None if signature is None else signature.inputs
+    if declared not in (None, inputs):
+        raise SignatureError(
+            f"the signature's inputs {declared!r} are not those of the model's type hint {inputs!r}: "
+            "leave the inputs out, or take the type hint away"
+        )
+    contract = ModelSignature(
+        inputs,
+        outputs if signature is None or signature.outputs is None else signature.outputs,
+        None if signature is None else signature.params,
+    )
+    contract._is_signature_from_type_hint = True
+    return contract
 
 
 _REQUIRED = ("sparksig", "numpy", "pandas", "pyarrow")

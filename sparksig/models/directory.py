@@ -132,9 +132,12 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     if data is None:
         return None
     try:
-        return ModelSignature.from_dict(data)
+        signature = ModelSignature.from_dict(data)
     except SignatureError as error:
         raise ModelDamagedError(f"{file}: signature: {error.message}", error.findings) from None
+    signature._is_signature_from_type_hint = config.get("is_signature_from_type_hint") is True
+    signature._is_type_hint_from_example = config.get("type_hint_from_example") is True
+    return signature
 
 
 # --- YAML ---------------------------------------------------------------------------------------------

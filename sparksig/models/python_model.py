@@ -1,14 +1,49 @@
-"""The base class of models written in Python."""
+"""Models written in Python: the base class, and type hints of their input as a contract."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+import os
+import types
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
 
-__all__ = ["PythonModel", "PythonModelContext", "bind_predict"]
+from sparksig.convert import hints
+from sparksig.enforce.hints import check_rows
+from sparksig.enforce.rows import rows_of
+from sparksig.errors import Code, ConversionError, SignatureError
+from sparksig.schema import ColSpec, Schema
+
+__all__ = [
+    "PythonModel",
+    "PythonModelContext",
+    "TypeFromExample",
+    "TypeHintWarning",
+    "bind_predict",
+    "hinted_schemas",
+    "pyfunc",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class TypeHintWarning(UserWarning):
+    """A type hint of a model's input is no contract: the data is not validated by it."""
+
+
+class TypeFromExample:
+    """The type hint of an input whose schema comes from an example, as by :func:`~sparksig.infer_signature`.
+
+    Example:
+        >>> class Doubled(PythonModel):
+        ...     def predict(self, model_input: TypeFromExample):
+        ...         return model_input["x"] * 2
+    """
 
 
 class PythonModelContext:
@@ -31,11 +66,33 @@ class PythonModel(ABC):
     Series, a list or a DataFrame. A parameter called ``context`` before it receives the
     :class:`PythonModelContext`, one called ``params`` after it the params.
 
+    A type hint ``list[X]`` of the input is its contract: ``predict`` then takes a list with one element
+    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint.
+
+    Raises:
+        ConversionError: on defining a class whose hint contradicts itself (a bare ``list[dict]``, keys that
+            are no strings, a model inside itself); every finding.
+
+    Warns:
+        TypeHintWarning: the hint is none that can be validated, so that nothing is.
+
     Example:
-        >>> class Doubled(PythonModel):
-        ...     def predict(self, model_input, params=None):
-        ...         return model_input["x"] * 2
+        >>> class Lengths(PythonModel):
+        ...     def predict(self, model_input: list[str]) -> list[int]:
+        ...         return [len(text) for text in model_input]
+        >>> Lengths().predict(["a", 7])
+        Traceback (most recent call last):
+        sparksig.errors.ContractError: the data does not fit the type hint: 1 finding
+          - []: expected str, found a value of type int, once, first in row 1 [TYPE_MISMATCH]
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        predict = cls.__dict__.get("predict")
+        if isinstance(predict, (staticmethod, classmethod)):
+            cls.predict = type(predict)(_validated(predict.__func__, of=cls.__qualname__))  # type: ignore
+        elif isinstance(predict, types.FunctionType):
+            cls.predict = _validated(predict, of=cls.__qualname__)  # type: ignore[method-assign]
 
     def load_context(self, context: PythonModelContext) -> None:  # noqa: B027  optional
         """Called once after loading, before the first prediction; does nothing by default."""
@@ -43,6 +100,158 @@ class PythonModel(ABC):
     @abstractmethod
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """One prediction for each row of the input."""
+
+
+def pyfunc(function: F) -> F:
+    """Validate the input of a function by its type hint ``list[X]``; a decorator.
+
+    The function is called with a list of one element a row: of a frame or an array its rows, of
+    dictionaries instances of a hint's pydantic model. Data that fits is handed over as it is. Its
+    signature is still what it was.
+
+    Raises:
+        ConversionError: the hint contradicts itself.
+        ContractError: on a call: all values that do not fit, with their paths and rows.
+
+    Warns:
+        TypeHintWarning: there is no hint, or none that can be validated.
+
+    Example:
+        >>> @pyfunc
+        ... def add_one(model_input: list[float]) -> list[float]:
+        ...     return [value + 1 for value in model_input]
+        >>> add_one([1, 2.5])
+        [2.0, 3.5]
+    """
+    name = _data_name(function)
+    if name is None or name not in getattr(function, "__annotations__", {}):
+        text = f"{function.__name__} has no type hint for its input, as list[str]: nothing is validated"
+        warnings.warn(text, TypeHintWarning, stacklevel=2)
+        return function
+    return _validated(function, of=function.__qualname__)
+
+
+@dataclass(frozen=True)
+class _Contract:
+    """What the type hints of a function say.
+
+    Attributes:
+        data: the name of the parameter that takes the data.
+        input: the tree of its hint; None where that is no list.
+        from_example: whether it is :class:`TypeFromExample`.
+        output: the schema that the hint of what is returned says; None where it says none.
+    """
+
+    data: str
+    input: hints.Listing | None
+    from_example: bool
+    output: Schema | None
+
+
+_KEPT = "_sparksig_contract"
+"""Where a function keeps its contract: its hints may not resolve any more once it was pickled by value."""
+
+
+def _validated(function: F, of: str) -> F:
+    if hasattr(function, _KEPT) or getattr(function, "__isabstractmethod__", False):
+        return function
+    contract = _contract(function, of)
+    if contract is None:
+        return function
+    setattr(function, _KEPT, contract)
+    if contract.input is None:
+        return function
+    known, listing, data = inspect.signature(function), contract.input, contract.data
+
+    @functools.wraps(function)
+    def validated(*args: Any, **kwargs: Any) -> Any:
+        bound = known.bind(*args, **kwargs)
+        bound.apply_defaults()
+        # the name of MLflow's switch, set where its server hands JSON over
+        from_json = os.environ.get("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "").lower() == "true"
+        rows = rows_of(bound.arguments[data], listing)
+        bound.arguments[data] = check_rows(rows, listing, from_json=from_json)
+        return function(*bound.args, **bound.kwargs)
+
+    return validated  # type: ignore[return-value]
+
+
+def _contract(function: Callable[..., Any], of: str) -> _Contract | None:
+    data = _data_name(function)
+    if data is None or data not in getattr(function, "__annotations__", {}):
+        return None
+    hint, listing = _resolved(function, data, of), None
+    from_example = hint is TypeFromExample
+    if hint is not None and not from_example and not hints.is_frame(hint):
+        try:
+            listing = hints.parse_input(hint)
+        except ConversionError as error:
+            if any(finding.code is not Code.UNSUPPORTED_TYPE for finding in error.findings):
+                raise ConversionError(f"{of}: {error.message}", error.findings) from None
+            reason = "; ".join(str(finding) for finding in error.findings)
+            _warn(f"{of}: the type hint of the input validates nothing: {reason}")
+    output = _output(_resolved(function, "return", of), of) if listing is not None else None
+    return _Contract(data, listing, from_example, output)
+
+
+def _resolved(function: Callable[..., Any], name: str, of: str) -> Any:
+    """One annotation of a function, None if there is none or it cannot be resolved."""
+    annotations = {k: v for k, v in function.__annotations__.items() if k == name}
+    try:
+        one = types.SimpleNamespace(__annotations__=annotations)
+        scope = getattr(inspect.unwrap(function), "__globals__", {})
+        return get_type_hints(one, globalns=scope, include_extras=True).get(name)
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
+        what = "output" if name == "return" else "input"
+        _warn(
+            f"{of}: the type hint of the {what} cannot be resolved ({type(error).__name__}: {error}), "
+            "and validates nothing: define its types at the top of their module"
+        )
+        return None
+
+
+def _warn(text: str) -> None:
+    frame, level = inspect.currentframe(), 1  # up to the line that defines the class or the function
+    while frame is not None and frame.f_globals.get("__name__") in (__name__, "abc"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, TypeHintWarning, stacklevel=level)
+
+
+def _data_name(function: Callable[..., Any]) -> str | None:
+    """The parameter that takes the data: not self, context or params; of two others the second."""
+    names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls", "params")]
+    return names[1] if len(names) == 2 else next((name for name in names if name != "context"), None)
+
+
+def hinted_schemas(model: object, signature: Any = None) -> tuple[Schema | None, Schema | None]:
+    """The input and output schemas that the type hints of a model's ``predict`` say; None where they do not.
+
+    Raises:
+        SignatureError: the hint asks for an example, and there is no signature inferred from one.
+    """
+    contract = getattr(getattr(model, "predict", model), _KEPT, None)
+    if contract is None:
+        return None, None
+    if contract.from_example and (signature is None or signature.inputs is None):
+        raise SignatureError(
+            "the input's type hint is TypeFromExample: pass signature=infer_signature(example, ...)"
+        )
+    if contract.input is None:
+        return None, None
+    return Schema([ColSpec(hints.type_of(contract.input.item))]), contract.output
+
+
+def _output(hint: Any, of: str) -> Schema | None:
+    """A list has one element a row; any other hint is the type of a row. None for what is no contract."""
+    if hint is None or hint is type(None) or hints.is_frame(hint):
+        return None
+    try:
+        parsed = hints.parse(hint)
+    except ConversionError as error:
+        reason = "; ".join(str(finding) for finding in error.findings)
+        _warn(f"{of}: the type hint of the output says nothing: {reason}")
+        return None
+    return Schema([ColSpec(hints.type_of(parsed.item if isinstance(parsed, hints.Listing) else parsed))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:

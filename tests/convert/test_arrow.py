@@ -36,6 +36,7 @@ from tests.convert.helpers import (
     tensor_json,
 )
 from tests.strategies import ODD_NAMES, composite_types, names, schemas, tensor_schemas, types
+from tests.tables import each
 
 
 def make(name, *args):
@@ -113,7 +114,7 @@ TABLE = [
     (make("uuid"), ""),
 ]
 TABLE = [(dtype, [DataType[name] for name in wide.split()]) for dtype, wide in TABLE if dtype is not None]
-table = pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=lambda value: str(value).replace(" ", ""))
+table = each(("dtype", "wide"), TABLE, ids=lambda value: str(value).replace(" ", ""))
 
 LISTS = {
     "list": pa.list_,
@@ -296,7 +297,7 @@ HINTS = [
 ]
 
 
-@pytest.mark.parametrize(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
+@each(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
 def test_the_hint_of_a_refusal(dtype, target, hint):
     [finding] = mismatches(source(dtype), DataType[target], "a")
     assert finding.hint == hint
@@ -335,8 +336,8 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("nest", NESTED.values(), ids=NESTED)
-@pytest.mark.parametrize(("ours", "arrow"), PAIRS, ids=lambda value: str(value).replace(" ", ""))
+@each("nest", NESTED.values(), ids=NESTED)
+@each(("ours", "arrow"), PAIRS, ids=lambda value: str(value).replace(" ", ""))
 def test_a_type_and_its_arrow_type_lead_to_each_other(ours, arrow, nest):
     ours, arrow = nest[0](ours), nest[1](arrow)
     assert to_arrow(ours) == arrow
@@ -497,7 +498,7 @@ LOST_TO = {
 }
 
 
-@pytest.mark.parametrize("check", LOST_TO.values(), ids=LOST_TO)
+@each("check", LOST_TO.values(), ids=LOST_TO)
 def test_lost_to_arrow(check):
     check()
 
@@ -587,7 +588,7 @@ LOST_FROM = {
 }
 
 
-@pytest.mark.parametrize("check", LOST_FROM.values(), ids=LOST_FROM)
+@each("check", LOST_FROM.values(), ids=LOST_FROM)
 def test_lost_from_arrow(check):
     check()
 
@@ -642,8 +643,8 @@ ELEMENTS = {
 }
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ELEMENTS)
+@each("rank", [1, 2, 3, 4])
+@each("name", ELEMENTS)
 def test_a_tensor_of_rank_r_is_lists_in_lists_and_comes_back(name, rank):
     spec = TensorSpec(np.dtype(name), (-1, 3, -1, 5)[:rank], "t.x")
     arrow = to_arrow(Schema([spec]))
@@ -680,7 +681,7 @@ def test_metadata_that_does_not_fit_the_field_is_refused(text):
     assert codes(error) == [("`t.x`", Code.TYPE_MISMATCH)]
 
 
-@pytest.mark.parametrize("text", [*TAMPERED.values(), b"\xff\xfe\x00"], ids=[*TAMPERED, "no text"])
+@each("text", [*TAMPERED.values(), b"\xff\xfe\x00"], ids=[*TAMPERED, "no text"])
 def test_tampered_metadata_is_refused_as_ours(text):
     with pytest.raises((ConversionError, SignatureError)):
         from_arrow(pa.schema([tensor_field(text)]))
@@ -847,7 +848,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("dtype", "text"), TEXTS, ids=lambda value: str(value)[:30])
+@each(("dtype", "text"), TEXTS, ids=lambda value: str(value)[:30])
 def test_the_text_of_a_refusal(dtype, text):
     with pytest.raises(ConversionError, match=re.escape(text)):
         from_arrow(column(dtype))
@@ -862,5 +863,8 @@ def test_types_too_deep_for_a_signature_are_refused():
     dtype = pa.int8()
     for _ in range(150):
         dtype = pa.list_(dtype)
-    with pytest.raises(SignatureError, match="types may be nested 100 levels deep at most"):
+    with pytest.raises(ConversionError) as error:
         from_arrow(column(dtype))
+    [finding] = error.value.findings
+    assert finding.path.startswith("a")
+    assert str(finding).endswith("expected at most 100 levels of nesting, found more [UNSUPPORTED_TYPE]")

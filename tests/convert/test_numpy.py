@@ -18,6 +18,7 @@ from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.strategies import column_schemas, scalar_types, tensor_schemas
+from tests.tables import each
 
 COMPOSITES = [Array("long"), Map("long"), Object([Property("a", "long")]), AnyType(), SparkMLVector()]
 UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as"]
@@ -59,7 +60,7 @@ if np.dtype("longdouble") != np.float64:  # where the C compiler has one
 if hasattr(np.dtypes, "StringDType"):
     TABLE.append((np.dtypes.StringDType(), [DataType.string]))
     TABLE.append((np.dtypes.StringDType(na_object=None), [DataType.string]))
-table = pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=[str(dtype) for dtype, _ in TABLE])
+table = each(("dtype", "wide"), TABLE, ids=[str(dtype) for dtype, _ in TABLE])
 
 
 # --- the casting table --------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@each("name", TEXTS)
 def test_the_text_of_a_refusal(name):
     text = f"expected a type that a signature has, found {TEXTS[name]} [UNSUPPORTED_TYPE]"
     with pytest.raises(ConversionError, match=re.escape(text)):
@@ -151,7 +152,7 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("ours", DataType)
+@each("ours", DataType)
 def test_a_type_and_its_dtype_lead_to_each_other(ours):
     assert to_numpy(ours) == PAIRS[ours]
     assert from_numpy(PAIRS[ours]) == ours
@@ -167,7 +168,7 @@ def test_composites_have_no_dtype(dtype):
         to_pandas(ColSpec(dtype, "a"))
 
 
-@pytest.mark.parametrize("ours", DataType)
+@each("ours", DataType)
 def test_the_pandas_dtype_of_a_column(ours):
     expected = np.dtype(object) if ours in (DataType.string, DataType.binary) else PAIRS[ours]
     assert to_pandas(ColSpec(ours)) == to_pandas(ColSpec(ours, "a", required=False)) == expected

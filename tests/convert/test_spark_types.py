@@ -50,6 +50,7 @@ from tests.strategies import (
     tensor_schemas,
     types,
 )
+from tests.tables import each
 
 SPARK_4 = hasattr(T, "VariantType")
 needs_spark_4 = pytest.mark.skipif(not SPARK_4, reason="this Spark has no VariantType")
@@ -120,8 +121,8 @@ NESTED = {
 }
 
 
-@pytest.mark.parametrize("nest", NESTED.values(), ids=NESTED)
-@pytest.mark.parametrize(("ours", "spark", "back"), ROWS, ids=[repr(row[0]) for row in ROWS])
+@each("nest", NESTED.values(), ids=NESTED)
+@each(("ours", "spark", "back"), ROWS, ids=[repr(row[0]) for row in ROWS])
 def test_a_row_of_the_table_both_ways(ours, spark, back, nest):
     ours, wrap = nest[0](ours), nest[1]
     assert to_spark(ours) == wrap(spark)
@@ -177,7 +178,7 @@ WIDENS = [
     (PointUDT(), ""),
 ]
 WIDENS = [(dtype, [DataType[name] for name in wide.split()]) for dtype, wide in WIDENS if dtype is not None]
-widening = pytest.mark.parametrize(
+widening = each(
     ("dtype", "wide"), WIDENS, ids=[f"{type(d).__module__}.{d!r}".removeprefix("pyspark.") for d, _ in WIDENS]
 )
 
@@ -250,7 +251,7 @@ ONE_VERDICT = [
 
 
 @pytest.mark.filterwarnings("ignore:distutils Version classes are deprecated")  # in Spark 3.5
-@pytest.mark.parametrize("dtype", [dtype for dtype in ONE_VERDICT if dtype is not None], ids=repr)
+@each("dtype", [dtype for dtype in ONE_VERDICT if dtype is not None], ids=repr)
 def test_a_spark_type_and_the_arrow_type_it_travels_as_get_one_verdict(dtype):
     arrived = arrow.source(to_arrow_type(dtype))
     targets = [
@@ -481,7 +482,7 @@ LOST_TO = {
 }
 
 
-@pytest.mark.parametrize("check", LOST_TO.values(), ids=LOST_TO)
+@each("check", LOST_TO.values(), ids=LOST_TO)
 def test_lost_to_spark(check):
     check()
 
@@ -562,7 +563,7 @@ LOST_FROM = {
 }
 
 
-@pytest.mark.parametrize("check", LOST_FROM.values(), ids=LOST_FROM)
+@each("check", LOST_FROM.values(), ids=LOST_FROM)
 def test_lost_from_spark(check):
     check()
 
@@ -614,8 +615,8 @@ ELEMENTS = {
 }
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ELEMENTS)
+@each("rank", [1, 2, 3, 4])
+@each("name", ELEMENTS)
 def test_a_tensor_of_rank_r_is_arrays_in_arrays_and_comes_back(name, rank):
     spec = TensorSpec(np.dtype(name), (-1, 3, -1, 5)[:rank], "t.x")
     spark = to_spark(Schema([spec]))
@@ -650,7 +651,7 @@ def test_metadata_that_does_not_fit_the_field_is_refused(body):
 NO_TEXT = {"JSON null": None, "a JSON number": 5, "a JSON object": {"type": "tensor"}, "a JSON list": [1]}
 
 
-@pytest.mark.parametrize("body", [*TAMPERED.values(), *NO_TEXT.values()], ids=[*TAMPERED, *NO_TEXT])
+@each("body", [*TAMPERED.values(), *NO_TEXT.values()], ids=[*TAMPERED, *NO_TEXT])
 def test_tampered_metadata_is_refused_as_ours(body):
     with pytest.raises((ConversionError, SignatureError)):
         from_spark(tensor_table(body))
@@ -740,8 +741,11 @@ def test_types_too_deep_for_a_signature_are_refused():
     dtype = T.LongType()
     for _ in range(150):
         dtype = T.ArrayType(dtype)
-    with pytest.raises(SignatureError, match="types may be nested 100 levels deep at most"):
+    with pytest.raises(ConversionError) as error:
         from_spark(table(dtype))
+    [finding] = error.value.findings
+    assert finding.path.startswith("a")
+    assert str(finding).endswith("expected at most 100 levels of nesting, found more [UNSUPPORTED_TYPE]")
 
 
 # --- all findings at once -----------------------------------------------------------------------------------

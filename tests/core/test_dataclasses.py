@@ -15,6 +15,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, Object, Property
 from tests.core.helpers import places
+from tests.tables import each
 
 SCALARS = [
     (bool, "boolean"),
@@ -87,8 +88,8 @@ def test_a_signature_takes_the_class_or_an_instance(build):
     assert ModelSignature(inputs=build).inputs == Schema(ORDER)
 
 
-@pytest.mark.parametrize(("hint", "name"), SCALARS, ids=NAMES)
-@pytest.mark.parametrize(
+@each(("hint", "name"), SCALARS, ids=NAMES)
+@each(
     "spell",
     [lambda h: Optional[h], lambda h: Union[None, h], lambda h: h | None],  # noqa: UP045
     ids=["Optional", "Union", "bar"],
@@ -108,7 +109,7 @@ def test_scalars_plain_optional_and_listed(hint, name, spell):
 MLFLOW_INNER = of(x=int, y=Optional[str], z=list[float])  # noqa: UP045
 
 
-@pytest.mark.parametrize(
+@each(
     "made",
     [
         *(of(a=hint, b=Optional[hint], c=list[hint]) for hint, _ in SCALARS if hint is not datetime.datetime),  # noqa: UP045
@@ -123,7 +124,7 @@ def test_mlflow_makes_the_same_schema(made):
     assert ours.to_json() == theirs.to_json()
 
 
-@pytest.mark.parametrize(
+@each(
     "hint",
     [
         dict, Dict[str, int], Any, tuple, list, tuple[int, ...], set[int], complex, None, object,  # noqa: UP006

@@ -37,6 +37,7 @@ from sparksig.errors import (
 )
 from tests.core.helpers import copies
 from tests.strategies import names
+from tests.tables import each
 
 TREE = {
     SparksigError: {Exception},
@@ -63,7 +64,7 @@ FINDINGS = (
 )
 
 
-@pytest.mark.parametrize(("error", "bases"), TREE.items(), ids=lambda v: getattr(v, "__name__", ""))
+@each(("error", "bases"), TREE.items(), ids=lambda v: getattr(v, "__name__", ""))
 def test_tree(error, bases):
     assert set(error.__bases__) == bases
 
@@ -83,7 +84,7 @@ def test_public_names_are_sorted_and_complete():
     assert raised == {error.__name__ for error in TREE} <= set(errors.__all__)
 
 
-@pytest.mark.parametrize("error", TREE, ids=lambda e: e.__name__)
+@each("error", TREE, ids=lambda e: e.__name__)
 def test_an_error_says_its_message_and_each_finding_in_a_line(error):
     raised = error("the message", FINDINGS)
     assert raised.message == "the message"
@@ -93,7 +94,7 @@ def test_an_error_says_its_message_and_each_finding_in_a_line(error):
     assert error("only words").findings == ()
 
 
-@pytest.mark.parametrize("error", TREE, ids=lambda e: e.__name__)
+@each("error", TREE, ids=lambda e: e.__name__)
 def test_errors_survive_the_way_back_from_an_executor(error):
     for copied in copies(error("the message", FINDINGS)):
         assert type(copied) is error
@@ -128,7 +129,7 @@ def test_codes_are_their_names():
     assert Code.EMPTY == "EMPTY"
 
 
-@pytest.mark.parametrize(
+@each(
     ("finding", "text"),
     [
         (Finding(Code.EMPTY, ""), " [EMPTY]"),
@@ -174,7 +175,7 @@ def test_a_finding_is_a_value():
         FINDINGS[0].path = "b"
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "prefix", "seen"),
     [
         ("x", "a", "a.x"),
@@ -205,7 +206,7 @@ def test_kind_never_shows_the_value(value, said):
     assert kind(value) == said
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "shown"),
     [
         ("a", "a"),
@@ -238,7 +239,7 @@ def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
     assert not plain or not set(shown) & set(".[]`")
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "known", "hint"),
     [
         ("amuont", ["amount", "id"], "did you mean 'amount'?"),

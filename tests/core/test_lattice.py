@@ -30,6 +30,7 @@ from sparksig.lattice import (
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import copies
 from tests.strategies import types
+from tests.tables import each
 
 STRING = Scalar("string")
 VECTOR = Struct((Field("type", Scalar("int8")), Field("values", ListOf(Scalar("float64")))), "vector")
@@ -70,8 +71,8 @@ def found(source, target, path="c", **options):
 # --- the table ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", TABLE, ids=repr)
-@pytest.mark.parametrize("name", NAMES)
+@each("target", TABLE, ids=repr)
+@each("name", NAMES)
 def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     accepted = name in TABLE[target].split()
     assert widens(Scalar(name), target) is accepted
@@ -82,7 +83,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "targets"),
     [
         (Decimal(1, 0), "integer long double"),
@@ -161,15 +162,13 @@ COMPOSITES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES]
-)
+@each(("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES])
 def test_composites_widen_by_their_parts(source, target, accepted):
     assert widens(source, target) is accepted
     assert bool(found(source, target)) is not accepted
 
 
-@pytest.mark.parametrize(
+@each(
     "target",
     [*DataType, Array("long"), Map("long"), ROW_TYPE, SparkMLVector()],
     ids=repr,
@@ -243,7 +242,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
     assert all(f.path.startswith("a.b.") for f in mismatches(source, target, "a.b"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "target", "findings"),
     [
         (ListOf(Scalar("float64")), Array("float"), ["c[]"]),
@@ -301,7 +300,7 @@ _TEXT = "text and other types are never converted into each other: cast it on pu
 _UINT64 = "values beyond 2^63 fit no signature type: cast it on purpose"
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "target", "hint"),
     [
         ("int64", "double", "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"),
@@ -342,7 +341,7 @@ def test_a_refused_scalar_has_a_hint(name, target, hint):
     assert finding.hint == hint
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "target", "hint"),
     [
         (
@@ -376,8 +375,8 @@ def test_a_refused_decimal_has_a_hint(source, target, hint):
     assert finding.hint == hint
 
 
-@pytest.mark.parametrize("target", list(DataType), ids=repr)
-@pytest.mark.parametrize("name", NAMES)
+@each("target", list(DataType), ids=repr)
+@each("name", NAMES)
 def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, target):
     for finding in mismatches(Scalar(name), target, "c"):
         assert finding.hint
@@ -385,8 +384,8 @@ def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, targe
         assert declared == finding.hint or widens(Scalar(name), DataType[declared])
 
 
-@pytest.mark.parametrize("target", list(DataType), ids=repr)
-@pytest.mark.parametrize("source", [Decimal(9, 2), Decimal(10, 0), Decimal(20, 0), Decimal(20, 2)], ids=str)
+@each("target", list(DataType), ids=repr)
+@each("source", [Decimal(9, 2), Decimal(10, 0), Decimal(20, 0), Decimal(20, 2)], ids=str)
 def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
     for finding in mismatches(source, target, "c"):
         assert finding.hint
@@ -396,7 +395,7 @@ def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
 # --- the way back -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "narrow"),
     [
         (Scalar("bool"), DataType.boolean),
@@ -434,7 +433,7 @@ def test_narrowest(source, narrow):
     assert widens(source, narrow)
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "places"),
     [
         (Scalar("uint64"), [("UNSUPPORTED_TYPE", "c")]),
@@ -555,14 +554,12 @@ FITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("value", "target"), [(value, target) for target, values in FITS.items() for value in values], ids=repr
-)
+@each(("value", "target"), [(value, target) for target, values in FITS.items() for value in values], ids=repr)
 def test_a_scalar_that_fits(value, target):
     assert scalar_mismatch(value, target) == ""
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "target", "reason"),
     [
         (1, "boolean", "a value of type int"),
@@ -615,16 +612,14 @@ def test_a_scalar_that_would_change(value, target, reason):
     assert scalar_mismatch(value, DataType[target]) == reason
 
 
-@pytest.mark.parametrize("target", list(DataType), ids=repr)
-@pytest.mark.parametrize(
-    "array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=repr
-)
+@each("target", list(DataType), ids=repr)
+@each("array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=repr)
 def test_an_array_is_no_scalar(array, target):
     assert scalar_mismatch(array, target)
 
 
-@pytest.mark.parametrize("name", [n for n in IMMEDIATE if n in np.sctypeDict or n == "bool"])
-@pytest.mark.parametrize("target", list(DataType), ids=repr)
+@each("name", [n for n in IMMEDIATE if n in np.sctypeDict or n == "bool"])
+@each("target", list(DataType), ids=repr)
 def test_a_scalar_of_numpy_is_judged_by_the_table(name, target):
     value = np.dtype(name).type(0)
     assert (scalar_mismatch(value, target) == "") is (MODEL_TYPE[target] in upper_bounds(name))

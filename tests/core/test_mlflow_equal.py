@@ -28,6 +28,7 @@ from tests.strategies import (
     tensor_schemas,
     types,
 )
+from tests.tables import each
 
 # --- ours as MLflow's, by walking, never through JSON ---------------------------------------------------
 
@@ -261,7 +262,7 @@ def test_mlflow_still_cannot_read_its_own(dtype):
     assert Schema.from_json(theirs.to_json()) == Schema([ColSpec(dtype, "c")])
 
 
-@pytest.mark.parametrize("dtype", [t for t in DataType if t is not DataType.binary], ids=repr)
+@each("dtype", [t for t in DataType if t is not DataType.binary], ids=repr)
 def test_a_param_without_a_default_is_written_by_us_if_not_by_mlflow(dtype):
     params = ParamSchema([ParamSpec("p", dtype, None)])
     theirs = mlflow.ParamSchema.from_json(params.to_json())
@@ -270,7 +271,7 @@ def test_a_param_without_a_default_is_written_by_us_if_not_by_mlflow(dtype):
         assert theirs.to_json() == params.to_json()
 
 
-@pytest.mark.parametrize(
+@each(
     "entry",
     [
         {"type": "array", "items": {"type": "long"}},

@@ -20,6 +20,7 @@ from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning, enforce
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, describe
 from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import param_schemas, param_specs
+from tests.tables import each
 
 DATE, TIME = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 12, 30, 0, 5)
 UTC = datetime.timezone.utc
@@ -97,7 +98,7 @@ SPECS = [
 IDS = [text for _, text, _ in SPECS]
 
 
-@pytest.mark.parametrize(("spec", "text", "data"), SPECS, ids=IDS)
+@each(("spec", "text", "data"), SPECS, ids=IDS)
 def test_a_param_has_its_repr_and_its_json(spec, text, data):
     assert repr(spec) == text
     assert json.dumps(spec.to_dict()) == data
@@ -152,7 +153,7 @@ def test_defaults_are_copies(dtype, shape, default):
     assert enforce_params({}, ParamSchema([spec])) == {"p": default}
 
 
-@pytest.mark.parametrize(
+@each(
     ("build", "error", "text"),
     [
         (lambda: ParamSpec("a.b", "x", 1), SignatureError, "^unknown type 'x'; the scalar types are "),
@@ -282,9 +283,7 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "value", "built_in"), ACCEPTED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40]
-)
+@each(("dtype", "value", "built_in"), ACCEPTED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40])
 def test_a_value_becomes_a_built_in_of_its_type(dtype, value, built_in):
     for converted in (
         ParamSpec("p", dtype, value).default,
@@ -368,9 +367,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "value", "reason"), REFUSED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40]
-)
+@each(("dtype", "value", "reason"), REFUSED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40])
 def test_a_value_that_would_change_is_refused(dtype, value, reason):
     with pytest.raises(ContractError, match=r"^invalid params: 1 finding\n") as caught:
         ParamSpec("p", dtype, None).enforce(value)
@@ -381,8 +378,8 @@ def test_a_value_that_would_change_is_refused(dtype, value, reason):
         ParamSpec("p", dtype, value)
 
 
-@pytest.mark.parametrize("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
-@pytest.mark.parametrize(
+@each("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
+@each(
     "value",
     [
         [1],
@@ -401,7 +398,7 @@ def test_a_scalar_is_no_collection(dtype, value):
         ParamSpec("p", dtype, None).enforce(value)
 
 
-@pytest.mark.parametrize("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
+@each("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
 def test_none_is_a_value_only_where_the_default_has_it(dtype):
     value = next(built_in for name, _, built_in in ACCEPTED if name == dtype)
     assert ParamSpec("p", dtype, None).enforce(None) is None
@@ -430,7 +427,7 @@ def test_a_list_is_a_list_or_an_array_of_one_dimension(value, converted):
     assert all(type(element) is int for element in result)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "place"),
     [
         (1, ("SHAPE_MISMATCH", "p")),
@@ -512,7 +509,7 @@ def test_findings_stand_in_the_order_of_what_was_given():
     assert places(caught.value) == [("UNKNOWN_KEY", f"p.{key}") for key in unknown]
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "path", "expected"),
     [
         ([("a", 1)], "p", describe(NESTED)),
@@ -552,7 +549,7 @@ def test_what_json_cannot_carry_stays_out_of_objects(dtype, value, reason):
         ParamSpec("p", optional, {"x": value})
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [{1, 2}, b"x", object(), DATE, np.int64(3), np.array([1]), {1: 2}, [{"a": {1}}]],
     ids=["set", "bytes", "object", "date", "numpy-scalar", "array", "int-key", "deep"],
@@ -569,8 +566,8 @@ def test_a_default_of_any_type_is_refused_or_comes_back_from_json(value):
 # --- NaN never reaches JSON ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=repr)
-@pytest.mark.parametrize(
+@each("number", [float("nan"), float("inf"), float("-inf")], ids=repr)
+@each(
     ("dtype", "shape", "wrap"),
     [
         ("double", None, lambda number: number),
@@ -672,7 +669,7 @@ def test_what_is_no_schema_of_params_is_refused(params, error, text):
 # --- JSON that is not as it should be -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("entry", "spec"),
     [
         ({"name": "p", "dtype": "long", "default": 1}, ParamSpec("p", "long", 1)),
@@ -694,7 +691,7 @@ def test_older_and_other_json_is_read(entry, spec):
     assert ParamSchema.from_json(json.dumps([entry])) == ParamSchema([spec])
 
 
-@pytest.mark.parametrize(
+@each(
     ("entry", "place", "text"),
     [
         (3, ("INVALID_VALUE", "[0]"), "a JSON object expected, found a value of type int"),
@@ -849,8 +846,8 @@ def test_known_params_do_not_warn():
         enforce_params({"t": 1}, SCHEMA)
 
 
-@pytest.mark.parametrize("params", [[("t", 1)], "t", 5, {"t"}], ids=["pairs", "str", "int", "set"])
-@pytest.mark.parametrize("schema", [SCHEMA, None], ids=["schema", "no-schema"])
+@each("params", [[("t", 1)], "t", 5, {"t"}], ids=["pairs", "str", "int", "set"])
+@each("schema", [SCHEMA, None], ids=["schema", "no-schema"])
 def test_params_are_a_dictionary(params, schema):
     with pytest.raises(
         ContractError, match=f"^params must be a dictionary, not a value of type {type(params).__name__}$"

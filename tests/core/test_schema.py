@@ -19,6 +19,7 @@ from sparksig.schema import ColSpec, Schema, TensorSpec, parse_json, tensor_from
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import column_schemas, schemas, tensor_dtypes, tensor_schemas
+from tests.tables import each
 
 F8 = np.dtype("float64")
 OBJECT = Object([Property("x", "long"), Property("y", "string", required=False)])
@@ -74,7 +75,7 @@ COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "text", "data"), COLUMNS, ids=[text for _, text, _ in COLUMNS])
+@each(("spec", "text", "data"), COLUMNS, ids=[text for _, text, _ in COLUMNS])
 def test_a_column_has_its_repr_and_its_json(spec, text, data):
     assert repr(spec) == text
     assert json.dumps(spec.to_dict()) == data
@@ -131,12 +132,12 @@ def test_a_column_needs_a_type(build, error, text):
         build()
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [("a", "b"), 1.5, True, np.True_, b"a", ["a"], np.datetime64("2020-01-01"), np.float64(1)],
     ids=repr,
 )
-@pytest.mark.parametrize(
+@each(
     "build",
     [lambda name: ColSpec("long", name), lambda name: TensorSpec(F8, (1,), name)],
     ids=["column", "tensor"],
@@ -210,7 +211,7 @@ def test_sizes_of_numpy_are_sizes_as_those_of_python_are():
     assert json.dumps(spec.to_dict()).endswith('"shape": [-1, 3, 3, 4]}}')
 
 
-@pytest.mark.parametrize("code", ["i2", "i4", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
+@each("code", ["i2", "i4", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
 def test_byte_order_is_no_part_of_the_contract(code):
     little, big = (TensorSpec(np.dtype(order + code), (-1,)) for order in "<>")
     assert little == big
@@ -267,7 +268,7 @@ def test_a_dtype_without_a_name_is_refused(dtype, text):
         TensorSpec(np.dtype(dtype), (-1,))
 
 
-@pytest.mark.parametrize(
+@each(
     ("shape", "error", "text"),
     [
         (3, SignatureTypeError, "^a tensor's shape must be a tuple or a list, not a value of type int$"),
@@ -410,7 +411,7 @@ def test_a_schema_cannot_be_changed():
         schema._inputs = ()
 
 
-@pytest.mark.parametrize(
+@each(
     ("inputs", "error", "text"),
     [
         (None, SignatureTypeError, "^a Schema takes a list of ColSpec or TensorSpec, not None$"),
@@ -480,17 +481,15 @@ def test_names_are_told_apart_by_case_and_kind():
 # --- JSON that is not as it should be -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.required], ids=lambda v: ""
-)
-@pytest.mark.parametrize("required", [{}, {"required": None}], ids=["absent", "null"])
+@each(("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.required], ids=lambda v: "")
+@each("required", [{}, {"required": None}], ids=["absent", "null"])
 def test_a_column_is_required_unless_the_json_says_otherwise(spec, data, required):
     entry = {key: value for key, value in json.loads(data).items() if key != "required"} | required
     assert Schema.from_json(json.dumps([entry])) == Schema([spec])
     assert ColSpec.from_json_dict(**entry) == spec
 
 
-@pytest.mark.parametrize(
+@each(
     "entry",
     [json.loads(data) for _, _, data in [*COLUMNS, *TENSORS]],
     ids=[text for _, text, _ in [*COLUMNS, *TENSORS]],
@@ -501,7 +500,7 @@ def test_unknown_keys_are_ignored(entry):
         assert Schema.from_json(json.dumps([strange])) == Schema.from_json(json.dumps([entry]))
 
 
-@pytest.mark.parametrize(
+@each(
     ("entry", "place", "text"),
     [
         (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, found a value of type int"),
@@ -601,7 +600,7 @@ def test_a_column_can_be_wrong_in_two_ways_at_once():
     assert places(caught.value) == [("INVALID_VALUE", "a"), ("INVALID_VALUE", "a.required")]
 
 
-@pytest.mark.parametrize(
+@each(
     ("build", "place"),
     [
         (lambda: ColSpec.from_json_dict(), ("MISSING_KEY", "")),
@@ -624,7 +623,7 @@ def test_from_json_dict_refuses(build, place):
     assert places(caught.value) == [place]
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "error", "said"),
     [
         ("", SignatureError, "^this is not the JSON of a schema: Expecting value"),
@@ -671,8 +670,8 @@ def test_bytes_are_read_as_text():
     assert parse_json(b"[1]", "anything") == [1]
 
 
-@pytest.mark.parametrize("levels", [10_000, 100_000])
-@pytest.mark.parametrize(
+@each("levels", [10_000, 100_000])
+@each(
     ("head", "tail"),
     [
         ("[", "]"),
@@ -697,7 +696,7 @@ def test_types_nested_too_deep_are_a_finding(levels):
 
 
 # What np.dtype makes of a text is not for texts from outside: it evaluates, warns, and even crashes.
-@pytest.mark.parametrize(
+@each(
     "dtype",
     [
         "a", "a5", "\ud800", "\x00", "i4,(", "(,)", "(1", "(-1,)f4", "(999999999999,)f8", "01n", "8)n",
@@ -745,7 +744,7 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
     assert tensor_from_metadata(text, name) == TensorSpec(dtype, (-1, 3), name)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "said"),
     [
         (None, "expected the JSON of a tensor in the field's metadata, found something else"),

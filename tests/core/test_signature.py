@@ -15,6 +15,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import signatures
+from tests.tables import each
 
 A = Schema([ColSpec("long", "a")])
 B = Schema([ColSpec("string", "b", required=False)])
@@ -98,8 +99,8 @@ def test_a_dataclass_is_a_schema(side):
     assert ModelSignature(**{side: Row}) == ModelSignature(**{side: Row(1)}) == ModelSignature(**{side: A})
 
 
-@pytest.mark.parametrize("side", ["inputs", "outputs"])
-@pytest.mark.parametrize(
+@each("side", ["inputs", "outputs"])
+@each(
     "value",
     [5, 0, [], {}, "", A.inputs, A.to_json(), int, P],
     ids=["int", "0", "empty-list", "empty-dict", "empty-text", "list", "json", "class", "params"],
@@ -110,7 +111,7 @@ def test_a_side_is_a_schema_or_a_dataclass(side, value):
         ModelSignature(**{side: value})
 
 
-@pytest.mark.parametrize("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=repr)
+@each("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=repr)
 def test_params_are_a_schema_of_params(value):
     text = f"^params must be a ParamSchema or None, not a value of type {type(value).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
@@ -133,7 +134,7 @@ def test_a_signature_is_read_from_a_dictionary(value):
         ModelSignature.from_dict(value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "text"),
     [
         ({"inputs": []}, "^inputs: the JSON of a schema must be a string, not a value of type list$"),

@@ -28,6 +28,7 @@ from sparksig.types import (
 )
 from tests.core.helpers import alike_types, attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import types
+from tests.tables import each
 
 LONG, DOUBLE, STRING = DataType.long, DataType.double, DataType.string
 
@@ -50,7 +51,7 @@ SCALARS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "python"), SCALARS, ids=[row[0] for row in SCALARS])
+@each(("name", "value", "python"), SCALARS, ids=[row[0] for row in SCALARS])
 def test_a_scalar_type(name, value, python):
     dtype = DataType[name]
     assert dtype.name == repr(dtype) == describe(dtype) == name
@@ -154,7 +155,7 @@ EXAMPLES = [
 IDS = [text for _, text, _ in EXAMPLES]
 
 
-@pytest.mark.parametrize(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
 def test_a_composite_has_its_repr_and_its_json(dtype, text, data):
     assert repr(dtype) == text
     assert json.dumps(dtype.to_dict()) == json.dumps(data)  # the order of the keys counts
@@ -162,7 +163,7 @@ def test_a_composite_has_its_repr_and_its_json(dtype, text, data):
     assert type(dtype).from_json_dict(**data) == dtype
 
 
-@pytest.mark.parametrize(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
 def test_types_are_equal_only_to_their_like(dtype, text, data):
     assert [other for other, _, _ in EXAMPLES if other == dtype] == [dtype]
     assert dtype != text
@@ -190,7 +191,7 @@ def test_reading_a_property_does_not_change_what_it_is_read_from():
     assert data == {"a": {"type": "long", "required": False}}
 
 
-@pytest.mark.parametrize("name", ["cls", "self", "type", "name", "required", "properties", ""])
+@each("name", ["cls", "self", "type", "name", "required", "properties", ""])
 def test_a_property_may_have_any_name(name):
     prop = Property(name, "long")
     assert Property.from_json_dict(**prop.to_dict()) == prop
@@ -216,15 +217,13 @@ def test_a_vector_is_no_array_of_doubles():
     assert Array(SparkMLVector()) != Array(Array("double"))
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in SCALARS])
-@pytest.mark.parametrize(
-    "build", [Array, Map, lambda name: Object([Property("a", name)])], ids=["array", "map", "object"]
-)
+@each("name", [name for name, _, _ in SCALARS])
+@each("build", [Array, Map, lambda name: Object([Property("a", name)])], ids=["array", "map", "object"])
 def test_scalar_types_go_by_name(build, name):
     assert build(name) == build(DataType[name])
 
 
-@pytest.mark.parametrize(
+@each(
     ("dtype", "field"),
     [
         (Property("a", "long"), "name"),
@@ -264,12 +263,12 @@ def test_describe_cuts_what_is_long():
 _NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyType, not "
 
 
-@pytest.mark.parametrize(
+@each(
     "build",
     [as_type, Array, Map, lambda dtype: Property("a", dtype)],
     ids=["as_type", "array", "map", "property"],
 )
-@pytest.mark.parametrize(
+@each(
     ("dtype", "error", "text"),
     [
         (
@@ -295,7 +294,7 @@ def test_what_is_no_type_is_refused(build, dtype, error, text):
         build(dtype)
 
 
-@pytest.mark.parametrize(
+@each(
     ("build", "error", "text"),
     [
         (
@@ -380,11 +379,11 @@ def test_the_deepest_types_can_be_copied(wrap):
     assert all(copied == deepest for copied in copies(deepest))
 
 
-@pytest.mark.parametrize(
+@each(
     ("wrap", "path"),
     [("array", "[]" * 100), ("map", "[]" * 100), ("object", ".".join("a" * 100))],
 )
-@pytest.mark.parametrize("levels", [MAX_DEPTH, 10_000])
+@each("levels", [MAX_DEPTH, 10_000])
 def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, levels):
     data = nested(levels, JSON_WRAPS[wrap], {"type": "long"})
     with pytest.raises(SignatureError, match="at most 100 levels of nesting, found more") as caught:
@@ -397,7 +396,7 @@ def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, level
 _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "place", "text"),
     [
         (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", found None'),
@@ -484,7 +483,7 @@ def test_a_path_starts_with_a_name_where_nothing_stands_around():
     assert places(caught.value) == [("MISSING_KEY", "a"), ("MISSING_KEY", "b[]")]
 
 
-@pytest.mark.parametrize("data", [data for _, _, data in EXAMPLES], ids=IDS)
+@each("data", [data for _, _, data in EXAMPLES], ids=IDS)
 def test_unknown_keys_are_ignored(data):
     def strew(value):
         if not isinstance(value, dict):
@@ -495,11 +494,9 @@ def test_unknown_keys_are_ignored(data):
     assert parse_type(strew(data)) == parse_type(data)
 
 
-@pytest.mark.parametrize(("dtype", "_text", "data"), EXAMPLES, ids=IDS)
-@pytest.mark.parametrize(
-    "extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"]
-)
-def test_required_is_true_unless_said_otherwise(dtype, _text, data, extra):
+@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@each("extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"])
+def test_required_is_true_unless_said_otherwise(dtype, text, data, extra):
     read = parse_type({"type": "object", "properties": {"p": data | extra}})
     assert read == Object([Property("p", dtype, required=True)])
 
@@ -513,7 +510,7 @@ def test_parse_typed():
             parse_typed({"type": "long", "required": value}, "c")
 
 
-@pytest.mark.parametrize(
+@each(
     ("build", "text"),
     [
         (
@@ -638,12 +635,12 @@ MERGES = [
 ]
 
 
-@pytest.mark.parametrize(("x", "y", "merged"), MERGES, ids=[f"{x}+{y}" for x, y, _ in MERGES])
+@each(("x", "y", "merged"), MERGES, ids=[f"{x}+{y}" for x, y, _ in MERGES])
 def test_merge(x, y, merged):
     assert merge(x, y) == merge(y, x) == merged
 
 
-@pytest.mark.parametrize(
+@each(
     ("x", "y", "path"),
     [
         (DataType.integer, LONG, ""),

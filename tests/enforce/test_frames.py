@@ -418,8 +418,10 @@ MIXTURES = {
     "truth and number": [True, 1],
     "beyond 64 bits": [2**64],
     "inexact beside a float": [BIG, 0.5],
-    "date and datetime": [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5)],
-    "datetime and date": [datetime.datetime(2020, 1, 1, 5), datetime.date(2020, 1, 1)],
+    "date and time with zone": [
+        datetime.date(2020, 1, 1),
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
+    ],
     "with zone and without": [
         datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc),
         datetime.datetime(2020, 1, 1),
@@ -442,6 +444,21 @@ def test_mixed_objects_are_a_finding(values):
         for kind in DataType:
             [finding] = refusals(frame, Schema([ColSpec(kind, "m")]))
             assert (finding.path, finding.code) in [("m", Code.MIXED_TYPES), ("m", Code.TYPE_MISMATCH)]
+
+
+@pytest.mark.parametrize("null", [None, pd.NaT], ids=repr)
+@pytest.mark.parametrize("reverse", [False, True], ids=["date first", "datetime first"])
+def test_dates_beside_datetimes_are_midnights(reverse, null):
+    values = [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5), null]
+    values = values[::-1] if reverse else values
+    clocks = [pd.Timestamp(2020, 1, 1), pd.Timestamp(2020, 1, 1, 5), pd.NaT]
+    frame = pd.DataFrame({"m": pd.Series(values, dtype=object)})
+    for schema in (Schema([ColSpec("datetime", "m")]), Schema([ColSpec("datetime", "m", False)])):
+        back = enforce(frame, schema)["m"]
+        assert back.dtype == "datetime64[ns]"
+        assert back.tolist()[:: -1 if reverse else 1] == clocks
+    [finding] = refusals(frame, Schema([ColSpec("string", "m")]))
+    assert (finding.path, finding.code) == ("m", Code.TYPE_MISMATCH)
 
 
 def test_the_text_of_mixed_objects():

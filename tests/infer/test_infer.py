@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-import logging
 import re
 import warnings
 
@@ -16,49 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from mlflow.models import infer_signature as mlflow_infer_signature
 
 from sparksig import infer as package
 from sparksig.enforce.frames import enforce
-from sparksig.errors import Code, Finding, InferenceError, SparksigError, UnsupportedError
+from sparksig.errors import Code, Finding, InferenceError, SparksigError
 from sparksig.infer import IntegerColumnWarning, infer_signature
 from sparksig.infer.frames import from_frame, from_series, from_struct
 from sparksig.infer.tensors import from_array, from_arrays
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
+from tests.infer.helpers import found, infer, theirs
+from tests.tables import each
 
 UTC, HOURS = datetime.timezone.utc, datetime.timedelta(hours=2)
 BIG = 2**53 + 1
 TEXT = "str" if pd.__version__ >= "3" else "object"
 
 
-def infer(model_input, model_output=None):
-    """Ours, without the warning of integer columns."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IntegerColumnWarning)
-        return infer_signature(model_input, model_output)
-
-
-def theirs(model_input, model_output=None):
-    """MLflow's; where it gives up, it says so in its log and puts one Any in place of everything."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            return mlflow_infer_signature(model_input, model_output)
-        finally:
-            logging.disable(logging.NOTSET)
-
-
 def column(values, dtype=object):
     return pd.DataFrame({"a": pd.Series(values, dtype=dtype)})
-
-
-def found(example):
-    """What stands in the way of a signature; an example that has one fails the test."""
-    with pytest.raises(InferenceError) as error:
-        infer(example)
-    return error.value.findings
 
 
 # --- frames, as MLflow infers them ----------------------------------------------------------------------
@@ -157,7 +132,7 @@ DTYPES = {str(dtype): dtype for dtype, _ in (KINDS | NULLABLE).values()}
 EMPTY = [dtype for name, dtype in DTYPES.items() if name not in ("category", "binary[pyarrow]")]
 
 
-@pytest.mark.parametrize("dtype", EMPTY, ids=str)
+@each("dtype", EMPTY, ids=str)
 def test_a_frame_without_rows(dtype):
     frame = column([], dtype)
     assert infer(frame).to_dict() == theirs(frame).to_dict()
@@ -170,8 +145,8 @@ def test_a_column_without_categories_is_text_as_objects_without_rows_are():
     assert len(enforce(frame, infer(frame).inputs)) == 0
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", datetime.timezone(HOURS)], ids=str)
+@each("unit", ["s", "ms", "us", "ns"])
+@each("zone", ["UTC", "America/New_York", datetime.timezone(HOURS)], ids=str)
 def test_times_with_a_zone(zone, unit):
     times = pd.DatetimeIndex(["2020-01-01 12:00", "2020-07-01 12:00", None]).as_unit(unit).tz_localize(zone)
     frame = pd.DataFrame({"a": times})
@@ -212,7 +187,7 @@ OBJECTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("values", "kind", "required"), OBJECTS.values(), ids=OBJECTS)
+@each(("values", "kind", "required"), OBJECTS.values(), ids=OBJECTS)
 def test_objects_of_one_kind(values, kind, required):
     frame = column(values)
     assert theirs(frame).inputs.to_dict() == [{"type": kind, "name": "a", "required": required}]
@@ -236,7 +211,7 @@ TRICKY = {
 }
 
 
-@pytest.mark.parametrize("values", TRICKY.values(), ids=TRICKY)
+@each("values", TRICKY.values(), ids=TRICKY)
 def test_what_is_inferred_of_mixed_objects_is_enforceable(values):
     """Law 3: refused as an example, or given back as it was (a time as its own clock shows it)."""
     frame = column(values)
@@ -356,6 +331,9 @@ DIFFERENCES = {
     "sets": (column([{1}]), REFUSED, NO_TYPE),
     "decimal(19, 0)": (arrow(pa.decimal128(19, 0), decimal.Decimal(1)), REFUSED, NO_TYPE),
     "decimals of many digits": (column([decimal.Decimal(10**20)]), REFUSED, NO_TYPE),
+    "decimals of few digits": (column([decimal.Decimal("0.1"), None]), REFUSED, NO_TYPE),
+    "tuples": (column([(1,)]), REFUSED, NO_TYPE),
+    "lists and text": (column([[1], "x"]), REFUSED, NO_TYPE),
     "no columns": (pd.DataFrame(), REFUSED, NO_TYPE),
     "doubled label": (labelled("a", "a"), REFUSED, NO_TYPE),
     "label None": (labelled(None, "a"), REFUSED, NO_TYPE),
@@ -376,7 +354,6 @@ DIFFERENCES = {
     "decimal(9, 0)": (arrow(pa.decimal128(9, 0), decimal.Decimal(1)), ("integer", True), DECIMALS),
     "decimal(18, 0)": (arrow(pa.decimal128(18, 0), None, decimal.Decimal(1)), ("long", False), DECIMALS),
     "decimal(15, 2)": (arrow(pa.decimal128(15, 2), decimal.Decimal("0.5")), ("double", True), DECIMALS),
-    "decimal objects": (column([decimal.Decimal("0.1"), None]), ("double", False), DECIMALS),
     "no text": (column([None, None], "string"), ("string", False), BY_TYPE),
     "no bytes": (column([], pd.ArrowDtype(pa.binary())), ("binary", True), BY_TYPE),
     "no category": (column([None], pd.CategoricalDtype(["a"])), ("string", False), BY_TYPE),
@@ -388,7 +365,7 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize(("example", "expected", "reason"), DIFFERENCES.values(), ids=DIFFERENCES)
+@each(("example", "expected", "reason"), DIFFERENCES.values(), ids=DIFFERENCES)
 def test_where_ours_is_another(example, expected, reason):
     assert reason
     if expected is REFUSED:
@@ -407,29 +384,32 @@ def test_where_ours_is_another(example, expected, reason):
 def test_all_columns_that_cannot_be_inferred_come_at_once():
     frame = pd.DataFrame(
         {
-            "fine": [1.5],
-            "u.64": pd.Series([1], dtype="uint64"),
-            "mixed": pd.Series([1], dtype=object),
-            "digits": [decimal.Decimal(10**18)],
-            "span": pd.to_timedelta([1]),
+            "fine": [1.5] * 2,
+            "u.64": pd.Series([1, 2], dtype="uint64"),
+            "mixed": pd.Series(["x", 1], dtype=object),
+            "digits": [decimal.Decimal(1), None],
+            "cells": [{"a": [1]}, {"a": ["x", 2**64], "b": (1,)}],
+            "days": pd.Series([NOON.date(), np.datetime64("2020-01-01")], dtype=object),
+            "span": pd.to_timedelta([1, 2]),
         }
     )
-    frame = pd.concat([frame, frame], ignore_index=True)
-    frame.loc[0, "mixed"] = "x"
     frame.columns = pd.Index([*frame.columns[:-1], ("t", 1)], dtype=object)
     with pytest.raises(InferenceError) as error:
         infer_signature(frame)
-    assert str(error.value).splitlines()[:4] == [
-        "no signature for this DataFrame: 5 findings",
+    assert str(error.value).splitlines()[:7] == [
+        "no signature for this DataFrame: 8 findings",
         "  - `u.64`: expected a type that a signature has, found uint64 (values beyond 2^63 fit no signature "
         "type: cast it on purpose) [UNSUPPORTED_TYPE]",
-        "  - mixed: expected values of one type, found objects of several "
-        "(make all its values one type, or convert the column on purpose) [MIXED_TYPES]",
-        "  - digits: expected a type that a signature has, found decimal(19,0) (a signature holds 18 digits "
-        "without a fraction, or 15 with one: shorten the precision, or cast it to double on purpose) "
+        "  - mixed: expected values of one type, found long and string [MIXED_TYPES]",
+        "  - digits: expected a type that a signature has, found a value of type Decimal "
+        "(cast it on purpose: to double, or to an integer) [UNSUPPORTED_TYPE]",
+        "  - cells.a[]: expected values of one type, found long and string [MIXED_TYPES]",
+        "  - cells.b: expected a type that a signature has, found a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",
+        "  - days: expected values of one type, found date and datetime64 "
+        "(make all its values one type, or convert the column on purpose) [MIXED_TYPES]",
     ]
-    assert [finding.code for finding in error.value.findings[3:]] == [
+    assert [finding.code for finding in error.value.findings[6:]] == [
         Code.UNSUPPORTED_TYPE,
         Code.INVALID_NAME,
     ]
@@ -464,7 +444,7 @@ def test_the_texts_of_errors():
         "no signature for this DataFrame: 1 finding\n  - expected at least one column, found none [EMPTY]"
     ):
         infer_signature(pd.DataFrame())
-    with refusal("there is nothing to infer a signature from: model_input and model_output are None"):
+    with refusal("there is nothing to infer a signature from: model_input, model_output and params are None"):
         infer_signature()
     [finding] = found(np.array(1.5))
     assert str(finding) == (
@@ -493,43 +473,42 @@ def test_an_error_on_either_side_is_an_error():
         infer(pd.DataFrame({"a": [1.5]}), np.array(1))
 
 
-UNSUPPORTED = {
-    "int": (1, "int"),
-    "text": ("x", "str"),
-    "list": ([1.5], "list"),
-    "tuple": ((1.5,), "tuple"),
-    "dict of lists": ({"a": [1.5]}, "dict"),
-    "empty dict": ({}, "dict"),
-    "numpy scalar": (np.float64(1.5), "float64"),
-    "Index": (pd.Index([1.5]), "Index"),
-    "Table": (pa.table({"a": [1.5]}), "Table"),
+# --- composite columns ----------------------------------------------------------------------------------
+
+CELLS = {
+    "lists": ([[1], []], Array("long"), True),
+    "lists and None": ([[1.5], None], Array("double"), False),
+    "lists and NaN": ([["x"], np.nan], Array("string"), False),
+    "lists of lists": ([[[1]], [[], None]], Array(Array("long")), True),
+    "empty lists": ([[], []], AnyType(), True),
+    "dictionaries": (
+        [{"b": 1, "a": "x"}, {"b": 2}],
+        Object([Property("b", "long"), Property("a", "string", False)]),
+        True,
+    ),
+    "dictionaries and None": ([{"a": 1}, None], Object([Property("a", "long", False)]), False),
+    "dictionaries and {}": ([{"a": 1}, {}], Object([Property("a", "long", False)]), True),
+    "empty dictionaries": ([{}], AnyType(), True),
+    "dictionaries in lists": (
+        [[{"a": [True]}], [{"a": [False], "b": b"x"}]],
+        Array(Object([Property("a", Array("boolean")), Property("b", "binary", False)])),
+        True,
+    ),
+    "arrays": ([np.zeros(2, "float32"), np.zeros(3, "float32")], Array("float"), True),
+    "matrices and None": ([np.zeros((2, 2)), None], Array(Array("double")), False),
 }
 
 
-@pytest.mark.parametrize(("example", "kind"), UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_what_does_not_go_yet_is_named(example, kind):
-    text = (
-        "signatures are inferred from pandas, NumPy (or dictionaries of arrays) and Spark DataFrames so far; "
-        f"not yet from a value of type {kind}"
-    )
-    with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
-        infer_signature(example)
+@each(("cells", "kind", "required"), CELLS.values(), ids=CELLS)
+def test_composite_columns(cells, kind, required):
+    frame = pd.DataFrame({"fine": [1.5] * len(cells), "a.b": pd.Series(cells, dtype=object)})
+    assert infer(frame).inputs == Schema([ColSpec("double", "fine"), ColSpec(kind, "a.b", required)])
+    assert infer(frame).to_dict() == theirs(frame).to_dict()
 
 
-@pytest.mark.parametrize("cell", [[1], (1,), {"x": 1}, np.array([1])], ids=["list", "tuple", "dict", "array"])
-@pytest.mark.parametrize("null", [False, True], ids=["full", "nulls"])
-def test_composite_columns_do_not_go_yet(cell, null):
-    frame = pd.DataFrame({"fine": [1.5] * 2, "a.b": pd.Series([cell, None if null else cell], dtype=object)})
-    text = r"^`a\.b`: columns of lists and dictionaries cannot be inferred yet$"
-    with pytest.raises(UnsupportedError, match=text):
-        infer_signature(frame)
-
-
-def test_params_do_not_go_yet():
-    text = "params cannot be inferred yet: build ModelSignature(inputs, outputs, ParamSchema([...]))"
-    with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
-        infer_signature(pd.DataFrame({"a": [1.5]}), params={"p": 1})
-    assert infer_signature(pd.DataFrame({"a": [1.5]}), params={}).params is None
+def test_a_series_of_cells_is_a_column_of_them():
+    series = pd.Series([{"a": 1}, {"a": 2}], name="s", index=[5, 5])
+    assert infer(series).inputs == Schema([ColSpec(Object([Property("a", "long")]), "s")])
 
 
 # --- Spark, by the schema alone -------------------------------------------------------------------------
@@ -597,14 +576,15 @@ def test_all_spark_columns_without_a_type_come_at_once():
 def test_integer_columns_are_warned_of():
     frame = pd.DataFrame({"id": [1], "x": [1.5], 7: np.array([1], "int8"), "s": ["x"]})
     text = (
-        "integer columns (id, 7) have no place for missing values: where some may be missing, "
-        "infer from an example that has them, or declare the columns double"
+        "Handling Integers With Missing Values: required integer columns (id, 7) have no place for missing "
+        "values; where some may be missing, infer from an example that has them, or declare the columns "
+        "double"
     )
     with pytest.warns(IntegerColumnWarning, match=f"^{re.escape(text)}$") as caught:
         infer_signature(frame)
     assert [warning.filename for warning in caught] == [__file__]
     many = pd.DataFrame({f"c{number}": [1] for number in range(7)})
-    with pytest.warns(IntegerColumnWarning, match=r"^integer columns \(c0, c1, c2, c3, c4 and 2 more\) have"):
+    with pytest.warns(IntegerColumnWarning, match=r"integer columns \(c0, c1, c2, c3, c4 and 2 more\) have"):
         infer_signature(many)
 
 
@@ -629,11 +609,34 @@ def test_only_integer_columns_of_the_input_are_warned_of():
         infer_signature(None, pd.Series([1]))
 
 
-@pytest.mark.parametrize("kind", ["integer", "long"])
-def test_optional_integers_are_warned_of_as_in_mlflow(kind):
-    frame = column([1, None], {"integer": "Int32", "long": "Int64"}[kind])
-    with pytest.warns(IntegerColumnWarning):
-        assert infer_signature(frame).inputs == Schema([ColSpec(kind, "a", False)])
+@each(
+    "example",
+    [
+        column([1, None], "Int64"),
+        column([1, None], "Int32"),
+        [{"a": 1}, {"a": None}],
+        [{"a": 1}, {}],
+        {"a": [1]},
+        [[1]],
+        pa.table({"a": [1, None]}),
+    ],
+    ids=["Int64", "Int32", "None", "absent", "a list", "lists", "Arrow"],
+)
+def test_optional_integers_and_arrays_of_integers_are_not_warned_of(example):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        infer_signature(example)
+
+
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [([1], "0"), (1, "0"), ([{"a": np.int32(1)}], "a"), (pa.table({"t": [1]}), "t"), (pd.Series([1]), "0")],
+    ids=["list", "scalar", "dictionaries", "Arrow", "Series"],
+)
+def test_any_example_of_required_integers_is_warned_of(example, name):
+    with pytest.warns(IntegerColumnWarning, match=rf"required integer columns \({name}\) have") as caught:
+        infer_signature(example)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @given(frames())

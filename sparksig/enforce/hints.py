@@ -1,0 +1,345 @@
+"""Values against type hints, as a model written in Python asks for them.
+
+Rules are the casting table's for Python values: an int reaches a float hint if a double holds it exactly, a
+NumPy scalar reaches the Python type that holds it, a bool is no number, text is never parsed. What pydantic
+declares, pydantic validates, in strict mode. Data that comes from JSON has no bytes and no times: with
+``from_json``, base64 is read where a hint says bytes, ISO 8601 where it says date or datetime.
+
+Plain hints are checked by the set of all values' Python types, level by level; only what does not fit at
+once, and pydantic's models, are gone through one by one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+from collections.abc import Sequence, Set
+from itertools import chain
+from typing import Any
+
+from sparksig.convert.hints import (
+    Anything,
+    Constrained,
+    Dictionary,
+    Either,
+    Hint,
+    Leaf,
+    Listing,
+    Model,
+    keys_of,
+)
+from sparksig.enforce.values import Report
+from sparksig.errors import Code, ContractError, below, kind
+from sparksig.lattice import INTEGER_BITS, scalar_mismatch
+from sparksig.types import DataType
+
+__all__ = ["check_rows", "plain"]
+
+
+def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> list[Any]:
+    """The elements of a list as its hint says, dictionaries as instances of the hint's pydantic models.
+
+    The list is handed back itself where nothing has to be converted; it is never changed.
+
+    Args:
+        rows: the elements, one a row.
+        hint: what they must be.
+        from_json: the data was JSON: bytes are base64, times ISO 8601 text.
+
+    Raises:
+        ContractError: all failures, each path once, with its count and the first rows.
+
+    Example:
+        >>> from sparksig.convert.hints import parse_input
+        >>> check_rows([1, 2.5], parse_input(list[float]))
+        [1.0, 2.5]
+    """
+    if _fit(rows, hint.item):
+        return rows
+    report = Report()
+    checked = []
+    for row, value in enumerate(rows):
+        report.row = row
+        checked.append(_convert(value, hint.item, "[]", report, from_json))
+    if report.findings:
+        raise ContractError.of("the data does not fit the type hint", report.collected())
+    return checked
+
+
+# --- all at once ----------------------------------------------------------------------------------------
+
+
+def _fit(values: Sequence[Any], hint: Hint) -> bool:
+    """Whether all values are what a hint says, exactly; quick, and False where it takes a closer look."""
+    if isinstance(hint, Anything):
+        return True
+    forms = set(map(type, values))
+    if isinstance(hint, Leaf):
+        if forms - {hint.python} or hint.choices:
+            return False
+        limit = 2 ** INTEGER_BITS[DataType.long]
+        return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
+    if isinstance(hint, Listing):
+        return not forms - {list} and _fit(list(chain.from_iterable(values)), hint.item)
+    if isinstance(hint, Dictionary):
+        if forms - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
+            return False
+        return _fit(list(chain.from_iterable(map(dict.values, values))), hint.value)
+    return False
+
+
+# --- one by one -----------------------------------------------------------------------------------------
+
+
+def _convert(value: Any, hint: Hint, path: str, report: Report, from_json: bool) -> Any:
+    if isinstance(hint, Anything):
+        return value
+    if isinstance(hint, Leaf):
+        return _convert_leaf(value, hint, path, report, from_json)
+    if isinstance(hint, Listing):
+        if isinstance(value, list):
+            return [_convert(item, hint.item, f"{path}[]", report, from_json) for item in value]
+        report.add(Code.TYPE_MISMATCH, path, "a list", kind(value))
+        return value
+    if isinstance(hint, Dictionary):
+        return _convert_dictionary(value, hint, path, report, from_json)
+    if isinstance(hint, Either):
+        return _convert_either(value, hint, path, report, from_json)
+    if isinstance(hint, Constrained):
+        return _convert_constrained(value, hint, path, report, from_json)
+    return _convert_model(value, hint, path, report, from_json)
+
+
+def _convert_leaf(value: Any, hint: Leaf, path: str, report: Report, from_json: bool) -> Any:
+    converted, reason = _as_leaf(value, hint, from_json)
+    if reason:
+        report.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
+    elif hint.choices and converted not in hint.choices:
+        report.add(Code.INVALID_VALUE, path, f"one of {hint.choices}"[:200], "another value")
+    return converted
+
+
+def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
+    """The value as the hint's Python type, and why it is none."""
+    if from_json and isinstance(value, str) and hint.dtype in (DataType.binary, DataType.datetime):
+        return _decoded(value, hint)
+    if reason := scalar_mismatch(value, hint.dtype):
+        return value, reason
+    if type(value) is hint.python:
+        return value, ""
+    if hint.dtype is DataType.datetime:
+        return _as_time(value, hint)
+    plain = value.item() if hasattr(value, "item") else value
+    return (str.__str__(plain) if hint.python is str else hint.python(plain)), ""
+
+
+def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
+    held = value
+    if hasattr(value, "astype"):  # NumPy's, which wraps what is out of range
+        micros = value.astype("datetime64[us]")
+        exact = micros.astype(value.dtype) == value
+        held = value.item() if value.dtype.name == "datetime64[D]" else micros.item() if exact else value
+    elif hasattr(value, "to_pydatetime") and value == value and not value.nanosecond:
+        held = value.to_pydatetime()
+    if type(held) not in (datetime.datetime, datetime.date):
+        return value, f"{kind(value)} that no {hint.python.__name__} holds exactly"
+    if hint.python is datetime.datetime and type(held) is datetime.date:
+        held = datetime.datetime(held.year, held.month, held.day)
+    return (held, "") if type(held) is hint.python else (value, kind(value))
+
+
+def _decoded(text: str, hint: Leaf) -> tuple[Any, str]:
+    try:
+        if hint.dtype is DataType.binary:
+            return base64.b64decode("".join(text.split()), validate=True), ""
+        if hint.python is datetime.date:
+            return datetime.date.fromisoformat(text), ""
+        if text.endswith(("Z", "z")):  # which Python reads from 3.11 on
+            text = f"{text[:-1]}+00:00"
+        return datetime.datetime.fromisoformat(text), ""
+    except (ValueError, binascii.Error):
+        form = "base64" if hint.dtype is DataType.binary else "ISO 8601"
+        return text, f"a text that is not {form}"
+
+
+def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Report, from_json: bool) -> Any:
+    if not isinstance(value, dict):
+        report.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
+        return value
+    for form in set(map(type, value)) - {str}:
+        report.add(Code.INVALID_NAME, path, "keys that are strings", f"keys of type {form.__name__}")
+    return {key: _convert(item, hint.value, f"{path}[]", report, from_json) for key, item in value.items()}
+
+
+def _convert_either(value: Any, hint: Either, path: str, report: Report, from_json: bool) -> Any:
+    if value is None and hint.nullable:
+        return None
+    member, converted, trials = _choose(value, hint, path, from_json)
+    if member is not None:
+        return converted
+    if len(hint.members) == 1:
+        report.extend(trials[0])
+        return value
+    deeper = [str(one) for trial in trials for one in trial.findings if one.path != path]
+    report.add(Code.TYPE_MISMATCH, path, _describe(hint), kind(value), "; ".join(deeper[:3]))
+    return value
+
+
+def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Report]]:
+    """The first member that the value is one of, else the first that it can be converted to; its result."""
+    undecided = from_json and isinstance(value, str)  # it may be text, or stand for bytes or a time
+    exact = [] if undecided else [member for member in hint.members if _is_exactly(value, member)]
+    trials: list[Report] = []
+    for member in [*exact, *hint.members]:
+        trial = Report()
+        converted = _convert(value, member, path, trial, from_json)
+        if not trial.findings:
+            return member, converted, trials
+        trials.append(trial)
+    return None, value, trials[len(exact) :]
+
+
+def _is_exactly(value: Any, hint: Hint) -> bool:
+    hint = plain(hint)
+    return type(value) is hint.cls if isinstance(hint, Model) else _fit([value], hint)
+
+
+def _describe(hint: Hint) -> str:
+    hint = plain(hint)
+    if isinstance(hint, Leaf):
+        return hint.python.__name__
+    if isinstance(hint, Listing):
+        return f"list[{_describe(hint.item)}]"
+    if isinstance(hint, Dictionary):
+        return f"dict[str, {_describe(hint.value)}]"
+    if isinstance(hint, Either):
+        return " or ".join(_describe(member) for member in hint.members)
+    return hint.cls.__name__ if isinstance(hint, Model) else "Any"
+
+
+# --- pydantic -------------------------------------------------------------------------------------------
+
+
+def _convert_model(value: Any, hint: Model, path: str, report: Report, from_json: bool) -> Any:
+    """An instance of the model. A given one is validated anew (it may have been changed), and kept."""
+    given = isinstance(value, hint.cls)
+    if not given and not isinstance(value, dict):
+        expected = f"a dictionary, or an instance of {hint.cls.__name__}"
+        report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        return value
+    held = _by_name(value, hint) if given else value
+    taken = {key for field in hint.fields for key in field.keys}
+    prepared, used, failed = {}, set(), set()
+    for field in hint.fields:
+        own = [*field.keys, *({field.name} - taken)]  # the name, too: the signature knows the field by it
+        keys = [key for key in own if key in held]
+        used.update(own)
+        if not keys:
+            continue  # pydantic knows whether it must be there
+        where = below(path, field.name)
+        if field.name in keys[1:] and field.name not in field.keys:
+            report.add(Code.DUPLICATE_NAME, where, "one value", "two, under its name and under its alias")
+        trial = Report()
+        converted = _convert(held[keys[0]], field.hint, where, trial, from_json)
+        prepared[field.keys[0] if field.keys else field.name] = converted
+        if trial.findings:
+            report.extend(trial)
+            failed.add(field.name)
+    prepared |= {key: beside for key, beside in held.items() if key not in used}
+    if given and any(not keys_of(name, info) for name, info in type(value).model_fields.items()):
+        return value  # pydantic reads some field by a path, which an instance no longer has
+    validated = _validated(type(value) if given else hint.cls, prepared, hint, path, report, failed)
+    return value if given or failed else validated
+
+
+def _by_name(value: Any, hint: Model) -> dict[str, Any]:
+    """What an instance holds, under the keys from which pydantic reads it."""
+    own = {field.name: (*field.keys, field.name)[0] for field in hint.fields}
+    more = {name: (*keys_of(name, info), name)[0] for name, info in type(value).model_fields.items()}
+    return {(more | own).get(name, name): held for name, held in vars(value).items()}
+
+
+def _validated(
+    cls: Any, held: dict[str, Any], hint: Model, path: str, report: Report, failed: Set[str]
+) -> Any:
+    import pydantic
+
+    try:
+        return cls.model_validate(held, strict=True)
+    except pydantic.ValidationError as error:
+        _add_errors(error, hint, path, report, failed)
+    except Exception as error:  # of the user's own validators; its text may hold what they were given
+        if not failed:
+            found = f"a validator of {cls.__name__} that fails with {type(error).__name__}"
+            report.add(Code.INVALID_VALUE, path, "", found)
+    return None
+
+
+def _convert_constrained(value: Any, hint: Constrained, path: str, report: Report, from_json: bool) -> Any:
+    trial = Report()
+    converted = _convert(value, hint.hint, path, trial, from_json)
+    report.extend(trial)
+    if trial.findings:
+        return value
+    import pydantic
+
+    try:
+        return pydantic.TypeAdapter(hint.annotated).validate_python(converted, strict=True)
+    except pydantic.ValidationError as error:
+        _add_errors(error, hint.hint, path, report, frozenset())
+        return value
+
+
+def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[str]) -> None:
+    """The errors as findings: without the input, and without what the user's own validators say of it.
+
+    What stands in a field that ``failed`` already is reported already.
+    """
+    for one in error.errors(include_url=False, include_context=False):
+        if failed and one["loc"] and _field(hint, one["loc"][0]) in failed:
+            continue
+        where, held = _locate(hint, one["loc"], path)
+        expected = "" if isinstance(held, Anything) else _describe(held)
+        form, found = one["type"], kind(one["input"])
+        if form in ("value_error", "assertion_error"):
+            advice = "validate the row with the model itself to see what its validator says"
+            report.add(Code.INVALID_VALUE, where, "", "a value that a validator of the model refuses", advice)
+        elif isinstance(held, Either):
+            report.add(Code.TYPE_MISMATCH, where, expected, "a value that is none of these")
+        elif form == "missing":
+            report.add(Code.MISSING_FIELD, where, expected, "no such field")
+        elif form == "extra_forbidden":
+            report.add(Code.UNKNOWN_KEY, where, "", "a key that is not declared")
+        elif form.endswith(("_type", "_instance_of")):
+            report.add(Code.TYPE_MISMATCH, where, expected, found)
+        else:
+            report.add(Code.INVALID_VALUE, where, expected, f"a value against the rule {form}")
+
+
+def _field(hint: Hint, key: Any) -> str:
+    """The name of the field that pydantic reads from a key."""
+    fields = hint.fields if isinstance(hint, Model) else ()
+    return next((field.name for field in fields if key in (*field.keys, field.name)), str(key))
+
+
+def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
+    """The path of a pydantic location, and the hint that stands there; it stops at a union."""
+    for part in loc:
+        hint = plain(hint)
+        if isinstance(hint, (Listing, Dictionary)):
+            path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
+        elif isinstance(hint, Model):
+            name = _field(hint, part)
+            hints = [field.hint for field in hint.fields if field.name == name]
+            path, hint = below(path, name), hints[0] if hints else Anything()
+        else:
+            break
+    return path, plain(hint)
+
+
+def plain(hint: Hint) -> Hint:
+    """A hint without its constraints, and without its None."""
+    while isinstance(hint, Constrained) or (isinstance(hint, Either) and len(hint.members) == 1):
+        hint = hint.hint if isinstance(hint, Constrained) else hint.members[0]
+    return hint

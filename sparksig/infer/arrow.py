@@ -1,0 +1,148 @@
+"""Arrow tables, batches and arrays -> columns, and whatever lends its data by the Arrow PyCapsule interface.
+
+Types are read off. Only whether something is required depends on the data: a null makes a column
+optional, and a field of a struct likewise, all of them where a struct itself is null (as the properties
+of dictionaries beside a None are). What a schema says is never null is required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from sparksig.convert import duplicates
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, kind, step
+from sparksig.lattice import narrowest
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
+
+__all__ = ["column_type", "from_batches", "is_arrow"]
+
+
+def is_arrow(example: Any) -> bool:
+    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, ...)."""
+    return (
+        isinstance(example, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array))
+        or hasattr(type(example), "__arrow_c_stream__")
+        or hasattr(type(example), "__arrow_c_array__")
+    )
+
+
+def from_batches(example: Any) -> Schema:
+    """The schema of a table's columns, or of one array (an unnamed column).
+
+    Args:
+        example: a pyarrow Table, RecordBatch, ChunkedArray or Array, or anything with
+            ``__arrow_c_stream__`` or ``__arrow_c_array__``. A stream is read once.
+
+    Raises:
+        InferenceError: no column, columns of one name, or types that no signature has; every finding.
+
+    Example:
+        >>> from_batches(pa.table({"id": [1, 2], "price": pa.array([1.5, None], pa.float32())}))
+        ['id': long (required), 'price': float (optional)]
+    """
+    table, name = _read(example)
+    if isinstance(table, pa.ChunkedArray):
+        return _from_column(table, name)
+    findings = duplicates(table.schema.names)
+    if not table.schema.names:
+        findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
+    if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in table.schema):
+        return _from_schema(table.schema)
+    specs = []
+    for part, column in zip(table.schema, table.columns):
+        dtype = column_type(column, step(part.name), findings)
+        if dtype is not None:
+            specs.append(ColSpec(dtype, part.name, required=column.null_count == 0))
+    if findings:
+        raise InferenceError.of("no signature for this table", findings)
+    return Schema(specs)
+
+
+def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
+    findings: list[Finding] = []
+    dtype = column_type(column, "" if name is None else step(name), findings)
+    if column.null_count and name is None:
+        hint = "a column without a name must be required: make a table of it, with a name"
+        findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))
+    if findings or dtype is None:
+        raise InferenceError.of("no signature for this array", findings)
+    return Schema([ColSpec(dtype, name, required=column.null_count == 0)])
+
+
+def column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
+    """The type of a column; properties that the data shows to be null are optional, at every depth."""
+    try:
+        dtype = narrowest(source(column.type), path, findings)
+        return None if dtype is None else _observed(dtype, [_decoded(chunk) for chunk in column.chunks])
+    except RecursionError:
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fewer levels of nesting", "more"))
+        return None
+
+
+def _observed(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
+    """``dtype`` of the chunks of one column, with the properties optional that are somewhere null."""
+    if isinstance(dtype, Object) and all(pa.types.is_struct(array.type) for array in arrays):
+        whole = not any(array.null_count for array in arrays)
+        held = [array.drop_null() if array.null_count else array for array in arrays]
+        properties = []
+        for prop in dtype.properties:
+            parts = [_child(array, prop.name) for array in held]
+            required = whole and not any(part.null_count for part in parts)
+            properties.append(Property(prop.name, _observed(prop.dtype, parts), required))
+        return Object(properties)
+    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        return Array(_observed(dtype.dtype, [array.flatten() for array in arrays]))
+    if isinstance(dtype, Map):
+        return Map(_observed(dtype.value_type, [_items(array) for array in arrays]))
+    return dtype
+
+
+def _decoded(array: pa.Array) -> pa.Array:
+    nested = pa.types.is_dictionary(array.type) and pa.types.is_nested(array.type.value_type)
+    return array.dictionary_decode() if nested else array
+
+
+def _child(array: pa.StructArray, name: str) -> pa.Array:
+    return _decoded(array.flatten()[array.type.get_field_index(name)])
+
+
+def _items(array: pa.MapArray) -> pa.Array:
+    offsets = array.offsets  # into the items, which a slice has all of
+    first, last = (offsets[0].as_py(), offsets[-1].as_py()) if len(offsets) else (0, 0)
+    return array.items.slice(first, last - first)
+
+
+def _from_schema(schema: pa.Schema) -> Schema:
+    """By the schema alone: its metadata describes tensors, which are always required."""
+    try:
+        return from_arrow(schema)
+    except ConversionError as error:
+        raise InferenceError.of("no signature for this table", error.findings) from None
+
+
+def _read(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
+    """The data as Arrow's own, and the name of a single column, where it has one (as a Series of Polars)."""
+    if isinstance(example, pa.Table):
+        return example, None
+    if isinstance(example, pa.RecordBatchReader):
+        raise InferenceError("a RecordBatchReader can be read but once: infer from its read_all()")
+    try:
+        if isinstance(example, pa.RecordBatch):
+            return pa.Table.from_batches([example]), None
+        streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
+        column = pa.chunked_array(example if streams else [pa.array(example)])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__} on reading it by the Arrow PyCapsule interface"
+        raise InferenceError(f"no signature for {kind(example)}: {reason}") from None
+    name = getattr(example, "name", None)
+    is_column = isinstance(example, (pa.Array, pa.ChunkedArray)) or isinstance(name, str)
+    if is_column or not pa.types.is_struct(column.type):
+        return column, name if isinstance(name, str) and name else None
+    fields = [column.type.field(index) for index in range(column.type.num_fields)]
+    batches = [pa.RecordBatch.from_struct_array(chunk) for chunk in column.chunks]
+    return pa.Table.from_batches(batches, pa.schema(fields)), None

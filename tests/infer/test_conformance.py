@@ -1,0 +1,56 @@
+"""248 examples and the signatures that MLflow 3.17.2 infers from them."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+from sparksig import InferenceError
+from tests.infer.helpers import body, infer
+from tests.tables import each
+
+CASES = {
+    case["id"]: case for case in json.loads((Path(__file__).parent / "conformance.json").read_text())["cases"]
+}
+DEVIATIONS: dict[str, str] = {}
+"""The cases in which ours is another on purpose, each with its reason: the law or the row of DESIGN 8."""
+
+SCOPE = {"np": np, "pd": pd, "datetime": datetime, "decimal": decimal, "scipy": scipy}
+
+
+def conforms(case):
+    """Whether ours is MLflow's: the same JSON, or both refuse."""
+    side = "params" if "params" in case else "input"
+    example = eval(case[side], dict(SCOPE))
+    try:
+        signature = infer(params=example) if side == "params" else infer(example)
+    except InferenceError as error:
+        return "error" in case["expect"] and bool(error.findings or error.message)
+    return {side: body(signature, side) for side in ("inputs", "params")} == case["expect"]
+
+
+@each("name", CASES)
+def test_a_case(name):
+    assert conforms(CASES[name]) == (name not in DEVIATIONS)
+
+
+def test_there_are_248_cases():
+    text = (Path(__file__).parent / "conformance.json").read_text()
+    ids = [case["id"] for case in json.loads(text)["cases"]]
+    assert len(ids) == len(set(ids)) == 248
+    for case in CASES.values():
+        assert len({"input", "params"} & case.keys()) == 1
+        assert case["expect"].keys() in ({"error"}, {"inputs", "params"})
+
+
+def test_each_deviation_names_its_reason():
+    for name, reason in DEVIATIONS.items():
+        assert re.search(r"\blaw [1-8]\b|\bDESIGN 8\b", reason), name
+        assert not conforms(CASES[name]), name

@@ -1,0 +1,135 @@
+"""Tensors from NumPy's arrays and SciPy's matrices: where others than plain arrays go, and where not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from sparksig.errors import Code
+from sparksig.infer.tensors import from_array, from_arrays, from_sparse
+from sparksig.schema import Schema, TensorSpec
+from tests.infer.helpers import ANYTHING, body, found, infer, theirs
+from tests.tables import each
+
+RAGGED = np.array([[1], [1, 2]], dtype=object)
+MATRIX = np.array([[1.5, 2.5]]).view(np.matrix)
+
+
+def tensor(dtype, shape, name=None):
+    return Schema([TensorSpec(np.dtype(dtype), shape, name)])
+
+
+@pytest.mark.parametrize("array", [RAGGED, np.array([1, "x", None], dtype=object)], ids=["ragged", "mixed"])
+def test_arrays_of_objects_keep_their_dtype(array):
+    assert infer(array).inputs == from_array(array) == tensor("object", (-1,))
+    assert infer(array).to_dict() == theirs(array).to_dict()
+    assert infer({"a": array}).to_dict() == theirs({"a": array}).to_dict()
+
+
+@each("form", ["csr_matrix", "csc_matrix", "csr_array", "csc_array"])
+@each("dtype", ["bool", "int8", "float32", "float64"])
+def test_a_sparse_matrix_is_a_tensor_of_its_values(form, dtype):
+    matrix = getattr(scipy.sparse, form)(np.eye(3, 4, dtype=dtype))
+    assert infer(matrix).inputs == from_sparse(matrix) == tensor(dtype, (-1, 4))
+    if form.endswith("matrix"):  # MLflow knows no other
+        assert infer(matrix).to_dict() == theirs(matrix).to_dict()
+    empty = getattr(scipy.sparse, form)((0, 5), dtype=dtype)
+    assert infer(empty).inputs == tensor(dtype, (-1, 5))
+
+
+@each("form", ["coo_matrix", "coo_array", "lil_matrix", "dok_matrix", "dia_matrix", "bsr_array"])
+def test_other_formats_are_refused(form):
+    [finding] = found(getattr(scipy.sparse, form)(np.eye(2)))
+    assert str(finding) == (
+        f"expected a sparse matrix in the format csr or csc, found {form[:3]} (convert it with tocsr()) "
+        "[UNSUPPORTED_TYPE]"
+    )
+    assert body(theirs(getattr(scipy.sparse, form)(np.eye(2)))) == ANYTHING
+
+
+def test_a_sparse_matrix_is_no_cell():
+    for path, example in {
+        "a": {"a": scipy.sparse.csr_array([[1.5]]), "b": 1},
+        "": [scipy.sparse.csr_array([[1.5]])],
+    }.items():
+        [finding] = found(example)
+        assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
+        assert finding.found == "a value of type csr_array"
+
+
+def test_a_dictionary_of_arrays():
+    example = {"a.b": np.zeros((2, 3), ">f4"), 7: np.array(["x"]), "m": MATRIX[:, :1]}
+    assert (
+        infer(example).inputs
+        == from_arrays(example)
+        == Schema(
+            [
+                TensorSpec(np.dtype("float32"), (-1, 3), "a.b"),
+                TensorSpec(np.dtype("str"), (-1,), 7),
+                TensorSpec(np.dtype("float64"), (-1, 1), "m"),
+            ]
+        )
+    )
+    assert infer(example).to_dict() == theirs(example).to_dict()
+
+
+def test_an_array_beside_anything_else_is_a_column():
+    example = {"a": np.zeros((2, 3)), "b": [1.5]}
+    assert not infer(example).inputs.is_tensor_spec()
+    assert infer(example).to_dict() == theirs(example).to_dict()
+
+
+def test_a_matrix_is_an_array_of_rank_2():
+    assert infer(MATRIX).inputs == tensor("float64", (-1, 2))
+    assert infer(MATRIX).to_dict() == theirs(MATRIX).to_dict()
+
+
+def test_a_mask_that_hides_something_is_refused():
+    masked, bare = (
+        np.ma.masked_array([1.5, 2.5], [False, True]),
+        np.ma.masked_array([1.5, 2.5], [False, False]),
+    )
+    assert infer(bare).inputs == tensor("float64", (-1,))
+    for path, example in {"": masked, "x": {"x": masked}}.items():
+        assert str(found(example)[0]) == (f"{path}: " if path else "") + (
+            "expected an array without masked values, found others "
+            "(a signature has no masks: fill the masked values on purpose) [INVALID_VALUE]"
+        )
+
+
+def test_all_tensors_that_have_no_spec_come_at_once():
+    example = {
+        "masked": np.ma.masked_array([1], [True]),
+        "no.rows": np.array(1),
+        "fine": np.zeros(2),
+        "structured": np.zeros(1, "i4,f8"),
+        "void": np.zeros(1, "V3"),
+        ("t",): np.zeros(1),
+    }
+    assert [(finding.path, finding.code) for finding in found(example)] == [
+        ("masked", Code.INVALID_VALUE),
+        ("`no.rows`", Code.SHAPE_MISMATCH),
+        ("structured", Code.UNSUPPORTED_TYPE),
+        ("void", Code.UNSUPPORTED_TYPE),
+        ("('t',)", Code.INVALID_NAME),
+    ]
+    assert str(found(np.zeros(1, "V3"))[0]) == (
+        "found |V3 (the numpy dtype |V3 has no name that could be read back from JSON) [UNSUPPORTED_TYPE]"
+    )
+
+
+def test_twin_names_and_truths_are_no_names_of_tensors():
+    [finding] = found({1: np.zeros(1), "1": np.zeros(2)})
+    assert str(finding) == "1: expected one tensor of that name, as text, found several [DUPLICATE_NAME]"
+    [finding] = found({True: np.zeros(1), "a": np.zeros(1)})
+    assert str(finding) == (
+        "True: expected a string or an integer, found a value of type bool [INVALID_NAME]"
+    )
+
+
+def test_no_rows_and_no_columns():
+    for shape in ((0,), (0, 3), (3, 0), (0, 0, 2)):
+        array = np.zeros(shape)
+        assert infer(array).inputs == tensor("float64", (-1, *shape[1:]))
+        assert infer(array).to_dict() == theirs(array).to_dict()
