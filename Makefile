@@ -10,13 +10,14 @@ PYTEST := -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-fast test-oldest lint clean
+.PHONY: help setup demo test test-fast test-oldest bench lint clean
 
 help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
 	@echo 'make test         set up, then run all tests'
 	@echo 'make test-fast    the tests that need no Java, and no Spark session'
 	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
+	@echo 'make bench        the benches: ratios against MLflow, in one run'
 	@echo 'make lint         ruff, mypy --strict, import rules'
 	@echo 'make clean        remove what the others made'
 
@@ -40,6 +41,9 @@ test-fast: setup
 test-oldest:
 	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
 	@PATH="$(OLDEST_BIN):$$PATH" $(OLDEST_BIN)/python $(PYTEST) $(PYTEST_ARGS)
+
+bench: setup
+	@$(BIN)/python -m tests.bench
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -47,6 +47,20 @@ def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
     assert str(error.value) in README
 
 
+def test_the_findings_shown_are_those_raised():
+    """As above, of every example whose error the README shows in full."""
+    import pandas as pd
+
+    import sparksig
+
+    with pytest.raises(sparksig.InferenceError) as error:
+        sparksig.infer_signature([{"id": 2**70, "tags": ["a", 1], "who": {"born": pd.Timestamp(0)}}])
+    assert str(error.value) in README
+    for shown in re.findall(r"sparksig\.errors\.\w+: (.*?)```", README, re.DOTALL):
+        found, text = re.search(r": (\d+) findings?\n", shown), shown.splitlines()
+        assert found is None or len(text) == 1 + int(found[1])
+
+
 def test_the_exit_codes_are_those_of_the_code():
     stated = dict(re.findall(r"^\| (\d) \| (.*?) \|$", README, re.MULTILINE))
     known = {str(code): text for code, text in EXIT_CODES.values()}
