@@ -5,8 +5,8 @@ their Python types, never one by one. A list's elements join those of the other 
 values those that stand under the same key. So the order of rows and keys has no part in the result.
 
 What is null (None, NaN, NA, NaT) and what is empty says nothing of its type and leaves it to the others;
-alone, it is AnyType. A Python type counts exactly: of NumPy's numbers those of 32 and 64 bits with a
-sign, no subclass of str or int, no pandas.Timestamp (as in MLflow); an array in a cell counts by its dtype.
+alone, it is AnyType. A Python type counts exactly (no subclass of str or int); NumPy's scalars, pandas'
+Timestamp, and arrays in cells count as a column of their dtype does.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ _SCALARS: dict[type, DataType] = {
     float: DataType.double,
     np.float64: DataType.double,
     np.float32: DataType.float,
+    np.int8: DataType.integer,
+    np.int16: DataType.integer,
+    np.uint8: DataType.integer,
+    np.uint16: DataType.integer,
+    np.uint32: DataType.long,
+    np.float16: DataType.float,
     str: DataType.string,
     np.str_: DataType.string,
     bytes: DataType.binary,
@@ -48,6 +54,7 @@ _SCALARS: dict[type, DataType] = {
     datetime.date: DataType.datetime,
     datetime.datetime: DataType.datetime,
     np.datetime64: DataType.datetime,
+    pd.Timestamp: DataType.datetime,
 }
 _NULLS = frozenset({type(None), type(pd.NA), type(pd.NaT)})
 _REALS = frozenset({float, np.float64})  # whose NaN counts as null
@@ -270,7 +277,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
             hint = "no signature type holds them: keep them as text, or as doubles on purpose"
             findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger ones", hint))
             return None
-    if datetime.datetime in forms:
+    if forms & {datetime.datetime, pd.Timestamp}:
         zoned = {getattr(value, "tzinfo", None) is not None for value in values}
         if len(zoned) > 1:
             hint = "take the zone off on purpose, or give them all one"
@@ -385,7 +392,6 @@ def _by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
 # --- findings -----------------------------------------------------------------------------------------
 
 _ADVICE = {
-    "Timestamp": "convert it with to_pydatetime()",
     "tuple": "make it a list",
     "set": "make it a list",
     "Decimal": "cast it on purpose: to double, or to an integer",
@@ -398,7 +404,7 @@ def _strange(form: type, path: str) -> Finding:
     if hasattr(form, "model_fields") or hasattr(form, "__dataclass_fields__"):
         hint = f"give the type itself, as list[{form.__name__}], or its fields as a dictionary"
     elif issubclass(form, np.generic):
-        hint = "NumPy's numbers go if they are signed and of 32 or 64 bits: convert it on purpose"
+        hint = "no signature type holds all its values: convert it on purpose"
     elif issubclass(form, tuple(_SCALARS)):
         hint = "a subclass may hold more than its base: convert it on purpose"
     else:

@@ -49,12 +49,10 @@ def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
 
 def test_the_findings_shown_are_those_raised():
     """As above, of every example whose error the README shows in full."""
-    import pandas as pd
-
     import sparksig
 
     with pytest.raises(sparksig.InferenceError) as error:
-        sparksig.infer_signature([{"id": 2**70, "tags": ["a", 1], "who": {"born": pd.Timestamp(0)}}])
+        sparksig.infer_signature([{"id": 2**70, "tags": ["a", 1], "who": {"born": (2020, 1)}}])
     assert str(error.value) in README
     for shown in re.findall(r"sparksig\.errors\.\w+: (.*?)```", README, re.DOTALL):
         found, text = re.search(r": (\d+) findings?\n", shown), shown.splitlines()
