@@ -62,9 +62,10 @@ class Anything:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """``list[...]``."""
+    """``list[...]``; ``annotation`` is that of its elements, as pydantic takes it."""
 
     item: Hint
+    annotation: Any = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,28 +85,38 @@ class Either:
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A field of a pydantic model; ``keys`` are those that pydantic reads it from: its name, or aliases."""
+    """A field of a pydantic model.
+
+    Attributes:
+        name: its name.
+        keys: those that pydantic reads it from: its name, or aliases.
+        hint: what it holds.
+        required: whether the signature requires it.
+        raw: whether a validator of the user sees its value before pydantic does.
+    """
 
     name: str
     keys: tuple[str, ...]
     hint: Hint
     required: bool
+    raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A pydantic model."""
+    """A pydantic model; ``raw`` if a validator of the user sees the whole of it before pydantic does."""
 
     cls: Any
     fields: tuple[Field, ...]
+    raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Constrained:
-    """``Annotated``: what pydantic validates further."""
+    """``Annotated``: what pydantic validates further; ``raw`` as of a field."""
 
     hint: Hint
-    annotated: Any
+    raw: bool = False
 
 
 Hint = Union[Leaf, Anything, Listing, Dictionary, Either, Model, Constrained]
@@ -239,7 +250,7 @@ def _parse(hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]
         return _parse_union(args, path, outer, findings)
     if origin is Annotated:
         inner = _parse(args[0], path, outer, findings)
-        return None if inner is None else Constrained(inner, hint)
+        return None if inner is None else Constrained(inner, _sees_raw(args[1:]))
     if origin is Literal:
         return _parse_literal(args, path, findings)
     if _is_model(hint):
@@ -271,7 +282,7 @@ def _parse_container(
     inner = _parse(args[-1], f"{path}[]", (*outer, origin), findings)
     if inner is None:
         return None
-    return Listing(inner) if origin is list else Dictionary(inner)
+    return Listing(inner, args[0]) if origin is list else Dictionary(inner)
 
 
 def _parse_union(
@@ -314,6 +325,8 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
         return None
     fields: list[Field] = []
+    decorated = cls.__pydantic_decorators__.field_validators.values()
+    first = {name for one in decorated if one.info.mode != "after" for name in one.info.fields}
     for name, info in cls.model_fields.items():
         where = below(path, name)
         # pydantic keeps the metadata of an Annotated field apart, and checks it
@@ -325,8 +338,17 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
                 Finding(Code.INVALID_VALUE, where, "a default for an Optional field", hint=advice)
             )
         if parsed is not None:
-            fields.append(Field(name, keys_of(name, info), parsed, not nullable))
-    return Model(cls, tuple(fields)) if len(fields) == len(cls.model_fields) else None
+            raw = _sees_raw(info.metadata) or bool({name, "*"} & first)
+            fields.append(Field(name, keys_of(name, info), parsed, not nullable, raw))
+    if len(fields) < len(cls.model_fields):
+        return None
+    whole = cls.__pydantic_decorators__.model_validators.values()
+    return Model(cls, tuple(fields), any(one.info.mode in ("before", "wrap") for one in whole))
+
+
+def _sees_raw(metadata: Sequence[Any]) -> bool:
+    names = {type(one).__name__ for one in metadata}
+    return bool(names & {"BeforeValidator", "PlainValidator", "WrapValidator"})
 
 
 def keys_of(name: str, info: Any) -> tuple[str, ...]:

@@ -44,6 +44,8 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
+    if type(pd.NaT) in set(map(type, column)):  # pandas takes it for a time, whatever stands beside it
+        column = pd.Series([None if value is pd.NaT else value for value in column], dtype=object)
     if column.isna().all() and column.map(_is_missing).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
     kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -67,7 +69,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         pa.ArrowTypeError,
         pa.ArrowNotImplementedError,
         OverflowError,
-        UnicodeEncodeError,
+        ValueError,
     ):
         return None
     return None
@@ -107,7 +109,7 @@ def _numbers(column: pd.Series, target: Type | None) -> pa.Array | None:
     forms = set(map(type, held))
     if len(forms) == 1 and issubclass(form := forms.pop(), np.number):
         return _filled(np.array(held, dtype=form), missing)
-    if any(isinstance(value, (bool, np.bool_)) for value in held):
+    if any(issubclass(form, (bool, np.bool_, np.longdouble)) for form in forms):
         return None
     ints = [int(value) for value in held if not isinstance(value, (float, np.floating))]
     largest = max(map(abs, ints), default=0)

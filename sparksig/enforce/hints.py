@@ -1,9 +1,11 @@
 """Values against type hints, as a model written in Python asks for them.
 
 Rules are the casting table's for Python values: an int reaches a float hint if a double holds it exactly, a
-NumPy scalar reaches the Python type that holds it, a bool is no number, text is never parsed. What pydantic
-declares, pydantic validates, in strict mode. Data that comes from JSON has no bytes and no times: with
-``from_json``, base64 is read where a hint says bytes, ISO 8601 where it says date or datetime.
+NumPy scalar reaches the Python type that holds it, a bool is no number, text is never parsed. Then pydantic
+validates, once and in strict mode, what it declares; what a validator of the user sees first, it sees as it
+came. An instance of a model counts as validated: the types of what it holds are checked, and it is kept.
+Data that comes from JSON has no bytes and no times: with ``from_json``, base64 is read where a hint says
+bytes, ISO 8601 where it says date or datetime.
 
 Plain hints are checked by the set of all values' Python types, level by level; only what does not fit at
 once, and pydantic's models, are gone through one by one.
@@ -15,6 +17,7 @@ import base64
 import binascii
 import datetime
 from collections.abc import Sequence, Set
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -27,7 +30,6 @@ from sparksig.convert.hints import (
     Leaf,
     Listing,
     Model,
-    keys_of,
 )
 from sparksig.enforce.values import Report
 from sparksig.errors import Code, ContractError, below, kind
@@ -61,10 +63,29 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
     checked = []
     for row, value in enumerate(rows):
         report.row = row
-        checked.append(_convert(value, hint.item, "[]", report, from_json))
+        checked.append(_check(value, hint, report, from_json))
     if report.findings:
         raise ContractError.of("the data does not fit the type hint", report.collected())
     return checked
+
+
+def _check(value: Any, hint: Listing, report: Report, from_json: bool) -> Any:
+    """One row: by the casting table first, then, where it declares something, by pydantic."""
+    own = Report()
+    normal = _convert(value, hint.item, "[]", own, from_json)
+    report.extend(own)
+    if not _is_pydantic(hint.item) or hasattr(type(value), "model_fields"):
+        return normal
+    return _validated(normal, hint, report, frozenset(one.path for one in own.findings))
+
+
+def _is_pydantic(hint: Hint) -> bool:
+    """Whether a hint has parts that pydantic validates."""
+    if isinstance(hint, (Listing, Dictionary)):
+        return _is_pydantic(hint.item if isinstance(hint, Listing) else hint.value)
+    if isinstance(hint, Either):
+        return any(map(_is_pydantic, hint.members))
+    return isinstance(hint, (Model, Constrained))
 
 
 # --- all at once ----------------------------------------------------------------------------------------
@@ -107,7 +128,7 @@ def _convert(value: Any, hint: Hint, path: str, report: Report, from_json: bool)
     if isinstance(hint, Either):
         return _convert_either(value, hint, path, report, from_json)
     if isinstance(hint, Constrained):
-        return _convert_constrained(value, hint, path, report, from_json)
+        return value if hint.raw else _convert(value, hint.hint, path, report, from_json)
     return _convert_model(value, hint, path, report, from_json)
 
 
@@ -146,6 +167,9 @@ def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
         return value, f"{kind(value)} that no {hint.python.__name__} holds exactly"
     if hint.python is datetime.datetime and type(held) is datetime.date:
         held = datetime.datetime(held.year, held.month, held.day)
+    if hint.python is datetime.date and held is not value and type(held) is datetime.datetime:
+        # pandas and NumPy hold a date as its midnight
+        held = held.date() if held.tzinfo is None and held.time() == datetime.time() else held
     return (held, "") if type(held) is hint.python else (value, kind(value))
 
 
@@ -187,22 +211,35 @@ def _convert_either(value: Any, hint: Either, path: str, report: Report, from_js
 
 
 def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Report]]:
-    """The first member that the value is one of, else the first that it can be converted to; its result."""
+    """The member that the value is one of, else the first that it can be converted to; its result.
+
+    Of several models for a dictionary it is the one that knows most of its keys, as pydantic chooses.
+    """
     undecided = from_json and isinstance(value, str)  # it may be text, or stand for bytes or a time
     exact = [] if undecided else [member for member in hint.members if _is_exactly(value, member)]
+    others = [member for member in hint.members if member not in exact]
+    if isinstance(value, dict):
+        others.sort(key=lambda member: -_known_keys(value, member))
     trials: list[Report] = []
-    for member in [*exact, *hint.members]:
+    for member in [*exact, *others]:
         trial = Report()
         converted = _convert(value, member, path, trial, from_json)
         if not trial.findings:
             return member, converted, trials
         trials.append(trial)
-    return None, value, trials[len(exact) :]
+    return None, value, trials
 
 
 def _is_exactly(value: Any, hint: Hint) -> bool:
     hint = plain(hint)
     return type(value) is hint.cls if isinstance(hint, Model) else _fit([value], hint)
+
+
+def _known_keys(value: dict[Any, Any], hint: Hint) -> int:
+    hint = plain(hint)
+    if not isinstance(hint, Model):
+        return 0
+    return len(value.keys() & {key for field in hint.fields for key in (*field.keys, field.name)})
 
 
 def _describe(hint: Hint) -> str:
@@ -222,84 +259,67 @@ def _describe(hint: Hint) -> str:
 
 
 def _convert_model(value: Any, hint: Model, path: str, report: Report, from_json: bool) -> Any:
-    """An instance of the model. A given one is validated anew (it may have been changed), and kept."""
+    """A dictionary of plain values under the keys from which pydantic reads them; an instance itself."""
     given = isinstance(value, hint.cls)
+    if hint.raw and not given:
+        return value
     if not given and not isinstance(value, dict):
         expected = f"a dictionary, or an instance of {hint.cls.__name__}"
         report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
         return value
-    held = _by_name(value, hint) if given else value
+    held = vars(value) if given else value
     taken = {key for field in hint.fields for key in field.keys}
-    prepared, used, failed = {}, set(), set()
+    prepared: dict[Any, Any] = {}
+    used: set[Any] = set()
     for field in hint.fields:
-        own = [*field.keys, *({field.name} - taken)]  # the name, too: the signature knows the field by it
+        # the name, too: the signature knows the field by it
+        own = [field.name] if given else [*field.keys, *({field.name} - taken)]
         keys = [key for key in own if key in held]
         used.update(own)
-        if not keys:
-            continue  # pydantic knows whether it must be there
         where = below(path, field.name)
-        if field.name in keys[1:] and field.name not in field.keys:
+        if not keys:
+            if given:
+                report.add(Code.MISSING_FIELD, where, _describe(field.hint), "no such field")
+            continue  # of a dictionary, pydantic knows whether it must be there
+        if len(keys) > 1 and field.name == keys[-1] and field.name not in field.keys:
             report.add(Code.DUPLICATE_NAME, where, "one value", "two, under its name and under its alias")
-        trial = Report()
-        converted = _convert(held[keys[0]], field.hint, where, trial, from_json)
-        prepared[field.keys[0] if field.keys else field.name] = converted
-        if trial.findings:
-            report.extend(trial)
-            failed.add(field.name)
-    prepared |= {key: beside for key, beside in held.items() if key not in used}
-    if given and any(not keys_of(name, info) for name, info in type(value).model_fields.items()):
-        return value  # pydantic reads some field by a path, which an instance no longer has
-    validated = _validated(type(value) if given else hint.cls, prepared, hint, path, report, failed)
-    return value if given or failed else validated
+        one = held[keys[0]]
+        if given or not field.raw:
+            one = _convert(one, field.hint, where, report, from_json and not given)
+        prepared[field.keys[0] if field.keys else field.name] = one
+    if given:
+        return value
+    return prepared | {key: beside for key, beside in held.items() if key not in used}
 
 
-def _by_name(value: Any, hint: Model) -> dict[str, Any]:
-    """What an instance holds, under the keys from which pydantic reads it."""
-    own = {field.name: (*field.keys, field.name)[0] for field in hint.fields}
-    more = {name: (*keys_of(name, info), name)[0] for name, info in type(value).model_fields.items()}
-    return {(more | own).get(name, name): held for name, held in vars(value).items()}
-
-
-def _validated(
-    cls: Any, held: dict[str, Any], hint: Model, path: str, report: Report, failed: Set[str]
-) -> Any:
+def _validated(value: Any, hint: Listing, report: Report, failed: Set[str]) -> Any:
+    """What pydantic makes of a row; what it finds besides ``failed`` is reported."""
     import pydantic
 
     try:
-        return cls.model_validate(held, strict=True)
+        return _adapter(hint.annotation).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        _add_errors(error, hint, path, report, failed)
+        _add_errors(error, hint.item, "[]", report, failed)
     except Exception as error:  # of the user's own validators; its text may hold what they were given
         if not failed:
-            found = f"a validator of {cls.__name__} that fails with {type(error).__name__}"
-            report.add(Code.INVALID_VALUE, path, "", found)
-    return None
+            found = f"a validator that fails with {type(error).__name__}"
+            report.add(Code.INVALID_VALUE, "[]", "", found)
+    return value
 
 
-def _convert_constrained(value: Any, hint: Constrained, path: str, report: Report, from_json: bool) -> Any:
-    trial = Report()
-    converted = _convert(value, hint.hint, path, trial, from_json)
-    report.extend(trial)
-    if trial.findings:
-        return value
+@lru_cache(maxsize=64)
+def _adapter(annotation: Any) -> Any:
     import pydantic
 
-    try:
-        return pydantic.TypeAdapter(hint.annotated).validate_python(converted, strict=True)
-    except pydantic.ValidationError as error:
-        _add_errors(error, hint.hint, path, report, frozenset())
-        return value
+    return pydantic.TypeAdapter(annotation)
 
 
 def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[str]) -> None:
-    """The errors as findings: without the input, and without what the user's own validators say of it.
-
-    What stands in a field that ``failed`` already is reported already.
-    """
+    """The errors as findings: without the input, and without what the user's own validators say of it."""
     for one in error.errors(include_url=False, include_context=False):
-        if failed and one["loc"] and _field(hint, one["loc"][0]) in failed:
-            continue
         where, held = _locate(hint, one["loc"], path)
+        if any(where == root or where.startswith((f"{root}.", f"{root}[")) for root in failed):
+            continue  # reported already
         expected = "" if isinstance(held, Anything) else _describe(held)
         form, found = one["type"], kind(one["input"])
         if form in ("value_error", "assertion_error"):
@@ -320,7 +340,8 @@ def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[s
 def _field(hint: Hint, key: Any) -> str:
     """The name of the field that pydantic reads from a key."""
     fields = hint.fields if isinstance(hint, Model) else ()
-    return next((field.name for field in fields if key in (*field.keys, field.name)), str(key))
+    by_key = [field.name for field in fields if key in field.keys]
+    return (by_key or [str(key)])[0]
 
 
 def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:

@@ -66,7 +66,8 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
           ['temperature': double (default: 0.5)]
         <BLANKLINE>
     """
-    if model_input is None and model_output is None and not params:
+    nothing = params is None or (isinstance(params, dict) and not params)
+    if model_input is None and model_output is None and nothing:
         raise InferenceError(
             "there is nothing to infer a signature from: model_input, model_output and params are None"
         )

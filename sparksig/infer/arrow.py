@@ -49,12 +49,18 @@ def from_batches(example: Any) -> Schema:
     if isinstance(table, pa.ChunkedArray):
         return _from_column(table, name)
     findings = duplicates(table.schema.names)
+    for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
+        if str(dtype) == "Object":  # of Polars, which lends its Python objects as bytes
+            hint = "convert it on purpose, or leave it out"
+            findings.append(
+                Finding(Code.UNSUPPORTED_TYPE, step(name), "a type that a signature has", "Object", hint)
+            )
     if not table.schema.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in table.schema):
         return _from_schema(table.schema)
     specs = []
-    for part, column in zip(table.schema, table.columns):
+    for part, column in zip(table.schema, map(_with_nulls, table.columns)):
         dtype = column_type(column, step(part.name), findings)
         if dtype is not None:
             specs.append(ColSpec(dtype, part.name, required=column.null_count == 0))
@@ -65,6 +71,7 @@ def from_batches(example: Any) -> Schema:
 
 def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     findings: list[Finding] = []
+    column = _with_nulls(column)
     dtype = column_type(column, "" if name is None else step(name), findings)
     if column.null_count and name is None:
         hint = "a column without a name must be required: make a table of it, with a name"
@@ -102,9 +109,24 @@ def _observed(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
     return dtype
 
 
+def _with_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column that counts its nulls: those of a dictionary's values as well."""
+    if not pa.types.is_dictionary(column.type) or not any(one.dictionary.null_count for one in column.chunks):
+        return column
+    return pa.chunked_array([_decoded(one) for one in column.chunks])
+
+
 def _decoded(array: pa.Array) -> pa.Array:
-    nested = pa.types.is_dictionary(array.type) and pa.types.is_nested(array.type.value_type)
-    return array.dictionary_decode() if nested else array
+    """The array itself, unless it is a dictionary that hides nulls or nested values."""
+    if not pa.types.is_dictionary(array.type):
+        return array
+    values = array.dictionary
+    if pa.types.is_nested(values.type) or values.null_count:
+        try:
+            return array.dictionary_decode()
+        except pa.ArrowNotImplementedError:  # of views
+            return pa.array(array.to_pylist(), values.type)
+    return array
 
 
 def _child(array: pa.StructArray, name: str) -> pa.Array:

@@ -15,10 +15,12 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import duplicates
-from sparksig.convert.arrow import source
+from sparksig.convert.arrow import TENSOR_KEY, source
+from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import from_objects, is_exact_double
 from sparksig.errors import (
     Code,
+    ConversionError,
     Finding,
     InferenceError,
     SignatureTypeError,
@@ -80,8 +82,14 @@ def from_struct(struct: StructType) -> Schema:
     Raises:
         InferenceError: no column, columns of one name, or types that no signature has; every finding.
     """
+    from sparksig.convert.spark import from_spark
     from sparksig.convert.spark import source as spark_source
 
+    if any(TENSOR_KEY in (field.metadata or {}) for field in struct.fields):
+        try:
+            return from_spark(struct)  # the metadata describes tensors
+        except ConversionError as error:
+            raise InferenceError.of("no signature for this Spark DataFrame", error.findings) from None
     findings: list[Finding] = []
     names = struct.names
     findings += duplicates(names)
@@ -122,6 +130,8 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _object_type(column, path, findings)
+    if isinstance(dtype, np.dtype):
+        return narrowest(numpy_source(dtype), path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
         return _type(dtype.categories.to_series(), path, findings)
     if isinstance(dtype, pd.DatetimeTZDtype):

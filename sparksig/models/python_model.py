@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 from sparksig.convert import hints
 from sparksig.enforce.hints import check_rows
 from sparksig.enforce.rows import rows_of
-from sparksig.errors import Code, ConversionError, SignatureError
+from sparksig.errors import Code, ConversionError, SignatureError, kind
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
@@ -110,7 +110,7 @@ def pyfunc(function: F) -> F:
     signature is still what it was.
 
     Raises:
-        ConversionError: the hint contradicts itself.
+        ConversionError: the hint contradicts itself, or it is no function that is decorated.
         ContractError: on a call: all values that do not fit, with their paths and rows.
 
     Warns:
@@ -123,8 +123,10 @@ def pyfunc(function: F) -> F:
         >>> add_one([1, 2.5])
         [2.0, 3.5]
     """
+    if not inspect.isfunction(function):
+        raise ConversionError(f"pyfunc decorates a function (def ...), not {kind(function)}")
     name = _data_name(function)
-    if name is None or name not in getattr(function, "__annotations__", {}):
+    if name is None or name not in function.__annotations__:
         text = f"{function.__name__} has no type hint for its input, as list[str]: nothing is validated"
         warnings.warn(text, TypeHintWarning, stacklevel=2)
         return function
@@ -218,8 +220,14 @@ def _warn(text: str) -> None:
 
 
 def _data_name(function: Callable[..., Any]) -> str | None:
-    """The parameter that takes the data: not self, context or params; of two others the second."""
-    names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls", "params")]
+    """The parameter that takes the data: model_input, or the one beside self, context and params."""
+    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    known = inspect.signature(function).parameters.items()
+    names = [
+        name for name, one in known if name not in ("self", "cls", "params") and one.kind not in gathered
+    ]
+    if "model_input" in names:
+        return "model_input"
     return names[1] if len(names) == 2 else next((name for name in names if name != "context"), None)
 
 

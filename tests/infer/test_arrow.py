@@ -483,3 +483,21 @@ def test_arrow_and_frames_of_objects_have_one_verdict(data):
             assert repr(ours.type) in ("long", "double")  # as pandas and MLflow read None beside ints
         else:
             assert ours == spec
+
+
+def test_a_null_in_a_dictionary_is_a_null():
+    for values, kind in (([1, None], "long"), (["x", None], "string")):
+        column = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(values))
+        assert infer(pa.table({"a": column})).inputs == Schema([ColSpec(kind, "a", required=False)])
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["x", "y"]))
+    assert infer(pa.table({"a": column})).inputs == Schema([ColSpec("string", "a")])
+
+
+def test_python_objects_of_polars_are_refused():
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
+    (finding,) = found(frame)
+    assert str(finding) == (
+        "a: expected a type that a signature has, found Object "
+        "(convert it on purpose, or leave it out) [UNSUPPORTED_TYPE]"
+    )

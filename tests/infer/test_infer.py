@@ -683,3 +683,44 @@ def test_no_example_raises_anything_else():
     ):
         with pytest.raises(SparksigError):
             infer(example)
+
+
+# --- what a review found --------------------------------------------------------------------------------
+
+
+def test_missing_times_are_missing_in_every_column_of_objects():
+    for values, kind in ((["x", pd.NaT], "string"), ([0.5, pd.NaT], "double"), ([True, pd.NaT], "boolean")):
+        frame = column(values)
+        assert infer(frame).inputs == Schema([ColSpec(kind, "a", False)])
+        enforced = enforce(frame, infer(frame).inputs)["a"].tolist()
+        assert enforced[0] == values[0]
+        assert pd.isna(enforced[1])
+
+
+def test_a_long_double_is_never_rounded():
+    values = [1.5, np.longdouble(1) + np.finfo(np.longdouble).eps]
+    assert len(found(column(values))) == 1
+
+
+def test_byte_order_is_no_part_of_a_type():
+    for dtype, kind in ((">i4", "integer"), (">f8", "double"), (">i8", "long")):
+        frame = pd.DataFrame({"a": np.array([1], dtype)})
+        assert infer(frame).inputs == Schema([ColSpec(kind, "a")])
+        assert infer(frame).to_dict() == theirs(frame).to_dict()
+
+
+def test_multiples_of_a_unit_are_refused_by_name():
+    (finding,) = found(column([np.datetime64("2020-01-01", "10s")]))
+    assert str(finding).startswith("a: expected values of one type, found datetime64 (")
+
+
+def test_tensors_of_a_spark_schema_are_tensors():
+    spec = TensorSpec(np.dtype("float64"), (-1, 3), "a")
+    from sparksig.convert.spark import to_spark
+
+    assert from_struct(to_spark(Schema([spec]))) == Schema([spec])
+
+
+def test_params_that_are_no_dictionary_are_refused():
+    with pytest.raises(InferenceError, match=r"^params must be a dictionary from names to defaults"):
+        infer_signature(None, None, np.array([1, 2]))

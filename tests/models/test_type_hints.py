@@ -737,3 +737,33 @@ def test_super_is_not_decoded_twice(monkeypatch):
 
     monkeypatch.setenv(SWITCH, "true")
     assert Again().predict([base64.b64encode(base64.b64encode(BLOB)).decode()]) == [8]
+
+
+# --- what a review found --------------------------------------------------------------------------------
+
+
+def test_other_parameters_are_not_taken_for_the_data():
+    class Keywords(PythonModel):
+        def predict(self, model_input: list[int], **kwargs):
+            return model_input
+
+    class Verbose(PythonModel):
+        def predict(self, model_input: list[int], verbose: bool = False):
+            return model_input
+
+    for model in (Keywords(), Verbose()):
+        assert model.predict([np.int64(1)]) == [1]
+        with pytest.raises(ContractError):
+            model.predict(["a"])
+
+
+def test_only_functions_are_decorated():
+    class Callable:
+        def __call__(self, model_input: list[int]):
+            return model_input
+
+    for other in (functools.partial(len), Callable(), Callable().__call__, len):
+        with pytest.raises(
+            ConversionError, match=r"^pyfunc decorates a function \(def \.\.\.\), not a value"
+        ):
+            pyfunc(other)
