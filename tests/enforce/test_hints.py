@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     create_model,
     field_validator,
     model_validator,
@@ -723,9 +725,11 @@ def test_a_validator_that_comes_first_sees_what_came():
 
 def test_of_several_models_the_one_that_knows_most_keys_is_made():
     one, two = create_model("One", x=(int, ...)), create_model("Two", x=(int, ...), y=(int, ...))
-    assert check([{"x": 1, "y": 2}], Union[one, two]) == [two(x=1, y=2)]
+    chosen = TypeAdapter(Union[one, two]).validate_python({"x": 1, "y": 2}, strict=True)
+    assert type(chosen) is two or pydantic.VERSION < "2.8"  # which took the first that fits
+    assert check([{"x": 1, "y": 2}], Union[one, two]) == [chosen]
     holder = create_model("Holder", v=(Union[one, two], ...))
-    assert check([{"v": {"x": np.int64(1), "y": 2}}], holder)[0].v == two(x=1, y=2)
+    assert check([{"v": {"x": np.int64(1), "y": 2}}], holder)[0].v == chosen
 
 
 def test_optional_models_in_each_other_take_linear_time():

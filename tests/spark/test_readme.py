@@ -67,5 +67,5 @@ def test_the_exit_codes_are_those_of_the_code():
 
 def test_every_target_that_is_named_exists():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
-    for target in re.findall(r"make ([a-z-]+)", README):
+    for target in re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
