@@ -55,6 +55,8 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         if kind in _TIMES and len({issubclass(form, _INSTANTS) for form in _types(column)}) > 1:
             return _midnights(column)
         if kind in ("datetime", "datetime64"):
+            if _has_multiples(column):
+                return None
             times = column.infer_objects()
             return None if times.dtype == object else from_times(times)
         if kind in _PLAIN:
@@ -81,6 +83,12 @@ def from_times(column: pd.Series) -> pa.Array:
         column = column.dt.tz_localize(None)
     values = column.to_numpy()
     return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False))
+
+
+def _has_multiples(column: pd.Series) -> bool:
+    """Whether some time counts in multiples of a unit, which pandas reads as the unit itself."""
+    dtypes = {value.dtype for value in column if isinstance(value, np.datetime64)}
+    return any(np.datetime_data(dtype)[1] != 1 for dtype in dtypes)
 
 
 def _midnights(column: pd.Series) -> pa.Array | None:

@@ -709,15 +709,10 @@ def test_byte_order_is_no_part_of_a_type():
         assert infer(frame).to_dict() == theirs(frame).to_dict()
 
 
-def test_multiples_of_a_unit_never_become_another_time():
-    """pandas 3 takes none of them, pandas 2 converts them as it should."""
-    frame = column([np.datetime64("2020-01-01", "10s")])
-    try:
-        schema = infer(frame).inputs
-    except InferenceError as error:
-        assert str(error.findings[0]).startswith("a: expected values of one type, found datetime64 (")
-    else:
-        assert enforce(frame, schema)["a"].tolist() == [pd.Timestamp("2020-01-01")]
+def test_multiples_of_a_unit_are_refused():
+    """pandas 2 reads them as the unit itself: another time."""
+    (finding,) = found(column([np.datetime64("2020-01-01", "10s")]))
+    assert str(finding).startswith("a: expected values of one type, found datetime64 (")
 
 
 def test_tensors_of_a_spark_schema_are_tensors():
