@@ -63,6 +63,7 @@ class Code(str, Enum):
     # a column, field or parameter, by its name or number
     MISSING_COLUMN = "MISSING_COLUMN"
     MISSING_FIELD = "MISSING_FIELD"
+    EXTRA_COLUMN = "EXTRA_COLUMN"
     DUPLICATE_NAME = "DUPLICATE_NAME"
     COLUMN_COUNT = "COLUMN_COUNT"
     INVALID_NAME = "INVALID_NAME"

@@ -180,8 +180,9 @@ class Schema:
         '[{"type": "long", "name": "a", "required": true}]'
     """
 
-    __slots__ = ("_inputs",)
+    __slots__ = ("_hash", "_inputs")
     _inputs: tuple[ColSpec | TensorSpec, ...]
+    _hash: int
 
     def __init__(self, inputs: list[ColSpec] | list[TensorSpec] | list[ColSpec | TensorSpec]) -> None:
         if not isinstance(inputs, list):
@@ -193,6 +194,7 @@ class Schema:
                 )
         _check_specs(inputs)
         object.__setattr__(self, "_inputs", tuple(inputs))
+        object.__setattr__(self, "_hash", hash(self._inputs))  # once: plans are kept by it
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Schema cannot be changed; make a new one (tried to set {name!r})")
@@ -221,7 +223,7 @@ class Schema:
         return isinstance(other, Schema) and self._inputs == other._inputs
 
     def __hash__(self) -> int:
-        return hash(self._inputs)
+        return self._hash
 
     def __repr__(self) -> str:
         return repr(list(self._inputs))

@@ -16,8 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.enforce import plan as plans
-from sparksig.enforce.frames import to_pandas
+from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import encode, result_type
 from sparksig.models import LoadedModel, load_model
 from sparksig.models.trust import Trust
@@ -103,8 +102,8 @@ def score_batches(
 
     Args:
         batches: what to score; a plan is compiled for each of their schemas once.
-        predict: from a DataFrame and params to the raw prediction.
-        inputs: what the model takes: scalar columns.
+        predict: from what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction.
+        inputs: what the model takes.
         outputs: what it gives.
         params: values for all of its params, enforced already.
 
@@ -126,6 +125,4 @@ def score_batches(
         if batch.num_rows == 0:
             yield nothing
             continue
-        plan = plans.compile(inputs, batch.schema)
-        frame = to_pandas(plan.apply(batch), plan.specs)
-        yield encode(predict(frame, params), outputs, batch.num_rows)
+        yield encode(predict(model_input(batch, inputs), params), outputs, batch.num_rows)

@@ -210,6 +210,36 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
     return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
 
 
+def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
+    """Data as Arrow's own table or column, and the name of a column that has one (as a Series of Polars).
+
+    Args:
+        example: pyarrow's own, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
+
+    Raises:
+        ConversionError: it cannot be read, or could be read but once.
+    """
+    if isinstance(example, pa.Table):
+        return example, None
+    if isinstance(example, pa.RecordBatchReader):
+        raise ConversionError("a RecordBatchReader can be read but once: pass its read_all()")
+    try:
+        if isinstance(example, pa.RecordBatch):
+            return pa.Table.from_batches([example]), None
+        streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
+        column = pa.chunked_array(example if streams else [pa.array(example)])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__} on reading it by the Arrow PyCapsule interface"
+        raise ConversionError(f"{kind(example)} is no Arrow data: {reason}") from None
+    name = getattr(example, "name", None)
+    is_column = isinstance(example, (pa.Array, pa.ChunkedArray)) or isinstance(name, str)
+    if is_column or not pa.types.is_struct(column.type):
+        return column, name if isinstance(name, str) and name else None
+    fields = [column.type.field(index) for index in range(column.type.num_fields)]
+    batches = [pa.RecordBatch.from_struct_array(chunk) for chunk in column.chunks]
+    return pa.Table.from_batches(batches, pa.schema(fields)), None
+
+
 # --- signature -> Arrow -------------------------------------------------------------------------------
 
 

@@ -86,9 +86,9 @@ def from_times(column: pd.Series) -> pa.Array:
 
 
 def _has_multiples(column: pd.Series) -> bool:
-    """Whether some time counts in multiples of a unit, which pandas reads as the unit itself."""
-    dtypes = {value.dtype for value in column if isinstance(value, np.datetime64)}
-    return any(np.datetime_data(dtype)[1] != 1 for dtype in dtypes)
+    """Whether some time counts in multiples of a unit, or finer than nanoseconds: pandas misreads both."""
+    units = {np.datetime_data(value.dtype) for value in column if isinstance(value, np.datetime64)}
+    return any(count != 1 or unit in ("ps", "fs", "as") for unit, count in units)
 
 
 def _midnights(column: pd.Series) -> pa.Array | None:

@@ -1,37 +1,59 @@
-"""pandas -> engine -> pandas, and what a model sees of a batch.
+"""Data of any kind -> engine -> what a model sees of it.
 
 The dtype of every column of a model's frame is a function of its schema alone:
 
-========================  ==================  ====================
+========================  ==================  ==================================
 declared                  required            optional
-========================  ==================  ====================
+========================  ==================  ==================================
 boolean                   bool                boolean (pandas' nullable)
 integer, long             int32, int64        Int32, Int64 (pandas' nullable)
 float, double             float32, float64    float32, float64 (null is NaN)
 string                    the string dtype of pandas 3; before, object (null is None)
 binary                    object of bytes (null is None)
 datetime                  datetime64[ns], naive (null is NaT)
-========================  ==================  ====================
+Array of float, double    object of NumPy arrays (null in one is NaN) from Arrow, else as the cells are
+other composites          object of lists and dictionaries of Python values
+Any                       as it came
+========================  ==================  ==================================
+
+Cells that come from pandas or Python and are as declared already are handed on themselves, lists as lists and
+arrays as arrays: their containers are then the caller's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from sparksig.convert.arrow import to_arrow
+from sparksig.convert.arrow import read_arrow, to_arrow
 from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
+from sparksig.enforce.nested import FIRST_ROWS
+from sparksig.enforce.python import as_series, to_frame
+from sparksig.enforce.values import enforce_values
+from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
-from sparksig.types import DataType
+from sparksig.types import AnyType, Array, DataType, Type, describe
 
-__all__ = ["dtype_name", "enforce", "from_pandas", "is_name", "model_frame", "to_pandas", "validate_schema"]
+__all__ = [
+    "column_to_arrow",
+    "dtype_name",
+    "enforce",
+    "is_name",
+    "model_frame",
+    "model_input",
+    "to_pandas",
+    "to_python",
+    "validate_schema",
+]
 
 MISSING_INTEGERS = (
     "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
@@ -39,63 +61,379 @@ MISSING_INTEGERS = (
 )
 
 
-def enforce(data: Any, schema: Schema, *, strict_nulls: bool = False) -> Any:
+_BLOCK = {DataType.float: "float32", DataType.double: "float64"}
+_BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
+
+
+def enforce(
+    data: Any,
+    schema: Schema,
+    *,
+    strict_nulls: bool = False,
+    extra: str = "ignore",
+    show_values: bool = False,
+) -> Any:
     """``data`` as the schema declares it: its columns in order, each losslessly widened to its type.
 
+    Names are case sensitive. A column that is optional and absent stays absent.
+
     Args:
-        data: a pandas DataFrame, or a pyarrow RecordBatch or Table. It is never changed.
-        schema: columns of scalar types.
-        strict_nulls: refuse nulls in required columns of every type.
+        data: for columns: a pandas DataFrame or Series, an Arrow table, batch or array (or whatever lends
+            its data as Arrow does, as Polars), a dictionary, list, scalar or array, read as
+            :mod:`sparksig.enforce.python` says. For tensors: NumPy arrays, SciPy matrices, dictionaries of
+            them, frames and tables. It is never changed.
+        schema: what the contract declares.
+        strict_nulls: refuse nulls in required columns and properties of every type.
+        extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
+            refuses them.
+        show_values: let findings show some of the values concerned.
 
     Returns:
-        The same kind as ``data``. A DataFrame has the dtypes that a model sees, and keeps its index.
+        An Arrow table or batch for Arrow's, else a DataFrame, which has the dtypes that a model sees and
+        keeps its index; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: every column that is missing, of a wrong type, or null where it must not be.
-        UnsupportedError: other kinds of data, tensors and composite columns, which do not go yet.
+        ContractError: all that does not fit, each with its path.
 
     Example:
         >>> import pandas as pd
         >>> enforce(pd.DataFrame({"x": [1], "id": [7]}, dtype="int32"), Schema([ColSpec("double", "x")]))
              x
         0  1.0
+        >>> enforce([{"tags": ["a"]}], Schema([ColSpec(Array("string"), "tags")]))
+          tags
+        0  [a]
     """
-    if isinstance(data, pd.DataFrame):
-        return model_frame(data, schema, strict_nulls=strict_nulls)
-    enforced = [plans.compile(schema, b.schema, strict_nulls).apply(b) for b in _as_batches(data)]
-    return pa.Table.from_batches(enforced) if isinstance(data, pa.Table) else enforced[0]
+    if extra not in ("ignore", "forbid"):
+        raise ValueError(f"extra is 'ignore' or 'forbid', not {extra!r}")
+    options = _Options(strict_nulls, extra, show_values, share=True)
+    if schema.is_tensor_spec():
+        from sparksig.enforce.tensors import enforce_tensors
+
+        return enforce_tensors(data, schema, forbid=extra == "forbid")
+    if not isinstance(data, (pa.Table, pa.RecordBatch)) and not _is_lent(data):
+        return _model_frame(data, schema, options)
+    enforced = _apply_all(_borrowed(data), schema, options)
+    return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
+
+
+@dataclass(frozen=True)
+class _Options:
+    strict_nulls: bool = False
+    extra: str = "ignore"
+    show_values: bool = False
+    share: bool = False  # a model gets blocks of its own, in the layout that it gets on Spark
+
+
+def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False) -> Any:
+    """What a model sees of ``data``, a frame of columns or tensors; arguments as of :func:`enforce`."""
+    if schema.is_tensor_spec():
+        from sparksig.enforce.tensors import enforce_tensors
+
+        return enforce_tensors(data, schema)
+    return model_frame(data, schema, strict_nulls=strict_nulls)
 
 
 def model_frame(data: Any, schema: Schema, *, strict_nulls: bool = False) -> pd.DataFrame:
-    """The frame that a model sees of ``data``; arguments and errors as of :func:`enforce`."""
-    if not isinstance(data, pd.DataFrame):
-        frames = [_to_frame(plans.compile(schema, b.schema, strict_nulls), b) for b in _as_batches(data)]
+    """The frame that a model with columns sees of ``data``; arguments and errors as of :func:`enforce`."""
+    return _model_frame(data, schema, _Options(strict_nulls))
+
+
+def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
+    if isinstance(data, (pa.Table, pa.RecordBatch)) or _is_lent(data):
+        table = _borrowed(data)
+        enforced = _apply_all(table, schema, options)
+        plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
+        if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
+            enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
+        frames = [to_pandas(batch, plan.specs) for batch in enforced]
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    if isinstance(data, pd.DataFrame):
+        return _enforce_frame(data, schema, options)
+    if type(data).__module__.partition(".")[0] == "scipy":
+        raise ContractError(f"a schema of columns takes no sparse matrix: the schema is {schema!r}"[:300])
+    seen: list[Any] = []
+    frame = to_frame(data, schema, seen)
+    return _enforce_frame(frame, schema, options, seen or None)
+
+
+def _enforce_frame(
+    data: pd.DataFrame, schema: Schema, options: _Options, seen: list[Any] | None = None
+) -> pd.DataFrame:
+    if options.share and seen is None and (frame := _as_declared(data, schema, options)) is not None:
+        return frame
     findings: list[Finding] = []
-    batch = from_pandas(data, schema, findings)
-    try:
-        plan = plans.compile(schema, batch.schema, strict_nulls)
-    except ContractError as error:
-        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+    positions = _positions(data, schema, options, findings, seen)
+    columns: dict[Any, Any] = {}
+    plain: dict[ColSpec, pa.Array] = {}
+    for label, spec, position in zip(schema.input_names(), schema, positions):
+        if position is None:
+            continue
+        column, before = data.iloc[:, position], len(findings)
+        if not isinstance(spec.type, DataType):
+            columns[label] = _enforce_cells(column, spec, step(label), options, findings)
+            continue
+        array = column_to_arrow(column, spec.type, step(label), findings)
+        if len(findings) == before:
+            plain[ColSpec(spec.type, label, spec.required)] = array
+    frame = _enforce_plain(data, plain, schema, options, findings)
     if findings:
-        raise ContractError.of("the data does not fit the schema", findings)
-    frame = _to_frame(plan, batch)
+        raise ContractError.of("the data does not fit the schema", _in_order(findings, schema))
+    assert frame is not None
+    if columns:
+        present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
+        whole = {label: columns[label] if label in columns else frame[label] for label in present}
+        frame = pd.DataFrame(whole, columns=_labels(present), index=pd.RangeIndex(len(data)))
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
 
-def _to_frame(plan: plans.Plan, batch: pa.RecordBatch) -> pd.DataFrame:
-    return to_pandas(plan.apply(batch), plan.specs)
+def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.DataFrame | None:
+    """The columns themselves, where all have the dtypes that a model sees; None where it takes a closer look.
+
+    Nothing is looked at but dtypes, and nothing is copied under pandas' copy-on-write.
+    """
+    declared = _declared_dtypes(schema)
+    if declared is None or (options.strict_nulls and schema.required_input_names()):
+        return None
+    names, dtypes = declared
+    labels = data.columns.tolist()
+    if set(map(type, labels)) - {str, int}:  # True and 1.0 equal a column's name 1, and are none
+        return None
+    if labels == names:
+        chosen = data
+    elif options.extra == "forbid" or not schema.has_input_names() or len(set(labels)) < len(labels):
+        return None
+    elif set(names) <= set(labels):
+        chosen = data[names]
+    else:
+        return None
+    if chosen.dtypes.tolist() != dtypes:
+        return None
+    frame = chosen.copy(deep=not _COPY_ON_WRITE)
+    frame.columns = _labels(names)
+    frame.index = data.index.copy()  # so that renaming it does not rename the caller's
+    return frame
 
 
-def _as_batches(data: Any) -> list[pa.RecordBatch]:
+_COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
+_SEEN_AS: dict[tuple[DataType, bool], np.dtype[Any]] = {
+    **{(dtype, required): np.dtype(name) for dtype, name in _BLOCK.items() for required in (True, False)},
+    **{(dtype, True): np.dtype(name) for dtype, name in _BLOCK_REQUIRED.items()},
+}
+"""The dtypes that say all: a column of them has nothing to be checked, and is what a model sees."""
+
+
+@lru_cache(maxsize=64)
+def _declared_dtypes(schema: Schema) -> tuple[list[Any], list[np.dtype[Any]]] | None:
+    """The labels and dtypes of a frame that is as declared; None if some column needs more than its dtype."""
+    dtypes = [_SEEN_AS.get((spec.type, spec.required)) for spec in schema]
+    known = [dtype for dtype in dtypes if dtype is not None]
+    return (schema.input_names(), known) if len(known) == len(schema) else None
+
+
+def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
+    """Findings as the schema has their columns; those of other columns come last."""
+    roots = {step(name): index for index, name in enumerate(schema.input_names())}
+
+    def place(finding: Finding) -> int:
+        ends = [at for at, sign in enumerate(finding.path) if sign in ".["] + [len(finding.path)]
+        known = [roots[root] for end in ends if (root := finding.path[:end]) in roots]
+        return known[0] if known else len(roots)
+
+    return sorted(findings, key=place)
+
+
+def _enforce_plain(
+    data: pd.DataFrame,
+    plain: dict[ColSpec, pa.Array],
+    schema: Schema,
+    options: _Options,
+    findings: list[Finding],
+) -> pd.DataFrame | None:
+    """The columns of scalar types, through the engine; each has a name here, if only its number."""
+    if not plain:
+        return pd.DataFrame(index=pd.RangeIndex(len(data)))
+    names = [str(spec.name) for spec in plain]
+    batch = pa.RecordBatch.from_arrays(list(plain.values()), names=names)
+    try:
+        plan = plans.compile(Schema(list(plain)), batch.schema, options.strict_nulls)
+        if findings:  # what types decide comes first, as from Arrow
+            return None
+        return to_pandas(plan.apply(batch, show_values=options.show_values), plan.specs)
+    except ContractError as error:
+        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+        return None
+
+
+def _positions(
+    data: pd.DataFrame,
+    schema: Schema,
+    options: _Options,
+    findings: list[Finding],
+    seen: list[Any] | None = None,
+) -> list[int | None]:
+    """Where each declared column stands in a frame; None for what is not there.
+
+    ``seen`` are the names that there were, if the frame was made without those that are not declared.
+    """
+    labels = list(data.columns)
+    if not schema.has_input_names():
+        if len(schema) == len(labels):
+            return list(range(len(labels)))
+        hint = "columns without names are taken by position: select exactly these"
+        expected, found = (f"{n} column{'s' if n != 1 else ''}" for n in (len(schema), len(labels)))
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, found, hint))
+        return [None] * len(schema)
+    held: dict[Any, list[int]] = {}
+    for position, label in enumerate(labels):
+        if is_name(label):
+            held.setdefault(label, []).append(position)
+    positions: list[int | None] = []
+    for spec in schema:
+        found_at = held.pop(spec.name, [])
+        positions.append(found_at[0] if len(found_at) == 1 else None)
+        if len(found_at) > 1:
+            found = str(len(found_at))
+            findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
+        elif not found_at and spec.required:
+            hint = nearest(spec.name, seen or labels) if len(findings) < plans.HINTS else ""
+            findings.append(
+                Finding(Code.MISSING_COLUMN, step(spec.name), describe(spec.type), "no such column", hint)
+            )
+    if options.extra == "forbid":
+        names = {spec.name for spec in schema}
+        findings += [
+            Finding(Code.EXTRA_COLUMN, step(label), "no column beside the declared ones", "a column more")
+            for label in seen or labels
+            if not is_name(label) or label not in names
+        ]
+    return positions
+
+
+def _enforce_cells(
+    column: pd.Series, spec: ColSpec, path: str, options: _Options, findings: list[Finding]
+) -> Any:
+    """A column of a composite type, or of any."""
+    if isinstance(spec.type, AnyType):
+        if spec.required and options.strict_nulls and column.isna().any():
+            missing = column.isna().to_numpy()
+            rows = tuple(int(row) for row in np.flatnonzero(missing)[:FIRST_ROWS])
+            count = int(missing.sum())
+            findings.append(
+                Finding(
+                    Code.NULL_IN_REQUIRED,
+                    path,
+                    "Any without nulls",
+                    "nulls",
+                    "declare it optional",
+                    count,
+                    rows,
+                )
+            )
+        return column.reset_index(drop=True)
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        return _enforce_arrow_cells(column, spec, path, options, findings)
+    if not is_objects(dtype):
+        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), dtype_name(dtype)))
+        return column
+    values = column.tolist()
+    enforced = enforce_values(
+        values,
+        spec.type,
+        path,
+        findings,
+        required=spec.required,
+        strict=options.strict_nulls,
+        forbid=options.extra == "forbid",
+        show_values=options.show_values,
+    )
+    if enforced is values and is_objects(dtype):
+        return column.reset_index(drop=True)
+    return as_series(enforced)
+
+
+def _enforce_arrow_cells(
+    column: pd.Series, spec: ColSpec, path: str, options: _Options, findings: list[Finding]
+) -> Any:
+    table = pa.table({"0" if spec.name is None else str(spec.name): pa.array(column, from_pandas=True)})
+    try:
+        return _model_frame(table, Schema([spec]), options).iloc[:, 0]
+    except ContractError as error:
+        # an unnamed column is called by its number, which is another in a schema of its own
+        findings += [
+            replace(one, path=path + one.path.removeprefix("0")) if spec.name is None else one
+            for one in error.findings
+        ]
+        return column
+
+
+# --- Arrow in, Arrow out --------------------------------------------------------------------------------
+
+
+def _apply_all(data: pa.Table | pa.RecordBatch, schema: Schema, options: _Options) -> list[pa.RecordBatch]:
+    """Each batch of a table through one plan; what is found in several is told once."""
+    plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+    found: dict[Finding, Finding] = {}
+    enforced, first_row = [], 0
+    for batch in _as_batches(data):
+        try:
+            enforced.append(plan.apply(batch, show_values=options.show_values, first_row=first_row))
+        except ContractError as error:
+            for one in error.findings:
+                key = replace(one, count=None, rows=())
+                before = found.get(key, replace(key, count=0))
+                rows = (*before.rows, *one.rows)[:FIRST_ROWS]
+                found[key] = replace(key, count=(before.count or 0) + (one.count or 0), rows=rows)
+        first_row += batch.num_rows
+    if found:
+        what = "batch" if isinstance(data, pa.RecordBatch) else "table"
+        raise ContractError.of(f"a {what} of {first_row} rows breaks the contract", found.values())
+    return enforced
+
+
+def _as_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The batches of a table as they are: pyarrow joins no dictionaries that differ."""
     if isinstance(data, pa.RecordBatch):
         return [data]
-    if isinstance(data, pa.Table):
-        return data.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], schema=data.schema)]
-    raise UnsupportedError(
-        f"enforce takes a pandas DataFrame, or a pyarrow RecordBatch or Table so far; not yet {kind(data)}"
-    )
+    batches: list[pa.RecordBatch] = data.to_batches()
+    if batches:
+        return batches
+    empty = [pa.nulls(0, _undictionaried(field.type)) for field in data.schema]
+    return [pa.RecordBatch.from_arrays(empty, names=data.schema.names)]
+
+
+def _undictionaried(dtype: pa.DataType) -> pa.DataType:
+    """A type with its dictionaries' values in their place: pyarrow makes no empty array of some of them."""
+    if pa.types.is_dictionary(dtype):
+        return _undictionaried(dtype.value_type)
+    if pa.types.is_struct(dtype):
+        parts = [dtype.field(index) for index in range(dtype.num_fields)]
+        return pa.struct([(part.name, _undictionaried(part.type)) for part in parts])
+    if pa.types.is_map(dtype):
+        return pa.map_(_undictionaried(dtype.key_type), _undictionaried(dtype.item_type))
+    return pa.list_(_undictionaried(dtype.value_type)) if hasattr(dtype, "value_type") else dtype
+
+
+def _is_lent(data: Any) -> bool:
+    """Whether it is an Arrow array, or lends its data as Arrow does, and is no pandas object."""
+    if isinstance(data, (pd.DataFrame, pd.Series)):
+        return False
+    lends = hasattr(type(data), "__arrow_c_stream__") or hasattr(type(data), "__arrow_c_array__")
+    return lends or isinstance(data, (pa.Array, pa.ChunkedArray))
+
+
+def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
+    if isinstance(data, (pa.Table, pa.RecordBatch)):
+        return data
+    try:
+        table, name = read_arrow(data)
+    except ConversionError as error:
+        raise ContractError(error.message) from None
+    if isinstance(table, pa.Table):
+        return table
+    return pa.table({"0" if name is None else name: table})
 
 
 def validate_schema(data: Any, expected_schema: Schema) -> None:
@@ -129,39 +467,18 @@ def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding
 # --- pandas -> Arrow ----------------------------------------------------------------------------------
 
 
-def from_pandas(frame: pd.DataFrame, schema: Schema, findings: list[Finding]) -> pa.RecordBatch:
-    """The columns of a frame that a schema names (all, if it has no names) as a batch, without the index.
-
-    NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
-    copied where Arrow can share their memory. A label is a column's name if it is the same string, or the
-    same integer. A column whose values have no common type is added to ``findings``, and stands in the
-    batch as nulls of the declared type, so that the others are judged as well.
-    """
-    unnamed = list(schema.input_types())
-    wanted = schema.input_dict() if schema.has_input_names() else {}
-    arrays: list[pa.Array] = []
-    names: list[str] = []
-    for position, label in enumerate(frame.columns):
-        if wanted:
-            if not is_name(label) or label not in wanted:
-                continue
-            target = wanted[label].type
-        else:
-            target = unnamed[position] if position < len(unnamed) else None
-        name = step(label if wanted else position)
-        arrays.append(_from_column(frame.iloc[:, position], target, name, findings))
-        names.append(str(label))
-    if not arrays:
-        return pa.RecordBatch.from_arrays([pa.nulls(len(frame))], names=[""]).select([])
-    return pa.RecordBatch.from_arrays(arrays, names=names)
-
-
 def is_name(label: Hashable) -> bool:
     """Whether a label can be a column's name: a string or an integer."""
     return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
 
 
-def _from_column(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
+def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
+    """A column of scalars as an Arrow array, nothing converted that would change.
+
+    NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
+    copied where Arrow can share their memory. A column whose values have no common type is added to
+    ``findings``, and stands as nulls of the declared type, so that the others are judged as well.
+    """
     dtype: Any = column.dtype
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
@@ -169,8 +486,10 @@ def _from_column(column: pd.Series, target: Any, path: str, findings: list[Findi
         "convert it on purpose, or leave it out",
     )
     array = None
-    if isinstance(dtype, pd.CategoricalDtype) and is_objects(dtype.categories.dtype):
-        column = column.astype(object)
+    if isinstance(dtype, pd.CategoricalDtype):
+        held = dtype.categories.dtype
+        if is_objects(held) or isinstance(held, pd.DatetimeTZDtype):  # Arrow would take the zone off
+            column = column.astype(held)
     if is_objects(column.dtype):
         array = from_objects(column, target)
         code, expected = Code.MIXED_TYPES, "values of one type"
@@ -180,7 +499,7 @@ def _from_column(column: pd.Series, target: Any, path: str, findings: list[Findi
             array = _typed(column)
         except UnicodeEncodeError:
             code, expected, hint = Code.INVALID_VALUE, "Unicode text", "some text has half a surrogate pair"
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
             array = None
     if array is None:
         findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
@@ -210,9 +529,6 @@ def dtype_name(dtype: Any) -> str:
 
 
 # --- Arrow -> what a model sees ------------------------------------------------------------------------
-
-_BLOCK = {DataType.float: "float32", DataType.double: "float64"}
-_BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
 
 
 def to_pandas(batch: pa.RecordBatch, specs: tuple[ColSpec, ...]) -> pd.DataFrame:
@@ -245,11 +561,14 @@ def _labels(names: list[Any]) -> pd.Index:
 
 
 def _block_dtype(spec: ColSpec) -> str | None:
-    assert isinstance(spec.type, DataType)  # the plan takes no others
+    if not isinstance(spec.type, DataType):
+        return None
     return _BLOCK.get(spec.type) or (_BLOCK_REQUIRED.get(spec.type) if spec.required else None)
 
 
 def _to_column(array: pa.Array, spec: ColSpec) -> Any:
+    if not isinstance(spec.type, DataType):
+        return as_series(_cells(array, spec.type))
     if spec.type in _BLOCK_REQUIRED and not spec.required:
         return _nullable(array, spec.type)
     if spec.type is DataType.string:
@@ -264,3 +583,57 @@ def _nullable(array: pa.Array, dtype: DataType) -> Any:
     if dtype is DataType.boolean:
         return pd.arrays.BooleanArray(values, mask, copy=True)
     return pd.arrays.IntegerArray(values, mask, copy=True)
+
+
+def _cells(array: pa.Array, dtype: Type) -> list[Any]:
+    """One Python value for each row: of arrays of floats a NumPy array, by one copy of all their values."""
+    if isinstance(dtype, AnyType):
+        try:
+            return to_python(array)
+        except (OverflowError, ValueError, pa.ArrowException) as error:
+            raise ContractError(
+                f"a column of Any, {array.type} in Arrow, holds values that Python has not "
+                f"({type(error).__name__}): cast it on purpose"
+            ) from None
+    if isinstance(dtype, Array) and dtype.dtype in _BLOCK and not pa.types.is_null(array.type):
+        flat = array.flatten().to_numpy(zero_copy_only=False).copy()
+        return _sliced(flat, array)
+    return to_python(array)
+
+
+def to_python(array: pa.Array) -> list[Any]:
+    """The values of an array of any type as Python's: lists, dictionaries (of maps, too), scalars.
+
+    Example:
+        >>> to_python(pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())))
+        [{'k': 1}, None]
+    """
+    if pa.types.is_struct(array.type):
+        names = [array.type.field(index).name for index in range(array.type.num_fields)]
+        parts = [to_python(part) for part in array.flatten()]
+        rows = [dict(zip(names, row)) for row in zip(*parts)] if parts else [{} for _ in range(len(array))]
+        return _blanked(rows, array)
+    if pa.types.is_map(array.type):
+        first = array.offsets[0].as_py() if len(array) else 0
+        count = (array.offsets[-1].as_py() if len(array) else 0) - first
+        keys, items = (to_python(part.slice(first, count)) for part in (array.keys, array.items))
+        bounds = (array.offsets.to_numpy() - first).tolist()
+        rows = [dict(zip(keys[a:b], items[a:b])) for a, b in pairwise(bounds)]
+        return _blanked(rows, array)
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        return _sliced(to_python(array.flatten()), array)
+    values: list[Any] = array.to_pylist()
+    return values
+
+
+def _sliced(flat: Any, array: pa.Array) -> list[Any]:
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(lengths)
+    return _blanked([flat[a:b] for a, b in zip((ends - lengths).tolist(), ends.tolist())], array)
+
+
+def _blanked(values: list[Any], array: pa.Array) -> list[Any]:
+    if array.null_count:
+        for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
+            values[row] = None
+    return values

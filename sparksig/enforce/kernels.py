@@ -130,7 +130,8 @@ def _values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
     buffer = array.buffers()[1]
     if buffer is None:  # an array without rows may have none
         return np.zeros(0, dtype=dtype)
-    values: Values = np.frombuffer(buffer, dtype=dtype)
+    # a buffer of no rows may hold a stray byte
+    values: Values = np.frombuffer(buffer, dtype=dtype, count=buffer.size // dtype.itemsize)
     return values[array.offset * words : (array.offset + len(array)) * words]
 
 

@@ -3,30 +3,28 @@
 Compiling decides by types alone and reports every type finding at once. Applying verifies what types
 cannot decide (nulls, instants out of range) and widens with Arrow kernels; a column that has its type
 already is handed on as it is, without a copy.
-
-So far: columns of scalar types. Composite columns and tensors are judged, but not yet handed over.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import pyarrow as pa
 
-from sparksig.convert.arrow import source, to_arrow
-from sparksig.enforce.kernels import Kernel, Mask, decoded, nanosecond_wall_times, scalar_kernel
+from sparksig.convert.arrow import source
+from sparksig.enforce.nested import Node, Place, Rows, Rules, compile_node
 from sparksig.enforce.zones import is_known
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
-from sparksig.lattice import NEVER_NULL, mismatches
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import DataType, describe
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, nearest, step
+from sparksig.lattice import mismatches
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import Array, DataType, Map, Object, Type, describe
 
-__all__ = ["Plan", "compile"]
+__all__ = ["HINTS", "Plan", "compile", "zone_findings"]
 
-FIRST_ROWS = 5
-"""How many row positions a finding names."""
+HINTS = 20
+"""How many missing names are offered a near one: to look for it takes time."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,15 @@ class Column:
 
     Attributes:
         spec: what the contract declares.
-        path: its name in findings.
+        name: its name in what a plan gives.
         index: where the column stands in the batches.
-        target: the Arrow type in which the model receives it.
-        kernel: widens it; None where it has its type already.
+        node: converts and checks it.
     """
 
     spec: ColSpec
-    path: str
+    name: str
     index: int
-    target: pa.DataType
-    kernel: Kernel | None
+    node: Node
 
 
 @dataclass(frozen=True)
@@ -54,73 +50,74 @@ class Plan:
 
     Attributes:
         columns: one entry for each declared column that the batches have, in the schema's order.
-        extra: the batches' columns that the schema does not declare; they are dropped.
-        strict_nulls: whether required columns of every type refuse nulls.
+        extra: the batches' columns, and the fields inside them, that the schema does not declare; they
+            are dropped.
+        in_place: whether the batches have exactly the declared columns, in order: one of which nothing
+            was converted is handed on itself.
     """
 
     columns: tuple[Column, ...]
     extra: tuple[str, ...]
-    strict_nulls: bool
+    in_place: bool
 
     @property
     def specs(self) -> tuple[ColSpec, ...]:
         """The declared columns that are there, in the schema's order."""
         return tuple(column.spec for column in self.columns)
 
-    @property
-    def identity(self) -> bool:
-        """Whether all columns have their types already, so that nothing is converted."""
-        return all(column.kernel is None for column in self.columns)
-
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def apply(
+        self, batch: pa.RecordBatch, *, show_values: bool = False, first_row: int = 0
+    ) -> pa.RecordBatch:
         """The declared columns of a batch, in the schema's order and in the model's types.
 
-        Columns that have their type are not copied. Row positions in findings count within the batch.
+        Columns that have their type are not copied. Row positions in findings count from ``first_row``.
+
+        Args:
+            batch: of the schema that the plan was compiled for.
+            show_values: whether findings may show some of the values concerned.
+            first_row: the position of the batch's first row in a table of several.
 
         Raises:
-            ContractError: nulls where none may be, or instants outside nanoseconds; every column's
-                finding, with its count and the first rows.
+            ContractError: nulls where none may be, instants outside nanoseconds, keys that maps lack;
+                every one, with its count and the first rows.
         """
         findings: list[Finding] = []
-        arrays = [self._one(column, batch.column(column.index), findings) for column in self.columns]
+        place = Place(Rows(first=first_row), findings, show_values)
+        held = [batch.column(column.index) for column in self.columns]
+        try:
+            arrays = [column.node.apply(array, place) for column, array in zip(self.columns, held)]
+        except pa.ArrowInvalid as error:  # what one array of 32-bit offsets cannot hold
+            raise ContractError(
+                f"a batch of {batch.num_rows} rows cannot be converted ({type(error).__name__}): text, bytes "
+                "or list elements of a column beyond 2^31 need smaller batches"
+            ) from None
         if findings:
             raise ContractError.of(f"a batch of {batch.num_rows} rows breaks the contract", findings)
+        if self.in_place and all(new is old for new, old in zip(arrays, held)):
+            return batch
         if not arrays:
             return batch.select([])  # which keeps the number of rows
-        names = [
-            str(column.index if column.spec.name is None else column.spec.name) for column in self.columns
-        ]
-        return pa.RecordBatch.from_arrays(arrays, names=names)
-
-    def _one(self, column: Column, array: pa.Array, findings: list[Finding]) -> pa.Array:
-        spec = column.spec
-        if pa.types.is_dictionary(array.type):
-            array = decoded(array)
-        if spec.required and array.null_count and (self.strict_nulls or spec.type in NEVER_NULL):
-            findings.append(_null_finding(column, array))
-            return array
-        if spec.type is DataType.datetime:
-            array, outside = nanosecond_wall_times(array)
-            if outside.any():
-                findings.append(_range_finding(column, outside))
-            return array
-        return array if column.kernel is None else column.kernel(array)
+        return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in self.columns])
 
 
-def compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False) -> Plan:
+def compile(
+    schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False, extra: str = "ignore"
+) -> Plan:
     """The plan for batches of one Arrow schema; compiled once per pair of schemas.
 
     Named columns are found by their exact name (case sensitive), an integer name as text; unnamed ones
-    by position, and their number must be the same. Columns that the schema does not name are dropped.
+    by position, and their number must be the same. Columns that the schema does not name are dropped,
+    and so are fields of structs.
 
     Args:
-        schema: what the model declares.
+        schema: the columns that the model declares.
         arrow_schema: what the batches have.
-        strict_nulls: refuse nulls in required columns of every type.
+        strict_nulls: refuse nulls in required columns and properties of every type.
+        extra: "forbid" refuses columns and fields that the schema does not declare.
 
     Raises:
         ContractError: columns missing, doubled, or of a type that does not widen; all of them.
-        UnsupportedError: tensors or composite columns, which the engine does not take yet.
+        UnsupportedError: a schema of tensors, for which :mod:`sparksig.enforce.tensors` is.
 
     Example:
         >>> batch = pa.record_batch([pa.array([1], pa.int32()), pa.array([7])], ["x", "id"])
@@ -128,52 +125,95 @@ def compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False)
         {'x': [1.0]}
     """
     # without metadata, which has no part in it, and which older pyarrow cannot hash
-    return _compile(schema, arrow_schema.remove_metadata(), strict_nulls)
+    plain = arrow_schema if arrow_schema.metadata is None else arrow_schema.remove_metadata()
+    try:
+        hash(plain)
+    except TypeError:  # on account of somebody's own type, which may well be an extra column
+        return _compile.__wrapped__(schema, plain, strict_nulls, extra == "forbid")
+    return _compile(schema, plain, strict_nulls, extra == "forbid")
 
 
 @lru_cache(maxsize=256)
-def _compile(schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool) -> Plan:
-    _require_scalars(schema)
+def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool) -> Plan:
+    if schema.is_tensor_spec():
+        raise UnsupportedError("a plan is made of columns; tensors are enforced by sparksig.enforce")
     findings: list[Finding] = []
+    rules = Rules(strict, forbid)
     positions = _positions(schema, arrow_schema, findings)
     columns = []
+    extra: list[str] = []
     for spec, name, index in zip(schema, schema.input_names(), positions):
         if index is None:
             continue
-        arrow_type = arrow_schema.field(index).type
+        held = arrow_schema.field(index).type
         path = step(name)
-        found = mismatches(source(arrow_type), spec.type, path, spec.required) or _zone_mismatch(
-            arrow_type, path
-        )
+        found = mismatches(source(held), spec.type, path, spec.required)
+        found = found or zone_findings(held, spec.type, path)
         findings += found
         if not found:
-            target = to_arrow(spec.type)
-            columns.append(Column(spec, path, index, target, scalar_kernel(arrow_type, target)))
+            node = compile_node(held, spec.type, path, required=spec.required, rules=rules)
+            columns.append(Column(spec, str(index if spec.name is None else spec.name), index, node))
+            extra += _extra_fields(held, spec.type, path)
+    used = {index for index in positions if index is not None}
+    undeclared = [step(name) for index, name in enumerate(arrow_schema.names) if index not in used]
+    if forbid:
+        findings += [_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
+        findings += [_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
-    used = {column.index for column in columns}
-    extra = tuple(name for index, name in enumerate(arrow_schema.names) if index not in used)
-    return Plan(tuple(columns), extra, strict_nulls)
+    in_place = [column.index for column in columns] == list(range(len(arrow_schema)))
+    in_place = in_place and [column.name for column in columns] == arrow_schema.names
+    return Plan(tuple(columns), (*undeclared, *extra), in_place and bool(columns))
 
 
-def _zone_mismatch(arrow_type: pa.DataType, path: str) -> list[Finding]:
-    zone = getattr(arrow_type, "tz", None)
-    if zone is None or is_known(zone):
-        return []
-    hint = "install the time zone database (tzdata), or convert the column to UTC"
-    return [Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", zone, hint)]
+def _extra_finding(code: Code, path: str, what: str) -> Finding:
+    return Finding(code, path, f"no {what} beside the declared ones", f"a {what} more")
 
 
-def _require_scalars(schema: Schema) -> None:
-    beyond = [
-        f"{step(name)}: {spec!r}" if isinstance(spec, TensorSpec) else f"{step(name)}: {describe(spec.type)}"
-        for name, spec in zip(schema.input_names(), schema)
-        if isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
-    ]
-    if beyond:
-        raise UnsupportedError(
-            "enforcing Arrow batches takes columns of scalar types so far; not yet: " + ", ".join(beyond)
-        )
+def _extra_fields(held: pa.DataType, dtype: Type, path: str) -> list[str]:
+    """The fields of structs, at every depth, that an object does not declare."""
+    extra: list[str] = []
+    for part, inner, where in _walk(held, dtype, path):
+        if inner is None:
+            extra.append(where)
+        else:
+            extra += _extra_fields(part, inner, where)
+    return extra
+
+
+def zone_findings(held: pa.DataType, dtype: Type, path: str) -> list[Finding]:
+    """The time zones that a type is to be read in, at every depth, and that are not known here."""
+    held = _plain(held)
+    if dtype is DataType.datetime and pa.types.is_timestamp(held):
+        if held.tz is None or is_known(held.tz):
+            return []
+        hint = "install the time zone database (tzdata), or convert the column to UTC"
+        return [Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", held.tz, hint)]
+    inner = [one for one in _walk(held, dtype, path) if one[1] is not None]
+    return [one for part, what, where in inner if what for one in zone_findings(part, what, where)]
+
+
+def _plain(held: pa.DataType) -> pa.DataType:
+    return held.value_type if pa.types.is_dictionary(held) else held
+
+
+def _walk(held: pa.DataType, dtype: Type, path: str) -> Iterator[tuple[pa.DataType, Type | None, str]]:
+    """The parts of a type with what is declared for each (None: nothing) and their paths."""
+    held = _plain(held)
+    if isinstance(dtype, Array) and hasattr(held, "value_type"):
+        yield held.value_type, dtype.dtype, f"{path}[]"
+    elif isinstance(dtype, Map) and pa.types.is_map(held):
+        yield held.item_type, dtype.value_type, f"{path}[]"
+    elif isinstance(dtype, Map) and pa.types.is_struct(held):
+        for part in (held.field(index) for index in range(held.num_fields)):
+            yield part.type, dtype.value_type, below(path, part.name)
+    elif isinstance(dtype, Object) and pa.types.is_map(held):
+        for prop in dtype.properties:
+            yield held.item_type, prop.dtype, below(path, prop.name)
+    elif isinstance(dtype, Object) and pa.types.is_struct(held):
+        known = {prop.name: prop.dtype for prop in dtype.properties}
+        for part in (held.field(index) for index in range(held.num_fields)):
+            yield part.type, known.get(part.name), below(path, part.name)
 
 
 def _positions(schema: Schema, arrow_schema: pa.Schema, findings: list[Finding]) -> list[int | None]:
@@ -195,31 +235,6 @@ def _position(spec: ColSpec, arrow_schema: pa.Schema, findings: list[Finding]) -
     if held:
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", f"{len(held)}"))
     elif spec.required:
-        hint = nearest(name, arrow_schema.names)
+        hint = nearest(name, arrow_schema.names) if len(findings) < HINTS else ""
         findings.append(Finding(Code.MISSING_COLUMN, step(name), describe(spec.type), "no such column", hint))
     return None
-
-
-# --- findings of values -------------------------------------------------------------------------------
-
-
-def _null_finding(column: Column, array: pa.Array) -> Finding:
-    expected = f"{describe(column.spec.type)} without nulls"
-    hint = "declare it optional" + (
-        ", or double" if column.spec.type in (DataType.integer, DataType.long) else ""
-    )
-    nulls = array.is_null().to_numpy(zero_copy_only=False)
-    base = Finding(Code.NULL_IN_REQUIRED, column.path, expected, "nulls", hint)
-    return replace(base, count=array.null_count, rows=_first_rows(nulls))
-
-
-def _range_finding(column: Column, outside: Mask) -> Finding:
-    hint = (
-        "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
-    )
-    base = Finding(Code.OUT_OF_RANGE, column.path, "instants that nanoseconds can hold", "others", hint)
-    return replace(base, count=int(outside.sum()), rows=_first_rows(outside))
-
-
-def _first_rows(mask: Mask) -> tuple[int, ...]:
-    return tuple(int(row) for row in np.flatnonzero(mask)[:FIRST_ROWS])

@@ -6,7 +6,7 @@ a null stays a null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,16 @@ from sparksig.convert.arrow import to_arrow
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import from_objects
 from sparksig.enforce import plan as plans
-from sparksig.enforce.frames import from_pandas, is_name
+from sparksig.enforce.frames import column_to_arrow, dtype_name, is_name, is_objects
 from sparksig.enforce.kernels import Values
-from sparksig.enforce.plan import FIRST_ROWS
+from sparksig.enforce.nested import FIRST_ROWS, lists, mapped
+from sparksig.enforce.python import as_series
+from sparksig.enforce.values import enforce_values
 from sparksig.enforce.zones import instants, is_known
-from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, step
+from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, nearest, step
 from sparksig.lattice import MODEL_TYPE, upper_bounds
-from sparksig.schema import Schema, TensorSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
 __all__ = ["encode", "placed", "result_type"]
 
@@ -57,7 +60,7 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
     Raises:
         PredictionError: a wrong number of rows, names missing or too many, a type that does not widen,
             a shape that does not fit; all findings.
-        UnsupportedError: composite columns, which the engine does not give yet.
+        ConversionError: a column of Any, for which Arrow has no type.
 
     Example:
         >>> encode(np.array([1, 0], dtype="int32"), Schema([TensorSpec(np.dtype("int64"), (-1,))]), 2).type
@@ -79,18 +82,17 @@ def check(prediction: Any, outputs: Schema, rows: int | None) -> None:
 
     Raises:
         PredictionError: as of :func:`encode`.
-        UnsupportedError: composite columns, which the engine does not check yet.
     """
     _encoded(prediction, outputs, rows, keep=False)
 
 
-def _encoded(prediction: Any, outputs: Schema, rows: int | None, keep: bool = True) -> list[pa.Array]:
+def _encoded(prediction: Any, outputs: Schema, rows: int | None, keep: bool = True) -> list[pa.Array | None]:
     findings: list[Finding] = []
     if outputs.is_tensor_spec():
         parts = _named_parts(prediction, outputs, findings)
         arrays = [_encode_tensor(part, spec, rows, findings, keep) for spec, part in zip(outputs, parts)]
     else:
-        arrays = _encode_columns(prediction, outputs, rows, findings)
+        arrays = _encode_columns(prediction, outputs, rows, findings, keep)
     if findings:
         raise PredictionError.of("the prediction breaks the model's output schema", findings)
     return arrays
@@ -121,13 +123,18 @@ def placed(array: pa.Array, zone: str) -> pa.Array:
 def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> pa.Array:
     if pa.types.is_struct(array.type):
         names = [field.name for field in array.type]
-        parts = [_placed(array.field(i), zone, below(path, name), findings) for i, name in enumerate(names)]
+        parts = [
+            _placed(part, zone, below(path, name), findings) for part, name in zip(array.flatten(), names)
+        ]
         fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields)
-    if pa.types.is_list(array.type):  # a tensor's: no list is null
-        before = array.values
+        mask = array.is_null() if array.null_count else None
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=mask)
+    if pa.types.is_list(array.type):
+        before = array.flatten()
         values = _placed(before, zone, f"{path}[]", findings)
-        return array if values is before else pa.ListArray.from_arrays(array.offsets, values)
+        return array if values is before else lists(array, values)
+    if pa.types.is_map(array.type):
+        return mapped(array, lambda items: _placed(items, zone, f"{path}[]", findings))
     if not pa.types.is_timestamp(array.type):
         return array
     if not is_known(zone):
@@ -156,28 +163,114 @@ def _placed(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> p
 
 
 def _encode_columns(
-    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding]
-) -> list[pa.Array]:
+    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
+) -> list[pa.Array | None]:
     frame = _as_frame(prediction, outputs, findings)
     if frame is None:
         return []
     if rows is not None and len(frame) != rows:
         findings.append(_rows_finding("", rows, len(frame)))
     _check_names(frame, outputs, findings)
-    batch = from_pandas(frame, outputs, findings)
-    try:
-        plan = plans.compile(outputs, batch.schema)
-    except ContractError as error:
-        findings += error.findings
+    if not outputs.has_input_names() and frame.shape[1] != len(outputs):
+        expected, found = (f"{n} column{'s' if n != 1 else ''}" for n in (len(outputs), frame.shape[1]))
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, found))
+        return []
+    places: dict[Any, list[int]] = {}
+    for index, label in enumerate(frame.columns):
+        if is_name(label):
+            places.setdefault(label, []).append(index)
+    given: dict[int, pa.Array | None] = {}
+    for position, spec in enumerate(outputs):
+        column = _column(frame, spec, position, places, findings)
+        if column is not None:
+            path = step(outputs.input_names()[position])
+            given[position] = _encode_column(column, spec, path, findings, keep)
     if findings:
         return []
-    try:
-        given = dict(zip(plan.specs, plan.apply(batch).columns))
-    except ContractError as error:
-        findings += error.findings
-        return []
     # an optional column that the model left out is null
-    return [given[spec] if spec in given else pa.nulls(len(frame), to_arrow(spec.type)) for spec in outputs]
+    left_out = {i for i in range(len(outputs)) if keep and i not in given}
+    nulls = {i: pa.nulls(len(frame), to_arrow(outputs.inputs[i].type)) for i in left_out}
+    return [(nulls | given).get(position) for position in range(len(outputs))]
+
+
+def _column(
+    frame: pd.DataFrame, spec: ColSpec, position: int, places: dict[Any, list[int]], findings: list[Finding]
+) -> pd.Series | None:
+    if spec.name is None:
+        return frame.iloc[:, position]
+    held = places.get(spec.name, [])
+    if len(held) > 1:
+        found = str(len(held))
+        findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
+    elif not held and spec.required:
+        hint = nearest(spec.name, frame.columns)
+        expected = describe(spec.type)
+        findings.append(Finding(Code.MISSING_COLUMN, step(spec.name), expected, "no such column", hint))
+    return frame.iloc[:, held[0]] if len(held) == 1 else None
+
+
+def _encode_column(
+    column: pd.Series, spec: ColSpec, path: str, findings: list[Finding], keep: bool
+) -> pa.Array | None:
+    before = len(findings)
+    if isinstance(spec.type, DataType):
+        array = column_to_arrow(column, spec.type, path, findings)
+    elif isinstance(spec.type, AnyType):
+        if keep:
+            to_arrow(spec.type)  # which says that there is no type for any value
+        return None
+    elif isinstance(column.dtype, pd.ArrowDtype):
+        whole = pa.array(column, from_pandas=True)
+        array = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
+    elif is_objects(column.dtype):
+        try:
+            values = [_plain(value) for value in column.tolist()]
+        except RecursionError:
+            findings.append(Finding(Code.INVALID_VALUE, path, "values of finite depth", "one inside itself"))
+            return None
+        held = enforce_values(values, spec.type, path, findings, required=spec.required)
+        if len(findings) > before or not keep:
+            return None
+        return pa.array([_entries(value, spec.type) for value in held], to_arrow(spec.type))
+    else:
+        found = dtype_name(column.dtype)
+        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), found))
+        return None
+    if len(findings) > before:
+        return None
+    batch = pa.RecordBatch.from_arrays([array], names=["0" if spec.name is None else str(spec.name)])
+    try:
+        return plans.compile(Schema([spec]), batch.schema).apply(batch).column(0)
+    except ContractError as error:
+        # an unnamed column is called by its number, which is another in a schema of its own
+        findings += [
+            replace(one, path=path + one.path.removeprefix("0")) if spec.name is None else one
+            for one in error.findings
+        ]
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """An instance of a pydantic model as the dictionary that stands for it."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.model_dump() if hasattr(type(value), "model_fields") else value
+
+
+def _entries(value: Any, dtype: Type) -> Any:
+    """Values as pyarrow takes them: maps as lists of entries, arrays of NumPy as lists."""
+    if value is None or isinstance(dtype, DataType):
+        return value
+    if isinstance(dtype, Array):
+        if isinstance(value, np.ndarray):
+            return value.tolist()
+        return value if isinstance(dtype.dtype, DataType) else [_entries(item, dtype.dtype) for item in value]
+    if isinstance(dtype, Map):
+        return [(key, _entries(item, dtype.value_type)) for key, item in value.items()]
+    if not isinstance(dtype, Object):
+        return value
+    known = {prop.name: prop.dtype for prop in dtype.properties}
+    return {key: _entries(item, known[key]) for key, item in value.items()}
 
 
 def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.DataFrame | None:
@@ -188,7 +281,7 @@ def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.D
         return _from_mapping(prediction, findings)
     expected = f"{len(outputs)} column{'s' if len(outputs) > 1 else ''}"
     if isinstance(prediction, (list, tuple)):  # as objects: pandas would make integers floats beside them
-        frame = pd.DataFrame({0: _as_series(prediction)})
+        frame = pd.DataFrame({0: as_series(prediction)})
     elif isinstance(prediction, pd.Series):
         frame = pd.DataFrame({0: prediction})
     elif not isinstance(prediction, np.ndarray) or isinstance(prediction, np.ma.MaskedArray):
@@ -208,17 +301,11 @@ def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.D
     return frame
 
 
-def _as_series(values: Sequence[Any]) -> pd.Series:
-    held = np.empty(len(values), dtype=object)
-    held[:] = [value if np.ndim(value) == 0 else list(value) for value in values]
-    return pd.Series(held, dtype=object)  # pandas would look for a dtype of its own
-
-
 def _from_mapping(prediction: Mapping[Any, Any], findings: list[Finding]) -> pd.DataFrame | None:
     columns: dict[Any, Any] = {}
     for name, values in prediction.items():
         if isinstance(values, (list, tuple)):
-            columns[name] = _as_series(values)
+            columns[name] = as_series(values)
         elif isinstance(values, pd.Series):
             columns[name] = values.reset_index(drop=True)
         elif (

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 from array import array
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -26,6 +27,12 @@ __all__ = ["FIRST_ROWS", "Report", "enforce_values", "is_missing"]
 FIRST_ROWS = 5
 """How many row positions a finding names."""
 
+HINTS = 20
+"""How many missing properties are offered a near key."""
+
+SHOWN = 3
+"""How many values a finding shows, where it may."""
+
 
 class Report:
     """Findings, each kind once, with the rows that have it.
@@ -37,10 +44,14 @@ class Report:
     def __init__(self) -> None:
         self.row = 0
         self.findings: dict[Finding, list[int]] = {}
+        self._shown: dict[Finding, list[str]] = {}
 
-    def add(self, code: Code, path: str, expected: str, found: str, hint: str = "") -> None:
-        """Report one thing in the present row."""
-        self.findings.setdefault(Finding(code, path, expected, found, hint), []).append(self.row)
+    def add(self, code: Code, path: str, expected: str, found: str, hint: str = "", shown: str = "") -> None:
+        """Report one thing in the present row; ``shown`` is the value, where it may be."""
+        one = Finding(code, path, expected, found, hint)
+        self.findings.setdefault(one, []).append(self.row)
+        if shown and len(self._shown.setdefault(one, [])) < SHOWN:
+            self._shown[one].append(shown)
 
     def extend(self, trial: Report) -> None:
         """Report what another found, as of the present row."""
@@ -52,8 +63,8 @@ class Report:
         collected = []
         for one, places in self.findings.items():
             rows = list(dict.fromkeys(places))
-            first = tuple(rows[:FIRST_ROWS])
-            collected.append(Finding(one.code, one.path, one.expected, one.found, one.hint, len(rows), first))
+            found = ": ".join([one.found, *([", ".join(self._shown[one])] if one in self._shown else [])])
+            collected.append(replace(one, found=found, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
         return collected
 
 
@@ -65,6 +76,8 @@ def enforce_values(
     *,
     required: bool,
     strict: bool = False,
+    forbid: bool = False,
+    show_values: bool = False,
 ) -> Sequence[Any]:
     """The values of one column as the contract declares them; the sequence itself where they are so already.
 
@@ -75,6 +88,8 @@ def enforce_values(
         findings: what does not fit is added here, each kind once, with its rows.
         required: whether the contract requires the column.
         strict: whether required columns and properties of every type refuse nulls.
+        forbid: whether keys that an object does not declare are refused; they are dropped otherwise.
+        show_values: whether findings may show values.
 
     Example:
         >>> from sparksig.types import Property
@@ -84,10 +99,11 @@ def enforce_values(
     if _fit(values, dtype, required=required, strict=strict):
         return values
     report = Report()
+    convert = _Convert(report, strict, forbid, show_values)
     enforced = []
     for row, value in enumerate(values):
         report.row = row
-        enforced.append(_convert(value, dtype, path, report, required=required, strict=strict))
+        enforced.append(convert.value(value, dtype, path, required=required))
     findings += report.collected()
     return enforced
 
@@ -95,6 +111,7 @@ def enforce_values(
 # --- all at once ----------------------------------------------------------------------------------------
 
 _NULLS = frozenset({type(None), type(pd.NA), type(pd.NaT)})
+_OTHER_NULLS = _NULLS - {type(None)}  # which become None
 _EXACT: dict[DataType, frozenset[type]] = {
     DataType.boolean: frozenset({bool}),
     DataType.integer: frozenset({int}),
@@ -108,7 +125,7 @@ _CODES = {DataType.integer: "i", DataType.long: "q"}
 
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, NA, NaT; a NaN too, for who does not ask for a float."""
-    return type(value) in _NULLS or (isinstance(value, float) and value != value)
+    return type(value) in _NULLS or (isinstance(value, (float, np.datetime64)) and value != value)
 
 
 def _fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) -> bool:
@@ -117,7 +134,7 @@ def _fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) ->
         return not (required and strict)
     forms = set(map(type, values))
     if forms & _NULLS:
-        if required and (strict or dtype in NEVER_NULL):
+        if forms & _OTHER_NULLS or (required and (strict or dtype in NEVER_NULL)):
             return False
         if forms - _NULLS:
             values = [value for value in values if type(value) not in _NULLS]
@@ -127,31 +144,41 @@ def _fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) ->
     if isinstance(dtype, DataType):
         return _fit_scalars(values, forms, dtype)
     if isinstance(dtype, Array):
-        return _fit_lists(values, forms, dtype.dtype)
+        return _fit_lists(values, forms, dtype.dtype, strict)
     if forms - {dict}:
         return False
     if isinstance(dtype, Map):
-        if set(map(type, chain.from_iterable(values))) - {str}:
+        if set(map(type, chain.from_iterable(values))) - {str} or not _is_text(chain.from_iterable(values)):
             return False
         items = list(chain.from_iterable(map(dict.values, values)))
-        return _fit(items, dtype.value_type, required=False, strict=False)
+        return _fit(items, dtype.value_type, required=False, strict=strict)
     return _fit_objects(values, dtype, strict)
+
+
+def _is_text(values: Iterable[str]) -> bool:
+    try:
+        "".join(values).encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return True
 
 
 def _fit_scalars(values: Sequence[Any], forms: Set[type], dtype: DataType) -> bool:
     if dtype not in _EXACT or forms - _EXACT[dtype]:
         return False
-    if dtype in _CODES:
-        try:
+    try:
+        if dtype in _CODES:
             array(_CODES[dtype], values)  # the quickest look at the bits of each
-        except OverflowError:
-            return False
+        elif dtype is DataType.string:
+            "".join(values).encode()
+    except (OverflowError, UnicodeEncodeError):
+        return False
     return True
 
 
-def _fit_lists(values: Sequence[Any], forms: Set[type], item: Type) -> bool:
+def _fit_lists(values: Sequence[Any], forms: Set[type], item: Type, strict: bool) -> bool:
     if forms == {list}:
-        return _fit(list(chain.from_iterable(values)), item, required=False, strict=False)
+        return _fit(list(chain.from_iterable(values)), item, required=False, strict=strict)
     if forms != {np.ndarray} or not isinstance(item, DataType) or item in (DataType.string, DataType.binary):
         return False
     return {(held.dtype, held.ndim) for held in values} == {(to_numpy(item), 1)}
@@ -176,122 +203,157 @@ def _fit_objects(values: Sequence[dict[Any, Any]], dtype: Object, strict: bool) 
 # --- one by one -----------------------------------------------------------------------------------------
 
 
-def _convert(value: Any, dtype: Type, path: str, report: Report, *, required: bool, strict: bool) -> Any:
-    if is_missing(value) and not (type(value) not in _NULLS and dtype in (DataType.float, DataType.double)):
-        if required and (strict or dtype in NEVER_NULL):
-            hint = "declare it optional" + (
-                ", or double" if dtype in (DataType.integer, DataType.long) else ""
-            )
-            report.add(Code.NULL_IN_REQUIRED, path, f"{describe(dtype)} without nulls", "nulls", hint)
-        return value if isinstance(dtype, AnyType) else None
-    if isinstance(dtype, AnyType):
-        return value
-    if isinstance(dtype, DataType):
-        return _convert_scalar(value, dtype, path, report)
-    if isinstance(dtype, Array):
-        return _convert_list(value, dtype, path, report)
-    if not isinstance(value, Mapping):
-        report.add(Code.TYPE_MISMATCH, path, describe(dtype), kind(value))
-        return value
-    if isinstance(dtype, Map):
-        return _convert_map(value, dtype, path, report)
-    assert isinstance(dtype, Object)
-    return _convert_object(value, dtype, path, report, strict)
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.60}"
+    except Exception as error:  # whatever somebody's own repr raises
+        return f"a repr that fails with {type(error).__name__}"
 
 
-def _convert_scalar(value: Any, dtype: DataType, path: str, report: Report) -> Any:
-    if reason := scalar_mismatch(value, dtype):
-        report.add(Code.TYPE_MISMATCH, path, dtype.name, reason)
-        return value
-    if dtype is DataType.string:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            report.add(Code.INVALID_VALUE, path, "Unicode text", "half a surrogate pair")
-        return value if type(value) is str else str.__str__(value)
-    if dtype is DataType.datetime:
-        return _wall_time(value, path, report)
-    plain = value.item() if isinstance(value, np.generic) else value
-    return dtype.to_python()(plain)
-
-
-_LOW, _HIGH = pd.Timestamp.min.to_pydatetime(warn=False), pd.Timestamp.max.to_pydatetime(warn=False)
+_LOW, _HIGH = np.iinfo(np.int64).min // 1000 + 1, np.iinfo(np.int64).max // 1000
+_EPOCH = datetime.datetime(1970, 1, 1)
 _RANGE_HINT = (
     "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
 )
 
 
-def _wall_time(value: Any, path: str, report: Report) -> Any:
-    """A naive time; of one with a zone what a clock there shows, of a date its midnight."""
-    if isinstance(value, np.datetime64):
-        whole = value.astype("datetime64[us]")
-        item = whole.item()
-        if isinstance(item, (datetime.date, type(None))) and whole == value:
-            value = item
-        elif isinstance(item, datetime.date):
-            return pd.Timestamp(value)  # finer than a microsecond
-    if not isinstance(value, datetime.date):
-        report.add(Code.OUT_OF_RANGE, path, "instants that nanoseconds can hold", "others", _RANGE_HINT)
+@dataclass(frozen=True)
+class _Convert:
+    """Values one by one, widened as the casting table says, or reported."""
+
+    report: Report
+    strict: bool
+    forbid: bool
+    show_values: bool
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, code: Code, path: str, expected: str, found: str, hint: str, value: Any) -> Any:
+        """Report a value, and hand it on."""
+        self.report.add(code, path, expected, found, hint, _shown(value) if self.show_values else "")
         return value
-    if not isinstance(value, datetime.datetime):
-        value = datetime.datetime(value.year, value.month, value.day)
-    elif value.tzinfo is not None:
-        value = value.replace(tzinfo=None)
-    if not isinstance(value, pd.Timestamp) and not _LOW < value < _HIGH:
-        report.add(Code.OUT_OF_RANGE, path, "instants that nanoseconds can hold", "others", _RANGE_HINT)
-    return value
 
+    def value(self, value: Any, dtype: Type, path: str, *, required: bool = False) -> Any:
+        """A value of any type."""
+        if is_missing(value) and (type(value) in _NULLS or dtype not in (DataType.float, DataType.double)):
+            return self.null(value, dtype, path, required)
+        if isinstance(dtype, AnyType):
+            return value
+        if isinstance(dtype, DataType):
+            return self.scalar(value, dtype, path)
+        if isinstance(dtype, Array):
+            return self.array(value, dtype, path)
+        if not isinstance(value, Mapping):
+            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+        if isinstance(dtype, Map):
+            return self.map(value, dtype, path)
+        assert isinstance(dtype, Object)
+        return self.object(value, dtype, path)
 
-def _convert_list(value: Any, dtype: Array, path: str, report: Report) -> Any:
-    if isinstance(value, np.ndarray) and value.ndim:
-        if value.ndim == 1 and value.dtype.kind != "O" and isinstance(dtype.dtype, DataType):
-            return _convert_array(value, dtype.dtype, path, report)
-        held = list(value)
-    elif hasattr(value, "toArray") and type(value).__module__.startswith("pyspark."):
-        held = value.toArray().tolist()  # a vector of Spark ML
-    elif isinstance(value, list):
-        held = value
-    else:
-        report.add(Code.TYPE_MISMATCH, path, describe(dtype), kind(value))
-        return value
-    return [_convert(item, dtype.dtype, f"{path}[]", report, required=False, strict=False) for item in held]
-
-
-def _convert_array(value: np.ndarray[Any, Any], item: DataType, path: str, report: Report) -> Any:
-    """A NumPy array by its dtype: as the casting table widens it, whatever it holds."""
-    held = source(value.dtype)
-    if not widens(held, item):
-        [finding] = mismatches(held, item, f"{path}[]")
-        report.add(finding.code, finding.path, finding.expected, finding.found, finding.hint)
-        return value
-    if item in (DataType.string, DataType.binary):
-        return value.tolist()
-    if item is DataType.datetime:
-        return [_convert(one, item, f"{path}[]", report, required=False, strict=False) for one in value]
-    return value.astype(to_numpy(item), copy=False)
-
-
-def _convert_map(value: Mapping[Any, Any], dtype: Map, path: str, report: Report) -> dict[Any, Any]:
-    for form in set(map(type, value)) - {str}:
-        report.add(Code.INVALID_NAME, path, "keys that are strings", f"keys of type {form.__name__}")
-    return {
-        key: _convert(item, dtype.value_type, f"{path}[]", report, required=False, strict=False)
-        for key, item in value.items()
-    }
-
-
-def _convert_object(
-    value: Mapping[Any, Any], dtype: Object, path: str, report: Report, strict: bool
-) -> dict[str, Any]:
-    converted = {}
-    for prop in dtype.properties:
-        where = below(path, prop.name)
-        if prop.name in value:
-            converted[prop.name] = _convert(
-                value[prop.name], prop.dtype, where, report, required=prop.required, strict=strict
+    def null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
+        """What stands for a missing value: None, but for Any."""
+        if required and (self.strict or dtype in NEVER_NULL):
+            hint = "declare it optional" + (
+                ", or double" if dtype in (DataType.integer, DataType.long) else ""
             )
-        elif prop.required:
-            hint = nearest(prop.name, [key for key in value if isinstance(key, str)])
-            report.add(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint)
-    order = [key for key in value if key in converted]  # as the value has them
-    return {key: converted[key] for key in order}
+            self.report.add(Code.NULL_IN_REQUIRED, path, f"{describe(dtype)} without nulls", "nulls", hint)
+        return value if isinstance(dtype, AnyType) else None
+
+    def scalar(self, value: Any, dtype: DataType, path: str) -> Any:
+        """A scalar as the Python built-in that holds it."""
+        if reason := scalar_mismatch(value, dtype):
+            return self.refuse(Code.TYPE_MISMATCH, path, dtype.name, reason, "", value)
+        if dtype is DataType.datetime:
+            return self.time(value, path)
+        if dtype is DataType.string:
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                self.report.add(Code.INVALID_VALUE, path, "Unicode text", "half a surrogate pair")
+            return value if type(value) is str else str.__str__(value)
+        plain = value.item() if isinstance(value, np.generic) else value
+        return dtype.to_python()(plain)
+
+    def time(self, value: Any, path: str) -> Any:
+        """A naive time; of one with a zone what a clock there shows, of a date its midnight."""
+        held = value
+        if isinstance(value, np.datetime64):
+            nanos = value.astype("datetime64[ns]")
+            held = pd.Timestamp(nanos) if nanos.astype(value.dtype) == value else None
+        elif isinstance(value, datetime.datetime):
+            held = value.replace(tzinfo=None) if value.tzinfo is not None else value
+        elif isinstance(value, datetime.date):
+            held = datetime.datetime(value.year, value.month, value.day)
+        if isinstance(held, pd.Timestamp):
+            try:
+                held.as_unit("ns")
+            except pd.errors.OutOfBoundsDatetime:
+                expected = "instants that nanoseconds can hold"
+                return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", _RANGE_HINT, value)
+            return held
+        micros = None if held is None else (held - _EPOCH) // datetime.timedelta(microseconds=1)
+        if micros is None or not _LOW <= micros <= _HIGH:
+            expected = "instants that nanoseconds can hold"
+            return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", _RANGE_HINT, value)
+        return held
+
+    def array(self, value: Any, dtype: Array, path: str) -> Any:
+        """A list as a list, a NumPy array of scalars as an array."""
+        item = dtype.dtype
+        if isinstance(value, np.ndarray) and value.ndim:
+            if value.ndim == 1 and value.dtype.kind != "O" and isinstance(item, DataType):
+                return self.typed(value, item, path)
+            held = list(value)
+        elif hasattr(value, "toArray") and type(value).__module__.startswith("pyspark."):
+            held = value.toArray().tolist()  # a vector of Spark ML
+        elif isinstance(value, list):
+            held = value
+        else:
+            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+        return [self.value(one, item, f"{path}[]") for one in held]
+
+    def typed(self, value: np.ndarray[Any, Any], item: DataType, path: str) -> Any:
+        """A NumPy array by its dtype: as the casting table widens it, whatever it holds."""
+        where = f"{path}[]"
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            return self.refuse(Code.INVALID_VALUE, where, "arrays without masked values", "others", "", value)
+        held = source(value.dtype)
+        if not widens(held, item):
+            [finding] = mismatches(held, item, where)
+            return self.refuse(finding.code, where, finding.expected, finding.found, finding.hint, value)
+        if item in (DataType.string, DataType.binary):
+            return value.tolist()
+        if item is DataType.datetime:
+            return [self.value(one, item, where) for one in value]
+        return value.astype(to_numpy(item), copy=False)
+
+    def map(self, value: Mapping[Any, Any], dtype: Map, path: str) -> dict[Any, Any]:
+        """A mapping from strings."""
+        for form in set(map(type, value)) - {str}:
+            found = f"keys of type {form.__name__}"
+            self.report.add(Code.INVALID_NAME, path, "keys that are strings", found)
+        if not _is_text(key for key in value if isinstance(key, str)):
+            self.report.add(Code.INVALID_NAME, path, "keys that are Unicode text", "half a surrogate pair")
+        return {key: self.value(item, dtype.value_type, f"{path}[]") for key, item in value.items()}
+
+    def object(self, value: Mapping[Any, Any], dtype: Object, path: str) -> dict[str, Any]:
+        """The declared properties of a mapping, in its own order."""
+        known = {prop.name: prop for prop in dtype.properties}
+        for prop in dtype.properties:
+            if prop.required and prop.name not in value:
+                where = below(path, prop.name)
+                if where not in self.hints:  # to look for a near name takes time
+                    few = len(self.hints) < HINTS
+                    keys = [key for key in value if isinstance(key, str)] if few else []
+                    self.hints[where] = nearest(prop.name, keys)
+                hint = self.hints[where]
+                self.report.add(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint)
+        if self.forbid:
+            for key in value:
+                if key not in known:
+                    expected = "no key beside the declared ones"
+                    self.report.add(Code.UNKNOWN_KEY, below(path, key), expected, "a key more")
+        return {
+            key: self.value(held, known[key].dtype, below(path, key), required=known[key].required)
+            for key, held in value.items()
+            if key in known
+        }

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.convert import duplicates
-from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
-from sparksig.errors import Code, ConversionError, Finding, InferenceError, kind, step
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow, read_arrow, source
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, step
 from sparksig.lattice import narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
@@ -45,7 +45,10 @@ def from_batches(example: Any) -> Schema:
         >>> from_batches(pa.table({"id": [1, 2], "price": pa.array([1.5, None], pa.float32())}))
         ['id': long (required), 'price': float (optional)]
     """
-    table, name = _read(example)
+    try:
+        table, name = read_arrow(example)
+    except ConversionError as error:
+        raise InferenceError(error.message) from None
     if isinstance(table, pa.ChunkedArray):
         return _from_column(table, name)
     findings = duplicates(table.schema.names)
@@ -145,26 +148,3 @@ def _from_schema(schema: pa.Schema) -> Schema:
         return from_arrow(schema)
     except ConversionError as error:
         raise InferenceError.of("no signature for this table", error.findings) from None
-
-
-def _read(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """The data as Arrow's own, and the name of a single column, where it has one (as a Series of Polars)."""
-    if isinstance(example, pa.Table):
-        return example, None
-    if isinstance(example, pa.RecordBatchReader):
-        raise InferenceError("a RecordBatchReader can be read but once: infer from its read_all()")
-    try:
-        if isinstance(example, pa.RecordBatch):
-            return pa.Table.from_batches([example]), None
-        streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
-        column = pa.chunked_array(example if streams else [pa.array(example)])
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        reason = f"{type(error).__name__} on reading it by the Arrow PyCapsule interface"
-        raise InferenceError(f"no signature for {kind(example)}: {reason}") from None
-    name = getattr(example, "name", None)
-    is_column = isinstance(example, (pa.Array, pa.ChunkedArray)) or isinstance(name, str)
-    if is_column or not pa.types.is_struct(column.type):
-        return column, name if isinstance(name, str) and name else None
-    fields = [column.type.field(index) for index in range(column.type.num_fields)]
-    batches = [pa.RecordBatch.from_struct_array(chunk) for chunk in column.chunks]
-    return pa.Table.from_batches(batches, pa.schema(fields)), None

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sparksig.enforce.frames import model_frame
+from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
 from sparksig.errors import ModelError, SignatureError, SignatureTypeError, UnsupportedError, kind
 from sparksig.models import flavors
@@ -46,8 +46,8 @@ class LoadedModel:
         """One prediction for each row of ``data``: input, params and output enforced by the signature.
 
         Args:
-            data: a pandas DataFrame, or a pyarrow RecordBatch or Table; anything, if the model has no
-                signature of its inputs.
+            data: whatever :func:`~sparksig.enforce` takes for the signature's inputs; rows for a type
+                hint, if the signature comes from one; anything, if the model has no signature.
             params: values for the model's params.
 
         Returns:
@@ -64,20 +64,25 @@ class LoadedModel:
         inputs = signature.inputs if signature else None
         # a type hint's contract is kept by the model itself, which takes a list and no frame
         as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
-        frame = data if as_given or inputs is None else model_frame(data, inputs)
+        frame = data if as_given or inputs is None else model_input(data, inputs)
         given = enforce_params(params, signature.params if signature else None)
         prediction = self._predictor(frame, given)
         if signature and signature.outputs is not None:
-            check(
-                prediction,
-                signature.outputs,
-                len(frame) if inputs is not None and hasattr(frame, "__len__") else None,
-            )
+            check(prediction, signature.outputs, None if inputs is None else _rows(frame))
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
         """The model's own prediction, nothing enforced: for callers that enforce around it."""
         return self._predictor(model_input, params)
+
+
+def _rows(data: Any) -> int | None:
+    """How many rows a model was given; None where it cannot be said."""
+    if isinstance(data, dict):  # of tensors
+        data = next(iter(data.values()), None)
+    if hasattr(data, "shape"):
+        return int(data.shape[0]) if data.shape else None
+    return len(data) if isinstance(data, list) else None
 
 
 def load_model(

@@ -20,6 +20,7 @@ from sparksig.errors import Code, ContractError, Finding, SparksigError, Unsuppo
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.strategies import column_schemas, scalar_types
+from tests.tables import each
 
 ARROW = {
     DataType.boolean: pa.bool_(),
@@ -116,11 +117,51 @@ def test_columns_are_found_by_name_and_come_in_the_schemas_order():
     plan = compile(schema_of(a="long", b="double"), batch.schema)
     assert plan.apply(batch).to_pydict() == {"a": [7], "b": [1.5]}
     assert [spec.name for spec in plan.specs] == ["a", "b"]
-    assert (plan.extra, plan.identity, plan.strict_nulls) == (("x",), True, False)
+    assert (plan.extra, plan.in_place) == (("x",), False)
 
 
-def test_a_plan_that_widens_is_no_identity():
-    assert not compile(schema_of(a="double"), pa.schema({"a": pa.float32()})).identity
+def test_a_batch_that_is_as_declared_is_handed_on_itself():
+    batch = pa.record_batch({"a": [7], "b": [[1.5]]})
+    plan = compile(schema_of(a="long", b=Array("double")), batch.schema)
+    assert plan.in_place
+    assert plan.apply(batch) is batch
+    for other in (
+        schema_of(b=Array("double"), a="long"),
+        schema_of(a="long"),
+        schema_of(a="double", b=Array("double")),
+        Schema([ColSpec("long"), ColSpec(Array("double"))]),
+    ):
+        held = batch if "long" in repr(other) else batch.set_column(0, "a", pa.array([1.5], pa.float32()))
+        assert compile(other, held.schema).apply(held) is not held
+    assert not compile(Schema([ColSpec("long", "z", False)]), batch.schema).in_place
+
+
+def test_a_map_that_has_a_key_twice_is_refused():
+    """A dictionary would lose a value."""
+    held = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
+    batch = pa.record_batch({"m": held})
+    twice = "m: expected keys that differ, found keys that stand twice, once, first in row 2 [DUPLICATE_NAME]"
+    for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
+        schema = schema_of(m=dtype)
+        assert lines(lambda schema=schema: apply(schema, batch)) == [twice]
+    assert apply(schema_of(m=Map("long")), batch.slice(0, 2)).num_rows == 2
+
+
+def test_a_type_without_a_hash_may_stand_beside():
+    class Own(pa.ExtensionType):
+        def __init__(self):
+            super().__init__(pa.int64(), "tests.own")
+
+        def __arrow_ext_serialize__(self):
+            return b""
+
+        @classmethod
+        def __arrow_ext_deserialize__(cls, storage, serialized):
+            return cls()
+
+    column = pa.ExtensionArray.from_storage(Own(), pa.array([1]))
+    batch = pa.record_batch([column, pa.array([1.5])], ["own", "x"])
+    assert apply(schema_of(x="double"), batch).to_pydict() == {"x": [1.5]}
 
 
 @pytest.mark.parametrize(
@@ -215,34 +256,94 @@ def test_any_name_works_and_is_one_step_of_a_path(name, path):
 
 
 @given(column_schemas(scalar_types))
-def test_what_a_schema_declares_is_an_identity(schema):
+def test_what_a_schema_declares_is_handed_on_as_it_is(schema):
     arrow = pa.schema([(str(name), ARROW[spec.type]) for name, spec in zip(schema.input_names(), schema)])
     if len(set(arrow.names)) == len(arrow.names):
         plan = compile(schema, arrow)
-        assert plan.identity
+        batch = pa.RecordBatch.from_pylist([], arrow)
+        named = schema.has_input_names()
+        assert plan.in_place or not named
+        assert (plan.apply(batch) is batch) == plan.in_place
         assert plan.specs == tuple(schema.inputs)
         assert plan.apply(pa.RecordBatch.from_pylist([], arrow)).schema.types == arrow.types
 
 
-UNSUPPORTED = {
-    "tensor": (Schema([TensorSpec(np.dtype("float64"), (-1, 3))]), "0: Tensor('float64', (-1, 3))"),
-    "named tensor": (
-        Schema([TensorSpec(np.dtype("int8"), (-1,), "a.b"), TensorSpec(np.dtype("str"), (-1, 2), "c")]),
-        "`a.b`: 'a.b': Tensor('int8', (-1,)), c: 'c': Tensor('str', (-1, 2))",
-    ),
-    "array": (Schema([ColSpec("long", "id"), ColSpec(Array("long"), "a")]), "a: Array(long)"),
-    "object": (Schema([ColSpec(Object([Property("x", "long")]), "o")]), "o: {x: long (required)}"),
-    "map": (Schema([ColSpec(Map("long"), "m")]), "m: Map(str -> DataType.long)"),
-    "any": (Schema([ColSpec(AnyType(), "x", False)]), "x: Any"),
-    "vector": (Schema([ColSpec(SparkMLVector())]), "0: SparkML vector"),
-}  # fmt: skip
+TENSORS = {
+    "one": Schema([TensorSpec(np.dtype("float64"), (-1, 3))]),
+    "named": Schema([TensorSpec(np.dtype("int8"), (-1,), "a.b"), TensorSpec(np.dtype("str"), (-1, 2), "c")]),
+}
 
 
-@pytest.mark.parametrize(("schema", "named"), UNSUPPORTED.values(), ids=UNSUPPORTED)
-def test_what_does_not_go_yet_is_named(schema, named):
-    text = f"enforcing Arrow batches takes columns of scalar types so far; not yet: {named}"
+@each("schema", TENSORS.values(), ids=TENSORS)
+def test_a_plan_is_made_of_columns(schema):
+    text = "a plan is made of columns; tensors are enforced by sparksig.enforce"
     with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
         compile(schema, pa.schema([]))
+
+
+COMPOSITE = {
+    "array": (Array("long"), [[1, None], []], pa.list_(pa.int64())),
+    "object": (Object([Property("x", "long", False)]), [{"x": 1}, {"x": 2}], pa.struct([("x", pa.int64())])),
+    "map": (Map("long"), [[("k", 1)], []], pa.map_(pa.string(), pa.int64())),
+    "any": (AnyType(), [1, None], pa.uint64()),
+    "vector": (SparkMLVector(), [[1.5], []], pa.list_(pa.float64())),
+}
+
+
+@each("dtype, values, held", COMPOSITE.values(), ids=COMPOSITE)
+def test_columns_of_every_kind_go(dtype, values, held):
+    batch = pa.record_batch([pa.array(values, held)], ["a"])
+    assert apply(schema_of(a=dtype), batch) is batch
+
+
+# --- what is not declared -------------------------------------------------------------------------------
+
+INNER = pa.struct([("p", pa.int64()), ("z", pa.int64())])
+DECLARED = Object([Property("p", "long")])
+UNDECLARED = {
+    "column": ({"a": pa.int64(), "b.c": pa.int64()}, DataType.long, ["`b.c`"]),
+    "struct": ({"a": INNER}, DECLARED, ["a.z"]),
+    "list": ({"a": pa.list_(INNER)}, Array(DECLARED), ["a[].z"]),
+    "fixed list": ({"a": pa.list_(INNER, 2)}, Array(DECLARED), ["a[].z"]),
+    "map": ({"a": pa.map_(pa.string(), pa.large_list(INNER))}, Map(Array(DECLARED)), ["a[][].z"]),
+    "dictionary": ({"a": pa.dictionary(pa.int8(), INNER)}, DECLARED, ["a.z"]),
+    "struct in struct": (
+        {"a": pa.struct([("o", INNER), ("y", pa.int8())])},
+        Object([Property("o", DECLARED)]),
+        ["a.o.z", "a.y"],
+    ),
+    "struct as map": ({"a": pa.struct([("k", INNER)])}, Map(DECLARED), ["a.k.z"]),
+    "map as struct": ({"a": pa.map_(pa.string(), INNER)}, Object([Property("k", DECLARED)]), ["a.k.z"]),
+    "nothing": ({"a": INNER}, Map("long"), []),
+    "any": ({"a": INNER}, AnyType(), []),
+}
+
+
+@each("held, dtype, extra", UNDECLARED.values(), ids=UNDECLARED)
+def test_what_is_not_declared_is_listed_or_forbidden(held, dtype, extra):
+    schema, arrow = schema_of(a=dtype), pa.schema(list(held.items()))
+    assert compile(schema, arrow).extra == tuple(extra)
+    if not extra:
+        assert compile(schema, arrow, extra="forbid").extra == ()
+        return
+    columns = [path for path in extra if not path.startswith("a")]
+    assert lines(lambda: compile(schema, arrow, extra="forbid")) == [
+        f"{path}: expected no column beside the declared ones, found a column more [EXTRA_COLUMN]"
+        if path in columns
+        else f"{path}: expected no field beside the declared ones, found a field more [UNKNOWN_KEY]"
+        for path in extra
+    ]
+
+
+def test_what_is_forbidden_is_found_beside_all_else():
+    arrow = pa.schema({"b": pa.int64(), "a": INNER, "c": pa.int64()})
+    found = findings(lambda: compile(schema_of(a=DECLARED, c="string"), arrow, extra="forbid"))
+    assert [(one.code, one.path) for one in found] == [
+        (Code.TYPE_MISMATCH, "c"),
+        (Code.EXTRA_COLUMN, "b"),
+        (Code.UNKNOWN_KEY, "a.z"),
+    ]
+    assert compile(schema_of(a=DECLARED), arrow).extra == ("b", "c", "a.z")
 
 
 # --- by values: nulls and instants ----------------------------------------------------------------------
@@ -382,7 +483,7 @@ def test_a_plan_is_compiled_once():
     assert again() is plan
     assert again(strict_nulls=False) is plan
     assert again(metadata={"comment": "of no effect"}) is plan
-    others = [again(strict_nulls=True), again(dtype="double"), again(arrow="int16")]
+    others = [again(strict_nulls=True), again(extra="forbid"), again(dtype="double"), again(arrow="int16")]
     assert all(other is not plan for other in others)
     assert again() is plan
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import re
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparksig.enforce.predictions import encode, placed, result_type
-from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, UnsupportedError
+from sparksig.enforce.predictions import check, encode, placed, result_type
+from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, DataType
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property
+from tests.tables import each
 
 BIG = 2**53 + 1
 BROKEN = "the prediction breaks the model's output schema"
@@ -632,9 +635,106 @@ def test_a_frame_without_rows_is_a_prediction_for_no_rows():
     assert (len(array), array.type) == (0, result_type(outputs))
 
 
-def test_composites_do_not_go_yet():
-    with pytest.raises(UnsupportedError, match=re.escape("p: Array(double)")):
-        encode([[1.5]], Schema([ColSpec(Array("double"), "p")]), 1)
+# --- composites -----------------------------------------------------------------------------------------
+
+POINT = Object([Property("x", "double"), Property("tags", Array("string"), False)])
+POINTS = [{"x": 1, "tags": ["a", None]}, {"x": 2.5}, {"x": 0.0, "tags": None, "more": 1}]
+
+
+class Pair(pydantic.BaseModel):
+    x: float
+    tags: list[str] = []
+
+
+COMPOSITES = {
+    "lists": ([[1, 2], [], [3]], Array("double"), [[1.0, 2.0], [], [3.0]]),
+    "arrays": ([np.array([1, 2], "int32"), np.array([0.5])], Array("double"), [[1.0, 2.0], [0.5]]),
+    "lists of arrays": ([[np.array([1.5])], []], Array(Array("double")), [[[1.5]], []]),
+    "times": ([[datetime.date(2020, 1, 1)]], Array("datetime"), [[pd.Timestamp(2020, 1, 1)]]),
+    "objects": (
+        POINTS,
+        POINT,
+        [{"x": 1.0, "tags": ["a", None]}, {"x": 2.5, "tags": None}, {"x": 0.0, "tags": None}],
+    ),
+    "maps": ([{"a": 1}, {}, {"b": None}], Map("long"), [[("a", 1)], [], [("b", None)]]),
+    "maps of arrays": ([{"a": np.array([1.5])}], Map(Array("double")), [[("a", [1.5])]]),
+    "pydantic": (
+        [Pair(x=1, tags=["a"]), Pair(x=2)],
+        POINT,
+        [{"x": 1.0, "tags": ["a"]}, {"x": 2.0, "tags": []}],
+    ),
+    "lists of pydantic": ([[Pair(x=1)]], Array(POINT), [[{"x": 1.0, "tags": []}]]),
+}
+
+
+@each("prediction, dtype, expected", COMPOSITES.values(), COMPOSITES)
+def test_composites_are_encoded(prediction, dtype, expected):
+    held = np.empty(len(prediction), dtype=object)
+    for row, value in enumerate(prediction):  # as a whole, NumPy would take lists of one length for a matrix
+        held[row] = value
+    column = pd.Series(held)
+    for name, one in [
+        (None, prediction),
+        ("p", prediction),
+        ("p", {"p": prediction}),
+        (None, column),
+        ("p", pd.DataFrame({"p": column})),
+    ]:
+        outputs = Schema([ColSpec(dtype, name)])
+        array = encode(one, outputs, len(prediction))
+        array.validate(full=True)
+        assert (array.type, array.to_pylist()) == (result_type(outputs), expected)
+        assert check(one, outputs, len(prediction)) is None
+
+
+def test_composites_in_arrow_are_encoded_by_type():
+    column = pd.Series([[1, 2], None], dtype=pd.ArrowDtype(pa.list_(pa.int32())))
+    outputs = Schema([ColSpec(Array("double"), "p", False)])
+    array = encode(pd.DataFrame({"p": column}), outputs, 2)
+    assert (array.type, array.to_pylist()) == (pa.list_(pa.float64()), [[1.0, 2.0], None])
+    column = pd.Series([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))
+    [finding] = refused(pd.DataFrame({"p": column}), outputs, 1)
+    assert (finding.path, finding.expected, finding.found) == ("p[]", "double", "int64")
+
+
+def test_composites_that_do_not_fit_are_findings_with_their_rows():
+    outputs = Schema([ColSpec(POINT, "p"), ColSpec(Array("long"), "q")])
+    prediction = {"p": [{}, {"x": "s"}, 5], "q": [["a"], [1.5], None]}
+    for call in (encode, check):
+        with pytest.raises(PredictionError) as error:
+            call(prediction, outputs, 3)
+        assert str(error.value).splitlines()[1:] == [
+            "  - p.x: expected double, found no such field, once, first in row 0 [MISSING_FIELD]",
+            "  - p.x: expected double, found a value of type str, once, first in row 1 [TYPE_MISMATCH]",
+            "  - p: expected {tags: Array(string) (optional), x: double (required)}, "
+            "found a value of type int, once, first in row 2 [TYPE_MISMATCH]",
+            "  - q[]: expected long, found a value of type str, once, first in row 0 [TYPE_MISMATCH]",
+            "  - q[]: expected long, found a float, once, first in row 1 [TYPE_MISMATCH]",
+        ]
+
+
+@each("column, found", [(pd.Series([1.5]), "float64"), (np.array([1.5]), "float64")])
+def test_scalars_are_no_composites(column, found):
+    [finding] = refused(column, Schema([ColSpec(Array("double"), "p")]), 1)
+    assert finding == Finding(Code.TYPE_MISMATCH, "p", "Array(double)", found)
+
+
+def test_anything_is_checked_as_any_but_cannot_be_encoded():
+    outputs = Schema([ColSpec(AnyType(), "p")])
+    for prediction in ([object(), None], pd.DataFrame({"p": [1, 2]}), {"p": [{}, "x"]}):
+        assert check(prediction, outputs, 2) is None
+        with pytest.raises(ConversionError, match="Any"):
+            encode(prediction, outputs, 2)
+    with pytest.raises(PredictionError, match="expected one prediction for each of 3 rows, found 2"):
+        check([1, 2], outputs, 3)
+
+
+def test_composite_predictions_are_left_alone():
+    prediction = [{"x": 1, "more": [1]}, {"x": np.float32(0.5)}]
+    kept = copy.deepcopy(prediction)
+    encode(prediction, Schema([ColSpec(POINT)]), 2)
+    assert prediction == kept
+    assert [type(value["x"]) for value in prediction] == [int, np.float32]
 
 
 @given(st.lists(st.floats() | st.none(), max_size=5))
@@ -743,3 +843,29 @@ def test_a_struct_names_all_columns_that_cannot_be_placed():
     with pytest.raises(PredictionError) as error:
         placed(array, NEW_YORK)
     assert [finding.path for finding in error.value.findings] == ["`a.b`", "c"]
+
+
+# --- what a review found --------------------------------------------------------------------------------
+
+
+def test_null_composites_stay_null_when_times_are_placed():
+    whole = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
+    outputs = Schema([ColSpec(whole, "o", required=False)])
+    placed_ = placed(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
+    assert placed_.to_pylist() == [{"a": 1, "t": None}, None]
+    noon = datetime.datetime(2020, 1, 1, 12)
+    for dtype, values in ((Array("datetime"), [[noon], None, []]), (Map("datetime"), [{"k": noon}, None])):
+        outputs = Schema([ColSpec(dtype, "o", required=False)])
+        array = placed(encode({"o": values}, outputs, len(values)), "UTC")
+        assert [row is None for row in array.to_pylist()] == [row is None for row in values]
+        inner = array.type.value_type if pa.types.is_list(array.type) else array.type.item_type
+        assert inner == pa.timestamp("us", "UTC")
+
+
+def test_unnamed_outputs_are_counted():
+    two = Schema([ColSpec("double"), ColSpec("double")])
+    for columns in ("x", "xyz"):
+        frame = pd.DataFrame({name: [1.5] for name in columns})
+        for call in (encode, check):
+            with pytest.raises(PredictionError, match=f"expected 2 columns, found {len(columns)} column"):
+                call(frame, two, 1)

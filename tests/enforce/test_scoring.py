@@ -19,13 +19,12 @@ from sparksig.errors import (
     ModelDamagedError,
     ModelNotFoundError,
     PredictionError,
-    UnsupportedError,
 )
 from sparksig.models.directory import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches
-from sparksig.types import Array
+from sparksig.types import Array, Map
 
 INPUTS = Schema([ColSpec("double", "x"), ColSpec("long", "n", False)])
 OUTPUTS = Schema([ColSpec("double")])
@@ -166,10 +165,26 @@ def test_an_error_of_the_model_is_its_own():
         next(score_batches([batch(1.0)], predict, INPUTS, OUTPUTS, {}))
 
 
-def test_what_does_not_go_yet_is_named():
+def test_composites_go_in_and_out():
     inputs = Schema([ColSpec(Array("double"), "a")])
-    with pytest.raises(UnsupportedError, match=r"not yet: a: Array\(double\)$"):
-        next(score_batches([batch(1.0)], double, inputs, OUTPUTS, {}))
+    outputs = Schema([ColSpec(Map("double"))])
+
+    def ends(frame, params):
+        return [
+            None if row is None or not len(row) else {"first": row[0], "last": row[-1]} for row in frame["a"]
+        ]
+
+    rows = pa.record_batch({"a": pa.array([[1.0, 2.0], [], None], pa.list_(pa.float32()))})
+    [array] = score_batches([rows], ends, inputs, outputs, {})
+    assert array.type == pa.map_(pa.string(), pa.float64())
+    assert array.to_pylist() == [[("first", 1.0), ("last", 2.0)], None, None]
+
+
+def test_a_batch_of_another_composite_is_refused_before_the_model_is_asked():
+    inputs = Schema([ColSpec(Array("double"), "a")])
+    rows = pa.record_batch({"a": pa.array([["x"]])})
+    with pytest.raises(ContractError, match=r"a\[\]: expected double, found string"):
+        next(score_batches([rows], lambda frame, params: 1 / 0, inputs, OUTPUTS, {}))
 
 
 # --- ModelCache -----------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_an_array_with_nulls_needs_a_name():
 def test_a_reader_is_refused_and_not_consumed():
     reader = HELD.to_reader()
     with pytest.raises(
-        InferenceError, match=r"^a RecordBatchReader can be read but once: infer from its read_all\(\)$"
+        InferenceError, match=r"^a RecordBatchReader can be read but once: pass its read_all\(\)$"
     ):
         infer(reader)
     assert reader.read_all() == HELD
@@ -131,7 +131,7 @@ def test_what_lends_nothing_is_refused_without_a_word_of_its_data():
             raise ValueError("secret")
 
     text = (
-        "no signature for a value of type Broken: ValueError on reading it by the Arrow PyCapsule interface"
+        "a value of type Broken is no Arrow data: ValueError on reading it by the Arrow PyCapsule interface"
     )
     with pytest.raises(InferenceError, match=f"^{text}$"):
         infer(Broken())

@@ -235,11 +235,20 @@ def test_bad_input_answers_with_all_findings_before_the_model_is_called(tmp_path
     }
 
 
-@pytest.mark.parametrize("data", [{"x": [1.0]}, [1.0], 1.0, None, np.ones((2, 1)), FRAME["x"]], ids=repr)
-def test_other_kinds_of_data_are_refused_so_far(tmp_path, data):
+@pytest.mark.parametrize(
+    "data",
+    [{"x": [1.5, 2]}, [{"x": 1.5}, {"x": 2}], pd.Series([1.5, 2], name="x", dtype="float32")],
+    ids=repr,
+)
+def test_other_kinds_of_data_are_frames_for_the_model(tmp_path, data):
+    model = returning(tmp_path, lambda frame, params: frame, ModelSignature(X))
+    pd.testing.assert_frame_equal(model.predict(data), pd.DataFrame({"x": [1.5, 2.0]}))
+
+
+@pytest.mark.parametrize("data", [[1.0], 1.0, None, np.ones((2, 1)), pd.Series([1.0])], ids=repr)
+def test_data_without_names_is_refused_where_columns_have_them(tmp_path, data):
     model = returning(tmp_path, never, ModelSignature(X))
-    text = "takes a pandas DataFrame, or a pyarrow RecordBatch or Table so far; not yet "
-    with pytest.raises(UnsupportedError, match=text):
+    with pytest.raises(ContractError, match=": 1 finding\n"):
         model.predict(data)
 
 
@@ -536,3 +545,43 @@ def test_messages_name_the_path(tmp_path):
     with pytest.raises(sparksig.ModelNotFoundError, match=re.escape(repr(str(tmp_path / "no")))):
         sparksig.load_model(tmp_path / "no")
     assert issubclass(sparksig.ModelNotFoundError, FileNotFoundError)
+
+
+# --- beyond columns of scalars --------------------------------------------------------------------------
+
+
+def test_objects_and_arrays_are_enforced_on_both_sides(tmp_path):
+    order = sparksig.Object(
+        [sparksig.Property("id", "long"), sparksig.Property("prices", sparksig.Array("double"))]
+    )
+    total = sparksig.Map("double")
+    signature = ModelSignature(Schema([ColSpec(order, "order")]), Schema([ColSpec(total)]))
+
+    def totals(frame, params):
+        return [{"total": sum(order["prices"])} for order in frame["order"]]
+
+    model = returning(tmp_path, totals, signature)
+    rows = [{"order": {"id": 1, "prices": [1.5, 2]}}, {"order": {"id": 2, "prices": [0.5]}}]
+    table = pa.table({"order": pa.array([row["order"] for row in rows])})
+    for data in (rows, pd.DataFrame({"order": [row["order"] for row in rows]}), table):
+        assert model.predict(data) == [{"total": 3.5}, {"total": 0.5}]
+    with pytest.raises(ContractError, match=r"order\.prices\[\]: expected double, found a value of type str"):
+        model.predict([{"order": {"id": 1, "prices": ["x"]}}])
+    wrong = returning(tmp_path / "wrong", lambda frame, params: [{"total": "x"}] * len(frame), signature)
+    with pytest.raises(sparksig.PredictionError, match=r"0\[\]: expected double, found a value of type str"):
+        wrong.predict(rows)
+
+
+def test_tensors_go_in_and_out(tmp_path):
+    pixels = sparksig.TensorSpec(np.dtype("float32"), (-1, 2, 2))
+    signature = ModelSignature(Schema([pixels]), Schema([sparksig.TensorSpec(np.dtype("float32"), (-1,))]))
+    model = returning(tmp_path, lambda array, params: array.sum(axis=(1, 2)), signature)
+    images = np.ones((3, 2, 2), "float32")
+    assert model.predict(images).tolist() == [4.0, 4.0, 4.0]
+    with pytest.raises(ContractError, match="expected float32, found float64"):
+        model.predict(images.astype("float64"))
+    two = Schema([sparksig.TensorSpec(np.dtype("float64"), (-1,), name) for name in "ab"])
+    both = returning(
+        tmp_path / "two", lambda tensors, params: tensors["a"] + tensors["b"], ModelSignature(two, ONE_DOUBLE)
+    )
+    assert both.predict({"b": np.ones(3), "a": np.ones(3)}).tolist() == [2.0, 2.0, 2.0]

@@ -35,7 +35,6 @@ from sparksig import (
     TypeFromExample,
     TypeHintWarning,
     UnknownParamWarning,
-    UnsupportedError,
     infer_signature,
     pyfunc,
 )
@@ -617,16 +616,18 @@ def test_the_output_is_checked(save):
         loaded.predict([0, 0])
 
 
-def test_composite_outputs_are_not_checked_yet(save):
+def test_composite_outputs_are_checked(save):
     class Composite(PythonModel):
         def predict(self, model_input: list[int]) -> list[list[int]]:
-            return [[value] for value in model_input]
+            return [[value] if value else ["a"] for value in model_input]
 
     loaded = save(Composite())
     assert loaded.signature.outputs == Schema([ColSpec(Array("long"))])
-    with pytest.raises(UnsupportedError, match=r"Array\(long\)"):
-        loaded.predict([1])
-    assert loaded.predict_raw([1]) == [[1]]
+    assert loaded.predict([1, 2]) == [[1], [2]]
+    with pytest.raises(
+        PredictionError, match=r"0\[\]: expected long, found a value of type str, once, first in row 1"
+    ):
+        loaded.predict([1, 0])
 
 
 def test_a_hinted_model_without_a_signature_of_inputs_keeps_its_contract(save):

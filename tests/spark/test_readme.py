@@ -49,10 +49,22 @@ def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
 
 def test_the_findings_shown_are_those_raised():
     """As above, of every example whose error the README shows in full."""
+    import pandas as pd
+
     import sparksig
 
     with pytest.raises(sparksig.InferenceError) as error:
         sparksig.infer_signature([{"id": 2**70, "tags": ["a", 1], "who": {"born": (2020, 1)}}])
+    assert str(error.value) in README
+    contract = sparksig.Schema(
+        [
+            sparksig.ColSpec("long", "id"),
+            sparksig.ColSpec("double", "price"),
+            sparksig.ColSpec(sparksig.Array("string"), "tags"),
+        ]
+    )
+    with pytest.raises(sparksig.ContractError) as error:
+        sparksig.enforce(pd.DataFrame({"id": [7.5], "price": [3], "tags": [["new", 1]]}), contract)
     assert str(error.value) in README
     for shown in re.findall(r"sparksig\.errors\.\w+: (.*?)```", README, re.DOTALL):
         found, text = re.search(r": (\d+) findings?\n", shown), shown.splitlines()

@@ -1,0 +1,209 @@
+"""Lists, dictionaries, arrays and scalars as the frames that a schema of columns asks for.
+
+One reading of a dictionary, for every column alike: each key is a column. A list is the column's values,
+one a row, unless the schema says that the column itself is an Array (or Any): then it is one row's value.
+Anything else, a dictionary for an Object included, is one row's value. All columns have as many rows.
+
+A list has one element a row: dictionaries for named columns, a value for the only unnamed one, or a list of
+values for several unnamed ones. A scalar is one row of the only unnamed column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert import duplicates
+from sparksig.enforce.nested import FIRST_ROWS
+from sparksig.errors import Code, ContractError, Finding, kind, step
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import AnyType, Array, Map, Object, describe
+
+__all__ = ["as_series", "to_frame"]
+
+
+def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.DataFrame:
+    """Python data as a frame of object columns, none of them judged yet.
+
+    Args:
+        data: a dictionary, list, array, Series or scalar.
+        schema: columns, which decide how it is read; what it does not declare is left out.
+        seen: gathers all keys, those that the schema does not declare included.
+
+    Raises:
+        ContractError: data that no row can be made of, columns of different lengths, or absent from
+            some rows.
+
+    Example:
+        >>> to_frame({"a": [1, 2], "b": "x"}, Schema([ColSpec(Array("long"), "a"), ColSpec("string", "b")]))
+                a  b
+        0  [1, 2]  x
+    """
+    if isinstance(data, pd.Series):
+        return pd.DataFrame({0 if data.name is None else data.name: data})
+    if isinstance(data, np.ndarray):
+        if data.ndim:
+            return _from_array(data, schema)
+        data = data[()]
+    if isinstance(data, list):
+        return _from_list(data, schema, seen)
+    if isinstance(data, Mapping) and schema.has_input_names():
+        return _from_mapping(data, schema, seen)
+    only = schema.inputs[0]
+    takes_mapping = isinstance(only.type, (Object, Map, AnyType))
+    if schema.has_input_names() or len(schema) > 1 or (isinstance(data, Mapping) and not takes_mapping):
+        expected = (
+            "a dictionary or a list of them" if schema.has_input_names() else "a list with a value a row"
+        )
+        finding = Finding(Code.TYPE_MISMATCH, "", expected, kind(data), f"the schema is {_shown(schema)}")
+        raise ContractError.of("the data does not fit the schema", [finding])
+    if data is None or isinstance(data, (tuple, set, frozenset)):
+        raise ContractError(f"enforce takes a scalar, list, dictionary, array or frame, not {kind(data)}")
+    return pd.DataFrame({0: as_series([data])})
+
+
+def as_series(values: Sequence[Any]) -> pd.Series:
+    """Values as a column of objects, each as it is: pandas looks for no dtype of its own."""
+    held = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):  # as a whole, NumPy would take lists of one length for a matrix
+        held[index] = value
+    return pd.Series(held, dtype=object)
+
+
+def _shown(schema: Schema) -> str:
+    text = repr(schema)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _from_array(data: np.ndarray[Any, Any], schema: Schema) -> pd.DataFrame:
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        hint = "fill them on purpose"
+        finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "others", hint)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    if schema.has_input_names():
+        hint = "give it names, as a DataFrame or a dictionary of arrays"
+        finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    if len(schema) == 1 and isinstance(schema.inputs[0].type, Array) and data.ndim > 1:
+        return pd.DataFrame({0: as_series(list(data))})
+    if data.ndim > 2:
+        finding = Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", f"one of rank {data.ndim}")
+        raise ContractError.of("the data does not fit the schema", [finding])
+    columns = [_series(column) for column in (data.T if data.ndim == 2 else [data])]
+    if any(column is None for column in columns):
+        finding = Finding(Code.UNSUPPORTED_TYPE, "", "a dtype that pandas takes as it is", data.dtype.name)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    return pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(len(data)))
+
+
+def _series(array: np.ndarray[Any, Any]) -> pd.Series | None:
+    """An array of rank 1 as a column; None where pandas does not take it, or not as it is."""
+    if array.dtype.kind in "mM":
+        unit, count = np.datetime_data(array.dtype)
+        if count != 1 or unit in ("generic", "ps", "fs", "as"):
+            return None
+    try:
+        return as_series(array.tolist()) if array.dtype.kind == "O" else pd.Series(array)
+    except (TypeError, ValueError, OverflowError):  # which may tell a value: structured, too far, no text
+        return None
+
+
+def _from_list(rows: list[Any], schema: Schema, seen: list[Any] | None) -> pd.DataFrame:
+    if not schema.has_input_names():
+        return _from_rows(rows, len(schema))
+    strange = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
+    if strange:
+        hint = "name the values of a row, as {'name': value}"
+        found = f"a list of {', '.join(strange)}"
+        finding = Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", found, hint)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
+    declared = schema.input_dict()
+    findings = _twins(labels, seen)
+    columns: dict[Any, Any] = {}
+    for label, spec in declared.items():
+        if label not in labels:
+            continue  # judged as an absent column
+        absent = tuple(index for index, row in enumerate(rows) if label not in row)
+        if absent and spec.required:
+            told = Finding(Code.MISSING_COLUMN, step(label), describe(spec.type), "rows without it")
+            findings.append(replace(told, count=len(absent), rows=absent[:FIRST_ROWS]))
+        columns[label] = as_series([row.get(label) for row in rows])
+    if findings:
+        raise ContractError.of("the data does not fit the schema", findings)
+    if not rows:  # a table of no rows has all columns
+        columns = {name: as_series([]) for name in declared}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
+
+
+def _twins(labels: Iterable[Any], seen: list[Any] | None) -> list[Finding]:
+    """The findings of keys that are one name as text."""
+    held = list(labels)
+    if seen is not None:
+        seen += held
+    return duplicates([str(label) for label in held], "one column of that name, as text")
+
+
+def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
+    if width == 1:
+        return pd.DataFrame({0: as_series(rows)})
+    wrong = tuple(
+        index
+        for index, row in enumerate(rows)
+        if not isinstance(row, (list, tuple, np.ndarray)) or len(row) != width
+    )
+    if wrong:
+        told = Finding(Code.COLUMN_COUNT, "", f"a list of {width} values for each row", "other rows")
+        finding = replace(told, count=len(wrong), rows=wrong[:FIRST_ROWS])
+        raise ContractError.of("the data does not fit the schema", [finding])
+    return pd.DataFrame({index: as_series([row[index] for row in rows]) for index in range(width)})
+
+
+def _from_mapping(data: Mapping[Any, Any], schema: Schema, seen: list[Any] | None) -> pd.DataFrame:
+    declared = schema.input_dict()
+    findings = _twins(data, seen)
+    columns: dict[Any, pd.Series] = {}
+    for label, spec in declared.items():
+        if label not in data:
+            continue  # judged as an absent column
+        column = _column(data[label], spec)
+        if column is None:
+            hint = "a column is a list, an array of rank 1 that pandas takes, or one value"
+            findings.append(Finding(Code.SHAPE_MISMATCH, step(label), "a column", kind(data[label]), hint))
+        else:
+            columns[label] = column
+    lengths = {label: len(column) for label, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        most = max(lengths.values())
+        hint = "a list is a column, unless the column is declared an Array: then it is one row's value"
+        findings += [
+            Finding(Code.ROW_COUNT, step(label), f"{most} rows, as the longest column", str(length), hint)
+            for label, length in lengths.items()
+            if length != most
+        ]
+    if findings:
+        raise ContractError.of("the data does not fit the schema", findings)
+    return pd.DataFrame(columns)
+
+
+def _column(value: Any, spec: ColSpec) -> pd.Series | None:
+    """The values of one key, one a row."""
+    one_row = isinstance(spec.type, (Array, AnyType))
+    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return pd.Series(value).reset_index(drop=True)
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        return pd.Series(value, dtype=pd.ArrowDtype(value.type))
+    if one_row:
+        return as_series([value])
+    if isinstance(value, np.ndarray):
+        if value.ndim == 0:
+            return as_series([value[()]])
+        if value.ndim > 1 or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
+            return None
+        return _series(value)
+    return as_series(value if isinstance(value, list) else [value])

@@ -1,0 +1,74 @@
+"""The README's casting table is the engine's: each line is made of what the lattice lets through."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sparksig.lattice import DECIMAL_DIGITS, IMMEDIATE, Decimal, Field, ListOf, MapOf, Scalar, Struct, widens
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+
+README = Path(__file__).parents[2] / "README.md"
+MARKS = re.compile(r"(<!-- the casting table.*?-->\n).*?(<!-- end of the casting table -->)", re.DOTALL)
+
+COMPOSITES = {
+    "Array(T)": (Array("long"), "list, large_list, list_view, fixed_size_list of what widens to T"),
+    "Object": (
+        Object([Property("a", "long")]),
+        "struct, by name; map from text (a key is a property); extra fields are dropped",
+    ),
+    "Map(T)": (Map("long"), "map from text to what widens to T; struct whose fields all widen to T"),
+    "SparkMLVector": (SparkMLVector(), "Spark ML's vector, dense or sparse; list of what widens to double"),
+    "Any": (AnyType(), "everything, as it is"),
+}
+
+
+def lines():
+    """The table, from the lattice."""
+    yield "| declared | sources, losslessly |"
+    yield "|---|---|"
+    for target in DataType:
+        sources = [name.replace("_tz", " with a zone") for name in IMMEDIATE if widens(Scalar(name), target)]
+        digits = DECIMAL_DIGITS.get(target)
+        if digits:
+            sources.append(f"decimal({digits}, {'s' if target is DataType.double else '0'}) and shorter")
+        yield f"| {target.name} | {', '.join(sources)} |"
+    for name, (_, sources) in COMPOSITES.items():
+        yield f"| {name} | {sources} |"
+
+
+def test_the_readme_shows_the_table():
+    whole = README.read_text()
+    table = "\n".join(lines())
+    assert MARKS.sub(lambda found: f"{found[1]}{table}\n{found[2]}", whole) == whole
+
+
+def test_decimals_are_as_the_table_says():
+    for target, digits in DECIMAL_DIGITS.items():
+        scale = 2 if target is DataType.double else 0
+        assert widens(Decimal(digits, scale), target)
+        assert not widens(Decimal(digits + 1, scale), target)
+        assert target is DataType.double or not widens(Decimal(2, 1), target)
+
+
+def test_composites_are_as_the_table_says():
+    ints, text = Scalar("int32"), Scalar("string")
+    struct = Struct((Field("a", ints), Field("b", ints)))
+    held = {
+        "list": ListOf(ints),
+        "struct": struct,
+        "map": MapOf(text, ints),
+        "vector": Struct((), "vector"),
+        "map of ints": MapOf(ints, ints),
+        "list of text": ListOf(text),
+        "scalar": ints,
+    }
+    taken = {
+        "Array(T)": {"list"},
+        "Object": {"struct", "map"},
+        "Map(T)": {"struct", "map"},
+        "SparkMLVector": {"vector", "list"},
+        "Any": set(held),
+    }
+    for name, (dtype, _) in COMPOSITES.items():
+        assert {kind for kind, source in held.items() if widens(source, dtype)} == taken[name], name
