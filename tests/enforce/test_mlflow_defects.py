@@ -21,8 +21,9 @@ import pytest
 import scipy.sparse
 from mlflow.models.utils import _enforce_schema
 
-from sparksig.enforce.frames import enforce
-from sparksig.errors import Code, ContractError, InferenceError
+from sparksig.enforce.frames import enforce, model_frame
+from sparksig.enforce.predictions import encode, placed
+from sparksig.errors import Code, ContractError, InferenceError, PredictionError
 from sparksig.infer import infer_signature
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
@@ -377,3 +378,54 @@ def test_9_2_35_dictionaries_are_read_one_way():
     assert theirs({**texts, **longs}, beside) == [["x", "y"]]
     assert refused({**texts, **longs}, beside) == [(Code.ROW_COUNT, "b")]
     assert ours({"a": "x", **longs}, beside) == ["x"]
+
+
+# --- 9.1 again: what a model gives, at the level of batches; MLflow does this inside Spark ------------------
+
+
+def test_9_1_12_predictions_are_never_cut_parsed_or_padded():
+    for dtype, wrong in (
+        ("integer", [2**40 + 5]),
+        ("integer", np.array([1.9])),
+        ("boolean", ["false"]),
+        ("boolean", [None]),
+        ("double", np.array([1 + 2j])),
+        ("string", [None, 5]),
+    ):
+        with pytest.raises(PredictionError):
+            encode({"a": wrong}, one(dtype), len(wrong))
+    assert encode({"a": ["x", None]}, one("string"), 2).to_pylist() == ["x", None]
+    ragged = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+    with pytest.raises(PredictionError, match="rows of unequal length"):
+        encode([[1.0], [1.0, 2.0]], ragged, 2)
+
+
+def test_9_1_13_integers_beside_nulls_in_objects_stay_integers():
+    held = pa.table({"a": pa.array([{"n": 2**53 + 1}, {"n": None}, None])})
+    schema = one(Object([Property("n", "long", required=False)]), required=False)
+    assert enforce(held, schema)["a"].to_pylist() == held["a"].to_pylist()
+    assert model_frame(held, schema)["a"].tolist() == [{"n": 2**53 + 1}, {"n": None}, None]
+
+
+def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():
+    """05:30 UTC is the first of two 01:30 in New York: told apart, or told that it cannot be."""
+    noon = pa.array([datetime.datetime(2020, 1, 1, 17)], pa.timestamp("us", "America/New_York"))
+    schema = one("datetime")
+    seen = enforce(pa.table({"a": noon}), schema)["a"].combine_chunks()
+    assert placed(seen, "America/New_York").cast(pa.timestamp("us", "UTC")) == noon.cast(
+        pa.timestamp("us", "UTC")
+    )
+    twice = pa.array([datetime.datetime(2020, 11, 1, 5, 30)], pa.timestamp("us", "America/New_York"))
+    seen = enforce(pa.table({"a": twice}), schema)["a"].combine_chunks()
+    with pytest.raises(PredictionError, match="just once"):
+        placed(seen, "America/New_York")
+
+
+def test_9_1_15_a_named_output_is_found_by_its_name():
+    frame = pd.DataFrame({"z": [9.0], "p": [1.5]})
+    outputs = Schema([ColSpec("double", "p")])
+    with pytest.raises(PredictionError, match="z: expected a declared output"):
+        encode(frame, outputs, 1)
+    assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
+    with pytest.raises(PredictionError):  # two columns are no single number
+        encode(np.ones((1, 2)), one("double"), 1)
