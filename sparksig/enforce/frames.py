@@ -178,7 +178,7 @@ def _enforce_frame(
             plain[ColSpec(spec.type, label, spec.required)] = array
     frame = _enforce_plain(data, plain, schema, options, findings)
     if findings:
-        raise ContractError.of("the data does not fit the schema", _in_order(findings, schema))
+        raise ContractError.of("the data does not fit the schema", plans.in_order(findings, schema))
     assert frame is not None
     if columns:
         present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
@@ -230,18 +230,6 @@ def _declared_dtypes(schema: Schema) -> tuple[list[Any], list[np.dtype[Any]]] | 
     dtypes = [_SEEN_AS.get((spec.type, spec.required)) for spec in schema]
     known = [dtype for dtype in dtypes if dtype is not None]
     return (schema.input_names(), known) if len(known) == len(schema) else None
-
-
-def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
-    """Findings as the schema has their columns; those of other columns come last."""
-    roots = {step(name): index for index, name in enumerate(schema.input_names())}
-
-    def place(finding: Finding) -> int:
-        ends = [at for at, sign in enumerate(finding.path) if sign in ".["] + [len(finding.path)]
-        known = [roots[root] for end in ends if (root := finding.path[:end]) in roots]
-        return known[0] if known else len(roots)
-
-    return sorted(findings, key=place)
 
 
 def _enforce_plain(

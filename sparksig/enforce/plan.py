@@ -21,7 +21,7 @@ from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type, describe
 
-__all__ = ["HINTS", "Plan", "compile", "zone_findings"]
+__all__ = ["HINTS", "Plan", "compile", "in_order", "zone_findings"]
 
 HINTS = 20
 """How many missing names are offered a near one: to look for it takes time."""
@@ -160,10 +160,22 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
         findings += [_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
         findings += [_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
     if findings:
-        raise ContractError.of("the data does not fit the schema", findings)
+        raise ContractError.of("the data does not fit the schema", in_order(findings, schema))
     in_place = [column.index for column in columns] == list(range(len(arrow_schema)))
     in_place = in_place and [column.name for column in columns] == arrow_schema.names
     return Plan(tuple(columns), (*undeclared, *extra), in_place and bool(columns))
+
+
+def in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
+    """Findings as the schema has their columns; those of other columns come last."""
+    roots = {step(name): index for index, name in enumerate(schema.input_names())}
+
+    def place(finding: Finding) -> int:
+        ends = [at for at, sign in enumerate(finding.path) if sign in ".["] + [len(finding.path)]
+        known = [roots[root] for end in ends if (root := finding.path[:end]) in roots]
+        return known[0] if known else len(roots)
+
+    return sorted(findings, key=place)
 
 
 def _extra_finding(code: Code, path: str, what: str) -> Finding:
