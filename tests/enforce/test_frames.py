@@ -167,7 +167,7 @@ def spelt(kind, name):
     return [abs(value) for value in VALUES[kind]] if name in ("int8", "int32") else VALUES[kind]
 
 
-@pytest.mark.parametrize(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
+@each(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
 def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
     full = spelt(kind, name)
     cases = [full, full[:1], full * 50]
@@ -191,9 +191,9 @@ def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
                 same(seen.tolist(), expected)
 
 
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-@pytest.mark.parametrize("rows", [0, 2])
-@pytest.mark.parametrize("kind", DataType, ids=repr)
+@each("required", [True, False], ids=["required", "optional"])
+@each("rows", [0, 2])
+@each("kind", DataType, ids=repr)
 def test_python_objects_without_a_value_are_nulls_of_any_type(kind, rows, required):
     frame, schema = (
         pd.DataFrame({"a": pd.Series([None] * rows, dtype=object)}),
@@ -216,10 +216,10 @@ ARROW = {
 }
 
 
-@pytest.mark.parametrize("names", ["a", "ab", "ac"])
-@pytest.mark.parametrize("rows", [0, 1, 3])
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-@pytest.mark.parametrize("kind", DataType, ids=repr)
+@each("names", ["a", "ab", "ac"])
+@each("rows", [0, 1, 3])
+@each("required", [True, False], ids=["required", "optional"])
+@each("kind", DataType, ids=repr)
 def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
     values, texts = VALUES[kind][:rows], ["z"] * rows
     array = pa.array(values, ARROW[kind])
@@ -240,12 +240,12 @@ def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
         pd.testing.assert_frame_equal(seen, enforce(batch.to_pandas(), schema))
 
 
-@pytest.mark.parametrize(
+@each(
     "build",
     [plain("Int64"), arrow(pa.int64()), plain(object), lambda values: pd.Series(pd.Categorical(values))],
     ids=["nullable", "arrow", "object", "category"],
 )
-@pytest.mark.parametrize("null", [None, pd.NA], ids=repr)
+@each("null", [None, pd.NA], ids=repr)
 def test_a_null_turns_no_integer_into_a_float(build, null):
     if build([1]).dtype == "category" and null is pd.NA:
         null = None
@@ -255,14 +255,14 @@ def test_a_null_turns_no_integer_into_a_float(build, null):
     assert [value if value is not pd.NA else None for value in seen["a"]] == [BIG, None, -BIG]
 
 
-@pytest.mark.parametrize("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
+@each("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
 def test_byte_order_is_nobodys_business(dtype):
     frame = pd.DataFrame({"a": np.array([1, 2, 100], dtype)})
     kind = {"i": "long", "u": "long", "f": "double"}[dtype[1]]
     assert enforce(frame, Schema([ColSpec(kind, "a")]))["a"].tolist() == [1, 2, 100]
 
 
-@pytest.mark.parametrize("step", [-1, 2], ids=["backwards", "every other"])
+@each("step", [-1, 2], ids=["backwards", "every other"])
 def test_columns_may_be_strided(step):
     block = np.arange(12, dtype="float64").reshape(6, 2)[::step]
     frame = pd.DataFrame(block, columns=["a", "b"])
@@ -318,8 +318,8 @@ INDEXES = {
 }
 
 
-@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
-@pytest.mark.parametrize("columns", [["a"], ["a", "b"], []], ids=len)
+@each("index", INDEXES.values(), ids=INDEXES)
+@each("columns", [["a"], ["a", "b"], []], ids=len)
 def test_the_index_is_kept(index, columns):
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "z"]}, index=index)
     schema = Schema(
@@ -361,7 +361,7 @@ def test_labels_of_both_kinds():
     assert seen.columns.tolist() == [7, "a"]
 
 
-@pytest.mark.parametrize("label", [("a", "b"), None, 1.5, True], ids=repr)
+@each("label", [("a", "b"), None, 1.5, True], ids=repr)
 def test_a_label_that_is_no_name_is_no_column(label):
     frame = pd.DataFrame([[1]])
     frame.columns = pd.Index([label], dtype=object)
@@ -392,8 +392,8 @@ def test_a_missing_column_offers_the_nearest_label():
 # --- refusals of pandas' own ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["integer", "long"])
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@each("kind", ["integer", "long"])
+@each("required", [True, False], ids=["required", "optional"])
 def test_floats_with_nan_for_integers_get_the_hint(kind, required):
     schema = Schema([ColSpec(kind, "a.b", required)])
     [finding] = refusals(pd.DataFrame({"a.b": [1.0, np.nan]}), schema)
@@ -446,7 +446,7 @@ MIXTURES = {
 }
 
 
-@pytest.mark.parametrize("values", MIXTURES.values(), ids=MIXTURES)
+@each("values", MIXTURES.values(), ids=MIXTURES)
 def test_mixed_objects_are_a_finding(values):
     for objects in (values, [*values, None]):
         frame = pd.DataFrame({"m": pd.Series(objects, dtype=object)})
@@ -455,8 +455,8 @@ def test_mixed_objects_are_a_finding(values):
             assert (finding.path, finding.code) in [("m", Code.MIXED_TYPES), ("m", Code.TYPE_MISMATCH)]
 
 
-@pytest.mark.parametrize("null", [None, pd.NaT], ids=repr)
-@pytest.mark.parametrize("reverse", [False, True], ids=["date first", "datetime first"])
+@each("null", [None, pd.NaT], ids=repr)
+@each("reverse", [False, True], ids=["date first", "datetime first"])
 def test_dates_beside_datetimes_are_midnights(reverse, null):
     values = [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5), null]
     values = values[::-1] if reverse else values
@@ -498,7 +498,7 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("column", FOREIGN.values(), ids=FOREIGN)
+@each("column", FOREIGN.values(), ids=FOREIGN)
 def test_a_dtype_without_counterpart_is_a_finding(column):
     for kind in DataType:
         [finding] = refusals(pd.DataFrame({"a": column}), Schema([ColSpec(kind, "a", False)]))
@@ -520,7 +520,7 @@ OBJECTS = {
 }
 
 
-@pytest.mark.parametrize(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
+@each(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
 def test_python_objects_of_one_kind_arrive(value, kind):
     frame = pd.DataFrame({"a": pd.Series([value, None], dtype=object)})
     seen = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
@@ -560,10 +560,8 @@ OTHER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-@pytest.mark.parametrize(
-    "names", [[name] for name in KINDS] + [list(KINDS), ["f"], ["i"], ["b"]], ids="".join
-)
+@each("required", [True, False], ids=["required", "optional"])
+@each("names", [[name] for name in KINDS] + [list(KINDS), ["f"], ["i"], ["b"]], ids="".join)
 def test_writing_into_the_result_leaves_the_callers_frame_alone(names, required):
     frame, twin = whole_frame(), whole_frame()
     schema = Schema([ColSpec(KINDS[name], name, required and name not in "na") for name in names])
@@ -625,7 +623,7 @@ def test_each_kind_comes_back_as_its_kind():
     assert frame.to_dict("list") == {"x": [1.0, 2.0]}
 
 
-@pytest.mark.parametrize("chunks", [0, 1, 3])
+@each("chunks", [0, 1, 3])
 def test_tables_of_any_number_of_chunks(chunks):
     parts = [pa.array([f"{index}", None]).dictionary_encode() for index in range(chunks)]
     table = pa.table({"s": pa.chunked_array(parts, pa.dictionary(pa.int32(), pa.string()))})

@@ -164,7 +164,7 @@ def test_a_type_without_a_hash_may_stand_beside():
     assert apply(schema_of(x="double"), batch).to_pydict() == {"x": [1.5]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("there", "hint"),
     [
         ("amuont", "did you mean 'amuont'?"),
@@ -192,7 +192,7 @@ def test_rows_are_counted_where_no_declared_column_is_there():
     assert (enforced.num_columns, enforced.num_rows) == (0, 3)
 
 
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@each("required", [True, False], ids=["required", "optional"])
 def test_a_name_that_stands_twice_is_refused_where_it_counts(required):
     arrow = pa.schema(
         [("a", pa.int64()), ("b", pa.int64()), ("a", pa.int64()), ("b", pa.int64()), ("c", pa.int64())]
@@ -216,7 +216,7 @@ def test_unnamed_columns_go_by_position():
     ]
 
 
-@pytest.mark.parametrize(("held", "found"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")])
+@each(("held", "found"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")])
 def test_unnamed_columns_are_counted(held, found):
     arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(held)])
     [finding] = findings(lambda: compile(Schema([ColSpec("long"), ColSpec("long")]), arrow))
@@ -243,7 +243,7 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "path"), NAMES.values(), ids=NAMES)
+@each(("name", "path"), NAMES.values(), ids=NAMES)
 def test_any_name_works_and_is_one_step_of_a_path(name, path):
     batch = pa.record_batch([pa.array([1, None])], [name])
     assert apply(Schema([ColSpec("long", name, False)]), batch).to_pydict() == {name: [1, None]}
@@ -377,7 +377,7 @@ def test_nulls_in_required_columns_are_counted_all_at_once():
     ]
 
 
-@pytest.mark.parametrize("dtype", DataType, ids=repr)
+@each("dtype", DataType, ids=repr)
 def test_null_is_governed_by_required(dtype):
     batch = pa.record_batch([pa.nulls(3, ARROW[dtype])], ["a"])
     optional, required = Schema([ColSpec(dtype, "a", False)]), schema_of(a=dtype)
@@ -435,8 +435,8 @@ def addresses(array):
     return [buffer.address if buffer is not None else 0 for buffer in array.buffers()]
 
 
-@pytest.mark.parametrize("dtype", DataType, ids=repr)
-@pytest.mark.parametrize("null", [False, True], ids=["full", "nulls"])
+@each("dtype", DataType, ids=repr)
+@each("null", [False, True], ids=["full", "nulls"])
 def test_a_column_of_its_type_is_handed_on_as_it_is(dtype, null):
     values = [0, 1, 2, None if null else 3]
     array = pa.array(values, pa.int64())
@@ -528,7 +528,7 @@ LEAKS = {
 }
 
 
-@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+@each("leak", LEAKS.values(), ids=LEAKS)
 def test_no_error_tells_a_value(leak):
     with pytest.raises(SparksigError) as error:
         leak()

@@ -76,12 +76,12 @@ RESULTS = {
 }
 
 
-@pytest.mark.parametrize(("outputs", "expected"), RESULTS.values(), ids=RESULTS)
+@each(("outputs", "expected"), RESULTS.values(), ids=RESULTS)
 def test_the_type_of_a_prediction(outputs, expected):
     assert result_type(outputs) == expected
 
 
-@pytest.mark.parametrize("dtype", ["object", "complex128"])
+@each("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
     for call in (result_type, lambda outputs: encode(np.zeros(1, dtype), outputs, 1)):
         with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has, found {dtype}"):
@@ -137,8 +137,8 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "U3", "S3"])
+@each("layout", LAYOUTS.values(), ids=LAYOUTS)
+@each("dtype", ["float64", "int32", "bool", "U3", "S3"])
 def test_any_layout_in_memory_is_read_in_order(layout, dtype):
     block = layout(np.arange(12).reshape(2, 3, 2).astype(dtype))
     spec = {"U": "str", "S": "bytes"}.get(dtype[0], dtype)
@@ -146,8 +146,8 @@ def test_any_layout_in_memory_is_read_in_order(layout, dtype):
     assert encode(block, tensor(spec, -1, 2), len(block)).to_pylist() == expected
 
 
-@pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[s]", "timedelta64[us]"])
-@pytest.mark.parametrize("order", ["=", ">"], ids=["native", "big-endian"])
+@each("dtype", ["datetime64[ns]", "datetime64[s]", "timedelta64[us]"])
+@each("order", ["=", ">"], ids=["native", "big-endian"])
 def test_times_keep_their_unit(dtype, order):
     values = np.array([0, 1], "int64").astype(dtype)
     array = encode(values.astype(values.dtype.newbyteorder(order)), tensor(dtype), 2)
@@ -159,7 +159,7 @@ def test_not_a_time_is_a_null():
     assert encode(np.array(["2020", "NaT"], "datetime64[ns]"), tensor("datetime64[ns]"), 2).null_count == 1
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@each("dtype", ["float16", "float32", "float64"])
 def test_not_a_number_and_minus_zero_stay(dtype):
     values = np.array([np.nan, -0.0, np.inf], dtype)
     array = encode(values, tensor("float64"), 3)
@@ -179,8 +179,8 @@ def survives(given_, declared):
         return bool((values.astype(declared).astype(given_) == values).all())
 
 
-@pytest.mark.parametrize("declared", FINE, ids=str)
-@pytest.mark.parametrize("given_", FINE, ids=str)
+@each("declared", FINE, ids=str)
+@each("given_", FINE, ids=str)
 def test_a_dtype_widens_or_is_refused(given_, declared):
     values = np.array([[1, 0]]).astype(given_)
     outputs = tensor(declared, 2)
@@ -199,7 +199,7 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
         assert survives(given_, declared)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_", "declared"),
     [
         ("int32", "int64"),
@@ -213,7 +213,7 @@ def test_it_widens(given_, declared):
     assert encode(np.ones(1, given_), tensor(declared), 1).to_pylist() == [1]
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_", "declared"),
     [
         ("float64", "float32"), ("int64", "float64"), ("int64", "int32"), ("int64", "float32"),
@@ -237,7 +237,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("values", TEXTS.values(), ids=TEXTS)
+@each("values", TEXTS.values(), ids=TEXTS)
 def test_texts(values):
     assert encode(values, tensor("str"), 3).to_pylist() == ["a", "", "äö"]
 
@@ -266,7 +266,7 @@ WRONG_TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("values", "dtype"), WRONG_TEXTS.values(), ids=WRONG_TEXTS)
+@each(("values", "dtype"), WRONG_TEXTS.values(), ids=WRONG_TEXTS)
 def test_text_is_converted_into_nothing_and_nothing_into_text(values, dtype):
     assert codes(values, tensor(dtype), len(values)) == [Code.TYPE_MISMATCH]
 
@@ -278,7 +278,7 @@ MIXED_LISTS = {
 }
 
 
-@pytest.mark.parametrize(("values", "dtype"), MIXED_LISTS.values(), ids=MIXED_LISTS)
+@each(("values", "dtype"), MIXED_LISTS.values(), ids=MIXED_LISTS)
 def test_a_list_of_two_kinds_is_no_tensor(values, dtype):
     assert codes(values, tensor(dtype), 2) == [Code.TYPE_MISMATCH]
 
@@ -305,15 +305,15 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize(("values", "inner", "expected", "found"), SHAPES.values(), ids=SHAPES)
+@each(("values", "inner", "expected", "found"), SHAPES.values(), ids=SHAPES)
 def test_a_wrong_shape(values, inner, expected, found):
     assert refused(values, tensor("float64", *inner), 2) == (
         Finding(Code.SHAPE_MISMATCH, "", expected, found),
     )
 
 
-@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
-@pytest.mark.parametrize("rows", [0, 2, 4])
+@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+@each("rows", [0, 2, 4])
 def test_a_wrong_number_of_rows(outputs, rows):
     expected = f"one prediction for each of {rows} rows"
     assert refused(np.zeros(3), outputs, rows) == (Finding(Code.ROW_COUNT, "", expected, "3"),)
@@ -347,13 +347,13 @@ SCALARS = {
 }
 
 
-@pytest.mark.parametrize("value", SCALARS.values(), ids=SCALARS)
-@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+@each("value", SCALARS.values(), ids=SCALARS)
+@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
 def test_a_single_value_is_no_prediction(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
 
 
-@pytest.mark.parametrize("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
+@each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
 def test_no_rows_no_predictions(inner):
     sizes = [max(size, 0) for size in inner]
     array = encode(np.zeros((0, *sizes)), tensor("float64", *inner), 0)
@@ -422,13 +422,13 @@ SINGLE = {
 }
 
 
-@pytest.mark.parametrize("prediction", SINGLE.values(), ids=SINGLE)
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@each("prediction", SINGLE.values(), ids=SINGLE)
+@each("required", [True, False], ids=["required", "optional"])
 def test_one_column(prediction, required):
     assert encode(prediction, columns(required, p="long"), 3) == pa.array([1, 2, 3])
 
 
-@pytest.mark.parametrize("name", [name for name in SINGLE if "dict" not in name])
+@each("name", [name for name in SINGLE if "dict" not in name])
 def test_one_unnamed_column(name):
     assert encode(SINGLE[name], ONE[DataType.long], 3) == pa.array([1, 2, 3])
 
@@ -441,7 +441,7 @@ SEVERAL = {
 }
 
 
-@pytest.mark.parametrize("prediction", SEVERAL.values(), ids=SEVERAL)
+@each("prediction", SEVERAL.values(), ids=SEVERAL)
 def test_several_columns_become_a_struct(prediction):
     outputs = columns(a="double", b="double")
     array = encode(prediction, outputs, 2)
@@ -473,7 +473,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("kind", DataType, ids=repr)
+@each("kind", DataType, ids=repr)
 def test_every_type_of_column(kind):
     array = encode(VALUES[kind], ONE[kind], 2)
     assert array.type == result_type(ONE[kind])
@@ -492,7 +492,7 @@ NULLS = {
 }
 
 
-@pytest.mark.parametrize(("prediction", "kind", "expected"), NULLS.values(), ids=NULLS)
+@each(("prediction", "kind", "expected"), NULLS.values(), ids=NULLS)
 def test_a_null_stays_a_null(prediction, kind, expected):
     assert encode(prediction, columns(False, p=kind), 2).to_pylist() == expected
     if kind in ("long", "boolean"):
@@ -530,7 +530,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize(("prediction", "kind"), LOSSES.values(), ids=LOSSES)
+@each(("prediction", "kind"), LOSSES.values(), ids=LOSSES)
 def test_a_lossy_column_is_refused(prediction, kind):
     assert codes(prediction, ONE[DataType[kind]], 1) == [Code.TYPE_MISMATCH]
 
@@ -548,7 +548,7 @@ MIXTURES = {
 }
 
 
-@pytest.mark.parametrize(("prediction", "kind"), MIXTURES.values(), ids=MIXTURES)
+@each(("prediction", "kind"), MIXTURES.values(), ids=MIXTURES)
 def test_python_values_that_would_change_are_refused(prediction, kind):
     rows = len(prediction["p"] if isinstance(prediction, dict) else prediction)
     [code] = codes(prediction, columns(False, p=kind), rows)
@@ -591,7 +591,7 @@ def test_a_dict_of_unequal_lengths():
         encode({"a": 1, "b": 2}, columns(a="long", b="long"), 1)
 
 
-@pytest.mark.parametrize("rank", [0, 3])
+@each("rank", [0, 3])
 def test_an_array_that_is_no_table(rank):
     values = np.zeros((2,) * rank)
     assert refused(values, columns(a="double", b="double"), 2) == (
@@ -601,9 +601,7 @@ def test_an_array_that_is_no_table(rank):
     assert (finding.expected, finding.code) == ("1 column", Code.SHAPE_MISMATCH)
 
 
-@pytest.mark.parametrize(
-    "outputs", [columns(a="double", b="double"), Schema([ColSpec("double")] * 2)], ids=["named", "unnamed"]
-)
+@each("outputs", [columns(a="double", b="double"), Schema([ColSpec("double")] * 2)], ids=["named", "unnamed"])
 def test_an_array_of_another_width(outputs):
     [finding] = refused(np.zeros((2, 3)), outputs, 2)
     assert finding.code in (Code.COLUMN_COUNT, Code.SHAPE_MISMATCH)
@@ -621,7 +619,7 @@ def test_all_wrong_columns_come_at_once():
     ]
 
 
-@pytest.mark.parametrize("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
+@each("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
 def test_nothing_is_a_prediction_for_no_rows(nothing):
     for outputs in ONE.values():
         array = encode(nothing, outputs, 0)
@@ -765,7 +763,7 @@ def walls(*texts):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("zone", "wall", "instant"),
     [
         ("UTC", "2024-03-10T02:30", "2024-03-10T02:30"),
@@ -787,7 +785,7 @@ def test_a_wall_time_becomes_its_instant(zone, wall, instant):
     assert array.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist() == [ticks, None]
 
 
-@pytest.mark.parametrize(
+@each(
     ("zone", "wall"),
     [
         (NEW_YORK, "2024-03-10T02:30"),  # never was

@@ -16,6 +16,7 @@ from sparksig.enforce.plan import compile
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
+from tests.tables import each
 
 ARRIVES_AS = {
     DataType.boolean: pa.bool_(),
@@ -269,7 +270,7 @@ def assert_law(dtype, raw, array):
 few = settings(max_examples=settings().max_examples // 4)  # for each of a hundred types
 
 
-@pytest.mark.parametrize("dtype", PLAIN, ids=str)
+@each("dtype", PLAIN, ids=str)
 def test_the_corners_of_a_type_arrive_and_narrow_back(dtype):
     values = corners(dtype)
     inside = values
@@ -324,7 +325,7 @@ def harmless(dtype):
             yield pa.DictionaryArray.from_arrays(places, build(inner, [zero]))
 
 
-@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
+@each("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
 def test_what_is_refused_is_refused_whatever_it_holds(dtype):
     for target in DataType:
         for required in (True, False):
@@ -341,7 +342,7 @@ def test_what_is_refused_is_refused_whatever_it_holds(dtype):
             assert len(texts) == 1
 
 
-@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES, ids=str)
+@each("dtype", PLAIN + DICTIONARIES, ids=str)
 def test_what_is_accepted_is_accepted_empty_and_null_as_well(dtype):
     for target in DataType:
         plan = verdict(dtype, target, required=False)
@@ -365,8 +366,8 @@ def test_the_law_is_not_empty():
 # --- corners that chance seldom meets -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Sydney"])
-@pytest.mark.parametrize("year", [1850, 1900, 1950, 2007, 2024, 2037, 2038, 2050, 2250])
+@each("zone", ["America/New_York", "Europe/Berlin", "Australia/Sydney"])
+@each("year", [1850, 1900, 1950, 2007, 2024, 2037, 2038, 2050, 2250])
 def test_a_wall_time_is_right_in_winter_and_in_summer_of_any_year(zone, year):
     summer, winter = (
         int(datetime.datetime(year, month, 1, 12, tzinfo=datetime.timezone.utc).timestamp())
@@ -376,8 +377,8 @@ def test_a_wall_time_is_right_in_winter_and_in_summer_of_any_year(zone, year):
     assert_law(dtype, [summer, winter], build(dtype, [summer, winter]))
 
 
-@pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@each("unit", UNITS)
+@each("zone", ["America/New_York", "Asia/Tokyo"])
 def test_a_zone_moves_no_instant_over_the_edge_of_nanoseconds(zone, unit):
     dtype, hours = pa.timestamp(unit, zone), 3600 * UNITS[unit]
     last = LAST // (10**9 // UNITS[unit])
@@ -386,7 +387,7 @@ def test_a_zone_moves_no_instant_over_the_edge_of_nanoseconds(zone, unit):
     assert_law(dtype, raw, build(dtype, raw))
 
 
-@pytest.mark.parametrize("target", [DataType.boolean, DataType.integer, DataType.long], ids=repr)
+@each("target", [DataType.boolean, DataType.integer, DataType.long], ids=repr)
 def test_a_null_among_the_values_of_a_dictionary_is_a_null(target):
     values = pa.array([True, None] if target is DataType.boolean else [1, None], ARRIVES_AS[target])
     array = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1, None], pa.int8()), values)
@@ -397,7 +398,7 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null(target):
     assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 3, (1, 3, 4))
 
 
-@pytest.mark.parametrize("dtype", [pa.decimal128(9, 2), pa.decimal128(9, 0), pa.float16()], ids=str)
+@each("dtype", [pa.decimal128(9, 2), pa.decimal128(9, 0), pa.float16()], ids=str)
 def test_an_array_without_rows_may_have_no_buffer(dtype):
     array = pa.Array.from_buffers(dtype, 0, [None, None])
     assert apply(verdict(dtype, DataType.double), array) == pa.array([], pa.float64())

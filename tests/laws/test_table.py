@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from sparksig.lattice import IMMEDIATE, MODEL_TYPE, Decimal, Scalar, upper_bounds, widens
 from sparksig.types import DataType
+from tests.tables import each
 
 NUMERIC = [
     name for name in IMMEDIATE if name == "bool" or (name in np.sctypeDict and np.dtype(name).kind in "iuf")
@@ -82,7 +83,7 @@ def changed(before, target):
     return before[~same]
 
 
-@pytest.mark.parametrize("pair", ACCEPTED, ids=IDS)
+@each("pair", ACCEPTED, ids=IDS)
 def test_what_widens_comes_back_bit_for_bit(pair):
     source, target = pair
     assert len(changed(values(source), target)) == 0
@@ -103,20 +104,20 @@ ON_PURPOSE = {
 }
 
 
-@pytest.mark.parametrize("pair", [pair for pair in REFUSED if pair not in ON_PURPOSE], ids=IDS)
+@each("pair", [pair for pair in REFUSED if pair not in ON_PURPOSE], ids=IDS)
 def test_what_is_refused_has_a_value_that_would_change(pair):
     source, target = pair
     assert len(changed(values(source), target)) > 0
 
 
-@pytest.mark.parametrize("pair", sorted(ON_PURPOSE, key=str), ids=IDS)
+@each("pair", sorted(ON_PURPOSE, key=str), ids=IDS)
 def test_what_is_refused_on_purpose_is_refused_and_lossless(pair):
     source, target = pair
     assert pair in REFUSED
     assert len(changed(values(source), target)) == 0
 
 
-@pytest.mark.parametrize(
+@each(
     ("source", "target", "witness"),
     [
         ("int64", DataType.double, 2**53 + 1),
@@ -190,7 +191,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in IMMEDIATE if name not in NUMERIC])
+@each("name", [name for name in IMMEDIATE if name not in NUMERIC])
 def test_what_is_no_number_widens_inside_its_family_and_comes_back(name):
     [target] = [target for target in DataType if widens(Scalar(name), target)]
     before = pa.array(EXAMPLES[name], ARROW[name])
@@ -238,7 +239,7 @@ def test_the_closure_is_no_larger_than_the_paths():
         assert upper_bounds(name) == reached
 
 
-@pytest.mark.parametrize("name", ["uint64", "time32", "duration", "decimal", "nope", ""])
+@each("name", ["uint64", "time32", "duration", "decimal", "nope", ""])
 def test_what_is_not_in_the_table_has_no_bounds(name):
     assert upper_bounds(name) == frozenset()
 
@@ -273,7 +274,7 @@ def test_a_decimal_that_widens_to_double_comes_back(number):
     assert survives_a_double(unscaled, scale)
 
 
-@pytest.mark.parametrize("scale", [0, 1, 2, 7, 15, 30, 38, 100, 290, -1, -20, -290])
+@each("scale", [0, 1, 2, 7, 15, 30, 38, 100, 290, -1, -20, -290])
 def test_the_edges_of_decimals_come_back_from_a_double(scale):
     assert widens(Decimal(15, scale), DataType.double)
     rng = np.random.default_rng(abs(scale))
@@ -281,7 +282,7 @@ def test_the_edges_of_decimals_come_back_from_a_double(scale):
     assert all(survives_a_double(number, scale) for number in unscaled)
 
 
-@pytest.mark.parametrize("scale", [0, 2, 5, 16])
+@each("scale", [0, 2, 5, 16])
 def test_one_digit_more_has_a_decimal_that_a_double_changes(scale):
     precision = WIDEST[DataType.double] + 1
     assert not widens(Decimal(precision, scale), DataType.double)
@@ -290,9 +291,7 @@ def test_one_digit_more_has_a_decimal_that_a_double_changes(scale):
     assert any(not survives_a_double(unscaled, scale) for unscaled in candidates)
 
 
-@pytest.mark.parametrize(
-    ("target", "dtype"), [(DataType.integer, "int32"), (DataType.long, "int64")], ids=["integer", "long"]
-)
+@each(("target", "dtype"), [(DataType.integer, "int32"), (DataType.long, "int64")], ids=["integer", "long"])
 def test_decimals_that_widen_to_integers_fit_and_the_next_do_not(target, dtype):
     info, digits = np.iinfo(dtype), WIDEST[target]
     assert info.min <= -(10**digits - 1)
@@ -310,7 +309,7 @@ def test_a_decimal_widens_to_an_integer_only_if_all_its_values_are_integers_in_r
             assert largest <= np.iinfo(dtype).max
 
 
-@pytest.mark.parametrize(
+@each(
     "target",
     [DataType.boolean, DataType.float, DataType.string, DataType.binary, DataType.datetime],
     ids=repr,

@@ -18,6 +18,7 @@ from sparksig.enforce.plan import compile
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
+from tests.tables import each
 
 UTC = datetime.timezone.utc
 BY_VALUE = {Code.NULL_IN_REQUIRED, Code.OUT_OF_RANGE}
@@ -171,8 +172,8 @@ NULLABLE = ["boolean", *(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in
 NEVER_NULL = {DataType.boolean, DataType.integer, DataType.long}
 
 
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-@pytest.mark.parametrize("name", NUMPY + NULLABLE)
+@each("required", [True, False], ids=["required", "optional"])
+@each("name", NUMPY + NULLABLE)
 def test_a_pandas_dtype_is_judged_as_its_arrow_type(name, required):
     arrow = pa.from_numpy_dtype("bool" if name == "boolean" else name.lower())
     for content in ([0, 1], [1], [], *([[None], [0, None]] if name in NULLABLE else [])):
@@ -187,8 +188,8 @@ def test_a_pandas_dtype_is_judged_as_its_arrow_type(name, required):
                 assert codes == []
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@each("unit", ["s", "ms", "us", "ns"])
+@each("zone", [None, "UTC", "Europe/Berlin"])
 def test_pandas_times_are_judged_as_arrows(unit, zone):
     for content in (["2020-01-01"], [None], []):
         values = pd.Series(pd.DatetimeIndex(content).as_unit(unit).tz_localize(zone))
@@ -207,8 +208,8 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
-@pytest.mark.parametrize("column", TEXTS.values(), ids=TEXTS)
+@each("required", [True, False], ids=["required", "optional"])
+@each("column", TEXTS.values(), ids=TEXTS)
 def test_no_batch_of_a_column_of_strings_is_refused_for_what_it_holds(column, required):
     schema = Schema([ColSpec("string", "a", required)])
     for rows in ([0, 1, 2], [0, 2], [1], []):
