@@ -39,7 +39,17 @@ from sparksig.enforce import plan as plans
 from sparksig.enforce.nested import FIRST_ROWS
 from sparksig.enforce.python import as_series, to_frame
 from sparksig.enforce.values import enforce_values
-from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
+from sparksig.errors import (
+    Code,
+    ContractError,
+    ConversionError,
+    Finding,
+    SignatureError,
+    SignatureTypeError,
+    kind,
+    nearest,
+    step,
+)
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Type, describe
 
@@ -94,6 +104,7 @@ def enforce(
 
     Raises:
         ContractError: all that does not fit, each with its path.
+        SignatureError: ``schema`` is no Schema (SignatureTypeError), or ``extra`` is unknown.
 
     Example:
         >>> import pandas as pd
@@ -104,8 +115,12 @@ def enforce(
           tags
         0  [a]
     """
+    if not isinstance(schema, Schema):
+        raise SignatureTypeError(
+            f"data is enforced against a Schema, as a signature's inputs or outputs, not {kind(schema)}"
+        )
     if extra not in ("ignore", "forbid"):
-        raise ValueError(f"extra is 'ignore' or 'forbid', not {extra!r}")
+        raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)
     if schema.is_tensor_spec():
         from sparksig.enforce.tensors import enforce_tensors

@@ -26,8 +26,9 @@ from sparksig.enforce.frames import (
     to_python,
     validate_schema,
 )
-from sparksig.errors import Code, ContractError, Finding
+from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError
 from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 from tests.tables import each
 
@@ -871,3 +872,15 @@ def test_the_function_and_the_package_of_one_name_get_on():
         for order in ORDERS
     }
     assert {order: run.communicate()[1] for order, run in runs.items()} == dict.fromkeys(ORDERS, "")
+
+
+def test_the_arguments_themselves():
+    inputs = Schema([ColSpec("double", "x")])
+    for other in (ModelSignature(inputs), None, {"x": "double"}):
+        text = "^data is enforced against a Schema, as a signature's inputs or outputs, not "
+        with pytest.raises(SignatureTypeError, match=text):
+            enforce(pd.DataFrame({"x": [1.5]}), other)
+        with pytest.raises(SignatureTypeError, match=text):
+            validate_schema(pd.DataFrame({"x": [1.5]}), other)
+    with pytest.raises(SignatureError, match=r"^extra is 'ignore' or 'forbid', not 'no'$"):
+        enforce(pd.DataFrame({"x": [1.5]}), inputs, extra="no")
