@@ -388,7 +388,8 @@ def _apply_all(data: pa.Table | pa.RecordBatch, schema: Schema, options: _Option
                 key = replace(one, count=None, rows=())
                 before = found.get(key, replace(key, count=0))
                 rows = (*before.rows, *one.rows)[:FIRST_ROWS]
-                found[key] = replace(key, count=(before.count or 0) + (one.count or 0), rows=rows)
+                count = None if one.count is None else (before.count or 0) + one.count
+                found[key] = replace(key, count=count, rows=rows)
         first_row += batch.num_rows
     if found:
         what = "batch" if isinstance(data, pa.RecordBatch) else "table"

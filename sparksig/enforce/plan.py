@@ -84,13 +84,7 @@ class Plan:
         findings: list[Finding] = []
         place = Place(Rows(first=first_row), findings, show_values)
         held = [batch.column(column.index) for column in self.columns]
-        try:
-            arrays = [column.node.apply(array, place) for column, array in zip(self.columns, held)]
-        except pa.ArrowInvalid as error:  # what one array of 32-bit offsets cannot hold
-            raise ContractError(
-                f"a batch of {batch.num_rows} rows cannot be converted ({type(error).__name__}): text, bytes "
-                "or list elements of a column beyond 2^31 need smaller batches"
-            ) from None
+        arrays = [_applied(column.node, array, place) for column, array in zip(self.columns, held)]
         if findings:
             raise ContractError.of(f"a batch of {batch.num_rows} rows breaks the contract", findings)
         if self.in_place and all(new is old for new, old in zip(arrays, held)):
@@ -98,6 +92,16 @@ class Plan:
         if not arrays:
             return batch.select([])  # which keeps the number of rows
         return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in self.columns])
+
+
+def _applied(node: Node, array: pa.Array, place: Place) -> pa.Array:
+    try:
+        return node.apply(array, place)
+    except pa.ArrowInvalid as error:  # what one array of 32-bit offsets cannot hold
+        expected = "less than 2^31 bytes or elements in a batch"
+        found = f"a column that cannot be converted ({type(error).__name__})"
+        place.findings.append(Finding(Code.OUT_OF_RANGE, node.path, expected, found, "use smaller batches"))
+        return array
 
 
 def compile(

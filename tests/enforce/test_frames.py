@@ -884,3 +884,22 @@ def test_the_arguments_themselves():
             validate_schema(pd.DataFrame({"x": [1.5]}), other)
     with pytest.raises(SignatureError, match=r"^extra is 'ignore' or 'forbid', not 'no'$"):
         enforce(pd.DataFrame({"x": [1.5]}), inputs, extra="no")
+
+
+def test_text_beyond_32_bit_offsets_is_an_error_and_never_left_out():
+    """Two GB of text that are reserved, and never touched: the refusal comes before."""
+    offsets = pa.py_buffer(np.array([0, 2**31 + 5], "int64").tobytes())
+    huge = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.allocate_buffer(2**31 + 5)])
+    fine = pa.array(["x"], pa.large_string())
+    text = (
+        r"1 finding\n  - a: expected less than 2\^31 bytes or elements in a batch, found a column that can"
+        r"not be converted \(ArrowInvalid\) \(use smaller batches\) \[OUT_OF_RANGE\]$"
+    )
+    for data in (
+        pa.table({"a": pa.chunked_array([fine, huge])}),
+        pa.table({"a": huge}),
+        pa.record_batch({"a": huge}),
+    ):
+        for call in (enforce, model_frame):
+            with pytest.raises(ContractError, match=text):
+                call(data, Schema([ColSpec("string", "a")]))
