@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -277,6 +277,7 @@ def test_an_array_has_mlflows_signature(array):
 
 @given(st.dictionaries(texts | st.integers(0, 9), arrays, min_size=1, max_size=4))
 def test_a_dictionary_of_arrays_has_mlflows_signature(example):
+    assume(len(set(map(str, example))) == len(example))  # ours refuses 0 beside "0"
     assert infer(example).to_dict() == theirs(example).to_dict()
     assert infer(example).inputs == from_arrays(example)
 
