@@ -19,6 +19,8 @@ __all__ = [
     "LOST_TO_ARROW",
     "TENSOR_KEY",
     "from_arrow",
+    "is_arrow",
+    "read_arrow",
     "source",
     "to_arrow",
     "vector_type",
@@ -208,6 +210,15 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
         findings.append(void_finding(step(part.name)))
     dtype = narrowest(source(part.type), step(part.name), findings)
     return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+
+
+def is_arrow(example: Any) -> bool:
+    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, ...)."""
+    return (
+        isinstance(example, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array))
+        or hasattr(type(example), "__arrow_c_stream__")
+        or hasattr(type(example), "__arrow_c_array__")
+    )
 
 
 def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ConversionError, Finding
-from sparksig.lattice import Scalar, Source, narrowest
+from sparksig.lattice import Scalar, Source, narrowest, upper_bounds
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.types import DataType, Type, describe
 
-__all__ = ["from_numpy", "source", "to_numpy", "to_pandas"]
+__all__ = ["dtype_widens", "from_numpy", "source", "to_numpy", "to_pandas"]
 
 _TO_NUMPY: dict[DataType, np.dtype[Any]] = {
     DataType.boolean: np.dtype("bool"),
@@ -65,6 +65,20 @@ def source(dtype: np.dtype[Any]) -> Source:
     if dtype.kind == "M" and np.datetime_data(dtype)[1] != 1:
         return Scalar(dtype.name)  # a multiple of a unit, which Arrow would read as the unit itself
     return Scalar(names.get(dtype.kind, dtype.name), dtype.name)
+
+
+def dtype_widens(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
+    """Whether an array of one dtype becomes one of another, by the casting table's edges.
+
+    Times keep their unit, everything else reaches itself; the byte order has no part in it.
+
+    Example:
+        >>> dtype_widens(np.dtype("int32"), np.dtype("float64"))
+        True
+    """
+    if given.kind in "US" or given.kind in "mM":
+        return given.kind == declared.kind and (given.kind in "US" or given.newbyteorder("=") == declared)
+    return given.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(given)))
 
 
 def from_numpy(dtype: np.dtype[Any]) -> Type:

@@ -19,7 +19,7 @@ from sparksig.convert.arrow import to_arrow
 from sparksig.lattice import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-__all__ = ["from_objects", "from_times", "is_exact_double"]
+__all__ = ["from_objects", "from_times", "is_exact_double", "is_null"]
 
 _PLAIN: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
@@ -46,7 +46,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
     """
     if type(pd.NaT) in set(map(type, column)):  # pandas takes it for a time, whatever stands beside it
         column = pd.Series([None if value is pd.NaT else value for value in column], dtype=object)
-    if column.isna().all() and column.map(_is_missing).all():  # the first is quick, and seldom true
+    if column.isna().all() and column.map(is_null).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
     kind = pd.api.types.infer_dtype(column, skipna=True)
     try:
@@ -104,10 +104,11 @@ def _midnights(column: pd.Series) -> pa.Array | None:
 
 
 def _types(column: pd.Series) -> set[type]:
-    return set(map(type, column[~column.map(_is_missing).astype(bool)]))
+    return set(map(type, column[~column.map(is_null).astype(bool)]))
 
 
-def _is_missing(value: Any) -> bool:
+def is_null(value: Any) -> bool:
+    """Whether a value says nothing: None, NA, NaT, or a NaN of 64 bits."""
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
 
 

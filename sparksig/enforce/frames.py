@@ -1,23 +1,6 @@
 """Data of any kind -> engine -> what a model sees of it.
 
-The dtype of every column of a model's frame is a function of its schema alone:
-
-========================  ==================  ==================================
-declared                  required            optional
-========================  ==================  ==================================
-boolean                   bool                boolean (pandas' nullable)
-integer, long             int32, int64        Int32, Int64 (pandas' nullable)
-float, double             float32, float64    float32, float64 (null is NaN)
-string                    the string dtype of pandas 3; before, object (null is None)
-binary                    object of bytes (null is None)
-datetime                  datetime64[ns], naive (null is NaT)
-Array of float, double    object of NumPy arrays (null in one is NaN) from Arrow, else as the cells are
-other composites          object of lists and dictionaries of Python values
-Any                       as it came
-========================  ==================  ==================================
-
-Cells that come from pandas or Python and are as declared already are handed on themselves, lists as lists and
-arrays as arrays: their containers are then the caller's own.
+What a model sees of each type stands in :mod:`sparksig.enforce.blocks`.
 """
 
 from __future__ import annotations
@@ -25,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from sparksig.convert.arrow import read_arrow, to_arrow
+from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
 from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
-from sparksig.enforce.nested import FIRST_ROWS
+from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, labels_of, to_pandas
+from sparksig.enforce.findings import FIRST_ROWS, HINTS
 from sparksig.enforce.python import as_series, to_frame
 from sparksig.enforce.values import enforce_values
 from sparksig.errors import (
@@ -51,7 +33,7 @@ from sparksig.errors import (
     step,
 )
 from sparksig.schema import ColSpec, Schema
-from sparksig.types import AnyType, Array, DataType, Type, describe
+from sparksig.types import AnyType, DataType, describe
 
 __all__ = [
     "column_to_arrow",
@@ -60,8 +42,6 @@ __all__ = [
     "is_name",
     "model_frame",
     "model_input",
-    "to_pandas",
-    "to_python",
     "validate_schema",
 ]
 
@@ -69,10 +49,6 @@ MISSING_INTEGERS = (
     "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
     "declare the column double, or give it the nullable dtype Int64"
 )
-
-
-_BLOCK = {DataType.float: "float32", DataType.double: "float64"}
-_BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
 
 
 def enforce(
@@ -111,6 +87,7 @@ def enforce(
         >>> enforce(pd.DataFrame({"x": [1], "id": [7]}, dtype="int32"), Schema([ColSpec("double", "x")]))
              x
         0  1.0
+        >>> from sparksig.types import Array
         >>> enforce([{"tags": ["a"]}], Schema([ColSpec(Array("string"), "tags")]))
           tags
         0  [a]
@@ -126,7 +103,7 @@ def enforce(
         from sparksig.enforce.tensors import enforce_tensors
 
         return enforce_tensors(data, schema, forbid=extra == "forbid")
-    if not isinstance(data, (pa.Table, pa.RecordBatch)) and not _is_lent(data):
+    if not isinstance(data, (pa.Table, pa.RecordBatch)) and not _lends(data):
         return _model_frame(data, schema, options)
     enforced = _apply_all(_borrowed(data), schema, options)
     return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
@@ -155,7 +132,7 @@ def model_frame(data: Any, schema: Schema, *, strict_nulls: bool = False) -> pd.
 
 
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
-    if isinstance(data, (pa.Table, pa.RecordBatch)) or _is_lent(data):
+    if isinstance(data, (pa.Table, pa.RecordBatch)) or _lends(data):
         table = _borrowed(data)
         enforced = _apply_all(table, schema, options)
         plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
@@ -198,7 +175,7 @@ def _enforce_frame(
     if columns:
         present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
         whole = {label: columns[label] if label in columns else frame[label] for label in present}
-        frame = pd.DataFrame(whole, columns=_labels(present), index=pd.RangeIndex(len(data)))
+        frame = pd.DataFrame(whole, columns=labels_of(present), index=pd.RangeIndex(len(data)))
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
@@ -226,15 +203,15 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
     if chosen.dtypes.tolist() != dtypes:
         return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
-    frame.columns = _labels(names)
+    frame.columns = labels_of(names)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
 
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 _SEEN_AS: dict[tuple[DataType, bool], np.dtype[Any]] = {
-    **{(dtype, required): np.dtype(name) for dtype, name in _BLOCK.items() for required in (True, False)},
-    **{(dtype, True): np.dtype(name) for dtype, name in _BLOCK_REQUIRED.items()},
+    **{(dtype, required): np.dtype(name) for dtype, name in BLOCK.items() for required in (True, False)},
+    **{(dtype, True): np.dtype(name) for dtype, name in BLOCK_REQUIRED.items()},
 }
 """The dtypes that say all: a column of them has nothing to be checked, and is what a model sees."""
 
@@ -300,7 +277,7 @@ def _positions(
             found = str(len(found_at))
             findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
         elif not found_at and spec.required:
-            hint = nearest(spec.name, seen or labels) if len(findings) < plans.HINTS else ""
+            hint = nearest(spec.name, seen or labels) if len(findings) < HINTS else ""
             findings.append(
                 Finding(Code.MISSING_COLUMN, step(spec.name), describe(spec.type), "no such column", hint)
             )
@@ -420,12 +397,8 @@ def _undictionaried(dtype: pa.DataType) -> pa.DataType:
     return pa.list_(_undictionaried(dtype.value_type)) if hasattr(dtype, "value_type") else dtype
 
 
-def _is_lent(data: Any) -> bool:
-    """Whether it is an Arrow array, or lends its data as Arrow does, and is no pandas object."""
-    if isinstance(data, (pd.DataFrame, pd.Series)):
-        return False
-    lends = hasattr(type(data), "__arrow_c_stream__") or hasattr(type(data), "__arrow_c_array__")
-    return lends or isinstance(data, (pa.Array, pa.ChunkedArray))
+def _lends(data: Any) -> bool:
+    return not isinstance(data, (pd.DataFrame, pd.Series)) and is_arrow(data)
 
 
 def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
@@ -530,114 +503,3 @@ def _typed(column: pd.Series) -> pa.Array:
 def dtype_name(dtype: Any) -> str:
     """A pandas dtype's name, without the values that some hold (a sparse one's fill value)."""
     return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
-
-
-# --- Arrow -> what a model sees ------------------------------------------------------------------------
-
-
-def to_pandas(batch: pa.RecordBatch, specs: tuple[ColSpec, ...]) -> pd.DataFrame:
-    """The frame that a model sees of a batch which a plan has passed.
-
-    Columns of one plain NumPy dtype are copied once, into one column-major block; otherwise pandas
-    gathers them into one block per dtype, likewise with one copy. The frame never shares memory with
-    the batch.
-
-    Args:
-        batch: what :meth:`Plan.apply` gave.
-        specs: :attr:`Plan.specs` of that plan.
-    """
-    names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
-    dtypes = {_block_dtype(spec) for spec in specs}
-    only = next(iter(dtypes)) if len(dtypes) == 1 else None
-    if only is not None:
-        block = np.empty((len(specs), batch.num_rows), dtype=only)
-        for row, column in zip(block, batch.columns):
-            row[:] = column.to_numpy(zero_copy_only=False)
-        return pd.DataFrame(block.T, columns=_labels(names), copy=False)
-    if not specs:
-        return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
-    columns = {name: _to_column(array, spec) for name, array, spec in zip(names, batch.columns, specs)}
-    return pd.DataFrame(columns, columns=_labels(names), index=pd.RangeIndex(batch.num_rows))
-
-
-def _labels(names: list[Any]) -> pd.Index:
-    return pd.RangeIndex(len(names)) if names == list(range(len(names))) else pd.Index(names)
-
-
-def _block_dtype(spec: ColSpec) -> str | None:
-    if not isinstance(spec.type, DataType):
-        return None
-    return _BLOCK.get(spec.type) or (_BLOCK_REQUIRED.get(spec.type) if spec.required else None)
-
-
-def _to_column(array: pa.Array, spec: ColSpec) -> Any:
-    if not isinstance(spec.type, DataType):
-        return as_series(_cells(array, spec.type))
-    if spec.type in _BLOCK_REQUIRED and not spec.required:
-        return _nullable(array, spec.type)
-    if spec.type is DataType.string:
-        return array.to_pandas()
-    return array.to_numpy(zero_copy_only=False)
-
-
-def _nullable(array: pa.Array, dtype: DataType) -> Any:
-    mask = array.is_null().to_numpy(zero_copy_only=False)
-    filled = array.fill_null(False if dtype is DataType.boolean else 0) if array.null_count else array
-    values = filled.to_numpy(zero_copy_only=False)
-    if dtype is DataType.boolean:
-        return pd.arrays.BooleanArray(values, mask, copy=True)
-    return pd.arrays.IntegerArray(values, mask, copy=True)
-
-
-def _cells(array: pa.Array, dtype: Type) -> list[Any]:
-    """One Python value for each row: of arrays of floats a NumPy array, by one copy of all their values."""
-    if isinstance(dtype, AnyType):
-        try:
-            return to_python(array)
-        except (OverflowError, ValueError, pa.ArrowException) as error:
-            raise ContractError(
-                f"a column of Any, {array.type} in Arrow, holds values that Python has not "
-                f"({type(error).__name__}): cast it on purpose"
-            ) from None
-    if isinstance(dtype, Array) and dtype.dtype in _BLOCK and not pa.types.is_null(array.type):
-        flat = array.flatten().to_numpy(zero_copy_only=False).copy()
-        return _sliced(flat, array)
-    return to_python(array)
-
-
-def to_python(array: pa.Array) -> list[Any]:
-    """The values of an array of any type as Python's: lists, dictionaries (of maps, too), scalars.
-
-    Example:
-        >>> to_python(pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())))
-        [{'k': 1}, None]
-    """
-    if pa.types.is_struct(array.type):
-        names = [array.type.field(index).name for index in range(array.type.num_fields)]
-        parts = [to_python(part) for part in array.flatten()]
-        rows = [dict(zip(names, row)) for row in zip(*parts)] if parts else [{} for _ in range(len(array))]
-        return _blanked(rows, array)
-    if pa.types.is_map(array.type):
-        first = array.offsets[0].as_py() if len(array) else 0
-        count = (array.offsets[-1].as_py() if len(array) else 0) - first
-        keys, items = (to_python(part.slice(first, count)) for part in (array.keys, array.items))
-        bounds = (array.offsets.to_numpy() - first).tolist()
-        rows = [dict(zip(keys[a:b], items[a:b])) for a, b in pairwise(bounds)]
-        return _blanked(rows, array)
-    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        return _sliced(to_python(array.flatten()), array)
-    values: list[Any] = array.to_pylist()
-    return values
-
-
-def _sliced(flat: Any, array: pa.Array) -> list[Any]:
-    lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    ends = np.cumsum(lengths)
-    return _blanked([flat[a:b] for a, b in zip((ends - lengths).tolist(), ends.tolist())], array)
-
-
-def _blanked(values: list[Any], array: pa.Array) -> list[Any]:
-    if array.null_count:
-        for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)):
-            values[row] = None
-    return values

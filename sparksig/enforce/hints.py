@@ -31,7 +31,7 @@ from sparksig.convert.hints import (
     Listing,
     Model,
 )
-from sparksig.enforce.values import Report
+from sparksig.enforce.findings import Report
 from sparksig.errors import Code, ContractError, below, kind
 from sparksig.lattice import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType

@@ -15,18 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import to_arrow
+from sparksig.enforce.findings import FIRST_ROWS, RANGE_HINT, SHOWN, null_hint
 from sparksig.enforce.kernels import decoded, nanosecond_wall_times, scalar_kernel
 from sparksig.errors import Code, ConversionError, Finding, below
 from sparksig.lattice import NEVER_NULL
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["FIRST_ROWS", "Node", "Place", "Rows", "Rules", "compile_node", "lists", "mapped"]
-
-FIRST_ROWS = 5
-"""How many row positions a finding names."""
-
-SHOWN = 3
-"""How many values a finding shows, where it may."""
+__all__ = ["Node", "Place", "Rows", "Rules", "compile_node", "lists", "mapped"]
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -125,14 +120,9 @@ class Node:
                 self.path,
                 f"{describe(self.dtype)} without nulls",
                 "nulls",
-                _null_hint(self.dtype),
+                null_hint(self.dtype),
             )
         return array if self.step is None else self.step(array, place)
-
-
-def _null_hint(dtype: Type) -> str:
-    number = ", or double" if dtype in (DataType.integer, DataType.long) else ""
-    return f"declare it optional{number}"
 
 
 def compile_node(arrow_type: pa.DataType, dtype: Type, path: str, *, required: bool, rules: Rules) -> Node:
@@ -178,11 +168,6 @@ def _arrow_type(dtype: Type) -> pa.DataType | None:
         return None
 
 
-_RANGE_HINT = (
-    "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
-)
-
-
 def _times(path: str) -> Step:
     def step(array: pa.Array, place: Place) -> pa.Array:
         walls, outside = nanosecond_wall_times(array)
@@ -194,7 +179,7 @@ def _times(path: str) -> Step:
                 path,
                 "instants that nanoseconds can hold",
                 "others",
-                _RANGE_HINT,
+                RANGE_HINT,
                 array,
             )
         return walls
@@ -339,9 +324,7 @@ def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
     converted = quiet.apply(part, within.place)
     if nulls.any():
         expected = f"{describe(node.dtype)} without nulls"
-        within.place.report(
-            nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", _null_hint(node.dtype)
-        )
+        within.place.report(nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", null_hint(node.dtype))
     return converted
 
 

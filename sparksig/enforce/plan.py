@@ -14,6 +14,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
+from sparksig.enforce.findings import HINTS
 from sparksig.enforce.nested import Node, Place, Rows, Rules, compile_node
 from sparksig.enforce.zones import is_known
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, nearest, step
@@ -21,10 +22,7 @@ from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type, describe
 
-__all__ = ["HINTS", "Plan", "compile", "in_order", "zone_findings"]
-
-HINTS = 20
-"""How many missing names are offered a near one: to look for it takes time."""
+__all__ = ["Plan", "compile", "in_order", "zone_findings"]
 
 
 @dataclass(frozen=True)

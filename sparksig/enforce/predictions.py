@@ -15,17 +15,18 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
-from sparksig.convert.numpy import source
+from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects
 from sparksig.enforce import plan as plans
+from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.enforce.frames import column_to_arrow, dtype_name, is_name, is_objects
 from sparksig.enforce.kernels import Values
-from sparksig.enforce.nested import FIRST_ROWS, lists, mapped
+from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.python import as_series
 from sparksig.enforce.values import enforce_values
 from sparksig.enforce.zones import instants, is_known
 from sparksig.errors import Code, ContractError, Finding, PredictionError, below, kind, nearest, step
-from sparksig.lattice import MODEL_TYPE, upper_bounds
+from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
@@ -395,7 +396,7 @@ def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
         return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it on purpose")
     if isinstance(prediction, pd.DataFrame):
         columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
-        refused = [column.dtype.name for column in columns if not _dtype_widens(column.dtype, spec.type)]
+        refused = [column.dtype.name for column in columns if not dtype_widens(column.dtype, spec.type)]
         if refused and not all(column.dtype == object for column in columns):
             return _dtype_finding(spec, refused[0])
         if not refused and spec.type.kind not in "US":
@@ -436,7 +437,7 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
             return None
         flat = found.to_numpy(zero_copy_only=False)
     flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
-    if not _dtype_widens(flat.dtype, spec.type):
+    if not dtype_widens(flat.dtype, spec.type):
         return None
     widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type, copy=False)
     try:
@@ -448,13 +449,6 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
 def _may_be_null(flat: Values, spec: TensorSpec) -> bool:
     """None is a missing text; a NaN is no text."""
     return spec.type.kind in "US" and not any(isinstance(value, float) for value in flat)
-
-
-def _dtype_widens(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
-    """By the casting table's edges; times keep their unit, everything else reaches itself."""
-    if given.kind in "US" or given.kind in "mM":
-        return given.kind == declared.kind and (given.kind in "US" or given.newbyteorder("=") == declared)
-    return given.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(given)))
 
 
 def _in_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:

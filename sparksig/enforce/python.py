@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import duplicates
-from sparksig.enforce.nested import FIRST_ROWS
+from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, describe

@@ -18,13 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.convert.arrow import read_arrow
+from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.numpy import from_numpy, source
+from sparksig.convert.numpy import dtype_widens, from_numpy, source
 from sparksig.convert.objects import from_times
+from sparksig.enforce.findings import FIRST_ROWS, Report
 from sparksig.enforce.frames import dtype_name
 from sparksig.enforce.plan import zone_findings
-from sparksig.enforce.values import FIRST_ROWS, Report, enforce_values
+from sparksig.enforce.values import enforce_values
 from sparksig.enforce.zones import wall_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.lattice import scalar_mismatch, upper_bounds
@@ -96,12 +97,7 @@ def _opened(data: Any) -> Any:
     """Arrow's data as a frame that keeps its types."""
     if isinstance(data, (pd.DataFrame, pd.Series, np.ndarray, Mapping)):
         return data
-    lent = isinstance(data, (pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray))
-    if (
-        not lent
-        and not hasattr(type(data), "__arrow_c_stream__")
-        and not hasattr(type(data), "__arrow_c_array__")
-    ):
+    if not is_arrow(data):
         return data
     try:
         table, name = read_arrow(data)
@@ -414,11 +410,8 @@ def _stacked(values: list[Any], spec: TensorSpec, path: str, findings: list[Find
         told = Finding(Code.INVALID_VALUE, f"{path}[]", "arrays without masked values", "others", hint)
         findings.append(told)
         return None
-    declared = getattr(source(spec.type), "name", "")
     for dtype in sorted({value.dtype for value in values}, key=str):
-        times = spec.type.kind in "mM" or dtype.kind in "mM"
-        widens = not times and declared in upper_bounds(str(getattr(source(dtype), "name", dtype)))
-        if not _same_dtype(dtype, spec.type) and not widens:
+        if not _same_dtype(dtype, spec.type) and not dtype_widens(dtype, spec.type):
             _add_mismatch(f"{path}[]", spec, dtype.name, findings)
             return None
     if len({value.shape for value in values}) > 1:

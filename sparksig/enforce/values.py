@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from array import array
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -18,54 +18,12 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.numpy import source, to_numpy
+from sparksig.enforce.findings import HINTS, RANGE_HINT, Report, null_hint
 from sparksig.errors import Code, Finding, below, kind, nearest
 from sparksig.lattice import NEVER_NULL, mismatches, scalar_mismatch, widens
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["FIRST_ROWS", "Report", "enforce_values", "is_missing"]
-
-FIRST_ROWS = 5
-"""How many row positions a finding names."""
-
-HINTS = 20
-"""How many missing properties are offered a near key."""
-
-SHOWN = 3
-"""How many values a finding shows, where it may."""
-
-
-class Report:
-    """Findings, each kind once, with the rows that have it.
-
-    Attributes:
-        row: the row that is being looked at.
-    """
-
-    def __init__(self) -> None:
-        self.row = 0
-        self.findings: dict[Finding, list[int]] = {}
-        self._shown: dict[Finding, list[str]] = {}
-
-    def add(self, code: Code, path: str, expected: str, found: str, hint: str = "", shown: str = "") -> None:
-        """Report one thing in the present row; ``shown`` is the value, where it may be."""
-        one = Finding(code, path, expected, found, hint)
-        self.findings.setdefault(one, []).append(self.row)
-        if shown and len(self._shown.setdefault(one, [])) < SHOWN:
-            self._shown[one].append(shown)
-
-    def extend(self, trial: Report) -> None:
-        """Report what another found, as of the present row."""
-        for one in trial.findings:
-            self.findings.setdefault(one, []).append(self.row)
-
-    def collected(self) -> list[Finding]:
-        """One finding per kind, counting rows."""
-        collected = []
-        for one, places in self.findings.items():
-            rows = list(dict.fromkeys(places))
-            found = ": ".join([one.found, *([", ".join(self._shown[one])] if one in self._shown else [])])
-            collected.append(replace(one, found=found, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
-        return collected
+__all__ = ["enforce_values", "is_missing"]
 
 
 def enforce_values(
@@ -212,9 +170,6 @@ def _shown(value: Any) -> str:
 
 _LOW, _HIGH = np.iinfo(np.int64).min // 1000 + 1, np.iinfo(np.int64).max // 1000
 _EPOCH = datetime.datetime(1970, 1, 1)
-_RANGE_HINT = (
-    "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
-)
 
 
 @dataclass(frozen=True)
@@ -252,10 +207,9 @@ class _Convert:
     def null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
         """What stands for a missing value: None, but for Any."""
         if required and (self.strict or dtype in NEVER_NULL):
-            hint = "declare it optional" + (
-                ", or double" if dtype in (DataType.integer, DataType.long) else ""
+            self.report.add(
+                Code.NULL_IN_REQUIRED, path, f"{describe(dtype)} without nulls", "nulls", null_hint(dtype)
             )
-            self.report.add(Code.NULL_IN_REQUIRED, path, f"{describe(dtype)} without nulls", "nulls", hint)
         return value if isinstance(dtype, AnyType) else None
 
     def scalar(self, value: Any, dtype: DataType, path: str) -> Any:
@@ -288,12 +242,12 @@ class _Convert:
                 held.as_unit("ns")
             except pd.errors.OutOfBoundsDatetime:
                 expected = "instants that nanoseconds can hold"
-                return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", _RANGE_HINT, value)
+                return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT, value)
             return held
         micros = None if held is None else (held - _EPOCH) // datetime.timedelta(microseconds=1)
         if micros is None or not _LOW <= micros <= _HIGH:
             expected = "instants that nanoseconds can hold"
-            return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", _RANGE_HINT, value)
+            return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT, value)
         return held
 
     def array(self, value: Any, dtype: Array, path: str) -> Any:

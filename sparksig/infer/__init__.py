@@ -106,6 +106,7 @@ def _infer_data(example: Any) -> Schema:
     import numpy as np
     import pandas as pd
 
+    from sparksig.convert.arrow import is_arrow
     from sparksig.infer import arrow, frames, python, tensors
 
     if isinstance(example, pd.DataFrame):
@@ -120,7 +121,7 @@ def _infer_data(example: Any) -> Schema:
         return python.from_dict(example)
     if isinstance(example, list):
         return python.from_list(example)
-    if arrow.is_arrow(example):
+    if is_arrow(example):
         return arrow.from_batches(example)
     return python.from_scalar(example)
 

@@ -19,16 +19,7 @@ from sparksig.lattice import narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["column_type", "from_batches", "is_arrow"]
-
-
-def is_arrow(example: Any) -> bool:
-    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, ...)."""
-    return (
-        isinstance(example, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array))
-        or hasattr(type(example), "__arrow_c_stream__")
-        or hasattr(type(example), "__arrow_c_array__")
-    )
+__all__ = ["column_type", "from_batches"]
 
 
 def from_batches(example: Any) -> Schema:

@@ -24,12 +24,13 @@ import pandas as pd
 
 from sparksig.convert import duplicates
 from sparksig.convert.numpy import source
+from sparksig.convert.objects import is_null
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
 from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Name, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Object, Property, Type, merge
 
-__all__ = ["from_dict", "from_list", "from_scalar", "is_null", "type_of"]
+__all__ = ["from_dict", "from_list", "from_scalar", "type_of"]
 
 _SCALARS: dict[type, DataType] = {
     bool: DataType.boolean,
@@ -174,11 +175,6 @@ def _name_finding(key: Any, forms: tuple[type, ...], path: str = "") -> Finding 
 
 
 # --- the values at one path ---------------------------------------------------------------------------
-
-
-def is_null(value: Any) -> bool:
-    """Whether a value says nothing: None, NA, NaT, or a NaN of 64 bits."""
-    return type(value) in _NULLS or (isinstance(value, float) and value != value)
 
 
 def type_of(values: Sequence[Any], path: str, findings: list[Finding]) -> Type | None:

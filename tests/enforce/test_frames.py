@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 import sparksig
 from sparksig.convert.arrow import to_arrow
+from sparksig.enforce.blocks import to_python
 from sparksig.enforce.frames import (
     MISSING_INTEGERS,
     column_to_arrow,
     enforce,
     model_frame,
-    to_python,
     validate_schema,
 )
 from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError

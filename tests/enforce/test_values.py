@@ -13,7 +13,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.enforce.values import FIRST_ROWS, enforce_values
+from sparksig.enforce.findings import FIRST_ROWS
+from sparksig.enforce.values import enforce_values
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.tables import each
 

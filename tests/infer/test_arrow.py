@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import InferenceError
-from sparksig.convert.arrow import to_arrow
+from sparksig.convert.arrow import is_arrow, to_arrow
 from sparksig.errors import Code
-from sparksig.infer.arrow import from_batches, is_arrow
+from sparksig.infer.arrow import from_batches
 from sparksig.infer.python import from_list
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import InferenceError
+from sparksig.convert.objects import is_null
 from sparksig.errors import Code
-from sparksig.infer.python import from_dict, from_list, from_scalar, is_null
+from sparksig.infer.python import from_dict, from_list, from_scalar
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Object, Property
 from tests.infer.helpers import ANYTHING, body, found, infer, theirs, within

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sparksig import enforce
 from sparksig.convert.arrow import to_arrow, vector_type
-from sparksig.enforce.frames import to_python
+from sparksig.enforce.blocks import to_python
 from sparksig.enforce.plan import compile
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec, Schema
