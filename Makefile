@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE =
 help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
 	@echo 'make test         set up, then run all tests'
-	@echo 'make test-fast    the tests that need no Java, and no Spark session'
+	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
 	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
 	@echo 'make bench        the benches: ratios against MLflow, in one run'
 	@echo 'make lint         ruff, mypy --strict, import rules'
@@ -36,7 +36,7 @@ test: setup
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup
-	@$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 600 -m 'not spark' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 600 -m 'not spark and not server and not slow' $(PYTEST_ARGS)
 
 test-oldest:
 	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)

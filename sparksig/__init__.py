@@ -34,7 +34,24 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from sparksig.infer import IntegerColumnWarning, infer_signature, merge_schemas
-    from sparksig.models import LoadedModel, load_model, save_model
+    from sparksig.models import (
+        LoadedModel,
+        load_input_example,
+        load_input_example_params,
+        load_model,
+        load_serving_example,
+        validate_serving_input,
+    )
+    from sparksig.models.environment import VersionMismatchWarning
+    from sparksig.models.examples import convert_input_example_to_serving_input
+    from sparksig.models.flavors.onnx import PrecisionWarning
+    from sparksig.models.info import (
+        ExampleMismatchWarning,
+        ModelInfo,
+        get_model_info,
+        registrable,
+        set_signature,
+    )
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
@@ -42,6 +59,8 @@ if TYPE_CHECKING:
         TypeHintWarning,
         pyfunc,
     )
+    from sparksig.models.saving import save_model
+    from sparksig.models.seal import digest
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.signature import ModelSignature
@@ -61,6 +80,7 @@ __all__ = [
     "ContractError",
     "ConversionError",
     "DataType",
+    "ExampleMismatchWarning",
     "Finding",
     "InferenceError",
     "IntegerColumnWarning",
@@ -69,6 +89,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelDamagedError",
     "ModelError",
+    "ModelInfo",
     "ModelNotFoundError",
     "ModelNotTrustedError",
     "ModelSignature",
@@ -76,6 +97,7 @@ __all__ = [
     "OutputRefusedError",
     "ParamSchema",
     "ParamSpec",
+    "PrecisionWarning",
     "PredictionError",
     "Property",
     "PythonModel",
@@ -91,15 +113,25 @@ __all__ = [
     "TypeHintWarning",
     "UnknownParamWarning",
     "UnsupportedError",
+    "VersionMismatchWarning",
+    "convert_input_example_to_serving_input",
+    "digest",
     "enforce",
+    "get_model_info",
     "infer_signature",
+    "load_input_example",
+    "load_input_example_params",
     "load_model",
+    "load_serving_example",
     "merge_schemas",
     "pyfunc",
+    "registrable",
     "save_model",
     "score",
+    "set_signature",
     "spark_udf",
     "validate_schema",
+    "validate_serving_input",
 ]
 
 _HOMES = {
@@ -126,7 +158,24 @@ _HOMES = {
         "UnsupportedError",
     ],
     "sparksig.infer": ["IntegerColumnWarning", "infer_signature", "merge_schemas"],
-    "sparksig.models": ["LoadedModel", "load_model", "save_model"],
+    "sparksig.models": [
+        "LoadedModel",
+        "load_input_example",
+        "load_input_example_params",
+        "load_model",
+        "load_serving_example",
+        "validate_serving_input",
+    ],
+    "sparksig.models.environment": ["VersionMismatchWarning"],
+    "sparksig.models.examples": ["convert_input_example_to_serving_input"],
+    "sparksig.models.flavors.onnx": ["PrecisionWarning"],
+    "sparksig.models.info": [
+        "ExampleMismatchWarning",
+        "ModelInfo",
+        "get_model_info",
+        "registrable",
+        "set_signature",
+    ],
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",
@@ -134,6 +183,8 @@ _HOMES = {
         "TypeHintWarning",
         "pyfunc",
     ],
+    "sparksig.models.saving": ["save_model"],
+    "sparksig.models.seal": ["digest"],
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],

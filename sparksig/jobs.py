@@ -37,7 +37,7 @@ from sparksig.errors import (
     nearest,
     step,
 )
-from sparksig.models.directory import load_yaml
+from sparksig.models.safe_yaml import load_yaml
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import Schema
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import encode, result_type
-from sparksig.models import LoadedModel, load_model
+from sparksig.models import LoadedModel, load_directory
+from sparksig.models.flavors.interface import Loading
 from sparksig.models.trust import Trust
 from sparksig.schema import Schema
 
@@ -69,9 +70,8 @@ class ModelCache:
                 self._models.move_to_end(key)
                 return self._models[key]
             started = time.perf_counter()
-            model = load_model(
-                locate(), allow_pickle=trust.allow_pickle, digest=digest, trusted_types=trust.trusted_types
-            )
+            pinned = Loading(Trust(trust.allow_pickle, digest, trust.trusted_types))
+            model = load_directory(locate(), pinned, private=True)
             self._loads += 1
             self._seconds += time.perf_counter() - started
             self._models[key] = model

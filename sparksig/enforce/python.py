@@ -67,9 +67,15 @@ def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.Dat
     return pd.DataFrame({0: as_series([data])})
 
 
+_SCALARS = {type(None), bool, int, float, str, bytes}
+
+
 def as_series(values: Sequence[Any]) -> pd.Series:
     """Values as a column of objects, each as it is: pandas looks for no dtype of its own."""
     held = np.empty(len(values), dtype=object)
+    if set(map(type, values)) <= _SCALARS:
+        held[:] = values
+        return pd.Series(held, dtype=object)
     for index, value in enumerate(values):  # as a whole, NumPy would take lists of one length for a matrix
         held[index] = value
     return pd.Series(held, dtype=object)

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
-import platform
 import sys
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
-from sparksig.errors import ModelError, SignatureError, SignatureTypeError, UnsupportedError, kind
-from sparksig.models import flavors
-from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
-from sparksig.models.python_model import PythonModel, hinted_schemas
+from sparksig.errors import ModelError, kind
+from sparksig.models import examples, flavors
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.environment import compare_versions
+from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.payloads import parse_payload
+from sparksig.models.python_model import serving
+from sparksig.models.registry import local_path
+from sparksig.models.shapes import as_example, shape_of
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
 from sparksig.signature import ModelSignature
 
-__all__ = ["LoadedModel", "load_model", "save_model"]
+__all__ = [
+    "LoadedModel",
+    "load_directory",
+    "load_input_example",
+    "load_input_example_params",
+    "load_model",
+    "load_serving_example",
+    "validate_serving_input",
+]
 
 
 class LoadedModel:
@@ -34,10 +43,15 @@ class LoadedModel:
         path: the directory it came from.
     """
 
-    def __init__(self, directory: ModelDirectory, predictor: flavors.Predictor) -> None:
-        self.path = directory.path
-        self.signature = directory.signature
+    def __init__(
+        self, path: Path, directory: ModelDirectory, predictor: Predictor, signature: ModelSignature | None
+    ) -> None:
+        self.path = path
+        self.signature = signature
+        self._directory = directory  # a private copy goes when nobody has it any more
         self._predictor = predictor
+        from_example = signature is not None and signature._is_type_hint_from_example
+        self._shape = shape_of(directory) if from_example else None
 
     def __repr__(self) -> str:
         return f"LoadedModel({str(self.path)!r})"
@@ -66,14 +80,16 @@ class LoadedModel:
         as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
         frame = data if as_given or inputs is None else model_input(data, inputs)
         given = enforce_params(params, signature.params if signature else None)
-        prediction = self._predictor(frame, given)
+        shown = frame if self._shape is None else as_example(frame, self._shape)
+        prediction = self._predictor(shown, given)
         if signature and signature.outputs is not None:
             check(prediction, signature.outputs, None if inputs is None else _rows(frame))
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
         """The model's own prediction, nothing enforced: for callers that enforce around it."""
-        return self._predictor(model_input, params)
+        shown = model_input if self._shape is None else as_example(model_input, self._shape)
+        return self._predictor(shown, params)
 
 
 def _rows(data: Any) -> int | None:
@@ -86,34 +102,84 @@ def _rows(data: Any) -> int | None:
 
 
 def load_model(
-    path: str | os.PathLike[str],
+    model_uri: str | os.PathLike[str],
     *,
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
+    method: str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    on_version_mismatch: str = "warn",
 ) -> LoadedModel:
     """Load a model directory, written here or by MLflow.
 
     Args:
-        path: the directory.
+        model_uri: the directory; or a URI: ``runs:/`` and ``models:/`` through the installed MLflow, ``s3://``,
+            ``gs://``, ``abfs://``, ``hdfs://`` through ``pyarrow.fs``.
         allow_pickle: code in the directory may run: needed for pickles. Pass it only for a model whose
             origin you trust.
         digest: refuse the directory unless its content has this digest. A pinned model may run code; what
             a skops file holds is still checked against ``trusted_types``.
         trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+        method: the method that predicts, where the model has several: ``predict``, ``predict_proba``,
+            ``decision_function``, ``transform``, ...; None for the one that was saved. The outputs that the
+            signature declares are those of the saved one; with another they are not checked.
+        model_config: overrides entries of the configuration that a PythonModel was saved with.
+        on_version_mismatch: "warn", "fail" or "ignore", where packages are installed in other versions than
+            the
+            model was saved with.
 
     Raises:
         ModelNotFoundError: there is no model directory.
-        ModelDamagedError: it is malformed, incomplete, or not the pinned one.
+        ModelDamagedError: it is malformed, incomplete, changed since it was sealed, or not the pinned one.
         ModelNotTrustedError: loading would execute code, and it was not allowed.
-        UnsupportedError: a format that sparksig does not load yet.
+        ModelError: versions differ, and "fail" was asked for; or the model has no such method.
+        UnsupportedError: a form of a format that is unknown here.
         MissingDependencyError: the format's package is not installed.
+
+    Warns:
+        VersionMismatchWarning: versions differ.
     """
-    directory = ModelDirectory.read(path)
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
-    trust.verify(directory)
+    if model_config is not None and not isinstance(model_config, Mapping):
+        raise ModelError(f"model_config is a mapping, not {kind(model_config)}")
+    return load_directory(local_path(model_uri), Loading(trust, method, model_config), on_version_mismatch)
+
+
+def load_directory(
+    path: Path, loading: Loading, on_version_mismatch: str = "ignore", *, private: bool = False
+) -> LoadedModel:
+    """Load a local directory; errors as of :func:`load_model`.
+
+    Args:
+        path: the directory.
+        loading: how.
+        on_version_mismatch: what other versions of packages mean.
+        private: nobody else can change the directory: no copy is needed of a pinned one.
+    """
+    directory = loading.trust.verify(ModelDirectory.read(path))
+    flavors.check(directory, loading)
+    compare_versions(directory, on_version_mismatch)
+    home = directory.path
+    if not private and flavors.opens_files(directory):
+        directory = directory.snapshot()
     with _no_bytecode():
-        return LoadedModel(directory, flavors.of(directory).load(directory, trust))
+        predictor = flavors.load(directory, loading)
+    signature = directory.signature
+    saved = directory.pyfunc.get("predict_fn") or "predict"
+    if signature is not None and loading.method not in (None, saved):
+        signature = _without_outputs(signature)
+    return LoadedModel(home, directory, predictor, signature)
+
+
+def _without_outputs(signature: ModelSignature) -> ModelSignature | None:
+    """The contract of another method: what it takes is known, what it gives is not."""
+    if signature.inputs is None and signature.params is None:
+        return None
+    other = ModelSignature(signature.inputs, None, signature.params)
+    other._is_signature_from_type_hint = signature._is_signature_from_type_hint
+    other._is_type_hint_from_example = signature._is_type_hint_from_example
+    return other
 
 
 @contextlib.contextmanager
@@ -126,108 +192,58 @@ def _no_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
-def save_model(
-    path: str | os.PathLike[str],
-    model: Any,
-    signature: ModelSignature | None = None,
-    *,
-    trusted_types: Sequence[str] = (),
-    metadata: Mapping[str, Any] | None = None,
-) -> None:
-    """Write a model as a directory that MLflow loads as well: whole, or not at all.
+# --- examples and requests --------------------------------------------------------------------------------
 
-    Args:
-        path: where to; nothing may be there yet but an empty directory.
-        model: a :class:`PythonModel` (kept by cloudpickle) or a scikit-learn estimator (kept by skops).
-        signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
-            is the contract: a signature may add outputs and params to it.
-        trusted_types: the types beyond skops' own that the estimator holds and you trust.
-        metadata: anything JSON-like to keep in MLmodel.
+
+def _verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
+    return Trust().verify(ModelDirectory.read(local_path(model_uri)))
+
+
+def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
+    """The data of the example that a model was saved with, typed as its signature says; None if there is
+    none.
 
     Raises:
-        OutputRefusedError: something is at ``path`` already.
-        ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
-        SignatureTypeError: ``signature`` is no ModelSignature.
-        SignatureError: its inputs are others than the model's type hint says, or the hint is
-            TypeFromExample and there is no signature.
-        UnsupportedError: a kind of model that sparksig does not save yet.
-        MissingDependencyError: the format's package is not installed.
+        ModelError: there is no model directory, or it is damaged.
     """
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise ModelError(f"metadata must be a mapping, not {kind(metadata)}")
-    if signature is not None and not isinstance(signature, ModelSignature):
-        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
-    flavor = next((flavor for flavor in flavors.ALL if flavor.takes(model)), None)
-    if flavor is None:
-        raise UnsupportedError(
-            f"{kind(model)} cannot be saved yet: so far a sparksig.PythonModel or a scikit-learn estimator"
-        )
-    contract = _with_hints(model, signature)
-    with new_directory(path) as staging:
-        entries = flavor.save(model, staging, type_names(trusted_types))
-        _write_environment(staging, [*_REQUIRED, *flavor.requirements()])
-        entries["python_function"]["env"] = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
-        size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
-        config: dict[str, Any] = {
-            "flavors": entries,
-            "model_uuid": uuid.uuid4().hex,
-            "utc_time_created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f"),
-            "model_size_bytes": size,
-        }
-        if contract is not None:
-            config |= {
-                "signature": contract.to_dict(),
-                "is_signature_from_type_hint": contract._is_signature_from_type_hint,
-                "type_hint_from_example": False,  # which MLflow needs a saved example for
-            }
-        if metadata is not None:
-            config["metadata"] = dict(metadata)
-        write_mlmodel(staging, config)
+    return examples.read_example(_verified(model_uri))
 
 
-def _with_hints(model: Any, signature: ModelSignature | None) -> ModelSignature | None:
-    """The signature, completed by what a PythonModel's type hints say."""
-    if not isinstance(model, PythonModel):
-        return signature
-    inputs, outputs = hinted_schemas(model, signature)
-    if inputs is None:
-        return signature
-    declared = None if signature is None else signature.inputs
-    if declared not in (None, inputs):
-        raise SignatureError(
-            f"the signature's inputs {declared!r} are not those of the model's type hint {inputs!r}: "
-            "leave the inputs out, or take the type hint away"
-        )
-    contract = ModelSignature(
-        inputs,
-        outputs if signature is None or signature.outputs is None else signature.outputs,
-        None if signature is None else signature.params,
-    )
-    contract._is_signature_from_type_hint = True
-    return contract
+def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The params of the example that a model was saved with; None if there are none.
+
+    Raises:
+        ModelError: there is no model directory, or it is damaged.
+    """
+    return examples.read_example_params(_verified(model_uri))
 
 
-_REQUIRED = ("sparksig", "numpy", "pandas", "pyarrow")
+def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
+    """The body of the request that sends a model's example to a scoring server, as JSON text.
+
+    Raises:
+        ModelError: there is no model directory, it is damaged, or was saved without an example.
+    """
+    return examples.read_serving_example(_verified(model_uri))
 
 
-def _write_environment(directory: Path, packages: Sequence[str]) -> None:
-    """What MLflow needs to build an environment for the model: three files that say the same."""
-    pins = []
-    for package in packages:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            pins.append(f"{package}=={metadata.version(package)}")
-    python = platform.python_version()
-    conda = [
-        "name: mlflow-env",
-        "channels:",
-        "- conda-forge",
-        "dependencies:",
-        f"- python={python}",
-        "- pip",
-        "- pip:",
-    ]
-    (directory / "requirements.txt").write_text("\n".join(pins) + "\n")
-    (directory / "conda.yaml").write_text("\n".join([*conda, *(f"  - {pin}" for pin in pins)]) + "\n")
-    (directory / "python_env.yaml").write_text(
-        f"python: {python}\nbuild_dependencies:\n- pip\ndependencies:\n- -r requirements.txt\n"
-    )
+def validate_serving_input(
+    model_uri: str | os.PathLike[str] | LoadedModel,
+    serving_input: str | bytes | Mapping[str, Any],
+    **options: Any,
+) -> Any:
+    """What a model predicts for the body of a request, parsed by its signature as a server would.
+
+    Args:
+        model_uri: a model directory or URI, or a loaded model.
+        serving_input: the body: JSON text, or what a JSON parser made of it.
+        options: as :func:`load_model` takes them.
+
+    Raises:
+        ContractError: the request is not JSON, not of one of the forms, or its data breaks the signature.
+        ModelError: as :func:`load_model`.
+    """
+    model = model_uri if isinstance(model_uri, LoadedModel) else load_model(model_uri, **options)
+    data, params = parse_payload(serving_input, model.signature)
+    with serving():
+        return model.predict(data, params)

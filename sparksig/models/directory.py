@@ -1,4 +1,4 @@
-"""A model directory as data: reading it, writing it whole or not at all, its digest.
+"""A model directory as data: reading it, and writing it whole or not at all.
 
 Layout and keys are MLflow's: a YAML file ``MLmodel`` and what it names. Nothing here executes anything.
 """
@@ -6,17 +6,18 @@ Layout and keys are MLflow's: a YAML file ``MLmodel`` and what it names. Nothing
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import io
 import os
 import shutil
-import stat
 import tempfile
+import time
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, BinaryIO
 
 from sparksig.errors import (
     ModelDamagedError,
@@ -25,13 +26,21 @@ from sparksig.errors import (
     OutputRefusedError,
     SignatureError,
 )
+from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
+from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
 from sparksig.signature import ModelSignature
 
-__all__ = ["MLMODEL", "ModelDirectory", "digest", "load_yaml", "new_directory", "write_mlmodel"]
+__all__ = [
+    "MLMODEL",
+    "ModelDirectory",
+    "copy_into",
+    "new_directory",
+    "replace_mlmodel",
+    "seal",
+    "write_mlmodel",
+]
 
 MLMODEL = "MLmodel"
-MAX_YAML_BYTES = 10 * 2**20
-"""Larger YAML files are refused; a signature of 10,000 columns takes under 1 MiB."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +51,15 @@ class ModelDirectory:
         path: the directory, absolute.
         config: the content of MLmodel.
         signature: its signature, or None.
+        mlmodel: the digest of MLmodel as it was read.
+        digests: of each file, where the caller pinned the content: what is opened must have them.
     """
 
     path: Path
     config: Mapping[str, Any]
     signature: ModelSignature | None
+    mlmodel: str
+    digests: Mapping[str, str] | None = None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ModelDirectory:
@@ -67,13 +80,18 @@ class ModelDirectory:
             raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
         if not file.is_file():
             raise ModelNotFoundError(f"{str(path)!r} is not a model directory: it has no file {MLMODEL}")
+        if file.is_symlink():
+            raise ModelDamagedError(f"{file} is a link: a model holds none")
+        with file.open("rb") as stream:
+            text = stream.read(MAX_YAML_BYTES + 1)
         try:
-            config = load_yaml(file.read_bytes())
+            config = load_yaml(text)
         except ValueError as error:
             raise ModelDamagedError(f"{file}: {error}") from None
         if not isinstance(config, dict) or not isinstance(config.get("flavors"), dict):
             raise ModelDamagedError(f"{file}: an MLmodel is a mapping with the key 'flavors'")
-        return cls(directory.absolute(), config, _signature(config, file))
+        found = hashlib.sha256(text).hexdigest()
+        return cls(directory.absolute(), config, _signature(config, file), found)
 
     @property
     def pyfunc(self) -> Mapping[str, Any]:
@@ -117,14 +135,63 @@ class ModelDirectory:
             inside = target.resolve().is_relative_to(self.path.resolve())
             there = target.is_file() or target.is_dir()
         except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, no text at all
+            reason = getattr(error, "strerror", None) or type(error).__name__
             raise ModelDamagedError(
-                f"{where}: no path in the directory: {relative[:80]!r}: {error}"
+                f"{where}: no path in the directory: {relative[:80]!r}: {reason}"
             ) from None
         if Path(relative).is_absolute() or ".." in parts or not inside:
             raise ModelDamagedError(f"{where}: the path {relative!r} leads out of the model directory")
         if not there:
             raise ModelDamagedError(f"{self.path}: {relative!r} is named by {MLMODEL}, but it is not there")
         return target
+
+    def open(self, file: Path) -> BinaryIO:
+        """A file in the directory for reading; of a pinned directory the very bytes that were pinned.
+
+        Raises:
+            ModelDamagedError: it is not what was pinned any more.
+        """
+        if not file.is_file():
+            raise ModelDamagedError(f"{file} is no file")
+        if self.digests is None:
+            return file.open("rb")
+        content = file.read_bytes()
+        name = file.relative_to(self.path).as_posix()
+        if self.digests.get(name) != hashlib.sha256(content).hexdigest():
+            raise _changed(self.path, name)
+        return io.BytesIO(content)
+
+    def snapshot(self) -> ModelDirectory:
+        """A private copy of a pinned directory, for models that open its files by themselves.
+
+        Only what was pinned is in it, whatever happens to the directory meanwhile; it is removed with the
+        object. A directory that is not pinned is its own snapshot.
+
+        Raises:
+            ModelDamagedError: a file is not what was pinned any more.
+        """
+        if self.digests is None:
+            return self
+        home = Path(tempfile.mkdtemp(prefix="sparksig-model-"))  # mode 0700
+        copy = replace(self, path=home)
+        weakref.finalize(copy, shutil.rmtree, home, ignore_errors=True)
+        for name, pinned in self.digests.items():
+            target, copied = home / name, hashlib.sha256()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with (self.path / name).open("rb") as source, target.open("wb") as sink:
+                    while chunk := source.read(2**20):
+                        copied.update(chunk)
+                        sink.write(chunk)
+            except OSError:
+                raise _changed(self.path, name) from None
+            if copied.hexdigest() != pinned:
+                raise _changed(self.path, name)
+        return copy
+
+
+def _changed(path: Path, what: str) -> ModelDamagedError:
+    return ModelDamagedError(f"{path}: changed after its content was verified: {what}")
 
 
 def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
@@ -138,129 +205,6 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     signature._is_signature_from_type_hint = config.get("is_signature_from_type_hint") is True
     signature._is_type_hint_from_example = config.get("type_hint_from_example") is True
     return signature
-
-
-# --- YAML ---------------------------------------------------------------------------------------------
-
-
-_SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MAX_YAML_DEPTH = 50
-MAX_YAML_NODES = 100_000
-
-
-class _Loader(_SAFE):  # type: ignore[misc]
-    """YAML's safe subset, without doubled keys."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(set(keys)) < len(keys):
-            twin = next(key for key, _ in node.value if keys.count((key.tag, key.value)) > 1)
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {twin.value!r} stands twice", problem_mark=twin.start_mark
-            )
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
-
-
-def _check_events(data: bytes) -> None:
-    """Refuse what YAML bombs are made of before anything is built: nesting, and aliases, without end.
-
-    MLflow itself writes an alias where one object stands in two places; what counts is how many nodes the
-    document has when all of them are written out.
-    """
-    sizes: dict[str, int] = {}
-    outer: list[tuple[str | None, int]] = []
-    count = 0
-    event: Any
-    for event in yaml.parse(data, Loader=_SAFE):
-        problem = ""
-        if isinstance(event, yaml.CollectionStartEvent):
-            outer.append((event.anchor, count))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, before = outer.pop()
-            if anchor is not None:
-                sizes[anchor] = count - before + 1
-        elif isinstance(event, yaml.ScalarEvent) and event.anchor is not None:
-            sizes[event.anchor] = 1
-        if isinstance(event, yaml.AliasEvent):
-            count += sizes.get(event.anchor or "", MAX_YAML_NODES)  # one that is still open contains itself
-        elif isinstance(event, yaml.NodeEvent):
-            count += 1
-        if count > MAX_YAML_NODES:
-            problem = f"more than {MAX_YAML_NODES} values, with all aliases written out"
-        elif len(outer) > MAX_YAML_DEPTH:
-            problem = f"nested more than {MAX_YAML_DEPTH} levels deep"
-        if problem:
-            mark: Any = event.start_mark
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-
-
-def load_yaml(data: bytes) -> Any:
-    """One YAML document as built-ins, by the safe loader, within bounds.
-
-    Raises:
-        ValueError: not YAML (with line and column), larger than 10 MiB or (all aliases written out) than
-            100,000 values, nested too deeply, or with a key twice.
-
-    Example:
-        >>> load_yaml(b"a: [1, 2]")
-        {'a': [1, 2]}
-    """
-    if len(data) > MAX_YAML_BYTES:
-        raise ValueError(f"more than {MAX_YAML_BYTES // 2**20} MiB of YAML")
-    try:
-        _check_events(data)
-        return yaml.load(data, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"this is not YAML as it is taken here: {where}{error.problem}") from None
-    except Exception as error:  # PyYAML's constructors raise whatever their conversion raises
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"this is not YAML as it is taken here: {reason}") from None
-
-
-# --- the digest ---------------------------------------------------------------------------------------
-
-
-def digest(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a directory's content: over the sorted (relative path, file digest) pairs.
-
-    Raises:
-        ModelNotFoundError: no such directory.
-        ModelDamagedError: it holds a symbolic link, or something that is neither file nor directory.
-    """
-    root = Path(path)
-    if not root.is_dir():
-        raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
-    whole = hashlib.sha256()
-    for file in sorted(_files(root), key=lambda file: file.relative_to(root).as_posix()):
-        name = file.relative_to(root).as_posix()
-        raw = os.fsencode(name)  # a name may be no text
-        whole.update(b"%d:%s=%s\n" % (len(raw), raw, _file_digest(file).encode()))
-    return whole.hexdigest()
-
-
-def _files(root: Path) -> Iterator[Path]:
-    with os.scandir(root) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode):
-                yield from _files(Path(entry.path))
-            elif stat.S_ISREG(mode):
-                yield Path(entry.path)
-            else:
-                raise ModelDamagedError(
-                    f"{entry.path} is neither a file nor a directory: a model may hold no links"
-                )
-
-
-def _file_digest(file: Path) -> str:
-    content = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(2**20):
-            content.update(chunk)
-    return content.hexdigest()
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -308,25 +252,107 @@ def _umask() -> int:
     return mask
 
 
-class _Dumper(yaml.SafeDumper):
-    """YAML without aliases: what stands in two places is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        return True
-
-
 def write_mlmodel(directory: Path, config: Mapping[str, Any]) -> None:
-    """Write ``MLmodel`` in block style with sorted keys, as MLflow does.
+    """Write ``MLmodel`` in a directory that nobody uses yet.
 
     Raises:
         ModelError: something in it is not JSON-like, so that it could not be read back.
     """
+    (directory / MLMODEL).write_text(_mlmodel(config), encoding="utf-8")
+
+
+def _mlmodel(config: Mapping[str, Any]) -> str:
     try:
-        text = yaml.dump(
-            dict(config), Dumper=_Dumper, sort_keys=True, default_flow_style=False, allow_unicode=True
-        )
-        load_yaml(text.encode())
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ModelError(f"this cannot be kept in {MLMODEL}: {reason}") from None
-    (directory / MLMODEL).write_text(text, encoding="utf-8")
+        return dump_yaml(config)
+    except ValueError as error:
+        raise ModelError(f"this cannot be kept in {MLMODEL}: {error}") from None
+
+
+def seal(directory: Path) -> None:
+    """Seal a directory that nobody uses yet."""
+    (directory / SEAL).write_bytes(seal_text(file_digests(directory)))
+
+
+def replace_mlmodel(directory: ModelDirectory, config: Mapping[str, Any]) -> None:
+    """Put another MLmodel in a directory's place, and seal it anew.
+
+    A crash at any point leaves the old or the new directory: the seal knows both while one replaces the
+    other, and a file is replaced by one rename.
+
+    Raises:
+        ModelError: as :func:`write_mlmodel`; or MLmodel was changed meanwhile.
+        ModelDamagedError: the directory is not as it was sealed.
+    """
+    text = _mlmodel(config).encode()
+    root = directory.path
+    with _locked(root):
+        digests = file_digests(root)
+        if digests.get(MLMODEL) != directory.mlmodel:
+            raise ModelError(f"{root}: {MLMODEL} was changed meanwhile: nothing was written")
+        if (root / SEAL).is_file():
+            check_seal(root, digests)
+        new = hashlib.sha256(text).hexdigest()
+        _replace(root / SEAL, seal_text(digests, [(MLMODEL, new)]))
+        _replace(root / MLMODEL, text)
+        _replace(root / SEAL, seal_text({**digests, MLMODEL: new}))
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        for wait in (*[0.05] * 400, 0.0):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not wait:
+                    raise ModelError(
+                        f"{directory}: somebody else is changing it, for 20 seconds now"
+                    ) from None
+                time.sleep(wait)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """One file by one rename; what is half written lies beside the model directory, if that may be."""
+    home = file.parent.parent
+    beside = os.access(home, os.W_OK) and home.stat().st_dev == file.parent.stat().st_dev
+    handle, name = tempfile.mkstemp(prefix=f".{file.parent.name}.", dir=home if beside else file.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask()
+        os.chmod(name, mode)
+        os.replace(name, file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
+    """Copy a file or a directory into a directory of a model; links become what they lead to.
+
+    Returns:
+        where the copy is.
+
+    Raises:
+        ModelError: there is no such file or directory, or another of its name is there already.
+    """
+    given = Path(source)
+    if not given.exists():
+        raise ModelError(f"there is no file or directory at {str(source)!r}")
+    target = home / (name or given.resolve().name)
+    if target.exists():
+        raise ModelError(f"two files for a model have the name {target.name!r}")
+    home.mkdir(parents=True, exist_ok=True)
+    if given.is_dir():
+        shutil.copytree(given, target, ignore=shutil.ignore_patterns("__pycache__", ".git"))
+    else:
+        shutil.copyfile(given, target)
+    return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -9,24 +10,31 @@ import os
 import types
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from sparksig.convert import hints
 from sparksig.enforce.hints import check_rows
 from sparksig.enforce.rows import rows_of
-from sparksig.errors import Code, ConversionError, SignatureError, kind
+from sparksig.errors import Code, ConversionError, ModelError, kind
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
+    "FunctionModel",
     "PythonModel",
     "PythonModelContext",
     "TypeFromExample",
     "TypeHintWarning",
+    "as_python_model",
     "bind_predict",
+    "hinted_rows",
     "hinted_schemas",
+    "is_from_example",
+    "is_serving",
     "pyfunc",
+    "serving",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -133,6 +141,73 @@ def pyfunc(function: F) -> F:
     return _validated(function, of=function.__qualname__)
 
 
+class FunctionModel:
+    """A function as a model: what :func:`sparksig.save_model` makes of one.
+
+    Attributes:
+        function: it, its input validated by its type hint.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__name__", "the function")
+        try:
+            known = inspect.signature(function).parameters
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{name} is no model: {error}") from None
+        gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        needed = [
+            key
+            for key, one in known.items()
+            if one.default is one.empty and one.kind not in gathered and key not in ("params", "context")
+        ]
+        if len(needed) != 1 or known[needed[0]].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise ModelError(
+                f"{name} is no model: a function takes one input, and, if it wants to, parameters "
+                "called context and "
+                f"params; it needs {', '.join(needed) or 'none'}"
+            )
+        self._beside = frozenset({"context", "params"} & set(known))
+        named = inspect.isfunction(function)
+        self.function = _validated(function, of=function.__qualname__) if named else function
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Nothing: a function that asks for its context is handed it with the input."""
+
+    def predict(self, context: Any, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """What the function gives."""
+        beside = {"context": context, "params": params}
+        given = {name: beside[name] for name in self._beside}
+        if "context" in given and next(iter(inspect.signature(self.function).parameters)) == "context":
+            return self.function(given.pop("context"), model_input, **given)
+        return self.function(model_input, **given)
+
+
+def _kept(model: object) -> _Contract | None:
+    """The contract that the type hints of a model say, if it has one."""
+    predicts = model.function if isinstance(model, FunctionModel) else getattr(model, "predict", model)
+    contract: _Contract | None = getattr(predicts, _KEPT, None)
+    return contract
+
+
+def as_python_model(model: Any) -> Any:
+    """A class of PythonModels as an instance of it, a function as a model; anything else as it is.
+
+    Raises:
+        ModelError: the class cannot be called without arguments, or the function is none of a model.
+    """
+    if isinstance(model, type) and issubclass(model, PythonModel):
+        try:
+            return model()
+        except TypeError as error:
+            raise ModelError(
+                f"the class {model.__name__} is made an object without arguments, and that fails: {error}. "
+                "Pass an object of it"
+            ) from error
+    if inspect.isroutine(model) or isinstance(model, functools.partial):
+        return FunctionModel(model)
+    return model
+
+
 @dataclass(frozen=True)
 class _Contract:
     """What the type hints of a function say.
@@ -148,6 +223,25 @@ class _Contract:
     input: hints.Listing | None
     from_example: bool
     output: Schema | None
+
+
+_SERVING: ContextVar[bool] = ContextVar("sparksig_serving", default=False)
+
+
+def is_serving() -> bool:
+    """Whether data comes from JSON: bytes and times are text in it."""
+    # the name of MLflow's switch, set where its server hands JSON over
+    return _SERVING.get() or os.environ.get("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "").lower() == "true"
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[None]:
+    """Data is JSON, for as long as the block runs."""
+    token = _SERVING.set(True)
+    try:
+        yield
+    finally:
+        _SERVING.reset(token)
 
 
 _KEPT = "_sparksig_contract"
@@ -169,10 +263,8 @@ def _validated(function: F, of: str) -> F:
     def validated(*args: Any, **kwargs: Any) -> Any:
         bound = known.bind(*args, **kwargs)
         bound.apply_defaults()
-        # the name of MLflow's switch, set where its server hands JSON over
-        from_json = os.environ.get("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "").lower() == "true"
         rows = rows_of(bound.arguments[data], listing)
-        bound.arguments[data] = check_rows(rows, listing, from_json=from_json)
+        bound.arguments[data] = check_rows(rows, listing, from_json=is_serving())
         return function(*bound.args, **bound.kwargs)
 
     return validated  # type: ignore[return-value]
@@ -231,20 +323,22 @@ def _data_name(function: Callable[..., Any]) -> str | None:
     return names[1] if len(names) == 2 else next((name for name in names if name != "context"), None)
 
 
-def hinted_schemas(model: object, signature: Any = None) -> tuple[Schema | None, Schema | None]:
-    """The input and output schemas that the type hints of a model's ``predict`` say; None where they do not.
+def is_from_example(model: object) -> bool:
+    """Whether the type hint of a model's input is :class:`TypeFromExample`."""
+    contract = _kept(model)
+    return contract is not None and contract.from_example
 
-    Raises:
-        SignatureError: the hint asks for an example, and there is no signature inferred from one.
-    """
-    contract = getattr(getattr(model, "predict", model), _KEPT, None)
-    if contract is None:
-        return None, None
-    if contract.from_example and (signature is None or signature.inputs is None):
-        raise SignatureError(
-            "the input's type hint is TypeFromExample: pass signature=infer_signature(example, ...)"
-        )
-    if contract.input is None:
+
+def hinted_rows(model: object, data: Any) -> Any:
+    """Data as the rows that a model's type hint asks for; as it is where there is no such hint."""
+    contract = _kept(model)
+    return data if contract is None or contract.input is None else rows_of(data, contract.input)
+
+
+def hinted_schemas(model: object) -> tuple[Schema | None, Schema | None]:
+    """The schemas of input and output that a model's type hints say; None where they do not."""
+    contract = _kept(model)
+    if contract is None or contract.input is None:
         return None, None
     return Schema([ColSpec(hints.type_of(contract.input.item))]), contract.output
 

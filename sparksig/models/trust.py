@@ -7,11 +7,12 @@ written in a directory widens the trust.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError
-from sparksig.models.directory import ModelDirectory, digest
+from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.seal import SEAL, check_seal, combine, file_digests
 
 __all__ = ["Trust", "type_names"]
 
@@ -22,7 +23,7 @@ def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ModelError: a single string, which would be taken letter by letter.
     """
-    if isinstance(trusted_types, str):
+    if isinstance(trusted_types, str) or not isinstance(trusted_types, Iterable):
         raise ModelError(f"trusted_types is a list of names: trusted_types=[{trusted_types!r}]")
     return tuple(trusted_types)
 
@@ -33,7 +34,7 @@ class Trust:
 
     Attributes:
         allow_pickle: code may run while loading: pickles, code files, foreign loaders.
-        digest: the directory's content is exactly this (:func:`sparksig.models.directory.digest`);
+        digest: the directory's content is exactly this (:func:`sparksig.models.seal.digest`);
             having pinned it, the caller is taken to know what is in it.
         trusted_types: the types that a skops file may hold beyond those that are safe by themselves.
 
@@ -46,20 +47,36 @@ class Trust:
     digest: str | None = None
     trusted_types: tuple[str, ...] = ()
 
-    def verify(self, directory: ModelDirectory) -> None:
-        """See that the directory is the pinned one, if one is pinned; before anything in it is opened.
+    def __post_init__(self) -> None:
+        if not isinstance(self.allow_pickle, bool):
+            raise ModelError("allow_pickle is True or False")
+
+    def verify(self, directory: ModelDirectory) -> ModelDirectory:
+        """See that the directory is the pinned one, or as it was sealed; before anything in it is opened.
+
+        Returns:
+            The directory; a pinned one remembers the digests of its files.
 
         Raises:
-            ModelDamagedError: its content has another digest.
+            ModelDamagedError: its content has another digest, or changed since it was sealed.
         """
+        sealed = (directory.path / SEAL).is_file()
+        if self.digest is None and not sealed:
+            return directory
+        digests = file_digests(directory.path)
         if self.digest is None:
-            return
-        found = digest(directory.path)
-        if found != self.digest:
+            try:
+                check_seal(directory.path, digests)
+            except ModelDamagedError:  # or somebody gave it another signature in between
+                check_seal(directory.path, file_digests(directory.path))
+        elif (found := combine(digests)) != self.digest:
             raise ModelDamagedError(
                 f"{directory.path}: the content is not what was pinned: expected the digest {self.digest}, "
                 f"found {found}"
             )
+        if digests.get(MLMODEL) != directory.mlmodel:
+            raise ModelDamagedError(f"{directory.path}: changed while it was read: {MLMODEL}")
+        return directory if self.digest is None else replace(directory, digests=digests)
 
     def require_code(self, directory: ModelDirectory, what: str) -> None:
         """Pass only if the caller lets ``what`` run code.

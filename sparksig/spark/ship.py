@@ -12,13 +12,16 @@ import os
 import shutil
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from sparksig.errors import ModelDamagedError, UnsupportedError
+from sparksig.models import flavors
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.seal import combine, file_digests
 
 __all__ = ["Shipment", "ship"]
 
@@ -68,24 +71,34 @@ def _unpack(archive: Path, target: Path) -> None:
         packed.extractall(target)
 
 
-def ship(spark: SparkSession, path: Path, digest: str) -> Shipment:
+def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
     """Make a model directory available to the workers of a session.
 
     Args:
         spark: a classic session.
-        path: the directory.
-        digest: of its content.
+        directory: the directory, pinned or not.
 
     Raises:
         UnsupportedError: a Spark Connect session, which does not go yet.
+        ModelDamagedError: the directory changed after its content was verified.
     """
     if ".connect." in type(spark).__module__:
         raise UnsupportedError("scoring through Spark Connect does not go yet: use a classic session")
+    pinned = directory
+    if directory.digests is None:
+        pinned = replace(directory, digests=file_digests(directory.path))
+    digest = combine(pinned.digests or {})
     if _is_local(spark.sparkContext.master):
-        return Shipment(digest, path=str(path))
-    archive = _pack(path, digest)
+        if flavors.opens_files(directory):  # by itself, unverified: what it opens must be nobody else's
+            pinned = _PRIVATE[digest] = _PRIVATE.get(digest) or pinned.snapshot()
+        return Shipment(digest, path=str(pinned.path))
+    archive = _pack(directory.path, digest)
     spark.sparkContext.addFile(str(archive))
     return Shipment(digest, archive=archive.name)
+
+
+_PRIVATE: dict[str, ModelDirectory] = {}
+"""Copies that the workers on this machine read, by their digests; kept for as long as the driver lives."""
 
 
 def _is_local(master: str | None) -> bool:

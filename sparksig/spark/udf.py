@@ -35,7 +35,9 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.directory import digest as digest_of
+from sparksig.models.environment import compare_versions
+from sparksig.models.flavors.interface import Loading
+from sparksig.models.registry import local_path
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
@@ -55,6 +57,7 @@ def spark_udf(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
+    on_version_mismatch: str = "warn",
 ) -> ModelUDF:
     """A model directory as a column function.
 
@@ -63,11 +66,14 @@ def spark_udf(
 
     Args:
         spark: the session; or the model directory.
-        model_uri: the model directory.
+        model_uri: the model directory, or a URI as :func:`sparksig.load_model` takes it.
         params: values for the model's params, the same for all rows.
         allow_pickle: code in the directory may run.
         digest: refuse the directory unless its content has this digest.
         trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+        on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
+            the
+            model was saved with.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
@@ -91,21 +97,30 @@ def spark_udf(
             raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
     assert session is not None
     directory, trust, (inputs, outputs, declared) = check_model(
-        model_uri, allow_pickle=allow_pickle, digest=digest, trusted_types=trusted_types
+        model_uri,
+        allow_pickle=allow_pickle,
+        digest=digest,
+        trusted_types=trusted_types,
+        on_version_mismatch=on_version_mismatch,
     )
     given = enforce_params(params, declared)
-    shipment = ship(session, directory.path, trust.digest or digest_of(directory.path))
+    shipment = ship(session, directory)
     return ModelUDF(_Work(shipment, trust, inputs, outputs, given))
 
 
 def check_model(
-    path: str | os.PathLike[str], *, allow_pickle: bool, digest: str | None, trusted_types: Sequence[str]
+    path: str | os.PathLike[str],
+    *,
+    allow_pickle: bool,
+    digest: str | None,
+    trusted_types: Sequence[str],
+    on_version_mismatch: str = "warn",
 ) -> tuple[ModelDirectory, Trust, tuple[Schema, Schema, ParamSchema | None]]:
     """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
-    directory = ModelDirectory.read(path)
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
-    trust.verify(directory)
-    flavors.of(directory).check(directory, trust)
+    directory = trust.verify(ModelDirectory.read(local_path(path)))
+    flavors.check(directory, Loading(trust))
+    compare_versions(directory, on_version_mismatch)
     declared = _contract(directory)
     contract.require_scalars(declared[0])
     returned = contract.spark_type(result_type(declared[1]))
@@ -122,8 +137,10 @@ def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | 
     if lacking:
         raise ModelError(
             f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: "
-            "what to hand over and what comes back is not known. Save it with a signature: "
-            "save_model(path, model, infer_signature(data, prediction))"
+            "what to hand over and what comes back is not known. Set one: "
+            f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
+            "prediction)); or save it "
+            "with one, or with an input_example"
         )
     assert signature is not None
     assert signature.inputs is not None

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from tests.bench.harness import measure, table
 
-BENCHES = {"infer": 5, "enforce": 7}
+BENCHES = {"infer": 5, "enforce": 7, "models": 7}
 """Each bench, and how many rounds it takes."""
 
 

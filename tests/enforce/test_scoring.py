@@ -20,7 +20,7 @@ from sparksig.errors import (
     ModelNotFoundError,
     PredictionError,
 )
-from sparksig.models.directory import digest
+from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches

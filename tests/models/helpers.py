@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import cloudpickle
 import numpy as np
@@ -107,9 +110,25 @@ def untrusted(model):
     return skops.io.get_untrusted_types(data=skops.io.dumps(model))
 
 
+def fresh(home):
+    """A new directory in one that the cases of a test share."""
+    return Path(tempfile.mkdtemp(dir=home))
+
+
+def copy_of(directory):
+    """A copy of a model directory, under its own name, for one case to change."""
+    return shutil.copytree(directory, fresh(directory.parent) / directory.name, symlinks=True)
+
+
+def unsealed(directory):
+    """The directory without its seal, which would tell of any change."""
+    (directory / "SHA256SUMS").unlink(missing_ok=True)
+    return directory
+
+
 def rewrite(directory, change):
-    """Apply ``change`` to the content of a directory's MLmodel."""
-    file = directory / "MLmodel"
+    """Apply ``change`` to the content of a directory's MLmodel, and take its seal away."""
+    file = unsealed(directory) / "MLmodel"
     config = yaml.safe_load(file.read_text())
     change(config)
     file.write_text(yaml.safe_dump(config))

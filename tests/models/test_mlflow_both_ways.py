@@ -27,6 +27,8 @@ from sklearn.tree import DecisionTreeClassifier
 import sparksig
 from sparksig import (
     ColSpec,
+    ModelDamagedError,
+    ModelError,
     ModelNotTrustedError,
     ModelSignature,
     ParamSchema,
@@ -34,10 +36,8 @@ from sparksig import (
     PythonModel,
     Schema,
     TensorSpec,
-    UnsupportedError,
     infer_signature,
 )
-from sparksig.errors import ModelError
 from tests.models.helpers import (
     FRAME,
     ONE_DOUBLE,
@@ -45,10 +45,12 @@ from tests.models.helpers import (
     Armed,
     Doubled,
     X,
+    fresh,
     same_bits,
     untrusted,
     without_type_hints,
 )
+from tests.tables import each
 
 # MLflow asks for an example whenever it saves a model with a signature and without one
 pytestmark = pytest.mark.filterwarnings("ignore:.*An input example was not provided:UserWarning")
@@ -141,40 +143,42 @@ def _by_sparksig(path, data, params=None, **trust):
 # --- PythonModels ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", GIVEN, ids=repr)
-@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
-def test_mlflow_loads_our_python_models(tmp_path, model, given):
-    sparksig.save_model(tmp_path / "m", model(), WITH_PARAMS)
-    expected = _by_sparksig(tmp_path / "m", FRAME, given)
-    assert same_bits(_by_mlflow(tmp_path / "m", FRAME, given), expected)
-    if "Params" in model.__name__ or "Both" in model.__name__:
-        used = {"factor": 3.0, "steps": [1, 2]} | (given or {})
-        assert same_bits(expected, _scale(FRAME, used))
+@each("model", OURS, ids=[model.__name__ for model in OURS])
+def test_mlflow_loads_our_python_models(tmp_path, model):
+    path = tmp_path / model.__name__
+    sparksig.save_model(path, model(), WITH_PARAMS)
+    for given in GIVEN:
+        expected = _by_sparksig(path, FRAME, given)
+        assert same_bits(_by_mlflow(path, FRAME, given), expected)
+        if "Params" in model.__name__ or "Both" in model.__name__:
+            used = {"factor": 3.0, "steps": [1, 2]} | (given or {})
+            assert same_bits(expected, _scale(FRAME, used))
 
 
-@pytest.mark.parametrize("given", GIVEN, ids=repr)
-@pytest.mark.parametrize("model", MLFLOWS, ids=lambda model: model.__name__)
-def test_we_load_mlflows_python_models(tmp_path, model, given):
+@each("model", MLFLOWS, ids=[model.__name__ for model in MLFLOWS])
+def test_we_load_mlflows_python_models(tmp_path, model):
+    path = tmp_path / model.__name__
     mlflow.pyfunc.save_model(
-        str(tmp_path / "m"),
+        str(path),
         python_model=model(),
         signature=_mlflow_signature(WITH_PARAMS),
         pip_requirements=PINNED,
     )
-    assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == WITH_PARAMS
-    assert same_bits(_by_sparksig(tmp_path / "m", FRAME, given), _by_mlflow(tmp_path / "m", FRAME, given))
+    assert sparksig.load_model(path, allow_pickle=True).signature == WITH_PARAMS
+    for given in GIVEN:
+        assert same_bits(_by_sparksig(path, FRAME, given), _by_mlflow(path, FRAME, given))
 
 
-@pytest.mark.parametrize("form", range(4), ids=[model.__name__ for model in OURS])
+@each("form", range(4), ids=[model.__name__ for model in OURS])
 def test_the_same_model_of_either_base_class_predicts_the_same(tmp_path, form):
-    sparksig.save_model(tmp_path / "ours", OURS[form](), WITH_PARAMS)
+    paths = [tmp_path / f"ours-{form}", tmp_path / f"theirs-{form}"]
+    sparksig.save_model(paths[0], OURS[form](), WITH_PARAMS)
     mlflow.pyfunc.save_model(
-        str(tmp_path / "theirs"),
+        str(paths[1]),
         python_model=MLFLOWS[form](),
         signature=_mlflow_signature(WITH_PARAMS),
         pip_requirements=PINNED,
     )
-    paths = [tmp_path / "ours", tmp_path / "theirs"]
     predictions = [by(path, FRAME, {"factor": 0.7}) for by in (_by_mlflow, _by_sparksig) for path in paths]
     assert all(same_bits(prediction, predictions[0]) for prediction in predictions)
 
@@ -207,7 +211,7 @@ def test_a_function_saved_by_mlflow(tmp_path):
     assert same_bits(_by_sparksig(tmp_path / "m", FRAME), _by_mlflow(tmp_path / "m", FRAME))
 
 
-@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
+@each("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
 def test_a_model_without_params_sees_what_mlflow_shows_it(tmp_path, signature):
     with without_type_hints():
 
@@ -215,16 +219,17 @@ def test_a_model_without_params_sees_what_mlflow_shows_it(tmp_path, signature):
             def predict(self, context, model_input, params=None):
                 return np.full(len(model_input), -1.0 if params is None else float(len(params)))
 
+    path = fresh(tmp_path) / "m"
     mlflow.pyfunc.save_model(
-        str(tmp_path / "m"),
+        str(path),
         python_model=Seeing(),
         signature=signature and _mlflow_signature(signature),
         pip_requirements=PINNED,
     )
-    assert same_bits(_by_sparksig(tmp_path / "m", FRAME), _by_mlflow(tmp_path / "m", FRAME))
+    assert same_bits(_by_sparksig(path, FRAME), _by_mlflow(path, FRAME))
 
 
-@pytest.mark.parametrize(
+@each(
     "data",
     [FRAME, FRAME.head(0), FRAME.assign(more="ignored"), FRAME.set_index(pd.Index(list("abc")))],
     ids=["frame", "no-rows", "more-columns", "index"],
@@ -235,24 +240,52 @@ def test_a_frame_comes_back_the_same_from_both(tmp_path, data):
             return model_input.assign(y=model_input["x"] / 3)
 
     outputs = Schema([ColSpec("double", "x"), ColSpec("double", "y")])
-    sparksig.save_model(tmp_path / "m", Echo(), ModelSignature(X, outputs))
-    pd.testing.assert_frame_equal(
-        _by_sparksig(tmp_path / "m", data), _by_mlflow(tmp_path / "m", data), check_exact=True
-    )
+    path = fresh(tmp_path) / "m"
+    sparksig.save_model(path, Echo(), ModelSignature(X, outputs))
+    pd.testing.assert_frame_equal(_by_sparksig(path, data), _by_mlflow(path, data), check_exact=True)
 
 
-def test_models_of_mlflow_that_are_not_pickles_are_refused_by_name(tmp_path):
-    (tmp_path / "code.py").write_text(
-        "import mlflow\n\nclass M(mlflow.pyfunc.PythonModel):\n"
-        "    def predict(self, context, model_input):\n        return model_input\n\n"
-        "mlflow.models.set_model(M())\n"
-    )
+AS_CODE = """
+import pathlib
+
+import mlflow
+
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        pathlib.Path({canary!r}).touch()
+        offset = context.model_config["offset"] + len(params or {{}})
+        return model_input["x"].to_numpy() * 2 + offset
+
+
+pathlib.Path({canary!r}).touch()
+mlflow.models.set_model(Model())
+"""
+
+
+def test_a_model_that_mlflow_keeps_as_code_loads_with_leave(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # MLflow would, into the directory
+    canary = tmp_path / "canary"
+    (tmp_path / "code.py").write_text(AS_CODE.format(canary=str(canary)))
     with without_type_hints():
         mlflow.pyfunc.save_model(
-            str(tmp_path / "m"), python_model=str(tmp_path / "code.py"), pip_requirements=PINNED
+            str(tmp_path / "m"),
+            python_model=str(tmp_path / "code.py"),
+            model_config={"offset": 10},
+            signature=_mlflow_signature(WITH_PARAMS),
+            pip_requirements=PINNED,
         )
-    with pytest.raises(UnsupportedError, match=r"cannot be loaded yet"):
-        sparksig.load_model(tmp_path / "m", allow_pickle=True)
+        canary.unlink()
+        with pytest.raises(ModelNotTrustedError, match="can run any code it holds"):
+            sparksig.load_model(tmp_path / "m")
+        assert not canary.exists()
+        for trust in ({"allow_pickle": True}, {"digest": sparksig.digest(tmp_path / "m")}):
+            for given in GIVEN:
+                ours = _by_sparksig(tmp_path / "m", FRAME, given, **trust)
+                assert same_bits(ours, _by_mlflow(tmp_path / "m", FRAME, given))
+                assert same_bits(ours, FRAME["x"] * 2 + 12)
+        model = sparksig.load_model(tmp_path / "m", allow_pickle=True, model_config={"offset": 1})
+        assert same_bits(model.predict(FRAME), FRAME["x"] * 2 + 3)
 
 
 # --- scikit-learn ---------------------------------------------------------------------------------------
@@ -311,40 +344,41 @@ def test_mlflow_has_our_estimator_back_as_it_was(tmp_path, fitted):
     assert same_bits(back.predict(data), model.predict(data))
 
 
-@pytest.mark.parametrize("form", ["skops", "pickle", "cloudpickle"])
+@each("form", ["skops", "pickle", "cloudpickle"])
 def test_we_load_mlflows_estimators(tmp_path, fitted, form):
     model, data, signature, types = fitted
+    path = tmp_path / form
     more = {"skops_trusted_types": types} if form == "skops" else {}
     mlflow.sklearn.save_model(
         model,
-        str(tmp_path / "m"),
+        str(path),
         serialization_format=form,
         signature=_mlflow_signature(signature),
         pip_requirements=PINNED,
         **more,
     )
     trust = {"trusted_types": types} if form == "skops" else {"allow_pickle": True}
-    loaded = sparksig.load_model(tmp_path / "m", **trust)
+    loaded = sparksig.load_model(path, **trust)
     assert loaded.signature == signature
     ours = loaded.predict(data)
     assert _close(ours, model, data)
-    assert same_bits(ours, _by_mlflow(tmp_path / "m", data))
+    assert same_bits(ours, _by_mlflow(path, data))
 
 
-@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
+@each("method", ["predict_proba", "predict_log_proba"])
 def test_we_call_the_method_that_mlflow_calls(tmp_path, method):
     model, data = ESTIMATORS["boosted-classifier"]()
     mlflow.sklearn.save_model(
         model,
-        str(tmp_path / "m"),
+        str(tmp_path / method),
         serialization_format="cloudpickle",
         pyfunc_predict_fn=method,
         signature=_mlflow_signature(infer_signature(data, getattr(model, method)(data))),
         pip_requirements=PINNED,
     )
-    ours = _by_sparksig(tmp_path / "m", data)
+    ours = _by_sparksig(tmp_path / method, data)
     assert ours.shape == (len(data), 3)
-    assert same_bits(ours, _by_mlflow(tmp_path / "m", data))
+    assert same_bits(ours, _by_mlflow(tmp_path / method, data))
 
 
 def test_mlflow_takes_its_trust_from_mlmodel_where_we_ask_the_caller(tmp_path):
@@ -390,24 +424,26 @@ SIGNATURES = {
 }
 
 
-@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
+@each("signature", SIGNATURES.values(), ids=SIGNATURES)
 def test_mlflow_reads_our_signature(tmp_path, signature):
-    sparksig.save_model(tmp_path / "m", Doubled(), signature)
-    read = mlflow.models.get_model_info(str(tmp_path / "m")).signature
+    path = fresh(tmp_path) / "m"
+    sparksig.save_model(path, Doubled(), signature)
+    read = mlflow.models.get_model_info(str(path)).signature
     assert read == _mlflow_signature(signature)
     assert read.to_dict() == signature.to_dict()
-    assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
+    assert sparksig.load_model(path, allow_pickle=True).signature == signature
 
 
-@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
+@each("signature", SIGNATURES.values(), ids=SIGNATURES)
 def test_we_read_mlflows_signature(tmp_path, signature):
+    path = fresh(tmp_path) / "m"
     mlflow.pyfunc.save_model(
-        str(tmp_path / "m"),
+        str(path),
         python_model=MlflowPlain(),
         signature=_mlflow_signature(signature),
         pip_requirements=PINNED,
     )
-    assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
+    assert sparksig.load_model(path, allow_pickle=True).signature == signature
 
 
 def test_mlflow_reads_no_signature_where_there_is_none(tmp_path):
@@ -420,6 +456,16 @@ def test_mlflow_reads_no_signature_where_there_is_none(tmp_path):
 def test_mlflow_can_set_another_signature(tmp_path):
     sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
     mlflow.models.set_signature(str(tmp_path / "m"), _mlflow_signature(WITH_PARAMS))
+    text = (
+        "m: changed or missing since the model was sealed: 'MLmodel'. A signature is changed by "
+        "sparksig.set_signature, which seals anew; if another change was on purpose, remove "
+    )
+    for trust in ({}, {"allow_pickle": True}):  # it knows nothing of the seal
+        with pytest.raises(ModelDamagedError, match=f"{text}SHA256SUMS$"):
+            sparksig.load_model(tmp_path / "m", **trust)
+    pinned = sparksig.load_model(tmp_path / "m", digest=sparksig.digest(tmp_path / "m"))
+    assert pinned.signature == WITH_PARAMS
+    (tmp_path / "m" / "SHA256SUMS").unlink()
     assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == WITH_PARAMS
 
 
@@ -430,18 +476,18 @@ ALWAYS = ["flavors", "model_size_bytes", "model_uuid", "utc_time_created"]
 WITH_SIGNATURE = ["is_signature_from_type_hint", "signature", "type_hint_from_example"]
 
 
-@pytest.mark.parametrize("what", ["pickled", "skopsed"])
-def test_the_files_are_those_of_mlflow(request, what):
-    directory = request.getfixturevalue(what)
-    model_file = {"pickled": "python_model.pkl", "skopsed": "model.skops"}[what]
-    assert sorted(path.name for path in directory.iterdir()) == sorted([*ENVIRONMENT, model_file])
+def test_the_files_are_those_of_mlflow_and_the_seal(pickled, skopsed):
+    for directory, model_file in ((pickled, "python_model.pkl"), (skopsed, "model.skops")):
+        files = [*ENVIRONMENT, model_file, "SHA256SUMS"]
+        assert sorted(path.name for path in directory.iterdir()) == sorted(files)
 
 
-@pytest.mark.parametrize("metadata", [None, {}, {"a": [1, "x", None]}], ids=repr)
-@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "signature"])
+@each("metadata", [None, {}, {"a": [1, "x", None]}])
+@each("signature", [None, SIGNATURE], ids=["no-signature", "signature"])
 def test_the_keys_are_those_of_mlflow(tmp_path, signature, metadata):
-    sparksig.save_model(tmp_path / "m", Doubled(), signature, metadata=metadata)
-    text = (tmp_path / "m" / "MLmodel").read_text()
+    home = fresh(tmp_path) / "m"
+    sparksig.save_model(home, Doubled(), signature, metadata=metadata)
+    text = (home / "MLmodel").read_text()
     config = yaml.safe_load(text)
     expected = [*ALWAYS, *(WITH_SIGNATURE if signature else []), *([] if metadata is None else ["metadata"])]
     assert list(config) == sorted(expected) == re.findall(r"(?m)^(\w+):", text)
@@ -449,10 +495,10 @@ def test_the_keys_are_those_of_mlflow(tmp_path, signature, metadata):
     written = datetime.datetime.strptime(config["utc_time_created"], "%Y-%m-%d %H:%M:%S.%f")
     now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
     assert datetime.timedelta() <= now - written < datetime.timedelta(hours=1)
-    others = [path for path in (tmp_path / "m").iterdir() if path.name != "MLmodel"]
+    others = [path for path in home.iterdir() if path.name not in ("MLmodel", "SHA256SUMS")]
     assert config["model_size_bytes"] == sum(path.stat().st_size for path in others)
     assert config.get("metadata") == metadata
-    assert mlflow.models.get_model_info(str(tmp_path / "m")).metadata == metadata
+    assert mlflow.models.get_model_info(str(home)).metadata == metadata
 
 
 def test_two_saves_have_two_uuids(tmp_path):
@@ -510,6 +556,8 @@ def test_the_environment_files_say_the_same_and_mlflow_reads_them(pickled):
     python = ".".join(map(str, sys.version_info[:3]))
     assert f"numpy=={np.__version__}" in pins
     assert f"cloudpickle=={cloudpickle.__version__}" in pins
+    assert f"mlflow=={mlflow.__version__}" in pins  # for its server, which runs in that environment
+    assert len({pin.partition("==")[0] for pin in pins}) == len(pins)
     assert conda["dependencies"] == [f"python={python}", "pip", {"pip": pins}]
     env = mlflow.utils.environment._PythonEnv.from_yaml(str(pickled / "python_env.yaml"))
     assert (env.python, env.dependencies) == (python, ["-r requirements.txt"])
@@ -534,33 +582,36 @@ def test_metadata_in_which_one_list_stands_twice_loads_from_mlflow(tmp_path):
 SWITCH = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
-@pytest.mark.parametrize("value", ["false", "False", "FALSE", "0"])
+@each("value", ["false", "False", "FALSE", "0"])
 def test_mlflows_switch_keeps_mlflow_from_our_pickles(tmp_path, monkeypatch, value):
-    sparksig.save_model(tmp_path / "m", Armed(tmp_path / "canary"), SIGNATURE)
+    home = fresh(tmp_path)
+    sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
     monkeypatch.setenv(SWITCH, value)
     with pytest.raises(ModelNotTrustedError, match="loading a pickled PythonModel can run any code it holds"):
-        mlflow.pyfunc.load_model(str(tmp_path / "m"))
-    assert not (tmp_path / "canary").exists()
+        mlflow.pyfunc.load_model(str(home / "m"))
+    assert not (home / "canary").exists()
 
 
-@pytest.mark.parametrize("value", ["", "no", "off", " false", "2"], ids=repr)
+@each("value", ["", "no", "off", " false", "2"])
 def test_a_switch_that_mlflow_does_not_understand_opens_nothing(tmp_path, monkeypatch, value):
-    sparksig.save_model(tmp_path / "m", Armed(tmp_path / "canary"), SIGNATURE)
+    home = fresh(tmp_path)
+    sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
     monkeypatch.setenv(SWITCH, value)
     with pytest.raises((ModelError, ValueError)):
-        mlflow.pyfunc.load_model(str(tmp_path / "m"))
-    assert not (tmp_path / "canary").exists()
+        mlflow.pyfunc.load_model(str(home / "m"))
+    assert not (home / "canary").exists()
 
 
-@pytest.mark.parametrize("value", ["true", "True", "1", None])
+@each("value", ["true", "True", "1", None])
 def test_mlflows_switch_lets_mlflow_load_our_pickles(tmp_path, monkeypatch, value):
-    sparksig.save_model(tmp_path / "m", Armed(tmp_path / "canary"), SIGNATURE)
+    home = fresh(tmp_path)
+    sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
     if value is None:
         monkeypatch.delenv(SWITCH, raising=False)
     else:
         monkeypatch.setenv(SWITCH, value)
-    assert same_bits(_by_mlflow(tmp_path / "m", FRAME), FRAME["x"] * 2)
-    assert (tmp_path / "canary").exists()
+    assert same_bits(_by_mlflow(home / "m", FRAME), FRAME["x"] * 2)
+    assert (home / "canary").exists()
 
 
 def test_mlflows_switch_is_mlflows(tmp_path, monkeypatch):

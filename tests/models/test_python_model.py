@@ -12,6 +12,7 @@ import sparksig
 from sparksig import PythonModel, PythonModelContext
 from sparksig.models.python_model import bind_predict
 from tests.models.helpers import FRAME, Returning
+from tests.tables import each
 
 CONTEXT = PythonModelContext({})
 DATA = object()
@@ -71,7 +72,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("predict", FORMS, ids=lambda predict: predict.__name__)
+@each("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
 def test_predict_gets_what_its_form_asks_for(predict):
     got = bind_predict(predict, CONTEXT)(DATA, {"t": 1})
     assert got["data"] is DATA
@@ -80,7 +81,7 @@ def test_predict_gets_what_its_form_asks_for(predict):
     assert got.get("count", 1) == 1
 
 
-@pytest.mark.parametrize("predict", FORMS, ids=lambda predict: predict.__name__)
+@each("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
 def test_the_context_goes_where_mlflow_lets_it_go(predict):
     ours = "context" in bind_predict(predict, CONTEXT)(DATA, None)
     assert ours == _is_context_in_predict_function_signature(parameters=inspect.signature(predict).parameters)

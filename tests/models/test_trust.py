@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import io
+import itertools
+import lzma
 import pickle
 import random
 import re
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 
 import cloudpickle
 import mlflow.pyfunc
@@ -20,22 +25,30 @@ import skops.io
 from sklearn.base import BaseEstimator
 
 import sparksig
-from sparksig import ModelDamagedError, ModelNotTrustedError, PythonModel, UnsupportedError
-from sparksig.models.directory import ModelDirectory, digest
+from sparksig import ModelDamagedError, ModelError, ModelNotTrustedError, PythonModel, UnsupportedError
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.seal import digest, file_digests
 from sparksig.models.trust import Trust
 from tests.models.helpers import (
+    FRAME,
     SIGNATURE,
     Armed,
     Canary,
     Doubled,
     boosted,
+    content,
+    copy_of,
     diabetes,
+    fresh,
     linear,
     rewrite,
     rewrite_pyfunc,
+    same_bits,
+    unsealed,
     untrusted,
     without_type_hints,
 )
+from tests.tables import each
 
 MAY_RUN_CODE = (
     "loading {} can run any code it holds. If you trust where it comes from, pass allow_pickle=True, "
@@ -95,8 +108,8 @@ def _estimator(form):
 PICKLES = {
     "sparksig": (_ours, "a pickled PythonModel"),
     "mlflow": (_mlflows, "a pickled PythonModel"),
-    "sklearn-pickle": (_estimator("pickle"), "a scikit-learn model kept by pickle"),
-    "sklearn-cloudpickle": (_estimator("cloudpickle"), "a scikit-learn model kept by cloudpickle"),
+    "sklearn-pickle": (_estimator("pickle"), "an estimator kept by pickle"),
+    "sklearn-cloudpickle": (_estimator("cloudpickle"), "an estimator kept by cloudpickle"),
 }
 
 
@@ -146,8 +159,8 @@ def test_a_pickle_is_allowed_when_it_is_pinned(armed):
 WRONG = {"empty": "", "other": "0" * 64, "word": "sha256", "number": 5}
 
 
-@pytest.mark.parametrize("pinned", WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize("allow_pickle", [False, True], ids=["without-leave", "with-leave"])
+@each("pinned", WRONG.values(), ids=WRONG)
+@each("allow_pickle", [False, True], ids=["without-leave", "with-leave"])
 def test_a_wrong_digest_is_refused_before_anything_is_opened(armed, pinned, allow_pickle):
     directory, canary, _ = armed
     text = f"m: the content is not what was pinned: expected the digest {pinned}, found {digest(directory)}$"
@@ -184,14 +197,16 @@ def _link_file(directory, canary):
 SWAPS = [_swap_pickle, _swap_mlmodel, _add_file, _remove_file, _rename_file, _link_file]
 
 
-@pytest.mark.parametrize("swap", SWAPS, ids=lambda swap: swap.__name__.strip("_"))
-def test_a_model_that_changed_after_it_was_pinned_is_refused(tmp_path, swap):
-    _ours(tmp_path / "m", tmp_path / "canary")
-    pinned = digest(tmp_path / "m")
-    swap(tmp_path / "m", tmp_path / "canary")
+@each("swap", SWAPS, ids=[swap.__name__.strip("_") for swap in SWAPS])
+@each("is_sealed", [True, False], ids=["sealed", "unsealed"])
+def test_a_model_that_changed_after_it_was_pinned_is_refused(tmp_path, swap, is_sealed):
+    home = fresh(tmp_path)
+    _ours(home / "m", home / "canary")
+    pinned = digest(home / "m")
+    swap(home / "m" if is_sealed else unsealed(home / "m"), home / "canary")
     with pytest.raises(ModelDamagedError, match=r"not what was pinned|may hold no links"):
-        sparksig.load_model(tmp_path / "m", digest=pinned, allow_pickle=True)
-    assert not (tmp_path / "canary").exists()
+        sparksig.load_model(home / "m", digest=pinned, allow_pickle=True)
+    assert not (home / "canary").exists()
 
 
 def test_what_the_digest_leaves_out_cannot_be_loaded(tmp_path):
@@ -202,7 +217,7 @@ def test_what_the_digest_leaves_out_cannot_be_loaded(tmp_path):
     rewrite_pyfunc(directory, python_model="__pycache__/python_model.pkl")
     pinned = digest(directory)
     (directory / "__pycache__" / "python_model.pkl").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
-    with pytest.raises(ModelDamagedError):
+    with pytest.raises(ModelDamagedError, match="not what was pinned"):
         sparksig.load_model(directory, digest=pinned)
     assert not (tmp_path / "canary").exists()
 
@@ -215,7 +230,7 @@ def test_a_copy_is_still_pinned(tmp_path):
 
 
 def test_a_pickle_in_mlmodel_disguise_is_refused(skopsed, tmp_path):
-    (skopsed / "model.skops").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+    (unsealed(skopsed) / "model.skops").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
     with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: BadZipFile"):
         sparksig.load_model(skopsed, allow_pickle=True)
     assert not (tmp_path / "canary").exists()
@@ -223,28 +238,39 @@ def test_a_pickle_in_mlmodel_disguise_is_refused(skopsed, tmp_path):
 
 def test_without_a_format_an_estimator_is_a_pickle_as_in_old_mlflow(skopsed):
     rewrite(skopsed, lambda config: config["flavors"]["sklearn"].pop("serialization_format"))
-    with pytest.raises(
-        ModelNotTrustedError, match=MAY_RUN_CODE.format("a scikit-learn model kept by pickle")
-    ):
+    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("an estimator kept by pickle")):
         sparksig.load_model(skopsed)
     (skopsed / "model.skops").write_bytes(pickle.dumps(linear()))
     data, _ = diabetes()
     assert len(sparksig.load_model(skopsed, allow_pickle=True).predict(data)) == len(data)
 
 
-@pytest.mark.parametrize("form", ["joblib", "", "SKOPS", None, 5, ["skops"]], ids=repr)
+@each("form", ["joblib", "", "SKOPS", None, 5, ["skops"]])
 def test_an_unknown_format_of_an_estimator_is_refused(skopsed, form):
     rewrite(skopsed, lambda config: config["flavors"]["sklearn"].update(serialization_format=form))
-    text = f"scikit-learn models in the format {re.escape(repr(str(form)))} are unknown$"
+    text = f"skopsed: estimators in the format {re.escape(repr(str(form)))} are unknown$"
     with pytest.raises(UnsupportedError, match=text):
         sparksig.load_model(skopsed, allow_pickle=True)
 
 
-@pytest.mark.parametrize("what", ["pickled", "skopsed"])
-@pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "link", "nothing", None, ""], ids=repr)
-def test_a_model_file_outside_is_refused(request, tmp_path, what, path):
-    directory = request.getfixturevalue(what)
-    (tmp_path / "outside").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
+OUTSIDE = r"the path '.*' leads out of the model directory$"
+
+
+@each(
+    "path, text",
+    [
+        ("/etc/passwd", OUTSIDE),
+        ("../outside", OUTSIDE),
+        ("link", OUTSIDE),
+        ("nothing", r"'nothing' is named by MLmodel, but it is not there$"),
+        (None, "a path in the directory expected, found None$"),
+        ("", "a path in the directory expected, found ''$|found None$"),
+    ],
+)
+@each("what", ["pickled", "skopsed"])
+def test_a_model_file_outside_is_refused(pickled, skopsed, tmp_path, what, path, text):
+    directory = copy_of({"pickled": pickled, "skopsed": skopsed}[what])
+    (directory.parent / "outside").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
     (directory / "link").symlink_to("../outside")
 
     def change(config):
@@ -252,15 +278,14 @@ def test_a_model_file_outside_is_refused(request, tmp_path, what, path):
         config["flavors"].get("sklearn", {})["pickled_model"] = path
 
     rewrite(directory, change)
-    text = r"leads out of the model directory$|it is not there$|a path in the directory expected, found"
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(directory, allow_pickle=True)
     assert not (tmp_path / "canary").exists()
 
 
 def test_the_refusal_comes_before_the_file_is_looked_for(pickled):
-    _pickle_of(pickled).unlink()
-    with pytest.raises(ModelNotTrustedError):
+    _pickle_of(unsealed(pickled)).unlink()
+    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("a pickled PythonModel")):
         sparksig.load_model(pickled)
     with pytest.raises(
         ModelDamagedError, match=r"'python_model\.pkl' is named by MLmodel, but it is not there$"
@@ -368,85 +393,202 @@ def test_the_module_of_an_untrusted_type_is_not_imported(tmp_path, monkeypatch):
 # --- other loaders --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [{}, {"allow_pickle": True}], ids=["without-leave", "with-leave"])
-def test_a_foreign_loader_module_is_refused_and_not_imported(pickled, tmp_path, monkeypatch, given):
-    (tmp_path / "canary_loader.py").write_text("raise SystemExit('imported')\n")
+NUMBERS = itertools.count()
+LOADS = """
+import pathlib
+
+pathlib.Path({canary!r}).mkdir(exist_ok=True)
+
+
+class Tripled:
+    def predict(self, model_input):
+        return model_input["x"].to_numpy() * 3
+
+
+def _load_pyfunc(path, config=None):
+    return Tripled()
+"""
+
+
+@pytest.fixture
+def foreign(pickled, tmp_path):
+    """A directory with a loader module of its own, and a canary that shows when it was imported."""
+    name = f"foreign_{next(NUMBERS)}"
     (pickled / "code").mkdir()
-    (pickled / "code" / "canary_loader.py").write_text("raise SystemExit('imported')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    rewrite_pyfunc(pickled, loader_module="canary_loader", code="code", data="code")
-    text = (
-        "pickled: models with the loader module 'canary_loader' cannot be loaded yet: "
-        r"so far PythonModel \(cloudpickle\) and scikit-learn$"
-    )
-    with pytest.raises(UnsupportedError, match=text):
-        sparksig.load_model(pickled, **given)
-    assert "canary_loader" not in sys.modules
+    (pickled / "code" / f"{name}.py").write_text(LOADS.format(canary=str(tmp_path / "canary")))
+    rewrite_pyfunc(pickled, loader_module=name, code="code")
+    before, cached = list(sys.path), dict(sys.path_importer_cache)
+    yield pickled, tmp_path / "canary", name
+    sys.path[:] = before
+    sys.modules.pop(name, None)
+    for place in set(sys.path_importer_cache) - set(cached):
+        del sys.path_importer_cache[place]
+
+
+def test_a_foreign_loader_module_is_refused_without_leave_and_not_imported(foreign):
+    directory, canary, name = foreign
+    for trust in ({}, {"trusted_types": [name, f"{name}.Tripled", "builtins.object"]}):
+        with pytest.raises(
+            ModelNotTrustedError, match=f"pickled: {MAY_RUN_CODE.format('a model with code files')}"
+        ):
+            sparksig.load_model(directory, **trust)
+    rewrite_pyfunc(directory, code=None)  # it could still come from the installed packages
+    text = MAY_RUN_CODE.format(f"a model by the loader module '{name}'")
+    with pytest.raises(ModelNotTrustedError, match=f"pickled: {text}"):
+        sparksig.load_model(directory)
+    assert name not in sys.modules
     assert not any("pickled" in entry for entry in sys.path)
+    assert not canary.exists()
 
 
-@pytest.mark.parametrize(
+def test_a_foreign_loader_module_is_imported_with_leave(foreign):
+    directory, canary, _ = foreign
+    model = sparksig.load_model(directory, allow_pickle=True)
+    assert canary.exists()
+    assert same_bits(model.predict(FRAME), FRAME["x"] * 3)
+
+
+def test_a_foreign_loader_module_is_imported_when_it_is_pinned(foreign):
+    directory, canary, _ = foreign
+    before = content(directory)
+    pinned = digest(directory)
+    assert same_bits(sparksig.load_model(directory, digest=pinned).predict(FRAME), FRAME["x"] * 3)
+    assert canary.exists()
+    assert content(directory) == before  # no bytecode, which would change the digest
+
+
+@each(
+    "loader, text",
+    [
+        (
+            "mlflow.pyfunc.no_such_loader",
+            "there is no loader module 'mlflow.pyfunc.no_such_loader': neither ",
+        ),
+        ("mlflow.sklearn.x", "there is no loader module 'mlflow.sklearn.x': neither "),
+        (
+            "no_such_loader",
+            "there is no loader module 'no_such_loader': neither among the installed packages ",
+        ),
+        ("mlflow.pyfunc", "the loader module 'mlflow.pyfunc' has no function _load_pyfunc"),
+        ("os", "the loader module 'os' has no function _load_pyfunc"),
+    ],
+)
+def test_other_loader_modules_need_leave_and_have_to_load(pickled, loader, text):
+    directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
+    asked = MAY_RUN_CODE.format(f"a model by the loader module '{re.escape(loader)}'")
+    with pytest.raises(ModelNotTrustedError, match=f"pickled: {asked}"):
+        sparksig.load_model(directory)
+    with pytest.raises(ModelError, match=f"pickled: {re.escape(text)}"):
+        sparksig.load_model(directory, allow_pickle=True)
+
+
+@each(
     "loader",
-    [
-        "mlflow.xgboost",
-        "mlflow.pyfunc.loaders.code_model",
-        "mlflow.pyfunc",
-        "mlflow.sklearn.x",
-        "os",
-        "",
-        None,
-        5,
-        ["mlflow.sklearn"],
-        {"mlflow.sklearn": 1},
-    ],
-    ids=repr,
+    ["", None, 5, ["mlflow.sklearn"], {"mlflow.sklearn": 1}, "a b", "os;", "..os", "os.", "/os", "os\n"],
 )
-def test_other_loader_modules_are_refused_by_name(pickled, loader):
-    rewrite_pyfunc(pickled, loader_module=loader)
-    text = re.escape(f"models with the loader module {loader!r} cannot be loaded yet")
+def test_a_loader_module_is_a_name(pickled, loader):
+    directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
+    text = f"pickled: the flavor 'python_function' names no loader_module: {re.escape(repr(loader))}$"
+    for trust in ({}, {"allow_pickle": True}):
+        with pytest.raises(ModelDamagedError, match=text):
+            sparksig.load_model(directory, **trust)
+
+
+OPENERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "lzma": lzma.compress}
+
+
+@each("compression, compress", OPENERS.items(), ids=OPENERS)
+def test_a_compressed_pickle_needs_leave_as_any(pickled, tmp_path, compression, compress):
+    directory = rewrite_pyfunc(copy_of(pickled), python_model_compression=compression)
+    file = _pickle_of(directory)
+    file.write_bytes(compress(file.read_bytes()))
+    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("a pickled PythonModel")):
+        sparksig.load_model(directory)
+    model = sparksig.load_model(directory, allow_pickle=True)
+    assert same_bits(model.predict(FRAME), FRAME["x"] * 2)
+    assert same_bits(sparksig.load_model(directory, digest=digest(directory)).predict(FRAME), FRAME["x"] * 2)
+    whole = file.read_bytes()
+    for damage in (whole[:-9], b"", pickle.dumps(Canary(tmp_path / "canary"))):
+        file.write_bytes(damage)
+        with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
+            sparksig.load_model(directory, allow_pickle=True)
+    assert not (tmp_path / "canary").exists()
+
+
+@each("compression", ["zstd", "", "GZIP", 5, True, ["gzip"], {"gzip": 1}])
+def test_an_unknown_compression_is_refused(pickled, compression):
+    directory = rewrite_pyfunc(copy_of(pickled), python_model_compression=compression)
+    what = re.escape(repr(compression))
+    text = rf"pickled: a pickle compressed by {what} is unknown \(known: gzip, bzip2, lzma\)$"
     with pytest.raises(UnsupportedError, match=text):
-        sparksig.load_model(pickled, allow_pickle=True)
+        sparksig.load_model(directory, allow_pickle=True)
 
 
-@pytest.mark.parametrize(
-    ("entries", "text"),
-    [
-        ({"model_code_path": "model.py"}, "a model kept as code"),
-        ({"code": "code"}, "code paths"),
-        ({"python_model_compression": "gzip"}, "a compressed pickle"),
-        ({"code": "c", "python_model_compression": "bz2"}, "code paths and a compressed pickle"),
-    ],
-    ids=["model-as-code", "code-paths", "compressed", "two"],
-)
-def test_other_ways_to_keep_a_python_model_are_refused(pickled, entries, text):
-    rewrite_pyfunc(pickled, **entries)
-    with pytest.raises(UnsupportedError, match=f"pickled: {text} cannot be loaded yet$"):
-        sparksig.load_model(pickled, allow_pickle=True)
-
-
-@pytest.mark.parametrize("flavor", ["python_function", "sklearn"])
-def test_code_paths_of_an_estimator_are_refused(skopsed, flavor):
-    rewrite(skopsed, lambda config: config["flavors"][flavor].update(code="code"))
-    with pytest.raises(UnsupportedError, match=r"skopsed: code paths cannot be loaded yet$"):
-        sparksig.load_model(skopsed)
-
-
-@pytest.mark.parametrize(
-    "name", ["fit", "score", "__init__", "set_params", "", None, 5, ["predict"]], ids=repr
-)
-def test_only_methods_that_predict_are_called(skopsed, name):
-    rewrite_pyfunc(skopsed, predict_fn=name)
-    known = "predict, predict_proba, predict_log_proba, decision_function, transform"
-    text = re.escape(f"skopsed: the method {name!r} is none of {known}")
-    with pytest.raises(UnsupportedError, match=f"{text}$"):
-        sparksig.load_model(skopsed)
-
-
-def test_a_method_that_the_estimator_lacks_is_damage(skopsed):
-    rewrite_pyfunc(skopsed, predict_fn="predict_proba")
+@each("name", ["pickled", "skopsed"])
+def test_code_files_need_leave_whatever_the_model(pickled, skopsed, tmp_path, name):
+    directory = copy_of({"pickled": pickled, "skopsed": skopsed}[name])
+    (directory / "code").mkdir()
+    (directory / "code" / "unused_code_of_a_model.py").write_text("raise SystemExit('imported')\n")
+    rewrite_pyfunc(directory, code="code")
+    before = list(sys.path)
     with pytest.raises(
-        ModelDamagedError, match=r"skopsed: a LinearRegression has no method 'predict_proba'$"
+        ModelNotTrustedError, match=f"{name}: {MAY_RUN_CODE.format('a model with code files')}"
     ):
+        sparksig.load_model(directory)
+    assert sys.path == before
+    try:  # it makes the modules importable, no more
+        assert sparksig.load_model(directory, allow_pickle=True).path == directory
+        assert str(directory / "code") in sys.path
+        assert "unused_code_of_a_model" not in sys.modules
+    finally:
+        sys.path[:] = before
+
+
+@each("code", ["nothing", "../code", "/etc", ["code"], 5])
+def test_code_files_that_are_not_there_are_damage(skopsed, code):
+    directory = rewrite_pyfunc(copy_of(skopsed), code=code)
+    (directory.parent / "code").mkdir()
+    before = list(sys.path)
+    text = "it is not there$|leads out of the model directory$|a path in the directory expected, found"
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(directory, allow_pickle=True)
+    assert sys.path == before
+
+
+def test_what_the_flavor_of_an_estimator_says_of_code_is_nothing_to_the_generic_one(skopsed):
+    """As in MLflow: its own loader adds the generic flavor's code alone."""
+    rewrite(skopsed, lambda config: config["flavors"]["sklearn"].update(code="nothing"))
+    data, _ = diabetes()
+    assert len(sparksig.load_model(skopsed).predict(data)) == len(data)
+
+
+@each("name", ["fit", "score", "__init__", "set_params", 5, True, ["predict"], {"predict": 1}])
+def test_only_methods_that_predict_are_called(skopsed, name):
+    known = "predict, predict_proba, predict_log_proba, predict_joint_log_proba, decision_function, transform"
+    text = re.escape(f"skopsed: the method {name!r} is none of {known}")
+    directory = copy_of(skopsed)
+    with pytest.raises(UnsupportedError, match=f"{text}$"):
+        sparksig.load_model(directory, method=name)
+    rewrite_pyfunc(directory, predict_fn=name)
+    with pytest.raises(UnsupportedError, match=f"{text}$"):
+        sparksig.load_model(directory)
+    assert sparksig.load_model(directory, method="predict").path == directory
+
+
+@each("name", ["", None])
+def test_a_directory_that_names_no_method_means_predict(skopsed, name):
+    data, _ = diabetes()
+    directory = rewrite_pyfunc(copy_of(skopsed), predict_fn=name)
+    expected = sparksig.load_model(skopsed).predict(data)
+    assert same_bits(sparksig.load_model(directory).predict(data), expected)
+
+
+def test_a_method_that_the_estimator_lacks_is_an_error_that_says_what_it_has(skopsed):
+    text = r"LinearRegression has no method 'predict_proba' \(it has: predict\)$"
+    with pytest.raises(ModelError, match=text):
+        sparksig.load_model(skopsed, method="predict_proba")
+    rewrite_pyfunc(skopsed, predict_fn="predict_proba")
+    with pytest.raises(ModelError, match=text):
         sparksig.load_model(skopsed)
 
 
@@ -454,9 +596,9 @@ def test_a_method_that_the_estimator_lacks_is_damage(skopsed):
 
 
 def test_a_truncated_pickle_is_damage(pickled):
-    file = _pickle_of(pickled)
+    file = _pickle_of(unsealed(pickled))
     whole = file.read_bytes()
-    for length in range(0, len(whole), 3):
+    for length in [*range(0, len(whole), 11), len(whole) - 1]:
         file.write_bytes(whole[:length])
         with pytest.raises(ModelDamagedError, match=r"python_model\.pkl cannot be unpickled: \w+"):
             sparksig.load_model(pickled, allow_pickle=True)
@@ -470,14 +612,14 @@ def test_a_truncated_estimator_is_damage(tmp_path, form):
     )
     file = tmp_path / "m" / "model.pkl"
     whole = file.read_bytes()
-    for length in range(0, len(whole), 7):
+    for length in [*range(0, len(whole), 17), len(whole) - 1]:
         file.write_bytes(whole[:length])
         with pytest.raises(ModelDamagedError, match=r"model\.pkl cannot be read: \w+"):
             sparksig.load_model(tmp_path / "m", allow_pickle=True)
 
 
 def test_a_truncated_skops_file_is_damage(skopsed):
-    file = skopsed / "model.skops"
+    file = unsealed(skopsed) / "model.skops"
     whole = file.read_bytes()
     for length in [*range(0, len(whole), len(whole) // 40), len(whole) - 1]:
         file.write_bytes(whole[:length])
@@ -486,7 +628,7 @@ def test_a_truncated_skops_file_is_damage(skopsed):
 
 
 def test_a_skops_file_with_flipped_bits_is_read_or_refused(skopsed):
-    file = skopsed / "model.skops"
+    file = unsealed(skopsed) / "model.skops"
     whole = file.read_bytes()
     for position in random.Random(20260101).sample(range(8 * len(whole)), 150):
         flipped = bytearray(whole)
@@ -518,29 +660,29 @@ NOT_SKOPS = {
 }
 
 
-@pytest.mark.parametrize("data", NOT_SKOPS.values(), ids=NOT_SKOPS)
+@each("data", NOT_SKOPS.values(), ids=NOT_SKOPS)
 def test_what_is_not_a_skops_file_is_damage(skopsed, data):
-    (skopsed / "model.skops").write_bytes(data)
+    (unsealed(skopsed) / "model.skops").write_bytes(data)
     with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: \w+"):
         sparksig.load_model(skopsed)
 
 
 def test_a_skops_file_that_holds_no_estimator_is_damage(skopsed):
-    skops.io.dump({"a": 1}, skopsed / "model.skops")
-    with pytest.raises(ModelDamagedError, match=r"skopsed: a dict has no method 'predict'$"):
+    skops.io.dump({"a": 1}, unsealed(skopsed) / "model.skops")
+    with pytest.raises(ModelError, match=r"dict has no method 'predict' \(it has: none\)$"):
         sparksig.load_model(skopsed)
 
 
-@pytest.mark.parametrize(
-    "held", [None, 5, {"predict": 1}, linear, object], ids=lambda held: type(held).__name__
-)
+@each("held", [None, 5, {"predict": 1}, linear, object, Doubled])
 def test_a_pickle_that_holds_no_python_model_is_damage(pickled, held):
-    _pickle_of(pickled).write_bytes(pickle.dumps(held))
-    with pytest.raises(ModelDamagedError):
+    _pickle_of(unsealed(pickled)).write_bytes(pickle.dumps(held))
+    what = "None" if held is None else f"a value of type {type(held).__name__}"
+    text = rf"python_model\.pkl holds {what}, which is no PythonModel$"
+    with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(pickled, allow_pickle=True)
 
 
-@pytest.mark.parametrize(
+@each(
     "artifacts",
     [
         ["a"],
@@ -554,20 +696,35 @@ def test_a_pickle_that_holds_no_python_model_is_damage(pickled, held):
         {"a": {"path": "/etc/passwd"}},
         {"a": {"path": "nothing"}},
     ],
-    ids=repr,
 )
 def test_artifacts_that_are_none_are_damage(tmp_path, artifacts):
-    _ours(tmp_path / "m", tmp_path / "canary")
-    rewrite_pyfunc(tmp_path / "m", artifacts=artifacts)
-    with pytest.raises(ModelDamagedError):
-        sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    home = fresh(tmp_path)
+    _ours(home / "m", home / "canary")
+    rewrite_pyfunc(home / "m", artifacts=artifacts)
+    text = (
+        "m: artifacts are a mapping of names to entries with a path$|a path in the directory expected, found|"
+        "it is not there$|leads out of the model directory$"
+    )
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(home / "m", allow_pickle=True)
+    assert not (home / "canary").exists()
 
 
-@pytest.mark.parametrize("config", ["abc", 5, [1]], ids=repr)
-def test_a_model_config_that_is_none_is_damage(pickled, config):
-    rewrite_pyfunc(pickled, config=config)
-    with pytest.raises(ModelDamagedError):
-        sparksig.load_model(pickled, allow_pickle=True)
+@each(
+    "config, text",
+    [
+        ("abc", "'abc' is named by MLmodel, but it is not there$"),
+        ("../abc", r"the path '\.\./abc' leads out of the model directory$"),
+        ("MLmodel-as-config", "pickled: the model's config is a value of type list, not a mapping$"),
+        (5, "pickled: the model's config is a value of type int, not a mapping$"),
+        ([1], "pickled: the model's config is a value of type list, not a mapping$"),
+    ],
+)
+def test_a_model_config_that_is_none_is_damage(pickled, config, text):
+    directory = rewrite_pyfunc(copy_of(pickled), config=config)
+    (directory / "MLmodel-as-config").write_text("[1]")
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(directory, allow_pickle=True)
 
 
 # --- the gate itself ------------------------------------------------------------------------------------
@@ -577,7 +734,7 @@ def test_the_gate_is_closed_by_default(pickled):
     directory = ModelDirectory.read(pickled)
     gate = Trust()
     assert gate == Trust(allow_pickle=False, digest=None, trusted_types=())
-    gate.verify(directory)
+    assert gate.verify(directory) is directory
     gate.require_types(directory, [])
     with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("this")):
         gate.require_code(directory, "this")
@@ -589,7 +746,7 @@ def test_the_gate_opens_for_what_the_caller_names(pickled):
     directory = ModelDirectory.read(pickled)
     Trust(allow_pickle=True).require_code(directory, "this")
     pinned = Trust(digest=digest(pickled))
-    pinned.verify(directory)
+    assert pinned.verify(directory) == replace(directory, digests=file_digests(pickled))
     pinned.require_code(directory, "this")
     Trust(trusted_types=("a.B",)).require_types(directory, ["a.B"])
     with pytest.raises(ModelDamagedError, match="not what was pinned"):

@@ -39,7 +39,7 @@ from sparksig import (
     pyfunc,
 )
 from sparksig.types import AnyType, Array, Map, Object, Property
-from tests.models.helpers import FRAME, SIGNATURE, X
+from tests.models.helpers import FRAME, SIGNATURE, Doubled, X, fresh, same_bits
 from tests.tables import each
 
 # MLflow asks for an example whenever it saves a model, and for its own names of parameters
@@ -133,8 +133,9 @@ def save(tmp_path):
     """Save a model, and load it."""
 
     def saved(model, *args):
-        sparksig.save_model(tmp_path / "m", model, *args)
-        return sparksig.load_model(tmp_path / "m", allow_pickle=True)
+        path = fresh(tmp_path) / "m"
+        sparksig.save_model(path, model, *args)
+        return sparksig.load_model(path, allow_pickle=True)
 
     return saved
 
@@ -358,7 +359,7 @@ INVALID = {
 }
 
 
-@pytest.mark.parametrize(("hint", "text"), INVALID.values(), ids=INVALID)
+@each("hint, text", INVALID.values(), ids=INVALID)
 def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text):
     with pytest.raises(ConversionError, match=r"^Defined: the type hint .* is no contract: ") as caught:
         define(hint)
@@ -381,7 +382,7 @@ UNSUPPORTED = {
 }
 
 
-@pytest.mark.parametrize(("hint", "text"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+@each("hint, text", UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_a_hint_that_is_no_contract_warns_and_validates_nothing(hint, text):
     with pytest.warns(
         TypeHintWarning, match=r"^Defined: the type hint of the input validates nothing: "
@@ -456,9 +457,7 @@ def test_a_function_without_a_hint_warns():
     assert unhinted("a") == "a"
 
 
-@pytest.mark.parametrize(
-    "hint", [pd.DataFrame, pd.Series, np.ndarray, csr_matrix, TypeFromExample], ids=lambda hint: hint.__name__
-)
+@each("hint", [pd.DataFrame, pd.Series, np.ndarray, csr_matrix, TypeFromExample])
 def test_hints_of_frames_are_silent_and_validate_nothing(save, hint):
     model = define(hint)  # no warning: they are errors here
     data = object()
@@ -473,8 +472,8 @@ def test_hints_of_frames_are_silent_and_validate_nothing(save, hint):
 LONGS = Schema([ColSpec("long")])
 
 
-@pytest.mark.parametrize(
-    ("model", "inputs", "outputs"),
+@each(
+    "model, inputs, outputs",
     [
         (Lengths, "string", "long"),
         (Prices, ORDER, "double"),
@@ -483,7 +482,6 @@ LONGS = Schema([ColSpec("long")])
         (Times, "datetime", "datetime"),
         (Days, ORDER, "string"),
     ],
-    ids=lambda case: getattr(case, "__name__", ""),
 )
 def test_the_signature_comes_from_the_hints_and_mlflow_reads_it(save, model, inputs, outputs):
     loaded = save(model())
@@ -497,8 +495,8 @@ def test_the_signature_comes_from_the_hints_and_mlflow_reads_it(save, model, inp
     assert read._is_signature_from_type_hint is True
 
 
-@pytest.mark.parametrize(
-    ("hint", "expected"),
+@each(
+    "hint, expected",
     [
         (list[int], "long"),
         (int, "long"),
@@ -511,7 +509,6 @@ def test_the_signature_comes_from_the_hints_and_mlflow_reads_it(save, model, inp
         (np.ndarray, None),
         (pd.DataFrame, None),
     ],
-    ids=str,
 )
 def test_the_outputs_come_from_the_output_hint(save, hint, expected):
     model = define(list[int], **{"return": hint})
@@ -545,7 +542,7 @@ def test_a_signature_of_the_same_inputs_is_welcome(save):
     assert save(Lengths(), signature).signature == signature
 
 
-@pytest.mark.parametrize("inputs", [LONGS, Schema([ColSpec("string", "named")]), X], ids=repr)
+@each("inputs", [LONGS, Schema([ColSpec("string", "named")]), X])
 def test_a_signature_of_other_inputs_is_refused(tmp_path, inputs):
     text = (
         f"the signature's inputs {inputs!r} are not those of the model's type hint [string (required)]: "
@@ -557,9 +554,12 @@ def test_a_signature_of_other_inputs_is_refused(tmp_path, inputs):
     assert not (tmp_path / "m").exists()
 
 
-@pytest.mark.parametrize("signature", [None, ModelSignature(outputs=LONGS)], ids=["none", "no inputs"])
-def test_a_type_from_an_example_needs_a_signature(tmp_path, signature):
-    text = r"^the input's type hint is TypeFromExample: pass signature=infer_signature\(example, \.\.\.\)$"
+@each("signature", [None, ModelSignature(outputs=LONGS)], ids=["none", "no inputs"])
+def test_a_type_from_an_example_needs_an_example_or_a_signature(tmp_path, signature):
+    text = (
+        r"^the input's type hint is TypeFromExample: pass input_example, or "
+        r"signature=infer_signature\(example, \.\.\.\)$"
+    )
     with pytest.raises(SignatureError, match=text):
         sparksig.save_model(tmp_path / "m", FromExample(), signature)
     assert not (tmp_path / "m").exists()
@@ -568,7 +568,35 @@ def test_a_type_from_an_example_needs_a_signature(tmp_path, signature):
 def test_a_type_from_an_example_is_a_signature_as_any(save):
     loaded = save(FromExample(), SIGNATURE)
     assert loaded.signature == SIGNATURE
+    assert config(loaded.path)["type_hint_from_example"] is False
     assert loaded.predict(FRAME).tolist() == (FRAME["x"] * 2).tolist()
+
+
+@each(
+    "model, signature",
+    [(FromExample, None), (FromExample, SIGNATURE), (FromExample, ModelSignature(outputs=SIGNATURE.outputs))],
+)
+def test_a_type_from_an_example_comes_from_the_example(tmp_path, model, signature):
+    path = fresh(tmp_path) / "m"
+    sparksig.save_model(path, model(), signature, input_example=FRAME)
+    loaded = sparksig.load_model(path, allow_pickle=True)
+    inferred = infer_signature(FRAME, FRAME["x"] * 2)
+    outputs = inferred.outputs if signature is None else signature.outputs
+    assert loaded.signature == ModelSignature(inferred.inputs, outputs)
+    written = config(path)
+    assert written["type_hint_from_example"] is True
+    assert written["is_signature_from_type_hint"] is False
+    assert mlflow.models.get_model_info(str(path)).signature._is_type_hint_from_example is True
+    for load in (loaded, mlflow.pyfunc.load_model(str(path))):
+        assert same_bits(load.predict(FRAME), FRAME["x"] * 2)
+
+
+def test_another_hint_is_not_from_the_example(tmp_path):
+    """MLmodel says so only where the hint is TypeFromExample."""
+    for name, model, example in (("lengths", Lengths(), ["a", "bcd"]), ("doubled", Doubled(), FRAME)):
+        sparksig.save_model(tmp_path / name, model, input_example=example)
+        assert config(tmp_path / name)["type_hint_from_example"] is False
+        assert config(tmp_path / name)["is_signature_from_type_hint"] is (name == "lengths")
 
 
 DATA = {
@@ -582,7 +610,7 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize(("model", "data", "expected"), DATA.values(), ids=DATA)
+@each("model, data, expected", DATA.values(), ids=DATA)
 def test_a_loaded_model_predicts_here_and_in_mlflow(save, model, data, expected):
     loaded = save(model())
     assert loaded.predict(data) == expected
@@ -681,16 +709,17 @@ def test_we_load_what_mlflow_saved_with_hints(tmp_path):
         assert mlflow.pyfunc.load_model(str(tmp_path / name)).predict(data) == expected
 
 
-@pytest.mark.parametrize("form", range(2), ids=["texts", "models"])
+@each("form", range(2), ids=["texts", "models"])
 def test_mlflow_infers_the_same_from_the_same_hints(tmp_path, form):
     class Prices(PythonModel):
         def predict(self, model_input: list[MlflowItem]) -> list[float]:
             return [item.price or 0.0 for item in model_input]
 
     ours, theirs = [(Lengths, MlflowLengths), (Prices, MlflowPrices)][form]
-    sparksig.save_model(tmp_path / "ours", ours())
-    saves(tmp_path / "theirs", theirs())
-    written = [config(tmp_path / name) for name in ("ours", "theirs")]
+    home = fresh(tmp_path)
+    sparksig.save_model(home / "ours", ours())
+    saves(home / "theirs", theirs())
+    written = [config(home / name) for name in ("ours", "theirs")]
     for key in ("signature", "is_signature_from_type_hint", "type_hint_from_example"):
         assert written[0][key] == written[1][key]
 
@@ -710,7 +739,7 @@ SERVED = {
 }
 
 
-@pytest.mark.parametrize(("model", "data", "expected"), SERVED.values(), ids=SERVED)
+@each("model, data, expected", SERVED.values(), ids=SERVED)
 def test_a_server_hands_over_json(save, monkeypatch, model, data, expected):
     loaded = save(model())
     for value in ("", "false", "0", "no"):

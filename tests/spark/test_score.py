@@ -223,8 +223,8 @@ def test_one_load_per_worker_whatever_the_partitions_and_call_sites(spark, tmp_p
     assert sorted(rows(scored, "p")) == [2.0 * i for i in range(200)]
     assert scored.filter("p != q").count() == 0
     loads = log.read_text().split()
-    assert len(loads) == len(set(loads))
-    assert len(loads) <= 2
+    # tasks take turns among all workers that earlier tests have left idle: each of them loads it once
+    assert 1 <= len(loads) == len(set(loads))
 
 
 def test_a_model_changed_after_the_check_is_not_loaded(frame_of, spark, tmp_path):

@@ -1,41 +1,66 @@
 """One file per format, the same functions in each.
 
 ``matches(directory)``: whether the directory is of this format.
-``check(directory, trust)``: see that loading is allowed, without executing anything.
-``load(directory, trust)``: check, then load; the result is a :class:`Predictor`.
-``save(model, directory, ...)``: write the format's files; the result is the entries for MLmodel's flavors.
+``check(directory, loading)``: see that loading is possible and allowed, without executing anything.
+``load(directory, loading)``: load what was checked; the result is a :class:`~interface.Predictor`.
+``takes(model)``: whether it saves such a model.
+``predictor(model, method)``: a model in memory as the predictor that it should be when it is loaded again;
+    None where nothing can be said before it is loaded.
+``save(model, home, saving)``: write the format's files; the result is the entries for MLmodel's flavors.
+``opens_files(directory)``: whether the model opens files in its directory by itself.
+``requirements(directory)``: the packages that loading needs, beside sparksig.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
 
-from sparksig.errors import UnsupportedError
+from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors import python, sklearn
+from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
+from sparksig.models.flavors.interface import Loading, Predictor
 
-__all__ = ["ALL", "Predictor", "of"]
+__all__ = ["ALL", "check", "load", "of", "opens_files"]
 
-Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
-"""A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
-
-ALL: tuple[ModuleType, ...] = (python, sklearn)
+ALL: tuple[ModuleType, ...] = (python, sklearn, xgboost, lightgbm, onnx, loader_module)
+"""The last one matches whatever has a loader module."""
 
 
 def of(directory: ModelDirectory) -> ModuleType:
     """The format of a model directory.
 
     Raises:
-        ModelDamagedError: it has no generic flavor.
-        UnsupportedError: a format that sparksig does not load yet.
+        ModelDamagedError: it has no generic flavor, or none that says how it is loaded.
     """
-    for flavor in ALL:
-        if flavor.matches(directory):
-            return flavor
-    loader = directory.pyfunc.get("loader_module")
-    raise UnsupportedError(
-        f"{directory.path}: models with the loader module {loader!r} cannot be loaded yet: "
-        "so far PythonModel (cloudpickle) and scikit-learn"
-    )
+    return next(flavor for flavor in ALL if flavor.matches(directory))
+
+
+def check(directory: ModelDirectory, loading: Loading) -> None:
+    """See that loading is possible and allowed, without executing anything.
+
+    Raises:
+        ModelNotTrustedError: it would execute what the caller did not allow.
+        ModelDamagedError: something that MLmodel names is not there, or not what it says.
+        UnsupportedError: a form of the format that is unknown here.
+        MissingDependencyError: the format's package is not installed.
+    """
+    check_code(directory, loading.trust)
+    of(directory).check(directory, loading)
+
+
+def opens_files(directory: ModelDirectory) -> bool:
+    """Whether the model opens files in its directory by itself: it needs one that nobody changes."""
+    return bool(directory.pyfunc.get("code")) or bool(of(directory).opens_files(directory))
+
+
+def load(directory: ModelDirectory, loading: Loading) -> Predictor:
+    """Check, then load.
+
+    Raises:
+        ModelError, UnsupportedError, MissingDependencyError: as :func:`check`; also if what was checked
+            cannot be read.
+    """
+    check(directory, loading)
+    add_code(directory)
+    loaded: Predictor = of(directory).load(directory, loading)
+    return loaded

@@ -6,76 +6,93 @@ loader modules.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import importlib.util
+import io
+import lzma
 import os
 import platform
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, UnsupportedError, kind
-from sparksig.models.directory import ModelDirectory
-from sparksig.models.python_model import PythonModel, PythonModelContext, bind_predict
-from sparksig.models.trust import Trust
+from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.models.directory import ModelDirectory, copy_into
+from sparksig.models.flavors.interface import (
+    ForMlflow,
+    Loading,
+    Predictor,
+    Saving,
+    method_of,
+    opened_by_mlflow,
+    saved_method,
+)
+from sparksig.models.mlflow_pickles import unpickle
+from sparksig.models.python_model import FunctionModel, PythonModel, PythonModelContext, bind_predict
+from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["check", "load", "matches", "requirements", "save", "takes"]
+__all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
 
 _LOADERS = ("mlflow.pyfunc.model", __name__)
 _FILE = "python_model.pkl"
-_NOT_YET = {
-    "model_code_path": "a model kept as code",
-    "code": "code paths",
-    "python_model_compression": "a compressed pickle",
+_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "lzma": lzma.open,
 }
 
 
 def matches(directory: ModelDirectory) -> bool:
-    """Whether it is a PythonModel, saved here or by MLflow."""
-    return directory.pyfunc.get("loader_module") in _LOADERS
+    """Whether it is a pickled PythonModel, saved here or by MLflow."""
+    config = directory.pyfunc
+    return config.get("loader_module") in _LOADERS and not config.get("model_code_path")
 
 
-def check(directory: ModelDirectory, trust: Trust) -> None:
+def opens_files(directory: ModelDirectory) -> bool:
+    """Whether it has artifacts."""
+    return bool(directory.pyfunc.get("artifacts"))
+
+
+def check(directory: ModelDirectory, loading: Loading) -> None:
     """See that loading is possible and allowed.
 
     Raises:
         ModelNotTrustedError: the caller did not allow code to run.
-        ModelDamagedError: the pickle is not there.
-        UnsupportedError: MLflow's other ways to keep a PythonModel.
-        MissingDependencyError: cloudpickle, or MLflow for a model that was written with it.
+        ModelDamagedError: the pickle, or an artifact, is not there.
+        UnsupportedError: an unknown compression, or another method than predict.
+        MissingDependencyError: cloudpickle is not installed.
     """
-    config = directory.pyfunc
-    beyond = [what for key, what in _NOT_YET.items() if config.get(key)]
-    if beyond:
-        raise UnsupportedError(f"{directory.path}: {' and '.join(beyond)} cannot be loaded yet")
-    trust.require_code(directory, "a pickled PythonModel")
-    directory.member(config.get("python_model"))
+    loading.trust.require_code(directory, "a pickled PythonModel")
+    method_of(directory, loading, ("predict",))
+    _compression(directory)
+    _artifacts(directory)
+    _config(directory, loading.model_config)
+    directory.member(directory.pyfunc.get("python_model"))
     if importlib.util.find_spec("cloudpickle") is None:
         raise MissingDependencyError.naming("cloudpickle", "a pickled PythonModel", "python-model")
-    if config["loader_module"] != __name__ and importlib.util.find_spec("mlflow") is None:
-        raise MissingDependencyError.naming(
-            "mlflow", "a PythonModel written with MLflow's base class", "mlflow"
-        )
 
 
-def load(directory: ModelDirectory, trust: Trust) -> Callable[[Any, Mapping[str, Any] | None], Any]:
+def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     """The model's ``predict`` as ``f(model_input, params)``.
 
     Raises:
         ModelDamagedError: the pickle cannot be read.
-        ModelNotTrustedError, UnsupportedError, MissingDependencyError: as :func:`check`.
     """
-    check(directory, trust)
-    return _load(directory, directory.pyfunc.get("config"))
-
-
-def _load(directory: ModelDirectory, model_config: Mapping[str, Any] | None) -> Callable[..., Any]:
-    import cloudpickle
-
     file = directory.member(directory.pyfunc.get("python_model"))
-    context = PythonModelContext(_artifacts(directory), _config(directory, model_config))
+    context = PythonModelContext(_artifacts(directory), _config(directory, loading.model_config))
+    compression = _compression(directory)
     try:
-        with file.open("rb") as stream:
-            model = cloudpickle.load(stream)
+        with directory.open(file) as stream:
+            if compression is None:
+                model = unpickle(stream)
+            else:
+                with _OPENERS[compression](stream) as plain:
+                    content = plain.read()  # to its end, where the checksum stands
+                model = unpickle(io.BytesIO(content))
+    except (ModelError, MissingDependencyError):
+        raise
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error
     if isinstance(model, type) or not all(
@@ -86,6 +103,15 @@ def _load(directory: ModelDirectory, model_config: Mapping[str, Any] | None) -> 
     return bind_predict(model.predict, context)
 
 
+def _compression(directory: ModelDirectory) -> str | None:
+    name = directory.pyfunc.get("python_model_compression")
+    if name is not None and (not isinstance(name, str) or name not in _OPENERS):
+        raise UnsupportedError(
+            f"{directory.path}: a pickle compressed by {name!r} is unknown (known: {', '.join(_OPENERS)})"
+        )
+    return None if name is None else str(name)
+
+
 def _artifacts(directory: ModelDirectory) -> dict[str, str]:
     declared = directory.pyfunc.get("artifacts") or {}
     if not isinstance(declared, dict) or not all(isinstance(entry, dict) for entry in declared.values()):
@@ -93,63 +119,76 @@ def _artifacts(directory: ModelDirectory) -> dict[str, str]:
     return {str(name): str(directory.member(entry.get("path"))) for name, entry in declared.items()}
 
 
-def _config(directory: ModelDirectory, model_config: object) -> Mapping[str, Any]:
-    if model_config is None:
-        return {}
-    if not isinstance(model_config, Mapping):
-        raise ModelDamagedError(
-            f"{directory.path}: the model's config is {kind(model_config)}, not a mapping"
-        )
-    return model_config
+def _config(directory: ModelDirectory, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    saved = directory.pyfunc.get("config")
+    if isinstance(saved, str):  # a file of YAML
+        try:
+            with directory.open(directory.member(saved)) as stream:
+                saved = load_yaml(stream.read())
+        except ValueError as error:
+            raise ModelDamagedError(f"{directory.path}: the model's config: {error}") from None
+    if saved is not None and not isinstance(saved, Mapping):
+        raise ModelDamagedError(f"{directory.path}: the model's config is {kind(saved)}, not a mapping")
+    return {**(saved or {}), **(given or {})}
 
 
 def takes(model: object) -> bool:
-    """Whether it is a PythonModel."""
-    return isinstance(model, PythonModel)
+    """Whether it is a PythonModel, a class of them, or a function."""
+    return isinstance(model, (PythonModel, FunctionModel))
 
 
-def save(model: PythonModel, directory: Path, trusted_types: tuple[str, ...]) -> dict[str, Any]:
-    """Write the pickle; the entries for MLmodel's flavors.
+def predictor(model: object, method: str) -> Predictor | None:
+    """None: what it predicts depends on its context, and may be random."""
+    del model, method
+    return None
+
+
+def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    """Write the pickle and the artifacts; the entries for MLmodel's flavors.
 
     Raises:
         MissingDependencyError: cloudpickle is not installed.
+        ModelError: an artifact is not there.
     """
-    del trusted_types  # a pickle knows no types
+    saved_method(model, saving.method, ("predict",))
     if importlib.util.find_spec("cloudpickle") is None:
         raise MissingDependencyError.naming("cloudpickle", "saving a PythonModel", "python-model")
     import cloudpickle
 
-    with (directory / _FILE).open("wb") as stream:
+    with (home / _FILE).open("wb") as stream:
         cloudpickle.dump(model, stream)
-    return {
-        "python_function": {
-            "loader_module": __name__,
-            "python_model": _FILE,
-            "cloudpickle_version": cloudpickle.__version__,
-            "python_version": platform.python_version(),
-        }
+    entry: dict[str, Any] = {
+        "loader_module": __name__,
+        "python_model": _FILE,
+        "cloudpickle_version": cloudpickle.__version__,
+        "python_version": platform.python_version(),
     }
+    if saving.artifacts:
+        entry["artifacts"] = {
+            name: {"path": _copied(path, home, index), "uri": os.fspath(path)}
+            for index, (name, path) in enumerate(saving.artifacts.items())
+        }
+    if saving.model_config is not None:
+        entry["config"] = dict(saving.model_config)
+    return {"python_function": entry}
 
 
-def requirements() -> list[str]:
+def _copied(path: Path, home: Path, index: int) -> str:
+    folder = home / "artifacts"
+    if (folder / path.resolve().name).exists():  # of two artifacts with one name the second goes deeper
+        folder = next(one for n in count(index) if not (one := folder / str(n)).exists())
+    return copy_into(path, folder).relative_to(home).as_posix()
+
+
+def requirements(directory: ModelDirectory) -> list[str]:
     """The packages that loading needs, beside sparksig."""
+    del directory
     return ["cloudpickle"]
 
 
-class _Loaded:
-    """What MLflow expects of a loader module: an object with ``predict(model_input, params=None)``."""
-
-    def __init__(self, predictor: Callable[..., Any]) -> None:
-        self._predictor = predictor
-
-    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """The raw prediction; MLflow has enforced input and params."""
-        return self._predictor(model_input, params)
-
-
-def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> _Loaded:
-    """MLflow's entry. Whoever calls MLflow's load_model trusts by MLflow's rules, its switch included."""
-    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("true", "1")
-    directory = ModelDirectory.read(path)
-    check(directory, Trust(allow_pickle=allowed))
-    return _Loaded(_load(directory, model_config or directory.pyfunc.get("config")))
+def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> ForMlflow:
+    """MLflow's entry; it has merged the configurations."""
+    directory, trust = opened_by_mlflow(path, "python_function")
+    loading = Loading(trust, model_config=model_config)
+    check(directory, loading)
+    return ForMlflow(load(directory, loading))

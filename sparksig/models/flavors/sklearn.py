@@ -1,75 +1,112 @@
-"""scikit-learn. Saved by skops, which runs no code; pickles that MLflow wrote load with leave only."""
+"""scikit-learn. Saved by skops, which runs no code; pickles are read, and written, with leave only."""
 
 from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelNotTrustedError, UnsupportedError
+from sparksig.errors import (
+    MissingDependencyError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotTrustedError,
+    UnsupportedError,
+)
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.flavors.interface import (
+    ForMlflow,
+    Loading,
+    Predictor,
+    Saving,
+    bound_method,
+    method_of,
+    opened_by_mlflow,
+    saved_method,
+)
 from sparksig.models.trust import Trust
 
-__all__ = ["check", "load", "matches", "requirements", "save", "takes"]
+__all__ = [
+    "check",
+    "check_object",
+    "load",
+    "matches",
+    "opens_files",
+    "predictor",
+    "read_object",
+    "requirements",
+    "save",
+    "takes",
+]
 
 _LOADER = "mlflow.sklearn"
-_FILE = "model.skops"
-_METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
+_FILES = {"skops": "model.skops", "pickle": "model.pkl", "cloudpickle": "model.pkl"}
+_CALLED_BY_MLFLOW = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
+_PACKAGES = {"skops": ["skops"], "pickle": [], "cloudpickle": ["cloudpickle"]}
 
 
 def matches(directory: ModelDirectory) -> bool:
     """Whether it is a scikit-learn model, saved here or by MLflow."""
-    return directory.pyfunc.get("loader_module") == _LOADER
+    return directory.pyfunc.get("loader_module") in (_LOADER, __name__)
 
 
-def check(directory: ModelDirectory, trust: Trust) -> None:
+def opens_files(directory: ModelDirectory) -> bool:
+    """Never."""
+    del directory
+    return False
+
+
+def check(directory: ModelDirectory, loading: Loading) -> None:
     """See that loading is possible and allowed, without building any object.
 
     Raises:
         ModelNotTrustedError: types beyond the trusted ones, or a pickle without leave.
         ModelDamagedError: the model's file is missing or damaged.
-        UnsupportedError: code paths, or a format of scikit-learn models that is unknown.
+        UnsupportedError: a format of scikit-learn models, or a method, that is unknown.
         MissingDependencyError: scikit-learn or skops is not installed.
     """
-    config = directory.flavor("sklearn") or {}
-    if config.get("code") or directory.pyfunc.get("code"):
-        raise UnsupportedError(f"{directory.path}: code paths cannot be loaded yet")
-    _method(directory)
-    form, file = _form(config), _file(directory)
-    if form == "skops":
-        trust.require_types(directory, _untrusted_types(file))
-    elif form in ("pickle", "cloudpickle"):
-        trust.require_code(directory, f"a scikit-learn model kept by {form}")
-    else:
-        raise UnsupportedError(f"{directory.path}: scikit-learn models in the format {form!r} are unknown")
+    method_of(directory, loading)
+    check_object(directory, _file(directory), _form(directory), loading.trust)
     if importlib.util.find_spec("sklearn") is None:
         raise MissingDependencyError.naming("scikit-learn", "a scikit-learn model", "sklearn")
 
 
-def load(directory: ModelDirectory, trust: Trust) -> Callable[[Any, Mapping[str, Any] | None], Any]:
+def check_object(directory: ModelDirectory, file: Path, form: str, trust: Trust) -> None:
+    """See that an estimator's file may be read, without building any object; errors as of :func:`check`."""
+    if form == "skops":
+        trust.require_types(directory, _untrusted_types(directory, file))
+    elif form in ("pickle", "cloudpickle"):
+        trust.require_code(directory, f"an estimator kept by {form}")
+    else:
+        raise UnsupportedError(f"{directory.path}: estimators in the format {form!r} are unknown")
+
+
+def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     """The estimator's prediction method as ``f(model_input, params)``; it takes no params.
 
     Raises:
         ModelDamagedError: the model's file cannot be read.
-        ModelNotTrustedError, UnsupportedError, MissingDependencyError: as :func:`check`.
+        ModelError: the estimator has no such method.
     """
-    check(directory, trust)
-    file, name = _file(directory), _method(directory)
-    estimator = _read(file, _form(directory.flavor("sklearn") or {}), trust)
-    method = getattr(estimator, name, None)
-    if method is None:
-        raise ModelDamagedError(f"{directory.path}: a {type(estimator).__name__} has no method {name!r}")
+    estimator = read_object(directory, _file(directory), _form(directory), loading.trust)
+    return predictor(estimator, method_of(directory, loading))
+
+
+def predictor(model: Any, method: str) -> Predictor:
+    """An estimator's method as ``f(model_input, params)``."""
+    function = bound_method(model, method)
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         del params  # the signature of an estimator has none
-        return method(model_input)
+        return function(model_input)
 
     return predict
 
 
-def _form(config: Mapping[str, Any]) -> str:
+def _form(directory: ModelDirectory) -> str:
+    config = directory.flavor("sklearn") or {}
     return str(config.get("serialization_format", "pickle"))  # as old MLflow versions mean it
 
 
@@ -78,35 +115,37 @@ def _file(directory: ModelDirectory) -> Path:
     return directory.member(config.get("pickled_model") or directory.pyfunc.get("model_path"))
 
 
-def _method(directory: ModelDirectory) -> str:
-    name = directory.pyfunc.get("predict_fn", "predict")
-    if name not in _METHODS:
-        known = ", ".join(_METHODS)
-        raise UnsupportedError(f"{directory.path}: the method {name!r} is none of {known}")
-    return str(name)
+def read_object(directory: ModelDirectory, file: Path, form: str, trust: Trust) -> Any:
+    """What an estimator's file holds.
 
-
-def _read(file: Path, form: str, trust: Trust) -> Any:
+    Raises:
+        ModelDamagedError: it cannot be read.
+    """
     try:
-        if form == "skops":
-            import skops.io
+        with directory.open(file) as stream:
+            if form == "skops":
+                import skops.io
 
-            return skops.io.load(file, trusted=list(trust.trusted_types))
-        import cloudpickle
+                return skops.io.loads(stream.read(), trusted=list(trust.trusted_types))
+            import cloudpickle
 
-        with file.open("rb") as stream:
             return cloudpickle.load(stream)  # reads plain pickles as well
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _untrusted_types(file: Path) -> list[str]:
+def _untrusted_types(directory: ModelDirectory, file: Path) -> list[str]:
     if importlib.util.find_spec("skops") is None:
-        raise MissingDependencyError.naming("skops", "a scikit-learn model kept by skops", "sklearn")
+        raise MissingDependencyError.naming("skops", "a model kept by skops", "sklearn")
     import skops.io
 
     try:
-        return list(skops.io.get_untrusted_types(file=file))
+        with directory.open(file) as stream:
+            return list(skops.io.get_untrusted_types(data=stream.read()))
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelDamagedError(f"{file} is not a skops file: {type(error).__name__}: {error}") from error
 
@@ -120,46 +159,78 @@ def takes(model: object) -> bool:
     return isinstance(model, BaseEstimator)
 
 
-def save(model: Any, directory: Path, trusted_types: tuple[str, ...]) -> dict[str, Any]:
-    """Write the skops file; the entries for MLmodel's flavors.
+def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+    """Write the estimator's file; the entries for MLmodel's flavors.
 
     Raises:
         ModelNotTrustedError: the estimator holds types that skops does not trust by itself, and the
             caller did not name them: the file could be written, but nobody could load it.
-        MissingDependencyError: skops is not installed.
+        ModelError: the estimator has no such method, or the format is unknown.
+        MissingDependencyError: skops, or cloudpickle, is not installed.
     """
-    if importlib.util.find_spec("skops") is None:
-        raise MissingDependencyError.naming("skops", "saving a scikit-learn model", "sklearn")
+    form = saving.serialization_format or "skops"
+    if not isinstance(form, str) or form not in _FILES:
+        raise ModelError(f"serialization_format is one of {', '.join(_FILES)}, not {form!r}")
+    saved_method(model, saving.method)
     import sklearn
-    import skops.io
 
-    file = directory / _FILE
-    skops.io.dump(model, file)
-    unknown = sorted(set(_untrusted_types(file)) - set(trusted_types))
-    if unknown:
-        raise ModelNotTrustedError(
-            f"a {type(model).__name__} holds types that skops does not trust by itself: "
-            f"{', '.join(unknown)}. If you trust them, pass trusted_types={unknown!r}; "
-            "whoever loads the model has to do likewise"
-        )
+    name = _FILES[form]
+    _write(model, home / name, form, saving.trusted_types)
+    for_mlflow = _LOADER if saving.method in _CALLED_BY_MLFLOW else __name__
     return {
         "python_function": {
-            "loader_module": _LOADER,
-            "model_path": _FILE,
-            "predict_fn": "predict",
+            "loader_module": for_mlflow,
+            "model_path": name,
+            "predict_fn": saving.method,
             "python_version": platform.python_version(),
         },
         "sklearn": {
             "code": None,
-            "pickled_model": _FILE,
-            "serialization_format": "skops",
+            "pickled_model": name,
+            "serialization_format": form,
             "sklearn_version": sklearn.__version__,
             # MLflow takes its trust from here; sparksig asks the caller
-            "skops_trusted_types": list(trusted_types) or None,
+            "skops_trusted_types": list(saving.trusted_types) or None,
         },
     }
 
 
-def requirements() -> list[str]:
+def _write(model: Any, file: Path, form: str, trusted: tuple[str, ...]) -> None:
+    for package in _PACKAGES[form]:
+        if importlib.util.find_spec(package) is None:
+            extra = "sklearn" if package == "skops" else "python-model"
+            raise MissingDependencyError.naming(package, "saving a scikit-learn model", extra)
+    if form == "skops":
+        import skops.io
+
+        skops.io.dump(model, file)
+        unknown = sorted(set(skops.io.get_untrusted_types(file=file)) - set(trusted))
+        if unknown:
+            raise ModelNotTrustedError(
+                f"a {type(model).__name__} holds types that skops does not trust by itself: "
+                f"{', '.join(unknown)}. If you trust them, pass trusted_types={unknown!r}; "
+                "whoever loads the model has to do likewise"
+            )
+        return
+    with file.open("wb") as stream:
+        if form == "pickle":
+            import pickle
+
+            pickle.dump(model, stream)
+        else:
+            import cloudpickle
+
+            cloudpickle.dump(model, stream)
+
+
+def requirements(directory: ModelDirectory) -> list[str]:
     """The packages that loading needs, beside sparksig."""
-    return ["scikit-learn", "skops"]
+    return ["scikit-learn", *_PACKAGES.get(_form(directory), [])]
+
+
+def _load_pyfunc(path: str) -> ForMlflow:
+    """MLflow's entry, for methods that its own loader does not call."""
+    directory, trust = opened_by_mlflow(path, "sklearn")
+    loading = Loading(trust)
+    check(directory, loading)
+    return ForMlflow(load(directory, loading), method_of(directory, loading))

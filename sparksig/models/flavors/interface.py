@@ -1,0 +1,138 @@
+"""What the formats have in common: how a caller wants a model loaded or saved, and what MLflow calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.trust import Trust
+from sparksig.signature import ModelSignature
+
+__all__ = [
+    "METHODS",
+    "ForMlflow",
+    "Loading",
+    "Predictor",
+    "Saving",
+    "bound_method",
+    "method_of",
+    "opened_by_mlflow",
+    "saved_method",
+]
+
+Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
+"""A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
+
+METHODS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_joint_log_proba",
+    "decision_function",
+    "transform",
+)
+"""The methods of estimators that give one prediction a row."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a caller wants a model loaded.
+
+    Attributes:
+        trust: what may run.
+        method: the method that predicts; None for the one that was saved.
+        model_config: what overrides the configuration that was saved.
+    """
+
+    trust: Trust
+    method: str | None = None
+    model_config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How a caller wants a model saved; the arguments of :func:`sparksig.save_model`."""
+
+    trusted_types: tuple[str, ...] = ()
+    method: str = "predict"
+    serialization_format: str | None = None
+    signature: ModelSignature | None = None
+    artifacts: Mapping[str, Path] = field(default_factory=dict)
+    model_config: Mapping[str, Any] | None = None
+    loader_module: str | None = None
+    data_path: str | os.PathLike[str] | None = None
+
+
+def method_of(directory: ModelDirectory, loading: Loading, known: Sequence[str] = METHODS) -> str:
+    """The name of the method that predicts.
+
+    Raises:
+        UnsupportedError: it is none of the ``known`` ones.
+    """
+    name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
+    if name not in known:
+        raise UnsupportedError(f"{directory.path}: the method {name!r} is none of {', '.join(known)}")
+    return str(name)
+
+
+def saved_method(model: Any, name: object, known: Sequence[str] = METHODS) -> str:
+    """The name of a method that a model is saved with.
+
+    Raises:
+        ModelError: the model has none of that name, or it is none that predicts.
+    """
+    has = [one for one in known if callable(getattr(model, one, None))]
+    if name not in has:
+        raise ModelError(
+            f"{kind(model).removeprefix('a value of type ')} has no method {name!r} that predicts (it has: "
+            f"{', '.join(has) or 'none'})"
+        )
+    return str(name)
+
+
+def bound_method(model: Any, name: str) -> Callable[..., Any]:
+    """A method of a model.
+
+    Raises:
+        ModelError: the model has none of that name.
+    """
+    method = getattr(model, name, None)
+    if not callable(method):
+        has = ", ".join(one for one in METHODS if callable(getattr(model, one, None)))
+        raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {has or 'none'})")
+    return method  # type: ignore[no-any-return]
+
+
+class ForMlflow:
+    """What MLflow expects of a loader module: an object with ``predict(model_input, params=None)``.
+
+    MLflow has enforced input and params; it calls the method by the name in MLmodel.
+    """
+
+    def __init__(self, predictor: Predictor, method: str = "predict") -> None:
+        self._predictor = predictor
+        setattr(self, method, self.predict)
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """The raw prediction."""
+        return self._predictor(model_input, params)
+
+
+def opened_by_mlflow(path: str | os.PathLike[str], flavor: str) -> tuple[ModelDirectory, Trust]:
+    """A directory that MLflow loads, and the trust that MLflow gives.
+
+    MLflow hands over the directory, or the file in it that MLmodel calls the data. Whoever calls MLflow's
+    load_model trusts by MLflow's rules: its switch for pickles, and the types in MLmodel.
+    """
+    given = Path(path)
+    directory = ModelDirectory.read(given if given.is_dir() else given.parent)
+    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("true", "1")
+    types = (directory.flavor(flavor) or {}).get("skops_trusted_types") or ()
+    if not isinstance(types, (list, tuple)) or not all(isinstance(name, str) for name in types):
+        raise ModelDamagedError(f"{directory.path}: skops_trusted_types is a list of names")
+    return directory, Trust(allow_pickle=allowed, trusted_types=tuple(types) if allowed else ())

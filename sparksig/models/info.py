@@ -1,0 +1,233 @@
+"""What a model directory says of itself, and giving it another signature."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    ModelDamagedError,
+    SignatureTypeError,
+    UnsupportedError,
+    kind,
+    step,
+)
+from sparksig.models import flavors
+from sparksig.models.directory import ModelDirectory, replace_mlmodel
+from sparksig.models.environment import mismatches
+from sparksig.models.examples import read_example
+from sparksig.models.registry import is_remote, local_path, shown
+from sparksig.models.seal import digest
+from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, Map, Object, Type
+
+__all__ = ["ExampleMismatchWarning", "ModelInfo", "get_model_info", "registrable", "set_signature"]
+
+
+class ExampleMismatchWarning(UserWarning):
+    """The input example that lies beside a model does not fit its signature any more."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model directory says of itself; nothing in it was loaded.
+
+    Attributes:
+        model_uri: where it is, as it was asked for.
+        signature: its contract, or None.
+        flavors: the formats it can be loaded as, with what each says.
+        loader_module: what loads it.
+        metadata: what the one who saved it kept beside.
+        model_uuid: what tells this saving from all others; None where the directory does not say.
+        utc_time_created: when it was saved, in UTC.
+        mlflow_version: of the MLflow that saved it; None where it was not MLflow.
+        run_id: the MLflow run it belongs to, or None.
+        model_id: MLflow's identity of a logged model, or None.
+        model_size_bytes: what its files took when it was saved, or None.
+        saved_input_example_info: where its input example is, or None.
+        version_mismatches: the packages that are installed in other versions than it was saved with.
+        digest: the SHA-256 of its content, to pin it.
+    """
+
+    model_uri: str
+    signature: ModelSignature | None
+    flavors: Mapping[str, Any]
+    loader_module: str
+    metadata: Mapping[str, Any] | None
+    model_uuid: str | None
+    utc_time_created: str | None
+    mlflow_version: str | None
+    run_id: str | None
+    model_id: str | None
+    model_size_bytes: int | None
+    saved_input_example_info: Mapping[str, Any] | None
+    version_mismatches: tuple[str, ...]
+    digest: str = field(repr=False)
+
+
+def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
+    """What a model directory says of itself, without loading anything of it.
+
+    Args:
+        model_uri: a directory, or a URI as :func:`sparksig.load_model` takes it.
+
+    Raises:
+        ModelNotFoundError: there is no model directory.
+        ModelDamagedError: it is malformed, or holds links.
+    """
+    directory = ModelDirectory.read(local_path(model_uri))
+    config = directory.config
+
+    def text(name: str) -> str | None:
+        return None if config.get(name) is None else str(config[name])
+
+    def mapping(name: str) -> Mapping[str, Any] | None:
+        held = config.get(name)
+        if held is not None and not isinstance(held, Mapping):
+            raise ModelDamagedError(f"{directory.path}: {name} is a mapping, not {kind(held)}")
+        return held
+
+    size = config.get("model_size_bytes")
+    return ModelInfo(
+        model_uri=shown(model_uri),
+        signature=directory.signature,
+        flavors=dict(config["flavors"]),
+        loader_module=_loader(directory),
+        metadata=mapping("metadata"),
+        model_uuid=text("model_uuid"),
+        utc_time_created=text("utc_time_created"),
+        mlflow_version=text("mlflow_version"),
+        run_id=text("run_id"),
+        model_id=text("model_id"),
+        model_size_bytes=size if type(size) is int else None,
+        saved_input_example_info=mapping("saved_input_example_info"),
+        version_mismatches=tuple(mismatches(directory)),
+        digest=digest(directory.path),
+    )
+
+
+def _loader(directory: ModelDirectory) -> str:
+    flavors.of(directory)  # which sees that there is one
+    return str(directory.pyfunc["loader_module"])
+
+
+def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
+    """Give a model directory another signature, in place.
+
+    Only MLmodel changes, whatever else is in it stays. A crash at any point leaves the old directory or the
+    new one. The directory is sealed anew; its digest is another one then.
+
+    Args:
+        model_uri: a local directory.
+        signature: the new contract.
+
+    Raises:
+        SignatureTypeError: ``signature`` is no ModelSignature.
+        ModelError: there is no model directory, it is damaged, or somebody else changed it meanwhile.
+        UnsupportedError: the model is not local: what is registered is not changed.
+
+    Warns:
+        ExampleMismatchWarning: the model's input example does not fit the new signature.
+    """
+    if not isinstance(signature, ModelSignature):
+        raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
+    if is_remote(model_uri):
+        what = (
+            "a registered model version never changes"
+            if str(model_uri).startswith("models:")
+            else "it is not local"
+        )
+        raise UnsupportedError(
+            f"the signature of {shown(model_uri)!r} cannot be set, for {what}: fetch the model into a "
+            "directory "
+            "(mlflow.artifacts.download_artifacts), set_signature there, and log or register that "
+            "directory as a new "
+            "version"
+        )
+    directory = ModelDirectory.read(local_path(model_uri))
+    config = {
+        **directory.config,
+        "signature": signature.to_dict(),
+        "is_signature_from_type_hint": signature._is_signature_from_type_hint,
+        "type_hint_from_example": signature._is_type_hint_from_example,
+    }
+    replace_mlmodel(directory, config)
+    _compare_example(ModelDirectory.read(directory.path))
+
+
+def _compare_example(directory: ModelDirectory) -> None:
+    from sparksig.enforce.frames import model_input
+
+    signature = directory.signature
+    if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
+        return
+    try:
+        example = read_example(directory)
+        if example is not None:
+            model_input(example, signature.inputs)
+    except (ContractError, ModelDamagedError) as error:
+        warnings.warn(
+            f"{directory.path}: the input example that was saved does not fit the new signature: {error}",
+            ExampleMismatchWarning,
+            stacklevel=3,
+        )
+
+
+# --- registries -----------------------------------------------------------------------------------------
+
+
+def registrable(signature: ModelSignature | None) -> list[Finding]:
+    """What keeps a model with this signature out of Unity Catalog; empty where nothing does.
+
+    The catalog takes models whose signature has inputs and outputs, all of concrete types. Source of the
+    rule: Databricks' documentation of models in Unity Catalog.
+
+    Example:
+        >>> from sparksig.schema import ColSpec
+        >>> for finding in registrable(ModelSignature(Schema([ColSpec(AnyType(), "x")]))):
+        ...     print(finding)
+        inputs.x: expected a concrete type, found Any (declare what it holds) [UNSUPPORTED_TYPE]
+        outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
+    """
+    if signature is not None and not isinstance(signature, ModelSignature):
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
+    findings = []
+    for side in ("inputs", "outputs"):
+        schema: Schema | None = None if signature is None else getattr(signature, side)
+        if schema is None:
+            hint = "infer one: infer_signature(data, prediction)"
+            findings.append(Finding(Code.MISSING_KEY, side, "a schema", "nothing", hint))
+            continue
+        for index, spec in enumerate(schema):
+            path = f"{side}.{step(spec.name)}" if spec.name is not None else f"{side}[{index}]"
+            if isinstance(spec, ColSpec):
+                findings += _abstract(spec.type, path)
+            elif spec.type.kind == "O":
+                findings.append(_finding(path, "a tensor of objects"))
+    return findings
+
+
+def _finding(path: str, found: str) -> Finding:
+    return Finding(Code.UNSUPPORTED_TYPE, path, "a concrete type", found, "declare what it holds")
+
+
+def _abstract(dtype: Type, path: str) -> list[Finding]:
+    """A finding for each Any in a type."""
+    if isinstance(dtype, AnyType):
+        return [_finding(path, "Any")]
+    if isinstance(dtype, Array):
+        return _abstract(dtype.dtype, f"{path}[]")
+    if isinstance(dtype, Map):
+        return _abstract(dtype.value_type, f"{path}[]")
+    if isinstance(dtype, Object):
+        return [
+            one for prop in dtype.properties for one in _abstract(prop.dtype, f"{path}.{step(prop.name)}")
+        ]
+    return []

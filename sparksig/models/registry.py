@@ -1,0 +1,156 @@
+"""Where models are: local directories, MLflow's ``runs:/`` and ``models:/``, object stores.
+
+Whatever is not local is fetched into a private directory, which is removed when the process ends, and read
+from there; trust is asked for after that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sparksig.errors import (
+    MissingDependencyError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+    UnsupportedError,
+)
+
+__all__ = ["is_remote", "local_path", "shown"]
+
+_MLFLOW = ("runs", "models", "mlflow-artifacts")
+_ALIASES = {"s3a": "s3", "s3n": "s3"}
+_STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(?=/)")
+_PATIENCE = "30"  # seconds that Google's client tries; by itself it does so for a quarter of an hour
+
+
+def _scheme(uri: str | os.PathLike[str]) -> str:
+    match = _SCHEME.match(uri) if isinstance(uri, str) else None
+    return match[1].lower() if match else ""
+
+
+def is_remote(uri: str | os.PathLike[str]) -> bool:
+    """Whether a model lies anywhere but in a local directory."""
+    return _scheme(uri) not in ("", "file")
+
+
+def shown(uri: object) -> str:
+    """A URI, or a text with URIs in it, without the credentials and options that may stand in it.
+
+    Example:
+        >>> shown("s3://key:secret@bucket/model?region=x")
+        's3://bucket/model'
+    """
+    text = re.sub(r"(?<=://)[^/@\s]*@", "", str(uri))
+    return text.partition("?")[0] if _scheme(text) else text
+
+
+def local_path(uri: str | os.PathLike[str]) -> Path:
+    """A local directory with the model of a URI; the directory itself, where it is local.
+
+    Args:
+        uri: a path; ``file:/...``; ``runs:/<run>/<path>``, ``models:/<name>/<version>`` and whatever else the
+            installed MLflow resolves under these two; ``s3://``, ``gs://``, ``abfs://``, ``hdfs://`` as
+            ``pyarrow.fs`` takes them, with options as a query (``s3://bucket/model?region=eu-west-1``).
+
+    Raises:
+        ModelNotFoundError: nothing is there.
+        ModelError: it cannot be fetched, and why.
+        MissingDependencyError: MLflow's URI without MLflow.
+        UnsupportedError: another kind of URI.
+    """
+    if not isinstance(uri, (str, os.PathLike)):
+        raise ModelError(f"a model is a path or a URI, not a value of type {type(uri).__name__}")
+    scheme = _scheme(uri)
+    if not scheme:
+        return Path(uri)
+    text = str(uri)
+    if scheme == "file":
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost"):
+            raise UnsupportedError(f"{text!r} is a file of the machine {parts.netloc!r}, and not of this one")
+        return Path(unquote(parts.path))
+    if scheme not in (*_MLFLOW, *_STORES):
+        known = ", ".join(f"{one}:/" for one in ("file", *_MLFLOW, *_STORES))
+        raise UnsupportedError(f"models are not fetched from {scheme}: URIs: a path, or one of {known}")
+    if scheme in _MLFLOW and importlib.util.find_spec("mlflow") is None:
+        raise MissingDependencyError.naming("mlflow", f"a {scheme}:/ URI", "mlflow")
+    home = Path(tempfile.mkdtemp(prefix="sparksig-fetched-"))  # mode 0700
+    try:
+        fetched = _from_mlflow(text, home) if scheme in _MLFLOW else _from_store(text, home)
+        if not (fetched / "MLmodel").is_file():
+            raise ModelNotFoundError(f"{shown(text)!r} is not a model directory: it has no file MLmodel")
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return fetched
+
+
+_NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connection|timed out", re.IGNORECASE)
+
+
+def _from_mlflow(uri: str, home: Path) -> Path:
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
+    except (MlflowException, OSError) as error:
+        reason = re.sub(r"//[^/@\s]*@", "//", str(error).partition("\n")[0])
+        if _NO_ANSWER.search(reason):
+            raise ModelError(
+                f"{uri!r} cannot be fetched, for MLflow has no answer: {reason} (how often it tries "
+                "again says "
+                "MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
+            ) from None
+        raise ModelNotFoundError(f"MLflow cannot fetch {uri!r}: {reason}") from None
+    if not fetched.is_dir():
+        raise ModelNotFoundError(f"{uri!r} is a file, and no model directory")
+    return fetched
+
+
+def _from_store(uri: str, home: Path) -> Path:
+    import pyarrow as pa
+    from pyarrow import fs
+
+    told, scheme = shown(uri), _scheme(uri)
+    uri = _ALIASES.get(scheme, scheme) + uri[len(scheme) :]
+    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_PATIENCE}"
+    try:
+        store, root = fs.FileSystem.from_uri(uri)
+        root = root.rstrip("/")
+        if not root or store.get_file_info(f"{root}/MLmodel").type is not fs.FileType.File:
+            there = root and store.get_file_info(root).type is fs.FileType.Directory
+            what = f"{told!r} is not a model directory: it has no file MLmodel"
+            raise ModelNotFoundError(what if there else f"there is no model directory at {told!r}")
+        held = store.get_file_info(fs.FileSelector(root, recursive=True))
+        names = [one.path[len(root) + 1 :] for one in held if one.type is fs.FileType.File]
+        for name in names:
+            if ".." in Path(name).parts or Path(name).is_absolute():
+                raise ModelDamagedError(f"{told}: the name {name!r} leads out of the model directory")
+        target = home / (root.rpartition("/")[2] or "model")
+        for name in names:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with store.open_input_stream(f"{root}/{name}") as source, (target / name).open("wb") as sink:
+                shutil.copyfileobj(source, sink, 2**20)
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, ModelError):
+            raise
+        reason = shown(str(error).partition("\n")[0])
+        hint = (
+            " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"
+            if "libjvm" in reason or "hdfs" in reason
+            else ""
+        )
+        raise ModelError(f"{told} cannot be fetched: {reason}{hint}") from None
+    return target

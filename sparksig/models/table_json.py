@@ -1,0 +1,169 @@
+"""Columns in JSON: rows, columns and scalars as Python values of the types that the schema declares.
+
+None of the values is judged: that is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sparksig.convert.json import column_from_json, from_json, plain
+from sparksig.enforce.frames import enforce
+from sparksig.enforce.python import as_series
+from sparksig.errors import ContractError
+from sparksig.models.tensor_json import arrays_from_json
+from sparksig.params import ParamSchema
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
+
+__all__ = [
+    "columns_from_json",
+    "data_from_json",
+    "frame_from_json",
+    "has_float32",
+    "params_from_json",
+]
+
+
+def frame_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
+    """``{"columns": [...], "data": [[...]], "index": [...]}`` as a frame: typed where there is a schema.
+
+    Raises:
+        ContractError: it is not of this form, or does not fit the schema.
+    """
+    frame = columns_from_json(content, inputs)
+    if inputs is None:
+        return frame.infer_objects()
+    enforced: pd.DataFrame = enforce(frame, inputs)
+    return enforced
+
+
+def columns_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
+    """The same, as columns of Python values of their declared types, none of them judged."""
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+        raise ContractError("a frame in JSON is an object with the keys columns and data, a list of rows")
+    if unknown := set(content) - {"columns", "data", "index"}:
+        raise ContractError(
+            f"a frame in JSON has the keys columns, data and index, not {sorted(unknown)[0]!r}"
+        )
+    rows = content["data"]
+    width = max((len(row) if isinstance(row, list) else 1 for row in rows), default=0)
+    names = content.get("columns")
+    if names is None:
+        named = inputs is not None and inputs.has_input_names()
+        numbered = inputs is not None and inputs.input_names() == list(range(len(inputs)))
+        if named and rows and not numbered:
+            raise ContractError("the model's columns have names, and the frame says none: add columns")
+        names = inputs.input_names() if inputs is not None and (named or not rows) else list(range(width))
+        names = [name if isinstance(name, str) else index for index, name in enumerate(names)]
+    plain_names = isinstance(names, list) and all(type(name) in (str, int) for name in names)
+    if not plain_names or len(set(map(str, names))) < len(names):
+        raise ContractError("the columns of a frame in JSON are a list of different names")
+    rows = [row if isinstance(row, list) else [row] for row in rows]
+    if any(len(row) != len(names) for row in rows):
+        raise ContractError(
+            f"a row of the frame in JSON has not {len(names)} values, as many as there are columns"
+        )
+    types = _types(names, inputs)
+    columns = zip(*rows) if rows else ([] for _ in names)
+    held = {
+        name: _series(column_from_json(column, types.get(name, AnyType())), types.get(name))
+        for name, column in zip(names, columns)
+    }
+    frame = pd.DataFrame(
+        held, columns=pd.Index(names, dtype=object if not names else None), index=pd.RangeIndex(len(rows))
+    )
+    index = plain(content.get("index"))
+    if index is not None:
+        if not isinstance(index, list) or len(index) != len(rows):
+            raise ContractError("the index of a frame in JSON is a list with a label for each row")
+        frame.index = pd.Index(index)
+    return frame
+
+
+def _series(values: list[Any], dtype: Type | None) -> pd.Series:
+    """Values as a column: of numbers, where all are what the type says, else of objects."""
+    if dtype is DataType.double and set(map(type, values)) == {float}:
+        return pd.Series(np.array(values))
+    return as_series(values)
+
+
+def _types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
+    if inputs is None or inputs.is_tensor_spec():
+        return {}
+    if inputs.has_input_names():
+        return {spec.name: spec.type for spec in inputs}
+    return {name: spec.type for name, spec in zip(names, inputs)}
+
+
+def data_from_json(content: Any, inputs: Schema | None) -> Any:
+    """Rows, columns or scalars as Python values of their declared types, none of them judged.
+
+    One reading of a dictionary, as in :mod:`sparksig.enforce.python`: a list is a column, unless the column
+    is declared an Array.
+    """
+    if inputs is None:
+        return plain(content)
+    if inputs.is_tensor_spec():
+        return arrays_from_json(content, inputs)
+    if inputs.has_input_names():
+        known = {str(spec.name): spec for spec in inputs if isinstance(spec, ColSpec)}
+        if isinstance(content, list):
+            return [_row(row, known) if isinstance(row, dict) else plain(row) for row in content]
+        if isinstance(content, dict):
+            return {
+                key: _values(one, known[key]) if key in known else plain(one) for key, one in content.items()
+            }
+        return plain(content)
+    types = [spec.type for spec in inputs if isinstance(spec, ColSpec)]
+    if isinstance(content, list):
+        if len(types) == 1:
+            return column_from_json(content, types[0])
+        return [
+            [from_json(one, dtype) for one, dtype in zip(row, types)]
+            if isinstance(row, list) and len(row) == len(types)
+            else plain(row)
+            for row in content
+        ]
+    return from_json(content, types[0]) if len(types) == 1 else plain(content)
+
+
+def _row(row: dict[str, Any], known: Mapping[str, ColSpec]) -> dict[str, Any]:
+    return {key: from_json(one, known[key].type) if key in known else plain(one) for key, one in row.items()}
+
+
+def _values(value: Any, spec: ColSpec) -> Any:
+    if isinstance(value, list) and not isinstance(spec.type, (Array, AnyType)):
+        return column_from_json(value, spec.type)
+    return from_json(value, spec.type)
+
+
+def params_from_json(given: Mapping[str, Any], schema: ParamSchema | None) -> dict[str, Any]:
+    """Params as their types say; those that are unknown as JSON has them."""
+    known = {spec.name: Array(spec.dtype) if spec.shape else spec.dtype for spec in schema or ()}
+    return {name: from_json(one, known[name]) if name in known else plain(one) for name, one in given.items()}
+
+
+def has_float32(signature: ModelSignature | None) -> bool:
+    """Whether a signature declares numbers for which their text has to be kept, to be rounded once."""
+    if signature is None or signature.inputs is None:
+        return False
+    return any(
+        spec.type == np.float32 if isinstance(spec, TensorSpec) else _holds_float(spec.type)
+        for spec in signature.inputs
+    )
+
+
+def _holds_float(dtype: Type) -> bool:
+    if isinstance(dtype, (Array, SparkMLVector)):
+        return _holds_float(dtype.dtype)
+    if isinstance(dtype, Map):
+        return _holds_float(dtype.value_type)
+    if isinstance(dtype, Object):
+        return any(_holds_float(prop.dtype) for prop in dtype.properties)
+    return dtype is DataType.float

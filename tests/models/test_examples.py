@@ -1,0 +1,822 @@
+"""Input examples: kept with nothing lost, both ways with the real MLflow, and what a model makes of them."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import math
+
+import mlflow.models
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.models import Model
+from mlflow.models.utils import _save_example
+from pydantic import BaseModel
+from scipy.sparse import csc_matrix, csr_matrix
+from sklearn.linear_model import LinearRegression
+
+import sparksig
+from sparksig import (
+    ColSpec,
+    ContractError,
+    InferenceError,
+    ModelError,
+    ModelSignature,
+    ParamSchema,
+    ParamSpec,
+    PredictionError,
+    PythonModel,
+    Schema,
+    SignatureError,
+    TensorSpec,
+    TypeFromExample,
+    infer_signature,
+    load_input_example,
+    load_input_example_params,
+    load_model,
+    load_serving_example,
+    save_model,
+    validate_serving_input,
+)
+from sparksig.convert.arrow import is_arrow
+from sparksig.enforce.frames import model_input
+from sparksig.errors import ConversionError, ModelDamagedError
+from sparksig.types import Array, DataType, Map, Object, Property
+from tests import strategies
+from tests.models.helpers import Returning, content, rewrite, unsealed, without_type_hints
+from tests.tables import each
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Handling Integers With Missing Values:sparksig.IntegerColumnWarning",
+    "ignore:.*Hint. Inferred schema contains integer column:UserWarning",
+    "ignore:Operation with range is deprecated",  # MLflow, of pandas
+)
+
+_number = itertools.count()
+
+
+def fresh(tmp_path):
+    """A path below, never used before: many cases share one tmp_path."""
+    return tmp_path / str(next(_number))
+
+
+def rows_of(data, params=None):
+    """A model that says the number of each row, and the params it was given."""
+    count = len(next(iter(data.values()))) if isinstance(data, dict) else None
+    count = count if count is not None else data.shape[0] if hasattr(data, "shape") else len(data)
+    return np.arange(count) + float((params or {}).get("k", 0))
+
+
+def key(value):
+    """What tells two values apart to the bit, the missing ones by their kind."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, (float, np.floating)):
+        return ("float", "nan" if math.isnan(value) else float(value).hex())
+    if isinstance(value, (list, np.ndarray)):
+        return [key(one) for one in value]
+    if isinstance(value, dict):
+        return {name: key(one) for name, one in value.items()}
+    if isinstance(value, datetime.datetime):
+        return pd.Timestamp(value).isoformat()
+    return (type(value).__name__, value)
+
+
+def told(data):
+    """All of some enforced data, its dtypes included."""
+    if isinstance(data, pd.DataFrame):
+        columns = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
+        return (columns, list(data.index), [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
+    if isinstance(data, dict):
+        return {name: told(one) for name, one in data.items()}
+    if hasattr(data, "toarray"):
+        parts = (data.data, data.indices, data.indptr)
+        return (type(data).__name__, str(data.dtype), data.shape, [key(part.tolist()) for part in parts])
+    return (str(data.dtype.newbyteorder("=")), data.shape, key(data.tolist()))
+
+
+def strict(text):
+    """JSON as the standard has it."""
+
+    def refused(constant):
+        raise AssertionError(f"a bare {constant}")
+
+    return json.loads(text, parse_constant=refused)
+
+
+def both_files(directory):
+    """Both files of an example, which are strict JSON."""
+    names = ("input_example.json", "serving_input_example.json")
+    return [strict((directory / name).read_text("utf-8")) for name in names]
+
+
+# --- there and back -----------------------------------------------------------------------------------------
+
+
+class Order(BaseModel):
+    sku: str
+    price: float
+    day: datetime.date
+
+
+NOON = datetime.datetime(2020, 1, 1, 12, 0, 0, 5)
+EVERY_TYPE = pd.DataFrame(
+    {
+        "boolean": [True, False],
+        "integer": np.array([2**31 - 1, -1], "int32"),
+        "long": [2**53 + 1, -(2**63)],
+        "float": np.array([0.1, np.nan], "float32"),
+        "double": [-0.0, np.inf],
+        "string": ["é\x00", None],
+        "binary": [b"\xff", b""],
+        "datetime": pd.to_datetime(["2020-01-01T00:00:00.000000001", None]),
+    }
+)
+FRAMES = {
+    "every type": EVERY_TYPE,
+    "nullable": pd.DataFrame(
+        {
+            "l": pd.array([2**53 + 1, None], "Int64"),
+            "i": pd.array([1, None], "Int32"),
+            "b": pd.array([True, None], "boolean"),
+            "f": pd.array([0.1, None], "Float64"),
+            "s": pd.array(["x", None], "string"),
+        }
+    ),
+    "categories": pd.DataFrame({"a": pd.Categorical(["x", "y", "x"]), "n": pd.Categorical([1.5, 2.5, 1.5])}),
+    "zone": pd.DataFrame({"t": pd.to_datetime(["2020-01-01T12:00+02:00", None])}),
+    "arrow": pd.DataFrame(
+        {
+            "l": pd.array([2**53 + 1, None], pd.ArrowDtype(pa.int64())),
+            "s": pd.array(["x", None], pd.ArrowDtype(pa.string())),
+            "a": pd.array([[1.5, None], None], pd.ArrowDtype(pa.list_(pa.float64()))),
+            "o": pd.array([{"x": 1}, {"x": 2}], pd.ArrowDtype(pa.struct([("x", pa.int64())]))),
+        }
+    ),
+    "nested": pd.DataFrame(
+        {
+            "a": [[1.5, None, math.nan], []],
+            "o": [{"x": 2**53 + 1, "y": {"z": [b"\xff"]}}, {"x": 2, "y": {"z": []}}],
+            "t": [[NOON], None],
+            "n": [np.array([1.5, 2.5]), np.array([])],
+        }
+    ),
+    "narrow": pd.DataFrame({"a": np.array([1], "uint8"), "b": np.array([0.1], "float16")}),
+    "times in days": pd.DataFrame({"d": [datetime.date(2020, 1, 1), None]}),
+    "no rows": EVERY_TYPE.head(0).drop(columns=["string", "binary"]),
+    "names": pd.DataFrame([[1.5] * 6], columns=["a b", "a.b", "`x`", "日本", "", "data"]),
+    "numbered": pd.DataFrame([[1.5, "x"], [2.5, "y"]]),
+    "index of text": pd.DataFrame({"a": [1.5, 2.5]}, index=["p", "q"]),
+    "index of numbers": pd.DataFrame({"a": [1.5, 2.5, 3.5]}, index=[7, -1, 7]),
+    "series": pd.Series([1.5, np.nan], name="v"),
+    "series without a name": pd.Series(["x", "y"]),
+}
+TENSORS = {
+    **{
+        dtype: np.array([[0, 1], [1, 100 if dtype != "bool" else 1]]).astype(dtype)
+        for dtype in ("bool", "int8", "int32", "int64", "uint8", "uint64", "float16", "float32", "float64")
+    },
+    "most": np.array([2**64 - 1], "uint64"),
+    "least": np.array([-(2**63)]),
+    "tenths": np.array([0.1, np.nan, np.inf, -np.inf, -0.0], "float32"),
+    "doubles": np.array([0.1, np.nan, np.inf, -np.inf, -0.0, 5e-324]),
+    "bytes": np.array([b"a", b"\xff\xfe"]),
+    "texts": np.array(["a", "é"]),
+    "nanoseconds": np.array(["2020-01-01T00:00:00.000000001", "NaT"], "datetime64[ns]"),
+    "days": np.array(["2020-01-01", "NaT"], "datetime64[D]"),
+    "rank three": np.arange(8.0).reshape(2, 2, 2),
+    "no rows": np.empty((0, 3), "float32"),
+    "big endian": np.array([1.5], ">f8"),
+    "objects": np.array([1, None], object),
+    "named": {"a": np.array([0.1, np.nan]), "b.c": np.array([[1], [2]], "int8")},
+    "csr": csr_matrix([[0, 0.1], [np.nan, 0]]),
+    "csc": csc_matrix(np.array([[0, 1], [2, 0]], "int32")),
+    "empty csr": csr_matrix((2, 3), dtype="float32"),
+}
+OBJECTS = {
+    "dictionary": {"a": 1.5, "b": "x", "c": b"\xff", "t": NOON, "l": [1, 2], "o": {"x": [None]}},
+    "dictionaries": [{"a": 2**53 + 1, "b": None}, {"a": 2, "b": "x"}, {"a": 3}],
+    "floats": [1.5, None, math.nan, math.inf],
+    "texts": ["a", "é", None],
+    "blobs": [b"\xff", b""],
+    "times": [NOON, datetime.datetime(1700, 1, 1)],
+    "lists": [[1, 2], [3], []],
+    "one long": 2**53 + 1,
+    "one float": 0.1,
+    "one truth": True,
+    "one text": "x",
+    "one blob": b"\xff",
+    "one time": NOON,
+    "one day": datetime.date(2020, 1, 1),
+    "nothing": [],
+    "chat": {"messages": [{"role": "user", "content": "x"}]},
+}
+
+
+def kept(directory, example, signature=None):
+    """Save a model with an example, and compare all that can be read of it with the example itself."""
+    data = example[0] if isinstance(example, tuple) else example
+    save_model(directory, Returning(rows_of), signature, input_example=example)
+    both_files(directory)
+    model = load_model(directory, allow_pickle=True)
+    expected, back = model_input(data, model.signature.inputs), load_input_example(directory)
+    assert told(model_input(back, model.signature.inputs)) == told(expected)
+    served = validate_serving_input(model, load_serving_example(directory))
+    assert key(served) == key(model.predict(data, load_input_example_params(directory)))
+    return back
+
+
+@each("example", FRAMES.values(), FRAMES)
+def test_a_frame_is_kept_with_nothing_lost(tmp_path, example):
+    back = kept(fresh(tmp_path), example)
+    assert type(back) is type(example)
+    assert list(back.index) == list(example.index)
+
+
+@each("example", TENSORS.values(), TENSORS)
+def test_a_tensor_is_kept_with_nothing_lost(tmp_path, example):
+    back = kept(fresh(tmp_path), example)
+    assert type(back) is type(example)
+
+
+@each("example", OBJECTS.values(), OBJECTS)
+def test_python_values_are_kept_with_nothing_lost(tmp_path, example):
+    back = kept(fresh(tmp_path), example)
+    assert type(back) is (datetime.datetime if isinstance(example, datetime.date) else type(example))
+
+
+def test_tables_are_kept_as_frames(tmp_path):
+    table = pa.table({"l": [2**53 + 1, None], "s": ["x", "y"], "a": [[0.1], None]})
+    examples = [table, table.to_batches()[0]]
+    try:
+        import polars
+    except ModuleNotFoundError:  # among the oldest dependencies it is none
+        pass
+    else:
+        examples.append(polars.DataFrame({"l": [2**53 + 1, None], "s": ["x", "y"]}))
+    for example in examples:
+        assert is_arrow(example)
+        assert type(kept(fresh(tmp_path), example)) is pd.DataFrame
+
+
+def test_an_array_for_columns_is_kept_as_a_frame(tmp_path):
+    signature = ModelSignature(Schema([ColSpec("double"), ColSpec("double")]))
+    back = kept(tmp_path / "m", np.array([[0.1, np.nan]]), signature)
+    assert back.columns.tolist() == [0, 1]
+
+
+@st.composite
+def frames(draw):
+    """A schema of columns of any type, and a frame that fits it; optional columns have nulls."""
+    leaves = st.sampled_from([one for one in DataType if one not in (DataType.binary, DataType.datetime)])
+    types = strategies.composite_types(leaves, any_type=False, vectors=False, max_leaves=4)
+    schema = draw(strategies.column_schemas(types, unnamed=False))
+    names = [str(spec.name) for spec in schema]
+    schema = Schema(
+        [ColSpec(spec.type, f"c{i}{n}", spec.required) for i, (spec, n) in enumerate(zip(schema, names))]
+    )
+    rows = draw(st.integers(0, 3))
+    columns = {}
+    for spec in schema:
+        value = strategies.param_values(spec.type)
+        cell = value if spec.required else st.one_of(st.none(), value)
+        cells = draw(st.lists(cell, min_size=rows, max_size=rows))
+        held = np.empty(rows, object)
+        held[:] = cells
+        columns[spec.name] = pd.Series(held, dtype=object)
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows)), ModelSignature(schema)
+
+
+@given(frames())
+def test_a_frame_of_any_schema_is_kept_with_nothing_lost(tmp_path_factory, pair):
+    frame, signature = pair
+    kept(tmp_path_factory.mktemp("m") / "m", frame, signature)
+
+
+def test_the_files_are_laid_out_as_mlflow_lays_them_out(tmp_path):
+    numbered = pd.DataFrame([[1.5], [2.5]])
+    table = [
+        (
+            EVERY_TYPE[["double", "binary"]],
+            None,
+            {"columns": ["double", "binary"], "data": [[-0.0, "/w=="], ["Infinity", ""]]},
+        ),
+        (numbered, None, {"data": [[1.5], [2.5]]}),
+        (np.array([[1, 2]]), None, [[1, 2]]),
+        (csr_matrix([[0, 1.5]]), None, {"data": [1.5], "indices": [1], "indptr": [0, 1], "shape": [1, 2]}),
+        ([{"a": NOON}], None, [{"a": "2020-01-01T12:00:00.000005"}]),
+        ({"a": np.array([1.5])}, None, {"a": [1.5]}),
+        ([1.5], {"k": 3}, {"inputs": [1.5], "params": {"k": 3}}),
+    ]  # fmt: skip
+    for data, params, expected in table:
+        home = fresh(tmp_path)
+        save_model(home, Returning(rows_of), input_example=data if params is None else (data, params))
+        written, request = both_files(home)
+        assert written == expected
+        form = "dataframe_split" if isinstance(data, pd.DataFrame) else "inputs"
+        inner = expected["inputs"] if params else [[0, 1.5]] if hasattr(data, "toarray") else expected
+        assert request == {form: inner, **({} if params is None else {"params": params})}
+        assert sparksig.convert_input_example_to_serving_input(
+            data if params is None else (data, params)
+        ) == load_serving_example(home)
+
+
+# --- params -------------------------------------------------------------------------------------------------
+
+PARAMS = ParamSchema(
+    [
+        ParamSpec("k", "double", 0.0),
+        ParamSpec("at", "datetime", NOON),
+        ParamSpec("names", "string", ["a"], (-1,)),
+    ]
+)
+
+
+def test_params_are_kept_beside_the_data(tmp_path):
+    given = {"k": 0.1, "at": datetime.datetime(2021, 1, 1), "names": ["b", "c"]}
+    for example in (FRAMES["nullable"], np.array([1.5]), [1.5], {"a": 1.5}, csr_matrix([[1.5]])):
+        home = fresh(tmp_path)
+        kept(home, (example, given))
+        assert load_input_example_params(home) == given
+        signature = load_model(home, allow_pickle=True).signature
+        assert signature.params == infer_signature(params=given).params
+        declared = fresh(tmp_path)
+        kept(declared, (example, given), ModelSignature(signature.inputs, params=PARAMS))
+        assert load_input_example_params(declared) == given
+
+
+@each("params", [{}, None])
+def test_no_params_are_none(tmp_path, params):
+    for example in ([1.5, 2.5], FRAMES["nullable"], {"inputs": 1.5, "params": 2.5}):
+        home = fresh(tmp_path)
+        kept(home, (example, params))
+        assert load_input_example_params(home) is None
+        assert load_model(home, allow_pickle=True).signature.params is None
+
+
+def test_a_chat_request_has_its_params_beside_its_messages(tmp_path):
+    example = ({"messages": ["x"]}, {"k": 3.5})
+    kept(tmp_path / "m", example)
+    assert strict(load_serving_example(tmp_path / "m")) == {"messages": ["x"], "k": 3.5}
+
+
+@each(
+    ("example", "message"),
+    [
+        (
+            (1, 2),
+            r"^an input example is data, or a pair \(data, params\) with params in a dictionary: for rows ",
+        ),
+        (([1.5], {"k": 1}, 3), r"^an input example is data, or a pair \(data, params\)"),
+        ((), r"^an input example is data, or a pair \(data, params\)"),
+        ((None, {"k": 1}), r"^an input example \(None, params\) holds no data: leave it out$"),
+        (
+            pd.DataFrame({(1, 2): [1.5]}),
+            r"\n  - \(1, 2\): expected a string or an integer, found a value of type tuple",
+        ),
+        (
+            pd.DataFrame({7: [1.5]}),
+            r"^the columns of an input example are named by text, or numbered from 0: ",
+        ),
+    ],
+)
+def test_what_is_no_example_is_refused(tmp_path, example, message):
+    home = fresh(tmp_path)
+    with pytest.raises((ModelError, InferenceError), match=message):
+        save_model(home, Returning(rows_of), input_example=example)
+    assert not home.exists()
+
+
+# --- the signature comes from it ----------------------------------------------------------------------------
+
+
+def by_row(data, params):
+    return pd.DataFrame({"y": data["a"] * 2, "z": ["x"] * len(data)})
+
+
+def test_saving_with_an_example_runs_the_model_and_infers_the_whole_signature(tmp_path):
+    frame = pd.DataFrame({"a": [1.5, None], "s": ["x", "y"]})
+    save_model(tmp_path / "m", Returning(by_row), input_example=(frame, {"k": 3}))
+    signature = load_model(tmp_path / "m", allow_pickle=True).signature
+    assert signature == infer_signature(frame, by_row(frame, None), {"k": 3})
+    # what is given is kept, what is not given is inferred
+    given = ModelSignature(Schema([ColSpec("double", "a", required=False)]))
+    save_model(tmp_path / "n", Returning(by_row), given, input_example=(frame, {"k": 3}))
+    completed = load_model(tmp_path / "n", allow_pickle=True).signature
+    assert completed == ModelSignature(given.inputs, signature.outputs, signature.params)
+    assert load_input_example(tmp_path / "n").columns.tolist() == ["a"]
+
+
+def test_an_estimator_is_run_on_its_example(tmp_path):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 0.0]})
+    estimator = LinearRegression().fit(frame, [1.0, 2.0])
+    save_model(tmp_path / "m", estimator, input_example=frame)
+    assert load_model(tmp_path / "m").signature == infer_signature(frame, estimator.predict(frame))
+
+
+X = Schema([ColSpec("double", "x")])
+FRAME = pd.DataFrame({"x": [1.5, 2.5]})
+ONE = Schema([TensorSpec(np.dtype("float64"), (-1,))])
+
+
+def failing(data, params):
+    raise KeyError("broken")
+
+
+DISAGREEMENTS = {
+    "another column": (rows_of, ModelSignature(X), pd.DataFrame({"y": [1.5]}), ContractError,
+        r"^the input example does not fit the signature: the data does not fit the schema: 1 finding\n"
+        r"  - x: expected double, found no such column"),
+    "another type": (rows_of, ModelSignature(X), pd.DataFrame({"x": ["secret"]}), ContractError,
+        r"^the input example does not fit the signature: .*\n  - x: expected double, found (large_)?string"),
+    "records": (rows_of, ModelSignature(X), [{"x": "secret"}], ContractError,
+        r"^the input example does not fit the signature: .*\n  - x: expected double, found "),
+    "a tensor": (rows_of, ModelSignature(ONE), np.array([1], "int64"), ContractError,
+        r"^the input example does not fit the signature: .*\n  - expected float64, found int64"),
+    "a param": (rows_of, ModelSignature(X, params=PARAMS), (FRAME, {"k": "secret"}), ContractError,
+        r"^the input example does not fit the signature: invalid params: 1 finding\n  - k: "),
+    "the outputs": (rows_of, ModelSignature(X, Schema([ColSpec("string")])), FRAME, PredictionError,
+        r"^the prediction for the input example does not fit the signature: "),
+    "too few predictions": (lambda data, params: np.ones(1), ModelSignature(X, ONE), FRAME, PredictionError,
+        r"^the prediction for the input example does not fit the signature: "),
+    "no outputs": (lambda data, params: [object()], ModelSignature(X), FRAME, InferenceError,
+        r"^the prediction for the input example has no signature: .*; pass one with outputs, or no example"),
+    "a failure": (failing, None, FRAME, ModelError,
+        r"^the model fails on its input example: KeyError: 'broken'$"),
+    "no schema": (rows_of, None, pd.DataFrame({"x": [1.5, "secret"]}), InferenceError, r"\n  - x: expected "),
+    "no json": (rows_of, None, [object()], InferenceError, r"found a value of type object"),
+    "surrogates": (rows_of, None, {"x": "\ud800"}, (ConversionError, ContractError, InferenceError),
+        r"half a surrogate pair"),
+}  # fmt: skip
+
+
+@each(("function", "signature", "example", "error", "message"), DISAGREEMENTS.values(), DISAGREEMENTS)
+def test_what_disagrees_leaves_nothing(tmp_path, function, signature, example, error, message):
+    home = tmp_path / f"never{next(_number)}"
+    before = content(tmp_path)
+    with pytest.raises(error, match=message) as caught:
+        save_model(home, Returning(function), signature, input_example=example)
+    assert "secret" not in str(caught.value)
+    assert content(tmp_path) == before
+
+
+class Forgetful(LinearRegression):
+    """Loses what it has learned on the way."""
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "intercept_": 5.0}
+
+
+class Faithful(LinearRegression):
+    """Predicts text, and a NaN."""
+
+    def predict(self, data):
+        return np.array(["a", float("nan")], dtype=object)
+
+
+def test_a_model_that_loads_back_as_another_is_not_saved(tmp_path):
+    text = (
+        r"^the model predicts something else for its input example \(a value of type ndarray\) once it is "
+        r"loaded back: its format does not keep all that it is\. Save it as part of a PythonModel$"
+    )
+    model = Forgetful().fit(FRAME, [1.0, 2.0])
+    with pytest.raises(ModelError, match=text):
+        save_model(tmp_path / "m", model, input_example=FRAME, serialization_format="cloudpickle")
+    assert list(tmp_path.iterdir()) == []
+    save_model(tmp_path / "m", model, infer_signature(FRAME), serialization_format="cloudpickle")
+
+
+def test_a_nan_among_texts_is_the_same_once_it_is_loaded_back(tmp_path):
+    model = Faithful().fit(FRAME, [1.0, 2.0])
+    outputs = Schema([ColSpec("string")])
+    signature = ModelSignature(X, outputs)
+    save_model(tmp_path / "m", model, signature, input_example=FRAME, serialization_format="cloudpickle")
+
+
+# --- the real MLflow reads ours -----------------------------------------------------------------------------
+
+READABLE = {
+    name: FRAMES[name]
+    for name in ("categories", "zone", "narrow", "names", "numbered", "index of text", "no rows")
+} | {
+    name: TENSORS[name]
+    for name in (
+        "bool", "int8", "uint64", "float16", "float32", "most", "tenths", "doubles", "texts", "nanoseconds",
+        "days", "rank three", "objects", "named",
+    )
+} | {
+    name: OBJECTS[name] for name in ("texts", "lists", "one long", "one float", "one text", "chat")
+}  # fmt: skip
+
+
+@each("example", READABLE.values(), READABLE)
+def test_mlflow_reads_what_is_kept_here(tmp_path, example):
+    home = fresh(tmp_path)
+    save_model(home, Returning(rows_of), input_example=example)
+    model = Model.load(str(home))
+    back = model.load_input_example(str(home))
+    inputs = load_model(home, allow_pickle=True).signature.inputs
+    ours, theirs = model_input(example, inputs), model_input(back, inputs)
+    assert told(theirs) == told(ours)
+    assert model.get_serving_input(str(home)) == load_serving_example(home)
+    if model.signature.inputs.is_tensor_spec() and not hasattr(example, "toarray"):
+        assert model.saved_input_example_info["type"] == "ndarray"
+
+
+def test_mlflow_reads_rows_and_params(tmp_path):
+    save_model(
+        tmp_path / "m", Returning(rows_of), input_example=(EVERY_TYPE.drop(columns="datetime"), {"k": 3})
+    )
+    model = Model.load(str(tmp_path / "m"))
+    assert model.load_input_example_params(str(tmp_path / "m")) == {"k": 3}
+    back = model.load_input_example(str(tmp_path / "m"))
+    assert back["binary"].tolist() == [b"\xff", b""]
+    assert back["long"].tolist() == [2**53 + 1, -(2**63)]
+    assert back["float"].dtype == "float32"
+    assert key(back["double"].tolist()) == key([-0.0, math.inf])
+
+
+# --- what the real MLflow wrote -----------------------------------------------------------------------------
+
+
+def by_mlflow(home, example):
+    """What the real MLflow writes of an example, and of the signature that it infers."""
+    home.mkdir()
+    data, params = example if isinstance(example, tuple) else (example, None)
+    model = Model()
+    mlflow.pyfunc.add_to_model(model, loader_module="mlflow.pyfunc.model")
+    model.signature = mlflow.models.infer_signature(data, params=params)
+    _save_example(model, example, str(home))
+    model.save(str(home / "MLmodel"))
+    return data
+
+
+OF_MLFLOW = {
+    **{f"frame {name}": FRAMES[name] for name in ("names", "numbered", "no rows")},
+    "frame of scalars": EVERY_TYPE.drop(columns="datetime"),
+    "frame with NaT": EVERY_TYPE[["datetime"]],
+    "frame nested": pd.DataFrame({"a": [[1.5, 2.5], []], "o": [{"x": 2**53 + 1}, {"x": 2}]}),
+    **{
+        f"tensor {name}": TENSORS[name]
+        for name in (
+            "bool", "int8", "int64", "uint8", "uint64", "float16", "float32", "most", "least", "tenths",
+            "doubles", "bytes", "texts", "days", "rank three", "no rows", "objects", "named", "csr", "csc",
+        )
+    },
+    "tensor of nanoseconds": np.array(["2020-01-01T00:00:00.000000001"], "datetime64[ns]"),
+    **{
+        name: OBJECTS[name]
+        for name in (
+            "floats", "texts", "blobs", "times", "lists", "one long", "one float", "one truth", "one text",
+            "one blob", "one time", "nothing", "chat",
+        )
+    },
+    "a dictionary": {"a": 1.5, "b": b"\xff" * 60, "t": NOON, "l": [1, 2]},
+    "dictionaries": [{"a": 1.5, "b": math.nan}, {"a": 2.5, "b": 0.1}],
+    "with params": (pd.DataFrame({"a": [0.1, np.nan]}), {"k": 3.5, "names": ["a"]}),
+    "list with params": ([1.5], {"k": 3.5}),
+    "chat with params": ({"messages": ["x"]}, {"k": 3.5}),
+}  # fmt: skip
+
+
+@each("example", OF_MLFLOW.values(), OF_MLFLOW)
+def test_examples_that_mlflow_wrote_are_read_here(tmp_path, example):
+    home = fresh(tmp_path)
+    data = by_mlflow(home, example)
+    inputs = sparksig.get_model_info(home).signature.inputs
+    assert told(model_input(load_input_example(home), inputs)) == told(model_input(data, inputs))
+    assert load_input_example_params(home) == (example[1] if isinstance(example, tuple) else None)
+    assert load_serving_example(home) == Model.load(str(home)).get_serving_input(str(home))
+
+
+def test_mlflow_writes_a_bare_nan_and_base64_with_a_newline(tmp_path):
+    by_mlflow(tmp_path / "m", pd.DataFrame({"a": [np.nan], "b": [b"\xff"]}))
+    text = (tmp_path / "m" / "input_example.json").read_text()
+    assert "NaN" in text
+    assert "/w==\\n" in text
+    assert key(load_input_example(tmp_path / "m").iloc[0].tolist()) == key([math.nan, b"\xff"])
+
+
+# --- type hints ---------------------------------------------------------------------------------------------
+
+
+class Seen(PythonModel):
+    """Says of each row, or of the whole, what it is."""
+
+    def predict(self, model_input: TypeFromExample):
+        SEEN.append(model_input)
+        return [1.5] * len(model_input)
+
+
+SEEN = []
+FORMS = {
+    "frame": pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64"), "b": ["x", "y"]}),
+    "series": pd.Series([1.5, 2.5], name="v"),
+    "scalars": ["x", "y"],
+    "longs": [1, 2],
+    "records": [{"a": 2**53 + 1, "b": None}, {"a": 2, "b": "x"}],
+    "blobs": [b"\xff", b""],
+}
+
+
+def in_form(data):
+    """A value in full: its type, and what it holds."""
+    if isinstance(data, pd.DataFrame):
+        return ("frame", told(data))
+    return (type(data).__name__, key(data.tolist() if isinstance(data, pd.Series) else data))
+
+
+@each("example", FORMS.values(), FORMS)
+def test_a_model_with_type_from_example_sees_rows_in_the_form_of_its_example(tmp_path, example):
+    home = fresh(tmp_path)
+    save_model(home, Seen(), input_example=example)
+    model = load_model(home, allow_pickle=True)
+    inputs = model.signature.inputs
+    frame = model_input(example, inputs)
+    for data in (example, frame, load_input_example(home)):
+        SEEN.clear()
+        model.predict(data)
+        expected = in_form(example if isinstance(example, list) else model_input(example, inputs))
+        if isinstance(example, pd.Series):
+            expected = ("Series", key(example.tolist()))
+        assert in_form(SEEN[0]) == expected
+    SEEN.clear()
+    validate_serving_input(model, load_serving_example(home))
+    assert in_form(SEEN[0]) == expected
+
+
+with without_type_hints():
+
+    class MlflowSeen(mlflow.pyfunc.PythonModel):
+        def predict(self, model_input: mlflow.types.type_hints.TypeFromExample):
+            return [type(model_input).__name__, *(type(one).__name__ for one in model_input)][
+                : len(model_input)
+            ]
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@each(
+    ("example", "expected"),
+    [
+        (["x", "y"], ["list", "str"]),
+        ([{"a": 1.5}, {"a": 2.5}], ["list", "dict"]),
+        (pd.DataFrame({"a": [1.5, 2.5]}), ["DataFrame", "str"]),
+    ],
+    ids=["scalars", "records", "frame"],
+)
+def test_a_model_that_mlflow_saved_with_type_from_example_sees_that_form(tmp_path, example, expected):
+    home = fresh(tmp_path)
+    mlflow.pyfunc.save_model(
+        str(home), python_model=MlflowSeen(), input_example=example, pip_requirements=["scikit-learn"]
+    )
+    theirs = mlflow.pyfunc.load_model(str(home)).predict(example)
+    ours = load_model(home, allow_pickle=True, on_version_mismatch="ignore")
+    frame = pd.DataFrame(example, index=range(2))
+    assert ours.predict(example)[: len(expected)] == theirs[: len(expected)]
+    assert ours.predict(frame)[: len(expected)] == theirs[: len(expected)]
+
+
+class Prices(PythonModel):
+    def predict(self, model_input: list[Order]) -> list[float]:
+        return [order.price * 2 for order in model_input]
+
+
+class Spans(PythonModel):
+    def predict(self, model_input: list[datetime.datetime]) -> list[datetime.datetime]:
+        return model_input
+
+
+class Blobs(PythonModel):
+    def predict(self, model_input: list[bytes]) -> list[int]:
+        return [len(blob) for blob in model_input]
+
+
+DAY = datetime.date(2020, 1, 1)
+AN_ORDER = Object([Property("sku", "string"), Property("price", "double"), Property("day", "datetime")])
+
+
+@each(
+    ("model", "example", "inputs"),
+    [
+        (Prices(), [Order(sku="a", price=0.1, day=DAY)], AN_ORDER),
+        (Prices(), [{"sku": "a", "price": 0.1, "day": DAY}], AN_ORDER),
+        (Spans(), [NOON], DataType.datetime),
+        (Blobs(), [b"\xff", b"ab"], DataType.binary),
+    ],
+    ids=["pydantic", "dictionaries", "times", "bytes"],
+)
+def test_an_example_for_a_type_hint_is_kept_and_served(tmp_path, model, example, inputs):
+    home = fresh(tmp_path)
+    save_model(home, model, input_example=example)
+    both_files(home)
+    loaded = load_model(home, allow_pickle=True)
+    assert loaded.signature.inputs == Schema([ColSpec(inputs)])
+    assert loaded.signature.outputs is not None
+    expected = loaded.predict(example)
+    assert loaded.predict(load_input_example(home)) == expected
+    assert validate_serving_input(loaded, load_serving_example(home)) == expected
+
+
+def test_an_example_that_a_type_hint_does_not_take_leaves_nothing(tmp_path):
+    text = (
+        r"^the input example does not fit the signature: the data does not fit the type hint: 1 finding\n  - "
+    )
+    with pytest.raises(ContractError, match=text):
+        save_model(tmp_path / "m", Blobs(), input_example=["text"])
+    with pytest.raises(SignatureError, match=r"are not those of the model's type hint"):
+        save_model(tmp_path / "m", Blobs(), ModelSignature(X), input_example=[b"x"])
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- damaged ------------------------------------------------------------------------------------------------
+
+
+def spoilt(home, **info):
+    return rewrite(home, lambda config: config["saved_input_example_info"].update(info))
+
+
+def test_a_damaged_example_is_told_so(tmp_path):
+    def saved():
+        home = fresh(tmp_path)
+        save_model(home, Returning(rows_of), input_example=(FRAME, {"k": 1.5}))
+        return unsealed(home)
+
+    table = [
+        ("not JSON", r"the input example is not JSON: line 1, column 1: Expecting value$"),
+        (
+            '{"inputs": {"columns": ["x"], "data": [["secret"]]}, "params": {}}',
+            r"is not what the signature says: ",
+        ),
+        (
+            '{"inputs": {"columns": ["x"], "data": [[1, 2]]}, "params": {}}',
+            r"a row of the frame in JSON has not 1 ",
+        ),
+        ('{"inputs": {"columns": ["x", "x"], "data": []}, "params": {}}', r"are a list of different names$"),
+        (
+            '{"inputs": {"columns": ["x"], "data": [[1]], "more": 1}, "params": {}}',
+            r"columns, data and index, not ",
+        ),
+        ('{"inputs": {"columns": 5, "data": [[1]]}, "params": {}}', r"are a list of different names$"),
+        (
+            '{"inputs": {"columns": [["x"]], "data": [[1]]}, "params": {}}',
+            r"is not what the signature says: ",
+        ),
+        ('{"inputs": {"columns": ["x"], "data": [[1]], "index": [1, 2]}}', r"a label for each row$"),
+        ("[1, 2]", r"a frame in JSON is an object with the keys columns and data, a list of rows$"),
+        ("[" * 100_000, r"nested more than 150 levels deep$"),
+    ]
+    for text, message in table:
+        home = saved()
+        (home / "input_example.json").write_text(text)
+        with pytest.raises(ModelDamagedError, match=message) as caught:
+            load_input_example(home)
+        assert "secret" not in str(caught.value)
+    home = saved()
+    (home / "input_example.json").write_text("[1]")
+    with pytest.raises(
+        ModelDamagedError, match=r"the input example has no params, which MLmodel says it has$"
+    ):
+        load_input_example_params(home)
+    (home / "input_example.json").write_bytes(b"\xff")
+    with pytest.raises(ModelDamagedError, match=r"'input_example.json' is not text$"):
+        load_input_example(home)
+    (home / "input_example.json").unlink()
+    (home / "serving_input_example.json").unlink()
+    for function in (load_input_example, load_input_example_params, load_serving_example):
+        with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
+            function(home)
+    with pytest.raises(ModelDamagedError, match=r"input examples of the type 'weird' are unknown"):
+        load_input_example(spoilt(saved(), type="weird"))
+    with pytest.raises(ModelError, match=r"leaves the directory|outside|\.\."):
+        load_input_example(spoilt(saved(), artifact_path="../input_example.json"))
+
+
+def test_a_model_without_an_example_has_none(pickled):
+    assert load_input_example(pickled) is None
+    assert load_input_example_params(pickled) is None
+    with pytest.raises(ModelError, match=r": the model was saved without an input example$"):
+        load_serving_example(pickled)
+    assert sparksig.convert_input_example_to_serving_input(None) is None
+
+
+def test_an_example_of_a_sealed_directory_is_read_only_if_it_is_whole(pickled, tmp_path):
+    save_model(tmp_path / "m", Returning(rows_of), input_example=[1.5])
+    (tmp_path / "m" / "input_example.json").write_text("[2.5]")
+    for function in (load_input_example, load_input_example_params, load_serving_example):
+        with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
+            function(tmp_path / "m")
+
+
+def test_maps_and_arrays_keep_their_kinds(tmp_path):
+    signature = ModelSignature(
+        Schema([ColSpec(Map("double"), "m"), ColSpec(Array("binary"), "a"), ColSpec(Array("datetime"), "t")])
+    )
+    frame = pd.DataFrame({"m": [{"x": math.nan, "y": 1.5}], "a": [[b"\xff", None]], "t": [[NOON]]})
+    back = kept(tmp_path / "m", frame, signature)
+    assert key(back.iloc[0].tolist()) == key([{"x": math.nan, "y": 1.5}, [b"\xff", None], [NOON]])

@@ -1,0 +1,481 @@
+"""What a model directory says of itself is what MLflow says of it, and nothing of it is loaded for that."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+import re
+import warnings
+from importlib import metadata
+
+import lightgbm
+import mlflow.lightgbm
+import mlflow.models
+import mlflow.pyfunc
+import mlflow.sklearn
+import mlflow.xgboost
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+import yaml
+from hypothesis import given
+
+import sparksig
+from sparksig import (
+    AnyType,
+    Array,
+    Code,
+    ColSpec,
+    DataType,
+    Map,
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+    ModelSignature,
+    Object,
+    ParamSchema,
+    ParamSpec,
+    Property,
+    Schema,
+    SignatureTypeError,
+    TensorSpec,
+    UnsupportedError,
+    VersionMismatchWarning,
+)
+from sparksig.models.safe_yaml import dump_yaml
+from tests import strategies
+from tests.models.helpers import SIGNATURE, Armed, Doubled, content, diabetes, linear, rewrite, unsealed
+from tests.tables import each
+
+EXAMPLE = pd.DataFrame({"bmi": [0.01, -0.02], "bp": [0.03, 0.0]})
+PINNED = ["scikit-learn"]  # spares MLflow from finding out
+SAME = [
+    "model_uuid",
+    "utc_time_created",
+    "mlflow_version",
+    "run_id",
+    "model_id",
+    "saved_input_example_info",
+    "metadata",
+]
+
+
+def _forest():
+    data, target = diabetes()
+    return lightgbm.LGBMRegressor(n_estimators=1, num_leaves=2, n_jobs=1, verbosity=-1).fit(data, target)
+
+
+def _trees():
+    data, target = diabetes()
+    return xgboost.XGBRegressor(n_estimators=1, max_depth=1, n_jobs=1).fit(data, target)
+
+
+def _doubled(model_input: list[float]) -> list[float]:
+    return [value * 2 for value in model_input]
+
+
+def _ours(model, **more):
+    def save(path):
+        sparksig.save_model(path, model(), **more)
+
+    return save
+
+
+def _theirs(module, model, **more):
+    def save(path):
+        getattr(mlflow, module).save_model(model(), str(path), pip_requirements=PINNED, **more)
+
+    return save
+
+
+def _their_function(path):
+    mlflow.pyfunc.save_model(
+        str(path), python_model=_doubled, pip_requirements=["numpy"], input_example=[1.5]
+    )
+
+
+def _logged(path):
+    """As a run or a registry hands it out."""
+    _ours(linear, input_example=EXAMPLE)(path)
+    more = {"run_id": "0" * 32, "artifact_path": "model", "mlflow_version": "3.17.2"}
+    rewrite(path, lambda config: config.update(more))
+
+
+DIRECTORIES = {
+    "ours-python": _ours(lambda: Doubled(), signature=SIGNATURE, metadata={"a": [1, {"b": None}], "é": 2.5}),
+    "ours-function": _ours(lambda: _doubled, input_example=[1.5]),
+    "ours-sklearn": _ours(linear, input_example=(EXAMPLE)),
+    "ours-xgboost": _ours(_trees, input_example=EXAMPLE.astype("float64")),
+    "ours-lightgbm": _ours(_forest),
+    "theirs-python": _their_function,
+    "theirs-sklearn": _theirs(
+        "sklearn", linear, metadata={"owner": "me"}, serialization_format="cloudpickle"
+    ),
+    "theirs-xgboost": _theirs("xgboost", _trees),
+    "theirs-lightgbm": _theirs("lightgbm", _forest),
+    "logged": _logged,
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    home = tmp_path_factory.mktemp("info")
+    for name, save in DIRECTORIES.items():
+        with warnings.catch_warnings(record=True):  # MLflow's own, most of them
+            save(home / name)
+    return home
+
+
+@pytest.fixture
+def model(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
+    return unsealed(tmp_path / "m")
+
+
+# --- as MLflow says ---------------------------------------------------------------------------------------
+
+
+@each("name", DIRECTORIES, DIRECTORIES)
+def test_a_directory_is_what_mlflow_says_it_is(saved, name):
+    ours = sparksig.get_model_info(saved / name)
+    theirs = mlflow.models.get_model_info(str(saved / name))
+    raw = yaml.safe_load((saved / name / "MLmodel").read_text())
+    for field in SAME:
+        assert getattr(ours, field) == getattr(theirs, field), field
+    assert ours.flavors == theirs.flavors == raw["flavors"]
+    if theirs.signature is None:
+        assert ours.signature is None
+    else:
+        assert ours.signature.to_dict() == theirs.signature.to_dict()
+    assert ours.loader_module == raw["flavors"]["python_function"]["loader_module"]
+    assert ours.model_size_bytes == raw["model_size_bytes"]
+    assert ours.model_uri == str(saved / name)
+    assert ours.version_mismatches == ()
+    assert ours.digest == sparksig.digest(saved / name)
+
+
+def test_a_signature_from_a_type_hint_is_told_as_one(saved):
+    for name in ("ours-function", "theirs-python"):
+        assert sparksig.get_model_info(saved / name).signature._is_signature_from_type_hint
+    assert not sparksig.get_model_info(saved / "ours-python").signature._is_signature_from_type_hint
+
+
+def test_what_a_directory_says_can_be_asked_for_by_any_name_of_it(saved, monkeypatch):
+    info = sparksig.get_model_info(saved / "ours-sklearn")
+    monkeypatch.chdir(saved)
+    for uri in (str(saved / "ours-sklearn"), "ours-sklearn", f"file://{saved}/ours-sklearn"):
+        assert sparksig.get_model_info(uri) == dataclasses.replace(info, model_uri=uri)
+    assert f"model_uri='{saved}/ours-sklearn'" in repr(info)
+    assert info.digest not in repr(info)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        info.model_uri = "x"
+
+
+def test_a_logged_model_has_an_identity(model):
+    rewrite(model, lambda config: config.update(model_id="m-0123"))
+    assert sparksig.get_model_info(model).model_id == "m-0123"
+
+
+def test_asking_runs_nothing_and_writes_nothing(tmp_path):
+    sparksig.save_model(tmp_path / "m", Armed(tmp_path / "canary"), SIGNATURE)
+    before = content(tmp_path)
+    assert sparksig.get_model_info(tmp_path / "m").signature == SIGNATURE
+    assert content(tmp_path) == before
+
+
+def test_asking_needs_none_of_the_models_files(model):
+    (model / "python_model.pkl").unlink()
+    (model / "requirements.txt").unlink()
+    info = sparksig.get_model_info(model)
+    assert (info.signature, info.version_mismatches) == (SIGNATURE, ())
+
+
+def test_what_a_directory_does_not_say_is_none(tmp_path):
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: a.b}}\n")
+    info = sparksig.get_model_info(tmp_path)
+    assert (info.loader_module, info.version_mismatches) == ("a.b", ())
+    told = {"model_uri", "flavors", "loader_module", "version_mismatches", "digest"}
+    rest = {field.name for field in dataclasses.fields(info)} - told
+    assert {getattr(info, name) for name in rest} == {None}
+
+
+# --- malformed --------------------------------------------------------------------------------------------
+
+
+@each("name", ["metadata", "saved_input_example_info"])
+@each(
+    "value, kind", [([1], "a value of type list"), ("x", "a value of type str"), (5, "a value of type int")]
+)
+def test_what_should_be_a_mapping_and_is_none_is_damage(model, name, value, kind):
+    before = (model / "MLmodel").read_text()
+    rewrite(model, lambda config: config.update({name: value}))
+    with pytest.raises(ModelDamagedError, match=f"m: {name} is a mapping, not {kind}$"):
+        sparksig.get_model_info(model)
+    (model / "MLmodel").write_text(before)
+
+
+@each("size", ["5", None, 5.5, [5], True])
+def test_a_size_that_is_no_number_is_none(model, size):
+    rewrite(model, lambda config: config.update(model_size_bytes=size))
+    assert sparksig.get_model_info(model).model_size_bytes is None
+
+
+def test_texts_that_yaml_took_for_something_else_are_texts(model):
+    text = "\nutc_time_created: 2020-01-02 03:04:05.000006\nmodel_uuid: 00012345\nmlflow_version: 3.1\n"
+    config = yaml.safe_load((model / "MLmodel").read_text())
+    for name in ("utc_time_created", "model_uuid"):
+        del config[name]
+    (model / "MLmodel").write_text(yaml.safe_dump(config) + text)
+    info = sparksig.get_model_info(model)
+    assert info.utc_time_created == "2020-01-02 03:04:05.000006"
+    assert isinstance(info.model_uuid, str)
+    assert info.mlflow_version == "3.1"
+
+
+BROKEN = {
+    "no-flavors": (b"a: 1\n", "an MLmodel is a mapping with the key 'flavors'"),
+    "no-python-function": (
+        b"flavors: {sklearn: {}, a: {}}\n",
+        r"no flavor 'python_function' \(it has: a, sklearn\)",
+    ),
+    "no-flavor-at-all": (b"flavors: {}\n", "no flavor 'python_function'"),
+    "a-flavor-that-is-none": (
+        b"flavors: {python_function: 5}\n",
+        "the flavor 'python_function' is not a mapping",
+    ),
+    "signature": (b"flavors: {python_function: {}}\nsignature: {inputs: '['}\n", "MLmodel: signature: "),
+    "no-yaml": (b"flavors: [", "this is not YAML"),
+    "no-loader": (b"flavors: {python_function: {data: x}}\n", "names no loader_module"),
+}
+
+
+@each("data, text", BROKEN.values(), BROKEN)
+def test_a_malformed_mlmodel_is_damage(tmp_path, data, text):
+    (tmp_path / "MLmodel").write_bytes(data)
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.get_model_info(tmp_path)
+
+
+@each(
+    "data, text",
+    [
+        (b"numpy==1\n\xff\n", r"requirements\.txt is not text"),
+        (b"\xff\xfen\0", r"requirements\.txt is not text"),
+    ],
+)
+def test_requirements_that_are_no_text_are_damage(model, data, text):
+    (model / "requirements.txt").write_bytes(data)
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.get_model_info(model)
+
+
+def test_no_model(tmp_path):
+    for uri, text in [
+        (tmp_path / "nothing", "there is no model directory"),
+        (tmp_path, "it has no file MLmodel"),
+    ]:
+        with pytest.raises(ModelNotFoundError, match=text):
+            sparksig.get_model_info(uri)
+    with pytest.raises(ModelError, match="a model is a path or a URI, not a value of type int"):
+        sparksig.get_model_info(5)
+    with pytest.raises(
+        UnsupportedError, match=r"models are not fetched from ftp: URIs: a path, or one of file:/"
+    ):
+        sparksig.get_model_info("ftp://host/model")
+
+
+def test_a_model_with_links_has_no_digest_and_no_info(model):
+    (model / "link").symlink_to("MLmodel")
+    with pytest.raises(ModelDamagedError, match="a model may hold no links"):
+        sparksig.get_model_info(model)
+
+
+# --- versions ---------------------------------------------------------------------------------------------
+
+NUMPY = metadata.version("numpy")
+REQUIREMENTS = {
+    "same": (f"numpy=={NUMPY}", []),
+    "same-local": (f"numpy=={NUMPY}+cpu", []),
+    "spaces": (f"  numpy == {NUMPY}  # as installed", []),
+    "extras": (f"numpy[x,y]=={NUMPY}", []),
+    "other": ("numpy==0.1", [f"numpy 0.1 (here: {NUMPY})"]),
+    "other-case": ("NumPy==0.1", [f"NumPy 0.1 (here: {NUMPY})"]),
+    "windows": ("numpy==0.1\r\npandas==0.2\r\n", [f"numpy 0.1 (here: {NUMPY})"]),
+    "not-installed": ("no-such_package==1.0", ["no-such_package 1.0 (here: not installed)"]),
+    "lower-bound": ("numpy>=0.1\nnumpy~=0.1\nnumpy!=0.1\nnumpy", []),
+    "marker": ("numpy==0.1; python_version < '3'", []),
+    "star": ("numpy==0.*", []),
+    "comments": ("# numpy==0.1\n\n-r other.txt\n--index-url x\ngit+https://x/y==0.1", []),
+    "two-pins": ("numpy==0.1,<2", []),
+    "build": (f"xgboost=={xgboost.__version__}", []),
+    "other-build": (f"xgboost-cpu=={xgboost.__version__}", []),
+    "other-version-of-a-build": ("xgboost==0.1", [f"xgboost 0.1 (here: {xgboost.__version__})"]),
+    "mlflow": ("mlflow==0.1", [f"mlflow 0.1 (here: {metadata.version('mlflow')})"]),
+}
+
+
+@each("text, expected", REQUIREMENTS.values(), REQUIREMENTS)
+def test_other_versions_are_told(model, text, expected):
+    (model / "requirements.txt").write_text(text)
+    found = sparksig.get_model_info(model).version_mismatches
+    assert list(found)[: len(expected)] == expected
+    assert bool(found) == bool(expected)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sparksig.load_model(model, allow_pickle=True)
+    assert [warning.category for warning in caught] == [VersionMismatchWarning] * bool(expected)
+
+
+@each(
+    "python, same",
+    [
+        (platform.python_version(), True),
+        (".".join(platform.python_version().split(".")[:2]), True),
+        (f"{'.'.join(platform.python_version().split('.')[:2])}.99", True),
+        ("2.7.18", False),
+        (None, True),
+        ("", True),
+        (3.5, False),
+        ([3], False),
+    ],
+)
+def test_another_python_is_told(model, python, same):
+    rewrite(model, lambda config: config["flavors"]["python_function"].update(python_version=python))
+    found = sparksig.get_model_info(model).version_mismatches
+    assert found == (() if same else (f"python {python} (here: {platform.python_version()})",))
+
+
+def test_other_versions_end_in_what_the_caller_says(model):
+    (model / "requirements.txt").write_text("numpy==0.1\nno-such==2\n")
+    found = f"numpy 0.1 (here: {NUMPY}); no-such 2 (here: not installed)"
+    text = f"m: saved with other versions than are installed: {found}"
+    with pytest.raises(ModelError, match=f"{re.escape(text)}$"):
+        sparksig.load_model(model, allow_pickle=True, on_version_mismatch="fail")
+    with pytest.warns(VersionMismatchWarning, match=f"{re.escape(text)}$") as caught:
+        sparksig.load_model(model, allow_pickle=True)
+    assert [warning.filename for warning in caught] == [__file__]
+    sparksig.load_model(model, allow_pickle=True, on_version_mismatch="ignore")
+    with pytest.raises(ModelError, match=r"^on_version_mismatch is one of warn, fail, ignore, not 'x'$"):
+        sparksig.load_model(model, allow_pickle=True, on_version_mismatch="x")
+
+
+# --- registrable ------------------------------------------------------------------------------------------
+
+FINE = Schema(
+    [ColSpec("double", "x"), ColSpec(Array(Array("long")), "y"), ColSpec(Map("string"), "z", False)]
+)
+ANY = AnyType()
+TENSORS = Schema([TensorSpec(np.dtype("float32"), (-1, 3), "a"), TensorSpec(np.dtype("str"), (-1,), "b")])
+ABSTRACT = {
+    "any": (ANY, "x"),
+    "array": (Array(ANY), "x[]"),
+    "deep-array": (Array(Array(Array(ANY))), "x[][][]"),
+    "map": (Map(ANY), "x[]"),
+    "object": (Object([Property("a", DataType.long), Property("b", ANY)]), "x.b"),
+    "odd-name": (Object([Property("a b", ANY)]), "x.a b"),
+    "all": (Array(Object([Property("a", Map(Array(Object([Property("b", ANY, False)]))))])), "x[].a[][].b"),
+}
+
+
+def _paths(signature):
+    found = sparksig.registrable(signature)
+    assert {one.code for one in found} <= {Code.UNSUPPORTED_TYPE, Code.MISSING_KEY}
+    return [one.path for one in found]
+
+
+def test_concrete_types_on_both_sides_are_registrable():
+    params = ParamSchema([ParamSpec("k", "long", 3)])
+    for inputs in (FINE, TENSORS, Schema([ColSpec("double")]), Schema([TensorSpec(np.dtype("bool"), (-1,))])):
+        for outputs in (FINE, TENSORS):
+            assert sparksig.registrable(ModelSignature(inputs, outputs)) == []
+            assert sparksig.registrable(ModelSignature(inputs, outputs, params)) == []
+
+
+def test_a_side_that_is_missing_is_told():
+    assert _paths(None) == ["inputs", "outputs"]
+    assert _paths(ModelSignature(FINE)) == ["outputs"]
+    assert _paths(ModelSignature(outputs=FINE)) == ["inputs"]
+    assert _paths(ModelSignature(params=ParamSchema([ParamSpec("k", "long", 3)]))) == ["inputs", "outputs"]
+    (finding,) = sparksig.registrable(ModelSignature(FINE))
+    assert str(finding) == (
+        "outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) "
+        "[MISSING_KEY]"
+    )
+
+
+@each("dtype, path", ABSTRACT.values(), ABSTRACT)
+def test_any_is_found_wherever_it_is(dtype, path):
+    schema = Schema([ColSpec("long", "n"), ColSpec(dtype, "x")])
+    assert _paths(ModelSignature(schema, FINE)) == [f"inputs.{path}"]
+    assert _paths(ModelSignature(FINE, schema)) == [f"outputs.{path}"]
+    unnamed = Schema([ColSpec(dtype)])
+    assert _paths(ModelSignature(unnamed, schema)) == [f"inputs[0]{path[1:]}", f"outputs.{path}"]
+
+
+def test_tensors_of_objects_are_told():
+    objects = Schema(
+        [TensorSpec(np.dtype("float64"), (-1,), "a"), TensorSpec(np.dtype("object"), (-1,), "b")]
+    )
+    alone = Schema([TensorSpec(np.dtype("object"), (-1,))])
+    found = sparksig.registrable(ModelSignature(objects, alone))
+    said = "expected a concrete type, found a tensor of objects (declare what it holds) [UNSUPPORTED_TYPE]"
+    assert [str(one) for one in found] == [f"inputs.b: {said}", f"outputs[0]: {said}"]
+
+
+def test_each_any_is_a_finding_of_its_own():
+    row = Object([Property("a", ANY), Property("b", Array(ANY)), Property("c", DataType.long)])
+    schema = Schema([ColSpec(row, "r"), ColSpec(ANY, "s")])
+    expected = ["r.a", "r.b[]", "s"]
+    assert _paths(ModelSignature(schema, schema)) == [
+        f"{side}.{path}" for side in ("inputs", "outputs") for path in expected
+    ]
+
+
+@given(strategies.signatures())
+def test_what_is_registrable_has_no_any_and_both_sides(signature):
+    text = str(signature.to_dict())
+    whole = signature.inputs is not None and signature.outputs is not None
+    abstract = '"type": "any"' in text or '"dtype": "object"' in text
+    assert (sparksig.registrable(signature) == []) == (whole and not abstract)
+
+
+@each("wrong", [5, "x", FINE, {}, SIGNATURE.to_dict()])
+def test_what_is_no_signature_is_not_registrable(wrong):
+    text = f"^signature must be a ModelSignature or None, not a value of type {type(wrong).__name__}$"
+    with pytest.raises(SignatureTypeError, match=text):
+        sparksig.registrable(wrong)
+
+
+# --- the digest -------------------------------------------------------------------------------------------
+
+
+def test_the_digest_is_the_one_that_is_pinned(model):
+    pinned = sparksig.digest(model)
+    assert re.fullmatch("[0-9a-f]{64}", pinned)
+    assert sparksig.digest(str(model)) == pinned == sparksig.get_model_info(model).digest
+    assert sparksig.load_model(model, digest=pinned).signature == SIGNATURE
+
+
+def test_the_digest_is_defined_by_names_and_contents_alone(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b").write_bytes(b"2")
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "SHA256SUMS").write_bytes(b"left out")
+    lines = [
+        f"{len(name)}:{name}={hashlib.sha256(data).hexdigest()}\n"
+        for name, data in [("a", b"1"), ("sub/b", b"2")]
+    ]
+    assert sparksig.digest(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_the_digest_of_nothing_is_told(tmp_path):
+    with pytest.raises(ModelNotFoundError, match="there is no model directory at"):
+        sparksig.digest(tmp_path / "nothing")
+
+
+def test_another_environment_is_another_digest(model):
+    before = sparksig.digest(model)
+    (model / "conda.yaml").write_text(dump_yaml({"a": 1}))
+    assert sparksig.digest(model) != before

@@ -1,0 +1,891 @@
+"""Requests as scoring servers take them: read by the schema, refused where a value would change."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import json
+import math
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mlflow.pyfunc.scoring_server import _parse_json_data
+from pydantic import BaseModel
+
+from sparksig import (
+    Code,
+    ColSpec,
+    ContractError,
+    ModelSignature,
+    ParamSchema,
+    ParamSpec,
+    PythonModel,
+    Schema,
+    TensorSpec,
+    load_model,
+    save_model,
+    validate_serving_input,
+)
+from sparksig.params import UnknownParamWarning
+from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
+from tests.models.helpers import Returning
+from tests.tables import each
+
+pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow, of pandas
+
+_models = {}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Where models are saved, each once."""
+    _models.clear()
+    return tmp_path_factory.mktemp("models")
+
+
+def model_of(home, signature):
+    """A loaded model that returns what it sees, and where it is."""
+    if signature not in _models:
+        path = home / str(len(_models))
+        save_model(path, Returning(lambda data, params: (data, params)), signature)
+        _models[signature] = load_model(path, allow_pickle=True)
+    return _models[signature]
+
+
+def columns(*types, required=True, **named):
+    """A contract of columns: unnamed ones, or named ones."""
+    if types:
+        return ModelSignature(Schema([ColSpec(dtype) for dtype in types]))
+    return ModelSignature(Schema([ColSpec(dtype, name, required) for name, dtype in named.items()]))
+
+
+def tensor(dtype, *shape, **named):
+    """A contract of one tensor, or of named ones."""
+    if named:
+        return ModelSignature(
+            Schema([TensorSpec(np.dtype(dtype), shape, name) for name, shape in named.items()])
+        )
+    return ModelSignature(Schema([TensorSpec(np.dtype(dtype), shape)]))
+
+
+def seen(home, signature, payload):
+    """What the model sees of a request; the same of its text, its bytes, and what a parser makes of it."""
+    text = payload if isinstance(payload, str) else json.dumps(payload)
+    model = model_of(home, signature)
+    data, _ = validate_serving_input(model, text)
+    again, _ = validate_serving_input(model, text.encode())
+    assert told(again) == told(data)
+    parsed, _ = validate_serving_input(model, json.loads(text))
+    assert told(parsed) == told(data)
+    return data
+
+
+def key(value):
+    """What tells two values apart to the bit, the missing ones aside."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, (float, np.floating)):
+        return ("float", "nan" if math.isnan(value) else float(value).hex())
+    if isinstance(value, (list, np.ndarray)):
+        return [key(one) for one in value]
+    if isinstance(value, np.integer):
+        return ("int", int(value))
+    if isinstance(value, str):
+        return ("str", str(value))
+    if isinstance(value, dict):
+        return {name: key(one) for name, one in value.items()}
+    if isinstance(value, datetime.datetime):
+        return pd.Timestamp(value).isoformat()
+    return (type(value).__name__, value)
+
+
+def told(data):
+    """All of some data, its dtypes included."""
+    if isinstance(data, pd.DataFrame):
+        kinds = [(name, str(data.dtypes.iloc[at])) for at, name in enumerate(data.columns)]
+        return (kinds, [key(data.iloc[:, at].tolist()) for at in range(data.shape[1])])
+    if isinstance(data, dict):
+        return {name: told(one) for name, one in data.items()}
+    if isinstance(data, np.ndarray):
+        return (str(data.dtype), data.shape, key(data.tolist()))
+    return (type(data).__name__, key(data))
+
+
+def forms(name, values):
+    """A column in each of the forms."""
+    yield {"dataframe_split": {"columns": [name], "data": [[one] for one in values]}}
+    yield {"dataframe_records": [{name: one} for one in values]}
+    yield {"instances": [{name: one} for one in values]}
+    yield {"inputs": [{name: one} for one in values]}
+
+
+def unnamed_forms(values):
+    """A column without a name in each of the forms that have none."""
+    yield {"dataframe_split": {"data": [[one] for one in values]}}
+    yield {"inputs": values}
+    yield {"instances": values}
+
+
+def refusal(model, payload):
+    """The findings of a request that is refused, as lines."""
+    with pytest.raises(ContractError) as caught:
+        validate_serving_input(model, payload)
+    assert "secret" not in str(caught.value)
+    return [str(finding) for finding in caught.value.findings] or [caught.value.message]
+
+
+# --- every type in every form -----------------------------------------------------------------------------
+
+NOON = datetime.datetime(2020, 1, 1, 12)
+VALUES = {
+    "boolean": ("boolean", [True, False], [True, False], "bool"),
+    "integer": ("integer", [7, -(2**31), 7.0], [7, -(2**31), 7], "int32"),
+    "long": ("long", [2**53 + 1, -(2**63), 7.0], [2**53 + 1, -(2**63), 7], "int64"),
+    "float": ("float", [0.1, 7, "NaN", None], [float(np.float32(0.1)), 7.0, math.nan, math.nan], "float32"),
+    "double": ("double", [0.1, 7, "-Infinity", None], [0.1, 7.0, -math.inf, math.nan], "float64"),
+    "string": ("string", ["é", "None", "NaN", "7"], ["é", "None", "NaN", "7"], None),
+    "binary": ("binary", ["/w==", "", "eA==\n"], [b"\xff", b"", b"x"], "object"),
+    "datetime": (
+        "datetime",
+        ["2020-01-01T12:00:00.000000001", "2020-01-01", "2020-01-01 12:00", None],
+        [pd.Timestamp("2020-01-01T12:00:00.000000001"), pd.Timestamp(2020, 1, 1), NOON, None],
+        "datetime64[ns]",
+    ),
+    "array of integers": (Array("integer"), [[1, 2], []], [[1, 2], []], "object"),
+    "array of floats": (Array("float"), [[0.5, 2], [None, "NaN"]], [[0.5, 2.0], [None, math.nan]], "object"),
+    "array of doubles": (Array("double"), [[2, 0.1]], [[2.0, 0.1]], "object"),
+    "array of texts": (Array("string"), [["a", None]], [["a", None]], "object"),
+    "array of bytes": (Array("binary"), [["/w=="]], [[b"\xff"]], "object"),
+    "array of times": (Array("datetime"), [["2020-01-01T12:00"]], [[NOON]], "object"),
+    "nested arrays": (Array(Array("long")), [[[1], [2, 3]]], [[[1], [2, 3]]], "object"),
+    "object": (
+        Object([Property("x", "float"), Property("t", "datetime", False)]),
+        [{"x": 2, "t": "2020-01-01T12:00"}, {"x": 0.5}],
+        [{"x": 2.0, "t": NOON}, {"x": 0.5}],
+        "object",
+    ),
+    "map": (Map("integer"), [{"a": 1}, {}], [{"a": 1}, {}], "object"),
+    "vector": (SparkMLVector(), [[1, 0.5]], [[1.0, 0.5]], "object"),
+    "any": (AnyType(), [{"a": [1, None, 0.5]}, "x"], [{"a": [1, None, 0.5]}, "x"], "object"),
+}  # fmt: skip
+
+
+@each(("dtype", "sent", "expected", "shown"), VALUES.values(), VALUES)
+def test_each_type_is_read_in_each_form(home, dtype, sent, expected, shown):
+    for payload in forms("a.b", sent):
+        frame = seen(home, columns(**{"a.b": dtype}), payload)
+        assert list(frame.columns) == ["a.b"]
+        assert key(frame["a.b"].tolist()) == key(expected)
+        assert shown is None or str(frame["a.b"].dtype) == shown
+    for payload in unnamed_forms(sent):
+        frame = seen(home, columns(dtype), payload)
+        assert key(frame.iloc[:, 0].tolist()) == key(expected)
+
+
+NULLABLE = {
+    "boolean": ("boolean", [True, None], "boolean"),
+    "integer": ("integer", [7, None], "Int32"),
+    "long": ("long", [2**53 + 1, None], "Int64"),
+}
+
+
+@each(("dtype", "sent", "shown"), NULLABLE.values(), NULLABLE)
+def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, shown):
+    for payload in forms("a", sent):
+        frame = seen(home, columns(a=dtype, required=False), payload)
+        assert str(frame["a"].dtype) == shown
+        assert key(frame["a"].tolist()) == key(sent)
+
+
+def test_columns_may_come_as_lists_by_name(home):
+    signature = columns(a="long", b="binary", c=Array("double"))
+    frame = seen(home, signature, {"inputs": {"a": [1], "b": ["/w=="], "c": [1, 2]}})
+    assert key(frame.iloc[0].tolist()) == key([1, b"\xff", [1.0, 2.0]])
+    frame = seen(home, columns(a="long", b="string"), {"inputs": {"a": [1, 2], "b": ["x", "y"]}})
+    assert frame["b"].tolist() == ["x", "y"]
+    assert seen(home, columns("double"), {"inputs": 1.5}).iloc[0, 0] == 1.5
+    assert seen(home, columns("binary"), {"inputs": "/w=="}).iloc[0, 0] == b"\xff"
+
+
+def test_columns_stand_in_any_order_and_others_are_left_out(home):
+    signature = columns(a="long", b="string")
+    for payload in (
+        {"dataframe_split": {"columns": ["x", "b", "a"], "index": [5], "data": [[0, "y", 1]]}},
+        {"dataframe_records": [{"b": "y", "x": 0, "a": 1}]},
+        {"instances": [{"b": "y", "x": 0, "a": 1}]},
+        {"inputs": {"b": ["y"], "x": [0], "a": [1]}},
+    ):
+        frame = seen(home, signature, payload)
+        assert list(frame.columns) == ["a", "b"]
+        assert frame.iloc[0].tolist() == [1, "y"]
+
+
+def test_an_optional_column_may_be_absent_from_some_rows_or_all(home):
+    signature = ModelSignature(Schema([ColSpec("long", "a"), ColSpec("long", "b", required=False)]))
+    for form in ("dataframe_records", "instances", "inputs"):
+        frame = seen(home, signature, {form: [{"a": 1}, {"a": 2, "b": 3}]})
+        assert key(frame["b"].tolist()) == [None, ("int", 3)]
+        assert list(seen(home, signature, {form: [{"a": 1}]}).columns) == ["a"]
+
+
+def test_several_columns_without_names_are_taken_by_position(home):
+    for payload in (
+        {"dataframe_split": {"data": [[1, "x"]]}},
+        {"dataframe_split": {"columns": [0, 1], "data": [[1, "x"]]}},
+        {"dataframe_split": {"columns": ["p", "q"], "data": [[1, "x"]]}},
+        {"inputs": [[1, "x"]]},
+        {"instances": [[1, "x"]]},
+    ):
+        frame = seen(home, columns("double", "string"), payload)
+        assert key(frame.iloc[0].tolist()) == key([1.0, "x"])
+    [line] = refusal(model_of(home, columns("double", "string")), {"instances": [{"a": 1, "b": "x"}]})
+    assert line == "instances: expected a list with the values of each row, found objects [TYPE_MISMATCH]"
+
+
+def test_no_rows_are_no_rows(home):
+    signature = columns(a="long", b="string")
+    for payload in (
+        {"dataframe_split": {"columns": ["a", "b"], "data": []}},
+        {"dataframe_records": []},
+        {"instances": []},
+        {"inputs": []},
+    ):
+        assert seen(home, signature, payload).shape == (0, 2)
+    assert seen(home, tensor("float32", -1, 3), {"inputs": []}).shape == (0, 3)
+
+
+# --- tensors ----------------------------------------------------------------------------------------------
+
+ARRAYS = {
+    "bool": ("bool", [[True, False]], np.array([[True, False]])),
+    "int8": ("int8", [[1, 127.0]], np.array([[1, 127]], "int8")),
+    "uint64": ("uint64", [[2**64 - 1, 0]], np.array([[2**64 - 1, 0]], "uint64")),
+    "int64": ("int64", [[2**53 + 1, -(2**63)]], np.array([[2**53 + 1, -(2**63)]])),
+    "float32": ("float32", [[0.1, None]], np.array([[0.1, np.nan]], "float32")),
+    "float64": ("float64", [[0.1, "Infinity"]], np.array([[0.1, np.inf]])),
+    "float16": ("float16", [[0.1, 7]], np.array([[0.1, 7]], "float16")),
+    "texts": ("str", [["a", "None"]], np.array([["a", "None"]])),
+    "bytes": ("bytes", [["/w==", "eA=="]], np.array([[b"\xff", b"x"]])),
+    "times": (
+        "datetime64[ns]",
+        [["2020-01-01T00:00:00.000000001", None]],
+        np.array([["2020-01-01T00:00:00.000000001", "NaT"]], "datetime64[ns]"),
+    ),
+    "days": (
+        "datetime64[D]",
+        [["2020-01-01", "2020-01-02"]],
+        np.array([["2020-01-01", "2020-01-02"]], "M8[D]"),
+    ),
+}
+
+
+@each(("dtype", "sent", "expected"), ARRAYS.values(), ARRAYS)
+def test_tensors_are_read_with_their_dtype(home, dtype, sent, expected):
+    for form in ("inputs", "instances"):
+        assert told(seen(home, tensor(dtype, -1, 2), {form: sent})) == told(expected)
+    named = tensor(dtype, x=(-1, 2))
+    for payload in ({"inputs": {"x": sent}}, {"inputs": sent}, {"instances": [{"x": row} for row in sent]}):
+        assert told(seen(home, named, payload)) == told({"x": expected})
+
+
+def test_named_tensors_come_by_name_or_row_by_row(home):
+    signature = tensor("float64", a=(-1,), b=(-1, 2))
+    expected = told({"a": np.array([1.0, 2.0]), "b": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    rows = [{"a": 1, "b": [1, 2]}, {"a": 2, "b": [3, 4]}]
+    for payload in ({"inputs": {"a": [1, 2], "b": [[1, 2], [3, 4]]}}, {"inputs": rows}, {"instances": rows}):
+        assert told(seen(home, signature, payload)) == expected
+    model = model_of(home, signature)
+    assert refusal(model, {"instances": [{"a": 1, "b": [1, 2]}, {"a": 2}]}) == [
+        "b: expected a value in each row, found rows without it, once [MISSING_FIELD]"
+    ]
+    [line] = refusal(model, {"inputs": {"a": [1]}})
+    assert line.startswith("b: ")
+    assert line.endswith("[MISSING_COLUMN]") or "no such" in line
+
+
+def test_a_tensor_may_come_as_the_columns_of_a_frame(home):
+    for payload in (
+        {"dataframe_split": {"columns": ["p", "q"], "data": [[1, 2.5]]}},
+        {"dataframe_records": [{"p": 1, "q": 2.5}]},
+    ):
+        assert told(seen(home, tensor("float64", -1, 2), payload)) == told(np.array([[1.0, 2.5]]))
+
+
+MISFITS = {
+    "a fraction": ("int64", [[1, 1.9]]),
+    "a null": ("int64", [[1, None]]),
+    "too great": ("int8", [[1, 300]]),
+    "beyond all": ("float64", [[1, 10**400]]),
+    "beyond all of 32 bits": ("float32", [[1, 10**400]]),
+    "too great a double": ("float32", [[1, 1e39]]),
+    "text": ("float64", [[1, "7"]]),
+    "a truth": ("int64", [[1, True]]),
+    "a truth as a float": ("float64", [[1, True]]),
+    "a number": ("bool", [[True, 5]]),
+    "null as text": ("str", [["secret", None]]),
+    "a number as text": ("str", [["secret", 5]]),
+    "text as bytes": ("bytes", [["/w==", "secret!"]]),
+    "a number as a time": ("datetime64[ns]", [["2020-01-01", 1]]),
+    "now": ("datetime64[D]", [["2020-01-01", "now"]]),
+    "hours in days": ("datetime64[D]", [["2020-01-01", "2020-01-01T01:00"]]),
+    "a far year": ("datetime64[ns]", [["2020-01-01", "9999-01-01"]]),
+    "a zone": ("datetime64[ns]", [["2020-01-01", "2020-01-01T00:00Z"]]),
+    "objects": ("float64", [[1, {"secret": 2}]]),
+}
+
+
+@each(("dtype", "sent"), MISFITS.values(), MISFITS)
+def test_what_a_tensor_does_not_hold_is_refused(home, dtype, sent):
+    line = f"expected values that {dtype} holds, found others, once [TYPE_MISMATCH]"
+    assert refusal(model_of(home, tensor(dtype, -1, 2)), {"inputs": sent}) == [line]
+    assert refusal(model_of(home, tensor(dtype, x=(-1, 2))), {"inputs": {"x": sent}}) == [f"x: {line}"]
+
+
+@each("sent", [[[1, 2], [3]], [[1, [2]]], [[1, 2], 3], [[1, 2], None]])
+def test_lists_that_are_no_tensor_are_refused(home, sent):
+    line = "expected lists of the same lengths, found others [SHAPE_MISMATCH]"
+    assert refusal(model_of(home, tensor("float64", -1, 2)), {"inputs": sent}) == [line]
+
+
+def test_a_tensor_of_another_shape_is_refused(home):
+    model = model_of(home, tensor("float64", -1, 2))
+    for content in ([[1, 2, 3]], [1, 2], [[[1, 2]]], 5):
+        [line] = refusal(model, {"inputs": content})
+        assert line.endswith("[SHAPE_MISMATCH]")
+
+
+# --- what MLflow's parser changes silently ----------------------------------------------------------------
+
+CHANGES = {
+    "a fraction as a long": ("long", 1.7, "expected long, found double"),
+    "a fraction as an integer": ("integer", 1.7, "expected integer, found double"),
+    "beyond an integer": ("integer", 2**40, "expected integer, found "),
+    "beyond a long": ("long", 2**63, "expected "),
+    "text as a long": ("long", "7", "expected long, found string"),
+    "text as a double": ("double", "0.1", "expected double, found string"),
+    "a small nan": ("double", "nan", "expected double, found string"),
+    "null as a long": ("long", None, "expected long without nulls, found nulls"),
+    "null as a boolean": ("boolean", None, "expected boolean without nulls, found nulls"),
+    "text as a boolean": ("boolean", "false", "expected boolean, found string"),
+    "a number as a boolean": ("boolean", 5, "expected boolean, found "),
+    "a number as text": ("string", 5, "expected string, found "),
+    "a truth as a number": ("double", True, "expected double, found bool"),
+    "a truth as a long": ("long", True, "expected long, found bool"),
+    "a number as a time": ("datetime", 1577836800000000000, "expected datetime, found "),
+    "a small number as a time": ("datetime", 1, "expected datetime, found "),
+    "now": ("datetime", "now", "expected datetime, found string"),
+    "a year": ("datetime", "2020", "expected datetime, found string"),
+    "a month first": ("datetime", "01/02/2020", "expected datetime, found string"),
+    "no base64": ("binary", "secret!", "expected binary, found string"),
+    "beyond float32": ("float", 1e39, "expected float, found double"),
+    "beyond all floats": ("float", 10**400, "expected "),
+    "beyond all doubles": ("double", 10**400, "expected "),
+}
+
+
+@each(("dtype", "value", "line"), CHANGES.values(), CHANGES)
+def test_a_value_of_another_type_is_refused_in_each_form(home, dtype, value, line):
+    for payload in forms("a.b", [value]):
+        [found] = refusal(model_of(home, columns(**{"a.b": dtype})), payload)
+        assert found.startswith(f"`a.b`: {line}"), found
+        assert found.endswith("]")
+    for payload in unnamed_forms([value]):
+        [found] = refusal(model_of(home, columns(dtype)), payload)
+        assert line in found, found
+
+
+INSIDE = {
+    "a long": (Array("long"), [1, 1.7], "a[]: expected long, found a float"),
+    "an integer": (Array("integer"), [2**40], "a[]: expected integer, found "),
+    "a truth": (Array("boolean"), [True, 5], "a[]: expected boolean, found a value of type int"),
+    "text": (Array("string"), ["x", 5], "a[]: expected string, found a value of type int"),
+    "a time": (Array("datetime"), [1], "a[]: expected datetime, found a value of type int"),
+    "bytes": (Array("binary"), ["secret!"], "a[]: expected binary, found a value of type str"),
+    "in an object": (Object([Property("x y", "long")]), {"x y": "7"}, "a.x y: expected long, found "),
+    "in a map": (Map("double"), {"secret": "7"}, "a[]: expected double, found a value of type str"),
+    "absent": (Object([Property("x", "long")]), {"X": 7}, "a.x: expected long, found no such field"),
+    "no list": (Array("long"), "secret", "a: expected Array(long), found a value of type str"),
+    "no object": (Map("long"), [1], "a: expected Map(str -> DataType.long), found a value of type list"),
+}
+
+
+@each(("dtype", "value", "line"), INSIDE.values(), INSIDE)
+def test_a_value_of_another_type_inside_another_is_refused_with_its_path(home, dtype, value, line):
+    for payload in forms("a", [value]):
+        [found] = refusal(model_of(home, columns(a=dtype)), payload)
+        assert found.startswith(line), found
+
+
+def test_a_float_is_the_nearest_to_the_text_and_not_to_its_double(home):
+    text = "1.00000005960464477539062500000001"  # above the tie, which its double is
+    for payload in ('{"inputs": [{"a": ?}]}', '{"dataframe_split": {"columns": ["a"], "data": [[?]]}}'):
+        data, _ = validate_serving_input(model_of(home, columns(a="float")), payload.replace("?", text))
+        assert data["a"].tolist() == [1.0000001192092896]
+    data, _ = validate_serving_input(model_of(home, tensor("float32", -1)), f'{{"inputs": [{text}]}}')
+    assert data.tolist() == [1.0000001192092896]
+
+
+def test_all_findings_are_told_at_once(home):
+    signature = columns(a="long", b="string", c="boolean")
+    lines = refusal(
+        model_of(home, signature), {"dataframe_records": [{"a": 1.5, "b": 5}, {"a": 1, "b": "x"}]}
+    )
+    assert [line.partition(":")[0] for line in lines] == ["a", "b", "c"]
+
+
+# --- what is no request -----------------------------------------------------------------------------------
+
+FORMS = "dataframe_split, dataframe_records, instances, inputs"
+KEYS = f"one of {FORMS}, params"
+NOT_HERE = "the request is not JSON as it is taken here:"
+NO_FRAME = "a frame in JSON is an object with the keys columns and data, a list of rows"
+NO_NAMES = "the columns of a frame in JSON are a list of different names"
+OTHER_ROWS = "a row of the frame in JSON has not {} values, as many as there are columns"
+
+
+def split(**content):
+    return json.dumps({"dataframe_split": content})
+
+
+REFUSED = {
+    "nothing": ("", ["the request is not JSON: line 1, column 1: Expecting value"]),
+    "text": ("secret", ["the request is not JSON: line 1, column 1: Expecting value"]),
+    "half": ('{"inputs": ["secret"', ["the request is not JSON: line 1, column 21: Expecting ',' delimiter"]),
+    "bytes": (b'{"inputs": "\xff"}', ["the request is not JSON: no UTF-8 text"]),
+    "a number": ("5", [f"a request is a JSON object with one of the keys {FORMS}, not a value of type int"]),
+    "a list": ("[1]", [f"a request is a JSON object with one of the keys {FORMS}, not a value of type list"]),
+    "null": ("null", [f"a request is a JSON object with one of the keys {FORMS}, not None"]),
+    "none": ("{}", [f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]"]),
+    "params only": ('{"params": {}}', [f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]"]),
+    "two": (
+        '{"inputs": [1], "instances": [1]}',
+        [f"expected exactly one of {FORMS}, found instances and inputs [DUPLICATE_NAME]"],
+    ),
+    "unknown": (
+        '{"inputs": [1], "param": {"k": 1}}',
+        [f"param: expected {KEYS}, found another (did you mean 'params'?) [UNKNOWN_KEY]"],
+    ),
+    "misspelt": (
+        '{"Inputs": [1]}',
+        [
+            f"Inputs: expected {KEYS}, found another (did you mean 'inputs'? Names are case sensitive) "
+            "[UNKNOWN_KEY]",
+            f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]",
+        ],
+    ),
+    "params in a list": (
+        '{"inputs": [1], "params": ["secret"]}',
+        ["params: expected an object, found a value of type list [TYPE_MISMATCH]"],
+    ),
+    "a key twice": ('{"inputs": [1], "inputs": [2]}', [f"{NOT_HERE} a key stands twice in an object"]),
+    "deep": ('{"inputs": ' + "[" * 100_000, [f"{NOT_HERE} nested more than 150 levels deep"]),
+    "endless": (
+        '{"inputs": [1e999]}',
+        [f"{NOT_HERE} a number beyond doubles (infinity is the text Infinity)"],
+    ),
+    "endless in a cell": (
+        '{"dataframe_split": {"columns": ["x"], "data": [[1e999]]}}',
+        [f"{NOT_HERE} a number beyond doubles (infinity is the text Infinity)"],
+    ),
+    "digits": ('{"inputs": [' + "1" * 10**5 + "]}", [f"{NOT_HERE} an integer of thousands of digits"]),
+    "no list": (
+        '{"instances": {"secret": 1}}',
+        ["instances: expected a list, one element a row, found a value of type dict [TYPE_MISMATCH]"],
+    ),
+    "records of values": (
+        '{"dataframe_records": [{"x": 1}, 2]}',
+        ["dataframe_records: expected a list of objects, found others [TYPE_MISMATCH]"],
+    ),
+    "records of one": (
+        '{"dataframe_records": {"x": 1}}',
+        ["dataframe_records: expected a list, one element a row, found a value of type dict [TYPE_MISMATCH]"],
+    ),
+    "split of a list": ('{"dataframe_split": [1]}', [NO_FRAME]),
+    "split without data": ('{"dataframe_split": {"columns": ["x"]}}', [NO_FRAME]),
+    "split with more": (
+        split(columns=["x"], data=[[1]], more=1),
+        ["a frame in JSON has the keys columns, data and index, not 'more'"],
+    ),
+    "longer rows": (split(columns=["x"], data=[[1], [1, 2]]), [OTHER_ROWS.format(1)]),
+    "shorter rows": (split(columns=["x", "y"], data=[[1, 2], [1]]), [OTHER_ROWS.format(2)]),
+    "columns twice": (split(columns=["x", "x"], data=[[1, 2]]), [NO_NAMES]),
+    "one name": (split(columns="x", data=[[1]]), [NO_NAMES]),
+    "a longer index": (
+        split(columns=["x"], index=[1, 2], data=[[1]]),
+        ["the index of a frame in JSON is a list with a label for each row"],
+    ),
+    "an empty object": ('{"inputs": {}}', None),
+}  # fmt: skip
+
+
+@each(("payload", "lines"), REFUSED.values(), REFUSED)
+def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines):
+    for signature in (columns(x="double", y="double"), columns(x="double")):
+        found = refusal(model_of(home, signature), payload)
+        assert lines is None or found == lines
+
+
+def test_columns_of_different_lengths_are_refused(home):
+    lines = refusal(model_of(home, columns(x="double", y="double")), {"inputs": {"x": [1, 2], "y": [1]}})
+    assert [line.partition(" (")[0] for line in lines] == [
+        "y: expected 2 rows, as the longest column, found 1"
+    ]
+
+
+def test_names_that_are_no_names_are_refused(home):
+    model = model_of(home, columns(x="double"))
+    for names in ([["x"]], [None], [True], [{"secret": 1}], [1.5]):
+        refusal(model, {"dataframe_split": {"columns": names, "data": [[1]]}})
+    refusal(model, {"dataframe_split": {"data": [[1]]}})
+    for index in ("secret", {"secret": 1}, 5, [1, 2]):
+        [line] = refusal(model, {"dataframe_split": {"columns": ["x"], "index": index, "data": [[1]]}})
+        assert line == "the index of a frame in JSON is a list with a label for each row"
+
+
+@each("depth", [450, 600, 900])
+def test_a_deeply_nested_request_is_read_or_refused(home, depth):
+    text = '{"inputs": ' + "[" * depth + "1" + "]" * depth + "}"
+    for signature in (
+        columns(x="double"),
+        columns("double"),
+        columns(AnyType()),
+        tensor("float64", -1),
+        None,
+    ):
+        model = model_of(home, signature)
+        with contextlib.suppress(ContractError):  # an error, if one, of ours
+            validate_serving_input(model, text)
+
+
+def test_what_a_parser_made_is_taken_as_well(home):
+    model = model_of(home, columns(x="double", b="binary"))
+    data, _ = validate_serving_input(model, {"inputs": {"x": [np.float32(0.5)], "b": [b"\xff"]}})
+    assert key(data.iloc[0].tolist()) == key([0.5, b"\xff"])
+    with pytest.raises(ContractError, match=r"^a request is a JSON object"):
+        validate_serving_input(model, [1])
+    with pytest.raises(ContractError, match=r"^a request is a JSON object .*, not None$"):
+        validate_serving_input(model, None)
+    data, _ = validate_serving_input(model, bytearray(b'{"inputs": {"x": [1], "b": [""]}}'))
+    assert data["x"].tolist() == [1.0]
+
+
+def test_a_large_request_is_read_quickly(home):
+    rows = [[0.5, 7, "text"]] * 20_000
+    frame, _ = validate_serving_input(
+        model_of(home, columns(a="double", b="long", c="string")),
+        json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": rows}}),
+    )
+    assert frame.shape == (20_000, 3)
+    with pytest.raises(ContractError) as caught:
+        validate_serving_input(
+            model_of(home, columns(x="double")), {"dataframe_records": [{"x": "secret" * 100}] * 1000}
+        )
+    assert len(str(caught.value)) < 1000
+
+
+# --- params, no signature, chat ---------------------------------------------------------------------------
+
+PARAMS = ParamSchema(
+    [
+        ParamSpec("k", "double", 0.5),
+        ParamSpec("n", "long", 1),
+        ParamSpec("at", "datetime", NOON),
+        ParamSpec("names", "string", ["a"], (-1,)),
+        ParamSpec("x", "float", 0.5),
+        ParamSpec("o", Object([Property("b", "double")]), {"b": 0.5}),
+    ]
+)
+WITH_PARAMS = ModelSignature(Schema([ColSpec("double", "x")]), params=PARAMS)
+DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0.5}}
+
+
+@each(
+    ("told", "expected"),
+    [
+        ({}, {}),
+        (None, {}),
+        ({"k": 7}, {"k": 7.0}),
+        ({"n": 7.0, "x": 0.1}, {"n": 7, "x": float(np.float32(0.1))}),
+        ({"at": "2021-01-01T00:00:01"}, {"at": datetime.datetime(2021, 1, 1, 0, 0, 1)}),
+        ({"names": []}, {"names": []}),
+        ({"names": ["b", "c"], "o": {"b": 2}}, {"names": ["b", "c"], "o": {"b": 2.0}}),
+    ],
+)
+def test_params_stand_beside_the_data(home, told, expected):
+    for data in ({"inputs": {"x": [1.5]}}, {"instances": [{"x": 1.5}]}, {"dataframe_records": [{"x": 1.5}]}):
+        payload = {**data, "params": told}
+        _, params = validate_serving_input(model_of(home, WITH_PARAMS), json.dumps(payload))
+        assert params == {**DEFAULTS, **expected}
+
+
+def test_params_are_judged_by_their_types(home):
+    payload = {
+        "inputs": {"x": [1]},
+        "params": {"k": "secret", "n": 1.7, "at": 5, "names": "a", "o": {"b": "x"}},
+    }
+    lines = refusal(model_of(home, WITH_PARAMS), payload)
+    assert [line.partition(":")[0].partition(".")[0] for line in lines] == ["k", "n", "at", "names", "o"]
+    with pytest.warns(UnknownParamWarning, match=r"^params unknown to the model are ignored: z$"):
+        validate_serving_input(model_of(home, WITH_PARAMS), {"inputs": {"x": [1]}, "params": {"z": 1}})
+
+
+@each(
+    ("payload", "expected"),
+    [
+        ('{"inputs": [1, 2.5, "x", null, [true]]}', [1, 2.5, "x", None, [True]]),
+        ('{"inputs": {"a": [1.0, 9007199254740993]}}', {"a": [1.0, 2**53 + 1]}),
+        ('{"instances": [{"a": 1}]}', [{"a": 1}]),
+        ('{"inputs": 5}', 5),
+        ('{"inputs": [NaN]}', [math.nan]),
+        (
+            '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]]}}',
+            pd.DataFrame({"a": [1], "b": ["x"]}),
+        ),
+        ('{"dataframe_records": [{"a": 1.5}, {"a": 2}]}', pd.DataFrame({"a": [1.5, 2.0]})),
+        ('{"messages": [{"role": "user"}], "k": 1}', {"messages": [{"role": "user"}], "k": 1}),
+    ],
+)
+def test_without_a_signature_json_says_what_it_says(home, payload, expected):
+    data, params = validate_serving_input(model_of(home, None), payload)
+    assert params is None
+    if isinstance(expected, pd.DataFrame):
+        pd.testing.assert_frame_equal(data, expected, check_dtype=False)
+        assert data.dtypes.iloc[0].kind in "if"
+    else:
+        assert key(data) == key(expected)
+
+
+MESSAGE = Object([Property("role", "string"), Property("content", "string")])
+CHAT = ModelSignature(
+    Schema([ColSpec(Array(MESSAGE), "messages")]),
+    params=ParamSchema([ParamSpec("temperature", "double", 0.5)]),
+)
+
+
+def test_a_chat_request_is_the_data_itself_and_params_stand_beside(home):
+    message = {"role": "user", "content": "hi"}
+    data, params = validate_serving_input(
+        model_of(home, CHAT), json.dumps({"messages": [message], "temperature": 1})
+    )
+    assert data["messages"].tolist() == [[message]]
+    assert params == {"temperature": 1.0}
+    for name in ("prompt", "input"):
+        data, _ = validate_serving_input(
+            model_of(home, columns(**{name: "string"})), json.dumps({name: "hi"})
+        )
+        assert data[name].tolist() == ["hi"]
+    [line] = refusal(model_of(home, CHAT), {"messages": [{"role": "user", "content": 5}]})
+    assert line.startswith("messages[].content: expected string, found a value of type int")
+
+
+# --- type hints -------------------------------------------------------------------------------------------
+
+
+class Order(BaseModel):
+    sku: str
+    day: datetime.date
+    photo: bytes = b""
+
+
+class Texts(PythonModel):
+    def predict(self, model_input: list[str], params=None):
+        return [text.upper() for text in model_input]
+
+
+class Blobs(PythonModel):
+    def predict(self, model_input: list[bytes], params=None):
+        return [len(blob) for blob in model_input]
+
+
+class Times(PythonModel):
+    def predict(self, model_input: list[datetime.datetime], params=None):
+        return [time.year for time in model_input]
+
+
+class Numbers(PythonModel):
+    def predict(self, model_input: list[float], params=None):
+        return [value * 2 for value in model_input]
+
+
+class Orders(PythonModel):
+    def predict(self, model_input: list[Order], params=None):
+        return [f"{order.sku} {order.day} {len(order.photo)}" for order in model_input]
+
+
+@pytest.fixture(scope="module")
+def hinted(home):
+    """A model for each type hint, by its name."""
+    loaded = {}
+    for model in (Texts(), Blobs(), Times(), Numbers(), Orders()):
+        name = type(model).__name__
+        save_model(home / name, model)
+        loaded[name] = load_model(home / name, allow_pickle=True)
+    return loaded
+
+
+@each(
+    ("name", "rows", "expected"),
+    [
+        ("Texts", ["a", "é"], ["A", "É"]),
+        ("Blobs", ["/w==", "/w=="], [1, 1]),
+        ("Times", ["2020-01-01T00:00:00", "2021-01-01"], [2020, 2021]),
+        ("Numbers", [1, 0.5], [2.0, 1.0]),
+        ("Orders", [{"sku": "a", "day": "2020-01-01", "photo": "/w=="}], ["a 2020-01-01 1"]),
+        ("Orders", [{"sku": "a", "day": "2020-01-01"}], ["a 2020-01-01 0"]),
+    ],
+)
+def test_a_model_with_a_type_hint_takes_rows(hinted, name, rows, expected):
+    for form in ("inputs", "instances"):
+        assert validate_serving_input(hinted[name], json.dumps({form: rows})) == expected
+    with pytest.raises(
+        ContractError,
+        match=r"dataframe_records: expected the rows under inputs or instances, found others \(a model",
+    ):
+        validate_serving_input(hinted[name], {"dataframe_records": [{"a": 1}]})
+
+
+@each(
+    ("name", "rows", "line"),
+    [
+        (
+            "Texts",
+            ["a", 5],
+            "[]: expected str, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        ),
+        ("Blobs", ["secret!"], "[]: expected bytes, found "),
+        ("Times", ["now"], "[]: expected datetime, found "),
+        ("Times", [5], "[]: expected datetime, found "),
+        ("Numbers", ["7"], "[]: expected float, found a value of type str"),
+        ("Numbers", [True], "[]: expected float, found a value of type bool"),
+        ("Orders", [{"sku": "a", "day": 5}], "[].day: expected date, found "),
+        ("Orders", [{"sku": "a"}], "[].day: "),
+        ("Orders", ["secret"], "[]: expected "),
+    ],
+)
+def test_rows_that_a_type_hint_does_not_take_are_refused(hinted, name, rows, line):
+    [found] = refusal(hinted[name], {"inputs": rows})
+    assert found.startswith(line), found
+
+
+# --- parity with the real MLflow --------------------------------------------------------------------------
+
+
+def by_mlflow(model, payload):
+    """What the model sees of a request by MLflow's own server code."""
+    theirs = mlflow.pyfunc.load_model(str(model.path))
+    parsed = _parse_json_data(json.dumps(payload), theirs.metadata, theirs.metadata.get_input_schema())
+    return theirs.predict(parsed.data, params=parsed.params)
+
+
+def same_values(ours, theirs):
+    """The same to the bit, whatever the dtypes of text, and which null a missing value is."""
+    if not isinstance(ours, pd.DataFrame):
+        assert told(ours) == told(theirs)
+        return
+    assert list(ours.columns) == list(theirs.columns)
+    for name in ours.columns:
+        one, other = ours[name], theirs[name]
+        assert one.isna().tolist() == other.isna().tolist()
+        assert key(one.dropna().tolist()) == key(other.dropna().tolist())
+        if isinstance(one.dtype, np.dtype) and one.dtype.kind in "biufM":
+            assert one.dtype == other.dtype
+
+
+FOUR = columns(d="double", l="long", s="string", b="boolean")
+ROWS = [{"d": 0.1, "l": 2**53 + 1, "s": "x", "b": True}, {"d": 7.5, "l": -1, "s": "é", "b": False}]
+SPLIT = {"columns": list("dlsb"), "data": [list(row.values()) for row in ROWS]}
+ONE_OBJECT = Object([Property("x", "long"), Property("y", "string")])
+NAMED = tensor("float64", a=(-1,), b=(-1, 2))
+SAME = {
+    "split": (FOUR, {"dataframe_split": SPLIT}),
+    "records": (FOUR, {"dataframe_records": ROWS}),
+    "instances": (FOUR, {"instances": ROWS}),
+    "inputs by row": (FOUR, {"inputs": ROWS}),
+    "inputs by name": (FOUR, {"inputs": {name: [row[name] for row in ROWS] for name in "dlsb"}}),
+    "another order": (FOUR, {"dataframe_records": [dict(reversed(row.items())) for row in ROWS]}),
+    "narrow": (
+        columns(i="integer", f="float"),
+        {"dataframe_records": [{"i": 5, "f": 0.1}, {"i": -1, "f": 7.0}]},
+    ),
+    "nulls": (
+        columns(d="double", f="float"),
+        {"dataframe_records": [{"d": None, "f": 0.5}, {"d": 0.1, "f": None}]},
+    ),
+    "binary": (columns(x="binary"), {"dataframe_records": [{"x": base64.b64encode(b"\xff").decode()}]}),
+    "times": (
+        columns(t="datetime"),
+        {"dataframe_records": [{"t": "2020-01-01T12:00:00.000001"}, {"t": "2020-01-02T00:00:00.5"}]},
+    ),
+    "arrays": (
+        columns(a=Array("long"), s=Array("string")),
+        {"dataframe_records": [{"a": [1, 2], "s": ["x", "y"]}]},
+    ),
+    "objects": (columns(o=ONE_OBJECT), {"dataframe_records": [{"o": {"x": 1, "y": "a"}}]}),
+    "unnamed": (columns("double"), {"inputs": [0.1, 2.0]}),
+    "unnamed instances": (columns("string"), {"instances": ["a", "b"]}),
+    "tensor": (tensor("float64", -1, 2), {"inputs": [[0.1, 2], [3, 4]]}),
+    "tensor of floats": (tensor("float32", -1, 2), {"instances": [[0.1, 2], [3, 4]]}),
+    "tensor of longs": (tensor("int64", -1), {"inputs": [2**53 + 1, -1]}),
+    "tensor of texts": (tensor("str", -1), {"inputs": ["a", "é"]}),
+    "named tensors": (NAMED, {"inputs": {"a": [0.1], "b": [[1, 2]]}}),
+    "named tensors by row": (NAMED, {"instances": [{"a": 0.1, "b": [1, 2]}]}),
+    "params": (WITH_PARAMS, {"inputs": {"x": [1.5]}, "params": {"k": 7.5, "names": ["b"]}}),
+    "no signature, split": (None, {"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}),
+    "chat": (CHAT, {"messages": [{"role": "user", "content": "x"}], "temperature": 1.5}),
+}
+
+
+@each(("signature", "payload"), SAME.values(), SAME)
+def test_a_request_that_mlflow_reads_without_a_change_is_read_the_same(home, signature, payload):
+    model = model_of(home, signature)
+    ours, params = validate_serving_input(model, json.dumps(payload))
+    theirs, their_params = by_mlflow(model, payload)
+    same_values(ours, theirs)
+    assert (params or {}) == {
+        name: float(np.float32(one)) if name == "x" else one for name, one in (their_params or {}).items()
+    }
+
+
+_cells = {
+    "d": st.floats(allow_nan=False, allow_infinity=False),
+    "l": st.integers(-(2**63), 2**63 - 1),
+    "s": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=4),
+    "b": st.booleans(),
+}
+
+
+@given(
+    st.lists(st.fixed_dictionaries(_cells), min_size=1, max_size=3),
+    st.sampled_from(["dataframe_records", "inputs", "instances"]),
+)
+def test_rows_of_scalars_are_read_as_by_mlflow(home, rows, form):
+    model = model_of(home, FOUR)
+    theirs = _loaded_by_mlflow(model)
+    parsed = _parse_json_data(json.dumps({form: rows}), theirs.metadata, theirs.metadata.get_input_schema())
+    expected, _ = theirs.predict(parsed.data)
+    ours, _ = validate_serving_input(model, json.dumps({form: rows}))
+    same_values(ours, expected)
+    assert key(ours.to_dict("list")) == key({name: [row[name] for row in rows] for name in "dlsb"})
+
+
+_by_path = {}
+
+
+def _loaded_by_mlflow(model):
+    if model.path not in _by_path:
+        _by_path[model.path] = mlflow.pyfunc.load_model(str(model.path))
+    return _by_path[model.path]
+
+
+def test_the_findings_of_a_request_have_their_codes(home):
+    with pytest.raises(ContractError) as caught:
+        validate_serving_input(model_of(home, FOUR), {"input_data": 1})
+    assert [(one.path, one.code) for one in caught.value.findings] == [
+        ("input_data", Code.UNKNOWN_KEY),
+        ("", Code.MISSING_KEY),
+    ]

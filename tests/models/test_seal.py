@@ -1,0 +1,975 @@
+"""The seal tells of damage; another signature takes the old one's place whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+
+import mlflow.models
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import sparksig
+from sparksig import (
+    ColSpec,
+    ContractError,
+    ExampleMismatchWarning,
+    ModelDamagedError,
+    ModelError,
+    ModelNotFoundError,
+    ModelSignature,
+    Schema,
+    SignatureTypeError,
+    UnsupportedError,
+)
+from sparksig.models import directory as directory_module
+from sparksig.models import seal as seal_module
+from sparksig.models.directory import ModelDirectory, replace_mlmodel, seal
+from sparksig.models.seal import SEAL, check_seal, digest, file_digests, seal_text
+from sparksig.models.trust import Trust
+from tests import strategies
+from tests.models.helpers import ONE_DOUBLE, SIGNATURE, Doubled, content, linear, unsealed
+from tests.tables import each
+
+pytestmark = pytest.mark.slow
+
+OTHER = ModelSignature(Schema([ColSpec("float", "x")]), ONE_DOUBLE)
+MINIMAL = b"flavors: {}\n"
+HINT = (
+    r"\. A signature is changed by sparksig\.set_signature, which seals anew; if another change was on "
+    rf"purpose, remove {SEAL}$"
+)
+PINNED = ["scikit-learn"]  # spares MLflow from finding out
+ODD_NAMES = [
+    b"a\nb",
+    b"\n",
+    b"a\\b",
+    b"a\\nb",
+    b"\\",
+    b"a\rb",
+    b" a",
+    b"a ",
+    b"  ",
+    b"*a",
+    b"# a",
+    b"-c",
+    b"a\tb",
+    "é".encode(),
+    "\u2028\x85".encode(),
+    "雪/雪".encode(),
+    b"sub \\ dir/a\nb",
+    b"\xff\xfe",
+    b"'",
+    b'"',
+    b"\x0b\x0c\x1c",
+]
+
+
+def _lay(root, files):
+    """A directory with these files."""
+    for name, data in files.items():
+        path = os.path.join(os.fsencode(root), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+    return root
+
+
+def _sealed(root, files=()):
+    _lay(root, {"MLmodel": MINIMAL, **dict(files)})
+    seal(root)
+    return root
+
+
+def _verify(root):
+    """What every load does first."""
+    return Trust().verify(ModelDirectory.read(root))
+
+
+def _sha256sum(root):
+    return subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", SEAL], cwd=root, capture_output=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """A small sealed model; tests take copies."""
+    home = tmp_path_factory.mktemp("origin") / "m"
+    sparksig.save_model(home, Doubled(), SIGNATURE, metadata={"a": [1, None]})
+    return home
+
+
+@pytest.fixture
+def model(origin, tmp_path):
+    shutil.copytree(origin, tmp_path / "at" / "m")
+    return tmp_path / "at" / "m"
+
+
+def _both(home):
+    """The contents of a model before and after it got the other signature."""
+    before = content(home)
+    sparksig.set_signature(home, OTHER)
+    return before, content(home)
+
+
+# --- what the seal says -----------------------------------------------------------------------------------
+
+
+def test_a_saved_model_is_sealed_as_sha256sum_reads_it(origin):
+    ran = _sha256sum(origin)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+
+
+def test_sha256sum_agrees_whatever_the_files_are_called(tmp_path):
+    files = {name: b"content of %d" % index for index, name in enumerate(ODD_NAMES)}
+    _sealed(tmp_path / "m", files)
+    ran = _sha256sum(tmp_path / "m")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
+    _verify(tmp_path / "m")
+    for name in ODD_NAMES:
+        _lay(tmp_path / "m", {name: b"changed"})
+        with pytest.raises(ModelDamagedError, match=r"m: changed or missing since the model was sealed: "):
+            _verify(tmp_path / "m")
+        _lay(tmp_path / "m", {name: files[name]})
+    _verify(tmp_path / "m")
+    for name in ODD_NAMES:
+        _lay(tmp_path / "m", {name: b"changed"})
+    ran = _sha256sum(tmp_path / "m")
+    assert ran.stderr.endswith(b"%d computed checksums did NOT match\n" % len(ODD_NAMES))
+
+
+@each(
+    "name, shown", [(b"a\nb", r"'a\nb'"), (b"a\\b", r"'a\\b'"), (b"\xff", r"'\udcff'"), ("é".encode(), "'é'")]
+)
+def test_a_damaged_file_is_named_as_it_is_called(tmp_path_factory, name, shown):
+    root = _sealed(tmp_path_factory.mktemp("odd") / "m", {name: b"1"})
+    _lay(root, {name: b"2"})
+    with pytest.raises(ModelDamagedError, match=f"sealed: {re.escape(shown)}{HINT}"):
+        _verify(root)
+
+
+names = st.binary(min_size=1, max_size=6).filter(
+    lambda name: b"/" not in name and b"\0" not in name and name not in (b".", b"..", SEAL.encode())
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=st.dictionaries(names, st.binary(max_size=4), max_size=6))
+def test_any_files_are_sealed_and_any_one_that_changes_is_told(tmp_path, files):
+    shutil.rmtree(tmp_path / "m", ignore_errors=True)
+    (tmp_path / "m").mkdir()
+    root = _lay(tmp_path / "m", {os.fsdecode(name): data for name, data in files.items()})
+    before = file_digests(root)
+    seal(root)
+    assert file_digests(root) == before  # the seal is none of the files it seals
+    check_seal(root, before)
+    for name in before:
+        for other in ({**before, name: "0" * 64}, {k: v for k, v in before.items() if k != name}):
+            with pytest.raises(ModelDamagedError, match="changed or missing since the model was sealed"):
+                check_seal(root, other)
+    check_seal(root, {**before, "one more": "0" * 64})
+
+
+def test_sealing_leaves_the_digest_as_it_is(model):
+    before = digest(model)
+    unsealed(model)
+    assert digest(model) == before
+    seal(model)
+    assert digest(model) == before
+    (model / SEAL).write_bytes(b"anything")
+    assert digest(model) == before
+
+
+def test_a_file_called_like_the_seal_deeper_down_is_one_of_the_files(tmp_path):
+    root = _sealed(tmp_path / "m", {f"sub/{SEAL}": b"1"})
+    before = digest(root)
+    _lay(root, {f"sub/{SEAL}": b"2"})
+    assert digest(root) != before
+    with pytest.raises(ModelDamagedError, match=f"sealed: 'sub/{SEAL}'"):
+        _verify(root)
+
+
+def test_files_beside_the_sealed_ones_do_not_matter(model):
+    _lay(model, {"new": b"1", "sub/.hidden": b"2", "__pycache__/x.pyc": b"3"})
+    assert sparksig.load_model(model, allow_pickle=True).signature == SIGNATURE
+
+
+def test_files_that_are_missing_or_changed_are_named(model):
+    (model / "conda.yaml").unlink()
+    (model / "requirements.txt").write_text("other")
+    text = (
+        f"{re.escape(str(model))}: changed or missing since the model was sealed: "
+        rf"'conda\.yaml', 'requirements\.txt'{HINT}"
+    )
+    for read in (
+        lambda: sparksig.load_model(model, allow_pickle=True),
+        lambda: sparksig.load_input_example(model),
+        lambda: sparksig.set_signature(model, OTHER),
+    ):
+        with pytest.raises(ModelDamagedError, match=f"^{text}"):
+            read()
+
+
+def test_of_many_damaged_files_the_first_are_named(tmp_path):
+    root = _sealed(tmp_path / "m", {f"f{number}": b"1" for number in range(9)})
+    for number in range(8):
+        (root / f"f{number}").unlink()
+    with pytest.raises(ModelDamagedError, match=f"sealed: 'f0', 'f1', 'f2', 'f3', 'f4' and 3 more{HINT}"):
+        _verify(root)
+    _lay(root, {"f5": b"1", "f6": b"1", "f7": b"1"})
+    with pytest.raises(ModelDamagedError, match=f"sealed: 'f0', 'f1', 'f2', 'f3', 'f4'{HINT}"):
+        _verify(root)
+
+
+def test_a_renamed_file_is_missing(model):
+    (model / "conda.yaml").rename(model / "conda.yml")
+    with pytest.raises(ModelDamagedError, match=rf"sealed: 'conda\.yaml'{HINT}"):
+        _verify(model)
+
+
+def test_two_files_that_swapped_places_are_damage(tmp_path):
+    root = _sealed(tmp_path / "m", {"a": b"1", "b": b"2"})
+    _lay(root, {"a": b"2", "b": b"1"})
+    with pytest.raises(ModelDamagedError, match="sealed: 'a', 'b'"):
+        _verify(root)
+
+
+def test_each_flipped_byte_of_a_sealed_model_is_told(tmp_path):
+    files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
+    root = _sealed(tmp_path / "m", files)
+    for name in [*files, SEAL]:
+        whole = (root / name).read_bytes()
+        for offset in range(len(whole)):
+            flipped = bytearray(whole)
+            flipped[offset] ^= 1 << offset % 8
+            (root / name).write_bytes(flipped)
+            with pytest.raises(ModelDamagedError):
+                _verify(root)
+        (root / name).write_bytes(whole)
+    _verify(root)
+
+
+def test_each_byte_that_is_cut_from_a_sealed_model_is_told(tmp_path):
+    files = {"f": b"some content", "sub/g": b"\0\1", "MLmodel": b"flavors: {a: {b: 1}}\n"}
+    root = _sealed(tmp_path / "m", files)
+    for name in [*files, SEAL]:
+        whole = (root / name).read_bytes()
+        for length in range(len(whole)):
+            for rest in (whole[:length], whole[length + 1 :], whole[:length] + whole[length + 1 :]):
+                if rest != whole:
+                    (root / name).write_bytes(rest)
+                    with pytest.raises(ModelDamagedError):
+                        _verify(root)
+        (root / name).write_bytes(whole)
+    _verify(root)
+
+
+DAMAGED_SEALS = {
+    "empty": b"",
+    "one-line": b"# " + b"0" * 64 + b"\n",
+    "no-last-line": seal_text({"MLmodel": "0" * 64}).splitlines(keepends=True)[0],
+    "twice": seal_text({}) * 2,
+    "windows": seal_text({"MLmodel": "0" * 64}).replace(b"\n", b"\r\n"),
+    "yaml": b"a: 1\n",
+    "all-bytes": bytes(range(256)),
+}
+
+
+@each("data", DAMAGED_SEALS.values(), DAMAGED_SEALS)
+def test_a_damaged_seal_is_told_as_such(model, data):
+    (model / SEAL).write_bytes(data)
+    text = f"{re.escape(str(model / SEAL))} is damaged: its last line is not the digest of the lines above$"
+    with pytest.raises(ModelDamagedError, match=f"^{text}"):
+        sparksig.load_model(model, allow_pickle=True)
+
+
+def test_a_seal_that_is_a_link_is_damage(model):
+    (model / SEAL).rename(model.parent / "seal")
+    (model / SEAL).symlink_to(model.parent / "seal")
+    with pytest.raises(ModelDamagedError, match=f"{SEAL} is neither a file nor a directory"):
+        sparksig.load_model(model, allow_pickle=True)
+
+
+def test_a_model_without_a_seal_is_taken_as_it_is(model):
+    _lay(unsealed(model), {"conda.yaml": b"other"})
+    assert sparksig.load_model(model, allow_pickle=True).signature == SIGNATURE
+
+
+def test_the_seal_is_no_trust(model):
+    """Whoever can change a file can seal it anew."""
+    with pytest.raises(sparksig.ModelNotTrustedError):
+        sparksig.load_model(model)
+
+
+# --- opening, and private copies --------------------------------------------------------------------------
+
+
+def _pinned(home):
+    return Trust(digest=digest(home)).verify(ModelDirectory.read(home))
+
+
+def test_a_pinned_directory_opens_what_was_pinned_and_nothing_else(model):
+    directory = _pinned(model)
+    file = model / "conda.yaml"
+    with directory.open(file) as stream:
+        assert stream.read() == file.read_bytes()
+    file.write_bytes(b"other")
+    _lay(model, {"new": b"1"})
+    for name in ("conda.yaml", "new"):
+        text = f"^{re.escape(str(model))}: changed after its content was verified: {re.escape(name)}$"
+        with pytest.raises(ModelDamagedError, match=text):
+            directory.open(model / name)
+
+
+def test_what_is_gone_from_a_pinned_directory_is_told(model):
+    directory = _pinned(model)
+    (model / "conda.yaml").unlink()
+    with pytest.raises(ModelDamagedError, match=r"verified: conda\.yaml$|conda\.yaml is no file$"):
+        directory.open(model / "conda.yaml")
+
+
+def test_a_directory_that_is_not_pinned_is_its_own_snapshot(model):
+    directory = ModelDirectory.read(model)
+    assert directory.snapshot() is directory
+
+
+def test_a_snapshot_is_private_and_goes_with_its_object(model, tmp_path, monkeypatch):
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    _lay(model, {"new": b"1", "sub/x": b"2"})
+    directory = _pinned(model)
+    copy = directory.snapshot()
+    assert copy.path.parent == tmp_path / "tmp"
+    assert copy.path.stat().st_mode & 0o777 == 0o700
+    expected = content(model)
+    del expected[SEAL]
+    assert content(copy.path) == expected
+    shutil.rmtree(model)
+    assert copy.member("MLmodel").is_file()
+    del copy
+    assert content(tmp_path / "tmp") == {}
+
+
+def _remove(file):
+    file.unlink()
+
+
+def _change(file):
+    file.write_bytes(b"other")
+
+
+def _shorten(file):
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _link_away(file):
+    shutil.copy(file, file.parent.parent / "outside")
+    file.write_bytes(b"")
+    file.unlink()
+    file.symlink_to("../elsewhere")
+
+
+def _make_directory(file):
+    file.unlink()
+    file.mkdir()
+
+
+@each("change", [_remove, _change, _shorten, _link_away, _make_directory])
+def test_a_snapshot_of_what_changed_meanwhile_is_refused_and_leaves_nothing(tmp_path_factory, origin, change):
+    home = tmp_path_factory.mktemp("snapshot")
+    shutil.copytree(origin, home / "m")
+    directory = _pinned(home / "m")
+    change(home / "m" / "python_model.pkl")
+    (home / "tmp").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(home / "tmp"))
+        with pytest.raises(
+            ModelDamagedError, match=r"changed after its content was verified: python_model\.pkl$"
+        ):
+            directory.snapshot()
+    assert content(home / "tmp") == {}
+
+
+# --- another MLmodel --------------------------------------------------------------------------------------
+
+
+def test_another_signature_takes_the_place_of_the_old_one(model):
+    before = content(model)
+    pinned = digest(model)
+    assert sparksig.set_signature(model, OTHER) is None
+    after = content(model)
+    assert {name for name in after if after[name] != before.get(name)} == {"MLmodel", SEAL}
+    assert before.keys() == after.keys()
+    assert [path.name for path in model.parent.iterdir()] == ["m"]
+    assert digest(model) != pinned
+    assert _sha256sum(model).returncode == 0
+    loaded = sparksig.load_model(model, allow_pickle=True)
+    assert loaded.signature == OTHER
+    with pytest.raises(ContractError, match="expected float, found double"):
+        loaded.predict(pd.DataFrame({"x": [0.5]}))
+
+
+def test_another_signature_leaves_all_else_in_mlmodel_as_it_is(model):
+    more = {
+        "of_mine": {"a": [1, 2.5, None, True, "yes", "1e3", ""], 5: "five", "é\n": [[], {}]},
+        "when": datetime.datetime(2020, 1, 2, 3, 4, 5, 6),
+        "day": datetime.date(2020, 1, 2),
+        "raw": b"\0\xff",
+        "infinity": math.inf,
+        "large": 2**70,
+        "shared": [1],
+    }
+    more["again"] = more["shared"]
+    file = unsealed(model) / "MLmodel"
+    config = yaml.safe_load(file.read_text()) | more
+    config["flavors"]["python_function"]["of_mine"] = [{"a": None}]
+    config["flavors"]["unknown"] = None
+    file.write_text(yaml.safe_dump(config))
+    sparksig.set_signature(model, OTHER)
+    changed = yaml.safe_load(file.read_text())
+    assert changed.pop("signature") == OTHER.to_dict()
+    del config["signature"]
+    assert changed == config
+
+
+def test_keys_that_cannot_be_sorted_survive_as_well(model):
+    file = unsealed(model) / "MLmodel"
+    file.write_text(file.read_text() + "mixed: {1: a, b: c, null: d}\n")
+    sparksig.set_signature(model, OTHER)
+    assert yaml.safe_load(file.read_text())["mixed"] == {1: "a", "b": "c", None: "d"}
+
+
+def _mlflow_python(path):
+    def doubled(model_input: list[float]) -> list[float]:
+        return [value * 2 for value in model_input]
+
+    mlflow.pyfunc.save_model(str(path), python_model=doubled, pip_requirements=["numpy"], input_example=[1.5])
+
+
+def _mlflow_sklearn(path):
+    mlflow.sklearn.save_model(
+        linear(),
+        str(path),
+        pip_requirements=PINNED,
+        metadata={"owner": "me"},
+        serialization_format="cloudpickle",
+    )
+
+
+@each("save", [_mlflow_python, _mlflow_sklearn])
+def test_mlflows_directories_get_another_signature_and_a_seal(tmp_path_factory, save):
+    home = tmp_path_factory.mktemp("mlflow") / "m"
+    with warnings.catch_warnings(record=True):  # MLflow's own
+        save(home)
+    before, old = content(home), ModelDirectory.read(home)
+    columns = Schema([ColSpec("double", "bmi"), ColSpec("double", "bp")])
+    new = ModelSignature(columns, Schema([ColSpec("double")]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExampleMismatchWarning)
+        sparksig.set_signature(home, new)
+    after = content(home)
+    assert {name for name in after if after[name] != before.get(name)} == {"MLmodel", SEAL}
+    changed = dict(ModelDirectory.read(home).config)
+    expected = {
+        **old.config,
+        "signature": new.to_dict(),
+        "is_signature_from_type_hint": False,
+        "type_hint_from_example": False,
+    }
+    assert changed == expected
+    assert mlflow.models.get_model_info(str(home)).signature.to_dict() == new.to_dict()
+    assert mlflow.models.Model.load(str(home)).signature.to_dict() == new.to_dict()
+    assert _sha256sum(home).returncode == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(signature=strategies.signatures())
+def test_any_signature_comes_back(model, signature):
+    sparksig.set_signature(model, signature)
+    assert sparksig.get_model_info(model).signature == signature
+    _verify(model)
+
+
+def test_the_mode_of_mlmodel_stays(model):
+    (model / "MLmodel").chmod(0o640)
+    unsealed(model)
+    before = os.umask(0o027)
+    try:
+        sparksig.set_signature(model, OTHER)
+    finally:
+        os.umask(before)
+    assert (model / "MLmodel").stat().st_mode & 0o777 == 0o640
+    assert (model / SEAL).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_to_a_model_and_a_relative_path_are_followed(model, monkeypatch):
+    (model.parent / "latest").symlink_to("m")
+    sparksig.set_signature(model.parent / "latest", OTHER)
+    assert ModelDirectory.read(model).signature == OTHER
+    assert (model.parent / "latest").is_symlink()
+    monkeypatch.chdir(model.parent)
+    sparksig.set_signature("m", SIGNATURE)
+    monkeypatch.chdir(model)
+    sparksig.set_signature(".", OTHER)
+    assert ModelDirectory.read(model).signature == OTHER
+    assert sorted(path.name for path in model.parent.iterdir()) == ["latest", "m"]
+    sparksig.set_signature(f"file://{model}", SIGNATURE)
+    assert ModelDirectory.read(model).signature == SIGNATURE
+
+
+def test_what_is_no_signature_is_refused(model):
+    before = content(model)
+    for wrong, kind in [
+        (None, "None"),
+        ("double", "a value of type str"),
+        (SIGNATURE.to_dict(), "a value of type dict"),
+        (X_ALONE, "a value of type Schema"),
+    ]:
+        with pytest.raises(SignatureTypeError, match=f"^signature must be a ModelSignature, not {kind}$"):
+            sparksig.set_signature(model, wrong)
+    assert content(model) == before
+
+
+X_ALONE = Schema([ColSpec("double", "x")])
+
+
+@each("uri", [None, 5, ["m"], b"m"])
+def test_what_is_no_path_is_refused(uri):
+    with pytest.raises(
+        ModelError, match=rf"^a model is a path or a URI, not a value of type {type(uri).__name__}$"
+    ):
+        sparksig.set_signature(uri, OTHER)
+
+
+NOT_LOCAL = {
+    "models:/name/1": "a registered model version never changes",
+    "models:/name@alias": "a registered model version never changes",
+    "models:/m-0123": "a registered model version never changes",
+    "runs:/0123/model": "it is not local",
+    "s3://bucket/model": "it is not local",
+    "hdfs://host/model": "it is not local",
+    "https://host/model": "it is not local",
+}
+
+
+@each("uri, reason", NOT_LOCAL.items(), NOT_LOCAL)
+def test_what_is_not_local_is_refused_and_the_way_is_named(uri, reason):
+    text = (
+        f"the signature of '{uri}' cannot be set, for {reason}: fetch the model into a directory "
+        "(mlflow.artifacts.download_artifacts), set_signature there, and log or register that directory as a "
+        "new version"
+    )
+    with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
+        sparksig.set_signature(uri, OTHER)
+
+
+def test_where_there_is_no_model_none_is_made(tmp_path):
+    with pytest.raises(ModelNotFoundError, match=r"nothing'$"):
+        sparksig.set_signature(tmp_path / "nothing", OTHER)
+    with pytest.raises(ModelNotFoundError, match=r"it has no file MLmodel$"):
+        sparksig.set_signature(tmp_path, OTHER)
+    assert content(tmp_path) == {}
+
+
+def test_a_damaged_directory_stays_as_it_is(model):
+    def refused(text):
+        before = content(model)
+        with pytest.raises(ModelDamagedError, match=text):
+            sparksig.set_signature(model, OTHER)
+        assert content(model) == before
+
+    (model / "python_model.pkl").write_bytes(b"other")
+    refused(r"sealed: 'python_model\.pkl'")
+    (model / SEAL).write_bytes(b"# other\n")
+    refused("SHA256SUMS is damaged")
+    (model / SEAL).unlink()
+    (model / "link").symlink_to("MLmodel")
+    refused("link is neither a file nor a directory: a model may hold no links$")
+    (model / "link").unlink()
+    (model / "MLmodel").write_bytes(b"flavors: [")
+    refused("this is not YAML")
+
+
+def test_an_mlmodel_that_somebody_changed_meanwhile_stays(model):
+    directory = ModelDirectory.read(model)
+    sparksig.set_signature(model, OTHER)
+    before = content(model)
+    with pytest.raises(
+        ModelError, match=rf"^{re.escape(str(model))}: MLmodel was changed meanwhile: nothing was written$"
+    ):
+        replace_mlmodel(directory, directory.config)
+    assert content(model) == before
+
+
+def test_what_cannot_be_kept_in_mlmodel_is_refused(model):
+    directory, before = ModelDirectory.read(model), content(model)
+    with pytest.raises(ModelError, match=r"^this cannot be kept in MLmodel: .*cannot represent an object"):
+        replace_mlmodel(directory, {**directory.config, "a": object()})
+    assert content(model) == before
+
+
+def test_an_example_that_does_not_fit_any_more_is_warned_of(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), input_example=pd.DataFrame({"x": [0.1]}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sparksig.set_signature(
+            tmp_path / "m", sparksig.load_model(tmp_path / "m", allow_pickle=True).signature
+        )
+    text = (
+        rf"^{re.escape(str(tmp_path))}/m: the input example that was saved does not fit the new signature: "
+    )
+    wrong = ModelSignature(Schema([ColSpec("long", "x")]), ONE_DOUBLE)
+    missing = ModelSignature(Schema([ColSpec("double", "y")]), ONE_DOUBLE)
+    for signature in (wrong, missing):
+        with pytest.warns(ExampleMismatchWarning, match=text) as caught:
+            sparksig.set_signature(tmp_path / "m", signature)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert sparksig.load_model(tmp_path / "m", allow_pickle=True).signature == signature
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sparksig.set_signature(tmp_path / "m", ModelSignature(outputs=ONE_DOUBLE))
+
+
+def test_an_example_that_is_gone_is_warned_of(tmp_path):
+    sparksig.save_model(tmp_path / "m", Doubled(), input_example=pd.DataFrame({"x": [0.1]}))
+    (unsealed(tmp_path / "m") / "input_example.json").unlink()
+    with pytest.warns(ExampleMismatchWarning, match=r"'input_example\.json' is named by MLmodel"):
+        sparksig.set_signature(tmp_path / "m", OTHER)
+
+
+def test_type_hints_of_the_new_signature_are_kept(tmp_path):
+    def doubled(model_input: list[float]) -> list[float]:
+        return [value * 2 for value in model_input]
+
+    sparksig.save_model(tmp_path / "m", doubled)
+    hinted = sparksig.get_model_info(tmp_path / "m").signature
+    sparksig.set_signature(tmp_path / "m", hinted)
+    assert ModelDirectory.read(tmp_path / "m").config["is_signature_from_type_hint"] is True
+    sparksig.set_signature(tmp_path / "m", ModelSignature(hinted.inputs, hinted.outputs))
+    assert ModelDirectory.read(tmp_path / "m").config["is_signature_from_type_hint"] is False
+
+
+def test_mlflow_reads_the_new_signature_and_its_own_change_is_told_by_the_seal(model):
+    sparksig.set_signature(model, OTHER)
+    assert mlflow.models.get_model_info(str(model)).signature.to_dict() == OTHER.to_dict()
+    from mlflow.models import ModelSignature as TheirSignature
+
+    mlflow.models.set_signature(str(model), TheirSignature.from_dict(SIGNATURE.to_dict()))
+    text = f"changed or missing since the model was sealed: 'MLmodel'{HINT}"
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.load_model(model, allow_pickle=True)
+    with pytest.raises(ModelDamagedError, match=text):
+        sparksig.set_signature(model, OTHER)
+    (model / SEAL).unlink()
+    assert sparksig.load_model(model, allow_pickle=True).signature == SIGNATURE
+    sparksig.set_signature(model, OTHER)
+    assert sparksig.load_model(model, allow_pickle=True).signature == OTHER
+
+
+# --- a crash at any point ---------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """Raised where a test says so."""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A small sealed directory, and its contents before and after it got the other signature."""
+    config = {"flavors": {"python_function": {}}, "signature": SIGNATURE.to_dict()}
+    home = _sealed(tmp_path / "at" / "m", {"MLmodel": yaml.safe_dump(config).encode(), "file": b"1"})
+    before, after = _both(home)
+    _restore(home, before)
+    return home, before, after
+
+
+def _restore(home, before):
+    for name in ("MLmodel", SEAL):
+        (home / name).unlink(missing_ok=True)
+        if name in before:
+            (home / name).write_bytes(before[name])
+
+
+def _is_old_or_new(home, before, after):
+    """The signature that a directory now has; there is nothing else in it than the old or the new."""
+    now = content(home)
+    assert now.keys() - {SEAL} == before.keys() - {SEAL}
+    assert all(now[name] == before[name] for name in before if name not in ("MLmodel", SEAL))
+    assert now["MLmodel"] in (before["MLmodel"], after["MLmodel"])
+    return _verify(home).signature
+
+
+@contextlib.contextmanager
+def _nth(number, act, *, killed=False):
+    """Calls ``act`` before, or after, the n-th of all calls that change files."""
+    calls, ours = [0], threading.get_ident()
+
+    def counting(function, after=True):
+        def call(*args, **kwargs):
+            if threading.get_ident() != ours:  # MLflow's threads have files, too
+                return function(*args, **kwargs)
+            calls[0] += 1
+            if calls[0] == number:
+                act()
+            result = function(*args, **kwargs)
+            calls[0] += after
+            if calls[0] == number:
+                act()
+            return result
+
+        return call
+
+    class Stream(io.BufferedWriter):
+        def write(self, data):
+            half = len(data) // 2
+            calls[0] += 1
+            if calls[0] == number:
+                act()
+            super().write(data[:half])
+            calls[0] += 1
+            if calls[0] == number:
+                self.flush()
+                act()
+            return half + super().write(data[half:])
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("replace", "fsync", "chmod", "rename", "unlink"):
+            patch.setattr(os, name, counting(getattr(os, name)))
+        patch.setattr(
+            os, "fdopen", counting(lambda handle, mode: Stream(io.FileIO(handle, mode)), after=killed)
+        )
+        patch.setattr(tempfile, "mkstemp", counting(tempfile.mkstemp, after=killed))
+        yield
+
+
+@each("error, sealed", [(OSError, True), (OSError, False), (Crash, True)])
+def test_an_error_at_any_call_leaves_the_old_or_the_new(tiny, error, sealed):
+    home, before, after = tiny
+    before = before if sealed else {name: data for name, data in before.items() if name != SEAL}
+
+    def act():
+        raise error("crash")
+
+    number, seen, done = 0, [], False
+    while not done:
+        number += 1
+        _restore(home, before)
+        with _nth(number, act):
+            try:
+                sparksig.set_signature(home, OTHER)
+                done = True
+            except error:
+                pass
+        seen.append(_is_old_or_new(home, before, after))
+        assert [path.name for path in home.parent.iterdir()] == ["m"]
+        if not number % 3:  # whatever happened, the next one passes
+            sparksig.set_signature(home, OTHER)
+            assert content(home) == after
+    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
+    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert number > 25
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_at_any_line_leaves_the_old_or_the_new(tiny, monkeypatch):
+    home, before, after = tiny
+    files = {directory_module.__file__, seal_module.__file__}
+    counted, stop, handles, opening = 0, 0, [], os.open
+
+    def opened(*args, **kwargs):
+        handles.append(opening(*args, **kwargs))
+        return handles[-1]
+
+    def lines(frame, event, argument):
+        nonlocal counted
+        if event == "line":
+            counted += 1
+            if counted == stop:
+                raise Crash
+        return lines
+
+    def calls(frame, event, argument):
+        return lines if frame.f_code.co_filename in files else None
+
+    directory = ModelDirectory.read(home)
+    config = yaml.safe_load(after["MLmodel"])
+    earlier, seen, done = sys.gettrace(), [], False
+    monkeypatch.setattr(os, "open", opened)
+    while not done:
+        stop, counted = stop + 1, 0
+        sys.settrace(calls)
+        try:
+            replace_mlmodel(directory, config)
+            done = True
+        except Crash:
+            pass
+        finally:
+            sys.settrace(earlier)
+            for handle in handles:  # interrupted before it was closed
+                with contextlib.suppress(OSError):
+                    os.close(handle)
+            handles.clear()
+        seen.append(_is_old_or_new(home, before, after))
+        _restore(home, before)
+    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
+    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert stop > 80
+
+
+def _forked(work):
+    """The exit status of a child process that does ``work``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads that the child does not need
+        child = os.fork()
+    if not child:
+        status = 1
+        with contextlib.suppress(BaseException):
+            work()
+            status = 0
+        os._exit(status)
+    return os.waitpid(child, 0)[1]
+
+
+def test_a_process_that_is_killed_at_any_call_leaves_the_old_or_the_new(tiny):
+    home, before, after = tiny
+
+    def work():
+        with _nth(number, lambda: os.kill(os.getpid(), signal.SIGKILL), killed=True):
+            sparksig.set_signature(home, OTHER)
+
+    number, seen, status = 0, [], None
+    while status != 0:
+        number += 1
+        _restore(home, before)
+        status = _forked(work)
+        assert status in (0, signal.SIGKILL)
+        seen.append(_is_old_or_new(home, before, after))
+    assert [one == OTHER for one in seen] == sorted(one == OTHER for one in seen)
+    assert (seen[0], seen[-1]) == (SIGNATURE, OTHER)
+    assert number > 30
+    _restore(home, before)
+    sparksig.set_signature(home, OTHER)
+    assert content(home) == after
+
+
+def test_where_the_parent_cannot_be_written_the_directory_itself_is(tiny, monkeypatch):
+    home, before, after = tiny
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != home.parent and allowed(path, mode))
+    home.parent.chmod(0o555)
+
+    def act():
+        raise OSError("no space left")
+
+    try:
+        number, done = 0, False
+        while not done:
+            number += 1
+            _restore(home, before)
+            with _nth(number, act):
+                try:
+                    sparksig.set_signature(home, OTHER)
+                    done = True
+                except OSError:
+                    pass
+            assert _is_old_or_new(home, before, after) in (SIGNATURE, OTHER)
+        assert content(home) == after
+        assert [path.name for path in home.parent.iterdir()] == ["m"]
+    finally:
+        home.parent.chmod(0o755)
+
+
+# --- two at once ------------------------------------------------------------------------------------------
+
+SEVERAL = [ModelSignature(Schema([ColSpec("double", f"x{number}")])) for number in range(4)]
+
+
+def _one_of_several(home, outcomes):
+    assert all(outcome is None or "MLmodel was changed meanwhile" in str(outcome) for outcome in outcomes)
+    assert None in outcomes
+    assert ModelDirectory.read(home).signature in SEVERAL
+    _verify(home)
+    assert _sha256sum(home).returncode == 0
+    assert [path.name for path in home.parent.iterdir()] == ["m"]
+
+
+def test_of_several_threads_one_is_the_last(model):
+    outcomes, start = [], threading.Barrier(len(SEVERAL))
+
+    def work(signature):
+        start.wait(10)
+        for _ in range(5):
+            try:
+                outcomes.append(sparksig.set_signature(model, signature))
+            except Exception as error:
+                outcomes.append(error)
+
+    threads = [threading.Thread(target=work, args=(signature,)) for signature in SEVERAL]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 5 * len(SEVERAL)
+    _one_of_several(model, outcomes)
+
+
+def test_of_several_processes_one_is_the_last(model):
+    def work(signature):
+        for _ in range(5):
+            with contextlib.suppress(ModelError):
+                sparksig.set_signature(model, signature)
+
+    threads = [
+        threading.Thread(target=lambda one=signature: statuses.append(_forked(lambda: work(one))))
+        for signature in SEVERAL
+    ]
+    statuses = []
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0] * len(SEVERAL)
+    _one_of_several(model, [None])
+
+
+def test_who_reads_meanwhile_sees_the_old_or_the_new_or_that_it_changes(model):
+    stop = threading.Event()
+    problems = []
+
+    def read():
+        while not stop.is_set():
+            try:
+                if sparksig.load_model(model, allow_pickle=True).signature not in (SIGNATURE, OTHER):
+                    problems.append("another signature")
+            except ModelDamagedError as error:
+                if "changed while it was read" not in str(error):
+                    problems.append(str(error))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for signature in [OTHER, SIGNATURE] * 15:
+        sparksig.set_signature(model, signature)
+    stop.set()
+    reader.join()
+    assert problems == []
+    assert np.array_equal(
+        sparksig.load_model(model, allow_pickle=True).predict(pd.DataFrame({"x": [1.0]})), [2.0]
+    )
