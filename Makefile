@@ -5,18 +5,20 @@ OLDEST_PYTHON ?= $(shell command -v python3.10 >/dev/null 2>&1 && python3.10 -c 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 OLDEST_BIN := $(CURDIR)/.venv-oldest/bin
+NEWEST_BIN := $(CURDIR)/.venv-newest/bin
 # Two processes: one for all tests that need Spark, so that there is one session, and both for the others.
 PYTEST := -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-fast test-oldest bench lint clean
+.PHONY: help setup demo test test-fast test-oldest test-newest bench lint clean
 
 help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
 	@echo 'make test         set up, then run all tests'
 	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
 	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
+	@echo 'make test-newest  the tests of Spark with the newest one, 4.3'
 	@echo 'make bench        the benches: ratios against MLflow, in one run'
 	@echo 'make lint         ruff, mypy --strict, import rules'
 	@echo 'make clean        remove what the others made'
@@ -42,6 +44,10 @@ test-oldest:
 	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
 	@PATH="$(OLDEST_BIN):$$PATH" $(OLDEST_BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
+test-newest:
+	@.ci/setup .venv-newest newest $(PYTHON)
+	@PATH="$(NEWEST_BIN):$$PATH" $(NEWEST_BIN)/python $(PYTEST) -m spark $(PYTEST_ARGS)
+
 bench: setup
 	@$(BIN)/python -m tests.bench
 
@@ -52,4 +58,4 @@ lint: setup
 	@$(BIN)/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) .venv-oldest build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .import_linter_cache

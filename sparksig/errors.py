@@ -81,6 +81,8 @@ class Code(str, Enum):
     ROW_COUNT = "ROW_COUNT"
     SHAPE_MISMATCH = "SHAPE_MISMATCH"
     EMPTY = "EMPTY"
+    # a model
+    PREDICTION_FAILED = "PREDICTION_FAILED"
 
     def __str__(self) -> str:
         return self.value

@@ -6,7 +6,7 @@ a null stays a null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -282,13 +282,15 @@ def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.D
         return _from_mapping(prediction, findings)
     expected = f"{len(outputs)} column{'s' if len(outputs) > 1 else ''}"
     if isinstance(prediction, (list, tuple)):  # as objects: pandas would make integers floats beside them
-        frame = pd.DataFrame({0: as_series(prediction)})
+        frame = pd.DataFrame({0: _listed(prediction)})
     elif isinstance(prediction, pd.Series):
         frame = pd.DataFrame({0: prediction})
     elif not isinstance(prediction, np.ndarray) or isinstance(prediction, np.ma.MaskedArray):
         wanted = "an array, a Series, a list or a DataFrame"
         findings.append(Finding(Code.TYPE_MISMATCH, "", wanted, kind(prediction)))
         return None
+    elif prediction.ndim > 1 and len(outputs) == 1 and isinstance(outputs.inputs[0].type, Array):
+        frame = pd.DataFrame({0: as_series(list(prediction))})
     elif prediction.ndim not in (1, 2):
         findings.append(Finding(Code.SHAPE_MISMATCH, "", expected, f"an array of rank {prediction.ndim}"))
         return None
@@ -300,6 +302,17 @@ def _as_frame(prediction: Any, outputs: Schema, findings: list[Finding]) -> pd.D
         return None
     frame.columns = pd.Index(outputs.input_names())
     return frame
+
+
+def _listed(prediction: Sequence[Any]) -> pd.Series:
+    """A list as a column: floats keep NaN and null apart, whatever stands beside them."""
+    forms = set(map(type, prediction))
+    if forms == {float}:
+        return pd.Series(np.array(prediction))
+    if forms == {float, type(None)}:
+        held = pa.array(list(prediction), pa.float64(), from_pandas=False)
+        return pd.Series(held, dtype=pd.ArrowDtype(pa.float64()))
+    return as_series(prediction)
 
 
 def _from_mapping(prediction: Mapping[Any, Any], findings: list[Finding]) -> pd.DataFrame | None:
@@ -406,6 +419,9 @@ def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
         return np.column_stack(columns) if columns else np.empty((len(prediction), 0), spec.type)
     if isinstance(prediction, pd.Series):
         return prediction.to_numpy()
+    if type(prediction).__module__.partition(".")[0] == "scipy" and hasattr(prediction, "toarray"):
+        dense: Values = prediction.toarray()
+        return dense
     if isinstance(prediction, list):
         try:
             array = np.array(prediction, dtype=object)

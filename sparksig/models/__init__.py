@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
-from sparksig.errors import ModelError, kind
+from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
@@ -157,7 +158,10 @@ def load_directory(
         on_version_mismatch: what other versions of packages mean.
         private: nobody else can change the directory: no copy is needed of a pinned one.
     """
-    directory = loading.trust.verify(ModelDirectory.read(path))
+    try:
+        directory = loading.trust.verify(ModelDirectory.read(path))
+    except ModelDamagedError:  # or somebody gave it another signature in between
+        directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch)
     home = directory.path
@@ -185,11 +189,22 @@ def _without_outputs(signature: ModelSignature) -> ModelSignature | None:
 @contextlib.contextmanager
 def _no_bytecode() -> Iterator[None]:
     """What a model imports from its own directory leaves nothing there: it would change the digest."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    global _loading, _before
+    with _BYTECODE:
+        _loading += 1
+        if _loading == 1:
+            _before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
-        sys.dont_write_bytecode = before
+        with _BYTECODE:
+            _loading -= 1
+            if not _loading:
+                sys.dont_write_bytecode = _before
+
+
+_BYTECODE = threading.Lock()
+_loading, _before = 0, False  # how many threads load, and what the switch was before the first
 
 
 # --- examples and requests --------------------------------------------------------------------------------
@@ -243,6 +258,8 @@ def validate_serving_input(
         ContractError: the request is not JSON, not of one of the forms, or its data breaks the signature.
         ModelError: as :func:`load_model`.
     """
+    if isinstance(model_uri, LoadedModel) and options:
+        raise ModelError(f"{', '.join(sorted(options))}: the model is loaded already")
     model = model_uri if isinstance(model_uri, LoadedModel) else load_model(model_uri, **options)
     data, params = parse_payload(serving_input, model.signature)
     with serving():

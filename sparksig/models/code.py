@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sparksig.errors import ModelError
+from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.trust import Trust
 
@@ -53,7 +53,10 @@ def check_code(directory: ModelDirectory, trust: Trust) -> None:
     """
     if directory.pyfunc.get("code"):
         trust.require_code(directory, "a model with code files")
-        directory.member(directory.pyfunc["code"])
+        if not directory.member(directory.pyfunc["code"]).is_dir():
+            raise ModelDamagedError(
+                f"{directory.path}: the model's code is a directory of files, and no file"
+            )
 
 
 _KEPT: list[ModelDirectory] = []

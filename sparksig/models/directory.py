@@ -75,6 +75,8 @@ class ModelDirectory:
             sparksig.errors.ModelNotFoundError: there is no model directory at 'no/such/model'
         """
         directory = Path(path)
+        if directory.name == MLMODEL and directory.is_file():  # as MLflow takes it
+            directory = directory.parent
         file = directory / MLMODEL
         if not directory.is_dir():
             raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
@@ -224,6 +226,7 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputRefusedError(
             f"{str(path)!r} exists already and is not an empty directory: nothing was written"
         )
+    made = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -240,6 +243,10 @@ def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if not target.exists():
+            for parent in made:
+                with contextlib.suppress(OSError):  # somebody else has put something there
+                    parent.rmdir()
 
 
 def _is_empty_directory(path: Path) -> bool:

@@ -21,7 +21,9 @@ _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
 _FILE = "requirements.txt"
 _BUILDS = {"xgboost": ("xgboost", "xgboost-cpu"), "onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
 """The names under which builds of one package are published."""
-_PIN = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*([^\s;#,*]+)\s*(?:#.*)?$")
+_PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*==\s*([^\s;#,*]+)(?:\s*|\s+#.*)\Z")
+_LONGEST = 1_000  # characters of a line, of which packages have far less
+_LARGEST = 2**20  # bytes
 
 
 class VersionMismatchWarning(UserWarning):
@@ -90,10 +92,11 @@ def _pins(directory: ModelDirectory) -> list[tuple[str, str]]:
         return []
     try:
         with directory.open(directory.member(_FILE)) as stream:
-            lines = stream.read().decode().splitlines()
+            lines = stream.read(_LARGEST).decode(errors="strict").splitlines()
     except UnicodeDecodeError as error:
         raise ModelDamagedError(f"{file} is not text: {error.reason}") from None
-    return [(match[1], match[2]) for line in lines if (match := _PIN.match(line))]
+    short = (line.strip() for line in lines if len(line) <= _LONGEST)
+    return [(match[1], match[2]) for line in short if (match := _PIN.match(line))]
 
 
 def compare_versions(directory: ModelDirectory, action: str) -> None:

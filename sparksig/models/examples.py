@@ -17,7 +17,7 @@ import pandas as pd
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
 from sparksig.enforce.frames import model_frame, model_input
-from sparksig.errors import ContractError, ModelDamagedError, ModelError, kind, step
+from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
 from sparksig.infer import infer_signature
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.table_json import data_from_json, frame_from_json, has_float32, params_from_json
@@ -82,7 +82,7 @@ def write_example(
     if told is not None:
         content = {"inputs": content, "params": told}
         info["params"] = "true"
-        request = {**request, **told} if _is_llm(request) else {**request, "params": told}
+        request = _with_params(request, told)
     (home / FILE).write_text(dumps(content), encoding="utf-8")
     (home / SERVING_FILE).write_text(dumps(request, indent=2), encoding="utf-8")
     return info | {"artifact_path": FILE, "serving_input_path": SERVING_FILE}
@@ -119,14 +119,37 @@ def convert_input_example_to_serving_input(
           }
         }
     """
+    if signature is not None and not isinstance(signature, ModelSignature):
+        raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     if input_example is None:
         return None
     data, params = split_example(input_example)
     _, _, request = _written(data, signature)
     if params is not None:
         told = {name: to_json(value, step(name)) for name, value in params.items()}
-        request = {**request, **told} if _is_llm(request) else {**request, "params": told}
+        request = _with_params(request, told)
     return dumps(request, indent=2)
+
+
+def _with_params(request: dict[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    if not _is_llm(request):
+        return {**request, "params": told}
+    if request.keys() & told.keys():
+        return {"inputs": request, "params": told}
+    return {**request, **told}
+
+
+def _is_free(content: Mapping[str, Any], signature: ModelSignature | None) -> bool:
+    """Whether a request that chat models take says by itself what is data and what params."""
+    params = {spec.name for spec in (signature.params if signature is not None else None) or ()}
+    return not content.keys() & {
+        *params,
+        "params",
+        "inputs",
+        "instances",
+        "dataframe_split",
+        "dataframe_records",
+    }
 
 
 def _is_llm(request: Mapping[str, Any]) -> bool:
@@ -159,7 +182,11 @@ def _written(data: Any, signature: ModelSignature | None) -> tuple[dict[str, str
         content = {name: array_to_json(one, step(name)) for name, one in data.items()}
         return {"type": "ndarray"}, content, {"inputs": content}
     content = _object(data) if not hinted else to_json(data)
-    request = content if isinstance(content, dict) and _is_llm(content) else {"inputs": content}
+    request = (
+        content
+        if isinstance(content, dict) and _is_llm(content) and _is_free(content, signature)
+        else {"inputs": content}
+    )
     return {"type": "json_object"}, content, request
 
 
@@ -293,7 +320,7 @@ def read_example(directory: ModelDirectory) -> Any:
     if info is None:
         return None
     content = _parsed(directory, info)
-    if info.get("params") or _is_wrapped(content):
+    if info.get("params") or ("mlflow_version" in directory.config and _is_wrapped(content)):
         content = content.get("inputs") if isinstance(content, dict) else None
     signature = directory.signature
     try:
@@ -315,7 +342,7 @@ def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | Non
     inputs = None if signature is None else signature.inputs
     form = info.get("type")
     if form == "dataframe":
-        frame = frame_from_json(_without_nat(content), inputs)
+        frame = frame_from_json(content, inputs, nat=True)
         if info.get("sparksig_shape") == "series":
             return frame.iloc[:, 0]
         return frame
@@ -333,14 +360,3 @@ def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | Non
         item = inputs.inputs[0].type
         return [from_json(row, item, times=AS_WRITTEN) for row in content]
     return data_from_json(content, inputs)
-
-
-def _without_nat(content: Any) -> Any:
-    """A frame in JSON whose missing times are null: MLflow writes them as the text NaT."""
-    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
-        return content
-    rows = [
-        [None if one == "NaT" else one for one in row] if isinstance(row, list) else row
-        for row in content["data"]
-    ]
-    return {**content, "data": rows}

@@ -156,7 +156,9 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
         **directory.config,
         "signature": signature.to_dict(),
         "is_signature_from_type_hint": signature._is_signature_from_type_hint,
-        "type_hint_from_example": signature._is_type_hint_from_example,
+        # the model's own type hint says so, whatever the signature
+        "type_hint_from_example": directory.config.get("type_hint_from_example") is True
+        or signature._is_type_hint_from_example,
     }
     replace_mlmodel(directory, config)
     _compare_example(ModelDirectory.read(directory.path))

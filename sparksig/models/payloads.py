@@ -7,17 +7,24 @@ any other kind.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sparksig.convert.json import TEXTS, from_json, loads, plain
+from sparksig.convert.json import TEXTS, from_json, loads, plain, to_json
 from sparksig.enforce.python import as_series
-from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
+from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.models.examples import LLM_KEYS
-from sparksig.models.table_json import columns_from_json, data_from_json, has_float32, params_from_json
+from sparksig.models.table_json import (
+    columns_from_json,
+    data_from_json,
+    has_float32,
+    params_from_json,
+    plain_series,
+)
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
@@ -87,9 +94,10 @@ def _body(payload: str | bytes | Mapping[str, Any], exact: bool) -> Mapping[str,
     if isinstance(payload, (str, bytes, bytearray)):
         body = loads(bytes(payload) if isinstance(payload, bytearray) else payload, exact=exact)
     elif isinstance(payload, Mapping):
-        from sparksig.convert.json import dumps, to_json
-
-        body = loads(dumps({str(key): to_json(one, step(key), True) for key, one in payload.items()}))
+        try:
+            body = loads(json.dumps(payload, default=to_json), exact=exact)
+        except (TypeError, RecursionError, ConversionError) as error:
+            raise ValueError(f"not what a JSON parser makes: {error}") from None
     if not isinstance(body, Mapping):
         raise ContractError(
             f"a request is a JSON object with one of the keys {', '.join(_KEYS)}, not {kind(plain(body))}"
@@ -115,11 +123,7 @@ def _findings(body: Mapping[str, Any], forms: list[str]) -> list[Finding]:
 
 def _data(form: str, content: Any, inputs: Schema | None) -> Any:
     if form == "dataframe_split":
-        return (
-            columns_from_json(content, inputs)
-            if inputs is not None
-            else _inferred(columns_from_json(content, None))
-        )
+        return columns_from_json(content, inputs)
     if not isinstance(content, list) and form != "inputs":
         finding = Finding(Code.TYPE_MISMATCH, form, "a list, one element a row", kind(plain(content)))
         raise ContractError.of("the request is none that the model takes", [finding])
@@ -128,7 +132,7 @@ def _data(form: str, content: Any, inputs: Schema | None) -> Any:
         raise ContractError.of("the request is none that the model takes", [finding])
     if inputs is None:
         held = plain(content)
-        return _inferred(pd.DataFrame(held)) if form == "dataframe_records" else _arrays(held)
+        return _framed(held) if form == "dataframe_records" else _arrays(held)
     if inputs.is_tensor_spec() and inputs.has_input_names() and _are_rows(content):
         content = _by_name(content)
     elif inputs.is_tensor_spec() and form == "dataframe_records":
@@ -162,8 +166,8 @@ def _is_mixed(held: list[Any], array: np.ndarray[Any, Any]) -> bool:
     return beyond or any(array.dtype.kind not in forms.get(type(one), "") for one in leaves)
 
 
-def _inferred(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.infer_objects()
+def _framed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame({key: plain_series([row.get(key) for row in rows]) for key in _keys(rows)})
 
 
 def _are_rows(content: Any) -> bool:

@@ -23,7 +23,7 @@ from sparksig.errors import (
     UnsupportedError,
 )
 
-__all__ = ["is_remote", "local_path", "shown"]
+__all__ = ["fetched", "is_remote", "local_path", "shown"]
 
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
@@ -53,6 +53,11 @@ def shown(uri: object) -> str:
     return text.partition("?")[0] if _scheme(text) else text
 
 
+def fetched(uri: str | os.PathLike[str]) -> Path:
+    """A local file or directory of a URI, as of :func:`local_path`, which is for models."""
+    return _local(uri, is_model=False)
+
+
 def local_path(uri: str | os.PathLike[str]) -> Path:
     """A local directory with the model of a URI; the directory itself, where it is local.
 
@@ -67,8 +72,13 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
         MissingDependencyError: MLflow's URI without MLflow.
         UnsupportedError: another kind of URI.
     """
+    return _local(uri, is_model=True)
+
+
+def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
     if not isinstance(uri, (str, os.PathLike)):
-        raise ModelError(f"a model is a path or a URI, not a value of type {type(uri).__name__}")
+        what = "a model" if is_model else "an artifact"
+        raise ModelError(f"{what} is a path or a URI, not a value of type {type(uri).__name__}")
     scheme = _scheme(uri)
     if not scheme:
         return Path(uri)
@@ -85,25 +95,25 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
         raise MissingDependencyError.naming("mlflow", f"a {scheme}:/ URI", "mlflow")
     home = Path(tempfile.mkdtemp(prefix="sparksig-fetched-"))  # mode 0700
     try:
-        fetched = _from_mlflow(text, home) if scheme in _MLFLOW else _from_store(text, home)
-        if not (fetched / "MLmodel").is_file():
+        found = _from_mlflow(text, home, is_model) if scheme in _MLFLOW else _from_store(text, home, is_model)
+        if is_model and not (found / "MLmodel").is_file():
             raise ModelNotFoundError(f"{shown(text)!r} is not a model directory: it has no file MLmodel")
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    return fetched
+    return found
 
 
 _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connection|timed out", re.IGNORECASE)
 
 
-def _from_mlflow(uri: str, home: Path) -> Path:
+def _from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
     try:
-        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
+        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
     except (MlflowException, OSError) as error:
         reason = re.sub(r"//[^/@\s]*@", "//", str(error).partition("\n")[0])
         if _NO_ANSWER.search(reason):
@@ -113,12 +123,12 @@ def _from_mlflow(uri: str, home: Path) -> Path:
                 "MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
             ) from None
         raise ModelNotFoundError(f"MLflow cannot fetch {uri!r}: {reason}") from None
-    if not fetched.is_dir():
+    if is_model and not found.is_dir():
         raise ModelNotFoundError(f"{uri!r} is a file, and no model directory")
-    return fetched
+    return found
 
 
-def _from_store(uri: str, home: Path) -> Path:
+def _from_store(uri: str, home: Path, is_model: bool) -> Path:
     import pyarrow as pa
     from pyarrow import fs
 
@@ -129,7 +139,12 @@ def _from_store(uri: str, home: Path) -> Path:
     try:
         store, root = fs.FileSystem.from_uri(uri)
         root = root.rstrip("/")
-        if not root or store.get_file_info(f"{root}/MLmodel").type is not fs.FileType.File:
+        if not is_model and store.get_file_info(root).type is fs.FileType.File:
+            target = home / root.rpartition("/")[2]
+            with store.open_input_stream(root) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink, 2**20)
+            return Path(target)
+        if not root or (is_model and store.get_file_info(f"{root}/MLmodel").type is not fs.FileType.File):
             there = root and store.get_file_info(root).type is fs.FileType.Directory
             what = f"{told!r} is not a model directory: it has no file MLmodel"
             raise ModelNotFoundError(what if there else f"there is no model directory at {told!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ MAX_YAML_BYTES = 10 * 2**20
 _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_YAML_DEPTH = 50
 MAX_YAML_NODES = 100_000
+MAX_DIGITS = 500
+_NUMBER = re.compile(r"[-+0-9:._]+\Z")
+"""What YAML may take for a number: one of base 60, with colons, takes time by the square of its length."""
 
 
 class _Loader(_SAFE):  # type: ignore[misc]
@@ -55,6 +59,12 @@ def _check_events(data: bytes) -> None:
             count += sizes.get(event.anchor or "", MAX_YAML_NODES)  # one that is still open contains itself
         elif isinstance(event, yaml.NodeEvent):
             count += 1
+        if (
+            isinstance(event, yaml.ScalarEvent)
+            and len(event.value) > MAX_DIGITS
+            and _NUMBER.match(event.value)
+        ):
+            problem = f"a number of more than {MAX_DIGITS} characters"
         if count > MAX_YAML_NODES:
             problem = f"more than {MAX_YAML_NODES} values, with all aliases written out"
         elif len(outer) > MAX_YAML_DEPTH:
@@ -112,7 +122,17 @@ def dump_yaml(config: Mapping[Any, Any]) -> str:
         text: str = yaml.dump(
             dict(config), Dumper=_Dumper, sort_keys=True, default_flow_style=False, allow_unicode=True
         )
-        load_yaml(text.encode())
+        found = load_yaml(text.encode())
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from None
+    if not _is_equal(found, dict(config)):
+        raise ValueError("something in it comes back as another: a tuple, say, or text of control characters")
     return text
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_is_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_equal, one, other))
+    return type(one) is type(other) and (one == other or (one != one and other != other))

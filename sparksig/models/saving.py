@@ -34,7 +34,7 @@ from sparksig.models.examples import split_example, write_example
 from sparksig.models.flavors.interface import Loading, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.python_model import as_python_model, hinted_rows, hinted_schemas, is_from_example
-from sparksig.models.registry import local_path
+from sparksig.models.registry import fetched, is_remote, local_path, shown
 from sparksig.models.trust import Trust, type_names
 from sparksig.signature import ModelSignature
 
@@ -110,6 +110,13 @@ def save_model(
         [double (required)]
     """
     _check_arguments(signature, metadata, artifacts, model_config)
+    if not isinstance(path, (str, os.PathLike)):
+        raise ModelError(f"a model is saved to a path, not to {kind(path)}: save_model(path, model)")
+    if is_remote(path):
+        raise UnsupportedError(
+            f"models are saved to local directories, not to {shown(path)!r}: copy it from there"
+        )
+    path = local_path(path)
     model = _as_model(model, loader_module, data_path)
     flavor = _flavor_of(model, artifacts, model_config, serialization_format)
     data, params = split_example(input_example)
@@ -120,18 +127,18 @@ def save_model(
         method,
         serialization_format,
         contract,
-        {str(name): local_path(place) for name, place in (artifacts or {}).items()},
+        {str(name): fetched(place) for name, place in (artifacts or {}).items()},
         model_config,
         loader_module,
         data_path,
     )
     with new_directory(path) as home:
-        config = _written(home, model, flavor, saving, code_paths)
+        config = _written(home, model, flavor, saving, code_paths or ())
         if metadata is not None:
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
         write_mlmodel(home, config)
-        write_environment(home, flavor.requirements(ModelDirectory.read(home)), extra_pip_requirements)
+        write_environment(home, flavor.requirements(ModelDirectory.read(home)), extra_pip_requirements or ())
         if data is not None:
             config["saved_input_example_info"] = _write_example(home, data, params, contract)
             write_mlmodel(home, config)
@@ -181,6 +188,10 @@ def _flavor_of(
         flavors.loader_module,
     )
     flavor = next((flavor for flavor in order if flavor.takes(model)), None)
+    if flavor is None and isinstance(model, type) and callable(getattr(model, "get_params", None)):
+        raise UnsupportedError(
+            f"the class {model.__name__} is not saved, but an object of it is: {model.__name__}()"
+        )
     if flavor is None:
         raise UnsupportedError(
             f"{kind(model)} is not saved here: a sparksig.PythonModel, a function, or a model of "
@@ -307,7 +318,9 @@ def _predicted(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None)
     except SparksigError:
         raise
     except Exception as error:
-        raise ModelError(f"the model fails on its input example: {type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"the model fails on its input example: {type(error).__name__} (see above)"
+        ) from error
 
 
 def _compare(
@@ -337,6 +350,8 @@ def _same(one: Any, other: Any) -> bool:
         )
     if hasattr(one, "toarray"):
         one, other = one.toarray(), other.toarray()
+    if isinstance(one, (list, tuple)):
+        return isinstance(other, (list, tuple)) and len(one) == len(other) and all(map(_same, one, other))
     left, right = np.asarray(one), np.asarray(other)
     if left.dtype.kind == "O" or right.dtype.kind == "O":
         pairs = zip(left.ravel().tolist(), right.ravel().tolist())

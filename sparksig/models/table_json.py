@@ -27,23 +27,29 @@ __all__ = [
     "frame_from_json",
     "has_float32",
     "params_from_json",
+    "plain_series",
 ]
 
 
-def frame_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
+def frame_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
     """``{"columns": [...], "data": [[...]], "index": [...]}`` as a frame: typed where there is a schema.
+
+    Args:
+        content: the JSON.
+        inputs: the schema.
+        nat: whether missing times may be the text NaT, as MLflow writes them in examples.
 
     Raises:
         ContractError: it is not of this form, or does not fit the schema.
     """
-    frame = columns_from_json(content, inputs)
+    frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:
-        return frame.infer_objects()
+        return frame
     enforced: pd.DataFrame = enforce(frame, inputs)
     return enforced
 
 
-def columns_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
+def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
     """The same, as columns of Python values of their declared types, none of them judged."""
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ContractError("a frame in JSON is an object with the keys columns and data, a list of rows")
@@ -72,7 +78,12 @@ def columns_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
     types = _types(names, inputs)
     columns = zip(*rows) if rows else ([] for _ in names)
     held = {
-        name: _series(column_from_json(column, types.get(name, AnyType())), types.get(name))
+        name: _series(
+            column_from_json(_given(column, types.get(name), nat), types.get(name, AnyType())),
+            types.get(name),
+        )
+        if inputs is not None
+        else plain_series(plain(list(column)))
         for name, column in zip(names, columns)
     }
     frame = pd.DataFrame(
@@ -84,6 +95,23 @@ def columns_from_json(content: Any, inputs: Schema | None) -> pd.DataFrame:
             raise ContractError("the index of a frame in JSON is a list with a label for each row")
         frame.index = pd.Index(index)
     return frame
+
+
+def _given(column: Any, dtype: Type | None, nat: bool) -> Any:
+    return [None if one == "NaT" else one for one in column] if nat and dtype is DataType.datetime else column
+
+
+def plain_series(values: list[Any]) -> pd.Series:
+    """Values as a column without a type declared: what all of them are, and a gap costs no digit."""
+    forms = {type(one) for one in values if one is not None}
+    gaps = None in values
+    if forms == {int} and all(one is None or -(2**63) <= one < 2**63 for one in values):
+        return pd.Series(values, dtype="Int64" if gaps else "int64")
+    if forms == {int, float} and all(type(one) is not int or abs(one) <= 2**53 for one in values):
+        return pd.Series([np.nan if one is None else float(one) for one in values])
+    if forms in ({float}, {bool}, {str}) and not (gaps and forms == {bool}):
+        return pd.Series([np.nan if one is None and forms == {float} else one for one in values])
+    return as_series(values)
 
 
 def _series(values: list[Any], dtype: Type | None) -> pd.Series:

@@ -86,7 +86,7 @@ def _array(content: Any, spec: TensorSpec, path: str, findings: list[Finding]) -
     dtype = spec.type
     if not leaves:  # JSON does not say the shape of nothing
         rest = [0 if size == -1 else size for size in spec.shape[1:]]
-        return np.empty((shape[0] if shape else 0, *rest), dtype=dtype)
+        return np.zeros((0, *rest) if not shape or shape[0] == 0 else shape, dtype=dtype)
     values = _values(leaves, dtype)
     if isinstance(values, int):
         found = "others" if len(leaves) > 1 else "another"

@@ -7,6 +7,7 @@ written in a directory widens the trust.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,6 +51,10 @@ class Trust:
     def __post_init__(self) -> None:
         if not isinstance(self.allow_pickle, bool):
             raise ModelError("allow_pickle is True or False")
+        if self.digest is not None:
+            if not isinstance(self.digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", self.digest):
+                raise ModelError("a digest is 64 hexadecimal digits, as sparksig.digest(path) gives them")
+            object.__setattr__(self, "digest", self.digest.lower())
 
     def verify(self, directory: ModelDirectory) -> ModelDirectory:
         """See that the directory is the pinned one, or as it was sealed; before anything in it is opened.

@@ -1,26 +1,44 @@
 """Schema against a Spark table: findings at plan time, and the casts that run in the JVM.
 
 The verdict is the casting table's, by the types alone: no Spark job. Columns are cast here, so that
-batches arrive in their final types and the engine in the worker has only to verify them.
+batches arrive in types that Arrow holds and the engine in the worker has only to verify, or widen, them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, nearest, step
+from sparksig.enforce.findings import RANGE_HINT
+from sparksig.enforce.frames import model_input
+from sparksig.enforce.zones import wall_times
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import DataType, describe
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["JVM_TYPE", "column", "guarded", "present", "spark_type"]
+__all__ = [
+    "JVM_TYPE",
+    "Bound",
+    "arrow_type",
+    "as_declared",
+    "as_json",
+    "bind",
+    "column",
+    "guarded",
+    "is_composite",
+    "require_arrow",
+    "spark_type",
+    "travel_type",
+]
 
 JVM_TYPE: dict[DataType, str] = {
     DataType.boolean: "boolean",
@@ -41,65 +59,464 @@ def column(name: object) -> Column:
     return F.col("`" + str(name).replace("`", "``") + "`")
 
 
-def require_scalars(schema: Schema) -> None:
-    """See that a model's inputs are what Spark scoring takes so far.
+def is_composite(spec: ColSpec | TensorSpec) -> bool:
+    """Whether a column needs Arrow to travel: it is no scalar."""
+    return isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
+
+
+def require_arrow(schema: Schema, has_arrow: bool, way: str) -> None:
+    """See that what has no type before the query runs is of scalars, where Spark has no ``arrow_udf``.
 
     Raises:
-        UnsupportedError: tensors, composite or unnamed columns; all of them.
+        UnsupportedError: composite columns or tensors on Spark before 4.1; all of them.
     """
-    beyond = [
-        f"{step(name)}: {spec!r}"
-        for name, spec in zip(schema.input_names(), schema)
-        if isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
-    ]
-    if not schema.has_input_names():
-        beyond.append("columns without names")
-    if beyond:
+    beyond = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
+    if beyond and not has_arrow:
         raise UnsupportedError(
-            f"Spark scoring takes named columns of scalar types so far; not yet: {', '.join(beyond)}"
+            f"composite columns and tensors ({', '.join(beyond)}) go to a model on Spark 4.1 or newer, or by "
+            f"sparksig.score(df, model), which knows the table: {way} does not go on this Spark"
         )
 
 
-def present(table: T.StructType, schema: Schema) -> list[ColSpec]:
-    """The declared columns that a table has, in the schema's order, after checking all of them.
+@dataclass(frozen=True)
+class Bound:
+    """The columns that a model is given, in the order in which they travel.
 
-    Names are matched exactly (case sensitive), though Spark itself would not distinguish them.
+    Attributes:
+        names: what they are called in the batch.
+        values: the columns.
+        specs: what each is declared as; None for the columns that make up an unnamed tensor.
+        types: the Spark types in which they travel.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Column, ...]
+    specs: tuple[ColSpec | TensorSpec | None, ...]
+    types: tuple[T.DataType, ...]
+
+
+def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = None) -> Bound:
+    """The columns of a table that a model is given, checked whole.
+
+    Named columns and tensors are found by their exact names (case sensitive), though Spark itself would not
+    distinguish them; unnamed ones are the chosen columns by position: all of the table, if none are chosen.
 
     Raises:
-        ContractError: columns missing, doubled, or of types that do not widen; every finding.
-        UnsupportedError: as :func:`require_scalars`.
+        ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
+            finding.
     """
-    require_scalars(schema)
     findings: list[Finding] = []
-    held = [spec for spec in schema if _is_there(spec, table, findings)]
+    if columns is None and (rows := _as_rows(table, schema)) is not None:
+        return rows
+    if schema.has_input_names():
+        if columns is not None:
+            raise ContractError(
+                "the model's columns have names: columns= chooses those of a model without names"
+            )
+        fields = {spec.name: _field(str(spec.name), spec, table, findings) for spec in schema}
+        present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
+    else:
+        present = _by_position(schema, _chosen(table, columns, findings), findings)
+    if not findings:
+        _judge(schema, present, findings)
+    else:
+        for spec, field in present:
+            if isinstance(spec, ColSpec):
+                findings += mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
+    if findings:
+        raise ContractError.of("the table does not fit the model's input schema", _in_order(findings, schema))
+    if not present:
+        raise ContractError("the table has none of the model's columns, which are all optional")
+    sent = [_travelling(column(field.name), field.dataType, spec) for spec, field in present]
+    names = [
+        field.name if schema.has_input_names() else str(index) for index, (_, field) in enumerate(present)
+    ]
+    return Bound(
+        tuple(names),
+        tuple(one for one, _ in sent),
+        tuple(spec for spec, _ in present),
+        tuple(one for _, one in sent),
+    )
+
+
+def _as_rows(table: T.StructType, schema: Schema) -> Bound | None:
+    """A table's rows as the values of a model's only column, which has no name and is an object.
+
+    So models with a type hint take a table: one object a row. None where the table is no such thing, or has
+    the objects in a column of its own.
+
+    Raises:
+        ContractError: its columns do not fit the object's properties; every finding.
+    """
+    spec = schema.inputs[0]
+    if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
+        return None
+    if not isinstance(spec.type, Object) or (
+        len(table.fields) == 1 and isinstance(table.fields[0].dataType, (T.StructType, T.MapType))
+    ):
+        return None
+    known = {prop.name for prop in spec.type.properties}
+    findings = mismatches(source(table), spec.type, "", spec.required)
     if findings:
         raise ContractError.of("the table does not fit the model's input schema", findings)
-    return held
+    held = T.StructType([field for field in table.fields if field.name in known])
+    target = _target(held, spec.type)
+    row = F.struct(*(column(name) for name in held.names))
+    return Bound(("0",), (_converted(row, held, spec.type, target),), (spec,), (target,))
 
 
-def _is_there(spec: ColSpec, table: T.StructType, findings: list[Finding]) -> bool:
-    name = str(spec.name)
+def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
+    roots = [step(name) for name in schema.input_names()]
+
+    def place(finding: Finding) -> int:
+        return next((i for i, root in enumerate(roots) if finding.path.startswith(root)), len(roots))
+
+    return sorted(findings, key=place)
+
+
+def _field(
+    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding]
+) -> T.StructField | None:
     fields = [field for field in table.fields if field.name == name]
     twins = [field.name for field in table.fields if field.name.casefold() == name.casefold()]
     if fields and len(twins) > 1:
         hint = "Spark does not distinguish such names: drop or rename one"
         found = ", ".join(map(step, twins))
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", found, hint))
-    elif fields:
-        findings += mismatches(source(fields[0].dataType), spec.type, step(name), spec.required)
-    elif spec.required:
+        return None
+    if not fields and (isinstance(spec, TensorSpec) or spec.required):
+        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
         hint = nearest(name, table.names)
-        findings.append(Finding(Code.MISSING_COLUMN, step(name), describe(spec.type), "no such column", hint))
-    return bool(fields)
+        findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
+    return fields[0] if fields else None
+
+
+def _chosen(
+    table: T.StructType, columns: Sequence[str] | None, findings: list[Finding]
+) -> list[T.StructField]:
+    if columns is None:
+        return list(table.fields)
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise ContractError(f"columns is a list of names, not {kind(columns)}")
+    held = {field.name: field for field in table.fields}
+    findings += [
+        Finding(
+            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, held)
+        )
+        for name in columns
+        if name not in held
+    ]
+    return [held[name] for name in columns if name in held]
+
+
+def _by_position(
+    schema: Schema, fields: list[T.StructField], findings: list[Finding]
+) -> list[tuple[ColSpec | TensorSpec | None, T.StructField]]:
+    specs = list(schema)
+    if isinstance(specs[0], TensorSpec):
+        return [(None, field) for field in fields]
+    if len(fields) != len(specs):
+        hint = "choose them by columns=[...]"
+        expected = f"{len(specs)} column{'s' if len(specs) > 1 else ''}, without names"
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, f"{len(fields)} columns", hint))
+        return []
+    return list(zip(specs, fields))
+
+
+_UNREACHABLE = ("CalendarIntervalType", "YearMonthIntervalType", "DayTimeIntervalType", "TimeType")
+
+
+def _unreachable(held: T.DataType, path: str) -> list[Finding]:
+    """What no Python worker is given, wherever it is in a type."""
+    if isinstance(held, T.ArrayType):
+        return _unreachable(held.elementType, f"{path}[]")
+    if isinstance(held, T.MapType):
+        return _unreachable(held.keyType, f"{path}[]") + _unreachable(held.valueType, f"{path}[]")
+    if isinstance(held, T.StructType):
+        return [
+            one for part in held.fields for one in _unreachable(part.dataType, f"{path}.{step(part.name)}")
+        ]
+    if type(held).__name__ == "VariantType" and ("." in path or "[" in path):
+        hint = "take it out, into a column of its own"
+        return [Finding(Code.UNSUPPORTED_TYPE, path, "no variant inside a composite", "variant", hint)]
+    if type(held).__name__ not in _UNREACHABLE:
+        return []
+    hint = "cast it on purpose, or leave it out"
+    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", held.simpleString(), hint)]
+
+
+def _judge(
+    schema: Schema,
+    present: Sequence[tuple[ColSpec | TensorSpec | None, T.StructField]],
+    findings: list[Finding],
+) -> None:
+    """The casting table's verdict on the types; of tensors the engine's, on a row of zeros."""
+    for spec, field in present:
+        if isinstance(spec, ColSpec):
+            found = mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
+            findings += found or (
+                _unreachable(field.dataType, step(field.name)) if _holds_any(spec.type) else []
+            )
+    if not schema.is_tensor_spec():
+        return
+    arrays, names = [], []
+    for index, (spec, field) in enumerate(present):
+        tensor = spec if isinstance(spec, TensorSpec) else next(iter(schema))
+        assert isinstance(tensor, TensorSpec)
+        try:
+            arrays.append(_zero(field.dataType, tensor, alone=len(present) == 1))
+        except UnsupportedError as error:
+            hint = error.message
+            findings.append(
+                Finding(
+                    Code.TYPE_MISMATCH, step(field.name), repr(tensor), field.dataType.simpleString(), hint
+                )
+            )
+        names.append(field.name if schema.has_input_names() else str(index))
+    if findings:
+        return
+    try:
+        model_input(as_declared(pa.RecordBatch.from_arrays(arrays, names=names), schema), schema)
+    except ContractError as error:
+        found = list(error.findings) or [Finding(Code.TYPE_MISMATCH, "", repr(schema), error.message)]
+        findings += [_of_table(one, schema, [field for _, field in present]) for one in found]
+
+
+def _of_table(finding: Finding, schema: Schema, fields: list[T.StructField]) -> Finding:
+    """What the engine finds of a row of zeros, in the words of the table."""
+    root, _, rest = finding.path.partition("[")
+    by_name = {step(field.name): field for field in fields}
+    if not schema.has_input_names():
+        by_name = {str(index): field for index, field in enumerate(fields)}
+    field = by_name.get(root)
+    if field is None or finding.code is not Code.TYPE_MISMATCH:
+        return finding
+    path = step(field.name) + (f"[{rest}" if rest else "")
+    return replace(finding, path=path, found=field.dataType.simpleString(), hint="cast it on purpose")
+
+
+def as_declared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
+    """A batch as Spark hands it over, with what it cannot say itself: units of time, and wall times.
+
+    Times of tensors get the unit that the tensor declares; instants inside what is declared Any become what
+    a clock in the session's zone shows.
+
+    Raises:
+        ContractError: a time that the unit cannot hold.
+    """
+    arrays = list(batch.columns)
+    for index, name in enumerate(batch.schema.names):
+        spec = _spec_of(schema, index, name)
+        if isinstance(spec, TensorSpec) and spec.type.kind == "M":
+            unit = np.datetime_data(spec.type)[0]
+            arrays[index] = _in_unit(arrays[index], pa.timestamp(unit if unit != "D" else "s"), step(name))
+        elif isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
+            arrays[index] = _walled(arrays[index])
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+def _spec_of(schema: Schema, index: int, name: str) -> ColSpec | TensorSpec | None:
+    if not schema.has_input_names():
+        specs = list(schema)
+        return specs[0] if isinstance(specs[0], TensorSpec) else specs[index] if index < len(specs) else None
+    return next((spec for spec in schema if str(spec.name) == name), None)
+
+
+def _in_unit(array: pa.Array, target: pa.DataType, path: str) -> pa.Array:
+    leaf, depth = array.type, 0
+    while pa.types.is_list(leaf):
+        leaf, depth = leaf.value_type, depth + 1
+    if not (pa.types.is_timestamp(leaf) or pa.types.is_date(leaf)):
+        return array
+    for _ in range(depth):
+        target = pa.list_(target)
+    try:
+        return array.cast(target)
+    except pa.ArrowInvalid:
+        finding = Finding(Code.OUT_OF_RANGE, path, f"instants that {target} can hold", "others", RANGE_HINT)
+        raise ContractError.of("the data does not fit the schema", [finding]) from None
+
+
+def _walled(array: pa.Array) -> pa.Array:
+    """Instants at any depth as wall times."""
+    if pa.types.is_timestamp(array.type) and array.type.tz is not None:
+        return wall_times(array)
+    if pa.types.is_struct(array.type) and len(array.type):
+        parts = [_walled(array.field(index)) for index in range(len(array.type))]
+        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
+    if pa.types.is_list(array.type) and not pa.types.is_primitive(array.type.value_type):
+        return pa.ListArray.from_arrays(array.offsets, _walled(array.values), mask=array.is_null())
+    if pa.types.is_list(array.type) and pa.types.is_timestamp(array.type.value_type):
+        return pa.ListArray.from_arrays(array.offsets, _walled(array.values), mask=array.is_null())
+    return array
+
+
+def _zero(dtype: T.DataType, spec: TensorSpec, alone: bool) -> pa.Array:
+    """One row of a type, with as many zeros as a tensor asks for."""
+    inner = [1 if size == -1 else size for size in spec.shape[1:]]
+    held = arrow_type(dtype if not _is_vector(dtype) else T.ArrayType(T.DoubleType()))
+    depth, leaf = 0, held
+    while pa.types.is_list(leaf):
+        depth, leaf = depth + 1, leaf.value_type
+    sizes = inner if alone or depth else []
+    values = pa.nulls(int(np.prod(sizes[:depth])) if depth else 1, leaf)
+    values = pa.array(np.zeros(len(values)), pa.float64()).cast(leaf) if _is_number(leaf) else _filled(values)
+    array = values
+    for level in range(depth - 1, -1, -1):
+        size = inner[level] if level < len(inner) else 1
+        offsets = np.arange(0, len(array) + 1, size) if size else np.zeros(2, dtype=int)
+        array = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), array)
+    return array
+
+
+def _is_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _filled(nulls: pa.Array) -> pa.Array:
+    plain = {pa.string(): "", pa.binary(): b"", pa.bool_(): False}
+    if nulls.type in plain:
+        return pa.array([plain[nulls.type]] * len(nulls), nulls.type)
+    if pa.types.is_timestamp(nulls.type) or pa.types.is_date(nulls.type):
+        return pa.array([0] * len(nulls), pa.int64() if nulls.type.bit_width == 64 else pa.int32()).cast(
+            nulls.type
+        )
+    return nulls
+
+
+def _holds_any(dtype: Type) -> bool:
+    if isinstance(dtype, Array):
+        return _holds_any(dtype.dtype)
+    if isinstance(dtype, Map):
+        return _holds_any(dtype.value_type)
+    if isinstance(dtype, Object):
+        return any(_holds_any(prop.dtype) for prop in dtype.properties)
+    return isinstance(dtype, AnyType)
+
+
+# --- travelling -------------------------------------------------------------------------------------------
+
+
+def _travelling(
+    values: Column, held: T.DataType, spec: ColSpec | TensorSpec | None
+) -> tuple[Column, T.DataType]:
+    """A column in the type in which it travels, and that type."""
+    declared = spec.type if isinstance(spec, ColSpec) else AnyType()
+    target = _target(held, declared)
+    return _converted(values, held, declared, target), target
+
+
+def _is_vector(dtype: T.DataType) -> bool:
+    return type(dtype).__name__ == "VectorUDT"
+
+
+def _target(held: T.DataType, declared: Type) -> T.DataType:
+    """The type in which a column of one type travels as another: no instants, decimals or vectors in it."""
+    if isinstance(declared, DataType):
+        return _SPARK[declared]
+    if _is_vector(held):
+        return T.ArrayType(T.DoubleType())
+    if isinstance(held, T.ArrayType):
+        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
+        return T.ArrayType(_target(held.elementType, item))
+    if isinstance(held, T.MapType):
+        value = declared.value_type if isinstance(declared, Map) else AnyType()
+        if isinstance(declared, Object):
+            value = _common(declared)
+        return T.MapType(_target(held.keyType, AnyType()), _target(held.valueType, value))
+    if isinstance(held, T.StructType):
+        if isinstance(declared, Object):
+            known = {prop.name: prop.dtype for prop in declared.properties}
+        else:
+            value = declared.value_type if isinstance(declared, Map) else AnyType()
+            known = dict.fromkeys(held.names, value)
+        return T.StructType(
+            [
+                T.StructField(part.name, _target(part.dataType, known[part.name]))
+                for part in held.fields
+                if part.name in known
+            ]
+        )
+    if isinstance(held, T.TimestampType):
+        return T.TimestampNTZType()
+    return held
+
+
+def _common(declared: Object) -> Type:
+    """The type of all properties, where they have one; Any where they differ."""
+    types = {prop.dtype for prop in declared.properties}
+    return types.pop() if len(types) == 1 else AnyType()
+
+
+def _converted(values: Column, held: T.DataType, declared: Type, target: T.DataType) -> Column:
+    """A column in its travelling type: by one cast wherever a cast does it."""
+    if held.simpleString() == target.simpleString():  # whatever may be null in it
+        return values
+    if _is_castable(held, target):
+        return values.cast(target)
+    if _is_vector(held):
+        from pyspark.ml.functions import vector_to_array
+
+        return F.when(values.isNotNull(), vector_to_array(values))
+    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
+        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
+        element, wanted = held.elementType, target.elementType
+        return F.transform(values, lambda one: _converted(one, element, item, wanted))
+    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
+        value = declared.value_type if isinstance(declared, Map) else AnyType()
+        inner, wanted = held.valueType, target.valueType
+        return F.transform_values(values, lambda _, one: _converted(one, inner, value, wanted))
+    assert isinstance(held, T.StructType)
+    assert isinstance(target, T.StructType)
+    known = {prop.name: prop.dtype for prop in declared.properties} if isinstance(declared, Object) else {}
+    value = declared.value_type if isinstance(declared, Map) else AnyType()
+    kept = {part.name: part.dataType for part in held.fields}
+    parts = [
+        _converted(
+            values.getField(part.name), kept[part.name], known.get(part.name, value), part.dataType
+        ).alias(part.name)
+        for part in target.fields
+    ]
+    return F.when(values.isNotNull(), F.struct(*parts))
+
+
+def _is_castable(held: T.DataType, target: T.DataType) -> bool:
+    """Whether one CAST does it: nothing is dropped, and nothing is a vector or a variant."""
+    if _is_vector(held):
+        return False
+    if type(held).__name__ == "VariantType":
+        return False
+    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
+        return _is_castable(held.elementType, target.elementType)
+    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
+        return _is_castable(held.keyType, target.keyType) and _is_castable(held.valueType, target.valueType)
+    if isinstance(held, T.StructType) and isinstance(target, T.StructType):
+        return held.names == target.names and all(
+            _is_castable(one.dataType, other.dataType) for one, other in zip(held.fields, target.fields)
+        )
+    return not isinstance(held, (T.ArrayType, T.MapType, T.StructType))
+
+
+def as_json(values: Column) -> Column:
+    """A composite column as JSON, in which it travels where Spark has no ``arrow_udf``; exact to the bit."""
+    options = {"timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS", "ignoreNullFields": "false"}
+    return F.to_json(values, options)
+
+
+# --- columns whose type is not known yet, before Spark 4.1 ------------------------------------------------
 
 
 def cast(values: Column, spec: ColSpec) -> Column:
     """The column in the type in which it travels; Spark drops the cast where it is that type already."""
-    assert isinstance(spec.type, DataType)  # require_scalars has seen to it
+    assert isinstance(spec.type, DataType)
     return values.cast(JVM_TYPE[spec.type])
 
 
-# --- columns whose type is not known yet, before Spark 4.1 ------------------------------------------------
+def travel_type(spec: ColSpec) -> T.DataType:
+    """The type in which a scalar column travels."""
+    assert isinstance(spec.type, DataType)
+    return _SPARK[spec.type]
 
 
 def guarded(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
@@ -140,17 +557,68 @@ def _accepted(target: DataType, required: bool) -> frozenset[str]:
     return frozenset(dtype.simpleString() for dtype in known if widens(source(dtype), target, required))
 
 
-# --- results ------------------------------------------------------------------------------------------
+# --- Arrow ----------------------------------------------------------------------------------------------
+
+_SPARK: dict[DataType, T.DataType] = {
+    DataType.boolean: T.BooleanType(),
+    DataType.integer: T.IntegerType(),
+    DataType.long: T.LongType(),
+    DataType.float: T.FloatType(),
+    DataType.double: T.DoubleType(),
+    DataType.string: T.StringType(),
+    DataType.binary: T.BinaryType(),
+    DataType.datetime: T.TimestampNTZType(),
+}
+
+_ARROW: dict[str, pa.DataType] = {
+    "NullType": pa.null(),
+    "BooleanType": pa.bool_(),
+    "ByteType": pa.int8(),
+    "ShortType": pa.int16(),
+    "IntegerType": pa.int32(),
+    "LongType": pa.int64(),
+    "FloatType": pa.float32(),
+    "DoubleType": pa.float64(),
+    "StringType": pa.string(),
+    "CharType": pa.string(),
+    "VarcharType": pa.string(),
+    "BinaryType": pa.binary(),
+    "DateType": pa.date32(),
+    "TimestampType": pa.timestamp("us", "UTC"),
+    "TimestampNTZType": pa.timestamp("us"),
+}
+
+
+def arrow_type(dtype: T.DataType) -> pa.DataType:
+    """The Arrow type in which a Spark type reaches Python.
+
+    Raises:
+        UnsupportedError: it cannot.
+    """
+    name = type(dtype).__name__
+    if name in _ARROW:
+        return _ARROW[name]
+    if isinstance(dtype, T.DecimalType):
+        return pa.decimal128(dtype.precision, dtype.scale)
+    if isinstance(dtype, T.ArrayType):
+        return pa.list_(arrow_type(dtype.elementType))
+    if isinstance(dtype, T.MapType):
+        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
+    if isinstance(dtype, T.StructType):
+        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
+    raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
 
 
 def spark_type(arrow: pa.DataType) -> T.DataType:
     """The Spark type in which predictions of an Arrow type come back.
 
     Raises:
-        UnsupportedError: Spark has no such type, or sparksig does not return it yet.
+        UnsupportedError: Spark has no such type.
     """
     if pa.types.is_list(arrow):
         return T.ArrayType(spark_type(arrow.value_type))
+    if pa.types.is_map(arrow):
+        return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
     if pa.types.is_struct(arrow):
         return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
     if pa.types.is_timestamp(arrow):
@@ -161,11 +629,15 @@ def spark_type(arrow: pa.DataType) -> T.DataType:
         pa.int16(): T.ShortType(),
         pa.int32(): T.IntegerType(),
         pa.int64(): T.LongType(),
+        pa.uint8(): T.ShortType(),
+        pa.uint16(): T.IntegerType(),
+        pa.uint32(): T.LongType(),
+        pa.float16(): T.FloatType(),
         pa.float32(): T.FloatType(),
         pa.float64(): T.DoubleType(),
         pa.string(): T.StringType(),
         pa.binary(): T.BinaryType(),
     }
     if arrow not in plain:
-        raise UnsupportedError(f"predictions of type {arrow} cannot be returned to Spark yet")
+        raise UnsupportedError(f"predictions of type {arrow} cannot be returned to Spark")
     return plain[arrow]

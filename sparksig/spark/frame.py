@@ -6,13 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
+from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
 from sparksig.spark.contract import column
 from sparksig.spark.udf import ModelUDF, spark_udf
 
 __all__ = ["score"]
+
+_HELD = "sparksig scored"
+"""The name under which predictions, and what is told of them, are held until they are taken apart."""
 
 
 def score(
@@ -22,15 +27,25 @@ def score(
     keep: str | Sequence[str] = "*",
     *,
     params: Mapping[str, Any] | None = None,
+    method: str | None = None,
     on_error: str = "fail",
+    findings: str = "findings",
+    flatten: bool = False,
+    columns: Sequence[str] | None = None,
+    observation: Any = None,
+    result_type: T.DataType | str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    batch_rows: int | None = None,
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
+    on_version_mismatch: str = "warn",
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
 
     The schema of ``df`` is checked against the model's now, whole, without a Spark job; what is needed is
-    cast in the JVM; only the model's columns travel to Python. The kept columns stay where they are.
+    cast in the JVM; only the model's columns travel to Python. The kept columns stay where they are. A
+    streaming DataFrame is scored as any other.
 
     Args:
         df: what to score; its columns are found by the signature's names.
@@ -38,55 +53,139 @@ def score(
         output: the name of the predictions' column.
         keep: the columns of ``df`` in the result; "*" for all.
         params: values for the model's params.
-        on_error: "fail": a row that breaks the contract fails the query.
+        method: as in :func:`spark_udf`.
+        on_error: "fail": a row that cannot be scored fails the query. "null": its prediction is null, and a
+            column
+            tells why; all other rows are scored.
+        findings: the name of that column: an array of structs of code, path and detail; null where all is
+            well.
+        flatten: whether each field of a prediction of several outputs becomes a column, ``<output>_<field>``.
+        columns: for a model whose inputs have no names: the columns to take, in this order; all, if None.
+        observation: a ``pyspark.sql.Observation``; when an action has run it has ``rows``, ``scored``,
+            ``rejected``,
+            ``model_loads`` and ``model_load_seconds``.
+        result_type: as in :func:`spark_udf`.
+        model_config: as in :func:`spark_udf`.
+        batch_rows: as in :func:`spark_udf`.
         allow_pickle: as in :func:`spark_udf`.
         digest: as in :func:`spark_udf`.
         trusted_types: as in :func:`spark_udf`.
+        on_version_mismatch: as in :func:`spark_udf`.
 
     Raises:
-        ContractError: the table does not fit the model, a kept column is not there, or ``output`` is; all
+        ContractError: the table does not fit the model, a kept column is not there, or a new one is; all
             findings.
         ModelError: as :func:`spark_udf`.
-        UnsupportedError: ``on_error="null"``, which does not go yet.
     """
     if not hasattr(df, "sparkSession"):
         raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")
-    if on_error != "fail":
-        raise UnsupportedError(f'on_error={on_error!r} does not go yet: "fail" is the only way so far')
-    udf = model
-    if not isinstance(udf, ModelUDF):
+    if on_error not in ("fail", "null"):
+        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
+    if isinstance(model, ModelUDF):
+        _refuse(
+            params=params,
+            method=method,
+            result_type=result_type,
+            model_config=model_config,
+            batch_rows=batch_rows,
+        )
+        udf = model
+    else:
         udf = spark_udf(
             df.sparkSession,
-            model,  # type: ignore[arg-type]
+            model,
+            result_type=result_type,
             params=params,
+            method=method,
+            model_config=model_config,
+            batch_rows=batch_rows,
             allow_pickle=allow_pickle,
             digest=digest,
             trusted_types=trusted_types,
+            on_version_mismatch=on_version_mismatch,
         )
-    elif params is not None:
-        raise ContractError("params belong to spark_udf(..., params=) where the model is given as a ModelUDF")
-    findings = _name_findings(df, output, keep)
+    lenient = on_error == "null"
+    made = _made(udf, output, flatten, findings if lenient else None)
+    problems = _name_findings(df, made, keep)
+    beside = udf.with_(lenient=lenient, observed=observation is not None)
     try:
-        prediction = udf.on(df.schema).alias(output)
+        prediction = beside.on(df.schema, columns)
     except ContractError as error:
-        if not findings:
+        if not problems:
             raise
-        raise ContractError.of("the table cannot be scored", [*error.findings, *findings]) from None
-    if findings:
-        raise ContractError.of("the table cannot be scored", findings)
+        raise ContractError.of("the table cannot be scored", [*error.findings, *problems]) from None
+    if problems:
+        raise ContractError.of("the table cannot be scored", problems)
     kept = [df["*"]] if keep == "*" else [column(name) for name in keep]
-    return df.select(*kept, prediction)
+    if not flatten and not lenient and observation is None:
+        return df.select(*kept, prediction.alias(output))
+    return _apart(
+        df.select(*kept, prediction.alias(_HELD)), udf, output, flatten, lenient, findings, observation
+    )
 
 
-def _name_findings(df: DataFrame, output: str, keep: str | Sequence[str]) -> list[Finding]:
+def _refuse(**given: Any) -> None:
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise ContractError(
+            f"{' and '.join(wrong)} belong to spark_udf(...) where the model is given as a ModelUDF"
+        )
+
+
+def _made(udf: ModelUDF, output: str, flatten: bool, findings: str | None) -> list[Any]:
+    """The names of the columns that are made."""
+    names: list[Any] = [output]
+    if flatten:
+        if not isinstance(udf.return_type, T.StructType):
+            raise ContractError(
+                "flatten takes predictions of several outputs apart; this model's are "
+                f"{udf.return_type.simpleString()}"
+            )
+        names = [f"{output}_{name}" for name in udf.return_type.names]
+    return names if findings is None else [*names, findings]
+
+
+def _apart(
+    held: DataFrame,
+    udf: ModelUDF,
+    output: str,
+    flatten: bool,
+    lenient: bool,
+    findings: str,
+    observation: Any,
+) -> DataFrame:
+    """The held struct as columns, and its counts."""
+    whole = column(_HELD)
+    struct = lenient or observation is not None
+    value = whole.getField("value") if struct else whole
+    if observation is not None:
+        failed = whole.getField("findings").isNotNull() if lenient else F.lit(False)
+        held = held.observe(
+            observation,
+            F.count(F.lit(1)).alias("rows"),
+            F.count(F.when(~failed, 1)).alias("scored"),
+            F.count(F.when(failed, 1)).alias("rejected"),
+            F.sum(whole.getField("loads")).alias("model_loads"),
+            F.sum(whole.getField("seconds")).alias("model_load_seconds"),
+        )
+    predicted: list[Column] = [value.alias(output)]
+    if flatten:
+        assert isinstance(udf.return_type, T.StructType)
+        predicted = [value.getField(name).alias(f"{output}_{name}") for name in udf.return_type.names]
+    if lenient:
+        predicted.append(whole.getField("findings").alias(findings))
+    return held.select("*", *predicted).drop(_HELD)
+
+
+def _name_findings(df: DataFrame, made: list[Any], keep: str | Sequence[str]) -> list[Finding]:
     if isinstance(keep, str) and keep != "*":
         return [
             Finding(
                 Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", f"keep=[{keep!r}]"
             )
         ]
-    if not isinstance(output, str) or not all(isinstance(name, str) for name in keep):
-        found = kind(output) if not isinstance(output, str) else "others"
+    if not all(isinstance(name, str) for name in [*made, *keep]):
+        found = next(kind(name) for name in [*made, *keep] if not isinstance(name, str))
         return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", found)]
     kept = df.columns if keep == "*" else list(keep)
     twice = [name for name in kept if keep != "*" and (kept.count(name) > 1 or df.columns.count(name) > 1)]
@@ -99,9 +198,12 @@ def _name_findings(df: DataFrame, output: str, keep: str | Sequence[str]) -> lis
         for name in kept
         if name not in df.columns
     ]
-    if output.casefold() in {name.casefold() for name in kept}:
-        hint = "choose another name for output=, or keep= other columns"
-        findings.append(
-            Finding(Code.DUPLICATE_NAME, step(output), "no kept column of the output's name", "one", hint)
-        )
+    taken = [name.casefold() for name in kept]
+    for name in made:
+        if name.casefold() in taken:
+            hint = "choose another name for output=, or keep= other columns"
+            findings.append(
+                Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
+            )
+        taken.append(name.casefold())
     return findings

@@ -8,20 +8,23 @@ Wherever it is read, its digest is verified before anything in it is opened.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import os
 import shutil
 import tempfile
+import weakref
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from sparksig.errors import ModelDamagedError, UnsupportedError
+from sparksig.errors import ModelDamagedError
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.seal import combine, file_digests
+from sparksig.models.seal import NO_CONTENT, combine, file_digests
 
 __all__ = ["Shipment", "ship"]
 
@@ -72,33 +75,43 @@ def _unpack(archive: Path, target: Path) -> None:
 
 
 def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
-    """Make a model directory available to the workers of a session.
+    """Make a model directory, and this package, available to the workers of a session.
 
     Args:
-        spark: a classic session.
+        spark: a session, classic or Spark Connect's.
         directory: the directory, pinned or not.
 
     Raises:
-        UnsupportedError: a Spark Connect session, which does not go yet.
         ModelDamagedError: the directory changed after its content was verified.
     """
-    if ".connect." in type(spark).__module__:
-        raise UnsupportedError("scoring through Spark Connect does not go yet: use a classic session")
     pinned = directory
     if directory.digests is None:
         pinned = replace(directory, digests=file_digests(directory.path))
     digest = combine(pinned.digests or {})
-    if _is_local(spark.sparkContext.master):
+    connected = ".connect." in type(spark).__module__
+    if not connected and _is_local(spark.sparkContext.master):
         if flavors.opens_files(directory):  # by itself, unverified: what it opens must be nobody else's
             pinned = _PRIVATE[digest] = _PRIVATE.get(digest) or pinned.snapshot()
         return Shipment(digest, path=str(pinned.path))
-    archive = _pack(directory.path, digest)
-    spark.sparkContext.addFile(str(archive))
+    archive, package = _pack(directory.path, digest), _package()
+    if connected:
+        sent = _SENT.setdefault(spark, set())
+        if str(package) not in sent:
+            spark.addArtifacts(str(package), pyfile=True)
+        if str(archive) not in sent:
+            spark.addArtifacts(str(archive), file=True)
+        sent |= {str(package), str(archive)}
+    else:
+        spark.sparkContext.addPyFile(str(package))
+        spark.sparkContext.addFile(str(archive))
     return Shipment(digest, archive=archive.name)
 
 
 _PRIVATE: dict[str, ModelDirectory] = {}
 """Copies that the workers on this machine read, by their digests; kept for as long as the driver lives."""
+
+_SENT: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
+"""What each session of Spark Connect has: it refuses to be given the same twice."""
 
 
 def _is_local(master: str | None) -> bool:
@@ -109,16 +122,48 @@ _PACKED: dict[str, Path] = {}
 """The archive of each digest: Spark takes a file of one name from one place only."""
 
 
+def _package() -> Path:
+    """This package as a file that Python imports from, for workers that have none, or another one."""
+    root = Path(__file__).parents[1]
+    sources = sorted(file for file in root.rglob("*") if file.suffix in (".py", ".typed"))
+    content = hashlib.sha256()
+    for file in sources:
+        content.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    key = content.hexdigest()
+    if key in _PACKED:
+        return _PACKED[key]
+    archive = _home() / f"sparksig-package-{key[:16]}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
+        for file in sources:
+            packed.write(file, Path("sparksig") / file.relative_to(root))
+    _PACKED[key] = archive
+    return archive
+
+
+def _home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="sparksig-"))  # mode 0700
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
 def _pack(path: Path, digest: str) -> Path:
     if digest in _PACKED:
         return _PACKED[digest]
-    home = Path(tempfile.mkdtemp(prefix="sparksig-"))  # mode 0700
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    archive = home / f"sparksig-{digest}.zip"
+    archive = _home() / f"sparksig-{digest}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for folder, _, names in os.walk(path):
             for name in sorted(names):
                 file = Path(folder) / name
                 packed.write(file, file.relative_to(path))
+    if _digest_of(archive) != digest:
+        archive.unlink()
+        raise ModelDamagedError(f"{path}: changed after its content was verified")
     _PACKED[digest] = archive
     return archive
+
+
+def _digest_of(archive: Path) -> str:
+    """The digest of what was packed."""
+    with zipfile.ZipFile(archive) as packed:
+        names = [name for name in packed.namelist() if name not in NO_CONTENT]
+        return combine({name: hashlib.sha256(packed.read(name)).hexdigest() for name in names})

@@ -2,16 +2,16 @@
 
 ``arrow_udf`` (Spark >= 4.1) hands over Arrow as it is. Before, ``pandas_udf`` turns integers with nulls
 into floats; there each integer and boolean column travels as a pair: its value (0 for null), and
-whether it is null.
+whether it is null; and composite columns as JSON.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
-import sys
-from collections import deque
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -20,13 +20,15 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.arrow import to_arrow
-from sparksig.enforce.predictions import placed, result_type
+from sparksig.convert.json import dumps, from_json, loads, to_json
+from sparksig.convert.spark import from_spark
 from sparksig.errors import (
     Code,
     ContractError,
+    ConversionError,
     Finding,
     ModelError,
+    SignatureError,
     SparksigError,
     UnsupportedError,
     kind,
@@ -40,20 +42,25 @@ from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
-from sparksig.schema import ColSpec, Schema
-from sparksig.scoring import CACHE, score_batches
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import contract
-from sparksig.spark.ship import Shipment, ship
-from sparksig.types import DataType, describe
+from sparksig.spark.contract import Bound
+from sparksig.spark.ship import ship
+from sparksig.spark.work import WALL, Work, explode
+from sparksig.types import describe
 
-__all__ = ["ModelUDF", "spark_udf"]
+__all__ = ["ModelUDF", "check_model", "spark_udf"]
 
 
 def spark_udf(
     spark: SparkSession | str | os.PathLike[str],
     model_uri: str | os.PathLike[str] | None = None,
     *,
+    result_type: T.DataType | str | None = None,
     params: Mapping[str, Any] | None = None,
+    method: str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    batch_rows: int | None = None,
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
@@ -63,30 +70,37 @@ def spark_udf(
 
     ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` with the active session. Nothing is
     executed here: the directory is read and checked, its code is loaded in the workers, once in each.
+    ``spark.udf.register("name", udf)`` makes it a function of SQL.
 
     Args:
-        spark: the session; or the model directory.
+        spark: the session, classic or Spark Connect's; or the model directory.
         model_uri: the model directory, or a URI as :func:`sparksig.load_model` takes it.
+        result_type: the Spark type of a prediction, as a DataType or DDL ("double", "array<float>", "a int, b
+            string"); None for what the signature's outputs say. Predictions are enforced by it.
         params: values for the model's params, the same for all rows.
+        method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
+        model_config: overrides entries of the configuration that a PythonModel was saved with.
+        batch_rows: how many rows the model is given at once, but for the last of a partition; None for those
+            of
+            Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
         allow_pickle: code in the directory may run.
         digest: refuse the directory unless its content has this digest.
         trusted_types: what a skops file may hold beyond the types that are safe by themselves.
         on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
-            the
-            model was saved with.
+            the model was saved with.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
-        Columns in the signature's order, or with keywords.
+        Columns in the signature's order, with keywords, or with a single struct of all of them.
 
     Raises:
         ModelError: the directory is not there, damaged, not trusted, or has no input or output schema.
         ContractError: params that do not fit.
-        UnsupportedError: a model, or a schema, that cannot be scored on Spark yet.
+        UnsupportedError: a model, or a result type, that cannot be scored on this Spark.
         SparksigError: no session is active.
     """
     if model_uri is None:
-        if isinstance(spark, SparkSession) or not isinstance(spark, (str, os.PathLike)):
+        if not isinstance(spark, (str, os.PathLike)):
             raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
         model_uri, session = spark, SparkSession.getActiveSession()
         if session is None:
@@ -96,16 +110,24 @@ def spark_udf(
         if not hasattr(session, "createDataFrame"):
             raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
     assert session is not None
-    directory, trust, (inputs, outputs, declared) = check_model(
+    if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
+        raise ContractError("batch_rows is a number of rows, 1 or more, or None")
+    returned = None if result_type is None else _returned(session, result_type)
+    directory, loading, (inputs, outputs, declared) = check_model(
         model_uri,
         allow_pickle=allow_pickle,
         digest=digest,
         trusted_types=trusted_types,
+        method=method,
+        model_config=model_config,
+        outputs=None if returned is None else _as_outputs(returned),
         on_version_mismatch=on_version_mismatch,
     )
     given = enforce_params(params, declared)
-    shipment = ship(session, directory)
-    return ModelUDF(_Work(shipment, trust, inputs, outputs, given))
+    arrow = None if returned is None else _arrow_result(returned)
+    zone = str(session.conf.get("spark.sql.session.timeZone"))
+    work = Work(ship(session, directory), loading, inputs, outputs, given, arrow, zone, batch_rows=batch_rows)
+    return ModelUDF(work, returned)
 
 
 def check_model(
@@ -114,68 +136,126 @@ def check_model(
     allow_pickle: bool,
     digest: str | None,
     trusted_types: Sequence[str],
+    method: str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    outputs: Schema | None = None,
     on_version_mismatch: str = "warn",
-) -> tuple[ModelDirectory, Trust, tuple[Schema, Schema, ParamSchema | None]]:
+) -> tuple[ModelDirectory, Loading, tuple[Schema, Schema, ParamSchema | None]]:
     """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     directory = trust.verify(ModelDirectory.read(local_path(path)))
-    flavors.check(directory, Loading(trust))
+    loading = Loading(trust, method, model_config)
+    flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch)
-    declared = _contract(directory)
-    contract.require_scalars(declared[0])
-    returned = contract.spark_type(result_type(declared[1]))
-    if not _ARROW and "array<timestamp>" in returned.simpleString():
-        raise UnsupportedError(f"{directory.path}: arrays of times come back from Spark 4.1 on only")
-    return directory, trust, declared
+    declared = _contract(directory, method, outputs)
+    try:
+        contract.spark_type(_result(declared[1]))
+    except ConversionError as error:
+        raise UnsupportedError(
+            f"{directory.path}: predictions of Any have no type to come back in: declare the outputs, "
+            "or pass result_type "
+            f"({error.findings[0].path if error.findings else 'the output'})"
+        ) from None
+    return directory, loading, declared
 
 
-def _contract(directory: ModelDirectory) -> tuple[Schema, Schema, ParamSchema | None]:
+def _contract(
+    directory: ModelDirectory, method: str | None, outputs: Schema | None
+) -> tuple[Schema, Schema, ParamSchema | None]:
     signature = directory.signature
-    lacking = [
-        side for side in ("inputs", "outputs") if signature is None or getattr(signature, side) is None
-    ]
+    saved = directory.pyfunc.get("predict_fn") or "predict"
+    if outputs is None and method not in (None, saved):
+        raise ModelError(
+            f"{directory.path}: what the method {method!r} gives is not in the signature, which is "
+            f"that of {saved!r}: "
+            "pass result_type"
+        )
+    given = outputs if outputs is not None or signature is None else signature.outputs
+    lacking = [] if given is not None else ["outputs"]
+    if signature is None or signature.inputs is None:
+        lacking.insert(0, "inputs")
     if lacking:
+        way = "" if lacking != ["outputs"] else " Or pass result_type."
         raise ModelError(
             f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: "
             "what to hand over and what comes back is not known. Set one: "
             f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
-            "prediction)); or save it "
-            "with one, or with an input_example"
+            "prediction)); or save "
+            f"it with one, or with an input_example.{way}"
         )
     assert signature is not None
     assert signature.inputs is not None
-    assert signature.outputs is not None
-    return signature.inputs, signature.outputs, signature.params
+    assert given is not None
+    return signature.inputs, given, signature.params
 
 
-_Batch = tuple[pa.RecordBatch, str]
-"""A batch, and the zone in which predicted wall times are placed; empty where none is needed."""
+# --- result types -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Work:
-    """All that a worker is told: it is pickled with the query."""
+def _result(outputs: Schema) -> pa.DataType:
+    from sparksig.enforce.predictions import result_type
 
-    shipment: Shipment
-    trust: Trust
-    inputs: Schema
-    outputs: Schema
-    params: Mapping[str, Any]
+    return result_type(outputs)
 
-    def run(self, batches: Iterator[_Batch]) -> Iterator[pa.Array]:
-        """Score batches with the one model of this process; predicted wall times are the query's zone's."""
-        sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
-        model = CACHE.get(self.shipment.digest, self.shipment.locate, self.trust)
-        zones: deque[str] = deque()
 
-        def remembered() -> Iterator[pa.RecordBatch]:
-            for batch, zone in batches:
-                zones.append(zone)
-                yield batch
+def _returned(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
+    """A DataType, or what DDL says; Spark reads the DDL, without a job."""
+    if isinstance(result_type, T.DataType):
+        return result_type
+    if not isinstance(result_type, str):
+        raise ContractError(f"result_type is a DataType or DDL, not {kind(result_type)}")
+    try:
+        schema = session.createDataFrame([], result_type).schema
+    except Exception as error:  # a parser's, of a class that depends on the Spark
+        reason = str(error).strip().partition("\n")[0]
+        raise ContractError(f"result_type {result_type!r} is no Spark type: {reason}") from None
+    alone = len(schema) == 1 and schema[0].name == "value"
+    if alone and not re.match(r"\s*(struct\s*<)?\s*`?value`?[\s:]", result_type):
+        return schema[0].dataType
+    return schema
 
-        for scored in score_batches(remembered(), model.predict_raw, self.inputs, self.outputs, self.params):
-            zone = zones.popleft()
-            yield placed(scored, zone) if zone else scored
+
+def _as_outputs(returned: T.DataType) -> Schema:
+    """What a model has to give for a Spark type to come back."""
+    try:
+        found = from_spark(returned)
+    except (SparksigError, SignatureError) as error:
+        raise ContractError(f"result_type {returned.simpleString()} has no signature: {error}") from None
+    if isinstance(found, Schema):
+        return Schema(
+            [ColSpec(spec.type, spec.name, required=False) for spec in found if isinstance(spec, ColSpec)]
+        )
+    return Schema([ColSpec(found, "prediction", required=False)])
+
+
+def _arrow_result(returned: T.DataType) -> pa.DataType:
+    """The Arrow type of predictions before their times are placed."""
+    if isinstance(returned, T.StructType):
+        return pa.struct([pa.field(part.name, _arrow_result(part.dataType)) for part in returned.fields])
+    if isinstance(returned, T.ArrayType):
+        return pa.list_(_arrow_result(returned.elementType))
+    if isinstance(returned, T.MapType):
+        return pa.map_(_arrow_result(returned.keyType), _arrow_result(returned.valueType))
+    if isinstance(returned, T.TimestampNTZType):
+        return WALL
+    if isinstance(returned, T.TimestampType):
+        return pa.timestamp("ns")  # until it is placed in the zone
+    if isinstance(returned, T.DecimalType):
+        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
+    return contract.arrow_type(returned)
+
+
+def _has_times(dtype: T.DataType) -> bool:
+    if isinstance(dtype, T.ArrayType):
+        return _has_times(dtype.elementType)
+    if isinstance(dtype, T.MapType):
+        return _has_times(dtype.valueType)
+    if isinstance(dtype, T.StructType):
+        return any(_has_times(field.dataType) for field in dtype.fields)
+    return isinstance(dtype, T.TimestampType)
+
+
+# --- the function -----------------------------------------------------------------------------------------
 
 
 class ModelUDF:
@@ -188,15 +268,20 @@ class ModelUDF:
         return_type: the Spark type of the predictions.
     """
 
-    def __init__(self, work: _Work) -> None:
+    def __init__(self, work: Work, returned: T.DataType | None = None) -> None:
         self._work = work
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
-        self.return_type: T.DataType = contract.spark_type(result_type(work.outputs))
+        self.return_type: T.DataType = returned or contract.spark_type(_result(work.outputs))
+        if not _ARROW and "array<timestamp>" in self.return_type.simpleString():
+            raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
 
     def __repr__(self) -> str:
-        takes = ", ".join(map(str, self.inputs.input_names()))
+        takes = ", ".join(
+            str(name) if name is not None else _shown(spec)
+            for name, spec in zip(self.inputs.input_names(), self.inputs)
+        )
         return f"ModelUDF({takes}) -> {self.return_type.simpleString()}"
 
     def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
@@ -208,49 +293,84 @@ class ModelUDF:
 
         Args:
             columns: names or Columns in the signature's order: all of them, or none (then the columns of
-                the signature's names are taken).
+                the signature's names are taken); or a single struct with fields of these names, as
+                ``struct("*")``.
             named: Columns or names by the signature's names; optional ones may be left out.
 
         Raises:
             ContractError: too many, too few, or unknown columns; all findings.
+            UnsupportedError: composite columns on Spark before 4.1.
         """
         specs, values = self._arguments(columns, named)
-        # Arrow keeps the types, so that the engine judges them; pandas does not
-        return self._column(values if _ARROW else contract.guarded(values, specs), specs)
+        if _ARROW:
+            names = None if specs is None else tuple(str(spec.name) for spec in specs)
+            return self._arrow_column(values, names)
+        if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
+            raise UnsupportedError(
+                "a single struct, and tensors, go to a model on Spark 4.1 or newer; on this Spark "
+                "pass the columns "
+                "one by one, or use sparksig.score(df, model)"
+            )
+        contract.require_arrow(self.inputs, _ARROW, "calling the function")
+        plain = [spec for spec in specs if isinstance(spec, ColSpec)]
+        sent = contract.guarded(values, plain)
+        types = [contract.travel_type(spec) for spec in plain]
+        names = tuple(str(spec.name) for spec in plain)
+        return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
-    def on(self, table: T.StructType) -> Column:
+    def on(self, table: T.StructType, columns: Sequence[str] | None = None) -> Column:
         """The predictions for a table of that schema, which is checked now, whole.
+
+        Args:
+            table: the schema of a table.
+            columns: for a model whose inputs have no names: the columns to take, in this order.
 
         Raises:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
-        specs = contract.present(table, self.inputs)
-        return self._column([contract.cast(contract.column(spec.name), spec) for spec in specs], specs)
+        bound = contract.bind(table, self.inputs, columns)
+        return self._arrow_column(list(bound.values), bound.names) if _ARROW else self._pandas_column(bound)
+
+    def with_(self, **changes: Any) -> ModelUDF:
+        """The same function with other settings of its work in the workers."""
+        return ModelUDF(replace(self._work, **changes), self.return_type)
+
+    # what spark.udf.register asks for: it takes the function of a UDF, and makes one of its own
+
+    @property
+    def _registered(self) -> Any:
+        if not _ARROW:
+            raise UnsupportedError("a model is registered for SQL on Spark 4.1 or newer")
+        function = _arrow_function(self._work, None, zoned=False)
+        return F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("func", "returnType", "evalType", "deterministic", "asNondeterministic"):
+            return getattr(self._registered, name)
+        raise AttributeError(f"a ModelUDF has no attribute {name!r}")
 
     def _arguments(
         self, columns: tuple[Column | str, ...], named: Mapping[str, Column | str]
-    ) -> tuple[list[ColSpec], list[Column]]:
+    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
+        """The specifications that the columns are for, None where only the worker knows; and the columns."""
         specs = list(self.inputs)
         if columns and named:
             raise ContractError("give the model's columns either by position or by name, not both")
         if columns:
-            if len(columns) != len(specs):
-                names = ", ".join(step(spec.name) for spec in specs)
-                hint = f"in this order: {names}; to leave out optional ones, give the others by name"
-                finding = Finding(
-                    Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint
-                )
-                raise ContractError.of("the call does not fit the model's input schema", [finding])
-            return specs, [_as_column(value) for value in columns]
+            return self._by_position(specs, columns)
         if named:
             return self._by_name(named)
+        if not self.inputs.has_input_names():
+            raise ContractError(
+                f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
+            )
         folded = [str(spec.name).casefold() for spec in specs]
         twins = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
         if twins:
             raise ContractError(
                 f"Spark does not tell these names apart: {', '.join(twins)}; give the columns by position"
             )
-        optional = [step(spec.name) for spec in specs if not spec.required]
+        optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
         if optional:
             raise ContractError(
                 f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
@@ -258,8 +378,32 @@ class ModelUDF:
             )
         return specs, [contract.column(spec.name) for spec in specs]
 
-    def _by_name(self, named: Mapping[str, Column | str]) -> tuple[list[ColSpec], list[Column]]:
-        known = {str(spec.name): spec for spec in self.inputs}
+    def _by_position(
+        self, specs: list[ColSpec | TensorSpec], columns: tuple[Column | str, ...]
+    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
+        values = [_as_column(value) for value in columns]
+        if len(columns) == 1:  # it may be a struct of all
+            return (specs if len(specs) == 1 and not _ARROW else None), values
+        if len(columns) == len(specs):
+            return specs, values
+        only = specs[0]
+        if isinstance(only, TensorSpec) and only.name is None:
+            if len(only.shape) == 2 and only.shape[1] in (-1, len(columns)):
+                return None, values
+            expected = (
+                f"one column of arrays, or {only.shape[1]} columns" if len(only.shape) == 2 else "one column"
+            )
+            finding = Finding(Code.COLUMN_COUNT, "", expected, f"{len(columns)} columns")
+            raise ContractError.of("the call does not fit the model's input schema", [finding])
+        names = ", ".join(step(spec.name) if spec.name is not None else _shown(spec) for spec in specs)
+        hint = f"in this order: {names}; to leave out optional ones, give the others by name"
+        finding = Finding(Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint)
+        raise ContractError.of("the call does not fit the model's input schema", [finding])
+
+    def _by_name(
+        self, named: Mapping[str, Column | str]
+    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
+        known = {str(spec.name): spec for spec in self.inputs if spec.name is not None}
         findings = [
             Finding(
                 Code.UNKNOWN_KEY, step(name), "a column of the signature", "another", nearest(name, known)
@@ -268,37 +412,62 @@ class ModelUDF:
             if name not in known
         ]
         findings += [
-            Finding(Code.MISSING_COLUMN, step(name), describe(spec.type), "no such argument")
+            Finding(Code.MISSING_COLUMN, step(name), _shown(spec), "no such argument")
             for name, spec in known.items()
-            if spec.required and name not in named
+            if (isinstance(spec, TensorSpec) or spec.required) and name not in named
         ]
         if findings:
             raise ContractError.of("the call does not fit the model's input schema", findings)
         held = [spec for name, spec in known.items() if name in named]
         return held, [_as_column(named[str(spec.name)]) for spec in held]
 
-    def _column(self, values: list[Column], specs: list[ColSpec]) -> Column:
-        if not values:
-            raise ContractError("the table has none of the model's columns, which are all optional")
-        names = [str(spec.name) for spec in specs]
-        placed_by = [F.current_timezone()] if _has_times(self.return_type) else []
-        if _ARROW:
-            function = _arrow_function(self._work, names)
-            scorer = F.arrow_udf(function, self.return_type)  # type: ignore[attr-defined]
-        else:
-            values = _nullable_pairs(values, specs)
-            function = _pandas_function(self._work, specs, isinstance(self.return_type, T.StructType))
-            scorer = F.pandas_udf(function, self.return_type)  # type: ignore[attr-defined]
-        predictions: Column = scorer(*values, *placed_by)
-        return predictions.alias(f"score({', '.join(names)})"[:200])
+    @property
+    def _column_type(self) -> T.DataType:
+        if not self._work.has_beside:
+            return self.return_type
+        fields = [T.StructField("value", self.return_type)]
+        if self._work.lenient:
+            fields.append(T.StructField("findings", T.ArrayType(_FINDING)))
+        if self._work.observed:
+            fields += [T.StructField("loads", T.LongType()), T.StructField("seconds", T.DoubleType())]
+        return T.StructType(fields)
+
+    def _arrow_column(self, values: list[Column], names: tuple[str, ...] | None) -> Column:
+        zoned = [F.current_timezone()] if _has_times(self.return_type) else []
+        function = _arrow_function(self._work, names, zoned=bool(zoned))
+        scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
+        return self._named(scorer(*values, *zoned))
+
+    def _pandas_column(self, bound: Bound) -> Column:
+        zoned = [F.current_timezone()] if _has_times(self.return_type) else []
+        sent, held = _pandas_columns(bound), self._column_type
+        if _comes_as_json(held):
+            function = _pandas_function(self._work, bound, _to_texts)
+            texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
+            return self._named(
+                F.from_json(texts, held.json(), {"mode": "FAILFAST", "timestampFormat": _INSTANTS})
+            )
+        as_frame = isinstance(held, T.StructType)
+        function = _pandas_function(self._work, bound, _to_frame if as_frame else _to_series)
+        scorer = F.pandas_udf(function, held)  # type: ignore[attr-defined]
+        return self._named(scorer(*sent, *zoned))
+
+    def _named(self, predictions: Column) -> Column:
+        names = ", ".join(str(name) for name in self.inputs.input_names() if name is not None)
+        return predictions.alias(f"score({names})"[:200])
 
 
-def _has_times(dtype: T.DataType) -> bool:
-    if isinstance(dtype, T.ArrayType):
-        return _has_times(dtype.elementType)
-    if isinstance(dtype, T.StructType):
-        return any(_has_times(field.dataType) for field in dtype.fields)
-    return isinstance(dtype, T.TimestampType)
+_FINDING = T.StructType(
+    [
+        T.StructField("code", T.StringType()),
+        T.StructField("path", T.StringType()),
+        T.StructField("detail", T.StringType()),
+    ]
+)
+
+
+def _shown(spec: ColSpec | TensorSpec) -> str:
+    return describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
 
 
 _ARROW = hasattr(F, "arrow_udf")
@@ -314,61 +483,161 @@ def _columns(given: Any) -> list[Any]:
     return list(given) if isinstance(given, tuple) else [given]
 
 
+def _zone_of(arrays: list[pa.Array]) -> str:
+    """The zone that Spark gives its timestamps, which is the query's; empty where there are none."""
+    for array in arrays:
+        dtype = array.type
+        inner = [field.type for field in dtype] if pa.types.is_struct(dtype) else [dtype]
+        for one in inner:
+            if pa.types.is_timestamp(one) and one.tz:
+                return str(one.tz)
+    return ""
+
+
+class _Zone:
+    """The zone of a query: its last column, the same in every row."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def __call__(self) -> str:
+        return self.name
+
+    def take(self, column: Any, name: Callable[[Any], object]) -> None:
+        """Remember the zone, once there is a row that says it."""
+        if not self.name and len(column):
+            self.name = str(name(column))
+
+
 # --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
 
 
-def _arrow_function(work: _Work, names: list[str]) -> Callable[..., Any]:
-    def score(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        yield from work.run(_arrow_batch(_columns(given), names) for given in batches)
+def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -> Callable[..., Any]:
+    """The function of batches, each by itself: so all call sites of a query share a worker, and its model."""
 
+    def opened(arrays: list[pa.Array], zone: _Zone) -> pa.RecordBatch:
+        if zoned:
+            zone.take(arrays.pop(), lambda column: column[0].as_py())
+        elif names is None:
+            zone.name = zone.name or _zone_of(arrays)
+        if names is None:
+            return explode(arrays, work.inputs)
+        return pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+    def score(*given: pa.Array) -> pa.Array:
+        zone = _Zone()
+        parts = list(work.run(iter([opened(list(given), zone)]), zone))
+        return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+
+    def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+        zone = _Zone()
+        yield from work.run((opened(_columns(given), zone) for given in batches), zone)
+
+    if work.batch_rows is not None:  # a model's batch may be made of several of Arrow's
+        return score_joined
+    # Spark reads the form of the function off its annotations
+    score.__annotations__ = {"given": pa.Array, "return": pa.Array}
     return score
 
 
-def _arrow_batch(given: list[pa.Array], names: list[str]) -> _Batch:
-    zone = given[len(names) :]
-    batch = pa.RecordBatch.from_arrays(given[: len(names)], names=names)
-    return batch, zone[0][0].as_py() if zone and len(zone[0]) else ""
+# --- before: pandas, with the nulls of integers beside them, and composites as JSON -------------------------
+
+_SIMPLE = (
+    T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.FloatType, T.DoubleType,
+    T.StringType, T.BinaryType, T.DateType, T.TimestampNTZType, T.DecimalType,
+)  # fmt: skip
+_INTEGERS = (T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType)
 
 
-# --- before: pandas, with the nulls of integers beside them -----------------------------------------------
+def _is_json(dtype: T.DataType) -> bool:
+    return not isinstance(dtype, _SIMPLE)
 
-_PAIRED = {DataType.boolean: "false", DataType.integer: "0", DataType.long: "0"}
 
-
-def _nullable_pairs(values: list[Column], specs: list[ColSpec]) -> list[Column]:
+def _pandas_columns(bound: Bound) -> list[Column]:
     sent: list[Column] = []
-    for value, spec in zip(values, specs):
-        if spec.type in _PAIRED:
-            zero = F.expr(_PAIRED[spec.type]).cast(contract.JVM_TYPE[spec.type])
-            sent += [F.coalesce(value, zero), value.isNull()]
+    for value, dtype in zip(bound.values, bound.types):
+        if _is_json(dtype):
+            sent.append(contract.as_json(value))
+        elif isinstance(dtype, _INTEGERS):
+            zero = F.lit(False) if isinstance(dtype, T.BooleanType) else F.lit(0)
+            sent += [F.coalesce(value, zero.cast(dtype)), value.isNull()]
         else:
             sent.append(value)
     return sent
 
 
-def _pandas_function(work: _Work, specs: list[ColSpec], as_frame: bool) -> Callable[..., Any]:
+def _pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -> Callable[..., Any]:
+    names, specs, types = bound.names, bound.specs, bound.types
+
     def score(batches):  # type: ignore[no-untyped-def]
-        for scored in work.run(_pandas_batch(_columns(given), specs) for given in batches):
-            yield _to_frame(scored) if as_frame else _to_series(scored)
+        zone = _Zone()
+
+        def opened() -> Iterator[pa.RecordBatch]:
+            for given in batches:
+                series = _columns(given)
+                arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
+                if series:
+                    zone.take(series.pop(), lambda column: column.iloc[0])
+                yield pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+        for scored in work.run(opened(), zone):
+            yield form(scored)
 
     # Spark reads the form of the function off its annotations
-    result = Iterator[pd.DataFrame] if as_frame else Iterator[pd.Series]
+    result = Iterator[pd.DataFrame] if form is _to_frame else Iterator[pd.Series]
     score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
     return score
 
 
-def _pandas_batch(series: list[pd.Series], specs: list[ColSpec]) -> _Batch:
-    arrays = []
-    for spec in specs:
-        values = series.pop(0)
-        target = to_arrow(spec.type)
-        if spec.type in _PAIRED:
-            mask = series.pop(0).to_numpy(dtype=bool)
-            arrays.append(pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False))
-        else:
-            arrays.append(pa.array(values, type=target, from_pandas=values.dtype.kind != "f"))
-    zone = str(series[0].iloc[0]) if series and len(series[0]) else ""
-    return pa.RecordBatch.from_arrays(arrays, names=[str(spec.name) for spec in specs]), zone
+def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
+    values = series.pop(0)
+    target = contract.arrow_type(dtype)
+    if _is_json(dtype):
+        return _from_texts(values, spec, target)
+    if isinstance(dtype, _INTEGERS):
+        mask = series.pop(0).to_numpy(dtype=bool)
+        return pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False)
+    return pa.array(values, type=target, from_pandas=values.dtype.kind != "f")
+
+
+def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa.DataType) -> pa.Array:
+    from sparksig.convert.arrow import from_arrow
+
+    dtype = spec.type if isinstance(spec, ColSpec) else from_arrow(target)
+    assert not isinstance(dtype, Schema)
+    held = [None if text is None else from_json(loads(text, exact=True), dtype) for text in values]
+    return pa.array(held, type=target)
+
+
+_INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+
+
+def _comes_as_json(dtype: T.DataType, inside: bool = False) -> bool:
+    """Whether predictions come back as JSON: pandas makes null of a NaN in an array, and knows no maps."""
+    if isinstance(dtype, T.StructType):
+        return inside or any(_comes_as_json(field.dataType, True) for field in dtype.fields)
+    return isinstance(dtype, (T.ArrayType, T.MapType))
+
+
+def _to_texts(array: pa.Array) -> pd.Series:
+    return pd.Series([_as_text(value, array.type) for value in array.to_pylist()], dtype=object).map(
+        dumps, na_action="ignore"
+    )
+
+
+def _as_text(value: Any, dtype: pa.DataType) -> Any:
+    """A value for Spark's JSON parser: instants with all their digits, NaN as text."""
+    if value is None:
+        return None
+    if pa.types.is_struct(dtype):
+        return {field.name: _as_text(value[field.name], field.type) for field in dtype}
+    if pa.types.is_map(dtype):
+        return {key: _as_text(one, dtype.item_type) for key, one in value}
+    if pa.types.is_list(dtype):
+        return [_as_text(one, dtype.value_type) for one in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="microseconds")
+    return to_json(value, nested=True)
 
 
 _NULLABLE = {
@@ -384,7 +653,7 @@ _NULLABLE = {
 
 
 def _to_series(array: pa.Array) -> pd.Series:
-    return array.to_pandas(types_mapper=_NULLABLE.get)  # type: ignore[no-any-return]
+    return array.to_pandas(types_mapper=_NULLABLE.get, maps_as_pydicts="strict")  # type: ignore[no-any-return]
 
 
 def _to_frame(array: pa.Array) -> pd.DataFrame:

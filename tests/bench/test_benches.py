@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +14,32 @@ from tests.bench.__main__ import BENCHES
 from tests.bench.harness import Case, Result, measure, table
 
 
-@pytest.mark.parametrize("name", BENCHES)
+@pytest.mark.parametrize("name", [name for name in BENCHES if name != "spark"])
 def test_a_bench_runs(name):
     cases = import_module(f"tests.bench.{name}").cases(scale=0.001)
     shown = table(measure(cases, rounds=1))
     assert len(shown.splitlines()) == 2 + sum(len(case.contenders) for case in cases)
     assert all(case.name in shown for case in cases)
+
+
+@pytest.mark.spark
+@pytest.mark.xdist_group("bench")
+@pytest.mark.filterwarnings("ignore")
+def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
+    """In a process of its own: it has a session of its own."""
+    code = (
+        "from pathlib import Path; from tests.bench import spark, __main__ as run; "
+        "results = run.measure(spark.cases(0.0002), 1) + [spark.cold(1)]; "
+        f"run.report('spark', spark.__doc__, results, Path({str(tmp_path)!r}))"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads((tmp_path / "spark.json").read_text())
+    assert len(figures["cases"]) == 9
+    assert all(case["seconds"]["sparksig"] > 0 for case in figures["cases"])
+    assert (tmp_path / "spark.md").read_text() in f"{done.stdout}\n"
 
 
 def test_inference_is_of_the_same_schema():

@@ -20,6 +20,7 @@ from sparksig.errors import (
     ModelNotFoundError,
     PredictionError,
 )
+from sparksig.models.flavors.interface import Loading
 from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -203,13 +204,13 @@ def models(tmp_path_factory):
         path = tmp_path_factory.mktemp("models") / f"times{factor:.0f}"
         signature = sparksig.ModelSignature(Schema([ColSpec("double", "x")]), OUTPUTS)
         sparksig.save_model(path, model, signature, trusted_types=trusted)
-        saved.append((path, digest(path), Trust(trusted_types=trusted)))
+        saved.append((path, digest(path), Loading(Trust(trusted_types=trusted))))
     return saved
 
 
 def get(cache, model):
-    path, pinned, trust = model
-    return cache.get(pinned, lambda: path, trust)
+    path, pinned, loading = model
+    return cache.get(pinned, lambda: path, loading)
 
 
 def test_a_model_is_loaded_once(models):
@@ -231,14 +232,14 @@ def test_a_loaded_model_scores_batches(models):
 
 
 def test_a_hit_does_not_look_for_the_directory(models):
-    _, pinned, trust = models[0]
+    _, pinned, loading = models[0]
     cache = ModelCache()
     model = get(cache, models[0])
 
     def locate():
         raise AssertionError("looked for a model that is there")
 
-    assert cache.get(pinned, locate, trust) is model
+    assert cache.get(pinned, locate, loading) is model
 
 
 def test_the_least_recently_used_model_goes_first(models):
@@ -254,23 +255,23 @@ def test_the_least_recently_used_model_goes_first(models):
 
 
 def test_another_trust_is_another_entry(models):
-    path, pinned, trust = models[0]
+    path, pinned, loading = models[0]
     cache = ModelCache()
-    one = cache.get(pinned, lambda: path, trust)
-    more = Trust(trusted_types=(*trust.trusted_types, "some.other.Type"))
+    one = cache.get(pinned, lambda: path, loading)
+    more = Loading(Trust(trusted_types=(*loading.trust.trusted_types, "some.other.Type")))
     assert cache.get(pinned, lambda: path, more) is not one
     assert cache.info().size == 2
 
 
 def test_what_fails_to_load_is_not_kept(models):
-    path, pinned, trust = models[0]
+    path, pinned, loading = models[0]
     cache = ModelCache()
     with pytest.raises(ModelDamagedError, match="the content is not what was pinned"):
-        cache.get("0" * 64, lambda: path, trust)
+        cache.get("0" * 64, lambda: path, loading)
     with pytest.raises(ModelNotFoundError):
-        cache.get(pinned, lambda: path / "nowhere", trust)
+        cache.get(pinned, lambda: path / "nowhere", loading)
     assert cache.info() == CacheInfo(0, 0, 0.0, 0)
-    assert cache.get(pinned, lambda: path, trust).path == path.resolve()
+    assert cache.get(pinned, lambda: path, loading).path == path.resolve()
 
 
 def test_threads_share_one_load(models):

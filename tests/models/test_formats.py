@@ -1342,8 +1342,18 @@ REFUSED = {
     ),
     "a-list": (lambda: [Doubled()], {}, UnsupportedError, "a value of type list is not saved here: "),
     "nothing": (lambda: None, {}, UnsupportedError, "None is not saved here: "),
-    "estimator-class": (lambda: LinearRegression, {}, UnsupportedError, "is not saved here: "),
-    "booster-class": (lambda: xgboost.XGBRegressor, {}, UnsupportedError, "is not saved here: "),
+    "estimator-class": (
+        lambda: LinearRegression,
+        {},
+        UnsupportedError,
+        "but an object of it is: LinearRegression()",
+    ),
+    "booster-class": (
+        lambda: xgboost.XGBRegressor,
+        {},
+        UnsupportedError,
+        "but an object of it is: XGBRegressor()",
+    ),
     "no-parameters": (
         lambda: lambda: 5,
         {},
@@ -1365,7 +1375,9 @@ def test_what_cannot_be_saved_is_refused_and_leaves_nothing(tmp_path, label):
 
 
 def test_an_estimator_that_is_not_fitted_fails_on_its_example(tmp_path):
-    with pytest.raises(ModelError, match="the model fails on its input example: NotFittedError: "):
+    with pytest.raises(
+        ModelError, match=r"the model fails on its input example: NotFittedError \(see above\)"
+    ):
         sparksig.save_model(tmp_path / "m", LogisticRegression(), input_example=made.real(load_iris)[0])
     assert list(tmp_path.iterdir()) == []
 

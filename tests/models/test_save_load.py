@@ -90,7 +90,6 @@ UNSUPPORTED = [
     "model",
     {},
     [Doubled()],
-    LinearRegression,
     DuckTyped,
     DuckTyped(),
     np.ones(3),

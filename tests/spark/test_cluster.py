@@ -1,51 +1,27 @@
-"""A model shipped to executors that are processes of their own, in an application of its own."""
+"""Classic Spark in applications of their own: in one process, and with executors that are processes."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import pytest
 
-from tests.spark import models
-
-ROOT = Path(__file__).parents[2]
-
-APPLICATION = """
-import shutil, sys
-import sparksig
-from pyspark.sql import functions as F
-from sparksig.spark.session import build_session
-
-model, log = sys.argv[1:]
-spark = build_session("cluster")
-udf = sparksig.spark_udf(model, allow_pickle=True)
-shutil.rmtree(model)  # what the workers load is what was shipped
-df = spark.range(0, 1000, 1, 8).select(F.col("id").cast("double").alias("x"))
-total = df.select(udf().alias("y")).agg(F.sum("y")).collect()[0][0]
-print("total", total, "loads", len(open(log).readlines()))
-"""
+from tests.spark import everywhere
 
 
-def test_executors_load_what_the_driver_shipped_once_each(tmp_path):
-    log = tmp_path / "loads"
-    path = models.save_python(tmp_path / "m", models.Counting(str(log)), {"x": "double"}, {"y": "double"})
-    (tmp_path / "application.py").write_text(APPLICATION)
-    here = Path(sys.executable).parent
-    environment = os.environ | {
-        "PATH": f"{here}:{os.environ['PATH']}",
-        "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": str(ROOT),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    command = ["spark-submit", "--master", "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false",
-               "--conf", f"spark.executorEnv.PYTHONPATH={ROOT}",
-               str(tmp_path / "application.py"), path, str(log)]  # fmt: skip
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("total")]
-    _, total, _, loads = line.split()
-    assert float(total) == 999 * 1000
-    assert 1 <= int(loads) <= 2
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    return everywhere.run("local", tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    return everywhere.run("cluster", tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.mark.parametrize("name", everywhere.CHECKS)
+def test_in_local_mode(local, name):
+    everywhere.compare(name, "local", local)
+
+
+@pytest.mark.parametrize("name", everywhere.CHECKS)
+def test_on_executors_that_have_neither_the_model_nor_the_package(cluster, name):
+    everywhere.compare(name, "cluster", cluster)

@@ -35,7 +35,7 @@ def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
 def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
     """doctest compares the first line of an exception only; its findings are compared here."""
     import sparksig
-    from sparksig.spark.contract import present
+    from sparksig.spark.contract import bind
     from tests.spark import models
 
     model, frame = models.regression()
@@ -43,7 +43,7 @@ def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
     signature = sparksig.load_model(tmp_path / "model").signature
     broken = frame_of(pa.Table.from_pandas(frame.astype({"age": str}).rename(columns={"bmi": "BMI"})))
     with pytest.raises(sparksig.ContractError) as error:
-        present(broken.schema, signature.inputs)
+        bind(broken.schema, signature.inputs)
     assert str(error.value) in README
 
 

@@ -13,7 +13,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 import sparksig
-from sparksig import Code, ColSpec, ContractError, Schema, TensorSpec, UnsupportedError
+from sparksig import Code, ContractError
 from tests.spark import models
 
 
@@ -300,23 +300,6 @@ def test_findings_of_table_and_names_come_together(spark, tmp_path):
     with pytest.raises(ContractError, match="the table cannot be scored: 2 findings") as error:
         sparksig.score(df, path, keep=["nope"], allow_pickle=True)
     assert [f.path for f in error.value.findings] == ["x", "nope"]
-
-
-def test_what_does_not_go_yet_is_refused_by_name(spark, tmp_path):
-    df = spark.range(1)
-    with pytest.raises(UnsupportedError, match=r"on_error='null' does not go yet"):
-        sparksig.score(df, tmp_path, on_error="null")
-    tensor = Schema([TensorSpec(np.dtype("float64"), (-1, 3))])
-    model = models.Returning(lambda data, params: data)
-    composite = Schema([ColSpec(sparksig.Array("double"), "v")])
-    for name, inputs, text in (
-        ("t", tensor, r"not yet: 0: Tensor\('float64', \(-1, 3\)\), columns without names"),
-        ("c", composite, r"not yet: v: 'v': Array\(double\) \(required\)"),
-        ("u", Schema([ColSpec("double")]), "not yet: columns without names"),
-    ):
-        path = models.save_python(tmp_path / name, model, inputs, {"y": "double"})
-        with pytest.raises(UnsupportedError, match=text):
-            sparksig.score(df, path, allow_pickle=True)
 
 
 def test_decimals_reach_a_double_exactly(frame_of, spark, echo):

@@ -64,6 +64,7 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
     method_of(directory, loading)
     file = directory.member(_config(directory).get("data"))
     _classes(directory)
+    _told(directory)
     if not _is_native(directory):
         check_object(directory, file, _form(directory), loading.trust)
     if importlib.util.find_spec("lightgbm") is None:
@@ -94,13 +95,25 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
         reason = str(error).partition("\n")[0]
         raise ModelDamagedError(f"{file} is no LightGBM model: {type(error).__name__}: {reason}") from error
     classes = _classes(directory)
+    told = _told(directory)
     if classes is None:
-        return predictor(booster, method)
+        return predictor(_Booster(booster, told) if told else booster, method)
     if booster.num_model_per_iteration() != (len(classes) if len(classes) > 2 else 1):
         raise ModelDamagedError(
             f"{directory.path}: the trees are of another number of classes than sparksig_classes"
         )
-    return predictor(_Classifier(booster, classes), method)
+    return predictor(_Classifier(_Booster(booster, told), classes), method)
+
+
+class _Booster:
+    """A Booster that predicts with what its estimator was told of predicting."""
+
+    def __init__(self, booster: Any, told: Mapping[str, Any]) -> None:
+        self._booster, self._told = booster, told
+
+    def predict(self, data: Any) -> Any:
+        """What the trees say."""
+        return self._booster.predict(data, **self._told)
 
 
 class _Classifier:
@@ -155,12 +168,28 @@ def _classes(directory: ModelDirectory) -> np.ndarray[Any, Any] | None:
         raise ModelDamagedError(f"{directory.path}: sparksig_classes are two or more values with their dtype")
     try:
         dtype = np.dtype(str(held.get("dtype")))
+        if dtype.itemsize > 40_000:
+            raise ValueError("texts of more than 10,000 characters")
         classes = np.array(held["values"], dtype=dtype)
         if dtype.kind not in "biufUO" or classes.ndim != 1 or not _are_plain(classes):
             raise ValueError("classes are numbers or text")
         return classes
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelDamagedError(f"{directory.path}: sparksig_classes: {error}") from None
+
+
+_TELLING = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "start_iteration_predict",
+    "num_iteration_predict")  # fmt: skip
+"""What an estimator may be told of predicting, and LightGBM's format does not keep."""
+
+
+def _told(directory: ModelDirectory) -> dict[str, Any]:
+    held = _config(directory).get("sparksig_predict") or {}
+    if not isinstance(held, Mapping) or not all(
+        name in _TELLING and isinstance(value, (bool, int, float)) for name, value in held.items()
+    ):
+        raise ModelDamagedError(f"{directory.path}: sparksig_predict are numbers for {', '.join(_TELLING)}")
+    return dict(held)
 
 
 def _are_plain(classes: np.ndarray[Any, Any]) -> bool:
@@ -192,6 +221,12 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         raise UnsupportedError(
             "LightGBM's format does not keep an objective that is a function: save the model's booster_"
         )
+    if getattr(booster, "pandas_categorical", None):
+        raise UnsupportedError(
+            "the model was trained on columns of categories, which no signature holds: encode them, "
+            "in a pipeline of "
+            "scikit-learn or a PythonModel"
+        )
     # as many trees as the model predicts with: up to its best iteration, where it has one
     (home / _FILE).write_text(booster.model_to_string(), encoding="utf-8")
     entry: dict[str, Any] = {
@@ -209,7 +244,11 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         if classes.dtype.kind not in "biufUO" or not _are_plain(classes):
             raise UnsupportedError(f"classes of dtype {classes.dtype} are not kept: numbers and text are")
         entry["sparksig_classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
-    plain = classes is None and saving.method == "predict"
+    known = {} if is_booster else model.get_params()
+    told = {name: known[name] for name in _TELLING if known.get(name) is not None}
+    if told:
+        entry["sparksig_predict"] = told
+    plain = classes is None and not told and saving.method == "predict"
     return {
         "python_function": {
             "data": _FILE,

@@ -8,6 +8,7 @@ rounded, with a :class:`PrecisionWarning` when the model is loaded. Saving such 
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
@@ -110,7 +111,8 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
     options = _config(directory).get("onnx_session_options") or {}
     if not isinstance(options, Mapping):
         raise ModelDamagedError(f"{directory.path}: onnx_session_options are a mapping")
-    if beyond := sorted({str(name) for name, value in options.items() if value} - _OPTIONS):
+    beyond = sorted(str(name) for name, value in options.items() if value and not _is_harmless(name, value))
+    if beyond:
         loading.trust.require_code(directory, f"an ONNX model with the session options {', '.join(beyond)}")
     graph = _graph(directory)
     home = directory.member(_config(directory).get("data")).parent
@@ -127,6 +129,13 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
             PrecisionWarning,
             stacklevel=2,
         )
+
+
+def _is_harmless(name: object, value: object) -> bool:
+    """Whether a session option does nothing but to say how to compute, with threads that the machine has."""
+    if name in ("inter_op_num_threads", "intra_op_num_threads"):
+        return type(value) is int and 0 < value <= (os.cpu_count() or 1)
+    return name in _OPTIONS
 
 
 def load(directory: ModelDirectory, loading: Loading) -> Predictor:
@@ -148,7 +157,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
         raise ModelDamagedError(
             f"{file} is no model for onnxruntime: {type(error).__name__}: {reason}"
         ) from error
-    return _predictor(session)
+    return _predictor(session, directory.signature is not None)
 
 
 def predictor(model: Any, method: str) -> Predictor:
@@ -160,7 +169,7 @@ def predictor(model: Any, method: str) -> Predictor:
     if method != "predict":
         raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
     try:
-        return _predictor(_session(model.SerializeToString(), {}))
+        return _predictor(_session(model.SerializeToString(), {}), True)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"onnxruntime does not take the model: {type(error).__name__}: {reason}") from error
@@ -206,8 +215,8 @@ def _set(options: Any, name: str, value: Any) -> None:
 # --- what goes in and comes out ---------------------------------------------------------------------------
 
 
-def _predictor(session: Any) -> Predictor:
-    inputs = [_Input(one.name, _dtype(one.type), len(one.shape)) for one in session.get_inputs()]
+def _predictor(session: Any, signed: bool) -> Predictor:
+    inputs = [_Input(one.name, _dtype(one.type), len(one.shape), signed) for one in session.get_inputs()]
     names = [one.name for one in session.get_outputs()]
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
@@ -221,8 +230,19 @@ def _predictor(session: Any) -> Predictor:
 class _Input:
     """One input of a graph."""
 
-    def __init__(self, name: str, dtype: np.dtype[Any], rank: int) -> None:
-        self.name, self.dtype, self.rank = name, dtype, rank
+    def __init__(self, name: str, dtype: np.dtype[Any], rank: int, signed: bool) -> None:
+        self.name, self.dtype, self.rank, self.signed = name, dtype, rank, signed
+
+    def _rounds(self, given: np.dtype[Any]) -> bool:
+        """Whether numbers are rounded: as the signature says, which was warned of; else doubles alone."""
+        if self.signed or given != np.float64 or not _is_rounded(given, self.dtype):
+            return self.signed and _is_rounded(given, self.dtype)
+        text = (
+            f"{self.name}: doubles are rounded to float32 for the model, which has no signature: cast them "
+            "on purpose"
+        )
+        warnings.warn(text, PrecisionWarning, stacklevel=2)
+        return True
 
     def feed(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """An array as the graph takes it.
@@ -236,7 +256,7 @@ class _Input:
             return values.astype(object)
         if values.dtype == self.dtype:
             return values
-        if not dtype_widens(values.dtype, self.dtype) and not _is_rounded(values.dtype, self.dtype):
+        if not dtype_widens(values.dtype, self.dtype) and not self._rounds(values.dtype):
             finding = Finding(Code.TYPE_MISMATCH, step(self.name), str(self.dtype), str(values.dtype))
             raise ContractError.of("the data does not fit the inputs of the ONNX model", [finding])
         return values.astype(self.dtype)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import platform
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,11 +145,28 @@ def _untrusted_types(directory: ModelDirectory, file: Path) -> list[str]:
 
     try:
         with directory.open(file) as stream:
-            return list(skops.io.get_untrusted_types(data=stream.read()))
+            content = stream.read()
+        _check_size(content, file)
+        return list(skops.io.get_untrusted_types(data=content))
     except ModelError:
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} is not a skops file: {type(error).__name__}: {error}") from error
+
+
+_SWELL, _ALWAYS = 200, 64 * 2**20
+
+
+def _check_size(content: bytes, file: Path) -> None:
+    """Refuse what unpacks to many times its size.
+
+    Raises:
+        ModelDamagedError: it does.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        size = sum(entry.file_size for entry in packed.infolist())
+    if size > _SWELL * len(content) + _ALWAYS:
+        raise ModelDamagedError(f"{file} unpacks to {size:,} bytes, from {len(content):,}: no model does")
 
 
 def takes(model: object) -> bool:

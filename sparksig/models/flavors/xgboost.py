@@ -161,6 +161,11 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         raise UnsupportedError(
             "XGBoost's format does not keep an objective that is a function: save the model's get_booster()"
         )
+    if "c" in (_feature_types(model) or ()):
+        raise UnsupportedError(
+            "the model was trained on columns of categories, which no signature holds: encode them, in a "
+            "pipeline of scikit-learn or a PythonModel"
+        )
     try:
         model.save_model(home / _FILE)
     except Exception as error:
@@ -187,6 +192,13 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         },
         "xgboost": entry,
     }
+
+
+def _feature_types(model: Any) -> Any:
+    try:
+        return (model.get_booster() if hasattr(model, "get_booster") else model).feature_types
+    except Exception:  # not fitted, which saving tells
+        return None
 
 
 def requirements(directory: ModelDirectory) -> list[str]:

@@ -1,0 +1,257 @@
+"""What a Python worker does with the batches of a query: find the model, score, place predicted times.
+
+It is pickled with the query. Nothing here needs a session.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.convert.arrow import source
+from sparksig.enforce.predictions import placed, result_type
+from sparksig.enforce.python import as_series
+from sparksig.errors import Code, ContractError, Finding, PredictionError, step
+from sparksig.lattice import mismatches
+from sparksig.models.flavors.interface import Loading
+from sparksig.schema import ColSpec, Schema
+from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
+from sparksig.spark.contract import as_declared
+from sparksig.spark.ship import Shipment
+from sparksig.types import AnyType
+
+__all__ = ["WALL", "Work", "explode"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a worker is told.
+
+    Attributes:
+        shipment: where the model is.
+        loading: how it is loaded.
+        inputs: what it takes.
+        outputs: what it gives.
+        params: values for all of its params, enforced already.
+        returned: the Arrow type of a prediction as the query has it; None as the outputs say.
+        zone: places predicted wall times where the query does not say a zone itself.
+        lenient: whether rows that cannot be scored are told instead of raised.
+        observed: whether the loads of models are told beside.
+        batch_rows: how many rows the model is given at once; None for those of Arrow's batches.
+        batch_bytes: larger batches are cut.
+    """
+
+    shipment: Shipment
+    loading: Loading
+    inputs: Schema
+    outputs: Schema
+    params: Mapping[str, Any]
+    returned: pa.DataType | None = None
+    zone: str = "UTC"
+    lenient: bool = False
+    observed: bool = False
+    batch_rows: int | None = None
+    batch_bytes: int = BATCH_BYTES
+
+    @property
+    def value_type(self) -> pa.DataType:
+        """The Arrow type of a prediction, its times not placed."""
+        return result_type(self.outputs) if self.returned is None else self.returned
+
+    @property
+    def has_beside(self) -> bool:
+        """Whether a prediction comes in a struct with what is told beside it."""
+        return self.lenient or self.observed
+
+    def run(
+        self, batches: Iterator[pa.RecordBatch], zone: Callable[[], str] | None = None
+    ) -> Iterator[pa.Array]:
+        """Score batches with the one model of this process; as many rows come back, in the same order.
+
+        Args:
+            batches: of the model's columns.
+            zone: what to ask for the zone of the query, once the first batch is there.
+        """
+        sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
+        before = CACHE.info()
+        model = CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
+        after = CACHE.info()
+        spent = [(after.loads - before.loads, after.seconds - before.seconds)]
+
+        def predict(data: Any, params: Mapping[str, Any]) -> Any:
+            predicted = model.predict_raw(self._variants(data), params)
+            if self.returned is None or pa.types.is_struct(self.returned):
+                return predicted
+            # asked for by its type alone, whatever the model calls it
+            one = isinstance(predicted, pd.DataFrame) and predicted.shape[1] == 1
+            return predicted.iloc[:, 0] if one else predicted
+
+        def finish(scored: pa.Array) -> pa.Array:
+            return self._finished(scored, (zone() if zone is not None else "") or self.zone)
+
+        given = (as_declared(batch, self.inputs) for batch in batches)
+        cut = rebatched(given, self.batch_rows, self.batch_bytes)
+        if not self.has_beside:
+            for scored in score_batches(cut, predict, self.inputs, self.outputs, self.params):
+                yield finish(scored)
+            return
+        lenient = self.lenient
+        pairs: Iterator[tuple[pa.Array, pa.Array]]
+        if lenient:
+            pairs = score_leniently(cut, predict, self.inputs, self.outputs, self.params, finish)
+        else:
+            whole = score_batches(cut, predict, self.inputs, self.outputs, self.params)
+            pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
+        for scored, findings in pairs:
+            yield self._beside(scored, findings, spent)
+
+    def _beside(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
+        rows = len(scored)
+        loads, seconds = np.zeros(rows, dtype=np.int64), np.zeros(rows)
+        if rows and spent:  # told once, by the first row that comes back
+            loads[0], seconds[0] = spent.pop()
+        arrays, names = [scored], ["value"]
+        if self.lenient:
+            arrays, names = [*arrays, findings], [*names, "findings"]
+        if self.observed:
+            arrays, names = [*arrays, pa.array(loads), pa.array(seconds)], [*names, "loads", "seconds"]
+        return pa.StructArray.from_arrays(arrays, names)
+
+    def _finished(self, scored: pa.Array, zone: str) -> pa.Array:
+        if self.returned is not None:
+            try:
+                scored = _as(scored, self.returned)
+            except pa.ArrowInvalid:
+                finding = Finding(
+                    Code.TYPE_MISMATCH, "", f"{self.returned}", "values that it does not hold exactly"
+                )
+                raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
+            return _placed(scored, zone)
+        return placed(_widened(scored), zone)
+
+    def _variants(self, data: Any) -> Any:
+        """Columns of Spark's variants as the Python values they hold."""
+        if not isinstance(data, pd.DataFrame):
+            return data
+        for index, spec in enumerate(self.inputs):
+            if isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
+                label = spec.name if spec.name is not None else index
+                if label in data.columns and (held := _opened(data[label])) is not None:
+                    data[label] = held
+        return data
+
+
+_WIDER = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.float16(): pa.float32(),
+}
+"""Types that Spark lacks, and those that hold them."""
+
+
+def _wider(dtype: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(dtype):
+        return pa.list_(_wider(dtype.value_type))
+    return _WIDER.get(dtype, dtype)
+
+
+def _widened(scored: pa.Array) -> pa.Array:
+    """Predictions in types that Spark has."""
+    if pa.types.is_struct(scored.type):
+        parts = [_widened(part) for part in scored.flatten()]
+        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
+    wider = _wider(scored.type)
+    return scored if wider == scored.type else scored.cast(wider)
+
+
+def _placed(scored: pa.Array, zone: str) -> pa.Array:
+    """Wall times placed in a zone, but for those that were asked for as wall times: they are microseconds."""
+    if pa.types.is_struct(scored.type):
+        parts = [_placed(part, zone) for part in scored.flatten()]
+        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
+    return scored if _is_wall(scored.type) else placed(scored, zone)
+
+
+def _is_wall(dtype: pa.DataType) -> bool:
+    if pa.types.is_list(dtype):
+        return _is_wall(dtype.value_type)
+    if pa.types.is_map(dtype):
+        return _is_wall(dtype.item_type)
+    return bool(dtype == WALL)
+
+
+WALL = pa.timestamp("us")
+"""The Arrow type of a result that is asked for as timestamp_ntz."""
+
+
+def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Predictions in exactly the type that was asked for; raises where that loses anything."""
+    if pa.types.is_struct(wanted) and not pa.types.is_struct(scored.type):  # a struct of one field
+        return pa.StructArray.from_arrays([_as(scored, wanted.field(0).type)], fields=list(wanted))
+    if pa.types.is_struct(wanted):
+        parts = [_as(part, field.type) for part, field in zip(scored.flatten(), wanted)]
+        return pa.StructArray.from_arrays(parts, fields=list(wanted), mask=scored.is_null())
+    if scored.type == wanted:
+        return scored
+    found = pc.cast(scored, wanted, safe=True)
+    if wanted == pa.date32() and not pc.cast(found, scored.type).equals(scored):
+        raise pa.ArrowInvalid("times of the day")
+    return found
+
+
+def _opened(column: pd.Series) -> pd.Series | None:
+    held = [value for value in column.tolist() if value is not None]
+    if not held or not all(isinstance(one, dict) and one.keys() == {"value", "metadata"} for one in held):
+        return None
+    if not all(isinstance(part, bytes) for one in held for part in one.values()):
+        return None
+    from pyspark.sql.types import VariantVal
+
+    values = [None if one is None else VariantVal(one["value"], one["metadata"]).toPython() for one in column]
+    opened = as_series(values)
+    opened.index = column.index
+    return opened
+
+
+# --- a struct of all columns --------------------------------------------------------------------------------
+
+
+def explode(arrays: list[pa.Array], inputs: Schema) -> pa.RecordBatch:
+    """The columns of a call as a batch: a single struct is taken apart, unless it is the model's one column.
+
+    Raises:
+        ContractError: another number of columns than the model has.
+    """
+    names = [str(name) if inputs.has_input_names() else str(i) for i, name in enumerate(inputs.input_names())]
+    only = arrays[0] if len(arrays) == 1 else None
+    if only is not None and pa.types.is_struct(only.type) and not _is_itself(only.type, inputs):
+        parts = only.flatten()
+        labels = [field.name if inputs.has_input_names() else str(i) for i, field in enumerate(only.type)]
+        return pa.RecordBatch.from_arrays(parts, names=labels)
+    if inputs.is_tensor_spec() and not inputs.has_input_names():
+        return pa.RecordBatch.from_arrays(arrays, names=[str(index) for index in range(len(arrays))])
+    if len(arrays) != len(names):
+        hint = f"in this order: {', '.join(map(step, names))}; or a single struct with fields of these names"
+        finding = Finding(Code.COLUMN_COUNT, "", f"{len(names)} columns", f"{len(arrays)} columns", hint)
+        raise ContractError.of("the call does not fit the model's input schema", [finding])
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _is_itself(dtype: pa.DataType, inputs: Schema) -> bool:
+    """Whether a struct is the value of the model's one column, and not a row of all columns."""
+    spec = inputs.inputs[0]
+    if len(inputs) > 1 or not isinstance(spec, ColSpec):
+        return False
+    if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
+        return False  # a struct of the column, as struct("*") makes it
+    return not mismatches(source(dtype), spec.type, "", spec.required)

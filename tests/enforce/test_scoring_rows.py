@@ -1,0 +1,292 @@
+"""The same rows in other batches, and rows that cannot be scored told from the others. No JVM."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig.errors import Code, ContractError, Finding, PredictionError
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring import FINDINGS, rebatched, score_leniently
+from sparksig.types import Array, Object, Property
+
+LONG = Schema([ColSpec("long", "x")])
+DOUBLE = Schema([ColSpec("double")])
+
+
+def batch(values, dtype=None):
+    return pa.record_batch([pa.array(values, dtype or pa.int64())], ["x"])
+
+
+def values(batches):
+    return [one.column(0).to_pylist() for one in batches]
+
+
+# --- rebatched --------------------------------------------------------------------------------------------
+
+SIZES = st.lists(st.integers(0, 7), max_size=8)
+
+
+def parts(sizes):
+    start, made = 0, []
+    for size in sizes:
+        made.append(batch(list(range(start, start + size))))
+        start += size
+    return made, list(range(start))
+
+
+@given(SIZES, st.integers(1, 12))
+def test_every_batch_but_the_last_has_exactly_so_many_rows(sizes, rows):
+    given_, whole = parts(sizes)
+    found = list(rebatched(iter(given_), rows))
+    assert [x for part in values(found) for x in part] == whole
+    counts = [one.num_rows for one in found]
+    assert counts == [rows] * (len(whole) // rows) + ([len(whole) % rows] if len(whole) % rows else [])
+
+
+@given(SIZES, st.integers(1, 200))
+def test_without_a_number_of_rows_batches_are_cut_only_and_those_without_rows_kept(sizes, size):
+    given_, whole = parts(sizes)
+    found = list(rebatched(iter(given_), None, size))
+    assert [x for part in values(found) for x in part] == whole
+    assert all(one.num_rows < 2 or one.nbytes <= size for one in found)
+    assert sum(one.num_rows == 0 for one in found) == sizes.count(0)
+    assert sum(one.num_rows > 0 for one in found) >= len(sizes) - sizes.count(0)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [
+    (1, [[0], [1], [2], [3], [4]]), (4, [[0, 1, 2, 3], [4]]), (5, [[0, 1, 2, 3, 4]]), (6, [[0, 1, 2, 3, 4]]),
+])  # fmt: skip
+def test_batches_are_sliced_and_joined(rows, expected):
+    assert values(rebatched([batch([0, 1]), batch([]), batch([2, 3, 4])], rows)) == expected
+
+
+def test_nothing_comes_of_nothing():
+    assert list(rebatched([])) == list(rebatched([], 3)) == list(rebatched([batch([])], 3)) == []
+
+
+def test_it_takes_no_more_than_it_needs():
+    taken = []
+
+    def given_():
+        for number in range(5):
+            taken.append(number)
+            yield batch([number, number])
+
+    found = rebatched(given_(), 3)
+    assert taken == []
+    next(found)
+    assert taken == [0, 1]
+    next(found)
+    assert taken == [0, 1, 2]
+
+
+def test_large_rows_go_one_by_one_and_sizes_count_what_a_slice_holds():
+    wide = pa.record_batch([pa.array(["x" * 1000] * 10)], ["x"])
+    assert [one.num_rows for one in rebatched([wide], None, 10)] == [1] * 10
+    assert [one.num_rows for one in rebatched([wide], None, 5500)] == [5, 5]
+    assert [one.num_rows for one in rebatched([wide.slice(2, 3)], None, 5500)] == [3]
+    assert [one.num_rows for one in rebatched([wide], 8, 5500)] == [5, 3, 2]
+
+
+def test_joined_batches_keep_nulls_and_nested_values():
+    dtype = pa.list_(pa.struct([("n", pa.int64())]))
+    rows = [[{"n": 2**53 + 1}, None], None, [], [{"n": None}]]
+    [found] = rebatched([batch([row], dtype) for row in rows], 9)
+    assert found.column(0).to_pylist() == rows
+    assert found.schema == batch([], dtype).schema
+
+
+# --- score_leniently --------------------------------------------------------------------------------------
+
+
+def leniently(given_, predict, inputs=LONG, outputs=DOUBLE, **options):
+    """Predictions and findings of all rows: a list of values, and {row: [(code, path)]}."""
+    found = list(score_leniently(given_, predict, inputs, outputs, {}, **options))
+    assert [len(scored) for scored, _ in found] == [len(told) for _, told in found]
+    assert all(told.type == FINDINGS for _, told in found)
+    scored = [value for array, _ in found for value in array.to_pylist()]
+    told = [one for _, array in found for one in array.to_pylist()]
+    codes = {
+        row: [(one["code"], one["path"]) for one in rows] for row, rows in enumerate(told) if rows is not None
+    }
+    return scored, codes
+
+
+def raising(bad):
+    def predict(frame, params):
+        if bad & set(frame["x"].tolist()):
+            raise ValueError("bad rows")
+        return frame["x"] / 2
+
+    return predict
+
+
+@given(st.lists(st.integers(0, 30) | st.none(), max_size=40), st.sets(st.integers(0, 30)))
+def test_exactly_the_guilty_rows_have_findings_and_all_others_predictions(rows, bad):
+    scored, codes = leniently([batch(rows)], raising(bad))
+    assert scored == [None if x is None or x in bad else x / 2 for x in rows]
+    assert codes == {
+        i: [("NULL_IN_REQUIRED", "x")] if x is None else [("PREDICTION_FAILED", "")]
+        for i, x in enumerate(rows) if x is None or x in bad
+    }  # fmt: skip
+
+
+def test_a_batch_without_bad_rows_is_scored_at_once_and_a_guilty_row_is_found_by_halving():
+    asked = []
+
+    def predict(frame, params):
+        asked.append(len(frame))
+        return raising({700})(frame, params)
+
+    leniently([batch(list(range(500)))], predict)
+    assert asked == [500]
+    asked.clear()
+    scored, codes = leniently([batch(list(range(1024)))], predict)
+    assert codes == {700: [("PREDICTION_FAILED", "")]}
+    assert len(asked) <= 1 + 2 * math.log2(1024)
+    assert sum(value is None for value in scored) == 1
+
+
+def test_rows_with_forbidden_nulls_never_reach_the_model():
+    seen = []
+
+    def predict(frame, params):
+        seen.append((frame["x"].tolist(), str(frame["x"].dtype)))
+        return frame["x"] * 1.0
+
+    scored, codes = leniently([batch([None, 2**53 + 1, None]), batch([None]), batch([])], predict)
+    assert seen == [([2**53 + 1], "int64")]
+    assert scored == [None, float(2**53), None, None]
+    assert list(codes) == [0, 2, 3]
+
+
+def test_nulls_that_are_allowed_reach_the_model():
+    inputs = Schema([ColSpec("long", "x", False)])
+    scored, codes = leniently([batch([None, 3])], lambda frame, params: frame["x"].isna() * 1.0, inputs)
+    assert (scored, codes) == ([1.0, 0.0], {})
+
+
+def test_all_rows_bad_or_no_rows():
+    scored, codes = leniently([batch([1, 2, 3]), batch([])], raising({1, 2, 3}))
+    assert scored == [None] * 3
+    assert list(codes) == [0, 1, 2]
+    assert leniently([], raising(set())) == ([], {})
+    [(scored, told)] = score_leniently([batch([])], raising(set()), LONG, DOUBLE, {})
+    assert (scored.type, len(scored), told.type, len(told)) == (pa.float64(), 0, FINDINGS, 0)
+
+
+@pytest.mark.parametrize("rows", [[3, 4], [4, 3], [3], [3, 3], [4, 4, 3, 4]])
+def test_a_prediction_that_breaks_the_outputs_is_of_its_row(rows):
+    def predict(frame, params):
+        return [0.5 if x == 4 else "text" for x in frame["x"].tolist()]
+
+    scored, codes = leniently([batch(rows)], predict)
+    assert codes == {i: [("TYPE_MISMATCH", "0")] for i, x in enumerate(rows) if x == 3}
+    assert [value is None for value in scored] == [x == 3 for x in rows]
+
+
+def test_nulls_inside_composites_are_of_their_rows():
+    inputs = Schema([ColSpec(Array("long"), "a"), ColSpec(Object([Property("n", "long")]), "o")])
+    given_ = pa.record_batch(
+        [pa.array([[1], [1, None], [], [2]]), pa.array([{"n": 1}, {"n": 2}, {"n": None}, {"n": 2**53 + 1}])],
+        ["a", "o"],
+    )
+    scored, codes = leniently([given_], lambda frame, params: [one["n"] for one in frame["o"]], inputs, LONG)
+    assert (scored, list(codes)) == ([1, 2, None, 2**53 + 1], [2])
+    assert codes[2] == [("NULL_IN_REQUIRED", "o.n")]
+
+
+def test_several_outputs_and_tensors_have_null_rows():
+    outputs = Schema([ColSpec("double", "p"), ColSpec(Array("long"), "q")])
+
+    def several(frame, params):
+        return {"p": raising({2})(frame, params), "q": [[x] for x in frame["x"].tolist()]}
+
+    scored, codes = leniently([batch([1, 2, None])], several, LONG, outputs)
+    assert scored == [{"p": 0.5, "q": [1]}, None, None]
+    pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+    tensor = lambda frame, params: np.column_stack([raising({2})(frame, params)] * 2)  # noqa: E731
+    scored, codes = leniently([batch([2, 1])], tensor, LONG, pair)
+    assert (scored, list(codes)) == ([None, [0.5, 0.5]], [0])
+
+
+def test_what_is_done_to_predictions_at_last_may_refuse_rows():
+    def finish(scored):
+        if 1.0 in scored.to_pylist():
+            one = Finding(Code.OUT_OF_RANGE, "", "no ones", "others", "", 3, (0, 1))
+            raise PredictionError.of("no ones", [one])
+        return scored.cast(pa.float32())
+
+    found = list(score_leniently([batch([2, 4])], raising(set()), LONG, DOUBLE, {}, finish))
+    [(scored, told)] = found
+    assert (scored.type, scored.to_pylist()) == (pa.float32(), [None, 2.0])
+    # of a row by itself: neither how many there are nor where they are
+    assert told.to_pylist() == [
+        [{"code": "OUT_OF_RANGE", "path": "", "detail": "expected no ones, found others [OUT_OF_RANGE]"}],
+        None,
+    ]  # fmt: skip
+
+
+def test_the_model_may_not_change_what_the_next_try_sees():
+    def predict(frame, params):
+        frame["x"] = frame["x"] + 1
+        if len(frame) > 1:
+            raise ValueError("too many")
+        return frame["x"] * 1.0
+
+    given_ = batch([1, 2, 3])
+    assert leniently([given_], predict) == ([2.0, 3.0, 4.0], {})
+    assert given_.column(0).to_pylist() == [1, 2, 3]
+
+
+def test_types_that_do_not_widen_are_no_matter_of_rows():
+    with pytest.raises(ContractError, match="x: expected long, found string"):
+        leniently([batch(["a"], pa.string())], raising(set()))
+
+
+def test_what_ends_a_process_is_no_finding():
+    def predict(frame, params):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leniently([batch([1])], predict)
+
+
+def test_the_findings_of_a_model_error_are_bounded_and_named():
+    class OwnError(Exception):
+        pass
+
+    def predict(frame, params):
+        raise OwnError("x" * 10_000)
+
+    [(_, told)] = score_leniently([batch([1])], predict, LONG, DOUBLE, {})
+    [[one]] = told.to_pylist()
+    assert one["code"] == "PREDICTION_FAILED"
+    assert one["detail"].startswith("expected a prediction, found OwnError: xxx")
+    assert len(one["detail"]) < 1100
+
+
+def test_predictions_by_position_in_a_frame_with_an_index_of_its_own_stay_with_their_rows():
+    def predict(frame, params):
+        return pd.Series(raising({3})(frame, params).to_numpy(), index=range(100, 100 + len(frame)))
+
+    assert leniently([batch([1, 3, None, 5])], predict)[0] == [0.5, None, None, 2.5]
+
+
+@pytest.mark.parametrize("rows", [[1, 4], [4, 1], [4], [4, 4], [4, 3], [3, 4, 4]], ids=str)
+def test_a_nan_stays_a_nan_whatever_is_scored_beside_it(rows):
+    """Halving makes batches of any size: what comes of a row may not depend on them."""
+
+    def predict(frame, params):
+        return [{1: 0.5, 3: "text", 4: float("nan")}[x] for x in frame["x"].tolist()]
+
+    scored, codes = leniently([batch(rows)], predict)
+    assert [repr(value) for value in scored] == [{1: "0.5", 3: "None", 4: "nan"}[x] for x in rows]
+    assert list(codes) == [i for i, x in enumerate(rows) if x == 3]

@@ -1,0 +1,755 @@
+"""What holds on every kind of Spark: classic local, executors that are processes, Spark Connect.
+
+Each kind runs all of it in one application of its own, ``run(kind, folder)``; what the checks found comes
+back as JSON and is compared there. The workers run in another time zone than the session; where a model
+is shipped they have neither the package nor, once it is shipped, the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pyspark
+import pyspark.cloudpickle
+import pytest
+from pyspark.sql import Observation
+from pyspark.sql import functions as F
+
+import sparksig
+from sparksig import Array, ColSpec, Map, ModelSignature, Object, Property, PythonModel, Schema, TensorSpec
+from tests.spark import models
+
+for pickler in (cloudpickle, pyspark.cloudpickle):  # models, and functions that run in workers
+    pickler.register_pickle_by_value(sys.modules[__name__])
+
+ROOT = Path(__file__).parents[2]
+ARROW = hasattr(F, "arrow_udf")
+"""Spark >= 4.1: structs and composites go to a column function as well."""
+
+# a task that fails is tried again, as executors do
+MASTERS = {"local": "local[2,4]", "cluster": "local-cluster[2,1,1024]", "connect": "local[2,4]"}
+
+
+@dataclass
+class Place:
+    """Where a check runs: a session, the kind of it, and a folder of the check's own."""
+
+    spark: Any
+    kind: str
+    folder: Path
+
+    @property
+    def ships(self):
+        return self.kind != "local"
+
+    def save(self, name, model, inputs, outputs, params=None, **arguments):
+        sides = [
+            side if isinstance(side, Schema) else Schema([ColSpec(dtype, key) for key, dtype in side.items()])
+            for side in (inputs, outputs)
+        ]
+        if not isinstance(model, PythonModel):
+            model = models.Returning(model)
+        sparksig.save_model(self.folder / name, model, ModelSignature(*sides, params), **arguments)
+        return self.folder / name
+
+    def sent(self, path, **arguments):
+        """The model as a column function; the workers have what was shipped of it, and nothing else."""
+        udf = sparksig.spark_udf(self.spark, path, **{"allow_pickle": True} | arguments)
+        if self.ships:
+            shutil.rmtree(path)
+        return udf
+
+    def doubles(self, rows, partitions):
+        return self.spark.range(0, rows, 1, partitions).select("id", F.col("id").cast("double").alias("x"))
+
+    @contextlib.contextmanager
+    def setting(self, key, value):
+        before = self.spark.conf.get(key)
+        self.spark.conf.set(key, value)
+        try:
+            yield
+        finally:
+            self.spark.conf.set(key, before)
+
+
+X, Y = {"x": "double"}, {"y": "double"}
+FACTOR = sparksig.ParamSchema([sparksig.ParamSpec("factor", "double", 1.0)])
+ROWS_PER_BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
+
+CHECKS: dict[str, Callable[[Place], Any]] = {}
+EXPECTED: dict[str, Callable[[str], Any]] = {}
+
+
+def check(expected):
+    """Note a check and what it finds everywhere; or what a function says that it finds on each kind."""
+
+    def note(function):
+        CHECKS[function.__name__] = function
+        EXPECTED[function.__name__] = expected if callable(expected) else lambda kind: expected
+        return function
+
+    return note
+
+
+def message_of(action):
+    """What an action gives, or the line of its error that says what was pinned."""
+    try:
+        return action()
+    except Exception as error:
+        pinned = "the content is not what was pinned"
+        return pinned if pinned in str(error) else str(error)[-1000:]
+
+
+# --- the workers, how often they load, and where from -----------------------------------------------------
+
+
+def where_sparksig_is():
+    """Installed, shipped as a file, or nowhere."""
+    try:
+        import sparksig as found
+    except ImportError:
+        return "nowhere"
+    return "shipped" if ".zip" in found.__file__ else "installed"
+
+
+class Counting(PythonModel):
+    """Twice x; notes each of its loads, and what it was loaded from."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def load_context(self, context):
+        home = next(one for one in Path(context.artifacts["note"]).parents if (one / "MLmodel").exists())
+        mode = oct(home.stat().st_mode & 0o777)
+        with open(self.log, "a") as log:
+            log.write(f"{os.getpid()} {mode} {where_sparksig_is()}\n")
+
+    def predict(self, model_input):
+        return model_input["x"] * 2
+
+
+@check(lambda kind: {
+    "before": ["installed" if kind == "local" else "nowhere"],
+    "package": ["installed" if kind == "local" else "shipped"],
+    "modes": None if kind == "local" else ["0o700"],
+    "counts": [400, 400, 0],
+    "sum": 159600.0,
+    "loads": "1 or 2",
+    "as observed": True,
+    "seconds": True,
+    "later": [159600.0, 160400.0, 159600.0],
+    "each worker's": 1,
+    "again": [0, 0],
+})  # fmt: skip
+def each_worker_loads_a_model_once(at):
+    """Very many partitions; then three call sites of the same model, out of two directories."""
+    ask = F.pandas_udf(lambda column: column.map(lambda _: where_sparksig_is()), "string")
+    before = at.spark.range(0, 8, 1, 4).select(ask("id").alias("found")).distinct().collect()
+    log, note = at.folder / "loads", at.folder / "note"
+    note.write_text("")
+    path = at.save("m", Counting(str(log)), X, Y, artifacts={"note": str(note)})
+    shutil.copytree(path, at.folder / "copy")
+
+    def loads():
+        return [line.split() for line in log.read_text().splitlines()]
+
+    udf, first, second = at.sent(path), Observation("first"), Observation("second")
+    many = 40 if at.kind == "connect" else 200  # a task costs Spark 0.05 seconds
+    scored = sparksig.score(at.doubles(400, many), udf, observation=first)
+    total = scored.agg(F.sum("prediction")).collect()[0][0]
+    early, seen = loads(), first.get
+    again = at.sent(at.folder / "copy")
+    three = at.doubles(400, 8).select("x", udf().alias("p"), again(F.col("x") + 1).alias("q"))
+    sums = sparksig.score(three, udf).agg(F.sum("p"), F.sum("q"), F.sum("prediction")).collect()[0]
+    late = loads()
+    sparksig.score(at.doubles(400, 8), again, observation=second).agg(F.sum("prediction")).collect()
+    return {
+        "before": [row.found for row in before],
+        "package": sorted({where for *_, where in late}),
+        "modes": sorted({mode for _, mode, _ in late}) if at.ships else None,
+        "counts": [seen["rows"], seen["scored"], seen["rejected"]],
+        "sum": total,
+        "loads": "1 or 2" if 1 <= len(early) <= 2 else early,
+        "as observed": seen["model_loads"] == len(early),
+        "seconds": 0 < seen["model_load_seconds"] < 60,
+        "later": list(sums),
+        # Spark may have another worker run another call site; each of them loads once
+        "each worker's": 1 if len({pid for pid, *_ in late}) == len(late) <= 6 else late,
+        "again": [second.get["model_loads"], len(loads()) - len(late)],
+    }
+
+
+def located(shipment):
+    """Eight threads of this worker ask for one model at once: where it is, and what is left beside it."""
+    barrier = threading.Barrier(8)
+
+    def locate(_):
+        barrier.wait()
+        home = shipment.locate()
+        return str(home.resolve()), (home / "MLmodel").stat().st_ino, oct(home.stat().st_mode & 0o777)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(locate, range(8)))
+    left = [name for home, *_ in found for name in os.listdir(Path(home).parent) if name.startswith(".")]
+    time.sleep(0.2)  # so that every executor has a part in it
+    return json.dumps([sorted(found), [name for name in left if "sparksig" in name]])
+
+
+def spoiled(shipment):
+    """Change the unpacked model on this node."""
+    with open(shipment.locate() / "python_model.pkl", "ab") as file:
+        file.write(b" ")
+    time.sleep(0.2)
+    return ""
+
+
+def in_workers(at, function, shipment):
+    ask = F.pandas_udf(lambda column: pd.Series([function(shipment)] * len(column)), "string")
+    return [row.found for row in at.spark.range(0, 4, 1, 4).select(ask("id").alias("found")).collect()]
+
+
+@check(lambda kind: {} if kind == "local" else {
+    "copies": "one per node",
+    "modes": ["0o700"],
+    "spoiled": "the content is not what was pinned",
+})  # fmt: skip
+def concurrent_loads_unpack_a_model_once_and_verify_it(at):
+    if not at.ships:  # the model is read where it is
+        return {}
+    udf = at.sent(at.save("m", lambda data, params: data["x"], X, Y))
+    shipment = udf._work.shipment
+    told = [json.loads(text) for text in in_workers(at, located, shipment)]
+    places = {tuple(place) for found, _ in told for place in found}
+    homes = {home for home, *_ in places}
+    nodes = 2 if at.kind == "cluster" else 1
+    in_workers(at, spoiled, shipment)
+    return {
+        "copies": "one per node" if len(places) == len(homes) <= nodes else sorted(places),
+        "modes": sorted({mode for *_, mode in places}),
+        "spoiled": message_of(lambda: str(at.doubles(8, 4).select(udf()).collect())),
+    }
+
+
+# --- forms of call, types ---------------------------------------------------------------------------------
+
+
+def difference(data, params):
+    return data["a"] - data["b"]
+
+
+@check({
+    "score": 2.0, "by_name": 2.0, "by_position": -2.0, "by_keyword": 2.0, "computed": 7.0,
+    "struct": 2.0 if ARROW else None, "sql": 2.0 if ARROW else None,
+})  # fmt: skip
+def a_model_is_called_by_name_by_position_and_by_struct(at):
+    udf = at.sent(at.save("m", difference, dict.fromkeys("ab", "double"), Y))
+    df = at.spark.sql("select 7L as n, 5.0D as a, 3.0D as b")
+    columns = {
+        "by_name": udf(), "by_position": udf("b", "a"), "by_keyword": udf(b="b", a=F.col("a")),
+        "computed": udf(F.col("a") * 2, F.lit(3)), "struct": F.lit(None), "sql": F.lit(None),
+    }  # fmt: skip
+    if ARROW:
+        at.spark.udf.register("difference", udf)
+        columns |= {"struct": udf(F.struct("*")), "sql": F.expr("difference(a, b)")}
+    called = [column.alias(name) for name, column in columns.items()]
+    [row] = sparksig.score(df.select("*", *called), udf, "score", list(columns)).collect()
+    return row.asDict()
+
+
+SCALARS = {
+    "b": ("boolean", "true"),
+    "i": ("integer", "int('-2147483648')"),
+    "l": ("long", "9007199254740993L"),
+    "f": ("float", "float(0.5)"),
+    "d": ("double", "double('-0.0')"),
+    "s": ("string", r"'ä\0'"),
+    "y": ("binary", "X'6200'"),
+    "t": ("datetime", "timestamp'2024-07-01 12:30:15.123456'"),
+}
+STRINGS = "str" if pd.__version__ >= "3" else "object"
+
+
+@check({
+    "same": [True, True],
+    "sign": -1.0,
+    "seen": [f"b:boolean i:Int32 l:Int64 f:float32 d:float64 s:{STRINGS} y:object t:datetime64[ns]"],
+})  # fmt: skip
+def scalars_come_back_with_their_nulls(at):
+    """The second row is of nulls; what pandas has no null for comes back as NaN."""
+
+    def echo(data, params):
+        return data.assign(seen=" ".join(f"{name}:{dtype}" for name, dtype in data.dtypes.items()))
+
+    sides = [ColSpec(dtype, name, required=False) for name, (dtype, _) in SCALARS.items()]
+    udf = at.sent(at.save("m", echo, Schema(sides), Schema([*sides, ColSpec("string", "seen")])))
+    held = ", ".join(f"if(id = 0, {text}, null) as {name}" for name, (_, text) in SCALARS.items())
+    df = at.spark.sql(f"select id, {held} from range(0, 2, 1, 1)")
+    here = {
+        name: f"coalesce({name}, {SCALARS[name][0]}('NaN'))" if name in "fd" else name for name in SCALARS
+    }
+    same = [f"prediction.{name} <=> {value}" for name, value in here.items()]
+    rows = sparksig.score(df, udf).orderBy("id").selectExpr(
+        " and ".join(same) + " as same", "prediction.seen", "prediction.d"
+    ).collect()  # fmt: skip
+    return {
+        "same": [row.same for row in rows],
+        "sign": float(np.copysign(1.0, rows[0].d)),
+        "seen": sorted({row.seen for row in rows}),
+    }
+
+
+@check({"same": [True, True], "seen": ["[[1, None], []]", "None"]})
+def composites_come_back_as_they_were(at):
+    """A struct with one field too many, arrays of arrays, maps; 2**53 + 1 beside a null; a row of nulls."""
+
+    def echo(data, params):
+        def told(value):
+            if value is None:
+                return "None"
+            return str([[None if pd.isna(one) else int(one) for one in row] for row in value])
+
+        return data.assign(seen=[told(value) for value in data["a"]])
+
+    inner = Object([Property("l", "long", False), Property("t", "datetime", False)])
+    types = {"o": inner, "a": Array(Array("long")), "m": Map("double"), "r": Array("long")}
+    sides = [ColSpec(dtype, name, required=False) for name, dtype in types.items()]
+    udf = at.sent(at.save("m", echo, Schema(sides), Schema([*sides, ColSpec("string", "seen")])))
+    df = at.spark.sql(
+        "select 0L as id, named_struct('x', 1, 't', timestamp'2024-07-01 12:30:15.123456', "
+        "'l', 9007199254740993L) as o, array(array(1L, null), array()) as a, "
+        "map('k', 0.1D, 'ä', null) as m, array(9007199254740993L, null) as r "
+        "union all select 1L, null, null, null, null"
+    ).coalesce(1)
+    same = (
+        "p.o.l <=> o.l and p.o.t <=> o.t and (p.o is null) = (o is null) and p.a <=> a and p.r <=> r "
+        "and map_keys(p.m) <=> map_keys(m) and map_values(p.m) <=> map_values(m) as same"
+    )
+    rows = sparksig.score(df, udf, "p").orderBy("id").selectExpr(same, "p.seen").collect()
+    return {"same": [row.same for row in rows], "seen": [row.seen for row in rows]}
+
+
+@check({"of_array": [[3.0, 0.0], [12.0, 3.0]], "of_columns": [[3.0, 0.0], [12.0, 3.0]], "called": True})
+def tensors_are_made_of_an_array_column_or_of_scalar_columns(at):
+    def summed(data, params):
+        return np.column_stack([data.sum(axis=1), data[:, 0]])
+
+    three, two = (Schema([TensorSpec(np.dtype("float64"), (-1, size))]) for size in (3, 2))
+    udf = at.sent(at.save("m", summed, three, two))
+    df = at.spark.sql(
+        "select id, double(3 * id) as c0, double(3 * id + 1) as c1, double(3 * id + 2) as c2, "
+        "transform(array(3 * id, 3 * id + 1, 3 * id + 2), x -> double(x)) as v from range(0, 2, 1, 1)"
+    )
+    scored = sparksig.score(df, udf, "of_array", columns=["v"])
+    scored = sparksig.score(scored, udf, "of_columns", columns=["c0", "c1", "c2"])
+    if ARROW:
+        scored = scored.withColumn("called", udf("v"))
+    rows = scored.orderBy("id").collect()
+    return {
+        "of_array": [row.of_array for row in rows],
+        "of_columns": [row.of_columns for row in rows],
+        "called": not ARROW or [row.called for row in rows] == [row.of_array for row in rows],
+    }
+
+
+@check({"Asia/Tokyo": [True, "2050-06-15 21"], "America/New_York": [True, "2050-06-15 08"]})
+def times_are_those_of_the_sessions_zone(at):
+    """... not of the worker's environment, nor of the moment when the function was made."""
+
+    def echo(data, params):
+        return data.assign(seen=data["t"].dt.strftime("%Y-%m-%d %H"))
+
+    udf = at.sent(at.save("m", echo, {"t": "datetime"}, {"t": "datetime", "seen": "string"}))
+    found = {}
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        with at.setting("spark.sql.session.timeZone", zone):
+            df = at.spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
+            [row] = df.select("t", udf().alias("p")).selectExpr("p.t = t as same", "p.seen").collect()
+        found[zone] = [row.same, row.seen]
+    return found
+
+
+# --- kinds of models --------------------------------------------------------------------------------------
+
+
+class WithFiles(PythonModel):
+    """Adds what its artifact says, read by a module that came with it."""
+
+    def load_context(self, context):
+        from everywhere_offsets import offset
+
+        self.offset = offset(Path(context.artifacts["offset"]).read_text())
+
+    def predict(self, model_input):
+        return model_input["x"] + self.offset
+
+
+@check({"with files": [10.5, 11.5], "two": [[0.0, 2.0], [0.0, 3.0], [0.0, 2.0]], "skops": True})
+def models_of_several_kinds_go_together(at):
+    """One with code and artifacts of its own, two that differ in a number only, one of scikit-learn."""
+    code, offset = at.folder / "everywhere_offsets.py", at.folder / "offset"
+    code.write_text("def offset(text):\n    return float(text)\n")
+    offset.write_text("10.5")
+    files = {"artifacts": {"offset": str(offset)}, "code_paths": [str(code)]}
+    with_files = at.sent(at.save("m", WithFiles(), X, Y, **files))
+    code.unlink()
+    offset.unlink()
+    twice, thrice = (
+        at.sent(at.save(f"times{factor}", lambda data, params, factor=factor: data["x"] * factor, X, Y))
+        for factor in (2, 3)
+    )
+    called = [with_files(), twice(), thrice(), twice("x")]
+    df = at.doubles(2, 1).select("x", *(one.alias(f"p{i}") for i, one in enumerate(called)))
+    rows = df.orderBy("x").collect()
+    model, frame = models.regression()
+    trust = models.save_sklearn(at.folder / "skops", model, frame)
+    udf = at.sent(at.folder / "skops", allow_pickle=False, **trust)
+    scored = sparksig.score(at.spark.createDataFrame(frame).coalesce(1), udf, keep=[]).toPandas()
+    return {
+        "with files": [row.p0 for row in rows],
+        "two": [[row[f"p{i}"] for row in rows] for i in (1, 2, 3)],
+        "skops": bool(np.allclose(np.sort(scored["prediction"]), np.sort(model.predict(frame)), rtol=1e-12)),
+    }
+
+
+INFERRED = [
+    {"type": "integer", "name": "i", "required": True},
+    {"type": "map", "values": {"type": "long"}, "name": "m", "required": True},
+    {
+        "type": "object",
+        "properties": {
+            "x": {"type": "datetime", "required": True},
+            "y": {"type": "array", "items": {"type": "double"}, "required": True},
+        },
+        "name": "a b",
+        "required": True,
+    },
+]
+
+
+@check(INFERRED)
+def a_signature_is_inferred_of_the_schema_alone(at):
+    """Whoever runs this table, and not only asks for its schema, fails."""
+    df = at.spark.sql(
+        "select cast(raise_error('it ran') as int) as i, map('k', 1L) as m, "
+        "named_struct('x', date'2020-01-01', 'y', array(1.5D)) as `a b`"
+    )
+    return json.loads(sparksig.infer_signature(df).inputs.to_json())
+
+
+# --- settings ---------------------------------------------------------------------------------------------
+
+
+def picky(data, params):
+    if (data["n"] < 0).any():
+        raise ValueError("no negative numbers")
+    return data["n"] * params["factor"]
+
+
+@check({
+    "rows": [[0, 0.0, None], [1, 2.5, None], [2, 5.0, None], [3, None, ["NULL_IN_REQUIRED n"]],
+             [4, None, ["PREDICTION_FAILED "]], [5, 12.5, None]],
+    "detail": True,
+    "counts": [6, 4, 2],
+})  # fmt: skip
+def rows_that_cannot_be_scored_are_told(at):
+    udf = at.sent(at.save("m", picky, {"n": "long"}, Y, FACTOR), params={"factor": 2.5})
+    observation = Observation("counts")
+    df = at.spark.range(0, 6, 1, 2).selectExpr(
+        "id", "case id when 3 then null when 4 then -4 else id end as n"
+    )
+    scored = sparksig.score(df, udf, on_error="null", observation=observation)
+    rows = scored.orderBy("id").collect()
+    seen = observation.get
+    told = [row.findings and [f"{one.code} {one.path}" for one in row.findings] for row in rows]
+    return {
+        "rows": [[row.id, row.prediction, findings] for row, findings in zip(rows, told)],
+        "detail": "ValueError: no negative numbers" in rows[4].findings[0].detail,
+        "counts": [seen["rows"], seen["scored"], seen["rejected"]],
+    }
+
+
+@check({"sizes": [[4.0] * 8 + [2.0] * 2, [10.0] * 10, [1.0] * 10, [3.0] * 9 + [1.0]], "params": [7.0]})
+def batches_and_params_are_those_asked_for(at):
+    def size(data, params):
+        return pd.Series([float(len(data))] * len(data)) * params["factor"]
+
+    path = at.save("m", size, X, Y, FACTOR)
+    asked = [(4, None), (100, None), (1, None), (None, None), (1, {"factor": 7})]
+    called = [
+        sparksig.spark_udf(at.spark, path, allow_pickle=True, batch_rows=rows, params=params)()
+        for rows, params in asked
+    ]
+    with at.setting(ROWS_PER_BATCH, "3"):
+        df = at.doubles(10, 1).select("id", *(one.alias(f"p{i}") for i, one in enumerate(called)))
+        rows = df.collect()
+    return {
+        "sizes": [[row[f"p{i}"] for row in sorted(rows)] for i in range(4)],
+        "params": sorted({row.p4 for row in rows}),
+    }
+
+
+@check(lambda kind: {
+    "pinned": 2.0,
+    "wrong pin": "the content is not what was pinned",
+    # what was shipped is what was checked; what is read in place is refused
+    "changed": "the content is not what was pinned" if kind == "local" else 3.0,
+})  # fmt: skip
+def the_model_that_was_checked_is_scored_or_none(at):
+    df = at.spark.sql("select 5.0D as a, 3.0D as b")
+
+    def scored(udf):
+        return message_of(lambda: df.select(udf().alias("y")).collect()[0].y)
+
+    path = at.save("m", difference, dict.fromkeys("ab", "double"), Y)
+    digest = sparksig.spark_udf(at.spark, path, allow_pickle=True).digest
+    pinned = sparksig.spark_udf(at.spark, path, digest=digest)
+    wrong = message_of(lambda: sparksig.spark_udf(at.spark, path, digest="0" * 64).digest)
+    changing = at.save("n", lambda data, params: data["b"], dict.fromkeys("ab", "double"), Y)
+    udf = sparksig.spark_udf(at.spark, changing, allow_pickle=True)
+    with open(changing / "python_model.pkl", "ab") as file:
+        file.write(b" ")
+    return {"pinned": scored(pinned), "wrong pin": wrong, "changed": scored(udf)}
+
+
+# --- failures ---------------------------------------------------------------------------------------------
+
+
+class Dying(PythonModel):
+    """Ends its process, and not by an exception, the first time that it sees the row 500."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def predict(self, model_input):
+        if (model_input["x"] == 500.0).any():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.marker, os.O_CREAT | os.O_EXCL))
+                os._exit(1)
+        return model_input["x"] * 2
+
+
+def told(scored):
+    """How many rows, how many different ones, their sum, and how many have another's prediction."""
+    wrong = F.sum(F.when(F.col("prediction") != F.col("x") * 2, 1).otherwise(0))
+    [row] = scored.agg(F.count("*"), F.countDistinct("id"), F.sum("prediction"), wrong).collect()
+    return list(row)
+
+
+RIGHT = [1000, 1000, 999000.0, 0]
+
+
+@check({"died": True, "rows": RIGHT})
+def a_worker_that_dies_costs_no_row(at):
+    marker = at.folder / "marker"
+    udf = at.sent(at.save("m", Dying(str(marker)), X, Y))
+    rows = told(sparksig.score(at.doubles(1000, 8), udf))
+    return {"died": marker.exists(), "rows": rows}
+
+
+class Slow(PythonModel):
+    """Notes the process that its worker was forked by, and takes its time."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def predict(self, model_input):
+        with open(self.log, "a") as log:
+            log.write(f"{os.getppid()}\n")
+        time.sleep(0.1)
+        return model_input["x"] * 2
+
+
+@check(lambda kind: {"killed": 1, "rows": RIGHT} if kind == "cluster" else {})
+def an_executor_that_is_killed_costs_no_row(at):
+    """Killed while its tasks run; a worker is forked by a daemon, which the executor has started."""
+    if at.kind != "cluster":  # there is no executor but the driver
+        return {}
+    log, killed = at.folder / "log", []
+    log.write_text("")
+    udf = at.sent(at.save("m", Slow(str(log)), X, Y))
+
+    def kill():
+        deadline = time.monotonic() + 60
+        while len(daemons := log.read_text().split()) < 6 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        status = Path(f"/proc/{daemons[-1]}/stat").read_text()
+        executor = int(status.rpartition(")")[2].split()[1])
+        if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{executor}/cmdline").read_bytes():
+            os.kill(executor, signal.SIGKILL)
+            killed.append(executor)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    rows = told(sparksig.score(at.doubles(1000, 30), udf))
+    killer.join()
+    return {"killed": len(killed), "rows": rows}
+
+
+class Measuring(PythonModel):
+    """Gives the number of the batch, and the megabytes that its process holds."""
+
+    def __init__(self):
+        self.batches = 0
+
+    def predict(self, model_input):
+        self.batches += 1
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        held = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        rows = len(model_input)
+        return pd.DataFrame({"batch": [float(self.batches)] * rows, "held": [held] * rows})
+
+
+@check({"fail": [200, "no growth"], "null": [100, "no growth"]})
+def a_workers_memory_does_not_grow_with_the_batches(at):
+    """Batches of 2 MB in one partition: kept, they would be 400 MB, and 200."""
+    udf = at.sent(at.save("m", Measuring(), {"x": "string"}, {"batch": "double", "held": "double"}))
+    found = {}
+    for on_error, batches in (("fail", 200), ("null", 100)):
+        df = at.spark.sql(f"select repeat(string(id % 10), 2000) as x from range(0, {batches}000, 1, 1)")
+        with at.setting(ROWS_PER_BATCH, "1000"):
+            scored = sparksig.score(df, udf, keep=[], on_error=on_error)
+            rows = scored.groupBy("prediction.batch").agg(F.max("prediction.held").alias("held")).collect()
+        held = [row.held for row in sorted(rows)]
+        growth = float(np.median(held[-20:]) - np.median(held[20:40]))
+        found[on_error] = [len(held), "no growth" if growth < 50 else growth]
+    return found
+
+
+# --- the application --------------------------------------------------------------------------------------
+
+HIDING = '''
+import os
+import sys
+from importlib.machinery import PathFinder
+
+
+class Shipped:
+    """Finds sparksig in what Spark has shipped, which is a file, and nowhere else."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "sparksig":
+            return None
+        spec = PathFinder.find_spec(name, [entry for entry in sys.path if os.path.isfile(entry)])
+        if spec is None:
+            raise ModuleNotFoundError("this node has no sparksig", name=name)
+        return spec
+
+
+sys.meta_path.insert(0, Shipped)
+'''
+
+WORKER = """#!/bin/sh
+export PYTHONPATH="{hiding}:$PYTHONPATH" TZ=Pacific/Auckland
+exec "{python}" "$@"
+"""
+
+DRIVER = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+
+from tests.spark import everywhere
+
+everywhere.main(*sys.argv[2:])
+"""
+
+
+def run(kind, folder):
+    """Run all checks on one kind of Spark, in an application of its own; what each of them found."""
+    hiding, worker = folder / "hiding", folder / "python"
+    hiding.mkdir()
+    if kind != "local":
+        (hiding / "sitecustomize.py").write_text(HIDING)
+    worker.write_text(WORKER.format(hiding=hiding, python=sys.executable))
+    worker.chmod(0o755)
+    kept = ("JAVA_HOME", "LANG", "LC_ALL", "TMPDIR")
+    environment = {name: os.environ[name] for name in kept if name in os.environ} | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "SPARK_HOME": str(linked_spark(folder / "spark")),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": str(worker),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if kind == "connect":
+        environment["SPARK_TESTING"] = "1"  # any free port; otherwise all servers ask for the same one
+    command = [sys.executable, "-c", DRIVER, str(ROOT), kind, str(folder)]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder, check=False
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("found ")]
+    return json.loads(line.removeprefix("found "))
+
+
+def linked_spark(home):
+    """The installed Spark by links: what executors leave behind stays in this folder."""
+    home.mkdir()
+    for entry in Path(pyspark.__file__).parent.iterdir():
+        if entry.name != "work":
+            (home / entry.name).symlink_to(entry)
+    return home
+
+
+def session(kind):
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder
+    builder = builder.remote(MASTERS[kind]) if kind == "connect" else builder.master(MASTERS[kind])
+    for key, value in {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.session.timeZone": "America/New_York",
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }.items():
+        builder = builder.config(key, value)
+    made = builder.getOrCreate()
+    assert (".connect." in type(made).__module__) == (kind == "connect")
+    return made
+
+
+def main(kind, folder):
+    warnings.simplefilter("ignore")
+    started = time.perf_counter()
+    spark, found = session(kind), {}
+    for name, function in CHECKS.items():
+        sys.stderr.write(f"{time.perf_counter() - started:.1f} s: {name}\n")
+        (own := Path(folder) / name).mkdir()
+        try:
+            found[name] = {"found": function(Place(spark, kind, own))}
+        except Exception:
+            found[name] = {"error": traceback.format_exc()[-3000:]}
+    sys.stderr.write(f"{time.perf_counter() - started:.1f} s\n")
+    spark.stop()
+    sys.stdout.write(f"found {json.dumps(found)}\n")
+
+
+def compare(name, kind, found):
+    """See that a check has found what is expected of it."""
+    if "error" in found[name]:
+        pytest.fail(found[name]["error"], pytrace=False)
+    assert found[name]["found"] == EXPECTED[name](kind)
