@@ -7,20 +7,17 @@ whether it is null; and composite columns as JSON.
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.json import dumps, from_json, loads, to_json
 from sparksig.convert.spark import from_spark
 from sparksig.errors import (
     Code,
@@ -44,9 +41,18 @@ from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import contract
+from sparksig.spark.before_arrow import (
+    INSTANTS,
+    comes_as_json,
+    pandas_columns,
+    pandas_function,
+    to_frame,
+    to_series,
+    to_texts,
+)
 from sparksig.spark.contract import Bound
 from sparksig.spark.ship import ship
-from sparksig.spark.work import WALL, Work, explode
+from sparksig.spark.work import WALL, Work, Zone, columns_of, explode
 from sparksig.types import describe
 
 __all__ = ["ModelUDF", "check_model", "spark_udf"]
@@ -440,15 +446,15 @@ class ModelUDF:
 
     def _pandas_column(self, bound: Bound) -> Column:
         zoned = [F.current_timezone()] if _has_times(self.return_type) else []
-        sent, held = _pandas_columns(bound), self._column_type
-        if _comes_as_json(held):
-            function = _pandas_function(self._work, bound, _to_texts)
+        sent, held = pandas_columns(bound), self._column_type
+        if comes_as_json(held):
+            function = pandas_function(self._work, bound, to_texts)
             texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
             return self._named(
-                F.from_json(texts, held.json(), {"mode": "FAILFAST", "timestampFormat": _INSTANTS})
+                F.from_json(texts, held.json(), {"mode": "FAILFAST", "timestampFormat": INSTANTS})
             )
         as_frame = isinstance(held, T.StructType)
-        function = _pandas_function(self._work, bound, _to_frame if as_frame else _to_series)
+        function = pandas_function(self._work, bound, to_frame if as_frame else to_series)
         scorer = F.pandas_udf(function, held)  # type: ignore[attr-defined]
         return self._named(scorer(*sent, *zoned))
 
@@ -478,11 +484,6 @@ def _as_column(value: Column | str) -> Column:
     return contract.column(value) if isinstance(value, str) else value
 
 
-def _columns(given: Any) -> list[Any]:
-    """One batch's columns: Spark hands over a tuple of them, but a single one as it is."""
-    return list(given) if isinstance(given, tuple) else [given]
-
-
 def _zone_of(arrays: list[pa.Array]) -> str:
     """The zone that Spark gives its timestamps, which is the query's; empty where there are none."""
     for array in arrays:
@@ -494,28 +495,13 @@ def _zone_of(arrays: list[pa.Array]) -> str:
     return ""
 
 
-class _Zone:
-    """The zone of a query: its last column, the same in every row."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    def __call__(self) -> str:
-        return self.name
-
-    def take(self, column: Any, name: Callable[[Any], object]) -> None:
-        """Remember the zone, once there is a row that says it."""
-        if not self.name and len(column):
-            self.name = str(name(column))
-
-
 # --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
 
 
 def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -> Callable[..., Any]:
     """The function of batches, each by itself: so all call sites of a query share a worker, and its model."""
 
-    def opened(arrays: list[pa.Array], zone: _Zone) -> pa.RecordBatch:
+    def opened(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
         if zoned:
             zone.take(arrays.pop(), lambda column: column[0].as_py())
         elif names is None:
@@ -525,138 +511,16 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     def score(*given: pa.Array) -> pa.Array:
-        zone = _Zone()
+        zone = Zone()
         parts = list(work.run(iter([opened(list(given), zone)]), zone))
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        zone = _Zone()
-        yield from work.run((opened(_columns(given), zone) for given in batches), zone)
+        zone = Zone()
+        yield from work.run((opened(columns_of(given), zone) for given in batches), zone)
 
     if work.batch_rows is not None:  # a model's batch may be made of several of Arrow's
         return score_joined
     # Spark reads the form of the function off its annotations
     score.__annotations__ = {"given": pa.Array, "return": pa.Array}
     return score
-
-
-# --- before: pandas, with the nulls of integers beside them, and composites as JSON -------------------------
-
-_SIMPLE = (
-    T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.FloatType, T.DoubleType,
-    T.StringType, T.BinaryType, T.DateType, T.TimestampNTZType, T.DecimalType,
-)  # fmt: skip
-_INTEGERS = (T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType)
-
-
-def _is_json(dtype: T.DataType) -> bool:
-    return not isinstance(dtype, _SIMPLE)
-
-
-def _pandas_columns(bound: Bound) -> list[Column]:
-    sent: list[Column] = []
-    for value, dtype in zip(bound.values, bound.types):
-        if _is_json(dtype):
-            sent.append(contract.as_json(value))
-        elif isinstance(dtype, _INTEGERS):
-            zero = F.lit(False) if isinstance(dtype, T.BooleanType) else F.lit(0)
-            sent += [F.coalesce(value, zero.cast(dtype)), value.isNull()]
-        else:
-            sent.append(value)
-    return sent
-
-
-def _pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -> Callable[..., Any]:
-    names, specs, types = bound.names, bound.specs, bound.types
-
-    def score(batches):  # type: ignore[no-untyped-def]
-        zone = _Zone()
-
-        def opened() -> Iterator[pa.RecordBatch]:
-            for given in batches:
-                series = _columns(given)
-                arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
-                if series:
-                    zone.take(series.pop(), lambda column: column.iloc[0])
-                yield pa.RecordBatch.from_arrays(arrays, names=list(names))
-
-        for scored in work.run(opened(), zone):
-            yield form(scored)
-
-    # Spark reads the form of the function off its annotations
-    result = Iterator[pd.DataFrame] if form is _to_frame else Iterator[pd.Series]
-    score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
-    return score
-
-
-def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
-    values = series.pop(0)
-    target = contract.arrow_type(dtype)
-    if _is_json(dtype):
-        return _from_texts(values, spec, target)
-    if isinstance(dtype, _INTEGERS):
-        mask = series.pop(0).to_numpy(dtype=bool)
-        return pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False)
-    return pa.array(values, type=target, from_pandas=values.dtype.kind != "f")
-
-
-def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa.DataType) -> pa.Array:
-    from sparksig.convert.arrow import from_arrow
-
-    dtype = spec.type if isinstance(spec, ColSpec) else from_arrow(target)
-    assert not isinstance(dtype, Schema)
-    held = [None if text is None else from_json(loads(text, exact=True), dtype) for text in values]
-    return pa.array(held, type=target)
-
-
-_INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
-
-
-def _comes_as_json(dtype: T.DataType, inside: bool = False) -> bool:
-    """Whether predictions come back as JSON: pandas makes null of a NaN in an array, and knows no maps."""
-    if isinstance(dtype, T.StructType):
-        return inside or any(_comes_as_json(field.dataType, True) for field in dtype.fields)
-    return isinstance(dtype, (T.ArrayType, T.MapType))
-
-
-def _to_texts(array: pa.Array) -> pd.Series:
-    return pd.Series([_as_text(value, array.type) for value in array.to_pylist()], dtype=object).map(
-        dumps, na_action="ignore"
-    )
-
-
-def _as_text(value: Any, dtype: pa.DataType) -> Any:
-    """A value for Spark's JSON parser: instants with all their digits, NaN as text."""
-    if value is None:
-        return None
-    if pa.types.is_struct(dtype):
-        return {field.name: _as_text(value[field.name], field.type) for field in dtype}
-    if pa.types.is_map(dtype):
-        return {key: _as_text(one, dtype.item_type) for key, one in value}
-    if pa.types.is_list(dtype):
-        return [_as_text(one, dtype.value_type) for one in value]
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(timespec="microseconds")
-    return to_json(value, nested=True)
-
-
-_NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.float32(): pd.Float32Dtype(),
-    pa.float64(): pd.Float64Dtype(),
-}
-"""pandas' own dtypes tell null and NaN apart; Spark takes NaN in NumPy's for null."""
-
-
-def _to_series(array: pa.Array) -> pd.Series:
-    return array.to_pandas(types_mapper=_NULLABLE.get, maps_as_pydicts="strict")  # type: ignore[no-any-return]
-
-
-def _to_frame(array: pa.Array) -> pd.DataFrame:
-    return pd.DataFrame(
-        {field.name: _to_series(array.field(index)) for index, field in enumerate(array.type)}
-    )

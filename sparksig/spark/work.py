@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
-from sparksig.enforce.predictions import placed, result_type
+from sparksig.enforce.predictions import placed
 from sparksig.enforce.python import as_series
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
 from sparksig.lattice import mismatches
@@ -27,7 +27,7 @@ from sparksig.spark.contract import as_declared
 from sparksig.spark.ship import Shipment
 from sparksig.types import AnyType
 
-__all__ = ["WALL", "Work", "explode"]
+__all__ = ["WALL", "Work", "Zone", "columns_of", "explode"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,6 @@ class Work:
     observed: bool = False
     batch_rows: int | None = None
     batch_bytes: int = BATCH_BYTES
-
-    @property
-    def value_type(self) -> pa.DataType:
-        """The Arrow type of a prediction, its times not placed."""
-        return result_type(self.outputs) if self.returned is None else self.returned
 
     @property
     def has_beside(self) -> bool:
@@ -255,3 +250,27 @@ def _is_itself(dtype: pa.DataType, inputs: Schema) -> bool:
     if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
         return False  # a struct of the column, as struct("*") makes it
     return not mismatches(source(dtype), spec.type, "", spec.required)
+
+
+# --- batches as Spark hands them over ---------------------------------------------------------------------
+
+
+def columns_of(given: Any) -> list[Any]:
+    """One batch's columns: Spark hands over a tuple of them, but a single one as it is."""
+    return list(given) if isinstance(given, tuple) else [given]
+
+
+class Zone:
+    """The zone of a query: its last column, the same in every row."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    def __call__(self) -> str:
+        """The zone, empty as long as no row has said it."""
+        return self.name
+
+    def take(self, column: Any, name: Callable[[Any], object]) -> None:
+        """Remember the zone, once there is a row that says it."""
+        if not self.name and len(column):
+            self.name = str(name(column))

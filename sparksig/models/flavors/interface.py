@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
+from sparksig.params import UnknownParamWarning
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "method_of",
     "opened_by_mlflow",
     "saved_method",
+    "with_params",
 ]
 
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
@@ -106,6 +110,28 @@ def bound_method(model: Any, name: str) -> Callable[..., Any]:
         has = ", ".join(one for one in METHODS if callable(getattr(model, one, None)))
         raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {has or 'none'})")
     return method  # type: ignore[no-any-return]
+
+
+def with_params(
+    function: Callable[..., Any], what: str, feed: Callable[[Any], Any] | None = None
+) -> Predictor:
+    """A method as ``f(model_input, params)``, which takes the params that the method has a place for.
+
+    Args:
+        function: the method.
+        what: what it is called in the warning of others.
+        feed: what is made of the input before.
+    """
+    known = inspect.signature(function).parameters
+
+    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
+        taken = {name: value for name, value in (params or {}).items() if name in known}
+        if unknown := ", ".join(sorted(set(params or {}) - set(taken))):
+            text = f"params that {what} does not take are ignored: {unknown}"
+            warnings.warn(text, UnknownParamWarning, stacklevel=2)
+        return function(model_input if feed is None else feed(model_input), **taken)
+
+    return predict
 
 
 class ForMlflow:

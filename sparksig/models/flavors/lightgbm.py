@@ -7,10 +7,8 @@ MLflow wrote from LightGBM's estimators are pickles or skops files, and are judg
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import platform
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +26,9 @@ from sparksig.models.flavors.interface import (
     method_of,
     opened_by_mlflow,
     saved_method,
+    with_params,
 )
 from sparksig.models.flavors.sklearn import check_object, read_object
-from sparksig.params import UnknownParamWarning
 
 __all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
 
@@ -135,17 +133,7 @@ class _Classifier:
 
 def predictor(model: Any, method: str) -> Predictor:
     """A model's method as ``f(model_input, params)``."""
-    function: Callable[..., Any] = bound_method(model, method)
-    known = inspect.signature(function).parameters
-
-    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        taken = {name: value for name, value in (params or {}).items() if name in known}
-        if unknown := ", ".join(sorted(set(params or {}) - set(taken))):
-            text = f"params that LightGBM's {method} does not take are ignored: {unknown}"
-            warnings.warn(text, UnknownParamWarning, stacklevel=2)
-        return function(model_input, **taken)
-
-    return predict
+    return with_params(bound_method(model, method), f"LightGBM's {method}")
 
 
 def _config(directory: ModelDirectory) -> Mapping[str, Any]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import json
 import platform
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ from sparksig.models.flavors.interface import (
     method_of,
     opened_by_mlflow,
     saved_method,
+    with_params,
 )
 from sparksig.models.flavors.ubjson import is_whole
-from sparksig.params import UnknownParamWarning
 
 __all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
 
@@ -104,18 +102,8 @@ def predictor(model: Any, method: str) -> Predictor:
     """A model's method as ``f(model_input, params)``."""
     import xgboost
 
-    function = bound_method(model, method)
-    known = inspect.signature(function).parameters
-    is_booster = isinstance(model, xgboost.Booster)
-
-    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        taken = {name: value for name, value in (params or {}).items() if name in known}
-        if unknown := ", ".join(sorted(set(params or {}) - set(taken))):
-            text = f"params that XGBoost's {method} does not take are ignored: {unknown}"
-            warnings.warn(text, UnknownParamWarning, stacklevel=2)
-        return function(xgboost.DMatrix(model_input) if is_booster else model_input, **taken)
-
-    return predict
+    feed = xgboost.DMatrix if isinstance(model, xgboost.Booster) else None
+    return with_params(bound_method(model, method), f"XGBoost's {method}", feed)
 
 
 def _config(directory: ModelDirectory) -> Mapping[str, Any]:

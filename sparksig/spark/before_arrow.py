@@ -1,0 +1,155 @@
+"""How batches reach Python before Spark 4.1: as pandas' Series, with the nulls of integers beside them.
+
+``pandas_udf`` turns integers with nulls into floats: each integer and boolean column travels as a pair, its
+value (0 for null), and whether it is null. Composite columns travel as JSON, both ways; all of it exact to
+the bit.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparksig.convert.arrow import from_arrow
+from sparksig.convert.json import dumps, from_json, loads, to_json
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark import contract
+from sparksig.spark.contract import Bound
+from sparksig.spark.work import Work, Zone, columns_of
+
+__all__ = [
+    "INSTANTS",
+    "comes_as_json",
+    "pandas_columns",
+    "pandas_function",
+    "to_frame",
+    "to_series",
+    "to_texts",
+]
+
+_SIMPLE = (
+    T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.FloatType, T.DoubleType,
+    T.StringType, T.BinaryType, T.DateType, T.TimestampNTZType, T.DecimalType,
+)  # fmt: skip
+_INTEGERS = (T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType)
+
+
+def _is_json(dtype: T.DataType) -> bool:
+    return not isinstance(dtype, _SIMPLE)
+
+
+def pandas_columns(bound: Bound) -> list[Column]:
+    """The columns in the forms in which they travel, integers as pairs."""
+    sent: list[Column] = []
+    for value, dtype in zip(bound.values, bound.types):
+        if _is_json(dtype):
+            sent.append(contract.as_json(value))
+        elif isinstance(dtype, _INTEGERS):
+            zero = F.lit(False) if isinstance(dtype, T.BooleanType) else F.lit(0)
+            sent += [F.coalesce(value, zero.cast(dtype)), value.isNull()]
+        else:
+            sent.append(value)
+    return sent
+
+
+def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -> Callable[..., Any]:
+    """The function of batches; ``form`` makes of predictions what Spark takes."""
+    names, specs, types = bound.names, bound.specs, bound.types
+
+    def score(batches):  # type: ignore[no-untyped-def]
+        zone = Zone()
+
+        def opened() -> Iterator[pa.RecordBatch]:
+            for given in batches:
+                series = columns_of(given)
+                arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
+                if series:
+                    zone.take(series.pop(), lambda column: column.iloc[0])
+                yield pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+        for scored in work.run(opened(), zone):
+            yield form(scored)
+
+    # Spark reads the form of the function off its annotations
+    result = Iterator[pd.DataFrame] if form is to_frame else Iterator[pd.Series]
+    score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
+    return score
+
+
+def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
+    values = series.pop(0)
+    target = contract.arrow_type(dtype)
+    if _is_json(dtype):
+        return _from_texts(values, spec, target)
+    if isinstance(dtype, _INTEGERS):
+        mask = series.pop(0).to_numpy(dtype=bool)
+        return pa.array(values.to_numpy(), type=target, mask=mask, from_pandas=False)
+    return pa.array(values, type=target, from_pandas=values.dtype.kind != "f")
+
+
+def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa.DataType) -> pa.Array:
+    dtype = spec.type if isinstance(spec, ColSpec) else from_arrow(target)
+    assert not isinstance(dtype, Schema)
+    held = [None if text is None else from_json(loads(text, exact=True), dtype) for text in values]
+    return pa.array(held, type=target)
+
+
+INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+
+
+def comes_as_json(dtype: T.DataType, inside: bool = False) -> bool:
+    """Whether predictions come back as JSON: pandas makes null of a NaN in an array, and knows no maps."""
+    if isinstance(dtype, T.StructType):
+        return inside or any(comes_as_json(field.dataType, True) for field in dtype.fields)
+    return isinstance(dtype, (T.ArrayType, T.MapType))
+
+
+def to_texts(array: pa.Array) -> pd.Series:
+    """Predictions as JSON."""
+    return pd.Series([_as_text(value, array.type) for value in array.to_pylist()], dtype=object).map(
+        dumps, na_action="ignore"
+    )
+
+
+def _as_text(value: Any, dtype: pa.DataType) -> Any:
+    """A value for Spark's JSON parser: instants with all their digits, NaN as text."""
+    if value is None:
+        return None
+    if pa.types.is_struct(dtype):
+        return {field.name: _as_text(value[field.name], field.type) for field in dtype}
+    if pa.types.is_map(dtype):
+        return {key: _as_text(one, dtype.item_type) for key, one in value}
+    if pa.types.is_list(dtype):
+        return [_as_text(one, dtype.value_type) for one in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="microseconds")
+    return to_json(value, nested=True)
+
+
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.float32(): pd.Float32Dtype(),
+    pa.float64(): pd.Float64Dtype(),
+}
+"""pandas' own dtypes tell null and NaN apart; Spark takes NaN in NumPy's for null."""
+
+
+def to_series(array: pa.Array) -> pd.Series:
+    """Predictions of a plain type."""
+    return array.to_pandas(types_mapper=_NULLABLE.get, maps_as_pydicts="strict")  # type: ignore[no-any-return]
+
+
+def to_frame(array: pa.Array) -> pd.DataFrame:
+    """Predictions of several plain types."""
+    return pd.DataFrame({field.name: to_series(array.field(index)) for index, field in enumerate(array.type)})
