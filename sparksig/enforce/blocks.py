@@ -22,6 +22,7 @@ arrays as arrays: their containers are then the caller's own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -35,13 +36,35 @@ from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type
 
-__all__ = ["BLOCK", "BLOCK_REQUIRED", "labels_of", "to_pandas", "to_python"]
+__all__ = ["BLOCK", "BLOCK_REQUIRED", "Layout", "labels_of", "to_pandas", "to_python"]
 
 BLOCK = {DataType.float: "float32", DataType.double: "float64"}
 BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
 
 
-def to_pandas(batch: pa.RecordBatch, specs: tuple[ColSpec, ...]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Layout:
+    """What all frames of some columns have in common.
+
+    Attributes:
+        specs: the columns, in order.
+        labels: what they are called in a frame.
+        only: the one plain NumPy dtype that all of them have; None if there are several, or other ones.
+    """
+
+    specs: tuple[ColSpec, ...]
+    labels: pd.Index
+    only: str | None
+
+    @staticmethod
+    def of(specs: tuple[ColSpec, ...]) -> Layout:
+        """The layout of columns."""
+        names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
+        dtypes = {_block_dtype(spec) for spec in specs}
+        return Layout(specs, labels_of(names), next(iter(dtypes)) if len(dtypes) == 1 else None)
+
+
+def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
     """The frame that a model sees of a batch which a plan has passed.
 
     Columns of one plain NumPy dtype are copied once, into one column-major block; otherwise pandas
@@ -50,20 +73,20 @@ def to_pandas(batch: pa.RecordBatch, specs: tuple[ColSpec, ...]) -> pd.DataFrame
 
     Args:
         batch: what :meth:`Plan.apply` gave.
-        specs: :attr:`Plan.specs` of that plan.
+        layout: of that plan.
     """
-    names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
-    dtypes = {_block_dtype(spec) for spec in specs}
-    only = next(iter(dtypes)) if len(dtypes) == 1 else None
-    if only is not None:
-        block = np.empty((len(specs), batch.num_rows), dtype=only)
+    specs, labels = layout.specs, layout.labels.view()  # a model may name its labels
+    if layout.only is not None:
+        block = np.empty((len(specs), batch.num_rows), dtype=layout.only)
         for row, column in zip(block, batch.columns):
             row[:] = column.to_numpy(zero_copy_only=False)
-        return pd.DataFrame(block.T, columns=labels_of(names), copy=False)
+        return pd.DataFrame(block.T, columns=labels, copy=False)
     if not specs:
         return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
-    columns = {name: _to_column(array, spec) for name, array, spec in zip(names, batch.columns, specs)}
-    return pd.DataFrame(columns, columns=labels_of(names), index=pd.RangeIndex(batch.num_rows))
+    columns = [_to_column(array, spec) for array, spec in zip(batch.columns, specs)]
+    frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(batch.num_rows))
+    frame.columns = labels
+    return frame
 
 
 def labels_of(names: list[Any]) -> pd.Index:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
 from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
-from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, labels_of, to_pandas
+from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.enforce.findings import FIRST_ROWS, HINTS
 from sparksig.enforce.python import as_series, to_frame
 from sparksig.enforce.values import enforce_values
@@ -132,13 +132,16 @@ def model_frame(data: Any, schema: Schema, *, strict_nulls: bool = False) -> pd.
 
 
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
-    if isinstance(data, (pa.Table, pa.RecordBatch)) or _lends(data):
+    if isinstance(data, pa.RecordBatch):  # as they come from Spark, many of them
+        plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+        return to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan))
+    if isinstance(data, pa.Table) or _lends(data):
         table = _borrowed(data)
         enforced = _apply_all(table, schema, options)
         plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
         if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
             enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
-        frames = [to_pandas(batch, plan.specs) for batch in enforced]
+        frames = [to_pandas(batch, _layout(plan)) for batch in enforced]
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     if isinstance(data, pd.DataFrame):
         return _enforce_frame(data, schema, options)
@@ -147,6 +150,11 @@ def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     seen: list[Any] = []
     frame = to_frame(data, schema, seen)
     return _enforce_frame(frame, schema, options, seen or None)
+
+
+@lru_cache(maxsize=256)
+def _layout(plan: plans.Plan) -> Layout:
+    return Layout.of(plan.specs)
 
 
 def _enforce_frame(
@@ -240,7 +248,7 @@ def _enforce_plain(
         plan = plans.compile(Schema(list(plain)), batch.schema, options.strict_nulls)
         if findings:  # what types decide comes first, as from Arrow
             return None
-        return to_pandas(plan.apply(batch, show_values=options.show_values), plan.specs)
+        return to_pandas(plan.apply(batch, show_values=options.show_values), _layout(plan))
     except ContractError as error:
         findings += [_with_hint(finding, data, schema) for finding in error.findings]
         return None

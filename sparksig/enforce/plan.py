@@ -42,7 +42,7 @@ class Column:
     node: Node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one per pair of schemas: what is kept for it is found by its identity
 class Plan:
     """How the batches of one Arrow schema become what a model's schema declares.
 

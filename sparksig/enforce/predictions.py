@@ -88,6 +88,8 @@ def check(prediction: Any, outputs: Schema, rows: int | None) -> None:
 
 
 def _encoded(prediction: Any, outputs: Schema, rows: int | None, keep: bool = True) -> list[pa.Array | None]:
+    if (plain := _as_it_is(prediction, outputs, rows)) is not None:
+        return [plain if keep else None]
     findings: list[Finding] = []
     if outputs.is_tensor_spec():
         parts = _named_parts(prediction, outputs, findings)
@@ -97,6 +99,31 @@ def _encoded(prediction: Any, outputs: Schema, rows: int | None, keep: bool = Tr
     if findings:
         raise PredictionError.of("the prediction breaks the model's output schema", findings)
     return arrays
+
+
+def _as_it_is(prediction: Any, outputs: Schema, rows: int | None) -> pa.Array | None:
+    """What most models return, one number for each row in just the declared dtype; None for all else."""
+    if type(prediction) is not np.ndarray or prediction.ndim != 1 or len(prediction) != rows:
+        return None
+    spec = outputs.inputs[0]
+    if len(outputs) > 1 or (isinstance(spec, TensorSpec) and len(spec.shape) != 1):
+        return None
+    wanted = spec.type if isinstance(spec, TensorSpec) else _NUMBERS.get(spec.type)
+    if wanted is None or prediction.dtype != wanted or prediction.dtype.kind not in "fiub":
+        return None
+    return pa.array(prediction.copy(), from_pandas=False)
+
+
+_NUMBERS: dict[Type, np.dtype[Any]] = {
+    known: np.dtype(MODEL_TYPE[known])
+    for known in (
+        DataType.boolean,
+        DataType.integer,
+        DataType.long,
+        DataType.float,
+        DataType.double,
+    )
+}
 
 
 def placed(array: pa.Array, zone: str) -> pa.Array:
@@ -455,7 +482,8 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
     flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if not dtype_widens(flat.dtype, spec.type):
         return None
-    widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type, copy=False)
+    # a copy: the model may use its array again, for the next batch
+    widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type)
     try:
         return pa.array(widened, type=element, from_pandas=False)
     except UnicodeEncodeError:

@@ -23,6 +23,7 @@ from sparksig.enforce.zones import wall_times
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.variants import VARIANT, holds_any, is_variant
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = [
@@ -236,9 +237,6 @@ def _unreachable(held: T.DataType, path: str) -> list[Finding]:
         return [
             one for part in held.fields for one in _unreachable(part.dataType, f"{path}.{step(part.name)}")
         ]
-    if type(held).__name__ == "VariantType" and ("." in path or "[" in path):
-        hint = "take it out, into a column of its own"
-        return [Finding(Code.UNSUPPORTED_TYPE, path, "no variant inside a composite", "variant", hint)]
     if type(held).__name__ not in _UNREACHABLE:
         return []
     hint = "cast it on purpose, or leave it out"
@@ -255,7 +253,7 @@ def _judge(
         if isinstance(spec, ColSpec):
             found = mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
             findings += found or (
-                _unreachable(field.dataType, step(field.name)) if _holds_any(spec.type) else []
+                _unreachable(field.dataType, step(field.name)) if holds_any(spec.type) else []
             )
     if not schema.is_tensor_spec():
         return
@@ -304,6 +302,8 @@ def as_declared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     Raises:
         ContractError: a time that the unit cannot hold.
     """
+    if not _is_unsaid(schema):
+        return batch
     arrays = list(batch.columns)
     for index, name in enumerate(batch.schema.names):
         spec = _spec_of(schema, index, name)
@@ -313,6 +313,15 @@ def as_declared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
         elif isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
             arrays[index] = _walled(arrays[index])
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+
+@lru_cache(maxsize=64)
+def _is_unsaid(schema: Schema) -> bool:
+    """Whether there is a column, or a tensor, whose type Spark cannot say."""
+    return any(
+        spec.type.kind == "M" if isinstance(spec, TensorSpec) else isinstance(spec.type, AnyType)
+        for spec in schema
+    )
 
 
 def _spec_of(schema: Schema, index: int, name: str) -> ColSpec | TensorSpec | None:
@@ -383,16 +392,6 @@ def _filled(nulls: pa.Array) -> pa.Array:
             nulls.type
         )
     return nulls
-
-
-def _holds_any(dtype: Type) -> bool:
-    if isinstance(dtype, Array):
-        return _holds_any(dtype.dtype)
-    if isinstance(dtype, Map):
-        return _holds_any(dtype.value_type)
-    if isinstance(dtype, Object):
-        return any(_holds_any(prop.dtype) for prop in dtype.properties)
-    return isinstance(dtype, AnyType)
 
 
 # --- travelling -------------------------------------------------------------------------------------------
@@ -586,6 +585,7 @@ _ARROW: dict[str, pa.DataType] = {
     "DateType": pa.date32(),
     "TimestampType": pa.timestamp("us", "UTC"),
     "TimestampNTZType": pa.timestamp("us"),
+    "VariantType": VARIANT,
 }
 
 
@@ -619,6 +619,10 @@ def spark_type(arrow: pa.DataType) -> T.DataType:
         return T.ArrayType(spark_type(arrow.value_type))
     if pa.types.is_map(arrow):
         return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
+    if is_variant(arrow):
+        if not hasattr(F, "arrow_udf"):
+            raise UnsupportedError("predictions of Any come back as variants, from Spark 4.1 on")
+        return T.VariantType()
     if pa.types.is_struct(arrow):
         return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
     if pa.types.is_timestamp(arrow):

@@ -52,6 +52,7 @@ from sparksig.spark.before_arrow import (
 )
 from sparksig.spark.contract import Bound
 from sparksig.spark.ship import ship
+from sparksig.spark.variants import result
 from sparksig.spark.work import WALL, Work, Zone, columns_of, explode
 from sparksig.types import describe
 
@@ -155,12 +156,10 @@ def check_model(
     compare_versions(directory, on_version_mismatch)
     declared = _contract(directory, method, outputs)
     try:
-        contract.spark_type(_result(declared[1]))
-    except ConversionError as error:
+        contract.spark_type(result(declared[1]))
+    except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
-            f"{directory.path}: predictions of Any have no type to come back in: declare the outputs, "
-            "or pass result_type "
-            f"({error.findings[0].path if error.findings else 'the output'})"
+            f"{directory.path}: its outputs have no type to come back in: {error}; or pass result_type"
         ) from None
     return directory, loading, declared
 
@@ -196,12 +195,6 @@ def _contract(
 
 
 # --- result types -----------------------------------------------------------------------------------------
-
-
-def _result(outputs: Schema) -> pa.DataType:
-    from sparksig.enforce.predictions import result_type
-
-    return result_type(outputs)
 
 
 def _returned(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
@@ -279,7 +272,7 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
-        self.return_type: T.DataType = returned or contract.spark_type(_result(work.outputs))
+        self.return_type: T.DataType = returned or contract.spark_type(result(work.outputs))
         if not _ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
 

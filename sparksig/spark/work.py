@@ -5,6 +5,7 @@ It is pickled with the query. Nothing here needs a session.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
 from sparksig.enforce.predictions import placed
-from sparksig.enforce.python import as_series
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
@@ -25,7 +25,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
 from sparksig.spark.contract import as_declared
 from sparksig.spark.ship import Shipment
-from sparksig.types import AnyType
+from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
 
 __all__ = ["WALL", "Work", "Zone", "columns_of", "explode"]
 
@@ -79,30 +79,41 @@ class Work:
         model = CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
         after = CACHE.info()
         spent = [(after.loads - before.loads, after.seconds - before.seconds)]
+        if after.loads > before.loads:
+            _keep_all()
 
         def predict(data: Any, params: Mapping[str, Any]) -> Any:
-            predicted = model.predict_raw(self._variants(data), params)
-            if self.returned is None or pa.types.is_struct(self.returned):
-                return predicted
-            # asked for by its type alone, whatever the model calls it
-            one = isinstance(predicted, pd.DataFrame) and predicted.shape[1] == 1
-            return predicted.iloc[:, 0] if one else predicted
+            predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
+            by_type = self.returned is not None and (
+                is_variant(self.returned) or not pa.types.is_struct(self.returned)
+            )
+            if by_type and isinstance(predicted, pd.DataFrame) and predicted.shape[1] == 1:
+                predicted = predicted.iloc[:, 0]  # whatever the model calls it
+            return packed(predicted, self.outputs)
 
         def finish(scored: pa.Array) -> pa.Array:
-            return self._finished(scored, (zone() if zone is not None else "") or self.zone)
+            found = self._finished(scored, (zone() if zone is not None else "") or self.zone)
+            return as_variants(found, self.returned or result(self.outputs))
 
-        given = (as_declared(batch, self.inputs) for batch in batches)
-        cut = rebatched(given, self.batch_rows, self.batch_bytes)
+        columns: list[pa.Schema] = []
+
+        def given() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                if not columns:
+                    columns.append(batch.schema)
+                yield as_declared(batch, self.inputs)
+
+        cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, self.outputs, self.params):
+            for scored in score_batches(cut, predict, self.inputs, outputs, self.params):
                 yield finish(scored)
             return
         lenient = self.lenient
         pairs: Iterator[tuple[pa.Array, pa.Array]]
         if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, self.outputs, self.params, finish)
+            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish)
         else:
-            whole = score_batches(cut, predict, self.inputs, self.outputs, self.params)
+            whole = score_batches(cut, predict, self.inputs, outputs, self.params)
             pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
@@ -131,16 +142,16 @@ class Work:
             return _placed(scored, zone)
         return placed(_widened(scored), zone)
 
-    def _variants(self, data: Any) -> Any:
-        """Columns of Spark's variants as the Python values they hold."""
-        if not isinstance(data, pd.DataFrame):
-            return data
-        for index, spec in enumerate(self.inputs):
-            if isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
-                label = spec.name if spec.name is not None else index
-                if label in data.columns and (held := _opened(data[label])) is not None:
-                    data[label] = held
-        return data
+
+def _keep_all() -> None:
+    """Let the garbage collector pass over what this process has imported and loaded.
+
+    Spark has it look at everything after every task: 40 ms where scikit-learn is imported, more than a small
+    task takes. What a dropped model held is collected first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 _WIDER = {
@@ -191,6 +202,8 @@ WALL = pa.timestamp("us")
 
 def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Predictions in exactly the type that was asked for; raises where that loses anything."""
+    if is_variant(wanted):
+        return scored
     if pa.types.is_struct(wanted) and not pa.types.is_struct(scored.type):  # a struct of one field
         return pa.StructArray.from_arrays([_as(scored, wanted.field(0).type)], fields=list(wanted))
     if pa.types.is_struct(wanted):
@@ -202,20 +215,6 @@ def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
     if wanted == pa.date32() and not pc.cast(found, scored.type).equals(scored):
         raise pa.ArrowInvalid("times of the day")
     return found
-
-
-def _opened(column: pd.Series) -> pd.Series | None:
-    held = [value for value in column.tolist() if value is not None]
-    if not held or not all(isinstance(one, dict) and one.keys() == {"value", "metadata"} for one in held):
-        return None
-    if not all(isinstance(part, bytes) for one in held for part in one.values()):
-        return None
-    from pyspark.sql.types import VariantVal
-
-    values = [None if one is None else VariantVal(one["value"], one["metadata"]).toPython() for one in column]
-    opened = as_series(values)
-    opened.index = column.index
-    return opened
 
 
 # --- a struct of all columns --------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ def main(names: list[str]) -> None:
 
 def machine() -> str:
     """What this runs on."""
-    return
-    f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, {system}"
 
 
 def report(name: str, title: str, results: list[Result], target: Path) -> None:

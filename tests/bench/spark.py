@@ -1,18 +1,21 @@
 """Scoring on Spark: local[2], a noop sink; against MLflow, a pandas_udf written by hand, and the limit
 inside Spark.
 
-The limit is an arrow_udf that checks nothing: the columns as one array, the model's predict, the result as
-it is.
+The limit is an arrow_udf that checks nothing: the columns as what the model was fitted on, the model's
+predict, the result as it is. Where what counts is the life of a worker, each contender has an application
+of its own.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cloudpickle
@@ -82,7 +85,7 @@ def session() -> SparkSession:
 
 
 def cases(scale: float = 1.0) -> list[Case]:
-    """The comparisons, from a table of doubles to a model of 50 MB in 200 partitions."""
+    """The comparisons in one application, from a table of doubles to one of objects."""
     warnings.simplefilter("ignore")
     spark, home = session(), Path(tempfile.mkdtemp(prefix="bench-spark-"))
     wide = _doubles(spark, home, int(4_000_000 * scale), 10)
@@ -90,20 +93,20 @@ def cases(scale: float = 1.0) -> list[Case]:
     vectors = _kept(spark, home, wide.limit(int(200_000 * scale)).select(_array(128).alias("v")), "vectors")
     mixed = _kept(spark, home, _mixed(spark, int(1_000_000 * scale)), "mixed")
     orders = _kept(spark, home, _orders(spark, int(50_000 * scale)), "orders")
-    ten, hundred, lists = _linear(10), _linear(100), _linear(128)
+    lists = _linear(128)
+    make = partial(_case, home, spark)
     embedding = ModelSignature(Schema([ColSpec(Array("double"), "v")]), DOUBLE)
     tensor = ModelSignature(Schema([TensorSpec(np.dtype("float64"), (-1, 128), "v")]), TENSOR)
     return [
-        _case("10 doubles -> double", wide, ten, _columns(10, DOUBLE), home / "a", spark),
-        _case("100 doubles -> double", wider, hundred, _columns(100, DOUBLE), home / "b", spark),
-        _case(
-            "10 doubles -> tensor (-1,)", wide, ten, _columns(10, TENSOR), home / "c", spark, by_hand=False
+        make("10 doubles -> double", wide, _linear(10, named=True), _columns(10, DOUBLE), (1.5, 1.1, 0.9)),
+        make(
+            "100 doubles -> double", wider, _linear(100, named=True), _columns(100, DOUBLE), (1.5, 1.1, 0.9)
         ),
-        _case("128 doubles in a list", vectors, Embedding(), embedding, home / "d", spark, by_hand=False),
-        _case("the same as a tensor", vectors, _Named(lists), tensor, home / "e", spark, by_hand=False),
-        _case("strings, ints, bool, timestamp", mixed, Mixed(), MIXED, home / "f", spark, by_hand=False),
-        _case("nested object", orders, Nested(), ORDERS, home / "g", spark, by_hand=False, theirs=False),
-        _parts(spark, home, scale),
+        make("10 doubles -> tensor (-1,)", wide, _linear(10), _columns(10, TENSOR), (4, None, 0.9)),
+        make("128 doubles in a list", vectors, Embedding(), embedding, (3, None, 0.8)),
+        make("the same as a tensor", vectors, _Named(lists), tensor, (1.3, None, 0.8)),
+        make("strings, ints, bool, timestamp", mixed, Mixed(), MIXED, (1.1, None, 0.8)),
+        make("nested object", orders, Nested(), ORDERS, (None, None, 0.5)),
     ]
 
 
@@ -138,10 +141,11 @@ def _columns(count, outputs):
     return ModelSignature(Schema([ColSpec("double", f"c{index}") for index in range(count)]), outputs)
 
 
-def _linear(count):
+def _linear(count, named=False):
     random = np.random.default_rng(0)
     data = random.random((200, count))
-    return LinearRegression().fit(data, data.sum(axis=1))
+    fitted_on = pd.DataFrame(data, columns=[f"c{index}" for index in range(count)]) if named else data
+    return LinearRegression().fit(fitted_on, data.sum(axis=1))
 
 
 def _kept(spark, home, frame, name):
@@ -174,18 +178,29 @@ def _orders(spark, rows):
     return spark.range(0, max(rows, 10), 1, 4).select(order.alias("o"))
 
 
-def _case(name, frame, model, signature, path, spark, by_hand=True, theirs=True):
+def _case(home, spark, name, frame, model, signature, targets):
+    path = home / name.replace(" ", "-").replace(">", "").replace(",", "")
     sparksig.save_model(path, model, signature)
+    theirs, by_hand, _ = (target is not None for target in targets)
     names = [str(spec.name) for spec in signature.inputs]
-    contenders = {"sparksig": _run(sparksig.score(frame, path, keep=[], allow_pickle=True))}
+
+    def mlflows():
+        return mlflow.pyfunc.spark_udf(spark, str(path), env_manager="local")(*names)
+
+    ways = {"sparksig": lambda: sparksig.spark_udf(spark, path, allow_pickle=True).on(frame.schema)}
     if theirs:
-        udf = mlflow.pyfunc.spark_udf(spark, str(path), env_manager="local")
-        contenders["MLflow"] = _run(frame.select(udf(*names)))
+        ways["MLflow"] = mlflows
     if by_hand:
-        contenders["pandas_udf by hand"] = _run(frame.select(_pandas(model, names)(*names)))
+        ways["pandas_udf by hand"] = lambda: _pandas(model, names)(*names)
     if hasattr(F, "arrow_udf"):
-        contenders["the limit"] = _run(frame.select(_limit(model, signature)(*names)))
-    return Case(name, contenders)
+        ways["the limit"] = lambda: _limit(model, signature)(*names)
+    contenders = {}
+    for way, make in ways.items():
+        # workers of another environment are other workers: what one contender does to them is its own
+        spark.sparkContext.environment["CONTENDER"] = way
+        contenders[way] = _run(frame.select(make()))
+    goals = dict(zip(("MLflow", "pandas_udf by hand", "the limit"), targets))
+    return Case(name, contenders, {name: goal for name, goal in goals.items() if goal is not None})
 
 
 def _run(frame):
@@ -195,7 +210,7 @@ def _run(frame):
 def _pandas(model, names):
     def predict(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
         for columns in batches:
-            yield pd.Series(model.predict(pd.concat(columns, axis=1).set_axis(names, axis=1).to_numpy()))
+            yield pd.Series(model.predict(pd.concat(columns, axis=1).set_axis(names, axis=1)))
 
     return F.pandas_udf(predict, "double")
 
@@ -204,6 +219,7 @@ def _limit(model, signature):
     """The same predict, fed as quickly as may be, with nothing checked."""
     first = signature.inputs.inputs[0]
     names = [str(spec.name) for spec in signature.inputs]
+    is_named = hasattr(model, "feature_names_in_")
     is_table = len(names) > 2 and not isinstance(model, sparksig.PythonModel)
 
     def fed(arrays):
@@ -211,7 +227,7 @@ def _limit(model, signature):
             block = np.empty((len(arrays[0]), len(arrays)), order="F")
             for index, array in enumerate(arrays):
                 block[:, index] = array.to_numpy()
-            return block
+            return pd.DataFrame(block, columns=names, copy=False) if is_named else block
         if isinstance(first, TensorSpec):
             return {first.name: arrays[0].values.to_numpy().reshape(len(arrays[0]), -1)}
         if isinstance(model, Embedding):
@@ -227,61 +243,104 @@ def _limit(model, signature):
     return F.arrow_udf(predict, "double")
 
 
-def _parts(spark, home, scale):
-    """A large model, and many tasks: what counts is how often it is loaded."""
-    parts = max(int(200 * scale), 2)
-    model = Large(max(int(50_000_000 * scale), 8))
-    signature = ModelSignature(Schema([ColSpec("double", "x")]), DOUBLE)
-    sparksig.save_model(home / "large", model, signature)
-    frame = spark.range(0, parts * 10, 1, parts).select(F.col("id").cast("double").alias("x"))
-    udf = mlflow.pyfunc.spark_udf(spark, str(home / "large"), env_manager="local")
-    return Case(
-        f"{parts} partitions, a model of {len(model.weights) * 8 // 10**6} MB",
-        {
-            "sparksig": _run(sparksig.score(frame, home / "large", keep=[], allow_pickle=True)),
-            "MLflow": _run(frame.select(udf("x"))),
-        },
-    )
+# --- what needs applications of its own -----------------------------------------------------------------
 
-
-# --- a new application --------------------------------------------------------------------------------------
-
-COLD = """
+APPLICATION = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, {root!r})
+from pyspark.sql import Observation, functions as F
 from tests.bench.spark import session
 spark = session()
-frame = spark.range(1).selectExpr("cast(id as double) as x")
+frame = spark.range(0, {rows}, 1, {parts}).select(F.col("id").cast("double").alias("x"))
 frame.collect()
+loads = Observation()
 if {ours}:
     import sparksig
-    started = time.perf_counter()
-    frame.select(sparksig.spark_udf(spark, {path!r})("x")).collect()
+    def scored():
+        if {parts} == 1:
+            return frame.select(sparksig.spark_udf(spark, {path!r}, allow_pickle=True)("x"))
+        return sparksig.score(frame, {path!r}, keep=[], allow_pickle=True, observation=loads)
 else:
     import mlflow.pyfunc
-    started = time.perf_counter()
-    frame.select(mlflow.pyfunc.spark_udf(spark, {path!r}, env_manager="local")("x")).collect()
-print(json.dumps(time.perf_counter() - started))
+    def scored():
+        return frame.select(mlflow.pyfunc.spark_udf(spark, {path!r}, env_manager="local")("x"))
+
+def in_workers(plan):
+    "Milliseconds that Python took in the workers, as Spark has counted them."
+    metrics, found = plan.metrics(), 0
+    for name in ("pythonProcessingTime",):
+        found += metrics.apply(name).value() if metrics.contains(name) else 0
+    children = plan.children()
+    return found + sum(in_workers(children.apply(index)) for index in range(children.size()))
+
+started = time.perf_counter()
+frame = scored()
+frame.collect()
+whole = time.perf_counter() - started
+told = dict(loads.get) if {ours} and {parts} > 1 else dict()
+try:
+    counted = in_workers(frame._jdf.queryExecution().executedPlan()) / 1000
+except Exception:
+    counted = 0
+print(json.dumps(dict(seconds=whole, workers=counted, loads=told.get("model_loads"))))
 """
 
 
-def cold(rounds: int = 3) -> Result:
+def _application(path: Path, ours: bool, rows: int, parts: int) -> dict[str, float]:
+    root = str(Path(__file__).parents[2])
+    code = APPLICATION.format(root=root, ours=ours, path=str(path), rows=rows, parts=parts)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return told
+
+
+def _best(path: Path, rounds: int, rows: int, parts: int, figure: str) -> dict[str, float]:
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for name in ("sparksig", "MLflow"):
+            told = _application(path, name == "sparksig", rows, parts)
+            if told["loads"] is not None and told["loads"] > CORES:
+                raise AssertionError(f"{told['loads']} loads in {CORES} workers")
+            best[name] = min(best.get(name, np.inf), told[figure])
+    return best
+
+
+CORES = 2
+
+
+def cold(rounds: int = 3) -> list[Result]:
     """Seconds to the first prediction of one row in a new application, the best of some."""
     home = Path(tempfile.mkdtemp(prefix="bench-cold-"))
     data = pd.DataFrame({"x": [1.0, 2.0]})
     signature = ModelSignature(Schema([ColSpec("double", "x")]), DOUBLE)
     sparksig.save_model(home / "m", LinearRegression().fit(data, data["x"]), signature)
-    best: dict[str, float] = {}
-    root = str(Path(__file__).parents[2])
-    for _ in range(rounds):
-        for name in ("sparksig", "MLflow"):
-            code = COLD.format(root=root, ours=name == "sparksig", path=str(home / "m"))
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            best[name] = min(best.get(name, np.inf), float(done.stdout.strip().splitlines()[-1]))
-    return Result(Case("the first row of a new application", {}), best)
+    sparksig.save_model(home / "f", Large(8), signature)
+    figures = [
+        ("the first row of a new application, scikit-learn", "m", "seconds"),
+        ("the same, in the worker", "m", "workers"),
+        ("the first row of a new application, a PythonModel", "f", "seconds"),
+        ("the same, in the worker", "f", "workers"),
+    ]
+    return [
+        Result(
+            Case(name, {}, 2.0 if figure == "workers" else None),
+            _best(home / model, rounds, 1, 1, figure),
+        )
+        for name, model, figure in figures
+    ]
 
 
-def more() -> list[Result]:
-    """What needs an application of its own."""
-    return [cold()]
+def many_parts(scale: float = 1.0, rounds: int = 2) -> Result:
+    """A large model, and many tasks: what counts is how often it is loaded."""
+    home = Path(tempfile.mkdtemp(prefix="bench-parts-"))
+    parts = max(int(200 * scale), 2)
+    model = Large(max(int(50_000_000 * scale), 8))
+    sparksig.save_model(home / "m", model, ModelSignature(Schema([ColSpec("double", "x")]), DOUBLE))
+    name = f"{parts} partitions, a model of {len(model.weights) * 8 // 10**6} MB"
+    return Result(Case(name, {}, 2.0), _best(home / "m", rounds, parts * 10, parts, "seconds"))
+
+
+def more(scale: float = 1.0, rounds: int = 3) -> list[Result]:
+    """What needs applications of its own."""
+    return [many_parts(scale, rounds), *cold(rounds)]

@@ -313,3 +313,52 @@ def test_threads_keep_the_bound(models):
 def test_the_process_has_one_bounded_cache():
     assert isinstance(CACHE, ModelCache)
     assert isinstance(CACHE.info(), CacheInfo)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "shape"),
+    [
+        (Schema([ColSpec("double")]), ()),
+        (Schema([TensorSpec(np.dtype("float64"), (-1,))]), ()),
+        (Schema([TensorSpec(np.dtype("float64"), (-1, 2))]), (2,)),
+        (Schema([TensorSpec(np.dtype("float64"), (-1, 2, 3))]), (2, 3)),
+        (Schema([ColSpec(Array("double"))]), (2,)),
+        (Schema([ColSpec("double", "a"), ColSpec("double", "b")]), (2,)),
+        (Schema([ColSpec("float")]), ()),
+        (Schema([TensorSpec(np.dtype("float32"), (-1,))]), ()),
+    ],
+    ids=str,
+)
+def test_a_model_may_write_into_its_prediction_again(outputs, shape):
+    """Two call sites of one model: what the first got is read only after the second was asked."""
+    dtype = "float32" if "float" in str(outputs) and "64" not in str(outputs) else "float64"
+    held = np.zeros((2, *shape), dtype)
+
+    def predict(frame, params):
+        held[:] = frame["x"].to_numpy()[0]
+        return held
+
+    inputs = Schema([ColSpec("double", "x")])
+    batches = [pa.record_batch([pa.array([value, 0.0])], ["x"]) for value in (1.0, 2.0)]
+    first, second = score_batches(batches, predict, inputs, outputs, {})
+    assert "2" not in str(first.to_pylist())
+    assert "1" not in str(second.to_pylist())
+
+
+def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch():
+    seen = []
+
+    def predict(frame, params):
+        seen.append((list(frame.columns), frame.columns.name))
+        frame.columns.name = "mine"
+        frame["y"] = 0
+        return frame["x"]
+
+    for inputs in (
+        Schema([ColSpec("double", "x")]),
+        Schema([ColSpec("double", "x"), ColSpec("string", "s")]),
+    ):
+        seen.clear()
+        one = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
+        list(score_batches([one, one], predict, inputs, Schema([ColSpec("double")]), {}))
+        assert seen == [(inputs.input_names(), None)] * 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import datetime as dt
+import re
 import sys
 from decimal import Decimal
 
@@ -481,25 +483,99 @@ def test_variants_are_the_values_that_they_hold(spark, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(T, "VariantType"), reason="Spark 4 has variants")
-def test_variants_inside_composites_are_refused_by_name(spark, tmp_path):
+@pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 hands variants over")
+def test_variants_inside_composites_are_the_values_that_they_hold(spark, tmp_path):
     types = {"a": Array(AnyType()), "o": obj(v=AnyType(), n="long"), "m": Map(AnyType()), "s": AnyType()}
     path = save_seeing(tmp_path / "m", types, [])
     df = spark.sql("select array(v, null) as a, named_struct('v', v, 'n', 1) as o, map('k', v) as m, "
                    "named_struct('v', v) as s from (select parse_json('[1, \"x\"]') as v)")  # fmt: skip
-    with pytest.raises(ContractError) as error:
-        sparksig.score(df, path, allow_pickle=True)
-    assert [one.path for one in error.value.findings] == ["a[]", "o.v", "m[]", "s.v"]
-    assert {one.expected for one in error.value.findings} == {"no variant inside a composite"}
+    udf = sparksig.spark_udf(spark, path, allow_pickle=True)
+    [row] = sparksig.score(df, path, allow_pickle=True).withColumn("again", udf("a", "o", "m", "s")).collect()
+    assert row["prediction"] == "[[1, 'x'], null]; {n: 1, v: [1, 'x']}; {k: [1, 'x']}; {v: [1, 'x']}"
+    assert row["again"] == row["prediction"]
 
 
-@pytest.mark.skipif(not hasattr(T, "VariantType"), reason="Spark 4 has variants")
-def test_predictions_of_any_are_refused_by_name(spark, tmp_path):
-    values = models.Returning(lambda data, params: [{"a": [1, None]}, "x", BIG, None])
+ANYTHING = [
+    {"a": [1, None, BIG], "s": "x" * 70}, "x", BIG, None, 0.1, -0.0, float("nan"), True, b"\x00\xff",
+    Decimal("12.340"), dt.date(1960, 2, 29), dt.datetime(2024, 3, 31, 2, 30, 0, 1),
+    dt.datetime(2024, 7, 1, 12, tzinfo=dt.timezone.utc), np.float32(0.1), np.arange(300), [],
+    {str(one): {"é": one} for one in range(300)},
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 takes variants back")
+def test_predictions_of_any_come_back_as_variants(spark, tmp_path):
+    values = models.Returning(lambda data, params: [ANYTHING[int(one)] for one in data["x"]])
     path = save(
         tmp_path / "m", values, Schema([ColSpec("double", "x")]), Schema([ColSpec(AnyType(), "y", False)])
     )
-    with pytest.raises(UnsupportedError, match=r"predictions of Any have no type to come back in"):
-        sparksig.spark_udf(spark, path, allow_pickle=True)
+    df = spark.range(0, len(ANYTHING), 1, 1).selectExpr("double(id) as x")
+    scored = sparksig.score(df, path, keep=[], allow_pickle=True)
+    assert scored.schema["prediction"].dataType == T.VariantType()
+    rows = [row["prediction"] for row in scored.collect()]
+    back = [None if row is None else row.toPython() for row in rows]
+    assert repr(back[:7]) == repr(ANYTHING[:7])
+    assert back[7:12] == ANYTHING[7:12]
+    assert back[12] == ANYTHING[12]
+    assert back[13] == np.float32(0.1)
+    assert back[14] == list(range(300))
+    assert back[15:] == ANYTHING[15:]
+    read = scored.selectExpr(
+        "variant_get(prediction, '$.a[2]', 'bigint') as big",
+        "variant_get(prediction, '$.299.é', 'int') as last",
+        "schema_of_variant(prediction) as type",
+    ).collect()
+    assert (read[0]["big"], read[16]["last"]) == (BIG, 299)
+    types = "STRING,BIGINT,VOID,DOUBLE,DOUBLE,DOUBLE,BOOLEAN,BINARY,DECIMAL(5,3),DATE,TIMESTAMP_NTZ,TIMESTAMP"
+    assert [row["type"] for row in read[1:13]] == [
+        None if name == "VOID" else "DECIMAL(4,2)" if name.startswith("DECIMAL") else name
+        for name in re.split(r",(?!\d)", types)
+    ]
+
+
+@pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 takes variants back")
+def test_any_inside_predictions_comes_back_as_variants(spark, tmp_path):
+    outputs = Schema(
+        [
+            ColSpec(Array(AnyType()), "a"),
+            ColSpec(Map(AnyType()), "m"),
+            ColSpec(obj(v=AnyType(), n="long"), "o"),
+            ColSpec(AnyType(), "y"),
+            ColSpec("long", "i"),
+        ]
+    )
+
+    def predict(data, params):
+        count = len(data)
+        return {
+            "a": [[1, "x", None]] * count,
+            "m": [{"k": [1.5]}] * count,
+            "o": [{"v": {"x": BIG}, "n": 1}] * count,
+            "y": [None] * count,
+            "i": [7] * count,
+        }
+
+    path = save(tmp_path / "m", models.Returning(predict), Schema([ColSpec("double", "x")]), outputs)
+    df = spark.range(0, 2, 1, 1).selectExpr("double(id) as x")
+    [row, _] = sparksig.score(df, path, allow_pickle=True, on_error="null").select("prediction.*").collect()
+    assert [None if one is None else one.toPython() for one in row["a"]] == [1, "x", None]
+    assert row["m"]["k"].toPython() == [1.5]
+    assert (row["o"]["v"].toPython(), row["o"]["n"]) == ({"x": BIG}, 1)
+    assert (row["y"], row["i"]) == (None, 7)
+
+
+@pytest.mark.skipif(not hasattr(F, "arrow_udf"), reason="Spark 4.1 takes variants back")
+def test_what_no_variant_holds_is_a_finding_of_its_row(spark, tmp_path):
+    held = [{"a": [1, {2}]}, 10**38, "fine"]
+    values = models.Returning(lambda data, params: [held[int(one)] for one in data["x"]])
+    inputs = Schema([ColSpec("double", "x")])
+    path = save(tmp_path / "m", values, inputs, Schema([ColSpec("double", "y")]))
+    df = spark.range(0, 3, 1, 1).selectExpr("double(id) as x")
+    scored = sparksig.score(df, path, result_type="variant", allow_pickle=True, on_error="null")
+    rows = scored.selectExpr("findings[0].detail as d", "to_json(prediction) as p").collect()
+    assert [row["p"] for row in rows] == [None, None, '"fine"']
+    assert "prediction.a[]: expected a value that a variant holds, found a value of type set" in rows[0]["d"]
+    assert "prediction: expected a number of up to 38 digits" in rows[1]["d"]
 
 
 @pytest.mark.skipif(hasattr(T, "VariantType"), reason="Spark 4 has variants")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
@@ -99,12 +101,43 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
 def predictor(model: Any, method: str) -> Predictor:
     """An estimator's method as ``f(model_input, params)``."""
     function = bound_method(model, method)
+    shown = _as_array if _is_of_arrays(model) else None
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         del params  # the signature of an estimator has none
-        return function(model_input)
+        return function(model_input if shown is None else shown(model_input))
 
     return predict
+
+
+def _is_of_arrays(model: Any) -> bool:
+    """Whether it was fitted to an array, and does nothing with a frame but to make an array of it.
+
+    Told a frame's names, it would warn of them, and it takes longer.
+    """
+    if hasattr(model, "feature_names_in_") or not hasattr(model, "n_features_in_"):
+        return False
+    parts = [model, *model.get_params(deep=True).values()]
+    estimators = [part for part in parts if hasattr(part, "fit")]
+    if any(callable(part) for part in parts if not hasattr(part, "fit")):
+        return False
+    return all(
+        type(part).__module__.startswith("sklearn.") and type(part).__name__ not in _OF_FRAMES
+        for part in estimators
+    )
+
+
+_OF_FRAMES = ("ColumnTransformer", "FunctionTransformer")
+"""Estimators that look at a frame as such."""
+
+
+def _as_array(model_input: Any) -> Any:
+    """The one block of a frame whose columns are of one plain dtype; anything else as it is."""
+    if not hasattr(model_input, "iloc"):
+        return model_input
+    dtypes = set(model_input.dtypes)
+    plain = len(dtypes) == 1 and all(isinstance(one, np.dtype) and one.kind in "fiub" for one in dtypes)
+    return model_input.to_numpy() if plain else model_input
 
 
 def _form(directory: ModelDirectory) -> str:

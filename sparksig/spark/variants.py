@@ -1,0 +1,271 @@
+"""Spark's variants: what columns of Any hold on their way in, and what predictions of Any become.
+
+A variant reaches Python as a struct of two binaries, which Spark marks in the metadata of the second.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.variant import to_variant
+from sparksig.enforce.nested import lists, mapped
+from sparksig.enforce.predictions import result_type
+from sparksig.enforce.python import as_series
+from sparksig.errors import ConversionError, PredictionError, below, step
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
+
+__all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
+
+VARIANT = pa.struct(
+    [
+        pa.field("value", pa.binary(), nullable=False),
+        pa.field("metadata", pa.binary(), nullable=False, metadata={b"variant": b"true"}),
+    ]
+)
+"""The Arrow type of variants."""
+
+
+def is_variant(dtype: pa.DataType) -> bool:
+    """Whether Spark has marked a struct as a variant."""
+    if not pa.types.is_struct(dtype) or dtype.num_fields != 2:
+        return False
+    marks = (dtype.field(index).metadata or {} for index in range(2))
+    return any(b"variant" in one for one in marks)
+
+
+# --- in ---------------------------------------------------------------------------------------------------
+
+Opener = Callable[[Any], Any]
+
+
+def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
+    """A model's input with the values that its variants hold.
+
+    Args:
+        data: what the model would see: a frame, in which variants are dictionaries of bytes.
+        columns: what came from Spark.
+        inputs: what the model takes.
+    """
+    if not _has_any(inputs) or not isinstance(data, pd.DataFrame):
+        return data
+    for index, spec in enumerate(inputs):
+        label = index if spec.name is None else spec.name
+        at = index if spec.name is None else columns.get_field_index(str(spec.name))
+        if not holds_any(spec.type) or label not in data.columns or not 0 <= at < len(columns):
+            continue
+        opener = _opener(columns.field(at).type)
+        if opener is not None:
+            with decimal.localcontext() as context:  # Spark's reader rounds to that of the context
+                context.prec = 100
+                values = as_series([opener(value) for value in data[label]])
+            values.index = data.index
+            data[label] = values
+    return data
+
+
+def _opener(dtype: pa.DataType) -> Opener | None:
+    """What opens the variants in the Python value of an Arrow type; None if there are none."""
+    if is_variant(dtype):
+        return _open
+    if pa.types.is_struct(dtype):
+        fields = [dtype.field(index) for index in range(dtype.num_fields)]
+        openers = {field.name: one for field in fields if (one := _opener(field.type)) is not None}
+        return (lambda value: _open_fields(value, openers)) if openers else None
+    if pa.types.is_map(dtype):
+        items = _opener(dtype.item_type)
+        return None if items is None else lambda value: _open_items(value, items)
+    if hasattr(dtype, "value_type"):
+        elements = _opener(dtype.value_type)
+        return None if elements is None else lambda value: _open_elements(value, elements)
+    return None
+
+
+def _open(value: Any) -> Any:
+    from pyspark.sql.types import VariantVal
+
+    return None if value is None else VariantVal(value["value"], value["metadata"]).toPython()
+
+
+def _open_elements(value: Any, opener: Opener) -> Any:
+    return None if value is None else [opener(one) for one in value]
+
+
+def _open_items(value: Any, opener: Opener) -> Any:
+    return None if value is None else {key: opener(one) for key, one in value.items()}
+
+
+def _open_fields(value: Any, openers: Mapping[str, Opener]) -> Any:
+    if value is None:
+        return None
+    return {name: openers[name](one) if name in openers else one for name, one in value.items()}
+
+
+# --- out --------------------------------------------------------------------------------------------------
+
+_PARTS = Object([Property("value", DataType.binary), Property("metadata", DataType.binary)])
+"""A variant as an object, which is how it is built."""
+
+
+@lru_cache(maxsize=64)
+def as_objects(outputs: Schema) -> Schema:
+    """The outputs with the two parts of a variant wherever they are Any."""
+    if not _has_any(outputs):
+        return outputs
+    return Schema([ColSpec(_parts(spec.type), spec.name, spec.required) for spec in outputs])
+
+
+def _parts(dtype: Type) -> Type:
+    if isinstance(dtype, Array):
+        return Array(_parts(dtype.dtype))
+    if isinstance(dtype, Map):
+        return Map(_parts(dtype.value_type))
+    if isinstance(dtype, Object):
+        return Object([Property(prop.name, _parts(prop.dtype), prop.required) for prop in dtype.properties])
+    return _PARTS if isinstance(dtype, AnyType) else dtype
+
+
+def result(outputs: Schema) -> pa.DataType:
+    """The Arrow type of one prediction, as :func:`sparksig.enforce.predictions.result_type`, with variants.
+
+    Raises:
+        ConversionError: Arrow has no such type.
+    """
+    found = result_type(as_objects(outputs))
+    if not _has_any(outputs):
+        return found
+    specs = list(outputs)
+    if len(specs) == 1:
+        return _marked(found, specs[0].type)
+    return pa.struct([field.with_type(_marked(field.type, spec.type)) for field, spec in zip(found, specs)])
+
+
+def _marked(arrow: pa.DataType, declared: Type) -> pa.DataType:
+    """An Arrow type with its variants marked as such, wherever Any is declared."""
+    if isinstance(declared, AnyType):
+        return VARIANT
+    if isinstance(declared, Array):
+        return pa.list_(_marked(arrow.value_type, declared.dtype))
+    if isinstance(declared, Map):
+        return pa.map_(arrow.key_type, _marked(arrow.item_type, declared.value_type))
+    if isinstance(declared, Object):
+        known = {prop.name: prop.dtype for prop in declared.properties}
+        fields = [arrow.field(index) for index in range(arrow.num_fields)]
+        return pa.struct([field.with_type(_marked(field.type, known[field.name])) for field in fields])
+    return arrow
+
+
+def as_variants(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Predictions whose variants, still objects, are put as Spark has them.
+
+    Args:
+        array: of the type that was asked for, but for its variants.
+        wanted: that type, in which they are marked.
+    """
+    if not _has_variant(wanted):
+        return array
+    if is_variant(wanted):
+        parts = [array.field(field.name).fill_null(b"") for field in wanted]
+        return pa.StructArray.from_arrays(parts, fields=list(wanted), mask=array.is_null())
+    if pa.types.is_struct(wanted):
+        parts = [as_variants(part, field.type) for part, field in zip(array.flatten(), wanted)]
+        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
+    if pa.types.is_map(wanted):
+        return mapped(array, lambda items: as_variants(items, wanted.item_type))
+    return lists(array, as_variants(array.flatten(), wanted.value_type))
+
+
+@lru_cache(maxsize=64)
+def _has_variant(dtype: pa.DataType) -> bool:
+    if is_variant(dtype):
+        return True
+    inner = [dtype.field(index).type for index in range(dtype.num_fields)]
+    return any(_has_variant(one) for one in inner)
+
+
+def packed(prediction: Any, outputs: Schema) -> Any:
+    """A prediction with the two parts of a variant wherever Any is declared; it is left as it is itself.
+
+    Raises:
+        PredictionError: a value that no variant holds.
+    """
+    if not _has_any(outputs):
+        return prediction
+    specs = {index if spec.name is None else spec.name: spec for index, spec in enumerate(outputs)}
+    try:
+        if isinstance(prediction, pd.DataFrame):
+            return _packed_frame(prediction, specs)
+        if isinstance(prediction, Mapping):
+            return {
+                name: _packed(values, specs[name]) if name in specs else values
+                for name, values in prediction.items()
+            }
+        return _packed(prediction, next(iter(specs.values()))) if len(specs) == 1 else prediction
+    except ConversionError as error:
+        raise PredictionError.of("the prediction breaks the model's output schema", error.findings) from None
+
+
+def _packed_frame(prediction: pd.DataFrame, specs: Mapping[Any, ColSpec]) -> pd.DataFrame:
+    columns = {}
+    for place, label in enumerate(prediction.columns):
+        spec = specs.get(label, specs.get(place) if len(specs) > 0 and 0 in specs else None)
+        column = prediction.iloc[:, place]
+        columns[place] = column if spec is None else _packed(column, spec)
+    frame = pd.DataFrame(columns, index=prediction.index)
+    frame.columns = prediction.columns
+    return frame
+
+
+def _packed(values: Any, spec: ColSpec) -> Any:
+    if not holds_any(spec.type) or not isinstance(values, (list, tuple, np.ndarray, pd.Series)):
+        return values
+    path = "" if spec.name is None else step(spec.name)
+    held = [_pack(value, spec.type, path) for value in values]
+    column = as_series(held)
+    if isinstance(values, pd.Series):
+        column.index = values.index
+    return column
+
+
+def _pack(value: Any, dtype: Type, path: str) -> Any:
+    if value is None or not holds_any(dtype):
+        return value
+    if isinstance(dtype, AnyType):
+        if type(value).__name__ in ("NaTType", "NAType"):
+            return None
+        return dict(zip(("value", "metadata"), to_variant(value, path)))
+    if isinstance(dtype, Array) and isinstance(value, (list, tuple, np.ndarray)):
+        return [_pack(one, dtype.dtype, f"{path}[]") for one in value]
+    if isinstance(dtype, Map) and isinstance(value, Mapping):
+        return {key: _pack(one, dtype.value_type, f"{path}[]") for key, one in value.items()}
+    if isinstance(dtype, Object) and isinstance(value, Mapping):
+        known = {prop.name: prop.dtype for prop in dtype.properties}
+        return {
+            key: _pack(one, known[key], below(path, key)) if key in known else one
+            for key, one in value.items()
+        }
+    return value
+
+
+@lru_cache(maxsize=64)
+def _has_any(schema: Schema) -> bool:
+    return any(isinstance(spec, ColSpec) and holds_any(spec.type) for spec in schema)
+
+
+def holds_any(dtype: Type) -> bool:
+    """Whether Any is declared somewhere in a type."""
+    if isinstance(dtype, Array):
+        return holds_any(dtype.dtype)
+    if isinstance(dtype, Map):
+        return holds_any(dtype.value_type)
+    if isinstance(dtype, Object):
+        return any(holds_any(prop.dtype) for prop in dtype.properties)
+    return isinstance(dtype, AnyType)

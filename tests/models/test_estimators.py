@@ -1,0 +1,85 @@
+"""What scikit-learn's estimators are given: the array that they were fitted to, or a frame."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+import sparksig
+from sparksig.models.flavors import sklearn as sklearn_flavor
+
+
+class Watched(LinearRegression):
+    """An estimator of somebody's own, which may look at a frame as such."""
+
+    def predict(self, X):
+        return np.full(len(X), float(isinstance(X, pd.DataFrame)))
+
+
+def is_given(model, data):
+    """Whether an estimator's method is given a frame; what it is given otherwise is an array."""
+    seen = []
+    method = model.predict
+    model.predict = lambda given: seen.append(type(given)) or method(given)
+    predicted = sklearn_flavor.predictor(model, "predict")(data, None)
+    assert len(predicted) == len(data)
+    assert seen in ([pd.DataFrame], [np.ndarray])
+    return seen == [pd.DataFrame]
+
+
+FRAME = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, 0.0, 5.0]})
+
+
+def fitted(model, data):
+    return model.fit(data, [0.0, 1.0, 0.0])
+
+
+def test_an_estimator_fitted_to_an_array_is_given_an_array_without_a_warning():
+    array = FRAME.to_numpy()
+    for model in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())):
+        assert not is_given(fitted(model, array), FRAME)
+        assert is_given(fitted(model, FRAME), FRAME)
+
+
+def test_an_estimator_that_may_look_at_a_frame_is_given_one():
+    array = FRAME.to_numpy()
+    chosen = make_column_transformer((StandardScaler(), [0]), remainder="passthrough")
+    function = FunctionTransformer(lambda data: data)
+    for model in (
+        Watched(),
+        make_pipeline(chosen, LinearRegression()),
+        make_pipeline(function, LinearRegression()),
+        make_pipeline(StandardScaler(), Watched()),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert is_given(fitted(model, array), FRAME)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FRAME.assign(b=[1, 2, 3]),
+        FRAME.astype("Float64"),
+        FRAME.astype(object),
+    ],
+    ids=["two dtypes", "nullable", "objects"],
+)
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_only_a_frame_of_one_plain_dtype_is_an_array(data):
+    assert is_given(fitted(LinearRegression(), FRAME.to_numpy()), data)
+
+
+def test_an_array_and_a_frame_predict_the_same(tmp_path):
+    model = fitted(LinearRegression(), FRAME.to_numpy())
+    signature = sparksig.infer_signature(FRAME, model.predict(FRAME.to_numpy()))
+    sparksig.save_model(tmp_path / "m", model, signature)
+    predicted = sparksig.load_model(tmp_path / "m").predict(FRAME)
+    assert predicted.tolist() == model.predict(FRAME.to_numpy()).tolist()
