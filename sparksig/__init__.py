@@ -62,10 +62,14 @@ if TYPE_CHECKING:
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
+    from sparksig.report import ColumnReport, Report
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.signature import ModelSignature
+    from sparksig.spark.check import check, split, violations
     from sparksig.spark.frame import score
+    from sparksig.spark.sample import Evidence, SampledSignature, Sampler, sample_signature
     from sparksig.spark.udf import spark_udf
+    from sparksig.spark.write import ColumnPlan, WritePlan, Written, plan_write, write
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 
 __version__ = "0.1.0"
@@ -75,11 +79,14 @@ __all__ = [
     "Array",
     "Code",
     "ColSpec",
+    "ColumnPlan",
+    "ColumnReport",
     "ConfigError",
     "ConfigNotFoundError",
     "ContractError",
     "ConversionError",
     "DataType",
+    "Evidence",
     "ExampleMismatchWarning",
     "Finding",
     "InferenceError",
@@ -102,6 +109,9 @@ __all__ = [
     "Property",
     "PythonModel",
     "PythonModelContext",
+    "Report",
+    "SampledSignature",
+    "Sampler",
     "Schema",
     "SignatureError",
     "SignatureTypeError",
@@ -114,6 +124,9 @@ __all__ = [
     "UnknownParamWarning",
     "UnsupportedError",
     "VersionMismatchWarning",
+    "WritePlan",
+    "Written",
+    "check",
     "convert_input_example_to_serving_input",
     "digest",
     "enforce",
@@ -124,14 +137,19 @@ __all__ = [
     "load_model",
     "load_serving_example",
     "merge_schemas",
+    "plan_write",
     "pyfunc",
     "registrable",
+    "sample_signature",
     "save_model",
     "score",
     "set_signature",
     "spark_udf",
+    "split",
     "validate_schema",
     "validate_serving_input",
+    "violations",
+    "write",
 ]
 
 _HOMES = {
@@ -186,10 +204,14 @@ _HOMES = {
     "sparksig.models.saving": ["save_model"],
     "sparksig.models.seal": ["digest"],
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
+    "sparksig.report": ["ColumnReport", "Report"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],
+    "sparksig.spark.check": ["check", "split", "violations"],
     "sparksig.spark.frame": ["score"],
+    "sparksig.spark.sample": ["Evidence", "SampledSignature", "Sampler", "sample_signature"],
     "sparksig.spark.udf": ["spark_udf"],
+    "sparksig.spark.write": ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"],
     "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

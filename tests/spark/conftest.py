@@ -47,11 +47,33 @@ def spark(tmp_path_factory):
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.log.level": "OFF",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        **_delta(),
     }.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     yield session
     session.stop()
+
+
+def _delta():
+    """The settings of a session that knows Delta, where `make` could place its jars."""
+    jars = sorted(Path(sys.prefix, "delta").glob("*.jar"))
+    if len(jars) < 2:
+        return {}
+    return {
+        "spark.jars": ",".join(map(str, jars)),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def delta(spark):
+    """A session that knows Delta."""
+    if not _delta():
+        pytest.skip("Delta's jars are not there: Maven Central could not be reached, or Delta lacks this Spark")
+    return spark
 
 
 @pytest.fixture

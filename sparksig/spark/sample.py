@@ -1,0 +1,375 @@
+"""A bounded, reproducible subset of a table's rows; what it says of the table, and what it cannot say."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from sparksig.convert.spark import from_spark
+from sparksig.errors import ContractError, ConversionError, InferenceError, kind
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.spark.contract import arrow_type
+from sparksig.types import Array, Map, Object, Property, Type
+
+__all__ = ["METHODS", "Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
+
+METHODS = ("partitions", "uniform")
+
+SEVERAL = 0.05
+"""The share of partitions for which a sample by partitions says how likely it sees them."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some rows of a table.
+
+    Attributes:
+        rows: the rows, in Arrow.
+        method: how they were chosen.
+        partition_of: for each row the number of its partition; empty for a uniform sample.
+        partitions: how many partitions the table has; None if nobody counted.
+        opened: how many of them were looked into.
+    """
+
+    rows: pa.Table
+    method: str
+    partition_of: tuple[int, ...] = ()
+    partitions: int | None = None
+    opened: int = 0
+
+    def claim(self, bad: int) -> str:
+        """What the sample says of the whole table, ``bad`` of its rows breaking the contract."""
+        rows = self.rows.num_rows
+        if self.method == "uniform":
+            return _uniform_claim(rows, bad)
+        whole = self.partitions or 0
+        share = seen_with(whole, self.opened, math.ceil(SEVERAL * whole))
+        looked = f"{rows:,} rows, the first of each of {self.opened:,} of {whole:,} partitions"
+        return (
+            f"{looked}: what stands at the head of {SEVERAL:.0%} of the partitions is seen with a "
+            f"probability of {share:.0%}; of single rows elsewhere nothing is known"
+        )
+
+
+def _uniform_claim(rows: int, bad: int) -> str:
+    if not rows:
+        return "the table has no rows"
+    if bad:
+        share = f"about {bad / rows:.2%} of the table"
+        return f"{bad:,} of {rows:,} rows, chosen uniformly, break the contract, or more: {share}"
+    bound = min(3 / rows, 1)
+    return (
+        f"none of {rows:,} rows, chosen uniformly, breaks the contract: with 95 % confidence at most "
+        f"{bound:.2%} of the table's rows do"
+    )
+
+
+def seen_with(partitions: int, opened: int, concerned: int) -> float:
+    """How likely at least one of the partitions concerned is among those that are opened.
+
+    Example:
+        >>> round(seen_with(1000, 32, 50), 2)
+        0.81
+    """
+    if not concerned or not opened:
+        return 0.0
+    if opened + concerned > partitions:
+        return 1.0
+    missed = math.comb(partitions - concerned, opened) / math.comb(partitions, opened)
+    return 1 - missed
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Chooses rows of a table; the same ones for the same seed and the same partitions.
+
+    How many cores there are makes no difference. How Spark divides files into partitions may depend on them:
+    then other rows are chosen.
+
+    Args:
+        rows: how many rows at most.
+        partitions: how many partitions are opened at most, by the method "partitions".
+        seed: of the choice.
+        method: "partitions" reads the first rows of some partitions, spread over the table, and nothing of
+            others. "uniform" reads all rows, in the JVM, each as likely to be kept as any other: what it
+            does not find is bounded.
+
+    Raises:
+        ContractError: an argument is not what it should be.
+    """
+
+    rows: int = 10_000
+    partitions: int = 32
+    seed: int = 0
+    method: str = "partitions"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "partitions"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ContractError(f"{name} is a number, 1 or more, not {value!r}")
+        if type(self.seed) is not int:
+            raise ContractError(f"seed is an integer, not {kind(self.seed)}")
+        if self.method not in METHODS:
+            raise ContractError(f"method is one of {', '.join(map(repr, METHODS))}, not {self.method!r}")
+
+    def sample(self, df: DataFrame) -> Sample:
+        """Some rows of a table, by one Spark job; by partitions and on Spark Connect, by two.
+
+        Types that do not reach Python must not be among its columns.
+        """
+        if self.method == "uniform":
+            return self._uniform(df)
+        return self._of_partitions(df)
+
+    def _uniform(self, df: DataFrame) -> Sample:
+        place, order = "sparksig place", "sparksig order"
+        numbered = df.withColumn(place, F.monotonically_increasing_id())
+        ordered = numbered.withColumn(order, order_of(F.col(f"`{place}`"), F.lit(self.seed)))
+        chosen = ordered.orderBy(f"`{order}`", f"`{place}`").limit(self.rows).drop(place, order)
+        parts = [row[1] for row in chosen.mapInArrow(_taking(None, None), _SENT).collect()]
+        return Sample(_read(parts, df), "uniform")
+
+    def _of_partitions(self, df: DataFrame) -> Sample:
+        session = df.sparkSession
+        with _small_batches(df):
+            if _is_connect(df):  # where no single partitions can be run: all are asked, few answer
+                whole = len(df.mapInArrow(_numbering(), "part int").collect())
+                chosen = self._chosen(whole)
+                told = df.mapInArrow(_taking(frozenset(chosen), self._each(chosen)), _SENT).collect()
+            else:
+                whole = df.rdd.getNumPartitions()
+                chosen = self._chosen(whole)
+                rdd = df.mapInArrow(_taking(None, self._each(chosen)), _SENT).rdd
+                told = session.sparkContext.runJob(rdd, list, chosen) if chosen else []
+        told = sorted(told, key=lambda row: int(row[0]))
+        parts, tables = [], []
+        for number, body in told:
+            table = _read([body], df)
+            tables.append(table)
+            parts += [int(number)] * table.num_rows
+        table = pa.concat_tables(tables) if tables else _read([], df)
+        return Sample(table, "partitions", tuple(parts), whole, len(chosen))
+
+    def _each(self, chosen: Sequence[int]) -> int:
+        """How many rows are taken of each of the partitions."""
+        return max(self.rows // max(len(chosen), 1), 1)
+
+    def _chosen(self, whole: int) -> list[int]:
+        """Some of the partitions, each as likely as any other."""
+        count = min(self.partitions, whole)
+        choose = random.Random(self.seed)  # noqa: S311  a sample is no secret
+        return sorted(choose.sample(range(whole), count))
+
+
+def order_of(place: Column, seed: Column) -> Column:
+    """A row's place in the order of a uniform sample: the first rows of it are the sample."""
+    return F.xxhash64(place, seed.cast("bigint"))
+
+
+# --- in the workers -----------------------------------------------------------------------------------------
+
+_SENT = "part int, body binary"
+Batches = Iterator[pa.RecordBatch]
+
+
+def _taking(chosen: frozenset[int] | None, rows: int | None) -> Callable[[Batches], Batches]:
+    """What sends the first rows of a partition, or of one of the chosen, as Arrow's own bytes.
+
+    It reads no further than it must, and needs nothing but pyarrow where it runs.
+    """
+
+    def take(batches: Batches) -> Batches:
+        import pyarrow as pa
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        number = context.partitionId() if context is not None else 0
+        if chosen is not None and number not in chosen:
+            return
+        sink, writer, left = pa.BufferOutputStream(), None, rows
+        for batch in batches:
+            part = batch if left is None else batch.slice(0, left)
+            if writer is None:
+                writer = pa.ipc.new_stream(sink, part.schema)
+            writer.write_batch(part)
+            left = None if left is None else left - part.num_rows
+            if left == 0:
+                break
+        if writer is not None:
+            writer.close()
+            body = [sink.getvalue().to_pybytes()]
+            yield pa.RecordBatch.from_arrays(
+                [pa.array([number], pa.int32()), pa.array(body)], ["part", "body"]
+            )
+
+    return take
+
+
+def _numbering() -> Callable[[Batches], Batches]:
+    """What sends the number of a partition."""
+
+    def number(batches: Batches) -> Batches:
+        import pyarrow as pa
+        from pyspark import TaskContext
+
+        del batches
+        context = TaskContext.get()
+        number = context.partitionId() if context is not None else 0
+        yield pa.record_batch([pa.array([number], pa.int32())], ["part"])
+
+    return number
+
+
+@contextlib.contextmanager
+def _small_batches(df: DataFrame) -> Iterator[None]:
+    """Spark fills one batch before anybody can say that it is enough."""
+    key, conf = "spark.sql.execution.arrow.maxRecordsPerBatch", df.sparkSession.conf
+    before = conf.get(key)
+    conf.set(key, "1000")
+    try:
+        yield
+    finally:
+        conf.set(key, str(before))
+
+
+def _is_connect(df: DataFrame) -> bool:
+    return type(df).__module__.startswith("pyspark.sql.connect")
+
+
+def _read(parts: Sequence[bytes], df: DataFrame) -> pa.Table:
+    tables = [pa.ipc.open_stream(bytes(part)).read_all() for part in parts]
+    if tables:
+        return pa.concat_tables(tables)
+    return pa.table({name: pa.nulls(0, arrow_type(field.dataType)) for name, field in _fields(df)})
+
+
+def _fields(df: DataFrame) -> list[tuple[str, Any]]:
+    return [(field.name, field) for field in df.schema.fields]
+
+
+# --- signatures ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What of a column was seen.
+
+    Attributes:
+        name: of the column.
+        rows: how many rows.
+        nulls: how many of them have no value.
+        partitions: of how many partitions; None for a uniform sample.
+        suggestion: what its values let one think; may be empty.
+    """
+
+    name: str
+    rows: int
+    nulls: int
+    partitions: int | None
+    suggestion: str = ""
+
+
+@dataclass(frozen=True)
+class SampledSignature:
+    """A signature that was inferred from some rows.
+
+    Attributes:
+        signature: its inputs are the table's columns.
+        evidence: what was seen of each.
+    """
+
+    signature: ModelSignature
+    evidence: tuple[Evidence, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for spec, one in zip(self.signature.inputs or (), self.evidence):
+            parts = "" if one.partitions is None else f" of {one.partitions} partitions"
+            note = f" ({one.suggestion})" if one.suggestion else ""
+            lines.append(f"{spec!r}: {one.nulls:,} nulls in {one.rows:,} rows{parts}{note}")
+        return "\n".join(lines)
+
+
+def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
+    """The signature of a table, as far as some of its rows show it.
+
+    The types are the table's; a column, or a field of a struct, is optional where nulls were seen.
+
+    Args:
+        df: the table, classic or of Spark Connect.
+        sampler: chooses the rows; :class:`Sampler` as it is, if None.
+
+    Raises:
+        ContractError: not a DataFrame.
+        InferenceError: columns of types that no signature has; all of them.
+
+    Example:
+        >>> print(sample_signature(spark.range(3)))  # doctest: +SKIP
+        'id': long (required): 0 nulls in 3 rows of 2 partitions
+    """
+    if not hasattr(df, "sparkSession"):
+        raise ContractError(f"sample_signature takes a Spark DataFrame, not {kind(df)}")
+    try:
+        declared = from_spark(df.schema)
+    except ConversionError as error:
+        raise InferenceError(error.message, error.findings) from None
+    sample = (sampler or Sampler()).sample(df)
+    seen = len(set(sample.partition_of)) if sample.method == "partitions" else None
+    specs, evidence = [], []
+    for index, spec in enumerate(declared):
+        values = sample.rows.column(index).combine_chunks()
+        suggestion = ""
+        if isinstance(spec, ColSpec):
+            suggestion = _suggestion(values, spec)
+            spec = ColSpec(_observed(values, spec.type), spec.name, values.null_count == 0)
+        specs.append(spec)
+        evidence.append(Evidence(str(spec.name), len(values), values.null_count, seen, suggestion))
+    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence))
+
+
+def _observed(values: pa.Array, dtype: Type) -> Type:
+    """A type whose properties are optional where nulls were seen."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(dtype, Array) and pa.types.is_list(values.type):
+        return Array(_observed(values.flatten(), dtype.dtype))
+    if isinstance(dtype, Map) and pa.types.is_map(values.type):
+        return Map(_observed(values.items, dtype.value_type))
+    if isinstance(dtype, Object) and pa.types.is_struct(values.type):
+        there = values.filter(values.is_valid())
+        parts = {field.name: there.field(index) for index, field in enumerate(values.type)}
+        return Object(
+            [
+                Property(prop.name, _observed(parts[prop.name], prop.dtype), not parts[prop.name].null_count)
+                for prop in dtype.properties
+            ]
+        )
+    return dtype
+
+
+def _suggestion(values: pa.Array, spec: ColSpec) -> str:
+    """That lists of numbers of one length may be a tensor."""
+    shape: list[int] = []
+    while pa.types.is_list(values.type) and len(values) and not values.null_count:
+        lengths = pc.unique(pc.list_value_length(values))
+        if len(lengths) != 1:
+            return ""
+        shape.append(lengths[0].as_py())
+        values = values.flatten()
+    number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if not shape or not number or values.null_count or pa.types.is_list(values.type):
+        return ""
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    return f"all lists have one length: it may be a {TensorSpec(dtype, (-1, *shape), spec.name)!r}"

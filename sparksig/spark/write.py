@@ -1,0 +1,641 @@
+"""Checked writes to Parquet and Delta: a dry run first, then the check, then the write, then the counts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparksig.convert.spark import source
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    MissingDependencyError,
+    OutputRefusedError,
+    below,
+    kind,
+    nearest,
+    step,
+)
+from sparksig.lattice import Scalar, upper_bounds, widens
+from sparksig.report import Report
+from sparksig.schema import ColSpec, Schema
+from sparksig.spark.check import CONTRACT_KEY, Contract, check, columns_of, contract_of, full
+from sparksig.spark.contract import column
+from sparksig.spark.rules import Rule, rules_of
+from sparksig.types import DataType
+
+__all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
+
+FORMATS = ("parquet", "delta")
+MODES = ("error", "append", "overwrite")
+RUN_COLUMN = "run_id"
+"""The partition column that keeps the runs of a Parquet table apart."""
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What becomes of one column, or of one field inside it.
+
+    Attributes:
+        path: of the column or field.
+        verdict: "ok", "widened" (cast without loss), "evolution" (the target's schema has to change), or
+            "refused".
+        found: the type in the table that is written; empty if it has no such column.
+        target: the type in the target; empty if it has no such column.
+        reason: why, where it is not "ok".
+    """
+
+    path: str
+    verdict: str
+    found: str
+    target: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class WritePlan:
+    """What a write would do.
+
+    Attributes:
+        target: the path or the name of the target.
+        format: "parquet" or "delta".
+        mode: "error", "append" or "overwrite".
+        exists: whether there is a table already.
+        columns: one entry for each column, and each nested field that is not just as in the target.
+        findings: what stands in the way; empty if the write may go on.
+    """
+
+    target: str
+    format: str
+    mode: str
+    exists: bool
+    columns: tuple[ColumnPlan, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        verb = {"error": "create", "append": "append to", "overwrite": "overwrite"}[self.mode]
+        lines = [f"{verb} {self.target} ({self.format}{', which exists' if self.exists else ''})"]
+        for one in self.columns:
+            types = f"{one.found or 'nothing'} -> {one.target or 'nothing'}"
+            types = one.found if one.found == one.target else types
+            lines.append(f"  {one.path}: {one.verdict}, {types}" + (f" ({one.reason})" if one.reason else ""))
+        return "\n".join([*lines, *(f"  - {finding}" for finding in self.findings)])
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write has done.
+
+    Attributes:
+        plan: what it was to do.
+        report: what the check of the values found: nothing.
+        rows: how many rows were written; 0 if a Delta table had this run already.
+        repeated: whether the target had this run already, so that nothing was written again.
+    """
+
+    plan: WritePlan
+    report: Report
+    rows: int
+    repeated: bool = False
+
+
+def plan_write(
+    df: DataFrame,
+    target: str | os.PathLike[str],
+    contract: Any = None,
+    *,
+    format: str = "parquet",
+    mode: str = "error",
+    run_id: str | None = None,
+    partition_by: Sequence[str] = (),
+    evolve: bool = False,
+    side: str = "inputs",
+) -> WritePlan:
+    """The dry run of :func:`write`, with the same arguments: nothing is read but schemas, nothing is written.
+
+    Raises:
+        ContractError: an argument is not what it should be.
+        MissingDependencyError: the session knows no Delta tables.
+    """
+    where = os.fspath(target) if isinstance(target, os.PathLike) else target
+    _check_arguments(df, where, format, mode, run_id, partition_by)
+    spark = df.sparkSession
+    findings: list[Finding] = []
+    declared = None if contract is None else contract_of(spark, contract, side)
+    if declared is not None:
+        findings += check(df, declared.schema).findings
+    findings += _missing(partition_by, df.columns, "a column to partition by")
+    found = _existing(spark, where, format)
+    findings += _unsafe(spark, format)
+    columns: list[ColumnPlan] = []
+    if found is not None and mode == "append":
+        skip = [RUN_COLUMN] if run_id is not None and format == "parquet" else []
+        columns = _against(df.schema, found.schema, format, found.properties, skip)
+        findings += _partition_findings(found.partitions, partition_by, run_id, format)
+    else:
+        columns = [
+            ColumnPlan(step(field.name), "ok", field.dataType.simpleString(), field.dataType.simpleString())
+            for field in df.schema.fields
+        ]
+        if found is not None and mode == "error":
+            hint = "choose mode='append' or mode='overwrite', or another place"
+            findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
+    findings += _twins([*df.columns, *([RUN_COLUMN] if run_id and format == "parquet" else [])])
+    findings += [
+        Finding(
+            Code.TYPE_MISMATCH,
+            one.path,
+            one.target or "no such column",
+            one.found or "no such column",
+            one.reason,
+        )
+        for one in columns
+        if one.verdict == "refused" or (one.verdict == "evolution" and not evolve)
+    ]
+    return WritePlan(where, format, mode, found is not None, tuple(columns), tuple(dict.fromkeys(findings)))
+
+
+def write(
+    df: DataFrame,
+    target: str | os.PathLike[str],
+    contract: Any = None,
+    *,
+    format: str = "parquet",
+    mode: str = "error",
+    run_id: str | None = None,
+    partition_by: Sequence[str] = (),
+    evolve: bool = False,
+    side: str = "inputs",
+    strict_nulls: bool = True,
+) -> Written:
+    """Write a table that keeps to a contract, or nothing at all.
+
+    First the dry run (:func:`plan_write`); then all values are checked, in one Spark job; then they are
+    written, and counted. Columns are cast to the target's types where nothing is lost, and never else.
+
+    Args:
+        df: the table.
+        target: a path, or for Delta the name of a table.
+        contract: what the rows must keep to, in any form that :func:`check` takes; None for the target's own
+            constraints alone. It is kept with a new table: ``check(other, target)`` finds it again.
+        format: "parquet" or "delta".
+        mode: "error" (nothing may be there), "append" or "overwrite".
+        run_id: names this run; another run of that name writes nothing twice. Delta takes a run once. Parquet
+            keeps runs apart as partitions of a column ``run_id``: a run replaces its own partition alone.
+        partition_by: columns to partition by.
+        evolve: let the target's schema change: new columns, and the wider types that Delta can take over.
+        side: of a signature: "inputs" or "outputs".
+        strict_nulls: as of :func:`check`.
+
+    Raises:
+        OutputRefusedError: the dry run found something in the way; nothing was written.
+        ContractError: values break the contract, or the target's constraints; nothing was written.
+        MissingDependencyError: the session knows no Delta tables.
+    """
+    options = {"format": format, "mode": mode, "run_id": run_id, "partition_by": partition_by}
+    plan = plan_write(df, target, contract, evolve=evolve, side=side, **options)  # type: ignore[arg-type]
+    if plan.findings:
+        raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
+    spark = df.sparkSession
+    declared = None if contract is None else contract_of(spark, contract, side)
+    found = _existing(spark, plan.target, format)
+    kept = found if mode == "append" else None
+    if format == "delta" and run_id is not None and found is not None:
+        rows = _rows_of_run(spark, plan.target, run_id)
+        if rows is not None:
+            return Written(plan, Report("schema", "written before", (), ()), 0, repeated=True)
+    sent = _sent(df, None if kept is None else kept.schema, None if declared is None else declared.schema)
+    report = _checked(sent, declared, kept, strict_nulls)
+    report.raise_if_failed()
+    rows = _write(sent, plan, run_id, list(partition_by), evolve=evolve)
+    return Written(plan, report, rows)
+
+
+def _write(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], *, evolve: bool) -> int:
+    """Write, and count: the rows that came to be in the target."""
+    if plan.format == "delta":
+        return _write_delta(sent, plan, run_id, by, evolve=evolve)
+    counts = Observation()
+    held, mode = sent.observe(counts, F.count(F.lit(1)).alias("rows")), plan.mode
+    if run_id is not None:
+        held, by = held.withColumn(RUN_COLUMN, F.lit(run_id)), [RUN_COLUMN, *by]
+    writer = held.write.format("parquet")
+    if run_id is not None and mode == "append":
+        writer, mode = writer.option("partitionOverwriteMode", "dynamic"), "overwrite"
+    (writer.partitionBy(*by) if by else writer).mode(mode).save(plan.target)
+    return int(counts.get["rows"])
+
+
+def _write_delta(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], *, evolve: bool) -> int:
+    name = run_id if run_id is not None else uuid.uuid4().hex
+    writer = sent.write.format("delta").mode(plan.mode).option("userMetadata", _mark(name))
+    if run_id is not None:  # so that of two that run at once, one writes
+        writer = writer.option("txnAppId", run_id).option("txnVersion", "1")
+    if evolve:
+        writer = writer.option("overwriteSchema" if plan.mode == "overwrite" else "mergeSchema", "true")
+    writer = writer.partitionBy(*by) if by else writer
+    if _is_path(plan.target):
+        writer.save(plan.target)
+    else:
+        with _user_metadata(sent.sparkSession, _mark(name)):
+            writer.saveAsTable(plan.target)
+    return _rows_of_run(sent.sparkSession, plan.target, name) or 0
+
+
+@contextlib.contextmanager
+def _user_metadata(spark: SparkSession, mark: str) -> Iterator[None]:
+    """Where a table is created by its name, Delta takes the mark of a commit from the session alone."""
+    key = "spark.databricks.delta.commitInfo.userMetadata"
+    before = spark.conf.get(key, None)
+    spark.conf.set(key, mark)
+    try:
+        yield
+    finally:
+        if before is None:
+            spark.conf.unset(key)
+        else:
+            spark.conf.set(key, before)
+
+
+def _rows_of_run(spark: SparkSession, target: str, run_id: str) -> int | None:
+    """How many rows a Delta table's commit of a run has written; None if there is none."""
+    history = spark.sql(f"DESCRIBE HISTORY {_delta_name(target)}")
+    told = history.where(F.col("userMetadata") == F.lit(_mark(run_id))).select("operationMetrics").collect()
+    return int(told[0][0].get("numOutputRows", 0)) if told else None
+
+
+def _mark(run_id: str) -> str:
+    return json.dumps({"sparksig.run_id": run_id})
+
+
+# --- what is there ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Existing:
+    schema: T.StructType
+    partitions: tuple[str, ...]
+    properties: Mapping[str, str]
+
+
+def _is_path(target: str) -> bool:
+    return "/" in target or "\\" in target
+
+
+def _delta_name(target: str) -> str:
+    return f"delta.`{target.replace('`', '``')}`" if _is_path(target) else target
+
+
+def _existing(spark: SparkSession, target: str, format: str) -> _Existing | None:
+    """The table at a target; None if there is none."""
+    if format == "delta":
+        return _existing_delta(spark, target)
+    try:
+        frame = spark.read.format("parquet").load(target)
+    except Exception as error:  # Spark's, of a class that depends on the session
+        told = str(error)
+        if "PATH_NOT_FOUND" in told or "UNABLE_TO_INFER_SCHEMA" in told:
+            return None
+        raise
+    return _Existing(frame.schema, _partitions_of(frame.inputFiles(), target), {})
+
+
+def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
+    """The partition columns of a Parquet table, as the names of its directories say."""
+    if not files:
+        return ()
+    place = unquote(files[0]).split(target.rstrip("/"), 1)[-1]
+    return tuple(re.findall(r"/([^/=]+)=", place))
+
+
+def _existing_delta(spark: SparkSession, target: str) -> _Existing | None:
+    name = _delta_name(target)
+    try:
+        [row] = spark.sql(f"DESCRIBE DETAIL {name}").collect()
+    except Exception as error:  # Spark's, of a class that depends on the session
+        told = str(error)
+        if any(sign in told for sign in ("DELTA_MISSING_DELTA_TABLE", "NOT_FOUND", "not a Delta table")):
+            return None
+        if any(sign in told for sign in ("PARSE_SYNTAX_ERROR", "DATA_SOURCE", "UNSUPPORTED_DATASOURCE")):
+            raise MissingDependencyError(
+                "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages) "
+                "and spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension"
+            ) from None
+        raise
+    if row["format"] != "delta":
+        raise ContractError(f"{target} is a table of the format {row['format']}, not delta")
+    frame = spark.read.format("delta").load(target) if _is_path(target) else spark.table(target)
+    return _Existing(frame.schema, tuple(row["partitionColumns"] or ()), dict(row["properties"] or {}))
+
+
+# --- the dry run ------------------------------------------------------------------------------------------
+
+
+def _check_arguments(
+    df: Any, target: Any, format: str, mode: str, run_id: str | None, partition_by: Sequence[str]
+) -> None:
+    if not hasattr(df, "sparkSession"):
+        raise ContractError(f"write takes a Spark DataFrame, not {kind(df)}")
+    if not isinstance(target, str) or not target:
+        raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
+    if format not in FORMATS:
+        raise ContractError(f"format is one of {', '.join(map(repr, FORMATS))}, not {format!r}")
+    if mode not in MODES:
+        raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
+        raise ContractError("run_id is made of letters, digits, '.', '_' and '-', up to 200 of them")
+    if isinstance(partition_by, str):
+        raise ContractError(f"partition_by is a list of names: [{partition_by!r}]")
+    if format == "parquet" and not _is_path(target):
+        raise ContractError(f"a Parquet table is written to a path: ./{target}")
+
+
+def _missing(names: Sequence[str], known: Sequence[str], what: str) -> list[Finding]:
+    return [
+        Finding(Code.MISSING_COLUMN, step(name), what, "no such column", nearest(name, known))
+        for name in names
+        if name not in known
+    ]
+
+
+def _twins(names: Sequence[str]) -> list[Finding]:
+    folded = [name.casefold() for name in names]
+    hint = "the target does not tell upper from lower case: rename one"
+    return [
+        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
+        for index, name in enumerate(names)
+        if folded[index] in folded[:index]
+    ]
+
+
+_COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
+
+
+def _unsafe(spark: SparkSession, format: str) -> list[Finding]:
+    """Settings under which a job of Parquet may leave rows behind, or write them twice."""
+    if format != "parquet":
+        return []
+    conf, found = spark.conf, []
+    if any(conf.get(key, None) == "2" for key in (_COMMITTER, f"spark.hadoop.{_COMMITTER}")):
+        hint = "it moves files before the job has succeeded: a job that dies leaves some. Set it to 1"
+        found.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
+    if str(conf.get("spark.speculation", "false")).lower() == "true":
+        hint = "two attempts of one task may both leave their files. Set it to false, or write Delta"
+        found.append(Finding(Code.INVALID_VALUE, "spark.speculation", "false", "true", hint))
+    return found
+
+
+def _partition_findings(
+    there: Sequence[str], asked: Sequence[str], run_id: str | None, format: str
+) -> list[Finding]:
+    wanted = [RUN_COLUMN, *asked] if run_id is not None and format == "parquet" else list(asked)
+    if list(there) == wanted or (format == "delta" and not asked):
+        return []
+    expected = f"partitions by {', '.join(map(step, there))}" if there else "no partitions"
+    found = ", ".join(map(step, wanted)) or "none"
+    return [Finding(Code.INVALID_VALUE, "partition_by", expected, found, "as the table has them")]
+
+
+def _against(
+    given: T.StructType, there: T.StructType, format: str, properties: Mapping[str, str], skip: Sequence[str]
+) -> list[ColumnPlan]:
+    """The columns of a table against those of the target."""
+    target = T.StructType([field for field in there.fields if field.name not in skip])
+    widening = str(properties.get("delta.enableTypeWidening", "false")).lower() == "true"
+    return _fields(given, target, "", _Rules(format, widening), top=True)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    format: str
+    widening: bool  # whether the table lets its types be widened
+
+
+def _fields(
+    given: T.StructType, there: T.StructType, path: str, rules: _Rules, *, top: bool = False
+) -> list[ColumnPlan]:
+    plans: list[ColumnPlan] = []
+    known = {field.name: field for field in given.fields}
+    folded = {field.name.casefold(): field.name for field in given.fields}
+    for field in there.fields:
+        where, wanted = below(path, field.name), field.dataType.simpleString()
+        if field.name in known:
+            plans += _types(known[field.name].dataType, field.dataType, where, rules, told=top)
+        elif field.name.casefold() in folded:
+            found = folded[field.name.casefold()]
+            reason = f"the target calls it {step(field.name)}: names are the same to the letter here"
+            plans.append(ColumnPlan(below(path, found), "refused", found, field.name, reason))
+        elif field.nullable:
+            plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
+        else:
+            plans.append(ColumnPlan(where, "refused", "", wanted, "the target requires it"))
+    taken = {field.name.casefold() for field in there.fields}
+    for field in given.fields:
+        if field.name.casefold() not in taken:
+            where, held = below(path, field.name), field.dataType.simpleString()
+            if rules.format == "delta":
+                plans.append(ColumnPlan(where, "evolution", held, "", "a new column: evolve=True adds it"))
+            else:
+                reason = "readers of Parquet would not see it: write another table"
+                plans.append(ColumnPlan(where, "refused", held, "", reason))
+    return plans
+
+
+def _types(given: T.DataType, there: T.DataType, path: str, rules: _Rules, *, told: bool) -> list[ColumnPlan]:
+    """One type against the target's; of nested ones what is not just the same, unless ``told``."""
+    held, wanted = given.simpleString(), there.simpleString()
+    if _same(given, there):
+        return [ColumnPlan(path, "ok", held, wanted)] if told else []
+    if isinstance(given, T.StructType) and isinstance(there, T.StructType):
+        inner = _fields(given, there, path, rules)
+    elif isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
+        inner = _types(given.elementType, there.elementType, f"{path}[]", rules, told=False)
+    elif isinstance(given, T.MapType) and isinstance(there, T.MapType):
+        inner = _types(given.keyType, there.keyType, f"{path}[]", rules, told=False)
+        inner += _types(given.valueType, there.valueType, f"{path}[]", rules, told=False)
+    else:
+        return [_scalar(given, there, path, rules)]
+    verdicts = {one.verdict for one in inner}
+    worst = next((one for one in ("refused", "evolution", "widened") if one in verdicts), "ok")
+    return ([ColumnPlan(path, worst, held, wanted)] if told and worst in ("ok", "widened") else []) + inner
+
+
+def _same(one: T.DataType, other: T.DataType) -> bool:
+    return one.simpleString() == other.simpleString()
+
+
+def _scalar(given: T.DataType, there: T.DataType, path: str, rules: _Rules) -> ColumnPlan:
+    held, wanted = given.simpleString(), there.simpleString()
+    if holds(there, given):
+        return ColumnPlan(path, "widened", held, wanted)
+    if rules.format == "delta" and can_widen(there, given):
+        if rules.widening:
+            return ColumnPlan(path, "evolution", held, wanted, "the target is widened: evolve=True does it")
+        reason = "the target would have to be widened: it needs the property delta.enableTypeWidening=true"
+        return ColumnPlan(path, "refused", held, wanted, reason)
+    return ColumnPlan(path, "refused", held, wanted, "values would be lost: cast on purpose")
+
+
+_DIGITS = {"ByteType": 3, "ShortType": 5, "IntegerType": 10, "LongType": 19}
+_TIMES = {"timestamp", "timestamp_tz", "date32", "date64"}
+
+
+def holds(target: T.DataType, given: T.DataType) -> bool:
+    """Whether a Spark type holds all values of another, exactly, and means the same.
+
+    Example:
+        >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
+        (True, False)
+    """
+    if isinstance(target, T.DecimalType):
+        whole = target.precision - target.scale
+        if isinstance(given, T.DecimalType):
+            return target.scale >= given.scale and whole >= given.precision - given.scale
+        return whole >= _DIGITS.get(type(given).__name__, 99)
+    if isinstance(given, T.DecimalType):
+        declared = {"IntegerType": DataType.integer, "LongType": DataType.long, "DoubleType": DataType.double}
+        wanted = declared.get(type(target).__name__)
+        return wanted is not None and widens(source(given), wanted)
+    one, other = source(given), source(target)
+    if not isinstance(one, Scalar) or not isinstance(other, Scalar):
+        return False
+    if {one.name, other.name} & {"timestamp_tz"} or "null" in (one.name, other.name):
+        return one.name == other.name or one.name == "null"
+    return other.name in upper_bounds(one.name)
+
+
+_WIDENING: dict[str, tuple[str, ...]] = {
+    "ByteType": ("ShortType", "IntegerType", "LongType", "DoubleType"),
+    "ShortType": ("IntegerType", "LongType", "DoubleType"),
+    "IntegerType": ("LongType", "DoubleType"),
+    "FloatType": ("DoubleType",),
+    "DateType": ("TimestampNTZType",),
+}
+"""To which types Delta can widen a column, decimals aside (https://docs.delta.io, type widening)."""
+
+
+def can_widen(there: T.DataType, given: T.DataType) -> bool:
+    """Whether Delta can give a column a wider type without writing its files anew."""
+    if isinstance(given, T.DecimalType):
+        if isinstance(there, T.DecimalType):
+            return holds(given, there)
+        digits = {"ByteType": 10, "ShortType": 10, "IntegerType": 10, "LongType": 20}
+        return given.precision - given.scale >= digits.get(type(there).__name__, 99)
+    return type(given).__name__ in _WIDENING.get(type(there).__name__, ())
+
+
+# --- the rows ---------------------------------------------------------------------------------------------
+
+
+def _sent(df: DataFrame, target: T.StructType | None, declared: Schema | None) -> DataFrame:
+    """The rows as the target has them; of a new table, with the contract kept in its fields."""
+    given = df.schema
+    if target is not None:
+        known = {field.name: field for field in given.fields}
+        parts = [
+            _aligned(column(field.name), known[field.name].dataType, field.dataType).alias(field.name)
+            if field.name in known
+            else F.lit(None).cast(field.dataType).alias(field.name)
+            for field in target.fields
+            if field.name != RUN_COLUMN
+        ]
+        more = [column(field.name) for field in given.fields if field.name not in target.names]
+        return df.select(*parts, *more)
+    named = declared is not None and declared.has_input_names()
+    specs = {str(spec.name): spec for spec in declared or () if named and isinstance(spec, ColSpec)}
+    parts = []
+    for field in given.fields:
+        if field.name in specs:
+            kept = json.dumps(
+                {key: value for key, value in specs[field.name].to_dict().items() if key != "name"}
+            )
+            metadata = {**(field.metadata or {}), CONTRACT_KEY: kept}
+            parts.append(column(field.name).alias(field.name, metadata=metadata))
+        else:
+            parts.append(column(field.name))
+    return df.select(*parts)
+
+
+def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
+    """A value in the target's type, which holds it."""
+    if _same(given, there):
+        return value
+    if isinstance(given, T.StructType) and isinstance(there, T.StructType):
+        known = {field.name: field for field in given.fields}
+        parts = [
+            _aligned(value.getField(field.name), known[field.name].dataType, field.dataType).alias(field.name)
+            if field.name in known
+            else F.lit(None).cast(field.dataType).alias(field.name)
+            for field in there.fields
+        ]
+        more = [
+            value.getField(one.name).alias(one.name) for one in given.fields if one.name not in there.names
+        ]
+        return F.when(value.isNotNull(), F.struct(*parts, *more))
+    if isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
+        element, wanted = given.elementType, there.elementType
+        return F.transform(value, lambda one: _aligned(one, element, wanted))
+    if isinstance(given, T.MapType) and isinstance(there, T.MapType):
+        inner, item = given.valueType, there.valueType
+        return F.transform_values(value, lambda _, one: _aligned(one, inner, item))
+    narrower = can_widen(there, given) and not holds(there, given)  # Delta widens its own column
+    return value if narrower else value.cast(there)
+
+
+def _checked(
+    sent: DataFrame, declared: Contract | None, kept: _Existing | None, strict_nulls: bool
+) -> Report:
+    """The values against the contract, and against what the target itself asks for, in one job."""
+    table, rules = sent.schema, []
+    if declared is not None:
+        rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
+    if kept is not None:
+        rules += _constraints(kept, table.names)
+    name = declared.name if declared is not None else "the target's constraints"
+    schema = declared.schema if declared is not None else None
+    return full(sent, schema, rules, Report("full", name, (), columns_of(table, schema)))
+
+
+_LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
+
+
+def _constraints(kept: _Existing, names: Sequence[str]) -> list[Rule]:
+    """NOT NULL, the lengths of char and varchar, and CHECK constraints."""
+    rules = []
+    for field in kept.schema.fields:
+        if field.name not in names:
+            continue
+        values, path = column(field.name), step(field.name)
+        if not field.nullable:
+            finding = Finding(Code.NULL_IN_REQUIRED, path, "values: the target says NOT NULL", "nulls")
+            rules.append(Rule(finding, F.when(values.isNull(), 1).otherwise(0)))
+        length = re.fullmatch(r"(?:var)?char\((\d+)\)", str((field.metadata or {}).get(_LENGTH, "")))
+        if length:
+            limit = int(length[1])
+            finding = Finding(Code.OUT_OF_RANGE, path, f"texts of up to {limit} characters", "longer ones")
+            rules.append(Rule(finding, F.when(F.length(values) > limit, 1).otherwise(0)))
+    for key, text in kept.properties.items():
+        if key.startswith("delta.constraints."):
+            name = key.removeprefix("delta.constraints.")
+            finding = Finding(
+                Code.INVALID_VALUE, "", f"rows of which CHECK {name} ({text}) is true", "others"
+            )
+            rules.append(Rule(finding, F.when(F.expr(text), 0).otherwise(1)))
+    return rules

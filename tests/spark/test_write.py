@@ -1,0 +1,382 @@
+"""Checked writes: the dry run, the check, the rows, another run of the same name; real Spark and Delta."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import types as T
+
+import sparksig
+from sparksig import Array, Code, ColSpec, ContractError, Object, OutputRefusedError, Property, Schema
+from sparksig.spark.write import can_widen, holds
+
+FORMATS = ["parquet", "delta"]
+
+
+@pytest.fixture(params=FORMATS)
+def form(request):
+    if request.param == "delta":
+        request.getfixturevalue("delta")
+    return request.param
+
+
+def rows(spark, form, path):
+    return sorted(map(tuple, spark.read.format(form).load(str(path)).collect()), key=repr)
+
+
+def verdicts(plan):
+    return {one.path: one.verdict for one in plan.columns}
+
+
+def files(path):
+    return {
+        str(one.relative_to(path)): one.stat().st_mtime_ns for one in Path(path).rglob("*") if one.is_file()
+    }
+
+
+CONTRACT = Schema(
+    [
+        ColSpec("long", "id"),
+        ColSpec("double", "x", False),
+        ColSpec(Array(Object([Property("price", "double")])), "orders", False),
+    ]
+)
+GOOD = "select id, double(id) as x, array(named_struct('price', double(id))) as orders from range(4)"
+
+
+# --- new tables -------------------------------------------------------------------------------------------
+
+
+def test_a_new_table_has_the_rows_and_remembers_its_contract(spark, form, tmp_path):
+    df = spark.sql(GOOD)
+    written = sparksig.write(df, tmp_path / "t", CONTRACT, format=form)
+    assert (written.rows, written.repeated, written.plan.exists) == (4, False, False)
+    assert rows(spark, form, tmp_path / "t") == sorted(map(tuple, df.collect()), key=repr)
+    again = sparksig.check(df, tmp_path / "t")
+    assert again.ok
+    wrong = sparksig.check(spark.sql("select null as id, 'a' as x"), tmp_path / "t")
+    assert [one.path for one in wrong.findings] == ["id", "x"]
+    assert [one.expected for one in wrong.columns] == [
+        "long", "double (optional)", "Array({price: double (required)}) (optional)"
+    ]  # fmt: skip
+
+
+def test_what_breaks_the_contract_is_not_written_at_all(spark, form, tmp_path):
+    df = spark.sql("select nullif(id, 3) as id, double(id) as x from range(4)")
+    with pytest.raises(ContractError, match=r"id: expected long without nulls, found nulls, once") as error:
+        sparksig.write(df, tmp_path / "t", CONTRACT, format=form)
+    assert [one.code for one in error.value.findings] == [Code.NULL_IN_REQUIRED]
+    assert not (tmp_path / "t").exists()
+
+
+def test_types_that_do_not_fit_are_refused_before_any_job(spark, form, tmp_path, jobs_started):
+    df = spark.sql("select string(id) as id, x from (select id, float(id) as x from range(4))")
+    before = jobs_started()
+    with pytest.raises(OutputRefusedError, match=r"nothing was written: 1 finding\n  - id: expected long"):
+        sparksig.write(df, str(tmp_path / "t"), CONTRACT, format=form)
+    if form == "parquet":
+        assert jobs_started() == before
+    assert not (tmp_path / "t").exists()
+
+
+def test_something_there_is_left_as_it_is(spark, form, tmp_path):
+    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", "id bigint", format=form)
+    before = files(tmp_path / "t")
+    with pytest.raises(OutputRefusedError, match=r"expected nothing at the target, found a table"):
+        sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", "id bigint", format=form)
+    assert files(tmp_path / "t") == before
+
+
+def test_a_table_without_rows_is_a_table(spark, form, tmp_path):
+    written = sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", "id bigint not null", format=form)
+    assert written.rows == 0
+    assert spark.read.format(form).load(str(tmp_path / "t")).columns == ["id"]
+
+
+def test_overwriting_replaces_all_rows(spark, form, tmp_path):
+    for count in (3, 2):
+        sparksig.write(spark.range(count).toDF("id"), tmp_path / "t", format=form, mode="overwrite")
+    assert rows(spark, form, tmp_path / "t") == [(0,), (1,)]
+
+
+# --- appending --------------------------------------------------------------------------------------------
+
+TARGET = (
+    "id bigint, x double, d decimal(12,2), s struct<a: bigint, b: string>, l array<double>, t timestamp_ntz"
+)
+
+
+def make(spark, form, path, ddl=TARGET, **properties):
+    writer = spark.createDataFrame([], ddl).write.format(form)
+    writer.save(str(path))
+    for key, value in properties.items():
+        spark.sql(f"alter table delta.`{path}` set tblproperties('delta.{key}' = '{value}')")
+
+
+def test_columns_are_widened_to_the_targets_types_and_no_further(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t")
+    df = spark.sql(
+        "select int(1) as id, float(0.5) as x, decimal(1.25) as d, 7 as extra, "
+        "named_struct('b', 'y', 'a', int(2)) as s, array(float(1.5), null) as l, date'2024-01-02' as t"
+    ).drop("extra")
+    plan = sparksig.plan_write(df, tmp_path / "t", format=form, mode="append")
+    assert verdicts(plan) == {
+        "id": "widened", "x": "widened", "d": "widened", "s": "widened", "s.a": "widened", "l": "widened",
+        "l[]": "widened", "t": "widened",
+    }  # fmt: skip
+    sparksig.write(df, tmp_path / "t", format=form, mode="append")
+    [row] = spark.read.format(form).load(str(tmp_path / "t")).collect()
+    assert (row["id"], row["x"], str(row["d"]), tuple(row["s"])) == (1, 0.5, "1.00", (2, "y"))
+    assert (row["l"], row["t"]) == ([1.5, None], dt.datetime(2024, 1, 2))
+
+
+def test_each_column_that_would_lose_something_is_named_and_nothing_is_written(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t")
+    before = files(tmp_path / "t")
+    df = spark.sql(
+        "select double(1) as id, 1L as x, decimal(1.255) as d, 'x' as s, array('1') as l, "
+        "timestamp'2024-01-01' as t"
+    )
+    with pytest.raises(OutputRefusedError) as error:
+        sparksig.write(df, tmp_path / "t", format=form, mode="append")
+    assert sorted(one.path for one in error.value.findings) == ["id", "l[]", "s", "t", "x"]
+    assert files(tmp_path / "t") == before
+
+
+def test_names_are_the_same_to_the_letter(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t", "id bigint, s struct<a: bigint>")
+    df = spark.sql("select 1L as ID, named_struct('A', 1L) as s")
+    plan = sparksig.plan_write(df, tmp_path / "t", format=form, mode="append")
+    assert {"ID": "refused", "s.A": "refused"}.items() <= verdicts(plan).items()
+    assert "the target calls it id" in str(plan)
+
+
+def test_what_a_table_lacks_is_null_where_it_may_be(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t", "id bigint, s struct<a: bigint, b: string>, x double")
+    sparksig.write(
+        spark.sql("select 1L as id, named_struct('a', 2L) as s"), tmp_path / "t", format=form, mode="append"
+    )
+    assert rows(spark, form, tmp_path / "t") == [(1, T.Row(a=2, b=None), None)]
+
+
+def test_new_columns_are_refused_or_evolve(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t", "id bigint, s struct<a: bigint>")
+    df = spark.sql("select 1L as id, named_struct('a', 2L, 'b', 'n') as s, 'n' as more")
+    with pytest.raises(OutputRefusedError) as error:
+        sparksig.write(df, tmp_path / "t", format=form, mode="append")
+    assert sorted(one.path for one in error.value.findings) == ["more", "s.b"]
+    if form == "parquet":
+        with pytest.raises(OutputRefusedError, match=r"readers of Parquet would not see it"):
+            sparksig.write(df, tmp_path / "t", format=form, mode="append", evolve=True)
+        return
+    sparksig.write(df, tmp_path / "t", format=form, mode="append", evolve=True)
+    assert rows(spark, form, tmp_path / "t") == [(1, T.Row(a=2, b="n"), "n")]
+
+
+# --- the same run again ------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_started_again_writes_nothing_twice(spark, form, tmp_path):
+    by_run = {"run-1": 3, "run-2": 2}
+    for run, count in [*by_run.items(), *by_run.items(), ("run-1", 3)]:
+        df = spark.range(count).selectExpr("id", f"'{run}' as run")
+        written = sparksig.write(df, tmp_path / "t", format=form, mode="append", run_id=run)
+        assert written.rows == (0 if written.repeated else count)
+    held = spark.read.format(form).load(str(tmp_path / "t")).select("id", "run")
+    assert sorted(map(tuple, held.collect())) == [
+        (i, run) for i in range(3) for run in by_run if i < by_run[run]
+    ]
+
+
+def test_a_parquet_table_that_keeps_no_runs_apart_takes_no_run(spark, tmp_path):
+    make(spark, "parquet", tmp_path / "t", "id bigint")
+    sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append")
+    with pytest.raises(OutputRefusedError, match=r"partition_by: expected no partitions, found run_id"):
+        sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append", run_id="r")
+
+
+def test_partitions_are_those_of_the_table(spark, form, tmp_path):
+    df = spark.range(4).selectExpr("id", "id % 2 as part")
+    sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
+    assert {one.name for one in (tmp_path / "t").glob("part=*")} == {"part=0", "part=1"}
+    with pytest.raises(OutputRefusedError, match=r"partition_by: expected partitions by part, found id"):
+        sparksig.write(df, tmp_path / "t", format=form, mode="append", partition_by=["id"])
+    with pytest.raises(OutputRefusedError, match=r"prat: expected a column to partition by"):
+        sparksig.write(df, tmp_path / "u", format=form, partition_by=["prat"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version", "2"),
+        ("mapreduce.fileoutputcommitter.algorithm.version", "2"),
+    ],
+)
+def test_unsafe_committers_are_refused_with_the_reason(spark, tmp_path, key, value):
+    spark.conf.set(key, value)
+    try:
+        with pytest.raises(OutputRefusedError, match=r"a job that dies leaves some"):
+            sparksig.write(spark.range(1), tmp_path / "t")
+    finally:
+        spark.conf.unset(key)
+    assert not (tmp_path / "t").exists()
+
+
+# --- Delta's own ------------------------------------------------------------------------------------------
+
+
+def test_delta_tables_read_the_same_by_another_library(delta, tmp_path):
+    deltalake = pytest.importorskip("deltalake")
+    df = delta.sql(GOOD)
+    sparksig.write(df, tmp_path / "t", CONTRACT, format="delta", run_id="one")
+    sparksig.write(df, tmp_path / "t", CONTRACT, format="delta", mode="append", run_id="one")
+    table = deltalake.DeltaTable(tmp_path / "t")
+    held = table.to_pyarrow_table().sort_by("id").to_pylist()
+    assert held == [row.asDict(recursive=True) for row in df.orderBy("id").collect()]
+    assert table.version() == 0
+
+
+def test_constraints_of_a_delta_table_are_seen_before_it_is_written(delta, tmp_path):
+    path = tmp_path / "t"
+    delta.sql(f"create table delta.`{path}` (id bigint not null, name varchar(3), x double) using delta")
+    delta.sql(f"alter table delta.`{path}` add constraint positive check (x > 0)")
+    before = files(path)
+    df = delta.sql(
+        "select nullif(id, 1) as id, if(id = 2, 'long name', 'ok') as name, double(id) - 1 as x from range(5)"
+    )
+    with pytest.raises(ContractError) as error:
+        sparksig.write(df, path, format="delta", mode="append")
+    told = {(one.code, one.path): one.count for one in error.value.findings}
+    assert told == {
+        (Code.NULL_IN_REQUIRED, "id"): 1,
+        (Code.OUT_OF_RANGE, "name"): 1,
+        (Code.INVALID_VALUE, ""): 2,
+    }
+    assert files(path) == before
+    good = delta.sql("select 1L as id, 'abc' as name, double(2) as x")
+    assert sparksig.write(good, path, format="delta", mode="append").rows == 1
+    with pytest.raises(
+        OutputRefusedError, match=r"id: expected bigint, found no such column \(the target requires it"
+    ):
+        sparksig.write(good.drop("id"), path, format="delta", mode="append")
+
+
+def test_delta_widens_its_column_only_where_the_table_lets_it(delta, tmp_path):
+    path = tmp_path / "t"
+    make(delta, "delta", path, "id int, x float")
+    df = delta.sql("select 4294967296 as id, double(0.1) as x")
+    with pytest.raises(OutputRefusedError, match=r"it needs the property delta\.enableTypeWidening=true"):
+        sparksig.write(df, path, format="delta", mode="append", evolve=True)
+    delta.sql(f"alter table delta.`{path}` set tblproperties('delta.enableTypeWidening' = 'true')")
+    with pytest.raises(OutputRefusedError, match=r"the target is widened: evolve=True does it"):
+        sparksig.write(df, path, format="delta", mode="append")
+    assert sparksig.write(df, path, format="delta", mode="append", evolve=True).rows == 1
+    assert rows(delta, "delta", path) == [(2**32, 0.1)]
+
+
+def test_a_delta_table_by_its_name(delta, tmp_path):
+    delta.sql("drop table if exists written")
+    try:
+        assert sparksig.write(delta.range(3).toDF("id"), "written", "id bigint", format="delta").rows == 3
+        assert sparksig.write(delta.range(2).toDF("id"), "written", format="delta", mode="append").rows == 2
+        assert delta.table("written").count() == 5
+        assert sparksig.check(delta.range(1).toDF("id"), "written").ok
+    finally:
+        delta.sql("drop table if exists written")
+
+
+# --- rules, by values -------------------------------------------------------------------------------------
+
+WHOLE = [T.ByteType(), T.ShortType(), T.IntegerType(), T.LongType()]
+EDGES = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
+DECIMALS = [
+    T.DecimalType(p, s) for p, s in [(3, 0), (5, 0), (9, 0), (10, 0), (18, 0), (19, 0), (20, 2), (38, 10)]
+]
+
+
+@pytest.mark.parametrize(
+    "target", [*WHOLE, T.FloatType(), T.DoubleType(), *DECIMALS], ids=lambda t: t.simpleString()
+)
+def test_a_type_holds_another_just_if_its_edges_survive(spark, target):
+    """By values: cast there and back, of the largest, the smallest, and what floats round first."""
+    for given in WHOLE:
+        name, bits = given.simpleString(), EDGES[given.simpleString()]
+        values = [2**bits - 1, -(2**bits), *(2**at + 1 for at in (24, 53) if at < bits)]
+        cast = "cast('{}' as {})"
+        back = [
+            f"try_cast(try_cast({cast.format(value, name)} as {target.simpleString()}) as {name}) "
+            f"<=> {cast.format(value, name)}"
+            for value in values
+        ]
+        survive = all(spark.sql("select " + ", ".join(back)).first())
+        if isinstance(target, T.FloatType):
+            survive = False  # the casting table has no integers as floats, be they small
+        assert holds(target, given) == survive, name
+
+
+def test_what_delta_can_widen_holds_what_was_there():
+    kinds = [
+        *WHOLE,
+        T.FloatType(),
+        T.DoubleType(),
+        T.DateType(),
+        T.TimestampNTZType(),
+        T.StringType(),
+        *DECIMALS,
+    ]
+    for there in kinds:
+        for given in kinds:
+            if can_widen(there, given) and there != given:
+                assert holds(given, there), (there, given)
+
+
+# --- arguments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"format": "csv"}, r"format is one of 'parquet', 'delta', not 'csv'"),
+        ({"mode": "upsert"}, r"mode is one of 'error', 'append', 'overwrite', not 'upsert'"),
+        ({"run_id": "a b"}, r"run_id is made of letters, digits"),
+        ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
+        ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
+        ({"target": "name"}, r"a Parquet table is written to a path: \./name"),
+        ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_told(spark, tmp_path, change, text):
+    given = {"df": spark.range(1), "target": str(tmp_path / "t"), **change}
+    with pytest.raises(ContractError, match=text):
+        sparksig.write(given.pop("df"), given.pop("target"), **given)
+
+
+def test_case_twins_are_not_written(spark, tmp_path):
+    df = spark.sql("select 1 as a, 2 as A")
+    with pytest.raises(OutputRefusedError, match=r"A: expected one column of that name, found several"):
+        sparksig.write(df, tmp_path / "t")
+
+
+def test_the_plan_reads_as_text(spark, tmp_path):
+    make(spark, "parquet", tmp_path / "t", "id bigint, x double")
+    df = spark.sql("select 1 as id, 'a' as x")
+    plan = sparksig.plan_write(df, tmp_path / "t", mode="append")
+    where = os.fspath(tmp_path / "t")
+    assert str(plan).splitlines() == [
+        f"append to {where} (parquet, which exists)",
+        "  id: widened, int -> bigint",
+        "  x: refused, string -> double (values would be lost: cast on purpose)",
+        "  - x: expected double, found string (values would be lost: cast on purpose) [TYPE_MISMATCH]",
+    ]
+    assert not plan.ok
+
+
+def test_parquet_keeps_the_contract_in_its_own_metadata(spark, tmp_path):
+    sparksig.write(spark.range(1).toDF("id").coalesce(1), tmp_path / "t", Schema([ColSpec("long", "id")]))
+    [file] = (tmp_path / "t").glob("*.parquet")
+    assert b"sparksig.column" in pq.read_schema(file).metadata[b"org.apache.spark.sql.parquet.row.metadata"]
