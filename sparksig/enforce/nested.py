@@ -63,10 +63,11 @@ class Place:
     rows: Rows
     findings: list[Finding]
     show_values: bool = False
+    first_rows: int | None = FIRST_ROWS  # how many a finding names; None for all
 
     def inside(self, lengths: np.ndarray[Any, Any]) -> Place:
         """The place of the values in lists of these lengths."""
-        return Place(Rows(self.rows, lengths), self.findings, self.show_values)
+        return Place(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
 
     def report(
         self, mask: Mask, code: Code, path: str, expected: str, found: str, hint: str, held: Any = None
@@ -76,7 +77,7 @@ class Place:
         if self.show_values and held is not None:
             shown = held.filter(pa.array(mask))[:SHOWN].cast(pa.string()).to_pylist()
             found = f"{found}: {', '.join(map(str, shown))}"
-        first = tuple(int(row) for row in rows[:FIRST_ROWS])
+        first = tuple(int(row) for row in rows[: self.first_rows])
         self.findings.append(Finding(code, path, expected, found, hint, len(rows), first))
 
 

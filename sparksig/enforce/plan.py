@@ -14,7 +14,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.enforce.findings import HINTS
+from sparksig.enforce.findings import FIRST_ROWS, HINTS
 from sparksig.enforce.nested import Node, Place, Rows, Rules, compile_node
 from sparksig.enforce.zones import is_known
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, nearest, step
@@ -64,7 +64,12 @@ class Plan:
         return tuple(column.spec for column in self.columns)
 
     def apply(
-        self, batch: pa.RecordBatch, *, show_values: bool = False, first_row: int = 0
+        self,
+        batch: pa.RecordBatch,
+        *,
+        show_values: bool = False,
+        first_row: int = 0,
+        first_rows: int | None = FIRST_ROWS,
     ) -> pa.RecordBatch:
         """The declared columns of a batch, in the schema's order and in the model's types.
 
@@ -74,13 +79,14 @@ class Plan:
             batch: of the schema that the plan was compiled for.
             show_values: whether findings may show some of the values concerned.
             first_row: the position of the batch's first row in a table of several.
+            first_rows: how many rows a finding names; None for all.
 
         Raises:
             ContractError: nulls where none may be, instants outside nanoseconds, keys that maps lack;
                 every one, with its count and the first rows.
         """
         findings: list[Finding] = []
-        place = Place(Rows(first=first_row), findings, show_values)
+        place = Place(Rows(first=first_row), findings, show_values, first_rows)
         held = [batch.column(column.index) for column in self.columns]
         arrays = [_applied(column.node, array, place) for column, array in zip(self.columns, held)]
         if findings:

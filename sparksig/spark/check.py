@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
+from sparksig.enforce import plan as plans
 from sparksig.enforce.frames import enforce
 from sparksig.errors import (
     Code,
@@ -26,6 +28,7 @@ from sparksig.errors import (
     Finding,
     ModelError,
     TableNotFoundError,
+    UnsupportedError,
     below,
     kind,
     nearest,
@@ -37,7 +40,7 @@ from sparksig.report import ColumnReport, Report
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.spark.contract import as_declared, bind, column
-from sparksig.spark.rules import Rule, rules_of
+from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
 from sparksig.spark.sample import Sampler
 from sparksig.types import describe
 
@@ -65,7 +68,8 @@ def check(
     Args:
         df: the table, classic or of Spark Connect.
         contract: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a StructType or its DDL, a
-            model directory, or the path or name of a table whose schema is the contract.
+            model directory, or the path or name of a table whose schema is the contract (for which Spark may
+            have to read a file's footer).
         mode: "schema": the types alone, no Spark job. "sample": those, and the values of some rows, as the
             sampler chooses them: at most two jobs. "full": the values of all rows, in one job without Python.
         side: of a signature: "inputs" or "outputs".
@@ -81,7 +85,7 @@ def check(
 
     Raises:
         ContractError: an argument is not what it should be.
-        ModelError: a model directory cannot be read, or has no such side.
+        ModelError: a model directory cannot be read.
         TableNotFoundError: the contract's table is not there.
 
     Example:
@@ -99,15 +103,25 @@ def check(
     table = df.schema
     refused = _refused(table, declared.schema)
     report = Report(mode, declared.name, tuple(refused), columns_of(table, declared.schema, refused, {}))
+    if sampler is not None and not isinstance(sampler, Sampler):
+        raise ContractError(f"sampler is a Sampler, not {kind(sampler)}")
     if mode == "full":
-        rules = rules_of(
-            declared.schema,
-            table,
-            strict_nulls=strict_nulls,
-            refuse_nan=refuse_nan,
-            without=_roots(refused, table),
+        df = _without_vectors(df)
+        unclear = _is_unclear(refused, declared.schema)
+        out = _roots(refused, table)
+        lengths = [] if unclear else lengths_of(declared.schema, df.schema, out)
+        rules = (
+            []
+            if unclear
+            else rules_of(
+                declared.schema,
+                df.schema,
+                strict_nulls=strict_nulls,
+                refuse_nan=refuse_nan,
+                without=out,
+            )
         )
-        report = full(df, declared.schema, rules, report, keys)
+        report = full(df, declared.schema, rules, report, keys, lengths)
     elif mode == "sample":
         options = _Options(strict_nulls, refuse_nan, tuple(keys))
         report = _of_sample(df, declared.schema, report, sampler or Sampler(), options)
@@ -139,8 +153,14 @@ def violations(
     rules = rules_of(schema, table, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     if not rules:
         return F.lit(None).cast(_FINDINGS)
-    told = F.array_compact(F.array(*(F.when(rule.broken, _told(rule)) for rule in rules)))
-    return F.when(_any(rules), told).cast(_FINDINGS)
+    vectors = [step(field.name) for field in table.fields if type(field.dataType).__name__ == "VectorUDT"]
+    if vectors and schema.is_tensor_spec():
+        raise UnsupportedError(
+            f"violations of tensors in vectors of Spark ML ({', '.join(vectors)}): convert them by "
+            "vector_to_array first"
+        )
+    told = f"array_compact(array({', '.join(map(_told, rules))}))"
+    return F.expr(f"cast(case when {any_of(rules)} then {told} end as {_FINDINGS})")
 
 
 def split(
@@ -165,8 +185,9 @@ def split(
     Raises:
         ContractError: the table's types do not fit, or it has a column of that name.
     """
-    if findings.casefold() in [name.casefold() for name in df.columns]:
-        raise ContractError(f"the table has a column {step(findings)}: choose another name for findings=")
+    taken = [name for name in df.columns if name.casefold() == findings.casefold()]
+    if taken:
+        raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
     told = violations(schema, df.schema, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     held = df.withColumn(findings, told)
     good = held.filter(column(findings).isNull()).drop(column(findings))
@@ -176,19 +197,11 @@ def split(
 _FINDINGS = "array<struct<code:string,path:string,detail:string>>"
 
 
-def _told(rule: Rule) -> Column:
+def _told(rule: Rule) -> str:
     finding = rule.finding
-    said = (finding.code.value, finding.path, str(finding))
-    return F.struct(*(F.lit(text).alias(name) for name, text in zip(("code", "path", "detail"), said)))
-
-
-def _any(rules: Sequence[Rule]) -> Column:
-    """Whether a row breaks any rule: as a balanced tree, for Spark follows a long chain step by step."""
-    parts = [rule.broken for rule in rules]
-    while len(parts) > 1:
-        pairs = [parts[index : index + 2] for index in range(0, len(parts), 2)]
-        parts = [pair[0] | pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
-    return parts[0]
+    said = {"code": finding.code.value, "path": finding.path, "detail": str(finding)}
+    fields = ", ".join(f"'{name}', {text_of(text)}" for name, text in said.items())
+    return f"case when {rule.broken} then named_struct({fields}) end"
 
 
 # --- contracts --------------------------------------------------------------------------------------------
@@ -233,17 +246,35 @@ def _side(signature: ModelSignature, side: str, what: str) -> Schema:
 
 
 def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> Contract:
+    if not text.strip():
+        raise ContractError("a contract is not empty")
     path = Path(text.removeprefix("file://"))
-    if (path / "MLmodel").is_file() or text.startswith(("models:/", "runs:/")):
+    if _is_there(path / "MLmodel") or text.startswith(("models:/", "runs:/")):
         directory = ModelDirectory.read(local_path(text))
         if directory.signature is None:
             raise ModelError(f"{text}: the model has no signature")
         return Contract(_side(directory.signature, side, text), f"{text}, {side}")
-    if is_path or path.exists() or "://" in text or text.startswith("/"):
+    if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
         return Contract(_from_table(_table_at(spark, text)), text)
-    if not any(sign in text for sign in " :\n\t,") and spark.catalog.tableExists(text):
+    if _is_table(spark, text):
         return Contract(_from_table(spark.table(text).schema), text)
     return Contract(_from_table(_from_ddl(spark, text)), "DDL")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, as DDL may be
+        return False
+
+
+def _is_table(spark: SparkSession, text: str) -> bool:
+    if not re.fullmatch(r"[^\s:,<>()]+", text):  # which DDL has
+        return False
+    try:
+        return bool(spark.catalog.tableExists(text))
+    except Exception:  # a parser's: it is no name
+        return False
 
 
 def _table_at(spark: SparkSession, path: str) -> T.StructType:
@@ -285,11 +316,38 @@ def _from_table(table: T.StructType) -> Schema:
 
 def _refused(table: T.StructType, schema: Schema) -> list[Finding]:
     """What the types say."""
+    named = {str(name) for name in schema.input_names()} if schema.has_input_names() else set(table.names)
+    held = [field for field in table.fields if field.name in named]
+    twins = [one for field in held for one in _nested_twins(field.dataType, step(field.name))]
     try:
         bind(table, schema)
     except ContractError as error:
-        return list(error.findings) or [Finding(Code.MISSING_COLUMN, "", error.message)]
-    return []
+        return [*(error.findings or [Finding(Code.MISSING_COLUMN, "", error.message)]), *twins]
+    return twins
+
+
+def _nested_twins(dtype: T.DataType, path: str) -> list[Finding]:
+    """Fields of structs whose names Spark does not tell apart."""
+    if isinstance(dtype, T.ArrayType):
+        return _nested_twins(dtype.elementType, f"{path}[]")
+    if isinstance(dtype, T.MapType):
+        return _nested_twins(dtype.valueType, f"{path}[]")
+    if not isinstance(dtype, T.StructType):
+        return []
+    folded = [name.casefold() for name in dtype.names]
+    hint = "Spark does not distinguish such names: drop or rename one"
+    found = [
+        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several", hint)
+        for index, name in enumerate(dtype.names)
+        if folded[index] in folded[index + 1 :]
+    ]
+    inner = [one for field in dtype.fields for one in _nested_twins(field.dataType, below(path, field.name))]
+    return found + inner
+
+
+def _is_unclear(findings: Sequence[Finding], schema: Schema) -> bool:
+    """Whether it is not known which column is which."""
+    return bool(findings) and (not schema.has_input_names() or any(not one.path for one in findings))
 
 
 def _roots(findings: Sequence[Finding], table: T.StructType) -> set[str]:
@@ -342,7 +400,14 @@ def _keys(df: DataFrame, row_key: str | Sequence[str] | None) -> list[str]:
     if row_key is None:
         return []
     names = [row_key] if isinstance(row_key, str) else list(row_key)
+    folded = [name.casefold() for name in df.columns]
     missing = [name for name in names if name not in df.columns]
+    types = {field.name: field.dataType for field in df.schema.fields}
+    for name in names:
+        if folded.count(name.casefold()) > 1:
+            raise ContractError(f"row_key: Spark does not tell {step(name)} from another column")
+        if name in types and not _is_ordered(types[name]):
+            raise ContractError(f"row_key: {step(name)} is {types[name].simpleString()}, which has no order")
     if missing or not names:
         raise ContractError.of(
             "row_key names columns of the table",
@@ -356,33 +421,57 @@ def _keys(df: DataFrame, row_key: str | Sequence[str] | None) -> list[str]:
     return names
 
 
+def _is_ordered(dtype: T.DataType) -> bool:
+    if isinstance(dtype, T.ArrayType):
+        return _is_ordered(dtype.elementType)
+    if isinstance(dtype, T.StructType):
+        return all(_is_ordered(field.dataType) for field in dtype.fields)
+    return type(dtype).__name__ not in ("MapType", "VariantType", "VectorUDT", "CalendarIntervalType")
+
+
 # --- values -----------------------------------------------------------------------------------------------
 
-_PLACE = "sparksig place"
+_PLACE, _BAD = "sparksig place", "sparksig bad"
 
 
 def full(
-    df: DataFrame, schema: Schema | None, rules: Sequence[Rule], before: Report, keys: Sequence[str] = ()
+    df: DataFrame,
+    schema: Schema | None,
+    rules: Sequence[Rule],
+    before: Report,
+    keys: Sequence[str] = (),
+    lengths: Sequence[tuple[Finding, str, str]] = (),
 ) -> Report:
     """The values of all rows: one aggregation, whatever the number of columns and rules."""
-    names = [one.name for one in before.columns if one.found]
-    place = F.struct(*(column(name) for name in keys)) if keys else column(_PLACE)
-    held = df if keys or not rules else df.withColumn(_PLACE, F.monotonically_increasing_id())
-    counts = [F.count(F.lit(1)).alias("rows")]
-    counts += [F.count_if(column(name).isNull()).alias(f"n{index}") for index, name in enumerate(names)]
+    folded = [name.casefold() for name in df.columns]
+    names = [one.name for one in before.columns if one.found and folded.count(one.name.casefold()) == 1]
+    held = df
+    if rules:  # what is wrong with a row is looked at only where something is
+        held = df.withColumn(_BAD, F.expr(any_of(rules)))
+    if not keys:
+        held = held.withColumn(_PLACE, F.monotonically_increasing_id())
+    place = f"struct({', '.join(map(name_of, keys))})" if keys else name_of(_PLACE)
+    counts = ["count(1) as rows"]
+    counts += [f"count_if({name_of(name)} is null) as n{index}" for index, name in enumerate(names)]
     if rules:
-        counts.append(F.count_if(_any(rules)).alias("bad"))
+        counts.append(f"count_if({name_of(_BAD)}) as bad")
     for index, rule in enumerate(rules):
-        counts.append(F.count_if(rule.broken).alias(f"r{index}"))
-        counts.append(F.min(F.when(rule.broken, place)).alias(f"a{index}"))
-        counts.append(F.max(F.when(rule.broken, place)).alias(f"z{index}"))
+        broken = f"{name_of(_BAD)} and {rule.broken}"
+        counts.append(f"count_if({broken}) as r{index}")
+        counts.append(f"min(case when {broken} then {place} end) as a{index}")
+        if keys:
+            counts.append(f"max(case when {broken} then {place} end) as z{index}")
         if rule.nested:
-            counts.append(F.sum(rule.places).alias(f"p{index}"))
-    [told] = held.agg(*counts).collect()
+            counts.append(f"sum(case when {name_of(_BAD)} then {rule.places} end) as p{index}")
+    for index, (_, least, largest) in enumerate(lengths):
+        counts.append(f"min({least}) <> max({largest}) as l{index}")
+    [told] = held.selectExpr(*counts).collect()
     findings, examples = list(before.findings), {}
+    findings += [finding for index, (finding, _, _) in enumerate(lengths) if told[f"l{index}"]]
     for index, rule in enumerate(rules):
         if told[f"r{index}"]:
-            examples[len(findings)] = _examples(told[f"a{index}"], told[f"z{index}"], keys)
+            last = told[f"z{index}"] if keys else None
+            examples[len(findings)] = _examples(told[f"a{index}"], last, keys)
             findings.append(_counted(rule, told[f"r{index}"], told[f"p{index}"] if rule.nested else None))
     order = sorted(range(len(findings)), key=lambda index: _rank(findings[index], before.columns))
     nulls = {name: int(told[f"n{index}"]) for index, name in enumerate(names)}
@@ -394,6 +483,19 @@ def full(
         columns=columns_of(df.schema, schema, ordered, nulls),
         rows=int(told["rows"]),
         bad_rows=int(told["bad"]) if rules else 0,
+    )
+
+
+def _without_vectors(df: DataFrame) -> DataFrame:
+    """The table with its vectors of Spark ML as arrays, which SQL can look into."""
+    vectors = [field.name for field in df.schema.fields if type(field.dataType).__name__ == "VectorUDT"]
+    if not vectors:
+        return df
+    from pyspark.ml.functions import vector_to_array
+
+    there = {name: column(name) for name in vectors}
+    return df.withColumns(
+        {name: F.when(one.isNotNull(), vector_to_array(one)) for name, one in there.items()}
     )
 
 
@@ -443,37 +545,60 @@ def _of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, 
     sent = [values.alias(name) for name, values in zip(bound.names, bound.values)]
     sent += [column(name).alias(f"{_PLACE} {index}") for index, name in enumerate(options.keys)]
     sample = sampler.sample(df.select(*sent))
-    rows = sample.rows.combine_chunks()
-    keys = rows.select(range(len(bound.names), rows.num_columns))
-    found: list[Finding] = []
-    values = rows.select(range(len(bound.names)))
-    for batch in values.to_batches()[:1]:
-        try:
-            enforce(as_declared(batch, part), part, strict_nulls=options.strict_nulls)
-        except ContractError as error:
-            found += list(error.findings) or [Finding(Code.INVALID_VALUE, "", found=error.message)]
-    if options.refuse_nan:
-        found += _nan_findings(values, part)
-    bad = max((one.count or values.num_rows for one in found), default=0)
-    findings = [*before.findings, *found]
-    nulls = {name: values.column(index).null_count for index, name in enumerate(bound.names)}
+    columns = [one.combine_chunks() for one in sample.rows.columns]
+    values = pa.RecordBatch.from_arrays(columns[: len(bound.names)], names=list(bound.names))
+    found = _engine_findings(values, part, options) if values.num_rows else []
+    found += _nan_findings(values) if options.refuse_nan else []
+    bad = len({row for one in found for row in one.rows})
+    bad = max([bad, *(one.count or values.num_rows for one in found if not one.rows)])
+    labels = dict(zip(bound.names, _labels(bound.names, part, df.schema)))
+    found = [_renamed(one, labels) for one in found]
+    order = sorted([*before.findings, *found], key=lambda one: _rank(one, before.columns))
+    keys = columns[len(bound.names) :]
     examples = {
         index: tuple(
-            ", ".join(f"{key}={keys.column(at)[row].as_py()!r}" for at, key in enumerate(options.keys))
+            ", ".join(f"{key}={held[row].as_py()!r}" for key, held in zip(options.keys, keys))
             for row in finding.rows[:2]
         )
-        for index, finding in enumerate(findings)
+        for index, finding in enumerate(order)
         if finding.rows and options.keys
     }
+    nulls = {labels[name]: values.column(index).null_count for index, name in enumerate(bound.names)}
+    seen = {labels[name]: bins for name, bins in _distributions(values).items()}
     return replace(
         before,
-        findings=tuple(replace(one, rows=()) for one in findings),  # positions in a sample name no row
+        findings=tuple(replace(one, rows=()) for one in order),  # positions in a sample name no row
         examples=examples,
-        columns=columns_of(df.schema, schema, findings, nulls, _distributions(values)),
+        columns=columns_of(df.schema, schema, order, nulls, seen),
         rows=values.num_rows,
         bad_rows=bad,
         claim=sample.claim(bad),
     )
+
+
+def _engine_findings(rows: pa.RecordBatch, schema: Schema, options: _Options) -> list[Finding]:
+    """What the engine says of rows, with all rows that each finding concerns, where it can say them."""
+    try:
+        given = as_declared(rows, schema)
+        if schema.is_tensor_spec():
+            enforce(given, schema)
+        else:
+            plans.compile(schema, given.schema, options.strict_nulls).apply(given, first_rows=None)
+    except ContractError as error:
+        return list(error.findings) or [Finding(Code.INVALID_VALUE, "", found=error.message)]
+    return []
+
+
+def _labels(names: Sequence[str], schema: Schema, table: T.StructType) -> list[str]:
+    """What the table calls the columns that are sent, which have numbers where the contract has no names."""
+    return list(names) if schema.has_input_names() or len(names) != len(table.names) else list(table.names)
+
+
+def _renamed(finding: Finding, labels: Mapping[str, str]) -> Finding:
+    for sent, name in labels.items():
+        if sent != name and _is_in(finding.path, sent):
+            return replace(finding, path=step(name) + finding.path.removeprefix(step(sent)))
+    return finding
 
 
 def _fitting(schema: Schema, table: T.StructType, findings: Sequence[Finding]) -> Schema | None:
@@ -488,31 +613,33 @@ def _fitting(schema: Schema, table: T.StructType, findings: Sequence[Finding]) -
     return Schema(fits) if fits else None
 
 
-def _nan_findings(rows: pa.RecordBatch, schema: Schema) -> list[Finding]:
-    named = schema.has_input_names()
+def _nan_findings(rows: pa.RecordBatch) -> list[Finding]:
     found = []
-    for index, name in enumerate(rows.schema.names):
-        label = name if named else str(index)
-        found += _nans(rows.column(index), step(label))
+    for name, values in zip(rows.schema.names, rows.columns):
+        found += _nans(values, step(name), np.arange(len(values)))
     return found
 
 
-def _nans(values: pa.Array, path: str) -> list[Finding]:
+def _nans(values: pa.Array, path: str, owners: Any) -> list[Finding]:
+    """The NaN at each place of a column; ``owners`` are the rows that the values belong to."""
     if pa.types.is_floating(values.type):
         nan = pc.is_nan(values).fill_null(False).to_numpy(zero_copy_only=False)
-        rows = np.flatnonzero(nan)
-        told = Finding(Code.INVALID_VALUE, path, f"{values.type} without NaN", "NaN")
-        return [replace(told, count=len(rows), rows=tuple(rows[:2].tolist()))] if len(rows) else []
-    if pa.types.is_list(values.type):
-        return [replace(one, rows=()) for one in _nans(values.flatten(), f"{path}[]")]
-    if pa.types.is_map(values.type):
-        return [replace(one, rows=()) for one in _nans(values.items, f"{path}[]")]
+        rows = np.unique(owners[nan]).tolist()
+        told = Finding(Code.INVALID_VALUE, path, f"{_NUMBER.get(values.type)} without NaN", "NaN")
+        return [replace(told, count=len(rows), rows=tuple(rows))] if rows else []
+    if pa.types.is_list(values.type) or pa.types.is_map(values.type):
+        offsets = values.offsets.to_numpy()
+        lengths = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, np.diff(offsets))
+        inner = values.items if pa.types.is_map(values.type) else values.values
+        places = np.repeat(offsets[:-1] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        return _nans(inner.take(pa.array(places)), f"{path}[]", np.repeat(owners, lengths))
     if pa.types.is_struct(values.type):
         parts = zip(values.type, values.flatten())
-        return [one for field, part in parts for one in _nans(part, below(path, field.name))]
+        return [one for field, part in parts for one in _nans(part, below(path, field.name), owners)]
     return []
 
 
+_NUMBER = {pa.float32(): "float", pa.float64(): "double"}
 BINS = 10
 
 
@@ -542,7 +669,10 @@ def _binned(values: Any, form: str, unit: str = "") -> tuple[tuple[str, int], ..
         return ((_edge(low, form, unit), len(finite)),)
     if not np.isfinite(high - low):
         return ()
-    counts, edges = np.histogram(finite, bins=BINS, range=(low, high))
+    try:
+        counts, edges = np.histogram(finite, bins=BINS, range=(low, high))
+    except ValueError:  # closer to each other than doubles can be divided
+        return ((f"{_edge(low, form, unit)} to {_edge(high, form, unit)}", len(finite)),)
     ends = [_edge(float(edge), form, unit) for edge in edges]
     return tuple((f"{a} to {b}", int(count)) for a, b, count in zip(ends, ends[1:], counts))
 

@@ -6,21 +6,19 @@ both say the same of the same rows is a test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+import numpy as np
 from pyspark.sql import types as T
 
 from sparksig.enforce.findings import RANGE_HINT, null_hint
 from sparksig.errors import Code, Finding, below, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.spark.contract import column
-from sparksig.types import Array, DataType, Map, Object, Type, describe
+from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Rule", "rules_of", "value_rules"]
+__all__ = ["Rule", "any_of", "lengths_of", "name_of", "rules_of", "text_of", "value_rules"]
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,44 @@ class Rule:
 
     Attributes:
         finding: what is reported where they do not; without a count.
-        places: how often a row breaks it: an integer column, never null.
+        places: how often a row breaks it, in SQL: an integer, never null. (Text, for to build a column of
+            functions takes a call to the JVM for each, and tables have thousands of columns.)
         nested: whether a row can break it more than once.
     """
 
     finding: Finding
-    places: Column
+    places: str
     nested: bool = False
 
     @property
-    def broken(self) -> Column:
-        """Whether a row breaks it."""
-        return self.places > 0
+    def broken(self) -> str:
+        """Whether a row breaks it, in SQL."""
+        return f"({self.places} > 0)"
 
 
-Counter = Callable[[Column], Column]
-"""From a value to how often it breaks a rule."""
+Counter = Callable[[str], str]
+"""From a value to how often it breaks a rule, both in SQL."""
+
+
+def name_of(name: str) -> str:
+    """A column's, or a field's, name in SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def text_of(text: str) -> str:
+    """A text in SQL, whatever the session makes of backslashes."""
+    if "'" not in text and "\\" not in text and text.isprintable():
+        return f"'{text}'"
+    return f"decode(unhex('{text.encode().hex()}'), 'UTF-8')"
+
+
+def any_of(rules: Sequence[Rule]) -> str:
+    """Whether a row breaks any rule: as a balanced tree, for a parser goes down a long chain step by step."""
+    parts = [rule.broken for rule in rules]
+    while len(parts) > 1:
+        parts = [" or ".join(parts[index : index + 16]) for index in range(0, len(parts), 16)]
+        parts = [f"({part})" for part in parts]
+    return parts[0] if parts else "false"
 
 
 def rules_of(
@@ -71,14 +91,12 @@ def rules_of(
     for spec, field in _pairs(schema, table):
         if field.name in left_out:
             continue
-        values, path = column(field.name), step(field.name)
+        values, path = name_of(field.name), step(field.name)
         if isinstance(spec, TensorSpec):
-            found = _tensor(spec, field.dataType, path)
+            found = _tensor(spec, path, options)
         else:
             found = list(value_rules(field.dataType, spec.type, path, spec.required, options))
-        rules += [
-            Rule(finding, F.coalesce(count(values), F.lit(0)), nested) for finding, count, nested in found
-        ]
+        rules += [Rule(finding, f"coalesce({count(values)}, 0)", nested) for finding, count, nested in found]
     return rules
 
 
@@ -95,6 +113,13 @@ def _pairs(schema: Schema, table: T.StructType) -> list[tuple[ColSpec | TensorSp
         by_name = {field.name: field for field in fields}
         return [(spec, by_name[str(spec.name)]) for spec in schema if str(spec.name) in by_name]
     specs = list(schema)
+    only = specs[0].type if len(specs) == 1 else None
+    if isinstance(only, Object) and not (
+        len(fields) == 1 and isinstance(fields[0].dataType, (T.StructType, T.MapType))
+    ):  # one object a row
+        known = {field.name: field for field in fields}
+        held = [(prop, known[prop.name]) for prop in only.properties if prop.name in known]
+        return [(ColSpec(prop.dtype, prop.name, prop.required), field) for prop, field in held]
     if isinstance(specs[0], TensorSpec) and len(fields) != 1:
         flat = TensorSpec(specs[0].type, (-1,))
         return [(flat, field) for field in fields]
@@ -113,20 +138,22 @@ def value_rules(
     if required and (options.strict_nulls or declared in NEVER_NULL):
         expected = f"{describe(declared)} without nulls"
         finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "nulls", null_hint(declared))
-        yield finding, lambda value: _flag(value.isNull()), False
+        yield finding, lambda value: _flag(f"{value} is null"), False
     if options.refuse_nan and isinstance(held, (T.FloatType, T.DoubleType)):
         finding = Finding(Code.INVALID_VALUE, path, f"{describe(declared)} without NaN", "NaN")
-        yield finding, lambda value: _flag(F.isnan(value)), False
+        yield finding, lambda value: _flag(f"isnan({value})"), False
     if declared is DataType.datetime:
         expected = "instants that nanoseconds can hold"
         finding = Finding(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT)
         yield finding, _out_of_range, False
-    elif isinstance(declared, Array) and isinstance(held, T.ArrayType):
-        inner = value_rules(held.elementType, declared.dtype, f"{path}[]", False, options)
+    elif isinstance(declared, (Array, SparkMLVector)) and isinstance(held, T.ArrayType):
+        item = declared.dtype if isinstance(declared, Array) else DataType.double
+        inner = value_rules(held.elementType, item, f"{path}[]", False, options)
         yield from (_of_each(one) for one in inner)
     elif isinstance(declared, Map) and isinstance(held, T.MapType):
+        yield _twins(path)
         inner = value_rules(held.valueType, declared.value_type, f"{path}[]", False, options)
-        yield from (_of_each(one, F.map_values) for one in inner)
+        yield from (_of_each(one, "map_values({})") for one in inner)
     elif isinstance(declared, Object) and isinstance(held, T.StructType):
         known = {part.name: part for part in held.fields}
         for prop in declared.properties:
@@ -145,6 +172,7 @@ def value_rules(
 
 def _of_keys(held: T.MapType, declared: Object, path: str, options: _Options) -> Iterable[Found]:
     """A map whose keys are properties."""
+    yield _twins(path)
     for prop in declared.properties:
         name, where = prop.name, below(path, prop.name)
         if prop.required:
@@ -155,61 +183,102 @@ def _of_keys(held: T.MapType, declared: Object, path: str, options: _Options) ->
             yield found, _of_key(name, count), nested
 
 
+def _twins(path: str) -> Found:
+    finding = Finding(Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice")
+    keys = "size(map_keys({0})) > size(array_distinct(map_keys({0})))"
+    return finding, lambda value: _flag(f"{value} is not null and {keys.format(value)}"), False
+
+
 def _without_key(name: str) -> Counter:
-    return lambda value: _flag(~F.map_contains_key(value, F.lit(name)))
+    return lambda value: _flag(f"not map_contains_key({value}, {text_of(name)})")
 
 
 def _of_key(name: str, count: Counter) -> Counter:
-    return lambda value: F.when(F.map_contains_key(value, F.lit(name)), count(value.getItem(name)))
+    def counted(value: str) -> str:
+        key = text_of(name)
+        return f"case when map_contains_key({value}, {key}) then {count(f'element_at({value}, {key})')} end"
+
+    return counted
 
 
 def _of_field(one: Found, name: str) -> Found:
     finding, count, nested = one
-    return finding, lambda value: F.when(value.isNotNull(), count(value.getField(name))), nested
+
+    def counted(value: str) -> str:
+        return f"case when {value} is not null then {count(f'{value}.{name_of(name)}')} end"
+
+    return finding, counted, nested
 
 
-def _of_each(one: Found, elements: Callable[[Column], Column] = lambda value: value) -> Found:
+def _of_each(one: Found, elements: str = "{}") -> Found:
+    """A rule of elements as one of the list."""
     finding, count, _ = one
+    depth = count("").count("aggregate(")  # which no inner one has: so all of them have names of their own
 
-    def total(value: Column) -> Column:
-        return F.aggregate(
-            elements(value), F.lit(0), lambda so_far, item: so_far + F.coalesce(count(item), F.lit(0))
-        )
+    def total(value: str) -> str:
+        each = f"so_far{depth} + coalesce({count(f'item{depth}')}, 0)"
+        return f"aggregate({elements.format(value)}, 0, (so_far{depth}, item{depth}) -> {each})"
 
     return finding, total, True
 
 
-def _flag(broken: Column) -> Column:
-    return F.when(broken, F.lit(1)).otherwise(F.lit(0))
+def _flag(broken: str) -> str:
+    return f"case when {broken} then 1 else 0 end"
 
 
 _EARLIEST, _LATEST = "1677-09-21T00:12:43.145225", "2262-04-11T23:47:16.854775"
 
 
-def _out_of_range(value: Column) -> Column:
-    wall = value.cast("timestamp_ntz")  # what a clock in the session's zone shows
-    earliest, latest = (F.lit(text).cast("timestamp_ntz") for text in (_EARLIEST, _LATEST))
-    return _flag((wall < earliest) | (wall > latest))
+def _out_of_range(value: str) -> str:
+    wall = f"cast({value} as timestamp_ntz)"  # what a clock in the session's zone shows
+    return _flag(f"{wall} < timestamp_ntz'{_EARLIEST}' or {wall} > timestamp_ntz'{_LATEST}'")
 
 
 # --- tensors ----------------------------------------------------------------------------------------------
 
 
-def _tensor(spec: TensorSpec, held: T.DataType, path: str) -> list[Found]:
+def _tensor(spec: TensorSpec, path: str, options: _Options) -> list[Found]:
     """Rows that are there, lists of the declared lengths, no nulls in them."""
     nulls = Finding(Code.NULL_IN_REQUIRED, path, f"{spec.type.name} without nulls", "nulls")
     scalar = len(spec.shape) == 1
     rules: list[Found] = []
     if not scalar or spec.type.kind not in "fcM":
-        rules.append((nulls, lambda value: _flag(value.isNull()), False))
-    if type(held).__name__ == "VectorUDT":
-        from pyspark.ml.functions import vector_to_array
+        rules.append((nulls, lambda value: _flag(f"{value} is null"), False))
+    leaf = path + "[]" * (len(spec.shape) - 1)
+    inner: list[Found] = []
+    if options.refuse_nan and spec.type.kind == "f":
+        finding = Finding(Code.INVALID_VALUE, leaf, f"{spec.type.name} without NaN", "NaN")
+        inner.append((finding, lambda value: _flag(f"isnan({value})"), False))
+    if spec.type == np.dtype("datetime64[ns]"):
+        expected = "instants that nanoseconds can hold"
+        inner.append((Finding(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT), _out_of_range, False))
+    for _ in spec.shape[1:]:
+        inner = [_of_each(one) for one in inner]
+    return rules + _lists(spec, spec.shape[1:], path) + inner
 
-        return [
-            (finding, lambda value, count=count: count(vector_to_array(value)), nested)
-            for finding, count, nested in _lists(spec, spec.shape[1:], path)
-        ] + rules
-    return rules + _lists(spec, spec.shape[1:], path)
+
+def lengths_of(
+    schema: Schema, table: T.StructType, without: Iterable[str] = ()
+) -> list[tuple[Finding, str, str]]:
+    """The lists of tensors that are of any length, but one in all rows: the least and the largest, in SQL."""
+    left_out, found = set(without), []
+    for spec, field in _pairs(schema, table):
+        if not isinstance(spec, TensorSpec) or field.name in left_out:
+            continue
+        for depth, size in enumerate(spec.shape[1:]):
+            if size == -1:
+                told = Finding(
+                    Code.SHAPE_MISMATCH, step(field.name), f"shape {spec.shape}", "rows of unequal length"
+                )
+                values = name_of(field.name)
+                found.append((told, _length(values, depth, "min"), _length(values, depth, "max")))
+    return found
+
+
+def _length(values: str, depth: int, which: str) -> str:
+    if not depth:
+        return f"case when {values} is not null then size({values}) end"
+    return f"array_{which}(transform({values}, item{depth} -> {_length(f'item{depth}', depth - 1, which)}))"
 
 
 def _lists(spec: TensorSpec, inner: tuple[int, ...], path: str) -> list[Found]:
@@ -221,8 +290,10 @@ def _lists(spec: TensorSpec, inner: tuple[int, ...], path: str) -> list[Found]:
         finding = Finding(
             Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", f"lists of other lengths than {size}"
         )
-        rules.append((finding, lambda value: _flag(F.size(value) != size), False))
+        rules.append(
+            (finding, lambda value: _flag(f"{value} is not null and size({value}) <> {size}"), False)
+        )
     if len(inner) > 1 or spec.type.kind not in "fcM":
         nulls = Finding(Code.NULL_IN_REQUIRED, f"{path}[]", f"{spec.type.name} without nulls", "nulls")
-        rules.append(_of_each((nulls, lambda value: _flag(value.isNull()), False)))
+        rules.append(_of_each((nulls, lambda value: _flag(f"{value} is null"), False)))
     return rules + [_of_each(one) for one in _lists(spec, inner[1:], f"{path}[]")]

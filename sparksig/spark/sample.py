@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, ConversionError, InferenceError, kind
+from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.spark.contract import arrow_type
@@ -58,7 +58,7 @@ class Sample:
         looked = f"{rows:,} rows, the first of each of {self.opened:,} of {whole:,} partitions"
         return (
             f"{looked}: what stands at the head of {SEVERAL:.0%} of the partitions is seen with a "
-            f"probability of {share:.0%}; of single rows elsewhere nothing is known"
+            f"probability of {math.floor(100 * share)}%; of single rows elsewhere nothing is known"
         )
 
 
@@ -121,6 +121,8 @@ class Sampler:
                 raise ContractError(f"{name} is a number, 1 or more, not {value!r}")
         if type(self.seed) is not int:
             raise ContractError(f"seed is an integer, not {kind(self.seed)}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ContractError("seed is an integer of 64 bits, not a larger one")
         if self.method not in METHODS:
             raise ContractError(f"method is one of {', '.join(map(repr, METHODS))}, not {self.method!r}")
 
@@ -128,39 +130,52 @@ class Sampler:
         """Some rows of a table, by one Spark job; by partitions and on Spark Connect, by two.
 
         Types that do not reach Python must not be among its columns.
+
+        Raises:
+            ContractError: the table has no columns.
         """
+        if not df.columns:
+            raise ContractError("a table without columns has no rows to sample")
         if self.method == "uniform":
             return self._uniform(df)
         return self._of_partitions(df)
 
     def _uniform(self, df: DataFrame) -> Sample:
-        place, order = "sparksig place", "sparksig order"
-        numbered = df.withColumn(place, F.monotonically_increasing_id())
-        ordered = numbered.withColumn(order, order_of(F.col(f"`{place}`"), F.lit(self.seed)))
-        chosen = ordered.orderBy(f"`{order}`", f"`{place}`").limit(self.rows).drop(place, order)
+        held = _numbered(df).withColumn("place", F.monotonically_increasing_id())
+        ordered = held.withColumn("order", order_of(F.col("place"), F.lit(self.seed)))
+        chosen = ordered.orderBy("order", "place").limit(self.rows).drop("place", "order")
         parts = [row[1] for row in chosen.mapInArrow(_taking(None, None), _SENT).collect()]
         return Sample(_read(parts, df), "uniform")
 
     def _of_partitions(self, df: DataFrame) -> Sample:
-        session = df.sparkSession
-        with _small_batches(df):
+        few = self.rows // min(self.partitions, self.rows)  # of each partition, if there are enough of them
+        held = _numbered(df).withColumn("pad", F.lit("x" * min(max(_AHEAD // few, 64), 2**14)))
+        with _small_batches(df, few):
             if _is_connect(df):  # where no single partitions can be run: all are asked, few answer
-                whole = len(df.mapInArrow(_numbering(), "part int").collect())
+                whole = len(held.mapInArrow(_numbering(), "part int").collect())
                 chosen = self._chosen(whole)
-                told = df.mapInArrow(_taking(frozenset(chosen), self._each(chosen)), _SENT).collect()
+                told = held.mapInArrow(_taking(frozenset(chosen), self._each(chosen)), _SENT).collect()
             else:
-                whole = df.rdd.getNumPartitions()
+                rdd = held.mapInArrow(_taking(None, None), _SENT).rdd
+                whole = rdd.getNumPartitions()
                 chosen = self._chosen(whole)
-                rdd = df.mapInArrow(_taking(None, self._each(chosen)), _SENT).rdd
-                told = session.sparkContext.runJob(rdd, list, chosen) if chosen else []
-        told = sorted(told, key=lambda row: int(row[0]))
+                told = self._run(df, rdd, chosen) if chosen else []
         parts, tables = [], []
-        for number, body in told:
+        for number, body in sorted(told, key=lambda row: int(row[0])):
             table = _read([body], df)
             tables.append(table)
             parts += [int(number)] * table.num_rows
         table = pa.concat_tables(tables) if tables else _read([], df)
         return Sample(table, "partitions", tuple(parts), whole, len(chosen))
+
+    def _run(self, df: DataFrame, rdd: Any, chosen: list[int]) -> list[Any]:
+        """The rows of the chosen partitions; no other one is run."""
+        context = df.sparkSession.sparkContext
+        context.setLocalProperty(_ROWS, str(self._each(chosen)))
+        try:
+            return list(context.runJob(rdd, list, chosen))
+        finally:
+            context.setLocalProperty(_ROWS, None)  # type: ignore[arg-type]
 
     def _each(self, chosen: Sequence[int]) -> int:
         """How many rows are taken of each of the partitions."""
@@ -168,7 +183,7 @@ class Sampler:
 
     def _chosen(self, whole: int) -> list[int]:
         """Some of the partitions, each as likely as any other."""
-        count = min(self.partitions, whole)
+        count = min(self.partitions, self.rows, whole)
         choose = random.Random(self.seed)  # noqa: S311  a sample is no secret
         return sorted(choose.sample(range(whole), count))
 
@@ -181,13 +196,17 @@ def order_of(place: Column, seed: Column) -> Column:
 # --- in the workers -----------------------------------------------------------------------------------------
 
 _SENT = "part int, body binary"
+_ROWS = "sparksig.sample.rows"
+_AHEAD = 8 * 2**20
+"""About what the buffers between Spark and Python hold: Spark fills them, whatever Python wants of it. So
+rows are padded, for them to hold few."""
 Batches = Iterator[pa.RecordBatch]
 
 
 def _taking(chosen: frozenset[int] | None, rows: int | None) -> Callable[[Batches], Batches]:
     """What sends the first rows of a partition, or of one of the chosen, as Arrow's own bytes.
 
-    It reads no further than it must, and needs nothing but pyarrow where it runs.
+    How many, is said here, or by a local property. It needs nothing but pyarrow where it runs.
     """
 
     def take(batches: Batches) -> Batches:
@@ -198,9 +217,12 @@ def _taking(chosen: frozenset[int] | None, rows: int | None) -> Callable[[Batche
         number = context.partitionId() if context is not None else 0
         if chosen is not None and number not in chosen:
             return
-        sink, writer, left = pa.BufferOutputStream(), None, rows
+        said = context.getLocalProperty("sparksig.sample.rows") if context is not None else None
+        left = int(said) if rows is None and said else rows
+        sink, writer = pa.BufferOutputStream(), None
         for batch in batches:
             part = batch if left is None else batch.slice(0, left)
+            part = part.select([name for name in part.schema.names if name != "pad"])
             if writer is None:
                 writer = pa.ipc.new_stream(sink, part.schema)
             writer.write_batch(part)
@@ -233,11 +255,11 @@ def _numbering() -> Callable[[Batches], Batches]:
 
 
 @contextlib.contextmanager
-def _small_batches(df: DataFrame) -> Iterator[None]:
+def _small_batches(df: DataFrame, rows: int) -> Iterator[None]:
     """Spark fills one batch before anybody can say that it is enough."""
     key, conf = "spark.sql.execution.arrow.maxRecordsPerBatch", df.sparkSession.conf
     before = conf.get(key)
-    conf.set(key, "1000")
+    conf.set(key, str(min(rows, 1000)))
     try:
         yield
     finally:
@@ -248,15 +270,18 @@ def _is_connect(df: DataFrame) -> bool:
     return type(df).__module__.startswith("pyspark.sql.connect")
 
 
+def _numbered(df: DataFrame) -> DataFrame:
+    """The table with names that nothing stumbles over."""
+    return df.toDF(*(f"c{index}" for index in range(len(df.columns))))
+
+
 def _read(parts: Sequence[bytes], df: DataFrame) -> pa.Table:
+    names = [field.name for field in df.schema.fields]
     tables = [pa.ipc.open_stream(bytes(part)).read_all() for part in parts]
-    if tables:
-        return pa.concat_tables(tables)
-    return pa.table({name: pa.nulls(0, arrow_type(field.dataType)) for name, field in _fields(df)})
-
-
-def _fields(df: DataFrame) -> list[tuple[str, Any]]:
-    return [(field.name, field) for field in df.schema.fields]
+    if not tables:
+        arrays = [pa.nulls(0, arrow_type(field.dataType)) for field in df.schema.fields]
+        return pa.Table.from_arrays(arrays, names=names)
+    return pa.concat_tables(tables).rename_columns(names)
 
 
 # --- signatures ---------------------------------------------------------------------------------------------
@@ -323,7 +348,7 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         raise ContractError(f"sample_signature takes a Spark DataFrame, not {kind(df)}")
     try:
         declared = from_spark(df.schema)
-    except ConversionError as error:
+    except (ConversionError, SignatureError) as error:
         raise InferenceError(error.message, error.findings) from None
     sample = (sampler or Sampler()).sample(df)
     seen = len(set(sample.partition_of)) if sample.method == "partitions" else None
@@ -333,7 +358,8 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         suggestion = ""
         if isinstance(spec, ColSpec):
             suggestion = _suggestion(values, spec)
-            spec = ColSpec(_observed(values, spec.type), spec.name, values.null_count == 0)
+            required = spec.required if not len(values) else not values.null_count
+            spec = ColSpec(_observed(values, spec.type), spec.name, required)
         specs.append(spec)
         evidence.append(Evidence(str(spec.name), len(values), values.null_count, seen, suggestion))
     return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence))

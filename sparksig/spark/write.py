@@ -33,7 +33,7 @@ from sparksig.report import Report
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.check import CONTRACT_KEY, Contract, check, columns_of, contract_of, full
 from sparksig.spark.contract import column
-from sparksig.spark.rules import Rule, rules_of
+from sparksig.spark.rules import Rule, name_of, rules_of
 from sparksig.types import DataType
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
@@ -490,7 +490,7 @@ def _scalar(given: T.DataType, there: T.DataType, path: str, rules: _Rules) -> C
             return ColumnPlan(path, "evolution", held, wanted, "the target is widened: evolve=True does it")
         reason = "the target would have to be widened: it needs the property delta.enableTypeWidening=true"
         return ColumnPlan(path, "refused", held, wanted, reason)
-    return ColumnPlan(path, "refused", held, wanted, "values would be lost: cast on purpose")
+    return ColumnPlan(path, "refused", held, wanted, "the target's type does not hold it: cast on purpose")
 
 
 _DIGITS = {"ByteType": 3, "ShortType": 5, "IntegerType": 10, "LongType": 19}
@@ -622,20 +622,20 @@ def _constraints(kept: _Existing, names: Sequence[str]) -> list[Rule]:
     for field in kept.schema.fields:
         if field.name not in names:
             continue
-        values, path = column(field.name), step(field.name)
+        values, path = name_of(field.name), step(field.name)
         if not field.nullable:
             finding = Finding(Code.NULL_IN_REQUIRED, path, "values: the target says NOT NULL", "nulls")
-            rules.append(Rule(finding, F.when(values.isNull(), 1).otherwise(0)))
+            rules.append(Rule(finding, f"case when {values} is null then 1 else 0 end"))
         length = re.fullmatch(r"(?:var)?char\((\d+)\)", str((field.metadata or {}).get(_LENGTH, "")))
         if length:
             limit = int(length[1])
             finding = Finding(Code.OUT_OF_RANGE, path, f"texts of up to {limit} characters", "longer ones")
-            rules.append(Rule(finding, F.when(F.length(values) > limit, 1).otherwise(0)))
+            rules.append(Rule(finding, f"case when length({values}) > {limit} then 1 else 0 end"))
     for key, text in kept.properties.items():
         if key.startswith("delta.constraints."):
             name = key.removeprefix("delta.constraints.")
             finding = Finding(
                 Code.INVALID_VALUE, "", f"rows of which CHECK {name} ({text}) is true", "others"
             )
-            rules.append(Rule(finding, F.when(F.expr(text), 0).otherwise(1)))
+            rules.append(Rule(finding, f"case when {text} then 0 else 1 end"))
     return rules

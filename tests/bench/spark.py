@@ -107,6 +107,7 @@ def cases(scale: float = 1.0) -> list[Case]:
         make("the same as a tensor", vectors, _Named(lists), tensor, (1.3, None, 0.8)),
         make("strings, ints, bool, timestamp", mixed, Mixed(), MIXED, (1.1, None, 0.8)),
         make("nested object", orders, Nested(), ORDERS, (None, None, 0.5)),
+        _check(wide),
     ]
 
 
@@ -201,6 +202,16 @@ def _case(home, spark, name, frame, model, signature, targets):
         contenders[way] = _run(frame.select(make()))
     goals = dict(zip(("MLflow", "pandas_udf by hand", "the limit"), targets))
     return Case(name, contenders, {name: goal for name, goal in goals.items() if goal is not None})
+
+
+def _check(frame):
+    """All rules of all rows, against what it takes to read them."""
+    contract = Schema([ColSpec("double", name) for name in frame.columns])
+    contenders = {
+        "sparksig": lambda: sparksig.check(frame, contract, mode="full", refuse_nan=True),
+        "the plain scan": _run(frame),
+    }
+    return Case("a full check of 10 doubles: nulls, NaN", contenders, {"the plain scan": 0.5})
 
 
 def _run(frame):

@@ -72,7 +72,7 @@ def _delta():
 def delta(spark):
     """A session that knows Delta."""
     if not _delta():
-        pytest.skip("Delta's jars are not there: Maven Central could not be reached, or Delta lacks this Spark")
+        pytest.skip("Delta's jars are not there: they could not be had, or Delta lacks this Spark")
     return spark
 
 

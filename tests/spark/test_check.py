@@ -71,7 +71,7 @@ NULL, RANGE, MISSING, SHAPE, VALUE = (
     "NULL_IN_REQUIRED", "OUT_OF_RANGE", "MISSING_FIELD", "SHAPE_MISMATCH", "INVALID_VALUE",
 )  # fmt: skip
 NAN, FAR = "double('NaN')", "timestamp_ntz'9999-12-31 00:00:00'"
-ITEM = "named_struct('k', {}, 's', {})"
+NONE = "cast(null as timestamp_ntz)"
 ITEMS = of(k="long", s="string")
 
 RULES = {
@@ -84,8 +84,8 @@ RULES = {
     ),
     "as a model takes them": (
         schema(a="long", b="string", c="boolean", d="integer", e=of(k="long", s="string")),
-        [f"1L as a, 'x' as b, true as c, 1 as d, {ITEM.format('1L', 's')} as e".replace(", s)", ", 's')"),
-         f"null, null, null, null, {ITEM.format('bigint(null)', 'string(null)')}", "1L, null, true, 1, null"],
+        ["1L as a, 'x' as b, true as c, 1 as d, named_struct('k', 1L, 's', 'x') as e",
+         "null, null, null, null, named_struct('k', null, 's', null)", "1L, null, true, 1, null"],
         {"strict_nulls": False},
         [(NULL, "a", 1), (NULL, "c", 1), (NULL, "d", 1), (NULL, "e.k", 1)],
         1,
@@ -116,7 +116,7 @@ RULES = {
     ),
     "NaN wherever numbers are": (
         schema(a="double?", b=Array("double"), c=Map("float"), d=of(e="double?"), f=Array(of(g="double?"))),
-        [f"1D as a, array(1D) as b, map('k', 1F) as c, named_struct('e', 1D) as d, "
+        ["1D as a, array(1D) as b, map('k', 1F) as c, named_struct('e', 1D) as d, "
          "array(named_struct('g', 1D)) as f",
          f"{NAN}, array({NAN}, 1D, {NAN}), map('k', float('NaN')), named_struct('e', {NAN}), "
          f"array(named_struct('g', {NAN}), named_struct('g', {NAN}))",
@@ -161,8 +161,7 @@ RULES = {
         schema(a=Array("datetime"), b=Map(Array("datetime")), c=of(t="datetime?"), d=Map("datetime")),
         [f"array({FAR}, {FAR}) as a, map('k', array({FAR})) as b, named_struct('t', {FAR}) as c, "
          f"named_struct('t', {FAR}) as d",
-         "array(timestamp_ntz(null)), map(), named_struct('t', timestamp_ntz(null)), "
-         "named_struct('t', timestamp_ntz(null))"],
+         f"array({NONE}), map(), named_struct('t', {NONE}), named_struct('t', {NONE})"],
         {},
         [(RANGE, "a[]", 1), (RANGE, "b[][]", 1), (RANGE, "c.t", 1), (RANGE, "d.t", 1)],
         1,
@@ -226,11 +225,8 @@ TENSORS = {
     "without a name, of several columns": (
         tensor("int64", (-1, 2)), ["1L as a, 2L as b", "null, null"], [(NULL, "a", 1), (NULL, "b", 1)],
     ),
-    "any length, but one": (
-        tensor("float64", (-1, -1), "t"), ["array(1D) as t", "array(1D, 2D)"], [(SHAPE, "t", None)],
-    ),
     "times": (
-        tensor("datetime64[ns]", (-1, 1), "t"), [f"array({FAR}) as t"], [(RANGE, "t[]", 1)],
+        tensor("datetime64[ns]", (-1, 1), "t"), [f"array({FAR}) as t"], [(RANGE, "t", None)],
     ),
 }  # fmt: skip
 
@@ -244,6 +240,12 @@ def test_tensors_in_full(spark, name):
     assert all(one in told(report.findings) for one in expected if one[2] is not None)
     sampled = check(df, contract, "sample", sampler=ALL_ROWS)
     assert sampled.ok == report.ok
+
+
+def test_lists_of_any_length_have_one_verdict(spark):
+    df = rows_of(spark, "array(1D) as t", "array(1D, 2D)")
+    contract = tensor("float64", (-1, -1), "t")
+    assert check(df, contract, "full").ok == check(df, contract, "sample", sampler=ALL_ROWS).ok
 
 
 def test_vectors(spark):
@@ -266,6 +268,15 @@ def test_vectors_with_nan(spark, mode):
     df = spark.createDataFrame([(Vectors.dense([float("nan")]),), (Vectors.dense([1.0]),)], ["v"])
     report = check(df, schema(v=SparkMLVector()), mode, refuse_nan=True)
     assert told(report.findings) == [(VALUE, "v[]", 1)]
+
+
+@pytest.mark.parametrize("declared", [Map("long"), of(k="long")])
+def test_keys_that_stand_twice_in_a_map(frame_of, declared):
+    """No function of Spark makes such maps, but Parquet and Arrow hold them."""
+    held = pa.map_(pa.string(), pa.int64())
+    df = frame_of(pa.table({"m": pa.array([[("k", 1), ("k", 2)], [("k", 1)]], held)}))
+    for mode in ("full", "sample"):
+        assert told(check(df, schema(m=declared), mode).findings) == [("DUPLICATE_NAME", "m", 1)]
 
 
 # --- contracts --------------------------------------------------------------------------------------------
@@ -300,15 +311,13 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
     for contract in (signature, model, str(model)):
         report = check(df, contract, side="outputs")
         assert report.contract.endswith("outputs")
-        assert [str(one) for one in report.findings] == [
-            "name: expected long, found string [TYPE_MISMATCH]"
-        ] or [(one.code.value, one.path) for one in report.findings] == [("TYPE_MISMATCH", "name")]
+        assert told(report.findings) == [("TYPE_MISMATCH", "name", None)]
     strict = T.StructType().add("id", "long").add("name", "string", False)
     [row] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
     assert str(row) == (
         "name: expected string without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED]"
     )
-    assert jobs_started() - before <= 3  # those that read the footer of a Parquet file, and the full check
+    assert jobs_started() - before <= 4  # three read the footer of a Parquet file, one is the full check
 
 
 def test_a_long_ddl_is_no_file_name(spark):
@@ -317,10 +326,16 @@ def test_a_long_ddl_is_no_file_name(spark):
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", "nonsense!", "a-b", "a bigint oops(", "no.such.table.at.all", "", "a\0b"]
+    "text", ["nonsense", "nonsense!", "a-b", "a bigint oops(", "no.such.table.at.all", "a\0b"]
 )
 def test_text_that_is_nothing(spark, text):
     with pytest.raises(ContractError, match=r"is no model directory, no table, and no DDL \(as 'id bigint"):
+        check(spark.range(1), text)
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_text_that_is_empty(spark, text):
+    with pytest.raises(ContractError, match=r"^a contract is not empty$"):
         check(spark.range(1), text)
 
 
@@ -356,11 +371,15 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, good, "sample", sampler="uniform")
     with pytest.raises(ContractError, match=r"^violations takes a Schema, not a value of type str$"):
         violations("id bigint")
-    with pytest.raises(ContractError, match=r"^violations of a schema without names: give the table's schema$"):
+    with pytest.raises(
+        ContractError, match=r"^violations of a schema without names: give the table's schema$"
+    ):
         violations(Schema([ColSpec("long")]))
     with pytest.raises(ContractError, match=r"^the table does not fit the model's input schema: 1 finding\n"):
         violations(schema(id="string"), df.schema)
-    with pytest.raises(ContractError, match=r"^the table has a column ID: choose another name for findings=$"):
+    with pytest.raises(
+        ContractError, match=r"^the table has a column ID: choose another name for findings=$"
+    ):
         split(df.toDF("ID"), schema(ID="long"), "id")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "MLmodel").write_text("flavors: {}\n")
@@ -457,7 +476,9 @@ def test_a_sample_of_numbers_that_lie_close(spark):
 
 def test_places_and_counts(spark):
     df = spark.range(0, 100, 1, 4).select(
-        "id", F.when(~F.col("id").isin(30, 31, 80), F.col("id")).alias("x"), F.lit(None).cast("int").alias("n")
+        "id",
+        F.when(~F.col("id").isin(30, 31, 80), F.col("id")).alias("x"),
+        F.lit(None).cast("int").alias("n"),
     )
     report = check(df, schema(id="long", x="long", n="integer?"), "full")
     [one] = report.findings
@@ -465,7 +486,7 @@ def test_places_and_counts(spark):
         "x: expected long without nulls, found nulls, 3 times "
         "(declare it optional, or double) [NULL_IN_REQUIRED]"
     )
-    assert report.examples == {0: ("partition 1, row 5", "partition 3, row 5")}
+    assert report.examples == {0: ("partition 1, row 5",)}
     assert [(c.name, c.nulls, c.ok) for c in report.columns] == [
         ("id", 0, True), ("x", 3, False), ("n", 100, True),
     ]  # fmt: skip
@@ -591,9 +612,9 @@ def test_every_row_is_in_one_part_and_says_why(spark):
     df = spark.range(0, 60, 1, 3).select(
         "id",
         F.expr("if(id % 3 = 0, null, id)").alias("x"),
-        F.expr("if(id % 4 = 0, timestamp_ntz'9999-12-31 00:00:00', timestamp_ntz'2020-01-01 00:00:00')").alias(
-            "t"
-        ),
+        F.expr(
+            "if(id % 4 = 0, timestamp_ntz'9999-12-31 00:00:00', timestamp_ntz'2020-01-01 00:00:00')"
+        ).alias("t"),
         F.expr("array(named_struct('k', if(id % 5 = 0, null, id)), named_struct('k', 1L))").alias("l"),
     )
     contract = schema(id="long", x="long", t="datetime", l=Array(of(k="long")))
@@ -723,7 +744,7 @@ def engine(table, contract, strict):
 @pytest.mark.parametrize("strict", [True, False])
 def test_law_full_check_sample_and_engine_have_one_verdict(frame_of, strict):
     broken = 0
-    for seed in range(24):
+    for seed in range(16):
         table, contract = Pool(1000 * strict + seed).table()
         expected = engine(table, contract, strict)
         df = frame_of(table)
@@ -733,4 +754,4 @@ def test_law_full_check_sample_and_engine_have_one_verdict(frame_of, strict):
         assert told(sampled.findings) == expected, (seed, contract)
         assert full.rows == sampled.rows == table.num_rows
         broken += bool(expected)
-    assert 6 < broken < 24
+    assert 4 < broken < 16

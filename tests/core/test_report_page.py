@@ -1,0 +1,83 @@
+"""The page of a report, in a real browser: no errors, every finding shown, on a phone and in print."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from sparksig import Code, ColumnReport, Finding, Report
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
+
+REPORT = Report(
+    "sample",
+    "model <script>alert(1)</script>, inputs",
+    (
+        Finding(Code.NULL_IN_REQUIRED, "id", "long without nulls", "nulls", "declare it optional", 12),
+        Finding(Code.TYPE_MISMATCH, "orders[].price", "double", "string", "cast it on purpose"),
+        Finding(Code.MISSING_COLUMN, "`a.b<c>`", "string", "no such column"),
+    ),
+    (
+        ColumnReport("id", "long", "bigint", False, 12, (("0 to 5", 3), ("5 to 10", 0), ("10 to 15", 7))),
+        ColumnReport("orders", "Array({price: double (required)})", "array<struct<price:string>>", False, 0),
+        ColumnReport("a.b<c>", "string", "", False),
+        ColumnReport("x" * 120, "double (optional)", "double", True, 1, (("-1e+300", 8),)),
+        ColumnReport("leer\u00e9 \u540d", "boolean", "boolean", True, 0, (("false", 0), ("true", 0))),
+    ),
+    rows=100,
+    bad_rows=12,
+    claim="12 of 100 rows, chosen uniformly, break the contract",
+    examples={0: ("id='<b>7</b>'",)},
+)
+
+
+def browse(page, *options):
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
+        "--virtual-time-budget=2000", *options, page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    REPORT.to_html(path)
+    return path
+
+
+def test_a_browser_shows_every_finding_and_logs_no_error(page):
+    done = browse(page, "--dump-dom")
+    assert "CONSOLE" not in done.stderr
+    shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    for finding in REPORT.findings:
+        for text in (finding.path, finding.expected, finding.found, finding.hint, finding.code.value):
+            assert text in shown
+    for column in REPORT.columns:
+        assert column.name in shown
+        assert column.expected in shown
+    assert REPORT.contract in shown
+    assert "id='<b>7</b>'" in shown
+    assert done.stdout.count("<rect") == 6
+    assert "<script" not in done.stdout
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_browser_draws_the_page(page, tmp_path, width):
+    picture = tmp_path / "page.png"
+    browse(page, f"--screenshot={picture}", f"--window-size={width},900")
+    assert picture.stat().st_size > 10_000
+
+
+def test_the_page_prints(page, tmp_path):
+    document = tmp_path / "page.pdf"
+    browse(page, f"--print-to-pdf={document}")
+    assert document.read_bytes().startswith(b"%PDF")
