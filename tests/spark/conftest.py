@@ -47,6 +47,9 @@ def spark(tmp_path_factory):
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.log.level": "OFF",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # what Arrow has written is as it is; Spark 3.5 asks about ancient dates
+        "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+        "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
         **_delta(),
     }.items():
         builder = builder.config(key, value)
