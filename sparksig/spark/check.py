@@ -278,12 +278,15 @@ def _is_table(spark: SparkSession, text: str) -> bool:
 
 
 def _table_at(spark: SparkSession, path: str) -> T.StructType:
-    form = "delta" if (Path(path.removeprefix("file://")) / "_delta_log").is_dir() else "parquet"
-    try:
-        return spark.read.format(form).load(path).schema
-    except Exception as error:  # Spark's, of a class that depends on the session
-        reason = str(error).strip().partition("\n")[0]
-        raise TableNotFoundError(f"{path}: no table ({form}) can be read there: {reason}") from None
+    local = _is_there(Path(path.removeprefix("file://")))
+    forms = ["delta"] if _is_there(Path(path.removeprefix("file://")) / "_delta_log") else ["parquet"]
+    forms = forms if local else ["delta", "parquet"]
+    for form in forms:
+        try:
+            return spark.read.format(form).load(path).schema
+        except Exception as error:  # Spark's, of a class that depends on the session
+            reason = str(error).strip().partition("\n")[0]
+    raise TableNotFoundError(f"{path}: no table ({' or '.join(forms)}) can be read there: {reason}")
 
 
 def _from_ddl(spark: SparkSession, text: str) -> T.StructType:

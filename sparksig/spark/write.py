@@ -145,9 +145,16 @@ def plan_write(
     found = _existing(spark, where, format)
     findings += _unsafe(spark, format)
     columns: list[ColumnPlan] = []
-    if found is not None and mode == "append":
-        skip = [RUN_COLUMN] if run_id is not None and format == "parquet" else []
-        columns = _against(df.schema, found.schema, format, found.properties, skip)
+    if found is not None and _keeps_schema(format, mode, evolve):
+        # Spark reads the types of partitions off the names of their directories
+        skip = found.partitions if format == "parquet" else ()
+        given = T.StructType([field for field in df.schema.fields if field.name not in skip])
+        columns = _against(given, found.schema, format, found.properties, skip)
+        columns += [
+            ColumnPlan(step(name), "ok", df.schema[name].dataType.simpleString(), "a partition")
+            for name in skip
+            if name in df.columns
+        ]
         findings += _partition_findings(found.partitions, partition_by, run_id, format)
     else:
         columns = [
@@ -188,7 +195,8 @@ def write(
     """Write a table that keeps to a contract, or nothing at all.
 
     First the dry run (:func:`plan_write`); then all values are checked, in one Spark job; then they are
-    written, and counted. Columns are cast to the target's types where nothing is lost, and never else.
+    written, and counted: a table that is not the same each time it is computed is to be cached first. Columns
+    are cast to the target's types where nothing is lost, and never else.
 
     Args:
         df: the table.
@@ -216,16 +224,37 @@ def write(
     spark = df.sparkSession
     declared = None if contract is None else contract_of(spark, contract, side)
     found = _existing(spark, plan.target, format)
-    kept = found if mode == "append" else None
+    kept = found if _keeps_schema(format, mode, evolve) else None
     if format == "delta" and run_id is not None and found is not None:
         rows = _rows_of_run(spark, plan.target, run_id)
         if rows is not None:
             return Written(plan, Report("schema", "written before", (), ()), 0, repeated=True)
-    sent = _sent(df, None if kept is None else kept.schema, None if declared is None else declared.schema)
+    sent = _sent(df, kept, None if declared is None else declared.schema)
     report = _checked(sent, declared, kept, strict_nulls)
     report.raise_if_failed()
+    if format == "parquet" and run_id is not None and kept is not None and not report.rows:
+        _refuse_stale(spark, plan.target, run_id)
     rows = _write(sent, plan, run_id, list(partition_by), evolve=evolve)
     return Written(plan, report, rows)
+
+
+def _keeps_schema(format: str, mode: str, evolve: bool) -> bool:
+    """Whether a table that is there keeps its schema."""
+    return mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
+
+
+def _refuse_stale(spark: SparkSession, target: str, run_id: str) -> None:
+    """A run without rows replaces no partition: what the run wrote before would stay.
+
+    Raises:
+        OutputRefusedError: it wrote rows before.
+    """
+    before = spark.read.parquet(target).where(column(RUN_COLUMN).cast("string") == F.lit(run_id))
+    if before.limit(1).collect():
+        raise OutputRefusedError(
+            f"{target}: the run {run_id} wrote rows before and has none now, and Parquet would keep them: "
+            f"remove the partition {RUN_COLUMN}={run_id}; nothing was written"
+        )
 
 
 def _write(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], *, evolve: bool) -> int:
@@ -295,6 +324,10 @@ class _Existing:
     properties: Mapping[str, str]
 
 
+_PARQUET = "parquet"
+"""The property that marks a table of Parquet files."""
+
+
 def _is_path(target: str) -> bool:
     return "/" in target or "\\" in target
 
@@ -314,7 +347,8 @@ def _existing(spark: SparkSession, target: str, format: str) -> _Existing | None
         if "PATH_NOT_FOUND" in told or "UNABLE_TO_INFER_SCHEMA" in told:
             return None
         raise
-    return _Existing(frame.schema, _partitions_of(frame.inputFiles(), target), {})
+    parts = _partitions_of(frame.inputFiles(), target)
+    return _Existing(frame.schema, parts, {_PARQUET: "true"})
 
 
 def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
@@ -544,17 +578,18 @@ def can_widen(there: T.DataType, given: T.DataType) -> bool:
 # --- the rows ---------------------------------------------------------------------------------------------
 
 
-def _sent(df: DataFrame, target: T.StructType | None, declared: Schema | None) -> DataFrame:
+def _sent(df: DataFrame, kept: _Existing | None, declared: Schema | None) -> DataFrame:
     """The rows as the target has them; of a new table, with the contract kept in its fields."""
     given = df.schema
-    if target is not None:
+    if kept is not None:
+        by_name = kept.partitions if _PARQUET in kept.properties else ()
+        target = T.StructType([field for field in kept.schema.fields if field.name not in by_name])
         known = {field.name: field for field in given.fields}
         parts = [
             _aligned(column(field.name), known[field.name].dataType, field.dataType).alias(field.name)
             if field.name in known
             else F.lit(None).cast(field.dataType).alias(field.name)
             for field in target.fields
-            if field.name != RUN_COLUMN
         ]
         more = [column(field.name) for field in given.fields if field.name not in target.names]
         return df.select(*parts, *more)

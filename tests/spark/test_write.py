@@ -209,6 +209,40 @@ def test_partitions_are_those_of_the_table(spark, form, tmp_path):
         sparksig.write(df, tmp_path / "u", format=form, partition_by=["prat"])
 
 
+def test_a_partitioned_table_is_appended_to(spark, form, tmp_path):
+    """Spark reads the types of Parquet's partitions off the names of their directories: 0 is an int."""
+    df = spark.range(4).selectExpr("id", "id % 2 as part", "string(id) as day")
+    for run in ("1", "2", "1"):
+        sparksig.write(
+            df, tmp_path / "t", format=form, mode="append", partition_by=["part", "day"], run_id=run
+        )
+    held = spark.read.format(form).load(str(tmp_path / "t"))
+    assert held.count() == 8
+    assert sorted(map(tuple, held.selectExpr("id", "int(part)", "int(day)").distinct().collect())) == [
+        (i, i % 2, i) for i in range(4)
+    ]
+
+
+def test_a_run_without_rows_leaves_no_stale_ones(spark, tmp_path):
+    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", mode="append", run_id="7")
+    with pytest.raises(OutputRefusedError, match=r"the run 7 wrote rows before and has none now"):
+        sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="7")
+    assert sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="8").rows == 0
+    assert spark.read.parquet(str(tmp_path / "t")).count() == 3
+
+
+def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path):
+    make(delta, "delta", tmp_path / "t", "id bigint, x double")
+    other = delta.sql("select '1' as id, 2 as y")
+    with pytest.raises(OutputRefusedError) as error:
+        sparksig.write(other, tmp_path / "t", format="delta", mode="overwrite")
+    assert sorted(one.path for one in error.value.findings) == ["id", "y"]
+    sparksig.write(delta.sql("select 1 as id, 2F as x"), tmp_path / "t", format="delta", mode="overwrite")
+    assert rows(delta, "delta", tmp_path / "t") == [(1, 2.0)]
+    sparksig.write(other, tmp_path / "t", format="delta", mode="overwrite", evolve=True)
+    assert rows(delta, "delta", tmp_path / "t") == [("1", 2)]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
