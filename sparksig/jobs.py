@@ -39,6 +39,7 @@ from sparksig.errors import (
 )
 from sparksig.models.safe_yaml import load_yaml
 from sparksig.params import ParamSchema, enforce_params
+from sparksig.report import render
 from sparksig.schema import Schema
 
 if TYPE_CHECKING:
@@ -203,8 +204,20 @@ class RunReport:
         """The report as JSON."""
         return json.dumps(asdict(self) | {"rows_per_second": self.rows_per_second})
 
-    def __str__(self) -> str:
-        rows = [
+    def _repr_html_(self) -> str:
+        return render("run.html", rows=self._rows(), whole=False)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one page of HTML that needs nothing else.
+
+        Raises:
+            MissingDependencyError: jinja2 is not installed.
+            OSError: the file cannot be written.
+        """
+        Path(path).write_text(render("run.html", rows=self._rows(), whole=True), encoding="utf-8")
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [
             ("rows in", f"{self.rows_in:,}"),
             ("scored", f"{self.scored:,}"),
             ("rejected", f"{self.rejected:,}"),
@@ -213,7 +226,9 @@ class RunReport:
             ("model digest", self.digest),
             ("output", self.output),
         ]
-        return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<16} {value}" for name, value in self._rows())
 
 
 def score(config: ScoreConfig) -> RunReport:

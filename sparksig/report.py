@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from sparksig.errors import ContractError, Finding, MissingDependencyError, step
 
-__all__ = ["ColumnReport", "Report"]
+__all__ = ["ColumnReport", "Report", "render"]
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,14 @@ def render(template: str, **given: Any) -> str:
         import jinja2
     except ImportError:
         raise MissingDependencyError.naming("jinja2", "a report as HTML", "report") from None
-    source = (Path(__file__).parent / "templates" / template).read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(source).render(nulls=_nulls, **given)
+
+    def source(name: str) -> str:
+        return files("sparksig").joinpath("templates", name).read_text(encoding="utf-8")
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template(template).render(nulls=_nulls, **given).strip() + "\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sparksig.errors import SignatureError, SignatureTypeError, kind
@@ -88,6 +90,30 @@ class ModelSignature:
 
     def __repr__(self) -> str:
         return f"inputs: \n  {self._inputs!r}\noutputs: \n  {self._outputs!r}\nparams: \n  {self._params!r}\n"
+
+    def _repr_html_(self) -> str:
+        return self._rendered(whole=False)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the signature as one page of HTML that needs nothing else.
+
+        Raises:
+            MissingDependencyError: jinja2 is not installed.
+            OSError: the file cannot be written.
+        """
+        Path(path).write_text(self._rendered(whole=True), encoding="utf-8")
+
+    def _rendered(self, *, whole: bool) -> str:
+        from sparksig.report import render
+        from sparksig.types import describe
+
+        def described(spec: Any) -> str:
+            if hasattr(spec, "shape") and not hasattr(spec, "default"):
+                return f"Tensor({spec.type.name!r}, {spec.shape!r})"
+            shape = getattr(spec, "shape", None)
+            return describe(getattr(spec, "type", None) or spec.dtype) + (f", shape {shape}" if shape else "")
+
+        return render("signature.html", signature=self, described=described, whole=whole)
 
     def to_dict(self) -> dict[str, str | None]:
         """Three JSON texts (None for what is not there), as MLmodel files hold them.

@@ -598,10 +598,8 @@ def _sent(df: DataFrame, kept: _Existing | None, declared: Schema | None) -> Dat
     parts = []
     for field in given.fields:
         if field.name in specs:
-            kept = json.dumps(
-                {key: value for key, value in specs[field.name].to_dict().items() if key != "name"}
-            )
-            metadata = {**(field.metadata or {}), CONTRACT_KEY: kept}
+            told = {key: value for key, value in specs[field.name].to_dict().items() if key != "name"}
+            metadata = {**(field.metadata or {}), CONTRACT_KEY: json.dumps(told)}
             parts.append(column(field.name).alias(field.name, metadata=metadata))
         else:
             parts.append(column(field.name))

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from sparksig import Code, ColumnReport, ContractError, Finding, MissingDependencyError, Report
+import sparksig
+from sparksig import (
+    Array,
+    Code,
+    ColSpec,
+    ColumnReport,
+    ContractError,
+    Finding,
+    MissingDependencyError,
+    ParamSchema,
+    ParamSpec,
+    Report,
+    Schema,
+    TensorSpec,
+)
+from sparksig.jobs import RunReport
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -322,3 +339,38 @@ def test_a_report_needs_jinja2_for_html_alone(monkeypatch, tmp_path):
 def test_a_path_that_cannot_be_written(tmp_path):
     with pytest.raises(FileNotFoundError):
         GOOD.to_html(tmp_path / "absent" / "r.html")
+
+
+def test_a_signature_is_a_page(tmp_path):
+    signature = sparksig.ModelSignature(
+        Schema([ColSpec("double", "<b>x</b>"), ColSpec(Array("string"), "tags", False)]),
+        Schema([TensorSpec(np.dtype("float64"), (-1, 3))]),
+        ParamSchema([ParamSpec("stop", "string", ["<i>"], (-1,)), ParamSpec("t", "double", 0.5)]),
+    )
+    signature.to_html(tmp_path / "s.html")
+    page = (tmp_path / "s.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    shown = html.unescape(page)
+    for text in (
+        "<b>x</b>",
+        "Array(string)",
+        "Tensor('float64', (-1, 3))",
+        "stop",
+        "0.5",
+        "optional",
+        "(column 0)",
+    ):
+        assert text in shown
+    assert "<b>x" not in page
+    assert "<i>" not in page
+    assert "http" not in page
+    assert signature._repr_html_() in page
+
+
+def test_a_run_report_is_a_page(tmp_path):
+    report = RunReport(10, 9, 1, 2.0, "/data/<out>", "ab" * 32)
+    report.to_html(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "/data/&lt;out&gt;" in page
+    assert "rows per second" in page
+    assert report._repr_html_() in page
