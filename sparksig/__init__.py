@@ -68,8 +68,9 @@ if TYPE_CHECKING:
     from sparksig.spark.check import check, split, violations
     from sparksig.spark.frame import score
     from sparksig.spark.sample import Evidence, SampledSignature, Sampler, sample_signature
+    from sparksig.spark.target import ColumnPlan
     from sparksig.spark.udf import spark_udf
-    from sparksig.spark.write import ColumnPlan, WritePlan, Written, plan_write, write
+    from sparksig.spark.write import WritePlan, Written, plan_write, write
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 
 __version__ = "0.1.0"
@@ -211,7 +212,8 @@ _HOMES = {
     "sparksig.spark.frame": ["score"],
     "sparksig.spark.sample": ["Evidence", "SampledSignature", "Sampler", "sample_signature"],
     "sparksig.spark.udf": ["spark_udf"],
-    "sparksig.spark.write": ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"],
+    "sparksig.spark.target": ["ColumnPlan"],
+    "sparksig.spark.write": ["WritePlan", "Written", "plan_write", "write"],
     "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

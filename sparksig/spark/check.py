@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import from_spark
-from sparksig.enforce import plan as plans
-from sparksig.enforce.frames import enforce
 from sparksig.errors import (
     Code,
     ContractError,
     Finding,
-    ModelError,
-    TableNotFoundError,
     UnsupportedError,
-    below,
     kind,
     nearest,
     step,
 )
-from sparksig.models.directory import ModelDirectory
-from sparksig.models.registry import local_path
-from sparksig.report import ColumnReport, Report
-from sparksig.schema import ColSpec, Schema
-from sparksig.signature import ModelSignature
-from sparksig.spark.contract import as_declared, bind, column
+from sparksig.report import Report
+from sparksig.schema import Schema
+from sparksig.spark.contract import bind, column
+from sparksig.spark.declared import contract_of
 from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
 from sparksig.spark.sample import Sampler
-from sparksig.types import describe
+from sparksig.spark.sampled import Looking, of_sample
+from sparksig.spark.verdicts import columns_of, is_unclear, rank, refused, roots
 
-__all__ = ["CONTRACT_KEY", "Contract", "check", "columns_of", "contract_of", "full", "split", "violations"]
-
-CONTRACT_KEY = "sparksig.column"
-"""The metadata key under which a written table's field keeps what its contract declares."""
+__all__ = ["check", "full", "split", "violations"]
 
 MODES = ("schema", "sample", "full")
 
@@ -101,14 +83,14 @@ def check(
     declared = contract_of(df.sparkSession, contract, side)
     keys = _keys(df, row_key)
     table = df.schema
-    refused = _refused(table, declared.schema)
-    report = Report(mode, declared.name, tuple(refused), columns_of(table, declared.schema, refused, {}))
+    found = refused(table, declared.schema)
+    report = Report(mode, declared.name, tuple(found), columns_of(table, declared.schema, found))
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler is a Sampler, not {kind(sampler)}")
     if mode == "full":
         df = _without_vectors(df)
-        unclear = _is_unclear(refused, declared.schema)
-        out = _roots(refused, table)
+        unclear = is_unclear(found, declared.schema)
+        out = roots(found, table)
         lengths = [] if unclear else lengths_of(declared.schema, df.schema, out)
         rules = (
             []
@@ -123,8 +105,8 @@ def check(
         )
         report = full(df, declared.schema, rules, report, keys, lengths)
     elif mode == "sample":
-        options = _Options(strict_nulls, refuse_nan, tuple(keys))
-        report = _of_sample(df, declared.schema, report, sampler or Sampler(), options)
+        looking = Looking(strict_nulls, refuse_nan, tuple(keys))
+        report = of_sample(df, declared.schema, report, sampler or Sampler(), looking)
     return replace(report, seconds=time.perf_counter() - started)
 
 
@@ -204,201 +186,6 @@ def _told(rule: Rule) -> str:
     return f"case when {rule.broken} then named_struct({fields}) end"
 
 
-# --- contracts --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a table is checked against.
-
-    Attributes:
-        schema: its columns.
-        name: what it is called in reports.
-    """
-
-    schema: Schema
-    name: str
-
-
-def contract_of(spark: SparkSession, contract: Any, side: str = "inputs") -> Contract:
-    """A contract in any of its forms; arguments and errors as of :func:`check`."""
-    if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
-    if isinstance(contract, Schema):
-        return Contract(contract, "schema")
-    if isinstance(contract, ModelSignature):
-        return Contract(_side(contract, side, "the signature"), f"signature, {side}")
-    if isinstance(contract, T.StructType):
-        return Contract(_from_table(contract), "StructType")
-    if isinstance(contract, (str, os.PathLike)):
-        return _from_text(spark, os.fspath(contract), side, is_path=isinstance(contract, os.PathLike))
-    raise ContractError(
-        "a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, or a table, "
-        f"not {kind(contract)}"
-    )
-
-
-def _side(signature: ModelSignature, side: str, what: str) -> Schema:
-    found = signature.inputs if side == "inputs" else signature.outputs
-    if found is None:
-        raise ContractError(f"{what} has no {side}")
-    return found
-
-
-def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> Contract:
-    if not text.strip():
-        raise ContractError("a contract is not empty")
-    path = Path(text.removeprefix("file://"))
-    if _is_there(path / "MLmodel") or text.startswith(("models:/", "runs:/")):
-        directory = ModelDirectory.read(local_path(text))
-        if directory.signature is None:
-            raise ModelError(f"{text}: the model has no signature")
-        return Contract(_side(directory.signature, side, text), f"{text}, {side}")
-    if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
-        return Contract(_from_table(_table_at(spark, text)), text)
-    if _is_table(spark, text):
-        return Contract(_from_table(spark.table(text).schema), text)
-    return Contract(_from_table(_from_ddl(spark, text)), "DDL")
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long a name, as DDL may be
-        return False
-
-
-def _is_table(spark: SparkSession, text: str) -> bool:
-    if not re.fullmatch(r"[^\s:,<>()]+", text):  # which DDL has
-        return False
-    try:
-        return bool(spark.catalog.tableExists(text))
-    except Exception:  # a parser's: it is no name
-        return False
-
-
-def _table_at(spark: SparkSession, path: str) -> T.StructType:
-    local = _is_there(Path(path.removeprefix("file://")))
-    forms = ["delta"] if _is_there(Path(path.removeprefix("file://")) / "_delta_log") else ["parquet"]
-    forms = forms if local else ["delta", "parquet"]
-    for form in forms:
-        try:
-            return spark.read.format(form).load(path).schema
-        except Exception as error:  # Spark's, of a class that depends on the session
-            reason = str(error).strip().partition("\n")[0]
-    raise TableNotFoundError(f"{path}: no table ({' or '.join(forms)}) can be read there: {reason}")
-
-
-def _from_ddl(spark: SparkSession, text: str) -> T.StructType:
-    try:
-        return spark.createDataFrame([], text).schema
-    except Exception as error:  # a parser's
-        reason = str(error).strip().partition("\n")[0]
-        raise ContractError(
-            f"{text!r} is no model directory, no table, and no DDL (as 'id bigint not null, name string'): "
-            f"{reason}"
-        ) from None
-
-
-def _from_table(table: T.StructType) -> Schema:
-    """The contract that a table's schema is; of one that was written under a contract, that contract."""
-    specs: list[ColSpec] = []
-    for field in table.fields:
-        kept = (field.metadata or {}).get(CONTRACT_KEY)
-        if kept is None:
-            return from_spark(table)
-        body = json.loads(kept)
-        specs.append(ColSpec.from_json_dict(**{**body, "name": field.name}))
-    if not specs:
-        raise ContractError("a table without columns is no contract")
-    return Schema(specs)
-
-
-# --- schemas ----------------------------------------------------------------------------------------------
-
-
-def _refused(table: T.StructType, schema: Schema) -> list[Finding]:
-    """What the types say."""
-    named = {str(name) for name in schema.input_names()} if schema.has_input_names() else set(table.names)
-    held = [field for field in table.fields if field.name in named]
-    twins = [one for field in held for one in _nested_twins(field.dataType, step(field.name))]
-    try:
-        bind(table, schema)
-    except ContractError as error:
-        return [*(error.findings or [Finding(Code.MISSING_COLUMN, "", error.message)]), *twins]
-    return twins
-
-
-def _nested_twins(dtype: T.DataType, path: str) -> list[Finding]:
-    """Fields of structs whose names Spark does not tell apart."""
-    if isinstance(dtype, T.ArrayType):
-        return _nested_twins(dtype.elementType, f"{path}[]")
-    if isinstance(dtype, T.MapType):
-        return _nested_twins(dtype.valueType, f"{path}[]")
-    if not isinstance(dtype, T.StructType):
-        return []
-    folded = [name.casefold() for name in dtype.names]
-    hint = "Spark does not distinguish such names: drop or rename one"
-    found = [
-        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several", hint)
-        for index, name in enumerate(dtype.names)
-        if folded[index] in folded[index + 1 :]
-    ]
-    inner = [one for field in dtype.fields for one in _nested_twins(field.dataType, below(path, field.name))]
-    return found + inner
-
-
-def _is_unclear(findings: Sequence[Finding], schema: Schema) -> bool:
-    """Whether it is not known which column is which."""
-    return bool(findings) and (not schema.has_input_names() or any(not one.path for one in findings))
-
-
-def _roots(findings: Sequence[Finding], table: T.StructType) -> set[str]:
-    """The table's columns in which something was found."""
-    return {
-        field.name for field in table.fields if any(_is_in(finding.path, field.name) for finding in findings)
-    }
-
-
-def _is_in(path: str, name: str) -> bool:
-    root = step(name)
-    return path == root or path.startswith((f"{root}.", f"{root}["))
-
-
-def columns_of(
-    table: T.StructType,
-    schema: Schema | None,
-    findings: Sequence[Finding] = (),
-    nulls: Mapping[str, int] = MappingProxyType({}),
-    values: Mapping[str, tuple[tuple[str, int], ...]] | None = None,
-) -> tuple[ColumnReport, ...]:
-    """What there is to say of each column of a contract; of each of the table, if there is none."""
-    if schema is None:
-        return tuple(
-            ColumnReport(
-                field.name,
-                field.dataType.simpleString(),
-                field.dataType.simpleString(),
-                not any(_is_in(finding.path, field.name) for finding in findings),
-                nulls.get(field.name),
-            )
-            for field in table.fields
-        )
-    held = {field.name: field.dataType.simpleString() for field in table.fields}
-    named = schema.has_input_names()
-    reports = []
-    for index, spec in enumerate(schema):
-        name = str(spec.name) if named else table.names[index] if index < len(table.names) else str(index)
-        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-        optional = "" if spec.required else " (optional)"
-        ok = not any(_is_in(finding.path, name) or not finding.path for finding in findings)
-        seen = (values or {}).get(name, ())
-        reports.append(
-            ColumnReport(name, f"{expected}{optional}", held.get(name, ""), ok, nulls.get(name), seen)
-        )
-    return tuple(reports)
-
-
 def _keys(df: DataFrame, row_key: str | Sequence[str] | None) -> list[str]:
     if row_key is None:
         return []
@@ -476,7 +263,7 @@ def full(
             last = told[f"z{index}"] if keys else None
             examples[len(findings)] = _examples(told[f"a{index}"], last, keys)
             findings.append(_counted(rule, told[f"r{index}"], told[f"p{index}"] if rule.nested else None))
-    order = sorted(range(len(findings)), key=lambda index: _rank(findings[index], before.columns))
+    order = sorted(range(len(findings)), key=lambda index: rank(findings[index], before.columns))
     nulls = {name: int(told[f"n{index}"]) for index, name in enumerate(names)}
     ordered = [findings[index] for index in order]
     return replace(
@@ -502,11 +289,6 @@ def _without_vectors(df: DataFrame) -> DataFrame:
     )
 
 
-def _rank(finding: Finding, columns: Sequence[ColumnReport]) -> int:
-    held = (index for index, one in enumerate(columns) if _is_in(finding.path, one.name))
-    return next(held, len(columns))
-
-
 def _counted(rule: Rule, rows: int, places: int | None) -> Finding:
     finding = replace(rule.finding, count=int(rows))
     if places is not None and places != rows:
@@ -524,163 +306,3 @@ def _shown(place: Any, keys: Sequence[str]) -> str:
     if keys:
         return ", ".join(f"{name}={place[index]!r}" for index, name in enumerate(keys))
     return f"partition {place >> 33}, row {place & (1 << 33) - 1}"
-
-
-# --- samples ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Options:
-    strict_nulls: bool
-    refuse_nan: bool
-    keys: tuple[str, ...]
-
-
-def _of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, options: _Options) -> Report:
-    """The values of some rows, by the engine itself, as a model would be given them.
-
-    Columns whose types do not fit are left out: nothing else can be said of their values.
-    """
-    part = _fitting(schema, df.schema, before.findings)
-    if part is None:
-        return before
-    bound = bind(df.schema, part)
-    sent = [values.alias(name) for name, values in zip(bound.names, bound.values)]
-    sent += [column(name).alias(f"{_PLACE} {index}") for index, name in enumerate(options.keys)]
-    sample = sampler.sample(df.select(*sent))
-    columns = [one.combine_chunks() for one in sample.rows.columns]
-    values = pa.RecordBatch.from_arrays(columns[: len(bound.names)], names=list(bound.names))
-    found = _engine_findings(values, part, options) if values.num_rows else []
-    found += _nan_findings(values) if options.refuse_nan else []
-    bad = len({row for one in found for row in one.rows})
-    bad = max([bad, *(one.count or values.num_rows for one in found if not one.rows)])
-    labels = dict(zip(bound.names, _labels(bound.names, part, df.schema)))
-    found = [_renamed(one, labels) for one in found]
-    order = sorted([*before.findings, *found], key=lambda one: _rank(one, before.columns))
-    keys = columns[len(bound.names) :]
-    examples = {
-        index: tuple(
-            ", ".join(f"{key}={held[row].as_py()!r}" for key, held in zip(options.keys, keys))
-            for row in finding.rows[:2]
-        )
-        for index, finding in enumerate(order)
-        if finding.rows and options.keys
-    }
-    nulls = {labels[name]: values.column(index).null_count for index, name in enumerate(bound.names)}
-    seen = {labels[name]: bins for name, bins in _distributions(values).items()}
-    return replace(
-        before,
-        findings=tuple(replace(one, rows=()) for one in order),  # positions in a sample name no row
-        examples=examples,
-        columns=columns_of(df.schema, schema, order, nulls, seen),
-        rows=values.num_rows,
-        bad_rows=bad,
-        claim=sample.claim(bad),
-    )
-
-
-def _engine_findings(rows: pa.RecordBatch, schema: Schema, options: _Options) -> list[Finding]:
-    """What the engine says of rows, with all rows that each finding concerns, where it can say them."""
-    try:
-        given = as_declared(rows, schema)
-        if schema.is_tensor_spec():
-            enforce(given, schema)
-        else:
-            plans.compile(schema, given.schema, options.strict_nulls).apply(given, first_rows=None)
-    except ContractError as error:
-        return list(error.findings) or [Finding(Code.INVALID_VALUE, "", found=error.message)]
-    return []
-
-
-def _labels(names: Sequence[str], schema: Schema, table: T.StructType) -> list[str]:
-    """What the table calls the columns that are sent, which have numbers where the contract has no names."""
-    return list(names) if schema.has_input_names() or len(names) != len(table.names) else list(table.names)
-
-
-def _renamed(finding: Finding, labels: Mapping[str, str]) -> Finding:
-    for sent, name in labels.items():
-        if sent != name and _is_in(finding.path, sent):
-            return replace(finding, path=step(name) + finding.path.removeprefix(step(sent)))
-    return finding
-
-
-def _fitting(schema: Schema, table: T.StructType, findings: Sequence[Finding]) -> Schema | None:
-    """The columns of the contract that the table has, and in whose types nothing was found."""
-    if not schema.has_input_names():
-        return None if findings else schema
-    fits = [
-        spec
-        for spec in schema
-        if str(spec.name) in table.names and not any(_is_in(one.path, str(spec.name)) for one in findings)
-    ]
-    return Schema(fits) if fits else None
-
-
-def _nan_findings(rows: pa.RecordBatch) -> list[Finding]:
-    found = []
-    for name, values in zip(rows.schema.names, rows.columns):
-        found += _nans(values, step(name), np.arange(len(values)))
-    return found
-
-
-def _nans(values: pa.Array, path: str, owners: Any) -> list[Finding]:
-    """The NaN at each place of a column; ``owners`` are the rows that the values belong to."""
-    if pa.types.is_floating(values.type):
-        nan = pc.is_nan(values).fill_null(False).to_numpy(zero_copy_only=False)
-        rows = np.unique(owners[nan]).tolist()
-        told = Finding(Code.INVALID_VALUE, path, f"{_NUMBER.get(values.type)} without NaN", "NaN")
-        return [replace(told, count=len(rows), rows=tuple(rows))] if rows else []
-    if pa.types.is_list(values.type) or pa.types.is_map(values.type):
-        offsets = values.offsets.to_numpy()
-        lengths = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, np.diff(offsets))
-        inner = values.items if pa.types.is_map(values.type) else values.values
-        places = np.repeat(offsets[:-1] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        return _nans(inner.take(pa.array(places)), f"{path}[]", np.repeat(owners, lengths))
-    if pa.types.is_struct(values.type):
-        parts = zip(values.type, values.flatten())
-        return [one for field, part in parts for one in _nans(part, below(path, field.name), owners)]
-    return []
-
-
-_NUMBER = {pa.float32(): "float", pa.float64(): "double"}
-BINS = 10
-
-
-def _distributions(rows: pa.RecordBatch) -> dict[str, tuple[tuple[str, int], ...]]:
-    """How often ranges of values were seen, of numbers, times, booleans, and of texts by their lengths."""
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    for name, values in zip(rows.schema.names, rows.columns):
-        there = values.drop_null()
-        if pa.types.is_boolean(values.type):
-            count = pc.sum(there).as_py() or 0
-            found[name] = (("false", len(there) - count), ("true", count))
-        elif pa.types.is_string(values.type):
-            found[name] = _binned(pc.utf8_length(there).to_numpy(zero_copy_only=False), "{:.0f} characters")
-        elif pa.types.is_timestamp(values.type):
-            found[name] = _binned(there.cast(pa.int64()).to_numpy(zero_copy_only=False), "", values.type.unit)
-        elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            found[name] = _binned(there.to_numpy(zero_copy_only=False), "{:.4g}")
-    return found
-
-
-def _binned(values: Any, form: str, unit: str = "") -> tuple[tuple[str, int], ...]:
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return ()
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        return ((_edge(low, form, unit), len(finite)),)
-    if not np.isfinite(high - low):
-        return ()
-    try:
-        counts, edges = np.histogram(finite, bins=BINS, range=(low, high))
-    except ValueError:  # closer to each other than doubles can be divided
-        return ((f"{_edge(low, form, unit)} to {_edge(high, form, unit)}", len(finite)),)
-    ends = [_edge(float(edge), form, unit) for edge in edges]
-    return tuple((f"{a} to {b}", int(count)) for a, b, count in zip(ends, ends[1:], counts))
-
-
-def _edge(value: float, form: str, unit: str) -> str:
-    if not unit:
-        return form.format(value)
-    return str(np.array(int(value), f"datetime64[{unit}]").astype("datetime64[s]"))

@@ -7,34 +7,42 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import source
 from sparksig.errors import (
     Code,
     ContractError,
     Finding,
-    MissingDependencyError,
     OutputRefusedError,
-    below,
     kind,
     nearest,
     step,
 )
-from sparksig.lattice import Scalar, upper_bounds, widens
 from sparksig.report import Report
 from sparksig.schema import ColSpec, Schema
-from sparksig.spark.check import CONTRACT_KEY, Contract, check, columns_of, contract_of, full
+from sparksig.spark.check import check, full
 from sparksig.spark.contract import column
+from sparksig.spark.declared import CONTRACT_KEY, Contract, contract_of
 from sparksig.spark.rules import Rule, name_of, rules_of
-from sparksig.types import DataType
+from sparksig.spark.target import (
+    PARQUET,
+    ColumnPlan,
+    Existing,
+    against,
+    can_widen,
+    delta_name,
+    existing,
+    holds,
+    is_path,
+    same,
+)
+from sparksig.spark.verdicts import columns_of
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
@@ -42,26 +50,6 @@ FORMATS = ("parquet", "delta")
 MODES = ("error", "append", "overwrite")
 RUN_COLUMN = "run_id"
 """The partition column that keeps the runs of a Parquet table apart."""
-
-
-@dataclass(frozen=True)
-class ColumnPlan:
-    """What becomes of one column, or of one field inside it.
-
-    Attributes:
-        path: of the column or field.
-        verdict: "ok", "widened" (cast without loss), "evolution" (the target's schema has to change), or
-            "refused".
-        found: the type in the table that is written; empty if it has no such column.
-        target: the type in the target; empty if it has no such column.
-        reason: why, where it is not "ok".
-    """
-
-    path: str
-    verdict: str
-    found: str
-    target: str
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,14 +130,14 @@ def plan_write(
     if declared is not None:
         findings += check(df, declared.schema).findings
     findings += _missing(partition_by, df.columns, "a column to partition by")
-    found = _existing(spark, where, format)
+    found = existing(spark, where, format)
     findings += _unsafe(spark, format)
     columns: list[ColumnPlan] = []
     if found is not None and _keeps_schema(format, mode, evolve):
         # Spark reads the types of partitions off the names of their directories
         skip = found.partitions if format == "parquet" else ()
         given = T.StructType([field for field in df.schema.fields if field.name not in skip])
-        columns = _against(given, found.schema, format, found.properties, skip)
+        columns = against(given, found.schema, format, found.properties, skip)
         columns += [
             ColumnPlan(step(name), "ok", df.schema[name].dataType.simpleString(), "a partition")
             for name in skip
@@ -223,7 +211,7 @@ def write(
         raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
     spark = df.sparkSession
     declared = None if contract is None else contract_of(spark, contract, side)
-    found = _existing(spark, plan.target, format)
+    found = existing(spark, plan.target, format)
     kept = found if _keeps_schema(format, mode, evolve) else None
     if format == "delta" and run_id is not None and found is not None:
         rows = _rows_of_run(spark, plan.target, run_id)
@@ -280,7 +268,7 @@ def _write_delta(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[
     if evolve:
         writer = writer.option("overwriteSchema" if plan.mode == "overwrite" else "mergeSchema", "true")
     writer = writer.partitionBy(*by) if by else writer
-    if _is_path(plan.target):
+    if is_path(plan.target):
         writer.save(plan.target)
     else:
         with _user_metadata(sent.sparkSession, _mark(name)):
@@ -305,78 +293,13 @@ def _user_metadata(spark: SparkSession, mark: str) -> Iterator[None]:
 
 def _rows_of_run(spark: SparkSession, target: str, run_id: str) -> int | None:
     """How many rows a Delta table's commit of a run has written; None if there is none."""
-    history = spark.sql(f"DESCRIBE HISTORY {_delta_name(target)}")
+    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}")
     told = history.where(F.col("userMetadata") == F.lit(_mark(run_id))).select("operationMetrics").collect()
     return int(told[0][0].get("numOutputRows", 0)) if told else None
 
 
 def _mark(run_id: str) -> str:
     return json.dumps({"sparksig.run_id": run_id})
-
-
-# --- what is there ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Existing:
-    schema: T.StructType
-    partitions: tuple[str, ...]
-    properties: Mapping[str, str]
-
-
-_PARQUET = "parquet"
-"""The property that marks a table of Parquet files."""
-
-
-def _is_path(target: str) -> bool:
-    return "/" in target or "\\" in target
-
-
-def _delta_name(target: str) -> str:
-    return f"delta.`{target.replace('`', '``')}`" if _is_path(target) else target
-
-
-def _existing(spark: SparkSession, target: str, format: str) -> _Existing | None:
-    """The table at a target; None if there is none."""
-    if format == "delta":
-        return _existing_delta(spark, target)
-    try:
-        frame = spark.read.format("parquet").load(target)
-    except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if "PATH_NOT_FOUND" in told or "UNABLE_TO_INFER_SCHEMA" in told:
-            return None
-        raise
-    parts = _partitions_of(frame.inputFiles(), target)
-    return _Existing(frame.schema, parts, {_PARQUET: "true"})
-
-
-def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """The partition columns of a Parquet table, as the names of its directories say."""
-    if not files:
-        return ()
-    place = unquote(files[0]).split(target.rstrip("/"), 1)[-1]
-    return tuple(re.findall(r"/([^/=]+)=", place))
-
-
-def _existing_delta(spark: SparkSession, target: str) -> _Existing | None:
-    name = _delta_name(target)
-    try:
-        [row] = spark.sql(f"DESCRIBE DETAIL {name}").collect()
-    except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if any(sign in told for sign in ("DELTA_MISSING_DELTA_TABLE", "NOT_FOUND", "not a Delta table")):
-            return None
-        if any(sign in told for sign in ("PARSE_SYNTAX_ERROR", "DATA_SOURCE", "UNSUPPORTED_DATASOURCE")):
-            raise MissingDependencyError(
-                "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages) "
-                "and spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension"
-            ) from None
-        raise
-    if row["format"] != "delta":
-        raise ContractError(f"{target} is a table of the format {row['format']}, not delta")
-    frame = spark.read.format("delta").load(target) if _is_path(target) else spark.table(target)
-    return _Existing(frame.schema, tuple(row["partitionColumns"] or ()), dict(row["properties"] or {}))
 
 
 # --- the dry run ------------------------------------------------------------------------------------------
@@ -397,7 +320,7 @@ def _check_arguments(
         raise ContractError("run_id is made of letters, digits, '.', '_' and '-', up to 200 of them")
     if isinstance(partition_by, str):
         raise ContractError(f"partition_by is a list of names: [{partition_by!r}]")
-    if format == "parquet" and not _is_path(target):
+    if format == "parquet" and not is_path(target):
         raise ContractError(f"a Parquet table is written to a path: ./{target}")
 
 
@@ -447,142 +370,14 @@ def _partition_findings(
     return [Finding(Code.INVALID_VALUE, "partition_by", expected, found, "as the table has them")]
 
 
-def _against(
-    given: T.StructType, there: T.StructType, format: str, properties: Mapping[str, str], skip: Sequence[str]
-) -> list[ColumnPlan]:
-    """The columns of a table against those of the target."""
-    target = T.StructType([field for field in there.fields if field.name not in skip])
-    widening = str(properties.get("delta.enableTypeWidening", "false")).lower() == "true"
-    return _fields(given, target, "", _Rules(format, widening), top=True)
-
-
-@dataclass(frozen=True)
-class _Rules:
-    format: str
-    widening: bool  # whether the table lets its types be widened
-
-
-def _fields(
-    given: T.StructType, there: T.StructType, path: str, rules: _Rules, *, top: bool = False
-) -> list[ColumnPlan]:
-    plans: list[ColumnPlan] = []
-    known = {field.name: field for field in given.fields}
-    folded = {field.name.casefold(): field.name for field in given.fields}
-    for field in there.fields:
-        where, wanted = below(path, field.name), field.dataType.simpleString()
-        if field.name in known:
-            plans += _types(known[field.name].dataType, field.dataType, where, rules, told=top)
-        elif field.name.casefold() in folded:
-            found = folded[field.name.casefold()]
-            reason = f"the target calls it {step(field.name)}: names are the same to the letter here"
-            plans.append(ColumnPlan(below(path, found), "refused", found, field.name, reason))
-        elif field.nullable:
-            plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
-        else:
-            plans.append(ColumnPlan(where, "refused", "", wanted, "the target requires it"))
-    taken = {field.name.casefold() for field in there.fields}
-    for field in given.fields:
-        if field.name.casefold() not in taken:
-            where, held = below(path, field.name), field.dataType.simpleString()
-            if rules.format == "delta":
-                plans.append(ColumnPlan(where, "evolution", held, "", "a new column: evolve=True adds it"))
-            else:
-                reason = "readers of Parquet would not see it: write another table"
-                plans.append(ColumnPlan(where, "refused", held, "", reason))
-    return plans
-
-
-def _types(given: T.DataType, there: T.DataType, path: str, rules: _Rules, *, told: bool) -> list[ColumnPlan]:
-    """One type against the target's; of nested ones what is not just the same, unless ``told``."""
-    held, wanted = given.simpleString(), there.simpleString()
-    if _same(given, there):
-        return [ColumnPlan(path, "ok", held, wanted)] if told else []
-    if isinstance(given, T.StructType) and isinstance(there, T.StructType):
-        inner = _fields(given, there, path, rules)
-    elif isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
-        inner = _types(given.elementType, there.elementType, f"{path}[]", rules, told=False)
-    elif isinstance(given, T.MapType) and isinstance(there, T.MapType):
-        inner = _types(given.keyType, there.keyType, f"{path}[]", rules, told=False)
-        inner += _types(given.valueType, there.valueType, f"{path}[]", rules, told=False)
-    else:
-        return [_scalar(given, there, path, rules)]
-    verdicts = {one.verdict for one in inner}
-    worst = next((one for one in ("refused", "evolution", "widened") if one in verdicts), "ok")
-    return ([ColumnPlan(path, worst, held, wanted)] if told and worst in ("ok", "widened") else []) + inner
-
-
-def _same(one: T.DataType, other: T.DataType) -> bool:
-    return one.simpleString() == other.simpleString()
-
-
-def _scalar(given: T.DataType, there: T.DataType, path: str, rules: _Rules) -> ColumnPlan:
-    held, wanted = given.simpleString(), there.simpleString()
-    if holds(there, given):
-        return ColumnPlan(path, "widened", held, wanted)
-    if rules.format == "delta" and can_widen(there, given):
-        if rules.widening:
-            return ColumnPlan(path, "evolution", held, wanted, "the target is widened: evolve=True does it")
-        reason = "the target would have to be widened: it needs the property delta.enableTypeWidening=true"
-        return ColumnPlan(path, "refused", held, wanted, reason)
-    return ColumnPlan(path, "refused", held, wanted, "the target's type does not hold it: cast on purpose")
-
-
-_DIGITS = {"ByteType": 3, "ShortType": 5, "IntegerType": 10, "LongType": 19}
-_TIMES = {"timestamp", "timestamp_tz", "date32", "date64"}
-
-
-def holds(target: T.DataType, given: T.DataType) -> bool:
-    """Whether a Spark type holds all values of another, exactly, and means the same.
-
-    Example:
-        >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
-        (True, False)
-    """
-    if isinstance(target, T.DecimalType):
-        whole = target.precision - target.scale
-        if isinstance(given, T.DecimalType):
-            return target.scale >= given.scale and whole >= given.precision - given.scale
-        return whole >= _DIGITS.get(type(given).__name__, 99)
-    if isinstance(given, T.DecimalType):
-        declared = {"IntegerType": DataType.integer, "LongType": DataType.long, "DoubleType": DataType.double}
-        wanted = declared.get(type(target).__name__)
-        return wanted is not None and widens(source(given), wanted)
-    one, other = source(given), source(target)
-    if not isinstance(one, Scalar) or not isinstance(other, Scalar):
-        return False
-    if {one.name, other.name} & {"timestamp_tz"} or "null" in (one.name, other.name):
-        return one.name == other.name or one.name == "null"
-    return other.name in upper_bounds(one.name)
-
-
-_WIDENING: dict[str, tuple[str, ...]] = {
-    "ByteType": ("ShortType", "IntegerType", "LongType", "DoubleType"),
-    "ShortType": ("IntegerType", "LongType", "DoubleType"),
-    "IntegerType": ("LongType", "DoubleType"),
-    "FloatType": ("DoubleType",),
-    "DateType": ("TimestampNTZType",),
-}
-"""To which types Delta can widen a column, decimals aside (https://docs.delta.io, type widening)."""
-
-
-def can_widen(there: T.DataType, given: T.DataType) -> bool:
-    """Whether Delta can give a column a wider type without writing its files anew."""
-    if isinstance(given, T.DecimalType):
-        if isinstance(there, T.DecimalType):
-            return holds(given, there)
-        digits = {"ByteType": 10, "ShortType": 10, "IntegerType": 10, "LongType": 20}
-        return given.precision - given.scale >= digits.get(type(there).__name__, 99)
-    return type(given).__name__ in _WIDENING.get(type(there).__name__, ())
-
-
 # --- the rows ---------------------------------------------------------------------------------------------
 
 
-def _sent(df: DataFrame, kept: _Existing | None, declared: Schema | None) -> DataFrame:
+def _sent(df: DataFrame, kept: Existing | None, declared: Schema | None) -> DataFrame:
     """The rows as the target has them; of a new table, with the contract kept in its fields."""
     given = df.schema
     if kept is not None:
-        by_name = kept.partitions if _PARQUET in kept.properties else ()
+        by_name = kept.partitions if PARQUET in kept.properties else ()
         target = T.StructType([field for field in kept.schema.fields if field.name not in by_name])
         known = {field.name: field for field in given.fields}
         parts = [
@@ -608,7 +403,7 @@ def _sent(df: DataFrame, kept: _Existing | None, declared: Schema | None) -> Dat
 
 def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
     """A value in the target's type, which holds it."""
-    if _same(given, there):
+    if same(given, there):
         return value
     if isinstance(given, T.StructType) and isinstance(there, T.StructType):
         known = {field.name: field for field in given.fields}
@@ -632,9 +427,7 @@ def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
     return value if narrower else value.cast(there)
 
 
-def _checked(
-    sent: DataFrame, declared: Contract | None, kept: _Existing | None, strict_nulls: bool
-) -> Report:
+def _checked(sent: DataFrame, declared: Contract | None, kept: Existing | None, strict_nulls: bool) -> Report:
     """The values against the contract, and against what the target itself asks for, in one job."""
     table, rules = sent.schema, []
     if declared is not None:
@@ -649,7 +442,7 @@ def _checked(
 _LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
 
 
-def _constraints(kept: _Existing, names: Sequence[str]) -> list[Rule]:
+def _constraints(kept: Existing, names: Sequence[str]) -> list[Rule]:
     """NOT NULL, the lengths of char and varchar, and CHECK constraints."""
     rules = []
     for field in kept.schema.fields:
