@@ -64,6 +64,8 @@ _MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def _value(value: Any, path: str, keys: dict[str, int]) -> bytes:
+    if isinstance(value, np.ma.MaskedArray):
+        raise _refused(path, "values without a mask", "a masked array")
     if isinstance(value, np.ndarray) and value.ndim:
         return _array(value, path, keys)
     if isinstance(value, (list, tuple)):
@@ -76,6 +78,8 @@ def _value(value: Any, path: str, keys: dict[str, int]) -> bytes:
 def _scalar(value: Any, path: str) -> bytes:
     if value is None or type(value).__name__ in ("NaTType", "NAType"):
         return _primitive(0)
+    if isinstance(value, np.timedelta64):  # which NumPy counts among the integers
+        raise _refused(path, "a value that a variant holds", kind(value))
     if isinstance(value, (np.datetime64, np.ndarray)):
         return _scalar(_from_numpy(value, path), path)
     if isinstance(value, (bool, np.bool_)):
@@ -125,10 +129,12 @@ def _integer(value: int, path: str) -> bytes:
 def _decimal(value: decimal.Decimal, path: str) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise _refused(path, "a finite decimal", str(value))
-    unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
-    if exponent > 38:
+        raise _refused(path, "a finite decimal", "another")
+    if not value:
+        return _unscaled(0, min(max(-exponent, 0), 38), path)
+    if len(digits) > 38 or exponent > 38:
         raise _refused(path, "a decimal of up to 38 digits", "a longer one")
+    unscaled = int("".join(map(str, digits))) * (-1 if sign else 1)
     return _unscaled(unscaled * 10 ** max(exponent, 0), max(-exponent, 0), path)
 
 
@@ -154,6 +160,8 @@ def _time(value: dt.datetime, path: str) -> bytes:
         raise _refused(path, "a time in microseconds", "a finer one")
     zone = value.utcoffset()
     wall = value.replace(tzinfo=None)
+    if not 1 <= wall.year <= 9999:
+        raise _refused(path, "a time of the years 1 to 9999", "another")
     if type(wall) is not dt.datetime:  # pandas' own class counts in nanoseconds
         wall = dt.datetime(
             wall.year, wall.month, wall.day, wall.hour, wall.minute, wall.second, wall.microsecond
@@ -180,7 +188,7 @@ def _object(value: Mapping[Any, Any], path: str, keys: dict[str, int]) -> bytes:
         names = sorted(value, key=str.encode)
     except UnicodeEncodeError:
         raise _refused(path, "keys in Unicode", "lone surrogates") from None
-    ids = [keys.setdefault(str(name), len(keys)) for name in names]
+    ids = [keys.setdefault(str.__str__(name), len(keys)) for name in names]
     parts = [_value(value[name], below(path, name) if path else step(name), keys) for name in names]
     width, large = _width(sum(map(len, parts))), len(parts) > 255
     id_width = _width(max(ids, default=0))

@@ -231,9 +231,11 @@ def _plain_type(dtype: pa.DataType) -> pa.DataType:
 def _taken(array: pa.Array, places: pa.Array) -> pa.Array:
     try:
         return array.take(places)
-    except pa.ArrowNotImplementedError:  # of views
+    except pa.ArrowNotImplementedError:  # of views, and of dictionaries of them
         held = array.to_pylist()
-        return pa.array([None if at is None else held[at] for at in places.to_pylist()], array.type)
+        return pa.array(
+            [None if at is None else held[at] for at in places.to_pylist()], _plain_type(array.type)
+        )
 
 
 def _lengths(array: pa.Array) -> np.ndarray[Any, Any]:

@@ -242,6 +242,8 @@ def _encode_column(
 ) -> pa.Array | None:
     before = len(findings)
     if isinstance(spec.type, DataType):
+        if keep and column.dtype != object:
+            column = column.copy(deep=True)  # the model may use its frame again, for the next batch
         array = column_to_arrow(column, spec.type, path, findings)
     elif isinstance(spec.type, AnyType):
         if keep:

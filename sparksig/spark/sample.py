@@ -378,7 +378,11 @@ def _observed(values: pa.Array, dtype: Type) -> Type:
         parts = {field.name: there.field(index) for index, field in enumerate(values.type)}
         return Object(
             [
-                Property(prop.name, _observed(parts[prop.name], prop.dtype), not parts[prop.name].null_count)
+                Property(
+                    prop.name,
+                    _observed(parts[prop.name], prop.dtype),
+                    not parts[prop.name].null_count if len(there) else prop.required,
+                )
                 for prop in dtype.properties
             ]
         )

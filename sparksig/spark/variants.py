@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyspark.errors import PySparkException
 
 from sparksig.convert.variant import to_variant
+from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.predictions import result_type
 from sparksig.enforce.python import as_series
-from sparksig.errors import ConversionError, PredictionError, below, step
+from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 
@@ -65,10 +68,19 @@ def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
         if opener is not None:
             with decimal.localcontext() as context:  # Spark's reader rounds to that of the context
                 context.prec = 100
-                values = as_series([opener(value) for value in data[label]])
+                values = as_series(_opened(data[label], opener, step(label)))
             values.index = data.index
             data[label] = values
     return data
+
+
+def _opened(values: Any, opener: Opener, path: str) -> list[Any]:
+    try:
+        return [opener(value) for value in values]
+    except (ValueError, OverflowError, PySparkException) as error:
+        found = f"others ({type(error).__name__})"
+        finding = Finding(Code.INVALID_VALUE, path, "variants that Python can hold", found)
+        raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
 def _opener(dtype: pa.DataType) -> Opener | None:
@@ -199,36 +211,58 @@ def packed(prediction: Any, outputs: Schema) -> Any:
     """
     if not _has_any(outputs):
         return prediction
-    specs = {index if spec.name is None else spec.name: spec for index, spec in enumerate(outputs)}
-    try:
-        if isinstance(prediction, pd.DataFrame):
-            return _packed_frame(prediction, specs)
-        if isinstance(prediction, Mapping):
-            return {
-                name: _packed(values, specs[name]) if name in specs else values
-                for name, values in prediction.items()
-            }
-        return _packed(prediction, next(iter(specs.values()))) if len(specs) == 1 else prediction
-    except ConversionError as error:
-        raise PredictionError.of("the prediction breaks the model's output schema", error.findings) from None
+    specs = list(outputs)
+    found: dict[Finding, list[int]] = {}
+    if isinstance(prediction, np.ndarray) and prediction.ndim == 2 and prediction.shape[1] == len(specs) > 1:
+        prediction = pd.DataFrame(prediction)
+        prediction.columns = pd.Index(outputs.input_names())
+    if isinstance(prediction, pd.DataFrame):
+        packed_up: Any = _packed_frame(prediction, outputs, found)
+    elif isinstance(prediction, Mapping):
+        known = {spec.name: spec for spec in specs}
+        packed_up = {
+            name: _packed(values, known[name], found) if name in known else values
+            for name, values in prediction.items()
+        }
+    else:
+        packed_up = _packed(prediction, specs[0], found) if len(specs) == 1 else prediction
+    if found:
+        told = [replace(one, count=len(rows), rows=tuple(rows[:FIRST_ROWS])) for one, rows in found.items()]
+        raise PredictionError.of("the prediction breaks the model's output schema", told)
+    return packed_up
 
 
-def _packed_frame(prediction: pd.DataFrame, specs: Mapping[Any, ColSpec]) -> pd.DataFrame:
+def _packed_frame(prediction: pd.DataFrame, outputs: Schema, found: dict[Finding, list[int]]) -> pd.DataFrame:
+    specs, named = list(outputs), outputs.has_input_names()
+    known: dict[Any, ColSpec] = {spec.name: spec for spec in specs} if named else dict(enumerate(specs))
     columns = {}
     for place, label in enumerate(prediction.columns):
-        spec = specs.get(label, specs.get(place) if len(specs) > 0 and 0 in specs else None)
+        spec = known.get(label) if named else known.get(place)
         column = prediction.iloc[:, place]
-        columns[place] = column if spec is None else _packed(column, spec)
+        columns[place] = column if spec is None else _packed(column, spec, found)
     frame = pd.DataFrame(columns, index=prediction.index)
     frame.columns = prediction.columns
     return frame
 
 
-def _packed(values: Any, spec: ColSpec) -> Any:
+def _packed(values: Any, spec: ColSpec, found: dict[Finding, list[int]]) -> Any:
     if not holds_any(spec.type) or not isinstance(values, (list, tuple, np.ndarray, pd.Series)):
         return values
+    if isinstance(values, np.ma.MaskedArray) or (isinstance(values, np.ndarray) and not values.ndim):
+        return values  # which is refused as it is
     path = "" if spec.name is None else step(spec.name)
-    held = [_pack(value, spec.type, path) for value in values]
+    # a Series would give a float32 as Python's float
+    given: Any = values
+    if isinstance(values, pd.Series) and isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
+        given = values.to_numpy()
+    held = []
+    for row, value in enumerate(given):
+        try:
+            held.append(_pack(value, spec.type, path))
+        except ConversionError as error:
+            held.append(None)
+            for one in error.findings:
+                found.setdefault(one, []).append(row)
     column = as_series(held)
     if isinstance(values, pd.Series):
         column.index = values.index

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
+from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.predictions import placed
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
 from sparksig.lattice import mismatches
@@ -132,6 +133,9 @@ class Work:
 
     def _finished(self, scored: pa.Array, zone: str) -> pa.Array:
         if self.returned is not None:
+            alone = pa.types.is_struct(self.returned) and len(self.outputs) == 1
+            if alone and not is_variant(self.returned):  # a struct of one field
+                scored = pa.StructArray.from_arrays([scored], names=[self.returned.field(0).name])
             try:
                 scored = _as(scored, self.returned)
             except pa.ArrowInvalid:
@@ -201,14 +205,18 @@ WALL = pa.timestamp("us")
 
 
 def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Predictions in exactly the type that was asked for; raises where that loses anything."""
+    """Predictions in exactly the type that was asked for, field by name; raises where that loses anything."""
     if is_variant(wanted):
-        return scored
-    if pa.types.is_struct(wanted) and not pa.types.is_struct(scored.type):  # a struct of one field
-        return pa.StructArray.from_arrays([_as(scored, wanted.field(0).type)], fields=list(wanted))
+        return scored  # which gets its mark at last
     if pa.types.is_struct(wanted):
-        parts = [_as(part, field.type) for part, field in zip(scored.flatten(), wanted)]
-        return pa.StructArray.from_arrays(parts, fields=list(wanted), mask=scored.is_null())
+        held = dict(zip((field.name for field in scored.type), scored.flatten()))
+        parts = [_as(held[field.name], field.type) for field in wanted]
+        fields = [pa.field(field.name, part.type) for field, part in zip(wanted, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
+    if pa.types.is_list(wanted):
+        return lists(scored, _as(scored.flatten(), wanted.value_type))
+    if pa.types.is_map(wanted):
+        return mapped(scored, lambda items: _as(items, wanted.item_type))
     if scored.type == wanted:
         return scored
     found = pc.cast(scored, wanted, safe=True)

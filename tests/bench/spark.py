@@ -333,13 +333,14 @@ def cold(rounds: int = 3) -> list[Result]:
         ("the first row of a new application, a PythonModel", "f", "seconds"),
         ("the same, in the worker", "f", "workers"),
     ]
-    return [
+    results = [
         Result(
             Case(name, {}, 2.0 if figure == "workers" else None),
             _best(home / model, rounds, 1, 1, figure),
         )
         for name, model, figure in figures
     ]
+    return [one for one in results if all(one.seconds.values())]  # Spark 3.5 counts no seconds in workers
 
 
 def many_parts(scale: float = 1.0, rounds: int = 2) -> Result:

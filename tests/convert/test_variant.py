@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import enum
 import math
 from decimal import Decimal
 
@@ -139,7 +140,12 @@ def test_a_time_with_a_zone_is_an_instant():
         (10**38, "", "a longer one"),
         (Decimal("1e40"), "", "a longer one"),
         (Decimal("1e-39"), "", "a longer one"),
-        (Decimal("NaN"), "", "NaN"),
+        (Decimal("NaN"), "", "another"),
+        (np.timedelta64(5, "ns"), "", "a value of type timedelta64"),
+        (np.array([5, "NaT"], dtype="m8[s]"), "[]", "a value of type timedelta64"),
+        (Decimal("1e9999"), "", "a longer one"),
+        (Decimal(10) ** 5000, "", "a longer one"),
+        (np.ma.masked_array([1, 2], [False, True]), "", "a masked array"),
         (pd.Timestamp("2024-01-01T00:00:00.000000001"), "", "a finer one"),
         (np.datetime64("2024-01-01T00:00:00.000000001", "ns"), "", "datetime64[ns]"),
         (np.datetime64("2024", "Y"), "", "datetime64[Y]"),
@@ -154,6 +160,19 @@ def test_what_no_variant_holds_is_refused_with_its_path(value, path, found):
     [finding] = error.value.findings
     assert (finding.code, finding.found) == (Code.UNSUPPORTED_TYPE, found)
     assert finding.path == path
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+def test_keys_are_their_text_whatever_they_say_of_themselves():
+    assert read({Colour.RED: 1, "a": 2, "z": 3}) == {"red": 1, "a": 2, "z": 3}
+
+
+@pytest.mark.parametrize("text", ["0", "0.000", "0E+50", "0E-50", "-0"])
+def test_a_zero_is_a_zero_whatever_its_exponent(text):
+    assert read(Decimal(text)) == 0
 
 
 def test_a_value_inside_itself_is_refused():

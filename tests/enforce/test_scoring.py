@@ -24,7 +24,7 @@ from sparksig.models.flavors.interface import Loading
 from sparksig.models.seal import digest
 from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches
+from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches, score_leniently
 from sparksig.types import Array, Map
 
 INPUTS = Schema([ColSpec("double", "x"), ColSpec("long", "n", False)])
@@ -362,3 +362,21 @@ def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch(
         one = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
         list(score_batches([one, one], predict, inputs, Schema([ColSpec("double")]), {}))
         assert seen == [(inputs.input_names(), None)] * 2
+
+
+def test_a_model_may_write_into_its_frame_of_predictions_again():
+    held = pd.DataFrame({"p": np.zeros(4), "i": pd.array([0] * 4, "Int64")})
+
+    def predict(frame, params):
+        x = frame["x"].to_numpy()
+        if (x == 3).any():
+            raise ValueError("three")
+        held.iloc[: len(x), 0] = x * 10
+        held.iloc[: len(x), 1] = x.astype(int)
+        return held.iloc[: len(x)]
+
+    inputs, outputs = Schema([ColSpec("double", "x")]), Schema([ColSpec("double", "p"), ColSpec("long", "i")])
+    batch = pa.record_batch([pa.array([1.0, 2.0, 3.0, 4.0])], ["x"])
+    [(scored, _)] = score_leniently([batch], predict, inputs, outputs, {})
+    told = [None if one is None else (one["p"], one["i"]) for one in scored.to_pylist()]
+    assert told == [(10.0, 1), (20.0, 2), None, (40.0, 4)]

@@ -7,10 +7,17 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+try:
+    from sklearn.frozen import FrozenEstimator
+except ImportError:  # before scikit-learn 1.6
+    FrozenEstimator = None
 
 import sparksig
 from sparksig.models.flavors import sklearn as sklearn_flavor
@@ -26,10 +33,14 @@ class Watched(LinearRegression):
 def is_given(model, data):
     """Whether an estimator's method is given a frame; what it is given otherwise is an array."""
     seen = []
-    method = model.predict
-    model.predict = lambda given: seen.append(type(given)) or method(given)
-    predicted = sklearn_flavor.predictor(model, "predict")(data, None)
-    assert len(predicted) == len(data)
+
+    def watched(model, name):
+        return lambda given: seen.append(type(given)) or getattr(model, name)(given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sklearn_flavor, "bound_method", watched)
+        predict = sklearn_flavor.predictor(model, "predict")
+    assert len(predict(data, None)) == len(data)
     assert seen in ([pd.DataFrame], [np.ndarray])
     return seen == [pd.DataFrame]
 
@@ -83,3 +94,43 @@ def test_an_array_and_a_frame_predict_the_same(tmp_path):
     sparksig.save_model(tmp_path / "m", model, signature)
     predicted = sparksig.load_model(tmp_path / "m").predict(FRAME)
     assert predicted.tolist() == model.predict(FRAME.to_numpy()).tolist()
+
+
+class Picks(BaseEstimator, TransformerMixin):
+    """A step that takes columns by their names, and says nothing of what it was fitted to."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return X[["a"]].to_numpy()
+
+
+class Silent(Watched):
+    """An estimator whose argument is no attribute: scikit-learn cannot tell its params."""
+
+    def __init__(self, alpha=1):
+        super().__init__()
+        self.hidden = alpha
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_was_fitted_counts_and_not_the_params():
+    kinds = [0, 1, 0, 1]
+    table = pd.concat([FRAME, FRAME.head(1)], ignore_index=True)
+    hidden = make_pipeline(Picks(), LogisticRegression())
+    found = GridSearchCV(
+        Pipeline([("c", "passthrough"), ("l", LogisticRegression())]), {"c": [Picks()]}, cv=2
+    )
+    models = [found.fit(table, kinds), Silent().fit(table.to_numpy(), kinds)]
+    if FrozenEstimator is not None:
+        models.append(FrozenEstimator(hidden.fit(table, kinds)).fit(table, kinds))
+    for model in models:
+        assert is_given(model, table)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_transformer_of_frames_keeps_their_index():
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), LinearRegression())
+    assert is_given(fitted(pipeline, FRAME.to_numpy()), FRAME)

@@ -586,6 +586,38 @@ def test_any_takes_every_type_before_there_are_variants(spark, tmp_path):
     assert row == f"[{BIG}, null]; {BIG}; {{x: 'y'}}"
 
 
+@pytest.mark.skipif(not ARROW, reason="Spark 4.1 takes structs back as Arrow")
+def test_fields_of_result_types_are_found_by_name(spark, tmp_path):
+    def predict(data, params):
+        rows = [{"z": 26, "a": 1}] * len(data)
+        return pd.DataFrame({"p": [0.5] * len(data), "s": rows, "l": [rows] * len(data)})
+
+    path = save(tmp_path / "m", models.Returning(predict), Schema([ColSpec("double", "x")]), TEXT)
+    df = spark.range(0, 2, 1, 1).selectExpr("double(id) as x")
+    ddl = "s struct<z: bigint, a: bigint>, l array<struct<z: bigint, a: bigint>>, p double"
+    [row, _] = sparksig.score(df, path, result_type=ddl, allow_pickle=True).select("prediction.*").collect()
+    assert row["s"].asDict() == {"z": 26, "a": 1}
+    assert row["l"][0].asDict() == {"z": 26, "a": 1}
+    assert list(row["s"].asDict()) == ["z", "a"]
+    times = models.Returning(lambda data, params: [[INSTANT.replace(tzinfo=None)]] * len(data))
+    other = save(tmp_path / "t", times, Schema([ColSpec("double", "x")]), TEXT)
+    days = sparksig.score(df, other, result_type="array<date>", allow_pickle=True)
+    with pytest.raises(PySparkException, match=r"does not fit result_type"):
+        days.collect()
+
+
+@pytest.mark.skipif(not ARROW, reason="Spark 4.1 takes variants back")
+def test_variants_inside_a_result_type(spark, tmp_path):
+    def predict(data, params):
+        return pd.DataFrame({"b": [0.5] * len(data), "a": [{"k": [1]}] * len(data)})
+
+    path = save(tmp_path / "m", models.Returning(predict), Schema([ColSpec("double", "x")]), TEXT)
+    df = spark.range(0, 2, 1, 1).selectExpr("double(id) as x")
+    scored = sparksig.score(df, path, result_type="a variant, b double", allow_pickle=True)
+    [row, _] = scored.select("prediction.*").collect()
+    assert (row["a"].toPython(), row["b"]) == ({"k": [1]}, 0.5)
+
+
 # --- tensors ---------------------------------------------------------------------------------------------
 
 TENSORS = {

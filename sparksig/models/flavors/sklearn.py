@@ -117,14 +117,41 @@ def _is_of_arrays(model: Any) -> bool:
     """
     if hasattr(model, "feature_names_in_") or not hasattr(model, "n_features_in_"):
         return False
-    parts = [model, *model.get_params(deep=True).values()]
-    estimators = [part for part in parts if hasattr(part, "fit")]
-    if any(callable(part) for part in parts if not hasattr(part, "fit")):
+    estimators, others = _parts(model)
+    if any(callable(part) for part in others):
         return False
     return all(
-        type(part).__module__.startswith("sklearn.") and type(part).__name__ not in _OF_FRAMES
+        type(part).__module__.startswith("sklearn.")
+        and type(part).__name__ not in _OF_FRAMES
+        and not hasattr(part, "_sklearn_output_config")  # which may give the frame's index back
         for part in estimators
     )
+
+
+def _parts(model: Any) -> tuple[list[Any], list[Any]]:
+    """The estimators in a model, itself included, and what else its attributes hold, at any depth.
+
+    Its params would not do: what was fitted may be none of them.
+    """
+    held: dict[int, Any] = {}
+    estimators, others, left = [], [], [model]
+    while left:
+        part = left.pop()
+        if id(part) in held:
+            continue
+        held[id(part)] = part
+        if isinstance(part, (list, tuple, set)):
+            left += part
+        elif isinstance(part, Mapping):
+            left += part.values()
+        elif isinstance(part, np.ndarray):
+            left += part.ravel().tolist() if part.dtype == object else []
+        elif hasattr(part, "fit") and not isinstance(part, type):
+            estimators.append(part)
+            left += vars(part).values() if hasattr(part, "__dict__") else []
+        else:
+            others.append(part)
+    return estimators, others
 
 
 _OF_FRAMES = ("ColumnTransformer", "FunctionTransformer")
@@ -133,7 +160,7 @@ _OF_FRAMES = ("ColumnTransformer", "FunctionTransformer")
 
 def _as_array(model_input: Any) -> Any:
     """The one block of a frame whose columns are of one plain dtype; anything else as it is."""
-    if not hasattr(model_input, "iloc"):
+    if not hasattr(model_input, "iloc") or model_input.ndim != 2:
         return model_input
     dtypes = set(model_input.dtypes)
     plain = len(dtypes) == 1 and all(isinstance(one, np.dtype) and one.kind in "fiub" for one in dtypes)
