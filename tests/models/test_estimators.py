@@ -107,12 +107,16 @@ class Picks(BaseEstimator, TransformerMixin):
         return X[["a"]].to_numpy()
 
 
-class Silent(Watched):
-    """An estimator whose argument is no attribute: scikit-learn cannot tell its params."""
+class Alike:
+    """What looks like an estimator, and has no params."""
 
-    def __init__(self, alpha=1):
-        super().__init__()
-        self.hidden = alpha
+    n_features_in_ = 2
+
+    def fit(self, X, y=None):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -123,7 +127,7 @@ def test_what_was_fitted_counts_and_not_the_params():
     found = GridSearchCV(
         Pipeline([("c", "passthrough"), ("l", LogisticRegression())]), {"c": [Picks()]}, cv=2
     )
-    models = [found.fit(table, kinds), Silent().fit(table.to_numpy(), kinds)]
+    models = [found.fit(table, kinds), Alike()]
     if FrozenEstimator is not None:
         models.append(FrozenEstimator(hidden.fit(table, kinds)).fit(table, kinds))
     for model in models:
