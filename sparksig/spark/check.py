@@ -29,7 +29,7 @@ from sparksig.spark.sample import Sampler
 from sparksig.spark.sampled import Looking, of_sample
 from sparksig.spark.verdicts import columns_of, is_unclear, rank, refused, roots
 
-__all__ = ["check", "full", "split", "violations"]
+__all__ = ["check", "full", "split", "violations", "without_vectors"]
 
 MODES = ("schema", "sample", "full")
 
@@ -88,7 +88,7 @@ def check(
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler is a Sampler, not {kind(sampler)}")
     if mode == "full":
-        df = _without_vectors(df)
+        df = without_vectors(df)
         unclear = is_unclear(found, declared.schema)
         out = roots(found, table)
         lengths = [] if unclear else lengths_of(declared.schema, df.schema, out)
@@ -276,7 +276,7 @@ def full(
     )
 
 
-def _without_vectors(df: DataFrame) -> DataFrame:
+def without_vectors(df: DataFrame) -> DataFrame:
     """The table with its vectors of Spark ML as arrays, which SQL can look into."""
     vectors = [field.name for field in df.schema.fields if type(field.dataType).__name__ == "VectorUDT"]
     if not vectors:

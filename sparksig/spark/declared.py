@@ -120,11 +120,14 @@ def _from_ddl(spark: SparkSession, text: str) -> T.StructType:
 
 def _from_table(table: T.StructType) -> Schema:
     """The contract that a table's schema is; of one that was written under a contract, that contract."""
+    if not any(CONTRACT_KEY in (field.metadata or {}) for field in table.fields):
+        return from_spark(table)
     specs: list[ColSpec] = []
     for field in table.fields:
         kept = (field.metadata or {}).get(CONTRACT_KEY)
-        if kept is None:
-            return from_spark(table)
+        if kept is None:  # of the run, of partitions, or beyond the contract
+            specs += list(from_spark(T.StructType([field])))
+            continue
         body = json.loads(kept)
         specs.append(ColSpec.from_json_dict(**{**body, "name": field.name}))
     if not specs:

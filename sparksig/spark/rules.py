@@ -53,9 +53,9 @@ def name_of(name: str) -> str:
 
 def text_of(text: str) -> str:
     """A text in SQL, whatever the session makes of backslashes."""
-    if "'" not in text and "\\" not in text and text.isprintable():
+    if not set("'\\$") & set(text) and text.isprintable():  # a $ may begin a variable of SQL's
         return f"'{text}'"
-    return f"decode(unhex('{text.encode().hex()}'), 'UTF-8')"
+    return f"decode(unhex('{text.encode('utf-8', 'replace').hex()}'), 'UTF-8')"
 
 
 def any_of(rules: Sequence[Rule]) -> str:

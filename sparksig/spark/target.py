@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.errors import ContractError, MissingDependencyError, below, step
+from sparksig.errors import ContractError, MissingDependencyError, OutputRefusedError, below, step
 from sparksig.lattice import Scalar, upper_bounds, widens
 from sparksig.types import DataType
 
@@ -79,18 +79,52 @@ def delta_name(target: str) -> str:
 
 
 def existing(spark: SparkSession, target: str, format: str) -> Existing | None:
-    """The table at a target; None if there is none."""
+    """The table at a target; None if there is nothing.
+
+    Raises:
+        OutputRefusedError: there is something else.
+        ContractError: it is a table of another format.
+        MissingDependencyError: the session knows no Delta tables.
+    """
     if format == "delta":
-        return _existing_delta(spark, target)
+        found = _existing_delta(spark, target)
+        if found is None and is_path(target) and _has_files(spark, target):
+            raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
+        return found
+    if _can_list(spark, f"{target.rstrip('/')}/_delta_log"):
+        raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
     try:
         frame = spark.read.format("parquet").load(target)
+        schema, files = frame.schema, frame.inputFiles()  # of Spark Connect nothing is read before
     except Exception as error:  # Spark's, of a class that depends on the session
         told = str(error)
-        if "PATH_NOT_FOUND" in told or "UNABLE_TO_INFER_SCHEMA" in told:
+        if "PATH_NOT_FOUND" in told:
             return None
+        if "UNABLE_TO_INFER_SCHEMA" in told and not _has_files(spark, target):
+            return None
+        reason = told.strip().partition("\n")[0]
+        raise OutputRefusedError(
+            f"{target} holds something that is no Parquet table ({reason}); nothing was written"
+        ) from None
+    return Existing(schema, _partitions_of(files, target), {PARQUET: "true"})
+
+
+def _can_list(spark: SparkSession, path: str) -> bool:
+    try:
+        return bool(spark.read.format("text").load(path).schema)
+    except Exception:  # Spark's: there is no such place
+        return False
+
+
+def _has_files(spark: SparkSession, path: str) -> bool:
+    """Whether there are files at a path, at any depth."""
+    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    try:
+        return bool(reader.load(path).select("path").limit(1).collect())
+    except Exception as error:  # Spark's, of a class that depends on the session
+        if "PATH_NOT_FOUND" in str(error):
+            return False
         raise
-    parts = _partitions_of(frame.inputFiles(), target)
-    return Existing(frame.schema, parts, {PARQUET: "true"})
 
 
 def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
@@ -179,7 +213,10 @@ def _types(given: T.DataType, there: T.DataType, path: str, rules: _Rules, *, to
     elif isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
         inner = _types(given.elementType, there.elementType, f"{path}[]", rules, told=False)
     elif isinstance(given, T.MapType) and isinstance(there, T.MapType):
-        inner = _types(given.keyType, there.keyType, f"{path}[]", rules, told=False)
+        inner = []
+        if not same(given.keyType, there.keyType):
+            keys = given.keyType.simpleString(), there.keyType.simpleString()
+            inner.append(ColumnPlan(f"{path}[]", "refused", *keys, "keys of maps are not converted"))
         inner += _types(given.valueType, there.valueType, f"{path}[]", rules, told=False)
     else:
         return [_scalar(given, there, path, rules)]
@@ -233,20 +270,17 @@ def holds(target: T.DataType, given: T.DataType) -> bool:
 
 
 _WIDENING: dict[str, tuple[str, ...]] = {
-    "ByteType": ("ShortType", "IntegerType", "LongType", "DoubleType"),
-    "ShortType": ("IntegerType", "LongType", "DoubleType"),
-    "IntegerType": ("LongType", "DoubleType"),
+    "ByteType": ("ShortType", "IntegerType", "LongType"),
+    "ShortType": ("IntegerType", "LongType"),
+    "IntegerType": ("LongType",),
     "FloatType": ("DoubleType",),
     "DateType": ("TimestampNTZType",),
 }
-"""To which types Delta can widen a column, decimals aside (https://docs.delta.io, type widening)."""
+"""To which types Delta widens a column while it is written, decimals aside (docs.delta.io, type widening)."""
 
 
 def can_widen(there: T.DataType, given: T.DataType) -> bool:
     """Whether Delta can give a column a wider type without writing its files anew."""
     if isinstance(given, T.DecimalType):
-        if isinstance(there, T.DecimalType):
-            return holds(given, there)
-        digits = {"ByteType": 10, "ShortType": 10, "IntegerType": 10, "LongType": 20}
-        return given.precision - given.scale >= digits.get(type(there).__name__, 99)
+        return isinstance(there, T.DecimalType) and holds(given, there)
     return type(given).__name__ in _WIDENING.get(type(there).__name__, ())

@@ -26,10 +26,10 @@ from sparksig.errors import (
 )
 from sparksig.report import Report
 from sparksig.schema import ColSpec, Schema
-from sparksig.spark.check import check, full
+from sparksig.spark.check import check, full, without_vectors
 from sparksig.spark.contract import column
 from sparksig.spark.declared import CONTRACT_KEY, Contract, contract_of
-from sparksig.spark.rules import Rule, name_of, rules_of
+from sparksig.spark.rules import Rule, lengths_of, name_of, rules_of
 from sparksig.spark.target import (
     PARQUET,
     ColumnPlan,
@@ -122,7 +122,7 @@ def plan_write(
         ContractError: an argument is not what it should be.
         MissingDependencyError: the session knows no Delta tables.
     """
-    where = os.fspath(target) if isinstance(target, os.PathLike) else target
+    where = _place(target)
     _check_arguments(df, where, format, mode, run_id, partition_by)
     spark = df.sparkSession
     findings: list[Finding] = []
@@ -207,23 +207,27 @@ def write(
     """
     options = {"format": format, "mode": mode, "run_id": run_id, "partition_by": partition_by}
     plan = plan_write(df, target, contract, evolve=evolve, side=side, **options)  # type: ignore[arg-type]
+    spark = df.sparkSession
+    seen = format == "delta" and run_id is not None and plan.exists
+    if seen and _rows_of_run(spark, plan.target, str(run_id)) is not None:
+        return Written(plan, Report("schema", "written before", (), ()), 0, repeated=True)
     if plan.findings:
         raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
-    spark = df.sparkSession
     declared = None if contract is None else contract_of(spark, contract, side)
     found = existing(spark, plan.target, format)
     kept = found if _keeps_schema(format, mode, evolve) else None
-    if format == "delta" and run_id is not None and found is not None:
-        rows = _rows_of_run(spark, plan.target, run_id)
-        if rows is not None:
-            return Written(plan, Report("schema", "written before", (), ()), 0, repeated=True)
     sent = _sent(df, kept, None if declared is None else declared.schema)
-    report = _checked(sent, declared, kept, strict_nulls)
+    by = list(partition_by) or (list(kept.partitions) if kept is not None else [])
+    report = _checked(sent, declared, kept, strict_nulls, [name for name in by if name in df.columns])
     report.raise_if_failed()
-    if format == "parquet" and run_id is not None and kept is not None and not report.rows:
-        _refuse_stale(spark, plan.target, run_id)
-    rows = _write(sent, plan, run_id, list(partition_by), evolve=evolve)
+    if format == "parquet" and run_id is not None and kept is not None:
+        _refuse_stale(spark, sent, plan.target, run_id, list(partition_by), kept.schema)
+    rows = _write(sent, plan, run_id, list(partition_by), report, evolve=evolve)
     return Written(plan, report, rows)
+
+
+def _place(target: Any) -> Any:
+    return os.path.abspath(target) if isinstance(target, os.PathLike) else target
 
 
 def _keeps_schema(format: str, mode: str, evolve: bool) -> bool:
@@ -231,38 +235,71 @@ def _keeps_schema(format: str, mode: str, evolve: bool) -> bool:
     return mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
 
 
-def _refuse_stale(spark: SparkSession, target: str, run_id: str) -> None:
-    """A run without rows replaces no partition: what the run wrote before would stay.
+def _refuse_stale(
+    spark: SparkSession, sent: DataFrame, target: str, run_id: str, by: list[str], schema: T.StructType
+) -> None:
+    """A run replaces the partitions that it writes: what it wrote to others before would stay.
 
     Raises:
-        OutputRefusedError: it wrote rows before.
+        OutputRefusedError: it wrote to others.
     """
-    before = spark.read.parquet(target).where(column(RUN_COLUMN).cast("string") == F.lit(run_id))
-    if before.limit(1).collect():
+    keys = (RUN_COLUMN, *by)
+    # as text: Spark would read the run 007 as the number 7
+    texts = [
+        T.StructField(field.name, T.StringType()) if field.name in keys else field for field in schema.fields
+    ]
+    held = spark.read.schema(T.StructType(texts)).parquet(target).where(column(RUN_COLUMN) == F.lit(run_id))
+    old = held.select(*(column(name).alias(f"p{at}") for at, name in enumerate(by)), F.lit(1).alias("one"))
+    new = sent.select(
+        *(column(name).cast("string").alias(f"q{at}") for at, name in enumerate(by)), F.lit(1).alias("two")
+    )
+    both = F.col("one") == F.col("two")
+    for at in range(len(by)):
+        both = both & F.col(f"p{at}").eqNullSafe(F.col(f"q{at}"))
+    if old.distinct().join(new.distinct(), both, "left_anti").limit(1).collect():
         raise OutputRefusedError(
-            f"{target}: the run {run_id} wrote rows before and has none now, and Parquet would keep them: "
-            f"remove the partition {RUN_COLUMN}={run_id}; nothing was written"
+            f"{target}: the run {run_id} wrote rows before to partitions in which it has none now, and "
+            f"Parquet would keep them: remove the partition {RUN_COLUMN}={run_id}; nothing was written"
         )
 
 
-def _write(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], *, evolve: bool) -> int:
+def _write(
+    sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], report: Report, *, evolve: bool
+) -> int:
     """Write, and count: the rows that came to be in the target."""
     if plan.format == "delta":
         return _write_delta(sent, plan, run_id, by, evolve=evolve)
-    counts = Observation()
-    held, mode = sent.observe(counts, F.count(F.lit(1)).alias("rows")), plan.mode
+    counts, watched = Observation(), _can_observe(sent)
+    held, mode = sent, plan.mode
+    if watched:
+        held = sent.observe(counts, F.count(F.lit(1)).alias("rows"))
     if run_id is not None:
         held, by = held.withColumn(RUN_COLUMN, F.lit(run_id)), [RUN_COLUMN, *by]
-    writer = held.write.format("parquet")
-    if run_id is not None and mode == "append":
-        writer, mode = writer.option("partitionOverwriteMode", "dynamic"), "overwrite"
-    (writer.partitionBy(*by) if by else writer).mode(mode).save(plan.target)
-    return int(counts.get["rows"])
+    replaces = run_id is not None and mode == "append"
+    # whatever the session says: an overwrite that keeps some of what was there is none
+    writer = held.write.format("parquet").option(
+        "partitionOverwriteMode", "dynamic" if replaces else "static"
+    )
+    try:
+        (writer.partitionBy(*by) if by else writer).mode("overwrite" if replaces else mode).save(plan.target)
+    except Exception as error:  # Spark's, of a class that depends on the session
+        if "PATH_ALREADY_EXISTS" not in str(error):
+            raise
+        raise OutputRefusedError(
+            f"{plan.target}: there is a directory already; nothing was written"
+        ) from None
+    return int(counts.get["rows"]) if watched else int(report.rows or 0)
+
+
+def _can_observe(df: DataFrame) -> bool:
+    """Whether counts can be had: not from Spark Connect before 4.0."""
+    return not type(df).__module__.startswith("pyspark.sql.connect") or hasattr(T, "VariantType")
 
 
 def _write_delta(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[str], *, evolve: bool) -> int:
     name = run_id if run_id is not None else uuid.uuid4().hex
-    writer = sent.write.format("delta").mode(plan.mode).option("userMetadata", _mark(name))
+    writer = sent.write.format("delta").mode(plan.mode).option("partitionOverwriteMode", "static")
+    writer = writer.option("userMetadata", _mark(name, plan.target))
     if run_id is not None:  # so that of two that run at once, one writes
         writer = writer.option("txnAppId", run_id).option("txnVersion", "1")
     if evolve:
@@ -271,7 +308,7 @@ def _write_delta(sent: DataFrame, plan: WritePlan, run_id: str | None, by: list[
     if is_path(plan.target):
         writer.save(plan.target)
     else:
-        with _user_metadata(sent.sparkSession, _mark(name)):
+        with _user_metadata(sent.sparkSession, _mark(name, plan.target)):
             writer.saveAsTable(plan.target)
     return _rows_of_run(sent.sparkSession, plan.target, name) or 0
 
@@ -294,12 +331,16 @@ def _user_metadata(spark: SparkSession, mark: str) -> Iterator[None]:
 def _rows_of_run(spark: SparkSession, target: str, run_id: str) -> int | None:
     """How many rows a Delta table's commit of a run has written; None if there is none."""
     history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}")
-    told = history.where(F.col("userMetadata") == F.lit(_mark(run_id))).select("operationMetrics").collect()
-    return int(told[0][0].get("numOutputRows", 0)) if told else None
+    told = (
+        history.where(F.col("userMetadata") == F.lit(_mark(run_id, target)))
+        .select("operationMetrics")
+        .collect()
+    )
+    return int((told[0][0] or {}).get("numOutputRows", 0)) if told else None
 
 
-def _mark(run_id: str) -> str:
-    return json.dumps({"sparksig.run_id": run_id})
+def _mark(run_id: str, target: str) -> str:
+    return json.dumps({"sparksig.run_id": run_id, "target": target})
 
 
 # --- the dry run ------------------------------------------------------------------------------------------
@@ -320,6 +361,10 @@ def _check_arguments(
         raise ContractError("run_id is made of letters, digits, '.', '_' and '-', up to 200 of them")
     if isinstance(partition_by, str):
         raise ContractError(f"partition_by is a list of names: [{partition_by!r}]")
+    if is_path(target) and set("*?[]{}") & set(target):
+        raise ContractError(f"{target}: Spark takes *, ?, [, ], {{ and }} for a pattern")
+    if format == "delta" and is_path(target) and not re.match(r"/|[A-Za-z][\w+.-]*:/", target):
+        raise ContractError(f"Delta finds tables by absolute paths: {os.path.abspath(target)}")
     if format == "parquet" and not is_path(target):
         raise ContractError(f"a Parquet table is written to a path: ./{target}")
 
@@ -396,6 +441,9 @@ def _sent(df: DataFrame, kept: Existing | None, declared: Schema | None) -> Data
             told = {key: value for key, value in specs[field.name].to_dict().items() if key != "name"}
             metadata = {**(field.metadata or {}), CONTRACT_KEY: json.dumps(told)}
             parts.append(column(field.name).alias(field.name, metadata=metadata))
+        elif CONTRACT_KEY in (field.metadata or {}):  # of the table that it came from
+            plain = {key: value for key, value in field.metadata.items() if key != CONTRACT_KEY}
+            parts.append(column(field.name).alias(field.name, metadata=plain))
         else:
             parts.append(column(field.name))
     return df.select(*parts)
@@ -427,16 +475,32 @@ def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
     return value if narrower else value.cast(there)
 
 
-def _checked(sent: DataFrame, declared: Contract | None, kept: Existing | None, strict_nulls: bool) -> Report:
+def _checked(
+    sent: DataFrame, declared: Contract | None, kept: Existing | None, strict_nulls: bool, by: Sequence[str]
+) -> Report:
     """The values against the contract, and against what the target itself asks for, in one job."""
-    table, rules = sent.schema, []
+    held = without_vectors(sent)
+    table, rules = held.schema, [one for name in by for one in _partition_rules(held.schema[name], kept)]
+    lengths: Sequence[tuple[Finding, str, str]] = ()
     if declared is not None:
         rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
+        lengths = lengths_of(declared.schema, table)
     if kept is not None:
         rules += _constraints(kept, table.names)
     name = declared.name if declared is not None else "the target's constraints"
     schema = declared.schema if declared is not None else None
-    return full(sent, schema, rules, Report("full", name, (), columns_of(table, schema)))
+    return full(held, schema, rules, Report("full", name, (), columns_of(table, schema)), (), lengths)
+
+
+def _partition_rules(field: T.StructField, kept: Existing | None) -> list[Rule]:
+    """Texts that a partition's directory does not give back: empty ones are null."""
+    del kept
+    if not isinstance(field.dataType, T.StringType):
+        return []
+    value, expected = name_of(field.name), "texts that are not empty, in a column to partition by"
+    empty = f"{value} = '' or {value} = '__HIVE_DEFAULT_PARTITION__'"
+    finding = Finding(Code.INVALID_VALUE, step(field.name), expected, "empty ones, which would be null")
+    return [Rule(finding, f"case when {empty} then 1 else 0 end")]
 
 
 _LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
@@ -463,5 +527,5 @@ def _constraints(kept: Existing, names: Sequence[str]) -> list[Rule]:
             finding = Finding(
                 Code.INVALID_VALUE, "", f"rows of which CHECK {name} ({text}) is true", "others"
             )
-            rules.append(Rule(finding, f"case when {text} then 0 else 1 end"))
+            rules.append(Rule(finding, f"case when ({text}\n) then 0 else 1 end"))
     return rules

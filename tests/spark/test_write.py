@@ -224,11 +224,92 @@ def test_a_partitioned_table_is_appended_to(spark, form, tmp_path):
 
 
 def test_a_run_without_rows_leaves_no_stale_ones(spark, tmp_path):
-    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", mode="append", run_id="7")
-    with pytest.raises(OutputRefusedError, match=r"the run 7 wrote rows before and has none now"):
-        sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="7")
+    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", mode="append", run_id="007")
+    with pytest.raises(OutputRefusedError, match=r"the run 007 wrote rows before to partitions"):
+        sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="007")
     assert sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="8").rows == 0
     assert spark.read.parquet(str(tmp_path / "t")).count() == 3
+
+
+def test_a_run_leaves_no_stale_partitions(spark, tmp_path):
+    first = spark.range(4).selectExpr("id", "id % 2 as part")
+    options = {"mode": "append", "run_id": "r", "partition_by": ["part"]}
+    sparksig.write(first, tmp_path / "t", **options)
+    with pytest.raises(OutputRefusedError, match=r"in which it has none now"):
+        sparksig.write(first.where("part = 0"), tmp_path / "t", **options)
+    assert sparksig.write(first, tmp_path / "t", **options).rows == 4
+    assert spark.read.parquet(str(tmp_path / "t")).count() == 4
+
+
+def test_an_overwrite_leaves_nothing_whatever_the_session_says(spark, form, tmp_path):
+    df = spark.range(4).selectExpr("id", "id % 2 as part")
+    sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
+    spark.conf.set("spark.sql.sources.partitionOverwriteMode", "dynamic")
+    try:
+        sparksig.write(
+            df.where("part = 0"), tmp_path / "t", format=form, mode="overwrite", partition_by=["part"]
+        )
+    finally:
+        spark.conf.unset("spark.sql.sources.partitionOverwriteMode")
+    assert spark.read.format(form).load(str(tmp_path / "t")).count() == 2
+
+
+def test_a_delta_table_is_not_taken_for_parquet(delta, tmp_path):
+    sparksig.write(delta.range(3).toDF("id"), tmp_path / "t", format="delta")
+    for mode in ("overwrite", "append", "error"):
+        with pytest.raises(OutputRefusedError, match=r"is a Delta table: format='delta'"):
+            sparksig.write(delta.range(1).toDF("id"), tmp_path / "t", mode=mode)
+    assert rows(delta, "delta", tmp_path / "t") == [(0,), (1,), (2,)]
+    sparksig.write(delta.range(3).toDF("id"), tmp_path / "p")
+    with pytest.raises(OutputRefusedError, match=r"holds files that are no Delta table"):
+        sparksig.write(delta.range(1).toDF("id"), tmp_path / "p", format="delta", mode="append")
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "error"])
+def test_what_is_no_table_is_left_alone(spark, tmp_path, mode):
+    for name in ("a", "b"):
+        sparksig.write(spark.range(1).toDF("id"), tmp_path / "all" / name)
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").write_text("mine")
+    before = files(tmp_path)
+    for place in ("all", "text"):
+        with pytest.raises(OutputRefusedError, match=r"holds something that is no Parquet table"):
+            sparksig.write(spark.range(1).toDF("id"), tmp_path / place, mode=mode)
+    assert files(tmp_path) == before
+
+
+def test_an_empty_directory_is_no_table(spark, tmp_path):
+    (tmp_path / "t").mkdir()
+    with pytest.raises(OutputRefusedError, match=r"there is a directory already"):
+        sparksig.write(spark.range(1).toDF("id"), tmp_path / "t")
+    assert sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append").rows == 1
+
+
+def test_empty_texts_are_no_partitions(spark, form, tmp_path):
+    df = spark.sql("select 1 as id, '' as part")
+    with pytest.raises(ContractError, match=r"part: expected texts that are not empty"):
+        sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
+
+
+def test_keys_of_maps_are_not_converted(spark, form, tmp_path):
+    make(spark, form, tmp_path / "t", "m map<bigint, double>")
+    df = spark.sql("select map(1, 2.5F) as m")
+    with pytest.raises(OutputRefusedError, match=r"keys of maps are not converted"):
+        sparksig.write(df, tmp_path / "t", format=form, mode="append")
+    sparksig.write(spark.sql("select map(1L, 2.5F) as m"), tmp_path / "t", format=form, mode="append")
+    assert rows(spark, form, tmp_path / "t") == [({1: 2.5},)]
+
+
+def test_the_contract_stays_with_a_table_that_has_more(spark, tmp_path):
+    df = spark.range(2).selectExpr("id", "id % 2 as part", "'x' as more")
+    contract = Schema([ColSpec("long", "id")])
+    sparksig.write(df, tmp_path / "t", contract, mode="append", run_id="r", partition_by=["part"])
+    told = sparksig.check(spark.sql("select bigint(null) as id"), tmp_path / "t", "full")
+    assert [(one.code, one.path) for one in told.findings] == [(Code.NULL_IN_REQUIRED, "id")]
+    plain = spark.read.parquet(str(tmp_path / "t"))
+    sparksig.write(plain.selectExpr("nullif(id, 1) as id"), tmp_path / "u")
+    sparksig.write(plain.select("id"), tmp_path / "v")
+    assert sparksig.check(spark.sql("select bigint(null) as id"), tmp_path / "v", "full").ok
 
 
 def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path):
@@ -380,6 +461,8 @@ def test_what_delta_can_widen_holds_what_was_there():
         ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
         ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
         ({"target": "name"}, r"a Parquet table is written to a path: \./name"),
+        ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
+        ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
         ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),
     ],
     ids=str,
