@@ -443,7 +443,8 @@ def _sent(df: DataFrame, kept: Existing | None, declared: Schema | None) -> Data
             parts.append(column(field.name).alias(field.name, metadata=metadata))
         elif CONTRACT_KEY in (field.metadata or {}):  # of the table that it came from
             plain = {key: value for key, value in field.metadata.items() if key != CONTRACT_KEY}
-            parts.append(column(field.name).alias(field.name, metadata=plain))
+            # (no metadata at all would leave them as they are)
+            parts.append(column(field.name).alias(field.name, metadata=plain or {"sparksig": ""}))
         else:
             parts.append(column(field.name))
     return df.select(*parts)
