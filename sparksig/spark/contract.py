@@ -16,7 +16,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import source
+from sparksig.convert.spark import source, to_spark
 from sparksig.enforce.findings import RANGE_HINT
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.zones import wall_times
@@ -27,7 +27,6 @@ from sparksig.spark.variants import VARIANT, holds_any, is_variant
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = [
-    "JVM_TYPE",
     "Bound",
     "arrow_type",
     "as_declared",
@@ -40,19 +39,6 @@ __all__ = [
     "spark_type",
     "travel_type",
 ]
-
-JVM_TYPE: dict[DataType, str] = {
-    DataType.boolean: "boolean",
-    DataType.integer: "int",
-    DataType.long: "bigint",
-    DataType.float: "float",
-    DataType.double: "double",
-    DataType.string: "string",
-    DataType.binary: "binary",
-    # the wall time of the session's zone, whatever the zone of a worker
-    DataType.datetime: "timestamp_ntz",
-}
-"""The Spark type in which each scalar type travels to Python."""
 
 
 def column(name: object) -> Column:
@@ -509,7 +495,7 @@ def as_json(values: Column) -> Column:
 def cast(values: Column, spec: ColSpec) -> Column:
     """The column in the type in which it travels; Spark drops the cast where it is that type already."""
     assert isinstance(spec.type, DataType)
-    return values.cast(JVM_TYPE[spec.type])
+    return values.cast(_SPARK[spec.type])
 
 
 def travel_type(spec: ColSpec) -> T.DataType:
@@ -559,15 +545,11 @@ def _accepted(target: DataType, required: bool) -> frozenset[str]:
 # --- Arrow ----------------------------------------------------------------------------------------------
 
 _SPARK: dict[DataType, T.DataType] = {
-    DataType.boolean: T.BooleanType(),
-    DataType.integer: T.IntegerType(),
-    DataType.long: T.LongType(),
-    DataType.float: T.FloatType(),
-    DataType.double: T.DoubleType(),
-    DataType.string: T.StringType(),
-    DataType.binary: T.BinaryType(),
+    **{dtype: to_spark(dtype) for dtype in DataType},
+    # the wall time of the session's zone, whatever the zone of a worker
     DataType.datetime: T.TimestampNTZType(),
 }
+"""The Spark type in which each scalar type travels to Python."""
 
 _ARROW: dict[str, pa.DataType] = {
     "NullType": pa.null(),

@@ -122,6 +122,21 @@ def plan_write(
         ContractError: an argument is not what it should be.
         MissingDependencyError: the session knows no Delta tables.
     """
+    return _planned(df, target, contract, format, mode, run_id, partition_by, evolve, side)[0]
+
+
+def _planned(
+    df: DataFrame,
+    target: Any,
+    contract: Any,
+    format: str,
+    mode: str,
+    run_id: str | None,
+    partition_by: Sequence[str],
+    evolve: bool,
+    side: str,
+) -> tuple[WritePlan, Existing | None, Contract | None]:
+    """The plan of a write, the table that is there, and the contract: each of them is read once."""
     where = _place(target)
     _check_arguments(df, where, format, mode, run_id, partition_by)
     spark = df.sparkSession
@@ -132,26 +147,13 @@ def plan_write(
     findings += _missing(partition_by, df.columns, "a column to partition by")
     found = existing(spark, where, format)
     findings += _unsafe(spark, format)
-    columns: list[ColumnPlan] = []
-    if found is not None and _keeps_schema(format, mode, evolve):
-        # Spark reads the types of partitions off the names of their directories
-        skip = found.partitions if format == "parquet" else ()
-        given = T.StructType([field for field in df.schema.fields if field.name not in skip])
-        columns = against(given, found.schema, format, found.properties, skip)
-        columns += [
-            ColumnPlan(step(name), "ok", df.schema[name].dataType.simpleString(), "a partition")
-            for name in skip
-            if name in df.columns
-        ]
-        findings += _partition_findings(found.partitions, partition_by, run_id, format)
-    else:
-        columns = [
-            ColumnPlan(step(field.name), "ok", field.dataType.simpleString(), field.dataType.simpleString())
-            for field in df.schema.fields
-        ]
-        if found is not None and mode == "error":
-            hint = "choose mode='append' or mode='overwrite', or another place"
-            findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
+    kept = found if _keeps_schema(format, mode, evolve) else None
+    columns = _column_plans(df.schema, kept, format)
+    if kept is not None:
+        findings += _partition_findings(kept.partitions, partition_by, run_id, format)
+    elif found is not None and mode == "error":
+        hint = "choose mode='append' or mode='overwrite', or another place"
+        findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
     findings += _twins([*df.columns, *([RUN_COLUMN] if run_id and format == "parquet" else [])])
     findings += [
         Finding(
@@ -164,7 +166,22 @@ def plan_write(
         for one in columns
         if one.verdict == "refused" or (one.verdict == "evolution" and not evolve)
     ]
-    return WritePlan(where, format, mode, found is not None, tuple(columns), tuple(dict.fromkeys(findings)))
+    distinct = tuple(dict.fromkeys(findings))
+    return WritePlan(where, format, mode, found is not None, tuple(columns), distinct), found, declared
+
+
+def _column_plans(given: T.StructType, kept: Existing | None, format: str) -> list[ColumnPlan]:
+    """What becomes of each column: as it is in a new table, and against one that keeps its schema."""
+    types = {field.name: field.dataType.simpleString() for field in given.fields}
+    if kept is None:
+        return [ColumnPlan(step(name), "ok", held, held) for name, held in types.items()]
+    # Spark reads the types of partitions off the names of their directories
+    skip = kept.partitions if format == "parquet" else ()
+    others = T.StructType([field for field in given.fields if field.name not in skip])
+    plans = against(others, kept.schema, format, kept.properties, skip)
+    return plans + [
+        ColumnPlan(step(name), "ok", types[name], "a partition") for name in skip if name in types
+    ]
 
 
 def write(
@@ -205,16 +222,13 @@ def write(
         ContractError: values break the contract, or the target's constraints; nothing was written.
         MissingDependencyError: the session knows no Delta tables.
     """
-    options = {"format": format, "mode": mode, "run_id": run_id, "partition_by": partition_by}
-    plan = plan_write(df, target, contract, evolve=evolve, side=side, **options)  # type: ignore[arg-type]
+    plan, found, declared = _planned(df, target, contract, format, mode, run_id, partition_by, evolve, side)
     spark = df.sparkSession
     seen = format == "delta" and run_id is not None and plan.exists
     if seen and _rows_of_run(spark, plan.target, str(run_id)) is not None:
         return Written(plan, Report("schema", "written before", (), ()), 0, repeated=True)
     if plan.findings:
         raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
-    declared = None if contract is None else contract_of(spark, contract, side)
-    found = existing(spark, plan.target, format)
     kept = found if _keeps_schema(format, mode, evolve) else None
     sent = _sent(df, kept, None if declared is None else declared.schema)
     by = list(partition_by) or (list(kept.partitions) if kept is not None else [])
@@ -481,7 +495,7 @@ def _checked(
 ) -> Report:
     """The values against the contract, and against what the target itself asks for, in one job."""
     held = without_vectors(sent)
-    table, rules = held.schema, [one for name in by for one in _partition_rules(held.schema[name], kept)]
+    table, rules = held.schema, [one for name in by for one in _partition_rules(held.schema[name])]
     lengths: Sequence[tuple[Finding, str, str]] = ()
     if declared is not None:
         rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
@@ -493,9 +507,8 @@ def _checked(
     return full(held, schema, rules, Report("full", name, (), columns_of(table, schema)), (), lengths)
 
 
-def _partition_rules(field: T.StructField, kept: Existing | None) -> list[Rule]:
+def _partition_rules(field: T.StructField) -> list[Rule]:
     """Texts that a partition's directory does not give back: empty ones are null."""
-    del kept
     if not isinstance(field.dataType, T.StringType):
         return []
     value, expected = name_of(field.name), "texts that are not empty, in a column to partition by"
