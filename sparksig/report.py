@@ -11,7 +11,7 @@ from typing import Any
 
 from sparksig.errors import ContractError, Finding, MissingDependencyError, step
 
-__all__ = ["ColumnReport", "Report", "render"]
+__all__ = ["ColumnReport", "Report", "aligned", "render"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Report:
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
-        return "\n".join([self._headline(), *_aligned(self._rows()), *self._told()])
+        return "\n".join([self._headline(), *aligned(self._rows()), *self._told()])
 
     def _headline(self) -> str:
         fits = "fits" if self.ok else "breaks"
@@ -163,8 +163,13 @@ def _nulls(count: int | None, rows: int | None) -> str:
     return f"{count:,} nulls ({share:.1f} %)" if share >= 0.05 else f"{count:,} nulls (< 0.1 %)"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells below each other."""
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells below each other.
+
+    Example:
+        >>> aligned([("id", "long"), ("price", "double")])
+        ['  id     long', '  price  double']
+    """
     widths = [max(map(len, cells)) for cells in zip(*rows)]
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import SignatureError, SignatureTypeError, kind
-from sparksig.params import ParamSchema
-from sparksig.schema import Schema
+from sparksig.errors import SignatureError, SignatureTypeError, below, kind, step
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import Schema, TensorSpec
+from sparksig.types import Array, Map, Object, SparkMLVector, Type
 
 __all__ = ["ModelSignature"]
 
@@ -91,6 +93,34 @@ class ModelSignature:
     def __repr__(self) -> str:
         return f"inputs: \n  {self._inputs!r}\noutputs: \n  {self._outputs!r}\nparams: \n  {self._params!r}\n"
 
+    def to_text(self) -> str:
+        """The signature as aligned lines for people: names, types, what is required, defaults.
+
+        An object that is long, or has odd names, takes a line for each of its properties, named by its path
+        as findings name it. Names that would be taken for more than a name stand in backticks.
+
+        Example:
+            >>> from sparksig import ColSpec, ParamSpec
+            >>> price = ColSpec("double", "price", required=False)
+            >>> params = ParamSchema([ParamSpec("stop", "string", ["."], (-1,))])
+            >>> print(ModelSignature(Schema([ColSpec("long", "id"), price]), params=params).to_text())
+            inputs
+              id     long    required
+              price  double  optional
+            outputs
+              none
+            params
+              stop  list of string  default ["."]
+        """
+        from sparksig.report import aligned
+
+        lines: list[str] = []
+        for title, side in (("inputs", self._inputs), ("outputs", self._outputs)):
+            lines += [title, *aligned(_rows(side) if side else [("none",)])]
+        if self._params:
+            lines += ["params", *aligned([_param_row(spec) for spec in self._params])]
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         return self._rendered(whole=False)
 
@@ -162,3 +192,69 @@ def _side(side: Any, name: str) -> Schema | None:
 
         return from_dataclass(side if isinstance(side, type) else type(side))
     raise SignatureTypeError(f"{name} must be a Schema, a dataclass or None, not {kind(side)}")
+
+
+# --- a signature as people read it -------------------------------------------------------------------
+
+ONE_LINE = 60
+"""An object whose type is longer than this takes a line for each property."""
+
+
+def _rows(schema: Schema) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for index, spec in enumerate(schema):
+        name = f"({'tensor' if schema.is_tensor_spec() else f'column {index}'})"
+        name = name if spec.name is None else step(spec.name)
+        if isinstance(spec, TensorSpec):
+            rows.append((name, f"tensor of {spec.type.name}, shape {spec.shape}", "required"))
+        else:
+            rows += _column_rows(name, spec.type, spec.required, 0)
+    return rows
+
+
+def _column_rows(path: str, dtype: Type, required: bool, depth: int) -> Iterator[Sequence[str]]:
+    """The line of a column or property; then, unless it is short, those of the properties in it."""
+    shown, record, inner = _spelled(dtype)
+    whole = _one_line(dtype)
+    if record is None or (whole is not None and len(whole) <= ONE_LINE):
+        shown, record = whole or shown, None
+    yield "  " * depth + path, shown, "required" if required else "optional"
+    for prop in record.properties if record else ():
+        yield from _column_rows(below(path + inner, prop.name), prop.dtype, prop.required, depth + 1)
+
+
+def _spelled(dtype: Type) -> tuple[str, Object | None, str]:
+    """A type in words, without the properties of the object in it; that object; its path from here."""
+    if isinstance(dtype, Object):
+        return "object", dtype, ""
+    if isinstance(dtype, SparkMLVector):
+        return repr(dtype), None, ""
+    if isinstance(dtype, (Array, Map)):
+        text, record, path = _spelled(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
+        return (f"Array({text})" if isinstance(dtype, Array) else f"Map(str -> {text})"), record, f"[]{path}"
+    return repr(dtype), None, ""
+
+
+def _one_line(dtype: Type) -> str | None:
+    """A type with everything in it; None if an odd name could be taken for something else."""
+    text, record, _ = _spelled(dtype)
+    if record is None:
+        return text
+    fields = []
+    for prop in record.properties:
+        inner = _one_line(prop.dtype)
+        if inner is None or step(prop.name) != prop.name or set(":,{}()").intersection(prop.name):
+            return None
+        fields.append(f"{prop.name}: {inner}" + ("" if prop.required else " (optional)"))
+    head, tail = text.split("object")
+    return f"{head}{{{', '.join(fields)}}}{tail}"
+
+
+def _param_row(spec: ParamSpec) -> Sequence[str]:
+    shown = _one_line(spec.dtype) or "object"
+    if spec.default is None:
+        return step(spec.name), shown, "default none"
+    default = json.dumps(spec.default, default=lambda instant: instant.isoformat(), ensure_ascii=False)
+    if not default.isprintable():
+        default = json.dumps(spec.default, default=lambda instant: instant.isoformat())
+    return step(spec.name), f"list of {shown}" if spec.shape else shown, f"default {default}"

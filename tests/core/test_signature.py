@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.errors import SignatureError, SignatureTypeError
+from sparksig.errors import SignatureError, SignatureTypeError, step
 from sparksig.params import ParamSchema, ParamSpec
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
+from sparksig.types import Array, Map, Object, Property, SparkMLVector
 from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import signatures
 from tests.tables import each
@@ -238,3 +241,81 @@ def test_only_signature_errors_come_out_of_hostile_json(data):
         assert all(finding.path.startswith(sides) for finding in result.findings)
     else:
         assert isinstance(result, ModelSignature)
+
+
+# --- as text for people -----------------------------------------------------------------------------
+
+
+def test_the_text_is_aligned_and_opens_what_is_long():
+    product = Object([Property("name", "string"), Property("weight_in_kilograms", "double", False)])
+    order = Object([Property("id", "long"), Property("price", "double", False), Property("product", product)])
+    signature = ModelSignature(
+        Schema(
+            [
+                ColSpec(Object([Property("name", "string"), Property("vip", "boolean", False)]), "user"),
+                ColSpec(Array(order), "orders", required=False),
+                ColSpec(Map("long"), "counts"),
+            ]
+        ),
+        Schema([TensorSpec(np.dtype("float32"), (-1, 3))]),
+        ParamSchema([ParamSpec("t", "double", 0.5), ParamSpec("stop", "string", ["é", "!"], (-1,))]),
+    )
+    assert signature.to_text().splitlines() == [
+        "inputs",
+        "  user                {name: string, vip: boolean (optional)}                 required",
+        "  orders              Array(object)                                           optional",
+        "    orders[].id       long                                                    required",
+        "    orders[].price    double                                                  optional",
+        "    orders[].product  {name: string, weight_in_kilograms: double (optional)}  required",
+        "  counts              Map(str -> long)                                        required",
+        "outputs",
+        "  (tensor)  tensor of float32, shape (-1, 3)  required",
+        "params",
+        "  t     double          default 0.5",
+        '  stop  list of string  default ["é", "!"]',
+    ]
+
+
+@each(("spec", "lines"), [
+    (ColSpec("long", "a\nb"), ["`a\\nb`  long  required"]),
+    (ColSpec("long", ""), ["``  long  required"]),
+    (ColSpec("long", 0), ["0  long  required"]),
+    (ColSpec(SparkMLVector()), ["(column 0)  SparkML vector  required"]),
+    (ColSpec(Map(Map("double")), "mean radius"), ["mean radius  Map(str -> Map(str -> double))  required"]),
+    (
+        ColSpec(Array(Map(Object([Property("a.b", "long"), Property("c", "long")]))), "m"),
+        ["m                Array(Map(str -> object))  required",
+         "  m[][].`a.b`    long                       required",
+         "  m[][].c        long                       required"],
+    ),
+    (
+        ColSpec(Object([Property("a: long, b", "long", False)]), "m"),
+        ["m               object  required", "  m.a: long, b  long    optional"],
+    ),
+])  # fmt: skip
+def test_odd_names_are_told_from_more_than_names(spec, lines):
+    shown = ModelSignature(Schema([spec])).to_text().splitlines()[1:-2]
+    assert [" ".join(line.split()) for line in shown] == [" ".join(line.split()) for line in lines]
+
+
+def test_odd_defaults_are_shown_as_json():
+    specs = [
+        ParamSpec("n", "double", float("nan")),
+        ParamSpec("at", "datetime", datetime.datetime(2020, 1, 31, 12)),
+        ParamSpec("none", "string", None),
+        ParamSpec("k", Object([Property("a", "long")]), {"a": 1}),
+        ParamSpec("rtl", "string", "a\u202eb\n"),
+    ]
+    lines = ModelSignature(params=ParamSchema(specs)).to_text().splitlines()[5:]
+    assert [line.partition("default ")[2] for line in lines] == [
+        "NaN", '"2020-01-31T12:00:00"', "none", '{"a": 1}', '"a\\u202eb\\n"',
+    ]  # fmt: skip
+
+
+@given(signatures())
+def test_every_signature_has_a_text_of_printable_lines(signature):
+    lines = signature.to_text().splitlines()
+    assert all(line.isprintable() for line in lines)
+    for schema in filter(None, (signature.inputs, signature.outputs)):
+        assert all(any(line.startswith(f"  {step(spec.name)}") for line in lines)
+                   for spec in schema if spec.name is not None)  # fmt: skip
