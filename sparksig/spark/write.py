@@ -93,7 +93,8 @@ class Written:
 
     Attributes:
         plan: what it was to do.
-        report: what the check of the values found: nothing.
+        report: what the check of the values found: nothing. Its ``rows`` are None where no value had to be
+            looked at.
         rows: how many rows were written; 0 if a Delta table had this run already.
         repeated: whether the target had this run already, so that nothing was written again.
     """
@@ -199,7 +200,8 @@ def write(
 ) -> Written:
     """Write a table that keeps to a contract, or nothing at all.
 
-    First the dry run (:func:`plan_write`); then all values are checked, in one Spark job; then they are
+    First the dry run (:func:`plan_write`); then all values are checked, in one Spark job, unless the types
+    say it all (no contract, or one that takes any value, and a target without constraints); then they are
     written, and counted: a table that is not the same each time it is computed is to be cached first. Columns
     are cast to the target's types where nothing is lost, and never else.
 
@@ -493,7 +495,10 @@ def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
 def _checked(
     sent: DataFrame, declared: Contract | None, kept: Existing | None, strict_nulls: bool, by: Sequence[str]
 ) -> Report:
-    """The values against the contract, and against what the target itself asks for, in one job."""
+    """The values against the contract, and against what the target itself asks for, in one job.
+
+    No job, where neither says more than types do: the rows are counted as they are written.
+    """
     held = without_vectors(sent)
     table, rules = held.schema, [one for name in by for one in _partition_rules(held.schema[name])]
     lengths: Sequence[tuple[Finding, str, str]] = ()
@@ -504,7 +509,10 @@ def _checked(
         rules += _constraints(kept, table.names)
     name = declared.name if declared is not None else "the target's constraints"
     schema = declared.schema if declared is not None else None
-    return full(held, schema, rules, Report("full", name, (), columns_of(table, schema)), (), lengths)
+    columns = columns_of(table, schema)
+    if not rules and not lengths and _can_observe(sent):
+        return Report("schema", name, (), columns)
+    return full(held, schema, rules, Report("full", name, (), columns), (), lengths)
 
 
 def _partition_rules(field: T.StructField) -> list[Rule]:

@@ -83,6 +83,24 @@ def test_types_that_do_not_fit_are_refused_before_any_job(spark, form, tmp_path,
     assert not (tmp_path / "t").exists()
 
 
+def test_rows_that_nothing_is_asked_of_are_read_once(spark, form, tmp_path):
+    """No contract, or one that takes any value: the table is computed while it is written, and counted."""
+    reads = spark.sparkContext.accumulator(0)
+
+    def seen(batches):
+        for batch in batches:
+            reads.add(len(batch))
+            yield batch
+
+    df = spark.range(0, 5, 1, 2).mapInPandas(seen, "id bigint")
+    for contract, times in ((None, 1), (Schema([ColSpec("long", "id")]), 2)):
+        before = reads.value
+        written = sparksig.write(df, tmp_path / "t", contract, format=form, mode="append")
+        assert (written.rows, reads.value - before) == (5, 5 * times)
+        assert written.report.ok
+        assert written.report.rows == (None if times == 1 else 5)
+
+
 def test_something_there_is_left_as_it_is(spark, form, tmp_path):
     sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", "id bigint", format=form)
     before = files(tmp_path / "t")
