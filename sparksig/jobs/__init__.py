@@ -1,0 +1,22 @@
+"""Jobs: configurations, run reports, exit codes. The scripts in jobs/ only call :func:`run`."""
+
+from __future__ import annotations
+
+from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
+from sparksig.jobs.loading import load_config
+from sparksig.jobs.main import EXIT_CODES, exit_code, run
+from sparksig.jobs.record import Run, RunReport
+from sparksig.jobs.score_job import score
+
+__all__ = [
+    "EXIT_CODES",
+    "CheckConfig",
+    "InferConfig",
+    "Run",
+    "RunReport",
+    "ScoreConfig",
+    "exit_code",
+    "load_config",
+    "run",
+    "score",
+]
