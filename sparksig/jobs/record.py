@@ -23,7 +23,17 @@ class Run:
         job: "score", "check" or "infer".
         run_id: names the run.
         phases: seconds of each phase, in order.
-        told: everything else that the report says, by the names of its fields.
+        told: everything else that the report says, by the names of its fields:
+            model_path, model_digest: of the model that was used (str).
+            signature: the model's, or the one that was inferred (ModelSignature).
+            input: what was read (dict): place, format, and version (Delta) or files, bytes and sha256.
+            rows_in, scored, rejected: counts; rows_in = scored + rejected.
+            findings: of rejected rows (tuple of Finding with counts).
+            check: what a check has found (Report).
+            model_loads, model_load_seconds: how often the model was loaded by workers, and how long that took.
+            output, quarantine: places that were written, or were to be (str).
+            written: rows written, by place (dict).
+            repeated: whether the run was done before, and nothing was done now (bool).
     """
 
     job: str
