@@ -21,7 +21,7 @@ from sparksig.errors import Code, ConversionError, Finding, below
 from sparksig.lattice import NEVER_NULL
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Node", "Place", "Rows", "Rules", "compile_node", "lists", "mapped"]
+__all__ = ["Node", "Place", "Rows", "Rules", "compile_node", "entries", "lists", "mapped"]
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -255,7 +255,7 @@ def lists(like: pa.ListArray, values: pa.Array) -> pa.ListArray:
 
 def mapped(array: pa.MapArray, convert: Callable[[pa.Array], pa.Array]) -> pa.MapArray:
     """Maps with their items converted."""
-    keys, items, lengths = _entries(array)
+    keys, items, lengths = entries(array)
     converted = convert(items)
     return array if converted is items else _maps(lengths, keys, converted, array)
 
@@ -347,7 +347,7 @@ def _compile_map(held: pa.MapType, dtype: Map, path: str, rules: Rules) -> tuple
     target = held if key.trivial and item.trivial else pa.map_(key.target, item.target)
 
     def step(array: pa.Array, place: Place) -> pa.Array:
-        keys, items, lengths = _entries(array)
+        keys, items, lengths = entries(array)
         inner = place.inside(lengths)
         converted, plain = item.apply(items, inner), key.apply(keys, inner)
         _check_twins(plain, lengths, path, inner)
@@ -371,7 +371,7 @@ def _check_twins(keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, place
         place.report(twins, Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice", "")
 
 
-def _entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
+def entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
     """The keys and items of all maps that are there, and how many each has."""
     offsets = array.offsets.to_numpy(zero_copy_only=False)
     lengths = np.diff(offsets)
@@ -409,7 +409,7 @@ def _compile_map_as_struct(
     target = pa.struct([pa.field(name, node.target) for name, node in zip(names, nodes)])
 
     def step(array: pa.Array, place: Place) -> pa.Array:
-        keys, items, lengths = _entries(array)
+        keys, items, lengths = entries(array)
         plain = key.apply(keys, place)
         owners = np.repeat(np.arange(len(array)), lengths)
         if rules.forbid:
@@ -500,7 +500,7 @@ def _padded(array: pa.Array, target: pa.DataType) -> pa.Array:
         plain = [pa.field(one.name, one.type) for one in fields]
         return pa.StructArray.from_arrays(parts, fields=plain, mask=_nulls(array))
     if pa.types.is_map(target):
-        keys, items, lengths = _entries(array)
+        keys, items, lengths = entries(array)
         return _maps(lengths, keys, _padded(items, target.item_type), array)
     return _lists(_lengths(array), _padded(array.flatten(), target.value_type), array)
 

@@ -27,7 +27,8 @@ from sparksig.spark.declared import contract_of
 from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
 from sparksig.spark.sample import Sampler
 from sparksig.spark.sampled import Looking, of_sample
-from sparksig.spark.verdicts import columns_of, is_unclear, rank, refused, roots
+from sparksig.spark.verdicts import columns_of, refused
+from sparksig.verdicts import is_unclear, rank, roots
 
 __all__ = ["check", "full", "split", "violations", "without_vectors"]
 
@@ -90,7 +91,7 @@ def check(
     if mode == "full":
         df = without_vectors(df)
         unclear = is_unclear(found, declared.schema)
-        out = roots(found, table)
+        out = roots(found, table.names)
         lengths = [] if unclear else lengths_of(declared.schema, df.schema, out)
         rules = (
             []

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.signature import ModelSignature
+from sparksig.sampling import METHODS, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
 from sparksig.spark.contract import arrow_type
-from sparksig.types import Array, Map, Object, Property, Type
 
-__all__ = ["METHODS", "Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
-
-METHODS = ("partitions", "uniform")
-
-SEVERAL = 0.05
-"""The share of partitions for which a sample by partitions says how likely it sees them."""
+__all__ = ["Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
 
 
 @dataclass(frozen=True)
@@ -52,42 +42,8 @@ class Sample:
         """What the sample says of the whole table, ``bad`` of its rows breaking the contract."""
         rows = self.rows.num_rows
         if self.method == "uniform":
-            return _uniform_claim(rows, bad)
-        whole = self.partitions or 0
-        share = seen_with(whole, self.opened, math.ceil(SEVERAL * whole))
-        looked = f"{rows:,} rows, the first of each of {self.opened:,} of {whole:,} partitions"
-        return (
-            f"{looked}: what stands at the head of {SEVERAL:.0%} of the partitions is seen with a "
-            f"probability of {math.floor(100 * share)}%; of single rows elsewhere nothing is known"
-        )
-
-
-def _uniform_claim(rows: int, bad: int) -> str:
-    if not rows:
-        return "the table has no rows"
-    if bad:
-        share = f"about {bad / rows:.2%} of the table"
-        return f"{bad:,} of {rows:,} rows, chosen uniformly, break the contract, or more: {share}"
-    bound = min(3 / rows, 1)
-    return (
-        f"none of {rows:,} rows, chosen uniformly, breaks the contract: with 95 % confidence at most "
-        f"{bound:.2%} of the table's rows do"
-    )
-
-
-def seen_with(partitions: int, opened: int, concerned: int) -> float:
-    """How likely at least one of the partitions concerned is among those that are opened.
-
-    Example:
-        >>> round(seen_with(1000, 32, 50), 2)
-        0.81
-    """
-    if not concerned or not opened:
-        return 0.0
-    if opened + concerned > partitions:
-        return 1.0
-    missed = math.comb(partitions - concerned, opened) / math.comb(partitions, opened)
-    return 1 - missed
+            return uniform_claim(rows, bad)
+        return heads_claim(rows, self.opened, self.partitions or 0, "partitions")
 
 
 @dataclass(frozen=True)
@@ -287,46 +243,6 @@ def _read(parts: Sequence[bytes], df: DataFrame) -> pa.Table:
 # --- signatures ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What of a column was seen.
-
-    Attributes:
-        name: of the column.
-        rows: how many rows.
-        nulls: how many of them have no value.
-        partitions: of how many partitions; None for a uniform sample.
-        suggestion: what its values let one think; may be empty.
-    """
-
-    name: str
-    rows: int
-    nulls: int
-    partitions: int | None
-    suggestion: str = ""
-
-
-@dataclass(frozen=True)
-class SampledSignature:
-    """A signature that was inferred from some rows.
-
-    Attributes:
-        signature: its inputs are the table's columns.
-        evidence: what was seen of each.
-    """
-
-    signature: ModelSignature
-    evidence: tuple[Evidence, ...]
-
-    def __str__(self) -> str:
-        lines = []
-        for spec, one in zip(self.signature.inputs or (), self.evidence):
-            parts = "" if one.partitions is None else f" of {one.partitions} partitions"
-            note = f" ({one.suggestion})" if one.suggestion else ""
-            lines.append(f"{spec!r}: {one.nulls:,} nulls in {one.rows:,} rows{parts}{note}")
-        return "\n".join(lines)
-
-
 def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
     """The signature of a table, as far as some of its rows show it.
 
@@ -352,54 +268,4 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         raise InferenceError(error.message, error.findings) from None
     sample = (sampler or Sampler()).sample(df)
     seen = len(set(sample.partition_of)) if sample.method == "partitions" else None
-    specs, evidence = [], []
-    for index, spec in enumerate(declared):
-        values = sample.rows.column(index).combine_chunks()
-        suggestion = ""
-        if isinstance(spec, ColSpec):
-            suggestion = _suggestion(values, spec)
-            required = spec.required if not len(values) else not values.null_count
-            spec = ColSpec(_observed(values, spec.type), spec.name, required)
-        specs.append(spec)
-        evidence.append(Evidence(str(spec.name), len(values), values.null_count, seen, suggestion))
-    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence))
-
-
-def _observed(values: pa.Array, dtype: Type) -> Type:
-    """A type whose properties are optional where nulls were seen."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(dtype, Array) and pa.types.is_list(values.type):
-        return Array(_observed(values.flatten(), dtype.dtype))
-    if isinstance(dtype, Map) and pa.types.is_map(values.type):
-        return Map(_observed(values.items, dtype.value_type))
-    if isinstance(dtype, Object) and pa.types.is_struct(values.type):
-        there = values.filter(values.is_valid())
-        parts = {field.name: there.field(index) for index, field in enumerate(values.type)}
-        return Object(
-            [
-                Property(
-                    prop.name,
-                    _observed(parts[prop.name], prop.dtype),
-                    not parts[prop.name].null_count if len(there) else prop.required,
-                )
-                for prop in dtype.properties
-            ]
-        )
-    return dtype
-
-
-def _suggestion(values: pa.Array, spec: ColSpec) -> str:
-    """That lists of numbers of one length may be a tensor."""
-    shape: list[int] = []
-    while pa.types.is_list(values.type) and len(values) and not values.null_count:
-        lengths = pc.unique(pc.list_value_length(values))
-        if len(lengths) != 1:
-            return ""
-        shape.append(lengths[0].as_py())
-        values = values.flatten()
-    number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-    if not shape or not number or values.null_count or pa.types.is_list(values.type):
-        return ""
-    dtype = np.dtype(values.type.to_pandas_dtype())
-    return f"all lists have one length: it may be a {TensorSpec(dtype, (-1, *shape), spec.name)!r}"
+    return signature_of(declared, sample.rows, seen)

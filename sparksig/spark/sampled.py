@@ -13,13 +13,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from sparksig.enforce import plan as plans
+from sparksig.enforce.arrived import as_declared
 from sparksig.enforce.frames import enforce
-from sparksig.errors import Code, ContractError, Finding, below, step
+from sparksig.enforce.nans import nan_findings
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.report import Report
 from sparksig.schema import Schema
-from sparksig.spark.contract import as_declared, bind, column
+from sparksig.spark.contract import bind, column
 from sparksig.spark.sample import Sampler
-from sparksig.spark.verdicts import columns_of, is_in, rank
+from sparksig.spark.verdicts import columns_of
+from sparksig.verdicts import is_in, rank
 
 __all__ = ["Looking", "of_sample"]
 
@@ -56,7 +59,7 @@ def of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, o
     columns = [one.combine_chunks() for one in sample.rows.columns]
     values = pa.RecordBatch.from_arrays(columns[: len(bound.names)], names=list(bound.names))
     found = _engine_findings(values, part, options) if values.num_rows else []
-    found += _nan_findings(values) if options.refuse_nan else []
+    found += nan_findings(values, part) if options.refuse_nan else []
     bad = len({row for one in found for row in one.rows})
     bad = max([bad, *(one.count or values.num_rows for one in found if not one.rows)])
     labels = dict(zip(bound.names, _labels(bound.names, part, df.schema)))
@@ -121,33 +124,6 @@ def _fitting(schema: Schema, table: T.StructType, findings: Sequence[Finding]) -
     return Schema(fits) if fits else None
 
 
-def _nan_findings(rows: pa.RecordBatch) -> list[Finding]:
-    found = []
-    for name, values in zip(rows.schema.names, rows.columns):
-        found += _nans(values, step(name), np.arange(len(values)))
-    return found
-
-
-def _nans(values: pa.Array, path: str, owners: Any) -> list[Finding]:
-    """The NaN at each place of a column; ``owners`` are the rows that the values belong to."""
-    if pa.types.is_floating(values.type):
-        nan = pc.is_nan(values).fill_null(False).to_numpy(zero_copy_only=False)
-        rows = np.unique(owners[nan]).tolist()
-        told = Finding(Code.INVALID_VALUE, path, f"{_NUMBER.get(values.type)} without NaN", "NaN")
-        return [replace(told, count=len(rows), rows=tuple(rows))] if rows else []
-    if pa.types.is_list(values.type) or pa.types.is_map(values.type):
-        offsets = values.offsets.to_numpy()
-        lengths = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, np.diff(offsets))
-        inner = values.items if pa.types.is_map(values.type) else values.values
-        places = np.repeat(offsets[:-1] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        return _nans(inner.take(pa.array(places)), f"{path}[]", np.repeat(owners, lengths))
-    if pa.types.is_struct(values.type):
-        parts = zip(values.type, values.flatten())
-        return [one for field, part in parts for one in _nans(part, below(path, field.name), owners)]
-    return []
-
-
-_NUMBER = {pa.float32(): "float", pa.float64(): "double"}
 BINS = 10
 
 

@@ -9,11 +9,11 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, below, step
 from sparksig.report import ColumnReport
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import Schema
 from sparksig.spark.contract import bind
-from sparksig.types import describe
+from sparksig.verdicts import reports
 
-__all__ = ["columns_of", "is_in", "is_unclear", "rank", "refused", "roots"]
+__all__ = ["columns_of", "refused"]
 
 
 def refused(table: T.StructType, schema: Schema) -> list[Finding]:
@@ -47,24 +47,6 @@ def _nested_twins(dtype: T.DataType, path: str) -> list[Finding]:
     return found + inner
 
 
-def is_unclear(findings: Sequence[Finding], schema: Schema) -> bool:
-    """Whether it is not known which column is which."""
-    return bool(findings) and (not schema.has_input_names() or any(not one.path for one in findings))
-
-
-def roots(findings: Sequence[Finding], table: T.StructType) -> set[str]:
-    """The table's columns in which something was found."""
-    return {
-        field.name for field in table.fields if any(is_in(finding.path, field.name) for finding in findings)
-    }
-
-
-def is_in(path: str, name: str) -> bool:
-    """Whether a finding's path is that of a column, or of something in it."""
-    root = step(name)
-    return path == root or path.startswith((f"{root}.", f"{root}["))
-
-
 def columns_of(
     table: T.StructType,
     schema: Schema | None,
@@ -73,33 +55,5 @@ def columns_of(
     values: Mapping[str, tuple[tuple[str, int], ...]] | None = None,
 ) -> tuple[ColumnReport, ...]:
     """What there is to say of each column of a contract; of each of the table, if there is none."""
-    if schema is None:
-        return tuple(
-            ColumnReport(
-                field.name,
-                field.dataType.simpleString(),
-                field.dataType.simpleString(),
-                not any(is_in(finding.path, field.name) for finding in findings),
-                nulls.get(field.name),
-            )
-            for field in table.fields
-        )
-    held = {field.name: field.dataType.simpleString() for field in table.fields}
-    named = schema.has_input_names()
-    reports = []
-    for index, spec in enumerate(schema):
-        name = str(spec.name) if named else table.names[index] if index < len(table.names) else str(index)
-        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-        optional = "" if spec.required else " (optional)"
-        ok = not any(is_in(finding.path, name) or not finding.path for finding in findings)
-        seen = (values or {}).get(name, ())
-        reports.append(
-            ColumnReport(name, f"{expected}{optional}", held.get(name, ""), ok, nulls.get(name), seen)
-        )
-    return tuple(reports)
-
-
-def rank(finding: Finding, columns: Sequence[ColumnReport]) -> int:
-    """The place of a finding: as the contract has its columns."""
-    held = (index for index, one in enumerate(columns) if is_in(finding.path, one.name))
-    return next(held, len(columns))
+    held = [(field.name, field.dataType.simpleString()) for field in table.fields]
+    return reports(held, schema, findings, nulls, values)

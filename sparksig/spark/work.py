@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
+from sparksig.enforce.arrived import as_declared
 from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.predictions import placed
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
@@ -24,7 +25,6 @@ from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
-from sparksig.spark.contract import as_declared
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
 

@@ -32,7 +32,8 @@ from sparksig import (
     check,
     sample_signature,
 )
-from sparksig.spark.sample import METHODS, Sample, order_of, seen_with
+from sparksig.sampling import METHODS, seen_with
+from sparksig.spark.sample import Sample, order_of
 
 ROOT = Path(__file__).parents[2]
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"

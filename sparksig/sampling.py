@@ -1,0 +1,169 @@
+"""What some rows say of a table, and what they cannot say: claims, signatures, evidence. No Spark."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import Array, Map, Object, Property, Type
+
+__all__ = [
+    "METHODS",
+    "Evidence",
+    "SampledSignature",
+    "heads_claim",
+    "seen_with",
+    "signature_of",
+    "uniform_claim",
+]
+
+METHODS = ("partitions", "uniform")
+
+SEVERAL = 0.05
+"""The share of partitions for which a sample of their heads says how likely it sees them."""
+
+
+def heads_claim(rows: int, opened: int, whole: int, parts: str) -> str:
+    """What the first rows of some of a table's parts say of the whole table."""
+    share = seen_with(whole, opened, math.ceil(SEVERAL * whole))
+    looked = f"{rows:,} rows, the first of each of {opened:,} of {whole:,} {parts}"
+    return (
+        f"{looked}: what stands at the head of {SEVERAL:.0%} of the {parts} is seen with a "
+        f"probability of {math.floor(100 * share)}%; of single rows elsewhere nothing is known"
+    )
+
+
+def uniform_claim(rows: int, bad: int) -> str:
+    """What rows that were chosen uniformly say of the whole table, ``bad`` of them breaking the contract."""
+    if not rows:
+        return "the table has no rows"
+    if bad:
+        share = f"about {bad / rows:.2%} of the table"
+        return f"{bad:,} of {rows:,} rows, chosen uniformly, break the contract, or more: {share}"
+    bound = min(3 / rows, 1)
+    return (
+        f"none of {rows:,} rows, chosen uniformly, breaks the contract: with 95 % confidence at most "
+        f"{bound:.2%} of the table's rows do"
+    )
+
+
+def seen_with(partitions: int, opened: int, concerned: int) -> float:
+    """How likely at least one of the partitions concerned is among those that are opened.
+
+    Example:
+        >>> round(seen_with(1000, 32, 50), 2)
+        0.81
+    """
+    if not concerned or not opened:
+        return 0.0
+    if opened + concerned > partitions:
+        return 1.0
+    missed = math.comb(partitions - concerned, opened) / math.comb(partitions, opened)
+    return 1 - missed
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What of a column was seen.
+
+    Attributes:
+        name: of the column.
+        rows: how many rows.
+        nulls: how many of them have no value.
+        partitions: of how many partitions; None for a uniform sample.
+        suggestion: what its values let one think; may be empty.
+    """
+
+    name: str
+    rows: int
+    nulls: int
+    partitions: int | None
+    suggestion: str = ""
+
+
+@dataclass(frozen=True)
+class SampledSignature:
+    """A signature that was inferred from some rows.
+
+    Attributes:
+        signature: its inputs are the table's columns.
+        evidence: what was seen of each.
+    """
+
+    signature: ModelSignature
+    evidence: tuple[Evidence, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for spec, one in zip(self.signature.inputs or (), self.evidence):
+            parts = "" if one.partitions is None else f" of {one.partitions} partitions"
+            note = f" ({one.suggestion})" if one.suggestion else ""
+            lines.append(f"{spec!r}: {one.nulls:,} nulls in {one.rows:,} rows{parts}{note}")
+        return "\n".join(lines)
+
+
+def signature_of(declared: Schema, rows: pa.Table, partitions: int | None = None) -> SampledSignature:
+    """The signature of a table, as far as some of its rows show it, with what was seen of each column.
+
+    Args:
+        declared: the table's own types.
+        rows: some of its rows, in its order of columns.
+        partitions: of how many partitions they are; None where that says nothing.
+    """
+    specs, evidence = [], []
+    for index, spec in enumerate(declared):
+        values = rows.column(index).combine_chunks()
+        suggestion = ""
+        if isinstance(spec, ColSpec):
+            suggestion = _suggestion(values, spec)
+            required = spec.required if not len(values) else not values.null_count
+            spec = ColSpec(_observed(values, spec.type), spec.name, required)
+        specs.append(spec)
+        evidence.append(Evidence(str(spec.name), len(values), values.null_count, partitions, suggestion))
+    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence))
+
+
+def _observed(values: pa.Array, dtype: Type) -> Type:
+    """A type whose properties are optional where nulls were seen."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(dtype, Array) and pa.types.is_list(values.type):
+        return Array(_observed(values.flatten(), dtype.dtype))
+    if isinstance(dtype, Map) and pa.types.is_map(values.type):
+        return Map(_observed(values.items, dtype.value_type))
+    if isinstance(dtype, Object) and pa.types.is_struct(values.type):
+        there = values.filter(values.is_valid())
+        parts = {field.name: there.field(index) for index, field in enumerate(values.type)}
+        return Object(
+            [
+                Property(
+                    prop.name,
+                    _observed(parts[prop.name], prop.dtype),
+                    not parts[prop.name].null_count if len(there) else prop.required,
+                )
+                for prop in dtype.properties
+            ]
+        )
+    return dtype
+
+
+def _suggestion(values: pa.Array, spec: ColSpec) -> str:
+    """That lists of numbers of one length may be a tensor."""
+    shape: list[int] = []
+    while pa.types.is_list(values.type) and len(values) and not values.null_count:
+        lengths = pc.unique(pc.list_value_length(values))
+        if len(lengths) != 1:
+            return ""
+        shape.append(lengths[0].as_py())
+        values = values.flatten()
+    number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if not shape or not number or values.null_count or pa.types.is_list(values.type):
+        return ""
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    return f"all lists have one length: it may be a {TensorSpec(dtype, (-1, *shape), spec.name)!r}"
