@@ -83,6 +83,8 @@ class Code(str, Enum):
     EMPTY = "EMPTY"
     # a model
     PREDICTION_FAILED = "PREDICTION_FAILED"
+    # an export
+    NOT_EXPRESSED = "NOT_EXPRESSED"
 
     def __str__(self) -> str:
         return self.value
