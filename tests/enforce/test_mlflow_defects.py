@@ -2,7 +2,7 @@
 
 The numbers are those of the catalogue of MLflow's behaviour, section 9: 9.1 has its silent changes, 9.2 where
 what it infers and what it enforces disagree. What concerns serving payloads and Spark is tested elsewhere,
-params are in tests/core/test_params.py.
+more of params in tests/core/test_params.py. What the README tells of is told beside the test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import datetime
 import decimal
 import logging
 import warnings
+from typing import Union
 
 import mlflow.models
 import mlflow.types
@@ -19,14 +20,19 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
-from mlflow.models.utils import _enforce_schema
+from mlflow.models.utils import _enforce_params_schema, _enforce_schema
+from mlflow.types.type_hints import _validate_data_against_type_hint
 
+from sparksig.convert.hints import parse_input
 from sparksig.enforce.frames import enforce, model_frame
+from sparksig.enforce.hints import check_rows
 from sparksig.enforce.predictions import encode, placed
 from sparksig.errors import Code, ContractError, InferenceError, PredictionError
 from sparksig.infer import infer_signature
+from sparksig.params import ParamSchema, ParamSpec, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import AnyType, Array, Map, Object, Property
+from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
+from tests.differences import differs
 
 NOON = datetime.datetime(2020, 1, 1, 12)
 
@@ -97,6 +103,12 @@ def round_trip(data):
 # --- 9.1: silent changes --------------------------------------------------------------------------------
 
 
+@differs(
+    "Enforcing",
+    '`["a", None]` in a column declared Array(string)',
+    mlflow="the null becomes a text",
+    sparksig="stays as it is",
+)
 def test_9_1_01_a_null_in_an_array_of_texts():
     texts = one(Array("string"))
     assert theirs(cells(["a", None]), texts) != [["a", None]]
@@ -118,11 +130,23 @@ def test_9_1_02_trailing_zeros_and_objects_as_texts():
         assert refused(cells([value]), one(Array("string"))) == [(Code.TYPE_MISMATCH, "a[]")]
 
 
+@differs(
+    "Enforcing",
+    "times in a column declared Array(datetime)",
+    mlflow="become integers",
+    sparksig="stay as they are",
+)
 def test_9_1_03_an_array_of_times():
     assert theirs(cells([NOON]), one(Array("datetime"))) == [[1577880000000000000]]
     assert ours(cells([NOON]), one(Array("datetime"))) == [[NOON]]
 
 
+@differs(
+    "Enforcing",
+    '`["a", 1]` in a column declared Array(boolean)',
+    mlflow="`[True, True]`",
+    sparksig="refused",
+)
 def test_9_1_04_an_array_of_booleans():
     assert theirs(cells(["a", 1]), one(Array("boolean"))) == [[True, True]]
     assert theirs(cells([None]), one(Array("boolean"))) == [[False]]
@@ -131,6 +155,12 @@ def test_9_1_04_an_array_of_booleans():
         assert {code for code, _ in refused(cells(value), one(Array("boolean")))} == {Code.TYPE_MISMATCH}
 
 
+@differs(
+    "Enforcing",
+    "1.7 in a tensor of int64, 300 in one of int8",
+    mlflow="1 and 44",
+    sparksig="refused by the type",
+)
 def test_9_1_05_a_column_as_a_tensor():
     integers, bytes_ = (Schema([TensorSpec(np.dtype(name), (-1,))]) for name in ("int64", "int8"))
     fractions, wide = pd.DataFrame({"a": [1.7]}), pd.DataFrame({"a": [300]})
@@ -154,6 +184,12 @@ def test_9_1_06_a_column_of_arrays_as_a_tensor():
     assert refused(cells(np.array(["a", "b"])), doubles) == [(Code.TYPE_MISMATCH, "a[]")]
 
 
+@differs(
+    "Enforcing",
+    'objects in a column declared double: `True`, `"2"`, decimals',
+    mlflow="parsed: 1.0, 2, digits lost",
+    sparksig="refused: nothing is parsed",
+)
 def test_9_1_07_objects_as_doubles():
     double = one("double")
     assert theirs(cells(True, None), double)[0] == 1.0
@@ -172,6 +208,12 @@ def test_9_1_08_a_number_beside_na_is_no_time():
     assert refused(data, one("datetime")) == [(Code.TYPE_MISMATCH, "a")]
 
 
+@differs(
+    "Enforcing",
+    "bytes, dates, decimals, dictionaries in a column declared boolean or string",
+    mlflow="accepted as they are",
+    sparksig="refused",
+)
 def test_9_1_09_columns_of_objects():
     for data in (cells(decimal.Decimal(1)), cells(b"x"), cells(datetime.date(2020, 1, 1)), cells({"x": 1})):
         for dtype in ("boolean", "string"):
@@ -181,6 +223,12 @@ def test_9_1_09_columns_of_objects():
     assert refused(cells("x"), one("binary")) == [(Code.TYPE_MISMATCH, "a")]
 
 
+@differs(
+    "Enforcing",
+    "`[2**53 + 1, None]` in a column declared Any",
+    mlflow="becomes floats, and another number",
+    sparksig="is handed on as it is",
+)
 def test_9_1_10_columns_of_anything():
     big = cells(2**53 + 1, None)
     assert theirs(big, one(AnyType()))[0] == 2.0**53
@@ -191,6 +239,12 @@ def test_9_1_10_columns_of_anything():
     assert ours({"a": {"x": 1}}, one(AnyType())) == [{"x": 1}]
 
 
+@differs(
+    "Enforcing",
+    "the caller's dictionaries, after a model was asked",
+    mlflow="hold NumPy's numbers",
+    sparksig="are as they were",
+)
 def test_9_1_16_the_callers_dictionaries():
     schema = one(Object([Property("x", "long")]))
     for call, form in ((theirs, np.int64), (ours, int)):
@@ -203,6 +257,12 @@ def test_9_1_16_the_callers_dictionaries():
     assert type(cell["x"]) is np.int32
 
 
+@differs(
+    "Enforcing",
+    "a null in an optional integer or long column",
+    mlflow="refused",
+    sparksig="accepted: the model sees `Int32` and `Int64`",
+)
 def test_9_1_18_required_and_nulls():
     texts, longs = cells("x", None), pd.DataFrame({"a": pd.array([1, None], dtype="Int64")})
     assert theirs(texts, one("string"))[1] is None
@@ -216,6 +276,12 @@ def test_9_1_18_required_and_nulls():
 # --- 9.2: what is inferred is enforceable ---------------------------------------------------------------
 
 
+@differs(
+    "Inferring",
+    "`[[1, 2], [3, 4]]`, enforced by the signature inferred of it",
+    mlflow="refused",
+    sparksig="accepted: an Array(long) in each row",
+)
 def test_9_2_19_lists_of_lists():
     data = [[1, 2], [3, 4]]
     they_refuse_what_they_inferred(data)
@@ -224,6 +290,12 @@ def test_9_2_19_lists_of_lists():
     assert seen[0].tolist() == data
 
 
+@differs(
+    "Inferring",
+    '`[{"a": [1]}, {"b": 1}]`, enforced by the signature inferred of it',
+    mlflow="refused",
+    sparksig="accepted, as is whatever is inferred: absent keys are null",
+)
 def test_9_2_20_keys_that_some_rows_lack():
     data = [{"a": [1]}, {"b": 1}]
     they_refuse_what_they_inferred(data)
@@ -239,6 +311,12 @@ def test_9_2_21_categories():
     assert round_trip(data)[1]["a"].tolist() == ["x", "y"]
 
 
+@differs(
+    "Inferring",
+    "a column of times with a zone, enforced by the signature inferred of it",
+    mlflow="refused",
+    sparksig="accepted: a model sees the wall time of the zone",
+)
 def test_9_2_22_times_with_a_zone():
     data = pd.DataFrame({"a": pd.to_datetime(["2020-01-01"]).tz_localize("Asia/Tokyo")})
     they_refuse_what_they_inferred(data)
@@ -288,6 +366,12 @@ def test_9_2_28_none_in_a_list():
     assert seen["a"].tolist() == [[1, None]]
 
 
+@differs(
+    "Enforcing",
+    "Python integers in Array(integer), Array(double) and the like",
+    mlflow="refused",
+    sparksig="accepted where the value fits exactly",
+)
 def test_9_2_29_pythons_numbers():
     for dtype, value in [("integer", [1, 2]), ("float", [1.5]), ("double", [2])]:
         with pytest.raises(Exception, match="Can not safely convert"):
@@ -299,6 +383,12 @@ def test_9_2_29_pythons_numbers():
     assert ours(cells({"x": 2, "n": 1}), one(point)) == [{"x": 2.0, "n": 1}]
 
 
+@differs(
+    "Enforcing",
+    "a column of int64, or of bigint, declared double",
+    mlflow="accepted as long as a batch holds only 0 and 1",
+    sparksig="refused by its type, whatever it holds, on Spark before a job starts",
+)
 def test_9_2_30_values_decide_nothing_about_typed_columns():
     fine, other = pd.DataFrame({"a": [0, 1]}), pd.DataFrame({"a": [0, 2]})
     assert theirs(fine, one("double")) == [0.0, 1.0]
@@ -308,6 +398,12 @@ def test_9_2_30_values_decide_nothing_about_typed_columns():
         assert refused(data, one("double")) == [(Code.TYPE_MISMATCH, "a")]
 
 
+@differs(
+    "Inferring",
+    "a column that no type covers: decimals of many digits, uint64, numbers beside text",
+    mlflow="one unnamed Any for the whole table, against which nothing is checked, and a line in the log",
+    sparksig="an error that names each such column",
+)
 @pytest.mark.parametrize(
     "column",
     [[decimal.Decimal("1e30")], np.array([1], "uint64"), [1, "x"]],
@@ -351,6 +447,12 @@ def test_9_2_32_what_cannot_be_inferred_is_told_and_not_taken_for_anything():
     assert seen["a"].tolist() == [1.5]
 
 
+@differs(
+    "Enforcing",
+    "a key that an Object does not declare",
+    mlflow="refused, though columns more are dropped",
+    sparksig='dropped, as columns are; `extra="forbid"` refuses both',
+)
 def test_9_2_34_extra_columns_and_keys_missing_columns_and_rows():
     point = Object([Property("x", "long")])
     assert theirs(pd.DataFrame({"a": [1], "z": [2]}), one("long")) == [1]
@@ -368,6 +470,12 @@ def test_9_2_34_extra_columns_and_keys_missing_columns_and_rows():
     assert enforce(other, schema).shape == (2, 0)
 
 
+@differs(
+    "Enforcing",
+    "a dictionary of lists",
+    mlflow="one row or several, by what *other* columns are",
+    sparksig="a list is a column, unless its column is declared an Array",
+)
 def test_9_2_35_dictionaries_are_read_one_way():
     texts, longs = {"a": ["x", "y"]}, {"b": [1, 2]}
     assert theirs(texts, one("string")) == [["x", "y"]]
@@ -429,3 +537,96 @@ def test_9_1_15_a_named_output_is_found_by_its_name():
     assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
     with pytest.raises(PredictionError):  # two columns are no single number
         encode(np.ones((1, 2)), one("double"), 1)
+
+
+# --- params, hints, JSON, and what errors say ------------------------------------------------------------
+
+
+@differs(
+    "Inferring",
+    "`[]` as an example of a param",
+    mlflow="a list of datetimes",
+    sparksig="an error: its type is unknown",
+)
+def test_8_an_empty_list_has_no_type():
+    [spec] = mlflow.models.infer_signature(params={"p": []}).params.params
+    assert (spec.dtype, spec.shape) == (mlflow.types.DataType.datetime, (-1,))
+    with pytest.raises(InferenceError, match="p: expected at least one element, found an empty list"):
+        infer_signature(params={"p": []})
+
+
+@differs(
+    "Params",
+    'values for an integer, a datetime, a string: 2^70, `"1"`, None',
+    mlflow="pass: as it is, as the year 1, as it is",
+    sparksig="refused, all of them at once",
+)
+def test_9_1_17_params_are_of_their_types():
+    specs = [
+        ParamSpec("i", "integer", 1),
+        ParamSpec("t", "datetime", datetime.date(2020, 1, 1)),
+        ParamSpec("s", "string", "x"),
+    ]
+    schema, given = ParamSchema(specs), {"i": 2**70, "t": "1", "s": None}
+    seen = _enforce_params_schema(given, mlflow.types.ParamSchema.from_json(schema.to_json()))
+    assert (seen["i"], seen["t"].year, seen["s"]) == (2**70, 1, None)
+    with pytest.raises(ContractError) as error:
+        enforce_params(given, schema)
+    assert [one.path for one in error.value.findings] == ["i", "t", "s"]
+
+
+@differs(
+    "Params",
+    "a list that is a default, after a model has changed it",
+    mlflow="is another default for all later calls",
+    sparksig="each call gets a copy",
+)
+def test_9_1_16_defaults_are_shared_by_none():
+    schema = ParamSchema([ParamSpec("stop", "string", ["."], (-1,))])
+    shared = mlflow.types.ParamSchema.from_json(schema.to_json())
+    for call, left in (
+        (lambda: _enforce_params_schema({}, shared), [".", "!"]),
+        (lambda: enforce_params({}, schema), ["."]),
+    ):
+        call()["stop"].append("!")
+        assert call()["stop"] == left
+
+
+@differs(
+    "Enforcing",
+    "a value under the type hint `list[Union[int, str]]` that is neither",
+    mlflow="passes: unions are not checked",
+    sparksig="refused: unions are checked member by member",
+)
+def test_8_unions_are_checked_member_by_member():
+    hint = list[Union[int, str]]
+    assert _validate_data_against_type_hint([1, "a", 2.5, object], hint) == [1, "a", 2.5, object]
+    with pytest.raises(ContractError) as error:
+        check_rows([1, "a", 2.5, object], parse_input(hint))
+    assert [one.path for one in error.value.findings] == ["[]", "[]"]
+
+
+@differs(
+    "Model directories",
+    "columns of arrays, maps and objects whose JSON lacks `required`",
+    mlflow="neither required nor optional",
+    sparksig="required, as scalars are",
+)
+def test_9_3_37_an_absent_required_is_true():
+    text = '[{"type": "array", "items": {"type": "long"}, "name": "a"}, {"type": "long", "name": "b"}]'
+    assert [spec.required for spec in mlflow.types.Schema.from_json(text)] == [None, True]
+    assert [spec.required for spec in Schema.from_json(text)] == [True, True]
+
+
+@differs(
+    "Model directories",
+    "the JSON of an Object with a property `cls`, or with a vector of Spark ML",
+    mlflow="is written, but cannot be read back",
+    sparksig="is read",
+)
+def test_9_3_38_what_is_written_can_be_read():
+    for name, dtype in (("cls", "long"), ("v", SparkMLVector())):
+        schema = one(Object([Property(name, dtype)]))
+        with pytest.raises(Exception):  # noqa: B017, PT011 - of several kinds
+            assert mlflow.types.Schema.from_json(schema.to_json()).to_json() == schema.to_json()
+        assert Schema.from_json(schema.to_json()) == schema
