@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from sparksig.jobs import ScoreConfig, run, score
+from sparksig.jobs import run
 
 if __name__ == "__main__":
-    sys.exit(run(score, ScoreConfig))
+    sys.exit(run("score"))

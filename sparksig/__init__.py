@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparksig.enforce.frames import enforce, validate_schema
     from sparksig.errors import (
+        BudgetExceededError,
         Code,
         ConfigError,
         ConfigNotFoundError,
@@ -78,6 +79,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AnyType",
     "Array",
+    "BudgetExceededError",
     "Code",
     "ColSpec",
     "ColumnPlan",
@@ -156,6 +158,7 @@ __all__ = [
 _HOMES = {
     "sparksig.enforce.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
+        "BudgetExceededError",
         "Code",
         "ConfigError",
         "ConfigNotFoundError",

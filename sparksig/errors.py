@@ -14,6 +14,7 @@ SparksigError
  ├── ConfigError (ValueError)            a job's configuration is wrong
  │    └── ConfigNotFoundError (FileNotFoundError)
  ├── TableNotFoundError (FileNotFoundError)  a job's input is not there
+ ├── BudgetExceededError                 more rows could not be scored than a job's budget allows
  ├── OutputRefusedError                  nothing was written, because something is there already
  ├── MissingDependencyError (ImportError)    an optional package is needed
  └── UnsupportedError (NotImplementedError)  sparksig does not do this (yet); the text names what
@@ -31,6 +32,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 __all__ = [
+    "BudgetExceededError",
     "Code",
     "ConfigError",
     "ConfigNotFoundError",
@@ -229,6 +231,10 @@ class ConfigNotFoundError(ConfigError, FileNotFoundError):
 
 class TableNotFoundError(SparksigError, FileNotFoundError):
     """A job's input table is not there."""
+
+
+class BudgetExceededError(SparksigError):
+    """More rows could not be scored than a job's budget allows; nothing was published."""
 
 
 class OutputRefusedError(SparksigError):

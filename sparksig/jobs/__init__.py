@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
+from sparksig.jobs.exits import EXIT_CODES, exit_code
 from sparksig.jobs.loading import load_config
-from sparksig.jobs.main import EXIT_CODES, exit_code, run
+from sparksig.jobs.main import JOBS, run
 from sparksig.jobs.record import Run, RunReport
 from sparksig.jobs.score_job import score
 
 __all__ = [
     "EXIT_CODES",
+    "JOBS",
     "CheckConfig",
     "InferConfig",
     "Run",

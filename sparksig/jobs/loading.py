@@ -16,7 +16,7 @@ __all__ = ["load_config"]
 Config = TypeVar("Config", bound=BaseModel)
 
 
-def load_config(path: str | Path, form: type[Config]) -> Config:
+def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file as a configuration of ``form``.
 
     Raises:

@@ -3,85 +3,112 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from pydantic import BaseModel
-
-from sparksig.errors import (
-    ConfigError,
-    ConfigNotFoundError,
-    ContractError,
-    ModelError,
-    ModelNotFoundError,
-    OutputRefusedError,
-    SparksigError,
-    TableNotFoundError,
-)
+from sparksig.errors import Finding
+from sparksig.jobs import score_job
+from sparksig.jobs.config import JobConfig, ScoreConfig
+from sparksig.jobs.exits import exit_code, known
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.record import RunReport
 
-__all__ = ["EXIT_CODES", "exit_code", "run"]
-
-EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
-    ConfigNotFoundError: (7, "the configuration file is not there"),
-    ConfigError: (2, "the configuration, or the command line, is wrong"),
-    ModelNotFoundError: (8, "the model directory is not there"),
-    ModelError: (5, "the model is damaged, incomplete, or not trusted"),
-    TableNotFoundError: (9, "the input table is not there, or empty of files"),
-    ContractError: (3, "the table, or a prediction, breaks the contract"),
-    OutputRefusedError: (6, "the output was refused: something is there already"),
-}
-"""The exit code of each kind of error, with its meaning; 0 is done, 1 anything else."""
+__all__ = ["JOBS", "Job", "Plan", "run"]
 
 
-def run(job: Callable[[Any], RunReport], form: type[BaseModel], argv: Sequence[str] | None = None) -> int:
-    """Run a job from its command line: print its report, or one message; the result is the exit code."""
-    parser = argparse.ArgumentParser(description=form.__doc__)
-    parser.add_argument("--config", required=True, metavar="FILE", help="a YAML file, see conf/")
-    options = parser.parse_args(argv)
+class Plan(Protocol):
+    """What a job would do, found out without doing it: its text is what --dry-run prints."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What keeps the job from being done; none if nothing does. They make exit code 3."""
+
+    def to_json(self) -> str:
+        """The plan as JSON text."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that has a command line.
+
+    Attributes:
+        form: of its configuration.
+        do: does it.
+        plan: says what would be done.
+    """
+
+    form: type[JobConfig]
+    do: Callable[[Any], RunReport]
+    plan: Callable[[Any], Plan]
+
+
+JOBS = {"score": Job(ScoreConfig, score_job.score, lambda config: score_job.plan_score(config))}
+
+
+def run(name: str, argv: Sequence[str] | None = None) -> int:
+    """Run a job from its command line: print its report, or one message; the result is the exit code.
+
+    Args:
+        name: of one of :data:`JOBS`.
+        argv: the arguments, without the program's name; those of this process, if None.
+    """
+    job = JOBS[name]
+    try:
+        options = _parser(name, job).parse_args(argv)
+    except SystemExit as done:  # argparse has said what is wrong, or has shown the help
+        return int(done.code or 0)
     # Of PySpark on every query; what sparksig uses of it is tested with pandas 3.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     try:
-        report = job(load_config(options.config, form))
-    except SparksigError as error:
+        config = load_config(options.config, job.form, options.set)
+        if options.dry_run:
+            plan = job.plan(config)
+            _say(str(plan))
+            return 3 if plan.findings else 0
+        _say(str(job.do(config)))
+    except (Exception, KeyboardInterrupt) as error:
         return _failed(error)
-    except Exception as error:
-        inner = _from_worker(error)
-        if inner is None:
-            raise
-        return _failed(inner)
-    _say(str(report))
     return 0
 
 
-def exit_code(error: BaseException) -> int:
-    """The exit code of an error, as :data:`EXIT_CODES` lists; 1 for anything else."""
-    return next((code for form, (code, _) in EXIT_CODES.items() if isinstance(error, form)), 1)
+def _parser(name: str, job: Job) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"{name}.py", description=job.form.__doc__)
+    parser.add_argument("--config", required=True, metavar="FILE", help=f"a YAML file, as conf/{name}.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value to use in place of the file's: input.path=/data/today; repeatable",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, and do nothing of it"
+    )
+    return parser
 
 
-def _failed(error: SparksigError) -> int:
-    print(f"\nsparksig: {error}", file=sys.stderr, flush=True)  # noqa: T201
+def _failed(error: BaseException) -> int:
+    told = known(error)
+    if told is not None:
+        _complain(str(told))
+    elif isinstance(error, KeyboardInterrupt):
+        _complain("interrupted")
+    else:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        _complain(
+            f"the job failed by an error that it does not know: {type(error).__name__}; the traceback above "
+            "is what a bug report needs"
+        )
     return exit_code(error)
+
+
+def _complain(text: str) -> None:
+    print(f"\nsparksig: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201
-
-
-_WORKER_ERROR = re.compile(r"sparksig\.errors\.(\w+): (.*(?:\n  - .*)*)")
-
-
-def _from_worker(error: Exception) -> SparksigError | None:
-    """The error that sparksig raised in a Python worker, which Spark hands on as text only."""
-    import sparksig.errors
-
-    found = _WORKER_ERROR.search(str(error))
-    if found is None:
-        return None
-    form = getattr(sparksig.errors, found[1], SparksigError)
-    message: str = found[2]
-    return form(message) if issubclass(form, SparksigError) else None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparksig import errors
 from sparksig.errors import (
+    BudgetExceededError,
     Code,
     ConfigError,
     ConfigNotFoundError,
@@ -54,6 +55,7 @@ TREE = {
     ConfigError: {SparksigError, ValueError},
     ConfigNotFoundError: {ConfigError, FileNotFoundError},
     TableNotFoundError: {SparksigError, FileNotFoundError},
+    BudgetExceededError: {SparksigError},
     OutputRefusedError: {SparksigError},
     MissingDependencyError: {SparksigError, ImportError},
     UnsupportedError: {SparksigError, NotImplementedError},
