@@ -1,0 +1,148 @@
+"""Whether one contract can take another's place, both ways.
+
+Callers give inputs and params by the old contract where the new one wants them; the new one gives outputs
+where consumers of the old one want them. So there is one rule, of what is given and what is wanted
+(:mod:`sparksig.comparison.reasons`), and here the roles are dealt out.
+"""
+
+from __future__ import annotations
+
+from sparksig.comparison.changes import beside, param_changes, schema_changes
+from sparksig.comparison.reasons import counted, params_refused, refused
+from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
+from sparksig.params import ParamSchema
+from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
+from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
+
+__all__ = ["Comparison", "Note", "SideComparison", "Verdict", "compare"]
+
+
+def compare(
+    old: ModelSignature | Schema,
+    new: ModelSignature | Schema,
+    *,
+    side: str | None = None,
+    table: bool = False,
+) -> Comparison:
+    """Whether ``new`` can take ``old``'s place, and ``old`` that of ``new``: every reason, with its path.
+
+    Callers are taken to give what ``old`` declares, by name where it has names, and consumers to read what
+    it declares. New can take old's place if
+
+    - inputs: all that old takes widens to what new takes, at every depth, and what new requires, old
+      requires. A column that new does not have is dropped, as extra columns are.
+    - outputs: all that new gives widens to what old gives, and nothing that old always gives is missing. One
+      output is its plain type and several are a struct, so one does not become several.
+    - tensors: the dtype is the same, and so is each dimension, unless any is wanted.
+    - params: each of old's is there, and takes the same values. Another default is a note.
+
+    Tensors and columns, and columns with names and without, do not take each other's place. A side that only
+    one of the two declares cannot be judged, which is a reason by itself; no params are params without any.
+
+    A column that is dropped, and later comes back as another type, breaks no single step, but the way from
+    the first to the last: compare with every version that has callers.
+
+    Args:
+        old: a signature, or a schema.
+        new: likewise.
+        side: "inputs" or "outputs", to compare nothing else. None for all sides; for inputs, if one of the
+            two is a schema.
+        table: ``old`` is the schema of a table: its columns, and the fields in them, are all there; those
+            that are optional may hold nulls, which only the rows can tell.
+
+    Raises:
+        SignatureTypeError: an argument is of the wrong kind.
+        SignatureError: there is no such side.
+
+    Example:
+        >>> old = Schema([ColSpec("integer", "id"), ColSpec("string", "name")])
+        >>> new = Schema([ColSpec("long", "id"), ColSpec("string", "code")])
+        >>> print(compare(old, new))
+        new against old: incompatible
+          inputs   incompatible
+          outputs  not declared
+          params   not declared
+        new cannot take old's place:
+        - inputs.code: expected string, found no such column [MISSING_COLUMN]
+        old cannot take new's place:
+        - inputs.id: expected integer, found long (it would be narrowed: cast it on purpose, or declare it long) [TYPE_MISMATCH]
+        - inputs.name: expected string, found no such column [MISSING_COLUMN]
+        different as well:
+        - inputs.id: integer -> long
+        - inputs.name: only in old: dropped, as extra columns are
+
+        Can a model score a table? If its inputs can take the place of the table's schema:
+
+        >>> held = Schema([ColSpec("long", "id", required=False), ColSpec("string", "name", required=False)])
+        >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
+        True
+    """  # noqa: E501
+    for name, one in (("old", old), ("new", new)):
+        if not isinstance(one, (ModelSignature, Schema)):
+            raise SignatureTypeError(f"compare takes signatures or schemas, but {name} is {kind(one)}")
+    if side not in (None, "inputs", "outputs"):
+        raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")
+    if table and not isinstance(old, Schema):
+        raise SignatureTypeError("with table=True, old is the Schema of a table and no signature")
+    if side is None and isinstance(old, ModelSignature) and isinstance(new, ModelSignature):
+        return Comparison(
+            _compared(old.inputs, new.inputs, "inputs"),
+            _compared(old.outputs, new.outputs, "outputs"),
+            _compared_params(old.params, new.params),
+        )
+    chosen = side or "inputs"
+    first, second = (one if isinstance(one, Schema) else getattr(one, chosen) for one in (old, new))
+    return Comparison(**{chosen: _compared(first, second, chosen, table=table)})
+
+
+def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:
+    if old is None or new is None:
+        return UNDECLARED if old is new else _unknown(old, new, side)
+    held = _present(old, new) if table else old
+    if side == "inputs":
+        upgrade, rollback = refused(held, new, side), refused(new, old, side)
+    else:
+        upgrade, rollback = refused(new, old, side), refused(held, new, side)
+    notes = beside(schema_changes(old, new, side), upgrade)
+    return SideComparison(tuple(upgrade), tuple(rollback), notes)
+
+
+def _unknown(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
+    """What there is to say where only one is declared."""
+    hint = "what is not declared cannot be judged: give the model a signature with this side"
+    words = ["nothing declared" if one is None else counted(one) for one in (old, new)]
+    given, wanted = words if side == "inputs" else words[::-1]
+    upgrade = Finding(Code.MISSING_KEY, "", wanted, given, hint)
+    return SideComparison((upgrade,), (Finding(Code.MISSING_KEY, "", given, wanted, hint),))
+
+
+def _compared_params(old: ParamSchema | None, new: ParamSchema | None) -> SideComparison:
+    first, second = ({spec.name: spec for spec in params or ()} for params in (old, new))
+    if not first and not second:
+        return UNDECLARED
+    upgrade, rollback = params_refused(first, second), params_refused(second, first)
+    return SideComparison(tuple(upgrade), tuple(rollback), beside(param_changes(first, second), upgrade))
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def _present(table: Schema, other: Schema) -> Schema:
+    """A table's schema as that of data in which all is there; without names for who goes by positions."""
+    if table.is_tensor_spec():
+        return table
+    named = other.has_input_names()
+    return Schema([ColSpec(_filled(spec.type), spec.name if named else None) for spec in table])
+
+
+def _filled(dtype: Type) -> Type:
+    """The type of data that has all its properties."""
+    if isinstance(dtype, Object):
+        return Object([Property(prop.name, _filled(prop.dtype)) for prop in dtype.properties])
+    if isinstance(dtype, Map):
+        return Map(_filled(dtype.value_type))
+    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        return Array(_filled(dtype.dtype))
+    return dtype
