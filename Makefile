@@ -11,7 +11,7 @@ PYTEST := -m pytest -n 2 --dist loadgroup
 PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-fast test-oldest test-newest bench lint clean
+.PHONY: help setup setup-others demo package test test-fast test-oldest test-newest bench lint clean
 
 help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
@@ -19,12 +19,17 @@ help:
 	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
 	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
 	@echo 'make test-newest  the tests of Spark with the newest one, 4.3'
+	@echo 'make package      a wheel in dist/, which spark-submit takes as --py-files'
 	@echo 'make bench        the benches: ratios against MLflow, in one run'
 	@echo 'make lint         ruff, mypy --strict, import rules'
 	@echo 'make clean        remove what the others made'
 
 setup:
 	@.ci/setup $(VENV) dev $(PYTHON)
+
+setup-others:
+	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
+	@.ci/setup .venv-newest newest $(PYTHON)
 
 # spark-submit takes the first python3 on the PATH, and the workers PYSPARK_PYTHON
 demo: setup
@@ -33,6 +38,11 @@ demo: setup
 	@echo 'spark-submit jobs/score.py --config conf/score.yaml'
 	@PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python" SPARK_LOCAL_IP=127.0.0.1 \
 		spark-submit --conf spark.log.level=ERROR jobs/score.py --config conf/score.yaml
+
+package: setup
+	@rm -rf build/lib dist
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 test: setup
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
