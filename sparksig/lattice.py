@@ -123,13 +123,16 @@ def upper_bounds(name: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A type without parts, by Arrow's name; ``native`` is how the user's system calls it."""
+    """A type without parts, by Arrow's name; ``native`` is how the user's system calls it.
+
+    Findings do not tell Arrow's layouts of text and bytes apart: nobody chose that pandas makes large ones.
+    """
 
     name: str
     native: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return self.native or self.name
+        return self.native or self.name.removeprefix("large_").removesuffix("_view")
 
 
 @dataclass(frozen=True)

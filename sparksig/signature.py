@@ -208,7 +208,9 @@ def _rows(schema: Schema) -> list[Sequence[str]]:
         if isinstance(spec, TensorSpec):
             rows.append((name, f"tensor of {spec.type.name}, shape {spec.shape}", "required"))
         else:
-            rows += _column_rows(name, spec.type, spec.required, 0)
+            path = str(index) if spec.name is None else name
+            [(_, *first), *more] = _column_rows(path, spec.type, spec.required, 0)
+            rows += [(name, *first), *more]
     return rows
 
 

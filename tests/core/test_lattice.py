@@ -78,8 +78,15 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     assert widens(Scalar(name), target) is accepted
     assert widens(Scalar(name), target, required=False) is accepted
     findings = mismatches(Scalar(name), target, "c")
+    layouts = {
+        "large_string": "string",
+        "string_view": "string",
+        "large_binary": "binary",
+        "binary_view": "binary",
+    }
+    told = layouts.get(name, name)  # nobody chose that pandas' text is large
     assert [(f.code, f.path, f.expected, f.found) for f in findings] == (
-        [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, name)]
+        [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, told)]
     )
 
 

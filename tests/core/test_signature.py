@@ -281,6 +281,10 @@ def test_the_text_is_aligned_and_opens_what_is_long():
     (ColSpec("long", ""), ["``  long  required"]),
     (ColSpec("long", 0), ["0  long  required"]),
     (ColSpec(SparkMLVector()), ["(column 0)  SparkML vector  required"]),
+    (
+        ColSpec(Array(Object([Property("a.b", "long")]))),
+        ["(column 0)    Array(object)  required", "  0[].`a.b`  long  required"],
+    ),
     (ColSpec(Map(Map("double")), "mean radius"), ["mean radius  Map(str -> Map(str -> double))  required"]),
     (
         ColSpec(Array(Map(Object([Property("a.b", "long"), Property("c", "long")]))), "m"),

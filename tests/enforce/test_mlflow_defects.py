@@ -22,6 +22,7 @@ import pytest
 import scipy.sparse
 from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.type_hints import _validate_data_against_type_hint
+from pyspark.sql import types as T
 
 from sparksig.convert.hints import parse_input
 from sparksig.enforce.frames import enforce, model_frame
@@ -31,6 +32,7 @@ from sparksig.errors import Code, ContractError, InferenceError, PredictionError
 from sparksig.infer import infer_signature
 from sparksig.params import ParamSchema, ParamSpec, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.contract import bind
 from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
 from tests.differences import differs
 
@@ -396,6 +398,8 @@ def test_9_2_30_values_decide_nothing_about_typed_columns():
         theirs(other, one("double"))
     for data in (fine, other, fine.head(0), pa.table({"a": [0, 1]})):
         assert refused(data, one("double")) == [(Code.TYPE_MISMATCH, "a")]
+    with pytest.raises(ContractError, match="a: expected double, found bigint"):
+        bind(T.StructType([T.StructField("a", T.LongType())]), one("double"))
 
 
 @differs(
