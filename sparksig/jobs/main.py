@@ -15,7 +15,7 @@ from sparksig.jobs import score_job
 from sparksig.jobs.config import JobConfig, ScoreConfig
 from sparksig.jobs.exits import exit_code, known
 from sparksig.jobs.loading import load_config
-from sparksig.jobs.record import RunReport
+from sparksig.jobs.record import RunReport, report_of
 
 __all__ = ["JOBS", "Job", "Plan", "run"]
 
@@ -92,7 +92,9 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
 
 
 def _failed(error: BaseException) -> int:
-    told = known(error)
+    report, told = report_of(error), known(error)
+    if report is not None:
+        _say(str(report))
     if told is not None:
         _complain(str(told))
     elif isinstance(error, KeyboardInterrupt):

@@ -1,18 +1,33 @@
-"""What a run of a job has done: recorded while it runs, reported in the end, whether it went well or not."""
+"""What a run of a job does: recorded while it goes on, reported in the end, whether it went well or not."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import datetime
+import platform
+import secrets
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, TypeVar
 
-from sparksig.report import render
+from sparksig.errors import MissingDependencyError, OutputRefusedError, SignatureError, SparksigError
+from sparksig.jobs.config import JobConfig
+from sparksig.jobs.exits import exit_code, known
+from sparksig.jobs.files import write_whole
+from sparksig.jobs.reports import RunReport
+from sparksig.signature import ModelSignature
 
-__all__ = ["Run", "RunReport"]
+__all__ = ["Run", "RunReport", "new_run_id", "recorded", "report_of"]
+
+Config = TypeVar("Config", bound=JobConfig)
+
+_TOLD = {
+    "model_path", "model_digest", "signature", "input", "rows_in", "scored", "rejected", "findings", "check",
+    "model_loads", "model_load_seconds", "output", "quarantine", "written", "repeated",
+}  # fmt: skip
 
 
 @dataclass
@@ -30,7 +45,7 @@ class Run:
             rows_in, scored, rejected: counts; rows_in = scored + rejected.
             findings: of rejected rows (tuple of Finding with counts).
             check: what a check has found (Report).
-            model_loads, model_load_seconds: how often the model was loaded by workers, and how long that took.
+            model_loads, model_load_seconds: how often workers loaded the model, and how long that took.
             output, quarantine: places that were written, or were to be (str).
             written: rows written, by place (dict).
             repeated: whether the run was done before, and nothing was done now (bool).
@@ -51,61 +66,165 @@ class Run:
             self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - started
 
     def tell(self, **fields: Any) -> None:
-        """Note fields of the report."""
+        """Note fields of the report.
+
+        Raises:
+            TypeError: the report has no such field.
+        """
+        if not fields.keys() <= _TOLD:
+            raise TypeError(f"a run report has no {', '.join(sorted(fields.keys() - _TOLD))}")
         self.told.update(fields)
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """What a score job did.
+def new_run_id() -> str:
+    """A name that no other run has: the time in UTC, and some chance."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
-    Attributes:
-        rows_in: rows read from the input.
-        scored: rows with a prediction, as written.
-        rejected: rows without one; rows_in = scored + rejected.
-        seconds: from reading the table to the last file written.
-        output: where the predictions are.
-        digest: of the model directory.
+
+def recorded(name: str, config: Config, work: Callable[[Config, Run], None]) -> RunReport:
+    """Do a job's work, and report it, whether it goes well or not.
+
+    The report goes where the configuration says. One that cannot be written is told on stderr where the job
+    has failed, and is an error of its own where it has not. The error that is raised bears the report, see
+    :func:`report_of`.
+
+    Args:
+        name: of the job.
+        config: its configuration.
+        work: the job; it tells the run what it does.
+
+    Raises:
+        Exception: whatever ``work`` raises.
+        OutputRefusedError: a report cannot be written.
     """
+    run = Run(name, config.run_id or new_run_id())
+    started, clock = datetime.datetime.now(datetime.timezone.utc), time.perf_counter()
+    failure: BaseException | None = None
+    try:
+        _check_places(config)
+        work(config, run)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        report = _report(run, started, time.perf_counter() - clock, failure)
+        if failure is not None:
+            failure.sparksig_run = report  # type: ignore[attr-defined]
+        problems = _write(report, config)
+        for problem in problems if failure is not None else ():
+            print(f"sparksig: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+    if problems:
+        raise OutputRefusedError("the job is done, but " + "; ".join(problems))
+    return report
 
-    rows_in: int
-    scored: int
-    rejected: int
-    seconds: float
-    output: str
-    digest: str
 
-    @property
-    def rows_per_second(self) -> float:
-        """Rows read per second."""
-        return self.rows_in / self.seconds if self.seconds else 0.0
+def report_of(error: BaseException) -> RunReport | None:
+    """The report of the run that an error has ended, if it got so far."""
+    return getattr(error, "sparksig_run", None)
 
-    def to_json(self) -> str:
-        """The report as JSON."""
-        return json.dumps(asdict(self) | {"rows_per_second": self.rows_per_second})
 
-    def _repr_html_(self) -> str:
-        return render("run.html", rows=self._rows(), whole=False)
+def _report(run: Run, started: datetime.datetime, seconds: float, failure: BaseException | None) -> RunReport:
+    told = dict(run.told)
+    status = "repeated" if told.pop("repeated", False) else "done"
+    told["signature"] = _as_texts(told.get("signature"))
+    error = known(failure) if failure is not None else None
+    return RunReport(
+        run.job,
+        run.run_id,
+        status if failure is None else "failed",
+        0 if failure is None else exit_code(failure),
+        f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        seconds,
+        dict(run.phases),
+        "" if failure is None else error.message if error is not None else _stranger(failure),
+        () if error is None else error.findings,
+        versions=_versions(),
+        **told,
+    )
 
-    def to_html(self, path: str | Path) -> None:
-        """Write the report as one page of HTML that needs nothing else.
 
-        Raises:
-            MissingDependencyError: jinja2 is not installed.
-            OSError: the file cannot be written.
-        """
-        Path(path).write_text(render("run.html", rows=self._rows(), whole=True), encoding="utf-8")
+def _stranger(error: BaseException) -> str:
+    """Somebody else's error, without its text, which may hold values of the table."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    form = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    for name in ("getCondition", "getErrorClass"):  # Spark 4's name, and Spark 3's
+        if hasattr(error, name):
+            form += f" [{getattr(error, name)()}]"
+            break
+    return f"{form}: see the job's log"
 
-    def _rows(self) -> list[tuple[str, str]]:
-        return [
-            ("rows in", f"{self.rows_in:,}"),
-            ("scored", f"{self.scored:,}"),
-            ("rejected", f"{self.rejected:,}"),
-            ("seconds", f"{self.seconds:.1f}"),
-            ("rows per second", f"{self.rows_per_second:,.0f}"),
-            ("model digest", self.digest),
-            ("output", self.output),
-        ]
 
-    def __str__(self) -> str:
-        return "\n".join(f"{name:<16} {value}" for name, value in self._rows())
+def _as_texts(signature: ModelSignature | None) -> dict[str, str | None] | None:
+    if signature is None:
+        return None
+    try:
+        texts = signature.to_dict()
+    except SignatureError:  # a default that JSON cannot say
+        texts = {}
+    return texts | {"text": signature.to_text()}
+
+
+# --- places ---------------------------------------------------------------------------------------------
+
+
+def _check_places(config: JobConfig) -> None:
+    """What can be known beforehand of the reports' places: nothing is done for a report that cannot be."""
+    if config.report.html is not None:
+        try:
+            import jinja2  # noqa: F401
+        except ImportError:
+            raise MissingDependencyError.naming("jinja2", "report.html", "report") from None
+
+
+def _write(report: RunReport, config: JobConfig) -> list[str]:
+    """Write the reports; what went wrong, in words."""
+    problems = []
+    for path, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
+        if path is None:
+            continue
+        try:
+            write_whole(path, text().encode(), config.spark)
+        except (OSError, SparksigError) as error:
+            problems.append(f"the run report cannot be written to {path!r}: {error}")
+    return problems
+
+
+# --- versions -------------------------------------------------------------------------------------------
+
+_PACKAGES = {
+    "pandas": "pandas", "numpy": "numpy", "pyarrow": "pyarrow", "delta": "delta-spark",
+    "sklearn": "scikit-learn", "skops": "skops", "xgboost": "xgboost", "lightgbm": "lightgbm",
+    "onnxruntime": "onnxruntime", "cloudpickle": "cloudpickle", "mlflow": "mlflow",
+}  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    """The versions of what this process has imported."""
+    from sparksig import __version__
+
+    found = {"sparksig": __version__, "python": platform.python_version(), **_spark_versions()}
+    for module, package in _PACKAGES.items():
+        if module in sys.modules:
+            version = getattr(sys.modules[module], "__version__", None)
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[package] = str(version or metadata.version(package))
+    return found
+
+
+def _spark_versions() -> Mapping[str, str]:
+    pyspark: Any = sys.modules.get("pyspark")
+    if pyspark is None or "pyspark.sql" not in sys.modules:
+        return {}
+    found = {"spark": str(pyspark.__version__)}
+    sql: Any = sys.modules["pyspark.sql"]
+    try:
+        session = sql.SparkSession.getActiveSession()
+        if session is not None:
+            found["spark"] = str(session.version)
+            if hasattr(session, "_jvm"):  # not on Connect
+                found["java"] = str(session._jvm.java.lang.System.getProperty("java.version"))
+    except Exception:  # the JVM may have died, which is what the report is about
+        return found
+    return found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pyarrow.fs
 
 from sparksig.errors import Code, ConfigError, Finding, OutputRefusedError, nearest, step
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.record import RunReport
+from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.tables import check_footers, file_system, read
 from sparksig.params import ParamSchema, enforce_params
 
@@ -29,6 +28,10 @@ def score(config: ScoreConfig) -> RunReport:
     Raises:
         SparksigError: as :data:`EXIT_CODES` lists.
     """
+    return recorded("score", config, _score)
+
+
+def _score(config: ScoreConfig, run: Run) -> None:
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 
@@ -44,7 +47,6 @@ def score(config: ScoreConfig) -> RunReport:
     _refuse_existing(config)
     spark = build_session("sparksig score", config.spark)
     udf = spark_udf(spark, config.model.path, params=config.params, **trust)
-    started = time.perf_counter()
     table = read(spark, config.input.place)
     score_frame(table, udf, config.output.column, config.output.keep)  # all findings, on the whole schema
     needed = dict.fromkeys([*config.output.keep, *(str(spec.name) for spec in udf.inputs)])
@@ -54,8 +56,8 @@ def score(config: ScoreConfig) -> RunReport:
     scored = score_frame(rows, udf, config.output.column, config.output.keep)
     _write(scored.observe(written, F.count(F.lit(1)).alias("rows")), config)
     rows_in, rows_out = int(seen.get["rows"]), int(written.get["rows"])
-    seconds = time.perf_counter() - started
-    return RunReport(rows_in, rows_out, rows_in - rows_out, seconds, config.output.place, udf.digest)
+    run.tell(rows_in=rows_in, scored=rows_out, rejected=rows_in - rows_out)
+    run.tell(model_digest=udf.digest, output=config.output.place)
 
 
 def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:

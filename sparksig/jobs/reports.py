@@ -1,0 +1,235 @@
+"""The report of a run: as text, as JSON both ways, as a page of HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import Code, Finding
+from sparksig.report import ColumnReport, Report, render
+
+__all__ = ["RunReport"]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a job did, whether it went well or not. What nobody came to know is None, or empty.
+
+    Attributes:
+        job: "score", "check" or "infer".
+        run_id: names the run.
+        status: "done"; "repeated", where the run was done before, and nothing was done now; "failed".
+        exit_code: what the command ended with.
+        started: when, in UTC, ISO 8601.
+        seconds: how long it took in all.
+        phases: seconds of each phase, in their order.
+        error: why it failed.
+        error_findings: all that was wrong.
+        model_path: the model directory that was used.
+        model_digest: of its content.
+        signature: the model's, or the inferred one: JSON texts of inputs, outputs and params, and ``text``.
+        input: what was read: place, format, and version (Delta), or files, bytes, and sha256 of their list.
+        rows_in: rows read; rows_in = scored + rejected.
+        scored: rows with a prediction.
+        rejected: rows without one.
+        findings: why rows were rejected, with counts.
+        check: what a check of the input has found.
+        model_loads: how often workers loaded the model.
+        model_load_seconds: how long that took, in all.
+        output: where the predictions are, or were to be.
+        quarantine: where the rejected rows are, or were to be.
+        written: rows written, by place.
+        versions: of what ran.
+
+    Example:
+        >>> report = RunReport("score", "nightly", "done", 0, "2026-01-31T00:00:00Z", 2.0, {"score": 1.5},
+        ...                    rows_in=10, scored=9, rejected=1)
+        >>> print(report)
+        run              nightly
+        status           done
+        rows in          10
+        scored           9
+        rejected         1
+        seconds          2.0
+        rows per second  5
+        phases           score 1.5 s
+        >>> RunReport.from_json(report.to_json()) == report
+        True
+    """
+
+    job: str
+    run_id: str
+    status: str
+    exit_code: int
+    started: str
+    seconds: float
+    phases: Mapping[str, float]
+    error: str = ""
+    error_findings: tuple[Finding, ...] = ()
+    model_path: str | None = None
+    model_digest: str | None = None
+    signature: Mapping[str, str | None] | None = None
+    input: Mapping[str, Any] = field(default_factory=dict)
+    rows_in: int | None = None
+    scored: int | None = None
+    rejected: int | None = None
+    findings: tuple[Finding, ...] = ()
+    check: Report | None = None
+    model_loads: int | None = None
+    model_load_seconds: float | None = None
+    output: str | None = None
+    quarantine: str | None = None
+    written: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows read per second, of all seconds."""
+        return None if self.rows_in is None or not self.seconds else self.rows_in / self.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready built-ins."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        rate = self.rows_per_second
+        return plain | {
+            "seconds": round(self.seconds, 3),
+            "phases": {name: round(seconds, 3) for name, seconds in self.phases.items()},
+            "error_findings": [finding.to_dict() for finding in self.error_findings],
+            "signature": None if self.signature is None else dict(self.signature),
+            "input": dict(self.input),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "check": None if self.check is None else self.check.to_dict(),
+            "written": dict(self.written),
+            "versions": dict(self.versions),
+            "rows_per_second": None if rate is None else round(rate, 1),
+        }
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RunReport:
+        """Read what :meth:`to_json` gave."""
+        body = json.loads(text)
+        body.pop("rows_per_second")
+        for name in ("findings", "error_findings"):
+            body[name] = tuple(map(_finding, body[name]))
+        return cls(**body | {"check": _check(body["check"])})
+
+    def _repr_html_(self) -> str:
+        return self._rendered(whole=False)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one page of HTML that needs nothing else.
+
+        Raises:
+            MissingDependencyError: jinja2 is not installed.
+            OSError: the file cannot be written.
+        """
+        Path(path).write_text(self.as_page(), encoding="utf-8")
+
+    def as_page(self) -> str:
+        """The page of HTML, as text."""
+        return self._rendered(whole=True)
+
+    def _rendered(self, *, whole: bool) -> str:
+        checked = None if self.check is None else self.check._repr_html_()
+        return render("run.html", report=self, facts=self.facts(), checked=checked, whole=whole)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What is known, as pairs of a name and a text."""
+        rate = self.rows_per_second
+        loads, load_seconds = self.model_loads, self.model_load_seconds
+        known: list[tuple[str, str | None]] = [
+            ("run", self.run_id),
+            ("status", self.status + (f", exit code {self.exit_code}" if self.status == "failed" else "")),
+            ("model", self.model_path),
+            ("model digest", self.model_digest),
+            ("input", _input(self.input)),
+            ("input digest", self.input.get("sha256")),
+            ("rows in", _number(self.rows_in)),
+            ("scored", _number(self.scored)),
+            ("rejected", _number(self.rejected)),
+            ("seconds", f"{self.seconds:.1f}"),
+            ("rows per second", None if rate is None else f"{rate:,.0f}"),
+            ("phases", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.phases.items())),
+            ("model loads", _number(loads)),
+            ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
+            ("output", self._place(self.output)),
+            ("quarantine", self._place(self.quarantine)),
+        ]
+        return [(name, text) for name, text in known if text]
+
+    def _place(self, place: str | None) -> str | None:
+        rows = self.written.get(place or "")
+        return place if rows is None else f"{place} ({rows:,} rows)"
+
+    def __str__(self) -> str:
+        lines = [f"{name:<16} {text}" for name, text in self.facts()]
+        told = list(self.error_findings)
+        if self.check is not None:  # which has told of its findings itself
+            lines += [str(self.check)]
+            told = [finding for finding in told if finding not in self.check.findings]
+        lines += [f"- {finding}" for finding in self.findings]
+        if self.error:
+            lines += [f"{'error':<16} {self.error}", *(f"- {finding}" for finding in told)]
+        return "\n".join(lines)
+
+
+def _number(count: int | None) -> str | None:
+    return None if count is None else f"{count:,}"
+
+
+def _input(told: Mapping[str, Any]) -> str | None:
+    """The place, and beside it what tells its content from another day's."""
+    said = [str(told["format"])] if told.get("format") else []
+    said += [f"version {told['version']}"] if told.get("version") is not None else []
+    said += [f"{told['files']:,} files"] if told.get("files") is not None else []
+    said += [_size(told["bytes"])] if told.get("bytes") is not None else []
+    place = told.get("place")
+    return f"{place} ({', '.join(said)})" if place and said else place
+
+
+def _size(count: int) -> str:
+    """A number of bytes as people say it.
+
+    Example:
+        >>> _size(999), _size(57_100_000)
+        ('999 bytes', '57.1 MB')
+    """
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+# --- back from JSON -------------------------------------------------------------------------------------
+
+
+def _finding(body: Mapping[str, Any]) -> Finding:
+    known = {one.name for one in fields(Finding)}
+    given = {name: value for name, value in body.items() if name in known}
+    return Finding(**given | {"code": Code(body["code"]), "rows": tuple(body.get("rows", ()))})
+
+
+def _check(body: Mapping[str, Any] | None) -> Report | None:
+    if body is None:
+        return None
+    findings: Sequence[Mapping[str, Any]] = body["findings"]
+    columns = [
+        ColumnReport(**one | {"values": tuple((label, count) for label, count in one["values"])})
+        for one in body["columns"]
+    ]
+    given = {name: body[name] for name in ("mode", "contract", "rows", "bad_rows", "claim", "seconds")}
+    return Report(
+        findings=tuple(map(_finding, findings)),
+        columns=tuple(columns),
+        examples={index: tuple(one["examples"]) for index, one in enumerate(findings) if one.get("examples")},
+        **given,
+    )
