@@ -132,7 +132,7 @@ class Scalar:
     native: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return self.native or self.name.removeprefix("large_").removesuffix("_view")
+        return (self.native or self.name).removeprefix("large_").removesuffix("_view")
 
 
 @dataclass(frozen=True)
