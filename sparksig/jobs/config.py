@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 __all__ = [
     "BudgetSection",
@@ -35,19 +36,64 @@ def _literal(path: str) -> str:
     return _absolute(path)
 
 
+def _digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError("64 hexadecimal digits in lower case, as `sparksig digest` prints them")
+    return text
+
+
+def _run_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text):
+        raise ValueError(
+            "letters, digits, '.', '_' and '-', the first a letter or a digit, at most 200 of them"
+        )
+    return text
+
+
+def _names_or_all(value: Any) -> Any:
+    names = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    if value != "*" and not names:
+        raise ValueError('a list of names, or "*"')
+    return value
+
+
+def _as_text(value: Any) -> Any:
+    """What YAML reads as a number, true or false, as the text that Spark takes."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, (int, float)) else value
+
+
+def _is_whole(field: FieldInfo) -> bool:
+    """Whether a field holds a section, a list or a mapping, and never null."""
+    form = field.annotation
+    return get_origin(form) in (list, dict) or (isinstance(form, type) and issubclass(form, BaseModel))
+
+
+Text = Annotated[str, Field(min_length=1)]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_literal)]
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
+Names = list[Text]
+Settings = dict[str, Annotated[str, BeforeValidator(_as_text)]]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_empty(cls, data: Any) -> Any:
+        """A key with nothing below it, as where all of it is commented out, is as if it were not there."""
+        if not isinstance(data, dict):
+            return data
+        whole = {field.alias or name for name, field in cls.model_fields.items() if _is_whole(field)}
+        return {key: value for key, value in data.items() if value is not None or key not in whole}
 
 
 class _Table(_Section):
     """A table by its path or by its name."""
 
     path: Place | None = Field(default=None, description="where the table is; either this or `table`")
-    table: str | None = Field(default=None, min_length=1, description="the table's name in the catalog")
+    table: Text | None = Field(default=None, description="the table's name in the catalog")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> _Table:
@@ -64,21 +110,19 @@ class _Table(_Section):
 class ModelSection(_Section):
     """The model to score with."""
 
-    path: str = Field(min_length=1, description="the model directory, or its URI")
-    digest: str | None = Field(
-        default=None,
-        pattern="^[0-9a-f]{64}$",
-        description="refuse the directory unless its content has this digest",
+    path: Text = Field(description="the model directory, or its URI")
+    digest: Annotated[str, AfterValidator(_digest)] | None = Field(
+        default=None, description="refuse the directory unless its content has this digest"
     )
     allow_pickle: bool = Field(default=False, description="code in the directory may run: needed for pickles")
-    trusted_types: list[str] = Field(
+    trusted_types: Names = Field(
         default=[], description="what a skops file may hold beyond its own safe types"
     )
-    method: str | None = Field(
+    method: Text | None = Field(
         default=None, description="the method that predicts; the one that was saved, if null"
     )
     config: dict[str, Any] = Field(default={}, description="overrides of a PythonModel's model_config")
-    result_type: str | None = Field(
+    result_type: Text | None = Field(
         default=None, description="the predictions' type as DDL; the signature's, if null"
     )
     batch_rows: int | None = Field(default=None, ge=1, description="how many rows the model is given at once")
@@ -93,14 +137,12 @@ class InputSection(_Table):
     format: Literal["parquet", "delta", "csv", "json"] = Field(
         default="parquet", description="of the files at `path`"
     )
-    schema_: str | None = Field(
+    schema_: Text | None = Field(
         default=None, alias="schema", description="the columns as DDL: needed for csv and json"
     )
-    options: dict[str, str] = Field(default={}, description="options of Spark's reader, for csv and json")
+    options: Settings = Field(default={}, description="options of Spark's reader, for csv and json")
     version: int | None = Field(default=None, ge=0, description="of a Delta table; the newest, if null")
-    filter: str | None = Field(
-        default=None, min_length=1, description="a condition in SQL: only rows that meet it"
-    )
+    filter: Text | None = Field(default=None, description="a condition in SQL: only rows that meet it")
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> InputSection:
@@ -122,15 +164,21 @@ class OutputSection(_Table):
         default="error",
         description="error: nothing may be there; append: as a run of its own; overwrite: all of it",
     )
-    column: str = Field(default="prediction", min_length=1, description="the name of the predictions' column")
-    keep: list[str] | Literal["*"] = Field(
+    column: Text = Field(default="prediction", description="the name of the predictions' column")
+    keep: Annotated[list[str] | Literal["*"], BeforeValidator(_names_or_all)] = Field(
         description='the columns of the input to keep beside the prediction; "*" for all'
     )
     flatten: bool = Field(
         default=False, description="several outputs become columns of their own, <column>_<output>"
     )
-    partition_by: list[str] = Field(default=[], description="columns to partition by")
+    partition_by: Names = Field(default=[], description="columns to partition by")
     evolve: bool = Field(default=False, description="a Delta table may take new columns and wider types")
+
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> OutputSection:
+        if self.evolve and self.format != "delta":
+            raise ValueError("`evolve` with Delta tables alone")
+        return self
 
 
 class QuarantineSection(_Table):
@@ -144,7 +192,7 @@ class BudgetSection(_Section):
 
     rows: int | None = Field(default=None, ge=0, description="at most so many rows")
     share: float | None = Field(
-        default=None, ge=0, le=1, description="at most this share of the rows, 0.01 is 1 %"
+        default=None, ge=0, le=1, description="at most this share of the rows; 0.01 is 1 %"
     )
 
     @model_validator(mode="after")
@@ -159,7 +207,7 @@ class SampleSection(_Section):
 
     rows: int = Field(default=10_000, ge=1, description="at most so many")
     partitions: int = Field(default=32, ge=1, description="of at most so many partitions")
-    seed: int = Field(default=0, description="the same seed, the same rows")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="the same seed, the same rows")
     method: Literal["partitions", "uniform"] = Field(
         default="partitions",
         description="partitions: the heads of some; uniform: all rows are scanned in the JVM",
@@ -181,26 +229,32 @@ class ReportSection(_Section):
     json_: Place | None = Field(default=None, alias="json", description="a file, as JSON")
     html: Place | None = Field(default=None, description="a file, as a page of HTML")
 
+    @model_validator(mode="after")
+    def _apart(self) -> ReportSection:
+        if self.json_ is not None and self.json_ == self.html:
+            raise ValueError("two files: json and html name the same one")
+        return self
+
 
 class JobConfig(_Section):
     """What all jobs can be told."""
 
-    run_id: RunId | None = Field(
+    run_id: Annotated[str, AfterValidator(_run_id)] | None = Field(
         default=None,
         description="names the run: started again with it, nothing is done twice; a new one, if null",
     )
-    input: InputSection
+    input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
-    spark: dict[str, str] = Field(default={}, description="Spark settings, as text")
+    spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
 
 
 class ScoreConfig(JobConfig):
     """The configuration of jobs/score.py: which model scores which table, and where the predictions go."""
 
-    model: ModelSection
-    output: OutputSection
+    model: ModelSection = Field(description="the model to score with")
+    output: OutputSection = Field(description="where the predictions go")
     quarantine: QuarantineSection | None = Field(
-        default=None, description="where rows go that could not be scored"
+        default=None, description="where rows go that could not be scored; needs a budget"
     )
     budget: BudgetSection | None = Field(default=None, description="how many rows may fail; none, if null")
     check: PreflightSection = Field(
@@ -212,32 +266,34 @@ class ScoreConfig(JobConfig):
     def _rejected_rows_need_a_budget(self) -> ScoreConfig:
         if self.quarantine is not None and self.budget is None:
             raise ValueError("a budget beside the quarantine: without one the first bad row ends the run")
+        if self.quarantine is not None and self.quarantine.place == self.output.place:
+            raise ValueError("two places: output and quarantine name the same one")
         return self
 
 
 class CheckConfig(JobConfig):
     """The configuration of jobs/check.py: which table is checked against which contract."""
 
-    contract: str = Field(
-        min_length=1,
-        description="a model directory, a signature's JSON file, the path or name of a table, or DDL",
+    contract: Text = Field(
+        description="a model directory, a signature's JSON file, the path or name of a table, or DDL"
     )
     side: Literal["inputs", "outputs"] = Field(default="inputs", description="of a signature")
     mode: Literal["schema", "sample", "full"] = Field(
         default="full", description="types alone, some rows, or all"
     )
     sample: SampleSection = Field(default=SampleSection(), description="for mode: sample")
-    strict_nulls: bool = Field(default=True, description="required means values, whatever the type")
+    strict_nulls: bool = Field(
+        default=True,
+        description="required columns have values, whatever their type; false: as a model takes them",
+    )
     refuse_nan: bool = Field(default=False, description="NaN breaks the contract, in columns of numbers")
-    row_key: list[str] = Field(default=[], description="columns that name a row; their values are shown")
+    row_key: Names = Field(default=[], description="columns that name a row; their values are shown")
 
 
 class InferConfig(JobConfig):
     """The configuration of jobs/infer.py: which table a signature is inferred from, and where it goes."""
 
-    columns: list[str] = Field(default=[], description="the columns to take; all, if empty")
+    columns: Names = Field(default=[], description="the columns to take; all, if empty")
     sample: SampleSection = Field(default=SampleSection(), description="the rows to look at")
     signature: Place | None = Field(default=None, description="a file that gets the signature, as JSON")
-    model: str | None = Field(
-        default=None, min_length=1, description="a model directory whose inputs it becomes"
-    )
+    model: Text | None = Field(default=None, description="a model directory whose inputs it becomes")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest, step
+from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest
+from sparksig.jobs.forms import Loc, at, fields_of, is_section, shown
+from sparksig.jobs.given import BY_SET, expanded, override
 from sparksig.models.safe_yaml import load_yaml
 
 __all__ = ["load_config"]
@@ -19,10 +23,19 @@ Config = TypeVar("Config", bound=BaseModel)
 def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file as a configuration of ``form``.
 
+    Texts may hold ``${env:NAME}`` and ``${env:NAME:-default}``; ``$${env:`` stands for ``${env:``. Nothing
+    else is expanded.
+
+    Args:
+        path: the file.
+        form: a class of :mod:`sparksig.jobs.config`.
+        overrides: ``key=value`` in place of what the file says: the key a dotted path (``input.path``,
+            ``output.keep[0]``), the value YAML. Of two for one key, the later.
+
     Raises:
         ConfigNotFoundError: there is no such file.
         ConfigError: not YAML, or keys that are unknown (with the nearest known one), missing or of a wrong
-            type: all of them, by their paths in the file.
+            type, or variables that are not set: all of them, by their paths in the file.
     """
     file = Path(path)
     if not file.is_file():
@@ -31,36 +44,90 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         data = load_yaml(file.read_bytes())
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a configuration is a mapping, found {kind(data)}")
+    findings, places = [], []
+    for given in overrides:
+        data, loc, finding = override(data, given, form)
+        places.append(tuple(loc))
+        findings += [] if finding is None else [finding]
+    problems: dict[tuple[Any, ...], Finding] = {}
+    data = expanded(data, (), problems)
+    findings += [_sourced(finding, loc, places) for loc, finding in problems.items()]
     try:
-        return form.model_validate(data)
+        config = form.model_validate(data)
     except ValidationError as error:
-        findings = [_config_finding(problem, form) for problem in error.errors(include_url=False)]
-        raise ConfigError.of(f"{path}: the configuration is wrong", findings) from None
+        for problem in error.errors(include_url=False):
+            loc = tuple(problem["loc"])
+            if not any(loc[: len(known)] == known for known in problems):  # which is told already
+                findings.append(_sourced(_finding(problem, form), loc, places))
+    if findings:
+        raise ConfigError.of(f"{path}: the configuration is wrong", findings)
+    return config
 
 
-def _config_finding(problem: Any, form: type[BaseModel]) -> Finding:
-    *parents, last = problem["loc"]
-    path = ".".join(step(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = _fields(form, parents)
-        hint = nearest(last, known) or f"the keys here are {', '.join(known)}"
+def _sourced(finding: Finding, loc: Loc, places: Sequence[Loc]) -> Finding:
+    """The finding, saying so where what is wrong was not in the file."""
+    deeper = finding.code is Code.UNKNOWN_KEY and any(place[: len(loc)] == loc for place in places)
+    if deeper or any(place and loc[: len(place)] == place for place in places):
+        return replace(finding, found=f"{finding.found or 'another'}, {BY_SET}")
+    return finding
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a section",
+    "model_type": "a section",
+    "model_attributes_type": "a section",
+    "invalid_key": "a key that is text",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le:g} or less",
+    "less_than": "less than {lt}",
+}
+"""What pydantic's kinds of errors ask for, in words that stay the same over its versions."""
+
+_FOUND = {
+    "string_too_short": "none",
+    "greater_than_equal": "less",
+    "less_than_equal": "more",
+    "less_than": "more",
+}
+
+
+def _finding(problem: Any, form: type[BaseModel]) -> Finding:
+    loc, value, what = tuple(problem["loc"]), problem["input"], problem["type"]
+    if loc and loc[-1] == "[key]":
+        loc, what = loc[:-1], "invalid_key"
+    path = shown(loc)
+    if what == "extra_forbidden":
+        known = list(fields_of(at(form, loc[:-1])))
+        hint = nearest(loc[-1], known) or f"the keys here are {', '.join(known)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
-    if problem["type"] == "missing":
-        field: Any = form
-        for part in problem["loc"]:
-            field = field.model_fields[part] if hasattr(field, "model_fields") else field
-            field = getattr(field, "annotation", field) if part != last else field
-        return Finding(Code.MISSING_KEY, path, getattr(field, "description", None) or "a section", "nothing")
-    expected = str(problem["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return Finding(Code.INVALID_VALUE, path, expected, kind(problem["input"]))
-
-
-def _fields(form: type[BaseModel], parents: Sequence[int | str]) -> list[str]:
-    for part in parents:
-        inner = form.model_fields[str(part)].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        form = inner
-    return [field.alias or name for name, field in form.model_fields.items()]
+    if what == "missing":
+        described = fields_of(at(form, loc[:-1]))[loc[-1]].description
+        wanted = "a section" if is_section(at(form, loc)) else described or "a value"
+        return Finding(Code.MISSING_KEY, path, wanted, "nothing")
+    if what == "invalid_key":
+        return Finding(Code.INVALID_VALUE, path, _EXPECTED[what], "another", "write it in quotes")
+    if what == "literal_error":
+        values = get_args(at(form, loc))
+        wanted = f"one of {', '.join(map(repr, values))}"
+        found, hint = ("another", nearest(value, values)) if isinstance(value, str) else (kind(value), "")
+        return Finding(Code.INVALID_VALUE, path, wanted, found, hint)
+    if what == "value_error":
+        found = "another" if isinstance(value, (str, int, float)) else kind(value)
+        found = "" if isinstance(value, (dict, BaseModel)) else found
+        return Finding(Code.INVALID_VALUE, path, str(problem["ctx"]["error"]), found)
+    wanted = _EXPECTED.get(what, "").format(**problem.get("ctx", {})) or str(problem["msg"])
+    scalar = isinstance(value, (bool, int, float, datetime.date))
+    hint = "write it in quotes" if what == "string_type" and scalar else ""
+    return Finding(Code.INVALID_VALUE, path, wanted, _FOUND.get(what) or kind(value), hint)
