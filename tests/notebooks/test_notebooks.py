@@ -11,40 +11,108 @@ import pytest
 HERE = Path(__file__).parent
 
 pytestmark = [
-    pytest.mark.spark,
     pytest.mark.xdist_group("notebooks"),
     pytest.mark.filterwarnings("ignore"),  # of Jupyter's own
 ]
 
 
-def test_the_quickstart_runs_and_shows_what_it_says(tmp_path, monkeypatch):
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A function that runs a notebook, and gives what each cell of code shows, by its first line."""
     nbclient = pytest.importorskip("nbclient", reason="Jupyter is in the development environment only")
     import nbformat
 
-    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
-    )
-    notebook = nbformat.read(HERE / "quickstart.ipynb", as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
-    client.execute(cwd=str(tmp_path))
-    shown = ["".join(map(str, map(_text, cell.get("outputs", [])))) for cell in notebook.cells]
-    whole = "\n".join(shown)
-    assert "'age': double (required)" in whole
-    assert "the table does not fit the model's input schema: 2 findings" in whole
-    assert "age: expected double, found string" in whole
-    assert "did you mean 'BMI'?" in whole
-    [same] = [text for cell, text in zip(notebook.cells, shown) if cell.source.endswith("\nsame")]
-    assert same == "0"
-    [lenient] = [text for text in shown if "PREDICTION_FAILED" in text]
-    assert "NULL_IN_REQUIRED" in lenient
-    assert "3.5" in lenient
+    for name, value in {
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JUPYTER_PLATFORM_DIRS": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def shown(name):
+        notebook = nbformat.read(HERE / name, as_version=4)
+        assert not any(cell.get("outputs") for cell in notebook.cells), "kept without what it shows"
+        client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
+        client.execute(cwd=str(tmp_path))
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        return {cell.source: "".join(map(_text, cell.outputs)) for cell in cells}
+
+    return shown
 
 
 def _text(output):
     if output.output_type == "stream":
         return output.text if output.name == "stdout" else ""
-    return output.get("data", {}).get("text/plain", "")
+    data = output.get("data", {})
+    return data.get("text/plain", "") + data.get("text/html", "")
+
+
+def of(shown, code):
+    """What the one cell with that piece of code shows."""
+    [text] = [text for source, text in shown.items() if code in source]
+    return text
+
+
+@pytest.mark.spark
+def test_the_quickstart(run, tmp_path):
+    shown = run("quickstart.ipynb")
+    assert "'age': double (required)" in of(shown, 'sparksig.save_model("model"')
+    assert of(shown, "\nsame") == "0"
+    broken = of(shown, 'sparksig.score(broken, "model")')
+    assert "the table does not fit the model's input schema: 2 findings" in broken
+    assert "age: expected double, found string" in broken
+    assert "did you mean 'BMI'?" in broken
+    lenient = of(shown, 'on_error="null"')
+    for text in ("PREDICTION_FAILED", "NULL_IN_REQUIRED", "3.5"):
+        assert text in lenient
+    report = of(shown, "sparksig.check(visits")
+    assert "breaks the contract</span>" in report
+    assert "1,000 rows were checked (full); 4 of them break the contract" in report
+    printed = of(shown, "print(report)")
+    assert "age   long    bigint  3 nulls (0.3 %)  FINDINGS" in printed
+    assert "e.g. id=7, id=807" in printed
+    assert "breaks the contract</span>" in (tmp_path / "report.html").read_text()
+    parts = of(shown, "sparksig.split(visits")
+    assert parts.startswith("996 rows are good")
+    assert "[NULL_IN_REQUIRED]" in parts
+    assert "[INVALID_VALUE]" in parts
+
+
+def test_signatures_of_all_kinds_of_examples(run):
+    shown = run("signatures.ipynb")
+    for code, *texts in SIGNATURES:
+        found = " ".join(of(shown, code).split())
+        for text in texts:
+            assert text in found, f"{code}: {text}"
+
+
+SIGNATURES = [
+    ("[True, 41", "[boolean (required)] from True", "[binary (required)] from b'", "[datetime (required)]"),
+    ("[[1, 2, 3]", "[Array(long) (required)] from [[1, 2], [3]]", "[Array(Array(double)) (required)]"),
+    (
+        "narrow =",
+        "[long (required)] ['n': integer (required)] ['n': long (required)]",
+        "int32 where long is declared becomes int64",
+        "n: expected integer, found int64 (it would be narrowed",
+    ),
+    ('"tags": ["new"', "tags Array(string) required", "size {height: double, width: double} required"),
+    ("rows =", "id long required note string optional"),
+    (
+        "users =",
+        "age double optional",
+        "user.contact {mail: string, phone: string} optional user.name string required",
+        "orders Array(object) required orders[].gift boolean optional",
+    ),
+    ("pa.table(", "price double optional day datetime required scores Map(str -> double) required"),
+    ("np.zeros((8, 28, 28), ", "[Tensor('float32', (-1, 28, 28))]", "'mask': Tensor('int8', (-1, 3))]"),
+    ("params={", 'stop list of string default [".", "!"]', 'limits {words: long} default {"words": 100}'),
+    ("import pydantic", "0.notes Array(string) optional", "[30]"),
+    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a type"),
+    ("flats =", "['rooms': long (required), 'area': double (optional)]", "<td>optional</td>"),
+    ('"street"', "rooms 0 4"),
+    ('"Rooms"', "rooms: expected long, found no such column (did you mean 'Rooms'?", "area: expected double"),
+    ("def rent", "33333333333333333333..."),
+    ("set_signature", "[200, 300]", "rooms: expected long, found string"),
+    ("written =", '[{"type": "long", "name": "rooms", "required": true}]', "True"),
+]
