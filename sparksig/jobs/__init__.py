@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sparksig.jobs.check_job import check
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
 from sparksig.jobs.exits import EXIT_CODES, exit_code
+from sparksig.jobs.infer_job import infer
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.main import JOBS, run
 from sparksig.jobs.record import Run, RunReport
@@ -17,7 +19,9 @@ __all__ = [
     "Run",
     "RunReport",
     "ScoreConfig",
+    "check",
     "exit_code",
+    "infer",
     "load_config",
     "run",
     "score",

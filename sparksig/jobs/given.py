@@ -85,7 +85,7 @@ def _obstacle(data: Any, loc: Loc) -> Finding | None:
                 return Finding(Code.INVALID_VALUE, shown(loc[: depth + 1]), most, f"a larger one, {BY_SET}")
             data = data[part] if data and part < len(data) else None
         else:
-            data = data.get(part) if data else None
+            data = data.get(part) if isinstance(data, dict) else None
     return None
 
 

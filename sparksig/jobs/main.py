@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sparksig.errors import Finding
-from sparksig.jobs import score_job
-from sparksig.jobs.config import JobConfig, ScoreConfig
+from sparksig.jobs import check_job, infer_job, score_job
+from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfig
 from sparksig.jobs.exits import exit_code, known
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.record import RunReport, report_of
@@ -46,7 +46,11 @@ class Job:
     plan: Callable[[Any], Plan]
 
 
-JOBS = {"score": Job(ScoreConfig, score_job.score, lambda config: score_job.plan_score(config))}
+JOBS = {
+    "score": Job(ScoreConfig, score_job.score, lambda config: score_job.plan_score(config)),
+    "check": Job(CheckConfig, check_job.check, check_job.plan_check),
+    "infer": Job(InferConfig, infer_job.infer, infer_job.plan_infer),
+}
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> int:

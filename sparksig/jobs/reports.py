@@ -37,6 +37,7 @@ class RunReport:
         rejected: rows without one.
         findings: why rows were rejected, with counts.
         check: what a check of the input has found.
+        evidence: what was seen of each column that a signature was inferred from.
         model_loads: how often workers loaded the model.
         model_load_seconds: how long that took, in all.
         output: where the predictions are, or were to be.
@@ -78,6 +79,7 @@ class RunReport:
     rejected: int | None = None
     findings: tuple[Finding, ...] = ()
     check: Report | None = None
+    evidence: tuple[str, ...] = ()
     model_loads: int | None = None
     model_load_seconds: float | None = None
     output: str | None = None
@@ -102,6 +104,7 @@ class RunReport:
             "input": dict(self.input),
             "findings": [finding.to_dict() for finding in self.findings],
             "check": None if self.check is None else self.check.to_dict(),
+            "evidence": list(self.evidence),
             "written": dict(self.written),
             "versions": dict(self.versions),
             "rows_per_second": None if rate is None else round(rate, 1),
@@ -118,7 +121,7 @@ class RunReport:
         body.pop("rows_per_second")
         for name in ("findings", "error_findings"):
             body[name] = tuple(map(_finding, body[name]))
-        return cls(**body | {"check": _check(body["check"])})
+        return cls(**body | {"check": _check(body["check"]), "evidence": tuple(body["evidence"])})
 
     def _repr_html_(self) -> str:
         return self._rendered(whole=False)
@@ -174,7 +177,7 @@ class RunReport:
         if self.check is not None:  # which has told of its findings itself
             lines += [str(self.check)]
             told = [finding for finding in told if finding not in self.check.findings]
-        lines += [f"- {finding}" for finding in self.findings]
+        lines += [*self.evidence, *(f"- {finding}" for finding in self.findings)]
         if self.error:
             lines += [f"{'error':<16} {self.error}", *(f"- {finding}" for finding in told)]
         return "\n".join(lines)
