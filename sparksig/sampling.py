@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.errors import ContractError, kind
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, Map, Object, Property, Type
 
 __all__ = [
     "METHODS",
+    "Choice",
     "Evidence",
     "SampledSignature",
     "heads_claim",
@@ -27,6 +31,48 @@ METHODS = ("partitions", "uniform")
 
 SEVERAL = 0.05
 """The share of partitions for which a sample of their heads says how likely it sees them."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows of a table a sample has.
+
+    Attributes:
+        rows: how many at most.
+        partitions: of how many parts of the table at most, by the method "partitions".
+        seed: of the choice.
+        method: "partitions": the first rows of some parts; "uniform": each row as likely as any other.
+
+    Raises:
+        ContractError: an argument is not what it should be.
+    """
+
+    rows: int = 10_000
+    partitions: int = 32
+    seed: int = 0
+    method: str = "partitions"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "partitions"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ContractError(f"{name} is a number, 1 or more, not {value!r}")
+        if type(self.seed) is not int:
+            raise ContractError(f"seed is an integer, not {kind(self.seed)}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ContractError("seed is an integer of 64 bits, not a larger one")
+        if self.method not in METHODS:
+            raise ContractError(f"method is one of {', '.join(map(repr, METHODS))}, not {self.method!r}")
+
+    def chosen(self, whole: int) -> list[int]:
+        """Some of a table's parts, each as likely as any other."""
+        count = min(self.partitions, self.rows, whole)
+        choose = random.Random(self.seed)  # noqa: S311  a sample is no secret
+        return sorted(choose.sample(range(whole), count))
+
+    def each(self, chosen: Sequence[int]) -> int:
+        """How many rows are taken of each of the parts."""
+        return max(self.rows // max(len(chosen), 1), 1)
 
 
 def heads_claim(rows: int, opened: int, whole: int, parts: str) -> str:
@@ -94,27 +140,32 @@ class SampledSignature:
     Attributes:
         signature: its inputs are the table's columns.
         evidence: what was seen of each.
+        parts: what the table's partitions are called.
     """
 
     signature: ModelSignature
     evidence: tuple[Evidence, ...]
+    parts: str = "partitions"
 
     def __str__(self) -> str:
         lines = []
         for spec, one in zip(self.signature.inputs or (), self.evidence):
-            parts = "" if one.partitions is None else f" of {one.partitions} partitions"
+            parts = "" if one.partitions is None else f" of {one.partitions} {self.parts}"
             note = f" ({one.suggestion})" if one.suggestion else ""
             lines.append(f"{spec!r}: {one.nulls:,} nulls in {one.rows:,} rows{parts}{note}")
         return "\n".join(lines)
 
 
-def signature_of(declared: Schema, rows: pa.Table, partitions: int | None = None) -> SampledSignature:
+def signature_of(
+    declared: Schema, rows: pa.Table, partitions: int | None = None, parts: str = "partitions"
+) -> SampledSignature:
     """The signature of a table, as far as some of its rows show it, with what was seen of each column.
 
     Args:
         declared: the table's own types.
         rows: some of its rows, in its order of columns.
         partitions: of how many partitions they are; None where that says nothing.
+        parts: what these are called.
     """
     specs, evidence = [], []
     for index, spec in enumerate(declared):
@@ -126,7 +177,7 @@ def signature_of(declared: Schema, rows: pa.Table, partitions: int | None = None
             spec = ColSpec(_observed(values, spec.type), spec.name, required)
         specs.append(spec)
         evidence.append(Evidence(str(spec.name), len(values), values.null_count, partitions, suggestion))
-    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence))
+    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence), parts)
 
 
 def _observed(values: pa.Array, dtype: Type) -> Type:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
 from sparksig.enforce.findings import RANGE_HINT
+from sparksig.enforce.frames import model_input
 from sparksig.enforce.zones import wall_times
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType
 
-__all__ = ["as_declared", "zero"]
+__all__ = ["as_declared", "tensor_findings"]
 
 
 def as_declared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -84,7 +87,40 @@ def _walled(array: pa.Array) -> pa.Array:
     return array
 
 
-def zero(held: pa.DataType, spec: TensorSpec, *, alone: bool) -> pa.Array:
+def tensor_findings(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]]) -> list[Finding]:
+    """The engine's verdict on the types of columns that are read as tensors: what it says of a row of zeros.
+
+    Args:
+        schema: the tensors.
+        columns: of the table that they are made of: name, Arrow type, and the type in the table's own words.
+    """
+    named = schema.has_input_names()
+    specs = dict(zip(map(str, schema.input_names()), schema))
+    arrays, names = [], []
+    for index, (name, held, _) in enumerate(columns):
+        tensor = specs[name] if named else next(iter(schema))
+        assert isinstance(tensor, TensorSpec)
+        arrays.append(_zero(held, tensor, alone=len(columns) == 1))
+        names.append(name if named else str(index))
+    try:
+        model_input(as_declared(pa.RecordBatch.from_arrays(arrays, names=names), schema), schema)
+    except ContractError as error:
+        found = list(error.findings) or [Finding(Code.TYPE_MISMATCH, "", repr(schema), error.message)]
+        known = {step(name): (step(column), said) for name, (column, _, said) in zip(names, columns)}
+        return [_of_table(one, known) for one in found]
+    return []
+
+
+def _of_table(finding: Finding, columns: dict[str, tuple[str, str]]) -> Finding:
+    """What the engine finds of a row of zeros, in the words of the table."""
+    root, bracket, rest = finding.path.partition("[")
+    if root not in columns or finding.code is not Code.TYPE_MISMATCH:
+        return finding
+    path, said = columns[root]
+    return replace(finding, path=path + bracket + rest, found=said, hint="cast it on purpose")
+
+
+def _zero(held: pa.DataType, spec: TensorSpec, *, alone: bool) -> pa.Array:
     """One row of a type, with as many zeros as a tensor asks for: its verdict is that of the type.
 
     Args:

@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sparksig.errors import (
@@ -23,7 +24,7 @@ from sparksig.errors import (
     UnsupportedError,
 )
 
-__all__ = ["fetched", "is_remote", "local_path", "shown"]
+__all__ = ["fetched", "is_remote", "local_path", "reason_of", "shown", "store_of"]
 
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
@@ -132,13 +133,9 @@ def _from_store(uri: str, home: Path, is_model: bool) -> Path:
     import pyarrow as pa
     from pyarrow import fs
 
-    told, scheme = shown(uri), _scheme(uri)
-    uri = _ALIASES.get(scheme, scheme) + uri[len(scheme) :]
-    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in uri:
-        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_PATIENCE}"
+    told = shown(uri)
     try:
-        store, root = fs.FileSystem.from_uri(uri)
-        root = root.rstrip("/")
+        store, root = store_of(uri)
         if not is_model and store.get_file_info(root).type is fs.FileType.File:
             target = home / root.rpartition("/")[2]
             with store.open_input_stream(root) as source, target.open("wb") as sink:
@@ -161,11 +158,32 @@ def _from_store(uri: str, home: Path, is_model: bool) -> Path:
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, ModelError):
             raise
-        reason = shown(str(error).partition("\n")[0])
-        hint = (
-            " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"
-            if "libjvm" in reason or "hdfs" in reason
-            else ""
-        )
-        raise ModelError(f"{told} cannot be fetched: {reason}{hint}") from None
+        raise ModelError(f"{told} cannot be fetched: {reason_of(error)}") from None
     return target
+
+
+def store_of(uri: str) -> tuple[Any, str]:
+    """The file system (of pyarrow) that a URI names, and the place in it.
+
+    Raises:
+        UnsupportedError: another kind of URI than an object store's.
+        OSError, pyarrow.ArrowException: as pyarrow raises them; :func:`reason_of` says them to people.
+    """
+    from pyarrow import fs
+
+    scheme = _scheme(uri)
+    if scheme not in _STORES:
+        known = ", ".join(f"{one}:/" for one in ("file", *_STORES))
+        raise UnsupportedError(f"tables are not read from {scheme}: URIs: a path, or one of {known}")
+    uri = _ALIASES.get(scheme, scheme) + uri[len(scheme) :]
+    if scheme in ("gs", "gcs") and "retry_limit_seconds" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_PATIENCE}"
+    store, root = fs.FileSystem.from_uri(uri)
+    return store, root.rstrip("/")
+
+
+def reason_of(error: BaseException) -> str:
+    """Why an object store gave nothing, in one line without credentials."""
+    reason = shown(str(error).partition("\n")[0])
+    hint = " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"
+    return reason + (hint if "libjvm" in reason or "hdfs" in reason else "")

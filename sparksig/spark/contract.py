@@ -7,7 +7,7 @@ batches arrive in types that Arrow holds and the engine in the worker has only t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import pyarrow as pa
@@ -16,8 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
-from sparksig.enforce.arrived import as_declared, zero
-from sparksig.enforce.frames import model_input
+from sparksig.enforce.arrived import tensor_findings
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -240,40 +239,17 @@ def _judge(
             )
     if not schema.is_tensor_spec():
         return
-    arrays, names = [], []
-    for index, (spec, field) in enumerate(present):
+    columns: list[tuple[str, pa.DataType, str]] = []
+    for spec, field in present:
         tensor = spec if isinstance(spec, TensorSpec) else next(iter(schema))
-        assert isinstance(tensor, TensorSpec)
+        said = field.dataType.simpleString()
         try:
-            arrays.append(zero(_arrow(field.dataType), tensor, alone=len(present) == 1))
+            columns.append((field.name, _arrow(field.dataType), said))
         except UnsupportedError as error:
-            hint = error.message
-            findings.append(
-                Finding(
-                    Code.TYPE_MISMATCH, step(field.name), repr(tensor), field.dataType.simpleString(), hint
-                )
-            )
-        names.append(field.name if schema.has_input_names() else str(index))
-    if findings:
-        return
-    try:
-        model_input(as_declared(pa.RecordBatch.from_arrays(arrays, names=names), schema), schema)
-    except ContractError as error:
-        found = list(error.findings) or [Finding(Code.TYPE_MISMATCH, "", repr(schema), error.message)]
-        findings += [_of_table(one, schema, [field for _, field in present]) for one in found]
-
-
-def _of_table(finding: Finding, schema: Schema, fields: list[T.StructField]) -> Finding:
-    """What the engine finds of a row of zeros, in the words of the table."""
-    root, _, rest = finding.path.partition("[")
-    by_name = {step(field.name): field for field in fields}
-    if not schema.has_input_names():
-        by_name = {str(index): field for index, field in enumerate(fields)}
-    field = by_name.get(root)
-    if field is None or finding.code is not Code.TYPE_MISMATCH:
-        return finding
-    path = step(field.name) + (f"[{rest}" if rest else "")
-    return replace(finding, path=path, found=field.dataType.simpleString(), hint="cast it on purpose")
+            path, hint = step(field.name), error.message
+            findings.append(Finding(Code.TYPE_MISMATCH, path, repr(tensor), said, hint))
+    if not findings:
+        findings += tensor_findings(schema, columns)
 
 
 def _arrow(dtype: T.DataType) -> pa.DataType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
-from sparksig.sampling import METHODS, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
+from sparksig.sampling import Choice, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
 from sparksig.spark.contract import arrow_type
 
 __all__ = ["Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
@@ -46,8 +45,7 @@ class Sample:
         return heads_claim(rows, self.opened, self.partitions or 0, "partitions")
 
 
-@dataclass(frozen=True)
-class Sampler:
+class Sampler(Choice):
     """Chooses rows of a table; the same ones for the same seed and the same partitions.
 
     How many cores there are makes no difference. How Spark divides files into partitions may depend on them:
@@ -64,23 +62,6 @@ class Sampler:
     Raises:
         ContractError: an argument is not what it should be.
     """
-
-    rows: int = 10_000
-    partitions: int = 32
-    seed: int = 0
-    method: str = "partitions"
-
-    def __post_init__(self) -> None:
-        for name in ("rows", "partitions"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ContractError(f"{name} is a number, 1 or more, not {value!r}")
-        if type(self.seed) is not int:
-            raise ContractError(f"seed is an integer, not {kind(self.seed)}")
-        if not -(2**63) <= self.seed < 2**63:
-            raise ContractError("seed is an integer of 64 bits, not a larger one")
-        if self.method not in METHODS:
-            raise ContractError(f"method is one of {', '.join(map(repr, METHODS))}, not {self.method!r}")
 
     def sample(self, df: DataFrame) -> Sample:
         """Some rows of a table, by one Spark job; by partitions and on Spark Connect, by two.
@@ -109,12 +90,12 @@ class Sampler:
         with _small_batches(df, few):
             if _is_connect(df):  # where no single partitions can be run: all are asked, few answer
                 whole = len(held.mapInArrow(_numbering(), "part int").collect())
-                chosen = self._chosen(whole)
-                told = held.mapInArrow(_taking(frozenset(chosen), self._each(chosen)), _SENT).collect()
+                chosen = self.chosen(whole)
+                told = held.mapInArrow(_taking(frozenset(chosen), self.each(chosen)), _SENT).collect()
             else:
                 rdd = held.mapInArrow(_taking(None, None), _SENT).rdd
                 whole = rdd.getNumPartitions()
-                chosen = self._chosen(whole)
+                chosen = self.chosen(whole)
                 told = self._run(df, rdd, chosen) if chosen else []
         parts, tables = [], []
         for number, body in sorted(told, key=lambda row: int(row[0])):
@@ -127,21 +108,11 @@ class Sampler:
     def _run(self, df: DataFrame, rdd: Any, chosen: list[int]) -> list[Any]:
         """The rows of the chosen partitions; no other one is run."""
         context = df.sparkSession.sparkContext
-        context.setLocalProperty(_ROWS, str(self._each(chosen)))
+        context.setLocalProperty(_ROWS, str(self.each(chosen)))
         try:
             return list(context.runJob(rdd, list, chosen))
         finally:
             context.setLocalProperty(_ROWS, None)  # type: ignore[arg-type]
-
-    def _each(self, chosen: Sequence[int]) -> int:
-        """How many rows are taken of each of the partitions."""
-        return max(self.rows // max(len(chosen), 1), 1)
-
-    def _chosen(self, whole: int) -> list[int]:
-        """Some of the partitions, each as likely as any other."""
-        count = min(self.partitions, self.rows, whole)
-        choose = random.Random(self.seed)  # noqa: S311  a sample is no secret
-        return sorted(choose.sample(range(whole), count))
 
 
 def order_of(place: Column, seed: Column) -> Column:

@@ -1,0 +1,290 @@
+"""The contract of a table, in any of the forms in which people have one. No Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow
+from sparksig.errors import (
+    ContractError,
+    ConversionError,
+    ModelError,
+    SignatureError,
+    TableNotFoundError,
+    kind,
+)
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.registry import is_remote, local_path, store_of
+from sparksig.parquet.files import Table, open_table
+from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
+from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
+
+__all__ = [
+    "CONTRACT_KEY",
+    "Contract",
+    "Declared",
+    "contract_of",
+    "declared_at",
+    "read_signature",
+    "table_schema",
+    "table_types",
+]
+
+CONTRACT_KEY = "sparksig.column"
+"""The metadata key under which a written table's field keeps what its contract declares."""
+
+_SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
+"""Where Spark keeps a table's schema in a Parquet file, with the metadata of its fields."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table is checked against.
+
+    Attributes:
+        schema: its columns.
+        name: what it is called in reports.
+    """
+
+    schema: Schema
+    name: str
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a text names, as a signature.
+
+    Attributes:
+        signature: of a table or DDL, the columns as inputs.
+        name: what it is called.
+        form: "model", "signature", "table" or "DDL".
+    """
+
+    signature: ModelSignature
+    name: str
+    form: str
+
+    def side(self, side: str) -> Contract:
+        """One side of it as a contract; a table and DDL have but one."""
+        if self.form in ("table", "DDL"):
+            assert self.signature.inputs is not None
+            return Contract(self.signature.inputs, self.name)
+        found = self.signature.inputs if side == "inputs" else self.signature.outputs
+        if found is None:
+            raise ContractError(f"{self.name} has no {side}")
+        named = "signature" if self.form == "signature" and self.name == "the signature" else self.name
+        return Contract(found, f"{named}, {side}")
+
+
+def contract_of(contract: Any, side: str = "inputs") -> Contract:
+    """A contract in any of its forms.
+
+    Args:
+        contract: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a pyarrow Schema; or, as
+            text or path, what :func:`declared_at` takes.
+        side: of a signature: "inputs" or "outputs".
+
+    Raises:
+        ContractError: it is none of these, or has no such side.
+        ModelError, TableNotFoundError, SignatureError: as :func:`declared_at`.
+
+    Example:
+        >>> contract_of("id bigint not null, note string").schema
+        ['id': long (required), 'note': string (optional)]
+    """
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    if isinstance(contract, Schema):
+        return Contract(contract, "schema")
+    if isinstance(contract, ModelSignature):
+        return Declared(contract, "the signature", "signature").side(side)
+    if isinstance(contract, pa.Schema):
+        return Contract(from_arrow(contract), "Arrow schema")
+    if isinstance(contract, (str, os.PathLike)):
+        return declared_at(contract).side(side)
+    raise ContractError(
+        "a contract is a ModelSignature, a Schema, an Arrow schema, DDL, a model directory, a signature's "
+        f"JSON file, or a Parquet table, not {kind(contract)}"
+    )
+
+
+def declared_at(text: str | os.PathLike[str]) -> Declared:
+    """What a text or path names, as a signature.
+
+    Args:
+        text: a model directory (or its file MLmodel, or a URI of it), a JSON file with a signature, a Parquet
+            table, or, as text, DDL.
+
+    Raises:
+        ContractError: it is none of these.
+        ModelError: the model directory is damaged, or has no signature.
+        TableNotFoundError: the file is no Parquet.
+        SignatureError: the file's JSON is no signature.
+        UnsupportedError: a Delta table, or a kind of URI that is unknown here.
+    """
+    told = os.fspath(text)
+    if not told.strip():
+        raise ContractError("a contract is not empty")
+    if (directory := _model_directory(told)) is not None:
+        found = ModelDirectory.read(local_path(directory))
+        if found.signature is None:
+            raise ModelError(f"{told}: the model has no signature")
+        return Declared(found.signature, told, "model")
+    path = None if is_remote(told) else local_path(told)
+    there = path is not None and _is_there(path)
+    if there and path is not None and path.is_file() and _is_json(path):
+        return Declared(read_signature(path), told, "signature")
+    if there or path is None or not isinstance(text, str):
+        return Declared(ModelSignature(table_schema(open_table(told))), told, "table")
+    if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", told):
+        raise TableNotFoundError(f"there is no model directory, signature or table at {told!r}")
+    return Declared(ModelSignature(_from_ddl(told)), "DDL", "DDL")
+
+
+def _model_directory(text: str) -> str | None:
+    """The model directory that a text names, if it is one."""
+    if is_remote(text):
+        if text.partition(":")[0].lower() in ("models", "runs", "mlflow-artifacts"):
+            return text
+        try:
+            store, root = store_of(text)
+            is_model = store.get_file_info(f"{root}/MLmodel").type is pafs.FileType.File
+        except (OSError, pa.ArrowException):
+            return None  # whoever reads it as a table says why that does not go
+        return text if is_model else None
+    path = local_path(text)
+    if path.name == "MLmodel" and _is_there(path):
+        return str(path.parent)
+    return text if _is_there(path / "MLmodel") else None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, as DDL may be
+        return False
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------
+
+
+def _is_json(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return path.suffix == ".json" or stream.read(64).lstrip()[:1] == b"{"
+
+
+def read_signature(path: Path) -> ModelSignature:
+    """The signature in a JSON file, as ``sparksig infer --output`` writes it, and MLmodel files hold it.
+
+    Raises:
+        SignatureError: the file holds no signature.
+    """
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SignatureError(f"{path}: no JSON: {type(error).__name__}") from None
+    if not isinstance(body, dict):
+        raise SignatureError(f"{path}: a signature is an object with inputs, outputs and params")
+    sides = {key: body.get(key) for key in ("inputs", "outputs", "params")}
+    # in MLmodel each side is JSON inside a text; who writes one by hand writes JSON
+    texts = {
+        key: one if one is None or isinstance(one, str) else json.dumps(one) for key, one in sides.items()
+    }
+    try:
+        return ModelSignature.from_dict(texts)
+    except SignatureError as error:
+        raise type(error)(f"{path}: {error.message}", error.findings) from None
+
+
+# --- DDL and tables -----------------------------------------------------------------------------------------
+
+
+def _from_ddl(text: str) -> Schema:
+    from sparksig.convert.ddl import from_ddl
+
+    try:
+        return from_ddl(text)
+    except (SignatureError, ConversionError) as error:
+        what = "no model directory, no file, and no DDL (as 'id bigint not null, name string')"
+        raise ContractError(f"{text!r} is {what}: {error.message}", error.findings) from None
+
+
+def table_schema(table: Table) -> Schema:
+    """The contract that a Parquet table is: the one that it was written under, if it was; else its types.
+
+    Its columns are optional then: that a file declares some as required is no promise of other files, and
+    Spark does not heed it, either.
+
+    Raises:
+        ConversionError: types that no signature has; all of them.
+    """
+    kept = _kept_metadata(table)
+    known = {}
+    for part in table.schema:
+        body = kept.get(part.name, {}).get(CONTRACT_KEY)
+        if body is not None:
+            known[part.name] = ColSpec.from_json_dict(**{**json.loads(body), "name": part.name})
+    rest = [part for part in table.schema if part.name not in known]  # of the run, or beyond the contract
+    if not known or not rest:
+        return Schema(list(known.values())) if known else table_types(table.schema, table)
+    beyond = {spec.name: spec for spec in table_types(pa.schema(rest), table)}
+    return Schema([known.get(name) or beyond[name] for name in table.schema.names])
+
+
+def table_types(fields: pa.Schema, table: Table) -> Schema:
+    """Some columns of a table by their types alone, and as tensors where Spark has kept what they are.
+
+    Raises:
+        ConversionError: types that no signature has; all of them.
+        SignatureError: there are none, or two of one name.
+    """
+    kept = _kept_metadata(table)
+    tensors = {name: held[TENSOR_KEY] for name, held in kept.items() if TENSOR_KEY in held}
+    parts = [
+        part.with_metadata({TENSOR_KEY: tensors[part.name]}) if part.name in tensors else part
+        for part in fields
+    ]
+    return _all_optional(from_arrow(pa.schema(parts)))
+
+
+def _kept_metadata(table: Table) -> dict[str, dict[str, Any]]:
+    """The metadata that Spark has kept of each field; nothing where somebody else wrote the table."""
+    try:
+        fields = json.loads(table.files[0].kept.get(_SPARK_KEY, b"{}")).get("fields", [])
+        return {one["name"]: one["metadata"] for one in fields if one.get("metadata")}
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ):  # somebody else's
+        return {}
+
+
+def _all_optional(schema: Schema) -> Schema:
+    """A schema whose columns and properties are all optional, as those of a table that promises nothing."""
+    if schema.is_tensor_spec():
+        return schema
+    return Schema([ColSpec(_optional(spec.type), spec.name, required=False) for spec in schema])
+
+
+def _optional(dtype: Type) -> Type:
+    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        return Array(_optional(dtype.dtype))
+    if isinstance(dtype, Map):
+        return Map(_optional(dtype.value_type))
+    if isinstance(dtype, Object):
+        return Object(
+            [Property(prop.name, _optional(prop.dtype), required=False) for prop in dtype.properties]
+        )
+    return dtype

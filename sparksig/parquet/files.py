@@ -1,0 +1,230 @@
+"""A Parquet table as its files: found, their footers read, their rows batch by batch. No Spark."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
+from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
+from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
+
+__all__ = ["File", "Table", "open_table"]
+
+BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
+"""About how much is read at once."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a table.
+
+    Attributes:
+        path: in the file system.
+        name: within the table, as people see it.
+        schema: its columns, and then those of the directories it is in; which stand for its own, if it has
+            them, too.
+        groups: how many rows each of its row groups has.
+        values: of the columns of its directories.
+        batch_rows: how many rows are read at once.
+        kept: what its writer left beside the schema.
+    """
+
+    path: str
+    name: str
+    schema: pa.Schema
+    groups: tuple[int, ...]
+    values: Mapping[str, str | None]
+    batch_rows: int = BATCH_ROWS
+    kept: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return sum(self.groups)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Parquet table.
+
+    Attributes:
+        place: what people call it.
+        store: the file system that has it.
+        files: of it, in order of their names.
+    """
+
+    place: str
+    store: Any
+    files: tuple[File, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the first file, as readers take it for all of them."""
+        return self.files[0].schema
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has, as its footers say."""
+        return sum(one.rows for one in self.files)
+
+    def batches(
+        self, file: File, columns: Sequence[str], groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Some columns of a file, which has them, batch by batch; of all row groups, or of some.
+
+        Raises:
+            ContractError: the file cannot be read.
+        """
+        chosen = range(len(file.groups)) if groups is None else groups
+        own = [name for name in columns if name not in file.values]
+        if not own:
+            counts = (file.groups[index] for index in chosen)
+            yield from (self._completed(None, file, columns, rows) for rows in counts if rows)
+            return
+        with self._reading(file), self.store.open_input_file(file.path) as stream:
+            held = pq.ParquetFile(stream, buffer_size=2**20, **_AS_IT_IS)
+            for index in chosen:  # one at a time: of several, pyarrow decodes all before the first batch
+                # a name with a dot names more than its column: what is too much is left out afterwards
+                batches = held.iter_batches(batch_size=file.batch_rows, row_groups=[index], columns=own)
+                for batch in batches:
+                    yield self._completed(batch, file, columns, batch.num_rows)
+
+    def _completed(
+        self, batch: pa.RecordBatch | None, file: File, columns: Sequence[str], rows: int
+    ) -> pa.RecordBatch:
+        """The columns of a batch in their order, with those of the file's directories."""
+        arrays = []
+        for name in columns:
+            if name in file.values:
+                value = partition_value(file.values[name], file.schema.field(name).type)
+                arrays.append(pa.repeat(value, rows))
+            else:
+                assert batch is not None
+                arrays.append(batch.column(batch.schema.get_field_index(name)))
+        if not arrays:
+            return pa.record_batch([pa.nulls(rows)], ["nothing"]).select([])
+        return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    @contextlib.contextmanager
+    def _reading(self, file: File) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            what = f"{self.place}: the file {file.name} cannot be read to its end"
+            raise ContractError(f"{what}: {reason_of(error)}") from None
+
+
+_AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
+
+
+def open_table(path: str | os.PathLike[str]) -> Table:
+    """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
+
+    Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,
+    where they name a value of a column (``year=2026``).
+
+    Raises:
+        TableNotFoundError: there is none, or a file in it is no Parquet.
+        UnsupportedError: a Delta table, whose deleted rows would be seen; another kind of URI.
+        ContractError: directories that name other columns than their neighbours.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ContractError(f"a table is a path or a URI, not {kind(path)}")
+    place = shown(path)
+    try:
+        store, root = _store(path)
+        found = _found(store, root, place)
+        with ThreadPoolExecutor(16) as pool:
+            files = list(pool.map(lambda one: _footer(store, one, place), found))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, (TableNotFoundError, ContractError)):
+            raise
+        raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
+    return Table(place, store, tuple(_typed(files, place)))
+
+
+def _store(path: str | os.PathLike[str]) -> tuple[Any, str]:
+    if is_remote(path):
+        return store_of(str(path))
+    return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: str
+    name: str
+    values: Mapping[str, str | None]
+
+
+def _found(store: Any, root: str, place: str) -> list[_Found]:
+    """The files of a table, in order of their names."""
+    info = store.get_file_info(root)
+    if info.type is pafs.FileType.File:
+        return [_Found(root, root.rpartition("/")[2], {})]
+    if info.type is not pafs.FileType.Directory:
+        raise TableNotFoundError(f"there is no Parquet table at {place!r}")
+    if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
+        raise UnsupportedError(
+            f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
+            "(--spark), or with deltalake, whose to_pyarrow_table() can be enforced"
+        )
+    held = store.get_file_info(pafs.FileSelector(root, recursive=True))
+    names = sorted(one.path[len(root) :].lstrip("/") for one in held if one.type is pafs.FileType.File)
+    names = [name for name in names if not any(map(_is_hidden, name.split("/")))]
+    parts = {name: partitions_in(name.split("/")[:-1]) for name in names}
+    files = [_Found(f"{root}/{name}", name, there) for name, there in parts.items() if there is not None]
+    if files:
+        return files
+    passed = next(iter(names), None)
+    aside = (
+        "" if passed is None else f" ({step(passed)} lies in a directory that names no column, as x=1 does)"
+    )
+    raise TableNotFoundError(f"there is no Parquet file in {place!r}{aside}")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _footer(store: Any, found: _Found, place: str) -> File:
+    try:
+        with store.open_input_file(found.path) as stream:
+            held = pq.ParquetFile(stream, **_AS_IT_IS)
+            schema, metadata = held.schema_arrow, held.metadata
+            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise TableNotFoundError(f"{place}: {found.name} is no Parquet file: {reason_of(error)}") from None
+    width = max((one.total_byte_size // max(one.num_rows, 1) for one in groups), default=0)
+    rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
+    counts = tuple(one.num_rows for one in groups)
+    return File(found.path, found.name, schema, counts, found.values, rows, metadata.metadata or {})
+
+
+def _typed(files: Sequence[File], place: str) -> Iterator[File]:
+    """The files with the columns of their directories, each of one type in all of them."""
+    names = list(files[0].values)
+    for one in files:
+        if list(one.values) != names:
+            said, other = (", ".join(map(step, held)) or "none" for held in (names, one.values))
+            raise ContractError(
+                f"{place}: the directory of {files[0].name} names the columns {said}, "
+                f"that of {one.name} {other}"
+            )
+    types = {name: partition_type([one.values[name] for one in files]) for name in names}
+    for one in files:
+        schema = one.schema
+        for name, dtype in types.items():
+            index = schema.get_field_index(name)
+            made = pa.field(name, dtype)
+            schema = schema.append(made) if index < 0 else schema.set(index, made)
+        yield replace(one, schema=schema)

@@ -1,0 +1,552 @@
+"""check_parquet: footers, samples and all rows of Parquet tables, by pyarrow alone."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig import (
+    AnyType,
+    Array,
+    ColSpec,
+    ContractError,
+    Map,
+    ModelSignature,
+    Object,
+    Property,
+    Schema,
+    TableNotFoundError,
+    TensorSpec,
+    UnsupportedError,
+)
+from sparksig.parquet import check_parquet
+from sparksig.parquet.files import open_table
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes files of a table; the result is its directory."""
+
+    def write(*tables, folders=(), **options):
+        home = tmp_path / "table"
+        for index, table in enumerate(tables):
+            folder = home / folders[index] if folders else home
+            folder.mkdir(parents=True, exist_ok=True)
+            table = table if isinstance(table, pa.Table) else pa.table(table)
+            pq.write_table(table, folder / f"part-{index}.parquet", **options)
+        return home
+
+    return write
+
+
+def told(report):
+    return [(str(one.code), one.path, one.count) for one in report.findings]
+
+
+def tensor(dtype, shape, name=None):
+    return Schema([TensorSpec(np.dtype(dtype), shape, name)])
+
+
+# --- types: footers alone -----------------------------------------------------------------------------------
+
+
+def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write):
+    home = write({"id": [1], "price": [9], "Name": ["x"]})
+    data = (home / "part-0.parquet").read_bytes()
+    at = pq.read_metadata(home / "part-0.parquet").row_group(0).column(0).data_page_offset
+    (home / "part-0.parquet").write_bytes(data[:at] + b"\xff" * 8 + data[at + 8 :])  # no row can be read
+    report = check_parquet(home, "id bigint, price double, name string not null")
+    assert str(report) == (
+        "the table breaks the contract (DDL): schema checked\n"
+        "  id     long (optional)    int64  ok\n"
+        "  price  double (optional)  int64  FINDINGS\n"
+        "  name   string             -      FINDINGS\n"
+        "- price: expected double, found int64 (beyond 2^53 a double loses digits: cast it on purpose, or "
+        "declare it long) [TYPE_MISMATCH]\n"
+        "- name: expected string, found no such column (did you mean 'Name'? Names are case sensitive) "
+        "[MISSING_COLUMN]"
+    )
+    with pytest.raises(ContractError, match=r"the file part-0\.parquet cannot be read to its end"):
+        check_parquet(home, "id bigint", "full")
+
+
+def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contract_could_take(write):
+    home = write(
+        {"x": pa.array([1], pa.int32()), "y": [1]},
+        {"x": pa.array([1], pa.int64()), "y": ["not asked for"]},
+        {"y": [1]},
+    )
+    report = check_parquet(home, "x bigint", "full")
+    assert [str(one) for one in report.findings] == [
+        "x: expected int32 as in part-0.parquet, found int64 in part-1.parquet (rewrite the files with one "
+        "schema) [TYPE_MISMATCH]",
+        "x: expected int32 as in part-0.parquet, found no such column in part-2.parquet (rewrite the files "
+        "with one schema) [TYPE_MISMATCH]",
+    ]
+    assert report.rows == 3
+
+
+def test_what_arrow_holds_differently_is_no_difference_between_files(write):
+    home = write(
+        {"s": pa.array(["a", None]), "n": [1, 2]},
+        {"n": [1, 2], "s": pa.array(["a", "b"]).dictionary_encode()},
+        {"s": pa.array(["a", "b"], pa.large_string()), "n": [3, 4]},
+    )
+    report = check_parquet(home, "s string not null, n bigint not null", "full")
+    assert told(report) == [("NULL_IN_REQUIRED", "s", 1)]
+    assert (report.rows, report.bad_rows) == (6, 1)
+
+
+def test_names_that_spark_does_not_tell_apart_are_refused(write):
+    struct = pa.array([{"k": 1, "K": 2}])
+    report = check_parquet(
+        write(pa.table({"a": [1], "A": [2], "s": struct, "b": [None]})), "b int, s struct<k: bigint>"
+    )
+    assert told(report) == [
+        ("DUPLICATE_NAME", "a", None),
+        ("DUPLICATE_NAME", "A", None),
+        ("DUPLICATE_NAME", "s.k", None),
+    ]
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([None], pa.int64())], ["x", "x"])
+    report = check_parquet(write(twice), "x bigint not null", "full")
+    assert told(report) == [("DUPLICATE_NAME", "x", None)]
+    assert report.columns[0].nulls is None
+
+
+def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
+    report = check_parquet(write({"x": [1]}), "y bigint, z string")
+    assert [str(one) for one in report.findings] == [
+        "expected at least one of the contract's columns, which are all optional, found none of them "
+        "[MISSING_COLUMN]"
+    ]
+
+
+# --- values -------------------------------------------------------------------------------------------------
+
+
+def test_findings_are_counted_over_all_batches_and_name_their_first_row(write):
+    table = pa.table({
+        "id": pa.array(range(5000)),
+        "n": pa.array([None if i % 1000 == 999 else i for i in range(5000)]),
+        "o": pa.array([{"tags": [{"k": None if i % 2500 == 7 else i}]} for i in range(5000)]),
+    })  # fmt: skip
+    home = write(table, table, row_group_size=700)
+    contract = "id bigint not null, n bigint not null, o struct<tags: array<struct<k: bigint not null>>>"
+    report = check_parquet(home, contract, "full")
+    assert told(report) == [("NULL_IN_REQUIRED", "n", 10), ("NULL_IN_REQUIRED", "o.tags[].k", 4)]
+    assert report.examples == {0: ("part-0.parquet, row 999",), 1: ("part-0.parquet, row 7",)}
+    assert (report.rows, report.bad_rows) == (10_000, 14)
+    assert [one.nulls for one in report.columns] == [0, 10, 0]
+    assert report.claim == ""
+
+
+def test_row_keys_are_the_least_and_the_largest_of_the_rows_concerned(write):
+    table = pa.table({
+        "k": [None if i == 30 else f"k{i:02}" for i in range(60)],
+        "no.": list(range(60)),
+        "x": [None if i in (50, 30, 8, 59) else 1 for i in range(60)],
+    })  # fmt: skip
+    report = check_parquet(write(table, row_group_size=9), "x bigint not null", "full", row_key="k")
+    assert report.examples == {0: ("k=None", "k='k59'")}
+    report = check_parquet(write(table), "x bigint not null", "full", row_key=["no.", "k"])
+    assert report.examples == {0: ("no.=8, k='k08'", "no.=59, k='k59'")}
+    with pytest.raises(ContractError, match=r"K: expected a column, found no such column \(did you mean 'k'"):
+        check_parquet(write(table), "x bigint", "full", row_key="K")
+
+
+def test_strict_nulls_and_nan(write):
+    home = write(
+        {"s": ["a", None], "x": [float("nan"), 1.0], "i": [1, None], "l": [[float("nan"), 1.0], None]}
+    )
+    contract = "s string not null, x double not null, i bigint not null, l array<double>"
+    assert told(check_parquet(home, contract, "full")) == [
+        ("NULL_IN_REQUIRED", "s", 1),
+        ("NULL_IN_REQUIRED", "i", 1),
+    ]
+    report = check_parquet(home, contract, "full", strict_nulls=False, refuse_nan=True)
+    assert told(report) == [
+        ("INVALID_VALUE", "x", 1), ("NULL_IN_REQUIRED", "i", 1), ("INVALID_VALUE", "l[]", 1)]  # fmt: skip
+    assert report.bad_rows == 2
+
+
+def test_columns_whose_types_do_not_fit_are_left_out_but_their_nulls_are_counted(write):
+    report = check_parquet(
+        write({"x": ["1", None], "y": [1, None]}), "x bigint not null, y bigint not null", "full"
+    )
+    assert told(report) == [("TYPE_MISMATCH", "x", None), ("NULL_IN_REQUIRED", "y", 1)]
+    assert [one.nulls for one in report.columns] == [1, 1]
+
+
+def test_far_instants_are_found_and_not_wrapped_whatever_wrote_them(write):
+    far = [datetime.datetime(9999, 12, 31), datetime.datetime(2026, 1, 1), None]
+    table = pa.table(
+        {"t": pa.array(far, pa.timestamp("us")), "d": pa.array([one and one.date() for one in far])}
+    )
+    contract = Schema([ColSpec("datetime", "t", False), ColSpec("datetime", "d", False)])
+    for options in ({}, {"use_deprecated_int96_timestamps": True}):
+        report = check_parquet(write(table, **options), contract, "full")
+        assert told(report) == [("OUT_OF_RANGE", "t", 1), ("OUT_OF_RANGE", "d", 1)]
+
+
+def test_tables_without_rows_and_without_the_wanted_columns(write):
+    empty = pa.table({"x": pa.array([], pa.int64())})
+    report = check_parquet(write(empty), "x bigint not null", "full")
+    assert (report.ok, report.rows, report.bad_rows) == (True, 0, 0)
+    report = check_parquet(write(empty), "x bigint not null", "sample", method="uniform")
+    assert (report.ok, report.rows, report.claim) == (True, 0, "the table has no rows")
+    report = check_parquet(write({"x": [1, 2]}), "y bigint not null", "full")
+    assert (told(report), report.rows) == ([("MISSING_COLUMN", "y", None)], 2)
+
+
+@pytest.mark.parametrize("name", ["a.b", "`x`", "mean radius", "日本", "", ".a", "a[]", 'q"', "\n"])
+def test_odd_names(write, name):
+    table = pa.table({name: [1, None], "other": [{"b": 1}, None], "a": [{"b": 2}, None]})
+    report = check_parquet(write(table), Schema([ColSpec("long", name)]), "full", row_key=name)
+    assert [(one.code, one.count) for one in report.findings] == [("NULL_IN_REQUIRED", 1)]
+    assert report.examples == {0: (f"{name}=None",)}
+
+
+# --- contracts without names, tensors, vectors --------------------------------------------------------------
+
+
+def test_columns_without_names_are_taken_by_position(write):
+    home = write({"a": [1, None], "b": ["x", None]})
+    report = check_parquet(home, Schema([ColSpec("long"), ColSpec("string")]), "full")
+    assert told(report) == [("NULL_IN_REQUIRED", "a", 1), ("NULL_IN_REQUIRED", "b", 1)]
+    report = check_parquet(home, Schema([ColSpec("long")]), "full")
+    assert told(report) == [("COLUMN_COUNT", "", None)]
+    assert report.rows == 2
+
+
+def test_a_table_as_objects_one_a_row(write):
+    order = Object([Property("id", "long"), Property("note", "string", required=False)])
+    report = check_parquet(write({"id": [1, None], "x": [1, 2]}), Schema([ColSpec(order)]), "full")
+    assert told(report) == [("NULL_IN_REQUIRED", "id", 1)]
+    report = check_parquet(write({"Id": [1]}), Schema([ColSpec(order)]))
+    assert told(report) == [("MISSING_FIELD", "id", None)]
+
+
+TENSORS = {
+    "lengths": (tensor("float64", (-1, 2), "t"), [[1.0, 2.0], [1.0], []], [("SHAPE_MISMATCH", "t", 2)]),
+    "null rows": (tensor("float64", (-1, 2), "t"), [[1.0, 2.0], None], [("NULL_IN_REQUIRED", "t", 1)]),
+    "nulls are NaN": (tensor("float64", (-1, 2), "t"), [[1.0, None]], []),
+    "nulls in integers": (
+        tensor("int64", (-1, 2), "t"), [[1, None], [1, 2]], [("NULL_IN_REQUIRED", "t[]", 1)],
+    ),
+    "inner lengths": (
+        tensor("float64", (-1, 2, 1), "t"),
+        [[[1.0], [2.0]], [[1.0], [2.0, 3.0]], [[1.0], None]],
+        [("NULL_IN_REQUIRED", "t[]", 1), ("SHAPE_MISMATCH", "t[]", 1)],
+    ),
+    "any length, but one": (
+        tensor("float64", (-1, -1), "t"), [[1.0], [1.0, 2.0]], [("SHAPE_MISMATCH", "t", None)],
+    ),
+    "scalars": (tensor("int64", (-1,), "t"), [1, None], [("NULL_IN_REQUIRED", "t", 1)]),
+    "instants": (
+        tensor("datetime64[ns]", (-1, 1), "t"),
+        [[datetime.datetime(9999, 1, 1)]],
+        [("OUT_OF_RANGE", "t", 1)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("group", [1, 100])
+def test_tensors(write, name, group):
+    contract, values, expected = TENSORS[name]
+    report = check_parquet(write({"t": values}, row_group_size=group), contract, "full")
+    assert sorted(told(report), key=str) == sorted(expected, key=str)
+
+
+def test_tensors_are_judged_by_their_types_too(write):
+    report = check_parquet(write({"t": [["x"]], "u": [[1]]}), tensor("float64", (-1, 1), "t"))
+    assert [str(one) for one in report.findings] == [
+        "t[]: expected float64, found list<string> (cast it on purpose) [TYPE_MISMATCH]"
+    ]
+    report = check_parquet(write({"T": [[1.0]]}), tensor("float64", (-1, 1), "t"))
+    assert told(report) == [("MISSING_COLUMN", "t", None)]
+
+
+def test_a_tensor_without_a_name_is_all_columns(write):
+    home = write({"a": [1, None], "b": [1, 2]})
+    assert told(check_parquet(home, tensor("int64", (-1, 2)), "full")) == [("NULL_IN_REQUIRED", "a", 1)]
+    assert not check_parquet(home, tensor("int64", (-1, 3))).ok
+
+
+def test_maps_and_any(write):
+    maps = pa.array([[("k", 1)], [("z", 1), ("z", 2)], [("k", None)]], pa.map_(pa.string(), pa.int64()))
+    keyed = Schema([ColSpec(Object([Property("k", "long")]), "m"), ColSpec(AnyType(), "a")])
+    report = check_parquet(write({"m": maps, "a": [1, None, 2]}), keyed, "full")
+    assert sorted(told(report)) == [
+        ("DUPLICATE_NAME", "m", 1),
+        ("MISSING_FIELD", "m.k", 1),
+        ("NULL_IN_REQUIRED", "a", 1),
+        ("NULL_IN_REQUIRED", "m.k", 1),
+    ]
+    report = check_parquet(write({"m": maps}), Schema([ColSpec(Map("long"), "m")]), "full")
+    assert told(report) == [("DUPLICATE_NAME", "m", 1)]
+
+
+# --- partitions and places ----------------------------------------------------------------------------------
+
+
+def test_directories_name_columns_with_the_types_that_spark_gives_them(write):
+    folders = [
+        "day=2026-01-31/no=1/note=a%2Fb",
+        "day=2026-02-28/no=20000000000/note=__HIVE_DEFAULT_PARTITION__",
+    ]
+    home = write({"x": [1]}, {"x": [2]}, folders=folders)
+    (home / "_SUCCESS").touch()
+    (home / ".part-0.parquet.crc").write_bytes(b"crc")
+    (home / "_temporary").mkdir()
+    (home / "_temporary" / "half.parquet").write_bytes(b"half a file")
+    contract = "x bigint not null, day timestamp not null, no bigint not null, note string not null"
+    report = check_parquet(home, contract, "full", row_key="no")
+    assert told(report) == [("NULL_IN_REQUIRED", "note", 1)]
+    assert report.examples == {0: ("no=20000000000",)}
+    assert [one.found for one in report.columns] == ["int64", "date32[day]", "int64", "string"]
+    assert not check_parquet(home, "no int").ok
+
+
+def test_a_partition_stands_for_the_column_of_its_name(write):
+    home = write({"year": ["other"], "x": [1]}, folders=["year=2026"])
+    assert [one.found for one in check_parquet(home, "year int, x bigint", "full").columns] == [
+        "int32",
+        "int64",
+    ]
+
+
+def test_directories_that_disagree(write):
+    home = write({"x": [1]}, {"x": [1]}, folders=["a=1", "b=1"])
+    with pytest.raises(
+        ContractError, match=r"part-0\.parquet names the columns a, that of b=1/part-1\.parquet b"
+    ):
+        check_parquet(home, "x bigint")
+
+
+def test_what_is_no_parquet_table(tmp_path, write):
+    with pytest.raises(TableNotFoundError, match="there is no Parquet table at"):
+        check_parquet(tmp_path / "nothing", "x int")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TableNotFoundError, match="there is no Parquet file in"):
+        check_parquet(tmp_path / "empty", "x int")
+    home = write({"x": [1]}, folders=["archive"])
+    with pytest.raises(
+        TableNotFoundError, match=r"archive/part-0\.parquet` lies in a directory that names no column"
+    ):
+        check_parquet(home, "x int")
+    (home / "notes.txt").write_text("not Parquet")
+    with pytest.raises(TableNotFoundError, match=r"notes\.txt is no Parquet file: "):
+        check_parquet(home, "x int")
+    with pytest.raises(ContractError, match="a table is a path or a URI, not a value of type int"):
+        check_parquet(7, "x int")
+    with pytest.raises(UnsupportedError, match="tables are not read from ftp: URIs"):
+        check_parquet("ftp://host/table", "x int")
+    (home / "_delta_log").mkdir()
+    with pytest.raises(UnsupportedError, match="is a Delta table: as Parquet it would show deleted rows"):
+        check_parquet(home, "x int")
+
+
+def test_a_single_file_and_its_uri(write):
+    file = write({"x": [1]}) / "part-0.parquet"
+    assert check_parquet(file, "x bigint").ok
+    assert check_parquet(file.as_uri(), "x bigint").ok
+    assert check_parquet(str(file), "x bigint not null", "full").rows == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"mode": "all"}, "mode is one of 'schema', 'sample', 'full', not 'all'"),
+        ({"side": "input"}, "side is 'inputs' or 'outputs', not 'input'"),
+        ({"rows": 0}, "rows is a number, 1 or more, not 0"),
+        ({"method": "heads"}, "method is one of 'partitions', 'uniform', not 'heads'"),
+        ({"row_key": []}, "row_key names columns of the table: 0 findings"),
+        ({"row_key": "l"}, "row_key: l is list<int64>, which has no order"),
+    ],
+)
+def test_arguments(write, options, text):
+    with pytest.raises(ContractError, match=text):
+        check_parquet(write({"x": [1], "l": [[1]]}), "x bigint", **options)
+
+
+# --- contracts ----------------------------------------------------------------------------------------------
+
+
+def test_contracts_in_all_their_forms(write, tmp_path):
+    home = write({"x": [1, 2]})
+    schema = Schema([ColSpec("long", "x")])
+    signature = ModelSignature(inputs=schema, outputs=Schema([ColSpec("string", "x")]))
+    (tmp_path / "signature.json").write_text(json.dumps(signature.to_dict()))
+    (tmp_path / "by-hand").write_text('  {"inputs": [{"name": "x", "type": "long", "required": true}]}')
+    named = {
+        schema: "schema",
+        signature: "signature, inputs",
+        pa.schema([("x", pa.int64())]): "Arrow schema",
+        "x bigint": "DDL",
+        str(home): str(home),
+        home / "part-0.parquet": str(home / "part-0.parquet"),
+        tmp_path / "signature.json": f"{tmp_path / 'signature.json'}, inputs",
+        tmp_path / "by-hand": f"{tmp_path / 'by-hand'}, inputs",
+    }
+    for contract, name in named.items():
+        report = check_parquet(home, contract, "full")
+        assert (report.ok, report.contract) == (True, name)
+    assert not check_parquet(home, tmp_path / "signature.json", side="outputs").ok
+    with pytest.raises(ContractError, match="by-hand has no outputs"):
+        check_parquet(home, tmp_path / "by-hand", side="outputs")
+
+
+def test_contracts_that_are_none(write, tmp_path):
+    home = write({"x": [1]})
+    with pytest.raises(ContractError, match="a contract is not empty"):
+        check_parquet(home, " ")
+    with pytest.raises(ContractError, match="'modle' is no model directory, no file, and no DDL"):
+        check_parquet(home, "modle")
+    with pytest.raises(
+        TableNotFoundError, match=r"there is no model directory, signature or table at 'signatur\.json'"
+    ):
+        check_parquet(home, "signatur.json")
+    with pytest.raises(ContractError, match=r"a contract is a ModelSignature, .*, not None"):
+        check_parquet(home, None)
+    for text in ("{", "[" * 100_000, "[1]", '{"input": 1}', '{"inputs": [{"type": "long?"}]}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(ValueError, match=r"bad\.json: |bad\.json is|a signature has"):
+            check_parquet(home, tmp_path / "bad.json")
+
+
+def test_a_table_as_contract_promises_no_values(write, tmp_path):
+    strict = pa.schema([pa.field("x", pa.int64(), nullable=False)])
+    pq.write_table(pa.table({"x": [1]}, strict), tmp_path / "strict.parquet")
+    assert check_parquet(write({"x": [None, 1]}), tmp_path / "strict.parquet", "full").ok
+
+
+def test_the_contract_that_spark_has_kept_with_a_table_is_found(write, tmp_path):
+    body = {"type": "double", "required": True}
+    fields = [
+        {"name": "x", "type": "double", "nullable": True, "metadata": {"sparksig.column": json.dumps(body)}},
+        {"name": "run", "type": "string", "nullable": True, "metadata": {}},
+    ]
+    kept = {"org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": fields})}
+    table = pa.table({"x": [1.0], "run": ["a"]}).replace_schema_metadata(kept)
+    pq.write_table(table, tmp_path / "kept.parquet")
+    report = check_parquet(write({"x": [1.0, None]}), tmp_path / "kept.parquet", "full")
+    assert [(one.name, one.expected) for one in report.columns] == [
+        ("x", "double"),
+        ("run", "string (optional)"),
+    ]
+    assert told(report) == [("NULL_IN_REQUIRED", "x", 1)]
+    garbled = pa.table({"x": [1.0]}).replace_schema_metadata({next(iter(kept)): '{"fields": [1]}'})
+    pq.write_table(garbled, tmp_path / "kept.parquet")
+    assert check_parquet(write({"x": [None, 1.0]}), tmp_path / "kept.parquet", "full").ok
+
+
+# --- samples ------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_reads_the_heads_of_some_row_groups(write):
+    values = [None if i % 100 == 0 else i for i in range(10_000)]
+    report = check_parquet(write({"x": values}, row_group_size=100), "x bigint not null", "sample", rows=64)
+    assert (report.rows, report.bad_rows) == (64, 32)
+    assert report.examples[0][0].startswith("part-0.parquet, row ")
+    assert values[int(report.examples[0][0].rpartition(" ")[2])] is None
+    assert "64 rows, the first of each of 32 of 100 row groups" in report.claim
+
+
+def test_a_uniform_sample_is_the_same_for_the_same_seed_and_spread_over_the_table(write):
+    table = pa.table({"x": [None] * 5000 + [1] * 5000})
+    home = write(table, table, row_group_size=300)
+    counts = [
+        check_parquet(home, "x bigint not null", "sample", rows=1000, seed=seed, method="uniform").bad_rows
+        for seed in (0, 0, 1)
+    ]
+    assert counts[0] == counts[1] != counts[2]
+    assert all(400 < count < 600 for count in counts)
+    good = check_parquet(home, "x bigint", "sample", rows=1000, method="uniform")
+    assert "with 95 % confidence at most 0.30% of the table's rows do" in good.claim
+    assert check_parquet(home, "x bigint", "sample", rows=10**6, method="uniform").rows == 20_000
+
+
+@given(
+    groups=st.lists(st.integers(0, 7), min_size=1, max_size=5),
+    rows=st.integers(1, 40),
+    method=st.sampled_from(["partitions", "uniform"]),
+)
+def test_a_sample_has_rows_of_the_table_each_at_most_once(tmp_path_factory, groups, rows, method):
+    from sparksig.parquet.rows import rows_of
+    from sparksig.sampling import Choice
+
+    home = tmp_path_factory.mktemp("t")
+    start = 0
+    with pq.ParquetWriter(home / "a.parquet", pa.schema([("x", pa.int64())])) as writer:
+        for size in groups:
+            writer.write_table(pa.table({"x": pa.array(range(start, start + size), pa.int64())}))
+            start += size
+    looked = rows_of(open_table(home), ["x"], Choice(rows, method=method))
+    seen = [value for part in looked.parts for value in part.batch.column(0).to_pylist()]
+    assert len(seen) == len(set(seen)) <= rows
+    assert set(seen) <= set(range(start))
+    if method == "uniform":
+        assert len(seen) == min(rows, start)
+
+
+# --- laws ---------------------------------------------------------------------------------------------------
+
+
+@given(
+    values=st.lists(st.one_of(st.none(), st.integers(-5, 5)), max_size=30),
+    files=st.integers(1, 3),
+    group=st.integers(1, 9),
+)
+def test_how_a_table_is_cut_makes_no_difference(tmp_path_factory, values, files, group):
+    table = pa.table(
+        {"x": pa.array(values, pa.int64()), "l": pa.array([[v] for v in values], pa.list_(pa.int64()))}
+    )
+    contract = Schema([ColSpec("long", "x"), ColSpec(Array("long"), "l")])
+    home = tmp_path_factory.mktemp("cut")
+    each = -(-len(values) // files) or 1
+    for index in range(files):
+        pq.write_table(table.slice(index * each, each), home / f"{index}.parquet", row_group_size=group)
+    report = check_parquet(home, contract, "full")
+    nulls = values.count(None)
+    assert told(report) == ([("NULL_IN_REQUIRED", "x", nulls)] if nulls else [])
+    assert (report.rows, report.bad_rows, report.columns[0].nulls) == (len(values), nulls, nulls)
+
+
+def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
+    """30 row groups of 8 MB."""
+    with pq.ParquetWriter(
+        tmp_path / "wide.parquet", pa.schema([("s", pa.string())]), compression="none"
+    ) as writer:
+        for index in range(30):
+            texts = [f"{index * 10**6 + row:0>1000}" for row in range(8000)]
+            writer.write_table(pa.table({"s": texts}), row_group_size=8000)
+    code = (
+        "import resource, sys; from sparksig.parquet import check_parquet\n"
+        f"check_parquet({str(tmp_path)!r}, 's string not null')\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"report = check_parquet({str(tmp_path)!r}, 's string not null', 'full')\n"
+        "print(report.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows, more = map(int, done.stdout.split())
+    assert rows == 240_000
+    assert more < 120_000  # kB; the table has 240 MB
+
+
+def test_pyspark_is_never_imported():
+    code = (
+        "import sys, sparksig.parquet\n"
+        "print([name for name in ('pyspark', 'pydantic', 'sklearn', 'mlflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

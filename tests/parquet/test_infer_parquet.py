@@ -1,0 +1,142 @@
+"""infer_parquet: signatures from some rows of Parquet tables, with what was seen."""
+
+from __future__ import annotations
+
+import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig import ContractError, InferenceError, UnsupportedError
+from sparksig.parquet import check_parquet, infer_parquet
+from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(*tables, **options):
+        for index, table in enumerate(tables):
+            table = table if isinstance(table, pa.Table) else pa.table(table)
+            pq.write_table(table, tmp_path / f"part-{index}.parquet", **options)
+        return tmp_path
+
+    return write
+
+
+def test_types_are_the_tables_and_columns_are_optional_where_nulls_were_seen(write):
+    table = pa.table({
+        "id": [1, 2],
+        "price": pa.array([9, None], pa.decimal128(9, 2)),
+        "at": pa.array([0, 1], pa.date32()),
+        "who": [{"name": "Ada", "vip": None}, {"name": "Bob", "vip": True}],
+        "tags": [["a", None], []],
+        "image": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+        "kind": pa.array(["x", "y"]).dictionary_encode(),
+    })  # fmt: skip
+    found = infer_parquet(write(table))
+    assert str(found) == (
+        "'id': long (required): 0 nulls in 2 rows of 1 row groups\n"
+        "'price': double (optional): 1 nulls in 2 rows of 1 row groups\n"
+        "'at': datetime (required): 0 nulls in 2 rows of 1 row groups\n"
+        "'who': {name: string (required), vip: boolean (optional)} (required): 0 nulls in 2 rows of 1 row "
+        "groups\n"
+        "'tags': Array(string) (required): 0 nulls in 2 rows of 1 row groups\n"
+        "'image': Array(double) (required): 0 nulls in 2 rows of 1 row groups (all lists have one length: it "
+        "may be a 'image': Tensor('float64', (-1, 3)))\n"
+        "'kind': string (required): 0 nulls in 2 rows of 1 row groups"
+    )
+
+
+def test_how_many_rows_are_looked_at_and_which_columns(write):
+    values = [None if i % 10 == 9 else i for i in range(1000)]
+    home = write({"x": values, "y": values}, row_group_size=10)
+    found = infer_parquet(home, rows=32, columns=["x"])  # the first row of each of 32 row groups
+    assert [(one.name, one.rows, one.nulls, one.partitions) for one in found.evidence] == [("x", 32, 0, 32)]
+    [spec] = found.signature.inputs
+    assert spec.required
+    found = infer_parquet(home, rows=500, method="uniform")
+    assert all(one.nulls > 0 and one.partitions is None for one in found.evidence)
+    assert infer_parquet(home, rows=500, method="uniform", seed=1).evidence != found.evidence
+
+
+def test_files_that_hold_text_differently_and_tables_without_rows(write):
+    encoded = pa.array(["b", "c"]).dictionary_encode()
+    found = infer_parquet(
+        write({"s": ["a", None]}, {"s": encoded}, {"s": pa.array(["d"], pa.large_string())})
+    )
+    assert (found.evidence[0].rows, found.evidence[0].nulls) == (5, 1)
+    found = infer_parquet(write({"s": pa.array([], pa.string())}).joinpath("part-0.parquet"))
+    assert not found.signature.inputs.inputs[0].required
+
+
+def test_what_has_no_signature(write):
+    home = write({"t": pa.array([1], pa.time32("s")), "x": [1], "X": [2]}, {"t": [1], "x": [1], "X": [1]})
+    with pytest.raises(InferenceError) as caught:
+        infer_parquet(home)
+    assert [(str(one.code), one.path) for one in caught.value.findings] == [
+        ("DUPLICATE_NAME", "x"), ("DUPLICATE_NAME", "X"), ("TYPE_MISMATCH", "t")]  # fmt: skip
+    with pytest.raises(ContractError, match=r"y: expected a column, found no such column"):
+        infer_parquet(home, columns=["y"])
+    alone = pa.table({"t": pa.array([1], pa.time32("s")), "x": [1]})
+    with pytest.raises(InferenceError, match=r"t: expected a type that a signature has, found time32"):
+        infer_parquet(write(alone) / "part-0.parquet")
+    assert infer_parquet(home / "part-0.parquet", columns=["x"]).signature.inputs.input_names() == ["x"]
+    (home / "_delta_log").mkdir()
+    with pytest.raises(UnsupportedError, match="is a Delta table"):
+        infer_parquet(home)
+
+
+cells = st.one_of(st.none(), st.integers(-9, 9))
+columns = st.fixed_dictionaries({
+    "i": cells,
+    "o": st.one_of(st.none(), st.fixed_dictionaries({"a": cells, "l": st.none() | st.lists(cells)})),
+    "t": st.one_of(st.none(), st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))),
+    "m": st.one_of(st.none(), st.dictionaries(st.sampled_from("ab"), cells).map(lambda d: list(d.items()))),
+})  # fmt: skip
+COLUMNS = pa.schema([
+    ("i", pa.int64()), ("o", pa.struct([("a", pa.int32()), ("l", pa.list_(pa.int8()))])),
+    ("t", pa.timestamp("us")), ("m", pa.map_(pa.string(), pa.int64())),
+])  # fmt: skip
+
+
+@given(rows=st.lists(columns, max_size=12), group=st.integers(1, 5))
+def test_what_is_inferred_from_all_rows_is_kept_by_all_rows(tmp_path_factory, rows, group):
+    home = tmp_path_factory.mktemp("inferred")
+    pq.write_table(pa.Table.from_pylist(rows, COLUMNS), home / "x.parquet", row_group_size=group)
+    signature = infer_parquet(home, rows=10**6, method="uniform").signature
+    report = check_parquet(home, signature, "full")
+    assert report.ok, str(report)
+
+
+# --- partitions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (["1", "-7"], pa.int32()),
+        (["1", str(2**31)], pa.int64()),
+        ([str(2**63)], pa.float64()),
+        (["1", "1.5e3", None], pa.float64()),
+        (["2026-01-31"], pa.date32()),
+        (["2026-02-31"], pa.string()),
+        (["2026-01-31 10:20:30", "2026-01-31 10:20:30.5"], pa.timestamp("us")),
+        (["1", "one"], pa.string()),
+        ([None], pa.string()),
+        (["¹"], pa.string()),
+        ([""], pa.string()),
+    ],
+)
+def test_partitions_are_of_the_narrowest_type(values, dtype):
+    assert partition_type(values) == dtype
+    for value in values:
+        assert (partition_value(value, dtype).as_py() is None) == (value is None)
+
+
+def test_names_of_directories():
+    assert partitions_in([]) == {}
+    assert partitions_in(["a=1", "b%3D=x%2Fy=z"]) == {"a": "1", "b=": "x/y=z"}
+    assert partitions_in(["=1"]) is None

@@ -1,0 +1,105 @@
+"""check and check_parquet say the same of the same tables: Spark by generated code, pyarrow by the engine."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparksig import Array, ColSpec, Map, Object, Property, Schema, TensorSpec, check, sample_signature
+from sparksig.parquet import check_parquet, infer_parquet
+
+ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
+NAN = float("nan")
+DOUBLES, INTS = pa.map_(pa.string(), pa.float64()), pa.map_(pa.string(), pa.int32())
+INSTANT = pa.timestamp("us", "UTC")
+COLUMNS = {
+    "id": ("long", [1, None, 3, 4]),
+    "text": ("string?", ["a", None, "b", "c"]),
+    "price": ("double", [1.5, NAN, None, 2.0]),
+    "narrow": ("double", pa.array([1, 2, None, 4], pa.int32())),
+    "wide": ("integer", pa.array([1, None, 3, 4], pa.int64())),
+    "money": ("long", pa.array([1, None, None, 4], pa.decimal128(9, 0))),
+    "word": ("boolean", ["x", "y", None, "z"]),
+    "items": (Array(ITEM), [[{"k": 1}], None, [{"k": None}, {"k": 2}], [None, {"k": None, "s": "x"}]]),
+    "item": (ITEM, [{"k": 1}, None, {"k": None}, {"k": 4}]),
+    "maps": (Map("double"), pa.array([[("a", 1.0)], [("b", NAN)], None, []], DOUBLES)),
+    "keyed": (ITEM, pa.array([[("k", 1)], [("z", 1)], None, [("k", None)]], INTS)),
+    "when": ("datetime", pa.array([0, None, 253370764800, 3], pa.timestamp("s")).cast(INSTANT)),
+    "a.b": ("long?", [None, 2, 3, 4]),
+    "gone": ("string", None),
+    "gone too": ("string?", None),
+}  # fmt: skip
+TENSORS = {
+    "t": (TensorSpec(np.dtype("float64"), (-1, 2), "t"), [[1.0, 2.0], None, [1.0], [NAN, 1.0]]),
+    "u": (TensorSpec(np.dtype("int64"), (-1, 1), "u"), [[1], [None], [1], [2]]),
+    "v": (TensorSpec(np.dtype("float32"), (-1, -1), "v"), [[1.0], [1.0], [1.0, 2.0], [1.0]]),
+}
+
+
+def _contract(columns):
+    specs = []
+    for name, (dtype, _) in columns.items():
+        required = not (isinstance(dtype, str) and dtype.endswith("?"))
+        dtype = dtype.rstrip("?") if isinstance(dtype, str) else dtype
+        specs.append(dtype if isinstance(dtype, TensorSpec) else ColSpec(dtype, name, required))
+    return Schema(specs)
+
+
+def _said(report):
+    findings = [
+        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.found), one.hint)
+        for one in report.findings
+    ]
+    # the two systems call types otherwise: int64 is bigint
+    findings = [one if one[3] is not None else (*one[:4], "", one[5]) for one in findings]
+    columns = [(one.name, one.expected, bool(one.found), one.ok, one.nulls) for one in report.columns]
+    return report.mode, report.contract, report.rows, report.bad_rows, sorted(findings, key=str), columns
+
+
+def _examples(report):
+    return {
+        (report.findings[at].code, report.findings[at].path): keys for at, keys in report.examples.items()
+    }
+
+
+def test_both_say_the_same(spark, tmp_path):
+    """Types, all rows, keys; nulls, NaN, keys of maps, instants; partitions; tensors; a table as contract."""
+    for name, columns in (("columns", COLUMNS), ("tensors", TENSORS)):
+        table = pa.table({key: values for key, (_, values) in columns.items() if values is not None})
+        place = str(tmp_path / name)
+        for year in (2025, 2026):
+            (tmp_path / name / f"year={year}").mkdir(parents=True)
+            part = table.slice(0 if year == 2025 else 2, 2)
+            pq.write_table(part, tmp_path / name / f"year={year}" / "part.parquet")
+        df = spark.read.parquet(place)
+        contract = _contract(columns)
+        for mode, options in (
+            ("schema", {}),
+            ("full", {"row_key": ["year"], "refuse_nan": True}),
+            ("full", {"strict_nulls": False}),
+        ):
+            theirs = check(df, contract, mode, **options)
+            mine = check_parquet(place, contract, mode, **options)
+            assert _said(mine) == _said(theirs), (name, mode, options)
+            assert not mine.ok
+            if "row_key" in options:
+                assert _examples(mine) == _examples(theirs)
+        assert [one.found for one in check_parquet(place, "year int").columns] == ["int32"]
+        assert check(df, "year int", "full").ok
+        assert check_parquet(place, "year int", "full").ok
+        if name == "columns":
+            assert _said(check_parquet(place, place, "full")) == _said(check(df, place, "full"))
+
+
+def test_both_infer_the_same(spark, tmp_path):
+    table = pa.table({key: values for key, (_, values) in COLUMNS.items() if values is not None})
+    pq.write_table(table, tmp_path / "part.parquet")
+    theirs = sample_signature(spark.read.parquet(str(tmp_path)))
+    mine = infer_parquet(tmp_path)
+    assert mine.signature == theirs.signature
+    assert [(one.name, one.rows, one.nulls) for one in mine.evidence] == [
+        (one.name, one.rows, one.nulls) for one in theirs.evidence
+    ]
