@@ -41,6 +41,7 @@ from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector,
 __all__ = [
     "AS_WRITTEN",
     "DATETIMES",
+    "ISO_8601",
     "TEXTS",
     "Number",
     "column_from_json",
@@ -133,10 +134,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # --- from JSON ------------------------------------------------------------------------------------------
 
-_TIME = re.compile(
+ISO_8601 = (
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9})0*)?)?"
     r"(Z|z|[+-][0-9]{2}:?[0-9]{2}(?::?[0-9]{2})?)?)?"
 )
+"""The form of a date or time in JSON, as a regular expression that JSON Schema takes, too."""
+
+_TIME = re.compile(ISO_8601)
 _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 

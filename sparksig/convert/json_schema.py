@@ -1,0 +1,266 @@
+"""Schemas -> JSON Schema (draft 2020-12) of one record, as requests and examples hold it.
+
+There is no way back: of what JSON Schema can say, signatures hold too little for one reading of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparksig.convert import duplicates, lost, places
+from sparksig.convert.json import ISO_8601, to_json
+from sparksig.errors import Code, ConversionError, Finding, kind, step
+from sparksig.lattice import INTEGER_BITS, NEVER_NULL
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
+
+__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "lost_in_json_schema", "to_json_schema"]
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+LOST_TO_JSON_SCHEMA: dict[str, str] = {
+    "datetime": "texts of the form are taken, days that are none and instants beyond nanoseconds included",
+    "SparkML vector": "any array of numbers is taken",
+    "the first dimension of a tensor, where it is fixed": "it is the number of records",
+    "other dimensions of a tensor that are -1": "arrays of different lengths are taken",
+    "tensor of datetime64": "instants between the ticks of its unit are taken",
+    "tensor of complex, long double or timedelta": "refused: JSON has no such values",
+}
+"""What of a signature the schema does not say; each line is a test."""
+
+Json = dict[str, Any]
+
+_NOT_FINITE = ["NaN", "Infinity", "-Infinity"]
+_BEYOND_FLOAT32 = float(2**128 - 2**103)  # halfway to what would follow the largest float32
+_BASE64 = (
+    r"^\s*(?:(?:[A-Za-z0-9+/]\s*){4})*"
+    r"(?:(?:[A-Za-z0-9+/]\s*){2}=\s*=\s*|(?:[A-Za-z0-9+/]\s*){3}=\s*)?$"
+)
+
+
+def to_json_schema(contract: ModelSignature | Schema) -> Json:
+    """The JSON Schema of one record: an object for named columns (or tensors), else a list, or the value.
+
+    Of a signature it is one of its inputs; ``#/$defs/inputs``, ``outputs`` and ``params`` have all sides.
+    A record is what stands in the lists ``dataframe_records``, ``inputs`` and ``instances`` of a request: of
+    a tensor it is one row. Nulls are taken where enforcing takes them, and so is what nobody declared. JSON
+    Schema does not tell 1e17 from its digits; a request must write out whole numbers beyond 2^53.
+
+    Raises:
+        ConversionError: tensors that JSON has no values for, two columns of one name as text; all of them.
+
+    Example:
+        >>> to_json_schema(Schema([ColSpec("boolean", "a")]))["properties"]
+        {'a': {'type': 'boolean'}}
+    """
+    findings: list[Finding] = []
+    if isinstance(contract, Schema):
+        body = _record(contract, findings)
+    elif isinstance(contract, ModelSignature):
+        body = _sides(contract, findings)
+    else:
+        raise ConversionError(f"to_json_schema takes a ModelSignature or a Schema, not {kind(contract)}")
+    if findings:
+        raise ConversionError.of("no JSON Schema", findings)
+    return {"$schema": DRAFT, **body}
+
+
+def _sides(signature: ModelSignature, findings: list[Finding]) -> Json:
+    sides: dict[str, Json] = {}
+    for name, schema in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        if schema is not None:
+            held: list[Finding] = []
+            sides[name] = _record(schema, held)
+            findings += [finding.below(name) for finding in held]
+    if signature.params is not None:
+        sides["params"] = _params(signature.params)
+    chosen = {"$ref": "#/$defs/inputs"} if signature.inputs is not None else {}
+    return {**chosen, "$defs": sides}
+
+
+def _record(schema: Schema, findings: list[Finding]) -> Json:
+    names = [str(name) for name in schema.input_names()]
+    findings += duplicates(names, "one column of that name as text")
+    parts = [_part(spec, step(name), findings) for name, spec in zip(names, schema)]
+    if schema.has_input_names():
+        required = [name for name, spec in zip(names, schema) if spec.required]
+        return _object(dict(zip(names, parts)), required)
+    if len(parts) == 1:
+        return parts[0]
+    return {"type": "array", "prefixItems": parts, "items": False, "minItems": len(parts)}
+
+
+def _object(properties: dict[str, Json], required: list[str]) -> Json:
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+
+
+def _part(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Json:
+    if isinstance(spec, TensorSpec):
+        return _tensor(spec, path, findings)
+    return _type(spec.type, nullable=not (spec.required and spec.type in NEVER_NULL))
+
+
+# --- types ----------------------------------------------------------------------------------------------
+
+
+def _type(dtype: Type, *, nullable: bool) -> Json:
+    if isinstance(dtype, AnyType):
+        return {}
+    if isinstance(dtype, DataType):
+        return _nullable(_scalar(dtype), nullable)
+    if isinstance(dtype, (Array, SparkMLVector)):
+        return _nullable({"type": "array", "items": _type(dtype.dtype, nullable=True)}, nullable)
+    if isinstance(dtype, Map):
+        values = _type(dtype.value_type, nullable=True)
+        return _nullable({"type": "object", "additionalProperties": values}, nullable)
+    members = {
+        prop.name: _type(prop.dtype, nullable=not (prop.required and prop.dtype in NEVER_NULL))
+        for prop in dtype.properties
+    }
+    required = [prop.name for prop in dtype.properties if prop.required]
+    return _nullable(_object(members, required), nullable)
+
+
+def _nullable(schema: Json, nullable: bool) -> Json:
+    if not nullable or "not" in schema:
+        return schema
+    if "anyOf" in schema:
+        return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _scalar(dtype: DataType) -> Json:
+    if dtype in INTEGER_BITS:
+        limit = 2 ** INTEGER_BITS[dtype]
+        return _whole(-limit, limit - 1)
+    return _SCALARS[dtype]
+
+
+def _whole(smallest: int, largest: int) -> Json:
+    return {"type": "integer", "minimum": smallest, "maximum": largest}
+
+
+def _real(beyond: float | None = None) -> Json:
+    limits = {} if beyond is None else {"exclusiveMinimum": -beyond, "exclusiveMaximum": beyond}
+    return {"anyOf": [{"type": "number", **limits}, {"enum": _NOT_FINITE}]}
+
+
+_SCALARS: dict[DataType, Json] = {
+    DataType.boolean: {"type": "boolean"},
+    DataType.float: _real(_BEYOND_FLOAT32),
+    DataType.double: _real(),
+    DataType.string: {"type": "string"},
+    DataType.binary: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
+    # not the format date-time, which wants a zone
+    DataType.datetime: {"type": "string", "pattern": f"^(?:{ISO_8601})$"},
+}
+
+
+def _wall(*refused: str) -> Json:
+    """A time without a zone, of which none of these is to be found, either."""
+    unwanted = "|".join(("[Zz]", ":.*[+-]", *refused))
+    return {"type": "string", "pattern": f"^(?!.*(?:{unwanted}))(?:{ISO_8601})$"}
+
+
+# --- params, which have rules of their own -------------------------------------------------------------
+
+
+def _params(params: ParamSchema) -> Json:
+    return _object({spec.name: _param(spec) for spec in params}, [])
+
+
+def _param(spec: ParamSpec) -> Json:
+    default = to_json(spec.default, spec.name, nested=True)
+    if spec.shape is None:
+        return {**_param_type(spec.dtype, nullable=default is None), "default": default}
+    items = _param_type(spec.dtype, nullable=None in default)
+    return {"type": "array", "items": items, "default": default}
+
+
+def _param_type(dtype: Type, *, nullable: bool = False, inside: bool = False) -> Json:
+    if isinstance(dtype, AnyType):
+        return {}
+    if inside and dtype in (DataType.binary, DataType.datetime):
+        return {"not": {}}
+    if isinstance(dtype, DataType):
+        return _nullable(_PARAM_SCALARS.get(dtype) or _scalar(dtype), nullable)
+    if isinstance(dtype, Array):
+        return _nullable({"type": "array", "items": _param_type(dtype.dtype, inside=True)}, nullable)
+    if isinstance(dtype, Map):
+        values = _param_type(dtype.value_type, inside=True)
+        return _nullable({"type": "object", "additionalProperties": values}, nullable)
+    members = {
+        prop.name: _param_type(prop.dtype, nullable=not prop.required, inside=True)
+        for prop in dtype.properties
+    }
+    required = [prop.name for prop in dtype.properties if prop.required]
+    return _nullable({**_object(members, required), "additionalProperties": False}, nullable)
+
+
+# handed on as they are: floats of 64 bits, times up to microseconds
+_PARAM_SCALARS: dict[DataType, Json] = {
+    DataType.float: _real(),
+    DataType.datetime: _wall("[.,][0-9]{6}[0-9]*[1-9]"),
+}
+
+
+# --- tensors --------------------------------------------------------------------------------------------
+
+_KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary}
+_BEYOND = {"float16": 65520.0, "float32": _BEYOND_FLOAT32, "float64": None}
+
+
+def _tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
+    """One row of a tensor: arrays in each other, of the sizes that are fixed."""
+    schema = _element(spec.type, path, findings)
+    for size in reversed(spec.shape[1:]):
+        fixed = {} if size == -1 else {"minItems": size, "maxItems": size}
+        schema = {"type": "array", "items": schema, **fixed}
+    return schema
+
+
+def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
+    if dtype.kind == "O":  # an array would be one dimension more
+        return {"type": ["null", "boolean", "number", "string", "object"]}
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return _whole(int(info.min), int(info.max))
+    if dtype.name in _BEYOND:
+        return _nullable(_real(_BEYOND[dtype.name]), nullable=True)
+    if dtype.kind == "M":
+        return _nullable(_wall(), nullable=True)
+    if dtype.kind in _KINDS:
+        return _scalar(_KINDS[dtype.kind])
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that JSON has values for", dtype.name))
+    return {}
+
+
+# --- what is lost ---------------------------------------------------------------------------------------
+
+
+def lost_in_json_schema(schema: Schema) -> list[Finding]:
+    """What the schema of a record does not say, each with its path."""
+    findings: list[Finding] = []
+    for path, dtype in places(schema):
+        if isinstance(dtype, TensorSpec):
+            findings += _lost_of_tensor(path, dtype)
+        elif dtype is DataType.datetime:
+            findings.append(lost(path, "instants that nanoseconds hold", "texts of the form"))
+        elif isinstance(dtype, SparkMLVector):
+            findings.append(lost(path, describe(dtype), "an array of numbers"))
+    return findings
+
+
+def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
+    findings = []
+    if spec.shape and spec.shape[0] != -1:
+        findings.append(lost(path, f"{spec.shape[0]} rows", "one record, however many there are"))
+    if -1 in spec.shape[1:]:
+        findings.append(lost(path, "arrays of one length", "arrays of any"))
+    if spec.type.kind == "M":
+        findings.append(lost(path, spec.type.name, "texts of the form"))
+    return findings
