@@ -10,11 +10,11 @@ from __future__ import annotations
 from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
+from sparksig.comparison.tables import table_refused
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 from sparksig.params import ParamSchema
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
 __all__ = ["Comparison", "Note", "SideComparison", "Verdict", "compare"]
 
@@ -57,6 +57,7 @@ def compare(
         SignatureError: there is no such side.
 
     Example:
+        >>> from sparksig.schema import ColSpec
         >>> old = Schema([ColSpec("integer", "id"), ColSpec("string", "name")])
         >>> new = Schema([ColSpec("long", "id"), ColSpec("string", "code")])
         >>> print(compare(old, new))
@@ -100,11 +101,11 @@ def compare(
 def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:
     if old is None or new is None:
         return UNDECLARED if old is new else _unknown(old, new, side)
-    held = _present(old, new) if table else old
+    by_old = table_refused if table else refused
     if side == "inputs":
-        upgrade, rollback = refused(held, new, side), refused(new, old, side)
+        upgrade, rollback = by_old(old, new, side), refused(new, old, side)
     else:
-        upgrade, rollback = refused(new, old, side), refused(held, new, side)
+        upgrade, rollback = refused(new, old, side), by_old(old, new, side)
     notes = beside(schema_changes(old, new, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
@@ -124,25 +125,3 @@ def _compared_params(old: ParamSchema | None, new: ParamSchema | None) -> SideCo
         return UNDECLARED
     upgrade, rollback = params_refused(first, second), params_refused(second, first)
     return SideComparison(tuple(upgrade), tuple(rollback), beside(param_changes(first, second), upgrade))
-
-
-# --- tables -----------------------------------------------------------------------------------------------
-
-
-def _present(table: Schema, other: Schema) -> Schema:
-    """A table's schema as that of data in which all is there; without names for who goes by positions."""
-    if table.is_tensor_spec():
-        return table
-    named = other.has_input_names()
-    return Schema([ColSpec(_filled(spec.type), spec.name if named else None) for spec in table])
-
-
-def _filled(dtype: Type) -> Type:
-    """The type of data that has all its properties."""
-    if isinstance(dtype, Object):
-        return Object([Property(prop.name, _filled(prop.dtype)) for prop in dtype.properties])
-    if isinstance(dtype, Map):
-        return Map(_filled(dtype.value_type))
-    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
-        return Array(_filled(dtype.dtype))
-    return dtype

@@ -116,9 +116,11 @@ def _tensor_refused(given: TensorSpec, wanted: TensorSpec, path: str) -> list[Fi
 def _type_refused(given: Type, wanted: Type, path: str, vector: Source) -> list[Finding]:
     """Why not all values of one type reach another: the casting table's findings, and what may be absent."""
     findings = mismatches(_source(given, vector), wanted, path)
-    words = {where: describe(dtype) for where, dtype in _places(given, path)} if findings else {}
-    findings = [
-        replace(one, found=words.get(one.path, one.found)) if one.code is Code.TYPE_MISMATCH else one
+    held = dict(_places(given, path)) if findings else {}
+    findings = [  # in the words of signatures
+        replace(one, found=describe(held[one.path]))
+        if one.code is Code.TYPE_MISMATCH and one.path in held
+        else one
         for one in findings
     ]
     return findings + _absent(given, wanted, path)
@@ -192,7 +194,7 @@ def params_refused(given: Mapping[str, ParamSpec], wanted: Mapping[str, ParamSpe
             findings += _param_refused(spec, wanted[name], step(name))
         else:
             hint = nearest(name, wanted)
-            findings.append(Finding(Code.UNKNOWN_KEY, step(name), "a declared param", "another", hint))
+            findings.append(Finding(Code.UNKNOWN_KEY, step(name), "no such param", param_type(spec), hint))
     return findings
 
 
@@ -237,6 +239,6 @@ def _closed(given: Type, wanted: Type, path: str) -> list[Finding]:
         if prop.name in known:
             findings += _closed(prop.dtype, known[prop.name].dtype, where)
         else:
-            hint = nearest(prop.name, known)
-            findings.append(Finding(Code.UNKNOWN_KEY, where, "a declared property", "another", hint))
+            found, hint = describe(prop.dtype), nearest(prop.name, known)
+            findings.append(Finding(Code.UNKNOWN_KEY, where, "no such property", found, hint))
     return findings

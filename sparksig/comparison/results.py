@@ -131,7 +131,7 @@ class Comparison:
     @property
     def ok(self) -> bool:
         """Whether new can take old's place on every side: callers keep working."""
-        return not self.whole.upgrade
+        return not any(side.upgrade for side in self.sides.values())
 
     def raise_if_failed(self) -> None:
         """Raise the reasons why new cannot take old's place.
@@ -151,16 +151,12 @@ class Comparison:
         """The comparison as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
-    def _reasons(self) -> list[tuple[str, tuple[Finding, ...]]]:
-        """Both kinds of reasons under their titles."""
-        whole = self.whole
-        return [(_NOT_NEW, whole.upgrade), (_NOT_OLD, whole.rollback)]
-
     def __str__(self) -> str:
-        lines = [f"new against old: {self.verdict}"]
+        whole = self.whole
+        lines = [f"new against old: {whole.verdict}"]
         for name, side in self.sides.items():
             lines.append(f"  {name:<9}{side.verdict if side.declared else 'not declared'}")
-        told: list[tuple[str, Sequence[object]]] = [*self._reasons(), ("different as well", self.whole.notes)]
+        told: list[tuple[str, Sequence[object]]] = [*_reasons(whole), ("different as well", whole.notes)]
         for title, entries in told:
             lines += [f"{title}:", *(f"- {one}" for one in entries)] if entries else []
         return "\n".join(lines)
@@ -178,8 +174,14 @@ class Comparison:
         Path(path).write_text(self._rendered(whole=True), encoding="utf-8")
 
     def _rendered(self, *, whole: bool) -> str:
-        return render("comparison.html", comparison=self, reasons=self._reasons(), whole=whole)
+        told = self.whole
+        return render("comparison.html", sides=self.sides, told=told, reasons=_reasons(told), whole=whole)
 
 
 _NOT_NEW = "new cannot take old's place"
 _NOT_OLD = "old cannot take new's place"
+
+
+def _reasons(whole: SideComparison) -> list[tuple[str, tuple[Finding, ...]]]:
+    """Both kinds of reasons under their titles."""
+    return [(_NOT_NEW, whole.upgrade), (_NOT_OLD, whole.rollback)]

@@ -489,6 +489,41 @@ def test_a_table_of_the_models_own_types_fits_as_the_engine_says(columns, seed):
         assert compile(wanted, held)
 
 
+TABLES = [
+    pa.table({"a": pa.array([1.5, 2.5])}),
+    pa.table({"a": pa.array([1, 2], pa.int32()), "b": pa.array([0.5, 1.5], pa.float32())}),
+    pa.table({"a": pa.array([1, 2]), "b": pa.array([0.5, 1.5])}),
+    pa.table({"a": pa.array([[1.5, 2.0], [3.0, 4.0]]), "b": pa.array(["x", "y"])}),
+    pa.table({"a": pa.array([[1.5, 2.0], [3.0, 4.0]])}),
+    pa.table({"a": pa.array([[[1], [2]], [[3], [4]]], pa.list_(pa.list_(pa.int16())))}),
+    pa.table({"a": pa.array([{"x": 1}, {"x": 2}])}),
+    pa.table({"a": pa.array(["x", "y"]), "b": pa.array(["", "z"])}),
+    pa.table({"a": pa.array([b"x", b"y"]), "b": pa.array([True, False])}),
+]
+TENSORS = [
+    Schema([TensorSpec(np.dtype(dtype), shape, name)])
+    for dtype in ("float64", "int64", "str", "bytes", "bool", "object")
+    for shape in ((-1,), (-1, 2), (-1, 1), (-1, -1), (-1, 2, -1))
+    for name in (None, "a", "c")
+]
+
+
+@each("table, tensors", list(product(TABLES, TENSORS)))
+def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
+    told = compare(from_arrow(table.schema), tensors, table=True)
+    lists_are_longer = "list" in str(table.schema) and tensors.inputs[0].shape == (-1, 1)
+    if told.ok and not lists_are_longer:  # which is a matter of rows
+        assert enforce(table, tensors) is not None
+        return
+    with pytest.raises(ContractError):
+        enforce(table, tensors)
+
+
+def test_some_tables_make_tensors():
+    fits = [compare(from_arrow(one.schema), spec, table=True).ok for one in TABLES for spec in TENSORS]
+    assert 20 < sum(fits) < len(fits) - 20
+
+
 # --- params -----------------------------------------------------------------------------------------------
 
 TOLD = {

@@ -1,0 +1,89 @@
+"""A table's schema in the place of what is given: all that it declares is there, though it may be null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparksig.comparison.reasons import described, refused
+from sparksig.errors import Code, Finding, nearest, step
+from sparksig.lattice import MODEL_TYPE, upper_bounds
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
+
+__all__ = ["table_refused"]
+
+
+def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
+    """Why the rows of a table are not accepted where a schema is declared, as far as types can tell.
+
+    Args:
+        table: its schema.
+        wanted: what its rows are taken as; without names, its columns are taken by position.
+        side: "inputs" or "outputs".
+    """
+    if table.is_tensor_spec():
+        return refused(table, wanted, side)
+    if wanted.is_tensor_spec():
+        return _tensors_refused(list(table), wanted)
+    named = wanted.has_input_names()
+    held = [ColSpec(_filled(spec.type), spec.name if named else None) for spec in table]
+    return refused(Schema(held), wanted, side)
+
+
+def _filled(dtype: Type) -> Type:
+    """The type of data that has all its properties."""
+    if isinstance(dtype, Object):
+        return Object([Property(prop.name, _filled(prop.dtype)) for prop in dtype.properties])
+    if isinstance(dtype, Map):
+        return Map(_filled(dtype.value_type))
+    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        return Array(_filled(dtype.dtype))
+    return dtype
+
+
+# --- tensors, which the engine makes of columns -----------------------------------------------------------
+
+
+def _tensors_refused(columns: Sequence[ColSpec], wanted: Schema) -> list[Finding]:
+    if not wanted.has_input_names():
+        return _tensor_refused(columns, wanted.inputs[0])
+    findings: list[Finding] = []
+    held = {column.name: column for column in columns}
+    for spec in wanted:
+        if spec.name in held:
+            findings += _tensor_refused([held[spec.name]], spec)
+        else:
+            hint = nearest(spec.name, held)
+            findings.append(
+                Finding(Code.MISSING_COLUMN, step(spec.name), described(spec), "no such column", hint)
+            )
+    return findings
+
+
+def _tensor_refused(columns: Sequence[ColSpec], spec: TensorSpec) -> list[Finding]:
+    """Why columns do not make a tensor: side by side, or one column of lists in lists."""
+    findings = []
+    leaf, depth = columns[0].type, 0
+    while len(columns) == 1 and isinstance(leaf, Array):
+        leaf, depth = leaf.dtype, depth + 1
+    inner = (-1,) * depth if depth or (len(columns) == 1 and len(spec.shape) == 1) else (len(columns),)
+    # how long a list is, is known of rows alone
+    fits = len(spec.shape) == 1 + len(inner) and spec.shape[0] == -1
+    if not fits or (not depth and any(size not in (-1, len(columns)) for size in spec.shape[1:])):
+        path = "" if spec.name is None else step(spec.name)
+        found = f"shape {(-1, *inner)}"
+        findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", found))
+    for number, column in enumerate(columns):
+        dtype = leaf if len(columns) == 1 else column.type
+        if not _widens(dtype, spec):
+            path = step(number if column.name is None else column.name) + "[]" * depth
+            hint = "a tensor takes what its dtype holds, and times in its own unit"
+            findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, describe(dtype), hint))
+    return findings
+
+
+def _widens(dtype: Type, spec: TensorSpec) -> bool:
+    """Whether a tensor's dtype holds all values of a type; the unit of times is not known of a type."""
+    names = {"U": MODEL_TYPE[DataType.string], "S": MODEL_TYPE[DataType.binary]}
+    name = names.get(spec.type.kind, spec.type.name)
+    return isinstance(dtype, DataType) and name in upper_bounds(MODEL_TYPE[dtype])

@@ -1,0 +1,557 @@
+"""compare: every rule by an example, both ways; every text. The laws are in tests/laws/test_comparison.py."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pytest
+
+from sparksig.comparison import Note, Verdict, compare
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.tables import each
+
+IDENTICAL, FULL, BACKWARD, FORWARD, INCOMPATIBLE = Verdict
+
+
+def columns(**types):
+    """Named columns; a tuple is an optional one."""
+    return Schema(
+        [
+            ColSpec(one[0], name, False) if isinstance(one, tuple) else ColSpec(one, name)
+            for name, one in types.items()
+        ]
+    )
+
+
+def unnamed(*types):
+    return Schema([ColSpec(one) for one in types])
+
+
+def tensor(dtype, *shape, name=None):
+    return TensorSpec(np.dtype(dtype), shape, name)
+
+
+def thing(**types):
+    """An object; a tuple is an optional property."""
+    return Object(
+        [
+            Property(name, one[0], False) if isinstance(one, tuple) else Property(name, one)
+            for name, one in types.items()
+        ]
+    )
+
+
+def told(findings):
+    return [(one.code.value, one.path, one.expected, one.found) for one in findings]
+
+
+def verdicts(old, new):
+    """Of inputs and of outputs."""
+    return compare(old, new).inputs.verdict, compare(old, new, side="outputs").outputs.verdict
+
+
+# --- columns ----------------------------------------------------------------------------------------------
+
+OF_INPUTS = {
+    "the same": (columns(a="long"), columns(a="long"), IDENTICAL),
+    "wider": (columns(a="integer"), columns(a="long"), BACKWARD),
+    "wider, of another kind": (columns(a="integer"), columns(a="double"), BACKWARD),
+    "narrower": (columns(a="double"), columns(a="float"), FORWARD),
+    "another type": (columns(a="long"), columns(a="string"), INCOMPATIBLE),
+    "long is no double": (columns(a="long"), columns(a="double"), INCOMPATIBLE),
+    "any": (columns(a="long"), columns(a=AnyType()), BACKWARD),
+    "no longer required": (columns(a="long"), columns(a=("long",)), BACKWARD),
+    "required from now on": (columns(a=("double",)), columns(a="double"), FORWARD),
+    "an optional one more": (columns(a="long"), columns(a="long", b=("long",)), FULL),
+    "an optional one less": (columns(a="long", b=("long",)), columns(a="long"), FULL),
+    "a required one more": (columns(a="long"), columns(a="long", b="long"), FORWARD),
+    "a required one less": (columns(a="long", b="long"), columns(a="long"), BACKWARD),
+    "another name": (columns(a="long"), columns(b="long"), INCOMPATIBLE),
+    "case twins": (columns(a="long"), columns(A="long"), INCOMPATIBLE),
+    "another order": (columns(a="long", b="string"), columns(b="string", a="long"), FULL),
+    "unnamed": (unnamed("long", "integer"), unnamed("long", "long"), BACKWARD),
+    "one more unnamed": (unnamed("long"), unnamed("long", "long"), INCOMPATIBLE),
+    "names from now on": (unnamed("long"), columns(a="long"), INCOMPATIBLE),
+    "nothing in common": (columns(a=("long",)), columns(b=("string",)), FULL),
+}
+
+
+@each("old, new, verdict", OF_INPUTS.values(), ids=OF_INPUTS)
+def test_inputs(old, new, verdict):
+    assert compare(old, new).inputs.verdict is verdict
+    assert compare(old, new).ok == (verdict in (IDENTICAL, FULL, BACKWARD))
+    mirrored = {BACKWARD: FORWARD, FORWARD: BACKWARD}.get(verdict, verdict)
+    assert compare(new, old).inputs.verdict is mirrored
+
+
+OF_OUTPUTS = {
+    "the same": (unnamed("double"), unnamed("double"), IDENTICAL),
+    "wider": (columns(a="float"), columns(a="double"), FORWARD),
+    "narrower": (columns(a="double"), columns(a="integer"), BACKWARD),
+    "no longer always": (columns(a="double"), columns(a=("double",)), FORWARD),
+    "always from now on": (columns(a=("double",)), columns(a="double"), BACKWARD),
+    "one becomes several": (columns(a="long"), columns(a="long", b="long"), INCOMPATIBLE),
+    "one more of several": (columns(a="long", b="long"), columns(a="long", b="long", c="long"), BACKWARD),
+    "an optional one less": (columns(a="long", b="long", c=("long",)), columns(a="long", b="long"), FULL),
+    "one more without a name": (unnamed("long", "long"), unnamed("long", "long", "long"), INCOMPATIBLE),
+    "a name from now on": (unnamed("long"), columns(a="long"), INCOMPATIBLE),
+    "another name": (columns(a="long"), columns(b="long"), INCOMPATIBLE),
+    "anything": (columns(a="long"), columns(a=AnyType()), FORWARD),
+    "a vector is a list": (columns(a=SparkMLVector()), columns(a=Array("double")), FULL),
+}
+
+
+@each("old, new, verdict", OF_OUTPUTS.values(), ids=OF_OUTPUTS)
+def test_outputs(old, new, verdict):
+    assert compare(old, new, side="outputs").outputs.verdict is verdict
+
+
+def test_findings_say_what_is_wanted_and_what_is_given():
+    old = columns(a="double", b=("long",), price="long")
+    new = columns(a="float", b="long", prize="long", c=("string",))
+    side = compare(old, new).inputs
+    assert told(side.upgrade) == [
+        ("TYPE_MISMATCH", "a", "float", "double"),
+        ("MISSING_COLUMN", "b", "a required column", "an optional one"),
+        ("MISSING_COLUMN", "prize", "long", "no such column"),
+    ]
+    assert [one.hint for one in side.upgrade] == [
+        "it would be narrowed: cast it on purpose, or declare it double",
+        "it may be absent, or null: require it on both sides, or on neither",
+        "did you mean 'price'?",
+    ]
+    assert told(side.rollback) == [("MISSING_COLUMN", "price", "long", "no such column")]
+    assert list(map(str, side.notes)) == [
+        "price: only in old: dropped, as extra columns are",
+        "c: only in new, where it is optional",
+    ]
+    outputs = compare(old, new, side="outputs").outputs
+    assert told(outputs.upgrade) == [("MISSING_COLUMN", "price", "long", "no such column")]
+    assert list(map(str, outputs.notes)) == [
+        "a: double -> float",
+        "b: optional -> required, which refuses nulls",
+        "prize: only in new: who does not read it drops it",
+        "c: only in new: who does not read it drops it",
+    ]
+
+
+@each(
+    "old, new, finding",
+    [
+        (
+            columns(a="long", b="long"),
+            unnamed("long"),
+            "expected 1 column without a name, found 2 columns (a, b) (some are found by name, others by "
+            "position: name both, or none) [INVALID_NAME]",
+        ),
+        (
+            unnamed("long", "long"),
+            unnamed("long"),
+            "expected 1 column without a name, found 2 columns without names [COLUMN_COUNT]",
+        ),
+        (
+            columns(**dict.fromkeys("abcdefg", "long")),
+            Schema([tensor("float64", -1, 7)]),
+            "expected 1 tensor without a name, found 7 columns (a, b, c, d, e, ...) (tensors are taken in "
+            "their exact dtype and shape: declare both as tensors, or as columns) [TYPE_MISMATCH]",
+        ),
+    ],
+)
+def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
+    assert [str(one) for one in compare(old, new).inputs.upgrade] == [finding]
+    assert compare(old, new).inputs.verdict is INCOMPATIBLE
+    assert compare(old, new).inputs.notes == ()
+
+
+def test_one_output_does_not_become_several():
+    side = compare(columns(a="long"), columns(a="long", b="long"), side="outputs").outputs
+    assert [str(one) for one in side.upgrade] == [
+        "expected 1 column (a), found 2 columns (a, b) (one output comes back as its plain type, several as "
+        "a struct) [SHAPE_MISMATCH]"
+    ]
+    assert told(side.rollback) == [
+        ("SHAPE_MISMATCH", "", "2 columns (a, b)", "1 column (a)"),
+        ("MISSING_COLUMN", "b", "long", "no such column"),
+    ]
+
+
+def test_names_are_exact():
+    numbered, named = Schema([ColSpec("long", 3)]), Schema([ColSpec("long", "3")])
+    [finding] = compare(numbered, named).inputs.upgrade
+    assert finding.code is Code.MISSING_COLUMN
+    odd = ["a.b", "`", "", "ä", "a\nb", "A", "a"]
+    schema = Schema([ColSpec("long", name) for name in odd])
+    narrower = Schema([ColSpec("integer", name) for name in odd])
+    assert [one.path for one in compare(schema, narrower).inputs.upgrade] == [
+        "`a.b`", "````", "``", "ä", r"`a\nb`", "A", "a",
+    ]  # fmt: skip
+
+
+def test_another_order_is_a_note():
+    side = compare(columns(a="long", b="string", c="long"), columns(b="string", d=("long",), a="long")).inputs
+    assert str(side.notes[-1]) == "in another order, for who goes by positions"
+    assert not compare(columns(a="long", b="long"), columns(b="long")).inputs.notes[1:]
+
+
+# --- types in types ---------------------------------------------------------------------------------------
+
+NESTED = {
+    "array": (Array("integer"), Array("long"), BACKWARD),
+    "array of arrays": (Array(Array("float")), Array(Array("double")), BACKWARD),
+    "array and scalar": (Array("long"), DataType.long, INCOMPATIBLE),
+    "map": (Map("integer"), Map("double"), BACKWARD),
+    "vector to array": (SparkMLVector(), Array("double"), FORWARD),
+    "any in an array": (Array("long"), Array(AnyType()), BACKWARD),
+    "object": (thing(a="integer"), thing(a="long"), BACKWARD),
+    "property less": (thing(a="long", b="long"), thing(a="long"), BACKWARD),
+    "optional property less": (thing(a="long", b=("long",)), thing(a="long"), FULL),
+    "optional property more": (thing(a="long"), thing(a="long", b=("long",)), FULL),
+    "property required": (thing(a=("long",)), thing(a="long"), FORWARD),
+    "object to map": (thing(a="integer", b=("long",)), Map("long"), BACKWARD),
+    "object to map of others": (thing(a="integer", b="string"), Map("long"), INCOMPATIBLE),
+    "map to optional properties": (Map("long"), thing(a=("long",), b=("long",)), FULL),
+    "map to a property": (Map("long"), thing(a="long"), FORWARD),
+    "object in map": (Map(thing(a=("long",))), Map(thing(a="long")), FORWARD),
+    "object in object": (thing(x=thing(a="integer")), thing(x=thing(a="long", b=("long",))), BACKWARD),
+}
+
+
+@each("old, new, verdict", NESTED.values(), ids=NESTED)
+def test_types_in_types(old, new, verdict):
+    assert compare(columns(x=old), columns(x=new)).inputs.verdict is verdict
+
+
+def test_findings_have_their_place_at_every_depth():
+    old = columns(x=Array(thing(a="double", b=("long",), m=Map(thing(p=("string",))))))
+    new = columns(x=Array(thing(a="float", b="long", c="string", m=Map(thing(p="string")))))
+    assert told(compare(old, new).inputs.upgrade) == [
+        ("TYPE_MISMATCH", "x[].a", "float", "double"),
+        ("MISSING_FIELD", "x[].c", "string", "no such field"),
+        ("MISSING_FIELD", "x[].b", "a required property", "an optional one"),
+        ("MISSING_FIELD", "x[].m[].p", "a required property", "an optional one"),
+    ]
+
+
+def test_types_are_told_in_the_words_of_signatures():
+    given = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
+    wanted = thing(**dict.fromkeys("abcde", "double"))
+    found = [one.found for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
+    assert found == [
+        "Array(long)",
+        "Map(str -> DataType.long)",
+        "SparkML vector",
+        "Any",
+        "{f: long (required)}",
+    ]
+
+
+def test_a_map_may_lack_a_key_and_holds_values_of_one_type():
+    old, new = columns(x=Map("integer")), columns(x=thing(a="integer", b=("string",)))
+    assert told(compare(old, new).inputs.upgrade) == [
+        ("TYPE_MISMATCH", "x.b", "string", "integer"),
+        ("MISSING_FIELD", "x.a", "a required property", "a map, which may lack the key"),
+    ]
+
+
+def test_changes_of_types_that_are_no_reasons_are_notes():
+    old = columns(x=thing(a="integer", b="long", gone="string"), y=Array(Map("float")), z="long")
+    new = columns(x=thing(a="long", b=("long",), come=("string",)), y=Array(Map("double")), z=AnyType())
+    assert list(map(str, compare(old, new).inputs.notes)) == [
+        "x.a: integer -> long",
+        "x.b: required -> optional",
+        "x.come: only in new",
+        "x.gone: only in old",
+        "y[][]: float -> double",
+        "z: long -> Any",
+    ]
+
+
+def test_types_of_a_hundred_levels():
+    deep, other = DataType.long, DataType.integer
+    for _ in range(99):
+        deep, other = Array(deep), Array(other)
+    [finding] = compare(columns(x=deep), columns(x=other)).inputs.upgrade
+    assert finding.path == "x" + "[]" * 99
+    assert compare(columns(x=other), columns(x=deep)).ok
+
+
+# --- tensors ----------------------------------------------------------------------------------------------
+
+OF_TENSORS = {
+    "the same": (tensor("float64", -1, 3), tensor("float64", -1, 3), IDENTICAL),
+    "any size": (tensor("float64", -1, 3), tensor("float64", -1, -1), BACKWARD),
+    "a size": (tensor("float64", -1, -1), tensor("float64", -1, 3), FORWARD),
+    "another size": (tensor("float64", -1, 3), tensor("float64", -1, 4), INCOMPATIBLE),
+    "another rank": (tensor("float64", -1), tensor("float64", -1, 1), INCOMPATIBLE),
+    "one way and the other": (tensor("float64", -1, 3), tensor("float64", 3, -1), INCOMPATIBLE),
+    "a wider dtype": (tensor("float32", -1), tensor("float64", -1), INCOMPATIBLE),
+    "a unit of time": (tensor("datetime64[s]", -1), tensor("datetime64[ns]", -1), INCOMPATIBLE),
+}
+
+
+@each("old, new, verdict", OF_TENSORS.values(), ids=OF_TENSORS)
+def test_tensors(old, new, verdict):
+    mirrored = {BACKWARD: FORWARD, FORWARD: BACKWARD}.get(verdict, verdict)
+    assert verdicts(Schema([old]), Schema([new])) == (verdict, mirrored)
+
+
+def test_tensors_are_told_by_name():
+    old = Schema([tensor("float64", -1, 3, name="a"), tensor("int64", -1, name="b")])
+    new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
+    side = compare(old, new).inputs
+    assert [str(one) for one in side.upgrade] == [
+        "a: expected float32, found float64 (a tensor's dtype is taken as it is, and never widened) "
+        "[TYPE_MISMATCH]",
+        "a: expected shape (-1, 4), found shape (-1, 3) [SHAPE_MISMATCH]",
+        "c: expected Tensor('int64', (-1,)), found no such tensor [MISSING_COLUMN]",
+    ]
+    assert list(map(str, side.notes)) == ["b: only in old: dropped, as extra columns are"]
+    wider = compare(Schema([tensor("int8", 2)]), Schema([tensor("int8", -1)])).inputs
+    assert wider.notes == (Note("", "Tensor('int8', (2,)) -> Tensor('int8', (-1,))"),)
+
+
+# --- params -----------------------------------------------------------------------------------------------
+
+
+def params(*specs):
+    return ModelSignature(params=ParamSchema([ParamSpec(*spec) for spec in specs]))
+
+
+_CLOSED = (
+    ("p", thing(a="long", b=("long",)), {"a": 1}),
+    ("p", thing(a="long"), {"a": 1}),
+)
+OF_PARAMS = {
+    "the same": (("p", "long", 1), ("p", "long", 1), IDENTICAL),
+    "another default": (("p", "long", 1), ("p", "long", 2), FULL),
+    "wider": (("p", "integer", 1), ("p", "double", 1.0), BACKWARD),
+    "another type": (("p", "string", "a"), ("p", "long", 1), INCOMPATIBLE),
+    "a list": (("p", "long", 1), ("p", "long", [1], (-1,)), INCOMPATIBLE),
+    "a wider list": (("p", "integer", [1], (-1,)), ("p", "long", [1], (-1,)), BACKWARD),
+    "None no more": (("p", "long", None), ("p", "long", 1), FORWARD),
+    "None in a list no more": (("p", "long", [None], (-1,)), ("p", "long", [1], (-1,)), FORWARD),
+    "a property less": (*_CLOSED, FORWARD),
+    "NaN": (("p", "double", float("nan")), ("p", "double", float("nan")), IDENTICAL),
+    "wider NaN": (("p", "float", float("nan")), ("p", "double", float("nan")), BACKWARD),
+    "another name": (("p", "long", 1), ("q", "long", 1), INCOMPATIBLE),
+}
+
+
+@each("old, new, verdict", OF_PARAMS.values(), ids=OF_PARAMS)
+def test_params(old, new, verdict):
+    assert compare(params(old), params(new)).params.verdict is verdict
+
+
+def test_findings_and_notes_of_params():
+    old = params(
+        ("k", "long", 3),
+        ("temperature", "double", 0.5),
+        ("stop", "string", ["x"], (-1,)),
+        ("n", "long", None),
+    )
+    new = params(("temprature", "double", 0.5), ("stop", "string", "x"), ("n", "long", 5), ("k", "long", 4))
+    side = compare(old, new).params
+    assert [str(one) for one in side.upgrade] == [
+        "temperature: expected no such param, found double (did you mean 'temprature'?) [UNKNOWN_KEY]",
+        "stop: expected string, found a list of string [SHAPE_MISMATCH]",
+        "n: expected long, found long or None (None is a value where the default has it) [NULL_IN_REQUIRED]",
+    ]
+    assert [one.path for one in side.rollback] == ["temprature", "stop"]
+    assert list(map(str, side.notes)) == [
+        "k: its default: 3 -> 4",
+        "stop: its default: ['x'] -> 'x'",
+        "n: its default: None -> 5",
+        "temprature: only in new; its default is 0.5",
+    ]
+
+
+def test_objects_that_are_told_have_no_keys_but_theirs():
+    old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
+    assert [str(one) for one in compare(old, new).params.upgrade] == [
+        "p.b: expected no such property, found long [UNKNOWN_KEY]"
+    ]
+    assert compare(old, new).params.rollback == ()
+    nested = [params(("p", thing(x=dtype), {"x": {"a": 1}})) for dtype in (thing(a="long"), Map("long"))]
+    assert [one.path for one in compare(*nested).params.upgrade] == ["p.x"]
+    assert [one.path for one in compare(*nested).params.rollback] == ["p.x.a", "p.x"]
+
+
+def test_no_params_are_params_without_any():
+    with_, without = params(("p", "long", 1)), ModelSignature(columns(a="long"))
+    assert compare(without, with_).params.verdict is BACKWARD
+    assert compare(with_, without).params.verdict is FORWARD
+    assert not compare(without, without).params.declared
+
+
+def test_the_order_of_params_does_not_matter():
+    first, second = ("a", "long", 1), ("b", "string", "x")
+    assert compare(params(first, second), params(second, first)).verdict is IDENTICAL
+
+
+def test_defaults_that_are_long_are_cut_and_none_is_printed_raw():
+    old, new = params(("p", "string", "x" * 500)), params(("p", "string", "\x1b[31m\n"))
+    [note] = compare(old, new).params.notes
+    assert len(note.text) < 150
+    assert note.text.isprintable()
+    day = datetime.date(2020, 1, 2)
+    [note] = compare(params(("p", "datetime", None)), params(("p", "datetime", day))).params.notes
+    assert note.text == "its default: None -> datetime.date(2020, 1, 2)"
+
+
+@each("values", [(1, True), (1, 1.0), (0.0, -0.0)])
+def test_defaults_that_are_equal_and_not_the_same_are_a_note(values):
+    dtype = thing(a=AnyType())
+    old, new = (params(("p", dtype, {"a": value})) for value in values)
+    assert old != new
+    assert compare(old, new).params.verdict is FULL
+
+
+# --- sides ------------------------------------------------------------------------------------------------
+
+
+def test_a_side_that_only_one_declares_cannot_be_judged():
+    bare, full = ModelSignature(columns(a="long")), ModelSignature(columns(a="long"), unnamed("double"))
+    for old, new in ((bare, full), (full, bare)):
+        told_ = compare(old, new)
+        assert (told_.inputs.verdict, told_.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
+        assert not told_.ok
+    hint = "what is not declared cannot be judged: give the model a signature with this side"
+    one, nothing = "1 column without a name", "nothing declared"
+    assert compare(bare, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)
+    assert compare(full, bare).outputs.upgrade == (Finding(Code.MISSING_KEY, "", one, nothing, hint),)
+    bare, full = ModelSignature(None, unnamed("double")), ModelSignature(columns(a="long"), unnamed("double"))
+    assert compare(bare, full).inputs.upgrade == (
+        Finding(Code.MISSING_KEY, "", "1 column (a)", nothing, hint),
+    )
+
+
+def test_the_sides_of_a_signature_are_judged_each_by_itself():
+    old = ModelSignature(columns(a="integer"), columns(y="double"), ParamSchema([ParamSpec("k", "long", 1)]))
+    new = ModelSignature(columns(a="long"), columns(y="integer"), ParamSchema([ParamSpec("k", "long", 2)]))
+    told_ = compare(old, new)
+    assert [side.verdict for side in told_.sides.values()] == [BACKWARD, BACKWARD, FULL]
+    assert told_.verdict is BACKWARD
+    assert told_.ok
+    assert compare(new, old).verdict is FORWARD
+    mixed = ModelSignature(columns(a="long"), columns(y="string"), old.params)
+    assert compare(old, mixed).verdict is INCOMPATIBLE
+    assert not compare(old, mixed).ok
+
+
+def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
+    signature = ModelSignature(columns(a="long"), columns(y="double"))
+    assert compare(columns(a="integer"), signature).inputs.verdict is BACKWARD
+    assert compare(signature, columns(y="double"), side="outputs").outputs.verdict is IDENTICAL
+    only = compare(signature, signature, side="outputs")
+    assert [side.declared for side in only.sides.values()] == [False, True, False]
+    assert (
+        compare(columns(a="long"), ModelSignature(None, columns(y="long"))).inputs.upgrade[0].code
+        is Code.MISSING_KEY
+    )
+
+
+@each(
+    "args, options, error, text",
+    [
+        (
+            (None, columns(a="long")),
+            {},
+            SignatureTypeError,
+            "compare takes signatures or schemas, but old is None",
+        ),
+        (
+            (columns(a="long"), "model"),
+            {},
+            SignatureTypeError,
+            "compare takes signatures or schemas, but new is a value of type str",
+        ),
+        (
+            (columns(a="long"), columns(a="long")),
+            {"side": "params"},
+            SignatureError,
+            "side is 'inputs', 'outputs' or None, not 'params'",
+        ),
+        (
+            (params(("p", "long", 1)), columns(a="long")),
+            {"table": True},
+            SignatureTypeError,
+            "with table=True, old is the Schema of a table and no signature",
+        ),
+    ],
+)
+def test_arguments_of_the_wrong_kind(args, options, error, text):
+    with pytest.raises(error) as info:
+        compare(*args, **options)
+    assert str(info.value) == text
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
+    table = columns(id=("long",), price=("float",), orders=(Array(thing(n=("integer",))),), other=("string",))
+    model = ModelSignature(columns(id="long", price="double", orders=Array(thing(n="long"))))
+    assert not compare(table, model).ok
+    fits = compare(table, model, table=True)
+    assert fits.ok
+    assert list(map(str, fits.inputs.notes)) == [
+        "id: optional -> required, which refuses nulls",
+        "price: optional -> required",
+        "price: float -> double",
+        "orders: optional -> required",
+        "orders[].n: optional -> required, which refuses nulls",
+        "orders[].n: integer -> long",
+        "other: only in old: dropped, as extra columns are",
+    ]
+    lacking = compare(table, columns(id="integer", Price="double"), table=True).inputs
+    assert told(lacking.upgrade) == [
+        ("TYPE_MISMATCH", "id", "integer", "long"),
+        ("MISSING_COLUMN", "Price", "double", "no such column"),
+    ]
+
+
+def test_the_columns_of_a_table_have_positions():
+    table = columns(a=("long",), b=("long",))
+    assert compare(table, unnamed("long", "long"), table=True).ok
+    assert told(compare(table, unnamed("long"), table=True).inputs.upgrade) == [
+        ("COLUMN_COUNT", "", "1 column without a name", "2 columns without names")
+    ]
+
+
+def test_what_a_model_gives_goes_into_a_table():
+    table = columns(id=("long",), score=("double",), label="string")
+    model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
+    told_ = compare(table, model, side="outputs", table=True)
+    assert told_.ok
+    assert [str(one) for one in told_.outputs.rollback] == [
+        "score: expected float, found double (it would be narrowed: cast it on purpose, or declare it "
+        "double) [TYPE_MISMATCH]"
+    ]
+
+
+def test_the_columns_of_a_table_make_tensors_as_far_as_they_widen():
+    table = columns(a=("double",), b=("long",))
+    assert told(compare(table, Schema([tensor("float64", -1, 3)]), table=True).inputs.upgrade) == [
+        ("SHAPE_MISMATCH", "", "shape (-1, 3)", "shape (-1, 2)"),
+        ("TYPE_MISMATCH", "b", "float64", "long"),
+    ]
+    named = Schema([tensor("float64", -1, name="a"), tensor("int64", -1, 2, name="c")])
+    assert told(compare(table, named, table=True).inputs.upgrade) == [
+        ("MISSING_COLUMN", "c", "Tensor('int64', (-1, 2))", "no such column")
+    ]
+    times = compare(columns(t="datetime"), Schema([tensor("datetime64[us]", -1)]), table=True).inputs.upgrade
+    assert [str(one) for one in times] == [
+        "t: expected datetime64[us], found datetime (a tensor takes what its dtype holds, and times in its "
+        "own unit) [TYPE_MISMATCH]"
+    ]
+    lists = columns(v=(Array(Array("string")),))
+    assert [
+        one.path for one in compare(lists, Schema([tensor("bool", -1, 2, 2)]), table=True).inputs.upgrade
+    ] == ["v[][]"]
+    same = Schema([tensor("bool", -1, name="a")])
+    assert compare(same, same, table=True).verdict is IDENTICAL
