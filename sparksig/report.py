@@ -157,10 +157,13 @@ class Report:
 def _nulls(count: int | None, rows: int | None) -> str:
     if count is None:
         return ""
-    if not count or not rows:
-        return "no nulls" if not count else f"{count:,} nulls"
+    if not count:
+        return "no nulls"
+    told = "1 null" if count == 1 else f"{count:,} nulls"
+    if not rows:
+        return told
     share = 100 * count / rows
-    return f"{count:,} nulls ({share:.1f} %)" if share >= 0.05 else f"{count:,} nulls (< 0.1 %)"
+    return f"{told} ({share:.1f} %)" if share >= 0.05 else f"{told} (< 0.1 %)"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -115,11 +115,15 @@ class ModelSignature:
         from sparksig.report import aligned
 
         lines: list[str] = []
-        for title, side in (("inputs", self._inputs), ("outputs", self._outputs)):
-            lines += [title, *aligned(_rows(side) if side else [("none",)])]
-        if self._params:
-            lines += ["params", *aligned([_param_row(spec) for spec in self._params])]
+        for title, rows in self._sides():
+            lines += [title, *aligned(rows or [("none",)])]
         return "\n".join(lines)
+
+    def _sides(self) -> list[tuple[str, list[Sequence[str]]]]:
+        """What :meth:`to_text` shows: each side's title, and its lines."""
+        sides = [("inputs", self._inputs), ("outputs", self._outputs)]
+        shown = [(title, _rows(side) if side else []) for title, side in sides]
+        return shown + ([("params", [*map(_param_row, self._params)])] if self._params else [])
 
     def _repr_html_(self) -> str:
         return self._rendered(whole=False)
@@ -135,15 +139,8 @@ class ModelSignature:
 
     def _rendered(self, *, whole: bool) -> str:
         from sparksig.report import render
-        from sparksig.types import describe
 
-        def described(spec: Any) -> str:
-            if hasattr(spec, "shape") and not hasattr(spec, "default"):
-                return f"Tensor({spec.type.name!r}, {spec.shape!r})"
-            shape = getattr(spec, "shape", None)
-            return describe(getattr(spec, "type", None) or spec.dtype) + (f", shape {shape}" if shape else "")
-
-        return render("signature.html", signature=self, described=described, whole=whole)
+        return render("signature.html", sides=self._sides(), whole=whole)
 
     def to_dict(self) -> dict[str, str | None]:
         """Three JSON texts (None for what is not there), as MLmodel files hold them.

@@ -125,7 +125,7 @@ def test_a_report_with_findings_is_aligned_and_says_all():
         "the table breaks the contract (DDL): 12,345 rows checked, 2 of them break it\n"
         "  id     long               bigint  2 nulls (< 0.1 %)  FINDINGS\n"
         "  name   string             -                          FINDINGS\n"
-        "  `a.b`  double (optional)  double  1 nulls (< 0.1 %)  ok\n"
+        "  `a.b`  double (optional)  double  1 null (< 0.1 %)   ok\n"
         "  x      double             double  no nulls           ok\n"
         "- id: expected long without nulls, found nulls, 2 times (declare it optional, or double) "
         "[NULL_IN_REQUIRED] e.g. id=3, id=9\n"
@@ -148,8 +148,8 @@ def test_a_samples_claim_is_the_last_line():
         (0, 0, "no nulls"),
         (5, 10, "5 nulls (50.0 %)"),
         (10, 10, "10 nulls (100.0 %)"),
-        (1, 2000, "1 nulls (0.1 %)"),
-        (1, 2001, "1 nulls (< 0.1 %)"),
+        (1, 2000, "1 null (0.1 %)"),
+        (1, 2001, "1 null (< 0.1 %)"),
         (1234, None, "1,234 nulls"),
     ],
 )
@@ -354,11 +354,11 @@ def test_a_signature_is_a_page(tmp_path):
     for text in (
         "<b>x</b>",
         "Array(string)",
-        "Tensor('float64', (-1, 3))",
+        "tensor of float64, shape (-1, 3)",
         "stop",
         "0.5",
         "optional",
-        "(column 0)",
+        "(tensor)",
     ):
         assert text in shown
     assert "<b>x" not in page
