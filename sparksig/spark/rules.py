@@ -18,7 +18,19 @@ from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Rule", "any_of", "lengths_of", "name_of", "rules_of", "text_of", "value_rules"]
+__all__ = [
+    "Found",
+    "Rule",
+    "any_of",
+    "flag",
+    "lengths_of",
+    "name_of",
+    "of_each",
+    "of_field",
+    "rules_of",
+    "text_of",
+    "value_rules",
+]
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,7 @@ def _pairs(schema: Schema, table: T.StructType) -> list[tuple[ColSpec | TensorSp
 # --- columns ----------------------------------------------------------------------------------------------
 
 Found = tuple[Finding, Counter, bool]
+"""A finding, how often a value gives it, and whether that may be more than once."""
 
 
 def value_rules(
@@ -138,10 +151,10 @@ def value_rules(
     if required and (options.strict_nulls or declared in NEVER_NULL):
         expected = f"{describe(declared)} without nulls"
         finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "nulls", null_hint(declared))
-        yield finding, lambda value: _flag(f"{value} is null"), False
+        yield finding, lambda value: flag(f"{value} is null"), False
     if options.refuse_nan and isinstance(held, (T.FloatType, T.DoubleType)):
         finding = Finding(Code.INVALID_VALUE, path, f"{describe(declared)} without NaN", "NaN")
-        yield finding, lambda value: _flag(f"isnan({value})"), False
+        yield finding, lambda value: flag(f"isnan({value})"), False
     if declared is DataType.datetime:
         expected = "instants that nanoseconds can hold"
         finding = Finding(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT)
@@ -149,23 +162,23 @@ def value_rules(
     elif isinstance(declared, (Array, SparkMLVector)) and isinstance(held, T.ArrayType):
         item = declared.dtype if isinstance(declared, Array) else DataType.double
         inner = value_rules(held.elementType, item, f"{path}[]", False, options)
-        yield from (_of_each(one) for one in inner)
+        yield from (of_each(one) for one in inner)
     elif isinstance(declared, Map) and isinstance(held, T.MapType):
         yield _twins(path)
         inner = value_rules(held.valueType, declared.value_type, f"{path}[]", False, options)
-        yield from (_of_each(one, "map_values({})") for one in inner)
+        yield from (of_each(one, "map_values({})") for one in inner)
     elif isinstance(declared, Object) and isinstance(held, T.StructType):
         known = {part.name: part for part in held.fields}
         for prop in declared.properties:
             if prop.name in known:
                 part, where = known[prop.name], below(path, prop.name)
                 inner = value_rules(part.dataType, prop.dtype, where, prop.required, options)
-                yield from (_of_field(one, prop.name) for one in inner)
+                yield from (of_field(one, prop.name) for one in inner)
     elif isinstance(declared, Map) and isinstance(held, T.StructType):
         for part in held.fields:
             where = below(path, part.name)
             inner = value_rules(part.dataType, declared.value_type, where, False, options)
-            yield from (_of_field(one, part.name) for one in inner)
+            yield from (of_field(one, part.name) for one in inner)
     elif isinstance(declared, Object) and isinstance(held, T.MapType):
         yield from _of_keys(held, declared, path, options)
 
@@ -186,11 +199,11 @@ def _of_keys(held: T.MapType, declared: Object, path: str, options: _Options) ->
 def _twins(path: str) -> Found:
     finding = Finding(Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice")
     keys = "size(map_keys({0})) > size(array_distinct(map_keys({0})))"
-    return finding, lambda value: _flag(f"{value} is not null and {keys.format(value)}"), False
+    return finding, lambda value: flag(f"{value} is not null and {keys.format(value)}"), False
 
 
 def _without_key(name: str) -> Counter:
-    return lambda value: _flag(f"not map_contains_key({value}, {text_of(name)})")
+    return lambda value: flag(f"not map_contains_key({value}, {text_of(name)})")
 
 
 def _of_key(name: str, count: Counter) -> Counter:
@@ -201,7 +214,8 @@ def _of_key(name: str, count: Counter) -> Counter:
     return counted
 
 
-def _of_field(one: Found, name: str) -> Found:
+def of_field(one: Found, name: str) -> Found:
+    """A rule of a field as one of the struct; a struct that is null breaks none."""
     finding, count, nested = one
 
     def counted(value: str) -> str:
@@ -210,7 +224,7 @@ def _of_field(one: Found, name: str) -> Found:
     return finding, counted, nested
 
 
-def _of_each(one: Found, elements: str = "{}") -> Found:
+def of_each(one: Found, elements: str = "{}") -> Found:
     """A rule of elements as one of the list."""
     finding, count, _ = one
     depth = count("").count("aggregate(")  # which no inner one has: so all of them have names of their own
@@ -222,7 +236,8 @@ def _of_each(one: Found, elements: str = "{}") -> Found:
     return finding, total, True
 
 
-def _flag(broken: str) -> str:
+def flag(broken: str) -> str:
+    """1 or 0, in SQL."""
     return f"case when {broken} then 1 else 0 end"
 
 
@@ -231,7 +246,7 @@ _EARLIEST, _LATEST = "1677-09-21T00:12:43.145225", "2262-04-11T23:47:16.854775"
 
 def _out_of_range(value: str) -> str:
     wall = f"cast({value} as timestamp_ntz)"  # what a clock in the session's zone shows
-    return _flag(f"{wall} < timestamp_ntz'{_EARLIEST}' or {wall} > timestamp_ntz'{_LATEST}'")
+    return flag(f"{wall} < timestamp_ntz'{_EARLIEST}' or {wall} > timestamp_ntz'{_LATEST}'")
 
 
 # --- tensors ----------------------------------------------------------------------------------------------
@@ -243,17 +258,17 @@ def _tensor(spec: TensorSpec, path: str, options: _Options) -> list[Found]:
     scalar = len(spec.shape) == 1
     rules: list[Found] = []
     if not scalar or spec.type.kind not in "fcM":
-        rules.append((nulls, lambda value: _flag(f"{value} is null"), False))
+        rules.append((nulls, lambda value: flag(f"{value} is null"), False))
     leaf = path + "[]" * (len(spec.shape) - 1)
     inner: list[Found] = []
     if options.refuse_nan and spec.type.kind == "f":
         finding = Finding(Code.INVALID_VALUE, leaf, f"{spec.type.name} without NaN", "NaN")
-        inner.append((finding, lambda value: _flag(f"isnan({value})"), False))
+        inner.append((finding, lambda value: flag(f"isnan({value})"), False))
     if spec.type == np.dtype("datetime64[ns]"):
         expected = "instants that nanoseconds can hold"
         inner.append((Finding(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT), _out_of_range, False))
     for _ in spec.shape[1:]:
-        inner = [_of_each(one) for one in inner]
+        inner = [of_each(one) for one in inner]
     return rules + _lists(spec, spec.shape[1:], path) + inner
 
 
@@ -290,10 +305,8 @@ def _lists(spec: TensorSpec, inner: tuple[int, ...], path: str) -> list[Found]:
         finding = Finding(
             Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", f"lists of other lengths than {size}"
         )
-        rules.append(
-            (finding, lambda value: _flag(f"{value} is not null and size({value}) <> {size}"), False)
-        )
+        rules.append((finding, lambda value: flag(f"{value} is not null and size({value}) <> {size}"), False))
     if len(inner) > 1 or spec.type.kind not in "fcM":
         nulls = Finding(Code.NULL_IN_REQUIRED, f"{path}[]", f"{spec.type.name} without nulls", "nulls")
-        rules.append(_of_each((nulls, lambda value: _flag(f"{value} is null"), False)))
-    return rules + [_of_each(one) for one in _lists(spec, inner[1:], f"{path}[]")]
+        rules.append(of_each((nulls, lambda value: flag(f"{value} is null"), False)))
+    return rules + [of_each(one) for one in _lists(spec, inner[1:], f"{path}[]")]

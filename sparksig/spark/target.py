@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from urllib.parse import unquote
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.errors import ContractError, MissingDependencyError, OutputRefusedError, below, step
+from sparksig.errors import below, step
 from sparksig.lattice import Scalar, upper_bounds, widens
 from sparksig.types import DataType
 
 __all__ = [
-    "PARQUET",
     "ColumnPlan",
     "Existing",
+    "Filled",
     "against",
     "can_widen",
-    "delta_name",
-    "existing",
     "holds",
     "is_path",
+    "length_of",
     "same",
 ]
 
@@ -39,7 +36,7 @@ class ColumnPlan:
             "refused".
         found: the type in the table that is written; empty if it has no such column.
         target: the type in the target; empty if it has no such column.
-        reason: why, where it is not "ok".
+        reason: why, where it is not "ok"; and what the target makes of it.
     """
 
     path: str
@@ -47,6 +44,29 @@ class ColumnPlan:
     found: str
     target: str
     reason: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """The entry as JSON-ready built-ins."""
+        return {
+            "path": self.path,
+            "verdict": self.verdict,
+            "found": self.found,
+            "target": self.target,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How a target fills a column that it is not given.
+
+    Attributes:
+        how: "default", "generated", "identity", or "always": an identity that takes no values from outside.
+        expression: of a default or a generated column, in SQL.
+    """
+
+    how: str
+    expression: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,15 +77,13 @@ class Existing:
         schema: its columns.
         partitions: those that it is partitioned by.
         properties: of the table.
+        filled: the columns that it fills itself where they are not given.
     """
 
     schema: T.StructType
     partitions: tuple[str, ...]
-    properties: Mapping[str, str]
-
-
-PARQUET = "parquet"
-"""The property that marks a table of Parquet files."""
+    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    filled: Mapping[str, Filled] = dataclasses.field(default_factory=dict)
 
 
 def is_path(target: str) -> bool:
@@ -73,104 +91,33 @@ def is_path(target: str) -> bool:
     return "/" in target or "\\" in target
 
 
-def delta_name(target: str) -> str:
-    """What SQL calls a Delta table."""
-    return f"delta.`{target.replace('`', '``')}`" if is_path(target) else target
-
-
-def existing(spark: SparkSession, target: str, format: str) -> Existing | None:
-    """The table at a target; None if there is nothing.
-
-    Raises:
-        OutputRefusedError: there is something else.
-        ContractError: it is a table of another format.
-        MissingDependencyError: the session knows no Delta tables.
-    """
-    if format == "delta":
-        found = _existing_delta(spark, target)
-        if found is None and is_path(target) and _has_files(spark, target):
-            raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
-        return found
-    if _can_list(spark, f"{target.rstrip('/')}/_delta_log"):
-        raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
-    try:
-        frame = spark.read.format("parquet").load(target)
-        schema, files = frame.schema, frame.inputFiles()  # of Spark Connect nothing is read before
-    except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if "PATH_NOT_FOUND" in told:
-            return None
-        if "UNABLE_TO_INFER_SCHEMA" in told and not _has_files(spark, target):
-            return None
-        reason = told.strip().partition("\n")[0]
-        raise OutputRefusedError(
-            f"{target} holds something that is no Parquet table ({reason}); nothing was written"
-        ) from None
-    return Existing(schema, _partitions_of(files, target), {PARQUET: "true"})
-
-
-def _can_list(spark: SparkSession, path: str) -> bool:
-    try:
-        return bool(spark.read.format("text").load(path).schema)
-    except Exception:  # Spark's: there is no such place
-        return False
-
-
-def _has_files(spark: SparkSession, path: str) -> bool:
-    """Whether there are files at a path, at any depth."""
-    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
-    try:
-        return bool(reader.load(path).select("path").limit(1).collect())
-    except Exception as error:  # Spark's, of a class that depends on the session
-        if "PATH_NOT_FOUND" in str(error):
-            return False
-        raise
-
-
-def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """The partition columns of a Parquet table, as the names of its directories say."""
-    if not files:
-        return ()
-    place = unquote(files[0]).split(target.rstrip("/"), 1)[-1]
-    return tuple(re.findall(r"/([^/=]+)=", place))
-
-
-def _existing_delta(spark: SparkSession, target: str) -> Existing | None:
-    name = delta_name(target)
-    try:
-        [row] = spark.sql(f"DESCRIBE DETAIL {name}").collect()
-    except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if any(sign in told for sign in ("DELTA_MISSING_DELTA_TABLE", "NOT_FOUND", "not a Delta table")):
-            return None
-        if any(sign in told for sign in ("PARSE_SYNTAX_ERROR", "DATA_SOURCE", "UNSUPPORTED_DATASOURCE")):
-            raise MissingDependencyError(
-                "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages) "
-                "and spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension"
-            ) from None
-        raise
-    if row["format"] != "delta":
-        raise ContractError(f"{target} is a table of the format {row['format']}, not delta")
-    frame = spark.read.format("delta").load(target) if is_path(target) else spark.table(target)
-    return Existing(frame.schema, tuple(row["partitionColumns"] or ()), dict(row["properties"] or {}))
-
-
 # --- types ----------------------------------------------------------------------------------------------
 
 
-def against(
-    given: T.StructType, there: T.StructType, format: str, properties: Mapping[str, str], skip: Sequence[str]
-) -> list[ColumnPlan]:
-    """The columns of a table against those of the target."""
-    target = T.StructType([field for field in there.fields if field.name not in skip])
-    widening = str(properties.get("delta.enableTypeWidening", "false")).lower() == "true"
-    return _fields(given, target, "", _Rules(format, widening), top=True)
+def against(given: T.StructType, kept: Existing, format: str) -> list[ColumnPlan]:
+    """The columns of a table against those of the target, but partitions of Parquet, which have no types."""
+    skip = kept.partitions if format == "parquet" else ()
+    there = T.StructType([field for field in kept.schema.fields if field.name not in skip])
+    widening = str(kept.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
+    rules = _Rules(format, widening, kept.filled)
+    return _fields(
+        T.StructType([field for field in given.fields if field.name not in skip]), there, "", rules, top=True
+    )
 
 
 @dataclass(frozen=True)
 class _Rules:
     format: str
     widening: bool  # whether the table lets its types be widened
+    filled: Mapping[str, Filled]
+
+
+_FILLS = {
+    "default": "the target's default",
+    "generated": "generated by the target",
+    "identity": "numbered by the target",
+    "always": "numbered by the target",
+}
 
 
 def _fields(
@@ -181,16 +128,19 @@ def _fields(
     folded = {field.name.casefold(): field.name for field in given.fields}
     for field in there.fields:
         where, wanted = below(path, field.name), field.dataType.simpleString()
+        fills = rules.filled.get(field.name) if top else None
         if field.name in known:
-            plans += _types(known[field.name].dataType, field.dataType, where, rules, told=top)
+            plans += _given(known[field.name], field, where, rules, fills, told=top)
         elif field.name.casefold() in folded:
             found = folded[field.name.casefold()]
             reason = f"the target calls it {step(field.name)}: names are the same to the letter here"
             plans.append(ColumnPlan(below(path, found), "refused", found, field.name, reason))
-        elif field.nullable:
-            plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
+        elif fills is not None:
+            plans.append(ColumnPlan(where, "ok", "", wanted, _FILLS[fills.how]))
+        elif missing := _required(field, where):
+            plans += [ColumnPlan(one, "refused", "", kind, "the target requires it") for one, kind in missing]
         else:
-            plans.append(ColumnPlan(where, "refused", "", wanted, "the target requires it"))
+            plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
     taken = {field.name.casefold() for field in there.fields}
     for field in given.fields:
         if field.name.casefold() not in taken:
@@ -201,6 +151,35 @@ def _fields(
                 reason = "readers of Parquet would not see it: write another table"
                 plans.append(ColumnPlan(where, "refused", held, "", reason))
     return plans
+
+
+def _required(field: T.StructField, path: str) -> list[tuple[str, str]]:
+    """What must have values where a column has none: for Delta a field of a struct that is null is null."""
+    if not field.nullable:
+        return [(path, field.dataType.simpleString())]
+    if not isinstance(field.dataType, T.StructType):
+        return []
+    return [one for part in field.dataType.fields for one in _required(part, below(path, part.name))]
+
+
+def _given(
+    given: T.StructField, there: T.StructField, path: str, rules: _Rules, fills: Filled | None, *, told: bool
+) -> list[ColumnPlan]:
+    """A column that both have."""
+    if fills is not None and fills.how == "always":
+        reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): leave it out"
+        types = given.dataType.simpleString(), there.dataType.simpleString()
+        return [ColumnPlan(path, "refused", *types, reason)]
+    plans = _types(given.dataType, there.dataType, path, rules, told=told)
+    padded = length_of(there)
+    if padded.startswith("char") and len(plans) == 1 and plans[0].verdict == "ok":
+        return [replace(plans[0], reason=f"{padded}: blanks are added to shorter texts")]
+    return plans
+
+
+def length_of(field: T.StructField) -> str:
+    """The type of a column with the lengths of its texts, as char(3) or array<varchar(3)>; or nothing."""
+    return str((field.metadata or {}).get("__CHAR_VARCHAR_TYPE_STRING", ""))
 
 
 def _types(given: T.DataType, there: T.DataType, path: str, rules: _Rules, *, told: bool) -> list[ColumnPlan]:

@@ -1,0 +1,294 @@
+"""The dry run of a write: what becomes of each column, and what stands in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, below, kind, nearest, step
+from sparksig.spark import delta, parquet
+from sparksig.spark.check import check
+from sparksig.spark.declared import Contract, contract_of
+from sparksig.spark.limits import reads_back_otherwise
+from sparksig.spark.target import ColumnPlan, Existing, against, is_path
+
+__all__ = ["Planned", "WritePlan", "plan_write", "planned"]
+
+FORMATS = ("parquet", "delta")
+MODES = ("error", "append", "overwrite")
+
+
+@dataclass(frozen=True)
+class WritePlan:
+    """What a write would do.
+
+    Attributes:
+        target: the path or the name of the target.
+        format: "parquet" or "delta".
+        mode: "error", "append" or "overwrite".
+        exists: whether there is a table already.
+        columns: one entry for each column, and each nested field that is not just as in the target.
+        findings: what stands in the way; empty if the write may go on.
+    """
+
+    target: str
+    format: str
+    mode: str
+    exists: bool
+    columns: tuple[ColumnPlan, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stands in the way."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON-ready built-ins."""
+        return {
+            "ok": self.ok,
+            "target": self.target,
+            "format": self.format,
+            "mode": self.mode,
+            "exists": self.exists,
+            "columns": [one.to_dict() for one in self.columns],
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def to_json(self) -> str:
+        """The plan as JSON text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __str__(self) -> str:
+        verb = {"error": "create", "append": "append to", "overwrite": "overwrite"}[self.mode]
+        lines = [f"{verb} {self.target} ({self.format}{', which exists' if self.exists else ''})"]
+        for one in self.columns:
+            types = f"{one.found or 'nothing'} -> {one.target or 'nothing'}"
+            types = one.found if one.found == one.target else types
+            lines.append(f"  {one.path}: {one.verdict}, {types}" + (f" ({one.reason})" if one.reason else ""))
+        return "\n".join([*lines, *(f"  - {finding}" for finding in self.findings)])
+
+
+def plan_write(
+    df: DataFrame,
+    target: str | os.PathLike[str],
+    contract: Any = None,
+    *,
+    format: str = "parquet",
+    mode: str = "error",
+    run_id: str | None = None,
+    partition_by: Sequence[str] = (),
+    evolve: bool = False,
+    side: str = "inputs",
+) -> WritePlan:
+    """The dry run of :func:`write`, with the same arguments: nothing is read but schemas, nothing is written.
+
+    Raises:
+        ContractError: an argument is not what it should be.
+        MissingDependencyError: the session knows no Delta tables.
+    """
+    return planned(df, target, contract, format, mode, run_id, partition_by, evolve, side).plan
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made of, each of which is read once.
+
+    Attributes:
+        plan: what is to be done.
+        found: the table that is there.
+        kept: the same, if it keeps its schema.
+        declared: the contract.
+        by: the columns to partition by, those of the table that is kept if none are given.
+    """
+
+    plan: WritePlan
+    found: Existing | None
+    kept: Existing | None
+    declared: Contract | None
+    by: tuple[str, ...]
+
+
+def planned(
+    df: DataFrame,
+    target: Any,
+    contract: Any,
+    format: str,
+    mode: str,
+    run_id: str | None,
+    partition_by: Sequence[str],
+    evolve: bool,
+    side: str,
+) -> Planned:
+    """The plan of a write; arguments and errors as of :func:`plan_write`."""
+    where = os.path.abspath(target) if isinstance(target, os.PathLike) else target
+    _check_arguments(df, where, format, mode, run_id, partition_by)
+    spark, given = df.sparkSession, df.schema
+    declared = None if contract is None else contract_of(spark, contract, side)
+    findings = [] if declared is None else list(check(df, declared.schema).findings)
+    findings += _missing(partition_by, df.columns)
+    found = _existing(spark, where, format)
+    keeps = mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
+    kept = found if keeps else None
+    by = tuple(partition_by) or (() if kept is None else kept.partitions)
+    columns = _column_plans(given, kept, format)
+    if found is not None and mode == "error":
+        hint = "choose mode='append' or mode='overwrite', or another place"
+        findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
+    findings += _twins([*df.columns, *([parquet.RUN_COLUMN] if run_id and format == "parquet" else [])])
+    findings += _untyped(given, "") if kept is None else _evolving_untyped(columns)
+    findings += _partition_findings(given, kept, partition_by, by, run_id, format)
+    if format == "delta":
+        findings += delta.refusals(spark, given, found, mode)
+    else:
+        findings += [*parquet.unsafe(spark), *_run_findings(run_id)]
+    findings += [
+        Finding(
+            Code.TYPE_MISMATCH,
+            one.path,
+            one.target or "no such column",
+            one.found or "no such column",
+            one.reason,
+        )
+        for one in columns
+        if one.verdict == "refused" or (one.verdict == "evolution" and not evolve)
+    ]
+    distinct = tuple(dict.fromkeys(findings))
+    plan = WritePlan(where, format, mode, found is not None, tuple(columns), distinct)
+    return Planned(plan, found, kept, declared, by)
+
+
+def _existing(spark: SparkSession, target: str, format: str) -> Existing | None:
+    """The table at a target; None if there is nothing."""
+    if format == "parquet":
+        return parquet.existing(spark, target)
+    found = delta.existing(spark, target)
+    if found is None and is_path(target) and parquet.has_files(spark, target):
+        raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
+    return found
+
+
+def _column_plans(given: T.StructType, kept: Existing | None, format: str) -> list[ColumnPlan]:
+    """What becomes of each column: as it is in a new table, and against one that keeps its schema."""
+    types = {field.name: field.dataType.simpleString() for field in given.fields}
+    if kept is None:
+        return [ColumnPlan(step(name), "ok", held, held) for name, held in types.items()]
+    # Spark reads the types of partitions off the names of their directories
+    named = kept.partitions if format == "parquet" else ()
+    return against(given, kept, format) + [
+        ColumnPlan(step(name), "ok", types[name], "a partition") for name in named if name in types
+    ]
+
+
+def _check_arguments(
+    df: Any, target: Any, format: str, mode: str, run_id: str | None, partition_by: Sequence[str]
+) -> None:
+    if not hasattr(df, "sparkSession"):
+        raise ContractError(f"write takes a Spark DataFrame, not {kind(df)}")
+    if not isinstance(target, str) or not target:
+        raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
+    if format not in FORMATS:
+        raise ContractError(f"format is one of {', '.join(map(repr, FORMATS))}, not {format!r}")
+    if mode not in MODES:
+        raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
+    if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
+        raise ContractError("run_id is made of letters, digits, '.', '_' and '-', up to 200 of them")
+    if isinstance(partition_by, str):
+        raise ContractError(f"partition_by is a list of names: [{partition_by!r}]")
+    if is_path(target) and set("*?[]{}") & set(target):
+        raise ContractError(f"{target}: Spark takes *, ?, [, ], {{ and }} for a pattern")
+    if format == "delta" and is_path(target) and not re.match(r"/|[A-Za-z][\w+.-]*:/", target):
+        raise ContractError(f"Delta finds tables by absolute paths: {os.path.abspath(target)}")
+    if format == "parquet" and not is_path(target):
+        raise ContractError(f"a Parquet table is written to a path: ./{target}")
+
+
+def _missing(names: Sequence[str], known: Sequence[str]) -> list[Finding]:
+    return [
+        Finding(
+            Code.MISSING_COLUMN,
+            step(name),
+            "a column to partition by",
+            "no such column",
+            nearest(name, known),
+        )
+        for name in names
+        if name not in known
+    ]
+
+
+def _twins(names: Sequence[str]) -> list[Finding]:
+    folded = [name.casefold() for name in names]
+    hint = "the target does not tell upper from lower case: rename one"
+    return [
+        Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)
+        for index, name in enumerate(names)
+        if folded[index] in folded[:index]
+    ]
+
+
+def _untyped(dtype: T.DataType, path: str) -> list[Finding]:
+    """Columns, and fields, that a table would have without a type."""
+    if isinstance(dtype, T.ArrayType):
+        return _untyped(dtype.elementType, f"{path}[]")
+    if isinstance(dtype, T.MapType):
+        return _untyped(dtype.keyType, f"{path}[]") + _untyped(dtype.valueType, f"{path}[]")
+    if isinstance(dtype, T.StructType):
+        return [one for field in dtype.fields for one in _untyped(field.dataType, below(path, field.name))]
+    return (
+        [Finding(Code.UNSUPPORTED_TYPE, path, "a type", "void", _VOID)]
+        if isinstance(dtype, T.NullType)
+        else []
+    )
+
+
+def _evolving_untyped(columns: Sequence[ColumnPlan]) -> list[Finding]:
+    return [
+        Finding(Code.UNSUPPORTED_TYPE, one.path, "a type", one.found, _VOID)
+        for one in columns
+        if one.verdict == "evolution" and re.search(r"\bvoid\b", one.found)
+    ]
+
+
+_VOID = "it holds nothing but nulls: cast it to the type that it is meant to have"
+
+
+def _run_findings(run_id: str | None) -> list[Finding]:
+    """Names of runs that would be others once they are read from the names of directories."""
+    if run_id is None or not reads_back_otherwise(run_id):
+        return []
+    expected = "a name that readers of Parquet give back"
+    hint = "as run-007 instead of 007"
+    return [Finding(Code.INVALID_NAME, parquet.RUN_COLUMN, expected, "one that they take for a number", hint)]
+
+
+def _partition_findings(
+    given: T.StructType,
+    kept: Existing | None,
+    asked: Sequence[str],
+    by: Sequence[str],
+    run_id: str | None,
+    format: str,
+) -> list[Finding]:
+    found = []
+    if by and not set(given.names) - set(by):
+        hint = "files without columns keep no rows"
+        expected = "columns beside those to partition by"
+        found.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))
+    if format == "parquet":
+        found += parquet.partition_refusals(given, by, kept)
+    wanted = [parquet.RUN_COLUMN, *asked] if run_id is not None and format == "parquet" else list(asked)
+    if kept is None or list(kept.partitions) == wanted or (format == "delta" and not asked):
+        return found
+    expected = (
+        f"partitions by {', '.join(map(step, kept.partitions))}" if kept.partitions else "no partitions"
+    )
+    told = ", ".join(map(step, wanted)) or "none"
+    return [*found, Finding(Code.INVALID_VALUE, "partition_by", expected, told, "as the table has them")]
