@@ -26,7 +26,6 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
-from sparksig.jobs import RunReport
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -365,12 +364,3 @@ def test_a_signature_is_a_page(tmp_path):
     assert "<i>" not in page
     assert "http" not in page
     assert signature._repr_html_() in page
-
-
-def test_a_run_report_is_a_page(tmp_path):
-    report = RunReport(10, 9, 1, 2.0, "/data/<out>", "ab" * 32)
-    report.to_html(tmp_path / "r.html")
-    page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "/data/&lt;out&gt;" in page
-    assert "rows per second" in page
-    assert report._repr_html_() in page

@@ -1,0 +1,31 @@
+"""Configurations as text, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparksig import ConfigError
+from sparksig.jobs import ScoreConfig, load_config
+
+SCORE = "model: {path: m}\ninput: {path: t}\noutput: {path: o, keep: [id]}\n"
+
+
+class Loader:
+    """Loads a configuration from text; what is wrong with it, in lines."""
+
+    def __init__(self, home):
+        self.file = home / "job.yaml"
+
+    def load(self, text, form=ScoreConfig, sets=()):
+        self.file.write_text(text, encoding="utf-8")
+        return load_config(self.file, form, sets)
+
+    def wrong(self, text, form=ScoreConfig, sets=()):
+        with pytest.raises(ConfigError) as error:
+            self.load(text, form, sets)
+        lines = [str(finding) for finding in error.value.findings]
+        count = f"{len(lines)} finding{'s' if len(lines) != 1 else ''}"
+        assert str(error.value) == "\n".join(
+            [f"{self.file}: the configuration is wrong: {count}", *(f"  - {line}" for line in lines)]
+        )
+        return lines

@@ -1,0 +1,167 @@
+"""The command line of jobs: options, exit codes, what is said where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+import sparksig
+from sparksig import Code, ContractError, Finding, SparksigError
+from sparksig.errors import ConfigError, ModelDamagedError, ModelNotFoundError
+from sparksig.jobs import EXIT_CODES, JOBS, exit_code, main, run
+from sparksig.jobs.config import CheckConfig
+from sparksig.jobs.exits import known
+from sparksig.jobs.record import recorded
+
+CONFIG = "input: {path: t}\ncontract: c\n"
+
+
+@dataclass(frozen=True)
+class Planned:
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self):
+        return json.dumps([finding.to_dict() for finding in self.findings])
+
+    def __str__(self):
+        return "\n".join(["the plan", *map(str, self.findings)])
+
+
+@pytest.fixture
+def job(monkeypatch, tmp_path):
+    """A function that puts another job in the place of check, and runs it."""
+    (tmp_path / "c.yaml").write_text(CONFIG)
+
+    def call(work, *arguments, plan=None):
+        job = main.Job(CheckConfig, lambda config: recorded("check", config, work), plan)
+        monkeypatch.setitem(JOBS, "check", job)
+        return run("check", ["--config", str(tmp_path / "c.yaml"), *arguments])
+
+    return call
+
+
+def test_a_job_is_done_and_its_report_is_printed(job, capsys):
+    def work(config, run):
+        run.tell(rows_in=7)
+        assert config.input.path == "u"
+
+    assert job(work, "--set", "input.path=t2", "--set", "input.path=u") == 0
+    said = capsys.readouterr()
+    assert "rows in          7" in said.out
+    assert said.err == ""
+
+
+def test_the_plan_is_printed_and_nothing_is_done(job, capsys):
+    def work(config, run):
+        pytest.fail("it was done")
+
+    assert job(work, "--dry-run", plan=lambda config: Planned()) == 0
+    assert capsys.readouterr().out == "the plan\n"
+    finding = Finding(Code.EMPTY, "x", "rows")
+    assert job(work, "--dry-run", plan=lambda config: Planned((finding,))) == 3
+    assert "x: expected rows [EMPTY]" in capsys.readouterr().out
+
+    def refused(config):
+        raise ModelNotFoundError("there is no model")
+
+    assert job(work, "--dry-run", plan=refused) == 8
+    assert "sparksig: there is no model" in capsys.readouterr().err
+
+
+def _forms(form=SparksigError):
+    yield form
+    for inner in form.__subclasses__():
+        yield from _forms(inner)
+
+
+@pytest.mark.parametrize("form", sorted(set(_forms()), key=lambda form: form.__name__))
+def test_each_error_ends_with_its_code_and_one_message(job, capsys, form):
+    finding = Finding(Code.EMPTY, "x", "rows")
+
+    def work(config, run):
+        raise form("what went wrong", [finding])
+
+    code = job(work)
+    said = capsys.readouterr()
+    assert said.err == "\nsparksig: what went wrong\n  - x: expected rows [EMPTY]\n"
+    assert f"status           failed, exit code {code}" in said.out
+    assert code == exit_code(form("")) == next(
+        (code for base, (code, _) in EXIT_CODES.items() if issubclass(form, base)), 1
+    )  # fmt: skip
+
+
+def test_the_exit_codes():
+    assert {code for code, _ in EXIT_CODES.values()} == {2, 3, 4, 5, 6, 7, 8, 9}
+    assert exit_code(sparksig.PredictionError("")) == 3
+    assert exit_code(sparksig.BudgetExceededError("")) == 4
+    assert exit_code(ModelDamagedError("")) == exit_code(sparksig.ModelNotTrustedError("")) == 5
+    assert exit_code(sparksig.UnsupportedError("")) == exit_code(OSError()) == 1
+    assert exit_code(KeyboardInterrupt()) == 130
+
+
+def test_what_nobody_expected_is_told_with_a_traceback(job, capsys):
+    def work(config, run):
+        raise ZeroDivisionError("by zero")
+
+    assert job(work) == 1
+    said = capsys.readouterr().err
+    assert "in work\n" in said
+    assert "ZeroDivisionError: by zero" in said
+    assert said.endswith(
+        "\nsparksig: the job failed by an error that it does not know: ZeroDivisionError; "
+        "the traceback above is what a bug report needs\n"
+    )
+
+
+def test_an_error_of_a_worker_is_told_as_if_it_had_been_raised_here(job, capsys):
+    text = (
+        "Job aborted due to stage failure\nTraceback (most recent call last):\n"
+        "sparksig.errors.ContractError: the data does not fit: 1 finding\n  - x: expected rows [EMPTY]\n"
+        "\n\tat org.apache.spark"
+    )
+
+    def work(config, run):
+        raise RuntimeError(text)
+
+    assert job(work) == 3
+    said = capsys.readouterr().err
+    assert said == "\nsparksig: the data does not fit: 1 finding\n  - x: expected rows [EMPTY]\n"
+    assert isinstance(known(RuntimeError(text)), ContractError)
+    assert known(RuntimeError("sparksig.errors.step: no error")) is None
+    assert known(RuntimeError("sparksig.errors.NoSuchError: none")) is None
+    assert known(KeyboardInterrupt()) is None
+
+
+def test_an_interrupted_job(job, capsys):
+    def work(config, run):
+        raise KeyboardInterrupt
+
+    assert job(work) == 130
+    assert capsys.readouterr().err == "\nsparksig: interrupted\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--config"], ["--config", "x", "more"], ["--confgi", "x"]])
+def test_a_wrong_command_line(arguments, capsys):
+    assert run("score", arguments) == 2
+    assert "usage: score.py " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_help(name, capsys):
+    assert run(name, ["--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"usage: {name}.py [-h] --config FILE [--set KEY=VALUE] [--dry-run]" in said
+    assert f"conf/{name}.yaml" in said.replace("\n", " ").replace("  ", " ")
+
+
+def test_a_wrong_configuration(tmp_path, capsys):
+    assert run("check", ["--config", str(tmp_path / "none.yaml")]) == 7
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    assert run("check", ["--config", str(tmp_path / "c.yaml"), "--set", "mdoe=x"]) == 2
+    assert (
+        "  - mdoe: expected a known key, found another, by --set (did you mean 'mode'?)"
+        in capsys.readouterr().err
+    )
+    assert isinstance(ConfigError(""), ValueError)

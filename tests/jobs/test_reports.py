@@ -1,0 +1,303 @@
+"""Run reports: recorded whatever happens, as text, as JSON both ways, as a page."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig import (
+    BudgetExceededError,
+    Code,
+    ColSpec,
+    ColumnReport,
+    ContractError,
+    Finding,
+    MissingDependencyError,
+    ModelSignature,
+    OutputRefusedError,
+    ParamSchema,
+    ParamSpec,
+    Report,
+    Schema,
+    UnsupportedError,
+    __version__,
+)
+from sparksig.jobs import CheckConfig, RunReport
+from sparksig.jobs.files import read_whole, write_whole
+from sparksig.jobs.record import Run, new_run_id, recorded, report_of
+from tests.strategies import names
+
+FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it optional", 3)
+CHECK = Report(
+    "full",
+    "DDL",
+    (FINDING, Finding(Code.MISSING_COLUMN, "z", "string", "no such column")),
+    (ColumnReport("a", "Object", "struct<b:bigint>", False, 0), ColumnReport("z", "string", "", False)),
+    rows=10,
+    bad_rows=3,
+    examples={0: ("id=1", "id=9")},
+    seconds=0.25,
+)
+SAMPLED = Report(
+    "sample", "model", (), (ColumnReport("x", "double", "double", True, 1, (("0 to 1", 4), ("1 to 2", 5))),),
+    rows=9, bad_rows=0, claim="none of 9 rows breaks it",
+)  # fmt: skip
+WHOLE = RunReport(
+    "score", "nightly-1", "done", 0, "2026-01-31T12:00:00Z", 20.0,
+    {"start": 5.0, "score": 14.5, "write": 0.5},
+    model_path="models/<m>", model_digest="ab" * 32,
+    signature={"inputs": '[{"type": "long"}]', "outputs": None, "params": None, "text": "inputs\n  0  long"},
+    input={"place": "/data/in", "format": "parquet", "files": 8, "bytes": 57_100_000, "sha256": "cd" * 32},
+    rows_in=1000, scored=990, rejected=10, findings=(FINDING,), model_loads=2, model_load_seconds=1.25,
+    output="/data/out", quarantine="/data/bad", written={"/data/out": 990, "/data/bad": 10},
+    versions={"sparksig": "1", "python": "3.11"},
+)  # fmt: skip
+
+
+def config_of(**report):
+    data = {"input": {"path": "t"}, "contract": "c", "report": {k: str(v) for k, v in report.items()}}
+    return CheckConfig.model_validate(data)
+
+
+def test_the_text_of_a_run():
+    assert (
+        str(WHOLE)
+        == f"""\
+run              nightly-1
+status           done
+model            models/<m>
+model digest     {"ab" * 32}
+input            /data/in (parquet, 8 files, 57.1 MB)
+input digest     {"cd" * 32}
+rows in          1,000
+scored           990
+rejected         10
+seconds          20.0
+rows per second  50
+phases           start 5.0 s, score 14.5 s, write 0.5 s
+model loads      2
+load seconds     1.2
+output           /data/out (990 rows)
+quarantine       /data/bad (10 rows)
+- a.b: expected long without nulls, found nulls, 3 times (declare it optional) [NULL_IN_REQUIRED]"""
+    )
+
+
+def test_the_text_of_a_run_that_failed():
+    failed = RunReport(
+        "check", "r", "failed", 3, "2026-01-31T12:00:00Z", 1.0, {}, "the table breaks it: 2 findings",
+        (*CHECK.findings, Finding(Code.EMPTY, "", "rows", "nothing")), check=CHECK,
+        input={"place": "db.t", "format": "delta", "version": 0}, rows_in=10,
+    )  # fmt: skip
+    text = str(failed)
+    assert text.startswith("run              r\nstatus           failed, exit code 3\n")
+    assert "input            db.t (delta, version 0)\n" in text
+    assert str(CHECK) in text
+    assert text.endswith(
+        "error            the table breaks it: 2 findings\n- expected rows, found nothing [EMPTY]"
+    )
+    assert text.count("a.b: expected") == 1
+
+
+def test_a_run_of_which_nothing_is_known():
+    assert str(RunReport("infer", "r", "repeated", 0, "2026-01-31T12:00:00Z", 0.0, {})) == (
+        "run              r\nstatus           repeated\nseconds          0.0"
+    )
+
+
+@pytest.mark.parametrize("report", [
+    WHOLE,
+    RunReport("check", "r", "failed", 3, "x", 1.0, {"a": 0.5}, "e", CHECK.findings, check=CHECK),
+    RunReport("check", "r", "done", 0, "x", 1.0, {}, check=SAMPLED),
+    RunReport("infer", "r", "done", 0, "x", 0.0, {}, evidence=("'x': long", "'y': double")),
+], ids=["score", "check", "sample", "infer"])  # fmt: skip
+def test_json_both_ways(report):
+    text = report.to_json()
+    assert RunReport.from_json(text) == report
+    assert RunReport.from_json(text).to_json() == text
+    json.loads(text, parse_constant=pytest.fail)
+
+
+findings = st.builds(
+    Finding, st.sampled_from(list(Code)), names, names, names, names, st.none() | st.integers(0, 2**70),
+    st.lists(st.integers(0, 9)).map(tuple),
+)  # fmt: skip
+seconds = st.integers(0, 10**9).map(lambda thousandths: thousandths / 1000)
+reports = st.builds(
+    RunReport, names, names, names, st.integers(0, 9), names, seconds, st.dictionaries(names, seconds), names,
+    st.lists(findings, max_size=2).map(tuple), rows_in=st.none() | st.integers(0, 2**70),
+    findings=st.lists(findings, max_size=2).map(tuple), written=st.dictionaries(names, st.integers(0)),
+    evidence=st.lists(names, max_size=2).map(tuple),
+)  # fmt: skip
+
+
+@given(reports)
+def test_every_report_is_json_both_ways_and_a_page(report):
+    assert RunReport.from_json(report.to_json()) == report
+    assert str(report)
+    assert "<script" not in report.as_page()
+
+
+def test_the_page_of_a_run(tmp_path):
+    WHOLE.to_html(tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "models/&lt;m&gt;" in page
+    assert "<m>" not in page
+    for text in ("nightly-1", "rows per second", "990", "a.b", "NULL_IN_REQUIRED", "declare it optional",
+                 "inputs\n  0  long", "python 3.11", "Why rows were rejected"):  # fmt: skip
+        assert text in page
+    assert page.count("<rect") == 3
+    assert re.findall(r'<rect x="([\d.]+)%" y="0" width="([\d.]+)%"', page) == [
+        ("0.00", "25.00"), ("25.00", "72.50"), ("97.50", "2.50"),
+    ]  # fmt: skip
+    assert "http" not in page
+    assert WHOLE._repr_html_() in page
+
+
+def test_the_page_of_a_check_has_the_check(tmp_path):
+    failed = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "<b>", CHECK.findings, check=CHECK)
+    page = failed.as_page()
+    assert "&lt;b&gt;" in page
+    assert page.count("MISSING_COLUMN") == 1
+    assert "struct&lt;b:bigint&gt;" in page
+    assert "What is wrong" not in page
+    alone = RunReport("check", "r", "failed", 3, "x", 1.0, {}, "e", CHECK.findings)
+    assert "What is wrong" in alone.as_page()
+
+
+# --- recording ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_recorded(tmp_path):
+    signature = ModelSignature(Schema([ColSpec("long", "x")]))
+
+    def work(config, run):
+        assert config.report.html is not None
+        with run.phase("read"):
+            pass
+        with run.phase("read"), run.phase("score"):
+            run.tell(rows_in=3, signature=signature)
+
+    config = config_of(json=tmp_path / "a b" / "ü" / "r.json", html=tmp_path / "r.html")
+    report = recorded("check", config, work)
+    assert (report.status, report.exit_code, report.rows_in, report.error) == ("done", 0, 3, "")
+    assert list(report.phases) == ["read", "score"]
+    assert report.seconds >= sum(report.phases.values()) / 2
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", report.run_id)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", report.started)
+    assert report.signature == {**signature.to_dict(), "text": signature.to_text()}
+    assert report.versions["sparksig"] == __version__
+    assert {"python", "numpy", "pandas", "pyarrow"} <= report.versions.keys()
+    written = (tmp_path / "a b" / "ü" / "r.json").read_text()
+    assert RunReport.from_json(written).to_json() == report.to_json() == written
+    assert (tmp_path / "r.html").read_text() == report.as_page()
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["r.html", "r.json"]
+
+
+@pytest.mark.parametrize(("error", "code", "text", "findings"), [
+    (ContractError.of("broken", [FINDING]), 3, "broken: 1 finding", (FINDING,)),
+    (BudgetExceededError("too many"), 4, "too many", ()),
+    (ValueError("secret 4711"), 1, "ValueError: see the job's log", ()),
+    (RuntimeError("x\nsparksig.errors.PredictionError: no rows: 1 finding\n  - a: expected 1 [EMPTY]\n\tat java"),
+     3, "no rows: 1 finding\n  - a: expected 1 [EMPTY]", ()),
+    (KeyboardInterrupt(), 130, "interrupted", ()),
+    (SystemExit(9), 1, "SystemExit: see the job's log", ()),
+], ids=["a contract", "a budget", "a stranger", "a worker", "Ctrl-C", "the end"])  # fmt: skip
+def test_a_run_that_fails_is_recorded_too(tmp_path, error, code, text, findings):
+    def work(config, run):
+        run.tell(rows_in=3)
+        with run.phase("score"):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        recorded("check", config_of(json=tmp_path / "r.json"), work)
+    assert caught.value is error
+    report = RunReport.from_json((tmp_path / "r.json").read_text())
+    assert report.to_json() == report_of(error).to_json()
+    assert (report.status, report.exit_code, report.error) == ("failed", code, text)
+    assert report.error_findings == findings
+    assert (report.rows_in, list(report.phases)) == (3, ["score"])
+    assert "4711" not in str(report) + report.as_page()
+
+
+def test_a_name_is_kept_and_a_repeated_run_says_so():
+    config = config_of().model_copy(update={"run_id": "nightly"})
+    report = recorded("check", config, lambda config, run: run.tell(repeated=True, rows_in=0))
+    assert (report.run_id, report.status, report.rows_in) == ("nightly", "repeated", 0)
+    assert new_run_id() != new_run_id()
+    assert report_of(ValueError()) is None
+
+
+def test_a_run_tells_only_what_a_report_has():
+    with pytest.raises(TypeError, match="a run report has no rowsin, skore"):
+        Run("check", "r").tell(rows_in=1, rowsin=1, skore=1)
+
+
+def test_a_default_that_json_cannot_say_does_not_keep_the_report_from_being_written(tmp_path):
+    signature = ModelSignature(params=ParamSchema([ParamSpec("p", "double", float("nan"))]))
+    config = config_of(json=tmp_path / "r.json")
+    report = recorded("check", config, lambda config, run: run.tell(signature=signature))
+    assert report.signature == {"text": signature.to_text()}
+    assert json.loads((tmp_path / "r.json").read_text())["signature"]["text"].startswith("inputs\n  none")
+
+
+def test_a_report_that_cannot_be_written_is_an_error_where_the_job_has_gone_well(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "place").mkdir()
+    for place in ("file/r.json", "place"):
+        with pytest.raises(
+            OutputRefusedError, match="the job is done, but the run report cannot be written to"
+        ):
+            recorded("check", config_of(json=tmp_path / place), lambda config, run: None)
+    assert [path.name for path in tmp_path.iterdir() if path.name not in ("file", "place")] == []
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_error_of_the_job(tmp_path, capsys):
+    (tmp_path / "file").touch()
+
+    def work(config, run):
+        raise ContractError("the error itself")
+
+    config = config_of(json=tmp_path / "file" / "r.json", html=tmp_path / "r.html")
+    with pytest.raises(ContractError, match="the error itself"):
+        recorded("check", config, work)
+    assert "sparksig: the run report cannot be written to" in capsys.readouterr().err
+    assert "the error itself" in (tmp_path / "r.html").read_text()
+
+
+def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    config = config_of(json=tmp_path / "r.json", html=tmp_path / "r.html")
+    with pytest.raises(MissingDependencyError, match=r"report\.html needs the package 'jinja2'"):
+        recorded("check", config, lambda config, run: pytest.fail("it was done"))
+    assert RunReport.from_json((tmp_path / "r.json").read_text()).status == "failed"
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["{}", "file:{}", "file://{}"])
+def test_files_are_written_whole(tmp_path, form):
+    path = form.format(tmp_path / "new" / "f.json")
+    assert read_whole(path, {}) is None
+    for content in (b"first", b"second"):
+        write_whole(path, content, {})
+        assert read_whole(path, {}) == content
+    assert [one.name for one in (tmp_path / "new").iterdir()] == ["f.json"]
+
+
+def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_whole("f.json", b"x", {})
+    assert (tmp_path / "f.json").read_bytes() == b"x"
+
+
+def test_a_file_system_that_nobody_here_knows():
+    for do in (lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})):
+        with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
+            do()
