@@ -146,7 +146,7 @@ class Finding:
         return {k: v for k, v in full.items() if k in ("code", "path") or v not in ("", None, [])}
 
     def below(self, prefix: str) -> Finding:
-        """The same finding seen from one level further out: ``x`` below ``a`` is ``a.x``."""
+        """The same finding seen from one level further out: ``x`` below the ``prefix`` a is ``a.x``."""
         joint = "" if not self.path or self.path.startswith("[") or not prefix else "."
         return replace(self, path=f"{prefix}{joint}{self.path}")
 

@@ -109,6 +109,9 @@ class ParamSpec:
     def enforce(self, value: Any) -> Any:
         """``value`` as Python built-ins of the declared type.
 
+        Args:
+            value: what a caller gives.
+
         Raises:
             ContractError: it does not fit; ``findings`` has every place.
         """
@@ -242,6 +245,9 @@ class ParamSchema:
     @classmethod
     def from_json(cls, json_str: str) -> ParamSchema:
         """Read what :meth:`to_json` wrote, here or in MLflow.
+
+        Args:
+            json_str: JSON text.
 
         Raises:
             SignatureError: not JSON, or malformed; ``findings`` has every place.

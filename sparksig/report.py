@@ -25,6 +25,11 @@ class ColumnReport:
         ok: whether nothing was found in it.
         nulls: how many rows have none; None if nobody looked.
         values: how often each of some ranges of values was seen, of a sample: pairs of a label and a count.
+
+    Example:
+        >>> column = ColumnReport("age", "long", "bigint", False, nulls=3)
+        >>> column.name, column.ok, column.nulls
+        ('age', False, 3)
     """
 
     name: str
@@ -146,6 +151,9 @@ class Report:
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one page that needs nothing else: no script, no network.
+
+        Args:
+            path: of the file; one that is there is replaced.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.

@@ -326,6 +326,9 @@ class Schema:
     def from_json(cls, json_str: str) -> Schema:
         """Read what :meth:`to_json` wrote, here or in MLflow.
 
+        Args:
+            json_str: JSON text.
+
         Raises:
             SignatureError: not JSON, or malformed; ``findings`` has every place.
         """

@@ -131,6 +131,9 @@ class ModelSignature:
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the signature as one page of HTML that needs nothing else.
 
+        Args:
+            path: of the file; one that is there is replaced.
+
         Raises:
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
@@ -157,6 +160,9 @@ class ModelSignature:
     @classmethod
     def from_dict(cls, signature_dict: Mapping[str, Any]) -> ModelSignature:
         """Read what :meth:`to_dict` gave, here or in MLflow; an absent key is None.
+
+        Args:
+            signature_dict: with the keys ``inputs``, ``outputs`` and ``params``; others are ignored.
 
         Raises:
             SignatureError: malformed; ``findings`` has every place.

@@ -146,7 +146,11 @@ class Property(_Frozen):
 
     @classmethod
     def from_json_dict(cls, /, **kwargs: Any) -> Property:
-        """Read ``Property.from_json_dict(**{name: {"type": ..., "required": ...}})``."""
+        """Read ``Property.from_json_dict(**{name: {"type": ..., "required": ...}})``.
+
+        Raises:
+            SignatureError: malformed; ``findings`` has every place.
+        """
         if len(kwargs) != 1:
             raise SignatureError(f"a property's JSON has one key, its name; found {len(kwargs)} keys")
         [(name, body)] = kwargs.items()
@@ -289,7 +293,12 @@ class Object(_Frozen):
 
 @dataclass(frozen=True, repr=False)
 class AnyType(_Frozen):
-    """Any value at all, handed on as it is."""
+    """Any value at all, handed on as it is.
+
+    Example:
+        >>> Array(AnyType()), AnyType().to_dict()
+        (Array(Any), {'type': 'any'})
+    """
 
     def __repr__(self) -> str:
         return "Any"

@@ -424,12 +424,22 @@ def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
 def validate_schema(data: Any, expected_schema: Schema) -> None:
     """Check ``data`` against a schema as :func:`enforce` does, and give nothing back.
 
+    Args:
+        data: what :func:`enforce` takes.
+        expected_schema: what the contract declares.
+
     Raises:
         ContractError: as :func:`enforce`.
 
     Example:
         >>> import pandas as pd
-        >>> validate_schema(pd.DataFrame({"x": [1.5]}), Schema([ColSpec("double", "x")]))
+        >>> schema = Schema([ColSpec("double", "x")])
+        >>> validate_schema(pd.DataFrame({"x": [1.5]}), schema)
+        >>> validate_schema(pd.DataFrame({"X": [1.5]}), schema)
+        Traceback (most recent call last):
+        sparksig.errors.ContractError: the data does not fit the schema: 1 finding
+          - x: expected double, found no such column (did you mean 'X'? Names are case sensitive)
+            [MISSING_COLUMN]
     """
     enforce(data, expected_schema)
 

@@ -136,6 +136,13 @@ def merge_schemas(left: Schema, right: Schema) -> Schema:
 
     A column that one side lacks is optional; the order is the left side's, then the right side's.
 
+    Args:
+        left: one schema.
+        right: the other.
+
+    Returns:
+        What covers both.
+
     Raises:
         InferenceError: no one type covers both; every path.
 

@@ -42,6 +42,14 @@ class LoadedModel:
     Attributes:
         signature: its contract, or None.
         path: the directory it came from.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> model = load_model(home, allow_pickle=True)
+        >>> model.signature.inputs, model.predict({"x": 3}).tolist()
+        (['x': double (required)], [6.0])
     """
 
     def __init__(
@@ -88,7 +96,12 @@ class LoadedModel:
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """The model's own prediction, nothing enforced: for callers that enforce around it."""
+        """The model's own prediction, nothing enforced: for callers that enforce around it.
+
+        Args:
+            model_input: what the model itself takes.
+            params: all params of the model, with their values; or None.
+        """
         shown = model_input if self._shape is None else as_example(model_input, self._shape)
         return self._predictor(shown, params)
 
@@ -127,8 +140,10 @@ def load_model(
             signature declares are those of the saved one; with another they are not checked.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
         on_version_mismatch: "warn", "fail" or "ignore", where packages are installed in other versions than
-            the
-            model was saved with.
+            the model was saved with.
+
+    Returns:
+        The model, which enforces its signature around each prediction.
 
     Raises:
         ModelNotFoundError: there is no model directory.
@@ -140,6 +155,17 @@ def load_model(
 
     Warns:
         VersionMismatchWarning: versions differ.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> load_model(home)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        sparksig.errors.ModelNotTrustedError: ...: loading a pickled PythonModel can run any code it holds.
+            If you trust where it comes from, pass allow_pickle=True, or pin it with digest=
+        >>> load_model(home, digest=sparksig.digest(home)).predict({"x": [1.0, 2.5]}).tolist()
+        [2.0, 5.0]
     """
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
@@ -215,29 +241,67 @@ def _verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
 
 
 def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
-    """The data of the example that a model was saved with, typed as its signature says; None if there is
-    none.
+    """The data of the example that a model was saved with, typed as its signature says.
+
+    Args:
+        model_uri: a model directory or URI, as :func:`load_model` takes it.
+
+    Returns:
+        The data in the form that it had; None if there is none.
 
     Raises:
         ModelError: there is no model directory, or it is damaged.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda rows: list(map(len, rows[0])), input_example=(["a"], {"n": 1}))
+        >>> load_input_example(home)
+        ['a']
     """
     return examples.read_example(_verified(model_uri))
 
 
 def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The params of the example that a model was saved with; None if there are none.
+    """The params of the example that a model was saved with.
+
+    Args:
+        model_uri: a model directory or URI, as :func:`load_model` takes it.
+
+    Returns:
+        From each name to its value; None if there are none.
 
     Raises:
         ModelError: there is no model directory, or it is damaged.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda rows: list(map(len, rows[0])), input_example=(["a"], {"n": 1}))
+        >>> load_input_example_params(home)
+        {'n': 1}
     """
     return examples.read_example_params(_verified(model_uri))
 
 
 def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
-    """The body of the request that sends a model's example to a scoring server, as JSON text.
+    """The body of the request that sends a model's example to a scoring server.
+
+    Args:
+        model_uri: a model directory or URI, as :func:`load_model` takes it.
+
+    Returns:
+        JSON text.
 
     Raises:
         ModelError: there is no model directory, it is damaged, or was saved without an example.
+
+    Example:
+        >>> import json, tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
+        >>> json.loads(load_serving_example(home))
+        {'inputs': {'x': 1.5}}
     """
     return examples.read_serving_example(_verified(model_uri))
 
@@ -254,9 +318,19 @@ def validate_serving_input(
         serving_input: the body: JSON text, or what a JSON parser made of it.
         options: as :func:`load_model` takes them.
 
+    Returns:
+        What the model returned.
+
     Raises:
         ContractError: the request is not JSON, not of one of the forms, or its data breaks the signature.
         ModelError: as :func:`load_model`.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> validate_serving_input(home, '{"inputs": {"x": [1.5, 2]}}', allow_pickle=True).tolist()
+        [3.0, 4.0]
     """
     if isinstance(model_uri, LoadedModel) and options:
         raise ModelError(f"{', '.join(sorted(options))}: the model is loaded already")

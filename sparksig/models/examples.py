@@ -103,6 +103,7 @@ def convert_input_example_to_serving_input(
     Raises:
         ConversionError: something in it that JSON does not hold.
         ContractError: it does not fit the signature.
+        SignatureTypeError: ``signature`` is neither a ModelSignature nor None.
 
     Example:
         >>> print(convert_input_example_to_serving_input(pd.DataFrame({"x": [1.5]})))

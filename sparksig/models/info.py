@@ -54,6 +54,14 @@ class ModelInfo:
         saved_input_example_info: where its input example is, or None.
         version_mismatches: the packages that are installed in other versions than it was saved with.
         digest: the SHA-256 of its content, to pin it.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
+        >>> info = get_model_info(home)
+        >>> info.loader_module, info.signature.inputs, info.version_mismatches
+        ('sparksig.models.flavors.python', ['x': double (required)], ())
     """
 
     model_uri: str
@@ -78,9 +86,20 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
     Args:
         model_uri: a directory, or a URI as :func:`sparksig.load_model` takes it.
 
+    Returns:
+        What its MLmodel says, what of it differs from the installed packages, and its digest.
+
     Raises:
         ModelNotFoundError: there is no model directory.
         ModelDamagedError: it is malformed, or holds links.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"], metadata={"team": "growth"})
+        >>> info = get_model_info(home)
+        >>> info.metadata, info.signature, len(info.digest)
+        ({'team': 'growth'}, None, 64)
     """
     directory = ModelDirectory.read(local_path(model_uri))
     config = directory.config
@@ -135,6 +154,17 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
 
     Warns:
         ExampleMismatchWarning: the model's input example does not fit the new signature.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2)
+        >>> set_signature(home, sparksig.infer_signature({"x": 1.5}, [3.0]))
+        >>> sparksig.load_model(home, allow_pickle=True).predict({"x": "1.5"})
+        Traceback (most recent call last):
+        sparksig.errors.ContractError: the data does not fit the schema: 1 finding
+          - x: expected double, found string (text and other types are never converted into each other:
+            cast it on purpose) [TYPE_MISMATCH]
     """
     if not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
@@ -190,6 +220,15 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
 
     The catalog takes models whose signature has inputs and outputs, all of concrete types. Source of the
     rule: Databricks' documentation of models in Unity Catalog.
+
+    Args:
+        signature: the model's, or None if it has none.
+
+    Returns:
+        A finding for each column that stands in the way.
+
+    Raises:
+        SignatureTypeError: ``signature`` is neither.
 
     Example:
         >>> from sparksig.schema import ColSpec

@@ -60,6 +60,11 @@ class PythonModelContext:
     Attributes:
         artifacts: from each artifact's name to the path of its file.
         model_config: the configuration it was saved with.
+
+    Example:
+        >>> context = PythonModelContext({"words": "/tmp/words.txt"}, {"limit": 3})
+        >>> context.artifacts["words"], context.model_config["limit"]
+        ('/tmp/words.txt', 3)
     """
 
     def __init__(self, artifacts: Mapping[str, str], model_config: Mapping[str, Any] | None = None) -> None:
@@ -103,11 +108,20 @@ class PythonModel(ABC):
             cls.predict = _validated(predict, of=cls.__qualname__)  # type: ignore[method-assign]
 
     def load_context(self, context: PythonModelContext) -> None:  # noqa: B027  optional
-        """Called once after loading, before the first prediction; does nothing by default."""
+        """Called once after loading, before the first prediction; does nothing by default.
+
+        Args:
+            context: the model's artifacts and its configuration.
+        """
 
     @abstractmethod
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """One prediction for each row of the input."""
+        """One prediction for each row of the input.
+
+        Args:
+            args: the model's input; the context before it, if there is a parameter ``context``.
+            kwargs: ``params``, if there is a parameter of that name.
+        """
 
 
 def pyfunc(function: F) -> F:
@@ -116,6 +130,12 @@ def pyfunc(function: F) -> F:
     The function is called with a list of one element a row: of a frame or an array its rows, of
     dictionaries instances of a hint's pydantic model. Data that fits is handed over as it is. Its
     signature is still what it was.
+
+    Args:
+        function: what takes the model's input as its only parameter, or beside ``params``.
+
+    Returns:
+        The function, which validates what it is called with.
 
     Raises:
         ConversionError: the hint contradicts itself, or it is no function that is decorated.

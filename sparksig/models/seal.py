@@ -26,9 +26,26 @@ NO_CONTENT = (SEAL, "registered_model_meta")
 def digest(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a directory's content: over the sorted (relative path, file digest) pairs.
 
+    The seal, and what MLflow's registry adds, are left out: neither changes the digest.
+
+    Args:
+        path: a model directory, on this machine.
+
+    Returns:
+        64 hexadecimal digits, for ``digest=`` of whatever loads the model.
+
     Raises:
         ModelNotFoundError: no such directory.
         ModelDamagedError: it holds a symbolic link, or something that is neither file nor directory.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> home = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (home / "MLmodel").write_text("flavors: {}")
+        >>> before = digest(home)
+        >>> _ = (home / "MLmodel").write_text("flavors: []")
+        >>> len(before), digest(home) == before
+        (64, False)
     """
     return combine(file_digests(path))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import tempfile
 
 import pytest
 
@@ -25,13 +26,15 @@ def _modules():
 
 
 @pytest.mark.parametrize("name", sorted(_modules()))
-def test_examples_in_docstrings(name):
+def test_examples_in_docstrings(name, tmp_path, monkeypatch):
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("sparksig"):
             raise
         pytest.skip(f"{error.name} is not installed")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     # Normalised, because MLflow's repr of a signature ends lines in blanks, and a docstring must not.
     failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert failed == 0
