@@ -8,11 +8,11 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from sparksig.convert import duplicates
+from sparksig.convert import duplicates, lost, lost_names, places
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
-from sparksig.types import AnyType, Array, DataType, Map, Object, Type, as_type
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, as_type, describe
 
 __all__ = [
     "LOST_FROM_ARROW",
@@ -20,6 +20,7 @@ __all__ = [
     "TENSOR_KEY",
     "from_arrow",
     "is_arrow",
+    "lost_in_arrow",
     "read_arrow",
     "source",
     "to_arrow",
@@ -366,3 +367,9 @@ def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
     except pa.ArrowNotImplementedError:
         finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Arrow has", dtype.name)
         raise ConversionError.of("no Arrow type", [finding]) from None
+
+
+def lost_in_arrow(schema: Schema) -> list[Finding]:
+    """What :func:`to_arrow` cannot say of a schema, each with its path."""
+    vectors = [path for path, dtype in places(schema) if isinstance(dtype, SparkMLVector)]
+    return lost_names(schema) + [lost(path, describe(SparkMLVector()), "list<double>") for path in vectors]

@@ -5,6 +5,7 @@ There is no way back: of what JSON Schema can say, signatures hold too little fo
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def _scalar(dtype: DataType) -> Json:
     if dtype in INTEGER_BITS:
         limit = 2 ** INTEGER_BITS[dtype]
         return _whole(-limit, limit - 1)
-    return _SCALARS[dtype]
+    return copy.deepcopy(_SCALARS[dtype])
 
 
 def _whole(smallest: int, largest: int) -> Json:
@@ -187,7 +188,8 @@ def _param_type(dtype: Type, *, nullable: bool = False, inside: bool = False) ->
     if inside and dtype in (DataType.binary, DataType.datetime):
         return {"not": {}}
     if isinstance(dtype, DataType):
-        return _nullable(_PARAM_SCALARS.get(dtype) or _scalar(dtype), nullable)
+        own = copy.deepcopy(_PARAM_SCALARS[dtype]) if dtype in _PARAM_SCALARS else _scalar(dtype)
+        return _nullable(own, nullable)
     if isinstance(dtype, Array):
         return _nullable({"type": "array", "items": _param_type(dtype.dtype, inside=True)}, nullable)
     if isinstance(dtype, Map):
@@ -242,8 +244,15 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
 # --- what is lost ---------------------------------------------------------------------------------------
 
 
-def lost_in_json_schema(schema: Schema) -> list[Finding]:
+def lost_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
     """What the schema of a record does not say, each with its path."""
+    if isinstance(contract, Schema):
+        return _lost(contract)
+    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
+    return [one.below(side) for side, schema in sides.items() if schema is not None for one in _lost(schema)]
+
+
+def _lost(schema: Schema) -> list[Finding]:
     findings: list[Finding] = []
     for path, dtype in places(schema):
         if isinstance(dtype, TensorSpec):

@@ -132,7 +132,8 @@ _ELEMENTS = {
     "M": st.sampled_from(["2020-01-01", "1999-12-31"]),
 }
 # what JSON says to the last bit
-DTYPES = "bool int8 uint8 int64 uint64 float16 float32 float64 str bytes object datetime64[ns]".split()
+DTYPES = ["bool", "int8", "uint8", "int64", "uint64", "float16", "float32", "float64"]
+DTYPES += ["str", "bytes", "object", "datetime64[ns]"]
 tensor_schemas_of_rows = tensor_schemas(st.sampled_from(DTYPES).map(np.dtype))
 
 

@@ -1,0 +1,195 @@
+"""Signatures -> data contracts of the Open Data Contract Standard, version 3.1.0.
+
+There is no way back: its logical types are fewer than a signature's.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from typing import Any
+
+import numpy as np
+
+from sparksig.convert import duplicates, lost, lost_names, places
+from sparksig.convert.ddl import spark_type
+from sparksig.errors import ConversionError, Finding, below, kind, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
+
+__all__ = ["LOST_TO_ODCS", "VERSION", "lost_in_odcs", "to_odcs"]
+
+VERSION = "v3.1.0"
+
+LOST_TO_ODCS: dict[str, str] = {
+    "params": "gone: a contract is about tables",
+    "SparkML vector": "an array of numbers",
+    "Map": "an object without properties; its values' type stands in the physical type alone",
+    "Any": "no logical type",
+    "a column without a name": "its number as name",
+    "an integer name": "a text",
+    "the first dimension of a tensor, where it is fixed": "gone: it is the number of rows",
+    "tensor of float16": "a number of 32 bits",
+    "tensor of datetime64": "a timestamp, its unit gone",
+    "tensor of object, complex, long double or timedelta": "refused: Spark has no such type",
+}
+"""What of a signature does not stand in its contract; each line is a test."""
+
+Json = dict[str, Any]
+
+_LOGICAL: dict[DataType, Json] = {
+    DataType.boolean: {"logicalType": "boolean"},
+    DataType.integer: {"logicalType": "integer", "logicalTypeOptions": {"format": "i32"}},
+    DataType.long: {"logicalType": "integer", "logicalTypeOptions": {"format": "i64"}},
+    DataType.float: {"logicalType": "number", "logicalTypeOptions": {"format": "f32"}},
+    DataType.double: {"logicalType": "number", "logicalTypeOptions": {"format": "f64"}},
+    DataType.string: {"logicalType": "string"},
+    DataType.binary: {"logicalType": "string", "logicalTypeOptions": {"format": "binary"}},
+    DataType.datetime: {"logicalType": "timestamp"},
+}
+_ELEMENTS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
+
+
+def to_odcs(
+    contract: ModelSignature | Schema,
+    *,
+    name: str,
+    version: str = "1.0.0",
+    status: str = "draft",
+    id: str | None = None,
+) -> Json:
+    """The data contract of a signature, as built-ins: one table for its inputs, one for its outputs.
+
+    Columns have Spark's types as physical types. ``required`` is the signature's.
+
+    Args:
+        contract: a signature, or the schema of one table.
+        name: of the contract; of the table, too, where there is but one schema.
+        version: of the contract.
+        status: proposed, draft, active, deprecated, retired, or what one's own catalog says.
+        id: its identifier; by default a UUID made of the name, the same each time.
+
+    Raises:
+        ConversionError: a tensor that Spark has no type for, two columns of one name as text; all of them.
+
+    Example:
+        >>> contract = to_odcs(Schema([ColSpec("long", "id")]), name="orders")
+        >>> contract["schema"][0]["properties"][0]["physicalType"]
+        'bigint'
+    """
+    findings: list[Finding] = []
+    tables = []
+    for side, schema in _tables(contract, name).items():
+        held: list[Finding] = []
+        tables.append(_table(side, schema, held))
+        findings += [one.below(side) for one in held] if isinstance(contract, ModelSignature) else held
+    if findings:
+        raise ConversionError.of("no data contract", findings)
+    return {
+        "apiVersion": VERSION,
+        "kind": "DataContract",
+        "id": id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"sparksig:{name}")),
+        "name": name,
+        "version": version,
+        "status": status,
+        "schema": tables,
+    }
+
+
+def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
+    if isinstance(contract, Schema):
+        return {name: contract}
+    if not isinstance(contract, ModelSignature):
+        raise ConversionError(f"to_odcs takes a ModelSignature or a Schema, not {kind(contract)}")
+    sides = {"inputs": contract.inputs, "outputs": contract.outputs}
+    return {side: schema for side, schema in sides.items() if schema is not None}
+
+
+def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
+    names = [str(one) for one in schema.input_names()]
+    findings += duplicates(names, "one column of that name as text")
+    columns = [_column(spec, one, findings) for spec, one in zip(schema, names)]
+    return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
+
+
+def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
+    whole = spec if isinstance(spec, TensorSpec) else spec.type
+    physical = spark_type(whole, step(name), findings)
+    said = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, step(name))
+    return {"name": name, **said, "physicalType": physical, "required": spec.required}
+
+
+def _type(dtype: Type, path: str) -> Json:
+    if isinstance(dtype, DataType):
+        return copy.deepcopy(_LOGICAL[dtype])
+    if isinstance(dtype, (Array, SparkMLVector)):
+        return {"logicalType": "array", "items": _inner(dtype.dtype, f"{path}[]")}
+    if isinstance(dtype, Object):
+        members = [
+            {"name": prop.name, **_inner(prop.dtype, below(path, prop.name)), "required": prop.required}
+            for prop in dtype.properties
+        ]
+        return {"logicalType": "object", "properties": members}
+    return {"logicalType": "object"} if isinstance(dtype, Map) else {}
+
+
+def _inner(dtype: Type, path: str) -> Json:
+    return {**_type(dtype, path), "physicalType": spark_type(dtype, path, [])}
+
+
+def _tensor(spec: TensorSpec) -> Json:
+    """One row of a tensor: arrays in each other, of the sizes that are fixed."""
+    said = _element(spec.type)
+    for size in reversed(spec.shape[1:]):
+        fixed = {} if size == -1 else {"logicalTypeOptions": {"minItems": size, "maxItems": size}}
+        said = {"logicalType": "array", **fixed, "items": said}
+    return said
+
+
+def _element(dtype: np.dtype[Any]) -> Json:
+    bits = dtype.itemsize * 8
+    if dtype.kind in "iu":
+        return {"logicalType": "integer", "logicalTypeOptions": {"format": f"{dtype.kind}{bits}"}}
+    if dtype.kind == "f":
+        return {"logicalType": "number", "logicalTypeOptions": {"format": f"f{max(bits, 32)}"}}
+    return _type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
+
+
+def lost_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
+    """What :func:`to_odcs` cannot say, each with its path."""
+    if isinstance(contract, Schema):
+        return _lost(contract)
+    findings = [
+        one.below(side)
+        for side, schema in (("inputs", contract.inputs), ("outputs", contract.outputs))
+        if schema is not None
+        for one in _lost(schema)
+    ]
+    if contract.params is not None:
+        findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params]
+    return findings
+
+
+def _lost(schema: Schema) -> list[Finding]:
+    findings = lost_names(schema)
+    for path, dtype in places(schema):
+        if isinstance(dtype, TensorSpec):
+            findings += _lost_of_tensor(path, dtype)
+        elif isinstance(dtype, SparkMLVector):
+            findings.append(lost(path, describe(dtype), "an array of numbers"))
+        elif isinstance(dtype, Map):
+            findings.append(lost(path, describe(dtype), "an object without properties"))
+        elif isinstance(dtype, AnyType):
+            findings.append(lost(path, describe(dtype), "no logical type"))
+    return findings
+
+
+def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
+    findings = []
+    if spec.shape and spec.shape[0] != -1:
+        findings.append(lost(path, f"{spec.shape[0]} rows", "any number of them"))
+    if spec.type.kind == "M" or spec.type.name == "float16":
+        instead = "timestamp" if spec.type.kind == "M" else "a number of 32 bits"
+        findings.append(lost(path, spec.type.name, instead))
+    return findings

@@ -1,0 +1,150 @@
+"""The one door to all forms: their texts read back, their losses, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparksig.convert.arrow import from_arrow, to_arrow
+from sparksig.convert.ddl import from_ddl, to_ddl
+from sparksig.convert.exports import EXPORTS, Exported, export
+from sparksig.convert.json_schema import to_json_schema
+from sparksig.convert.odcs import to_odcs
+from sparksig.convert.oip import to_oip
+from sparksig.errors import Code, ConversionError
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.types import Array, SparkMLVector
+from tests.convert.test_arrow import LOST_TO_ARROW
+from tests.strategies import column_schemas, schemas, signatures
+
+INPUTS = Schema([ColSpec("long", "id"), ColSpec(SparkMLVector(), "v"), ColSpec("string", "1e3", False)])
+OUTPUTS = Schema([TensorSpec(np.dtype("float32"), (-1, 3), "p")])
+SIGNATURE = ModelSignature(INPUTS, OUTPUTS, ParamSchema([ParamSpec("k", "long", 3)]))
+
+
+def paths(exported):
+    assert {finding.code for finding in exported.lost} <= {Code.NOT_EXPRESSED}
+    return [finding.path for finding in exported.lost]
+
+
+def test_ddl_is_of_one_table():
+    made = export(SIGNATURE, "ddl")
+    assert made.content == made.text == str(made) == to_ddl(INPUTS)
+    assert paths(made) == ["inputs.v", "outputs", "params.k"]
+    outputs = export(SIGNATURE, "ddl", side="outputs")
+    assert outputs.text == "p array<float> not null"
+    assert paths(outputs) == ["outputs.p"]
+    assert export(ModelSignature(outputs=OUTPUTS), "ddl") == outputs
+    assert paths(export(INPUTS, "ddl")) == ["v"]
+
+
+def test_arrow_keeps_tensors_in_its_metadata():
+    made = export(SIGNATURE, "arrow", side="outputs")
+    assert made.content == to_arrow(OUTPUTS)
+    assert paths(made) == []
+    assert '"shape": [-1, 3]' in made.text
+    assert from_arrow(pa.ipc.read_schema(made.content.serialize())) == OUTPUTS
+    assert paths(export(SIGNATURE, "arrow")) == ["inputs.v", "outputs", "params.k"]
+
+
+def test_json_schema_has_all_sides_or_one():
+    made = export(SIGNATURE, "json-schema")
+    assert made.content == json.loads(made.text) == to_json_schema(SIGNATURE)
+    assert paths(made) == ["inputs.v"]
+    assert export(SIGNATURE, "json-schema", side="outputs").content == to_json_schema(OUTPUTS)
+
+
+def test_odcs_is_yaml():
+    made = export(SIGNATURE, "odcs", name="orders", version="2.0")
+    assert made.content == yaml.safe_load(made.text) == to_odcs(SIGNATURE, name="orders", version="2.0")
+    assert '- name: "1e3"' in made.text  # which YAML 1.2 would take for a number
+    assert 'version: "2.0"' in made.text
+    assert "&" not in made.text
+    assert paths(made) == ["inputs.v", "params.k"]
+    assert [table["name"] for table in export(SIGNATURE, "odcs", side="outputs").content["schema"]] == [
+        "outputs"
+    ]
+
+
+def test_oip_is_json():
+    made = export(SIGNATURE, "oip", name="orders", version="2")
+    assert made.content == json.loads(made.text) == to_oip(SIGNATURE, name="orders", versions=["2"])
+    assert paths(made) == ["inputs.v", "inputs.1e3", "inputs.1e3", "params.k"]
+    assert "versions" not in export(SIGNATURE, "oip").content
+    outputs = export(SIGNATURE, "oip", side="outputs")
+    assert (outputs.content["inputs"], paths(outputs)) == ([], ["inputs"])
+
+
+@given(st.one_of(schemas, signatures()), st.sampled_from(sorted(EXPORTS)))
+def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
+    try:
+        made = export(contract, to)
+    except ConversionError as error:
+        codes = {finding.code for finding in error.findings}
+        alone = isinstance(contract, ModelSignature) and contract.inputs is contract.outputs is None
+        if not (codes or alone):
+            raise
+        return
+    assert isinstance(made, Exported)
+    assert made.text == made.text.strip("\n") or to == "ddl"
+    paths(made)
+
+
+@given(column_schemas())
+def test_what_loses_nothing_comes_back(schema):
+    for to, read in (("ddl", from_ddl), ("arrow", from_arrow)):
+        try:
+            made = export(schema, to)
+        except ConversionError:
+            continue
+        assert (read(made.content) == schema) == (not made.lost)
+
+
+def test_lines_of_lost_to_arrow_that_are_no_refusals():
+    told = {"SparkML vector", "a column without a name", "an integer name"}
+    assert told == {line for line, what in LOST_TO_ARROW.items() if not what.startswith("refused")}
+    for schema in ([ColSpec(Array(SparkMLVector()), "a")], [ColSpec("long")], [ColSpec("long", 5)]):
+        assert len(export(Schema(schema), "arrow").lost) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((SIGNATURE, "json"), "to ddl, arrow, json-schema, odcs, oip, not to 'json'"),
+        ((SIGNATURE, "jsonschema"), "not to 'jsonschema': did you mean 'json-schema'?"),
+        ((SIGNATURE, ["ddl"]), "not to ['ddl']"),
+        ((SIGNATURE, "xml"), "a signature is exported to ddl, arrow, json-schema, odcs, oip, not to 'xml'"),
+        ((None, "ddl"), "export takes a ModelSignature or a Schema, not None"),
+        ((SIGNATURE, "ddl", "params"), "side is 'inputs' or 'outputs', not 'params'"),
+        ((INPUTS, "ddl", "inputs"), "a schema has no sides: there is nothing to export"),
+        (
+            (ModelSignature(INPUTS), "oip", "outputs"),
+            "the signature has no outputs: there is nothing to export",
+        ),
+        (
+            (ModelSignature(params=SIGNATURE.params), "ddl"),
+            "the signature has params alone: there is no table",
+        ),
+    ],
+)
+def test_refusals(arguments, told):
+    contract, to, *side = arguments
+    with pytest.raises(ConversionError, match=re.escape(told)):
+        export(contract, to, side=side[0] if side else None)
+
+
+@pytest.mark.parametrize("to", sorted(EXPORTS))
+def test_half_a_surrogate_pair_is_no_text(to):
+    with pytest.raises(
+        ConversionError, match=r"expected (a name|names) that (is|are) Unicode text, found half"
+    ):
+        export(Schema([ColSpec("long", "\ud800")]), to)
