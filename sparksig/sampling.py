@@ -124,6 +124,11 @@ class Evidence:
         nulls: how many of them have no value.
         partitions: of how many partitions; None for a uniform sample.
         suggestion: what its values let one think; may be empty.
+
+    Example:
+        >>> one = Evidence("age", rows=1000, nulls=3, partitions=32)
+        >>> f"{one.nulls} of {one.rows} rows have no {one.name}"
+        '3 of 1000 rows have no age'
     """
 
     name: str
@@ -141,6 +146,12 @@ class SampledSignature:
         signature: its inputs are the table's columns.
         evidence: what was seen of each.
         parts: what the table's partitions are called.
+
+    Example:
+        >>> from sparksig.schema import Schema
+        >>> signature = ModelSignature(Schema([ColSpec("long", "id")]))
+        >>> print(SampledSignature(signature, (Evidence("id", 1000, 0, 32),)))
+        'id': long (required): 0 nulls in 1,000 rows of 32 partitions
     """
 
     signature: ModelSignature

@@ -72,9 +72,12 @@ def check(
         TableNotFoundError: the contract's table is not there.
 
     Example:
-        >>> report = check(spark.range(3).toDF("id"), "id int, name string not null")  # doctest: +SKIP
-        >>> [str(finding) for finding in report.findings]  # doctest: +SKIP
-        ['id: expected integer, found bigint ...', 'name: expected string, found no such column ...']
+        >>> report = check(spark.range(3), "id int, name string not null")
+        >>> report.ok, [(finding.path, finding.code.value) for finding in report.findings]
+        (False, [('id', 'TYPE_MISMATCH'), ('name', 'MISSING_COLUMN')])
+        >>> print(check(spark.range(3), "id bigint not null", mode="full"))
+        the table fits the contract (DDL): 3 rows checked
+          id  long  bigint  no nulls  ok
     """
     started = time.perf_counter()
     if not hasattr(df, "sparkSession"):
@@ -122,8 +125,19 @@ def violations(
         strict_nulls: as of :func:`check`.
         refuse_nan: as of :func:`check`.
 
+    Returns:
+        A column for a table of that schema.
+
     Raises:
         ContractError: the contract's columns have no names, or the table's types do not fit.
+        UnsupportedError: tensors are in vectors of Spark ML.
+
+    Example:
+        >>> from sparksig.schema import ColSpec
+        >>> told = violations(Schema([ColSpec("long", "id")]))
+        >>> table = spark.sql("select nullif(id, 1) as id from range(2)").withColumn("told", told)
+        >>> [row.told and row.told[0].code for row in table.collect()]
+        [None, 'NULL_IN_REQUIRED']
     """
     if not isinstance(schema, Schema):
         raise ContractError(f"violations takes a Schema, not {kind(schema)}")
@@ -165,8 +179,18 @@ def split(
         strict_nulls: as of :func:`check`.
         refuse_nan: as of :func:`check`.
 
+    Returns:
+        The good rows, with their own columns; the others, with the column of findings.
+
     Raises:
         ContractError: the table's types do not fit, or it has a column of that name.
+
+    Example:
+        >>> from sparksig.schema import ColSpec
+        >>> table = spark.sql("select nullif(id, 2) as id from range(4)")
+        >>> good, bad = split(table, Schema([ColSpec("long", "id")]))
+        >>> [row.id for row in good.collect()], [row.findings[0].code for row in bad.collect()]
+        ([0, 1, 3], ['NULL_IN_REQUIRED'])
     """
     taken = [name for name in df.columns if name.casefold() == findings.casefold()]
     if taken:

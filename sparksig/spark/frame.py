@@ -55,15 +55,13 @@ def score(
         params: values for the model's params.
         method: as in :func:`spark_udf`.
         on_error: "fail": a row that cannot be scored fails the query. "null": its prediction is null, and a
-            column
-            tells why; all other rows are scored.
+            column tells why; all other rows are scored.
         findings: the name of that column: an array of structs of code, path and detail; null where all is
             well.
         flatten: whether each field of a prediction of several outputs becomes a column, ``<output>_<field>``.
         columns: for a model whose inputs have no names: the columns to take, in this order; all, if None.
         observation: a ``pyspark.sql.Observation``; when an action has run it has ``rows``, ``scored``,
-            ``rejected``,
-            ``model_loads`` and ``model_load_seconds``.
+            ``rejected``, ``model_loads`` and ``model_load_seconds``.
         result_type: as in :func:`spark_udf`.
         model_config: as in :func:`spark_udf`.
         batch_rows: as in :func:`spark_udf`.
@@ -72,10 +70,25 @@ def score(
         trusted_types: as in :func:`spark_udf`.
         on_version_mismatch: as in :func:`spark_udf`.
 
+    Returns:
+        A table with the kept columns, the predictions, and where asked for their findings; not yet computed.
+
     Raises:
         ContractError: the table does not fit the model, a kept column is not there, or a new one is; all
             findings.
         ModelError: as :func:`spark_udf`.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> [row.asDict() for row in score(spark.sql("select 3 as x"), home, allow_pickle=True).collect()]
+        [{'x': 3, 'prediction': 6.0}]
+        >>> score(spark.sql("select '3' as x"), home, allow_pickle=True)
+        Traceback (most recent call last):
+        sparksig.errors.ContractError: the table does not fit the model's input schema: 1 finding
+          - x: expected double, found string (text and other types are never converted into each other:
+            cast it on purpose) [TYPE_MISMATCH]
     """
     if not hasattr(df, "sparkSession"):
         raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")

@@ -36,6 +36,12 @@ class WritePlan:
         exists: whether there is a table already.
         columns: one entry for each column, and each nested field that is not just as in the target.
         findings: what stands in the way; empty if the write may go on.
+
+    Example:
+        >>> import tempfile
+        >>> plan = plan_write(spark.range(3), tempfile.mkdtemp(), "id int")
+        >>> plan.ok, plan.exists, [finding.path for finding in plan.findings]
+        (False, False, ['id'])
     """
 
     target: str
@@ -90,9 +96,33 @@ def plan_write(
 ) -> WritePlan:
     """The dry run of :func:`write`, with the same arguments: nothing is read but schemas, nothing is written.
 
+    Args:
+        df: the table.
+        target: a path, or for Delta the name of a table.
+        contract: what the rows must keep to, in any form that :func:`check` takes; or None.
+        format: "parquet" or "delta".
+        mode: "error", "append" or "overwrite".
+        run_id: names this run.
+        partition_by: columns to partition by.
+        evolve: let the target's schema change.
+        side: of a signature: "inputs" or "outputs".
+
+    Returns:
+        What would become of each column, and all that stands in the way.
+
     Raises:
         ContractError: an argument is not what it should be.
         MissingDependencyError: the session knows no Delta tables.
+
+    Example:
+        >>> import tempfile
+        >>> home = tempfile.mkdtemp()
+        >>> spark.range(3).write.parquet(f"{home}/ids")
+        >>> plan = plan_write(spark.sql("select 7 as id, 'x' as note"), f"{home}/ids", mode="append")
+        >>> [(one.path, one.verdict) for one in plan.columns]
+        [('id', 'widened'), ('note', 'refused')]
+        >>> [(finding.path, finding.code.value) for finding in plan.findings]
+        [('note', 'TYPE_MISMATCH')]
     """
     return planned(df, target, contract, format, mode, run_id, partition_by, evolve, side).plan
 
@@ -170,7 +200,7 @@ def _existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     if format == "parquet":
         return parquet.existing(spark, target)
     found = delta.existing(spark, target)
-    if found is None and is_path(target) and parquet.has_files(spark, target):
+    if found is None and is_path(target) and parquet.holds_others(spark, target):
         raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
     return found
 

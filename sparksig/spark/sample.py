@@ -61,12 +61,20 @@ class Sampler(Choice):
 
     Raises:
         ContractError: an argument is not what it should be.
+
+    Example:
+        >>> sample = Sampler(rows=4, partitions=2, seed=7).sample(spark.range(0, 100, 1, 10))
+        >>> sample.rows.num_rows, sample.opened, sample.partitions
+        (4, 2, 10)
     """
 
     def sample(self, df: DataFrame) -> Sample:
         """Some rows of a table, by one Spark job; by partitions and on Spark Connect, by two.
 
         Types that do not reach Python must not be among its columns.
+
+        Args:
+            df: the table, classic or of Spark Connect.
 
         Raises:
             ContractError: the table has no columns.
@@ -223,12 +231,15 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         df: the table, classic or of Spark Connect.
         sampler: chooses the rows; :class:`Sampler` as it is, if None.
 
+    Returns:
+        The signature, and what was seen of each column.
+
     Raises:
         ContractError: not a DataFrame.
         InferenceError: columns of types that no signature has; all of them.
 
     Example:
-        >>> print(sample_signature(spark.range(3)))  # doctest: +SKIP
+        >>> print(sample_signature(spark.range(0, 3, 1, 2)))
         'id': long (required): 0 nulls in 3 rows of 2 partitions
     """
     if not hasattr(df, "sparkSession"):

@@ -37,6 +37,10 @@ class ColumnPlan:
         found: the type in the table that is written; empty if it has no such column.
         target: the type in the target; empty if it has no such column.
         reason: why, where it is not "ok"; and what the target makes of it.
+
+    Example:
+        >>> ColumnPlan("price", "widened", "int", "double").to_dict()["verdict"]
+        'widened'
     """
 
     path: str

@@ -88,8 +88,7 @@ def spark_udf(
         method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
         batch_rows: how many rows the model is given at once, but for the last of a partition; None for those
-            of
-            Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
+            of Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
         allow_pickle: code in the directory may run.
         digest: refuse the directory unless its content has this digest.
         trusted_types: what a skops file may hold beyond the types that are safe by themselves.
@@ -105,6 +104,16 @@ def spark_udf(
         ContractError: params that do not fit.
         UnsupportedError: a model, or a result type, that cannot be scored on this Spark.
         SparksigError: no session is active.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> double = spark_udf(spark, home, allow_pickle=True)
+        >>> double
+        ModelUDF(x) -> double
+        >>> [row.y for row in spark.sql("select 1.5D as x").select(double().alias("y")).collect()]
+        [3.0]
     """
     if model_uri is None:
         if not isinstance(spark, (str, os.PathLike)):
