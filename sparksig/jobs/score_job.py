@@ -1,29 +1,39 @@
-"""The score job: a table scored with a model, the predictions written, or nothing at all."""
+"""The score job: a table scored with a model, the predictions published, or nothing at all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.fs
-
-from sparksig.errors import Code, ConfigError, Finding, OutputRefusedError, nearest, step
-from sparksig.jobs.config import ScoreConfig
+from sparksig.errors import BudgetExceededError, Code, Finding, OutputRefusedError, SparksigError
+from sparksig.jobs.check_job import sampler_of
+from sparksig.jobs.config import BudgetSection, ScoreConfig
+from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare, session
+from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
-from sparksig.jobs.tables import check_footers, file_system, read
-from sparksig.params import ParamSchema, enforce_params
+from sparksig.jobs.score_plan import ScorePlan, plan_score
+from sparksig.jobs.staging import Scored, Staging, fingerprint
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import SparkSession
 
-__all__ = ["score"]
+    from sparksig.jobs.places import Place
+    from sparksig.spark.udf import ModelUDF
+
+__all__ = ["ScorePlan", "plan_score", "score"]
 
 
 def score(config: ScoreConfig) -> RunReport:
-    """Score a Parquet table with a model and write the predictions as Parquet.
+    """Score a table with a model, and publish the predictions.
 
     Everything that can be known beforehand is checked before the first Spark task: the model (found,
-    whole, trusted), the table's schema against it, the output's place. If the job fails, nothing is left
-    at the output's place.
+    whole, trusted), the table's schema against it, the output's place and schema. Then all is scored into a
+    hidden directory beside the output, counted, and judged by the error budget; only then it is published.
+    A job that fails leaves nothing at the output's place. A job that died, started again with its run id,
+    goes on where it can: what was scored wholly, by the same model, of the same input, is published; what was
+    not is scored anew. One that was done is not done again.
 
     Raises:
         SparksigError: as :data:`EXIT_CODES` lists.
@@ -32,76 +42,181 @@ def score(config: ScoreConfig) -> RunReport:
 
 
 def _score(config: ScoreConfig, run: Run) -> None:
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
-    from sparksig.spark.contract import column
-    from sparksig.spark.frame import score as score_frame
-    from sparksig.spark.session import build_session
-    from sparksig.spark.udf import check_model, spark_udf
-
-    trust = config.model.model_dump(include={"digest", "allow_pickle", "trusted_types"})
-    _, _, (inputs, _, declared) = check_model(config.model.path, **trust)
-    _check_params(config, declared)
-    check_footers(config, inputs)
-    _refuse_existing(config)
-    spark = build_session("sparksig score", config.spark)
-    udf = spark_udf(spark, config.model.path, params=config.params, **trust)
-    table = read(spark, config.input.place)
-    score_frame(table, udf, config.output.column, config.output.keep)  # all findings, on the whole schema
-    needed = dict.fromkeys([*config.output.keep, *(str(spec.name) for spec in udf.inputs)])
-    seen, written = Observation("read"), Observation("written")
-    rows = table.select([column(name) for name in needed if name in table.columns])
-    rows = rows.observe(seen, F.count(F.lit(1)).alias("rows"))
-    scored = score_frame(rows, udf, config.output.column, config.output.keep)
-    _write(scored.observe(written, F.count(F.lit(1)).alias("rows")), config)
-    rows_in, rows_out = int(seen.get["rows"]), int(written.get["rows"])
-    run.tell(rows_in=rows_in, scored=rows_out, rejected=rows_in - rows_out)
-    run.tell(model_digest=udf.digest, output=config.output.place)
-
-
-def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
-    known = [spec.name for spec in declared or ()]
-    findings = [
-        Finding(
-            Code.UNKNOWN_KEY, f"params.{step(name)}", "a param of the model", "another", nearest(name, known)
-        )
-        for name in config.params
-        if name not in known
-    ]
-    if findings:
-        raise ConfigError.of("the configuration is wrong", findings)
-    enforce_params(config.params, declared)
-
-
-def _refuse_existing(config: ScoreConfig) -> None:
-    """See that nothing is at the output's place; an empty directory (a failed job leaves one) is removed."""
-    path = config.output.place
-    if f"{path.rstrip('/')}/".startswith(f"{config.input.place.rstrip('/')}/"):
-        raise OutputRefusedError(f"the output's place {path!r} is the input, or in it; nothing was written")
-    files, place = file_system(path, config.spark)
-    if files is None:
-        return  # Spark refuses an existing path itself
-    above = place.rpartition("/")[0]
-    if above and files.get_file_info(above).type == pyarrow.fs.FileType.File:
-        raise OutputRefusedError(f"the output's place {path!r} is below a file; nothing was written")
-    info = files.get_file_info(place)
-    if info.type == pyarrow.fs.FileType.NotFound:
+    run.tell(model_path=config.model.path, output=config.output.place)
+    if config.quarantine is not None:
+        run.tell(quarantine=config.quarantine.place)
+    with run.phase("check"):
+        run.tell(signature=before_spark(config))
+    with run.phase("start"):
+        spark = session(config)
+        udf = model_of(spark, config)
+        run.tell(model_digest=udf.digest)
+        staging = Staging.of(spark, config.output, run.run_id)
+    if config.run_id is not None and _was_done(spark, config, run, udf, staging):
         return
-    if info.type == pyarrow.fs.FileType.Directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
-        files.delete_dir(place)
-        return
-    raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
-
-
-def _write(scored: DataFrame, config: ScoreConfig) -> None:
+    with run.phase("plan"):
+        prepared = prepare(spark, config, run.run_id, udf)
+        run.tell(input=dict(prepared.input.identity))
+        prepared.raise_if_refused()
+    made_of = fingerprint(config, udf.digest, prepared.input.identity)
+    scored = staging.found()
+    if scored is None or scored.made_of != made_of:
+        _preflight(spark, config, run, prepared)
+        with run.phase("score"), watched(spark, "score"):
+            scored = _staged(config, prepared, staging, made_of)
+    _tell(run, scored)
     try:
-        scored.write.mode("errorifexists").parquet(config.output.place)
-    except Exception:
-        files, place = file_system(config.output.place, config.spark)
-        if files is None:
-            raise
-        left = files.get_file_info(pyarrow.fs.FileSelector(place, allow_not_found=True))
-        if not left and files.get_file_info(place).type == pyarrow.fs.FileType.Directory:
-            files.delete_dir(place)  # Spark takes back its files, but leaves their directory
+        _judge(config.budget, scored.rejected, scored.rows_in, _findings(scored))
+    except BudgetExceededError:
+        staging.remove()
         raise
+    _publish(config, run, staging, scored)
+
+
+def _was_done(spark: SparkSession, config: ScoreConfig, run: Run, udf: ModelUDF, staging: Staging) -> bool:
+    """Whether the run was done before, or only had to be brought to its end, which is done then."""
+    from sparksig.jobs.outputs import published
+
+    done = published(spark, config, run.run_id)
+    if done is not None:
+        known = {name: done[name] for name in ("rows_in", "scored", "rejected", "input") if name in done}
+        run.tell(repeated=True, **known)
+        staging.remove()
+        return True
+    scored = staging.found()
+    if scored is None or staging.moved() is None:
+        return False
+    made_of = fingerprint(config, udf.digest, scored.input)
+    if made_of != scored.made_of:
+        other = "another model" if made_of["model"] != scored.made_of["model"] else "another configuration"
+        raise OutputRefusedError(
+            f"the run {run.run_id} was being published, and is started again with {other}: start it as it "
+            f"was, or choose another run id; what it scored is in {staging.place.uri}"
+        )
+    run.tell(input=dict(scored.input))
+    _tell(run, scored)
+    _publish(config, run, staging, scored)
+    return True
+
+
+def _tell(run: Run, scored: Scored) -> None:
+    run.tell(
+        rows_in=scored.rows_in,
+        scored=scored.scored,
+        rejected=scored.rejected,
+        findings=_findings(scored),
+        model_loads=scored.model_loads,
+        model_load_seconds=scored.model_load_seconds,
+    )
+
+
+def _findings(scored: Scored) -> tuple[Finding, ...]:
+    return tuple(Finding(**told | {"code": Code(told["code"])}) for told in scored.findings)
+
+
+def _publish(config: ScoreConfig, run: Run, staging: Staging, scored: Scored) -> None:
+    from sparksig.jobs.outputs import Publication
+
+    with run.phase("publish"):
+        run.tell(written=Publication(config, staging, scored).publish())
+
+
+# --- judging ------------------------------------------------------------------------------------------------
+
+
+def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Prepared) -> None:
+    """Check values before anything is scored, as far as the configuration asks for it.
+
+    Raises:
+        ContractError: some break the contract, and there is no budget for them.
+        BudgetExceededError: too many rows do.
+    """
+    from sparksig.spark.check import check
+
+    mode = config.check.mode
+    if mode == "schema":  # which was checked with the plan
+        return
+    with run.phase("preflight"), watched(spark, "check"):
+        sampler = sampler_of(config.check.sample)
+        rows, inputs = prepared.rows, prepared.udf.inputs
+        report = check(rows, inputs, mode, sampler=sampler, strict_nulls=False)
+    run.tell(check=report)
+    if config.budget is None or (mode == "full" and not report.bad_rows):
+        report.raise_if_failed()
+    elif mode == "full":
+        _judge(config.budget, int(report.bad_rows or 0), int(report.rows or 0), report.findings)
+
+
+def _judge(budget: BudgetSection | None, rejected: int, rows: int, findings: tuple[Finding, ...]) -> None:
+    """See that no more rows are rejected than the budget allows.
+
+    Raises:
+        BudgetExceededError: more are.
+    """
+    if budget is None:
+        return
+    limits = []
+    if budget.rows is not None and rejected > budget.rows:
+        limits.append(f"{budget.rows:,} rows")
+    if budget.share is not None and rejected > Fraction(str(budget.share)) * rows:
+        limits.append(f"{float(100 * budget.share):g} % of the rows")
+    if limits:
+        raise BudgetExceededError(
+            f"{rejected:,} of {rows:,} rows cannot be scored, and the budget is {' and '.join(limits)}; "
+            "nothing was written",
+            findings,
+        )
+
+
+# --- scoring ------------------------------------------------------------------------------------------------
+
+
+def _staged(config: ScoreConfig, prepared: Prepared, staging: Staging, made_of: Mapping[str, str]) -> Scored:
+    """Score everything into the staging; if that fails, nothing is left of it."""
+    data = staging.begin()
+    try:
+        told = _write_staged(config, prepared, staging.place / data)
+        prepared.input.check_unchanged()
+        scored = Scored(staging.run_id, data, made_of, dict(prepared.input.identity), **told)
+        staging.finish(scored)
+    except BaseException:
+        with contextlib.suppress(Exception):  # the JVM may be gone; what failed before is what is told
+            staging.remove()
+        raise
+    return scored
+
+
+def _write_staged(config: ScoreConfig, prepared: Prepared, place: Place) -> dict[str, Any]:
+    from sparksig.jobs.rows import Counts, findings_column, reasons, staged_rows
+    from sparksig.spark.contract import column
+
+    counts = Counts()
+    staged = staged_rows(prepared.rows, prepared.input, prepared.udf, config, counts)
+    staged.write.parquet(place.uri)
+    observed = counts.scored.get
+    malformed = 0 if prepared.input.malformed is None else int(counts.malformed.get["rows"])
+    rows_in = int(counts.seen.get["rows"]) + malformed
+    scored, rejected = int(observed["scored"]), int(observed["rejected"]) + malformed
+    written = _rows_at(place)
+    if not rows_in == scored + rejected == written:
+        raise SparksigError(
+            f"{rows_in:,} rows were read, {scored:,} scored, {rejected:,} rejected, and {written:,} are in "
+            "the files; nothing was published"
+        )
+    told: dict[str, Any] = {"rows_in": rows_in, "scored": scored, "rejected": rejected}
+    told["model_loads"] = int(observed["model_loads"] or 0)
+    told["model_load_seconds"] = float(observed["model_load_seconds"] or 0.0)
+    if rejected:
+        name = findings_column(config)
+        bad = place.spark.read.parquet(place.uri).where(column(name).isNotNull())
+        told["findings"] = [finding.to_dict() for finding in reasons(bad, name)]
+    return told
+
+
+def _rows_at(place: Place) -> int:
+    """The rows in a directory of Parquet files, as their footers say."""
+    if place.local is None:
+        return place.spark.read.parquet(place.uri).count()
+    import pyarrow.dataset
+
+    return int(pyarrow.dataset.dataset(str(place.local), format="parquet").count_rows())

@@ -1,150 +1,281 @@
-"""The tables that jobs read: found, and judged by their files' footers, before Spark starts."""
+"""The tables that jobs read: opened as they are now, so that what others write meanwhile changes nothing."""
 
 from __future__ import annotations
 
-import os
-import re
+import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-import pyarrow
-import pyarrow.dataset
-import pyarrow.fs
-
-from sparksig.enforce import plan as plans
-from sparksig.errors import Code, ContractError, Finding, TableNotFoundError, UnsupportedError, nearest, step
-from sparksig.jobs.config import ScoreConfig
-from sparksig.schema import Schema
+from sparksig.errors import (
+    Code,
+    ConfigError,
+    ContractError,
+    Finding,
+    MissingDependencyError,
+    SparksigError,
+    TableNotFoundError,
+)
+from sparksig.jobs.config import InputSection
+from sparksig.jobs.footers import NAMES, not_files
+from sparksig.jobs.places import Place, file_system
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["check_footers", "file_system", "read"]
+    from sparksig.jobs.texts import Text
+
+__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input"]
+
+FINDINGS = "sparksig findings"
+"""The column of malformed rows that says what is wrong with them."""
 
 
-def check_footers(config: ScoreConfig, inputs: Schema) -> None:
-    """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
+@dataclass(frozen=True)
+class Input:
+    """A table as it was when it was opened.
 
-    Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
-    every file. Partition columns are in no footer; they, and what this process cannot read (a file system
-    that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+    Attributes:
+        rows: those that meet the filter.
+        malformed: the rows of CSV or JSON that are not as declared, where those are wanted, with a column
+            :data:`FINDINGS`; None where the first of them fails the query.
+        record: the column of malformed rows that has their line; empty where there are none.
+        identity: what tells the table's content from another day's: place, format, and version (Delta), or
+            files, bytes, and sha256 of the list of files with their sizes and times.
     """
-    files, place = file_system(config.input.place, config.spark)
-    if files is None:
-        return
-    shown = repr(config.input.place)
-    if files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound:
-        raise UnsupportedError(
-            f"{shown} is a Delta table, which is not read yet: as Parquet it would show deleted rows"
-        )
-    try:
-        dataset = pyarrow.dataset.dataset(place, format="parquet", filesystem=files)
-        fragments = list(dataset.get_fragments())
-        with ThreadPoolExecutor(16) as pool:
-            schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
-    except FileNotFoundError:
-        raise TableNotFoundError(f"there is no Parquet table at {shown}") from None
-    except pyarrow.ArrowInvalid as error:
-        raise TableNotFoundError(f"{shown} is no Parquet table: {error}") from None
-    if not fragments:
-        raise TableNotFoundError(f"there is no Parquet file in {shown}")
-    kept = [] if config.output.keep == "*" else config.output.keep
-    findings: list[Finding] = []
-    judged: dict[pyarrow.Schema, str] = {}
-    for fragment, schema in zip(fragments, schemas):
-        name = fragment.path.removeprefix(place).lstrip("/") or fragment.path
-        partitions = {part.partition("=")[0] for part in name.split("/")[:-1] if "=" in part}
-        wanted = [*kept, *(str(spec.name) for spec in inputs)]
-        needed = pyarrow.schema([field for field in schema if field.name in wanted])
-        if needed not in judged:
-            judged[needed] = name
-            findings += _judge(needed, schema, inputs, kept, partitions, next(iter(judged.items())), name)
-    if findings:
-        raise ContractError.of(f"the table {shown} does not fit the model", findings)
 
+    rows: DataFrame
+    malformed: DataFrame | None = None
+    record: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    _files: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
-def _judge(
-    needed: pyarrow.Schema,
-    whole: pyarrow.Schema,
-    inputs: Schema,
-    keep: list[str],
-    partitions: set[str],
-    first: tuple[pyarrow.Schema, str],
-    name: str,
-) -> list[Finding]:
-    """What is wrong with one file's columns; of a later file, how they differ from the first one's."""
-    if first[1] != name:
-        types = {field.name: str(field.type) for field in first[0]}
-        here = {field.name: str(field.type) for field in needed}
-        none, hint = "no such column", "rewrite the files with one schema"
-        changed = [
-            column for column in dict.fromkeys([*types, *here]) if types.get(column) != here.get(column)
-        ]
-        return [
-            Finding(
-                Code.TYPE_MISMATCH,
-                step(column),
-                f"{types.get(column, none)} as in {first[1]}",
-                f"{here.get(column, none)} in {name}",
-                hint,
+    def check_unchanged(self) -> None:
+        """See that no file has changed since the table was opened.
+
+        Raises:
+            SparksigError: some have changed, or are gone.
+        """
+        if not self._files:
+            return
+        try:
+            now = _statuses(self.rows.sparkSession, list(self._files))
+        except Exception as error:  # Hadoop's, or this machine's: it is gone
+            raise SparksigError(
+                f"files of the input are gone since they were read: {type(error).__name__}"
+            ) from None
+        changed = [path for path, told in self._files.items() if now[path] != told]
+        if changed:
+            raise SparksigError(
+                f"the input changed while it was read: {len(changed)} files, first {changed[0]!r}"
             )
-            for column in changed
-        ]
-    twins = [
-        column for column in whole.names if [n.casefold() for n in whole.names].count(column.casefold()) > 1
-    ]
-    findings = [
-        Finding(Code.DUPLICATE_NAME, step(column), "one column of that name", "several") for column in twins
-    ]
-    findings += [
-        Finding(
-            Code.MISSING_COLUMN,
-            step(column),
-            "a column to keep",
-            "no such column",
-            nearest(column, whole.names),
-        )
-        for column in keep
-        if column not in whole.names and column not in partitions
-    ]
-    specs = [spec for spec in inputs if str(spec.name) not in partitions]
-    try:
-        if specs:
-            plans.compile(Schema(specs), whole)
-    except ContractError as error:
-        return [*error.findings, *findings]
-    return findings
 
 
-def read(spark: SparkSession, path: str) -> DataFrame:
-    """The Parquet table at a path."""
-    from pyspark.errors import AnalysisException
-
-    try:
-        return spark.read.parquet(path)
-    except AnalysisException as error:
-        if any(name in str(error) for name in ("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA")):
-            raise TableNotFoundError(f"there is no Parquet table at {path!r}") from None
-        reason = str(error).partition("\n")[0]
-        raise ContractError(f"Spark cannot read the table {path!r}: {reason}") from None
+def read_input(spark: SparkSession, section: InputSection) -> DataFrame:
+    """The rows of a job's input, its filter applied; arguments and errors as of :func:`open_input`."""
+    return open_input(spark, section).rows
 
 
-def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
-    """The file system (of pyarrow) for a path or URI, and the place in it; None where pyarrow knows none.
+def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = False) -> Input:
+    """A job's input: files of Parquet, Delta, CSV or JSON at a path, or a table by its name.
 
-    A plain path is on Hadoop's default file system, which is the local one unless it is configured.
+    A Delta table stays at the version that it has now, or at the one that is asked for.
+
+    Args:
+        spark: the session.
+        section: of the configuration.
+        lenient: hand malformed rows of CSV and JSON over; otherwise the first one fails the query.
+
+    Raises:
+        TableNotFoundError: there is no such table, or no such version of it.
+        ConfigError: the filter, or the declared schema, is wrong.
+        ContractError: Spark cannot read the table.
+        MissingDependencyError: the session knows no Delta tables.
     """
-    if not re.match(r"^\w[\w+.-]+:", path):
-        configured = (
-            "spark.hadoop.fs.defaultFS" in conf or {"HADOOP_CONF_DIR", "YARN_CONF_DIR"} & os.environ.keys()
-        )
-        return (None, path) if configured else (pyarrow.fs.LocalFileSystem(), str(Path(path).absolute()))
-    if re.match(r"^file:/[^/]", path):  # as Hadoop writes it
-        return pyarrow.fs.LocalFileSystem(), path.removeprefix("file:")
+    text = None
+    if section.table is not None:
+        rows, identity = _by_name(spark, section, section.table)
+    elif section.format == "delta":
+        rows, identity = _delta(spark, section, Place.of(spark, section.place).uri)
+    elif section.format == "parquet":
+        rows, identity = _parquet(spark, section)
+    else:
+        text = _text(spark, section)
+        rows, identity = text.rows, {"format": section.format}
+    identity, files = {"place": section.place, **identity}, {}
+    if "version" not in identity:
+        files = _statuses(spark, rows.inputFiles())
+        identity |= _digest(files)
+    told = Input(rows, identity=identity, _files=files)
+    return _filtered(told, section.filter, text, lenient=lenient)
+
+
+# --- by format ----------------------------------------------------------------------------------------------
+
+
+def _parquet(spark: SparkSession, section: InputSection) -> tuple[DataFrame, dict[str, Any]]:
+    _refuse_delta(spark, section)
     try:
-        files, place = pyarrow.fs.FileSystem.from_uri(path)
-    except (pyarrow.ArrowInvalid, OSError):
-        return None, path
-    return files, place
+        reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
+        return reader.parquet(section.place), {"format": "parquet"}
+    except Exception as error:
+        raise _reading(error, section) from None
+
+
+def _text(spark: SparkSession, section: InputSection) -> Text:
+    from sparksig.jobs.texts import read_text
+
+    _refuse_delta(spark, section)
+    try:
+        text = read_text(spark, section, section.place)
+    except Exception as error:
+        raise _reading(error, section) from None
+    if not text.rows.inputFiles():
+        raise TableNotFoundError(f"there is no file in {section.place!r}")
+    return text
+
+
+def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
+    if (Place.of(spark, section.place) / "_delta_log").is_there():
+        raise not_files(section.format)
+
+
+def _delta(
+    spark: SparkSession, section: InputSection, target: str, name: str = ""
+) -> tuple[DataFrame, dict[str, Any]]:
+    """A Delta table, pinned to a version."""
+    quoted = name or "delta.`" + target.replace("`", "``") + "`"
+    try:
+        version = section.version
+        if version is None:
+            [newest] = spark.sql(f"DESCRIBE HISTORY {quoted} LIMIT 1").select("version").collect()
+            version = int(newest[0])
+        reader = spark.read.format("delta").option("versionAsOf", version)
+        rows = reader.table(name) if name else reader.load(target)
+        [detail] = spark.sql(f"DESCRIBE DETAIL {quoted}").select("id").collect()
+    except Exception as error:
+        raise _reading(error, section) from None
+    return rows, {"format": "delta", "version": version, "id": detail[0]}
+
+
+def _by_name(spark: SparkSession, section: InputSection, name: str) -> tuple[DataFrame, dict[str, Any]]:
+    """A table, or a view, of the catalog; what is Delta is pinned to a version, but not what a view reads."""
+    try:
+        if not spark.catalog.tableExists(name):
+            raise TableNotFoundError(f"there is no table {name!r}")
+        told = spark.sql(f"DESCRIBE TABLE EXTENDED {name}").where("col_name = 'Provider'").collect()
+    except Exception as error:
+        raise _reading(error, section) from None
+    form = str(told[0]["data_type"]).lower() if told else "view"
+    if form == "delta":
+        return _delta(spark, section, name, name)
+    if section.version is not None:
+        finding = Finding(Code.INVALID_VALUE, "input.version", "a Delta table, which has versions", form)
+        raise ConfigError.of("the configuration is wrong", [finding])
+    return spark.table(name), {"format": form}
+
+
+_NOT_THERE = (
+    "PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_TABLE_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE", "DELTA_VERSION_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "SCHEMA_NOT_FOUND",
+    "VersionNotFoundException", "is not a Delta table", "REQUIRES_SINGLE_PART_NAMESPACE",
+)  # fmt: skip
+_NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "`HISTORY`", "COLUMN_NOT_FOUND", "ClassNotFoundException")
+
+
+def _reading(error: Exception, section: InputSection) -> SparksigError:
+    """What Spark's error, whose class depends on the session, is in the words of jobs."""
+    if isinstance(error, SparksigError):
+        return error
+    told, shown = str(error), repr(section.place)
+    reason = told.strip().partition("\n")[0]
+    if any(sign in told for sign in _NOT_THERE):
+        version = "" if section.version is None else f" in version {section.version}"
+        form = "" if section.table else f" {NAMES[section.format]}"
+        return TableNotFoundError(f"there is no{form} table at {shown}{version}")
+    if any(sign in told for sign in _NO_DELTA):
+        return MissingDependencyError(
+            "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
+            "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
+            "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
+        )
+    if section.table and "PARSE_SYNTAX_ERROR" in told:
+        finding = Finding(
+            Code.INVALID_NAME, "input.table", "the name of a table, as SQL has it", "another text"
+        )
+        return ConfigError.of("the configuration is wrong", [finding])
+    return ContractError(f"Spark cannot read the table {shown}: {reason}")
+
+
+# --- what is read -------------------------------------------------------------------------------------------
+
+
+def _digest(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    lines = [f"{path}\0{size}\0{time}\n" for path, (size, time) in sorted(files.items())]
+    digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+    return {"files": len(files), "bytes": sum(size for size, _ in files.values()), "sha256": digest}
+
+
+def _statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
+    """The sizes and times of files, as Spark names them: encoded."""
+    with ThreadPoolExecutor(16) as pool:
+        told = pool.map(
+            lambda path: Place(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
+        )
+        return dict(zip(paths, told))
+
+
+def _filtered(opened: Input, condition: str | None, text: Text | None, *, lenient: bool) -> Input:
+    """The rows that meet the condition; malformed ones are told, or fail the query, whatever it says."""
+    from pyspark.sql import functions as F
+
+    rows = opened.rows
+    if condition is not None:
+        _check_condition(rows if text is None else rows.drop(text.record), condition)
+    if text is None:
+        kept = rows if condition is None else rows.where(F.expr(condition))
+        return Input(kept, identity=opened.identity, _files=opened._files)
+    met = "true" if condition is None else f"coalesce(({condition}\n), false)"
+    if not lenient:
+        place = opened.identity["place"]
+        message = f"sparksig.errors.ContractError: the table {place!r} is not as declared:"
+        failed = f"raise_error(concat({_quoted(message)}, {_in_words(text)}))"
+        rows = rows.where(f"case when {text.malformed} then {failed} else {met} end").drop(text.record)
+        return Input(rows, identity=opened.identity, _files=opened._files)
+    malformed = rows.where(text.malformed).withColumn(FINDINGS, F.expr(text.told))
+    good = rows.where(f"case when {text.malformed} then false else {met} end").drop(text.record)
+    return Input(good, malformed, text.record, opened.identity, opened._files)
+
+
+def _quoted(text: str) -> str:
+    from sparksig.spark.rules import text_of
+
+    return text_of(text)
+
+
+def _in_words(text: Text) -> str:
+    """The findings of a row as the lines of an error, and the file that it stands in, in SQL."""
+    lines = f"array_join(transform({text.told}, one -> concat('\\n  - ', one.detail)), '')"
+    return f"' one row in ', input_file_name(), {lines}, '\\n'"
+
+
+def _check_condition(rows: DataFrame, condition: str) -> None:
+    """See that a filter is a condition on the table's columns, and the same each time it is asked.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    from pyspark.sql import functions as F
+
+    try:
+        held: Any = rows.where(F.expr(condition))
+        reason = ""
+        if not held._jdf.queryExecution().analyzed().condition().deterministic():
+            reason = "it is another one each time it is asked"
+    except Exception as error:  # a parser's, or an analyser's
+        reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
+    if reason:
+        finding = Finding(Code.INVALID_VALUE, "input.filter", "a condition in SQL", "another text", reason)
+        raise ConfigError.of("the configuration is wrong", [finding])

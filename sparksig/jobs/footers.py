@@ -1,0 +1,134 @@
+"""The input before Spark starts: that it is there, and what its Parquet files' footers say."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow
+import pyarrow.dataset
+import pyarrow.fs
+
+from sparksig.enforce import plan as plans
+from sparksig.errors import Code, ConfigError, ContractError, Finding, TableNotFoundError, nearest, step
+from sparksig.jobs.config import ScoreConfig
+from sparksig.jobs.places import file_system
+from sparksig.schema import Schema
+
+__all__ = ["NAMES", "check_input", "not_files"]
+
+
+def check_input(config: ScoreConfig, inputs: Schema) -> None:
+    """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
+
+    Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
+    every file. Partition columns are in no footer; they, and what this process cannot read (a file system
+    that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+    """
+    if config.input.path is None:
+        return
+    files, place = file_system(config.input.path, config.spark)
+    if files is None:
+        return
+    shown, form = repr(config.input.path), config.input.format
+    log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
+    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound or (form == "delta" and not log):
+        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
+    if log and form != "delta":
+        raise not_files(form)
+    if form == "parquet":
+        _check_parquet(config, inputs, files, place)
+
+
+NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
+"""What people call the formats."""
+
+
+def not_files(form: str) -> ConfigError:
+    """The error of a Delta table that is to be read as files."""
+    hint = "read as files it would show rows that were deleted"
+    finding = Finding(Code.INVALID_VALUE, "input.format", "delta, which the table is", form, hint)
+    return ConfigError.of("the configuration is wrong", [finding])
+
+
+def _check_parquet(config: ScoreConfig, inputs: Schema, files: Any, place: str) -> None:
+    shown = repr(config.input.path)
+    try:
+        dataset = pyarrow.dataset.dataset(place, format="parquet", filesystem=files)
+        fragments = list(dataset.get_fragments())
+        with ThreadPoolExecutor(16) as pool:
+            schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
+    except pyarrow.ArrowInvalid as error:
+        raise TableNotFoundError(f"{shown} is no Parquet table: {error}") from None
+    if not fragments:
+        raise TableNotFoundError(f"there is no Parquet file in {shown}")
+    whole = config.output.keep == "*"
+    kept = [] if config.output.keep == "*" else config.output.keep
+    wanted = {*kept, *(str(spec.name) for spec in inputs)}
+    condition = (config.input.filter or "").casefold()
+    findings: list[Finding] = []
+    judged: dict[pyarrow.Schema, str] = {}
+    for fragment, schema in zip(fragments, schemas):
+        name = fragment.path.removeprefix(place).lstrip("/") or fragment.path
+        partitions = {part.partition("=")[0] for part in name.split("/")[:-1] if "=" in part}
+        needed = pyarrow.schema(
+            [field for field in schema if whole or field.name in wanted or field.name.casefold() in condition]
+        )
+        if needed not in judged:
+            judged[needed] = name
+            findings += _judge(needed, schema, inputs, kept, partitions, next(iter(judged.items())), name)
+    if findings:
+        raise ContractError.of(f"the table {shown} does not fit the model", findings)
+
+
+def _judge(
+    needed: pyarrow.Schema,
+    whole: pyarrow.Schema,
+    inputs: Schema,
+    keep: list[str],
+    partitions: set[str],
+    first: tuple[pyarrow.Schema, str],
+    name: str,
+) -> list[Finding]:
+    """What is wrong with one file's columns; of a later file, how they differ from the first one's."""
+    if first[1] != name:
+        types = {field.name: str(field.type) for field in first[0]}
+        here = {field.name: str(field.type) for field in needed}
+        none, hint = "no such column", "rewrite the files with one schema"
+        changed = [
+            column for column in dict.fromkeys([*types, *here]) if types.get(column) != here.get(column)
+        ]
+        return [
+            Finding(
+                Code.TYPE_MISMATCH,
+                step(column),
+                f"{types.get(column, none)} as in {first[1]}",
+                f"{here.get(column, none)} in {name}",
+                hint,
+            )
+            for column in changed
+        ]
+    twins = [
+        column for column in whole.names if [n.casefold() for n in whole.names].count(column.casefold()) > 1
+    ]
+    findings = [
+        Finding(Code.DUPLICATE_NAME, step(column), "one column of that name", "several") for column in twins
+    ]
+    findings += [
+        Finding(
+            Code.MISSING_COLUMN,
+            step(column),
+            "a column to keep",
+            "no such column",
+            nearest(column, whole.names),
+        )
+        for column in keep
+        if column not in whole.names and column not in partitions
+    ]
+    specs = [spec for spec in inputs if str(spec.name) not in partitions]
+    try:
+        if specs:
+            plans.compile(Schema(specs), whole)
+    except ContractError as error:
+        return [*error.findings, *findings]
+    return findings

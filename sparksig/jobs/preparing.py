@@ -1,0 +1,275 @@
+"""All that is known before a row is scored: the model, the input, what becomes of its columns, the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.fs
+
+from sparksig.errors import (
+    Code,
+    ConfigError,
+    ContractError,
+    Finding,
+    OutputRefusedError,
+    SparksigError,
+    UnsupportedError,
+    nearest,
+    step,
+)
+from sparksig.jobs.config import ScoreConfig
+from sparksig.jobs.files import read_whole
+from sparksig.jobs.footers import check_input
+from sparksig.jobs.places import Place, file_system
+from sparksig.jobs.progress import bar_settings
+from sparksig.jobs.staging import MARKER
+from sparksig.jobs.tables import Input, open_input
+from sparksig.params import ParamSchema, enforce_params
+from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
+from sparksig.types import DataType
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparksig.spark.udf import ModelUDF
+    from sparksig.spark.write import WritePlan
+
+__all__ = ["Prepared", "before_spark", "model_of", "prepare", "session"]
+
+
+def before_spark(config: ScoreConfig) -> ModelSignature | None:
+    """Whatever can be known before Spark starts; the model's signature.
+
+    Raises:
+        SparksigError: as :func:`sparksig.jobs.score`; what is wrong with params, places, input and output is
+            told at once.
+    """
+    from sparksig.spark.udf import check_model
+
+    section = config.model
+    untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
+    directory, _, (inputs, _, declared) = check_model(
+        section.path,
+        **_trust(config),
+        method=section.method,
+        model_config=section.config or None,
+        outputs=untold,  # only the session can read the DDL of result_type
+        on_version_mismatch=section.on_version_mismatch,
+    )
+    _all_of(
+        lambda: _check_params(config, declared),
+        lambda: _check_places(config),
+        lambda: check_input(config, inputs),
+        lambda: _refuse_existing(config),
+    )
+    return directory.signature
+
+
+def _trust(config: ScoreConfig) -> dict[str, Any]:
+    return config.model.model_dump(include={"digest", "allow_pickle", "trusted_types"})
+
+
+def _all_of(*checks: Callable[[], None]) -> None:
+    """Make all checks; several errors are told as one, which is of the first one's class."""
+    errors: list[SparksigError] = []
+    for check in checks:
+        try:
+            check()
+        except SparksigError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        found = [finding for error in errors for finding in error.findings]
+        raise type(errors[0])("; ".join(error.message for error in errors), found)
+
+
+def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
+    known = [spec.name for spec in declared or ()]
+    findings = [
+        Finding(
+            Code.UNKNOWN_KEY, f"params.{step(name)}", "a param of the model", "another", nearest(name, known)
+        )
+        for name in config.params
+        if name not in known
+    ]
+    if findings:
+        raise ConfigError.of("the configuration is wrong", findings)
+    enforce_params(config.params, declared)
+
+
+def _check_places(config: ScoreConfig) -> None:
+    findings = [
+        Finding(Code.INVALID_VALUE, f"{name}.table", "a path, for Parquet", "a name", "or format: delta")
+        for name, section in (("output", config.output), ("quarantine", config.quarantine))
+        if section is not None and section.table is not None and section.format == "parquet"
+    ]
+    if findings:
+        raise ConfigError.of("the configuration is wrong", findings)
+
+
+def _refuse_existing(config: ScoreConfig) -> None:
+    """See that the output's place is free; a run that is started again may find what it has left there."""
+    path, section = config.output.path, config.output
+    if path is None:
+        return
+    if config.input.path and f"{path.rstrip('/')}/".startswith(f"{config.input.path.rstrip('/')}/"):
+        raise OutputRefusedError(f"the output's place {path!r} is the input, or in it; nothing was written")
+    files, place = file_system(path, config.spark)
+    if files is None:
+        return  # Spark looks itself, later
+    above = place.rpartition("/")[0]
+    if above and files.get_file_info(above).type == pyarrow.fs.FileType.File:
+        raise OutputRefusedError(f"the output's place {path!r} is below a file; nothing was written")
+    if section.mode != "error" or files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
+        return
+    is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory
+    if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
+        return
+    if config.run_id is not None and is_directory:
+        begun = f"{above}/.{place.rpartition('/')[2]}.sparksig-{config.run_id}"
+        begun_there = files.get_file_info(begun).type == pyarrow.fs.FileType.Directory
+        if (
+            section.format == "delta"
+            or begun_there
+            or read_whole(f"{path.rstrip('/')}/{MARKER}", config.spark)
+        ):
+            return  # whose it is is found out later
+    raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
+
+
+# --- with Spark ---------------------------------------------------------------------------------------------
+
+
+def session(config: ScoreConfig) -> SparkSession:
+    """The session of the job.
+
+    Raises:
+        UnsupportedError: it is one of Spark Connect, which has no file systems.
+    """
+    from sparksig.spark.session import build_session
+
+    spark = build_session("sparksig score", {**bar_settings(), **config.spark})
+    if ".connect." in type(spark).__module__:
+        raise UnsupportedError("the score job runs in the driver of a cluster, not on Spark Connect")
+    return spark
+
+
+def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
+    """The model as a column function."""
+    from sparksig.spark.udf import spark_udf
+
+    section = config.model
+    return spark_udf(
+        spark,
+        section.path,
+        result_type=section.result_type,
+        params=config.params,
+        method=section.method,
+        model_config=section.config or None,
+        batch_rows=section.batch_rows,
+        on_version_mismatch="ignore",  # which was told before
+        **_trust(config),
+    )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin, unless there are findings.
+
+    Attributes:
+        udf: the model.
+        input: the table as it is now.
+        rows: those columns of it that are read.
+        output: the output, were it computed; None if the table does not fit the model.
+        contract: why the table does not fit.
+        plan: what the output's write would do.
+        quarantine: what the quarantine's write would do.
+    """
+
+    udf: ModelUDF
+    input: Input
+    rows: DataFrame
+    output: DataFrame | None
+    contract: ContractError | None
+    plan: WritePlan | None = None
+    quarantine: WritePlan | None = None
+
+    def raise_if_refused(self) -> None:
+        """Raise what stands in the way.
+
+        Raises:
+            ContractError: the table does not fit the model.
+            OutputRefusedError: the output, or the quarantine, would not be written.
+        """
+        if self.contract is not None:
+            raise self.contract
+        for plan in (self.plan, self.quarantine):
+            if plan is not None and plan.findings:
+                raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
+
+
+def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF) -> Prepared:
+    """Open the input, and plan everything: no Spark job but those that read schemas.
+
+    Raises:
+        SparksigError: as :func:`sparksig.jobs.score`.
+    """
+    from sparksig.jobs.outputs import plan_output, plan_quarantine
+    from sparksig.jobs.rows import needed, output_rows, quarantined_rows, staged_rows
+    from sparksig.spark.frame import score as score_frame
+
+    _refuse_nesting(spark, config)
+    section = config.output
+    table = open_input(spark, config.input, lenient=config.budget is not None)
+    rows = needed(table.rows, udf, section)
+    told = config.budget is not None and config.quarantine is None
+    try:  # of the whole table, with the names as they will be: all findings
+        score_frame(
+            table.rows,
+            udf,
+            section.column,
+            section.keep,
+            flatten=section.flatten,
+            on_error="null" if told else "fail",
+        )
+        staged = staged_rows(rows, table, udf, config)
+    except ContractError as error:
+        return Prepared(udf, table, rows, None, error)
+    output = output_rows(staged, config)
+    plan = plan_output(output, config, run_id)
+    if config.quarantine is None:
+        return Prepared(udf, table, rows, output, None, plan)
+    bad = quarantined_rows(staged, config, run_id)
+    return Prepared(udf, table, rows, output, None, plan, plan_quarantine(bad, config, run_id))
+
+
+def _refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
+    """See that no place is another one, or in it.
+
+    Raises:
+        OutputRefusedError: some is.
+    """
+    sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
+    places = {name: _place_of(spark, section) for name, section in sections.items() if section is not None}
+    for one, other in (("output", "input"), ("quarantine", "input"), ("quarantine", "output")):
+        inner, outer = places.get(one), places.get(other)
+        if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
+            raise OutputRefusedError(
+                f"the {one}'s place {inner.uri!r} and the {other}'s {outer.uri!r} are one, or one is in the "
+                "other; nothing was written"
+            )
+
+
+def _place_of(spark: SparkSession, section: Any) -> Place | None:
+    """The place of a table; None for a name that has none."""
+    if section.path is not None:
+        return Place.of(spark, section.path)
+    try:
+        told = spark.sql(f"DESCRIBE TABLE EXTENDED {section.table}").where("col_name = 'Location'").collect()
+    except Exception:  # Spark's: there is no such table, which is told where it matters
+        return None
+    return Place.of(spark, told[0]["data_type"]) if told else None

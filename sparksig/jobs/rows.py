@@ -1,0 +1,139 @@
+"""The rows of a score job: what is read, what is staged, and what of that is output or quarantine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Observation
+from pyspark.sql import functions as F
+
+from sparksig.errors import Code, Finding
+from sparksig.jobs.config import OutputSection, ScoreConfig
+from sparksig.jobs.tables import FINDINGS, Input
+from sparksig.spark.contract import column
+from sparksig.spark.frame import score
+from sparksig.spark.parquet import RUN_COLUMN
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sparksig.spark.udf import ModelUDF
+
+__all__ = ["Counts", "findings_column", "needed", "output_rows", "quarantined_rows", "reasons", "staged_rows"]
+
+_PREDICTION, _REASONS, _RECORD = "sparksig prediction", "sparksig findings", "sparksig record"
+"""What columns are called that are staged beside those of the input, for a quarantine."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The rows, counted as they pass.
+
+    Attributes:
+        seen: rows on their way to the model.
+        scored: what :func:`sparksig.score` observes.
+        malformed: rows that are not on their way to it.
+    """
+
+    seen: Observation = field(default_factory=Observation)
+    scored: Observation = field(default_factory=Observation)
+    malformed: Observation = field(default_factory=Observation)
+
+
+def needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
+    """Those columns of the input that are kept, or that the model takes."""
+    if output.keep == "*" or not udf.inputs.has_input_names():
+        return rows
+    names = dict.fromkeys([*output.keep, *(str(spec.name) for spec in udf.inputs)])
+    return rows.select([column(name) for name in names if name in rows.columns])
+
+
+def findings_column(config: ScoreConfig) -> str:
+    """What the findings of rejected rows are called where they are staged."""
+    return "findings" if config.quarantine is None else _REASONS
+
+
+def staged_rows(
+    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts | None = None
+) -> DataFrame:
+    """The rows as they are staged: the output as it will be, or all that output and quarantine are made of.
+
+    Raises:
+        ContractError: the table does not fit the model.
+    """
+    apart = config.quarantine is not None
+    if counts is not None:
+        rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    staged = score(
+        rows,
+        udf,
+        _PREDICTION if apart else config.output.column,
+        "*" if apart else config.output.keep,
+        flatten=config.output.flatten,
+        on_error="fail" if config.budget is None else "null",
+        findings=findings_column(config),
+        observation=None if counts is None else counts.scored,
+    )
+    if table.malformed is None:
+        return staged
+    bad = table.malformed
+    if apart:
+        staged = staged.withColumn(_RECORD, F.lit(None).cast("string"))
+    if counts is not None:
+        bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
+    held = {name: column(name) for name in rows.columns}
+    held |= {findings_column(config): column(FINDINGS), _RECORD: column(table.record)}
+    return staged.union(
+        bad.select(
+            [
+                held.get(one.name, F.lit(None).cast(one.dataType)).alias(one.name)
+                for one in staged.schema.fields
+            ]
+        )
+    )
+
+
+def output_rows(staged: DataFrame, config: ScoreConfig) -> DataFrame:
+    """What of the staged rows is the output."""
+    if config.quarantine is None:
+        return staged
+    names = [name for name in staged.columns if not name.startswith("sparksig ")]
+    kept = names if config.output.keep == "*" else config.output.keep
+    made = [name for name in staged.columns if name.startswith(_PREDICTION)]
+    return staged.where(column(_REASONS).isNull()).select(
+        *(column(name) for name in kept),
+        *(column(name).alias(name.replace(_PREDICTION, config.output.column, 1)) for name in made),
+    )
+
+
+def quarantined_rows(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
+    """What of the staged rows is the quarantine: all that was read of them, and why they are there."""
+    assert config.quarantine is not None
+    names = [name for name in staged.columns if not name.startswith("sparksig ")]
+    more = [column(_REASONS).alias("findings")]
+    if _RECORD in staged.columns:
+        more.append(column(_RECORD).alias("record"))
+    if config.quarantine.format == "delta":  # Parquet has it as a partition
+        more.append(F.lit(run_id).alias(RUN_COLUMN))
+    return staged.where(column(_REASONS).isNotNull()).select(*(column(name) for name in names), *more)
+
+
+def reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
+    """Why rows were rejected, by code and path, the most frequent first; no text of a model's own error."""
+    one = rejected.select(F.explode(column(findings)).alias("one"))
+    said = F.when(F.col("one.code") != Code.PREDICTION_FAILED.value, F.col("one.detail"))
+    by = one.groupBy("one.code", "one.path").agg(F.count(F.lit(1)).alias("rows"), F.min(said).alias("detail"))
+    told = by.orderBy(F.col("rows").desc(), "code", "path").limit(most).collect()
+    return [_counted(row["code"], row["path"], row["detail"], int(row["rows"])) for row in told]
+
+
+def _counted(code: str, path: str, detail: str | None, rows: int) -> Finding:
+    found = re.fullmatch(
+        r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]", detail or "", re.DOTALL
+    )
+    expected, held, hint = found.groups("") if found else ("a row that can be scored", "another", "")
+    if code == Code.PREDICTION_FAILED.value:
+        expected, held, hint = "a prediction", "an error of the model", ""
+    return Finding(Code(code), path, expected, held, hint, count=rows)

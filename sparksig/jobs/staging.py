@@ -1,0 +1,153 @@
+"""What a run has scored, beside its output, until it is published: so a run that died is taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sparksig.errors import OutputRefusedError
+from sparksig.jobs.config import OutputSection, ScoreConfig
+from sparksig.jobs.files import read_whole, write_whole
+from sparksig.jobs.places import Place
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "marked"]
+
+MARKER = "_sparksig_run.json"
+"""The file in a directory of Parquet files that names the run which wrote them."""
+
+_SCORED, _PUBLISHING = "scored.json", "publishing.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run has scored, all of it.
+
+    Attributes:
+        run_id: of the run.
+        data: the name of the directory in the staging that has the rows.
+        made_of: what they were made of, see :func:`fingerprint`.
+        input: the identity of the table that was read.
+        rows_in: rows read.
+        scored: rows with a prediction.
+        rejected: rows without one.
+        findings: why, as JSON-ready built-ins.
+        model_loads: how often workers loaded the model.
+        model_load_seconds: how long that took.
+    """
+
+    run_id: str
+    data: str
+    made_of: Mapping[str, str]
+    input: Mapping[str, Any]
+    rows_in: int
+    scored: int
+    rejected: int
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    model_loads: int = 0
+    model_load_seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """As JSON text."""
+        return json.dumps(asdict(self))
+
+
+def fingerprint(config: ScoreConfig, digest: str, identity: Mapping[str, Any]) -> dict[str, str]:
+    """What the result of a run depends on: the model, the configuration, the input."""
+    from sparksig import __version__
+
+    told = config.model_dump(mode="json", exclude={"run_id", "report", "spark"})
+    told["spark"] = {key: value for key, value in config.spark.items() if key.startswith("spark.sql.")}
+    told["sparksig"] = __version__
+    return {"model": digest, "config": _hash(told), "input": _hash(dict(identity))}
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A hidden directory beside the output, which belongs to one run."""
+
+    place: Place
+    run_id: str
+
+    @classmethod
+    def of(cls, spark: SparkSession, output: OutputSection, run_id: str) -> Staging:
+        """The staging of a run: beside the output's path, or in the place of its table's database."""
+        if output.path is not None:
+            path = Place.of(spark, output.path)
+            return cls(path.parent / f".{path.name}.sparksig-{run_id}", run_id)
+        session: Any = spark
+        parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(output.table)
+        names = [str(parts.apply(index)) for index in range(parts.length())]
+        database = ".".join(f"`{name}`" for name in names[:-1]) or spark.catalog.currentDatabase()
+        home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
+        return cls(home / f".{re.sub(r'[^A-Za-z0-9_-]', '_', names[-1])}.sparksig-{run_id}", run_id)
+
+    def begin(self) -> str:
+        """Remove what an earlier attempt has left, and name the directory of this one's rows.
+
+        Two attempts at once never write into one directory.
+
+        Raises:
+            OutputRefusedError: what is there was not made by the run, or the directory cannot be made.
+        """
+        self.remove()
+        self.place.make()
+        return f"data-{secrets.token_hex(4)}"
+
+    def found(self) -> Scored | None:
+        """What an earlier attempt has scored, if it came to the end of it."""
+        body = _read(self.place / _SCORED)
+        return None if body is None or body.get("run_id") != self.run_id else Scored(**body)
+
+    def finish(self, scored: Scored) -> None:
+        """Note that all is scored."""
+        write_whole((self.place / _SCORED).uri, scored.to_json().encode(), {})
+
+    def moved(self) -> list[str] | None:
+        """The names of the files that are being published; None where publishing has not begun."""
+        body = _read(self.place / _PUBLISHING)
+        return None if body is None else list(body["files"])
+
+    def publishing(self, files: Iterable[str] = ()) -> None:
+        """Note that publishing has begun: from now on the run can only be brought to its end."""
+        write_whole((self.place / _PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
+
+    def remove(self) -> None:
+        """Remove it.
+
+        Raises:
+            OutputRefusedError: there is something in it that the run has not made.
+        """
+        ours = re.compile(rf"(data|final)-[0-9a-f]{{8}}|\.?({_SCORED}|{_PUBLISHING})(\..*)?")
+        strangers = [name for name in self.place.names() if not ours.fullmatch(name)]
+        if strangers:
+            raise OutputRefusedError(
+                f"{self.place.uri} is not as the run {self.run_id} leaves it: {strangers[0]!r}"
+            )
+        self.place.delete()
+
+
+def marked(place: Place) -> Mapping[str, Any] | None:
+    """What the marker in a directory says; None if there is none."""
+    return _read(place / MARKER)
+
+
+def _read(place: Place) -> dict[str, Any] | None:
+    """A file of JSON; None where there is none, or one whose writer died."""
+    content = read_whole(place.uri, {})
+    try:
+        body = None if content is None else json.loads(content)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
