@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind
+from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind, step
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.registry import local_path
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
 __all__ = ["CONTRACT_KEY", "Contract", "contract_of"]
@@ -122,14 +122,27 @@ def _from_table(table: T.StructType) -> Schema:
     """The contract that a table's schema is; of one that was written under a contract, that contract."""
     if not any(CONTRACT_KEY in (field.metadata or {}) for field in table.fields):
         return from_spark(table)
-    specs: list[ColSpec] = []
+    specs: list[ColSpec | TensorSpec] = []
     for field in table.fields:
         kept = (field.metadata or {}).get(CONTRACT_KEY)
         if kept is None:  # of the run, of partitions, or beyond the contract
             specs += list(from_spark(T.StructType([field])))
-            continue
-        body = json.loads(kept)
-        specs.append(ColSpec.from_json_dict(**{**body, "name": field.name}))
-    if not specs:
-        raise ContractError("a table without columns is no contract")
-    return Schema(specs)
+        else:
+            specs.append(_kept(kept, field.name))
+    tensors = [spec for spec in specs if isinstance(spec, TensorSpec)]
+    return Schema(tensors or specs)  # a contract is all of tensors, or of none
+
+
+def _kept(text: object, name: str) -> ColSpec | TensorSpec:
+    """What a written table's field says that its contract declares."""
+    try:
+        body = json.loads(text) if isinstance(text, str) else None
+        if not isinstance(body, dict):
+            raise ValueError("no object")
+        kind_of = TensorSpec if body.get("type") == "tensor" else ColSpec
+        return kind_of.from_json_dict(**{**body, "name": name})
+    except (ValueError, TypeError, RecursionError):
+        raise ContractError(
+            f"{step(name)}: the field's metadata {CONTRACT_KEY} are no column of a contract: give the "
+            "contract, or write the table anew"
+        ) from None

@@ -11,7 +11,7 @@ from sparksig.errors import Code, Finding, below, step
 from sparksig.spark.rules import Found, Rule, flag, name_of, of_each, of_field, text_of
 from sparksig.spark.target import Existing, length_of
 
-__all__ = ["asked", "partitions_asked", "reads_back_otherwise"]
+__all__ = ["asked", "checks", "partitions_asked", "reads_back_otherwise"]
 
 
 def asked(kept: Existing, names: Sequence[str]) -> list[Rule]:
@@ -34,7 +34,13 @@ def asked(kept: Existing, names: Sequence[str]) -> list[Rule]:
             expected = f"what the target generates it as ({fills.expression})"
             finding = Finding(Code.INVALID_VALUE, path, expected, "others", "leave the column out")
             rules.append(Rule(finding, flag(f"not ({values} <=> ({fills.expression}\n))")))
-    for key, text in kept.properties.items():
+    return rules
+
+
+def checks(there: Existing) -> list[Rule]:
+    """The CHECK constraints of a Delta table, which stay with it even where its schema is overwritten."""
+    rules = []
+    for key, text in there.properties.items():
         if key.startswith("delta.constraints."):
             name = key.removeprefix("delta.constraints.")
             expected = f"rows of which CHECK {name} ({text}) is true"

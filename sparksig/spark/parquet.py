@@ -15,7 +15,7 @@ from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.contract import column
 from sparksig.spark.target import Existing, holds
 
-__all__ = ["RUN_COLUMN", "existing", "has_files", "partition_refusals", "refuse_stale", "save", "unsafe"]
+__all__ = ["RUN_COLUMN", "existing", "holds_others", "partition_refusals", "refuse_stale", "save", "unsafe"]
 
 RUN_COLUMN = "run_id"
 """The partition column that keeps the runs of a Parquet table apart."""
@@ -36,7 +36,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         told = str(error)
         if "PATH_NOT_FOUND" in told:
             return None
-        if "UNABLE_TO_INFER_SCHEMA" in told and not has_files(spark, target):
+        if "UNABLE_TO_INFER_SCHEMA" in told and not _has_files(spark, target):
             return None
         reason = told.strip().partition("\n")[0]
         raise OutputRefusedError(
@@ -52,7 +52,12 @@ def _can_list(spark: SparkSession, path: str) -> bool:
         return False
 
 
-def has_files(spark: SparkSession, path: str) -> bool:
+def holds_others(spark: SparkSession, path: str) -> bool:
+    """Whether there are files at a path that is no Delta table, and that no commit that failed has left."""
+    return _has_files(spark, path) and not _can_list(spark, f"{path.rstrip('/')}/_delta_log")
+
+
+def _has_files(spark: SparkSession, path: str) -> bool:
     """Whether there are files at a path, at any depth."""
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:

@@ -15,12 +15,12 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import TENSOR_KEY
 from sparksig.errors import Finding, OutputRefusedError
 from sparksig.report import Report
-from sparksig.schema import Schema, TensorSpec
+from sparksig.schema import Schema
 from sparksig.spark import delta, parquet
 from sparksig.spark.check import full, without_vectors
 from sparksig.spark.contract import column
 from sparksig.spark.declared import CONTRACT_KEY
-from sparksig.spark.limits import asked, partitions_asked
+from sparksig.spark.limits import asked, checks, partitions_asked
 from sparksig.spark.plan import Planned, WritePlan, plan_write, planned
 from sparksig.spark.rules import Rule, lengths_of, rules_of
 from sparksig.spark.target import ColumnPlan, Existing, can_widen, holds, same
@@ -39,6 +39,12 @@ class Written:
             looked at.
         rows: how many rows were written; 0 if a Delta table had this run already.
         repeated: whether the target had this run already, so that nothing was written again.
+
+    Example:
+        >>> import tempfile
+        >>> done = write(spark.range(3), f"{tempfile.mkdtemp()}/ids")
+        >>> done.rows, done.repeated, done.plan.format
+        (3, False, 'parquet')
     """
 
     plan: WritePlan
@@ -84,7 +90,8 @@ def write(
         df: the table.
         target: a path, or for Delta the name of a table.
         contract: what the rows must keep to, in any form that :func:`check` takes; None for the target's own
-            constraints alone. It is kept with a new table: ``check(other, target)`` finds it again.
+            constraints alone. It is kept with a new table, if its columns have names:
+            ``check(other, target)`` finds it again.
         format: "parquet" or "delta".
         mode: "error" (nothing may be there), "append" or "overwrite".
         run_id: names this run; another run of that name writes nothing twice. Delta takes a run once. Parquet
@@ -94,10 +101,24 @@ def write(
         side: of a signature: "inputs" or "outputs".
         strict_nulls: as of :func:`check`.
 
+    Returns:
+        The plan, what was checked, and how many rows were written.
+
     Raises:
         OutputRefusedError: the dry run found something in the way; nothing was written.
         ContractError: values break the contract, or the target's constraints; nothing was written.
         MissingDependencyError: the session knows no Delta tables.
+
+    Example:
+        >>> import tempfile
+        >>> home = tempfile.mkdtemp()
+        >>> write(spark.range(3), f"{home}/ids", "id bigint not null").rows
+        3
+        >>> write(spark.sql("select nullif(1, 1) as id"), f"{home}/ids", "id int not null", mode="append")
+        Traceback (most recent call last):
+        sparksig.errors.ContractError: the table breaks the contract (DDL): 1 finding
+          - id: expected integer without nulls, found nulls, once (declare it optional, or double)
+            [NULL_IN_REQUIRED]
     """
     made = planned(df, target, contract, format, mode, run_id, partition_by, evolve, side)
     plan, spark = made.plan, df.sparkSession
@@ -165,15 +186,14 @@ def _sent(df: DataFrame, made: Planned) -> DataFrame:
 
 
 def _told(declared: Schema | None) -> dict[str, dict[str, str]]:
-    """What a contract says of each column, as the metadata that tell it to readers of the table."""
+    """What a contract says of each column, as metadata that tell it to readers of the table."""
     if declared is None or not declared.has_input_names():
-        return {}  # columns without names are not kept
-    found = {}
-    for spec in declared:
-        key = TENSOR_KEY if isinstance(spec, TensorSpec) else CONTRACT_KEY
-        body = {name: value for name, value in spec.to_dict().items() if name != "name"}
-        found[str(spec.name)] = {key: json.dumps(body)}
-    return found
+        return {}
+    bodies = {str(spec.name): spec.to_dict() for spec in declared}
+    return {
+        name: {CONTRACT_KEY: json.dumps({key: value for key, value in body.items() if key != "name"})}
+        for name, body in bodies.items()
+    }
 
 
 _FOREIGN = {CONTRACT_KEY, "CURRENT_DEFAULT", "EXISTS_DEFAULT"}
@@ -232,7 +252,10 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
         lengths = lengths_of(declared.schema, table)
     if kept is not None:
         held = _as_filled(held, kept)
-        rules += [rule for rule in asked(kept, held.columns) if not kept.filled or _resolves(held, rule)]
+        rules += asked(kept, held.columns)
+    if made.found is not None and made.plan.format == "delta":
+        whole = kept is not None and not kept.filled
+        rules += [rule for rule in checks(made.found) if whole or _resolves(held, rule)]
     name = declared.name if declared is not None else "the target's constraints"
     schema = declared.schema if declared is not None else None
     columns = columns_of(table, schema)
@@ -255,7 +278,7 @@ def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
 
 
 def _resolves(held: DataFrame, rule: Rule) -> bool:
-    """Whether a rule speaks of columns that are there: what the target's numbers must keep to, Delta sees."""
+    """Whether a rule speaks of columns that are there; of others Delta itself sees to it."""
     try:
         return bool(held.selectExpr(rule.places).schema)
     except Exception:  # Spark's, of a class that depends on the session
