@@ -51,6 +51,11 @@ class TypeFromExample:
         >>> class Doubled(PythonModel):
         ...     def predict(self, model_input: TypeFromExample):
         ...         return model_input["x"] * 2
+        >>> import tempfile, pandas, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> sparksig.save_model(home, Doubled(), input_example=pandas.DataFrame({"x": [1.5]}))
+        >>> sparksig.get_model_info(home).signature.inputs
+        ['x': double (required)]
     """
 
 

@@ -17,7 +17,7 @@ def _modules():
     packages = [(sparksig.__path__, "sparksig.")]
     for path, prefix in packages:
         for module in pkgutil.iter_modules(path, prefix):
-            if module.name == "sparksig.spark":
+            if module.name == "sparksig.spark" or module.name.endswith(".__main__"):
                 continue
             yield module.name
             if module.ispkg:

@@ -1,0 +1,142 @@
+"""Every public name says what it is, what it takes, gives and raises, and shows it by an example that runs.
+
+The examples are run by test_doctests.py here, and by tests/spark/test_docstrings.py with a session.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import dataclasses
+import doctest
+import enum
+import inspect
+import re
+import textwrap
+from importlib import import_module
+
+import pytest
+
+import sparksig
+
+# Errors and warnings are shown where they are raised.
+WITHOUT_EXAMPLE = {"Code"} | {
+    name
+    for name in sparksig.__all__
+    if isinstance(getattr(sparksig, name), type) and issubclass(getattr(sparksig, name), Exception)
+}
+
+
+def public(name):
+    """What a public name is called for in its module; the package ``enforce`` stands before a function."""
+    return getattr(import_module(sparksig._HOME_OF[name]), name)
+
+
+def members():
+    """The public methods and properties of public classes, each with the function behind it."""
+    for name in sparksig.__all__:
+        kind = public(name)
+        if not isinstance(kind, type):
+            continue
+        for member, value in vars(kind).items():
+            behind = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if not member.startswith("_") and inspect.isfunction(behind):
+                yield f"{name}.{member}", behind
+
+
+FUNCTIONS = {name: public(name) for name in sparksig.__all__ if inspect.isfunction(public(name))}
+CLASSES = {name: public(name) for name in sparksig.__all__ if isinstance(public(name), type)}
+MEMBERS = dict(members())
+
+
+def section(text, title):
+    """What stands under a title of a docstring, as lines; None if there is none."""
+    found = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n|\n)+)", f"{inspect.cleandoc(text)}\n", re.MULTILINE)
+    return found and textwrap.dedent(found[1]).splitlines()
+
+
+def entries(text, title):
+    """The names that a section explains; it may explain several at once."""
+    names = [re.match(r"([\w*][\w*, ]*):( |$)", line) for line in section(text, title) or ()]
+    return [one.strip(" *") for name in names if name for one in name[1].split(",")]
+
+
+def parameters(function):
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+
+
+def raised(function):
+    """The errors that the function's own code raises, by their names."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            error = error.value if isinstance(error, ast.Attribute) else error
+            if isinstance(error, ast.Name) and error.id[0].isupper():
+                yield error.id
+
+
+def known(name):
+    """The class of an error, by its name."""
+    return getattr(sparksig, name, None) or getattr(builtins, name, None)
+
+
+def test_everything_public_says_what_it_is():
+    for name, thing in {**FUNCTIONS, **CLASSES, **MEMBERS}.items():
+        said = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+        assert said, f"{name} has no docstring"
+        first = said.strip().splitlines()[0]
+        assert first.endswith((".", ":")), f"{name}: {first}"
+        if not isinstance(thing, type) or not issubclass(thing, enum.Enum):
+            assert not said.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
+
+
+def test_functions_explain_what_they_take_and_give():
+    for name, function in FUNCTIONS.items():
+        assert entries(function.__doc__, "Args") == parameters(function), name
+        if inspect.signature(function).return_annotation not in (None, "None"):
+            assert section(function.__doc__, "Returns"), f"{name} has no section Returns"
+
+
+def test_classes_explain_what_they_are_made_of():
+    for name, kind in CLASSES.items():
+        if issubclass(kind, (Exception, enum.Enum)):
+            continue
+        made_elsewhere = "Made by :func:" in kind.__doc__
+        taken = parameters(kind) if "__init__" in vars(kind) and not made_elsewhere else []
+        said = entries(kind.__doc__, "Args") + entries(kind.__doc__, "Attributes")
+        assert set(taken) <= set(said), f"{name}: {set(taken) - set(said)}"
+
+
+def test_methods_name_what_they_take():
+    for name, function in MEMBERS.items():
+        said = entries(function.__doc__, "Args")
+        text = function.__doc__
+        silent = [one for one in parameters(function) if one not in said and f"``{one}``" not in text]
+        assert silent in ([], ["kwargs"]), f"{name} says nothing of {silent}"
+
+
+def test_what_is_raised_is_said_and_is_an_error():
+    for name, thing in {**FUNCTIONS, **CLASSES, **MEMBERS}.items():
+        said = [known(one) for one in entries(thing.__doc__, "Raises")]
+        assert all(isinstance(one, type) and issubclass(one, Exception) for one in said), name
+        behind = vars(thing).get("__init__") if isinstance(thing, type) else thing
+        made_up = dataclasses.is_dataclass(thing) and thing.__dataclass_params__.init
+        for error in set(raised(behind)) if behind and not made_up else ():
+            assert any(issubclass(known(error), one) for one in said), f"{name} does not say {error}"
+
+
+def test_every_public_name_has_an_example_that_runs():
+    for name in sparksig.__all__:
+        text = public(name).__doc__
+        examples = doctest.DocTestParser().get_examples(text)
+        assert examples or name in WITHOUT_EXAMPLE, f"{name} has no example"
+        assert "Example:" in text or not examples, f"the example of {name} stands under no title"
+        assert not any(one.options.get(doctest.SKIP) for one in examples), f"an example of {name} is skipped"
+        assert any(one.want or "assert" in one.source for one in examples) or not examples, name
+
+
+@pytest.mark.parametrize("text", ["Short.\n\n    Args:\n        a: what.\n        b, c: both.\n"])
+def test_sections_are_read(text):
+    assert entries(text, "Args") == ["a", "b", "c"]
+    assert section(text, "Raises") is None
