@@ -92,10 +92,11 @@ def _check(config: CheckConfig, run: Run) -> None:
         spark = build_session("sparksig check", {**bar_settings(), **config.spark})
     with run.phase("read"):
         contract = _contract(spark, config)
-        table = tables.read_input(spark, config.input)
+        opened = tables.open_input(spark, config.input)
+        run.tell(input=dict(opened.identity))
     with run.phase("check"), watched(spark, "check"):
         report = check_table(
-            table,
+            opened.rows,
             contract,
             config.mode,
             side=config.side,
@@ -105,6 +106,7 @@ def _check(config: CheckConfig, run: Run) -> None:
             row_key=config.row_key or None,
         )
     run.tell(check=report, rows_in=report.rows)
+    opened.check_unchanged()
     report.raise_if_failed()
 
 

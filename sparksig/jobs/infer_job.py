@@ -6,7 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparksig.errors import Code, ContractError, Finding, nearest
+from sparksig.errors import (
+    Code,
+    ContractError,
+    ConversionError,
+    Finding,
+    InferenceError,
+    SignatureError,
+    nearest,
+)
 from sparksig.jobs import tables
 from sparksig.jobs.check_job import sampler_of
 from sparksig.jobs.config import InferConfig
@@ -16,7 +24,7 @@ from sparksig.jobs.signatures import write_signature
 from sparksig.signature import ModelSignature
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
 __all__ = ["InferPlan", "infer", "plan_infer"]
 
@@ -78,13 +86,16 @@ def plan_infer(config: InferConfig) -> InferPlan:
     Raises:
         SparksigError: as :func:`infer`.
     """
-    from sparksig.infer import infer_signature
+    from sparksig.convert.spark import from_spark
     from sparksig.spark.session import build_session
 
     _held(config)
     spark = build_session("sparksig infer", {**bar_settings(), **config.spark})
     targets = tuple(place for place in (config.signature, config.model) if place is not None)
-    signature = infer_signature(_table(spark, config))
+    try:
+        signature = ModelSignature(from_spark(_chosen(tables.read_input(spark, config.input), config).schema))
+    except (ConversionError, SignatureError) as error:
+        raise InferenceError(error.message, error.findings) from None
     return InferPlan(config.input.place, config.sample.rows, signature, targets)
 
 
@@ -99,9 +110,12 @@ def _infer(config: InferConfig, run: Run) -> None:
     with run.phase("start"):
         spark = build_session("sparksig infer", {**bar_settings(), **config.spark})
     with run.phase("read"):
-        table = _table(spark, config)
+        opened = tables.open_input(spark, config.input)
+        run.tell(input=dict(opened.identity))
+        table = _chosen(opened.rows, config)
     with run.phase("sample"), watched(spark, "infer"):
         sampled = sample_signature(table, sampler_of(config.sample))
+    opened.check_unchanged()
     rows = max((one.rows for one in sampled.evidence), default=0)
     run.tell(rows_in=rows, signature=sampled.signature, evidence=tuple(str(sampled).splitlines()))
     with run.phase("write"):
@@ -122,10 +136,14 @@ def _held(config: InferConfig) -> ModelSignature | None:
     return None if config.model is None else ModelDirectory.read(local_path(config.model)).signature
 
 
-def _table(spark: SparkSession, config: InferConfig) -> DataFrame:
+def _chosen(table: DataFrame, config: InferConfig) -> DataFrame:
+    """The columns that a signature is inferred of.
+
+    Raises:
+        ContractError: some are not there.
+    """
     from sparksig.spark.contract import column
 
-    table: DataFrame = tables.read_input(spark, config.input)
     missing = [name for name in config.columns if name not in table.columns]
     if missing:
         raise ContractError.of(

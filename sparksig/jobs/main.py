@@ -47,7 +47,7 @@ class Job:
 
 
 JOBS = {
-    "score": Job(ScoreConfig, score_job.score, lambda config: score_job.plan_score(config)),
+    "score": Job(ScoreConfig, score_job.score, score_job.plan_score),
     "check": Job(CheckConfig, check_job.check, check_job.plan_check),
     "infer": Job(InferConfig, infer_job.infer, infer_job.plan_infer),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sys
 import threading
@@ -21,8 +22,26 @@ _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 
 def bar_settings() -> dict[str, str]:
-    """The settings of a session that shows Spark's own bar, where there is a terminal to show it on."""
-    return {_BAR: str(sys.stderr.isatty()).lower()}
+    """The settings of a session that shows Spark's own bar, where there is a terminal to show it on.
+
+    What spark-submit was told of the bar stays.
+    """
+    if not _on_terminal():
+        return {}
+    from pyspark import SparkConf
+
+    return {} if SparkConf().contains(_BAR) else {_BAR: "true"}
+
+
+def _on_terminal() -> bool:
+    """Whether stderr is a terminal: that of spark-submit, where it has started this."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return sys.stderr.isatty()
+    try:
+        target = os.readlink(f"/proc/{os.getppid()}/fd/2")
+    except OSError:  # no Linux
+        return False
+    return target.startswith(("/dev/pts/", "/dev/tty", "/dev/console"))
 
 
 @contextlib.contextmanager
@@ -41,7 +60,7 @@ def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None
         yield
         return
     context = spark.sparkContext
-    if sys.stderr.isatty() and context.getConf().get(_BAR) == "true":
+    if _on_terminal() and context.getConf().get(_BAR) == "true":
         yield
         return
     before = {name: context.getLocalProperty(name) for name in (_GROUP, _DESCRIPTION)}

@@ -203,7 +203,7 @@ def test_a_run_is_recorded(tmp_path):
     (ContractError.of("broken", [FINDING]), 3, "broken: 1 finding", (FINDING,)),
     (BudgetExceededError("too many"), 4, "too many", ()),
     (ValueError("secret 4711"), 1, "ValueError: see the job's log", ()),
-    (RuntimeError("x\nsparksig.errors.PredictionError: no rows: 1 finding\n  - a: expected 1 [EMPTY]\n\tat java"),
+    (RuntimeError("x\nsparksig.errors.PredictionError: no rows: 1 finding\n  - a: expected 1 [EMPTY]\n\tat"),
      3, "no rows: 1 finding\n  - a: expected 1 [EMPTY]", ()),
     (KeyboardInterrupt(), 130, "interrupted", ()),
     (SystemExit(9), 1, "SystemExit: see the job's log", ()),
