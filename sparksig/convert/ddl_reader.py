@@ -253,8 +253,6 @@ _PLAIN: dict[str, Source] = {
     "double": Scalar("float64", "double"),
     "binary": Scalar("binary", "binary"),
     "date": Scalar("date32", "date"),
-    "timestamp_ltz": Scalar("timestamp_tz", "timestamp"),
-    "timestamp_ntz": Scalar("timestamp", "timestamp_ntz"),
     "variant": Struct((), "variant"),
 }
 
@@ -287,22 +285,23 @@ def _string(reader: _Reader, path: str, name: str) -> Source:
 
 def _timestamp(reader: _Reader, path: str, name: str) -> Source:
     sizes = reader.sizes(path)
-    if sizes:
-        return reader.refused(path, name + _shown(sizes), "write it without a length")
-    if reader.accept("without"):
+    if sizes not in ([], [6]):
+        return reader.refused(path, name + _shown(sizes), "its precision is 6")
+    local = name != "timestamp_ntz"
+    if name == "timestamp" and reader.accept("without"):
         reader.expect(path, "time", "zone")
-        return _PLAIN["timestamp_ntz"]
-    if reader.accept("with"):
+        local = False
+    elif name == "timestamp" and reader.accept("with"):
         reader.expect(path, "local", "time", "zone")
-    return _PLAIN["timestamp_ltz"]
+    return Scalar("timestamp_tz", "timestamp") if local else Scalar("timestamp", "timestamp_ntz")
 
 
 def _time(reader: _Reader, path: str, name: str) -> Source:
     sizes = reader.sizes(path) or [6]
-    if len(sizes) > 1 or sizes[0] > 6:
-        return reader.refused(path, name + _shown(sizes), "its precision is 6 at most")
     if reader.accept("without"):
         reader.expect(path, "time", "zone")
+    if len(sizes) > 1 or sizes[0] > 9:
+        return reader.refused(path, name + _shown(sizes), "its precision is 9 at most")
     return Scalar("time", name + _shown(sizes))
 
 
@@ -330,7 +329,7 @@ _READERS: dict[str, Callable[[_Reader, str, str], Source]] = {
     "struct": lambda reader, path, name: reader.struct(path),
     **dict.fromkeys(("decimal", "dec", "numeric"), _decimal),
     **dict.fromkeys(("string", "char", "character", "varchar"), _string),
-    "timestamp": _timestamp,
+    **dict.fromkeys(("timestamp", "timestamp_ltz", "timestamp_ntz"), _timestamp),
     "time": _time,
     "interval": _interval,
     **dict.fromkeys(("geometry", "geography"), _place),

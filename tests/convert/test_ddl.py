@@ -43,6 +43,7 @@ OPTIONAL = {
     DataType.datetime: [
         *("date", "timestamp", "timestamp_ntz", "timestamp_ltz"),
         *("timestamp without time zone", "timestamp with local time zone"),
+        *("timestamp(6)", "timestamp_ntz(6)", "timestamp_ltz(6)", "timestamp(6) without time zone"),
     ],
     AnyType(): ["variant", "void"],
     Array("integer"): ["array<int>", "ARRAY < Int >", "array<smallint>"],
@@ -180,8 +181,10 @@ NO_TYPES = {
     "string(3)": "string(3) (a text of limited length is a varchar)",
     "varchar": "varchar (give it its length, as in varchar(10))",
     "char": "char (give it its length, as in char(10))",
-    "timestamp(6)": "timestamp(6) (write it without a length)",
-    "time(7)": "time(7) (its precision is 6 at most)",
+    "date(3)": "date(3) (write it without a length)",
+    "timestamp(3)": "timestamp(3) (its precision is 6)",
+    "timestamp_ntz(9)": "timestamp_ntz(9) (its precision is 6)",
+    "time(10)": "time(10) (its precision is 9 at most)",
     "decimal(39)": "decimal(39) (its precision is 38 at most, its scale no more than that)",
     "dec(5,6)": "dec(5,6) (its precision is 38 at most, its scale no more than that)",
     "decimal(5,2,1)": "decimal(5,2,1) (its precision is 38 at most, its scale no more than that)",
@@ -191,7 +194,7 @@ NO_COUNTERPARTS = {
         text: f"{text} ({text} has no counterpart in a signature: cast it on purpose, or leave it out)"
         for text in [
             *("interval", "interval year", "interval year to month", "interval day to second"),
-            *("interval month", "interval second", "time(3)", "geometry(4326)", "geography(any)"),
+            *("interval month", "interval second", "time(3)", "time(9)", "geometry(4326)", "geography(any)"),
         ]
     },
     "time": "time(6) (time(6) has no counterpart in a signature: cast it on purpose, or leave it out)",
