@@ -15,7 +15,7 @@ from sparksig.jobs.forms import Loc, at, fields_of, is_section, shown
 from sparksig.jobs.given import BY_SET, expanded, override
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["load_config"]
+__all__ = ["config_of", "load_config"]
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -48,6 +48,18 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a configuration is a mapping, found {kind(data)}")
+    return config_of(data, form, overrides, str(path))
+
+
+def config_of(data: Any, form: type[Config], overrides: Sequence[str], place: str) -> Config:
+    """What was read as a configuration of ``form``; arguments and errors as of :func:`load_config`.
+
+    Args:
+        data: a mapping.
+        form: a class of :mod:`sparksig.jobs.config`.
+        overrides: in place of what it says.
+        place: where it comes from, as errors tell it.
+    """
     findings, places = [], []
     for given in overrides:
         data, loc, finding = override(data, given, form)
@@ -64,7 +76,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
             if not any(loc[: len(known)] == known for known in problems):  # which is told already
                 findings.append(_sourced(_finding(problem, form), loc, places))
     if findings:
-        raise ConfigError.of(f"{path}: the configuration is wrong", findings)
+        raise ConfigError.of(f"{place}: the configuration is wrong", findings)
     return config
 
 

@@ -14,7 +14,7 @@ from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
-__all__ = ["ACTIONS", "VersionMismatchWarning", "compare_versions", "mismatches", "write_environment"]
+__all__ = ["ACTIONS", "VersionMismatchWarning", "compare_versions", "mismatches", "pins", "write_environment"]
 
 ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
@@ -45,8 +45,8 @@ def write_environment(home: Path, packages: Sequence[str], extra: Sequence[str] 
     """
     if isinstance(extra, str) or not all(isinstance(line, str) and "\n" not in line for line in extra):
         raise ModelError("extra_pip_requirements is a list of requirements, as ['nltk==3.9']")
-    pins = [pin for name in (*_ALWAYS, *packages, "mlflow") if (pin := _pin(name))]
-    lines = [*dict.fromkeys([*pins, *extra])]
+    pinned = [pin for name in (*_ALWAYS, *packages, "mlflow") if (pin := _pin(name))]
+    lines = [*dict.fromkeys([*pinned, *extra])]
     python = platform.python_version()
     dependencies: list[object] = [f"python={python}", "pip", {"pip": lines}]
     conda = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": dependencies}
@@ -76,7 +76,7 @@ def mismatches(directory: ModelDirectory) -> list[str]:
     python = str(directory.pyfunc.get("python_version") or "")
     if python and python.split(".")[:2] != platform.python_version().split(".")[:2]:
         found.append(f"python {python} (here: {platform.python_version()})")
-    for name, version in _pins(directory):
+    for name, version in pins(directory):
         builds = next((builds for builds in _BUILDS.values() if name.lower() in builds), (name,))
         here = next((one.split("==")[1] for build in builds if (one := _pin(build) or "")), None)
         if here is None and name.lower() == "mlflow":
@@ -86,7 +86,12 @@ def mismatches(directory: ModelDirectory) -> list[str]:
     return found
 
 
-def _pins(directory: ModelDirectory) -> list[tuple[str, str]]:
+def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
+    """The packages that a model's file of requirements pins, with their versions.
+
+    Raises:
+        ModelDamagedError: the file is not text.
+    """
     file = directory.path / _FILE
     if not file.is_file():
         return []

@@ -79,8 +79,8 @@ def check_parquet(
         ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
         ...     print(check_parquet(folder, "id bigint not null, price double not null", "full"))
         the table breaks the contract (DDL): 3 rows checked, 1 of them break it
-          id     long    int64  1 nulls (33.3 %)  FINDINGS
-          price  double  int64  no nulls          FINDINGS
+          id     long    int64  1 null (33.3 %)  FINDINGS
+          price  double  int64  no nulls         FINDINGS
         - id: expected long without nulls, found nulls, once (declare it optional, or double) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
         - price: expected double, found int64 (beyond 2^53 a double loses digits: cast it on purpose, or declare it long) [TYPE_MISMATCH]
     """  # noqa: E501  as it is printed

@@ -103,6 +103,8 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
     """
     if side not in ("inputs", "outputs"):
         raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    if isinstance(contract, Contract):
+        return contract
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
     if isinstance(contract, ModelSignature):

@@ -1,0 +1,7 @@
+"""``python -m sparksig``: the command line."""
+
+from __future__ import annotations
+
+from sparksig.cli import main
+
+main()

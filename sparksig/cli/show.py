@@ -1,0 +1,154 @@
+"""``sparksig show``: what a model directory says of itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparksig.cli.base import as_json, page, tell
+from sparksig.cli.contracts import document_of
+from sparksig.cli.models import MODEL
+
+if TYPE_CHECKING:
+    from sparksig.models.directory import ModelDirectory
+    from sparksig.models.info import ModelInfo
+
+__all__ = ["show"]
+
+
+@click.command(
+    short_help="What a model directory says of itself.",
+    epilog="\b\nExamples:\n"
+    "  sparksig show model\n"
+    "  sparksig show models:/churn/7\n"
+    "  sparksig show model --json",
+)
+@MODEL
+@as_json
+def show(model: str, json_wanted: bool) -> int:
+    """What a model directory says of itself: signature, format, trust, size, digest. Nothing is loaded.
+
+    MODEL is a directory, or a URI: models:/, runs:/, s3://, gs://, abfs://, hdfs://. A directory that was
+    changed since it was sealed is shown, and ends with exit code 5.
+    """
+    from sparksig.models.directory import ModelDirectory
+    from sparksig.models.info import get_model_info
+    from sparksig.models.registry import local_path
+
+    local = local_path(model)
+    info, directory = get_model_info(local), ModelDirectory.read(local)
+    damage = _damage(directory)
+    document = _document(model, info, directory, damage)
+    tell(_text(document, info), document, json_wanted)
+    return 5 if damage else 0
+
+
+def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
+    from sparksig.models.environment import pins
+
+    sizes = [one.stat().st_size for one in directory.path.rglob("*") if one.is_file()]
+    return {
+        "model": model,
+        "format": _format(directory),
+        "flavors": sorted(map(str, info.flavors)),
+        "loads": _loads(directory),
+        "sealed": _is_sealed(directory),
+        "damage": damage or None,
+        "digest": info.digest,
+        "files": len(sizes),
+        "bytes": sum(sizes),
+        "saved": info.utc_time_created,
+        "mlflow_version": info.mlflow_version,
+        "run_id": info.run_id,
+        "model_id": info.model_id,
+        "model_uuid": info.model_uuid,
+        "python": None if (version := directory.pyfunc.get("python_version")) is None else str(version),
+        "packages": dict(pins(directory)),
+        "version_mismatches": list(info.version_mismatches),
+        "example": _plain((info.saved_input_example_info or {}).get("artifact_path")),
+        "metadata": _plain(info.metadata),
+        "signature": None if info.signature is None else document_of(info.signature),
+    }
+
+
+def _text(told: Mapping[str, Any], info: ModelInfo) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
+    seal = told["damage"] or ("intact" if told["sealed"] else "none")
+    rows = page(
+        [
+            ("model", told["model"]),
+            ("format", told["format"]),
+            ("flavors", ", ".join(told["flavors"])),
+            ("loads", told["loads"]),
+            ("size", f"{told['bytes']:,} bytes in {told['files']:,} files"),
+            ("digest", told["digest"]),
+            ("seal", seal),
+            ("saved", told["saved"] and f"{told['saved']} UTC"),
+            ("by", told["mlflow_version"] and f"MLflow {told['mlflow_version']}"),
+            ("run", told["run_id"]),
+            ("model id", told["model_id"]),
+            ("python", told["python"]),
+            ("packages", packages),
+            ("differs here", ", ".join(told["version_mismatches"])),
+            ("example", told["example"]),
+            ("metadata", told["metadata"] and json.dumps(told["metadata"], ensure_ascii=False)),
+        ]
+    )
+    if info.signature is None:
+        return f"{rows}\n\nno signature: sparksig set-signature gives it one"
+    return f"{rows}\n\n{info.signature.to_text()}"
+
+
+def _format(directory: ModelDirectory) -> str:
+    """The format, and how it is kept."""
+    from sparksig.models import flavors
+
+    name = flavors.of(directory).__name__.rpartition(".")[2].replace("_", " ")
+    kept = (directory.flavor(name) or {}).get("serialization_format")
+    return f"{name} ({kept})" if kept else name
+
+
+def _is_sealed(directory: ModelDirectory) -> bool:
+    from sparksig.models.seal import SEAL
+
+    return (directory.path / SEAL).is_file()
+
+
+def _damage(directory: ModelDirectory) -> str:
+    """What has changed since the directory was sealed; nothing, if nothing has."""
+    from sparksig.errors import ModelDamagedError
+    from sparksig.models.trust import Trust
+
+    try:
+        Trust().verify(directory)
+    except ModelDamagedError as error:
+        return error.message
+    return ""
+
+
+def _loads(directory: ModelDirectory) -> str:
+    """What loading it asks for, by the very checks that loading makes."""
+    from sparksig.errors import SparksigError
+    from sparksig.models import flavors
+    from sparksig.models.flavors.interface import Loading
+    from sparksig.models.trust import Trust
+
+    try:
+        flavors.check(directory, Loading(Trust()))
+    except SparksigError as error:
+        return error.message.removeprefix(f"{directory.path}: ")
+    return "as it is: nothing in it can run code"
+
+
+def _plain(value: Any) -> Any:
+    """What YAML has read, as JSON can say it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    is_number = isinstance(value, float) and math.isfinite(value)
+    return value if value is None or is_number or isinstance(value, (str, bool, int)) else str(value)

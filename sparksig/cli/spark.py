@@ -1,0 +1,53 @@
+"""Tables that only Spark reads: Delta, and tables of a catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["read", "where"]
+
+
+def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
+    """A table by its path (Delta or Parquet), or by its name, in a session with some settings.
+
+    Raises:
+        TableNotFoundError: there is none.
+        MissingDependencyError: PySpark is not installed, or the session knows no Delta tables.
+    """
+    try:
+        from sparksig.jobs.config import InputSection
+        from sparksig.jobs.tables import read_input
+        from sparksig.spark.session import build_session
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("pyspark"):
+            raise
+        from sparksig.errors import MissingDependencyError
+
+        raise MissingDependencyError.naming("pyspark", "--spark", "spark") from None
+    settings = dict(_setting(text) for text in conf)
+    spark = build_session(
+        app, {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **settings}
+    )
+    return read_input(spark, InputSection.model_validate(where(table)))
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equal, value = text.partition("=")
+    if not equal:
+        raise click.UsageError(f"--conf {text!r}: a Spark setting is KEY=VALUE")
+    return key, value
+
+
+def where(table: str) -> dict[str, str]:
+    """A text as the input of a job: a path, or a name."""
+    path = Path(table.removeprefix("file://"))
+    if (path / "_delta_log").is_dir():
+        return {"path": table, "format": "delta"}
+    return {"path": table} if "/" in table or path.exists() else {"table": table}

@@ -1,0 +1,293 @@
+"""Commands about tables: infer, check, diff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparksig.cli.base import as_json, names_of, say, show_html, tell
+from sparksig.cli.contracts import Given, contract_at, document_of
+
+if TYPE_CHECKING:
+    from sparksig.report import Report
+    from sparksig.sampling import SampledSignature
+    from sparksig.schema import Schema
+    from sparksig.signature import ModelSignature
+
+__all__ = ["COMMANDS"]
+
+ROWS = click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    help="How many rows a sample has.",
+)
+SEED = click.option("--seed", type=int, default=0, help="Of a sample: the same rows for the same seed.")
+METHOD = click.option(
+    "--method",
+    type=click.Choice(["partitions", "uniform"]),
+    default="partitions",
+    show_default=True,
+    help="Of a sample: the first rows of some row groups, or each row as likely as any other.",
+)
+SPARK = click.option(
+    "--spark", "by_spark", is_flag=True, help="By Spark: for Delta tables, and tables by name."
+)
+CONF = click.option(
+    "--conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting, with --spark; repeatable."
+)
+
+
+# --- infer --------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    short_help="The signature of a table, from some rows.",
+    epilog="\b\nExamples:\n"
+    "  sparksig infer orders/ -o signature.json\n"
+    "  sparksig infer orders/ --rows 100000 --method uniform --columns id,price\n"
+    "  sparksig infer example.json\n"
+    "  sparksig infer lake/orders --spark",
+)
+@click.argument("example", metavar="TABLE", type=click.Path())
+@ROWS
+@SEED
+@METHOD
+@click.option(
+    "--columns", multiple=True, callback=names_of, metavar="A,B", help="The columns to take; all, if none."
+)
+@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write the signature there, as JSON.")
+@SPARK
+@CONF
+@as_json
+def infer(
+    example: str,
+    rows: int,
+    seed: int,
+    method: str,
+    columns: tuple[str, ...],
+    output: str | None,
+    by_spark: bool,
+    conf: tuple[str, ...],
+    json_wanted: bool,
+) -> None:
+    """The signature of a table from some of its rows, with what was seen of each column.
+
+    TABLE is a Parquet file, a directory or URI of Parquet files, or a JSON file with an example of what a
+    model takes: a record, or a list of records. Columns are optional where nulls were seen.
+    """
+    evidence: SampledSignature | None = None
+    if by_spark:
+        evidence = _sampled_by_spark(example, rows, seed, method, columns, conf)
+    elif example.endswith(".json"):
+        signature = _from_json(Path(example))
+    else:
+        from sparksig.parquet import infer_parquet
+
+        evidence = infer_parquet(example, rows=rows, seed=seed, method=method, columns=list(columns) or None)
+    signature = evidence.signature if evidence is not None else signature
+    if output is not None:
+        from sparksig.jobs.signatures import write_signature
+
+        write_signature(output, signature, {})
+    written = f"\nwritten to {output}" if output is not None else ""
+    text = signature.to_text() if evidence is None else f"{signature.to_text()}\n{_evidence(evidence)}"
+    seen = [] if evidence is None else [_seen(one) for one in evidence.evidence]
+    document = {"signature": document_of(signature), "evidence": seen, "output": output}
+    tell(text + written, document, json_wanted)
+
+
+def _seen(one: Any) -> dict[str, Any]:
+    fields = ("name", "rows", "nulls", "partitions", "suggestion")
+    return {field: getattr(one, field) for field in fields}
+
+
+def _evidence(sampled: SampledSignature) -> str:
+    """What was seen of each column, as lines."""
+    from sparksig.errors import step
+    from sparksig.report import aligned
+
+    rows = max((one.rows for one in sampled.evidence), default=0)
+    groups = max((one.partitions or 0 for one in sampled.evidence), default=0)
+    of = f" of {_counted(groups, sampled.parts.removesuffix('s'))}" if groups else ""
+    lines = [(step(one.name), _counted(one.nulls, "null"), one.suggestion) for one in sampled.evidence]
+    return "\n".join([f"seen in {_counted(rows, 'row')}{of}", *aligned(lines)])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}" if count else f"no {what}s"
+
+
+def _from_json(path: Path) -> ModelSignature:
+    """The signature of the example in a JSON file: of records, or as MLflow keeps an example."""
+    from sparksig.convert.json import loads
+    from sparksig.errors import InferenceError, TableNotFoundError
+    from sparksig.infer import infer_signature
+
+    if not path.is_file():
+        raise TableNotFoundError(f"there is no file at {str(path)!r}")
+    try:
+        example = loads(path.read_bytes())
+    except ValueError as error:
+        raise InferenceError(f"{path}: {error}") from None
+    if isinstance(example, dict) and example.keys() in ({"columns", "data"}, {"columns", "data", "index"}):
+        example = [dict(zip(example["columns"], row)) for row in example["data"]]
+    return infer_signature(example)
+
+
+def _sampled_by_spark(
+    table: str, rows: int, seed: int, method: str, columns: tuple[str, ...], conf: tuple[str, ...]
+) -> SampledSignature:
+    from sparksig.cli.spark import read
+    from sparksig.spark.contract import column
+    from sparksig.spark.sample import Sampler, sample_signature
+
+    df = read("sparksig infer", table, conf)
+    chosen = df.select([column(name) for name in columns]) if columns else df
+    return sample_signature(chosen, Sampler(rows, seed=seed, method=method))
+
+
+# --- check --------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    short_help="What of a table breaks a contract.",
+    epilog="\b\nExamples:\n"
+    "  sparksig check orders/ model\n"
+    "  sparksig check orders/ signature.json --mode full --row-key id --html report.html\n"
+    "  sparksig check orders/ 'id bigint not null, price double' --mode sample --method uniform\n"
+    "  sparksig check lake/orders model --spark --mode full",
+)
+@click.argument("table", type=click.Path())
+@click.argument("contract")
+@click.option(
+    "--mode",
+    type=click.Choice(["schema", "sample", "full"]),
+    default="schema",
+    show_default=True,
+    help="The types alone, the values of some rows, or of all.",
+)
+@click.option(
+    "--side",
+    type=click.Choice(["inputs", "outputs"]),
+    default="inputs",
+    show_default=True,
+    help="Of a signature.",
+)
+@ROWS
+@SEED
+@METHOD
+@click.option(
+    "--row-key",
+    multiple=True,
+    callback=names_of,
+    metavar="A,B",
+    help="Columns that name a row; their values are shown.",
+)
+@click.option(
+    "--strict-nulls/--no-strict-nulls",
+    default=True,
+    show_default=True,
+    help="Required means values, whatever the type; or as a model takes nulls.",
+)
+@click.option("--refuse-nan", is_flag=True, help="NaN breaks the contract, too.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Write the report as a page of HTML, too.")
+@SPARK
+@CONF
+@as_json
+def check(
+    table: str,
+    contract: str,
+    rows: int,
+    seed: int,
+    method: str,
+    row_key: tuple[str, ...],
+    html: str | None,
+    by_spark: bool,
+    conf: tuple[str, ...],
+    json_wanted: bool,
+    **options: Any,
+) -> int:
+    """What of a table breaks a contract; ends with exit code 3 if anything does.
+
+    TABLE is a Parquet file, or a directory or URI of Parquet files. CONTRACT is a model directory, a JSON
+    file with a signature, another Parquet table, or DDL.
+    """
+    options["row_key"] = row_key or None
+    if by_spark:
+        report = _checked_by_spark(table, contract, rows, seed, method, conf, options)
+    else:
+        from sparksig.parquet import check_parquet
+
+        declared = contract_at(contract).side(options["side"])
+        report = check_parquet(table, declared, rows=rows, seed=seed, method=method, **options)
+    show_html(report, html)
+    say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
+    return 0 if report.ok else 3
+
+
+def _checked_by_spark(
+    table: str,
+    contract: str,
+    rows: int,
+    seed: int,
+    method: str,
+    conf: tuple[str, ...],
+    options: dict[str, Any],
+) -> Report:
+    from sparksig.cli.spark import read
+    from sparksig.spark.check import check as check_table
+    from sparksig.spark.sample import Sampler
+
+    df = read("sparksig check", table, conf)
+    form: Any = contract
+    if contract.endswith(".json"):
+        form = contract_at(contract).declared.signature
+    sampler = Sampler(rows, seed=seed, method=method)
+    return check_table(df, form, sampler=sampler, **options)
+
+
+# --- diff ---------------------------------------------------------------------------------------------------
+
+
+@click.command(
+    short_help="Whether one contract can take another's place.",
+    epilog="\b\nExamples:\n"
+    "  sparksig diff model model-new            in CI: ends with 3 if callers would break\n"
+    "  sparksig diff signature.json model\n"
+    "  sparksig diff orders/ model              whether the model can score the table, by its types\n"
+    "  sparksig diff 'id int' 'id bigint'",
+)
+@click.argument("old")
+@click.argument("new")
+@click.option("--side", type=click.Choice(["inputs", "outputs"]), help="Compare nothing else.")
+@click.option(
+    "--html", metavar="FILE", type=click.Path(), help="Write the comparison as a page of HTML, too."
+)
+@as_json
+def diff(old: str, new: str, side: str | None, html: str | None, json_wanted: bool) -> int:
+    """Whether NEW can take OLD's place, and the reverse; ends with exit code 3 if NEW cannot.
+
+    Each is a model directory (or its MLmodel), a JSON file with a signature, a Parquet table, or DDL. Tables
+    and DDL are compared with the inputs of signatures, unless --side says otherwise.
+    """
+    from sparksig.comparison import compare
+
+    first, second = contract_at(old), contract_at(new)
+    whole = side is None and {first.declared.form, second.declared.form} <= {"model", "signature"}
+    left, right = (_compared(one, None if whole else side or "inputs") for one in (first, second))
+    found = compare(left, right, side=None if whole else side, table=first.declared.form == "table")
+    show_html(found, html)
+    say(found.to_json() if json_wanted else str(found))
+    return 0 if found.ok else 3
+
+
+def _compared(given: Given, side: str | None) -> ModelSignature | Schema:
+    """A signature, or, for one side of it, a schema."""
+    return given.declared.signature if side is None else given.side(side).schema
+
+
+COMMANDS: tuple[click.Command, ...] = (infer, check, diff)
