@@ -14,7 +14,7 @@ from sparksig.errors import Code, Finding, below, nearest, step
 from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = ["counted", "described", "param_type", "params_refused", "refused", "spec_path"]
 
@@ -223,22 +223,29 @@ def _takes_none(spec: ParamSpec) -> bool:
 
 
 def _closed(given: Type, wanted: Type, path: str) -> list[Finding]:
-    """What objects refuse that are told, and not those that are data: keys that they do not declare."""
+    """What types refuse that are told, and not those that are data: keys not declared, and None in a map."""
     if isinstance(wanted, Array) and isinstance(given, Array):
         return _closed(given.dtype, wanted.dtype, f"{path}[]")
     if isinstance(wanted, Map) and isinstance(given, Map):
         return _closed(given.value_type, wanted.value_type, f"{path}[]")
-    if {type(given), type(wanted)} == {Map, Object}:
-        return [Finding(Code.TYPE_MISMATCH, path, describe(wanted), describe(given))]
-    if not isinstance(wanted, Object) or not isinstance(given, Object):
-        return []
+    if isinstance(wanted, Object) and isinstance(given, Map):
+        return [Finding(Code.TYPE_MISMATCH, path, describe(wanted), describe(given), "a map has any keys")]
     findings: list[Finding] = []
-    known = {prop.name: prop for prop in wanted.properties}
-    for prop in given.properties:
-        where = below(path, prop.name)
-        if prop.name in known:
-            findings += _closed(prop.dtype, known[prop.name].dtype, where)
-        else:
-            found, hint = describe(prop.dtype), nearest(prop.name, known)
-            findings.append(Finding(Code.UNKNOWN_KEY, where, "no such property", found, hint))
+    if isinstance(given, Object) and isinstance(wanted, Map):
+        value = wanted.value_type
+        for prop in given.properties:
+            where = below(path, prop.name)
+            if not prop.required and not isinstance(value, AnyType):
+                found = "an optional property, which may be None"
+                findings.append(Finding(Code.NULL_IN_REQUIRED, where, describe(value), found))
+            findings += _closed(prop.dtype, value, where)
+    elif isinstance(given, Object) and isinstance(wanted, Object):
+        known = {prop.name: prop.dtype for prop in wanted.properties}
+        for prop in given.properties:
+            where = below(path, prop.name)
+            if prop.name in known:
+                findings += _closed(prop.dtype, known[prop.name], where)
+            else:
+                found, hint = describe(prop.dtype), nearest(prop.name, known)
+                findings.append(Finding(Code.UNKNOWN_KEY, where, "no such property", found, hint))
     return findings

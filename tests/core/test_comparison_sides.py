@@ -1,0 +1,266 @@
+"""compare: params, sides that are not there, and tables; as tests/core/test_comparison.py."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from sparksig.comparison import Verdict, compare
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
+from sparksig.params import ParamSchema, ParamSpec
+from sparksig.schema import Schema
+from sparksig.signature import ModelSignature
+from sparksig.types import AnyType, Array, Map
+from tests.core.test_comparison import columns, tensor, thing, told, unnamed
+from tests.tables import each
+
+IDENTICAL, FULL, BACKWARD, FORWARD, INCOMPATIBLE = Verdict
+
+# --- params -----------------------------------------------------------------------------------------------
+
+
+def params(*specs):
+    return ModelSignature(params=ParamSchema([ParamSpec(*spec) for spec in specs]))
+
+
+_CLOSED = (
+    ("p", thing(a="long", b=("long",)), {"a": 1}),
+    ("p", thing(a="long"), {"a": 1}),
+)
+OF_PARAMS = {
+    "the same": (("p", "long", 1), ("p", "long", 1), IDENTICAL),
+    "another default": (("p", "long", 1), ("p", "long", 2), FULL),
+    "wider": (("p", "integer", 1), ("p", "double", 1.0), BACKWARD),
+    "another type": (("p", "string", "a"), ("p", "long", 1), INCOMPATIBLE),
+    "a list": (("p", "long", 1), ("p", "long", [1], (-1,)), INCOMPATIBLE),
+    "a wider list": (("p", "integer", [1], (-1,)), ("p", "long", [1], (-1,)), BACKWARD),
+    "None no more": (("p", "long", None), ("p", "long", 1), FORWARD),
+    "None in a list no more": (("p", "long", [None], (-1,)), ("p", "long", [1], (-1,)), FORWARD),
+    "a property less": (*_CLOSED, FORWARD),
+    "NaN": (("p", "double", float("nan")), ("p", "double", float("nan")), IDENTICAL),
+    "wider NaN": (("p", "float", float("nan")), ("p", "double", float("nan")), BACKWARD),
+    "another name": (("p", "long", 1), ("q", "long", 1), INCOMPATIBLE),
+}
+
+
+@each("old, new, verdict", OF_PARAMS.values(), ids=OF_PARAMS)
+def test_params(old, new, verdict):
+    assert compare(params(old), params(new)).params.verdict is verdict
+
+
+def test_findings_and_notes_of_params():
+    old = params(
+        ("k", "long", 3),
+        ("temperature", "double", 0.5),
+        ("stop", "string", ["x"], (-1,)),
+        ("n", "long", None),
+    )
+    new = params(("temprature", "double", 0.5), ("stop", "string", "x"), ("n", "long", 5), ("k", "long", 4))
+    side = compare(old, new).params
+    assert [str(one) for one in side.upgrade] == [
+        "temperature: expected no such param, found double (did you mean 'temprature'?) [UNKNOWN_KEY]",
+        "stop: expected string, found a list of string [SHAPE_MISMATCH]",
+        "n: expected long, found long or None (None is a value where the default has it) [NULL_IN_REQUIRED]",
+    ]
+    assert [one.path for one in side.rollback] == ["temprature", "stop"]
+    assert list(map(str, side.notes)) == [
+        "k: its default: 3 -> 4",
+        "stop: its default: ['x'] -> 'x'",
+        "n: its default: None -> 5",
+        "temprature: only in new; its default is 0.5",
+    ]
+
+
+def test_objects_that_are_told_have_no_keys_but_theirs():
+    old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
+    assert [str(one) for one in compare(old, new).params.upgrade] == [
+        "p.b: expected no such property, found long [UNKNOWN_KEY]"
+    ]
+    assert compare(old, new).params.rollback == ()
+    nested = [params(("p", thing(x=dtype), {"x": {"a": 1}})) for dtype in (thing(a="long"), Map("long"))]
+    assert compare(*nested).params.upgrade == ()
+    assert [str(one) for one in compare(*nested).params.rollback] == [
+        "p.x.a: expected a required property, found a map, which may lack the key [MISSING_FIELD]",
+        "p.x: expected {a: long (required)}, found Map(str -> DataType.long) (a map has any keys) [TYPE_MISMATCH]",
+    ]
+    nested[0] = params(("p", thing(x=thing(a=("long",))), {"x": {"a": 1}}))
+    assert [str(one) for one in compare(*nested).params.upgrade] == [
+        "p.x.a: expected long, found an optional property, which may be None [NULL_IN_REQUIRED]"
+    ]
+
+
+def test_no_params_are_params_without_any():
+    with_, without = params(("p", "long", 1)), ModelSignature(columns(a="long"))
+    assert compare(without, with_).params.verdict is BACKWARD
+    assert compare(with_, without).params.verdict is FORWARD
+    assert not compare(without, without).params.declared
+
+
+def test_the_order_of_params_does_not_matter():
+    first, second = ("a", "long", 1), ("b", "string", "x")
+    assert compare(params(first, second), params(second, first)).verdict is IDENTICAL
+
+
+def test_defaults_that_are_long_are_cut_and_none_is_printed_raw():
+    old, new = params(("p", "string", "x" * 500)), params(("p", "string", "\x1b[31m\n"))
+    [note] = compare(old, new).params.notes
+    assert len(note.text) < 150
+    assert note.text.isprintable()
+    day = datetime.date(2020, 1, 2)
+    [note] = compare(params(("p", "datetime", None)), params(("p", "datetime", day))).params.notes
+    assert note.text == "its default: None -> datetime.date(2020, 1, 2)"
+
+
+@each("values", [(1, True), (1, 1.0), (0.0, -0.0)])
+def test_defaults_that_are_equal_and_not_the_same_are_a_note(values):
+    dtype = thing(a=AnyType())
+    old, new = (params(("p", dtype, {"a": value})) for value in values)
+    assert old != new
+    assert compare(old, new).params.verdict is FULL
+
+
+# --- sides ------------------------------------------------------------------------------------------------
+
+
+def test_a_side_that_only_one_declares_cannot_be_judged():
+    bare, full = ModelSignature(columns(a="long")), ModelSignature(columns(a="long"), unnamed("double"))
+    for old, new in ((bare, full), (full, bare)):
+        told_ = compare(old, new)
+        assert (told_.inputs.verdict, told_.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
+        assert not told_.ok
+    hint = "what is not declared cannot be judged: give the model a signature with this side"
+    one, nothing = "1 column without a name", "nothing declared"
+    assert compare(bare, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)
+    assert compare(full, bare).outputs.upgrade == (Finding(Code.MISSING_KEY, "", one, nothing, hint),)
+    bare, full = ModelSignature(None, unnamed("double")), ModelSignature(columns(a="long"), unnamed("double"))
+    assert compare(bare, full).inputs.upgrade == (
+        Finding(Code.MISSING_KEY, "", "1 column (a)", nothing, hint),
+    )
+
+
+def test_the_sides_of_a_signature_are_judged_each_by_itself():
+    old = ModelSignature(columns(a="integer"), columns(y="double"), ParamSchema([ParamSpec("k", "long", 1)]))
+    new = ModelSignature(columns(a="long"), columns(y="integer"), ParamSchema([ParamSpec("k", "long", 2)]))
+    told_ = compare(old, new)
+    assert [side.verdict for side in told_.sides.values()] == [BACKWARD, BACKWARD, FULL]
+    assert told_.verdict is BACKWARD
+    assert told_.ok
+    assert compare(new, old).verdict is FORWARD
+    mixed = ModelSignature(columns(a="long"), columns(y="string"), old.params)
+    assert compare(old, mixed).verdict is INCOMPATIBLE
+    assert not compare(old, mixed).ok
+
+
+def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
+    signature = ModelSignature(columns(a="long"), columns(y="double"))
+    assert compare(columns(a="integer"), signature).inputs.verdict is BACKWARD
+    assert compare(signature, columns(y="double"), side="outputs").outputs.verdict is IDENTICAL
+    only = compare(signature, signature, side="outputs")
+    assert [side.declared for side in only.sides.values()] == [False, True, False]
+    assert (
+        compare(columns(a="long"), ModelSignature(None, columns(y="long"))).inputs.upgrade[0].code
+        is Code.MISSING_KEY
+    )
+
+
+@each(
+    "args, options, error, text",
+    [
+        (
+            (None, columns(a="long")),
+            {},
+            SignatureTypeError,
+            "compare takes signatures or schemas, but old is None",
+        ),
+        (
+            (columns(a="long"), "model"),
+            {},
+            SignatureTypeError,
+            "compare takes signatures or schemas, but new is a value of type str",
+        ),
+        (
+            (columns(a="long"), columns(a="long")),
+            {"side": "params"},
+            SignatureError,
+            "side is 'inputs', 'outputs' or None, not 'params'",
+        ),
+        (
+            (params(("p", "long", 1)), columns(a="long")),
+            {"table": True},
+            SignatureTypeError,
+            "with table=True, old is the Schema of a table and no signature",
+        ),
+    ],
+)
+def test_arguments_of_the_wrong_kind(args, options, error, text):
+    with pytest.raises(error) as info:
+        compare(*args, **options)
+    assert str(info.value) == text
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
+    table = columns(id=("long",), price=("float",), orders=(Array(thing(n=("integer",))),), other=("string",))
+    model = ModelSignature(columns(id="long", price="double", orders=Array(thing(n="long"))))
+    assert not compare(table, model).ok
+    fits = compare(table, model, table=True)
+    assert fits.ok
+    assert list(map(str, fits.inputs.notes)) == [
+        "id: optional -> required, which refuses nulls",
+        "price: optional -> required",
+        "price: float -> double",
+        "orders: optional -> required",
+        "orders[].n: optional -> required, which refuses nulls",
+        "orders[].n: integer -> long",
+        "other: only in old: dropped, as extra columns are",
+    ]
+    lacking = compare(table, columns(id="integer", Price="double"), table=True).inputs
+    assert told(lacking.upgrade) == [
+        ("TYPE_MISMATCH", "id", "integer", "long"),
+        ("MISSING_COLUMN", "Price", "double", "no such column"),
+    ]
+
+
+def test_the_columns_of_a_table_have_positions():
+    table = columns(a=("long",), b=("long",))
+    assert compare(table, unnamed("long", "long"), table=True).ok
+    assert told(compare(table, unnamed("long"), table=True).inputs.upgrade) == [
+        ("COLUMN_COUNT", "", "1 column without a name", "2 columns without names")
+    ]
+
+
+def test_what_a_model_gives_goes_into_a_table():
+    table = columns(id=("long",), score=("double",), label="string")
+    model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
+    told_ = compare(table, model, side="outputs", table=True)
+    assert told_.ok
+    assert [str(one) for one in told_.outputs.rollback] == [
+        "score: expected float, found double (it would be narrowed: cast it on purpose, or declare it "
+        "double) [TYPE_MISMATCH]"
+    ]
+
+
+def test_the_columns_of_a_table_make_tensors_as_far_as_they_widen():
+    table = columns(a=("double",), b=("long",))
+    assert told(compare(table, Schema([tensor("float64", -1, 3)]), table=True).inputs.upgrade) == [
+        ("SHAPE_MISMATCH", "", "shape (-1, 3)", "shape (-1, 2)"),
+        ("TYPE_MISMATCH", "b", "float64", "long"),
+    ]
+    named = Schema([tensor("float64", -1, name="a"), tensor("int64", -1, 2, name="c")])
+    assert told(compare(table, named, table=True).inputs.upgrade) == [
+        ("MISSING_COLUMN", "c", "Tensor('int64', (-1, 2))", "no such column")
+    ]
+    times = compare(columns(t="datetime"), Schema([tensor("datetime64[us]", -1)]), table=True).inputs.upgrade
+    assert [str(one) for one in times] == [
+        "t: expected datetime64[us], found datetime (a tensor takes what its dtype holds, and times in its "
+        "own unit) [TYPE_MISMATCH]"
+    ]
+    lists = columns(v=(Array(Array("string")),))
+    assert [
+        one.path for one in compare(lists, Schema([tensor("bool", -1, 2, 2)]), table=True).inputs.upgrade
+    ] == ["v[][]"]
+    same = Schema([tensor("bool", -1, name="a")])
+    assert compare(same, same, table=True).verdict is IDENTICAL
