@@ -21,6 +21,10 @@ class Verdict(str, Enum):
 
     Backward compatible: new can take old's place, so callers keep working. Forward compatible: old can take
     new's place, so what was made for new works with old. Fully compatible: both.
+
+    Example:
+        >>> Verdict.BACKWARD == "backward compatible"
+        True
     """
 
     IDENTICAL = "identical"
@@ -40,6 +44,10 @@ class Note:
     Attributes:
         path: where it is, as of a :class:`Finding`.
         text: what it is.
+
+    Example:
+        >>> print(Note("id", "integer -> long"))
+        id: integer -> long
     """
 
     path: str
@@ -66,6 +74,10 @@ class SideComparison:
         rollback: why old cannot take new's place; nothing, if it can.
         notes: what else is different in new.
         declared: whether either of the two declares this side.
+
+    Example:
+        >>> SideComparison(notes=(Note("id", "integer -> long"),)).verdict
+        <Verdict.FULL: 'fully compatible'>
     """
 
     upgrade: tuple[Finding, ...] = ()
@@ -104,6 +116,11 @@ class Comparison:
         inputs: of what the models take.
         outputs: of what they give.
         params: of what they can be told.
+
+    Example:
+        >>> told = Comparison(SideComparison(notes=(Note("id", "integer -> long"),)))
+        >>> told.ok, str(told.verdict), told.whole.notes[0].path
+        (True, 'fully compatible', 'inputs.id')
     """
 
     inputs: SideComparison = UNDECLARED

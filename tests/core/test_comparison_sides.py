@@ -82,7 +82,8 @@ def test_objects_that_are_told_have_no_keys_but_theirs():
     assert compare(*nested).params.upgrade == ()
     assert [str(one) for one in compare(*nested).params.rollback] == [
         "p.x.a: expected a required property, found a map, which may lack the key [MISSING_FIELD]",
-        "p.x: expected {a: long (required)}, found Map(str -> DataType.long) (a map has any keys) [TYPE_MISMATCH]",
+        "p.x: expected {a: long (required)}, found Map(str -> DataType.long) (a map has any keys) "
+        "[TYPE_MISMATCH]",
     ]
     nested[0] = params(("p", thing(x=thing(a=("long",))), {"x": {"a": 1}}))
     assert [str(one) for one in compare(*nested).params.upgrade] == [
