@@ -13,9 +13,10 @@ from sparksig.errors import (
     Finding,
     SignatureError,
     TableNotFoundError,
+    UnsupportedError,
 )
 from sparksig.jobs import tables
-from sparksig.jobs.config import CheckConfig, SampleSection
+from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.progress import bar_settings, watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.signatures import read_signature
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from sparksig.spark.sample import Sampler
 
-__all__ = ["CheckPlan", "check", "plan_check", "sampler_of"]
+__all__ = ["CheckPlan", "check", "plan_check", "sampler_of", "session_of"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class CheckPlan:
     def findings(self) -> tuple[Finding, ...]:
         """What the table's types break of the contract."""
         return self.report.findings
+
+    @property
+    def exit_code(self) -> int:
+        """What the job would end with because of them."""
+        return 3 if self.findings else 0
 
     def to_json(self) -> str:
         """The plan as JSON text."""
@@ -76,9 +82,8 @@ def plan_check(config: CheckConfig) -> CheckPlan:
         SparksigError: as :func:`check`.
     """
     from sparksig.spark.check import check as check_table
-    from sparksig.spark.session import build_session
 
-    spark = build_session("sparksig check", {**bar_settings(), **config.spark})
+    spark = session_of("check", config)
     contract = _contract(spark, config)
     report = check_table(tables.read_input(spark, config.input), contract, side=config.side)
     return CheckPlan(config.input.place, config.mode, report)
@@ -86,10 +91,9 @@ def plan_check(config: CheckConfig) -> CheckPlan:
 
 def _check(config: CheckConfig, run: Run) -> None:
     from sparksig.spark.check import check as check_table
-    from sparksig.spark.session import build_session
 
     with run.phase("start"):
-        spark = build_session("sparksig check", {**bar_settings(), **config.spark})
+        spark = session_of("check", config)
     with run.phase("read"):
         contract = _contract(spark, config)
         opened = tables.open_input(spark, config.input)
@@ -108,6 +112,20 @@ def _check(config: CheckConfig, run: Run) -> None:
     run.tell(check=report, rows_in=report.rows)
     opened.check_unchanged()
     report.raise_if_failed()
+
+
+def session_of(name: str, config: JobConfig) -> SparkSession:
+    """The session of a job.
+
+    Raises:
+        UnsupportedError: it is one of Spark Connect, which has no file systems.
+    """
+    from sparksig.spark.session import build_session
+
+    spark = build_session(f"sparksig {name}", {**bar_settings(), **config.spark})
+    if ".connect." in type(spark).__module__:
+        raise UnsupportedError(f"the {name} job runs in the driver of a cluster, not on Spark Connect")
+    return spark
 
 
 def sampler_of(section: SampleSection) -> Sampler:

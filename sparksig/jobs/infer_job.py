@@ -16,9 +16,9 @@ from sparksig.errors import (
     nearest,
 )
 from sparksig.jobs import tables
-from sparksig.jobs.check_job import sampler_of
+from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import InferConfig
-from sparksig.jobs.progress import bar_settings, watched
+from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.signatures import write_signature
 from sparksig.signature import ModelSignature
@@ -49,6 +49,11 @@ class InferPlan:
     def findings(self) -> tuple[Finding, ...]:
         """Nothing: what keeps a signature from being inferred is an error."""
         return ()
+
+    @property
+    def exit_code(self) -> int:
+        """What the job would end with because of them."""
+        return 0
 
     def to_json(self) -> str:
         """The plan as JSON text."""
@@ -87,10 +92,9 @@ def plan_infer(config: InferConfig) -> InferPlan:
         SparksigError: as :func:`infer`.
     """
     from sparksig.convert.spark import from_spark
-    from sparksig.spark.session import build_session
 
     _held(config)
-    spark = build_session("sparksig infer", {**bar_settings(), **config.spark})
+    spark = session_of("infer", config)
     targets = tuple(place for place in (config.signature, config.model) if place is not None)
     try:
         signature = ModelSignature(from_spark(_chosen(tables.read_input(spark, config.input), config).schema))
@@ -103,12 +107,11 @@ def _infer(config: InferConfig, run: Run) -> None:
     from sparksig.models.info import set_signature
     from sparksig.models.seal import digest
     from sparksig.spark.sample import sample_signature
-    from sparksig.spark.session import build_session
 
     run.tell(model_path=config.model, output=config.signature)
     held = _held(config)
     with run.phase("start"):
-        spark = build_session("sparksig infer", {**bar_settings(), **config.spark})
+        spark = session_of("infer", config)
     with run.phase("read"):
         opened = tables.open_input(spark, config.input)
         run.tell(input=dict(opened.identity))

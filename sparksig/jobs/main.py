@@ -25,7 +25,11 @@ class Plan(Protocol):
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """What keeps the job from being done; none if nothing does. They make exit code 3."""
+        """What keeps the job from being done; none if nothing does."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the job would end with because of them."""
 
     def to_json(self) -> str:
         """The plan as JSON text."""
@@ -72,7 +76,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
         if options.dry_run:
             plan = job.plan(config)
             _say(str(plan))
-            return 3 if plan.findings else 0
+            return plan.exit_code
         _say(str(job.do(config)))
     except (Exception, KeyboardInterrupt) as error:
         return _failed(error)

@@ -21,6 +21,7 @@ CONFIG = "input: {path: t}\ncontract: c\n"
 @dataclass(frozen=True)
 class Planned:
     findings: tuple[Finding, ...] = ()
+    exit_code: int = 0
 
     def to_json(self):
         return json.dumps([finding.to_dict() for finding in self.findings])
@@ -60,7 +61,7 @@ def test_the_plan_is_printed_and_nothing_is_done(job, capsys):
     assert job(work, "--dry-run", plan=lambda config: Planned()) == 0
     assert capsys.readouterr().out == "the plan\n"
     finding = Finding(Code.EMPTY, "x", "rows")
-    assert job(work, "--dry-run", plan=lambda config: Planned((finding,))) == 3
+    assert job(work, "--dry-run", plan=lambda config: Planned((finding,), 6)) == 6
     assert "x: expected rows [EMPTY]" in capsys.readouterr().out
 
     def refused(config):
