@@ -106,7 +106,7 @@ _ELEMENTS: dict[str, str] = {
 
 
 def to_ddl(schema: Schema) -> str:
-    """The column list of a schema's table, as Spark (4.0, where there is Any) and ``CREATE TABLE`` take it.
+    """The column list of a schema's table, as Spark reads it (from 4.0 on, where there is Any).
 
     A required column is NOT NULL; a tensor of rank r is r-1 arrays in each other. What :data:`LOST_TO_DDL`
     lists changes on the way.

@@ -61,7 +61,8 @@ def to_odcs(
 ) -> Json:
     """The data contract of a signature, as built-ins: one table for its inputs, one for its outputs.
 
-    Columns have Spark's types as physical types. ``required`` is the signature's.
+    Columns have Spark's types as physical types. What is required is so here as well, and is NOT NULL, as in
+    :func:`~sparksig.convert.ddl.to_ddl`, though a model may be given nulls in required columns of some types.
 
     Args:
         contract: a signature, or the schema of one table.

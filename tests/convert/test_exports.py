@@ -22,7 +22,7 @@ from sparksig.errors import Code, ConversionError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import Array, SparkMLVector
+from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector
 from tests.convert.test_arrow import LOST_TO_ARROW
 from tests.strategies import column_schemas, schemas, signatures
 
@@ -97,6 +97,15 @@ def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
     assert isinstance(made, Exported)
     assert made.text == made.text.strip("\n") or to == "ddl"
     paths(made)
+
+
+@pytest.mark.parametrize("wrap", [Array, Map, lambda inner: Object([Property("a", inner)])])
+def test_the_deepest_types(wrap):
+    dtype = DataType.long
+    for _ in range(99):
+        dtype = wrap(dtype)
+    for to in EXPORTS:
+        assert export(Schema([ColSpec(dtype, "a")]), to).text
 
 
 @given(column_schemas())
