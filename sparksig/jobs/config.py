@@ -73,6 +73,7 @@ def _is_whole(field: FieldInfo) -> bool:
 Text = Annotated[str, Field(min_length=1)]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_literal)]
 Names = list[Text]
+RunId = Annotated[str, AfterValidator(_run_id)] | None
 Settings = dict[str, Annotated[str, BeforeValidator(_as_text)]]
 
 
@@ -190,9 +191,9 @@ class QuarantineSection(_Table):
 class BudgetSection(_Section):
     """How many rows may fail before the whole run does; without this section, none."""
 
-    rows: int | None = Field(default=None, ge=0, description="at most so many rows")
+    rows: int | None = Field(default=None, ge=0, description="at most so many rows fail")
     share: float | None = Field(
-        default=None, ge=0, le=1, description="at most this share of the rows; 0.01 is 1 %"
+        default=None, ge=0, le=1, description="at most this share of the rows fails; 0.01 is 1 %"
     )
 
     @model_validator(mode="after")
@@ -205,8 +206,10 @@ class BudgetSection(_Section):
 class SampleSection(_Section):
     """Which rows a sample has."""
 
-    rows: int = Field(default=10_000, ge=1, description="at most so many")
-    partitions: int = Field(default=32, ge=1, description="of at most so many partitions")
+    rows: int = Field(default=10_000, ge=1, description="at most so many rows")
+    partitions: int = Field(
+        default=32, ge=1, description="of at most so many partitions, by the method partitions"
+    )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="the same seed, the same rows")
     method: Literal["partitions", "uniform"] = Field(
         default="partitions",
@@ -239,10 +242,7 @@ class ReportSection(_Section):
 class JobConfig(_Section):
     """What all jobs can be told."""
 
-    run_id: Annotated[str, AfterValidator(_run_id)] | None = Field(
-        default=None,
-        description="names the run: started again with it, nothing is done twice; a new one, if null",
-    )
+    run_id: RunId = Field(default=None, description="names the run in its report; a new name, if null")
     input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
     spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
@@ -251,6 +251,10 @@ class JobConfig(_Section):
 class ScoreConfig(JobConfig):
     """The configuration of jobs/score.py: which model scores which table, and where the predictions go."""
 
+    run_id: RunId = Field(
+        default=None,
+        description="names the run: started again with it, nothing is done twice; a new name, if null",
+    )
     model: ModelSection = Field(description="the model to score with")
     output: OutputSection = Field(description="where the predictions go")
     quarantine: QuarantineSection | None = Field(

@@ -26,7 +26,7 @@ def override(data: Any, given: str, form: Any) -> tuple[Any, Loc, Finding | None
     text is text as it is.
     """
     key, equals, text = given.partition("=")
-    loc = _located(key.strip(), form)
+    loc = _located(key, form)
     if not equals or loc is None:
         path, wrong = (f"--set {key}", "another") if equals else ("--set", "no =")
         return data, (), Finding(Code.INVALID_VALUE, path, "KEY=VALUE, the key a dotted path", wrong)

@@ -1,0 +1,36 @@
+"""The README's configuration reference is that of the forms."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.jobs.reference import FORMS, README, marks, table, written
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_readme_has_each_table_once(name):
+    assert len(marks(name).findall(README.read_text())) == 1
+
+
+def test_the_readme_is_current():
+    readme = README.read_text()
+    assert written(readme) == readme, "write it anew: python -m tests.jobs.reference"
+
+
+def test_a_table_says_of_each_key_what_it_is():
+    lines = list(table(FORMS["score"]))
+    assert all(len(re.split(r"(?<!\\)\|", line)) == 6 for line in lines)
+    assert lines[2] == "| `input.path` | text |  | where the table is; either this or `table` |"
+    assert (
+        '| `output.keep` | list of text or "*" | required | the columns of the input to keep beside the '
+        'prediction; "*" for all |'
+    ) in lines
+    assert "| `check.mode` | schema, sample, full | `schema` | types alone, some rows, or all |" in lines
+    assert (
+        "| `spark` | mapping to text | empty | Spark settings; they come before spark-submit's flags |"
+        in lines
+    )
+    keys = [line.split("`")[1] for line in lines[2:]]
+    assert len(keys) == len(set(keys)) > 30
