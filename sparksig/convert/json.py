@@ -196,8 +196,7 @@ def from_json(value: Any, dtype: Type, *, times: str = DATETIMES) -> Any:
         value: what ``loads`` gave.
         dtype: the type.
         times: what times become: :data:`DATETIMES`; :data:`AS_WRITTEN`, where a date is a date;
-            :data:`TEXTS`,
-            what they are, and so are bytes.
+            :data:`TEXTS`, what they are, and so are bytes.
 
     Example:
         >>> from_json(loads("7.0"), DataType.long), from_json(loads('"7"'), DataType.long)

@@ -176,10 +176,8 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
         )
         raise UnsupportedError(
             f"the signature of {shown(model_uri)!r} cannot be set, for {what}: fetch the model into a "
-            "directory "
-            "(mlflow.artifacts.download_artifacts), set_signature there, and log or register that "
-            "directory as a new "
-            "version"
+            "directory (mlflow.artifacts.download_artifacts), set_signature there, and log or register that "
+            "directory as a new version"
         )
     directory = ModelDirectory.read(local_path(model_uri))
     config = {

@@ -71,8 +71,7 @@ def save_model(
         signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
             is the contract: a signature may add outputs and params to it.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
-            say is
-            inferred from it, and from what the model makes of it.
+            say is inferred from it, and from what the model makes of it.
         method: the method that predicts: ``predict``, ``predict_proba``, ``decision_function``,
             ``transform``, ...
         serialization_format: of a scikit-learn estimator: "skops", "cloudpickle" or "pickle".
@@ -82,8 +81,7 @@ def save_model(
         model_config: the configuration that a PythonModel, or a loader module, is given.
         code_paths: Python files and directories that the model imports; they are copied.
         loader_module: the name of a module with a function ``_load_pyfunc(path)``, which gives an object
-            with a
-            method ``predict``; among ``code_paths`` or the installed packages.
+            with a method ``predict``; among ``code_paths`` or the installed packages.
         data_path: what that function is given the path of; it is copied.
         extra_pip_requirements: what the model needs beside what is known, as pip takes it.
         metadata: anything JSON-like to keep in MLmodel.
