@@ -141,7 +141,7 @@ def say(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
     if verdicts and on_terminal and not os.environ.get("NO_COLOR"):
         shown = re.sub(r"(?m)^(  .*)(ok|FINDINGS)$", _colored, shown)
     try:
-        click.echo(shown)
+        click.echo(shown, color=True)  # what is there is meant
     except BrokenPipeError:  # who reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

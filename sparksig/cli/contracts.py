@@ -32,6 +32,17 @@ class Given:
         columns = self.declared.form in ("table", "DDL")
         return self.side("inputs").schema if columns else self.declared.signature
 
+    def only(self, side: str) -> ModelSignature:
+        """A signature with one side of it alone; that may be the columns of a table.
+
+        Raises:
+            ConfigError: it has no such side.
+        """
+        from sparksig.signature import ModelSignature
+
+        schema = self.side(side).schema
+        return ModelSignature(inputs=schema) if side == "inputs" else ModelSignature(outputs=schema)
+
     def side(self, side: str) -> Contract:
         """One side of it.
 

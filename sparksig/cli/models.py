@@ -80,10 +80,10 @@ def set_signature(
 def _changed(model: str, signature: str | None, inputs: str | None, outputs: str | None) -> ModelSignature:
     """The model's signature with the sides that are given."""
     from sparksig.models.directory import ModelDirectory
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import is_remote, local_path
     from sparksig.signature import ModelSignature
 
-    held = ModelDirectory.read(local_path(model)).signature
+    held = None if is_remote(model) else ModelDirectory.read(local_path(model)).signature
     sides: dict[str, Any] = {side: getattr(held, side, None) for side in ("inputs", "outputs", "params")}
     if signature is not None:
         given = contract_at(signature).declared
@@ -166,7 +166,7 @@ def _listed(predicted: Any, to_json: Any) -> Any:
     "--to",
     required=True,
     type=click.Choice(["ddl", "arrow", "json-schema", "odcs", "oip"]),
-    help="Spark DDL; an Arrow schema; JSON Schema of a record; an Open Data Contract; Open Inference metadata.",
+    help="Spark DDL, an Arrow schema, JSON Schema of a record, a data contract, inference metadata.",
 )
 @click.option(
     "--side",
@@ -193,10 +193,9 @@ def export(
     CONTRACT is a model directory, a JSON file with a signature, a Parquet table, or DDL.
     """
     from sparksig.convert.exports import export as export_to
-    from sparksig.signature import ModelSignature
 
     given = contract_at(contract)
-    chosen = given.whole if side is None else ModelSignature(**{side: given.side(side).schema})
+    chosen = given.whole if side is None else given.only(side)
     made = export_to(chosen, to, side=side, name=name, version=release)
     if output is not None:
         body = made.content.serialize().to_pybytes() if to == "arrow" else f"{made.text.rstrip()}\n".encode()

@@ -150,5 +150,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
-    is_number = isinstance(value, float) and math.isfinite(value)
-    return value if value is None or is_number or isinstance(value, (str, bool, int)) else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)

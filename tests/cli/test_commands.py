@@ -1,0 +1,358 @@
+"""The commands, as they are typed: what they print, and how they end. No Java."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click.testing import CliRunner
+from sklearn.linear_model import LinearRegression
+
+import sparksig
+from sparksig.cli import cli
+
+DATA = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+
+
+def double(model_input):
+    return model_input["a"] * 2
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """Models, saved once: copy them before you change them."""
+    home = tmp_path_factory.mktemp("models")
+    model = LinearRegression().fit(DATA, [1.0, 2.0])
+    sparksig.save_model(
+        home / "linear", model, input_example=DATA, metadata={"team": "x\x1b[31m", "n": float("nan")}
+    )
+    sparksig.save_model(home / "double", double, input_example=DATA)
+    return home
+
+
+@pytest.fixture
+def place(saved, tmp_path, monkeypatch):
+    """A directory with models and a table in it, in which commands are typed."""
+    for name in ("linear", "double"):
+        shutil.copytree(saved / name, tmp_path / name)
+    (tmp_path / "orders").mkdir()
+    table = pa.table(
+        {"id": [1, 2, None], "a": [1.0, None, 3.0], "b": [1.0, 2.0, 3.0], "tags": [["x"], None, ["y"]]}
+    )
+    pq.write_table(table, tmp_path / "orders" / "part.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def typed(*args, code=0, **options):
+    """What a command prints to standard output; standard error, where it fails."""
+    done = CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="sparksig", **options)
+    assert done.exit_code == code, done.output
+    return done.stdout if code in (0, 3) and done.stdout else done.stderr
+
+
+def document(*args, code=0, **options):
+    """The one document that a command prints for machines."""
+    done = CliRunner().invoke(cli, [*map(str, args), "--json"], prog_name="sparksig", **options)
+    assert done.exit_code == code, done.output
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+# --- show and digest ----------------------------------------------------------------------------------------
+
+
+def test_show(place):
+    text = typed("show", "linear")
+    digest = sparksig.digest("linear")
+    for line in (
+        "model     linear",
+        "format    sklearn (skops)",
+        "flavors   python_function, sklearn",
+        "loads     as it is: nothing in it can run code",
+        f"digest    {digest}",
+        "seal      intact",
+        "example   input_example.json",
+        "  a  double  required",
+        "  (tensor)  tensor of float64, shape (-1,)  required",
+    ):
+        assert f"\n{line}" in f"\n{text}"
+    assert '{"n": null, "team": "x\\u001b[31m"}' in text  # nothing that steers a terminal
+    told = document("show", "linear")
+    assert (told["digest"], told["sealed"], told["damage"]) == (digest, True, None)
+    assert (told["bytes"], told["files"]) == (sum(f.stat().st_size for f in (place / "linear").iterdir()), 8)
+    assert told["signature"]["inputs"][0] == {"type": "double", "name": "a", "required": True}
+    assert told["packages"]["scikit-learn"]
+
+
+def test_show_says_what_loading_needs_and_what_has_changed(place):
+    assert "loads     loading a pickled PythonModel can run any code it holds." in typed("show", "double")
+    assert "allow_pickle=True" in document("show", "double")["loads"]
+    (place / "linear" / "input_example.json").write_text("{}")
+    done = CliRunner().invoke(cli, ["show", "linear"])
+    assert done.exit_code == 5
+    assert "changed or missing since the model was sealed: 'input_example.json'" in done.stdout
+    assert document("show", "linear", code=5)["damage"].endswith("remove SHA256SUMS")
+
+
+def test_show_a_model_without_a_signature(place):
+    config = yaml.safe_load((place / "linear" / "MLmodel").read_text())
+    del config["signature"]
+    (place / "linear" / "MLmodel").write_text(yaml.safe_dump(config))
+    (place / "linear" / "SHA256SUMS").unlink()
+    text = typed("show", "linear/MLmodel")
+    assert text.endswith("no signature: sparksig set-signature gives it one\n")
+    assert "seal      none" in text
+    assert document("show", "linear")["signature"] is None
+
+
+def test_digest(place):
+    assert typed("digest", "linear") == sparksig.digest("linear") + "\n"
+    assert document("digest", "linear") == {"model": "linear", "digest": sparksig.digest("linear")}
+    assert typed("digest", "liner", code=8) == "sparksig: there is no model directory at 'liner'\n"
+    assert document("digest", "liner", code=8) == {
+        "error": "there is no model directory at 'liner'", "findings": [], "exit_code": 8}  # fmt: skip
+
+
+# --- infer --------------------------------------------------------------------------------------------------
+
+
+def test_infer_from_parquet_and_write(place):
+    assert typed("infer", "orders", "-o", "signature.json") == (
+        "inputs\n"
+        "  id    long           optional\n"
+        "  a     double         optional\n"
+        "  b     double         required\n"
+        "  tags  Array(string)  optional\n"
+        "outputs\n"
+        "  none\n"
+        "seen in 3 rows of 1 row group\n"
+        "  id    1 null\n"
+        "  a     1 null\n"
+        "  b     no nulls\n"
+        "  tags  1 null\n"
+        "written to signature.json\n"
+    )
+    assert json.loads((place / "signature.json").read_text())["inputs"][2] == {
+        "type": "double", "name": "b", "required": True}  # fmt: skip
+    assert typed("check", "orders", "signature.json", "--mode", "full").startswith(
+        "the table fits the contract"
+    )
+    typed("infer", "orders", "-o", "signature.json")  # the same may be there
+    assert "nothing was written" in typed(
+        "infer", "orders", "--columns", "id", "-o", "signature.json", code=6
+    )
+
+
+def test_infer_some_columns_and_rows(place):
+    told = document("infer", "orders", "--columns", "id,b", "--rows", 2)
+    assert [one["name"] for one in told["evidence"]] == ["id", "b"]
+    assert [(one["rows"], one["nulls"]) for one in told["evidence"]] == [(2, 0), (2, 0)]
+    assert told["signature"]["outputs"] is None
+    error = document("infer", "orders", "--columns", "ID", code=3)
+    assert error["findings"][0]["hint"] == "did you mean 'id'? Names are case sensitive"
+
+
+def test_infer_from_an_example(place):
+    assert "  a  double  required" in typed("infer", "linear/input_example.json")
+    (place / "example.json").write_text('[{"who": {"name": "Ada"}}, {"who": null}]')
+    assert "  who  {name: string (optional)}  optional" in typed("infer", "example.json")
+    (place / "example.json").write_text('{"n": 1}')
+    done = CliRunner().invoke(cli, ["infer", "example.json"])
+    assert done.stderr.startswith("sparksig: note: Handling Integers With Missing Values: ")
+    (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
+    mixed = "n: expected values of one type, found long and string [MIXED_TYPES]"
+    assert mixed in typed("infer", "example.json", code=1)
+    (place / "example.json").write_text('[{"n": 1')
+    assert typed("infer", "example.json", code=1).startswith("sparksig: example.json: ")
+    assert typed("infer", "none.json", code=9) == "sparksig: there is no file at 'none.json'\n"
+
+
+# --- check --------------------------------------------------------------------------------------------------
+
+
+def test_check(place):
+    assert typed("check", "orders", "linear") == (
+        "the table fits the contract (linear, inputs): schema checked\n"
+        "  a  double  double  ok\n"
+        "  b  double  double  ok\n"
+    )
+    assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
+        "the table breaks the contract (linear, inputs): 3 rows checked, 1 of them break it\n"
+        "  a  double  double  1 null (33.3 %)  FINDINGS\n"
+        "  b  double  double  no nulls         ok\n"
+        "- a: expected double without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED] "
+        "e.g. id=2\n"
+    )
+    typed("check", "orders", "linear", "--mode", "full", "--no-strict-nulls")
+    told = document("check", "orders", "id bigint not null", "--mode", "full", code=3)
+    assert (told["ok"], told["bad_rows"], told["findings"][0]["count"]) == (False, 1, 1)
+
+
+def test_check_writes_a_page(place):
+    pytest.importorskip("jinja2")
+    typed("check", "orders", "linear", "--mode", "full", "--html", "report.html", code=3)
+    assert "NULL_IN_REQUIRED" in (place / "report.html").read_text()
+    error = typed("check", "orders", "linear", "--html", "no/such/report.html", code=1)
+    assert error == "sparksig: no/such/report.html: No such file or directory\n"
+
+
+def test_a_contract_that_is_none_is_wrong_usage(place):
+    error = typed("check", "orders", "liner", code=2)
+    assert error.startswith("sparksig: 'liner' is no model directory, no file, and no DDL")
+    assert typed("check", "orders", "linear/nothing", code=9).startswith(
+        "sparksig: there is no model directory"
+    )
+    assert typed("check", "oders", "linear", code=9) == "sparksig: there is no Parquet table at 'oders'\n"
+    (place / "signature.json").write_text('{"inputs": [{"type": "long", "name": "a"}]}')
+    assert "signature.json has no outputs" in typed(
+        "check", "orders", "signature.json", "--side", "outputs", code=2
+    )
+    (place / "signature.json").write_text('{"inputs": [{"type": "lon", "name": "a"}]}')
+    assert "signature.json: " in typed("check", "orders", "signature.json", code=2)
+
+
+def test_check_of_a_delta_table_says_how(place):
+    (place / "orders" / "_delta_log").mkdir()
+    assert "read it through Spark (--spark)" in typed("check", "orders", "linear", code=1)
+
+
+# --- diff ---------------------------------------------------------------------------------------------------
+
+
+def test_diff_ends_with_three_where_callers_would_break(place):
+    assert typed("diff", "linear", "linear").startswith("new against old: identical\n")
+    text = typed("diff", "linear", "double", code=3)
+    assert text.startswith("new against old: incompatible\n  inputs   identical\n")
+    assert typed("diff", "linear", "double", "--side", "inputs").startswith("new against old: identical\n")
+    told = document("diff", "id int", "id bigint")
+    assert (told["ok"], told["verdict"]) == (True, "backward compatible")
+    assert document("diff", "id bigint", "id int", code=3)["inputs"]["upgrade"][0]["path"] == "id"
+
+
+def test_diff_of_a_table_and_a_model(place):
+    assert "new against old:" in typed("diff", "orders", "linear/MLmodel")  # nulls are for check
+    text = typed("diff", "orders", "a string not null, gone string not null", code=3)
+    assert "inputs.a: expected string, found double" in text
+    assert "inputs.gone: expected string, found no such column" in text
+    assert typed("diff", "linear", "orders").startswith("new against old: backward compatible")
+
+
+# --- set-signature ------------------------------------------------------------------------------------------
+
+
+def test_set_signature_leaves_the_sides_that_nothing_is_given_for(place):
+    typed("infer", "orders", "-o", "signature.json")
+    before = sparksig.get_model_info("double").signature
+    text = typed("set-signature", "double", "signature.json")
+    assert text.endswith(f"digest  {sparksig.digest('double')}\n")
+    after = sparksig.get_model_info("double").signature
+    assert after.inputs.input_names() == ["id", "a", "b", "tags"]
+    assert after.outputs == before.outputs
+    told = document(
+        "set-signature", "double", "--inputs", "a double not null", "--outputs", "p double not null"
+    )
+    assert told["signature"]["outputs"] == [{"type": "double", "name": "p", "required": True}]
+    assert [one["name"] for one in told["signature"]["inputs"]] == ["a"]
+    assert sparksig.load_model("double", allow_pickle=True).signature.outputs.input_names() == ["p"]
+
+
+def test_set_signature_tells_of_an_example_that_does_not_fit(place):
+    done = CliRunner().invoke(cli, ["set-signature", "double", "--inputs", "z double not null"])
+    assert done.exit_code == 0
+    assert "sparksig: note: " in done.stderr
+    assert "the input example that was saved does not fit the new signature" in done.stderr
+
+
+def test_set_signature_wants_one_of_both(place):
+    either = "either a SIGNATURE, or --inputs, --outputs, or both"
+    assert either in typed("set-signature", "linear", code=2)
+    assert either in typed("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
+    assert "'a int' has columns alone" in typed("set-signature", "linear", "a int", code=2)
+    assert "cannot be set, for a registered model version never changes" in typed(
+        "set-signature", "models:/m/1", "--inputs", "a int", code=1
+    )
+
+
+# --- export -------------------------------------------------------------------------------------------------
+
+
+def test_export(place):
+    done = CliRunner().invoke(cli, ["export", "linear", "--to", "ddl"])
+    assert (done.exit_code, done.stdout) == (0, "a double not null, b double not null\n")
+    assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, found nothing")
+    assert typed("export", "orders", "--to", "ddl") == "id bigint, a double, b double, tags array<string>\n"
+    for form in ("json-schema", "oip"):
+        assert json.loads(typed("export", "linear", "--to", form))
+    assert yaml.safe_load(typed("export", "linear", "--to", "odcs", "--name", "churn"))["name"] == "churn"
+    told = document("export", "linear", "--to", "ddl")
+    assert (told["content"], told["lost"][0]["path"]) == ("a double not null, b double not null", "outputs")
+
+
+def test_export_into_a_file(place):
+    assert typed("export", "orders", "--to", "arrow", "-o", "schema.arrow") == ""
+    schema = pa.ipc.read_schema(pa.BufferReader((place / "schema.arrow").read_bytes()))
+    assert schema.names == ["id", "a", "b", "tags"]
+    typed("export", "double", "--to", "ddl", "--side", "outputs", "-o", "out.ddl")
+    assert (place / "out.ddl").read_text() == "a double not null\n"
+    (place / "inputs.json").write_text('{"inputs": [{"type": "long", "name": "a"}]}')
+    assert "inputs.json has no outputs" in typed(
+        "export", "inputs.json", "--to", "ddl", "--side", "outputs", code=2
+    )
+
+
+def test_export_is_exact_where_no_terminal_reads_it(place):
+    (place / "odd.json").write_text(json.dumps({"inputs": [{"type": "long", "name": "\x1b[31m"}]}))
+    assert "`\x1b[31m`" in typed("export", "odd.json", "--to", "ddl")
+
+
+# --- validate-serving-input ---------------------------------------------------------------------------------
+
+
+def test_validate_serving_input(place):
+    request = place / "linear" / "serving_input_example.json"
+    told = document("validate-serving-input", "linear", request)
+    assert np.allclose(told["predictions"], [1.0, 2.0])
+    assert document("validate-serving-input", "linear", "-", input=request.read_bytes()) == told
+    assert "pass allow_pickle=True" in typed("validate-serving-input", "double", request, code=5)
+    assert typed("validate-serving-input", "double", request, "--allow-pickle").startswith(
+        "the request fits; the model predicts\n0    2.0\n"
+    )
+    digest = sparksig.digest("double")
+    assert document("validate-serving-input", "double", request, "--digest", digest)["predictions"] == [
+        2.0,
+        4.0,
+    ]
+    error = typed("validate-serving-input", "linear", "-", input='{"inputs": {"a": ["x"]}}', code=3)
+    assert "a: expected double, found string" in error
+    assert "b: expected double, found no such column" in error
+
+
+# --- score: the command line alone; that it scores is a test with Spark -------------------------------------
+
+
+def test_score_takes_a_configuration_or_three_places(place):
+    either = "either --config FILE, or MODEL INPUT OUTPUT"
+    assert either in typed("score", code=2)
+    assert either in typed("score", "linear", "orders", code=2)
+    assert either in typed("score", "linear", "orders", "out", "--config", "x.yaml", code=2)
+    assert "--set output.keep=" in typed("score", "--config", "x.yaml", "--keep", "id", code=2)
+    assert (
+        typed("score", "--config", "x.yaml", code=7)
+        == "sparksig: there is no configuration file at 'x.yaml'\n"
+    )
+
+
+def test_score_tells_what_is_wrong_with_its_command_line(place):
+    error = typed("score", "linear", "orders", "out", "--set", "bugdet.rows=1", code=2)
+    assert error.startswith("sparksig: the command line: the configuration is wrong: 2 findings\n")
+    assert "output.keep: expected" in error
+    assert "did you mean 'budget'?" in error
+    findings = document("score", "linear", "orders", "out*", "--keep", "id", code=2)["findings"]
+    assert [one["path"] for one in findings] == ["output.path"]
