@@ -11,6 +11,9 @@ from sys import modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparksig.comparison import Comparison, SideComparison, compare
+    from sparksig.convert.ddl import from_ddl, to_ddl
+    from sparksig.convert.exports import Exported, export
     from sparksig.enforce.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
+    from sparksig.parquet import check_parquet, infer_parquet
     from sparksig.report import ColumnReport, Report
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.signature import ModelSignature
@@ -84,6 +88,7 @@ __all__ = [
     "ColSpec",
     "ColumnPlan",
     "ColumnReport",
+    "Comparison",
     "ConfigError",
     "ConfigNotFoundError",
     "ContractError",
@@ -91,6 +96,7 @@ __all__ = [
     "DataType",
     "Evidence",
     "ExampleMismatchWarning",
+    "Exported",
     "Finding",
     "InferenceError",
     "IntegerColumnWarning",
@@ -116,6 +122,7 @@ __all__ = [
     "SampledSignature",
     "Sampler",
     "Schema",
+    "SideComparison",
     "SignatureError",
     "SignatureTypeError",
     "SparkMLVector",
@@ -130,10 +137,15 @@ __all__ = [
     "WritePlan",
     "Written",
     "check",
+    "check_parquet",
+    "compare",
     "convert_input_example_to_serving_input",
     "digest",
     "enforce",
+    "export",
+    "from_ddl",
     "get_model_info",
+    "infer_parquet",
     "infer_signature",
     "load_input_example",
     "load_input_example_params",
@@ -149,6 +161,7 @@ __all__ = [
     "set_signature",
     "spark_udf",
     "split",
+    "to_ddl",
     "validate_schema",
     "validate_serving_input",
     "violations",
@@ -156,6 +169,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "sparksig.comparison": ["Comparison", "SideComparison", "compare"],
+    "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
+    "sparksig.convert.exports": ["Exported", "export"],
     "sparksig.enforce.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",
@@ -207,6 +223,7 @@ _HOMES = {
     ],
     "sparksig.models.saving": ["save_model"],
     "sparksig.models.seal": ["digest"],
+    "sparksig.parquet": ["check_parquet", "infer_parquet"],
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
     "sparksig.report": ["ColumnReport", "Report"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],

@@ -247,7 +247,7 @@ def _decimal_fits(source: Decimal, target: DataType) -> bool:
         # 15 digits survive a double as long as its exponent stays in the normal range.
         return source.precision <= DECIMAL_DIGITS[target] and abs(source.scale) <= 290
     whole = source.precision - min(source.scale, 0)  # a negative scale appends zeros
-    return source.scale <= 0 and whole <= DECIMAL_DIGITS.get(target, 0)
+    return target in DECIMAL_DIGITS and source.scale <= 0 and whole <= DECIMAL_DIGITS[target]
 
 
 def _vector(source: Source, target: SparkMLVector, path: str) -> list[Finding]:

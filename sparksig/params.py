@@ -12,6 +12,7 @@ import copy
 import datetime
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -415,6 +416,9 @@ def _built_in(value: Any, dtype: DataType) -> Any:
     return str.__str__(plain) if dtype is DataType.string else dtype.to_python()(plain)
 
 
+_EXTENDED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:$|[T ])")
+
+
 def _instant(value: Any) -> tuple[datetime.date | None, str]:
     """A naive date or datetime, and why there is none."""
     if type(value).__module__ == "numpy" and hasattr(value, "astype"):
@@ -423,6 +427,8 @@ def _instant(value: Any) -> tuple[datetime.date | None, str]:
         return None, "NaT"
     if isinstance(value, str):
         try:
+            if not _EXTENDED.match(value):  # Python 3.11 takes basic forms as well, 3.10 does not
+                raise ValueError(value)
             date_only = len(value) == len("2020-01-31")
             value = (
                 datetime.date.fromisoformat(value) if date_only else datetime.datetime.fromisoformat(value)

@@ -52,6 +52,9 @@ def compare(
         table: ``old`` is the schema of a table: its columns, and the fields in them, are all there; those
             that are optional may hold nulls, which only the rows can tell.
 
+    Returns:
+        The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side on its own.
+
     Raises:
         SignatureTypeError: an argument is of the wrong kind.
         SignatureError: there is no such side.

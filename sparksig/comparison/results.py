@@ -182,7 +182,7 @@ class Comparison:
         return self._rendered(whole=False)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the comparison as one page of HTML that needs nothing else.
+        """Write the comparison to the file ``path``, as one page of HTML that needs nothing else.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.

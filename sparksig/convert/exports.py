@@ -29,6 +29,13 @@ class Exported:
         text: the same as a text: what goes into a file, but for Arrow's, which is for people
             (``content.serialize()`` is for machines).
         lost: what the form cannot say, each with its path.
+
+    Example:
+        >>> from sparksig.schema import ColSpec
+        >>> from sparksig.types import SparkMLVector
+        >>> exported = export(Schema([ColSpec(SparkMLVector(), "v")]), "ddl")
+        >>> exported.text, [str(one) for one in exported.lost]
+        ('v array<double> not null', ['v: expected SparkML vector, found array<double> [NOT_EXPRESSED]'])
     """
 
     content: Any
@@ -58,6 +65,9 @@ def export(
             arrow: the inputs, if there are some.
         name: what a data contract or a model is called.
         version: theirs.
+
+    Returns:
+        The form: its ``text``, its ``content`` for programs, and what is ``lost`` in it.
 
     Raises:
         ConversionError: no such form or side; types that the form has nothing for, all of them.

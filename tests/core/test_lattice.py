@@ -93,6 +93,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
 @each(
     ("source", "targets"),
     [
+        (Decimal(0, 0), "integer long double"),  # as Spark has it
         (Decimal(1, 0), "integer long double"),
         (Decimal(9, 0), "integer long double"),
         (Decimal(10, 0), "long double"),

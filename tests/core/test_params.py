@@ -350,6 +350,8 @@ REFUSED = [
     ("datetime", "2020-13-01", _NOT_ISO),
     ("datetime", "2020-02-30T00:00:00", _NOT_ISO),
     ("datetime", "31.01.2020", _NOT_ISO),
+    ("datetime", "20200131", _NOT_ISO),
+    ("datetime", "20200131T123000", _NOT_ISO),
     ("datetime", "2020-01-31T12:30:00+02:00", _ZONED),
     ("datetime", "2020-01-31T12:30:00+00:00", _ZONED),
     ("datetime", TIME.replace(tzinfo=UTC), _ZONED),
