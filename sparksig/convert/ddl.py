@@ -48,6 +48,12 @@ def from_ddl(text: str) -> Schema:
     taken, too. A type alone is not: Spark makes a column called ``value`` of it. Whether a collation is
     there is for Spark to say.
 
+    Args:
+        text: the column list.
+
+    Returns:
+        The schema: one column for each that is listed, in their order.
+
     Raises:
         SignatureError: not DDL, with line and column; no column.
         ConversionError: types that no signature or no Spark has, two columns of one name; all of them.
@@ -110,6 +116,12 @@ def to_ddl(schema: Schema) -> str:
 
     A required column is NOT NULL; a tensor of rank r is r-1 arrays in each other. What :data:`LOST_TO_DDL`
     lists changes on the way.
+
+    Args:
+        schema: of columns or of tensors.
+
+    Returns:
+        The text; names that are no plain words stand in backticks.
 
     Raises:
         ConversionError: Spark has no such type; each as a finding with its path.
