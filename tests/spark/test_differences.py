@@ -72,7 +72,11 @@ def theirs(spark, home):
         "tensor": value(df, made["tensor"]("a")),
         "time": value(df, instant),
     }
-    return values | {"loads": loads(spark, made["counting"], home)}
+    values["loads"] = loads(spark, made["counting"], home)
+    text = df.select(made["optional"](F.lit("x"), "b", "c"))  # nothing is said yet
+    with pytest.raises(PySparkException) as error:
+        text.collect()
+    return values | {"text": str(error.value)}
 
 
 def value(df, column):
@@ -89,6 +93,21 @@ def loads(spark, made, home):
 
 def ours(spark, home, name):
     return sparksig.spark_udf(spark, home / name, allow_pickle=True)
+
+
+@differs(
+    "Spark",
+    "a table that does not fit the model",
+    mlflow="fails the job at its first batch",
+    sparksig="`score` tells all that does not fit, before a job starts",
+)
+def test_what_does_not_fit_is_told_before_a_job_starts(spark, home, theirs, jobs_started):
+    assert "Incompatible input types for column a" in theirs["text"]
+    with pytest.raises(sparksig.ContractError) as error:
+        sparksig.score(spark.sql("select 'x' as a, 1D as other"), home / "optional", allow_pickle=True)
+    told = [(one.path, one.code) for one in error.value.findings]
+    assert told == [("a", Code.TYPE_MISMATCH), ("b", Code.MISSING_COLUMN)]
+    assert jobs_started() == 0
 
 
 @differs(
