@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from click.testing import CliRunner
 from sklearn.linear_model import LinearRegression
 
 import sparksig
 from sparksig.cli import cli
+from tests.cli.runner import runner
 
 DATA = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
 
@@ -52,14 +52,14 @@ def place(saved, tmp_path, monkeypatch):
 
 def typed(*args, code=0, **options):
     """What a command prints to standard output; standard error, where it fails."""
-    done = CliRunner().invoke(cli, [str(arg) for arg in args], prog_name="sparksig", **options)
+    done = runner().invoke(cli, [str(arg) for arg in args], prog_name="sparksig", **options)
     assert done.exit_code == code, done.output
     return done.stdout if code in (0, 3) and done.stdout else done.stderr
 
 
 def document(*args, code=0, **options):
     """The one document that a command prints for machines."""
-    done = CliRunner().invoke(cli, [*map(str, args), "--json"], prog_name="sparksig", **options)
+    done = runner().invoke(cli, [*map(str, args), "--json"], prog_name="sparksig", **options)
     assert done.exit_code == code, done.output
     assert done.stdout.count("\n") == 1
     return json.loads(done.stdout)
@@ -95,7 +95,7 @@ def test_show_says_what_loading_needs_and_what_has_changed(place):
     assert "loads     loading a pickled PythonModel can run any code it holds." in typed("show", "double")
     assert "allow_pickle=True" in document("show", "double")["loads"]
     (place / "linear" / "input_example.json").write_text("{}")
-    done = CliRunner().invoke(cli, ["show", "linear"])
+    done = runner().invoke(cli, ["show", "linear"])
     assert done.exit_code == 5
     assert "changed or missing since the model was sealed: 'input_example.json'" in done.stdout
     assert document("show", "linear", code=5)["damage"].endswith("remove SHA256SUMS")
@@ -164,7 +164,7 @@ def test_infer_from_an_example(place):
     (place / "example.json").write_text('[{"who": {"name": "Ada"}}, {"who": null}]')
     assert "  who  {name: string (optional)}  optional" in typed("infer", "example.json")
     (place / "example.json").write_text('{"n": 1}')
-    done = CliRunner().invoke(cli, ["infer", "example.json"])
+    done = runner().invoke(cli, ["infer", "example.json"])
     assert done.stderr.startswith("sparksig: note: Handling Integers With Missing Values: ")
     (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
     mixed = "n: expected values of one type, found long and string [MIXED_TYPES]"
@@ -264,7 +264,7 @@ def test_set_signature_leaves_the_sides_that_nothing_is_given_for(place):
 
 
 def test_set_signature_tells_of_an_example_that_does_not_fit(place):
-    done = CliRunner().invoke(cli, ["set-signature", "double", "--inputs", "z double not null"])
+    done = runner().invoke(cli, ["set-signature", "double", "--inputs", "z double not null"])
     assert done.exit_code == 0
     assert "sparksig: note: " in done.stderr
     assert "the input example that was saved does not fit the new signature" in done.stderr
@@ -284,7 +284,7 @@ def test_set_signature_wants_one_of_both(place):
 
 
 def test_export(place):
-    done = CliRunner().invoke(cli, ["export", "linear", "--to", "ddl"])
+    done = runner().invoke(cli, ["export", "linear", "--to", "ddl"])
     assert (done.exit_code, done.stdout) == (0, "a double not null, b double not null\n")
     assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, found nothing")
     assert typed("export", "orders", "--to", "ddl") == "id bigint, a double, b double, tags array<string>\n"

@@ -13,10 +13,10 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
 from sparksig.cli import cli
 from sparksig.cli.base import Commands, names_of
+from tests.cli.runner import runner
 
 HOME = Path(__file__).parents[2]
 COMMANDS = sorted(cli.commands)
@@ -35,12 +35,11 @@ def run(*args, env=None, **options):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_help_with_an_example_and_json_for_machines(name):
-    done = CliRunner().invoke(cli, [name, "--help"], prog_name="sparksig")
+    done = runner().invoke(cli, [name, "--help"], prog_name="sparksig")
     assert done.exit_code == 0
     assert f"sparksig {name}" in done.stdout.partition("Example")[2]
     assert (
-        "..."
-        not in CliRunner().invoke(cli, ["--help"]).stdout.partition(f"\n  {name} ")[2].partition("\n")[0]
+        "..." not in runner().invoke(cli, ["--help"]).stdout.partition(f"\n  {name} ")[2].partition("\n")[0]
     )
     if name != "completion":
         assert "--json" in done.stdout
@@ -49,7 +48,7 @@ def test_each_command_has_help_with_an_example_and_json_for_machines(name):
 def test_the_exit_codes_that_the_help_lists_are_those_of_jobs():
     from sparksig.jobs import EXIT_CODES
 
-    text = " ".join(CliRunner().invoke(cli, ["--help"]).stdout.split())
+    text = " ".join(runner().invoke(cli, ["--help"]).stdout.split())
     listed = text.partition("Exit codes: ")[2].partition(". Options")[0]
     assert {int(part.split()[0]) for part in listed.split(", ")} == {0, 1} | {
         code for code, _ in EXIT_CODES.values()
@@ -57,12 +56,12 @@ def test_the_exit_codes_that_the_help_lists_are_those_of_jobs():
 
 
 def test_a_mistyped_command_or_option():
-    done = CliRunner().invoke(cli, ["shwo", "model"], prog_name="sparksig")
+    done = runner().invoke(cli, ["shwo", "model"], prog_name="sparksig")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.endswith("Error: there is no command 'shwo': did you mean 'show'?\n")
-    done = CliRunner().invoke(cli, ["xyz"], prog_name="sparksig")
+    done = runner().invoke(cli, ["xyz"], prog_name="sparksig")
     assert done.stderr.endswith("Error: there is no command 'xyz': see sparksig --help\n")
-    done = CliRunner().invoke(cli, ["check", "--json", "--mod", "full"], prog_name="sparksig")
+    done = runner().invoke(cli, ["check", "--json", "--mod", "full"], prog_name="sparksig")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["exit_code"], told["findings"]) == (2, 2, [])
     assert "--mod" in told["error"]
@@ -97,17 +96,17 @@ def failing():
 
 
 def test_a_bug_shows_its_traceback_and_an_error_of_the_system_does_not(failing):
-    done = CliRunner().invoke(failing, ["fail", "bug"])
+    done = runner().invoke(failing, ["fail", "bug"])
     assert done.exit_code == 1
     assert "Traceback" in done.stderr
     assert done.stderr.endswith("the traceback above is what a bug report needs\n")
-    done = CliRunner().invoke(failing, ["fail", "disk"])
+    done = runner().invoke(failing, ["fail", "disk"])
     assert (done.exit_code, done.stderr) == (1, "sparksig: x: No space left on device\n")
-    done = CliRunner().invoke(failing, ["fail", "worker"])
+    done = runner().invoke(failing, ["fail", "worker"])
     assert (done.exit_code, done.stderr) == (3, "sparksig: broken\n")
-    done = CliRunner().invoke(failing, ["fail", "stop"])
+    done = runner().invoke(failing, ["fail", "stop"])
     assert done.exit_code == 130
-    done = CliRunner().invoke(failing, ["fail", "bug", "--json"])
+    done = runner().invoke(failing, ["fail", "bug", "--json"])
     assert json.loads(done.stdout)["exit_code"] == 1
     assert failing.main(["fail", "disk"], standalone_mode=False) == 1
 
@@ -199,6 +198,6 @@ def test_completion_in_bash(tmp_path):
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_scripts_for_other_shells(shell):
-    done = CliRunner().invoke(cli, ["completion", shell])
+    done = runner().invoke(cli, ["completion", shell])
     assert done.exit_code == 0
     assert "_SPARKSIG_COMPLETE" in done.stdout
