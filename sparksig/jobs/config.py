@@ -36,6 +36,12 @@ def _literal(path: str) -> str:
     return _absolute(path)
 
 
+def _local(path: str) -> str:
+    if re.match(r"^(?!file:)\w[\w+.-]*:", path):
+        raise ValueError("a local directory: a model that is registered, or stored elsewhere, never changes")
+    return path
+
+
 def _digest(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise ValueError("64 hexadecimal digits in lower case, as `sparksig digest` prints them")
@@ -300,4 +306,6 @@ class InferConfig(JobConfig):
     columns: Names = Field(default=[], description="the columns to take; all, if empty")
     sample: SampleSection = Field(default=SampleSection(), description="the rows to look at")
     signature: Place | None = Field(default=None, description="a file that gets the signature, as JSON")
-    model: Text | None = Field(default=None, description="a model directory whose inputs it becomes")
+    model: Annotated[str, Field(min_length=1), AfterValidator(_local)] | None = Field(
+        default=None, description="a local model directory whose inputs it becomes"
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,12 +75,13 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
     # Of PySpark on every query; what sparksig uses of it is tested with pandas 3.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     try:
-        config = load_config(options.config, job.form, options.set)
-        if options.dry_run:
-            plan = job.plan(config)
-            _say(str(plan))
-            return plan.exit_code
-        _say(str(job.do(config)))
+        with _termination_as_interrupt():
+            config = load_config(options.config, job.form, options.set)
+            if options.dry_run:
+                plan = job.plan(config)
+                _say(str(plan))
+                return plan.exit_code
+            _say(str(job.do(config)))
     except (Exception, KeyboardInterrupt) as error:
         return _failed(error)
     return 0
@@ -97,6 +101,23 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="print what would be done, and do nothing of it"
     )
     return parser
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM, by which containers and clusters end a process, as Ctrl-C: the run is reported, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001  as signal.signal asks for it
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _failed(error: BaseException) -> int:

@@ -18,6 +18,7 @@ from sparksig.jobs.config import JobConfig
 from sparksig.jobs.exits import exit_code, known
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.reports import RunReport
+from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
 
 __all__ = ["Run", "RunReport", "new_run_id", "recorded", "report_of"]
@@ -130,6 +131,12 @@ def _report(run: Run, started: datetime.datetime, seconds: float, failure: BaseE
     told = dict(run.told)
     status = "repeated" if told.pop("repeated", False) else "done"
     told["signature"] = _as_texts(told.get("signature"))
+    for name in ("model_path", "output", "quarantine"):
+        told[name] = shown(told[name]) if told.get(name) is not None else None
+    told["written"] = {shown(place): rows for place, rows in told.get("written", {}).items()}
+    told["input"] = {
+        name: shown(one) if name == "place" else one for name, one in told.get("input", {}).items()
+    }
     error = known(failure) if failure is not None else None
     return RunReport(
         run.job,
@@ -139,7 +146,7 @@ def _report(run: Run, started: datetime.datetime, seconds: float, failure: BaseE
         f"{started:%Y-%m-%dT%H:%M:%SZ}",
         round(seconds, 3),
         {name: round(took, 3) for name, took in run.phases.items()},
-        "" if failure is None else error.message if error is not None else _stranger(failure),
+        "" if failure is None else shown(error.message) if error is not None else _stranger(failure),
         () if error is None else error.findings,
         versions=_versions(),
         **told,
@@ -189,7 +196,7 @@ def _write(report: RunReport, config: JobConfig) -> list[str]:
         try:
             write_whole(path, text().encode(), config.spark)
         except (OSError, SparksigError) as error:
-            problems.append(f"the run report cannot be written to {path!r}: {error}")
+            problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
     return problems
 
 

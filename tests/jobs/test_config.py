@@ -155,6 +155,16 @@ def test_what_is_said_of_one_thing(loader, change, line):
     assert loader.wrong(yaml.safe_dump(data)) == [line]
 
 
+def test_a_model_that_never_changes_gets_no_signature(loader):
+    for model in ("models:/m/1", "s3://b/m", "runs:/x/m"):
+        assert loader.wrong("input: {path: t}", InferConfig, [f"model={model}"]) == [
+            "model: expected a local directory: a model that is registered, or stored elsewhere, never "
+            "changes, found another, by --set [INVALID_VALUE]"
+        ]
+    for model in ("build/m", "/m", "file:/m", "file:///m"):
+        assert loader.load("input: {path: t}", InferConfig, [f"model={model}"]).model == model
+
+
 def test_missing_sections(loader):
     assert loader.wrong("params: {}") == [
         "input: expected a section, found nothing [MISSING_KEY]",

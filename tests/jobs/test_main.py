@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +14,7 @@ import pytest
 import sparksig
 from sparksig import Code, ContractError, Finding, SparksigError
 from sparksig.errors import ConfigError, ModelDamagedError, ModelNotFoundError
-from sparksig.jobs import EXIT_CODES, JOBS, exit_code, main, run
+from sparksig.jobs import EXIT_CODES, JOBS, RunReport, exit_code, main, run
 from sparksig.jobs.config import CheckConfig
 from sparksig.jobs.exits import known
 from sparksig.jobs.record import recorded
@@ -141,6 +145,27 @@ def test_an_interrupted_job(job, capsys):
 
     assert job(work) == 130
     assert capsys.readouterr().err == "\nsparksig: interrupted\n"
+
+
+def test_a_job_that_is_ended_by_a_signal_is_reported(job, tmp_path, capsys):
+    def work(config, run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert job(work, "--set", f"report.json={tmp_path / 'r.json'}") == 130
+    assert capsys.readouterr().err == "\nsparksig: interrupted\n"
+    report = RunReport.from_json((tmp_path / "r.json").read_text())
+    assert (report.status, report.exit_code, report.error) == ("failed", 130, "interrupted")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_job_in_another_thread(job):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(job(lambda config, run: None)))
+    thread.start()
+    thread.join()
+    assert codes == [0]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--config"], ["--config", "x", "more"], ["--confgi", "x"]])

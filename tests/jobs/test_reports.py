@@ -233,6 +233,21 @@ def test_a_name_is_kept_and_a_repeated_run_says_so():
     assert report_of(ValueError()) is None
 
 
+def test_no_credentials_of_a_uri_reach_a_report():
+    secret = "s3://key:hunter2@bucket/x"
+
+    def work(config, run):
+        run.tell(model_path=secret, output=secret, quarantine=f"{secret}?k=hunter2", written={secret: 3})
+        run.tell(input={"place": secret, "format": "parquet"})
+        raise ContractError(f"{secret}: it is not as it should be")
+
+    with pytest.raises(ContractError) as error:
+        recorded("check", config_of(), work)
+    report = report_of(error.value)
+    assert "hunter2" not in report.to_json() + str(report) + report.as_page()
+    assert "output           s3://bucket/x (3 rows)" in str(report)
+
+
 def test_a_run_tells_only_what_a_report_has():
     with pytest.raises(TypeError, match="a run report has no rowsin, skore"):
         Run("check", "r").tell(rows_in=1, rowsin=1, skore=1)

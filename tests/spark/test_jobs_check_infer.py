@@ -53,6 +53,10 @@ def test_a_table_is_checked_and_its_report_is_printed_and_written(spark, job, tm
     assert "status           done" in said
     assert "the table fits the contract (DDL): 20 rows checked" in said
     assert (reported(tmp_path).rows_in, reported(tmp_path).check.ok) == (20, True)
+    told = reported(tmp_path).input
+    assert (told["place"], told["format"], told["files"]) == (str(tmp_path / "table"), "parquet", 2)
+    assert told["bytes"] == sum(file.stat().st_size for file in (tmp_path / "table").iterdir())
+    assert re.fullmatch("[0-9a-f]{64}", told["sha256"])
     assert {"spark", "java"} <= reported(tmp_path).versions.keys()
 
     breaks = "id bigint not null, `a.b` double not null, z string not null"
@@ -77,6 +81,18 @@ def test_modes_and_options_reach_the_check(spark, job, capsys):
                contract="id bigint") == 0  # fmt: skip
     assert "none of 4 rows, chosen uniformly, breaks the contract" in capsys.readouterr().out
     assert job("check", "--set", "input.filter=`a.b` is not null", contract=strict) == 0
+
+
+def test_rows_that_are_not_as_declared_break_the_contract(spark, job, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("id,price\n1,1.5\n2,hunter2\n")
+    table = {"path": str(tmp_path / "t.csv"), "format": "csv", "schema": "id int, price double",
+             "options": {"header": True}}  # fmt: skip
+    assert job("check", contract="id int not null", input=table) == 3
+    said = capsys.readouterr()
+    assert "sparksig: the table " in said.err
+    assert " is not as declared:" in said.err
+    assert "hunter2" not in said.err + said.out + (tmp_path / "run.json").read_text()
+    assert reported(tmp_path).exit_code == 3
 
 
 def test_what_a_signature_says_is_a_contract(spark, job, tmp_path, capsys):
