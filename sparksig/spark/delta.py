@@ -33,7 +33,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         MissingDependencyError: the session knows no Delta tables.
     """
     try:
-        [row] = spark.sql(f"DESCRIBE DETAIL {_named(target)}").collect()
+        row, *others = spark.sql(f"DESCRIBE DETAIL {_named(target)}").collect()
     except Exception as error:  # Spark's, of a class that depends on the session
         told = str(error)
         if _is_unknown(told):
@@ -42,7 +42,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
             return None
         raise
     detail = row.asDict()
-    if "format" not in detail:  # it described the column of a table that is called detail
+    if others or "format" not in detail:  # it described the column of a table that is called detail
         raise MissingDependencyError(_MISSING)
     if detail["format"] != "delta":
         raise ContractError(f"{target} is a table of the format {detail['format']}, not delta")

@@ -556,6 +556,34 @@ def told(scored):
 RIGHT = [1000, 1000, 999000.0, 0]
 
 
+WRITTEN = Schema([ColSpec("long", "id"), ColSpec(Array("double"), "x", False)])
+
+
+@check(lambda kind: {} if kind != "connect" else {
+    "rows": [[3, False], [2, False]],
+    "held": 5,
+    "null": "id: expected long without nulls, found nulls, once",
+    "refused": ["id"],
+    "again": True,
+})  # fmt: skip
+def tables_are_written_under_their_contract(at):
+    """Classic Spark is tested at length elsewhere; Connect has no RDDs, and other errors."""
+    if at.kind != "connect":
+        return {}
+    folder, df = at.folder, at.spark.range(3).selectExpr("id", "array(double(id)) as x")
+    runs = [("r1", df), ("r2", df.limit(2))]
+    written = [sparksig.write(one, folder / "t", WRITTEN, mode="append", run_id=run) for run, one in runs]
+    null, text = df.selectExpr("nullif(id, 1) as id", "x"), df.selectExpr("string(id) as id", "x")
+    told = message_of(lambda: sparksig.write(null, folder / "u", WRITTEN))
+    return {
+        "rows": [[one.rows, one.repeated] for one in written],
+        "held": at.spark.read.parquet(str(folder / "t")).count(),
+        "null": "id: expected long without nulls, found nulls, once" if ", once" in told else told,
+        "refused": [one.path for one in sparksig.plan_write(text, folder / "u", WRITTEN).findings],
+        "again": sparksig.check(df, folder / "t", "full").ok,
+    }
+
+
 @check({"died": True, "rows": RIGHT})
 def a_worker_that_dies_costs_no_row(at):
     marker = at.folder / "marker"
