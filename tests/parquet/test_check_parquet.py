@@ -107,7 +107,7 @@ def test_what_arrow_holds_differently_is_no_difference_between_files(write):
 
 
 def test_names_that_spark_does_not_tell_apart_are_refused(write):
-    struct = pa.array([{"k": 1, "K": 2}])
+    struct = pa.array([{"k": 1, "K": 2}], pa.struct([("k", pa.int64()), ("K", pa.int64())]))
     report = check_parquet(
         write(pa.table({"a": [1], "A": [2], "s": struct, "b": [None]})), "b int, s struct<k: bigint>"
     )
