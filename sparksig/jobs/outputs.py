@@ -13,7 +13,7 @@ from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.places import Place
 from sparksig.jobs.rows import output_rows, quarantined_rows
-from sparksig.jobs.staging import MARKER, Scored, Staging, marked
+from sparksig.jobs.staging import MARKER, Scored, Staging, read_json
 from sparksig.spark import delta
 from sparksig.spark.parquet import RUN_COLUMN
 from sparksig.spark.write import WritePlan, plan_write, write
@@ -56,7 +56,7 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
         target = _target(spark, section)
         there = delta.existing(spark, target) is not None
         return {} if there and delta.committed(spark, target, run_id) else None
-    marker = marked(_marked_place(spark, section, run_id))
+    marker = read_json((_marked_place(spark, section, run_id) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run_id else None
 
 

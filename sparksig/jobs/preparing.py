@@ -20,11 +20,10 @@ from sparksig.errors import (
     step,
 )
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.files import read_whole
 from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import Place, file_system
 from sparksig.jobs.progress import bar_settings
-from sparksig.jobs.staging import MARKER
+from sparksig.jobs.staging import MARKER, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
@@ -129,16 +128,20 @@ def _refuse_existing(config: ScoreConfig) -> None:
     is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory
     if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
         return
-    if config.run_id is not None and is_directory:
-        begun = f"{above}/.{place.rpartition('/')[2]}.sparksig-{config.run_id}"
-        begun_there = files.get_file_info(begun).type == pyarrow.fs.FileType.Directory
-        if (
-            section.format == "delta"
-            or begun_there
-            or read_whole(f"{path.rstrip('/')}/{MARKER}", config.spark)
-        ):
-            return  # whose it is is found out later
-    raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
+    if not is_directory or not _is_taken_up(config, files, place):
+        raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
+
+
+def _is_taken_up(config: ScoreConfig, files: Any, place: str) -> bool:
+    """Whether what is at the output's place may be of this run, when it was started before."""
+    if config.run_id is None or config.output.format == "delta":  # which is asked itself, later
+        return config.run_id is not None
+    above, _, name = place.rpartition("/")
+    begun = files.get_file_info(f"{above}/{staging_name(name, config.run_id)}")
+    marker = read_json(f"{config.output.place.rstrip('/')}/{MARKER}", config.spark)
+    return begun.type == pyarrow.fs.FileType.Directory or (
+        marker is not None and marker.get("run_id") == config.run_id
+    )
 
 
 # --- with Spark ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.score_plan import ScorePlan, plan_score
 from sparksig.jobs.staging import Scored, Staging, fingerprint
+from sparksig.jobs.tables import telling_headers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,7 +63,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
     scored = staging.found()
     if scored is None or scored.made_of != made_of:
         _preflight(spark, config, run, prepared)
-        with run.phase("score"), watched(spark, "score"):
+        with run.phase("score"), watched(spark, "score"), telling_headers():
             scored = _staged(config, prepared, staging, made_of)
     _tell(run, scored)
     try:
@@ -136,7 +137,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
     mode = config.check.mode
     if mode == "schema":  # which was checked with the plan
         return
-    with run.phase("preflight"), watched(spark, "check"):
+    with run.phase("preflight"), watched(spark, "check"), telling_headers():
         sampler = sampler_of(config.check.sample)
         rows, inputs = prepared.rows, prepared.udf.inputs
         report = check(rows, inputs, mode, sampler=sampler, strict_nulls=False)

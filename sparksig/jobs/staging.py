@@ -18,7 +18,7 @@ from sparksig.jobs.places import Place
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "marked"]
+__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "read_json", "staging_name"]
 
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that names the run which wrote them."""
@@ -85,13 +85,14 @@ class Staging:
         """The staging of a run: beside the output's path, or in the place of its table's database."""
         if output.path is not None:
             path = Place.of(spark, output.path)
-            return cls(path.parent / f".{path.name}.sparksig-{run_id}", run_id)
+            return cls(path.parent / staging_name(path.name, run_id), run_id)
         session: Any = spark
         parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(output.table)
         names = [str(parts.apply(index)) for index in range(parts.length())]
         database = ".".join(f"`{name}`" for name in names[:-1]) or spark.catalog.currentDatabase()
         home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
-        return cls(home / f".{re.sub(r'[^A-Za-z0-9_-]', '_', names[-1])}.sparksig-{run_id}", run_id)
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", names[-1])
+        return cls(home / staging_name(name, run_id), run_id)
 
     def begin(self) -> str:
         """Remove what an earlier attempt has left, and name the directory of this one's rows.
@@ -107,7 +108,7 @@ class Staging:
 
     def found(self) -> Scored | None:
         """What an earlier attempt has scored, if it came to the end of it."""
-        body = _read(self.place / _SCORED)
+        body = read_json((self.place / _SCORED).uri, {})
         return None if body is None or body.get("run_id") != self.run_id else Scored(**body)
 
     def finish(self, scored: Scored) -> None:
@@ -116,7 +117,7 @@ class Staging:
 
     def moved(self) -> list[str] | None:
         """The names of the files that are being published; None where publishing has not begun."""
-        body = _read(self.place / _PUBLISHING)
+        body = read_json((self.place / _PUBLISHING).uri, {})
         return None if body is None else list(body["files"])
 
     def publishing(self, files: Iterable[str] = ()) -> None:
@@ -138,14 +139,14 @@ class Staging:
         self.place.delete()
 
 
-def marked(place: Place) -> Mapping[str, Any] | None:
-    """What the marker in a directory says; None if there is none."""
-    return _read(place / MARKER)
+def staging_name(name: str, run_id: str) -> str:
+    """What the staging of a run is called, beside an output of that name."""
+    return f".{name}.sparksig-{run_id}"
 
 
-def _read(place: Place) -> dict[str, Any] | None:
-    """A file of JSON; None where there is none, or one whose writer died."""
-    content = read_whole(place.uri, {})
+def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
+    """An object in a file of JSON; None where there is no file, or one whose writer died."""
+    content = read_whole(path, conf)
     try:
         body = None if content is None else json.loads(content)
     except ValueError:

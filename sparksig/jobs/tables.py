@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from sparksig.jobs.texts import Text
 
-__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input"]
+__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input", "telling_headers"]
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows that says what is wrong with them."""
@@ -110,6 +112,31 @@ def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = Fa
         identity |= _digest(files)
     told = Input(rows, identity=identity, _files=files)
     return _filtered(told, section.filter, text, lenient=lenient)
+
+
+@contextlib.contextmanager
+def telling_headers() -> Iterator[None]:
+    """Tell of a CSV file whose header is not that of the declared columns in words of our own.
+
+    Raises:
+        ContractError: Spark came upon such a file.
+    """
+    try:
+        yield
+    except Exception as error:  # of a class that depends on the session
+        told = f"{error}\n{getattr(error, '_stackTrace', '')}"
+        if "CSV header does not conform to the schema" not in told:
+            raise
+        file = re.search(r"^\s*CSV file: (.*)$", told, re.MULTILINE)
+        # what stands there instead may be values, where there is no header
+        finding = Finding(
+            Code.MISSING_COLUMN,
+            "",
+            "a header with the declared names, in their order",
+            f"another first line in {file[1]}" if file else "another first line",
+            "declare them as they stand there, or set the option header to false, if there is none",
+        )
+        raise ContractError.of("the table is not as declared", [finding]) from None
 
 
 # --- by format ----------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 A line is malformed where it has more or fewer fields than declared, where a value is not of its column's
 type (``1.7`` for a bigint, a number too large), where a number goes beyond a double (Spark makes it
 infinity), where a date has a time of day, a time has parts of a microsecond or no date, and where a column
-that is declared NOT NULL is null. The header of a CSV file must have the declared names in their order.
-Decimals are not read, for Spark rounds them; numbers for a double or a float are the nearest there is, as
-everywhere in decimal text.
+that is declared NOT NULL is null. Of columns that nobody reads no value is looked at. The header of a CSV
+file must have the declared names in their order. Decimals are not read, for Spark rounds them; numbers for a
+double or a float are the nearest there is, as everywhere in decimal text.
 
 Not seen, because Spark does not tell: JSON keys spelt in another way than the column (they are absent, and so
 null), a key that stands twice (the last one counts), numbers and objects where text is declared (they become
@@ -82,11 +82,17 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
     }
     options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": record, "enforceSchema": "false"}
     options |= dict.fromkeys(("columnPruning", "ignoreCorruptFiles", "ignoreMissingFiles"), "false")
+    if str(spark.conf.get(_TIMES)).upper() == "EXCEPTION":  # as Spark 3 has it: it fails whatever the mode
+        spark.conf.set(_TIMES, "CORRECTED")
     whole = T.StructType([*declared.fields, T.StructField(record, T.StringType())])
     rows = spark.read.schema(whole).options(**section.options, **options).format(section.format).load(place)
     rules = [_not_as_declared(record, section.format), *_value_rules(declared, record)]
     parts = ", ".join(map(_told, rules))
     return Text(rows, record, any_of(rules), f"cast(array_compact(array({parts})) as {FINDINGS_TYPE})")
+
+
+_TIMES = "spark.sql.legacy.timeParserPolicy"
+"""What becomes of dates and times that Spark 2 would have read in another way."""
 
 
 def _defaults(form: str) -> dict[str, str]:
