@@ -193,6 +193,13 @@ def test_another_order_is_a_note():
     assert not compare(columns(a="long", b="long"), columns(b="long")).inputs.notes[1:]
 
 
+def test_what_was_away_may_come_back_as_another():
+    first, second, third = columns(a="long", b="string"), columns(a="long"), columns(a="long", b=("long",))
+    assert compare(first, second).ok
+    assert compare(second, third).ok
+    assert told(compare(first, third).inputs.upgrade) == [("TYPE_MISMATCH", "b", "long", "string")]
+
+
 # --- types in types ---------------------------------------------------------------------------------------
 
 NESTED = {
