@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sparksig.jobs.check_job import check
+from sparksig.jobs.check_job import check, plan_check
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
 from sparksig.jobs.exits import EXIT_CODES, exit_code
-from sparksig.jobs.infer_job import infer
+from sparksig.jobs.infer_job import infer, plan_infer
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.main import JOBS, run
 from sparksig.jobs.record import Run, RunReport
-from sparksig.jobs.score_job import score
+from sparksig.jobs.score_job import plan_score, score
 
 __all__ = [
     "EXIT_CODES",
@@ -23,6 +23,9 @@ __all__ = [
     "exit_code",
     "infer",
     "load_config",
+    "plan_check",
+    "plan_infer",
+    "plan_score",
     "run",
     "score",
 ]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,17 +15,24 @@ import pytest
 
 from sparksig.jobs import EXIT_CODES
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries that the README shows together
 def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
+    """Python and commands, in the README's order and in one directory: what one makes, another takes."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     names = {"spark": spark}
     runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL | doctest.ELLIPSIS)
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) >= 4
-    for block in blocks:
+    blocks = re.findall(r"```(python|console)\n(.*?)```", README, re.DOTALL)
+    assert {language for language, _ in blocks} == {"python", "console"}
+    for language, block in blocks:
+        if language == "console":
+            _run_commands(block)
+            continue
         if ">>>" not in block:
             exec(block, names)
             continue
@@ -30,6 +41,46 @@ def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
         report = []
         runner.run(test, out=report.append, clear_globs=False)
         assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def _run_commands(block):
+    """Each line after a dollar sign, and what it prints."""
+    for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, expected = shown.partition("\n")
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+        assert "Traceback" not in done.stderr, done.stderr
+        same = doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS)
+        assert same, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_commands_that_need_a_cluster_are_spark_submits_and_name_what_is_there():
+    """What no test can run: its flags are known, its files are there, its settings load."""
+    options = subprocess.run(
+        [sys.executable, "-c", "import pyspark, os; print(os.path.dirname(pyspark.__file__))"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    submit = Path(options.stdout.strip()) / "bin" / "spark-submit"
+    told = subprocess.run([str(submit), "--help"], capture_output=True, text=True, timeout=120)
+    known = set(re.findall(r"--[a-z-]+", told.stdout + told.stderr))
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+    commands = [line for line in blocks.splitlines() if line.startswith("spark-submit")]
+    assert len(commands) >= 5
+    for command in commands:
+        words = shlex.split(command)
+        script = next(at for at, word in enumerate(words) if word.endswith(".py"))
+        assert {word for word in words[1:script] if word.startswith("--")} <= known, command
+        assert (ROOT / "jobs" / Path(words[script]).name).is_file(), command
+        assert set(words[script:]) & {"--config"}, command
+        for given in (word for word in words if word.startswith("conf/")):
+            assert (ROOT / given).is_file(), command
+
+
+def test_every_other_block_is_of_a_kind_that_is_looked_at():
+    kinds = set(re.findall(r"^```(\w+)$", README, re.MULTILINE))
+    assert kinds == {"python", "console", "sh", "text"}
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ").splitlines()
+    starts = {line.split()[0] for line in lines if line and not line.startswith("#")}
+    assert starts <= {"make", "spark-submit"}
 
 
 def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
