@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparksig.parquet.declared import Contract, Declared
+    from sparksig.contracts import Contract
+    from sparksig.parquet.declared import Declared
     from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 

@@ -243,11 +243,8 @@ def _checked_by_spark(
     from sparksig.spark.sample import Sampler
 
     df = read("sparksig check", table, conf)
-    form: Any = contract
-    if contract.endswith(".json"):
-        form = contract_at(contract).declared.signature
     sampler = Sampler(rows, seed=seed, method=method)
-    return check_table(df, form, sampler=sampler, **options)
+    return check_table(df, contract, sampler=sampler, **options)
 
 
 # --- diff ---------------------------------------------------------------------------------------------------

@@ -5,34 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from sparksig.contracts import parse_signature
 from sparksig.errors import ConfigError, OutputRefusedError, SignatureError
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.signature import ModelSignature
 
-__all__ = ["parse", "read_signature", "write_signature"]
-
-
-def parse(content: bytes) -> ModelSignature:
-    """A signature from its JSON: an object of inputs, outputs and params, each a list, or that as text.
-
-    Raises:
-        SignatureError: not such JSON.
-
-    Example:
-        >>> parse(b'{"inputs": [{"type": "long", "name": "id"}]}').inputs
-        ['id': long (required)]
-    """
-    try:
-        body = json.loads(content)
-    except ValueError as error:  # of the encoding, too
-        raise SignatureError(f"not JSON: {error}") from None
-    if not isinstance(body, dict) or not body.keys() <= {"inputs", "outputs", "params"}:
-        raise SignatureError("not a signature: an object of inputs, outputs and params")
-    texts = {
-        side: part if part is None or isinstance(part, str) else json.dumps(part)
-        for side, part in body.items()
-    }
-    return ModelSignature.from_dict(texts)
+__all__ = ["read_signature", "write_signature"]
 
 
 def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
@@ -46,7 +24,7 @@ def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
     if content is None:
         raise ConfigError(f"there is no signature at {path!r}")
     try:
-        return parse(content)
+        return parse_signature(content)
     except SignatureError as error:
         raise ConfigError(f"{path!r} holds no signature: {error.message}", error.findings) from None
 
@@ -61,7 +39,7 @@ def write_signature(path: str, signature: ModelSignature, conf: Mapping[str, str
     held = read_whole(path, conf)
     if held is not None:
         try:
-            same = parse(held) == signature
+            same = parse_signature(held) == signature
         except SignatureError:
             same = False
         if not same:

@@ -12,6 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from sparksig.contracts import (
+    CONTRACT_KEY,
+    Contract,
+    is_signature_file,
+    kept_column,
+    read_signature,
+    schema_of,
+    side_of,
+)
 from sparksig.convert.arrow import TENSOR_KEY, from_arrow
 from sparksig.errors import (
     ContractError,
@@ -28,35 +37,10 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = [
-    "CONTRACT_KEY",
-    "Contract",
-    "Declared",
-    "contract_of",
-    "declared_at",
-    "read_signature",
-    "table_schema",
-    "table_types",
-]
-
-CONTRACT_KEY = "sparksig.column"
-"""The metadata key under which a written table's field keeps what its contract declares."""
+__all__ = ["Declared", "contract_of", "declared_at", "table_schema", "table_types"]
 
 _SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """Where Spark keeps a table's schema in a Parquet file, with the metadata of its fields."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a table is checked against.
-
-    Attributes:
-        schema: its columns.
-        name: what it is called in reports.
-    """
-
-    schema: Schema
-    name: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +62,8 @@ class Declared:
         if self.form in ("table", "DDL"):
             assert self.signature.inputs is not None
             return Contract(self.signature.inputs, self.name)
-        found = self.signature.inputs if side == "inputs" else self.signature.outputs
-        if found is None:
-            raise ContractError(f"{self.name} has no {side}")
-        named = "signature" if self.form == "signature" and self.name == "the signature" else self.name
-        return Contract(found, f"{named}, {side}")
+        schema = side_of(self.signature, side, self.name)
+        return Contract(schema, f"{self.name.removeprefix('the ')}, {side}")
 
 
 def contract_of(contract: Any, side: str = "inputs") -> Contract:
@@ -101,10 +82,10 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
         >>> contract_of("id bigint not null, note string").schema
         ['id': long (required), 'note': string (optional)]
     """
-    if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
     if isinstance(contract, Contract):
         return contract
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
     if isinstance(contract, ModelSignature):
@@ -143,7 +124,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
         return Declared(found.signature, told, "model")
     path = None if is_remote(told) else local_path(told)
     there = path is not None and _is_there(path)
-    if there and path is not None and path.is_file() and _is_json(path):
+    if there and path is not None and is_signature_file(path):
         return Declared(read_signature(path), told, "signature")
     if there or path is None or not isinstance(text, str):
         return Declared(ModelSignature(table_schema(open_table(told))), told, "table")
@@ -176,37 +157,6 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-# --- JSON ---------------------------------------------------------------------------------------------------
-
-
-def _is_json(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return path.suffix == ".json" or stream.read(64).lstrip()[:1] == b"{"
-
-
-def read_signature(path: Path) -> ModelSignature:
-    """The signature in a JSON file, as ``sparksig infer --output`` writes it, and MLmodel files hold it.
-
-    Raises:
-        SignatureError: the file holds no signature.
-    """
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SignatureError(f"{path}: no JSON: {type(error).__name__}") from None
-    if not isinstance(body, dict):
-        raise SignatureError(f"{path}: a signature is an object with inputs, outputs and params")
-    sides = {key: body.get(key) for key in ("inputs", "outputs", "params")}
-    # in MLmodel each side is JSON inside a text; who writes one by hand writes JSON
-    texts = {
-        key: one if one is None or isinstance(one, str) else json.dumps(one) for key, one in sides.items()
-    }
-    try:
-        return ModelSignature.from_dict(texts)
-    except SignatureError as error:
-        raise type(error)(f"{path}: {error.message}", error.findings) from None
-
-
 # --- DDL and tables -----------------------------------------------------------------------------------------
 
 
@@ -228,18 +178,19 @@ def table_schema(table: Table) -> Schema:
 
     Raises:
         ConversionError: types that no signature has; all of them.
+        ContractError: what is kept with it is no contract.
     """
     kept = _kept_metadata(table)
     known = {}
     for part in table.schema:
-        body = kept.get(part.name, {}).get(CONTRACT_KEY)
-        if body is not None:
-            known[part.name] = ColSpec.from_json_dict(**{**json.loads(body), "name": part.name})
+        metadata = kept.get(part.name, {})
+        if CONTRACT_KEY in metadata:
+            known[part.name] = kept_column(metadata[CONTRACT_KEY], part.name)
+    if not known:
+        return table_types(table.schema, table)
     rest = [part for part in table.schema if part.name not in known]  # of the run, or beyond the contract
-    if not known or not rest:
-        return Schema(list(known.values())) if known else table_types(table.schema, table)
-    beyond = {spec.name: spec for spec in table_types(pa.schema(rest), table)}
-    return Schema([known.get(name) or beyond[name] for name in table.schema.names])
+    beyond = {spec.name: spec for spec in table_types(pa.schema(rest), table)} if rest else {}
+    return schema_of([known.get(name) or beyond[name] for name in table.schema.names])
 
 
 def table_types(fields: pa.Schema, table: Table) -> Schema:

@@ -51,8 +51,8 @@ def check(
     Args:
         df: the table, classic or of Spark Connect.
         contract: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a StructType or its DDL, a
-            model directory, or the path or name of a table whose schema is the contract (for which Spark may
-            have to read a file's footer).
+            model directory, a JSON file with a signature, or the path or name of a table whose schema is the
+            contract (for which Spark may have to read a file's footer).
         mode: "schema": the types alone, no Spark job. "sample": those, and the values of some rows, as the
             sampler chooses them: at most two jobs. "full": the values of all rows, in one job without Python.
         side: of a signature: "inputs" or "outputs".

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
+from sparksig.contracts import (
+    CONTRACT_KEY,
+    Contract,
+    is_signature_file,
+    kept_column,
+    read_signature,
+    schema_of,
+    side_of,
+)
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind, step
+from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.registry import local_path
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
 __all__ = ["CONTRACT_KEY", "Contract", "contract_of"]
-
-CONTRACT_KEY = "sparksig.column"
-"""The metadata key under which a written table's field keeps what its contract declares."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a table is checked against.
-
-    Attributes:
-        schema: its columns.
-        name: what it is called in reports.
-    """
-
-    schema: Schema
-    name: str
 
 
 def contract_of(spark: SparkSession, contract: Any, side: str = "inputs") -> Contract:
@@ -45,33 +36,28 @@ def contract_of(spark: SparkSession, contract: Any, side: str = "inputs") -> Con
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
     if isinstance(contract, ModelSignature):
-        return Contract(_side(contract, side, "the signature"), f"signature, {side}")
+        return Contract(side_of(contract, side, "the signature"), f"signature, {side}")
     if isinstance(contract, T.StructType):
         return Contract(_from_table(contract), "StructType")
     if isinstance(contract, (str, os.PathLike)):
         return _from_text(spark, os.fspath(contract), side, is_path=isinstance(contract, os.PathLike))
     raise ContractError(
-        "a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, or a table, "
-        f"not {kind(contract)}"
+        "a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, a signature's JSON "
+        f"file, or a table, not {kind(contract)}"
     )
-
-
-def _side(signature: ModelSignature, side: str, what: str) -> Schema:
-    found = signature.inputs if side == "inputs" else signature.outputs
-    if found is None:
-        raise ContractError(f"{what} has no {side}")
-    return found
 
 
 def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> Contract:
     if not text.strip():
         raise ContractError("a contract is not empty")
     path = Path(text.removeprefix("file://"))
+    if _is_there(path) and is_signature_file(path):
+        return Contract(side_of(read_signature(path), side, text), f"{text}, {side}")
     if _is_there(path / "MLmodel") or text.startswith(("models:/", "runs:/")):
         directory = ModelDirectory.read(local_path(text))
         if directory.signature is None:
             raise ModelError(f"{text}: the model has no signature")
-        return Contract(_side(directory.signature, side, text), f"{text}, {side}")
+        return Contract(side_of(directory.signature, side, text), f"{text}, {side}")
     if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
         return Contract(_from_table(_table_at(spark, text)), text)
     if _is_table(spark, text):
@@ -128,21 +114,5 @@ def _from_table(table: T.StructType) -> Schema:
         if kept is None:  # of the run, of partitions, or beyond the contract
             specs += list(from_spark(T.StructType([field])))
         else:
-            specs.append(_kept(kept, field.name))
-    tensors = [spec for spec in specs if isinstance(spec, TensorSpec)]
-    return Schema(tensors or specs)  # a contract is all of tensors, or of none
-
-
-def _kept(text: object, name: str) -> ColSpec | TensorSpec:
-    """What a written table's field says that its contract declares."""
-    try:
-        body = json.loads(text) if isinstance(text, str) else None
-        if not isinstance(body, dict):
-            raise ValueError("no object")
-        kind_of = TensorSpec if body.get("type") == "tensor" else ColSpec
-        return kind_of.from_json_dict(**{**body, "name": name})
-    except (ValueError, TypeError, RecursionError):
-        raise ContractError(
-            f"{step(name)}: the field's metadata {CONTRACT_KEY} are no column of a contract: give the "
-            "contract, or write the table anew"
-        ) from None
+            specs.append(kept_column(kept, field.name))
+    return schema_of(specs)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from sparksig import ColSpec, ConfigError, ModelSignature, OutputRefusedError, Schema, SignatureError
-from sparksig.jobs.signatures import parse, read_signature, write_signature
+from sparksig.contracts import parse_signature
+from sparksig.jobs.signatures import read_signature, write_signature
 from tests.strategies import signatures
 
 ONE = ModelSignature(Schema([ColSpec("long", "größe")]))
@@ -20,7 +21,7 @@ def test_a_signature_is_read_from_what_it_is_written_as(tmp_path_factory, signat
     path = tmp_path_factory.mktemp("s") / "s.json"
     write_signature(str(path), signature, {})
     assert read_signature(str(path), {}) == signature
-    assert parse(json.dumps(signature.to_dict()).encode()) == signature  # as MLmodel files hold it
+    assert parse_signature(json.dumps(signature.to_dict()).encode()) == signature  # as MLmodel files hold it
 
 
 def test_the_same_may_be_there_and_nothing_else(tmp_path):
@@ -47,7 +48,7 @@ def test_the_same_may_be_there_and_nothing_else(tmp_path):
 ])  # fmt: skip
 def test_files_that_hold_no_signature(tmp_path, content, message):
     with pytest.raises(SignatureError) as error:
-        parse(content)
+        parse_signature(content)
     assert message in str(error.value)
     (tmp_path / "s.json").write_bytes(content)
     with pytest.raises(ConfigError, match=r"s\.json' holds no signature: "):

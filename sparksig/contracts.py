@@ -1,0 +1,129 @@
+"""What contracts of tables have in common, whoever reads the tables: their forms, and how files keep them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparksig.errors import ContractError, SignatureError, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+
+__all__ = [
+    "CONTRACT_KEY",
+    "Contract",
+    "is_signature_file",
+    "kept_column",
+    "parse_signature",
+    "read_signature",
+    "schema_of",
+    "side_of",
+]
+
+CONTRACT_KEY = "sparksig.column"
+"""The metadata key under which a written table's field keeps what its contract declares."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a table is checked against.
+
+    Attributes:
+        schema: its columns.
+        name: what it is called in reports.
+    """
+
+    schema: Schema
+    name: str
+
+
+def side_of(signature: ModelSignature, side: str, what: str) -> Schema:
+    """The inputs or the outputs of a signature, which ``what`` is.
+
+    Raises:
+        ContractError: it has none, or there is no such side.
+    """
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    found = signature.inputs if side == "inputs" else signature.outputs
+    if found is None:
+        raise ContractError(f"{what} has no {side}")
+    return found
+
+
+# --- in files ---------------------------------------------------------------------------------------------
+
+
+def is_signature_file(path: Path) -> bool:
+    """Whether a file is, by its name or by how it begins, JSON."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return path.suffix == ".json" or stream.read(64).lstrip()[:1] == b"{"
+
+
+def read_signature(path: Path) -> ModelSignature:
+    """The signature in a local JSON file.
+
+    Raises:
+        SignatureError: there is none in it.
+        OSError: it cannot be read.
+    """
+    try:
+        return parse_signature(path.read_bytes())
+    except SignatureError as error:
+        raise SignatureError(f"{path}: {error.message}", error.findings) from None
+
+
+def parse_signature(content: bytes) -> ModelSignature:
+    """A signature from its JSON: an object of inputs, outputs and params, each a list, or that as text.
+
+    Raises:
+        SignatureError: not such JSON.
+
+    Example:
+        >>> parse_signature(b'{"inputs": [{"type": "long", "name": "id"}]}').inputs
+        ['id': long (required)]
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:  # of the encoding, too
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SignatureError(f"not JSON: {reason}") from None
+    if not isinstance(body, dict) or not body.keys() <= {"inputs", "outputs", "params"}:
+        raise SignatureError("not a signature: an object of inputs, outputs and params")
+    texts = {
+        side: part if part is None or isinstance(part, str) else json.dumps(part)
+        for side, part in body.items()
+    }
+    return ModelSignature.from_dict(texts)
+
+
+# --- in the metadata of tables ----------------------------------------------------------------------------
+
+
+def kept_column(text: object, name: str) -> ColSpec | TensorSpec:
+    """What a written table's field says, under :data:`CONTRACT_KEY`, that its contract declares.
+
+    Raises:
+        ContractError: that is no column of a contract.
+    """
+    try:
+        body = json.loads(text) if isinstance(text, str) else None
+        if not isinstance(body, dict):
+            raise ValueError("no object")
+        kind_of = TensorSpec if body.get("type") == "tensor" else ColSpec
+        return kind_of.from_json_dict(**{**body, "name": name})
+    except (ValueError, TypeError, RecursionError):
+        raise ContractError(
+            f"{step(name)}: the field's metadata {CONTRACT_KEY} are no column of a contract: give the "
+            "contract, or write the table anew"
+        ) from None
+
+
+def schema_of(specs: Sequence[ColSpec | TensorSpec]) -> Schema:
+    """The schema of a table's fields, some of which say what they were written as."""
+    tensors = [spec for spec in specs if isinstance(spec, TensorSpec)]
+    return Schema(tensors or list(specs))  # a contract is all of tensors, or of none
