@@ -172,14 +172,14 @@ class RunReport:
         return place if rows is None else f"{place} ({rows:,} rows)"
 
     def __str__(self) -> str:
-        lines = [f"{name:<16} {text}" for name, text in self.facts()]
-        told = list(self.error_findings)
-        if self.check is not None:  # which has told of its findings itself
-            lines += [str(self.check)]
-            told = [finding for finding in told if finding not in self.check.findings]
-        lines += [*self.evidence, *(f"- {finding}" for finding in self.findings)]
-        if self.error:
-            lines += [f"{'error':<16} {self.error}", *(f"- {finding}" for finding in told)]
+        lines = [] if self.check is None else [str(self.check)]
+        lines += self.evidence
+        lines += [f"{name:<16} {text}" for name, text in self.facts()]
+        lines += [f"- {finding}" for finding in self.findings]
+        if self.error:  # of which a check has told its part itself
+            told = () if self.check is None else self.check.findings
+            lines += [f"{'error':<16} {self.error}"]
+            lines += [f"- {finding}" for finding in self.error_findings if finding not in told]
         return "\n".join(lines)
 
 

@@ -95,9 +95,8 @@ def test_the_text_of_a_run_that_failed():
         input={"place": "db.t", "format": "delta", "version": 0}, rows_in=10,
     )  # fmt: skip
     text = str(failed)
-    assert text.startswith("run              r\nstatus           failed, exit code 3\n")
+    assert text.startswith(f"{CHECK}\nrun              r\nstatus           failed, exit code 3\n")
     assert "input            db.t (delta, version 0)\n" in text
-    assert str(CHECK) in text
     assert text.endswith(
         "error            the table breaks it: 2 findings\n- expected rows, found nothing [EMPTY]"
     )
