@@ -31,7 +31,7 @@ from sparksig.errors import (
     kind,
 )
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.registry import is_remote, local_path, store_of
+from sparksig.models.registry import is_remote, local_path, shown, store_of
 from sparksig.parquet.files import Table, open_table
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -117,17 +117,18 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
     told = os.fspath(text)
     if not told.strip():
         raise ContractError("a contract is not empty")
+    name = shown(told)  # a URI may hold credentials
     if (directory := _model_directory(told)) is not None:
         found = ModelDirectory.read(local_path(directory))
         if found.signature is None:
-            raise ModelError(f"{told}: the model has no signature")
-        return Declared(found.signature, told, "model")
+            raise ModelError(f"{name}: the model has no signature")
+        return Declared(found.signature, name, "model")
     path = None if is_remote(told) else local_path(told)
     there = path is not None and _is_there(path)
     if there and path is not None and is_signature_file(path):
-        return Declared(read_signature(path), told, "signature")
+        return Declared(read_signature(path), name, "signature")
     if there or path is None or not isinstance(text, str):
-        return Declared(ModelSignature(table_schema(open_table(told))), told, "table")
+        return Declared(ModelSignature(table_schema(open_table(told))), name, "table")
     if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", told):
         raise TableNotFoundError(f"there is no model directory, signature or table at {told!r}")
     return Declared(ModelSignature(_from_ddl(told)), "DDL", "DDL")
