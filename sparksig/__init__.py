@@ -11,7 +11,7 @@ from sys import modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparksig.comparison import Comparison, SideComparison, compare
+    from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
     from sparksig.enforce.frames import enforce, validate_schema
@@ -109,6 +109,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelNotTrustedError",
     "ModelSignature",
+    "Note",
     "Object",
     "OutputRefusedError",
     "ParamSchema",
@@ -133,6 +134,7 @@ __all__ = [
     "TypeHintWarning",
     "UnknownParamWarning",
     "UnsupportedError",
+    "Verdict",
     "VersionMismatchWarning",
     "WritePlan",
     "Written",
@@ -169,7 +171,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "sparksig.comparison": ["Comparison", "SideComparison", "compare"],
+    "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
     "sparksig.enforce.frames": ["enforce", "validate_schema"],

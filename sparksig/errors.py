@@ -55,6 +55,7 @@ __all__ = [
     "below",
     "kind",
     "nearest",
+    "printable",
     "step",
 ]
 
@@ -274,8 +275,19 @@ def step(name: object) -> str:
     text = str(name)
     if text and text.isprintable() and not set(".[]`").intersection(text):
         return text
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "`" + shown.replace("`", "``") + "`"
+    return "`" + printable(text).replace("`", "``") + "`"
+
+
+def printable(text: str) -> str:
+    r"""A text without what a terminal would act on, or a file could not hold: such signs are escaped.
+
+    Example:
+        >>> print(printable("a\nb"))
+        a\nb
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def below(path: str, name: object) -> str:

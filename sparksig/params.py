@@ -380,7 +380,8 @@ def _convert_object(
 
 def _plain(value: Any, path: str, findings: list[Finding], depth: int = 0) -> Any:
     """A copy of any value that JSON gives back as it was."""
-    value = value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
+        value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
     if depth < MAX_DEPTH and isinstance(value, list):

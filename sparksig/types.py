@@ -21,6 +21,7 @@ from sparksig.errors import (
     SignatureTypeError,
     below,
     kind,
+    printable,
     step,
 )
 
@@ -338,13 +339,13 @@ def as_type(dtype: Type | str) -> Type:
 
 
 def describe(dtype: Type) -> str:
-    """A type in a few words, for findings: its repr, cut where it is long.
+    """A type in a few words, for findings: its repr, cut where it is long, and fit to be printed.
 
     Example:
         >>> describe(Array("long"))
         'Array(long)'
     """
-    text = repr(dtype)
+    text = printable(repr(dtype))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

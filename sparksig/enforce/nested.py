@@ -457,6 +457,7 @@ def _compile_struct_as_map(
         value = nodes[0].target
     if value is None:  # fields of several types, as Any lets them be: no map holds them
         return held, None if all(node.trivial for node in nodes) else _parts_of_struct(held, nodes)
+    value = _nullable(value)  # what is null in none of some parts may be in others
     target = pa.map_(pa.string(), value)
     names = np.array([part.name for part in parts], dtype=object)
 
@@ -482,6 +483,16 @@ def _parts_of_struct(held: pa.StructType, nodes: list[Node]) -> Step:
         return _struct(converted, pa.struct(fields), array)
 
     return step
+
+
+def _nullable(dtype: pa.DataType) -> pa.DataType:
+    """A type in which every field may be null, at every depth."""
+    if pa.types.is_struct(dtype):
+        fields = [dtype.field(index) for index in range(dtype.num_fields)]
+        return pa.struct([pa.field(one.name, _nullable(one.type)) for one in fields])
+    if pa.types.is_map(dtype):
+        return pa.map_(dtype.key_type, _nullable(dtype.item_type))
+    return pa.list_(_nullable(dtype.value_type)) if pa.types.is_list(dtype) else dtype
 
 
 def _padded(array: pa.Array, target: pa.DataType) -> pa.Array:

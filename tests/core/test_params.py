@@ -946,3 +946,10 @@ def test_whatever_is_given_fits_or_is_refused(dtype, value):
     else:
         assert result is None or isinstance(result, dtype.to_python())
         assert spec.enforce(result) == result or result != result
+
+
+def test_an_array_inside_an_object_is_no_value_of_json():
+    spec = ParamSpec("o", Object([Property("any", AnyType())]), {"any": 1})
+    text = r"o\.any: expected a value that JSON carries, found a value of type ndarray"
+    with pytest.raises(ContractError, match=text):
+        enforce_params({"o": {"any": np.zeros(2)}}, ParamSchema([spec]))

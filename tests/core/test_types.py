@@ -711,3 +711,7 @@ def test_a_merged_type_takes_both_in(x, y):
     both = merged(x, y)
     if both is not None:
         assert merge(both, x) == merge(both, y) == both
+
+
+def test_what_a_terminal_would_act_on_is_escaped_in_descriptions():
+    assert describe(Object([Property("a\x1b[31m\n", "long")])) == r"{a\x1b[31m\n: long (required)}"

@@ -1189,3 +1189,12 @@ def test_vectors_of_a_huge_declared_size_are_refused_before_they_take_memory():
         "a: expected 2^31 values in a batch, found more, 2 times, first in rows 0, 1 (use smaller batches) "
         "[OUT_OF_RANGE]"
     )
+
+
+def test_fields_of_a_struct_that_is_a_map_may_differ_in_what_may_be_null():
+    inner = Object([Property("a", Object([Property("x", "integer")]))])
+    strict = pa.struct([pa.field("x", pa.int32(), nullable=False)])
+    parts = [("k", pa.struct([("a", strict)])), ("l", pa.struct([("a", pa.struct([("x", pa.int32())]))]))]
+    value = {"k": {"a": {"x": 1}}, "l": {"a": {"x": 2}}}
+    table = pa.table({"m": pa.array([value], pa.struct(parts))})
+    assert enforce(table, Schema([ColSpec(Map(inner), "m")]))["m"].to_pylist() == [list(value.items())]
