@@ -61,7 +61,7 @@ class Note:
         return {"path": self.path, "text": self.text}
 
     def below(self, prefix: str) -> Note:
-        """The same note seen from one level further out."""
+        """The same note seen from one level further out: below ``prefix``."""
         return replace(self, path=f"{prefix}.{self.path}" if self.path else prefix)
 
 
