@@ -110,7 +110,8 @@ class Table:
                 arrays.append(pa.repeat(value, rows))
             else:
                 assert batch is not None
-                arrays.append(batch.column(batch.schema.get_field_index(name)))
+                held = batch.column(batch.schema.get_field_index(name))
+                arrays.append(held.storage if isinstance(held.type, pa.BaseExtensionType) else held)
         if not arrays:
             return pa.record_batch([pa.nulls(rows)], ["nothing"]).select([])
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
@@ -200,7 +201,7 @@ def _footer(store: Any, found: _Found, place: str) -> File:
     try:
         with store.open_input_file(found.path) as stream:
             held = pq.ParquetFile(stream, **_AS_IT_IS)
-            schema, metadata = held.schema_arrow, held.metadata
+            schema, metadata = _stored(held.schema_arrow), held.metadata
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise TableNotFoundError(f"{place}: {found.name} is no Parquet file: {reason_of(error)}") from None
@@ -208,6 +209,15 @@ def _footer(store: Any, found: _Found, place: str) -> File:
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
     counts = tuple(one.num_rows for one in groups)
     return File(found.path, found.name, schema, counts, found.values, rows, metadata.metadata or {})
+
+
+def _stored(schema: pa.Schema) -> pa.Schema:
+    """A schema with JSON as the text, and UUIDs as the bytes, that they are to most readers."""
+    fields = [
+        part.with_type(part.type.storage_type) if isinstance(part.type, pa.BaseExtensionType) else part
+        for part in schema
+    ]
+    return pa.schema(fields)
 
 
 def _typed(files: Sequence[File], place: str) -> Iterator[File]:

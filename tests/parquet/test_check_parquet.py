@@ -215,6 +215,17 @@ def test_odd_names(write, name):
     assert report.examples == {0: (f"{name}=None",)}
 
 
+def test_json_is_text_and_a_uuid_is_bytes(write):
+    duckdb = pytest.importorskip("duckdb")
+    home = write({"x": [1]})
+    columns = "json('{}') as j, uuid() as u"
+    duckdb.sql(
+        f"copy (select {columns} union all select null, null) to '{home}/part-0.parquet' (format parquet)"
+    )
+    report = check_parquet(home, "j string not null, u binary not null", "full")
+    assert told(report) == [("NULL_IN_REQUIRED", "j", 1), ("NULL_IN_REQUIRED", "u", 1)]
+
+
 # --- contracts without names, tensors, vectors --------------------------------------------------------------
 
 
