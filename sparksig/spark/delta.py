@@ -17,7 +17,7 @@ from sparksig.errors import Code, ContractError, Finding, MissingDependencyError
 from sparksig.spark.contract import column
 from sparksig.spark.target import Existing, Filled, is_path
 
-__all__ = ["Commit", "commit", "committed", "existing", "refusals"]
+__all__ = ["Commit", "commit", "committed", "counts", "existing", "refusals"]
 
 
 def _named(target: str) -> str:
@@ -29,13 +29,15 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
     """The Delta table at a target; None if there is none.
 
     Raises:
-        ContractError: it is a table of another format.
+        ContractError: it is a table of another format, a view, or no name at all.
         MissingDependencyError: the session knows no Delta tables.
     """
     try:
         row, *others = spark.sql(f"DESCRIBE DETAIL {_named(target)}").collect()
     except Exception as error:  # Spark's, of a class that depends on the session
         told = str(error)
+        if "PARSE_SYNTAX_ERROR" in told or "EXPECT_TABLE_NOT_VIEW" in told:
+            raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
         if _is_unknown(told):
             raise MissingDependencyError(_MISSING) from None
         if "DELTA_MISSING_DELTA_TABLE" in told or "NOT_FOUND" in told or "not a Delta table" in told:
@@ -67,8 +69,8 @@ _MISSING = (
 
 def _is_unknown(told: str) -> bool:
     """Whether Spark took DESCRIBE DETAIL for the description of a column, as it does without Delta."""
-    signs = ("`DETAIL`", "COLUMN_NOT_FOUND", "PARSE_SYNTAX_ERROR", "DATA_SOURCE_NOT_FOUND")
-    return any(sign in told for sign in (*signs, "UNSUPPORTED_DATASOURCE", "ClassNotFoundException"))
+    signs = ("`DETAIL`", "COLUMN_NOT_FOUND", "DATA_SOURCE_NOT_FOUND", "UNSUPPORTED_DATASOURCE")
+    return any(sign in told for sign in signs)
 
 
 def _logged_schema(spark: SparkSession, location: str) -> T.StructType:
@@ -172,8 +174,16 @@ _RUN, _WRITE = "sparksig.run_id", "sparksig.write"
 """What marks a commit, or a table by the commit that created it: its run, and the one call that made it."""
 
 
+def counts(spark: SparkSession) -> bool:
+    """Whether Delta notes how many rows a commit has written."""
+    return str(spark.conf.get("spark.databricks.delta.history.metricsEnabled", "true")).lower() == "true"
+
+
 def commit(sent: DataFrame, how: Commit) -> int | None:
-    """Commit rows, and count them; None if the table has this run already, of whomever."""
+    """Commit rows, and count them; None if the table has this run already, of whomever.
+
+    The count is 0 where Delta notes none (:func:`counts`).
+    """
     spark, token = sent.sparkSession, uuid.uuid4().hex
     mark = {_RUN: how.run_id or token, _WRITE: token}
     try:
@@ -222,7 +232,8 @@ def _has_come(spark: SparkSession, how: Commit) -> bool:
 
 def _rows(spark: SparkSession, target: str, key: str, value: str) -> int | None:
     """How many rows the commit with a mark has written; None if there is none."""
-    history = spark.sql(f"DESCRIBE HISTORY {_named(target)}")
+    recent = " LIMIT 1000" if key == _WRITE else ""  # one's own commit is not far back
+    history = spark.sql(f"DESCRIBE HISTORY {_named(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     told = history.where(marked).select("operationMetrics").collect()
     if not told and not is_path(target):

@@ -14,12 +14,13 @@ from sparksig.spark.target import Existing, length_of
 __all__ = ["asked", "checks", "partitions_asked", "reads_back_otherwise"]
 
 
-def asked(kept: Existing, names: Sequence[str]) -> list[Rule]:
+def asked(kept: Existing, names: Sequence[str], given: Sequence[str]) -> list[Rule]:
     """What a table asks of the values of these columns.
 
     Args:
         kept: the table.
-        names: of the columns that are written, or that it fills itself by an expression.
+        names: of the columns that are there, of which the table may have filled some by an expression.
+        given: of those that are written.
     """
     rules = []
     for field in kept.schema.fields:
@@ -30,7 +31,7 @@ def asked(kept: Existing, names: Sequence[str]) -> list[Rule]:
         found = _of(held, path, nullable=field.nullable)
         rules += [Rule(finding, f"coalesce({count(values)}, 0)", nested) for finding, count, nested in found]
         fills = kept.filled.get(field.name)
-        if fills is not None and fills.how == "generated":
+        if fills is not None and fills.how == "generated" and field.name in given:
             expected = f"what the target generates it as ({fills.expression})"
             finding = Finding(Code.INVALID_VALUE, path, expected, "others", "leave the column out")
             rules.append(Rule(finding, flag(f"not ({values} <=> ({fills.expression}\n))")))

@@ -308,7 +308,19 @@ def _partition_findings(
     format: str,
 ) -> list[Finding]:
     found = []
-    if by and not set(given.names) - set(by):
+    if len(set(by)) < len(by):
+        found.append(Finding(Code.DUPLICATE_NAME, "partition_by", "each column once", "one several times"))
+    nested = (T.StructType, T.ArrayType, T.MapType)
+    odd = [field for field in given.fields if field.name in by and isinstance(field.dataType, nested)]
+    if format == "delta":
+        expected = "a column to partition by that is not nested"
+        found += [
+            Finding(Code.TYPE_MISMATCH, step(field.name), expected, field.dataType.simpleString())
+            for field in odd
+        ]
+    if not given.fields:
+        found.append(Finding(Code.EMPTY, "", "a table with columns", "none"))
+    elif by and not set(given.names) - set(by):
         hint = "files without columns keep no rows"
         expected = "columns beside those to partition by"
         found.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.contracts import CONTRACT_KEY
 from sparksig.convert.spark import TENSOR_KEY
 from sparksig.errors import Finding, OutputRefusedError
 from sparksig.report import Report
@@ -19,7 +20,6 @@ from sparksig.schema import Schema
 from sparksig.spark import delta, parquet
 from sparksig.spark.check import full, without_vectors
 from sparksig.spark.contract import column
-from sparksig.spark.declared import CONTRACT_KEY
 from sparksig.spark.limits import asked, checks, partitions_asked
 from sparksig.spark.plan import Planned, WritePlan, plan_write, planned
 from sparksig.spark.rules import Rule, lengths_of, rules_of
@@ -133,7 +133,9 @@ def write(
     if format == "delta":
         how = delta.Commit(plan.target, mode, plan.exists, run_id, tuple(partition_by), evolve)
         rows = delta.commit(sent, how)
-        return Written(plan, report, rows) if rows is not None else Written(plan, _BEFORE, 0, repeated=True)
+        if rows is None:
+            return Written(plan, _BEFORE, 0, repeated=True)
+        return Written(plan, report, rows or int(report.rows or 0))
     if run_id is not None and made.kept is not None:
         parquet.refuse_stale(sent, plan.target, run_id, partition_by, made.kept.schema)
     return Written(plan, report, _save_counted(sent, plan, run_id, partition_by, report))
@@ -252,14 +254,15 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
         lengths = lengths_of(declared.schema, table)
     if kept is not None:
         held = _as_filled(held, kept)
-        rules += asked(kept, held.columns)
+        rules += asked(kept, held.columns, sent.columns)
     if made.found is not None and made.plan.format == "delta":
         whole = kept is not None and not kept.filled
         rules += [rule for rule in checks(made.found) if whole or _resolves(held, rule)]
     name = declared.name if declared is not None else "the target's constraints"
     schema = declared.schema if declared is not None else None
     columns = columns_of(table, schema)
-    if not rules and not lengths and _can_observe(sent):
+    counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else _can_observe(sent)
+    if not rules and not lengths and counted:
         return Report("schema", name, (), columns)
     return full(held, schema, rules, Report("full", name, (), columns), (), lengths)
 
