@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.ml.linalg import Vectors
+from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -32,7 +32,7 @@ from sparksig import (
     split,
     violations,
 )
-from sparksig.errors import TableNotFoundError
+from sparksig.errors import TableNotFoundError, UnsupportedError
 from tests.spark import models
 
 ALL_ROWS = Sampler(rows=1000, method="uniform")
@@ -377,6 +377,9 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         violations(Schema([ColSpec("long")]))
     with pytest.raises(ContractError, match=r"^the table does not fit the model's input schema: 1 finding\n"):
         violations(schema(id="string"), df.schema)
+    tensors = Schema([TensorSpec(np.dtype("float64"), (-1, 2), "v")])
+    with pytest.raises(UnsupportedError, match=r"tensors in vectors of Spark ML \(v\): convert them by vec"):
+        violations(tensors, T.StructType([T.StructField("v", VectorUDT())]))
     with pytest.raises(
         ContractError, match=r"^the table has a column ID: choose another name for findings=$"
     ):
