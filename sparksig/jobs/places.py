@@ -13,6 +13,7 @@ import pyarrow
 import pyarrow.fs
 
 from sparksig.errors import OutputRefusedError
+from sparksig.spark.hadoop import file_system_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +59,7 @@ class Place:
     @classmethod
     def of(cls, spark: SparkSession, path: str) -> Place:
         """The place of a path as Spark takes it: relative ones, and those without a scheme, included."""
-        _, files, place = _hadoop(spark, path)
+        _, files, place = file_system_of(spark, path)
         return cls(spark, str(place.makeQualified(files.getUri(), files.getWorkingDirectory()).toString()))
 
     def __truediv__(self, name: str) -> Place:
@@ -67,7 +68,7 @@ class Place:
     @property
     def name(self) -> str:
         """The last part of the path; empty for a file system's root."""
-        return str(_hadoop(self.spark, self.uri)[2].getName())
+        return str(file_system_of(self.spark, self.uri)[2].getName())
 
     @property
     def parent(self) -> Place:
@@ -76,7 +77,7 @@ class Place:
         Raises:
             OutputRefusedError: it is a file system's root.
         """
-        above = _hadoop(self.spark, self.uri)[2].getParent()
+        above = file_system_of(self.spark, self.uri)[2].getParent()
         if above is None:
             raise OutputRefusedError(f"{self.uri} is all of a file system; nothing was written")
         return Place(self.spark, str(above.toString()))
@@ -93,24 +94,24 @@ class Place:
 
     def is_there(self) -> bool:
         """Whether there is anything."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         return bool(files.exists(place))
 
     def is_directory(self) -> bool:
         """Whether there is a directory."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
 
     def names(self) -> list[str]:
         """What is in the directory; nothing, if there is none."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         if not files.exists(place):
             return []
         return sorted(str(one.getPath().getName()) for one in files.listStatus(place))
 
     def files(self) -> Iterator[str]:
         """The files below the directory, at any depth, by their paths in it."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         found = files.listFiles(place, True)
         while found.hasNext():
             yield str(found.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
@@ -120,7 +121,7 @@ class Place:
         if self.local is not None:
             found = os.stat(self.local)
             return found.st_size, found.st_mtime_ns // 1_000_000
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         told = files.getFileStatus(place)
         return int(told.getLen()), int(told.getModificationTime())
 
@@ -132,7 +133,7 @@ class Place:
         """
         from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         try:
             made = bool(files.mkdirs(place))
         except Py4JJavaError as error:
@@ -143,7 +144,7 @@ class Place:
 
     def delete(self) -> None:
         """Remove the file, or the directory and all that is in it."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         files.delete(place, True)
 
     @property
@@ -159,7 +160,7 @@ class Place:
         """
         from py4j.protocol import Py4JJavaError
 
-        java, files, place = _hadoop(self.spark, self.uri)
+        java, files, place = file_system_of(self.spark, self.uri)
         hadoop = java.org.apache.hadoop.fs
         option = getattr(hadoop, "Options$Rename")
         gateway: Any = self.spark.sparkContext._gateway
@@ -175,15 +176,7 @@ class Place:
 
     def move_file_to(self, target: Place) -> None:
         """Move a file; on object stores it is copied."""
-        _, files, place = _hadoop(self.spark, self.uri)
+        _, files, place = file_system_of(self.spark, self.uri)
         target.parent.make()
-        if not files.rename(place, _hadoop(self.spark, target.uri)[2]):
+        if not files.rename(place, file_system_of(self.spark, target.uri)[2]):
             raise OSError(f"{self.uri} cannot be moved to {target.uri}")
-
-
-def _hadoop(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
-    """The JVM's classes, the file system of a path, and the path in it."""
-    session: Any = spark
-    java = session._jvm
-    place = java.org.apache.hadoop.fs.Path(path)
-    return java, place.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()), place

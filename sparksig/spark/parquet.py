@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.contract import column
+from sparksig.spark.hadoop import is_nowhere
 from sparksig.spark.target import Existing, holds
 
 __all__ = ["RUN_COLUMN", "existing", "holds_others", "partition_refusals", "refuse_stale", "save", "unsafe"]
@@ -27,6 +28,8 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
     Raises:
         OutputRefusedError: there is something else.
     """
+    if is_nowhere(spark, target):
+        return None
     if _can_list(spark, f"{target.rstrip('/')}/_delta_log"):
         raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
     try:
@@ -46,6 +49,8 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
 
 
 def _can_list(spark: SparkSession, path: str) -> bool:
+    if is_nowhere(spark, path):
+        return False
     try:
         return bool(spark.read.format("text").load(path).schema)
     except Exception:  # Spark's: there is no such place
@@ -59,6 +64,8 @@ def holds_others(spark: SparkSession, path: str) -> bool:
 
 def _has_files(spark: SparkSession, path: str) -> bool:
     """Whether there are files at a path, at any depth."""
+    if is_nowhere(spark, path):
+        return False
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
         return bool(reader.load(path).select("path").limit(1).collect())
