@@ -191,7 +191,8 @@ def _input(told: Mapping[str, Any]) -> str | None:
     """The place, and beside it what tells its content from another day's."""
     said = [str(told["format"])] if told.get("format") else []
     said += [f"version {told['version']}"] if told.get("version") is not None else []
-    said += [f"{told['files']:,} files"] if told.get("files") is not None else []
+    files = told.get("files")
+    said += [f"{files:,} file{'s' if files != 1 else ''}"] if files is not None else []
     said += [_size(told["bytes"])] if told.get("bytes") is not None else []
     place = told.get("place")
     return f"{place} ({', '.join(said)})" if place and said else place

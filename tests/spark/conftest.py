@@ -20,7 +20,8 @@ def pytest_collection_modifyitems(items):
         if not item.path.is_relative_to(HERE):
             continue
         item.add_marker(pytest.mark.spark)
-        item.add_marker(pytest.mark.xdist_group("spark"))  # one process, and so one session, for all
+        if item.get_closest_marker("xdist_group") is None:  # applications of their own go beside it
+            item.add_marker(pytest.mark.xdist_group("spark"))  # one process, and so one session, for all
         if pyspark.__version__ < "4":  # it leaves the sockets of collect() to the garbage collector
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))

@@ -6,6 +6,8 @@ import pytest
 
 from tests.spark import everywhere
 
+pytestmark = pytest.mark.xdist_group("applications")
+
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):

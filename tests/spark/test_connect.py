@@ -8,9 +8,12 @@ import pytest
 
 from tests.spark import everywhere
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("grpc") is None, reason="pyspark is installed without its extra connect"
-)
+pytestmark = [
+    pytest.mark.xdist_group("applications"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("grpc") is None, reason="pyspark is installed without its extra connect"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
