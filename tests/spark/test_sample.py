@@ -131,7 +131,7 @@ def test_a_uniform_sample_has_as_many_rows_as_asked_or_as_there_are(spark, rows)
 
 
 def test_a_sample_of_partitions_is_spread_over_the_table():
-    chosen = [Sampler(partitions=8, seed=seed)._chosen(64) for seed in range(1000)]
+    chosen = [Sampler(partitions=8, seed=seed).chosen(64) for seed in range(1000)]
     assert all(one == sorted(set(one)) and len(one) == 8 for one in chosen)
     counts = np.bincount(np.concatenate(chosen), minlength=64)
     expected = 1000 * 8 / 64
@@ -202,7 +202,7 @@ def test_a_uniform_choice_needs_no_python(spark):
 def test_the_stated_probability_is_that_of_a_simulation(whole, opened, concerned):
     seeds = 1000
     bad = set(np.random.default_rng(whole).choice(whole, concerned, replace=False).tolist())
-    seen = sum(bool(bad & set(Sampler(partitions=opened, seed=s)._chosen(whole))) for s in range(seeds))
+    seen = sum(bool(bad & set(Sampler(partitions=opened, seed=s).chosen(whole))) for s in range(seeds))
     stated = seen_with(whole, opened, concerned)
     assert abs(seen / seeds - stated) < 4 * math.sqrt(stated * (1 - stated) / seeds) + 1e-9
 
