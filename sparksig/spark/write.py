@@ -84,7 +84,9 @@ def write(
     First the dry run (:func:`plan_write`); then all values are checked, in one Spark job, unless the types
     say it all (no contract, or one that takes any value, and a target without constraints); then they are
     written, and counted: a table that is not the same each time it is computed is to be cached first. Columns
-    are cast to the target's types where nothing is lost, and never else.
+    are cast to the target's types where nothing is lost, and never else; what a Delta table fills itself
+    (defaults, generated columns, identities) is left to it. Several may write one run to a Delta table at
+    once: one of them does.
 
     Args:
         df: the table.
@@ -96,7 +98,8 @@ def write(
         mode: "error" (nothing may be there), "append" or "overwrite".
         run_id: names this run; another run of that name writes nothing twice. Delta takes a run once. Parquet
             keeps runs apart as partitions of a column ``run_id``: a run replaces its own partition alone.
-        partition_by: columns to partition by.
+        partition_by: columns to partition by. Parquet keeps them as names of directories: whole numbers,
+            doubles, dates, and texts that Spark does not read as numbers in another spelling, as 007.
         evolve: let the target's schema change: new columns, and the wider types that Delta can take over.
         side: of a signature: "inputs" or "outputs".
         strict_nulls: as of :func:`check`.
