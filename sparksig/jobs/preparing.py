@@ -15,14 +15,12 @@ from sparksig.errors import (
     Finding,
     OutputRefusedError,
     SparksigError,
-    UnsupportedError,
     nearest,
     step,
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import Place, file_system
-from sparksig.jobs.progress import bar_settings
 from sparksig.jobs.staging import MARKER, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
 from sparksig.params import ParamSchema, enforce_params
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
     from sparksig.spark.udf import ModelUDF
     from sparksig.spark.write import WritePlan
 
-__all__ = ["Prepared", "before_spark", "model_of", "prepare", "session"]
+__all__ = ["Prepared", "before_spark", "model_of", "prepare"]
 
 
 def before_spark(config: ScoreConfig) -> ModelSignature | None:
@@ -145,20 +143,6 @@ def _is_taken_up(config: ScoreConfig, files: Any, place: str) -> bool:
 
 
 # --- with Spark ---------------------------------------------------------------------------------------------
-
-
-def session(config: ScoreConfig) -> SparkSession:
-    """The session of the job.
-
-    Raises:
-        UnsupportedError: it is one of Spark Connect, which has no file systems.
-    """
-    from sparksig.spark.session import build_session
-
-    spark = build_session("sparksig score", {**bar_settings(), **config.spark})
-    if ".connect." in type(spark).__module__:
-        raise UnsupportedError("the score job runs in the driver of a cluster, not on Spark Connect")
-    return spark
 
 
 def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import BudgetExceededError, Code, Finding, OutputRefusedError, SparksigError
-from sparksig.jobs.check_job import sampler_of
+from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import BudgetSection, ScoreConfig
-from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare, session
+from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.score_plan import ScorePlan, plan_score
@@ -49,7 +49,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
     with run.phase("check"):
         run.tell(signature=before_spark(config))
     with run.phase("start"):
-        spark = session(config)
+        spark = session_of("score", config)
         udf = model_of(spark, config)
         run.tell(model_digest=udf.digest)
         staging = Staging.of(spark, config.output, run.run_id)

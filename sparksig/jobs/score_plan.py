@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import Finding
+from sparksig.jobs.check_job import session_of
 from sparksig.jobs.config import BudgetSection, ScoreConfig
-from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare, session
+from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.record import new_run_id
 from sparksig.jobs.tables import open_input
 from sparksig.report import aligned
@@ -116,7 +117,7 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
             places, or the files' footers. What the plan itself finds, it tells.
     """
     before_spark(config)
-    spark = session(config)
+    spark = session_of("score", config)
     udf = model_of(spark, config)
     prepared = prepare(spark, config, config.run_id or new_run_id(), udf)
     plans = [plan for plan in (prepared.plan, prepared.quarantine) if plan is not None]

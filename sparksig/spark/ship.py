@@ -125,6 +125,8 @@ _PACKED: dict[str, Path] = {}
 def _package() -> Path:
     """This package as a file that Python imports from, for workers that have none, or another one."""
     root = Path(__file__).parents[1]
+    if not root.is_dir():  # it was itself imported from such a file, as --py-files has it
+        return root.parent
     sources = sorted(file for file in root.rglob("*") if file.suffix in (".py", ".typed"))
     content = hashlib.sha256()
     for file in sources:
