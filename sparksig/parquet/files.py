@@ -141,6 +141,8 @@ def open_table(path: str | os.PathLike[str]) -> Table:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise ContractError(f"a table is a path or a URI, not {kind(path)}")
+    if not os.fspath(path).strip():
+        raise ContractError("a table is a path or a URI, not an empty text")
     place = shown(path)
     try:
         store, root = _store(path)
@@ -184,13 +186,17 @@ def _found(store: Any, root: str, place: str) -> list[_Found]:
     names = [name for name in names if not any(map(_is_hidden, name.split("/")))]
     parts = {name: partitions_in(name.split("/")[:-1]) for name in names}
     files = [_Found(f"{root}/{name}", name, there) for name, there in parts.items() if there is not None]
-    if files:
-        return files
-    passed = next(iter(names), None)
+    passed = next((name for name, there in parts.items() if there is None), None)
     aside = (
-        "" if passed is None else f" ({step(passed)} lies in a directory that names no column, as x=1 does)"
+        ""
+        if passed is None
+        else f"{step(passed)} lies in a directory that names no column, as x=1 does, once"
     )
-    raise TableNotFoundError(f"there is no Parquet file in {place!r}{aside}")
+    if aside and any(one.values for one in files):
+        raise ContractError(f"{place}: {aside}; that of {files[-1].name} does")
+    if not files:
+        raise TableNotFoundError(f"there is no Parquet file in {place!r}{aside and f' ({aside})'}")
+    return files
 
 
 def _is_hidden(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +18,7 @@ NOTHING = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partitions_in(folders: Sequence[str]) -> dict[str, str | None] | None:
-    """The columns and values that directories name; None if one of them names nothing.
+    """The columns and values that directories name; None if one names nothing, or what another names.
 
     Example:
         >>> partitions_in(["day=2026-01-31", "note=a%2Fb"]), partitions_in(["archive"])
@@ -26,59 +27,87 @@ def partitions_in(folders: Sequence[str]) -> dict[str, str | None] | None:
     found: dict[str, str | None] = {}
     for folder in folders:
         name, equal, value = folder.partition("=")
-        if not equal or not name:
+        if not equal or not name or not value or unquote(name) in found:
             return None
         found[unquote(name)] = None if value == NOTHING else unquote(value)
     return found
 
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
-_INSTANT = re.compile(r"\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{1,2}:\d{1,2}(\.\d{1,6})?")
+_WHOLE = re.compile(r"[+-]?\d{1,40}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
+_DOUBLE = re.compile(rf"[+-]?(NaN|Infinity)|{_NUMBER.pattern}[dDfF]?")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d)?")
+
+_BLANKS = "".join(map(chr, range(33)))
+_DIGITS = {pa.int32(): 10, pa.int64(): 20}
+"""How wide a decimal is that integers of a type become."""
 
 
 def partition_type(values: Sequence[str | None]) -> pa.DataType:
-    """The narrowest type that all values of a partition column have: a number, a day, an instant, or text.
+    """The type of a partition column, by the rules of Spark: what has no type of both kinds is text.
+
+    Longer integers are decimals. Beside fractions they are text, for a double would round them.
 
     Example:
         >>> partition_type(["2025", "2026"]), partition_type(["1", "0.5"]), partition_type(["1", "x"])
         (DataType(int32), DataType(double), DataType(string))
     """
-    texts = [value for value in values if value is not None]
-    if not texts:
+    types = {_type_of(value) for value in values if value is not None}
+    if len(types) < 2:
+        return next(iter(types), pa.null())
+    if types == {pa.date32(), pa.timestamp("us")}:
+        return pa.timestamp("us")
+    if types == {pa.int32(), pa.float64()}:
+        return pa.float64()
+    if not all(pa.types.is_integer(one) or pa.types.is_decimal(one) for one in types):
         return pa.string()
-    for dtype in (pa.int32(), pa.int64(), pa.float64(), pa.date32(), pa.timestamp("us")):
-        if all(_fits(text, dtype) for text in texts):
-            return dtype
-    return pa.string()
+    if not any(map(pa.types.is_decimal, types)):
+        return pa.int64()
+    return pa.decimal128(min(max(_DIGITS.get(one) or one.precision for one in types), 38), 0)
 
 
-def _fits(text: str, dtype: pa.DataType) -> bool:
-    if pa.types.is_integer(dtype):
-        half = 2 ** (dtype.bit_width - 1)
-        return bool(re.fullmatch(r"[+-]?\d{1,20}", text)) and -half <= int(text) < half
-    if pa.types.is_floating(dtype):
-        return bool(_NUMBER.fullmatch(text))
-    return _moment(text, dtype) is not None
+def _type_of(text: str) -> pa.DataType:
+    """The type of one value."""
+    if _WHOLE.fullmatch(text):
+        for dtype in (pa.int32(), pa.int64()):
+            half = 2 ** (dtype.bit_width - 1)
+            if -half <= int(text) < half:
+                return dtype
+    if _NUMBER.fullmatch(text):
+        _, digits, exponent = Decimal(text).as_tuple()
+        if isinstance(exponent, int) and exponent >= 0 and len(digits) + exponent <= 38:
+            return pa.decimal128(len(digits) + exponent, 0)
+    if _double(text) is not None:
+        return pa.float64()
+    moments = (pa.timestamp("us"), pa.date32())
+    return next((dtype for dtype in moments if _moment(text, dtype) is not None), pa.string())
+
+
+def _double(text: str) -> float | None:
+    """A text as Java reads doubles: with blanks around it, and with the letter of a type behind it."""
+    text = text.strip(_BLANKS)
+    return float(text.rstrip("dDfF")) if _DOUBLE.fullmatch(text) else None
 
 
 def _moment(text: str, dtype: pa.DataType) -> datetime.date | None:
-    form = _DAY if pa.types.is_date(dtype) else _INSTANT
-    if not form.fullmatch(text):
+    day = pa.types.is_date(dtype)
+    if not (_DAY if day else _INSTANT).fullmatch(text):
         return None
     try:
-        if pa.types.is_date(dtype):
-            return datetime.date(*map(int, text.split("-")))
-        return datetime.datetime.strptime(text, f"%Y-%m-%d %H:%M:%S{'.%f' if '.' in text else ''}")
+        moment = datetime.datetime.fromisoformat(f"{text}00" if "." in text else text)
     except ValueError:
         return None
+    return moment.date() if day else moment
 
 
 def partition_value(text: str | None, dtype: pa.DataType) -> Any:
     """A partition's value as a scalar of its column's type."""
     if text is None:
         return pa.scalar(None, dtype)
-    if pa.types.is_temporal(dtype):
-        return pa.scalar(_moment(text, dtype), dtype)
-    convert: Any = int if pa.types.is_integer(dtype) else float if pa.types.is_floating(dtype) else str
+    if pa.types.is_temporal(dtype):  # a day that stands among instants is its midnight
+        return pa.scalar(_moment(text, dtype) or datetime.datetime.fromisoformat(text), dtype)
+    if pa.types.is_floating(dtype):
+        return pa.scalar(_double(text), dtype)
+    convert: Any = int if pa.types.is_integer(dtype) else Decimal if pa.types.is_decimal(dtype) else str
     return pa.scalar(convert(text), dtype)

@@ -344,6 +344,13 @@ def test_directories_that_disagree(write):
         check_parquet(home, "x bigint")
 
 
+@pytest.mark.parametrize("aside", ["archive", "a=", "a=1/a=2"])
+def test_directories_beside_partitions_are_not_left_out_silently(write, aside):
+    home = write({"x": [1]}, {"x": [None]}, folders=["a=1", aside])
+    with pytest.raises(ContractError, match=rf"`{aside}/part-1\.parquet` lies in a directory that names no"):
+        check_parquet(home, "x bigint not null", "full")
+
+
 def test_what_is_no_parquet_table(tmp_path, write):
     with pytest.raises(TableNotFoundError, match="there is no Parquet table at"):
         check_parquet(tmp_path / "nothing", "x int")
@@ -360,6 +367,9 @@ def test_what_is_no_parquet_table(tmp_path, write):
         check_parquet(home, "x int")
     with pytest.raises(ContractError, match="a table is a path or a URI, not a value of type int"):
         check_parquet(7, "x int")
+    for nothing in ("", " "):  # and not whatever is in the working directory
+        with pytest.raises(ContractError, match="a table is a path or a URI, not an empty text"):
+            check_parquet(nothing, "x int")
     with pytest.raises(UnsupportedError, match="tables are not read from ftp: URIs"):
         check_parquet("ftp://host/table", "x int")
     (home / "_delta_log").mkdir()

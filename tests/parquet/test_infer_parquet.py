@@ -119,19 +119,28 @@ def test_what_is_inferred_from_all_rows_is_kept_by_all_rows(tmp_path_factory, ro
     [
         (["1", "-7"], pa.int32()),
         (["1", str(2**31)], pa.int64()),
-        ([str(2**63)], pa.float64()),
-        (["1", "1.5e3", None], pa.float64()),
+        ([str(2**63)], pa.decimal128(19, 0)),
+        ([str(2**63), "1"], pa.decimal128(19, 0)),
+        (["1e3", str(2**31)], pa.decimal128(20, 0)),
+        (["1" + "0" * 38], pa.float64()),
+        (["1", "1.5", None], pa.float64()),
+        ([str(2**53 + 1), "1.5"], pa.string()),  # as a double it would be another
+        ([str(2**63), "1.5"], pa.string()),
+        (["NaN", "-Infinity", "7d", " 1"], pa.float64()),
         (["2026-01-31"], pa.date32()),
+        (["2026-1-31"], pa.string()),
         (["2026-02-31"], pa.string()),
-        (["2026-01-31 10:20:30", "2026-01-31 10:20:30.5"], pa.timestamp("us")),
+        (["2026-01-31 10:20:30", "2026-01-31 10:20:30.5", "2026-01-31"], pa.timestamp("us")),
+        (["1", "2026-01-31"], pa.string()),
         (["1", "one"], pa.string()),
-        ([None], pa.string()),
+        ([None], pa.null()),
         (["¹"], pa.string()),
+        (["\u0663.\u0665"], pa.string()),
         ([""], pa.string()),
     ],
 )
-def test_partitions_are_of_the_narrowest_type(values, dtype):
-    assert partition_type(values) == dtype
+def test_partitions_are_of_the_types_that_spark_gives_them(values, dtype):
+    assert partition_type(values) == partition_type(values[::-1]) == dtype
     for value in values:
         assert (partition_value(value, dtype).as_py() is None) == (value is None)
 
@@ -139,4 +148,4 @@ def test_partitions_are_of_the_narrowest_type(values, dtype):
 def test_names_of_directories():
     assert partitions_in([]) == {}
     assert partitions_in(["a=1", "b%3D=x%2Fy=z"]) == {"a": "1", "b=": "x/y=z"}
-    assert partitions_in(["=1"]) is None
+    assert partitions_in(["=1"]) is partitions_in(["a="]) is partitions_in(["a=1", "a=2"]) is None

@@ -103,3 +103,25 @@ def test_both_infer_the_same(spark, tmp_path):
     assert [(one.name, one.rows, one.nulls) for one in mine.evidence] == [
         (one.name, one.rows, one.nulls) for one in theirs.evidence
     ]
+
+
+PARTITIONS = [
+    ["1", "0.5"], ["20000000000", "0.5"], ["99999999999999999999", "1"], ["99999999999999999999", "0.5"],
+    ["1e3", "1"], ["NaN", "1"], ["7d"], ["2026-01-01", "2026-01-01 10%3A20%3A30"], ["2026-1-1"],
+    ["2026-01-01 10%3A20%3A30.5"], ["2026-01-01 10%3A20%3A30.25"], ["1", "2026-01-01"], ["+5"], [" 1"],
+    ["1."], ["__HIVE_DEFAULT_PARTITION__"], ["%ff", "a+b"],
+]  # fmt: skip
+
+
+def test_partitions_are_of_the_same_types(spark, tmp_path):
+    for index, values in enumerate(PARTITIONS):
+        for value in values:
+            (tmp_path / f"{index}" / f"p={value}").mkdir(parents=True)
+            pq.write_table(pa.table({"x": [1]}), tmp_path / f"{index}" / f"p={value}" / "part.parquet")
+        df = spark.read.parquet(str(tmp_path / f"{index}"))
+        for dtype in ("bigint", "double", "timestamp", "string"):
+            mine, theirs = (
+                done(place, f"x bigint, p {dtype}")
+                for done, place in ((check_parquet, tmp_path / f"{index}"), (check, df))
+            )
+            assert mine.ok == theirs.ok, (values, dtype)
