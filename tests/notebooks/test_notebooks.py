@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 
 pytestmark = [
     pytest.mark.xdist_group("notebooks"),
+    pytest.mark.once,
     pytest.mark.filterwarnings("ignore"),  # of Jupyter's own
 ]
 

@@ -16,6 +16,8 @@ from tests.cli.runner import runner
 
 DATA = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [3.0, 4.0, 4.5]})
 
+pytestmark = pytest.mark.once
+
 
 def typed(*args, code=0):
     done = runner().invoke(cli, [str(arg) for arg in args], prog_name="sparksig")

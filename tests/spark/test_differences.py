@@ -17,7 +17,7 @@ from sparksig import Code, Map, Schema, TensorSpec
 from tests.differences import differs
 from tests.spark import models
 
-pytestmark = [pytest.mark.filterwarnings("ignore")]  # MLflow's own, of every kind
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore")]  # MLflow's own, of every kind
 
 ROW = "select 5D as a, 3D as b, 0.5D as c, 7D as n, timestamp_seconds(1604208600) as t"
 TENSOR = Schema([TensorSpec(np.dtype("float64"), (-1,))])

@@ -7,7 +7,11 @@ import importlib
 import pkgutil
 import tempfile
 
+import pytest
+
 import sparksig.spark
+
+pytestmark = pytest.mark.once
 
 
 def test_the_examples(spark, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from sparksig.jobs import EXIT_CODES
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries that the README shows together
 def test_the_code_runs_and_prints_what_is_shown(spark, tmp_path, monkeypatch):
