@@ -342,8 +342,8 @@ def test_text_that_is_empty(spark, text):
 @pytest.mark.parametrize("contract", [None, 1, ["id bigint"], {"id": "long"}, T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
-        r"^a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, a signature's JSON "
-        r"file, or a table, not (None|a value of type \w+)$"
+        r"^a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, a signature's "
+        r"JSON file, or a table, not (None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
         check(spark.range(1), contract)
