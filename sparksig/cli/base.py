@@ -96,6 +96,8 @@ def _told(error: Exception) -> tuple[str, Sequence[Any], int]:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", (), 1
+    if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
+        return "a name on the command line is no UTF-8 text", (), 1
     traceback.print_exception(type(error), error, error.__traceback__)
     unknown = f"an error that sparksig does not know: {type(error).__name__}"
     return f"{unknown}; the traceback above is what a bug report needs", (), 1
@@ -136,15 +138,18 @@ def say(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
         exact: print it as it is where no terminal reads it.
         verdicts: the lines of a report end in "ok" or "FINDINGS", which a terminal shows in color.
     """
-    on_terminal = sys.stdout.isatty()
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed
     shown = text if exact and not on_terminal else _printable(text)
     if verdicts and on_terminal and not os.environ.get("NO_COLOR"):
         shown = re.sub(r"(?m)^(  .*)(ok|FINDINGS)$", _colored, shown)
     try:
         click.echo(shown, color=True)  # what is there is meant
-    except BrokenPipeError:  # who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
+        if isinstance(error, BrokenPipeError):  # who reads has enough
+            raise SystemExit(141) from None
+        complain(f"standard output: {error.strerror}")
+        raise SystemExit(1) from None
 
 
 def _colored(line: re.Match[str]) -> str:

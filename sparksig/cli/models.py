@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -135,7 +136,8 @@ def validate_serving_input(
 
     body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
     trust = {"allow_pickle": allow_pickle, "digest": digest, "trusted_types": trusted_types}
-    predicted = validate(model, body, **trust)
+    with contextlib.redirect_stdout(sys.stderr):  # what the model's code prints is not the answer
+        predicted = validate(model, body, **trust)
     if not json_wanted:
         say(f"the request fits; the model predicts\n{predicted}")
         return

@@ -25,7 +25,13 @@ ROWS = click.option(
     show_default=True,
     help="How many rows a sample has.",
 )
-SEED = click.option("--seed", type=int, default=0, help="Of a sample: the same rows for the same seed.")
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**63 - 1),
+    default=0,
+    metavar="INTEGER",
+    help="Of a sample: the same rows for the same seed.",
+)
 METHOD = click.option(
     "--method",
     type=click.Choice(["partitions", "uniform"]),
@@ -83,6 +89,8 @@ def infer(
     if by_spark:
         evidence = _sampled_by_spark(example, rows, seed, method, columns, conf)
     elif example.endswith(".json"):
+        if columns:
+            raise click.UsageError("--columns are those of a table: an example is taken as it is")
         signature = _from_json(Path(example))
     else:
         from sparksig.parquet import infer_parquet
@@ -134,8 +142,22 @@ def _from_json(path: Path) -> ModelSignature:
     except ValueError as error:
         raise InferenceError(f"{path}: {error}") from None
     if isinstance(example, dict) and example.keys() in ({"columns", "data"}, {"columns", "data", "index"}):
-        example = [dict(zip(example["columns"], row)) for row in example["data"]]
+        example = _records(example["columns"], example["data"], path)
     return infer_signature(example)
+
+
+def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows of a frame in JSON, which has the names of its columns but once."""
+    from sparksig.errors import InferenceError
+
+    names = columns if isinstance(columns, list) and all(isinstance(one, str) for one in columns) else None
+    if names is None or len(set(names)) < len(names):
+        raise InferenceError(f"{path}: the columns of a frame are a list of names, none of them twice")
+    if not isinstance(data, list) or not all(
+        isinstance(row, list) and len(row) == len(names) for row in data
+    ):
+        raise InferenceError(f"{path}: the data of a frame are lists of {len(names)} values, one list a row")
+    return [dict(zip(names, row)) for row in data]
 
 
 def _sampled_by_spark(

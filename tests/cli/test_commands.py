@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -169,9 +170,26 @@ def test_infer_from_an_example(place):
     (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
     mixed = "n: expected values of one type, found long and string [MIXED_TYPES]"
     assert mixed in typed("infer", "example.json", code=1)
+    assert "--columns are those of a table" in typed("infer", "example.json", "--columns", "n", code=2)
     (place / "example.json").write_text('[{"n": 1')
     assert typed("infer", "example.json", code=1).startswith("sparksig: example.json: ")
     assert typed("infer", "none.json", code=9) == "sparksig: there is no file at 'none.json'\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "data", "text"),
+    [
+        (1, [[1]], "the columns of a frame are a list of names"),
+        ([["a"]], [[1]], "the columns of a frame are a list of names"),
+        (["a", "a"], [[1, 2]], "none of them twice"),
+        (["a", "b"], [[1, 2], [1]], "the data of a frame are lists of 2 values"),
+        (["a"], [[1, 2]], "the data of a frame are lists of 1 values"),
+        (["a"], {"x": 1}, "the data of a frame are lists of 1 values"),
+    ],
+)
+def test_an_example_that_is_no_frame(place, columns, data, text):
+    (place / "example.json").write_text(json.dumps({"columns": columns, "data": data}))
+    assert text in document("infer", "example.json", code=1)["error"]
 
 
 # --- check --------------------------------------------------------------------------------------------------
@@ -332,6 +350,21 @@ def test_validate_serving_input(place):
     error = typed("validate-serving-input", "linear", "-", input='{"inputs": {"a": ["x"]}}', code=3)
     assert "a: expected double, found string" in error
     assert "b: expected double, found no such column" in error
+
+
+def talking(model_input):
+    sys.stdout.write("what a model says\n")
+    return model_input["a"] * 2
+
+
+def test_what_a_model_prints_is_no_part_of_the_document(place):
+    sparksig.save_model(place / "talking", talking, input_example=DATA)
+    done = runner().invoke(
+        cli, ["validate-serving-input", "talking", "-", "--allow-pickle", "--json"],
+        input='{"inputs": {"a": [1.5], "b": [0.5]}}',
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {"ok": True, "predictions": [3.0]}
+    assert "what a model says\n" in done.stderr
 
 
 # --- score: the command line alone; that it scores is a test with Spark -------------------------------------

@@ -146,6 +146,31 @@ def test_a_pipe_that_is_closed_early_is_no_error():
     assert done.stdout.strip() in ("0", "141")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+@pytest.mark.parametrize("args", [["completion", "zsh"], ["digest", "no-such-model", "--json"]])
+def test_an_output_that_is_full_or_closed_is_no_bug(args):
+    command = [sys.executable, "-m", "sparksig", *args]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=HOME, check=False)
+    assert (done.returncode, done.stderr) == (1, "sparksig: standard output: No space left on device\n")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=HOME,
+        check=False,
+    )
+    assert done.returncode == (8 if "--json" in args else 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_names_of_bytes_that_are_no_text(tmp_path):
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
+    done = run("infer", str(tmp_path), "-o", os.fsencode(tmp_path) + b"/\xff.json")
+    assert done.returncode == 1
+    assert done.stderr == b"sparksig: a name on the command line is no UTF-8 text\n"
+
+
 def test_names_that_the_encoding_has_no_letters_for(tmp_path):
     pq.write_table(pa.table({"日本": [1]}), tmp_path / "x.parquet")
     env = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
