@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Commands", "as_json", "complain", "names_of", "page", "say", "show_html", "tell"]
+__all__ = ["Commands", "as_json", "complain", "names_of", "page", "say", "show_html", "tell", "trace"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -98,9 +98,14 @@ def _told(error: Exception) -> tuple[str, Sequence[Any], int]:
         return f"{where}{error.strerror or error}", (), 1
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return "a name on the command line is no UTF-8 text", (), 1
-    traceback.print_exception(type(error), error, error.__traceback__)
+    trace(error)
     unknown = f"an error that sparksig does not know: {type(error).__name__}"
     return f"{unknown}; the traceback above is what a bug report needs", (), 1
+
+
+def trace(error: BaseException) -> None:
+    """Print where an error came from to standard error; what it says may hold anything."""
+    click.echo(_printable("".join(traceback.format_exception(error))), nl=False, err=True)
 
 
 def complain(text: str) -> None:

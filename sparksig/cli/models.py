@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, complain, say, tell
+from sparksig.cli.base import as_json, complain, say, tell, trace
 from sparksig.cli.contracts import contract_at, document_of
 
 if TYPE_CHECKING:
@@ -132,12 +132,20 @@ def validate_serving_input(
     FILE has the request's JSON; - is standard input. The model is loaded, which asks for trust.
     """
     from sparksig.convert.json import to_json
+    from sparksig.errors import SparksigError
     from sparksig.models import validate_serving_input as validate
 
     body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
     trust = {"allow_pickle": allow_pickle, "digest": digest, "trusted_types": trusted_types}
-    with contextlib.redirect_stdout(sys.stderr):  # what the model's code prints is not the answer
-        predicted = validate(model, body, **trust)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what the model's code prints is not the answer
+            predicted = validate(model, body, **trust)
+    except SparksigError:
+        raise
+    except (Exception, SystemExit) as error:  # the model's code may raise anything
+        trace(error)
+        failed = f"the model failed on the request: {type(error).__name__}"
+        raise click.ClickException(f"{failed}; the traceback above says where") from None
     if not json_wanted:
         say(f"the request fits; the model predicts\n{predicted}")
         return

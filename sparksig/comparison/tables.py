@@ -27,6 +27,13 @@ def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
         return _tensors_refused(list(table), wanted)
     named = wanted.has_input_names()
     held = [ColSpec(_filled(spec.type), spec.name if named else None) for spec in table]
+    if (
+        named
+        and not wanted.required_input_names()
+        and not {spec.name for spec in table} & set(wanted.input_names())
+    ):
+        expected = "at least one of the columns, which are all optional"
+        return [Finding(Code.MISSING_COLUMN, "", expected, "none of them")]  # as check and score have it
     return refused(Schema(held), wanted, side)
 
 

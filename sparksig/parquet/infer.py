@@ -58,7 +58,10 @@ def infer_parquet(
     table = open_table(path)
     names = table.schema.names if columns is None else list(columns)
     missing = [name for name in names if name not in table.schema.names]
-    if missing or not names:
+    if not names:
+        what = "the table has no columns" if columns is None else "columns names at least one column"
+        raise ContractError(f"{table.place}: {what}")
+    if missing:
         raise ContractError.of(
             "columns names columns of the table", missing_columns(missing, table.schema.names)
         )

@@ -259,6 +259,10 @@ def test_diff_of_a_table_and_a_model(place):
     text = typed("diff", "orders", "a string not null, gone string not null", code=3)
     assert "inputs.a: expected string, found double" in text
     assert "inputs.gone: expected string, found no such column" in text
+    text = typed("diff", "orders", "z string", code=3)  # check says the same
+    assert (
+        "- inputs: expected at least one of the columns, which are all optional, found none of them" in text
+    )
     assert typed("diff", "linear", "orders").startswith("new against old: backward compatible")
 
 
@@ -365,6 +369,31 @@ def test_what_a_model_prints_is_no_part_of_the_document(place):
     )  # fmt: skip
     assert json.loads(done.stdout) == {"ok": True, "predictions": [3.0]}
     assert "what a model says\n" in done.stderr
+
+
+def failing(model_input):
+    raise ValueError("\x1b[31m")
+
+
+def leaving(model_input):
+    sys.exit("bye")
+
+
+@pytest.mark.parametrize(("model", "name"), [(failing, "ValueError"), (leaving, "SystemExit")])
+def test_a_model_that_fails_is_no_bug_of_sparksig(place, model, name):
+    sparksig.save_model(place / "failing", model)
+    done = runner().invoke(
+        cli, ["validate-serving-input", "failing", "-", "--allow-pickle", "--json"],
+        input='{"inputs": {"a": [1.5]}}',
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {
+        "error": f"the model failed on the request: {name}; the traceback above says where",
+        "findings": [],
+        "exit_code": 1,
+    }
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+    assert "\x1b" not in done.stderr
 
 
 # --- score: the command line alone; that it scores is a test with Spark -------------------------------------

@@ -149,3 +149,11 @@ def test_names_of_directories():
     assert partitions_in([]) == {}
     assert partitions_in(["a=1", "b%3D=x%2Fy=z"]) == {"a": "1", "b=": "x/y=z"}
     assert partitions_in(["=1"]) is partitions_in(["a="]) is partitions_in(["a=1", "a=2"]) is None
+
+
+def test_tables_and_lists_without_columns(write):
+    home = write(pa.table({"x": [1]}).select([]))
+    with pytest.raises(ContractError, match=r"the table has no columns$"):
+        infer_parquet(home)
+    with pytest.raises(ContractError, match=r"columns names at least one column$"):
+        infer_parquet(home, columns=[])
