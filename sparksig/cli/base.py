@@ -97,7 +97,7 @@ def _told(error: Exception) -> tuple[str, Sequence[Any], int]:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", (), 1
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
-        return "a name on the command line is no UTF-8 text", (), 1
+        return "a name is no UTF-8 text", (), 1
     trace(error)
     unknown = f"an error that sparksig does not know: {type(error).__name__}"
     return f"{unknown}; the traceback above is what a bug report needs", (), 1

@@ -83,8 +83,8 @@ def export(
         known, hint = ", ".join(EXPORTS), nearest(to, EXPORTS)
         raise ConversionError(f"a signature is exported to {known}, not to {to!r}{hint and f': {hint}'}")
     wanted = _Wanted(contract if side is None else _narrowed(contract, side), side, name, version)
-    content, text, findings = EXPORTS[to](wanted)
     try:
+        content, text, findings = EXPORTS[to](wanted)
         (text + (_json(content) if isinstance(content, dict) else "")).encode()
     except UnicodeEncodeError:
         finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "half a surrogate pair")
@@ -180,11 +180,13 @@ def _json(content: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """What begins like a number is quoted: YAML 1.2 knows more of them than PyYAML."""
+    """What begins like a number is quoted: YAML 1.2 knows more of them than PyYAML; so are breaks of lines
+    that are none in YAML 1.2, and that PyYAML would fold.
+    """
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if text[:1] in set("+-.0123456789") else None
+    style = '"' if text[:1] in set("+-.0123456789") or set(text) & set("\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -249,7 +249,10 @@ def _positions(schema: Schema, arrow_schema: pa.Schema, findings: list[Finding])
 
 def _position(spec: ColSpec, arrow_schema: pa.Schema, findings: list[Finding]) -> int | None:
     name = str(spec.name)
-    held = arrow_schema.get_all_field_indices(name)
+    try:
+        held = arrow_schema.get_all_field_indices(name)
+    except UnicodeEncodeError:  # half a surrogate pair, which no Arrow column has in its name
+        held = []
     if len(held) == 1:
         return int(held[0])
     if held:

@@ -168,7 +168,7 @@ def test_names_of_bytes_that_are_no_text(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     done = run("infer", str(tmp_path), "-o", os.fsencode(tmp_path) + b"/\xff.json")
     assert done.returncode == 1
-    assert done.stderr == b"sparksig: a name on the command line is no UTF-8 text\n"
+    assert done.stderr == b"sparksig: a name is no UTF-8 text\n"
 
 
 def test_names_that_the_encoding_has_no_letters_for(tmp_path):

@@ -75,6 +75,12 @@ def test_odcs_is_yaml():
     ]
 
 
+@pytest.mark.parametrize("name", ["\x85", "a\u2028b", "a\u2029", "a\nb", " a ", "yes", "~", "<<", "1:20"])
+def test_odd_names_survive_yaml(name):
+    made = export(Schema([ColSpec("long", name)]), "odcs", name=name)
+    assert yaml.safe_load(made.text) == made.content
+
+
 def test_oip_is_json():
     made = export(SIGNATURE, "oip", name="orders", version="2")
     assert made.content == json.loads(made.text) == to_oip(SIGNATURE, name="orders", versions=["2"])
@@ -157,3 +163,9 @@ def test_half_a_surrogate_pair_is_no_text(to):
         ConversionError, match=r"expected (a name|names) that (is|are) Unicode text, found half"
     ):
         export(Schema([ColSpec("long", "\ud800")]), to)
+
+
+@pytest.mark.parametrize("to", ["odcs", "oip"])
+def test_half_a_surrogate_pair_is_no_name_of_a_contract(to):
+    with pytest.raises(ConversionError, match="expected names that are Unicode text"):
+        export(SIGNATURE, to, name="\ud800")

@@ -541,3 +541,17 @@ def test_no_error_tells_a_value(leak):
     for text in texts:
         assert str(SECRET) not in text
         assert str(INSTANT.date()) not in text
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_name_that_no_arrow_column_can_have_is_missing(required):
+    schema = Schema([ColSpec("long", "\ud800", required=required), ColSpec("long", "a")])
+    held = pa.table({"a": [1]})
+    if not required:
+        assert (
+            compile(schema, held.schema).columns
+            == compile(Schema([ColSpec("long", "a")]), held.schema).columns
+        )
+        return
+    with pytest.raises(ContractError, match="expected long, found no such column"):
+        compile(schema, held.schema)
