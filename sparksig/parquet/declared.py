@@ -202,7 +202,7 @@ def table_types(fields: pa.Schema, table: Table) -> Schema:
         SignatureError: there are none, or two of one name.
     """
     kept = _kept_metadata(table)
-    tensors = {name: held[TENSOR_KEY] for name, held in kept.items() if TENSOR_KEY in held}
+    tensors = {name: str(held[TENSOR_KEY]) for name, held in kept.items() if TENSOR_KEY in held}
     parts = [
         part.with_metadata({TENSOR_KEY: tensors[part.name]}) if part.name in tensors else part
         for part in fields
@@ -214,7 +214,7 @@ def _kept_metadata(table: Table) -> dict[str, dict[str, Any]]:
     """The metadata that Spark has kept of each field; nothing where somebody else wrote the table."""
     try:
         fields = json.loads(table.files[0].kept.get(_SPARK_KEY, b"{}")).get("fields", [])
-        return {one["name"]: one["metadata"] for one in fields if one.get("metadata")}
+        return {one["name"]: one["metadata"] for one in fields if isinstance(one.get("metadata"), dict)}
     except (
         ValueError,
         TypeError,

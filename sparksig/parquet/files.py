@@ -23,6 +23,9 @@ __all__ = ["File", "Table", "open_table"]
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """About how much is read at once."""
 
+_PEEK = 2**7
+"""How many rows are read to see how long they are."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -93,9 +96,10 @@ class Table:
             return
         with self._reading(file), self.store.open_input_file(file.path) as stream:
             held = pq.ParquetFile(stream, buffer_size=2**20, **_AS_IT_IS)
+            at_once = _rows_at_once(held, file, own)
             for index in chosen:  # one at a time: of several, pyarrow decodes all before the first batch
                 # a name with a dot names more than its column: what is too much is left out afterwards
-                batches = held.iter_batches(batch_size=file.batch_rows, row_groups=[index], columns=own)
+                batches = held.iter_batches(batch_size=at_once, row_groups=[index], columns=own)
                 for batch in batches:
                     yield self._completed(batch, file, columns, batch.num_rows)
 
@@ -123,6 +127,15 @@ class Table:
         except (pa.ArrowException, OSError) as error:
             what = f"{self.place}: the file {file.name} cannot be read to its end"
             raise ContractError(f"{what}: {reason_of(error)}") from None
+
+
+def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> int:
+    """How many rows are read at once: text that repeats is longer in memory than its file's footer tells."""
+    if file.rows <= _PEEK:
+        return file.batch_rows
+    first = next(held.iter_batches(batch_size=_PEEK, columns=columns), None)
+    width: int = 0 if first is None else first.nbytes // max(first.num_rows, 1)
+    return max(min(file.batch_rows, BATCH_BYTES // max(width, 1)), 1)
 
 
 _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others

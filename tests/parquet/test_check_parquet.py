@@ -24,6 +24,7 @@ from sparksig import (
     Object,
     Property,
     Schema,
+    SparksigError,
     TableNotFoundError,
     TensorSpec,
     UnsupportedError,
@@ -307,6 +308,22 @@ def test_maps_and_any(write):
     assert told(report) == [("DUPLICATE_NAME", "m", 1)]
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [3, "sparksig.column", [1], {"sparksig.column": 3}, {"sparksig.tensor": 3}, {"sparksig.tensor": {}}],
+)
+def test_metadata_that_somebody_else_wrote_are_no_crash(write, metadata):
+    fields = {"fields": [{"name": "a", "type": "long", "nullable": True, "metadata": metadata}]}
+    held = {"org.apache.spark.sql.parquet.row.metadata": json.dumps(fields)}
+    home = write(pa.table({"a": [1]}).replace_schema_metadata(held))
+    if isinstance(metadata, dict):  # what is kept as ours must be ours
+        with pytest.raises(SparksigError):
+            check_parquet(home, home)
+    else:
+        assert check_parquet(home, home).ok
+    assert check_parquet(home, "a bigint").ok
+
+
 # --- partitions and places ----------------------------------------------------------------------------------
 
 
@@ -562,6 +579,14 @@ def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
     rows, more = map(int, done.stdout.split())
     assert rows == 240_000
     assert more < 120_000  # kB; the table has 240 MB
+
+
+def test_text_that_repeats_is_read_in_batches_of_its_length_in_memory(write):
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int8()), pa.array(["x" * 2**14]))
+    table = open_table(write({"a": texts.cast(pa.string())}))
+    [file] = table.files
+    first = next(table.batches(file, ["a"]))
+    assert 2**24 < first.nbytes < 2**26
 
 
 def test_pyspark_is_never_imported():
