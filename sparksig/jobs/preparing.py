@@ -15,6 +15,7 @@ from sparksig.errors import (
     Finding,
     OutputRefusedError,
     SparksigError,
+    UnsupportedError,
     nearest,
     step,
 )
@@ -48,14 +49,19 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
 
     section = config.model
     untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
-    directory, _, (inputs, _, declared) = check_model(
-        section.path,
-        **_trust(config),
-        method=section.method,
-        model_config=section.config or None,
-        outputs=untold,  # only the session can read the DDL of result_type
-        on_version_mismatch=section.on_version_mismatch,
-    )
+    try:
+        directory, _, (inputs, _, declared) = check_model(
+            section.path,
+            **_trust(config),
+            method=section.method,
+            model_config=section.config or None,
+            outputs=untold,  # only the session can read the DDL of result_type
+            on_version_mismatch=section.on_version_mismatch,
+        )
+    except UnsupportedError as error:
+        if section.method is None:
+            raise
+        raise _wrong("model.method", "a method that predicts", error) from None
     _all_of(
         lambda: _check_params(config, declared),
         lambda: _check_places(config),
@@ -63,6 +69,12 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
         lambda: _refuse_existing(config),
     )
     return directory.signature
+
+
+def _wrong(path: str, expected: str, error: SparksigError) -> ConfigError:
+    """The error of a key whose value another part of sparksig does not take."""
+    finding = Finding(Code.INVALID_VALUE, path, expected, "another", error.message)
+    return ConfigError.of("the configuration is wrong", [finding])
 
 
 def _trust(config: ScoreConfig) -> dict[str, Any]:
@@ -93,9 +105,12 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
         for name in config.params
         if name not in known
     ]
+    try:
+        enforce_params({name: config.params[name] for name in config.params if name in known}, declared)
+    except ContractError as error:
+        findings += [finding.below("params") for finding in error.findings]
     if findings:
         raise ConfigError.of("the configuration is wrong", findings)
-    enforce_params(config.params, declared)
 
 
 def _check_places(config: ScoreConfig) -> None:
@@ -146,21 +161,39 @@ def _is_taken_up(config: ScoreConfig, files: Any, place: str) -> bool:
 
 
 def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
-    """The model as a column function."""
+    """The model as a column function.
+
+    Raises:
+        ConfigError: ``result_type`` or ``flatten`` do not go with the model.
+    """
     from sparksig.spark.udf import spark_udf
 
     section = config.model
-    return spark_udf(
-        spark,
-        section.path,
-        result_type=section.result_type,
-        params=config.params,
-        method=section.method,
-        model_config=section.config or None,
-        batch_rows=section.batch_rows,
-        on_version_mismatch="ignore",  # which was told before
-        **_trust(config),
-    )
+    try:
+        udf = spark_udf(
+            spark,
+            section.path,
+            result_type=section.result_type,
+            params=config.params,
+            method=section.method,
+            model_config=section.config or None,
+            batch_rows=section.batch_rows,
+            on_version_mismatch="ignore",  # which was told before
+            **_trust(config),
+        )
+    except (ContractError, UnsupportedError) as error:
+        if section.result_type is None:
+            raise
+        raise _wrong("model.result_type", "a type for predictions, as DDL", error) from None
+    if config.output.flatten and not hasattr(udf.return_type, "fields"):
+        finding = Finding(
+            Code.INVALID_VALUE,
+            "output.flatten",
+            "false, for predictions that are one value",
+            f"true, for {udf.return_type.simpleString()}",
+        )
+        raise ConfigError.of("the configuration is wrong", [finding])
+    return udf
 
 
 @dataclass(frozen=True)

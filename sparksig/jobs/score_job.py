@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,12 @@ def _publish(config: ScoreConfig, run: Run, staging: Staging, scored: Scored) ->
     from sparksig.jobs.outputs import Publication
 
     with run.phase("publish"):
-        run.tell(written=Publication(config, staging, scored).publish())
+        try:
+            run.tell(written=Publication(config, staging, scored).publish())
+        except Exception:
+            said = f"what was scored is kept in {staging.place.uri}: start it again as the run {run.run_id}"
+            print(f"sparksig: {said}", file=sys.stderr, flush=True)  # noqa: T201
+            raise
 
 
 # --- judging ------------------------------------------------------------------------------------------------

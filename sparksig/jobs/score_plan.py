@@ -35,8 +35,8 @@ class ScorePlan:
         casts: the columns that are cast for the model, in the JVM: name, type in the table, type in which it
             travels.
         columns: the output's, with their types in Spark.
-        files: how many files the output would have, at most: one for each partition that Spark makes of the
-            input; None if the output is partitioned, which is not known before.
+        files: how many files the output would have: one for each partition that Spark makes of the input that
+            has rows; None if the output is partitioned, which is not known before.
         write: what the output's write would do; None if the table does not fit the model.
         quarantine: what the quarantine's write would do; None if there is none.
         check: the check before anything is scored.
@@ -85,7 +85,7 @@ class ScorePlan:
             ),
             ("check", self.check),
             ("budget", self.budget),
-            ("output files", "as the partitions are" if self.files is None else f"at most {self.files:,}"),
+            ("output files", "as the partitions are" if self.files is None else f"about {self.files:,}"),
         ]
         lines = [f"{name:<16} {text}" for name, text in facts]
         lines += (

@@ -109,7 +109,10 @@ class Staging:
     def found(self) -> Scored | None:
         """What an earlier attempt has scored, if it came to the end of it."""
         body = read_json((self.place / _SCORED).uri, {})
-        return None if body is None or body.get("run_id") != self.run_id else Scored(**body)
+        try:
+            return None if body is None or body.get("run_id") != self.run_id else Scored(**body)
+        except TypeError:  # of another version
+            return None
 
     def finish(self, scored: Scored) -> None:
         """Note that all is scored."""

@@ -48,23 +48,21 @@ def prepared(path, **more):
         "report": {"json": str(path / "report.json"), "html": str(path / "report.html")},
         "budget": {"rows": 1},
         "quarantine": {"path": str(path / "bad")},
-        "spark": {"spark.sql.files.openCostInBytes": "134217728"},  # a task for each file
+        "spark": {
+            "spark.sql.files.openCostInBytes": 134217728,  # a task for each file
+            "spark.sql.shuffle.partitions": 1,
+            "spark.sql.codegen.wholeStage": False,
+        },
         **more,
     }
     (path / "score.yaml").write_text(yaml.safe_dump(config))
 
 
 def command(path, *flags):
-    """The command that runs the job."""
+    """The command that runs the job, in a JVM that is soon there."""
+    flags = ["--driver-java-options=-XX:+UseSerialGC -XX:TieredStopAtLevel=1", *flags]
     quiet = [f"--conf=spark.{key}" for key in ("ui.enabled=false", "log.level=ERROR")]
-    return [
-        "spark-submit",
-        *quiet,
-        *flags,
-        str(ROOT / "jobs" / "score.py"),
-        "--config",
-        str(path / "score.yaml"),
-    ]
+    return ["spark-submit", *quiet, *flags, str(ROOT / "jobs/score.py"), "--config", str(path / "score.yaml")]
 
 
 def environment(path, **more):
@@ -150,7 +148,8 @@ def test_a_cluster_that_has_no_sparksig_gets_it_by_py_files(tmp_path):
         for file in root.rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:
                 packed.write(file, Path("sparksig") / file.relative_to(root))
-    flags = ["--master=local-cluster[2,1,1024]", "--py-files", str(tmp_path / "sparksig.zip")]
+    soon = "--conf=spark.executor.extraJavaOptions=-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    flags = ["--master=local-cluster[2,1,1024]", soon, "--py-files", str(tmp_path / "sparksig.zip")]
     hidden = {
         "PYTHONPATH": str(tmp_path / "hiding"), "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYSPARK_PYTHON": str(worker), "SPARK_HOME": str(everywhere.linked_spark(tmp_path / "spark")),

@@ -1,0 +1,59 @@
+"""What the tests of score jobs share: a model, tables, configurations."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sparksig.jobs import ScoreConfig
+from tests.spark import models
+
+
+def halves(frame, params):
+    """Half of x; an error where x is 13, which is told without its text."""
+    if (frame["x"] == 13).any():
+        raise ValueError("13 is a secret")
+    return frame["x"] / 2
+
+
+def save_model(path):
+    """x, a required long, to a half of it."""
+    return models.save_python(path, models.Returning(halves), {"x": "long"}, {"y": "double"})
+
+
+def config_of(model, path, **changes):
+    """The configuration of a job in a place, with changes of its sections."""
+    told = {
+        "model": {"path": model, "allow_pickle": True},
+        "input": {"path": str(path / "in")},
+        "output": {"path": str(path / "out"), "keep": ["id"]},
+    }
+    for name, value in changes.items():
+        told[name] = {**told.get(name, {}), **value} if isinstance(value, dict) else value
+    return ScoreConfig.model_validate(told)
+
+
+def table(path, x, **more):
+    """A table of Parquet: id, x, a color, in as many files as there are tens of rows."""
+    path.mkdir()
+    rows = len(x)
+    whole = pa.table(
+        {"id": range(rows), "x": pa.array(x, pa.int64()), "color": ["red", "blue"] * (rows // 2), **more}
+    )
+    for at in range(0, rows, 10):
+        pq.write_table(whole.slice(at, 10), path / f"{at}.parquet")
+
+
+def read(path):
+    """What other readers see in a directory of Parquet."""
+    return pd.read_parquet(path).sort_values("id", ignore_index=True)
+
+
+def left(path):
+    """Hidden directories that were left over."""
+    return [one.name for one in path.iterdir() if one.name.startswith(".") and "sparksig" in one.name]
+
+
+BAD = [*range(13), 13, None, *range(15, 20)]
+"""Twenty values: the model refuses one of them, the contract another."""
