@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -197,7 +198,22 @@ def differing(table: Table, names: Sequence[str]) -> list[Finding]:
             for name in dict.fromkeys([*types, *here])
             if types.get(name) != here.get(name)
         ]
-    return found
+    return found + _later_twins(table, names)
+
+
+def _later_twins(table: Table, names: Sequence[str]) -> list[Finding]:
+    """The columns that have a twin in a file after the first, of which :func:`twins` tells."""
+    found: dict[str, Finding] = {}
+    for file in table.files[1:]:
+        if file.schema.names == table.schema.names:
+            continue
+        folded = Counter(name.casefold() for name in file.schema.names)
+        for name in names:
+            if folded[name.casefold()] > 1 and name not in found:
+                several = f"several in {file.name}"
+                expected = "one column of that name"
+                found[name] = Finding(Code.DUPLICATE_NAME, step(name), expected, several, TWINS)
+    return list(found.values())
 
 
 def _stored(schema: pa.Schema, names: Sequence[str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from sparksig import (
     Array,
     ColSpec,
     ContractError,
+    InferenceError,
     Map,
     ModelSignature,
     Object,
@@ -29,7 +30,7 @@ from sparksig import (
     TensorSpec,
     UnsupportedError,
 )
-from sparksig.parquet import check_parquet
+from sparksig.parquet import check_parquet, infer_parquet
 from sparksig.parquet.files import open_table
 
 
@@ -121,6 +122,19 @@ def test_names_that_spark_does_not_tell_apart_are_refused(write):
     report = check_parquet(write(twice), "x bigint not null", "full")
     assert told(report) == [("DUPLICATE_NAME", "x", None)]
     assert report.columns[0].nulls is None
+
+
+@pytest.mark.parametrize("twin", ["x", "X"])
+def test_twins_in_a_later_file_are_refused_and_not_left_unread(write, twin):
+    later = pa.Table.from_arrays([pa.array([None], pa.int64()), pa.array([2])], ["x", twin])
+    home = write({"x": [1]}, later)
+    for mode in ("schema", "full"):
+        report = check_parquet(home, "x bigint not null", mode)
+        assert "x: expected one column of that name, found several in part-1.parquet" in str(report)
+        assert ("DUPLICATE_NAME", "x", None) in told(report)
+    assert check_parquet(write({"y": [1], twin: [1]}, {"y": [1], "z": [1]}), "y bigint").ok
+    with pytest.raises(InferenceError, match=r"found several in part-1\.parquet"):
+        infer_parquet(write({"x": [1]}, later))
 
 
 def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
