@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -242,22 +239,3 @@ def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):
     config = load_config(ROOT / "conf" / "score.yaml", ScoreConfig)
     assert config.model.trusted_types == prepare.TRUSTED_TYPES
     assert (config.model.path, config.input.path) == ("build/demo/model", "build/demo/table")
-
-
-def test_spark_submit_runs_the_job(place):
-    """The real command, in a process of its own: the exit codes reach the shell."""
-    path, config, _ = place
-    (path / "score.yaml").write_text(yaml.safe_dump(config))
-    here = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{here}:{os.environ['PATH']}", "PYSPARK_PYTHON": sys.executable,
-                                "SPARK_LOCAL_IP": "127.0.0.1"}  # fmt: skip
-    command = ["spark-submit", "--driver-java-options=-XX:TieredStopAtLevel=1",
-               "--conf", "spark.ui.enabled=false", str(ROOT / "jobs" / "score.py"), "--config"]  # fmt: skip
-    environment["PYTHONPATH"] = str(ROOT)
-    for file, code in ((path / "score.yaml", 0), (path / "nope.yaml", 7)):
-        done = subprocess.run(
-            [*command, str(file)], env=environment, capture_output=True, text=True, timeout=300, cwd=path
-        )
-        assert done.returncode == code, done.stderr[-2000:]
-        assert ("rows in          569" in done.stdout) == (code == 0)
-    assert len(pd.read_parquet(path / "out")) == 569

@@ -64,6 +64,16 @@ def test_text_is_read_as_declared_or_not_at_all(job, tmp_path, form):
     }  # fmt: skip
 
 
+def test_text_of_which_nothing_is_kept(job, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a b%20ü.csv").write_text("id,x\n1,2\n1\n")
+    report = score(
+        job(input={"format": "csv", "schema": "id int, x int"}, output={"keep": []}, budget={"rows": 1})
+    )
+    assert (report.rows_in, report.rejected) == (2, 1)
+    assert sorted(pd.read_parquet(tmp_path / "out").prediction.fillna(-1)) == [-1, 1]
+
+
 def test_the_header_of_csv_is_that_of_the_declared_columns(job, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.csv").write_text("x,id\n1,2\n")

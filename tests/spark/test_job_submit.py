@@ -15,6 +15,7 @@ import cloudpickle
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 import sparksig
@@ -23,6 +24,7 @@ from tests.spark import conftest, everywhere, models
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers have no tests
 
+pytestmark = pytest.mark.xdist_group("applications")
 ROOT = Path(__file__).parents[2]
 ROWS = 16
 
@@ -71,6 +73,22 @@ def environment(path, **more):
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(path),
         "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more,
     }  # fmt: skip
+
+
+def test_the_exit_codes_reach_the_shell(tmp_path):
+    prepared(tmp_path)
+    for flags, code in (([], 0), (["--set", "inptu=x"], 2)):
+        done = subprocess.run(
+            [*command(tmp_path), *flags],
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stderr[-2000:]
+        assert (f"rows in          {ROWS}" in done.stdout) == (code == 0)
+    assert len(pd.read_parquet(tmp_path / "out")) == ROWS - 1
 
 
 def killed_when(path, flags, seen):
