@@ -108,9 +108,8 @@ def _judge(
             )
             for column in changed
         ]
-    twins = [
-        column for column in whole.names if [n.casefold() for n in whole.names].count(column.casefold()) > 1
-    ]
+    folded = [column.casefold() for column in whole.names]
+    twins = [column for column in whole.names if folded.count(column.casefold()) > 1]
     findings = [
         Finding(Code.DUPLICATE_NAME, step(column), "one column of that name", "several") for column in twins
     ]
