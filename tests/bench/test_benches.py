@@ -24,6 +24,7 @@ def test_a_bench_runs(name):
 
 
 @pytest.mark.spark
+@pytest.mark.once
 @pytest.mark.xdist_group("bench")
 @pytest.mark.filterwarnings("ignore")
 def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):

@@ -24,7 +24,7 @@ from tests.spark import conftest, everywhere, models
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers have no tests
 
-pytestmark = pytest.mark.xdist_group("applications")
+pytestmark = [pytest.mark.xdist_group("applications"), pytest.mark.once]
 ROOT = Path(__file__).parents[2]
 ROWS = 16
 
