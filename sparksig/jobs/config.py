@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Annotated, Any, Literal, get_origin
 
@@ -28,6 +29,17 @@ def _absolute(path: str) -> str:
     if re.match(r"^file:[^/]", path):
         raise ValueError("a path, or a URI with an absolute path: file:/...")
     return path
+
+
+def _is_in(path: str, other: str) -> bool:
+    """Whether a place is another one, or in it; links on this machine are followed."""
+    inner, outer = (
+        one.rstrip("/")
+        if re.match(r"^(?!file:)\w[\w+.-]*:", one)
+        else os.path.realpath(re.sub(r"^file:/+", "/", one))
+        for one in (path, other)
+    )
+    return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
 
 def _literal(path: str) -> str:
@@ -253,6 +265,19 @@ class JobConfig(_Section):
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
     spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
 
+    @model_validator(mode="after")
+    def _reports_replace_nothing(self) -> JobConfig:
+        """A report takes the place of the file that is there, and makes directories, though the job fails."""
+        for name, report in (("json", self.report.json_), ("html", self.report.html)):
+            for what, place in self._places():
+                if report is not None and place is not None and _is_in(report, place):
+                    raise ValueError(f"report.{name} in a place of its own: it is {what}, or in it")
+        return self
+
+    def _places(self) -> list[tuple[str, str | None]]:
+        """The places that the job reads or writes, by their keys."""
+        return [("input.path", self.input.path)]
+
 
 class ScoreConfig(JobConfig):
     """The configuration of jobs/score.py: which model scores which table, and where the predictions go."""
@@ -280,6 +305,11 @@ class ScoreConfig(JobConfig):
             raise ValueError("two places: output and quarantine name the same one")
         return self
 
+    def _places(self) -> list[tuple[str, str | None]]:
+        bad = None if self.quarantine is None else self.quarantine.path
+        own = [("output.path", self.output.path), ("quarantine.path", bad), ("model.path", self.model.path)]
+        return super()._places() + own
+
 
 class CheckConfig(JobConfig):
     """The configuration of jobs/check.py: which table is checked against which contract."""
@@ -299,6 +329,9 @@ class CheckConfig(JobConfig):
     refuse_nan: bool = Field(default=False, description="NaN breaks the contract, in columns of numbers")
     row_key: Names = Field(default=[], description="columns that name a row; their values are shown")
 
+    def _places(self) -> list[tuple[str, str | None]]:
+        return [*super()._places(), ("contract", self.contract)]
+
 
 class InferConfig(JobConfig):
     """The configuration of jobs/infer.py: which table a signature is inferred from, and where it goes."""
@@ -309,3 +342,6 @@ class InferConfig(JobConfig):
     model: Annotated[str, Field(min_length=1), AfterValidator(_local)] | None = Field(
         default=None, description="a local model directory whose inputs it becomes"
     )
+
+    def _places(self) -> list[tuple[str, str | None]]:
+        return [*super()._places(), ("signature", self.signature), ("model", self.model)]

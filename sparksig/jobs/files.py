@@ -87,17 +87,19 @@ def _hadoop(path: str) -> tuple[Any, Any, Any]:
 
 @contextlib.contextmanager
 def _as_os_errors() -> Iterator[None]:
-    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 
     try:
         yield
     except Py4JJavaError as error:
         raise OSError(str(error.java_exception.toString())) from None
+    except Py4JError as error:  # the JVM may have died
+        raise OSError(f"Spark does not answer: {type(error).__name__}") from None
 
 
 def _by_hadoop(path: str, data: bytes) -> None:
-    java, files, place = _hadoop(path)
     with _as_os_errors():
+        java, files, place = _hadoop(path)
         temporary = java.org.apache.hadoop.fs.Path(
             place.getParent(), f"{place.getName()}.{secrets.token_hex(4)}.tmp"
         )
@@ -111,8 +113,8 @@ def _by_hadoop(path: str, data: bytes) -> None:
 
 
 def _read_by_hadoop(path: str) -> bytes | None:
-    java, files, place = _hadoop(path)
     with _as_os_errors():
+        java, files, place = _hadoop(path)
         if not files.exists(place):
             return None
         stream = files.open(place)

@@ -19,6 +19,7 @@ from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfi
 from sparksig.jobs.exits import exit_code, known
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.record import RunReport, report_of
+from sparksig.models.registry import shown
 
 __all__ = ["JOBS", "Job", "Plan", "run"]
 
@@ -79,7 +80,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
             config = load_config(options.config, job.form, options.set)
             if options.dry_run:
                 plan = job.plan(config)
-                _say(str(plan))
+                _say(shown(plan))
                 return plan.exit_code
             _say(str(job.do(config)))
     except (Exception, KeyboardInterrupt) as error:
@@ -138,7 +139,7 @@ def _failed(error: BaseException) -> int:
 
 
 def _complain(text: str) -> None:
-    print(f"\nsparksig: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    print(shown(f"\nsparksig: {text}"), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _say(text: str) -> None:

@@ -118,7 +118,9 @@ def recorded(name: str, config: Config, work: Callable[[Config, Run], None]) -> 
         for problem in problems if failure is not None else ():
             print(f"sparksig: {problem}", file=sys.stderr, flush=True)  # noqa: T201
     if problems:
-        raise OutputRefusedError("the job is done, but " + "; ".join(problems))
+        undone = OutputRefusedError("the job is done, but " + "; ".join(problems))
+        undone.sparksig_run = report  # type: ignore[attr-defined]
+        raise undone
     return report
 
 

@@ -441,3 +441,28 @@ def test_what_the_examples_have_commented_out_loads_too(name, loader):
 def test_configurations_need_no_spark():
     code = "import sys, sparksig.jobs; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(("sets", "text"), [
+    (["report.json=t"], "report.json in a place of its own: it is input.path, or in it"),
+    (["report.html=./t/deep/r.html"], "report.html in a place of its own: it is input.path, or in it"),
+    (["report.json=link/r.json"], "report.json in a place of its own: it is output.path, or in it"),
+    (["report.json=m/r.json"], "report.json in a place of its own: it is model.path, or in it"),
+    (["input.path=s3://b/t/", "report.json=s3://b/t/r.json"], "report.json in a place of its own: it is in"),
+    (["input.path=file:///t", "report.json=/t/r.json"], "report.json in a place of its own: it is input"),
+    (["budget.rows=1", "quarantine.path=q", "report.json=q/r.json"], "report.json in a place of its own: it"),
+])  # fmt: skip
+def test_a_report_takes_the_place_of_nothing(loader, tmp_path, monkeypatch, sets, text):
+    """It is written when the job fails, too: an input would be gone, and an output's place taken."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("o")
+    [line] = loader.wrong(SCORE, sets=sets)
+    assert text in line
+    for path in ("t.json", "out.json", "/elsewhere/t/r.json", "s3://b/t2/r.json", "s3://c/t/r.json"):
+        loader.load(SCORE, sets=[*sets, f"report.json={path}", "report.html=r.html"])
+
+
+def test_the_reports_of_other_jobs_take_the_place_of_nothing(loader):
+    assert "it is contract" in loader.wrong(CHECK, CheckConfig, ["contract=c.json", "report.json=c.json"])[0]
+    sets = ["signature=s.json", "report.html=s.json"]
+    assert "it is signature" in loader.wrong("input: {path: t}", InferConfig, sets)[0]

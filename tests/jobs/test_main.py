@@ -191,3 +191,26 @@ def test_a_wrong_configuration(tmp_path, capsys):
         in capsys.readouterr().err
     )
     assert isinstance(ConfigError(""), ValueError)
+
+
+def test_credentials_in_places_are_not_printed(job, capsys):
+    def work(config, run):
+        raise SparksigError("there is no table at 's3a://key:secret@bucket/t'")
+
+    class Place(Planned):
+        def __str__(self):
+            return "check s3a://key:secret@bucket/t: its types"
+
+    assert job(work) == 1
+    assert job(work, "--dry-run", plan=lambda config: Place()) == 0
+    said = capsys.readouterr()
+    assert "secret" not in said.out + said.err
+    assert "no table at 's3a://bucket/t'" in said.err
+    assert said.out.endswith("check s3a://bucket/t: its types\n")
+
+
+def test_a_report_that_cannot_be_written_is_printed(job, capsys):
+    assert job(lambda config, run: run.tell(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
+    said = capsys.readouterr()
+    assert "rows in          7" in said.out
+    assert "the job is done, but the run report cannot be written to 'nowhere://h/r.json'" in said.err

@@ -172,6 +172,9 @@ def test_a_place_that_only_spark_knows_is_reached_by_hadoop(spark, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         write_whole(f"{tmp_path}/file/r.json", b"", conf)
+    for call in (read_whole, lambda path, conf: write_whole(path, b"", conf)):
+        with pytest.raises(OSError, match='No FileSystem for scheme "unheard-of"'):
+            call("unheard-of://host/r.json", {})
 
 
 def test_progress_is_told_by_tenths(spark, capsys):
