@@ -21,7 +21,7 @@ from sparksig.spark.write import WritePlan, plan_write, write
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Publication", "plan_output", "plan_quarantine", "published"]
+__all__ = ["Publication", "plan_output", "plan_quarantine", "published", "refuse_quarantined"]
 
 # --- before anything is scored ------------------------------------------------------------------------------
 
@@ -58,6 +58,27 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
         return {} if there and delta.committed(spark, target, run_id) else None
     marker = read_json((_marked_place(spark, section, run_id) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run_id else None
+
+
+def refuse_quarantined(spark: SparkSession, config: ScoreConfig, run_id: str) -> None:
+    """See that the quarantine has no rows of a run that begins: it would keep them, or lose them for the new.
+
+    Raises:
+        OutputRefusedError: it has some, of another job, or of a run whose output somebody has removed.
+    """
+    section = config.quarantine
+    if section is None:
+        return
+    if section.format == "delta":
+        target = _target(spark, section)
+        taken = delta.existing(spark, target) is not None and delta.committed(spark, target, run_id)
+    else:
+        taken = (Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}").is_there()
+    if taken:
+        raise OutputRefusedError(
+            f"the quarantine {section.place!r} has rows of a run {run_id} already, which is not this one: "
+            "choose another run id, or remove them; nothing was written"
+        )
 
 
 def _marked_place(spark: SparkSession, section: OutputSection, run_id: str) -> Place:
@@ -171,6 +192,7 @@ class Publication:
             "scored": scored.scored,
             "rejected": scored.rejected,
             "model_digest": scored.made_of["model"],
+            "config": scored.made_of["config"],
             "input": dict(scored.input),
         }
         write_whole((place / MARKER).uri, json.dumps(told).encode(), {})
@@ -195,6 +217,9 @@ class Publication:
         for name in files:
             if (final / name).is_there():
                 (final / name).move_file_to(target / name)
+        missing = set(files) - set(target.files())
+        if missing:
+            raise SparksigError(f"{target.uri}: {len(missing)} files of the run are neither here nor there")
 
 
 def _check_count(place: str, expected: int, found: int) -> None:

@@ -22,8 +22,9 @@ from sparksig.errors import (
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import Place, file_system
-from sparksig.jobs.staging import MARKER, read_json, staging_name
+from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
+from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -238,11 +239,13 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
     Raises:
         SparksigError: as :func:`sparksig.jobs.score`.
     """
-    from sparksig.jobs.outputs import plan_output, plan_quarantine
+    from sparksig.jobs.outputs import plan_output, plan_quarantine, refuse_quarantined
     from sparksig.jobs.rows import needed, output_rows, quarantined_rows, staged_rows
     from sparksig.spark.frame import score as score_frame
 
     _refuse_nesting(spark, config)
+    if config.run_id is not None:
+        refuse_quarantined(spark, config, run_id)
     section = config.output
     table = open_input(spark, config.input, lenient=config.budget is not None)
     rows = needed(table.rows, udf, section)
@@ -275,13 +278,26 @@ def _refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
     """
     sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
     places = {name: _place_of(spark, section) for name, section in sections.items() if section is not None}
-    for one, other in (("output", "input"), ("quarantine", "input"), ("quarantine", "output")):
+    if not is_remote(config.model.path):  # an overwrite would take it away
+        places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
+    for one, other in (
+        ("output", "input"),
+        ("quarantine", "input"),
+        ("quarantine", "output"),
+        ("output", "model"),
+        ("quarantine", "model"),
+    ):
         inner, outer = places.get(one), places.get(other)
         if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
             raise OutputRefusedError(
                 f"the {one}'s place {inner.uri!r} and the {other}'s {outer.uri!r} are one, or one is in the "
                 "other; nothing was written"
             )
+    tables = [section.table for section in (config.output, config.quarantine) if section is not None]
+    if len(tables) == 2 and None not in tables:  # which may not be there yet
+        names = [[name.casefold() for name in names_of(spark, str(table))] for table in tables]
+        if names[0] == names[1]:
+            raise OutputRefusedError(f"output and quarantine are one table, {tables[0]}; nothing was written")
 
 
 def _place_of(spark: SparkSession, section: Any) -> Place | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
-from sparksig.errors import Code, Finding
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.contract import column
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts", "findings_column", "needed", "output_rows", "quarantined_rows", "reasons", "staged_rows"]
 
+_OWN = "sparksig "
 _PREDICTION, _REASONS, _RECORD = "sparksig prediction", "sparksig findings", "sparksig record"
 """What columns are called that are staged beside those of the input, for a quarantine."""
 
@@ -64,6 +65,8 @@ def staged_rows(
         ContractError: the table does not fit the model.
     """
     apart = config.quarantine is not None
+    if apart:
+        _refuse_own(rows.columns)
     if counts is not None:
         rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
     staged = score(
@@ -95,11 +98,23 @@ def staged_rows(
     )
 
 
+def _refuse_own(names: list[str]) -> None:
+    """See that no column of the input would be taken for one that is staged beside them, and lost."""
+    expected, hint = f"no name that begins with {_OWN!r}", "the job's own columns are called so: rename it"
+    found = [
+        Finding(Code.INVALID_NAME, step(name), expected, "one", hint)
+        for name in names
+        if name.startswith(_OWN)
+    ]
+    if found:
+        raise ContractError.of("the table cannot be scored with a quarantine", found)
+
+
 def output_rows(staged: DataFrame, config: ScoreConfig) -> DataFrame:
     """What of the staged rows is the output."""
     if config.quarantine is None:
         return staged
-    names = [name for name in staged.columns if not name.startswith("sparksig ")]
+    names = [name for name in staged.columns if not name.startswith(_OWN)]
     kept = names if config.output.keep == "*" else config.output.keep
     made = [name for name in staged.columns if name.startswith(_PREDICTION)]
     return staged.where(column(_REASONS).isNull()).select(
@@ -111,7 +126,7 @@ def output_rows(staged: DataFrame, config: ScoreConfig) -> DataFrame:
 def quarantined_rows(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
     """What of the staged rows is the quarantine: all that was read of them, and why they are there."""
     assert config.quarantine is not None
-    names = [name for name in staged.columns if not name.startswith("sparksig ")]
+    names = [name for name in staged.columns if not name.startswith(_OWN)]
     more = [column(_REASONS).alias("findings")]
     if _RECORD in staged.columns:
         more.append(column(_RECORD).alias("record"))

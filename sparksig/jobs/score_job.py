@@ -16,7 +16,7 @@ from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.score_plan import ScorePlan, plan_score
 from sparksig.jobs.staging import Scored, Staging, fingerprint
-from sparksig.jobs.tables import telling_headers
+from sparksig.jobs.tables import open_input, telling_headers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,7 +62,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
         prepared.raise_if_refused()
     made_of = fingerprint(config, udf.digest, prepared.input.identity)
     scored = staging.found()
-    if scored is None or scored.made_of != made_of:
+    if scored is None or scored.made_of != made_of or not prepared.input.is_known:
         _preflight(spark, config, run, prepared)
         with run.phase("score"), watched(spark, "score"), telling_headers():
             scored = _staged(config, prepared, staging, made_of)
@@ -81,16 +81,18 @@ def _was_done(spark: SparkSession, config: ScoreConfig, run: Run, udf: ModelUDF,
 
     done = published(spark, config, run.run_id)
     if done is not None:
+        _refuse_other(config, run, udf, done)
+        run.tell(model_digest=done.get("model_digest"))  # Delta does not know it
         known = {name: done[name] for name in ("rows_in", "scored", "rejected", "input") if name in done}
         run.tell(repeated=True, **known)
+        _tell_other_input(spark, config, run, done)
         staging.remove()
         return True
     scored = staging.found()
     if scored is None or staging.moved() is None:
         return False
-    made_of = fingerprint(config, udf.digest, scored.input)
-    if made_of != scored.made_of:
-        other = "another model" if made_of["model"] != scored.made_of["model"] else "another configuration"
+    other = _other(fingerprint(config, udf.digest, scored.input), scored.made_of)
+    if other:
         raise OutputRefusedError(
             f"the run {run.run_id} was being published, and is started again with {other}: start it as it "
             f"was, or choose another run id; what it scored is in {staging.place.uri}"
@@ -99,6 +101,40 @@ def _was_done(spark: SparkSession, config: ScoreConfig, run: Run, udf: ModelUDF,
     _tell(run, scored)
     _publish(config, run, staging, scored)
     return True
+
+
+def _other(wanted: Mapping[str, str], made_of: Mapping[str, str]) -> str:
+    """What a run was done with, or begun with, that is not what it is started with now; empty if nothing."""
+    if wanted["model"] != made_of["model"]:
+        return "another model"
+    return "another configuration" if wanted["config"] != made_of["config"] else ""
+
+
+def _refuse_other(config: ScoreConfig, run: Run, udf: ModelUDF, done: Mapping[str, Any]) -> None:
+    """See that a run that is done was done with this model and this configuration, where that is known.
+
+    Raises:
+        OutputRefusedError: it was not.
+    """
+    if not {"model_digest", "config"} <= done.keys():
+        return
+    wanted = fingerprint(config, udf.digest, {})
+    other = _other(wanted, {"model": done["model_digest"], "config": done["config"]})
+    if other:
+        raise OutputRefusedError(
+            f"the run {run.run_id} was done before, with {other}: choose another run id; nothing was written"
+        )
+
+
+def _tell_other_input(spark: SparkSession, config: ScoreConfig, run: Run, done: Mapping[str, Any]) -> None:
+    """Say so where the input is not what it was when the run was done: a new run would read another one."""
+    try:
+        now: Any = open_input(spark, config.input, lenient=config.budget is not None).identity
+    except Exception as error:  # it may be gone; the run is done all the same
+        now = type(error).__name__
+    if "input" in done and now != done["input"]:
+        said = f"the run {run.run_id} was done before, and its input has changed since"
+        print(f"sparksig: {said}: choose another run id to score it", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _tell(run: Run, scored: Scored) -> None:

@@ -18,7 +18,7 @@ from sparksig.jobs.places import Place
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "read_json", "staging_name"]
+__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "names_of", "read_json", "staging_name"]
 
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that names the run which wrote them."""
@@ -86,10 +86,8 @@ class Staging:
         if output.path is not None:
             path = Place.of(spark, output.path)
             return cls(path.parent / staging_name(path.name, run_id), run_id)
-        session: Any = spark
-        parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(output.table)
-        names = [str(parts.apply(index)) for index in range(parts.length())]
-        database = ".".join(f"`{name}`" for name in names[:-1]) or spark.catalog.currentDatabase()
+        names = names_of(spark, str(output.table))
+        database = ".".join(f"`{name}`" for name in names[:-1])
         home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
         name = re.sub(r"[^A-Za-z0-9_-]", "_", names[-1])
         return cls(home / staging_name(name, run_id), run_id)
@@ -140,6 +138,14 @@ class Staging:
                 f"{self.place.uri} is not as the run {self.run_id} leaves it: {strangers[0]!r}"
             )
         self.place.delete()
+
+
+def names_of(spark: SparkSession, table: str) -> list[str]:
+    """The parts of a table's name, its database included."""
+    session: Any = spark
+    parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(table)
+    names = [str(parts.apply(index)) for index in range(parts.length())]
+    return names if len(names) > 1 else [spark.catalog.currentDatabase(), *names]
 
 
 def staging_name(name: str, run_id: str) -> str:

@@ -54,6 +54,11 @@ class Input:
     identity: Mapping[str, Any] = field(default_factory=dict)
     _files: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the identity tells the table's rows: not where a view makes them, or no file has them."""
+        return "version" in self.identity or bool(self._files and self.identity["format"] != "view")
+
     def check_unchanged(self) -> None:
         """See that no file has changed since the table was opened.
 
@@ -114,6 +119,10 @@ def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = Fa
     return _filtered(told, section.filter, text, lenient=lenient)
 
 
+_HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
+"""What Spark says of a header with other names, and of one with more or fewer."""
+
+
 @contextlib.contextmanager
 def telling_headers() -> Iterator[None]:
     """Tell of a CSV file whose header is not that of the declared columns in words of our own.
@@ -125,7 +134,7 @@ def telling_headers() -> Iterator[None]:
         yield
     except Exception as error:  # of a class that depends on the session
         told = f"{error}\n{getattr(error, '_stackTrace', '')}"
-        if "CSV header does not conform to the schema" not in told:
+        if not any(sign in told for sign in _HEADERS):
             raise
         file = re.search(r"^\s*CSV file: (.*)$", told, re.MULTILINE)
         # what stands there instead may be values, where there is no header

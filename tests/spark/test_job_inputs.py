@@ -83,6 +83,9 @@ def test_the_header_of_csv_is_that_of_the_declared_columns(job, tmp_path):
         score(job(input=given))
     assert not (tmp_path / "out").exists()
     assert score(job(input={**given, "options": {"header": "false"}}, budget={"rows": 1})).rows_in == 2
+    (tmp_path / "in" / "0.csv").write_text("id;x\n1;2\n")
+    with pytest.raises(ContractError, match=told):
+        score(job(input=given, output={"path": str(tmp_path / "other")}))
 
 
 @pytest.mark.parametrize(("given", "path", "text"), [
@@ -140,13 +143,17 @@ def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_pat
     ({"output": {"path": None, "table": "t"}}, ConfigError, "output.table: expected a path, for Parquet"),
     ({"output": {"mode": "overwrite", "path": "{in}"}}, OutputRefusedError, "is the input, or in it"),
     ({"output": {"mode": "append", "path": "{}"}}, OutputRefusedError, "one is in the"),
+    ({"output": {"mode": "overwrite", "path": "{model}"}}, OutputRefusedError, "the model's .* are one"),
+    ({"output": {"path": None, "table": "t", "format": "delta"}, "budget": {"rows": 1},
+      "quarantine": {"table": "default.T", "format": "delta"}}, OutputRefusedError, "are one table, t;"),
     ({"quarantine": {"path": "{in}/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is in the"),
     ({"quarantine": {"path": "{}/out/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is in the"),
 ])  # fmt: skip
-def test_places_in_each_other(job, tmp_path, changes, error, text):
+def test_places_in_each_other(job, model, tmp_path, changes, error, text):
     table(tmp_path / "in", range(10))
     told = json.loads(
         json.dumps(changes)
+        .replace("{model}", str(model))
         .replace("{in}", f"{tmp_path}/in")
         .replace("{}/", f"{tmp_path}/")
         .replace("{}", str(tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from functools import partial
 
 import pandas as pd
@@ -174,6 +175,13 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
     with pytest.raises(OutputRefusedError, match="that the run has not made"):
         score(config)
     (tmp_path / "out" / "stranger").unlink()
+    begun = tmp_path / ".out.sparksig-r" / "publishing.json"
+    told = json.loads(begun.read_text())
+    begun.write_text(json.dumps({"files": [*told["files"], "z.parquet"]}))
+    with pytest.raises(SparksigError, match="1 files of the run are neither here nor there"):
+        score(config)
+    assert begun.exists()
+    begun.write_text(json.dumps(told))
     assert "score" not in score(config).phases
     assert read(tmp_path / "out").id.tolist() == list(range(12))
     assert left(tmp_path) == []
@@ -218,6 +226,51 @@ def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeyp
     (tmp_path / "in" / "more.parquet").unlink()  # what is being published is published
     assert score(config).rows_in == 11
     assert len(read(tmp_path / "out")) == 11
+
+
+def test_what_was_scored_of_a_view_is_scored_anew(job, spark, tmp_path, monkeypatch):
+    """Nothing tells whether it shows the same rows."""
+    config = job(run_id="r", input={"path": None, "table": "changing"})
+    with monkeypatch.context() as patch:
+        spark.sql("select id, id as x from range(3)").createOrReplaceTempView("changing")
+        dying(patch, publishing.Publication, "publish")
+        with pytest.raises(Died):
+            score(config)
+    spark.sql("select id, id as x from range(4)").createOrReplaceTempView("changing")
+    assert score(config).rows_in == 4
+
+
+def test_the_name_of_a_run_that_was_done_is_taken(job, tmp_path, capsys):
+    """By another model, another configuration, another input; and its rows in the quarantine are its own."""
+    table(tmp_path / "in", BAD)
+    own = {"run_id": "r", "budget": {"rows": 2}, "quarantine": {"path": str(tmp_path / "bad")}}
+    config = job(**own)
+    score(config)
+    with pytest.raises(OutputRefusedError, match="the run r was done before, with another configuration"):
+        score(job(**own, output={"column": "half"}))
+    other = score_jobs.save_model(tmp_path / "other", models.Returning(counted))
+    with pytest.raises(OutputRefusedError, match="the run r was done before, with another model"):
+        score(score_jobs.config_of(other, tmp_path, **own))
+    capsys.readouterr()
+    assert score(config).status == "repeated"
+    assert capsys.readouterr().err == ""
+    (tmp_path / "in" / "0.parquet").touch()
+    assert score(config).status == "repeated"
+    assert "the run r was done before, and its input has changed since" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out")
+    for do in (score, plan_score):
+        with pytest.raises(OutputRefusedError, match="has rows of a run r already, which is not this one"):
+            do(config)
+    assert read(tmp_path / "bad").id.tolist() == [13, 14]
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_are_called_as_the_job_calls_its_own_are_not_lost(job, tmp_path):
+    table(tmp_path / "in", range(10), **{"sparksig note": ["x"] * 10})
+    told = {"output": {"keep": "*"}, "budget": {"rows": 2}}
+    plan = plan_score(job(**told, quarantine={"path": str(tmp_path / "bad")}))
+    assert [(one.code, one.path) for one in plan.findings] == [(Code.INVALID_NAME, "sparksig note")]
+    assert "sparksig note" in dict(plan_score(job(**told)).columns)
 
 
 def test_a_staging_that_the_run_has_not_made_is_left_as_it_is(job, tmp_path):
