@@ -60,14 +60,14 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
     return marker if marker is not None and marker.get("run_id") == run_id else None
 
 
-def refuse_quarantined(spark: SparkSession, config: ScoreConfig, run_id: str) -> None:
+def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
     """See that the quarantine has no rows of a run that begins: it would keep them, or lose them for the new.
 
     Raises:
         OutputRefusedError: it has some, of another job, or of a run whose output somebody has removed.
     """
-    section = config.quarantine
-    if section is None:
+    section, run_id = config.quarantine, config.run_id
+    if section is None or run_id is None:
         return
     if section.format == "delta":
         target = _target(spark, section)

@@ -239,13 +239,11 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
     Raises:
         SparksigError: as :func:`sparksig.jobs.score`.
     """
-    from sparksig.jobs.outputs import plan_output, plan_quarantine, refuse_quarantined
+    from sparksig.jobs.outputs import plan_output, plan_quarantine
     from sparksig.jobs.rows import needed, output_rows, quarantined_rows, staged_rows
     from sparksig.spark.frame import score as score_frame
 
     _refuse_nesting(spark, config)
-    if config.run_id is not None:
-        refuse_quarantined(spark, config, run_id)
     section = config.output
     table = open_input(spark, config.input, lenient=config.budget is not None)
     rows = needed(table.rows, udf, section)

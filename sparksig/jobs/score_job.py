@@ -44,6 +44,8 @@ def score(config: ScoreConfig) -> RunReport:
 
 
 def _score(config: ScoreConfig, run: Run) -> None:
+    from sparksig.jobs.outputs import refuse_quarantined
+
     run.tell(model_path=config.model.path, output=config.output.place)
     if config.quarantine is not None:
         run.tell(quarantine=config.quarantine.place)
@@ -60,6 +62,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
         prepared = prepare(spark, config, run.run_id, udf)
         run.tell(input=dict(prepared.input.identity))
         prepared.raise_if_refused()
+        refuse_quarantined(spark, config)
     made_of = fingerprint(config, udf.digest, prepared.input.identity)
     scored = staging.found()
     if scored is None or scored.made_of != made_of or not prepared.input.is_known:

@@ -12,6 +12,7 @@ from sparksig.jobs.check_job import session_of
 from sparksig.jobs.config import BudgetSection, ScoreConfig
 from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.record import new_run_id
+from sparksig.jobs.staging import Staging
 from sparksig.jobs.tables import open_input
 from sparksig.report import aligned
 
@@ -43,6 +44,7 @@ class ScorePlan:
         budget: how many rows may fail, in words.
         findings: what keeps the job from being done.
         exit_code: what the job would end with because of that; 0 if there is nothing.
+        known: whether the run was done before, or is being published: it would only be brought to its end.
     """
 
     run_id: str | None
@@ -58,6 +60,7 @@ class ScorePlan:
     budget: str
     findings: tuple[Finding, ...]
     exit_code: int
+    known: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-ready built-ins."""
@@ -75,7 +78,7 @@ class ScorePlan:
     def __str__(self) -> str:
         told = {name: value for name, value in self.input.items() if name != "place" and value is not None}
         facts = [
-            ("run", self.run_id or "a new one"),
+            ("run", f"{self.run_id or 'a new one'}{_KNOWN if self.known else ''}"),
             ("model", self.model),
             ("model digest", self.digest),
             ("input", str(self.input.get("place"))),
@@ -105,6 +108,9 @@ class ScorePlan:
         return "\n".join(lines)
 
 
+_KNOWN = ", which was done before, or is being published: it would only be brought to its end"
+
+
 def _plan_dict(plan: WritePlan | None) -> dict[str, Any] | None:
     return None if plan is None else asdict(plan) | {"findings": [one.to_dict() for one in plan.findings]}
 
@@ -116,12 +122,17 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
         SparksigError: as :func:`sparksig.jobs.score`, of what is wrong with the configuration, the model, the
             places, or the files' footers. What the plan itself finds, it tells.
     """
+    from sparksig.jobs.outputs import refuse_quarantined
+
     before_spark(config)
     spark = session_of("score", config)
+    known = _is_known(spark, config)
     udf = model_of(spark, config)
     prepared = prepare(spark, config, config.run_id or new_run_id(), udf)
-    plans = [plan for plan in (prepared.plan, prepared.quarantine) if plan is not None]
-    broken = () if prepared.contract is None else _findings_of(prepared)
+    plans = [plan for plan in (prepared.plan, prepared.quarantine) if plan is not None and not known]
+    if not known:
+        refuse_quarantined(spark, config)
+    broken = () if prepared.contract is None or known else _findings_of(prepared)
     refused = tuple(finding for plan in plans for finding in plan.findings)
     output = [] if prepared.output is None else prepared.output.schema.fields
     return ScorePlan(
@@ -138,7 +149,18 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
         _budget(config.budget),
         (*broken, *refused),
         3 if broken else 6 if refused else 0,
+        known,
     )
+
+
+def _is_known(spark: SparkSession, config: ScoreConfig) -> bool:
+    """Whether the run was done before, or is being published."""
+    from sparksig.jobs.outputs import published
+
+    if config.run_id is None:
+        return False
+    staging = Staging.of(spark, config.output, config.run_id)
+    return published(spark, config, config.run_id) is not None or staging.moved() is not None
 
 
 def _findings_of(prepared: Prepared) -> tuple[Finding, ...]:

@@ -8,9 +8,10 @@ file must have the declared names in their order. Decimals are not read, for Spa
 double or a float are the nearest there is, as everywhere in decimal text.
 
 Not seen, because Spark does not tell: JSON keys spelt in another way than the column (they are absent, and so
-null), a key that stands twice (the last one counts), numbers and objects where text is declared (they become
-their text), whole numbers for a timestamp (they count as seconds), bytes that are no text in the declared
-encoding, and quotes that a CSV line leaves open in its last field. Keys and columns that are not declared are
+null), a key that stands twice (the last one counts), what follows a record of JSON in its line, numbers and
+objects where text is declared (they become their text), whole numbers for a timestamp (they count as
+seconds), bytes that are no text in the declared encoding, texts of CSV that are empty in quotes (they are
+null), and quotes that a CSV line leaves open in its last field. Keys and columns that are not declared are
 ignored in JSON.
 """
 

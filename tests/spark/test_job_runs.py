@@ -254,6 +254,9 @@ def test_the_name_of_a_run_that_was_done_is_taken(job, tmp_path, capsys):
     capsys.readouterr()
     assert score(config).status == "repeated"
     assert capsys.readouterr().err == ""
+    plan = plan_score(config)
+    assert (plan.known, plan.findings, plan.exit_code) == (True, (), 0)
+    assert "run              r, which was done before, or is being published" in str(plan)
     (tmp_path / "in" / "0.parquet").touch()
     assert score(config).status == "repeated"
     assert "the run r was done before, and its input has changed since" in capsys.readouterr().err
