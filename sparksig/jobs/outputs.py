@@ -13,7 +13,7 @@ from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.places import Place
 from sparksig.jobs.rows import output_rows, quarantined_rows
-from sparksig.jobs.staging import MARKER, Scored, Staging, read_json
+from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
 from sparksig.spark import delta
 from sparksig.spark.parquet import RUN_COLUMN
 from sparksig.spark.write import WritePlan, plan_write, write
@@ -55,7 +55,9 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
     if section.format == "delta":
         target = _target(spark, section)
         there = delta.existing(spark, target) is not None
-        return {} if there and delta.committed(spark, target, run_id) else None
+        if not there or not delta.committed(spark, target, run_id):
+            return None
+        return json_object(delta.noted(spark, target, run_id)) or {}
     marker = read_json((_marked_place(spark, section, run_id) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run_id else None
 
@@ -160,6 +162,7 @@ class Publication:
             run_id=_run_of(section, self.staging.run_id),
             partition_by=section.partition_by,
             evolve=section.evolve,
+            note=self._told(),
         )
         _check_count(section.place, rows, rows if done.repeated else done.rows)
         if section.format == "parquet":
@@ -185,6 +188,10 @@ class Publication:
         return data
 
     def _mark(self, place: Place) -> None:
+        write_whole((place / MARKER).uri, self._told().encode(), {})
+
+    def _told(self) -> str:
+        """What is to be known of the run when it is started again."""
         scored = self.scored
         told = {
             "run_id": scored.run_id,
@@ -195,7 +202,7 @@ class Publication:
             "config": scored.made_of["config"],
             "input": dict(scored.input),
         }
-        write_whole((place / MARKER).uri, json.dumps(told).encode(), {})
+        return json.dumps(told)
 
     def _move(self, final: Place) -> None:
         """Give the directory its name, in one step; file by file where the file system has no such step."""

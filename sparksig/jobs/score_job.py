@@ -85,7 +85,7 @@ def _was_done(spark: SparkSession, config: ScoreConfig, run: Run, udf: ModelUDF,
     done = published(spark, config, run.run_id)
     if done is not None:
         _refuse_other(config, run, udf, done)
-        run.tell(model_digest=done.get("model_digest"))  # Delta does not know it
+        run.tell(model_digest=done.get("model_digest"))
         known = {name: done[name] for name in ("rows_in", "scored", "rejected", "input") if name in done}
         run.tell(repeated=True, **known)
         _tell_other_input(spark, config, run, done)

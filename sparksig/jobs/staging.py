@@ -18,7 +18,16 @@ from sparksig.jobs.places import Place
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["MARKER", "Scored", "Staging", "fingerprint", "names_of", "read_json", "staging_name"]
+__all__ = [
+    "MARKER",
+    "Scored",
+    "Staging",
+    "fingerprint",
+    "json_object",
+    "names_of",
+    "read_json",
+    "staging_name",
+]
 
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that names the run which wrote them."""
@@ -156,8 +165,13 @@ def staging_name(name: str, run_id: str) -> str:
 def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
     """An object in a file of JSON; None where there is no file, or one whose writer died."""
     content = read_whole(path, conf)
+    return None if content is None else json_object(content)
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """An object of JSON; None if it is none."""
     try:
-        body = None if content is None else json.loads(content)
+        body = json.loads(text)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

@@ -17,7 +17,7 @@ from sparksig.errors import Code, ContractError, Finding, MissingDependencyError
 from sparksig.spark.contract import column
 from sparksig.spark.target import Existing, Filled, is_path
 
-__all__ = ["Commit", "commit", "committed", "counts", "existing", "refusals"]
+__all__ = ["Commit", "commit", "committed", "counts", "existing", "noted", "refusals"]
 
 
 def _named(target: str) -> str:
@@ -160,6 +160,7 @@ class Commit:
         run_id: names the run; Delta takes it once.
         by: columns to partition by.
         evolve: let the table's schema change.
+        note: what is to be known of the run later.
     """
 
     target: str
@@ -168,10 +169,11 @@ class Commit:
     run_id: str | None = None
     by: Sequence[str] = ()
     evolve: bool = False
+    note: str = ""
 
 
-_RUN, _WRITE = "sparksig.run_id", "sparksig.write"
-"""What marks a commit, or a table by the commit that created it: its run, and the one call that made it."""
+_RUN, _WRITE, _NOTE = "sparksig.run_id", "sparksig.write", "sparksig.note"
+"""What marks a commit, or a table by the commit that created it: run, the call that made it, a note."""
 
 
 def counts(spark: SparkSession) -> bool:
@@ -185,7 +187,7 @@ def commit(sent: DataFrame, how: Commit) -> int | None:
     The count is 0 where Delta notes none (:func:`counts`).
     """
     spark, token = sent.sparkSession, uuid.uuid4().hex
-    mark = {_RUN: how.run_id or token, _WRITE: token}
+    mark = {_RUN: how.run_id or token, _WRITE: token} | ({_NOTE: how.note} if how.note else {})
     try:
         _save(sent, how, mark)
     except Exception:  # Delta's, of many classes, where another writer of the same run was faster
@@ -197,6 +199,19 @@ def commit(sent: DataFrame, how: Commit) -> int | None:
 def committed(spark: SparkSession, target: str, run_id: str) -> bool:
     """Whether a Delta table has a run already."""
     return _rows(spark, target, _RUN, run_id) is not None
+
+
+def noted(spark: SparkSession, target: str, run_id: str) -> str:
+    """What was noted of a run that a Delta table has; empty if nothing."""
+    metadata = F.col("userMetadata")
+    marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
+    history = spark.sql(f"DESCRIBE HISTORY {_named(target)}").where(marked)
+    told = history.select(F.get_json_object(metadata, f"$['{_NOTE}']")).collect()
+    if not told and not is_path(target):
+        [detail] = spark.sql(f"DESCRIBE DETAIL {_named(target)}").select("properties").collect()
+        properties = detail[0] or {}
+        return str(properties.get(_NOTE, "")) if properties.get(_RUN) == run_id else ""
+    return str(told[0][0] or "") if told else ""
 
 
 def _save(sent: DataFrame, how: Commit, mark: Mapping[str, str]) -> None:

@@ -78,6 +78,7 @@ def write(
     evolve: bool = False,
     side: str = "inputs",
     strict_nulls: bool = True,
+    note: str = "",
 ) -> Written:
     """Write a table that keeps to a contract, or nothing at all.
 
@@ -103,6 +104,7 @@ def write(
         evolve: let the target's schema change: new columns, and the wider types that Delta can take over.
         side: of a signature: "inputs" or "outputs".
         strict_nulls: as of :func:`check`.
+        note: a text that is kept with the run's commit to a Delta table.
 
     Returns:
         The plan, what was checked, and how many rows were written.
@@ -134,7 +136,7 @@ def write(
     report = _checked(sent, made, strict_nulls=strict_nulls)
     report.raise_if_failed()
     if format == "delta":
-        how = delta.Commit(plan.target, mode, plan.exists, run_id, tuple(partition_by), evolve)
+        how = delta.Commit(plan.target, mode, plan.exists, run_id, tuple(partition_by), evolve, note)
         rows = delta.commit(sent, how)
         if rows is None:
             return Written(plan, _BEFORE, 0, repeated=True)

@@ -411,7 +411,9 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     out = place["table"] or place["path"]
     assert len(delta_rows(spark, out)) == 4
     report = score(config)  # it is there: nothing is written again
-    assert (report.status, len(delta_rows(spark, out))) == ("repeated", 4)
+    assert (report.status, report.rows_in, len(delta_rows(spark, out))) == ("repeated", 4, 4)
+    with pytest.raises(OutputRefusedError, match="the run r was done before, with another configuration"):
+        score(job(run_id="r", **changes, check={"mode": "sample"}))  # another job, into the same table
     more = spark.sql("select id, id as x from range(4, 6)").write.format("delta").mode("append")
     more.saveAsTable("given") if named else more.save(str(tmp_path / "in"))
     report = score(job(run_id="s", **changes))
