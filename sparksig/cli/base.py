@@ -143,7 +143,9 @@ def say(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
         exact: print it as it is where no terminal reads it.
         verdicts: the lines of a report end in "ok" or "FINDINGS", which a terminal shows in color.
     """
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it was closed
+    if sys.stdout is None:  # it was closed
+        return
+    on_terminal = sys.stdout.isatty()
     shown = text if exact and not on_terminal else _printable(text)
     if verdicts and on_terminal and not os.environ.get("NO_COLOR"):
         shown = re.sub(r"(?m)^(  .*)(ok|FINDINGS)$", _colored, shown)

@@ -309,8 +309,8 @@ def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -
 
 def _is_model(hint: Any) -> bool:
     pydantic = sys.modules.get("pydantic")  # whoever has a model of it has imported it
-    if pydantic is None or not isinstance(hint, type):
-        return False
+    if pydantic is None or not isinstance(hint, type) or isinstance(hint, types.GenericAlias):
+        return False  # Python 3.10 takes list[int] for a class
     return issubclass(hint, pydantic.BaseModel) and not issubclass(hint, pydantic.RootModel)
 
 

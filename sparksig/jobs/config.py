@@ -85,7 +85,9 @@ def _as_text(value: Any) -> Any:
 def _is_whole(field: FieldInfo) -> bool:
     """Whether a field holds a section, a list or a mapping, and never null."""
     form = field.annotation
-    return get_origin(form) in (list, dict) or (isinstance(form, type) and issubclass(form, BaseModel))
+    if get_origin(form) is not None:
+        return get_origin(form) in (list, dict)
+    return isinstance(form, type) and issubclass(form, BaseModel)
 
 
 Text = Annotated[str, Field(min_length=1)]

@@ -23,7 +23,8 @@ def fields_of(form: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def is_section(form: Any) -> bool:
     """Whether a type is a section with keys of its own."""
-    return isinstance(form, type) and issubclass(form, BaseModel)
+    # (Python 3.10 takes dict[str, Any] for a class)
+    return get_origin(form) is None and isinstance(form, type) and issubclass(form, BaseModel)
 
 
 def bare(form: Any) -> Any:

@@ -358,6 +358,7 @@ def test_validate_serving_input(place):
 
 def talking(model_input):
     sys.stdout.write("what a model says\n")
+    sys.stdout.flush()  # which an older runner of Click does not do
     return model_input["a"] * 2
 
 
