@@ -11,11 +11,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from sparksig import ConfigError, ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
-from sparksig.jobs.forms import at, bare, fields_of, shown, takes_text
+from sparksig.jobs.forms import at, bare, fields_of, is_section, shown, takes_text
 from tests.jobs.helpers import SCORE
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -396,7 +395,7 @@ def _keys(form, before=""):
     for name, field in fields_of(form).items():
         yield f"{before}{name}"
         inner = bare(field.annotation)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if is_section(inner):
             yield from _keys(inner, f"{before}{name}.")
 
 
@@ -407,7 +406,7 @@ def test_every_key_is_described(name):
             inner = bare(field.annotation)
             if not field.description:
                 yield f"{form.__name__}.{key}"
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if is_section(inner):
                 yield from undescribed(inner)
 
     assert list(undescribed(FORMS[name])) == []
