@@ -27,7 +27,7 @@ def test_a_bench_runs(name):
 @pytest.mark.xdist_group("bench")
 @pytest.mark.filterwarnings("ignore")
 def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
-    """In a process of its own: it has a session of its own. (Cold starts are more of the same applications.)"""
+    """In a process of its own: it has a session of its own. Cold starts are more of the same."""
     code = (
         "from pathlib import Path; from tests.bench import spark, __main__ as run; "
         "results = [*run.measure(spark.cases(0.0002), 1), spark.many_parts(0.0002, 1)]; "
