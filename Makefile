@@ -17,7 +17,7 @@ help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
 	@echo 'make test         set up, then run all tests'
 	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
-	@echo 'make test-oldest  all tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
+	@echo 'make test-oldest  the tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
 	@echo 'make test-newest  the tests of Spark with the newest one, 4.3'
 	@echo 'make package      a wheel in dist/, which spark-submit takes as --py-files'
 	@echo 'make bench        the benches: ratios against MLflow, in one run'
