@@ -176,9 +176,16 @@ class ParamSpec:
         missing = [key for key in ("name", "default") if key not in kwargs]
         missing += [] if {"type", "dtype"} & kwargs.keys() else ["type"]
         if missing:
-            raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}")
+            known = {"name", "default", "shape", "type", "dtype", "items", "values", "properties"}
+            unknown = ", ".join(step(key) for key in kwargs if key not in known)
+            others = f" (it has the unknown key {unknown})" if unknown else ""
+            raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}{others}")
         name = str(kwargs["name"])
-        dtype = parse_type({"type": kwargs.get("dtype"), **kwargs}, step(name))
+        entry = dict(kwargs)
+        older = entry.pop("dtype", None)
+        dtype = parse_type({"type": older, **entry}, step(name), other_keys=("name", "default", "shape"))
+        if older is not None and entry.get("type", older) != older:
+            raise SignatureError(f"the param {step(name)} has both type and dtype, and they differ")
         if not isinstance(dtype, (DataType, Object)):
             raise SignatureError(f"the param {step(name)} cannot be of type {describe(dtype)}")
         return cls(name, dtype, kwargs["default"], kwargs.get("shape"))

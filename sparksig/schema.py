@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, SignatureTypeError, kind, step
-from sparksig.types import Type, as_type, parse_typed
+from sparksig.errors import (
+    Code,
+    ConversionError,
+    Finding,
+    SignatureError,
+    SignatureTypeError,
+    below,
+    kind,
+    step,
+)
+from sparksig.types import Type, as_type, parse_typed, unknown_keys
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
@@ -70,7 +79,7 @@ class ColSpec:
 
     @classmethod
     def _parse(cls, data: Mapping[str, Any], path: str) -> ColSpec:
-        dtype, required = parse_typed(data, path)
+        dtype, required = parse_typed(data, path, other_keys=("name",))
         return cls(dtype, data.get("name"), required)
 
 
@@ -141,6 +150,15 @@ class TensorSpec:
         dtype = _named_dtype(spec["dtype"])
         if dtype is None:
             raise _bad(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
+        findings = unknown_keys(data, ("type", "tensor-spec", "name", "required"), path)
+        findings += unknown_keys(spec, ("dtype", "shape"), below(path, "tensor-spec"))
+        if data.get("required", True) is not True:
+            hint = "remove the key: tensors are always required"
+            findings.append(
+                Finding(Code.INVALID_VALUE, below(path, "required"), "true", "another value", hint)
+            )
+        if findings:
+            raise SignatureError.of("malformed signature JSON", findings)
         return cls(dtype, spec["shape"], data.get("name"))
 
 

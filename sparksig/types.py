@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar, Union
@@ -21,6 +21,7 @@ from sparksig.errors import (
     SignatureTypeError,
     below,
     kind,
+    nearest,
     printable,
     step,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "merge",
     "parse_type",
     "parse_typed",
+    "unknown_keys",
 ]
 
 MAX_DEPTH = 100
@@ -352,16 +354,21 @@ def describe(dtype: Type) -> str:
 # --- JSON -------------------------------------------------------------------------------------------
 
 
-def parse_type(data: object, path: str = "", depth: int = 0) -> Type:
-    """The type that JSON built-ins describe; keys that no type knows are ignored.
+_OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
+"""The keys of a type's JSON besides ``type``."""
+
+
+def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
+    """Parse the JSON built-ins of a type.
 
     Args:
-        data: what :meth:`to_dict` of a type gives.
-        path: where it stands, for errors.
-        depth: how many types are around it.
+        data: what :meth:`to_dict` of a type returns.
+        path: its path, for errors.
+        depth: the number of types around it.
+        other_keys: the keys that the JSON may have besides those of the type.
 
     Raises:
-        SignatureError: malformed; ``findings`` has every place.
+        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
     """
     if depth >= MAX_DEPTH:
         raise _bad(path, f"at most {MAX_DEPTH} levels of nesting", "more")
@@ -372,34 +379,75 @@ def parse_type(data: object, path: str = "", depth: int = 0) -> Type:
     name = data["type"]
     if not isinstance(name, str):
         raise _bad(path, "the name of a type", kind(name))
-    if name in DataType.__members__:
-        return DataType[name]
-    parser = _PARSERS.get(name)
-    if parser is None:
+    if name not in DataType.__members__ and name not in _PARSERS:
         raise _bad(path, f"one of {_names()}, {', '.join(_PARSERS)}", repr(name)[:80])
-    return parser(data, path, depth)
+    findings = unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
+    try:
+        dtype = DataType[name] if name in DataType.__members__ else _PARSERS[name](data, path, depth)
+    except SignatureError as error:
+        if not findings:
+            raise
+        findings += error.findings
+    if findings:
+        raise SignatureError.of("malformed signature JSON", findings)
+    return dtype
 
 
-def parse_typed(data: object, path: str = "", depth: int = 0) -> tuple[Type, bool]:
-    """The type of a column or property, and whether it is required.
+def unknown_keys(data: Mapping[str, Any], known: Sequence[str], path: str) -> list[Finding]:
+    """Return a finding for each key that is not known, with the known key most like it.
 
-    An absent ``required`` (or null, as MLflow rewrites an absent one) means True.
+    Example:
+        >>> print(*unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
+        nmae: expected one of the keys type, name, found an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
+    """
+    expected = f"one of the keys {', '.join(known)}"
+    return [
+        Finding(Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", nearest(key, known))
+        for key in data
+        if key not in known
+    ]
+
+
+def parse_typed(
+    data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()
+) -> tuple[Type, bool]:
+    """Parse a column or property: its type, and whether it is required.
+
+    An absent ``required`` (or null, as MLflow rewrites an absent one) means True. MLflow 2.5 to 2.9 wrote
+    ``optional`` instead.
 
     Raises:
-        SignatureError: malformed; ``findings`` has every place.
+        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
     """
     findings: list[Finding] = []
     dtype: Type = AnyType()
     try:
-        dtype = parse_type(data, path, depth)
+        dtype = parse_type(data, path, depth, ("required", "optional", *other_keys))
     except SignatureError as error:
+        if not error.findings:
+            raise
         findings += error.findings
-    required = data.get("required") if isinstance(data, Mapping) else None
-    if required is not None and not isinstance(required, bool):
-        findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
+    required = True
+    if isinstance(data, Mapping):
+        required = _parse_required(data, path, findings)
     if findings:
         raise SignatureError.of("malformed signature JSON", findings)
-    return dtype, required is not False
+    return dtype, required
+
+
+def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding]) -> bool:
+    required = data.get("required")
+    if required is not None and not isinstance(required, bool):
+        findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
+    if "optional" not in data:
+        return required is not False
+    where, optional = below(path, "optional"), data["optional"]
+    if "required" in data:
+        hint = "remove optional: MLflow 2.5 to 2.9 wrote it where required is written since"
+        findings.append(Finding(Code.INVALID_VALUE, where, "either required or optional", "both", hint))
+    elif not isinstance(optional, bool):
+        findings.append(Finding(Code.INVALID_VALUE, where, "true or false", kind(optional)))
+    return optional is not True
 
 
 def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:

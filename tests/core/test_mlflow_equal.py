@@ -16,7 +16,7 @@ from sparksig.errors import InferenceError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, merge, parse_type
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, merge
 from tests.core.helpers import alike_types, attempt
 from tests.strategies import (
     column_schemas,
@@ -185,7 +185,7 @@ def test_we_read_the_types_of_mlflow(dtype):
     theirs = mlflow_type(dtype)
     data = mlflow.ColSpec(theirs, "c").to_dict()
     assert json.dumps(data) == json.dumps(ColSpec(dtype, "c").to_dict())
-    read = parse_type(json.loads(json.dumps(data)))
+    read = ColSpec.from_json_dict(**json.loads(json.dumps(data))).type
     assert read == dtype
     assert repr(read) == repr(theirs)
 

@@ -199,8 +199,11 @@ def test_a_tensor_is_its_dtype_shape_and_name_and_always_required():
     assert spec != TensorSpec(F8, (-1, 3))
     assert spec != TensorSpec(F8, (-1, 4), "a")
     assert spec != TensorSpec(np.dtype("float32"), (-1, 3), "a")
-    data = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [1]}, "required": False, "x": 1}
+    data = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [1]}, "required": True}
     assert TensorSpec.from_json_dict(**data) == TensorSpec(F8, (1,))
+    with pytest.raises(SignatureError, match="required: expected true, found another value") as caught:
+        TensorSpec.from_json_dict(**(data | {"required": False}))
+    assert places(caught.value) == [("INVALID_VALUE", "required")]
 
 
 def test_sizes_of_numpy_are_sizes_as_those_of_python_are():
@@ -494,10 +497,58 @@ def test_a_column_is_required_unless_the_json_says_otherwise(spec, data, require
     [json.loads(data) for _, _, data in [*COLUMNS, *TENSORS]],
     ids=[text for _, text, _ in [*COLUMNS, *TENSORS]],
 )
-def test_unknown_keys_are_ignored(entry):
+def test_unknown_keys_are_refused(entry):
     if "name" in entry or entry.get("required", True):
-        strange = entry | {"doc": "x", "cls": 1, "default": None, "shape": [1]}
-        assert Schema.from_json(json.dumps([strange])) == Schema.from_json(json.dumps([entry]))
+        strange = entry | {"doc": "x", "cls": 1, "defualt": None}
+        with pytest.raises(SignatureError, match=r"^malformed signature JSON: 3 findings") as caught:
+            Schema.from_json(json.dumps([strange]))
+        assert [finding.path.rpartition(".")[2] for finding in caught.value.findings] == [
+            "doc",
+            "cls",
+            "defualt",
+        ]
+
+
+@each(
+    ("entry", "line"),
+    [
+        (
+            {"type": "long", "name": "a", "requierd": False},
+            "a.requierd: expected one of the keys type, required, optional, name, found an unknown key "
+            "(did you mean 'required'?) [UNKNOWN_KEY]",
+        ),
+        (
+            {"type": "array", "items": {"type": "long", "name": "b"}, "name": "a"},
+            "a[].name: expected one of the keys type, found an unknown key [UNKNOWN_KEY]",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1], "shpae": [2]}, "name": "t"},
+            "t.tensor-spec.shpae: expected one of the keys dtype, shape, found an unknown key "
+            "(did you mean 'shape'?) [UNKNOWN_KEY]",
+        ),
+        (
+            {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1]}, "nmae": "t"},
+            "[0].nmae: expected one of the keys type, tensor-spec, name, required, found an unknown key "
+            "(did you mean 'name'?) [UNKNOWN_KEY]",
+        ),
+    ],
+    ids=["column", "items", "tensor-spec", "tensor"],
+)
+def test_an_unknown_key_is_named_with_the_key_most_like_it(entry, line):
+    with pytest.raises(SignatureError) as caught:
+        Schema.from_json(json.dumps([entry]))
+    assert str(caught.value) == f"malformed signature JSON: 1 finding\n  - {line}"
+
+
+@each(
+    ("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.name is not None], ids=lambda v: ""
+)
+@each("optional", [True, False])
+def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional):
+    entry = {key: value for key, value in json.loads(data).items() if key != "required"}
+    read = Schema.from_json(json.dumps([entry | {"optional": optional}]))
+    assert read == Schema([ColSpec(spec.type, spec.name, required=not optional)])
+    assert "optional" not in read.to_json()
 
 
 @each(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.errors import InferenceError, SignatureError, SignatureTypeError
+from sparksig.errors import InferenceError, SignatureError, SignatureTypeError, below
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -484,14 +484,58 @@ def test_a_path_starts_with_a_name_where_nothing_stands_around():
 
 
 @each("data", [data for _, _, data in EXAMPLES], ids=IDS)
-def test_unknown_keys_are_ignored(data):
-    def strew(value):
+def test_unknown_keys_are_refused_at_every_depth(data):
+    def strew(value, path, paths):
         if not isinstance(value, dict):
             return value
-        more = {"comment": ["anything"], "spark": {"type": 1}} if "type" in value else {}
-        return {key: strew(inner) for key, inner in value.items()} | more
+        if "type" in value:
+            paths.append(below(path, "comment"))
+        inner = {"items": f"{path}[]", "values": f"{path}[]"}
+        strewn = {}
+        for key, member in value.items():
+            if key == "properties":
+                strewn[key] = {name: strew(body, below(path, name), paths) for name, body in member.items()}
+            else:
+                strewn[key] = strew(member, inner.get(key, path), paths)
+        return strewn | ({"comment": ["anything"]} if "type" in value else {})
 
-    assert parse_type(strew(data)) == parse_type(data)
+    paths = []
+    strewn = strew(data, "", paths)
+    with pytest.raises(
+        SignatureError, match=r"expected one of the keys type.*found an unknown key"
+    ) as caught:
+        parse_type(strewn)
+    assert sorted(places(caught.value)) == sorted(("UNKNOWN_KEY", path) for path in paths)
+
+
+@each("optional", [True, False])
+def test_optional_of_older_signatures_is_the_opposite_of_required(optional):
+    read = parse_type({"type": "object", "properties": {"p": {"type": "long", "optional": optional}}})
+    assert read == Object([Property("p", "long", required=not optional)])
+
+
+@each(
+    ("entry", "path", "text"),
+    [
+        (
+            {"optional": True, "required": True},
+            "p.optional",
+            "expected either required or optional, found both",
+        ),
+        (
+            {"optional": False, "required": None},
+            "p.optional",
+            "expected either required or optional, found both",
+        ),
+        ({"optional": "yes"}, "p.optional", "expected true or false, found a value of type str"),
+        ({"optional": None}, "p.optional", "expected true or false, found None"),
+    ],
+    ids=["both", "both-null", "text", "null"],
+)
+def test_optional_that_says_nothing_clear_is_refused(entry, path, text):
+    with pytest.raises(SignatureError, match=text) as caught:
+        parse_type({"type": "object", "properties": {"p": {"type": "long", **entry}}})
+    assert places(caught.value) == [("INVALID_VALUE", path)]
 
 
 @each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
