@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
+    from sparksig.contracts import load_signature
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
     from sparksig.enforce.frames import enforce, validate_schema
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Finding,
         InferenceError,
         MissingDependencyError,
+        MissingSignatureError,
         ModelDamagedError,
         ModelError,
         ModelNotFoundError,
@@ -103,6 +105,7 @@ __all__ = [
     "LoadedModel",
     "Map",
     "MissingDependencyError",
+    "MissingSignatureError",
     "ModelDamagedError",
     "ModelError",
     "ModelInfo",
@@ -153,6 +156,7 @@ __all__ = [
     "load_input_example_params",
     "load_model",
     "load_serving_example",
+    "load_signature",
     "merge_schemas",
     "plan_write",
     "pyfunc",
@@ -172,6 +176,7 @@ __all__ = [
 
 _HOMES = {
     "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
+    "sparksig.contracts": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
     "sparksig.enforce.frames": ["enforce", "validate_schema"],
@@ -185,6 +190,7 @@ _HOMES = {
         "Finding",
         "InferenceError",
         "MissingDependencyError",
+        "MissingSignatureError",
         "ModelDamagedError",
         "ModelError",
         "ModelNotFoundError",

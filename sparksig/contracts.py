@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparksig.errors import ContractError, SignatureError, step
+from sparksig.errors import (
+    ContractError,
+    ModelNotFoundError,
+    SignatureError,
+    SignatureTypeError,
+    kind,
+    nearest,
+    step,
+)
+from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.registry import fetched, shown
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
@@ -16,6 +27,7 @@ __all__ = [
     "Contract",
     "is_signature_file",
     "kept_column",
+    "load_signature",
     "parse_signature",
     "read_signature",
     "schema_of",
@@ -56,6 +68,40 @@ def side_of(signature: ModelSignature, side: str, what: str) -> Schema:
 # --- in files ---------------------------------------------------------------------------------------------
 
 
+def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
+    """Read a signature from its JSON file, or from a model directory.
+
+    Args:
+        path: a JSON file, as :meth:`~sparksig.ModelSignature.to_json` and ``sparksig infer -o`` write it; a
+            model directory or its file MLmodel; or a URI of either.
+
+    Returns:
+        The signature.
+
+    Raises:
+        ModelNotFoundError: there is no such file, and no model directory.
+        MissingSignatureError: the model has no signature.
+        ModelDamagedError: the model's MLmodel is malformed.
+        SignatureError: the file has no signature; ``findings`` has every place.
+        OSError: it cannot be read.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> file = f"{tempfile.mkdtemp()}/signature.json"
+        >>> text = sparksig.infer_signature({"x": 1.5}).to_json(file)
+        >>> load_signature(file).inputs
+        ['x': double (required)]
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise SignatureTypeError(f"a signature is read from a path or a URI, not from {kind(path)}")
+    local = fetched(path)
+    if (local / MLMODEL).is_file() or (local.name == MLMODEL and local.is_file()):
+        return ModelDirectory.read(local).require_signature(shown(path))
+    if local.is_file():
+        return read_signature(local)
+    raise ModelNotFoundError(f"there is no signature file and no model directory at {shown(path)!r}")
+
+
 def is_signature_file(path: Path) -> bool:
     """Whether a file is, by its name or by how it begins, JSON."""
     if not path.is_file():
@@ -92,13 +138,16 @@ def parse_signature(content: bytes) -> ModelSignature:
     except (ValueError, RecursionError) as error:  # of the encoding, too
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SignatureError(f"not JSON: {reason}") from None
-    if not isinstance(body, dict) or not body.keys() <= {"inputs", "outputs", "params"}:
+    sides = ("inputs", "outputs", "params")
+    if not isinstance(body, dict):
         raise SignatureError("not a signature: an object of inputs, outputs and params")
-    texts = {
-        side: part if part is None or isinstance(part, str) else json.dumps(part)
-        for side, part in body.items()
-    }
-    return ModelSignature.from_dict(texts)
+    if unknown := [key for key in body if key not in sides]:
+        hint = nearest(unknown[0], sides)
+        raise SignatureError(
+            "not a signature: an object of inputs, outputs and params, "
+            f"not of {', '.join(map(step, unknown))}" + (f" ({hint})" if hint else "")
+        )
+    return ModelSignature.from_dict(body)
 
 
 # --- in the metadata of tables ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ SparksigError
  ├── ModelError                          a model directory cannot be used
  │    ├── ModelNotFoundError (FileNotFoundError)
  │    ├── ModelDamagedError                  it is there, but it is not what it should be
+ │    ├── MissingSignatureError              it has no signature, and one is needed
  │    └── ModelNotTrustedError               loading it would execute code nobody allowed
  ├── ConfigError (ValueError)            a job's configuration is wrong
  │    └── ConfigNotFoundError (FileNotFoundError)
@@ -41,6 +42,7 @@ __all__ = [
     "Finding",
     "InferenceError",
     "MissingDependencyError",
+    "MissingSignatureError",
     "ModelDamagedError",
     "ModelError",
     "ModelNotFoundError",
@@ -216,6 +218,10 @@ class ModelNotFoundError(ModelError, FileNotFoundError):
 
 class ModelDamagedError(ModelError):
     """A model directory is incomplete, malformed, or not what its digest says."""
+
+
+class MissingSignatureError(ModelError):
+    """A model has no signature, or not the side of it that is needed; the message says how to set one."""
 
 
 class ModelNotTrustedError(ModelError):

@@ -260,9 +260,14 @@ class ParamSchema:
         Raises:
             SignatureError: not JSON, or malformed; ``findings`` has every place.
         """
+        return cls._from_entries(parse_json(json_str, "params"))
+
+    @classmethod
+    def _from_entries(cls, entries: list[Any]) -> ParamSchema:
+        """Read what :meth:`to_dict` returns."""
         specs: list[ParamSpec] = []
         findings: list[Finding] = []
-        for index, entry in enumerate(parse_json(json_str, "params")):
+        for index, entry in enumerate(entries):
             try:
                 if not isinstance(entry, Mapping):
                     raise SignatureError(f"a JSON object expected, found {kind(entry)}")

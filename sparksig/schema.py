@@ -350,9 +350,14 @@ class Schema:
         Raises:
             SignatureError: not JSON, or malformed; ``findings`` has every place.
         """
+        return cls._from_entries(parse_json(json_str, "a schema"))
+
+    @classmethod
+    def _from_entries(cls, entries: list[Any]) -> Schema:
+        """Read what :meth:`to_dict` returns."""
         specs: list[ColSpec | TensorSpec] = []
         findings: list[Finding] = []
-        for index, entry in enumerate(parse_json(json_str, "a schema")):
+        for index, entry in enumerate(entries):
             path = _entry_path(entry, index)
             try:
                 if not isinstance(entry, Mapping):
@@ -365,6 +370,25 @@ class Schema:
         if findings:
             raise SignatureError.of("malformed signature JSON", findings)
         return cls(specs)
+
+    @classmethod
+    def from_ddl(cls, text: str) -> Schema:
+        """Read a column list as Spark's DDL; ``NOT NULL`` columns are required.
+
+        Args:
+            text: DDL, as in ``CREATE TABLE``.
+
+        Raises:
+            SignatureError: the text is no DDL; the position, and what was expected there.
+            ConversionError: types that no signature has, or two columns of one name; all of them.
+
+        Example:
+            >>> Schema.from_ddl("id bigint not null, note string")
+            ['id': long (required), 'note': string (optional)]
+        """
+        from sparksig.convert.ddl import from_ddl
+
+        return from_ddl(text)
 
 
 def parse_json(text: str, what: str) -> list[Any]:

@@ -157,26 +157,66 @@ class ModelSignature:
             "params": self._params.to_json() if self._params else None,
         }
 
-    @classmethod
-    def from_dict(cls, signature_dict: Mapping[str, Any]) -> ModelSignature:
-        """Read what :meth:`to_dict` gave, here or in MLflow; an absent key is None.
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the signature as JSON: an object of inputs, outputs and params, each a list or null.
 
         Args:
-            signature_dict: with the keys ``inputs``, ``outputs`` and ``params``; others are ignored.
+            path: a file to write the text to, as well; an existing file is replaced.
+
+        Returns:
+            The text, as ``sparksig infer -o`` writes it; :func:`sparksig.load_signature` reads the file.
+
+        Raises:
+            SignatureError: a default is NaN or infinite, which JSON cannot express.
+            OSError: the file cannot be written.
+
+        Example:
+            >>> text = ModelSignature(Schema.from_json('[{"type": "long", "name": "a"}]')).to_json()
+            >>> ModelSignature.from_dict(json.loads(text)).inputs
+            ['a': long (required)]
+        """
+        sides = {
+            "inputs": self._inputs and self._inputs.to_dict(),
+            "outputs": self._outputs and self._outputs.to_dict(),
+            "params": self._params and self._params.to_dict(),
+        }
+        text = json.dumps(sides, indent=2, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(f"{text}\n", encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_dict(cls, signature_dict: Mapping[str, Any]) -> ModelSignature:
+        """Read a dictionary of inputs, outputs and params; an absent key is None.
+
+        Args:
+            signature_dict: with the keys ``inputs``, ``outputs`` and ``params``; others are ignored. Each is
+                JSON text, as :meth:`to_dict` and MLflow write it, or the list that :meth:`to_json` writes.
 
         Raises:
             SignatureError: malformed; ``findings`` has every place.
-            SignatureTypeError: not a mapping of JSON texts.
+            SignatureTypeError: not a mapping of JSON texts or lists.
+
+        Example:
+            >>> ModelSignature.from_dict({"inputs": [{"type": "long", "name": "a"}]}).inputs
+            ['a': long (required)]
         """
         if not isinstance(signature_dict, Mapping):
             raise SignatureTypeError(f"a signature is read from a dictionary, not {kind(signature_dict)}")
-        readers = {"inputs": Schema.from_json, "outputs": Schema.from_json, "params": ParamSchema.from_json}
+        readers: dict[str, type[Schema] | type[ParamSchema]] = {
+            "inputs": Schema,
+            "outputs": Schema,
+            "params": ParamSchema,
+        }
         sides: dict[str, Any] = {}
         findings, messages = [], []
-        for side, read in readers.items():
-            text = signature_dict.get(side)
+        for side, reader in readers.items():
+            part = signature_dict.get(side)
             try:
-                sides[side] = None if text is None else read(text)
+                if isinstance(part, list):
+                    sides[side] = reader._from_entries(part)
+                else:
+                    sides[side] = None if part is None else reader.from_json(part)
             except SignatureError as error:
                 findings += [finding.below(side) for finding in error.findings]
                 messages += [] if error.findings else [f"{side}: {error.message}"]

@@ -30,8 +30,7 @@ class Given:
     @property
     def whole(self) -> ModelSignature | Schema:
         """The signature; of a table and of DDL, their columns."""
-        columns = self.declared.form in ("table", "DDL")
-        return self.side("inputs").schema if columns else self.declared.signature
+        return self.declared.whole
 
     def only(self, side: str) -> ModelSignature:
         """A signature with one side of it alone; that may be the columns of a table.
@@ -78,6 +77,6 @@ def _as_configuration() -> Iterator[None]:
 
 
 def document_of(signature: ModelSignature) -> dict[str, Any]:
-    """A signature as JSON: each side a list, where MLmodel files hold that as text."""
-    sides = signature.to_dict().items()
-    return {side: None if text is None else json.loads(text) for side, text in sides}
+    """Return a signature as JSON built-ins: each side a list, where MLmodel files have text."""
+    document: dict[str, Any] = json.loads(signature.to_json())
+    return document

@@ -21,25 +21,32 @@ __all__ = ["show"]
 
 
 @click.command(
-    short_help="What a model directory says of itself.",
+    short_help="Describe a model directory, or a signature in a file.",
     epilog="\b\nExamples:\n"
     "  sparksig show model\n"
+    "  sparksig show signature.json\n"
     "  sparksig show models:/churn/7\n"
     "  sparksig show model --json",
 )
 @MODEL
 @as_json
 def show(model: str, json_wanted: bool) -> int:
-    """What a model directory says of itself: signature, format, trust, size, digest. Nothing is loaded.
+    """Describe a model directory: signature, format, trust, size, digest. Nothing is loaded.
 
-    MODEL is a directory, or a URI: models:/, runs:/, s3://, gs://, abfs://, hdfs://. A directory that was
-    changed since it was sealed is shown, and ends with exit code 5.
+    MODEL is a directory, a signature's JSON file, or a URI: models:/, runs:/, s3://, gs://, abfs://, hdfs://.
+    A directory that was changed since it was sealed is shown, and ends with exit code 5.
     """
-    from sparksig.models.directory import ModelDirectory
+    from sparksig.contracts import is_signature_file, read_signature
+    from sparksig.models.directory import MLMODEL, ModelDirectory
     from sparksig.models.info import get_model_info
-    from sparksig.models.registry import local_path
+    from sparksig.models.registry import fetched, local_path, shown
 
-    local = local_path(model)
+    local = fetched(model) if shown(model).endswith(".json") else local_path(model)
+    if local.name != MLMODEL and is_signature_file(local):
+        signature = read_signature(local)
+        text = f"{page([('file', shown(model))])}\n\n{signature.to_text()}"
+        tell(text, {"file": shown(model), "signature": document_of(signature)}, json_wanted)
+        return 0
     info, directory = get_model_info(local), ModelDirectory.read(local)
     damage = _damage(directory)
     document = _document(model, info, directory, damage)
@@ -66,7 +73,7 @@ def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: st
         "run_id": info.run_id,
         "model_id": info.model_id,
         "model_uuid": info.model_uuid,
-        "python": None if (version := directory.pyfunc.get("python_version")) is None else str(version),
+        "python": _python_version(directory),
         "packages": dict(pins(directory)),
         "version_mismatches": list(info.version_mismatches),
         "example": _plain((info.saved_input_example_info or {}).get("artifact_path")),
@@ -107,9 +114,16 @@ def _format(directory: ModelDirectory) -> str:
     """The format, and how it is kept."""
     from sparksig.models import flavors
 
+    if directory.flavor("python_function") is None:
+        return "unknown: no flavor python_function"
     name = flavors.of(directory).__name__.rpartition(".")[2].replace("_", " ")
     kept = (directory.flavor(name) or {}).get("serialization_format")
     return f"{name} ({kept})" if kept else name
+
+
+def _python_version(directory: ModelDirectory) -> str | None:
+    version = (directory.flavor("python_function") or {}).get("python_version")
+    return None if version is None else str(version)
 
 
 def _is_sealed(directory: ModelDirectory) -> bool:

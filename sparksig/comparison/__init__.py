@@ -7,6 +7,10 @@ where consumers of the old one want them. So there is one rule, of what is given
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
@@ -20,8 +24,8 @@ __all__ = ["Comparison", "Note", "SideComparison", "Verdict", "compare"]
 
 
 def compare(
-    old: ModelSignature | Schema,
-    new: ModelSignature | Schema,
+    old: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
+    new: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
     *,
     side: str | None = None,
     table: bool = False,
@@ -45,12 +49,13 @@ def compare(
     the first to the last: compare with every version that has callers.
 
     Args:
-        old: a signature, or a schema.
+        old: a signature, or a schema; a signature's dictionary; the path of a signature's JSON file, of a
+            model directory or of a table, or DDL.
         new: likewise.
         side: "inputs" or "outputs", to compare nothing else. None for all sides; for inputs, if one of the
             two is a schema.
         table: ``old`` is the schema of a table: its columns, and the fields in them, are all there; those
-            that are optional may hold nulls, which only the rows can tell.
+            that are optional may hold nulls, which only the rows can tell. A path of a table means it.
 
     Returns:
         The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side on its own.
@@ -58,6 +63,7 @@ def compare(
     Raises:
         SignatureTypeError: an argument is of the wrong kind.
         SignatureError: there is no such side.
+        ContractError, ModelError, TableNotFoundError: a text or path that names no contract.
 
     Example:
         >>> from sparksig.schema import ColSpec
@@ -83,9 +89,9 @@ def compare(
         >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
         True
     """  # noqa: E501
-    for name, one in (("old", old), ("new", new)):
-        if not isinstance(one, (ModelSignature, Schema)):
-            raise SignatureTypeError(f"compare takes signatures or schemas, but {name} is {kind(one)}")
+    old, is_table = _resolve_contract(old, "old")
+    new, _ = _resolve_contract(new, "new")
+    table = table or is_table
     if side not in (None, "inputs", "outputs"):
         raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")
     if table and not isinstance(old, Schema):
@@ -99,6 +105,17 @@ def compare(
     chosen = side or "inputs"
     first, second = (one if isinstance(one, Schema) else getattr(one, chosen) for one in (old, new))
     return Comparison(**{chosen: _compared(first, second, chosen, table=table)})
+
+
+def _resolve_contract(contract: Any, name: str) -> tuple[ModelSignature | Schema, bool]:
+    """The contract as an object, and whether it is a table."""
+    if isinstance(contract, (ModelSignature, Schema)):
+        return contract, False
+    if not isinstance(contract, (Mapping, str, os.PathLike)):
+        raise SignatureTypeError(f"compare takes signatures or schemas, but {name} is {kind(contract)}")
+    from sparksig.parquet.declared import whole_contract
+
+    return whole_contract(contract)
 
 
 def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:

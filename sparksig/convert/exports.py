@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -47,7 +48,7 @@ class Exported:
 
 
 def export(
-    contract: ModelSignature | Schema,
+    contract: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
     to: str,
     *,
     side: str | None = None,
@@ -57,12 +58,14 @@ def export(
     """A signature, or one side of it, in a form that others read.
 
     Args:
-        contract: a signature or a schema.
+        contract: a signature or a schema; a signature's dictionary; the path of a signature's JSON file, of a
+            model directory or of a table, or DDL.
         to: ``ddl`` (Spark's column list), ``arrow``, ``json-schema`` (draft 2020-12, of one record), ``odcs``
             (a data contract of the Open Data Contract Standard 3.1) or ``oip`` (model metadata of the Open
             Inference Protocol).
         side: "inputs" or "outputs"; None for all that the form has room for, which is one table for ddl and
-            arrow: the inputs, if there are some.
+            arrow: the inputs, if there are some. A side that the form cannot express is left out, and listed
+            among what is lost, as long as the other side can be expressed.
         name: what a data contract or a model is called.
         version: theirs.
 
@@ -71,20 +74,25 @@ def export(
 
     Raises:
         ConversionError: no such form or side; types that the form has nothing for, all of them.
+        ContractError, ModelError, TableNotFoundError: a text or path that names no contract.
 
     Example:
         >>> from sparksig.schema import ColSpec
         >>> print(export(Schema([ColSpec("long", "id"), ColSpec("string", "text", False)]), "ddl"))
         id bigint not null, text string
     """
-    if not isinstance(contract, (ModelSignature, Schema)):
+    if not isinstance(contract, (ModelSignature, Schema, Mapping, str, os.PathLike)):
         raise ConversionError(f"export takes a ModelSignature or a Schema, not {kind(contract)}")
+    if not isinstance(contract, (ModelSignature, Schema)):
+        from sparksig.parquet.declared import whole_contract
+
+        contract, _ = whole_contract(contract)
     if not isinstance(to, str) or to not in EXPORTS:
         known, hint = ", ".join(EXPORTS), nearest(to, EXPORTS)
         raise ConversionError(f"a signature is exported to {known}, not to {to!r}{hint and f': {hint}'}")
     wanted = _Wanted(contract if side is None else _narrowed(contract, side), side, name, version)
     try:
-        content, text, findings = EXPORTS[to](wanted)
+        content, text, findings = _convert(wanted, to)
         (text + (_json(content) if isinstance(content, dict) else "")).encode()
     except UnicodeEncodeError:
         finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "half a surrogate pair")
@@ -108,6 +116,49 @@ def _narrowed(contract: ModelSignature | Schema, side: str) -> ModelSignature:
         what = "a schema has no sides" if isinstance(contract, Schema) else f"the signature has no {side}"
         raise ConversionError(f"{what}: there is nothing to export")
     return ModelSignature(**{side: schema})
+
+
+def _convert(wanted: _Wanted, to: str) -> Form:
+    """Convert a contract; without one of its sides, if the form cannot express that side alone."""
+    try:
+        return EXPORTS[to](wanted)
+    except ConversionError as error:
+        contract = wanted.contract
+        if wanted.side is not None or not isinstance(contract, ModelSignature):
+            raise
+        refusals = {side: _refusal(wanted, to, side) for side in ("inputs", "outputs")}
+        refused = [side for side, refusal in refusals.items() if refusal is not None]
+        if len(refused) != 1 or None in (contract.inputs, contract.outputs):
+            raise error from None
+    [side] = refused
+    other = ModelSignature(
+        **{"inputs": contract.inputs, "outputs": contract.outputs, side: None}, params=contract.params
+    )
+    content, text, findings = EXPORTS[to](replace(wanted, contract=other))
+    rest = [finding for finding in findings if finding.path != side]
+    return content, text, [*rest, *_lost_side(side, refusals[side], one_table=to in ("ddl", "arrow"))]
+
+
+def _refusal(wanted: _Wanted, to: str, side: str) -> ConversionError | None:
+    """The reason why a form cannot express one side of a signature; None if it can."""
+    schema = getattr(wanted.contract, side)
+    try:
+        if schema is not None:
+            EXPORTS[to](replace(wanted, contract=ModelSignature(**{side: schema})))
+    except ConversionError as error:
+        return error
+    return None
+
+
+def _lost_side(side: str, refusal: ConversionError | None, *, one_table: bool) -> list[Finding]:
+    """The findings that a side is left out, and why; those of one table have paths without the side."""
+    assert refusal is not None
+    causes = [
+        lost(finding.path, finding.found or finding.expected, "nothing", finding.hint)
+        for finding in refusal.findings
+    ]
+    causes = [cause.below(side) for cause in causes] if one_table else causes
+    return [lost(side, f"the model's {side}", "nothing", "types in it cannot be expressed"), *causes]
 
 
 # --- the forms ------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ What a model sees of each type stands in :mod:`sparksig.enforce.blocks`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -33,6 +34,7 @@ from sparksig.errors import (
     step,
 )
 from sparksig.schema import ColSpec, Schema
+from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, DataType, describe
 
 __all__ = [
@@ -53,7 +55,7 @@ MISSING_INTEGERS = (
 
 def enforce(
     data: Any,
-    schema: Schema,
+    schema: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
     *,
     strict_nulls: bool = False,
     extra: str = "ignore",
@@ -68,7 +70,8 @@ def enforce(
             its data as Arrow does, as Polars), a dictionary, list, scalar or array, read as
             :mod:`sparksig.enforce.python` says. For tensors: NumPy arrays, SciPy matrices, dictionaries of
             them, frames and tables. It is never changed.
-        schema: what the contract declares.
+        schema: the contract: a schema; a signature, whose inputs are meant, as an object or as its
+            dictionary; the path of a signature's JSON file or of a model directory, or DDL.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
             refuses them.
@@ -79,8 +82,9 @@ def enforce(
         keeps its index; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: all that does not fit, each with its path.
-        SignatureError: ``schema`` is no Schema (SignatureTypeError), or ``extra`` is unknown.
+        ContractError: all that does not fit, each with its path; or ``schema`` names no contract.
+        SignatureError: ``schema`` is no contract (SignatureTypeError), or ``extra`` is unknown.
+        ModelError: the model directory that ``schema`` names is damaged, or has no signature.
 
     Example:
         >>> import pandas as pd
@@ -92,10 +96,7 @@ def enforce(
           tags
         0  [a]
     """
-    if not isinstance(schema, Schema):
-        raise SignatureTypeError(
-            f"data is enforced against a Schema, as a signature's inputs or outputs, not {kind(schema)}"
-        )
+    schema = _resolve_schema(schema)
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)
@@ -107,6 +108,19 @@ def enforce(
         return _model_frame(data, schema, options)
     enforced = _apply_all(_borrowed(data), schema, options)
     return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
+
+
+def _resolve_schema(contract: Any) -> Schema:
+    if isinstance(contract, Schema):
+        return contract
+    if not isinstance(contract, (ModelSignature, pa.Schema, Mapping, str, os.PathLike)):
+        raise SignatureTypeError(
+            "data is enforced against a Schema, a ModelSignature, its dictionary, the path of its JSON file "
+            f"or of a model directory, or DDL, not {kind(contract)}"
+        )
+    from sparksig.parquet.declared import contract_of
+
+    return contract_of(contract).schema
 
 
 @dataclass(frozen=True)
@@ -421,12 +435,14 @@ def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
     return pa.table({"0" if name is None else name: table})
 
 
-def validate_schema(data: Any, expected_schema: Schema) -> None:
+def validate_schema(
+    data: Any, expected_schema: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str]
+) -> None:
     """Check ``data`` against a schema as :func:`enforce` does, and give nothing back.
 
     Args:
         data: what :func:`enforce` takes.
-        expected_schema: what the contract declares.
+        expected_schema: the contract, as :func:`enforce` takes it.
 
     Raises:
         ContractError: as :func:`enforce`.

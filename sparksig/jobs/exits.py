@@ -10,6 +10,7 @@ from sparksig.errors import (
     ConfigError,
     ConfigNotFoundError,
     ContractError,
+    MissingSignatureError,
     ModelError,
     ModelNotFoundError,
     OutputRefusedError,
@@ -22,6 +23,7 @@ __all__ = ["EXIT_CODES", "exit_code", "known"]
 EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
     ConfigNotFoundError: (7, "the configuration file is not there"),
     ConfigError: (2, "the configuration, or the command line, is wrong"),
+    MissingSignatureError: (2, "the configuration, or the command line, is wrong"),
     ModelNotFoundError: (8, "the model directory is not there"),
     ModelError: (5, "the model is damaged, incomplete, or not trusted"),
     TableNotFoundError: (9, "the input table is not there, or empty of files"),

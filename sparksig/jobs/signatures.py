@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from sparksig.contracts import parse_signature
@@ -47,5 +46,4 @@ def write_signature(path: str, signature: ModelSignature, conf: Mapping[str, str
                 f"something else is at the signature's place already: {path!r}; nothing was written"
             )
         return
-    body = {side: None if text is None else json.loads(text) for side, text in signature.to_dict().items()}
-    write_whole(path, (json.dumps(body, indent=2) + "\n").encode(), conf)
+    write_whole(path, f"{signature.to_json()}\n".encode(), conf)

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sparksig.errors import (
+    MissingSignatureError,
     ModelDamagedError,
     ModelError,
     ModelNotFoundError,
     OutputRefusedError,
     SignatureError,
+    UnsupportedError,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
 from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
@@ -100,15 +102,34 @@ class ModelDirectory:
         """The configuration of the generic flavor, ``python_function``.
 
         Raises:
-            ModelDamagedError: the model has none.
+            UnsupportedError: the model has none.
+            ModelDamagedError: it is not a mapping.
         """
         config = self.flavor("python_function")
         if config is None:
-            known = ", ".join(sorted(map(str, self.config["flavors"])))
-            raise ModelDamagedError(
-                f"{self.path}: the model has no flavor 'python_function' (it has: {known})"
+            flavors = ", ".join(sorted(map(str, self.config["flavors"]))) or "none"
+            raise UnsupportedError(
+                f"{self.path}: the model has no flavor 'python_function' (it has: {flavors}), so it cannot "
+                "be loaded here. Load it with the library of one of its flavors, or save it again with one"
             )
         return config
+
+    def require_signature(self, name: str | None = None) -> ModelSignature:
+        """Return the signature.
+
+        Args:
+            name: the name of the model in the message; None for its path.
+
+        Raises:
+            MissingSignatureError: the model has none.
+        """
+        if self.signature is None:
+            name = name or str(self.path)
+            raise MissingSignatureError(
+                f"{name}: the model has no signature. Set one: sparksig.set_signature({name!r}, "
+                "sparksig.infer_signature(data, predictions))"
+            )
+        return self.signature
 
     def flavor(self, name: str) -> Mapping[str, Any] | None:
         """The configuration of one flavor, or None.
@@ -198,7 +219,7 @@ def _changed(path: Path, what: str) -> ModelDamagedError:
 
 def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     data = config.get("signature")
-    if data is None:
+    if data is None or (isinstance(data, dict) and _declares_nothing(data)):
         return None
     try:
         signature = ModelSignature.from_dict(data)
@@ -207,6 +228,10 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     signature._is_signature_from_type_hint = config.get("is_signature_from_type_hint") is True
     signature._is_type_hint_from_example = config.get("type_hint_from_example") is True
     return signature
+
+
+def _declares_nothing(data: Mapping[str, Any]) -> bool:
+    return data.keys() <= {"inputs", "outputs", "params"} and all(part is None for part in data.values())
 
 
 # --- writing ------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def mismatches(directory: ModelDirectory) -> list[str]:
         ModelDamagedError: the file of requirements is not text.
     """
     found = []
-    python = str(directory.pyfunc.get("python_version") or "")
+    python = str((directory.flavor("python_function") or {}).get("python_version") or "")
     if python and python.split(".")[:2] != platform.python_version().split(".")[:2]:
         found.append(f"python {python} (here: {platform.python_version()})")
     for name, version in pins(directory):

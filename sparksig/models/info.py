@@ -43,7 +43,8 @@ class ModelInfo:
         model_uri: where it is, as it was asked for.
         signature: its contract, or None.
         flavors: the formats it can be loaded as, with what each says.
-        loader_module: what loads it.
+        loader_module: the module that loads it; None without the flavor ``python_function``, which
+            :func:`sparksig.load_model` needs.
         metadata: what the one who saved it kept beside.
         model_uuid: what tells this saving from all others; None where the directory does not say.
         utc_time_created: when it was saved, in UTC.
@@ -67,7 +68,7 @@ class ModelInfo:
     model_uri: str
     signature: ModelSignature | None
     flavors: Mapping[str, Any]
-    loader_module: str
+    loader_module: str | None
     metadata: Mapping[str, Any] | None
     model_uuid: str | None
     utc_time_created: str | None
@@ -132,7 +133,9 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
     )
 
 
-def _loader(directory: ModelDirectory) -> str:
+def _loader(directory: ModelDirectory) -> str | None:
+    if directory.flavor("python_function") is None:
+        return None
     flavors.of(directory)  # which sees that there is one
     return str(directory.pyfunc["loader_module"])
 

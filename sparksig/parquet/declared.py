@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from sparksig.convert.arrow import TENSOR_KEY, from_arrow
 from sparksig.errors import (
     ContractError,
     ConversionError,
-    ModelError,
     SignatureError,
     TableNotFoundError,
     kind,
@@ -37,7 +37,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["Declared", "contract_of", "declared_at", "table_schema", "table_types"]
+__all__ = ["Declared", "contract_of", "declared_at", "table_schema", "table_types", "whole_contract"]
 
 _SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """Where Spark keeps a table's schema in a Parquet file, with the metadata of its fields."""
@@ -57,6 +57,14 @@ class Declared:
     name: str
     form: str
 
+    @property
+    def whole(self) -> ModelSignature | Schema:
+        """The signature; of a table and of DDL, their columns."""
+        if self.form in ("table", "DDL"):
+            assert self.signature.inputs is not None
+            return self.signature.inputs
+        return self.signature
+
     def side(self, side: str) -> Contract:
         """One side of it as a contract; a table and DDL have but one."""
         if self.form in ("table", "DDL"):
@@ -70,8 +78,9 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
     """A contract in any of its forms.
 
     Args:
-        contract: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a pyarrow Schema; or, as
-            text or path, what :func:`declared_at` takes.
+        contract: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a pyarrow Schema; a
+            dictionary that :meth:`ModelSignature.from_dict` takes; or, as text or path, what
+            :func:`declared_at` takes.
         side: of a signature: "inputs" or "outputs".
 
     Raises:
@@ -88,6 +97,8 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
         raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
+    if isinstance(contract, Mapping):
+        contract = ModelSignature.from_dict(contract)
     if isinstance(contract, ModelSignature):
         return Declared(contract, "the signature", "signature").side(side)
     if isinstance(contract, pa.Schema):
@@ -100,6 +111,28 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
     )
 
 
+def whole_contract(contract: Any) -> tuple[ModelSignature | Schema, bool]:
+    """Resolve a contract with all sides that it has.
+
+    Args:
+        contract: as of :func:`contract_of`.
+
+    Returns:
+        The signature, or the schema of a table or of DDL; and whether it is a table.
+
+    Raises:
+        ContractError, ModelError, TableNotFoundError, SignatureError: as :func:`contract_of`.
+    """
+    if isinstance(contract, (ModelSignature, Schema)):
+        return contract, False
+    if isinstance(contract, Mapping):
+        return ModelSignature.from_dict(contract), False
+    if isinstance(contract, (str, os.PathLike)):
+        declared = declared_at(contract)
+        return declared.whole, declared.form == "table"
+    return contract_of(contract).schema, False
+
+
 def declared_at(text: str | os.PathLike[str]) -> Declared:
     """What a text or path names, as a signature.
 
@@ -109,7 +142,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
 
     Raises:
         ContractError: it is none of these.
-        ModelError: the model directory is damaged, or has no signature.
+        ModelError: the model directory is damaged, or has no signature (MissingSignatureError).
         TableNotFoundError: the file is no Parquet.
         SignatureError: the file's JSON is no signature.
         UnsupportedError: a Delta table, or a kind of URI that is unknown here.
@@ -120,9 +153,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
     name = shown(told)  # a URI may hold credentials
     if (directory := _model_directory(told)) is not None:
         found = ModelDirectory.read(local_path(directory))
-        if found.signature is None:
-            raise ModelError(f"{name}: the model has no signature")
-        return Declared(found.signature, name, "model")
+        return Declared(found.require_signature(name), name, "model")
     path = None if is_remote(told) else local_path(told)
     there = path is not None and _is_there(path)
     if there and path is not None and is_signature_file(path):

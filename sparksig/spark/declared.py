@@ -20,7 +20,7 @@ from sparksig.contracts import (
     side_of,
 )
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind
+from sparksig.errors import ContractError, TableNotFoundError, kind
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.registry import local_path
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -54,10 +54,8 @@ def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> C
     if _is_there(path) and is_signature_file(path):
         return Contract(side_of(read_signature(path), side, text), f"{text}, {side}")
     if _is_there(path / "MLmodel") or text.startswith(("models:/", "runs:/")):
-        directory = ModelDirectory.read(local_path(text))
-        if directory.signature is None:
-            raise ModelError(f"{text}: the model has no signature")
-        return Contract(side_of(directory.signature, side, text), f"{text}, {side}")
+        signature = ModelDirectory.read(local_path(text)).require_signature(text)
+        return Contract(side_of(signature, side, text), f"{text}, {side}")
     if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
         return Contract(_from_table(_table_at(spark, text)), text)
     if _is_table(spark, text):

@@ -24,6 +24,7 @@ from sparksig.errors import (
     ContractError,
     ConversionError,
     Finding,
+    MissingSignatureError,
     ModelError,
     SignatureError,
     SparksigError,
@@ -190,8 +191,10 @@ def _contract(
         lacking.insert(0, "inputs")
     if lacking:
         way = "" if lacking != ["outputs"] else " Or pass result_type."
-        raise ModelError(
-            f"{directory.path}: the model's signature has no {' and no '.join(lacking)}: "
+        whole = "the model has no signature"
+        part = f"the model's signature has no {' and no '.join(lacking)}"
+        raise MissingSignatureError(
+            f"{directory.path}: {whole if signature is None else part}: "
             "what to hand over and what comes back is not known. Set one: "
             f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
             "prediction)); or save "

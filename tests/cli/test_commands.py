@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 
@@ -111,6 +112,52 @@ def test_show_a_model_without_a_signature(place):
     assert text.endswith("no signature: sparksig set-signature gives it one\n")
     assert "seal      none" in text
     assert document("show", "linear")["signature"] is None
+
+
+def test_show_a_model_without_python_function(place):
+    (place / "mleap").mkdir()
+    (place / "mleap" / "MLmodel").write_text(
+        "flavors:\n  mleap: {mleap_version: 0.20.0}\n"
+        """signature:\n  inputs: '[{"type": "double", "name": "dose", "required": true}]'\n"""
+    )
+    text = typed("show", "mleap")
+    assert re.search(r"^flavors +mleap$", text, re.MULTILINE)
+    assert "loads    the model has no flavor 'python_function' (it has: mleap)" in text
+    assert "dose  double  required" in text
+    assert document("show", "mleap")["flavors"] == ["mleap"]
+
+
+def test_show_a_signature_file(place):
+    sparksig.get_model_info("linear").signature.to_json("signature.json")
+    text = typed("show", "signature.json")
+    assert text.startswith("file  signature.json\n\ninputs\n")
+    told = document("show", "signature.json")
+    assert told == {"file": "signature.json", "signature": document("show", "linear")["signature"]}
+    (place / "signature.json").write_text('{"inputs": [{"type": "long", "nmae": "a"}]}')
+    assert "did you mean 'name'?" in typed("show", "signature.json", code=1)
+    assert typed("show", "signatur.json", code=8) == (
+        "sparksig: there is no model directory at 'signatur.json'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "orders", "bare"),
+        ("diff", "bare", "linear"),
+        ("export", "bare", "--to", "ddl"),
+        ("set-signature", "linear", "bare"),
+        ("score", "bare", "orders", "scored", "--keep", "*", "--set", "model.allow_pickle=true"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_model_without_a_signature_is_no_damage(place, arguments):
+    (place / "bare").mkdir()
+    (place / "bare" / "MLmodel").write_text("flavors: {python_function: {loader_module: x}}\n")
+    error = typed(*arguments, code=2)
+    assert "bare: the model has no signature" in error
+    assert "Traceback" not in error
+    assert "damaged" not in error
 
 
 def test_digest(place):

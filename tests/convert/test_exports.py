@@ -169,3 +169,35 @@ def test_half_a_surrogate_pair_is_no_text(to):
 def test_half_a_surrogate_pair_is_no_name_of_a_contract(to):
     with pytest.raises(ConversionError, match="expected names that are Unicode text"):
         export(SIGNATURE, to, name="\ud800")
+
+
+COMPLEX = Schema([TensorSpec(np.dtype("complex64"), (-1, 3), "p")])
+
+
+@pytest.mark.parametrize("to", ["ddl", "arrow", "json-schema", "odcs", "oip"])
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_side_that_cannot_be_expressed_is_left_out_and_listed(to, side):
+    columns = Schema([ColSpec("long", "id")])
+    other = {"inputs": "outputs", "outputs": "inputs"}[side]
+    made = export(ModelSignature(**{side: COMPLEX, other: columns}), to)
+    assert made.text == export(ModelSignature(**{other: columns}), to).text
+    if to in ("ddl", "arrow") and side == "outputs":  # which are of one table in any case
+        assert paths(made) == ["outputs"]
+    else:
+        assert paths(made) == [side, f"{side}.p"]
+        assert "types in it cannot be expressed" in str(made.lost[0])
+
+
+@pytest.mark.parametrize("to", ["ddl", "arrow", "json-schema", "odcs", "oip"])
+def test_a_signature_with_no_side_to_express_is_refused(to):
+    for contract in (ModelSignature(COMPLEX, COMPLEX), ModelSignature(COMPLEX)):
+        with pytest.raises(ConversionError, match="complex64"):
+            export(contract, to)
+
+
+def test_a_contract_may_be_a_path_a_dictionary_or_ddl(tmp_path):
+    SIGNATURE.to_json(tmp_path / "signature.json")
+    expected = export(SIGNATURE, "odcs")
+    for contract in (tmp_path / "signature.json", str(tmp_path / "signature.json"), SIGNATURE.to_dict()):
+        assert export(contract, "odcs") == expected
+    assert export("id bigint not null", "ddl").text == "id bigint not null"

@@ -175,10 +175,10 @@ def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
             "compare takes signatures or schemas, but old is None",
         ),
         (
-            (columns(a="long"), "model"),
+            (columns(a="long"), b"model"),
             {},
             SignatureTypeError,
-            "compare takes signatures or schemas, but new is a value of type str",
+            "compare takes signatures or schemas, but new is a value of type bytes",
         ),
         (
             (columns(a="long"), columns(a="long")),

@@ -865,3 +865,14 @@ def test_only_signature_errors_come_out_of_hostile_json(data):
     result = attempt(Schema.from_json, json.dumps(data))
     if not isinstance(result, SignatureError):
         assert Schema.from_json(result.to_json()) == result
+
+
+def test_a_schema_is_read_from_ddl():
+    schema = Schema.from_ddl("id bigint NOT NULL, tags array<string>, `odd name` double")
+    assert repr(schema) == (
+        "['id': long (required), 'tags': Array(string) (optional), 'odd name': double (optional)]"
+    )
+    with pytest.raises(SignatureError, match="malformed DDL"):
+        Schema.from_ddl("id bigint not")
+    with pytest.raises(ConversionError, match="no signature for this DDL"):
+        Schema.from_ddl("id bignit")

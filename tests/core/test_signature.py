@@ -140,7 +140,7 @@ def test_a_signature_is_read_from_a_dictionary(value):
 @each(
     ("data", "text"),
     [
-        ({"inputs": []}, "^inputs: the JSON of a schema must be a string, not a value of type list$"),
+        ({"inputs": []}, "^inputs: a Schema needs at least one column or tensor$"),
         ({"params": {}}, "^params: the JSON of params must be a string, not a value of type dict$"),
         ({"outputs": "x"}, "^outputs: this is not the JSON of a schema: Expecting value"),
         ({"inputs": "[]"}, "^inputs: a Schema needs at least one column or tensor$"),
@@ -323,3 +323,26 @@ def test_every_signature_has_a_text_of_printable_lines(signature):
     for schema in filter(None, (signature.inputs, signature.outputs)):
         assert all(any(line.startswith(f"  {step(spec.name)}") for line in lines)
                    for spec in schema if spec.name is not None)  # fmt: skip
+
+
+@given(signatures())
+def test_to_json_is_read_back_by_from_dict(signature):
+    text = signature.to_json()
+    assert ModelSignature.from_dict(json.loads(text)) == signature
+    sides = {side: part and json.loads(part) for side, part in signature.to_dict().items()}
+    assert json.loads(text) == sides
+
+
+def test_to_json_writes_a_file_and_replaces_it(tmp_path):
+    path = tmp_path / "signature.json"
+    path.write_text("something else")
+    assert path.read_text() != FULL.to_json(path)
+    assert path.read_text() == f"{FULL.to_json()}\n"
+
+
+def test_each_side_is_text_or_a_list():
+    mixed = {"inputs": A.to_dict(), "outputs": B.to_json(), "params": P.to_dict()}
+    assert ModelSignature.from_dict(mixed) == FULL
+    with pytest.raises(SignatureError, match="malformed signature JSON: 2 findings") as caught:
+        ModelSignature.from_dict({"inputs": [{"type": "long", "nmae": "a"}], "params": [{"name": "t"}]})
+    assert places(caught.value) == [("UNKNOWN_KEY", "inputs[0].nmae"), ("INVALID_VALUE", "params[0]")]

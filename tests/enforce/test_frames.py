@@ -28,7 +28,6 @@ from sparksig.enforce.frames import (
 )
 from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError
 from sparksig.schema import ColSpec, Schema
-from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 from tests.tables import each
 
@@ -876,8 +875,10 @@ def test_the_function_and_the_package_of_one_name_get_on():
 
 def test_the_arguments_themselves():
     inputs = Schema([ColSpec("double", "x")])
-    for other in (ModelSignature(inputs), None, {"x": "double"}):
-        text = "^data is enforced against a Schema, as a signature's inputs or outputs, not "
+    for other in (None, [inputs], 5):
+        text = (
+            "^data is enforced against a Schema, a ModelSignature, its dictionary, the path of its JSON file"
+        )
         with pytest.raises(SignatureTypeError, match=text):
             enforce(pd.DataFrame({"x": [1.5]}), other)
         with pytest.raises(SignatureTypeError, match=text):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import sparksig
 from sparksig.errors import (
     Code,
+    MissingSignatureError,
     ModelDamagedError,
     ModelError,
     ModelNotFoundError,
@@ -568,7 +569,7 @@ def real(skopsed):
 
 
 def _is_valid_or_damaged(directory):
-    with contextlib.suppress(ModelError):
+    with contextlib.suppress(ModelError, UnsupportedError):  # without the flavor python_function
         read = ModelDirectory.read(directory)
         assert isinstance(read.config["flavors"], dict)
         assert read.signature is None or isinstance(read.signature, ModelSignature)
@@ -619,14 +620,31 @@ def test_a_model_has_the_generic_flavor(made, value):
     rewrite(made, lambda config: config.update(flavors=flavors))
     text = "made: the model has no flavor 'python_function' \\(it has: 5, keras, "
     for use in (sparksig.load_model, lambda path: ModelDirectory.read(path).pyfunc):
-        with pytest.raises(ModelDamagedError, match=text):
+        with pytest.raises(UnsupportedError, match=text):
             use(made)
 
 
-def test_no_signature_is_none(made):
+NOTHING = {"null": None, "empty": {}, "nulls": {"inputs": None, "outputs": None, "params": None}}
+
+
+@each("signature", NOTHING.values(), ids=NOTHING)
+def test_no_signature_is_none_and_no_damage(made, signature):
     assert ModelDirectory.read(made).signature is None
-    rewrite(made, lambda config: config.update(signature=None))
-    assert ModelDirectory.read(made).signature is None
+    rewrite(made, lambda config: config.update(signature=signature))
+    directory = ModelDirectory.read(made)
+    assert directory.signature is None
+    with pytest.raises(
+        MissingSignatureError, match=r"made: the model has no signature\. Set one: "
+    ) as caught:
+        directory.require_signature()
+    assert not isinstance(caught.value, ModelDamagedError)
+    with pytest.raises(MissingSignatureError, match=r"^models:/a/1: the model has no signature\."):
+        directory.require_signature("models:/a/1")
+
+
+def test_a_signature_of_lists_is_read(made):
+    rewrite(made, lambda config: config.update(signature={"inputs": [{"type": "long", "name": "a"}]}))
+    assert ModelDirectory.read(made).signature == ModelSignature(Schema([ColSpec("long", "a")]))
 
 
 NONE_OF_THREE = "a signature has inputs, outputs or params: there are none of them"
@@ -635,13 +653,11 @@ SIGNATURES = {
     "list": ([], "a signature is read from a dictionary, not a value of type list"),
     "number": (0, "a signature is read from a dictionary, not a value of type int"),
     "false": (False, "a signature is read from a dictionary, not a value of type bool"),
-    "empty": ({}, NONE_OF_THREE),
-    "nulls": ({"inputs": None, "outputs": None, "params": None}, NONE_OF_THREE),
     "other-keys": ({"input": '[{"type": "long"}]'}, NONE_OF_THREE),
     "not-text": ({"inputs": 5}, "inputs: the JSON of a schema must be a string, not a value of type int"),
-    "not-yet-json": (
-        {"inputs": [{"type": "long"}]},
-        "inputs: the JSON of a schema must be a string, not a value of type list",
+    "object": (
+        {"inputs": {"type": "long"}},
+        "inputs: the JSON of a schema must be a string, not a value of type dict",
     ),
     "not-json": ({"outputs": "[{"}, "outputs: this is not the JSON of a schema: Expecting property name"),
     "no-json": ({"outputs": ""}, "outputs: this is not the JSON of a schema: Expecting value"),
@@ -705,9 +721,30 @@ def test_a_malformed_signature_is_damage_with_every_place(made, signature, findi
     assert [(finding.path, finding.code) for finding in caught.value.findings] == findings
 
 
-def test_unknown_keys_are_ignored_and_kept(made):
+@each("column", ['{"type": "long", "name": "a", "x": 1}', '{"type": "long", "name": "a", "requierd": true}'])
+def test_an_unknown_key_of_a_column_is_an_error_with_its_path(made, column):
+    rewrite(made, lambda config: config.update(signature={"outputs": f"[{column}]"}))
+    with pytest.raises(ModelDamagedError, match="MLmodel: signature: malformed signature JSON") as caught:
+        ModelDirectory.read(made)
+    [finding] = caught.value.findings
+    assert finding.code is Code.UNKNOWN_KEY
+    assert finding.path.startswith("outputs.a.")
+
+
+def test_optional_of_mlflow_2_5_to_2_9_is_read_and_rewritten_as_required(made):
+    columns = '[{"type": "string", "name": "a"}, {"type": "long", "name": "b", "optional": true}]'
+    rewrite(made, lambda config: config.update(signature={"inputs": columns}))
+    signature = ModelDirectory.read(made).signature
+    assert signature.inputs.optional_input_names() == ["b"]
+    sparksig.set_signature(made, signature)
+    inputs = yaml.safe_load((made / "MLmodel").read_text())["signature"]["inputs"]
+    assert "optional" not in inputs
+    assert '"name": "b", "required": false' in inputs
+
+
+def test_unknown_keys_beyond_the_columns_are_ignored_and_kept(made):
     def add(config):
-        config |= {"signature": {"inputs": '[{"type": "long", "name": "a", "x": 1}]', "model": 5}, "new": [1]}
+        config |= {"signature": {"inputs": '[{"type": "long", "name": "a"}]', "model": 5}, "new": [1]}
         config["flavors"]["unheard"] = {"of": 1}
         config[5] = None
 

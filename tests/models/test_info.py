@@ -236,11 +236,6 @@ def test_texts_that_yaml_took_for_something_else_are_texts(model):
 
 BROKEN = {
     "no-flavors": (b"a: 1\n", "an MLmodel is a mapping with the key 'flavors'"),
-    "no-python-function": (
-        b"flavors: {sklearn: {}, a: {}}\n",
-        r"no flavor 'python_function' \(it has: a, sklearn\)",
-    ),
-    "no-flavor-at-all": (b"flavors: {}\n", "no flavor 'python_function'"),
     "a-flavor-that-is-none": (
         b"flavors: {python_function: 5}\n",
         "the flavor 'python_function' is not a mapping",
@@ -479,3 +474,34 @@ def test_another_environment_is_another_digest(model):
     before = sparksig.digest(model)
     (model / "conda.yaml").write_text(dump_yaml({"a": 1}))
     assert sparksig.digest(model) != before
+
+
+# --- without the flavor python_function ---------------------------------------------------------------------
+
+
+@each("flavors, listed", [({"mleap": {}, 5: {}}, "5, mleap"), ({}, "none")], ids=["two", "none"])
+def test_a_directory_without_python_function_is_described_and_not_loaded(tmp_path, flavors, listed):
+    (tmp_path / "SHA256SUMS").unlink(missing_ok=True)
+    config = {"flavors": flavors, "signature": SIGNATURE.to_dict(), "model_uuid": "u"}
+    (tmp_path / "MLmodel").write_text(yaml.safe_dump(config))
+    (tmp_path / "requirements.txt").write_text("numpy==0.1\n")
+    info = sparksig.get_model_info(tmp_path)
+    assert (info.loader_module, info.flavors, info.model_uuid) == (None, flavors, "u")
+    assert info.signature == SIGNATURE
+    assert [mismatch.partition(" ")[0] for mismatch in info.version_mismatches] == ["numpy"]
+    text = f"no flavor 'python_function' \\(it has: {listed}\\), so it cannot be loaded here"
+    for load in (sparksig.load_model, lambda path: sparksig.validate_serving_input(path, "{}")):
+        with pytest.raises(UnsupportedError, match=text):
+            load(tmp_path)
+    sparksig.set_signature(tmp_path, ModelSignature(Schema([ColSpec("long", "n")])))
+    assert sparksig.get_model_info(tmp_path).signature.inputs.input_names() == ["n"]
+
+
+def test_a_scikit_learn_transformer_of_mlflow_is_described(tmp_path):
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit([[1.0], [2.0]])
+    mlflow.sklearn.save_model(
+        scaler, str(tmp_path / "scaler"), pip_requirements=PINNED, serialization_format="cloudpickle"
+    )
+    assert list(sparksig.get_model_info(tmp_path / "scaler").flavors) == ["sklearn"]
