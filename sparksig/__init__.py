@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         registrable,
         set_signature,
     )
+    from sparksig.models.logging import log_model
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
@@ -157,6 +158,7 @@ __all__ = [
     "load_model",
     "load_serving_example",
     "load_signature",
+    "log_model",
     "merge_schemas",
     "plan_write",
     "pyfunc",
@@ -222,6 +224,7 @@ _HOMES = {
         "registrable",
         "set_signature",
     ],
+    "sparksig.models.logging": ["log_model"],
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",
