@@ -14,7 +14,16 @@ from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
-__all__ = ["ACTIONS", "VersionMismatchWarning", "compare_versions", "mismatches", "pins", "write_environment"]
+__all__ = [
+    "ACTIONS",
+    "VersionMismatchWarning",
+    "canonical_name",
+    "compare_versions",
+    "install_command",
+    "mismatches",
+    "pins",
+    "write_environment",
+]
 
 ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
@@ -102,6 +111,33 @@ def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
         raise ModelDamagedError(f"{file} is not text: {error.reason}") from None
     short = (line.strip() for line in lines if len(line) <= _LONGEST)
     return [(match[1], match[2]) for line in short if (match := _PIN.match(line))]
+
+
+def install_command(directory: ModelDirectory, module: str) -> str:
+    """Return the command that installs a missing module: the model's own requirement of it, if it has one.
+
+    Args:
+        directory: the model directory.
+        module: the top-level name of the module; may be empty.
+
+    Raises:
+        ModelDamagedError: the file of requirements is not text.
+    """
+    for name, version in pins(directory):
+        if canonical_name(name) == canonical_name(module):
+            return f"pip install '{name}=={version}'"
+    file = directory.path / _FILE
+    return f"pip install -r {file}" if file.is_file() else f"pip install {module}".rstrip()
+
+
+def canonical_name(package: str) -> str:
+    """Return a package's name in the form in which names are compared.
+
+    Example:
+        >>> canonical_name("Scikit_Learn")
+        'scikit-learn'
+    """
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def compare_versions(directory: ModelDirectory, action: str) -> None:

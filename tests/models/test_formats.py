@@ -952,7 +952,8 @@ def test_loader_modules_that_do_not_load(tmp_path, forgetting, label):
     home.mkdir()
     (home / "brought_five.py").write_text("def _load_pyfunc(path):\n    return 5\n")
     sparksig.save_model(home / "m", loader_module=module, code_paths=[home / "brought_five.py"])
-    with pytest.raises(ModelError, match=re.escape(text)):
+    error = MissingDependencyError if label == "no-module" else ModelError
+    with pytest.raises(error, match=re.escape(text)):
         sparksig.load_model(home / "m", allow_pickle=True)
 
 
@@ -969,7 +970,8 @@ def test_what_a_loader_module_misses_is_named(tmp_path, forgetting):
     (tmp_path / "brought_seven.py").write_text(text)
     code = [tmp_path / "brought_seven.py"]
     sparksig.save_model(tmp_path / "m", loader_module="brought_seven", code_paths=code)
-    with pytest.raises(MissingDependencyError, match=r"needs more: No module named 'no_such_package'$"):
+    text = "needs the library 'no_such_package', which is not installed: pip install -r "
+    with pytest.raises(MissingDependencyError, match=text):
         sparksig.load_model(tmp_path / "m", allow_pickle=True)
 
 

@@ -18,7 +18,7 @@ from types import ModuleType
 from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
-from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.flavors.interface import Loading, Predictor, missing_libraries
 
 __all__ = ["ALL", "check", "load", "of", "opens_files"]
 
@@ -30,7 +30,8 @@ def of(directory: ModelDirectory) -> ModuleType:
     """The format of a model directory.
 
     Raises:
-        ModelDamagedError: it has no generic flavor, or none that says how it is loaded.
+        UnsupportedError: it has no flavor ``python_function``.
+        ModelDamagedError: that flavor does not say how it is loaded.
     """
     return next(flavor for flavor in ALL if flavor.matches(directory))
 
@@ -42,10 +43,11 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
         ModelNotTrustedError: it would execute what the caller did not allow.
         ModelDamagedError: something that MLmodel names is not there, or not what it says.
         UnsupportedError: a form of the format that is unknown here.
-        MissingDependencyError: the format's package is not installed.
+        MissingDependencyError: the format's package, or one that the model imports, is not installed.
     """
     check_code(directory, loading.trust)
-    of(directory).check(directory, loading)
+    with missing_libraries(directory):
+        of(directory).check(directory, loading)
 
 
 def opens_files(directory: ModelDirectory) -> bool:
@@ -62,5 +64,6 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     """
     check(directory, loading)
     add_code(directory)
-    loaded: Predictor = of(directory).load(directory, loading)
+    with missing_libraries(directory):
+        loaded: Predictor = of(directory).load(directory, loading)
     return loaded

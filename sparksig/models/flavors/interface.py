@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.errors import (
+    MissingDependencyError,
+    ModelDamagedError,
+    ModelError,
+    SparksigError,
+    UnsupportedError,
+    kind,
+    printable,
+)
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.environment import install_command
 from sparksig.models.trust import Trust
 from sparksig.params import UnknownParamWarning
 from sparksig.signature import ModelSignature
@@ -24,6 +34,7 @@ __all__ = [
     "Saving",
     "bound_method",
     "method_of",
+    "missing_libraries",
     "opened_by_mlflow",
     "saved_method",
     "with_params",
@@ -132,6 +143,26 @@ def with_params(
         return function(model_input if feed is None else feed(model_input), **taken)
 
     return predict
+
+
+@contextlib.contextmanager
+def missing_libraries(directory: ModelDirectory) -> Iterator[None]:
+    """Raise a failing import as a MissingDependencyError, with the command that installs the library."""
+    try:
+        yield
+    except SparksigError:
+        raise
+    except ImportError as error:
+        module = printable((error.name or "").partition(".")[0])
+        if not module:
+            text = f"loading the model needs a library that is not installed: {error}"
+        elif isinstance(error, ModuleNotFoundError):
+            text = f"loading the model needs the library {module!r}, which is not installed"
+        else:
+            text = f"loading the model needs another version of the library {module!r}: {error}"
+        own = f". If {module!r} is a module of your own, save the model with code_paths=" if module else ""
+        install = install_command(directory, module)
+        raise MissingDependencyError(f"{directory.path}: {text}: {install}{own}") from error
 
 
 class ForMlflow:

@@ -87,7 +87,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
         if _LAST not in text:  # LightGBM ends the process where it is cut off
             raise ModelDamagedError(f"{file} is no LightGBM model: it is not whole")
         booster = lightgbm.Booster(model_str=text)
-    except ModelError:
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]

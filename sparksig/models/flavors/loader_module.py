@@ -19,11 +19,11 @@ from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
     ModelError,
-    SparksigError,
     UnsupportedError,
     kind,
 )
 from sparksig.models.directory import ModelDirectory, copy_into
+from sparksig.models.environment import install_command
 from sparksig.models.flavors.interface import Loading, Predictor, Saving
 
 __all__ = [
@@ -99,19 +99,22 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     """What the loader module loads, as ``f(model_input, params)``.
 
     Raises:
-        ModelError: there is no such module, it has no ``_load_pyfunc``, or what that gives cannot predict.
+        MissingDependencyError: there is no such module.
+        ModelError: it has no ``_load_pyfunc``, or what that gives cannot predict.
     """
     name = directory.pyfunc["loader_module"]
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is not None and name.startswith(error.name):
-            raise ModelError(
-                f"{directory.path}: there is no loader module {name!r}: neither among the installed "
-                "packages nor in "
-                "the model's code"
-            ) from error
-        raise
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # a library that the loader module imports
+        text = (
+            f"{directory.path}: there is no loader module {name!r}: neither among the installed packages nor "
+            "in the model's code"
+        )
+        if error.name != name.partition(".")[0]:
+            raise ModelError(text) from error
+        raise MissingDependencyError(f"{text}: {install_command(directory, error.name)}") from error
     entry = getattr(module, "_load_pyfunc", None)
     if entry is None:
         raise ModelError(f"{directory.path}: the loader module {name!r} has no function _load_pyfunc")
@@ -124,15 +127,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
             f"{directory.path}: the loader module {name!r} takes no configuration: its _load_pyfunc "
             "has a path alone"
         )
-    try:
-        loaded = entry(str(place), config) if config else entry(str(place))
-    except SparksigError:
-        raise
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{directory.path}: the loader module {name!r} needs more: {error}"
-        ) from error
-    return _predictor(directory, loaded)
+    return _predictor(directory, entry(str(place), config) if config else entry(str(place)))
 
 
 def _takes_two(entry: Any) -> bool:

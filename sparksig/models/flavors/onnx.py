@@ -150,7 +150,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     try:
         with directory.open(file) as stream:
             session = _session(str(file) if outside else stream.read(), _config(directory))
-    except (ModelError, UnsupportedError):
+    except (ModelError, UnsupportedError, ImportError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
@@ -349,7 +349,7 @@ def _graph(directory: ModelDirectory) -> Any:
     try:
         with directory.open(file) as stream:
             return onnx.load_model_from_string(stream.read())
-    except ModelError:
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} is no ONNX model: {type(error).__name__}") from error

@@ -91,7 +91,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
                 with _OPENERS[compression](stream) as plain:
                     content = plain.read()  # to its end, where the checksum stands
                 model = unpickle(io.BytesIO(content))
-    except (ModelError, MissingDependencyError):
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error

@@ -192,7 +192,7 @@ def read_object(directory: ModelDirectory, file: Path, form: str, trust: Trust) 
             import cloudpickle
 
             return cloudpickle.load(stream)  # reads plain pickles as well
-    except ModelError:
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
@@ -208,7 +208,7 @@ def _untrusted_types(directory: ModelDirectory, file: Path) -> list[str]:
             content = stream.read()
         _check_size(content, file)
         return list(skops.io.get_untrusted_types(data=content))
-    except ModelError:
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} is not a skops file: {type(error).__name__}: {error}") from error

@@ -80,7 +80,7 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
         if not _is_complete(bytes(content)):  # which may end XGBoost's process
             raise ModelDamagedError(f"{file} is no XGBoost model: it is not whole")
         model.load_model(content)
-    except ModelError:
+    except (ModelError, ImportError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
