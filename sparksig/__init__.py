@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         set_signature,
     )
     from sparksig.models.logging import log_model
+    from sparksig.models.model_code import set_model
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
@@ -166,6 +167,7 @@ __all__ = [
     "sample_signature",
     "save_model",
     "score",
+    "set_model",
     "set_signature",
     "spark_udf",
     "split",
@@ -225,6 +227,7 @@ _HOMES = {
         "set_signature",
     ],
     "sparksig.models.logging": ["log_model"],
+    "sparksig.models.model_code": ["set_model"],
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",

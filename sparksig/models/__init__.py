@@ -46,7 +46,7 @@ class LoadedModel:
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> model = load_model(home, allow_pickle=True)
         >>> model.signature.inputs, model.predict({"x": 3}).tolist()
         (['x': double (required)], [6.0])
@@ -159,7 +159,7 @@ def load_model(
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> load_model(home)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         sparksig.errors.ModelNotTrustedError: ...: loading a pickled PythonModel can run any code it holds.
@@ -255,7 +255,7 @@ def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda rows: list(map(len, rows[0])), input_example=(["a"], {"n": 1}))
+        >>> _ = sparksig.save_model(home, lambda rows: [len(rows)], input_example=(["a"], {"n": 1}))
         >>> load_input_example(home)
         ['a']
     """
@@ -277,7 +277,7 @@ def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, An
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda rows: list(map(len, rows[0])), input_example=(["a"], {"n": 1}))
+        >>> _ = sparksig.save_model(home, lambda rows: [len(rows)], input_example=(["a"], {"n": 1}))
         >>> load_input_example_params(home)
         {'n': 1}
     """
@@ -299,7 +299,7 @@ def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
     Example:
         >>> import json, tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
         >>> json.loads(load_serving_example(home))
         {'inputs': {'x': 1.5}}
     """
@@ -328,7 +328,7 @@ def validate_serving_input(
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> validate_serving_input(home, '{"inputs": {"x": [1.5, 2]}}', allow_pickle=True).tolist()
         [3.0, 4.0]
     """

@@ -61,7 +61,7 @@ class ModelInfo:
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
         >>> info = get_model_info(home)
         >>> info.loader_module, info.signature.inputs, info.version_mismatches
         ('sparksig.models.flavors.python', ['x': double (required)], ())
@@ -100,7 +100,7 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"], metadata={"team": "growth"})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"], metadata={"team": "growth"})
         >>> info = get_model_info(home)
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
@@ -166,7 +166,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2)
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2)
         >>> set_signature(home, sparksig.infer_signature({"x": 1.5}, [3.0]))
         >>> sparksig.load_model(home, allow_pickle=True).predict({"x": "1.5"})
         Traceback (most recent call last):

@@ -27,6 +27,7 @@ __all__ = [
     "PythonModelContext",
     "TypeFromExample",
     "TypeHintWarning",
+    "as_callable_model",
     "as_python_model",
     "bind_predict",
     "hinted_rows",
@@ -53,7 +54,7 @@ class TypeFromExample:
         ...         return model_input["x"] * 2
         >>> import tempfile, pandas, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, Doubled(), input_example=pandas.DataFrame({"x": [1.5]}))
+        >>> _ = sparksig.save_model(home, Doubled(), input_example=pandas.DataFrame({"x": [1.5]}))
         >>> sparksig.get_model_info(home).signature.inputs
         ['x': double (required)]
     """
@@ -167,14 +168,14 @@ def pyfunc(function: F) -> F:
 
 
 class FunctionModel:
-    """A function as a model: what :func:`sparksig.save_model` makes of one.
+    """A function, or another callable object, as a model: what :func:`sparksig.save_model` makes of one.
 
     Attributes:
-        function: it, its input validated by its type hint.
+        function: the function, its input validated by its type hint.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        name = getattr(function, "__name__", "the function")
+        name = getattr(function, "__name__", type(function).__name__)
         try:
             known = inspect.signature(function).parameters
         except (TypeError, ValueError) as error:
@@ -192,8 +193,7 @@ class FunctionModel:
                 f"params; it needs {', '.join(needed) or 'none'}"
             )
         self._beside = frozenset({"context", "params"} & set(known))
-        named = inspect.isfunction(function)
-        self.function = _validated(function, of=function.__qualname__) if named else function
+        self.function = _validated_call(function)
 
     def load_context(self, context: PythonModelContext) -> None:
         """Nothing: a function that asks for its context is handed it with the input."""
@@ -205,6 +205,21 @@ class FunctionModel:
         if "context" in given and next(iter(inspect.signature(self.function).parameters)) == "context":
             return self.function(given.pop("context"), model_input, **given)
         return self.function(model_input, **given)
+
+
+def _validated_call(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose input is validated by its type hint; of a callable object, by that of ``__call__``."""
+    if inspect.isfunction(function):
+        return _validated(function, of=function.__qualname__)
+    call = inspect.getattr_static(type(function), "__call__", None)
+    if not inspect.isfunction(call):
+        return function
+    validated = _validated(call, of=call.__qualname__)
+    if not hasattr(validated, _KEPT):
+        return function
+    bound = functools.partial(validated, function)
+    setattr(bound, _KEPT, getattr(validated, _KEPT))
+    return bound
 
 
 def _kept(model: object) -> _Contract | None:
@@ -229,6 +244,17 @@ def as_python_model(model: Any) -> Any:
                 "Pass an object of it"
             ) from error
     if inspect.isroutine(model) or isinstance(model, functools.partial):
+        return FunctionModel(model)
+    return model
+
+
+def as_callable_model(model: Any) -> Any:
+    """A callable object that is no PythonModel as a function is; anything else as it is.
+
+    Raises:
+        ModelError: it does not take one input.
+    """
+    if callable(model) and not isinstance(model, type) and not hasattr(model, "load_context"):
         return FunctionModel(model)
     return model
 

@@ -33,7 +33,15 @@ from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
 from sparksig.models.flavors.interface import Loading, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
-from sparksig.models.python_model import as_python_model, hinted_rows, hinted_schemas, is_from_example
+from sparksig.models.info import ModelInfo, get_model_info
+from sparksig.models.model_code import run_model_code
+from sparksig.models.python_model import (
+    as_callable_model,
+    as_python_model,
+    hinted_rows,
+    hinted_schemas,
+    is_from_example,
+)
 from sparksig.models.registry import fetched, is_remote, local_path, shown
 from sparksig.models.trust import Trust, type_names
 from sparksig.signature import ModelSignature
@@ -57,7 +65,7 @@ def save_model(
     data_path: str | os.PathLike[str] | None = None,
     extra_pip_requirements: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
-) -> None:
+) -> ModelInfo:
     """Write a model as a directory that MLflow loads as well: whole, or not at all.
 
     With an input example the model is loaded back from what was written and run on it: what cannot be loaded,
@@ -65,9 +73,10 @@ def save_model(
 
     Args:
         path: where to; nothing may be there yet but an empty directory.
-        model: a :class:`PythonModel`, a class of them, or a function (kept by cloudpickle); a scikit-learn
-            estimator (by skops); a Booster or estimator of XGBoost or LightGBM, an ONNX model (each in its
-            own format). None with ``loader_module``.
+        model: a :class:`PythonModel`, a class of them, a function or another callable object (kept by
+            cloudpickle); a scikit-learn estimator (by skops); a Booster or estimator of XGBoost or LightGBM,
+            an ONNX model (each in its own format); the path of a Python file that builds the model and calls
+            :func:`sparksig.set_model` (a model from code). None with ``loader_module``.
         signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
             is the contract: a signature may add outputs and params to it.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
@@ -86,6 +95,9 @@ def save_model(
         extra_pip_requirements: what the model needs beside what is known, as pip takes it.
         metadata: anything JSON-like to keep in MLmodel.
 
+    Returns:
+        The description of the saved directory, as :func:`sparksig.get_model_info` returns it.
+
     Raises:
         OutputRefusedError: something is at ``path`` already.
         ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
@@ -103,8 +115,8 @@ def save_model(
         >>> def doubled(model_input: list[float]) -> list[float]:
         ...     return [value * 2 for value in model_input]
         >>> home = tempfile.mkdtemp()
-        >>> save_model(home, doubled, input_example=[1.5])
-        >>> ModelDirectory.read(home).signature.inputs
+        >>> info = save_model(home, doubled, input_example=[1.5])
+        >>> info.signature.inputs
         [double (required)]
     """
     _check_arguments(signature, metadata, artifacts, model_config)
@@ -115,8 +127,9 @@ def save_model(
             f"models are saved to local directories, not to {shown(path)!r}: copy it from there"
         )
     path = local_path(path)
-    model = _as_model(model, loader_module, data_path)
-    flavor = _flavor_of(model, artifacts, model_config, serialization_format)
+    code = _code_of(model)
+    model = _as_model(model if code is None else _run_code(code, model_config), loader_module, data_path)
+    flavor = _flavor_of(model, artifacts, model_config, serialization_format, is_code=code is not None)
     data, params = split_example(input_example)
     data = data if data is None else hinted_rows(model, data)
     contract = _contract(model, signature, data, params)
@@ -129,6 +142,7 @@ def save_model(
         model_config,
         loader_module,
         data_path,
+        code,
     )
     with new_directory(path) as home:
         config = _written(home, model, flavor, saving, code_paths or ())
@@ -146,6 +160,7 @@ def save_model(
         config["model_size_bytes"] = sum(file.stat().st_size for file in files)
         write_mlmodel(home, config)
         seal(home)
+    return get_model_info(path)
 
 
 # --- what is asked for ------------------------------------------------------------------------------------
@@ -159,11 +174,38 @@ def _check_arguments(signature: object, metadata: object, artifacts: object, mod
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
 
 
+def _code_of(model: Any) -> Path | None:
+    """The Python file of a model from code; None for any other model."""
+    if not isinstance(model, (str, os.PathLike)):
+        return None
+    file = Path(model)
+    if file.suffix != ".py" or not file.is_file():
+        raise ModelError(
+            "a model that is given as a path is a Python file that calls sparksig.set_model, and there is "
+            f"none at {str(file)!r}"
+        )
+    return file
+
+
+def _run_code(file: Path, model_config: Mapping[str, Any] | None) -> Any:
+    """The model that a Python file sets."""
+    try:
+        return run_model_code(file.read_bytes(), file.absolute(), model_config)
+    except (SparksigError, ImportError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
+        ) from error
+
+
 def _as_model(model: Any, loader_module: object, data_path: object) -> Any:
     if loader_module is None:
         if data_path is not None:
             raise ModelError("data_path is what a loader module loads: pass loader_module, too")
-        return as_python_model(model)
+        model = as_python_model(model)
+        known = any(flavor.takes(model) for flavor in flavors.ALL)
+        return model if known else as_callable_model(model)
     if model is not None:
         raise ModelError("either a model is saved, or a loader_module with its data: not both")
     if not isinstance(loader_module, str) or not all(
@@ -174,7 +216,7 @@ def _as_model(model: Any, loader_module: object, data_path: object) -> Any:
 
 
 def _flavor_of(
-    model: Any, artifacts: object, model_config: object, serialization_format: object
+    model: Any, artifacts: object, model_config: object, serialization_format: object, *, is_code: bool
 ) -> ModuleType:
     # an estimator of XGBoost is one of scikit-learn's, too: what is special comes first
     order = (
@@ -186,6 +228,13 @@ def _flavor_of(
         flavors.loader_module,
     )
     flavor = next((flavor for flavor in order if flavor.takes(model)), None)
+    if is_code:
+        if flavor not in (None, flavors.python) or not hasattr(model, "load_context"):
+            raise UnsupportedError(
+                "a model from code is a sparksig.PythonModel or a function, and the file sets "
+                f"{kind(model)}: save that model itself, or use it in a PythonModel"
+            )
+        flavor = flavors.python
     if flavor is None and isinstance(model, type) and callable(getattr(model, "get_params", None)):
         raise UnsupportedError(
             f"the class {model.__name__} is not saved, but an object of it is: {model.__name__}()"

@@ -81,7 +81,7 @@ def score(
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> [row.asDict() for row in score(spark.sql("select 3 as x"), home, allow_pickle=True).collect()]
         [{'x': 3, 'prediction': 6.0}]
         >>> score(spark.sql("select '3' as x"), home, allow_pickle=True)

@@ -109,7 +109,7 @@ def spark_udf(
     Example:
         >>> import tempfile, sparksig
         >>> home = tempfile.mkdtemp()
-        >>> sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
+        >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> double = spark_udf(spark, home, allow_pickle=True)
         >>> double
         ModelUDF(x) -> double

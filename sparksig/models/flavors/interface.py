@@ -81,6 +81,7 @@ class Saving:
     model_config: Mapping[str, Any] | None = None
     loader_module: str | None = None
     data_path: str | os.PathLike[str] | None = None
+    model_code: Path | None = None
 
 
 def method_of(directory: ModelDirectory, loading: Loading, known: Sequence[str] = METHODS) -> str:

@@ -1,4 +1,4 @@
-"""Models written in Python, kept by cloudpickle. Loading them executes what they hold.
+"""Models written in Python: pickled by cloudpickle, or from code. Loading them executes what they hold.
 
 MLflow loads the directories written here through :func:`_load_pyfunc`, its interface for foreign
 loader modules.
@@ -18,7 +18,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, kind
+from sparksig.errors import (
+    MissingDependencyError,
+    ModelDamagedError,
+    ModelError,
+    SparksigError,
+    UnsupportedError,
+    kind,
+)
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import (
     ForMlflow,
@@ -30,7 +37,15 @@ from sparksig.models.flavors.interface import (
     saved_method,
 )
 from sparksig.models.mlflow_pickles import unpickle
-from sparksig.models.python_model import FunctionModel, PythonModel, PythonModelContext, bind_predict
+from sparksig.models.model_code import run_model_code
+from sparksig.models.python_model import (
+    FunctionModel,
+    PythonModel,
+    PythonModelContext,
+    as_callable_model,
+    as_python_model,
+    bind_predict,
+)
 from sparksig.models.safe_yaml import load_yaml
 
 __all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
@@ -45,9 +60,13 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 
 def matches(directory: ModelDirectory) -> bool:
-    """Whether it is a pickled PythonModel, saved here or by MLflow."""
-    config = directory.pyfunc
-    return config.get("loader_module") in _LOADERS and not config.get("model_code_path")
+    """Return whether it is a PythonModel: pickled here or by MLflow, or saved from code here."""
+    loader = directory.pyfunc.get("loader_module")
+    return loader == __name__ or (loader in _LOADERS and not _has_code(directory))
+
+
+def _has_code(directory: ModelDirectory) -> bool:
+    return bool(directory.pyfunc.get("model_code_path"))
 
 
 def opens_files(directory: ModelDirectory) -> bool:
@@ -64,11 +83,15 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
         UnsupportedError: an unknown compression, or another method than predict.
         MissingDependencyError: cloudpickle is not installed.
     """
-    loading.trust.require_code(directory, "a pickled PythonModel")
+    what = "a model from code" if _has_code(directory) else "a pickled PythonModel"
+    loading.trust.require_code(directory, what)
     method_of(directory, loading, ("predict",))
-    _compression(directory)
     _artifacts(directory)
     _config(directory, loading.model_config)
+    if _has_code(directory):
+        _code_file(directory)
+        return
+    _compression(directory)
     directory.member(directory.pyfunc.get("python_model"))
     if importlib.util.find_spec("cloudpickle") is None:
         raise MissingDependencyError.naming("cloudpickle", "a pickled PythonModel", "python-model")
@@ -79,28 +102,57 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
 
     Raises:
         ModelDamagedError: the pickle cannot be read.
+        ModelError: the code of the model fails, or sets no model.
     """
-    file = directory.member(directory.pyfunc.get("python_model"))
-    context = PythonModelContext(_artifacts(directory), _config(directory, loading.model_config))
-    compression = _compression(directory)
-    try:
-        with directory.open(file) as stream:
-            if compression is None:
-                model = unpickle(stream)
-            else:
-                with _OPENERS[compression](stream) as plain:
-                    content = plain.read()  # to its end, where the checksum stands
-                model = unpickle(io.BytesIO(content))
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error
+    config = _config(directory, loading.model_config)
+    context = PythonModelContext(_artifacts(directory), config)
+    file = _code_file(directory) if _has_code(directory) else _pickle_file(directory)
+    model = _run(directory, file, config) if _has_code(directory) else _unpickle(directory, file)
     if isinstance(model, type) or not all(
         callable(getattr(model, name, None)) for name in ("load_context", "predict")
     ):
         raise ModelDamagedError(f"{file} holds {kind(model)}, which is no PythonModel")
     model.load_context(context)
     return bind_predict(model.predict, context)
+
+
+def _pickle_file(directory: ModelDirectory) -> Path:
+    return directory.member(directory.pyfunc.get("python_model"))
+
+
+def _code_file(directory: ModelDirectory) -> Path:
+    file = directory.member(directory.pyfunc["model_code_path"])
+    if file.suffix != ".py" or not file.is_file():
+        raise ModelDamagedError(f"{directory.path}: model_code_path is not a Python file: {file.name!r}")
+    return file
+
+
+def _run(directory: ModelDirectory, file: Path, config: Mapping[str, Any]) -> Any:
+    with directory.open(file) as stream:
+        source = stream.read()
+    try:
+        return as_callable_model(as_python_model(run_model_code(source, file, config)))
+    except (SparksigError, ImportError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
+        ) from error
+
+
+def _unpickle(directory: ModelDirectory, file: Path) -> Any:
+    compression = _compression(directory)
+    try:
+        with directory.open(file) as stream:
+            if compression is None:
+                return unpickle(stream)
+            with _OPENERS[compression](stream) as plain:
+                content = plain.read()  # to its end, where the checksum stands
+            return unpickle(io.BytesIO(content))
+    except (ModelError, ImportError):
+        raise
+    except Exception as error:
+        raise ModelDamagedError(f"{file} cannot be unpickled: {type(error).__name__}: {error}") from error
 
 
 def _compression(directory: ModelDirectory) -> str | None:
@@ -144,25 +196,18 @@ def predictor(model: object, method: str) -> Predictor | None:
 
 
 def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-    """Write the pickle and the artifacts; the entries for MLmodel's flavors.
+    """Write the pickle, or the code, and the artifacts; the entries for MLmodel's flavors.
 
     Raises:
         MissingDependencyError: cloudpickle is not installed.
         ModelError: an artifact is not there.
     """
     saved_method(model, saving.method, ("predict",))
-    if importlib.util.find_spec("cloudpickle") is None:
-        raise MissingDependencyError.naming("cloudpickle", "saving a PythonModel", "python-model")
-    import cloudpickle
-
-    with (home / _FILE).open("wb") as stream:
-        cloudpickle.dump(model, stream)
-    entry: dict[str, Any] = {
-        "loader_module": __name__,
-        "python_model": _FILE,
-        "cloudpickle_version": cloudpickle.__version__,
-        "python_version": platform.python_version(),
-    }
+    entry: dict[str, Any] = {"loader_module": __name__, "python_version": platform.python_version()}
+    if saving.model_code is not None:
+        entry["model_code_path"] = copy_into(saving.model_code, home).name
+    else:
+        entry |= _pickled(model, home)
     if saving.artifacts:
         entry["artifacts"] = {
             name: {"path": _copied(path, home, index), "uri": os.fspath(path)}
@@ -171,6 +216,17 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
     if saving.model_config is not None:
         entry["config"] = dict(saving.model_config)
     return {"python_function": entry}
+
+
+def _pickled(model: Any, home: Path) -> dict[str, Any]:
+    """Write the pickle; the entries for it."""
+    if importlib.util.find_spec("cloudpickle") is None:
+        raise MissingDependencyError.naming("cloudpickle", "saving a PythonModel", "python-model")
+    import cloudpickle
+
+    with (home / _FILE).open("wb") as stream:
+        cloudpickle.dump(model, stream)
+    return {"python_model": _FILE, "cloudpickle_version": cloudpickle.__version__}
 
 
 def _copied(path: Path, home: Path, index: int) -> str:
@@ -182,8 +238,7 @@ def _copied(path: Path, home: Path, index: int) -> str:
 
 def requirements(directory: ModelDirectory) -> list[str]:
     """The packages that loading needs, beside sparksig."""
-    del directory
-    return ["cloudpickle"]
+    return [] if _has_code(directory) else ["cloudpickle"]
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> ForMlflow:
