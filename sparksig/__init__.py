@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         load_serving_example,
         validate_serving_input,
     )
+    from sparksig.models.dependencies import RequirementsWarning
     from sparksig.models.environment import VersionMismatchWarning
     from sparksig.models.examples import convert_input_example_to_serving_input
     from sparksig.models.flavors.onnx import PrecisionWarning
@@ -125,6 +126,7 @@ __all__ = [
     "PythonModel",
     "PythonModelContext",
     "Report",
+    "RequirementsWarning",
     "SampledSignature",
     "Sampler",
     "Schema",
@@ -216,6 +218,7 @@ _HOMES = {
         "load_serving_example",
         "validate_serving_input",
     ],
+    "sparksig.models.dependencies": ["RequirementsWarning"],
     "sparksig.models.environment": ["VersionMismatchWarning"],
     "sparksig.models.examples": ["convert_input_example_to_serving_input"],
     "sparksig.models.flavors.onnx": ["PrecisionWarning"],

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+# each detection starts a process; tests/models/test_dependencies.py asks for it
+os.environ.setdefault("SPARKSIG_DETECT_REQUIREMENTS", "false")
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("default", max_examples=10, **_COMMON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import re
 import warnings
@@ -31,6 +32,7 @@ _FILE = "requirements.txt"
 _BUILDS = {"xgboost": ("xgboost", "xgboost-cpu"), "onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
 """The names under which builds of one package are published."""
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*==\s*([^\s;#,*]+)(?:\s*|\s+#.*)\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LONGEST = 1_000  # characters of a line, of which packages have far less
 _LARGEST = 2**20  # bytes
 
@@ -39,7 +41,12 @@ class VersionMismatchWarning(UserWarning):
     """A model is loaded with other versions of packages than it was saved with."""
 
 
-def write_environment(home: Path, packages: Sequence[str], extra: Sequence[str] = ()) -> None:
+def write_environment(
+    home: Path,
+    packages: Sequence[str],
+    extra: Sequence[str] = (),
+    complete: str | os.PathLike[str] | Sequence[str] | None = None,
+) -> None:
     """Write what MLflow builds an environment for a model from: three files that say the same.
 
     MLflow is among the packages where it is installed, for its server runs in that environment.
@@ -47,15 +54,19 @@ def write_environment(home: Path, packages: Sequence[str], extra: Sequence[str] 
     Args:
         home: the model directory.
         packages: the names of those that loading needs; each is pinned to its installed version.
-        extra: more requirements, as pip takes them.
+        extra: more requirements, as pip takes them; they replace those of the same packages.
+        complete: all requirements, or the path of a file of them; instead of ``packages`` and ``extra``.
 
     Raises:
-        ModelError: ``extra`` is no list of texts.
+        ModelError: ``extra`` or ``complete`` is no list of texts, or both are given.
     """
-    if isinstance(extra, str) or not all(isinstance(line, str) and "\n" not in line for line in extra):
+    if isinstance(extra, str) or not _are_lines(extra):
         raise ModelError("extra_pip_requirements is a list of requirements, as ['nltk==3.9']")
-    pinned = [pin for name in (*_ALWAYS, *packages, "mlflow") if (pin := _pin(name))]
-    lines = [*dict.fromkeys([*pinned, *extra])]
+    given = extra if complete is None else _complete_requirements(complete, extra)
+    names = (*_ALWAYS, *packages, "mlflow") if complete is None else ("sparksig",)
+    named = {canonical_name(match[0]) for line in given if (match := _NAME.match(line))}
+    pinned = [pin for name in names if canonical_name(name) not in named and (pin := _pin(name))]
+    lines = [*dict.fromkeys([*pinned, *given])]
     python = platform.python_version()
     dependencies: list[object] = [f"python={python}", "pip", {"pip": lines}]
     conda = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": dependencies}
@@ -63,6 +74,26 @@ def write_environment(home: Path, packages: Sequence[str], extra: Sequence[str] 
     (home / _FILE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (home / "conda.yaml").write_text(dump_yaml(conda), encoding="utf-8")
     (home / "python_env.yaml").write_text(dump_yaml(build), encoding="utf-8")
+
+
+def _are_lines(lines: object) -> bool:
+    return isinstance(lines, Sequence) and all(isinstance(line, str) and "\n" not in line for line in lines)
+
+
+def _complete_requirements(
+    complete: str | os.PathLike[str] | Sequence[str], extra: Sequence[str]
+) -> Sequence[str]:
+    if extra:
+        raise ModelError("pass either pip_requirements or extra_pip_requirements, not both")
+    if isinstance(complete, (str, os.PathLike)):
+        file = Path(complete)
+        if not file.is_file():
+            raise ModelError(f"pip_requirements: there is no file at {str(complete)!r}")
+        lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+    if not _are_lines(complete):
+        raise ModelError("pip_requirements is a list of requirements, as ['nltk==3.9'], or a file of them")
+    return complete
 
 
 def _pin(package: str) -> str | None:

@@ -27,7 +27,8 @@ from sparksig.errors import (
 )
 from sparksig.infer import infer_signature
 from sparksig.models import LoadedModel, flavors, load_directory
-from sparksig.models.code import copy_code, without_code
+from sparksig.models.code import CODE, copy_code, without_code
+from sparksig.models.dependencies import detect_packages, inspect_pickle, packages_of
 from sparksig.models.directory import MLMODEL, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
@@ -64,6 +65,8 @@ def save_model(
     loader_module: str | None = None,
     data_path: str | os.PathLike[str] | None = None,
     extra_pip_requirements: Sequence[str] = (),
+    pip_requirements: str | os.PathLike[str] | Sequence[str] | None = None,
+    detect_requirements: bool | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> ModelInfo:
     """Write a model as a directory that MLflow loads as well: whole, or not at all.
@@ -92,7 +95,12 @@ def save_model(
         loader_module: the name of a module with a function ``_load_pyfunc(path)``, which gives an object
             with a method ``predict``; among ``code_paths`` or the installed packages.
         data_path: what that function is given the path of; it is copied.
-        extra_pip_requirements: what the model needs beside what is known, as pip takes it.
+        extra_pip_requirements: requirements of the model besides the known and the detected ones, as pip
+            takes them.
+        pip_requirements: all requirements of the model, or the path of a file of them; nothing is detected.
+        detect_requirements: whether to record the packages that the model imports while it is loaded and
+            predicts its example, which a new Python process finds out. None for True, unless the environment
+            variable ``SPARKSIG_DETECT_REQUIREMENTS`` is "false".
         metadata: anything JSON-like to keep in MLmodel.
 
     Returns:
@@ -109,6 +117,9 @@ def save_model(
         ModelError: an argument does not go with this kind of model; or the model fails on its example.
         UnsupportedError: a kind of model that is not saved here.
         MissingDependencyError: the format's package is not installed.
+
+    Warns:
+        RequirementsWarning: the packages that the model imports could not be detected.
 
     Example:
         >>> import tempfile
@@ -150,12 +161,17 @@ def save_model(
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
         write_mlmodel(home, config)
-        write_environment(home, flavor.requirements(ModelDirectory.read(home)), extra_pip_requirements or ())
+        write_environment(home, [], extra_pip_requirements or (), pip_requirements)  # refuses malformed ones
         if data is not None:
             config["saved_input_example_info"] = _write_example(home, data, params, contract)
             write_mlmodel(home, config)
             contract = _tried(home, model, flavor, saving, data, params, contract)
             _declare(config, contract, True)
+            write_mlmodel(home, config)
+        packages = flavor.requirements(ModelDirectory.read(home))
+        if data is not None and pip_requirements is None and _is_detecting(detect_requirements):
+            packages += _detected(home, flavor, saving)
+        write_environment(home, packages, extra_pip_requirements or (), pip_requirements)
         files = (file for file in home.rglob("*") if file.is_file() and file != home / MLMODEL)
         config["model_size_bytes"] = sum(file.stat().st_size for file in files)
         write_mlmodel(home, config)
@@ -311,6 +327,23 @@ def _written(
         "model_uuid": uuid.uuid4().hex,
         "utc_time_created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
+
+
+def _is_detecting(detect_requirements: bool | None) -> bool:
+    if detect_requirements is None:
+        return os.environ.get("SPARKSIG_DETECT_REQUIREMENTS", "true").lower() not in ("false", "0")
+    return detect_requirements
+
+
+def _detected(home: Path, flavor: ModuleType, saving: Saving) -> list[str]:
+    """The packages that the model imports; no process is started where its format tells them."""
+    packages = packages_of(saving.trusted_types)
+    is_open = (home / CODE).exists() or saving.model_code is not None or flavor is flavors.loader_module
+    for file in home.glob("*.pkl"):
+        referenced, imports_more = inspect_pickle(file, flavor.requirements(ModelDirectory.read(home)))
+        packages += referenced
+        is_open = is_open or imports_more
+    return packages + (detect_packages(home, saving.trusted_types) if is_open else [])
 
 
 def _write_example(
