@@ -8,12 +8,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from sparksig.enforce.texts import TextDtypes
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, kind
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.trust import Trust
 from sparksig.params import UnknownParamWarning
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Loading",
     "Predictor",
     "Saving",
+    "ShowsTexts",
     "bound_method",
     "method_of",
     "opened_by_mlflow",
@@ -31,6 +34,14 @@ __all__ = [
 
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
 """A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
+
+@runtime_checkable
+class ShowsTexts(Protocol):
+    """A predictor whose model shows which missing strings it was trained with."""
+
+    def text_dtypes(self, inputs: Schema) -> TextDtypes:
+        """Return the dtypes of the text columns that the model shows something about."""
+
 
 METHODS = (
     "predict",
