@@ -255,7 +255,8 @@ def score_leniently(
     """
 
     def score(batch: pa.RecordBatch) -> pa.Array:
-        return finish(encode(predict(model_input(batch, inputs, texts=texts), params), outputs, batch.num_rows))
+        predicted = predict(model_input(batch, inputs, texts=texts), params)
+        return finish(encode(predicted, outputs, batch.num_rows))
 
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:

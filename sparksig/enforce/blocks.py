@@ -88,7 +88,9 @@ def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
     if not specs:
         return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
     columns = [
-        text_column(array, layout.texts.get(label)) if spec.type is DataType.string else _to_column(array, spec)
+        text_column(array, layout.texts.get(label))
+        if spec.type is DataType.string
+        else _to_column(array, spec)
         for array, spec, label in zip(batch.columns, specs, layout.labels)
     ]
     frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(batch.num_rows))

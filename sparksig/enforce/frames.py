@@ -119,9 +119,7 @@ class _Options:
     texts: TextDtypes = OBJECTS
 
 
-def model_input(
-    data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS
-) -> Any:
+def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS) -> Any:
     """Convert ``data`` to what a model sees of it, a frame of columns or tensors.
 
     Args:

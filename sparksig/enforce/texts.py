@@ -124,10 +124,11 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
         values = array.to_numpy(zero_copy_only=False)
         return values
     encoded = array.dictionary_encode()
-    values = np.empty(len(encoded.dictionary) + 1, dtype=object)  # the last one stays None
-    values[:-1] = encoded.dictionary.to_numpy(zero_copy_only=False)
+    distinct = np.empty(len(encoded.dictionary) + 1, dtype=object)  # the last one stays None
+    distinct[:-1] = encoded.dictionary.to_numpy(zero_copy_only=False)
     positions = encoded.indices.fill_null(len(encoded.dictionary))
-    return values[positions.to_numpy(zero_copy_only=False)]
+    values = distinct[positions.to_numpy(zero_copy_only=False)]
+    return values
 
 
 # --- from an example ------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def _example_dtype(column: pd.Series) -> TextDtype | None:
         return TextDtype.STRING_PYTHON if dtype.storage == "python" else TextDtype.STRING_PYARROW
     if isinstance(dtype, pd.ArrowDtype):
         return TextDtype.STRING_PYARROW
-    missing = {type(value) for value in column[column.isna()]} if dtype == object else set()
+    missing = {type(value) for value in column[column.isna()]} if dtype.kind == "O" else set()
     if missing == {type(None)}:
         return TextDtype.OBJECT
     return TextDtype.OBJECT_NAN if missing and missing <= {float, np.float64} else None

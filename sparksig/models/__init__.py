@@ -213,9 +213,7 @@ def load_directory(
     return LoadedModel(home, directory, predictor, signature, texts)
 
 
-def _text_dtypes(
-    recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None
-) -> TextDtypes:
+def _text_dtypes(recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None) -> TextDtypes:
     """Return the dtypes of a model's text columns: the recorded ones, else those that the model shows."""
     inputs = None if signature is None else signature.inputs
     dtypes = dict(recorded.columns)

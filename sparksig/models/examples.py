@@ -340,9 +340,7 @@ def _is_wrapped(content: Any) -> bool:
     return isinstance(content, dict) and content.keys() == {"inputs", "params"} and content["params"] == {}
 
 
-def _read(
-    content: Any, info: Mapping[str, Any], signature: ModelSignature | None, texts: TextDtypes
-) -> Any:
+def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | None, texts: TextDtypes) -> Any:
     inputs = None if signature is None else signature.inputs
     form = info.get("type")
     if form == "dataframe":

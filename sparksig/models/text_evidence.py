@@ -55,7 +55,8 @@ def estimator_dtypes(estimator: Any, inputs: Schema) -> TextDtypes:
             found = facts if evidence.is_category else settings
             found.setdefault(names[evidence.position], set()).add(evidence.dtype)
     shown = {**settings, **facts}
-    return TextDtypes.from_mapping({label: next(iter(kinds)) for label, kinds in shown.items() if len(kinds) == 1})
+    agreed = {label: dtypes for label, dtypes in shown.items() if len(dtypes) == 1}
+    return TextDtypes.from_mapping({label: next(iter(dtypes)) for label, dtypes in agreed.items()})
 
 
 def _collect(part: Any, columns: Sequence[int], names: Sequence[str], seen: set[int]) -> Iterator[_Evidence]:

@@ -219,7 +219,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("column, expected", EXAMPLES.values(), ids=EXAMPLES)
+@pytest.mark.parametrize(("column", "expected"), EXAMPLES.values(), ids=EXAMPLES)
 def test_an_example_shows_its_dtypes(column, expected):
     shown = {"city": expected} if expected else {}
     unnamed = {"0": expected} if expected else {}

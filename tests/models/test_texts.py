@@ -25,6 +25,7 @@ import sparksig
 from sparksig import ColSpec, ModelDamagedError, ModelSignature, Schema
 from sparksig.enforce.texts import TextDtype
 from sparksig.models.text_evidence import estimator_dtypes
+from tests.differences import differs
 from tests.models.helpers import Returning
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -69,7 +70,7 @@ REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("example, expected", SHOWN.values(), ids=SHOWN)
+@pytest.mark.parametrize(("example", "expected"), SHOWN.values(), ids=SHOWN)
 def test_a_loaded_model_sees_the_dtype_of_its_example(tmp_path, example, expected):
     sparksig.save_model(tmp_path / "m", cells_of, input_example=example)
     model = load(tmp_path / "m")
@@ -89,6 +90,22 @@ def test_a_loaded_model_sees_the_dtype_of_its_example(tmp_path, example, expecte
 def test_without_an_example_a_missing_string_is_none(tmp_path, build):
     sparksig.save_model(tmp_path / "m", cells_of, ModelSignature(SCHEMA, Schema([ColSpec("string")])))
     assert set(load(tmp_path / "m").predict(build())) == {"object NoneType"}
+
+
+@differs(
+    "Enforcing",
+    "a missing string in a frame of the default dtype of pandas 3",
+    mlflow="reaches the model as a float NaN, in a `str` column",
+    sparksig="None in an object column, as in the other ways in; the dtype of the model's own example, "
+    "if it had another one",
+)
+def test_a_missing_string_of_the_default_dtype(tmp_path):
+    contract = ModelSignature(SCHEMA, Schema([ColSpec("string")]))
+    data = frame(None, pd.StringDtype(na_value=np.nan) if HAS_STR else object)
+    sparksig.save_model(tmp_path / "m", cells_of, contract)
+    assert set(load(tmp_path / "m").predict(data)) == {"object NoneType"}
+    theirs = set(mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(data))
+    assert theirs == {STR if HAS_STR else "object NoneType"}
 
 
 def mlmodel(path):
@@ -206,7 +223,7 @@ ESTIMATORS = {
 MISSING = {"None": (None, TextDtype.OBJECT), "NaN": (np.nan, TextDtype.OBJECT_NAN)}
 
 
-@pytest.mark.parametrize("missing, dtype", MISSING.values(), ids=MISSING)
+@pytest.mark.parametrize(("missing", "dtype"), MISSING.values(), ids=MISSING)
 @pytest.mark.parametrize("build", ESTIMATORS.values(), ids=ESTIMATORS)
 def test_an_estimator_shows_its_missing_string(build, missing, dtype):
     data = frame(missing)
@@ -302,7 +319,9 @@ def test_a_directory_of_mlflow_predicts_as_before(tmp_path, missing):
     data = frame(missing)
     model = make_pipeline(on_unit(ordinal()), LinearRegression()).fit(data, data["size"])
     contract = mlflow.models.infer_signature(data, model.predict(data))
-    mlflow.sklearn.save_model(model, tmp_path / "m", signature=contract, serialization_format="cloudpickle")
+    mlflow.sklearn.save_model(
+        model, tmp_path / "m", signature=contract, serialization_format="cloudpickle", pip_requirements=[]
+    )
     loaded = load(tmp_path / "m")
     assert loaded.text_dtypes.get("unit") is (TextDtype.OBJECT if missing is None else TextDtype.OBJECT_NAN)
     assert loaded.predict(data).tolist() == model.predict(data).tolist()

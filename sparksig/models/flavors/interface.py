@@ -35,6 +35,7 @@ __all__ = [
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
 """A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
 
+
 @runtime_checkable
 class ShowsTexts(Protocol):
     """A predictor whose model shows which missing strings it was trained with."""
