@@ -215,7 +215,7 @@ def _is_as_shown(column: pd.Series, label: object, spec: ColSpec, options: _Opti
 def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.DataFrame | None:
     """The columns themselves, where all have the dtypes that a model sees; None where it takes a closer look.
 
-    Nothing is looked at but dtypes, and nothing is copied under pandas' copy-on-write.
+    Nothing is looked at but dtypes, and the cells of text; nothing is copied under pandas' copy-on-write.
     """
     declared = _declared_dtypes(schema)
     if declared is None or (options.strict_nulls and schema.required_input_names()):
@@ -234,6 +234,9 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
         return None
     if chosen.dtypes.tolist() != dtypes:
         return None
+    texts = [index for index, spec in enumerate(schema) if spec.type is DataType.string]
+    if not all(are_texts(chosen.iloc[:, index].tolist(), nulls=True) for index in texts):
+        return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
     frame.columns = labels_of(names)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
@@ -244,8 +247,9 @@ _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 _SEEN_AS: dict[tuple[DataType, bool], np.dtype[Any]] = {
     **{(dtype, required): np.dtype(name) for dtype, name in BLOCK.items() for required in (True, False)},
     **{(dtype, True): np.dtype(name) for dtype, name in BLOCK_REQUIRED.items()},
+    **{(DataType.string, required): np.dtype(object) for required in (True, False)},
 }
-"""The dtypes that say all: a column of them has nothing to be checked, and is what a model sees."""
+"""The dtypes of columns that are what a model sees already; of objects the cells must be strings as well."""
 
 
 @lru_cache(maxsize=64)
