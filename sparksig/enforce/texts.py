@@ -134,7 +134,7 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 # --- from an example ------------------------------------------------------------------------------------
 
 
-def example_dtypes(data: Any, schema: Schema | None) -> TextDtypes:
+def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
     Only pandas columns have one. An object column without missing values leaves open which missing value the
@@ -143,15 +143,20 @@ def example_dtypes(data: Any, schema: Schema | None) -> TextDtypes:
     Args:
         data: a frame, a Series, or a dictionary of columns; anything else has no dtypes.
         schema: the model's inputs.
+        trained_with: the dtypes that the model itself shows. They say more about a column than an example
+            without missing values, so such a column is not listed.
 
     Example:
-        >>> from sparksig.types import DataType
         >>> frame = pd.DataFrame({"zone": pd.Series(["a", None], dtype="string[python]")})
         >>> example_dtypes(frame, Schema([ColSpec(DataType.string, "zone")])).get("zone").value
         'string[python]'
     """
-    columns = _example_columns(data, schema)
-    found = {label: _example_dtype(columns[label]) for label in text_labels(schema) if label in columns}
+    columns, known = _example_columns(data, schema), dict(trained_with.columns)
+    found = {
+        label: _example_dtype(columns[label])
+        for label in text_labels(schema)
+        if label in columns and (label not in known or columns[label].isna().any())
+    }
     return TextDtypes.from_mapping({label: dtype for label, dtype in found.items() if dtype is not None})
 
 
@@ -163,7 +168,9 @@ def _example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:
         labels = data.columns if named else range(data.shape[1])
         return {str(label): data.iloc[:, index] for index, label in enumerate(labels)}
     if isinstance(data, Mapping) and named:
-        return {str(label): column for label, column in data.items() if isinstance(column, pd.Series)}
+        of_pandas = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+        columns = {str(label): column for label, column in data.items() if isinstance(column, of_pandas)}
+        return {label: pd.Series(column, dtype=column.dtype) for label, column in columns.items()}
     return {}
 
 

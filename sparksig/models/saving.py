@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.enforce.frames import model_input
-from sparksig.enforce.texts import example_dtypes
+from sparksig.enforce.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
     ContractError,
     InferenceError,
@@ -32,7 +32,7 @@ from sparksig.models.code import copy_code, without_code
 from sparksig.models.directory import MLMODEL, TEXT_DTYPES, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
-from sparksig.models.flavors.interface import Loading, Saving
+from sparksig.models.flavors.interface import Loading, Predictor, Saving, ShowsTexts
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.python_model import as_python_model, hinted_rows, hinted_schemas, is_from_example
 from sparksig.models.registry import fetched, is_remote, local_path, shown
@@ -136,7 +136,7 @@ def save_model(
         if metadata is not None:
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
-        _record_texts(config, contract, data)
+        _record_texts(config, contract, data, flavor.predictor(model, method))
         write_mlmodel(home, config)
         write_environment(home, flavor.requirements(ModelDirectory.read(home)), extra_pip_requirements or ())
         if data is not None:
@@ -246,9 +246,15 @@ def _declare(config: dict[str, Any], contract: ModelSignature | None, has_exampl
     config["type_hint_from_example"] = contract._is_type_hint_from_example and has_example
 
 
-def _record_texts(config: dict[str, Any], contract: ModelSignature | None, data: Any) -> None:
+def _record_texts(
+    config: dict[str, Any], contract: ModelSignature | None, data: Any, predictor: Predictor | None
+) -> None:
     """Record the dtypes that the text columns of the example have, which is what the model was shown."""
-    shown = example_dtypes(data, None if contract is None else contract.inputs)
+    inputs = None if contract is None else contract.inputs
+    if data is None or inputs is None:
+        return
+    trained_with = predictor.text_dtypes(inputs) if isinstance(predictor, ShowsTexts) else OBJECTS
+    shown = example_dtypes(data, inputs, trained_with)
     if shown.columns:
         config["flavors"]["python_function"][TEXT_DTYPES] = {
             name: dtype.value for name, dtype in shown.columns

@@ -227,6 +227,7 @@ def test_an_example_shows_its_dtypes(column, expected):
     unnamed = {"0": expected} if expected else {}
     assert dict(example_dtypes(pd.DataFrame({"n": 1, "city": column}), CITY).columns) == shown
     assert dict(example_dtypes({"city": column}, CITY).columns) == shown
+    assert dict(example_dtypes({"city": column.array, "n": [1]}, CITY).columns) == shown
     assert dict(example_dtypes(column.rename("city"), CITY).columns) == shown
     assert dict(example_dtypes(column.rename(None), UNNAMED).columns) == unnamed
     assert dict(example_dtypes(pd.DataFrame({"any": column}), UNNAMED).columns) == unnamed

@@ -337,6 +337,19 @@ def test_the_record_outweighs_the_estimator(tmp_path):
     assert load(tmp_path / "m").text_dtypes.get("unit") is TextDtype.OBJECT
 
 
+@pytest.mark.parametrize("dtype", ["string[python]", "category"])
+def test_an_example_without_missing_strings_does_not_outweigh_the_estimator(tmp_path, dtype):
+    data = frame(None)
+    model = make_pipeline(on_unit(one_hot()), LinearRegression()).fit(data, data["size"])
+    example = frame("g", dtype)
+    sparksig.save_model(tmp_path / "m", model, input_example=example, serialization_format="cloudpickle")
+    inputs = sparksig.infer_signature(data, model.predict(data))
+    sparksig.set_signature(tmp_path / "m", inputs)
+    loaded = load(tmp_path / "m")
+    assert loaded.text_dtypes.get("unit") is TextDtype.OBJECT
+    assert loaded.predict(data).tolist() == model.predict(data).tolist()
+
+
 def test_a_model_without_inputs_has_no_text_dtypes(tmp_path):
     sparksig.save_model(tmp_path / "m", Returning(lambda data, params: data))
     assert load(tmp_path / "m").text_dtypes.columns == ()
