@@ -21,6 +21,7 @@ from sparksig.enforce import plan as plans
 from sparksig.enforce.findings import null_hint
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import encode, result_type
+from sparksig.enforce.texts import OBJECTS, TextDtypes
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.models import LoadedModel, load_directory
@@ -175,6 +176,8 @@ def score_batches(
     inputs: Schema,
     outputs: Schema,
     params: Mapping[str, Any],
+    *,
+    texts: TextDtypes = OBJECTS,
 ) -> Iterator[pa.Array]:
     """One array of predictions for each batch, as long as the batch.
 
@@ -186,6 +189,7 @@ def score_batches(
         inputs: what the model takes.
         outputs: what it gives.
         params: values for all of its params, enforced already.
+        texts: the dtypes of the model's text columns.
 
     Raises:
         ContractError: a batch breaks the input schema.
@@ -205,7 +209,7 @@ def score_batches(
         if batch.num_rows == 0:
             yield nothing
             continue
-        yield encode(predict(model_input(batch, inputs), params), outputs, batch.num_rows)
+        yield encode(predict(model_input(batch, inputs, texts=texts), params), outputs, batch.num_rows)
 
 
 # --- rows that cannot be scored ---------------------------------------------------------------------------
@@ -221,6 +225,8 @@ def score_leniently(
     outputs: Schema,
     params: Mapping[str, Any],
     finish: Callable[[pa.Array], pa.Array] = lambda scored: scored,
+    *,
+    texts: TextDtypes = OBJECTS,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """For each batch the predictions, null for rows that cannot be scored, and the findings of those.
 
@@ -234,6 +240,7 @@ def score_leniently(
         outputs: what it gives.
         params: values for all of its params, enforced already.
         finish: what is done to predictions before they count as such; it may refuse them.
+        texts: the dtypes of the model's text columns.
 
     Raises:
         ContractError: the batches are of types that do not widen: no row of them can be scored.
@@ -248,7 +255,8 @@ def score_leniently(
     """
 
     def score(batch: pa.RecordBatch) -> pa.Array:
-        return finish(encode(predict(model_input(batch, inputs), params), outputs, batch.num_rows))
+        predicted = predict(model_input(batch, inputs, texts=texts), params)
+        return finish(encode(predicted, outputs, batch.num_rows))
 
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:

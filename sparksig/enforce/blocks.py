@@ -8,7 +8,8 @@ declared                  required            optional
 boolean                   bool                boolean (pandas' nullable)
 integer, long             int32, int64        Int32, Int64 (pandas' nullable)
 float, double             float32, float64    float32, float64 (null is NaN)
-string                    the string dtype of pandas 3; before, object (null is None)
+string                    object of Python strings (null is None), unless the model's own example or
+                          categories show another dtype: :mod:`sparksig.enforce.texts`
 binary                    object of bytes (null is None)
 datetime                  datetime64[ns], naive (null is NaT)
 Array of float, double    object of NumPy arrays (null in one is NaN) from Arrow, else as the cells are
@@ -32,6 +33,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.enforce.python import as_series
+from sparksig.enforce.texts import OBJECTS, TextDtypes, text_column
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type
@@ -50,18 +52,20 @@ class Layout:
         specs: the columns, in order.
         labels: what they are called in a frame.
         only: the one plain NumPy dtype that all of them have; None if there are several, or other ones.
+        texts: the dtypes of text columns.
     """
 
     specs: tuple[ColSpec, ...]
     labels: pd.Index
     only: str | None
+    texts: TextDtypes = OBJECTS
 
     @staticmethod
-    def of(specs: tuple[ColSpec, ...]) -> Layout:
+    def of(specs: tuple[ColSpec, ...], texts: TextDtypes = OBJECTS) -> Layout:
         """The layout of columns."""
         names: list[Any] = [index if spec.name is None else spec.name for index, spec in enumerate(specs)]
         dtypes = {_block_dtype(spec) for spec in specs}
-        return Layout(specs, labels_of(names), next(iter(dtypes)) if len(dtypes) == 1 else None)
+        return Layout(specs, labels_of(names), next(iter(dtypes)) if len(dtypes) == 1 else None, texts)
 
 
 def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
@@ -83,7 +87,12 @@ def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
         return pd.DataFrame(block.T, columns=labels, copy=False)
     if not specs:
         return pd.DataFrame(index=pd.RangeIndex(batch.num_rows))
-    columns = [_to_column(array, spec) for array, spec in zip(batch.columns, specs)]
+    columns = [
+        text_column(array, layout.texts.get(label))
+        if spec.type is DataType.string
+        else _to_column(array, spec)
+        for array, spec, label in zip(batch.columns, specs, layout.labels)
+    ]
     frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(batch.num_rows))
     frame.columns = labels
     return frame
@@ -105,8 +114,6 @@ def _to_column(array: pa.Array, spec: ColSpec) -> Any:
         return as_series(_cells(array, spec.type))
     if spec.type in BLOCK_REQUIRED and not spec.required:
         return _nullable(array, spec.type)
-    if spec.type is DataType.string:
-        return array.to_pandas()
     return array.to_numpy(zero_copy_only=False)
 
 

@@ -21,7 +21,8 @@ from sparksig.enforce import plan as plans
 from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.enforce.findings import FIRST_ROWS, HINTS
 from sparksig.enforce.python import as_series, to_frame
-from sparksig.enforce.values import enforce_values
+from sparksig.enforce.texts import OBJECTS, TextDtype, TextDtypes
+from sparksig.enforce.values import are_texts, enforce_values
 from sparksig.errors import (
     Code,
     ContractError,
@@ -129,33 +130,46 @@ class _Options:
     extra: str = "ignore"
     show_values: bool = False
     share: bool = False  # a model gets blocks of its own, in the layout that it gets on Spark
+    texts: TextDtypes = OBJECTS
 
 
-def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False) -> Any:
-    """What a model sees of ``data``, a frame of columns or tensors; arguments as of :func:`enforce`."""
+def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS) -> Any:
+    """Convert ``data`` to what a model sees of it, a frame of columns or tensors.
+
+    Args:
+        data: as :func:`enforce` takes it.
+        schema: the model's inputs.
+        strict_nulls: as :func:`enforce` takes it.
+        texts: the dtypes of the model's text columns.
+
+    Raises:
+        ContractError: as :func:`enforce`.
+    """
     if schema.is_tensor_spec():
         from sparksig.enforce.tensors import enforce_tensors
 
         return enforce_tensors(data, schema)
-    return model_frame(data, schema, strict_nulls=strict_nulls)
+    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts)
 
 
-def model_frame(data: Any, schema: Schema, *, strict_nulls: bool = False) -> pd.DataFrame:
-    """The frame that a model with columns sees of ``data``; arguments and errors as of :func:`enforce`."""
-    return _model_frame(data, schema, _Options(strict_nulls))
+def model_frame(
+    data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS
+) -> pd.DataFrame:
+    """Convert ``data`` to the frame that a model with columns sees; arguments as of :func:`model_input`."""
+    return _model_frame(data, schema, _Options(strict_nulls, texts=texts))
 
 
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     if isinstance(data, pa.RecordBatch):  # as they come from Spark, many of them
         plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
-        return to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan))
+        return to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan, options.texts))
     if isinstance(data, pa.Table) or _lends(data):
         table = _borrowed(data)
         enforced = _apply_all(table, schema, options)
         plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
         if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
             enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
-        frames = [to_pandas(batch, _layout(plan)) for batch in enforced]
+        frames = [to_pandas(batch, _layout(plan, options.texts)) for batch in enforced]
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     if isinstance(data, pd.DataFrame):
         return _enforce_frame(data, schema, options)
@@ -167,8 +181,8 @@ def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=256)
-def _layout(plan: plans.Plan) -> Layout:
-    return Layout.of(plan.specs)
+def _layout(plan: plans.Plan, texts: TextDtypes) -> Layout:
+    return Layout.of(plan.specs, texts)
 
 
 def _enforce_frame(
@@ -187,6 +201,9 @@ def _enforce_frame(
         if not isinstance(spec.type, DataType):
             columns[label] = _enforce_cells(column, spec, step(label), options, findings)
             continue
+        if spec.type is DataType.string and _is_as_shown(column, label, spec, options):
+            columns[label] = column.reset_index(drop=True)
+            continue
         array = column_to_arrow(column, spec.type, step(label), findings)
         if len(findings) == before:
             plain[ColSpec(spec.type, label, spec.required)] = array
@@ -202,10 +219,17 @@ def _enforce_frame(
     return frame
 
 
+def _is_as_shown(column: pd.Series, label: object, spec: ColSpec, options: _Options) -> bool:
+    """Return whether a column of strings is an object column already, with None for missing strings."""
+    if not is_objects(column.dtype) or options.texts.get(label) is not TextDtype.OBJECT:
+        return False
+    return are_texts(column.tolist(), nulls=not (spec.required and options.strict_nulls))
+
+
 def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.DataFrame | None:
     """The columns themselves, where all have the dtypes that a model sees; None where it takes a closer look.
 
-    Nothing is looked at but dtypes, and nothing is copied under pandas' copy-on-write.
+    Nothing is looked at but dtypes, and the cells of text; nothing is copied under pandas' copy-on-write.
     """
     declared = _declared_dtypes(schema)
     if declared is None or (options.strict_nulls and schema.required_input_names()):
@@ -224,6 +248,9 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
         return None
     if chosen.dtypes.tolist() != dtypes:
         return None
+    texts = [index for index, spec in enumerate(schema) if spec.type is DataType.string]
+    if not all(are_texts(chosen.iloc[:, index].tolist(), nulls=True) for index in texts):
+        return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
     frame.columns = labels_of(names)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
@@ -234,8 +261,9 @@ _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 _SEEN_AS: dict[tuple[DataType, bool], np.dtype[Any]] = {
     **{(dtype, required): np.dtype(name) for dtype, name in BLOCK.items() for required in (True, False)},
     **{(dtype, True): np.dtype(name) for dtype, name in BLOCK_REQUIRED.items()},
+    **{(DataType.string, required): np.dtype(object) for required in (True, False)},
 }
-"""The dtypes that say all: a column of them has nothing to be checked, and is what a model sees."""
+"""The dtypes of columns that are what a model sees already; of objects the cells must be strings as well."""
 
 
 @lru_cache(maxsize=64)
@@ -262,7 +290,7 @@ def _enforce_plain(
         plan = plans.compile(Schema(list(plain)), batch.schema, options.strict_nulls)
         if findings:  # what types decide comes first, as from Arrow
             return None
-        return to_pandas(plan.apply(batch, show_values=options.show_values), _layout(plan))
+        return to_pandas(plan.apply(batch, show_values=options.show_values), _layout(plan, options.texts))
     except ContractError as error:
         findings += [_with_hint(finding, data, schema) for finding in error.findings]
         return None

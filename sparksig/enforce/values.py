@@ -23,7 +23,7 @@ from sparksig.errors import Code, Finding, below, kind, nearest
 from sparksig.lattice import NEVER_NULL, mismatches, scalar_mismatch, widens
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["enforce_values", "is_missing"]
+__all__ = ["are_texts", "enforce_values", "is_missing"]
 
 
 def enforce_values(
@@ -84,6 +84,16 @@ _CODES = {DataType.integer: "i", DataType.long: "q"}
 def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, NA, NaT; a NaN too, for who does not ask for a float."""
     return type(value) in _NULLS or (isinstance(value, (float, np.datetime64)) and value != value)
+
+
+def are_texts(values: Sequence[Any], *, nulls: bool) -> bool:
+    """Return whether all values are Python strings of Unicode text; or None, where ``nulls`` are allowed.
+
+    Example:
+        >>> are_texts(["a", None], nulls=True), are_texts(["a", float("nan")], nulls=True)
+        (True, False)
+    """
+    return _fit(values, DataType.string, required=not nulls, strict=True)
 
 
 def _fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) -> bool:

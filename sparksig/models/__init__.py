@@ -12,11 +12,12 @@ from typing import Any
 
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
+from sparksig.enforce.texts import OBJECTS, TextDtypes, text_labels
 from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
-from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.flavors.interface import Loading, Predictor, ShowsTexts
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import serving
 from sparksig.models.registry import local_path
@@ -42,6 +43,8 @@ class LoadedModel:
     Attributes:
         signature: its contract, or None.
         path: the directory it came from.
+        text_dtypes: the dtypes of its text columns: as recorded when it was saved, else as its own categories
+            show.
 
     Example:
         >>> import tempfile, sparksig
@@ -53,10 +56,16 @@ class LoadedModel:
     """
 
     def __init__(
-        self, path: Path, directory: ModelDirectory, predictor: Predictor, signature: ModelSignature | None
+        self,
+        path: Path,
+        directory: ModelDirectory,
+        predictor: Predictor,
+        signature: ModelSignature | None,
+        text_dtypes: TextDtypes = OBJECTS,
     ) -> None:
         self.path = path
         self.signature = signature
+        self.text_dtypes = text_dtypes
         self._directory = directory  # a private copy goes when nobody has it any more
         self._predictor = predictor
         from_example = signature is not None and signature._is_type_hint_from_example
@@ -87,7 +96,7 @@ class LoadedModel:
         inputs = signature.inputs if signature else None
         # a type hint's contract is kept by the model itself, which takes a list and no frame
         as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
-        frame = data if as_given or inputs is None else model_input(data, inputs)
+        frame = data if as_given or inputs is None else model_input(data, inputs, texts=self.text_dtypes)
         given = enforce_params(params, signature.params if signature else None)
         shown = frame if self._shape is None else as_example(frame, self._shape)
         prediction = self._predictor(shown, given)
@@ -190,6 +199,7 @@ def load_directory(
         directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch)
+    recorded = directory.text_dtypes
     home = directory.path
     if not private and flavors.opens_files(directory):
         directory = directory.snapshot()
@@ -199,7 +209,17 @@ def load_directory(
     saved = directory.pyfunc.get("predict_fn") or "predict"
     if signature is not None and loading.method not in (None, saved):
         signature = _without_outputs(signature)
-    return LoadedModel(home, directory, predictor, signature)
+    texts = _text_dtypes(recorded, predictor, signature)
+    return LoadedModel(home, directory, predictor, signature, texts)
+
+
+def _text_dtypes(recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None) -> TextDtypes:
+    """Return the dtypes of a model's text columns: the recorded ones, else those that the model shows."""
+    inputs = None if signature is None else signature.inputs
+    dtypes = dict(recorded.columns)
+    if inputs is not None and isinstance(predictor, ShowsTexts) and set(text_labels(inputs)) - set(dtypes):
+        dtypes = {**dict(predictor.text_dtypes(inputs).columns), **dtypes}
+    return TextDtypes.from_mapping(dtypes)
 
 
 def _without_outputs(signature: ModelSignature) -> ModelSignature | None:

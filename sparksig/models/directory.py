@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sparksig.enforce.texts import TextDtype, TextDtypes
 from sparksig.errors import (
     MissingSignatureError,
     ModelDamagedError,
@@ -34,6 +35,7 @@ from sparksig.signature import ModelSignature
 
 __all__ = [
     "MLMODEL",
+    "TEXT_DTYPES",
     "ModelDirectory",
     "copy_into",
     "new_directory",
@@ -43,6 +45,12 @@ __all__ = [
 ]
 
 MLMODEL = "MLmodel"
+TEXT_DTYPES = "sparksig_text_dtypes"
+"""The key of the flavor ``python_function`` for the dtypes of text columns that a model was shown.
+
+Its value maps names of columns (positions, where columns have no names) to values of
+:class:`~sparksig.enforce.texts.TextDtype`. MLflow ignores the key, and keeps it.
+"""
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,25 @@ class ModelDirectory:
                 "sparksig.infer_signature(data, predictions))"
             )
         return self.signature
+
+    @property
+    def text_dtypes(self) -> TextDtypes:
+        """The dtypes of text columns that the model was shown when it was saved, as far as recorded.
+
+        Raises:
+            ModelDamagedError: the record is malformed.
+        """
+        record = self.pyfunc.get(TEXT_DTYPES, {})
+        known = {dtype.value: dtype for dtype in TextDtype}
+        if not isinstance(record, dict) or not all(
+            isinstance(name, str) and isinstance(dtype, str) and dtype in known
+            for name, dtype in record.items()
+        ):
+            raise ModelDamagedError(
+                f"{self.path / MLMODEL}: {TEXT_DTYPES}: expected a mapping of column names to "
+                f"{', '.join(known)}, got something else. Fetch the model again, or save it again"
+            )
+        return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
 
     def flavor(self, name: str) -> Mapping[str, Any] | None:
         """The configuration of one flavor, or None.

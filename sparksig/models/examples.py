@@ -17,6 +17,7 @@ import pandas as pd
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
 from sparksig.enforce.frames import model_frame, model_input
+from sparksig.enforce.texts import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
 from sparksig.infer import infer_signature
 from sparksig.models.directory import ModelDirectory
@@ -325,7 +326,7 @@ def read_example(directory: ModelDirectory) -> Any:
         content = content.get("inputs") if isinstance(content, dict) else None
     signature = directory.signature
     try:
-        return _read(content, info, signature)
+        return _read(content, info, signature, directory.text_dtypes)
     except (ContractError, ValueError, TypeError) as error:
         raise ModelDamagedError(
             f"{directory.path}: the input example is not what "
@@ -339,11 +340,11 @@ def _is_wrapped(content: Any) -> bool:
     return isinstance(content, dict) and content.keys() == {"inputs", "params"} and content["params"] == {}
 
 
-def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | None) -> Any:
+def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | None, texts: TextDtypes) -> Any:
     inputs = None if signature is None else signature.inputs
     form = info.get("type")
     if form == "dataframe":
-        frame = frame_from_json(content, inputs, nat=True)
+        frame = frame_from_json(content, inputs, nat=True, texts=texts)
         if info.get("sparksig_shape") == "series":
             return frame.iloc[:, 0]
         return frame

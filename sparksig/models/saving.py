@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.enforce.frames import model_input
+from sparksig.enforce.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
     ContractError,
     InferenceError,
@@ -29,10 +30,10 @@ from sparksig.infer import infer_signature
 from sparksig.models import LoadedModel, flavors, load_directory
 from sparksig.models.code import CODE, copy_code, without_code
 from sparksig.models.dependencies import detect_packages, inspect_pickle, packages_of
-from sparksig.models.directory import MLMODEL, ModelDirectory, new_directory, seal, write_mlmodel
+from sparksig.models.directory import MLMODEL, TEXT_DTYPES, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
-from sparksig.models.flavors.interface import Loading, Saving
+from sparksig.models.flavors.interface import Loading, Predictor, Saving, ShowsTexts
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.model_code import run_model_code
@@ -160,6 +161,7 @@ def save_model(
         if metadata is not None:
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
+        _record_texts(config, contract, data, flavor.predictor(model, method))
         write_mlmodel(home, config)
         write_environment(home, [], extra_pip_requirements or (), pip_requirements)  # refuses malformed ones
         if data is not None:
@@ -309,6 +311,21 @@ def _declare(config: dict[str, Any], contract: ModelSignature | None, has_exampl
     config["type_hint_from_example"] = contract._is_type_hint_from_example and has_example
 
 
+def _record_texts(
+    config: dict[str, Any], contract: ModelSignature | None, data: Any, predictor: Predictor | None
+) -> None:
+    """Record the dtypes that the text columns of the example have, which is what the model was shown."""
+    inputs = None if contract is None else contract.inputs
+    if data is None or inputs is None:
+        return
+    trained_with = predictor.text_dtypes(inputs) if isinstance(predictor, ShowsTexts) else OBJECTS
+    shown = example_dtypes(data, inputs, trained_with)
+    if shown.columns:
+        config["flavors"]["python_function"][TEXT_DTYPES] = {
+            name: dtype.value for name, dtype in shown.columns
+        }
+
+
 # --- what is written --------------------------------------------------------------------------------------
 
 
@@ -410,7 +427,7 @@ def _compare(
     if before is None:
         return
     inputs = None if contract is None else contract.inputs
-    given = data if inputs is None else model_input(data, inputs)
+    given = data if inputs is None else model_input(data, inputs, texts=loaded.text_dtypes)
     if not _same(before(given, None), loaded.predict_raw(given, None)):
         raise ModelError(
             f"the model predicts something else for its input example ({kind(prediction)}) once it is "

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import column_from_json, from_json, plain
-from sparksig.enforce.frames import enforce
+from sparksig.enforce.frames import model_input
 from sparksig.enforce.python import as_series
+from sparksig.enforce.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
 from sparksig.params import ParamSchema
@@ -31,13 +32,16 @@ __all__ = [
 ]
 
 
-def frame_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
+def frame_from_json(
+    content: Any, inputs: Schema | None, *, nat: bool = False, texts: TextDtypes = OBJECTS
+) -> pd.DataFrame:
     """``{"columns": [...], "data": [[...]], "index": [...]}`` as a frame: typed where there is a schema.
 
     Args:
         content: the JSON.
         inputs: the schema.
         nat: whether missing times may be the text NaT, as MLflow writes them in examples.
+        texts: the dtypes of text columns.
 
     Raises:
         ContractError: it is not of this form, or does not fit the schema.
@@ -45,7 +49,7 @@ def frame_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -
     frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:
         return frame
-    enforced: pd.DataFrame = enforce(frame, inputs)
+    enforced: pd.DataFrame = model_input(frame, inputs, texts=texts)
     return enforced
 
 

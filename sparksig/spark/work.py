@@ -105,16 +105,17 @@ class Work:
                 yield as_declared(batch, self.inputs)
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
+        texts = model.text_dtypes
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, outputs, self.params):
+            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts):
                 yield finish(scored)
             return
         lenient = self.lenient
         pairs: Iterator[tuple[pa.Array, pa.Array]]
         if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish)
+            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, texts=texts)
         else:
-            whole = score_batches(cut, predict, self.inputs, outputs, self.params)
+            whole = score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts)
             pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)

@@ -31,7 +31,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 from tests.tables import each
 
-TEXT = "str" if pd.__version__ >= "3" else "object"
+TEXT = "object"
 NEVER_NULL = (DataType.boolean, DataType.integer, DataType.long)
 
 # The table in the docstring of sparksig.enforce.frames.

@@ -642,7 +642,9 @@ def test_a_model_with_type_from_example_sees_rows_in_the_form_of_its_example(tmp
     for data in (example, frame, load_input_example(home)):
         SEEN.clear()
         model.predict(data)
-        expected = in_form(example if isinstance(example, list) else model_input(example, inputs))
+        expected = in_form(
+            example if isinstance(example, list) else model_input(example, inputs, texts=model.text_dtypes)
+        )
         if isinstance(example, pd.Series):
             expected = ("Series", key(example.tolist()))
         assert in_form(SEEN[0]) == expected

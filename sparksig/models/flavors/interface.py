@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from sparksig.enforce.texts import TextDtypes
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
@@ -24,6 +25,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import install_command
 from sparksig.models.trust import Trust
 from sparksig.params import UnknownParamWarning
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Loading",
     "Predictor",
     "Saving",
+    "ShowsTexts",
     "bound_method",
     "method_of",
     "missing_libraries",
@@ -42,6 +45,15 @@ __all__ = [
 
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
 """A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
+
+
+@runtime_checkable
+class ShowsTexts(Protocol):
+    """A predictor whose model shows which missing strings it was trained with."""
+
+    def text_dtypes(self, inputs: Schema) -> TextDtypes:
+        """Return the dtypes of the text columns that the model shows something about."""
+
 
 METHODS = (
     "predict",

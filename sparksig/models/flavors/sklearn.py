@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sparksig.enforce.texts import TextDtypes
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
@@ -30,7 +31,9 @@ from sparksig.models.flavors.interface import (
     opened_by_mlflow,
     saved_method,
 )
+from sparksig.models.text_evidence import estimator_dtypes
 from sparksig.models.trust import Trust
+from sparksig.schema import Schema
 
 __all__ = [
     "check",
@@ -100,14 +103,25 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
 
 def predictor(model: Any, method: str) -> Predictor:
     """An estimator's method as ``f(model_input, params)``."""
-    function = bound_method(model, method)
-    shown = _as_array if _is_of_arrays(model) else None
+    return _EstimatorPredictor(model, method)
 
-    def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
+
+class _EstimatorPredictor:
+    """A method of an estimator, which takes no params."""
+
+    def __init__(self, model: Any, method: str) -> None:
+        self._model = model
+        self._function = bound_method(model, method)
+        self._is_of_arrays = _is_of_arrays(model)
+
+    def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
+        """Return the raw prediction."""
         del params  # the signature of an estimator has none
-        return function(model_input if shown is None else shown(model_input))
+        return self._function(_as_array(model_input) if self._is_of_arrays else model_input)
 
-    return predict
+    def text_dtypes(self, inputs: Schema) -> TextDtypes:
+        """Return the dtypes of text columns that the estimator's encoders and imputers show."""
+        return estimator_dtypes(self._model, inputs)
 
 
 def _is_of_arrays(model: Any) -> bool:

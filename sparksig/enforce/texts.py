@@ -1,0 +1,190 @@
+"""The dtypes of text columns: which one a model sees, and what a missing string looks like in it.
+
+By default a missing string is None in an object column, with every version of pandas. A model that was
+shown another dtype when it was saved, or whose own categories hold another missing value, sees that one. The
+choice is made once per model and column, never per batch.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import DataType
+
+__all__ = ["OBJECTS", "TextDtype", "TextDtypes", "example_dtypes", "text_column", "text_labels"]
+
+
+class TextDtype(enum.Enum):
+    """A dtype of text columns together with its missing value. The values are those recorded in MLmodel."""
+
+    OBJECT = "object"
+    """Python strings; a missing one is None."""
+    OBJECT_NAN = "object[NaN]"
+    """Python strings; a missing one is a float NaN."""
+    STR = "str"
+    """The default dtype of pandas 3, whose missing value is NaN; OBJECT_NAN where pandas lacks it."""
+    STRING_PYTHON = "string[python]"
+    """pandas' nullable dtype, whose missing value is NA."""
+    STRING_PYARROW = "string[pyarrow]"
+    """The same, stored by Arrow."""
+
+
+@dataclass(frozen=True)
+class TextDtypes:
+    """The dtypes of a model's text columns; OBJECT for all that are not listed.
+
+    Attributes:
+        columns: pairs of a column's name, or its position as text if it has no name, and its dtype.
+
+    Example:
+        >>> TextDtypes.from_mapping({"zone": TextDtype.STR}).get("zone")
+        <TextDtype.STR: 'str'>
+    """
+
+    columns: tuple[tuple[str, TextDtype], ...] = ()
+
+    @classmethod
+    def from_mapping(cls, dtypes: Mapping[str, TextDtype]) -> TextDtypes:
+        """Build the dtypes from a mapping of columns."""
+        return cls(tuple(dtypes.items()))
+
+    def get(self, label: object) -> TextDtype:
+        """Return the dtype of a column, by its name or position."""
+        return dict(self.columns).get(str(label), TextDtype.OBJECT)
+
+
+OBJECTS = TextDtypes()
+"""Object columns with None, which is what a frame has without a model."""
+
+
+def text_labels(schema: Schema | None) -> list[str]:
+    """Return the names, or positions as text, of a schema's string columns."""
+    if schema is None:
+        return []
+    return [
+        str(label)
+        for label, spec in zip(schema.input_names(), schema)
+        if isinstance(spec, ColSpec) and spec.type is DataType.string
+    ]
+
+
+# --- from Arrow -----------------------------------------------------------------------------------------
+
+
+def text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
+    """Convert an Arrow array of strings to a column of a text dtype.
+
+    Example:
+        >>> text_column(pa.array(["a", None]), TextDtype.OBJECT).tolist()
+        ['a', None]
+        >>> text_column(pa.array(["a", None]), TextDtype.OBJECT_NAN).tolist()
+        ['a', nan]
+    """
+    extension = _extension_dtype(dtype)
+    if extension is not None:
+        return pd.Series(extension.__from_arrow__(array))
+    values = _to_objects(array)
+    if dtype is not TextDtype.OBJECT and array.null_count:
+        values[array.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return pd.Series(values, dtype=object, copy=False)  # of a bare array pandas 3 makes its own str
+
+
+def _extension_dtype(dtype: TextDtype) -> Any:
+    if dtype is TextDtype.STR:
+        return _STR
+    if dtype is TextDtype.STRING_PYTHON:
+        return pd.StringDtype("python")
+    return pd.StringDtype("pyarrow") if dtype is TextDtype.STRING_PYARROW else None
+
+
+def _str_dtype() -> Any:
+    try:
+        return pd.StringDtype("pyarrow", na_value=np.nan)
+    except TypeError:  # before pandas 2.3
+        return None
+
+
+_STR = _str_dtype()
+_SAMPLE = 1024
+
+
+def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Strings as Python objects, None for nulls; repeated values share one object."""
+    sample = array.slice(0, _SAMPLE)
+    values: np.ndarray[Any, Any]
+    if len(array) <= _SAMPLE or len(sample.unique()) > _SAMPLE // 8:
+        values = array.to_numpy(zero_copy_only=False)
+        return values
+    encoded = array.dictionary_encode()
+    distinct = np.empty(len(encoded.dictionary) + 1, dtype=object)  # the last one stays None
+    distinct[:-1] = encoded.dictionary.to_numpy(zero_copy_only=False)
+    positions = encoded.indices.fill_null(len(encoded.dictionary))
+    values = distinct[positions.to_numpy(zero_copy_only=False)]
+    return values
+
+
+# --- from an example ------------------------------------------------------------------------------------
+
+
+def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
+    """Return the dtypes that the string columns of a model's example have.
+
+    Only pandas columns have one. An object column without missing values leaves open which missing value the
+    model knows, and is not listed.
+
+    Args:
+        data: a frame, a Series, or a dictionary of columns; anything else has no dtypes.
+        schema: the model's inputs.
+        trained_with: the dtypes that the model itself shows. They say more about a column than an example
+            without missing values, so such a column is not listed.
+
+    Example:
+        >>> frame = pd.DataFrame({"zone": pd.Series(["a", None], dtype="string[python]")})
+        >>> example_dtypes(frame, Schema([ColSpec(DataType.string, "zone")])).get("zone").value
+        'string[python]'
+    """
+    columns, known = _example_columns(data, schema), dict(trained_with.columns)
+    found = {
+        label: _example_dtype(columns[label])
+        for label in text_labels(schema)
+        if label in columns and (label not in known or columns[label].isna().any())
+    }
+    return TextDtypes.from_mapping({label: dtype for label, dtype in found.items() if dtype is not None})
+
+
+def _example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:
+    named = schema is not None and schema.has_input_names()
+    if isinstance(data, pd.Series):
+        return {str(data.name) if named and data.name is not None else "0": data}
+    if isinstance(data, pd.DataFrame):
+        labels = data.columns if named else range(data.shape[1])
+        return {str(label): data.iloc[:, index] for index, label in enumerate(labels)}
+    if isinstance(data, Mapping) and named:
+        of_pandas = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+        columns = {str(label): column for label, column in data.items() if isinstance(column, of_pandas)}
+        return {label: pd.Series(column, dtype=column.dtype) for label, column in columns.items()}
+    return {}
+
+
+def _example_dtype(column: pd.Series) -> TextDtype | None:
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):  # the missing value of its cells
+        return TextDtype.OBJECT_NAN
+    if isinstance(dtype, pd.StringDtype):
+        if dtype.na_value is not pd.NA:
+            return TextDtype.STR
+        return TextDtype.STRING_PYTHON if dtype.storage == "python" else TextDtype.STRING_PYARROW
+    if isinstance(dtype, pd.ArrowDtype):
+        return TextDtype.STRING_PYARROW
+    missing = {type(value) for value in column[column.isna()]} if dtype.kind == "O" else set()
+    if missing == {type(None)}:
+        return TextDtype.OBJECT
+    return TextDtype.OBJECT_NAN if missing and missing <= {float, np.float64} else None
