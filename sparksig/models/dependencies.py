@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -277,7 +277,8 @@ def _names_in(content: bytes) -> tuple[set[str], set[str]]:
     memo: dict[int, str] = {}
     last = ""
     try:
-        for opcode, argument, _ in pickletools.genops(content):
+        operations: Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]] = pickletools.genops(content)
+        for opcode, argument, _ in operations:
             if opcode.name == "MEMOIZE":
                 memo[len(memo)] = last
             elif opcode.name in ("BINPUT", "LONG_BINPUT"):

@@ -87,13 +87,12 @@ class DuckTyped:
 UNSUPPORTED = [
     None,
     5,
-    "model",
+    b"model",
     {},
     [Doubled()],
     DuckTyped,
     DuckTyped(),
     np.ones(3),
-    np.abs,
 ]
 
 
