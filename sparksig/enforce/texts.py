@@ -1,7 +1,7 @@
-"""The dtypes of text columns: which one a model sees, and what a missing string looks like in it.
+"""The dtypes of a model's text columns, each with its missing value.
 
-By default a missing string is None in an object column, with every version of pandas. A model that was
-shown another dtype when it was saved, or whose own categories hold another missing value, sees that one. The
+The default is an object column with None for a missing string, with every version of pandas. A model whose
+input example had another dtype sees that dtype. Without an example the categories of an estimator decide. The
 choice is made once per model and column, never per batch.
 """
 
@@ -26,11 +26,11 @@ class TextDtype(enum.Enum):
     """A dtype of text columns together with its missing value. The values are those recorded in MLmodel."""
 
     OBJECT = "object"
-    """Python strings; a missing one is None."""
+    """Python strings. The missing value is None."""
     OBJECT_NAN = "object[NaN]"
-    """Python strings; a missing one is a float NaN."""
+    """Python strings. The missing value is a float NaN."""
     STR = "str"
-    """The default dtype of pandas 3, whose missing value is NaN; OBJECT_NAN where pandas lacks it."""
+    """The default dtype of pandas 3, whose missing value is NaN. Before pandas 2.3 it becomes OBJECT_NAN."""
     STRING_PYTHON = "string[python]"
     """pandas' nullable dtype, whose missing value is NA."""
     STRING_PYARROW = "string[pyarrow]"
@@ -39,7 +39,7 @@ class TextDtype(enum.Enum):
 
 @dataclass(frozen=True)
 class TextDtypes:
-    """The dtypes of a model's text columns; OBJECT for all that are not listed.
+    """The dtypes of a model's text columns. A column that is not listed has the dtype OBJECT.
 
     Attributes:
         columns: pairs of a column's name, or its position as text if it has no name, and its dtype.
@@ -62,7 +62,7 @@ class TextDtypes:
 
 
 OBJECTS = TextDtypes()
-"""Object columns with None, which is what a frame has without a model."""
+"""Object columns with None: the default, and the dtype of data that is enforced without a model."""
 
 
 def text_labels(schema: Schema | None) -> list[str]:
@@ -117,7 +117,7 @@ _SAMPLE = 1024
 
 
 def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
-    """Strings as Python objects, None for nulls; repeated values share one object."""
+    """Convert strings to Python objects, and nulls to None. Repeated values share one object."""
     sample = array.slice(0, _SAMPLE)
     values: np.ndarray[Any, Any]
     if len(array) <= _SAMPLE or len(sample.unique()) > _SAMPLE // 8:
@@ -151,13 +151,13 @@ def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = 
         >>> example_dtypes(frame, Schema([ColSpec(DataType.string, "zone")])).get("zone").value
         'string[python]'
     """
-    columns, known = _example_columns(data, schema), dict(trained_with.columns)
-    found = {
+    columns, trained_columns = _example_columns(data, schema), dict(trained_with.columns)
+    dtypes = {
         label: _example_dtype(columns[label])
         for label in text_labels(schema)
-        if label in columns and (label not in known or columns[label].isna().any())
+        if label in columns and (label not in trained_columns or columns[label].isna().any())
     }
-    return TextDtypes.from_mapping({label: dtype for label, dtype in found.items() if dtype is not None})
+    return TextDtypes.from_mapping({label: dtype for label, dtype in dtypes.items() if dtype is not None})
 
 
 def _example_columns(data: Any, schema: Schema | None) -> dict[str, pd.Series]:

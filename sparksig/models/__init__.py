@@ -43,8 +43,8 @@ class LoadedModel:
     Attributes:
         signature: its contract, or None.
         path: the directory it came from.
-        text_dtypes: the dtypes of its text columns: as recorded when it was saved, else as its own categories
-            show.
+        text_dtypes: the dtypes of its text columns, as recorded when it was saved. Without a record the
+            categories of an estimator decide.
 
     Example:
         >>> import tempfile, sparksig

@@ -113,8 +113,8 @@ def plain_series(values: list[Any]) -> pd.Series:
         return pd.Series(values, dtype="Int64" if gaps else "int64")
     if forms == {int, float} and all(type(one) is not int or abs(one) <= 2**53 for one in values):
         return pd.Series([np.nan if one is None else float(one) for one in values])
-    if forms in ({float}, {bool}, {str}) and not (gaps and forms == {bool}):
-        return pd.Series([np.nan if one is None and forms == {float} else one for one in values])
+    if forms == {float} or (forms == {bool} and not gaps):
+        return pd.Series([np.nan if one is None else one for one in values])
     return as_series(values)
 
 

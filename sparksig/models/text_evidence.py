@@ -1,8 +1,8 @@
 """The missing strings that a fitted scikit-learn estimator knows, read off its encoders and imputers.
 
-A model without a record of its text dtypes, as MLflow writes it, may still show what it was trained with: an
-encoder that met a missing string has a None or a NaN among its categories, and an imputer names the missing
-value that it replaces. Categories are facts, so they outweigh what an imputer is set to.
+A directory written by MLflow has no record of text dtypes. Its estimator may still show the missing value of
+the training data: an encoder that met a missing string has None or NaN among its categories, and an imputer
+names the missing value that it replaces. Categories are facts, so they outweigh the setting of an imputer.
 """
 
 from __future__ import annotations
@@ -52,33 +52,34 @@ def estimator_dtypes(estimator: Any, inputs: Schema) -> TextDtypes:
     settings: dict[str, set[TextDtype]] = {}
     for evidence in _collect(estimator, list(range(len(names))), names, set()):
         if names[evidence.position] in texts:
-            found = facts if evidence.is_category else settings
-            found.setdefault(names[evidence.position], set()).add(evidence.dtype)
-    shown = {**settings, **facts}
-    agreed = {label: dtypes for label, dtypes in shown.items() if len(dtypes) == 1}
+            dtypes = facts if evidence.is_category else settings
+            dtypes.setdefault(names[evidence.position], set()).add(evidence.dtype)
+    agreed = {label: dtypes for label, dtypes in {**settings, **facts}.items() if len(dtypes) == 1}
     return TextDtypes.from_mapping({label: next(iter(dtypes)) for label, dtypes in agreed.items()})
 
 
-def _collect(part: Any, columns: Sequence[int], names: Sequence[str], seen: set[int]) -> Iterator[_Evidence]:
+def _collect(
+    part: Any, columns: Sequence[int], names: Sequence[str], visited: set[int]
+) -> Iterator[_Evidence]:
     """Yield the evidence in a part of a model whose input are these columns of the model's input."""
-    if id(part) in seen or not columns:
+    if id(part) in visited or not columns:
         return
-    seen.add(id(part))
+    visited.add(id(part))
     state = _state(part)
     yield from _of_categories(state, columns)
     yield from _of_imputer(state, columns)
     kind = type(part).__name__
     if kind == "Pipeline":
-        yield from _of_pipeline(_pairs(state.get("steps")), columns, names, seen)
+        yield from _of_pipeline(_pairs(state.get("steps")), columns, names, visited)
     elif kind == "ColumnTransformer":
-        yield from _of_transformers(state, columns, names, seen)
+        yield from _of_transformers(state, columns, names, visited)
     elif kind == "FeatureUnion":
         for transformer in _pairs(state.get("transformer_list")):
-            yield from _collect(transformer, columns, names, seen)
+            yield from _collect(transformer, columns, names, visited)
     else:
         for inner in _inner_parts(state):
             if _width(inner) in (None, len(columns)):
-                yield from _collect(inner, columns, names, seen)
+                yield from _collect(inner, columns, names, visited)
 
 
 def _of_categories(state: Mapping[str, Any], columns: Sequence[int]) -> Iterator[_Evidence]:
@@ -105,7 +106,7 @@ def _of_imputer(state: Mapping[str, Any], columns: Sequence[int]) -> Iterator[_E
 
 
 def _dtype_of_missing(value: Any) -> TextDtype | None:
-    """Return the dtype whose missing value this is; None if it is no missing value."""
+    """Return the dtype that has this missing value, or None for any other value."""
     if value is None:
         return TextDtype.OBJECT
     if value is pd.NA:
@@ -114,7 +115,7 @@ def _dtype_of_missing(value: Any) -> TextDtype | None:
 
 
 def _of_pipeline(
-    steps: Sequence[Any], columns: Sequence[int], names: Sequence[str], seen: set[int]
+    steps: Sequence[Any], columns: Sequence[int], names: Sequence[str], visited: set[int]
 ) -> Iterator[_Evidence]:
     """Yield the evidence of steps, as long as their columns are those of the pipeline's input."""
     current: list[int] | None = list(columns)
@@ -126,13 +127,13 @@ def _of_pipeline(
             current = None
         if current is None:
             return
-        yield from _collect(step, current, names, seen)
+        yield from _collect(step, current, names, visited)
         if "statistics_" not in _state(step):  # an imputer keeps its columns, others may not
             current = None
 
 
 def _of_transformers(
-    state: Mapping[str, Any], columns: Sequence[int], names: Sequence[str], seen: set[int]
+    state: Mapping[str, Any], columns: Sequence[int], names: Sequence[str], visited: set[int]
 ) -> Iterator[_Evidence]:
     inputs = state.get("_transformer_to_input_indices")
     transformers = state.get("transformers_")
@@ -145,7 +146,7 @@ def _of_transformers(
         if isinstance(positions, (list, np.ndarray)) and all(
             isinstance(at, (int, np.integer)) and 0 <= at < len(columns) for at in positions
         ):
-            yield from _collect(entry[1], [columns[at] for at in positions], names, seen)
+            yield from _collect(entry[1], [columns[at] for at in positions], names, visited)
 
 
 def _pairs(steps: Any) -> list[Any]:

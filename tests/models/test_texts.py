@@ -92,6 +92,19 @@ def test_without_an_example_a_missing_string_is_none(tmp_path, build):
     assert set(load(tmp_path / "m").predict(build())) == {"object NoneType"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"dataframe_split": {"columns": ["unit"], "data": [["kg"], [null]]}}',
+        '{"dataframe_records": [{"unit": "kg"}, {"unit": null}]}',
+    ],
+    ids=["split", "records"],
+)
+def test_a_request_without_a_signature_has_none_as_well(tmp_path, body):
+    sparksig.save_model(tmp_path / "m", cells_of)
+    assert set(sparksig.validate_serving_input(load(tmp_path / "m"), body)) == {"object NoneType"}
+
+
 @differs(
     "Enforcing",
     "a missing string in a frame of the default dtype of pandas 3",
