@@ -288,7 +288,7 @@ class Schema:
         """
         from sparksig.convert.numpy import to_pandas
 
-        return self._each(to_pandas)
+        return self._each(lambda spec: to_pandas(spec if isinstance(spec, TensorSpec) else spec.type))
 
     def _each(self, convert: Callable[[Any], Any]) -> list[Any]:
         converted: list[Any] = []
