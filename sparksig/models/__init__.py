@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
 from sparksig.models.flavors.interface import Loading, Predictor
+from sparksig.models.info import ModelInfo, describe
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import serving
 from sparksig.models.registry import local_path
@@ -42,6 +44,7 @@ class LoadedModel:
     Attributes:
         signature: its contract, or None.
         path: the directory it came from.
+        metadata: the :class:`ModelInfo` of the directory.
 
     Example:
         >>> import tempfile, sparksig
@@ -64,6 +67,14 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         return f"LoadedModel({str(self.path)!r})"
+
+    @cached_property
+    def metadata(self) -> ModelInfo:
+        """Return the description of the directory, as :func:`~sparksig.get_model_info` does.
+
+        The digest is that of the directory's content when the description is first asked for.
+        """
+        return describe(self._directory, str(self.path))
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """One prediction for each row of ``data``: input, params and output enforced by the signature.
