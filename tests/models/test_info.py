@@ -487,7 +487,8 @@ def test_another_environment_is_another_digest(model):
 @each("name", DIRECTORIES, DIRECTORIES)
 def test_the_metadata_of_a_loaded_model_are_those_of_its_directory(saved, name):
     path = saved / name
-    metadata = sparksig.load_model(path, allow_pickle=True).metadata
+    trusted = ["collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMRegressor"]
+    metadata = sparksig.load_model(path, allow_pickle=True, trusted_types=trusted).metadata
     info = sparksig.get_model_info(path)
     assert metadata == info
     expected = mlflow.models.Model.load(str(path))
