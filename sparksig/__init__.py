@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
+        SignatureMismatchWarning,
         TypeFromExample,
         TypeHintWarning,
         pyfunc,
@@ -125,6 +126,7 @@ __all__ = [
     "Schema",
     "SideComparison",
     "SignatureError",
+    "SignatureMismatchWarning",
     "SignatureTypeError",
     "SparkMLVector",
     "SparksigError",
@@ -219,6 +221,7 @@ _HOMES = {
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",
+        "SignatureMismatchWarning",
         "TypeFromExample",
         "TypeHintWarning",
         "pyfunc",

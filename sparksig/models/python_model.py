@@ -18,13 +18,14 @@ from typing import Any, TypeVar, get_type_hints
 from sparksig.convert import hints
 from sparksig.enforce.hints import check_rows
 from sparksig.enforce.rows import rows_of
-from sparksig.errors import Code, ConversionError, ModelError, kind
+from sparksig.errors import Code, ConversionError, Finding, ModelError, kind
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
     "FunctionModel",
     "PythonModel",
     "PythonModelContext",
+    "SignatureMismatchWarning",
     "TypeFromExample",
     "TypeHintWarning",
     "as_python_model",
@@ -42,6 +43,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class TypeHintWarning(UserWarning):
     """A type hint of a model's input is no contract: the data is not validated by it."""
+
+
+class SignatureMismatchWarning(UserWarning):
+    """A signature differs from the type hint of the model with which it is saved; the type hint is used."""
 
 
 class TypeFromExample:
@@ -85,11 +90,13 @@ class PythonModel(ABC):
     :class:`PythonModelContext`, one called ``params`` after it the params.
 
     A type hint ``list[X]`` of the input is its contract: ``predict`` then takes a list with one element
-    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint.
+    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint. X may be a
+    pydantic model, a dataclass, a TypedDict or a NamedTuple: the rows are instances of it.
 
     Raises:
         ConversionError: on defining a class whose hint contradicts itself (a bare ``list[dict]``, keys that
-            are no strings, a model inside itself); every finding.
+            are no strings, a model inside itself), or with a field that no signature type holds without loss;
+            every finding.
 
     Warns:
         TypeHintWarning: the hint is none that can be validated, so that nothing is.
@@ -305,12 +312,17 @@ def _contract(function: Callable[..., Any], of: str) -> _Contract | None:
         try:
             listing = hints.parse_input(hint)
         except ConversionError as error:
-            if any(finding.code is not Code.UNSUPPORTED_TYPE for finding in error.findings):
+            if any(map(_is_refused, error.findings)):
                 raise ConversionError(f"{of}: {error.message}", error.findings) from None
             reason = "; ".join(str(finding) for finding in error.findings)
             _warn(f"{of}: the type hint of the input validates nothing: {reason}")
     output = _output(_resolved(function, "return", of), of) if listing is not None else None
     return _Contract(data, listing, from_example, output)
+
+
+def _is_refused(finding: Finding) -> bool:
+    """Return whether a finding makes a hint an error: rows of a foreign type only validate nothing."""
+    return finding.code is not Code.UNSUPPORTED_TYPE or bool(finding.path.strip("[]"))
 
 
 def _resolved(function: Callable[..., Any], name: str, of: str) -> Any:
@@ -378,7 +390,9 @@ def _output(hint: Any, of: str) -> Schema | None:
         reason = "; ".join(str(finding) for finding in error.findings)
         _warn(f"{of}: the type hint of the output says nothing: {reason}")
         return None
-    return Schema([ColSpec(hints.type_of(parsed.item if isinstance(parsed, hints.Listing) else parsed))])
+    # a tuple of a fixed length is one row
+    row = parsed.item if isinstance(parsed, hints.Listing) and parsed.length is None else parsed
+    return Schema([ColSpec(hints.type_of(row))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -33,10 +34,18 @@ from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
 from sparksig.models.flavors.interface import Loading, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
-from sparksig.models.python_model import as_python_model, hinted_rows, hinted_schemas, is_from_example
+from sparksig.models.python_model import (
+    SignatureMismatchWarning,
+    as_python_model,
+    hinted_rows,
+    hinted_schemas,
+    is_from_example,
+)
 from sparksig.models.registry import fetched, is_remote, local_path, shown
 from sparksig.models.trust import Trust, type_names
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
+from sparksig.types import AnyType
 
 __all__ = ["save_model"]
 
@@ -68,8 +77,8 @@ def save_model(
         model: a :class:`PythonModel`, a class of them, or a function (kept by cloudpickle); a scikit-learn
             estimator (by skops); a Booster or estimator of XGBoost or LightGBM, an ONNX model (each in its
             own format). None with ``loader_module``.
-        signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
-            is the contract: a signature may add outputs and params to it.
+        signature: its contract. Where a PythonModel has a type hint ``list[X]``, the hint is the contract: a
+            signature may add what the hint does not say, for example params.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
             say is inferred from it, and from what the model makes of it.
         method: the method that predicts: ``predict``, ``predict_proba``, ``decision_function``,
@@ -90,13 +99,16 @@ def save_model(
         OutputRefusedError: something is at ``path`` already.
         ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
         SignatureTypeError: ``signature`` is no ModelSignature.
-        SignatureError: its inputs are others than the model's type hint says; the hint is TypeFromExample and
-            there is neither a signature nor an example; or an ONNX model would round what it declares.
+        SignatureError: the type hint is TypeFromExample and there is neither a signature nor an example; or
+            an ONNX model would round what the signature declares.
         ContractError: the example does not fit the signature, or the prediction for it (PredictionError).
         InferenceError: the example, or the prediction for it, has no signature.
         ModelError: an argument does not go with this kind of model; or the model fails on its example.
         UnsupportedError: a kind of model that is not saved here.
         MissingDependencyError: the format's package is not installed.
+
+    Warns:
+        SignatureMismatchWarning: the signature differs from the model's type hint, which is used.
 
     Example:
         >>> import tempfile
@@ -209,14 +221,8 @@ def _contract(
     model: Any, signature: ModelSignature | None, data: Any, params: Mapping[str, Any] | None
 ) -> ModelSignature | None:
     """The contract as far as it is known before the model runs: by hints, the caller, the example."""
-    hinted, outputs = hinted_schemas(model)
-    declared = None if signature is None else signature.inputs
-    if hinted is not None and declared not in (None, hinted):
-        raise SignatureError(
-            f"the signature's inputs {declared!r} are not those of the model's type hint {hinted!r}: "
-            "leave the inputs out, or take the type hint away"
-        )
-    inputs = hinted if hinted is not None else declared
+    hinted, hinted_outputs = hinted_schemas(model)
+    inputs = _prefer_hint("inputs", hinted, None if signature is None else signature.inputs)
     if is_from_example(model) and inputs is None and data is None:
         raise SignatureError(
             "the input's type hint is TypeFromExample: pass input_example, or "
@@ -227,13 +233,29 @@ def _contract(
     known = None if signature is None else signature.params
     if known is None and params:
         known = infer_signature(params=dict(params)).params
-    given = outputs if signature is None or signature.outputs is None else signature.outputs
+    given = _prefer_hint("outputs", hinted_outputs, None if signature is None else signature.outputs)
     if inputs is None and given is None and known is None:
         return None
     contract = ModelSignature(inputs, given, known)
     contract._is_signature_from_type_hint = hinted is not None
     contract._is_type_hint_from_example = is_from_example(model) and data is not None
     return contract
+
+
+def _prefer_hint(side: str, hinted: Schema | None, declared: Schema | None) -> Schema | None:
+    """Return the schema of a type hint, or the declared one where the hint allows it; warn of a difference."""
+    if hinted is None or declared is None:
+        return declared if hinted is None else hinted
+    if side == "outputs" and (hinted.input_types() in (declared.input_types(), [AnyType()])):
+        return declared  # it may name the column, or say more than Any
+    if declared != hinted:
+        warnings.warn(
+            f"the signature's {side} {declared!r} differ from the model's type hint, which is used: {hinted!r}. "
+            f"Pass a signature without {side}, or remove the type hint",
+            SignatureMismatchWarning,
+            stacklevel=4,
+        )
+    return hinted
 
 
 def _declare(config: dict[str, Any], contract: ModelSignature | None, has_example: bool) -> None:
