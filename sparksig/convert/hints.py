@@ -470,9 +470,10 @@ def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fi
     count = len(findings)
     declared = [field for field in read_fields(cls, path, findings) if not field.is_computed]
     fields = _parse_fields(declared, path, (*outer, cls), findings)
-    if not declared and len(findings) == count:
-        found = f"{name}, which has no field"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+    if not declared:
+        if len(findings) == count:
+            found = f"{name}, which has no field"
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
     elif obstacle := find_obstacle(cls, declared):
         expected = "a dataclass that can be built from its fields"
         findings.append(Finding(Code.INVALID_VALUE, path, expected, f"{name}, {obstacle}"))

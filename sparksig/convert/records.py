@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import inspect
 import uuid
 from collections.abc import Mapping
@@ -188,7 +189,7 @@ def to_builtins(value: Any) -> Any:
     if isinstance(value, uuid.UUID):
         return str(value)
     if hasattr(form, "model_fields"):
-        return _convert_items(value.model_dump())
+        return _convert_items(value.model_dump() if _has_serializers(form) else _read_model(value))
     if dataclasses.is_dataclass(form):
         return _convert_items({field.name: getattr(value, field.name) for field in dataclasses.fields(form)})
     if isinstance(value, tuple) and hasattr(form, "_fields"):
@@ -200,6 +201,27 @@ def to_builtins(value: Any) -> Any:
     if not isinstance(value, dict) or (form is dict and _PLAIN.issuperset(map(type, value.values()))):
         return value
     return _convert_items(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _has_serializers(cls: Any) -> bool:
+    """Return whether a pydantic model writes some field in another form than it holds it."""
+    decorators = cls.__pydantic_decorators__
+    metadata = [item for info in cls.model_fields.values() for item in info.metadata]
+    names = {type(item).__name__ for item in metadata}
+    return bool(
+        decorators.field_serializers
+        or decorators.model_serializers
+        or names & {"PlainSerializer", "WrapSerializer"}
+    )
+
+
+def _read_model(value: Any) -> dict[str, Any]:
+    """Return what ``model_dump`` returns, with NamedTuples, of which it would drop the names."""
+    cls = type(value)
+    fields = [name for name, info in cls.model_fields.items() if not info.exclude]
+    items = {name: getattr(value, name) for name in (*fields, *cls.model_computed_fields)}
+    return items | (value.model_extra or {})
 
 
 def _convert_items(items: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -243,15 +243,15 @@ def _contract(
 
 
 def _prefer_hint(side: str, hinted: Schema | None, declared: Schema | None) -> Schema | None:
-    """Return the schema of a type hint, or the declared one where the hint allows it; warn of a difference."""
+    """Return the schema of a type hint, or a declared schema that says more; warn where they differ."""
     if hinted is None or declared is None:
         return declared if hinted is None else hinted
     if side == "outputs" and (hinted.input_types() in (declared.input_types(), [AnyType()])):
         return declared  # it may name the column, or say more than Any
     if declared != hinted:
         warnings.warn(
-            f"the signature's {side} {declared!r} differ from the model's type hint, which is used: {hinted!r}. "
-            f"Pass a signature without {side}, or remove the type hint",
+            f"the signature's {side} {declared!r} differ from the model's type hint, which is used: "
+            f"{hinted!r}. Pass a signature without {side}, or remove the type hint",
             SignatureMismatchWarning,
             stacklevel=4,
         )
