@@ -341,6 +341,26 @@ REFUSED = {
         "expected a type that a signature has, found frozenset[str] (a signature has no sets: use list[str], "
         "and make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
+    "bare set": (
+        set,
+        "expected a type that a signature has, found set (a signature has no sets: use list[...], and make it "
+        "a set in the model) [UNSUPPORTED_TYPE]",
+    ),
+    "complex": (
+        complex,
+        "expected a type that a signature has, found complex (no signature type holds complex numbers: use "
+        "two floats) [UNSUPPORTED_TYPE]",
+    ),
+    "bare tuple": (
+        tuple,
+        "expected a type that a signature has, found tuple (write what it holds, for example tuple[float, "
+        "...]) [UNSUPPORTED_TYPE]",
+    ),
+    "Literal beyond 64 bits": (
+        Literal[18446744073709551616],
+        "expected a Literal of str, int, bool or bytes, all of one type, found values of int beyond 64 "
+        "bits [MIXED_TYPES]",
+    ),
     "tuple of two types": (
         tuple[int, str],
         "expected a tuple of elements of one type, found tuple[int, str] (use a NamedTuple or a dataclass, "
