@@ -343,8 +343,8 @@ REFUSED = {
     ),
     "bare set": (
         set,
-        "expected a type that a signature has, found set (a signature has no sets: use list[...], and make it "
-        "a set in the model) [UNSUPPORTED_TYPE]",
+        "expected a type that a signature has, found set (a signature has no sets: use list[...], and make "
+        "it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "complex": (
         complex,
