@@ -56,6 +56,10 @@ class ModelSignature:
         params: ParamSchema | None = None,
     ) -> None:
         if params is not None and not isinstance(params, ParamSchema):
+            from sparksig.convert.mlflow import from_mlflow
+
+            params = from_mlflow(params)
+        if params is not None and not isinstance(params, ParamSchema):
             raise SignatureTypeError(f"params must be a ParamSchema or None, not {kind(params)}")
         self._inputs = _side(inputs, "inputs")
         self._outputs = _side(outputs, "outputs")
@@ -191,8 +195,12 @@ def _side(side: Any, name: str) -> Schema | None:
     if side is None or isinstance(side, Schema):
         return side
     from sparksig.convert.hints import from_record
+    from sparksig.convert.mlflow import from_mlflow
     from sparksig.convert.records import is_record
 
+    side = from_mlflow(side)
+    if isinstance(side, Schema):
+        return side
     cls = side if isinstance(side, type) else type(side)
     if is_record(cls):
         return from_record(cls)

@@ -412,6 +412,11 @@ def as_type(dtype: Type | str) -> Type:
         if dtype in DataType.__members__:
             return DataType[dtype]
         raise SignatureError(f"unknown type {dtype!r}; the scalar types are {_names()}")
+    from sparksig.convert.mlflow import from_mlflow
+
+    converted: object = from_mlflow(dtype)
+    if isinstance(converted, (DataType, *_COMPOSITES)):
+        return converted
     raise SignatureTypeError(
         f"a type must be a DataType, its name, an Array, Object, Map or AnyType, not {kind(dtype)}"
     )

@@ -11,6 +11,7 @@ from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
 from sparksig.comparison.tables import table_refused
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
@@ -83,6 +84,7 @@ def compare(
         >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
         True
     """  # noqa: E501
+    old, new = from_mlflow(old), from_mlflow(new)
     for name, one in (("old", old), ("new", new)):
         if not isinstance(one, (ModelSignature, Schema)):
             raise SignatureTypeError(f"compare takes signatures or schemas, but {name} is {kind(one)}")

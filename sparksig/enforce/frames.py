@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
 from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
@@ -92,6 +93,7 @@ def enforce(
           tags
         0  [a]
     """
+    schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
         raise SignatureTypeError(
             f"data is enforced against a Schema, as a signature's inputs or outputs, not {kind(schema)}"

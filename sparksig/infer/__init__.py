@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, get_origin
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import is_record
 from sparksig.errors import Finding, InferenceError, step
 from sparksig.schema import ColSpec, Schema
@@ -153,6 +154,7 @@ def merge_schemas(left: Schema, right: Schema) -> Schema:
         >>> merge_schemas(one, two)
         ['a': double (optional), 'b': string (optional)]
     """
+    left, right = from_mlflow(left), from_mlflow(right)
     if left == right:
         return left
     if left.is_tensor_spec() or right.is_tensor_spec() or left.has_input_names() != right.has_input_names():

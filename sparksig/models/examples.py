@@ -16,6 +16,7 @@ import pandas as pd
 
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import to_builtins
 from sparksig.enforce.frames import model_frame, model_input
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
@@ -121,6 +122,7 @@ def convert_input_example_to_serving_input(
           }
         }
     """
+    signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     if input_example is None:

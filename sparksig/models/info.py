@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     Code,
     ContractError,
@@ -228,6 +229,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
           - x: expected double, found string (text and other types are never converted into each other:
             cast it on purpose) [TYPE_MISMATCH]
     """
+    signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
     if is_remote(model_uri):
@@ -297,6 +299,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
         inputs.x: expected a concrete type, found Any (declare what it holds) [UNSUPPORTED_TYPE]
         outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
     """
+    signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     findings = []

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from sparksig.convert import hints
+from sparksig.convert.mlflow import mlflow_class
 from sparksig.enforce.hints import check_rows
 from sparksig.enforce.rows import rows_of
-from sparksig.errors import Code, ConversionError, Finding, ModelError, kind
+from sparksig.errors import Code, ConversionError, Finding, ModelError, UnsupportedError, kind
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "hinted_rows",
     "hinted_schemas",
     "is_from_example",
+    "is_mlflow_model",
     "is_serving",
     "pyfunc",
     "serving",
@@ -217,17 +219,48 @@ class FunctionModel:
 def _kept(model: object) -> _Contract | None:
     """The contract that the type hints of a model say, if it has one."""
     predicts = model.function if isinstance(model, FunctionModel) else getattr(model, "predict", model)
+    if is_mlflow_model(model):
+        return _mlflow_contract(predicts)
     contract: _Contract | None = getattr(predicts, _KEPT, None)
     return contract
 
 
+def is_mlflow_model(model: object) -> bool:
+    """Return whether a model is a PythonModel of MLflow, or a class of them.
+
+    Raises:
+        UnsupportedError: it is one of MLflow's chat models or agents, which have requests of their own.
+    """
+    name = mlflow_class(model, "mlflow.pyfunc.model")
+    if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
+        raise UnsupportedError(
+            f"a {name} of MLflow is not saved here: use mlflow.pyfunc.save_model, or write a PythonModel "
+            "whose input has columns"
+        )
+    return name == "PythonModel"
+
+
+def _mlflow_contract(predict: Any) -> _Contract | None:
+    """Return what the type hints of a PythonModel of MLflow declare, as far as MLflow validates them."""
+    function = inspect.unwrap(getattr(predict, "__func__", predict))
+    contract = _read_contract(function)
+    code = getattr(predict, "__code__", None)
+    is_validated = code is not None and "_validate_model_input" in code.co_names
+    return contract if contract and (is_validated or contract.from_example) else None
+
+
+@functools.lru_cache(maxsize=32)
+def _read_contract(function: Callable[..., Any]) -> _Contract | None:
+    return _contract(function, function.__qualname__)
+
+
 def as_python_model(model: Any) -> Any:
-    """A class of PythonModels as an instance of it, a function as a model; anything else as it is.
+    """Return a class of PythonModels as an instance of it, a function as a model; anything else as it is.
 
     Raises:
         ModelError: the class cannot be called without arguments, or the function is none of a model.
     """
-    if isinstance(model, type) and issubclass(model, PythonModel):
+    if isinstance(model, type) and (issubclass(model, PythonModel) or is_mlflow_model(model)):
         try:
             return model()
         except TypeError as error:
@@ -307,7 +340,8 @@ def _contract(function: Callable[..., Any], of: str) -> _Contract | None:
     if data is None or data not in getattr(function, "__annotations__", {}):
         return None
     hint, listing = _resolved(function, data, of), None
-    from_example = hint is TypeFromExample
+    name = (getattr(hint, "__module__", ""), getattr(hint, "__name__", ""))  # MLflow's is a type variable
+    from_example = hint is TypeFromExample or name == ("mlflow.types.type_hints", "TypeFromExample")
     if hint is not None and not from_example and not hints.is_frame(hint):
         try:
             listing = hints.parse_input(hint)

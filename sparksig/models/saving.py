@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.enforce.frames import model_input
 from sparksig.errors import (
     ContractError,
@@ -74,9 +75,9 @@ def save_model(
 
     Args:
         path: where to; nothing may be there yet but an empty directory.
-        model: a :class:`PythonModel`, a class of them, or a function (kept by cloudpickle); a scikit-learn
-            estimator (by skops); a Booster or estimator of XGBoost or LightGBM, an ONNX model (each in its
-            own format). None with ``loader_module``.
+        model: a :class:`PythonModel`, or MLflow's, a class of them, or a function (kept by cloudpickle); a
+            scikit-learn estimator (by skops); a Booster or estimator of XGBoost or LightGBM, an ONNX model
+            (each in its own format). None with ``loader_module``.
         signature: its contract. Where a PythonModel has a type hint ``list[X]``, the hint is the contract: a
             signature may add what the hint does not say, for example params.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
@@ -119,6 +120,7 @@ def save_model(
         >>> ModelDirectory.read(home).signature.inputs
         [double (required)]
     """
+    signature = from_mlflow(signature)
     _check_arguments(signature, metadata, artifacts, model_config)
     if not isinstance(path, (str, os.PathLike)):
         raise ModelError(f"a model is saved to a path, not to {kind(path)}: save_model(path, model)")

@@ -30,7 +30,13 @@ from sparksig.models.flavors.interface import (
     saved_method,
 )
 from sparksig.models.mlflow_pickles import unpickle
-from sparksig.models.python_model import FunctionModel, PythonModel, PythonModelContext, bind_predict
+from sparksig.models.python_model import (
+    FunctionModel,
+    PythonModel,
+    PythonModelContext,
+    bind_predict,
+    is_mlflow_model,
+)
 from sparksig.models.safe_yaml import load_yaml
 
 __all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
@@ -133,8 +139,8 @@ def _config(directory: ModelDirectory, given: Mapping[str, Any] | None) -> Mappi
 
 
 def takes(model: object) -> bool:
-    """Whether it is a PythonModel, a class of them, or a function."""
-    return isinstance(model, (PythonModel, FunctionModel))
+    """Return whether a model is a PythonModel, here or in MLflow, or a function."""
+    return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
 
 def predictor(model: object, method: str) -> Predictor | None:
@@ -158,7 +164,8 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
     with (home / _FILE).open("wb") as stream:
         cloudpickle.dump(model, stream)
     entry: dict[str, Any] = {
-        "loader_module": __name__,
+        # a model of MLflow needs nothing of sparksig to be loaded
+        "loader_module": _LOADERS[0] if is_mlflow_model(model) else __name__,
         "python_model": _FILE,
         "cloudpickle_version": cloudpickle.__version__,
         "python_version": platform.python_version(),
