@@ -136,6 +136,9 @@ class DataType(Enum):
     def from_numpy_type(cls, np_type: Any) -> DataType | None:
         """Return the scalar type whose NumPy dtype is exactly ``np_type``, or None.
 
+        Args:
+            np_type: a NumPy dtype.
+
         Example:
             >>> import numpy as np
             >>> DataType.from_numpy_type(np.dtype("int64")), DataType.from_numpy_type(np.dtype("int8"))
@@ -148,6 +151,10 @@ class DataType(Enum):
         """Return whether a value is exactly of the Python type or the NumPy type of a scalar type.
 
         Subclasses do not count: neither True as a long nor ``pandas.Timestamp`` as a datetime.
+
+        Args:
+            data_type: the scalar type.
+            value: any value.
 
         Example:
             >>> DataType.check_type(DataType.long, 1), DataType.check_type(DataType.long, True)

@@ -211,7 +211,8 @@ class Doubling(mlflow.pyfunc.PythonModel):
         self.factor = float(Path(path).read_text()) if path else 2.0
 
     def predict(self, context, model_input, params=None):
-        factor = self.factor * (context.model_config or {}).get("scale", 1) * (params or {}).get("factor", 1.0)
+        config = context.model_config or {}
+        factor = self.factor * config.get("scale", 1) * (params or {}).get("factor", 1.0)
         return (model_input["weight"] * factor).tolist()
 
 

@@ -27,6 +27,7 @@ from sparksig import ConversionError, InferenceError, PredictionError, PythonMod
 from sparksig.convert.hints import parse_input
 from sparksig.enforce.hints import check_rows
 from sparksig.scoring import score_batches
+from tests.differences import differs
 from tests.models.helpers import fresh
 from tests.tables import each
 
@@ -154,6 +155,25 @@ def test_a_model_receives_instances_everywhere(tmp_path, model, rows, expected):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, of the example
         assert mlflow.pyfunc.load_model(str(path)).predict(rows) == expected
+
+
+@differs(
+    "Enforcing",
+    "a type hint whose rows are dataclasses, TypedDicts, NamedTuples, members of an Enum, or UUIDs",
+    mlflow="warns and validates nothing; the model receives what the caller passed",
+    sparksig="the rows are validated, and the model receives instances",
+)
+@each("hint, row", [(Stop, {"name": "a"}), (Leg, LEG), (Kind, "bus"), (uuid.UUID, str(ID))])
+def test_rows_of_classes(hint, row):
+    def predict(self, model_input):
+        return model_input
+
+    predict.__annotations__ = {"model_input": list[hint]}
+    ours = type("Ours", (PythonModel,), {"predict": predict})
+    with pytest.warns(UserWarning, match="Unsupported type hint"):
+        theirs = type("Theirs", (mlflow.pyfunc.PythonModel,), {"predict": predict})
+    assert [type(value) for value in ours().predict([row])] == [hint]
+    assert theirs().predict([row]) == [row]
 
 
 def instances(model, rows):

@@ -713,7 +713,8 @@ def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch)
     sparksig.save_model(tmp_path / "m", made.Trips(), code_paths=[tmp_path / "hinted_trips.py"])
     table = spark.sql(
         "select '123e4567-e89b-12d3-a456-426614174000' as id, 'bus' as kind, "
-        "cast(2.5 as decimal(9, 2)) as price, array(1L, 2L) as pair, array(named_struct('name', 'a', 'seats', cast(null as bigint))) as stops, "
+        "cast(2.5 as decimal(9, 2)) as price, array(1L, 2L) as pair, "
+        "array(named_struct('name', 'a', 'seats', cast(null as bigint))) as stops, "
         "named_struct('window', cast(null as boolean)) as options"
     )
     trip = made.Trip(
