@@ -274,10 +274,14 @@ def test_a_field_of_a_pydantic_model_has_the_type_of_its_hint(hint, expected, wr
 def test_a_pydantic_field_may_limit_a_decimal_beside_its_annotation():
     class Priced(BaseModel):
         price: Decimal = Field(max_digits=9, decimal_places=2)
-        maybe: Optional[Decimal] = Field(None, max_digits=9)
 
-    row = Object([Property("price", "double"), Property("maybe", "double", False)])
-    assert from_hint(list[Priced]) == Schema([ColSpec(row)])
+    assert from_hint(list[Priced]) == Schema([ColSpec(Object([Property("price", "double")]))])
+
+
+def test_limits_around_an_optional_decimal_are_those_of_the_decimal():
+    limited = Annotated[Optional[Decimal], Field(max_digits=9)]
+    made = dataclasses.make_dataclass("Made", [("price", limited, None)])
+    assert from_hint(list[made]) == Schema([ColSpec(Object([Property("price", "double", False)]))])
 
 
 NO_LIMIT = (

@@ -39,7 +39,6 @@ from tests.core.test_mlflow_equal import readable_schemas
 from tests.models.helpers import fresh
 from tests.tables import each
 
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning")
 
 SEEDS = pd.DataFrame({"weight": [1.5, 2.5]})
@@ -265,7 +264,12 @@ def test_a_python_model_is_saved_as_what_it_is(tmp_path, model):
 
 
 def test_mlflow_loads_its_python_model_without_sparksig(tmp_path):
-    sparksig.save_model(tmp_path / "m", Doubling(), input_example=SEEDS)
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)  # which cannot be imported without sparksig
+    try:
+        sparksig.save_model(tmp_path / "m", Doubling(), input_example=SEEDS)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
     code = (
         "import sys; sys.modules['sparksig'] = None\n"
         "import json, mlflow.pyfunc, pandas as pd\n"

@@ -7,14 +7,12 @@ import datetime
 import enum
 import inspect
 import json
-import sys
 import typing
 import uuid
 import warnings
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
-import cloudpickle
 import mlflow.pyfunc
 import numpy as np
 import pyarrow as pa
@@ -30,8 +28,6 @@ from sparksig.scoring import score_batches
 from tests.differences import differs
 from tests.models.helpers import fresh
 from tests.tables import each
-
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class Kind(str, enum.Enum):
