@@ -181,7 +181,7 @@ def to_builtins(value: Any) -> Any:
         >>> to_builtins([Trip(1.5, (1, 2))])
         [{'distance': 1.5, 'days': [1, 2]}]
     """
-    form = type(value)
+    form: Any = type(value)
     if form in _PLAIN:
         return value
     if isinstance(value, enum.Enum):
@@ -193,7 +193,7 @@ def to_builtins(value: Any) -> Any:
     if dataclasses.is_dataclass(form):
         return _convert_items({field.name: getattr(value, field.name) for field in dataclasses.fields(form)})
     if isinstance(value, tuple) and hasattr(form, "_fields"):
-        return _convert_items(dict(zip(value._fields, value)))
+        return _convert_items(dict(zip(form._fields, value)))
     if isinstance(value, (list, tuple)):
         if form is list and _PLAIN.issuperset(map(type, value)):
             return value
