@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         registrable,
         set_signature,
     )
+    from sparksig.models.logging import log_model
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
@@ -155,6 +156,7 @@ __all__ = [
     "load_input_example_params",
     "load_model",
     "load_serving_example",
+    "log_model",
     "merge_schemas",
     "plan_write",
     "pyfunc",
@@ -218,6 +220,7 @@ _HOMES = {
         "registrable",
         "set_signature",
     ],
+    "sparksig.models.logging": ["log_model"],
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",

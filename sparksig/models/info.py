@@ -23,8 +23,9 @@ from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.environment import mismatches
 from sparksig.models.examples import read_example
-from sparksig.models.registry import is_remote, local_path, shown
+from sparksig.models.registry import is_logged, is_remote, local_path, shown
 from sparksig.models.seal import digest
+from sparksig.models.tracking import replace_logged_mlmodel
 from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -63,6 +64,7 @@ class ModelInfo:
         saved_input_example_info: where its input example is, or None.
         version_mismatches: the packages that are installed in other versions than it was saved with.
         digest: the SHA-256 of its content, to pin it.
+        registered_model_version: the version under which :func:`~sparksig.log_model` registered it, or None.
 
     Example:
         >>> import tempfile, sparksig
@@ -87,6 +89,7 @@ class ModelInfo:
     saved_input_example_info: Mapping[str, Any] | None
     version_mismatches: tuple[str, ...]
     digest: str = field(repr=False)
+    registered_model_version: str | None = None
 
     def get_input_schema(self) -> Schema | None:
         """Return the inputs of the signature, or None."""
@@ -201,19 +204,21 @@ def _loader(directory: ModelDirectory) -> str:
 
 
 def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
-    """Give a model directory another signature, in place.
+    """Replace the signature of a model directory or of a logged model.
 
-    Only MLmodel changes, whatever else is in it stays. A crash at any point leaves the old directory or the
-    new one. The directory is sealed anew; its digest is another one then.
+    Only the MLmodel file and the seal change, and with them the digest. A crash at any point leaves the old
+    directory or the new one. Logged models are changed through the installed MLflow client.
 
     Args:
-        model_uri: a local directory.
+        model_uri: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
         signature: the new contract.
 
     Raises:
         SignatureTypeError: ``signature`` is no ModelSignature.
         ModelError: there is no model directory, it is damaged, or somebody else changed it meanwhile.
-        UnsupportedError: the model is not local: what is registered is not changed.
+        UnsupportedError: a version of a registered model, which never changes, or a directory in an object
+            store.
+        MissingDependencyError: a URI of MLflow without MLflow.
 
     Warns:
         ExampleMismatchWarning: the model's input example does not fit the new signature.
@@ -232,31 +237,31 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
     signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
+
+    def change(directory: ModelDirectory) -> None:
+        config = {
+            **directory.config,
+            "signature": signature.to_dict(),
+            "is_signature_from_type_hint": signature._is_signature_from_type_hint,
+            # the model's own type hint says so, whatever the signature
+            "type_hint_from_example": directory.config.get("type_hint_from_example") is True
+            or signature._is_type_hint_from_example,
+        }
+        replace_mlmodel(directory, config)
+        _compare_example(ModelDirectory.read(directory.path), shown(model_uri))
+
+    if is_logged(model_uri):
+        replace_logged_mlmodel(str(model_uri), change)
+        return
     if is_remote(model_uri):
-        what = (
-            "a registered model version never changes"
-            if str(model_uri).startswith("models:")
-            else "it is not local"
-        )
         raise UnsupportedError(
-            f"the signature of {shown(model_uri)!r} cannot be set, for {what}: fetch the model into a "
-            "directory (mlflow.artifacts.download_artifacts), set_signature there, and log or register that "
-            "directory as a new version"
+            f"the signature of {shown(model_uri)!r} cannot be set, because it is not local: download the "
+            "directory, call set_signature there, and upload it again"
         )
-    directory = ModelDirectory.read(local_path(model_uri))
-    config = {
-        **directory.config,
-        "signature": signature.to_dict(),
-        "is_signature_from_type_hint": signature._is_signature_from_type_hint,
-        # the model's own type hint says so, whatever the signature
-        "type_hint_from_example": directory.config.get("type_hint_from_example") is True
-        or signature._is_type_hint_from_example,
-    }
-    replace_mlmodel(directory, config)
-    _compare_example(ModelDirectory.read(directory.path))
+    change(ModelDirectory.read(local_path(model_uri)))
 
 
-def _compare_example(directory: ModelDirectory) -> None:
+def _compare_example(directory: ModelDirectory, place: str) -> None:
     from sparksig.enforce.frames import model_input
 
     signature = directory.signature
@@ -268,9 +273,9 @@ def _compare_example(directory: ModelDirectory) -> None:
             model_input(example, signature.inputs)
     except (ContractError, ModelDamagedError) as error:
         warnings.warn(
-            f"{directory.path}: the input example that was saved does not fit the new signature: {error}",
+            f"{place}: the saved input example does not fit the new signature: {error}",
             ExampleMismatchWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

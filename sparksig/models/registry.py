@@ -25,7 +25,17 @@ from sparksig.errors import (
     UnsupportedError,
 )
 
-__all__ = ["fetched", "is_remote", "local_path", "reason_of", "shown", "store_of"]
+__all__ = [
+    "download_from_mlflow",
+    "fetched",
+    "hide_credentials",
+    "is_logged",
+    "is_remote",
+    "local_path",
+    "reason_of",
+    "shown",
+    "store_of",
+]
 
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
@@ -44,6 +54,11 @@ def is_remote(uri: str | os.PathLike[str]) -> bool:
     return _scheme(uri) not in ("", "file")
 
 
+def is_logged(uri: str | os.PathLike[str]) -> bool:
+    """Return whether a URI names a model of MLflow's tracking or registry."""
+    return _scheme(uri) in ("runs", "models")
+
+
 def shown(uri: object) -> str:
     """A URI, or a text with URIs in it, without the credentials and options that may stand in it.
 
@@ -51,8 +66,18 @@ def shown(uri: object) -> str:
         >>> shown("s3://key:secret@bucket/model?region=x")
         's3://bucket/model'
     """
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", str(uri))
+    text = hide_credentials(str(uri))
     return text.partition("?")[0] if _scheme(text) else text
+
+
+def hide_credentials(text: str) -> str:
+    """Remove the user names and passwords of the URIs in a text.
+
+    Example:
+        >>> hide_credentials("no answer from http://user:secret@host/")
+        'no answer from http://host/'
+    """
+    return re.sub(r"(?<=//)[^/@\s]*@", "", text)
 
 
 def fetched(uri: str | os.PathLike[str]) -> Path:
@@ -99,7 +124,11 @@ def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
         raise MissingDependencyError.naming("mlflow", f"a {scheme}:/ URI", "mlflow")
     home = Path(tempfile.mkdtemp(prefix="sparksig-fetched-"))  # mode 0700
     try:
-        found = _from_mlflow(text, home, is_model) if scheme in _MLFLOW else _from_store(text, home, is_model)
+        found = (
+            download_from_mlflow(text, home, is_model)
+            if scheme in _MLFLOW
+            else _from_store(text, home, is_model)
+        )
         if is_model and not (found / "MLmodel").is_file():
             raise ModelNotFoundError(f"{shown(text)!r} is not a model directory: it has no file MLmodel")
     except BaseException:
@@ -112,21 +141,39 @@ def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
 _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connection|timed out", re.IGNORECASE)
 
 
-def _from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
+def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
+    """Download the artifacts of an MLflow URI into a local directory.
+
+    Args:
+        uri: ``runs:/...``, ``models:/...`` or ``mlflow-artifacts:/...``.
+        home: an existing directory.
+        is_model: whether the artifacts must be a directory.
+
+    Returns:
+        The file or directory below ``home``.
+
+    Raises:
+        ModelNotFoundError: MLflow has no such artifacts.
+        ModelError: the download fails, and why.
+    """
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
     try:
         found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
-    except (MlflowException, OSError) as error:
-        reason = re.sub(r"//[^/@\s]*@", "//", str(error).partition("\n")[0])
-        if _NO_ANSWER.search(reason):
+    except Exception as error:  # the client passes on errors of any artifact store
+        reason = hide_credentials(str(error).partition("\n")[0]) or type(error).__name__
+        if isinstance(error, ImportError):
+            library = error.name or reason
+            raise MissingDependencyError(
+                f"downloading {uri!r} needs the package {library!r}: pip install {library}"
+            ) from error
+        if _NO_ANSWER.search(reason) or not isinstance(error, (MlflowException, OSError)):
             raise ModelError(
-                f"{uri!r} cannot be fetched, for MLflow has no answer: {reason} (how often it tries "
-                "again says "
-                "MLFLOW_HTTP_REQUEST_MAX_RETRIES)"
-            ) from None
-        raise ModelNotFoundError(f"MLflow cannot fetch {uri!r}: {reason}") from None
+                f"MLflow cannot download {uri!r}: {reason}. Set MLFLOW_HTTP_REQUEST_MAX_RETRIES to change "
+                "the number of retries"
+            ) from error
+        raise ModelNotFoundError(f"MLflow cannot download {uri!r}: {reason}") from error
     if is_model and not found.is_dir():
         raise ModelNotFoundError(f"{uri!r} is a file, and no model directory")
     return found

@@ -194,16 +194,38 @@ except sparksig.MissingDependencyError as error:
     assert out.stdout.splitlines() == [str(skopsed), *said]
 
 
-@each("uri", ["s3://bucket/m", "gs://bucket/m", "runs:/1/m", "models:/m/1", "abfs://c/m", "hdfs:///m"])
-def test_a_model_elsewhere_gets_no_other_signature(fetched, uri):
-    why = "a registered model version never changes" if uri.startswith("models:") else "it is not local"
+@each("uri", ["s3://bucket/m", "gs://bucket/m", "abfs://c/m", "hdfs:///m", "https://host/m"])
+def test_signature_of_a_model_in_an_object_store_is_not_set(fetched, uri):
     text = (
-        rf"^the signature of '{re.escape(uri)}' cannot be set, for {why}: fetch the model into a directory "
-        r"\(mlflow.artifacts.download_artifacts\), set_signature there, and log or register that directory "
-        r"as a new version$"
+        rf"^the signature of '{re.escape(uri)}' cannot be set, because it is not local: download the "
+        r"directory, call set_signature there, and upload it again$"
     )
     _refused(UnsupportedError, text, sparksig.set_signature, uri, SIGNATURE)
     assert not list(fetched.iterdir())
+
+
+@each("uri", ["models:/m/1", "models:/m/Staging", "models:/m@a"])
+def test_signature_of_a_registered_version_is_not_set(fetched, uri):
+    text = (
+        rf"^the signature of '{re.escape(uri)}' cannot be set: a registered model version never changes. "
+        r"Download the model \(mlflow.artifacts.download_artifacts\), call set_signature on that directory, "
+        r"and register it as a new version$"
+    )
+    _refused(UnsupportedError, text, sparksig.set_signature, uri, SIGNATURE)
+    assert not list(fetched.iterdir())
+
+
+@each("uri", ["runs:/1/m", "models:/m-1"])
+def test_setting_the_signature_of_a_logged_model_needs_mlflow(monkeypatch, uri):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    text = rf"'{uri}' needs the package 'mlflow': pip install 'sparksig\[mlflow\]'"
+    _refused(MissingDependencyError, text, sparksig.set_signature, uri, SIGNATURE)
+
+
+def test_logging_a_model_needs_mlflow(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    text = r"log_model needs the package 'mlflow': pip install 'sparksig\[mlflow\]'"
+    _refused(MissingDependencyError, text, sparksig.log_model, linear(), name="linear")
 
 
 # --- object stores --------------------------------------------------------------------------------------
@@ -576,21 +598,120 @@ def test_what_mlflow_holds_but_is_no_model_is_said_with_its_uri(logged):
         _refused(ModelNotFoundError, re.escape(repr(uri)), sparksig.load_model, uri)
 
 
+OTHER = ModelSignature(Schema([ColSpec("double", "bmi"), ColSpec("double", "bp", required=False)]))
+
+
 @with_servers
-def test_a_registered_model_gets_another_signature_as_a_new_version(logged, tmp_path):
-    other = ModelSignature(Schema([ColSpec("double", "bmi"), ColSpec("double", "bp", required=False)]))
-    for uri in ("models:/ours/1", f"runs:/{logged.run}/ours"):
-        _refused(UnsupportedError, "cannot be set", sparksig.set_signature, uri, other)
-        home = tmp_path / uri[:4]
-        home.mkdir()
-        directory = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home))
-        sparksig.set_signature(directory, other)
-        with mlflow.start_run(run_id=logged.run):
-            mlflow.log_artifacts(directory, f"again/{uri[:4]}")
-        version = logged.register("ours", f"{logged.artifacts}/again/{uri[:4]}")
-        assert sparksig.load_model(f"models:/ours/{version}").signature == other
-        assert sparksig.load_model(f"runs:/{logged.run}/again/{uri[:4]}").signature == other
-    assert sparksig.load_model("models:/ours/1").signature != other
+def test_registered_version_gets_another_signature_as_a_new_version(logged, tmp_path):
+    _refused(UnsupportedError, "never changes", sparksig.set_signature, "models:/ours/1", OTHER)
+    directory = mlflow.artifacts.download_artifacts(artifact_uri="models:/ours/1", dst_path=str(tmp_path))
+    sparksig.set_signature(directory, OTHER)
+    with mlflow.start_run(run_id=logged.run):
+        mlflow.log_artifacts(directory, "again")
+    version = logged.register("ours", f"{logged.artifacts}/again")
+    assert sparksig.load_model(f"models:/ours/{version}").signature == OTHER
+    assert sparksig.load_model("models:/ours/1").signature != OTHER
+
+
+# --- logging models, and setting the signature of a logged one ------------------------------------------
+
+
+@with_servers
+def test_logged_model_is_found_by_every_uri_and_by_mlflow(logged):
+    with mlflow.start_run() as run:
+        mlflow.log_param("alpha", 0.5)
+        info = sparksig.log_model(
+            linear(), name="linear", input_example=logged.data, registered_model_name="linear", tags={"n": 1}
+        )
+    assert info.model_uri == f"models:/{info.model_id}"
+    assert (info.run_id, info.registered_model_version) == (run.info.run_id, "1")
+    expected = linear().predict(logged.data)
+    uris = [info.model_uri, f"runs:/{info.run_id}/linear", "models:/linear/1"]
+    for uri in uris:
+        loaded = sparksig.load_model(uri, digest=info.digest)
+        assert loaded.signature == info.signature
+        assert same_bits(loaded.predict(logged.data), expected)
+        np.testing.assert_allclose(mlflow.pyfunc.load_model(uri).predict(logged.data), expected, rtol=1e-12)
+    entry = logged.client.get_logged_model(info.model_id)
+    assert (entry.name, entry.status.value, entry.source_run_id) == ("linear", "READY", run.info.run_id)
+    assert entry.tags["n"] == "1"
+    assert entry.params["alpha"] == "0.5"
+    assert mlflow.models.get_model_info(info.model_uri).model_id == info.model_id
+
+
+@with_servers
+def test_logging_without_an_active_run_ends_its_own_run(logged):
+    info = sparksig.log_model(lambda model_input: model_input["x"] * 2, "doubled", SIGNATURE)
+    assert mlflow.active_run() is None
+    assert logged.client.get_run(info.run_id).info.status == "FINISHED"
+    assert info.registered_model_version is None
+    loaded = sparksig.load_model(f"runs:/{info.run_id}/doubled", digest=info.digest)
+    assert same_bits(loaded.predict(FRAME), FRAME["x"] * 2)
+
+
+@with_servers
+def test_model_that_is_not_saved_is_not_logged(logged):
+    def count():
+        return len(mlflow.search_logged_models(output_format="list")), len(
+            mlflow.search_runs(output_format="list")
+        )
+
+    before = count()
+    with pytest.raises(ModelError, match="fails on its input example"):
+        sparksig.log_model(lambda model_input: model_input["absent"], "broken", input_example=FRAME)
+    _refused(ModelError, "log_model needs a model", sparksig.log_model, name="none")
+    _refused(ModelError, "is text, not a value of type int", sparksig.log_model, linear(), 1)
+    assert count() == before
+
+
+@with_servers
+def test_refusal_of_mlflow_is_a_model_error_with_its_reason(logged):
+    text = r"the run cannot be read: .*0{32}"
+    _refused(ModelError, text, sparksig.log_model, linear(), "linear", run_id="0" * 32)
+
+
+@with_servers
+def test_signature_of_a_logged_model_is_set_by_its_id_and_by_its_run(logged):
+    info = sparksig.log_model(linear(), "plain")
+    for uri, signature in [
+        (info.model_uri, OTHER),
+        (f"runs:/{info.run_id}/plain", ModelSignature(OTHER.inputs, ONE_DOUBLE)),
+    ]:
+        sparksig.set_signature(uri, signature)
+        for name in (info.model_uri, f"runs:/{info.run_id}/plain"):
+            assert sparksig.load_model(name).signature == signature  # which checks the seal as well
+        assert mlflow.models.get_model_info(uri).signature.to_dict() == signature.to_dict()
+
+
+@with_servers
+def test_signature_of_artifacts_of_a_run_is_set(logged):
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(logged.ours), "nested/ours")
+    uri = f"runs:/{run.info.run_id}/nested/ours"
+    with pytest.warns(sparksig.ExampleMismatchWarning, match=re.escape(uri)):
+        sparksig.set_signature(uri, ModelSignature(Schema([ColSpec("string", "bmi")])))
+    assert sparksig.load_model(uri).signature.inputs == Schema([ColSpec("string", "bmi")])
+
+
+@with_servers
+def test_signature_of_an_unknown_logged_model_is_not_set(logged):
+    for uri in (f"models:/m-{'0' * 32}", f"runs:/{'0' * 32}/m", f"runs:/{logged.run}/none"):
+        _refused(ModelNotFoundError, re.escape(repr(uri)), sparksig.set_signature, uri, OTHER)
+
+
+@with_servers
+def test_every_state_of_the_seal_during_an_upload_loads(logged, monkeypatch):
+    info = sparksig.log_model(linear(), "sealed")
+    signatures = []
+    upload = mlflow.MlflowClient.log_model_artifact
+
+    def upload_and_load(client, *arguments):
+        upload(client, *arguments)
+        signatures.append(sparksig.load_model(info.model_uri).signature)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_model_artifact", upload_and_load)
+    sparksig.set_signature(info.model_uri, OTHER)
+    assert signatures == [None, OTHER, OTHER]
 
 
 @with_servers
@@ -608,7 +729,7 @@ def test_a_registry_that_does_not_answer_is_not_a_model_that_is_not_there(logged
     for uri in (f"runs:/{logged.run}/ours", "models:/ours/1", "models:/m-" + "0" * 32):
         error = _refused(
             ModelError,
-            rf"^'{re.escape(uri)}' cannot be fetched, for MLflow has no answer: ",
+            rf"^MLflow cannot download '{re.escape(uri)}': .*MLFLOW_HTTP_REQUEST_MAX_RETRIES",
             sparksig.load_model,
             uri,
         )

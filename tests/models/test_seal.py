@@ -37,7 +37,6 @@ from sparksig import (
     ModelSignature,
     Schema,
     SignatureTypeError,
-    UnsupportedError,
 )
 from sparksig.models import directory as directory_module
 from sparksig.models import seal as seal_module
@@ -559,28 +558,6 @@ def test_what_is_no_path_is_refused(uri):
         sparksig.set_signature(uri, OTHER)
 
 
-NOT_LOCAL = {
-    "models:/name/1": "a registered model version never changes",
-    "models:/name@alias": "a registered model version never changes",
-    "models:/m-0123": "a registered model version never changes",
-    "runs:/0123/model": "it is not local",
-    "s3://bucket/model": "it is not local",
-    "hdfs://host/model": "it is not local",
-    "https://host/model": "it is not local",
-}
-
-
-@each("uri, reason", NOT_LOCAL.items(), NOT_LOCAL)
-def test_what_is_not_local_is_refused_and_the_way_is_named(uri, reason):
-    text = (
-        f"the signature of '{uri}' cannot be set, for {reason}: fetch the model into a directory "
-        "(mlflow.artifacts.download_artifacts), set_signature there, and log or register that directory as a "
-        "new version"
-    )
-    with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
-        sparksig.set_signature(uri, OTHER)
-
-
 def test_where_there_is_no_model_none_is_made(tmp_path):
     with pytest.raises(ModelNotFoundError, match=r"nothing'$"):
         sparksig.set_signature(tmp_path / "nothing", OTHER)
@@ -633,9 +610,7 @@ def test_an_example_that_does_not_fit_any_more_is_warned_of(tmp_path):
         sparksig.set_signature(
             tmp_path / "m", sparksig.load_model(tmp_path / "m", allow_pickle=True).signature
         )
-    text = (
-        rf"^{re.escape(str(tmp_path))}/m: the input example that was saved does not fit the new signature: "
-    )
+    text = rf"^{re.escape(str(tmp_path))}/m: the saved input example does not fit the new signature: "
     wrong = ModelSignature(Schema([ColSpec("long", "x")]), ONE_DOUBLE)
     missing = ModelSignature(Schema([ColSpec("double", "y")]), ONE_DOUBLE)
     for signature in (wrong, missing):

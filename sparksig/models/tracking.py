@@ -1,0 +1,128 @@
+"""Access to MLflow's tracking, and replacing the MLmodel file of logged artifacts.
+
+Everything goes through the public client of the installed MLflow, so the tracking server, the artifact
+store and the credentials are those that MLflow is configured with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import MissingDependencyError, ModelError, ModelNotFoundError, UnsupportedError
+from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.registry import download_from_mlflow, hide_credentials, shown
+from sparksig.models.seal import SEAL, file_digests, seal_text
+
+__all__ = ["client_errors", "replace_logged_mlmodel", "require_mlflow"]
+
+_LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
+_RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
+
+
+def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -> None:
+    """Download a logged model, change its MLmodel file, and upload that file and the seal.
+
+    Readers see a directory that matches its seal at any time: the seal lists the old and the new MLmodel
+    while one replaces the other.
+
+    Args:
+        uri: ``models:/<model_id>`` or ``runs:/<run_id>/<name>``.
+        change: changes the MLmodel file of the local copy.
+
+    Raises:
+        UnsupportedError: a version of a registered model, which never changes.
+        ModelNotFoundError: MLflow has no such model.
+        ModelError: MLflow refuses a step, with its reason.
+        MissingDependencyError: MLflow is not installed.
+    """
+    require_mlflow(f"setting the signature of {uri!r}")
+    upload = _uploader(uri)
+    with tempfile.TemporaryDirectory(prefix="sparksig-logged-") as home:
+        path = download_from_mlflow(uri, Path(home), is_model=True)
+        if not (path / MLMODEL).is_file():
+            raise ModelNotFoundError(f"{uri!r} is not a model directory: it has no file MLmodel")
+        directory = ModelDirectory.read(path)
+        change(directory)
+        seal = path / SEAL
+        if not seal.is_file():
+            upload(path / MLMODEL)
+            return
+        final = seal.read_bytes()
+        seal.write_bytes(seal_text(file_digests(path), [(MLMODEL, directory.mlmodel)]))
+        upload(seal)
+        upload(path / MLMODEL)
+        seal.write_bytes(final)
+        upload(seal)
+
+
+def _uploader(uri: str) -> Callable[[Path], None]:
+    """Return a function that uploads one file to the top of a logged model's artifacts."""
+    failure = f"the signature of {uri!r} cannot be set"
+    logged = _LOGGED_MODEL.fullmatch(uri)
+    artifact = _RUN_ARTIFACT.fullmatch(uri)
+    if logged is None and artifact is None:
+        raise UnsupportedError(
+            f"{failure}: a registered model version never changes. Download the model "
+            "(mlflow.artifacts.download_artifacts), call set_signature on that directory, and register it as "
+            "a new version"
+        )
+    import mlflow
+
+    with client_errors(failure):
+        client = mlflow.MlflowClient()
+    model_id = logged[1] if logged else _model_of_run(client, uri, *artifact.groups())  # type: ignore[union-attr]
+
+    def upload(file: Path) -> None:
+        with client_errors(failure):
+            if model_id is not None:
+                client.log_model_artifact(model_id, str(file))
+            elif artifact is not None:
+                client.log_artifact(artifact[1], str(file), artifact[2])
+
+    return upload
+
+
+def _model_of_run(client: Any, uri: str, run_id: str, name: str) -> str | None:
+    """Return the id of the newest logged model of a run with a name; None for plain artifacts of the run."""
+    with client_errors(f"{uri!r} cannot be read", missing=ModelNotFoundError):
+        run = client.get_run(run_id)
+        outputs = run.outputs.model_outputs if run.outputs else []
+        models = [client.get_logged_model(output.model_id) for output in outputs]
+    named = [model for model in models if model.name == name]
+    return str(max(named, key=lambda model: model.creation_timestamp).model_id) if named else None
+
+
+def require_mlflow(purpose: str) -> None:
+    """Raise MissingDependencyError unless MLflow is installed.
+
+    Args:
+        purpose: the beginning of the message, before "needs the package 'mlflow'".
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingDependencyError.naming("mlflow", purpose, "mlflow")
+
+
+@contextlib.contextmanager
+def client_errors(failure: str, missing: type[ModelError] = ModelError) -> Iterator[None]:
+    """Raise whatever the MLflow client raises as a ModelError with its reason.
+
+    Args:
+        failure: the beginning of the message.
+        missing: the error to raise where MLflow says that a resource does not exist.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        absent = isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
+        reason = hide_credentials(str(error).partition("\n")[0]) or type(error).__name__
+        raise (missing if absent else ModelError)(f"{shown(failure)}: {reason}") from error
