@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from sparksig.models.python_model import (
         PythonModel,
         PythonModelContext,
+        SignatureMismatchWarning,
         TypeFromExample,
         TypeHintWarning,
         pyfunc,
@@ -132,6 +133,7 @@ __all__ = [
     "Schema",
     "SideComparison",
     "SignatureError",
+    "SignatureMismatchWarning",
     "SignatureTypeError",
     "SparkMLVector",
     "SparksigError",
@@ -234,6 +236,7 @@ _HOMES = {
     "sparksig.models.python_model": [
         "PythonModel",
         "PythonModelContext",
+        "SignatureMismatchWarning",
         "TypeFromExample",
         "TypeHintWarning",
         "pyfunc",

@@ -211,6 +211,10 @@ class ParamSchema:
     def __init__(self, params: list[ParamSpec]) -> None:
         if not isinstance(params, list):
             raise SignatureTypeError(f"a ParamSchema takes a list of ParamSpec, not {kind(params)}")
+        if not all(isinstance(spec, ParamSpec) for spec in params):
+            from sparksig.convert.mlflow import from_mlflow
+
+            params = [from_mlflow(spec) for spec in params]
         for index, spec in enumerate(params):
             if not isinstance(spec, ParamSpec):
                 raise SignatureTypeError(
@@ -322,6 +326,10 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
 
 
 def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
+    if not isinstance(dtype, (DataType, Object, str)):
+        from sparksig.convert.mlflow import from_mlflow
+
+        dtype = from_mlflow(dtype)
     if not isinstance(dtype, (DataType, Object, str)):
         raise SignatureTypeError(
             f"the param {step(name)} must have a DataType, its name, or an Object as type, not {kind(dtype)}"

@@ -205,6 +205,10 @@ class Schema:
     def __init__(self, inputs: list[ColSpec] | list[TensorSpec] | list[ColSpec | TensorSpec]) -> None:
         if not isinstance(inputs, list):
             raise SignatureTypeError(f"a Schema takes a list of ColSpec or TensorSpec, not {kind(inputs)}")
+        if not all(isinstance(spec, (ColSpec, TensorSpec)) for spec in inputs):
+            from sparksig.convert.mlflow import from_mlflow
+
+            inputs = [from_mlflow(spec) for spec in inputs]
         for index, spec in enumerate(inputs):
             if not isinstance(spec, (ColSpec, TensorSpec)):
                 raise SignatureTypeError(
@@ -306,7 +310,7 @@ class Schema:
         """
         from sparksig.convert.numpy import to_pandas
 
-        return self._each(to_pandas)
+        return self._each(lambda spec: to_pandas(spec if isinstance(spec, TensorSpec) else spec.type))
 
     def _each(self, convert: Callable[[Any], Any]) -> list[Any]:
         converted: list[Any] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +20,14 @@ class ModelSignature:
     """What a model takes (inputs), gives (outputs) and can be told (params).
 
     Args:
-        inputs: a :class:`Schema`, or a dataclass (class or instance) whose fields are the columns.
+        inputs: a :class:`Schema`; or a dataclass, TypedDict or NamedTuple (a class or an instance) whose
+            fields are the columns.
         outputs: likewise.
         params: a :class:`ParamSchema`; an empty one counts as none.
 
     Raises:
         SignatureError: there is none of the three.
-        ConversionError: a dataclass has fields that no type covers.
+        ConversionError: a class has fields that no type covers.
         SignatureTypeError: an argument is of the wrong kind.
 
     Example:
@@ -55,6 +55,10 @@ class ModelSignature:
         outputs: Schema | Any | None = None,
         params: ParamSchema | None = None,
     ) -> None:
+        if params is not None and not isinstance(params, ParamSchema):
+            from sparksig.convert.mlflow import from_mlflow
+
+            params = from_mlflow(params)
         if params is not None and not isinstance(params, ParamSchema):
             raise SignatureTypeError(f"params must be a ParamSchema or None, not {kind(params)}")
         self._inputs = _side(inputs, "inputs")
@@ -230,11 +234,18 @@ class ModelSignature:
 def _side(side: Any, name: str) -> Schema | None:
     if side is None or isinstance(side, Schema):
         return side
-    if dataclasses.is_dataclass(side):
-        from sparksig.convert.hints import from_dataclass
+    from sparksig.convert.hints import from_record
+    from sparksig.convert.mlflow import from_mlflow
+    from sparksig.convert.records import is_record
 
-        return from_dataclass(side if isinstance(side, type) else type(side))
-    raise SignatureTypeError(f"{name} must be a Schema, a dataclass or None, not {kind(side)}")
+    side = from_mlflow(side)
+    if isinstance(side, Schema):
+        return side
+    cls = side if isinstance(side, type) else type(side)
+    if is_record(cls):
+        return from_record(cls)
+    expected = "a Schema, a dataclass, a TypedDict, a NamedTuple or None"
+    raise SignatureTypeError(f"{name} must be {expected}, not {kind(side)}")
 
 
 # --- a signature as people read it -------------------------------------------------------------------

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 from sparksig.errors import (
     Code,
     Finding,
     InferenceError,
+    MissingDependencyError,
     SignatureError,
     SignatureTypeError,
     below,
@@ -25,6 +26,10 @@ from sparksig.errors import (
     printable,
     step,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pyspark.sql.types import DataType as SparkDataType
 
 __all__ = [
     "AnyType",
@@ -68,8 +73,48 @@ class DataType(Enum):
         return self.name
 
     def to_python(self) -> type:
-        """The Python type of a value: bool, int, float, str, bytes or ``datetime.date``."""
+        """Return the Python type: bool, int, float, str, bytes or ``datetime.date``."""
         return _PYTHON[self]
+
+    def to_numpy(self) -> np.dtype[Any]:
+        """Return the NumPy dtype, without nulls; strings and bytes have no size.
+
+        Example:
+            >>> DataType.integer.to_numpy()
+            dtype('int32')
+        """
+        from sparksig.convert.numpy import to_numpy
+
+        return to_numpy(self)
+
+    def to_pandas(self) -> np.dtype[Any]:
+        """Return the pandas dtype: NumPy's, and object for strings and bytes.
+
+        Example:
+            >>> DataType.string.to_pandas()
+            dtype('O')
+        """
+        from sparksig.convert.numpy import to_pandas
+
+        return to_pandas(self)
+
+    def to_spark(self) -> SparkDataType:
+        """Return the Spark type.
+
+        Raises:
+            MissingDependencyError: pyspark is not installed.
+
+        Example:
+            >>> DataType.datetime.to_spark()
+            TimestampType()
+        """
+        try:
+            from sparksig.convert.spark import to_spark
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "pyspark":
+                raise
+            raise MissingDependencyError.naming("pyspark", "DataType.to_spark", "spark") from None
+        return to_spark(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the type, ``{"type": "long"}``."""
@@ -77,8 +122,49 @@ class DataType(Enum):
 
     @classmethod
     def all_types(cls) -> list[DataType]:
-        """The eight scalar types, in the order of their values."""
+        """Return the eight scalar types, in the order of their values."""
         return list(cls)
+
+    @classmethod
+    def get_spark_types(cls) -> list[SparkDataType]:
+        """Return the Spark type of each scalar type, in the order of :meth:`all_types`.
+
+        Raises:
+            MissingDependencyError: pyspark is not installed.
+        """
+        return [dtype.to_spark() for dtype in cls]
+
+    @classmethod
+    def from_numpy_type(cls, np_type: Any) -> DataType | None:
+        """Return the scalar type whose NumPy dtype is exactly ``np_type``, or None.
+
+        Args:
+            np_type: a NumPy dtype.
+
+        Example:
+            >>> import numpy as np
+            >>> DataType.from_numpy_type(np.dtype("int64")), DataType.from_numpy_type(np.dtype("int8"))
+            (long, None)
+        """
+        return next((dtype for dtype in cls if dtype.to_numpy() == np_type), None)
+
+    @classmethod
+    def check_type(cls, data_type: DataType, value: object) -> bool:
+        """Return whether a value is exactly of the Python type or the NumPy type of a scalar type.
+
+        Subclasses do not count: neither True as a long nor ``pandas.Timestamp`` as a datetime.
+
+        Args:
+            data_type: the scalar type.
+            value: any value.
+
+        Example:
+            >>> DataType.check_type(DataType.long, 1), DataType.check_type(DataType.long, True)
+            (True, False)
+        """
+        others: dict[DataType, type] = {DataType.binary: bytearray, DataType.datetime: datetime.datetime}
+        known = {data_type.to_python(), data_type.to_numpy().type, others.get(data_type)}
+        return type(value) in known
 
 
 _PYTHON: dict[DataType, type] = {
@@ -335,6 +421,11 @@ def as_type(dtype: Type | str) -> Type:
         if dtype in DataType.__members__:
             return DataType[dtype]
         raise SignatureError(f"unknown type {dtype!r}; the scalar types are {_names()}")
+    from sparksig.convert.mlflow import from_mlflow
+
+    converted: object = from_mlflow(dtype)
+    if isinstance(converted, (DataType, *_COMPOSITES)):
+        return converted
     raise SignatureTypeError(
         f"a type must be a DataType, its name, an Array, Object, Map or AnyType, not {kind(dtype)}"
     )

@@ -15,6 +15,7 @@ from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
 from sparksig.comparison.tables import table_refused
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
@@ -89,8 +90,8 @@ def compare(
         >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
         True
     """  # noqa: E501
-    old, is_table = _resolve_contract(old, "old")
-    new, _ = _resolve_contract(new, "new")
+    old, is_table = _resolve_contract(from_mlflow(old), "old")
+    new, _ = _resolve_contract(from_mlflow(new), "new")
     table = table or is_table
     if side not in (None, "inputs", "outputs"):
         raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from sparksig.convert import duplicates, lost, lost_names, places
 from sparksig.convert.ddl_reader import read_columns
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.lattice import NULL, Field, narrowest, void_finding
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -130,6 +131,7 @@ def to_ddl(schema: Schema) -> str:
         >>> to_ddl(Schema([ColSpec("long", "id"), ColSpec(Array("string"), "odd name", required=False)]))
         'id bigint not null, `odd name` array<string>'
     """
+    schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
         raise ConversionError(f"to_ddl takes a Schema, not {kind(schema)}")
     names = [str(name) for name in schema.input_names()]

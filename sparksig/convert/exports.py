@@ -12,6 +12,7 @@ import yaml
 
 from sparksig.convert import lost
 from sparksig.convert.ddl import lost_in_ddl, to_ddl
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.odcs import lost_in_odcs, to_odcs
 from sparksig.convert.oip import lost_in_oip, to_oip
 from sparksig.errors import Code, ConversionError, Finding, below, kind, nearest
@@ -81,6 +82,7 @@ def export(
         >>> print(export(Schema([ColSpec("long", "id"), ColSpec("string", "text", False)]), "ddl"))
         id bigint not null, text string
     """
+    contract = from_mlflow(contract)
     if not isinstance(contract, (ModelSignature, Schema, Mapping, str, os.PathLike)):
         raise ConversionError(f"export takes a ModelSignature or a Schema, not {kind(contract)}")
     if not isinstance(contract, (ModelSignature, Schema)):

@@ -1,19 +1,26 @@
-"""Python annotations -> types: type hints of a model's predict, and dataclasses, whose fields become columns.
+"""Python annotations -> types: type hints of a model's predict, and records, whose fields become columns.
 
-The mapping is MLflow's. In both an int is a long and a date a datetime; a float is a double in a type hint,
-but a float in a dataclass. A type hint is first parsed into a small tree (:data:`Hint`), which says the type
-(:func:`type_of`) and by which values are checked (:mod:`sparksig.enforce.hints`).
+The mapping is MLflow's where MLflow has one. An int is a long and a date a datetime; a float is a double, but
+a float in a dataclass whose fields are columns. A type hint is first parsed into a small tree (:data:`Hint`),
+which says the type (:func:`type_of`) and by which values are checked (:mod:`sparksig.enforce.hints`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import sys
 import types
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
+from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
+from sparksig.convert.scalar_hints import (
+    Encoded,
+    Leaf,
+    is_scalar_class,
+    parse_literal,
+    parse_scalar_class,
+)
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, below
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, Type
@@ -22,13 +29,15 @@ __all__ = [
     "Anything",
     "Dictionary",
     "Either",
+    "Encoded",
     "Field",
     "Hint",
     "Leaf",
     "Listing",
     "Model",
-    "from_dataclass",
+    "Record",
     "from_hint",
+    "from_record",
     "is_frame",
     "keys_of",
     "name_of",
@@ -41,31 +50,25 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True)
-class Leaf:
-    """A scalar.
-
-    Attributes:
-        dtype: its type.
-        python: the Python type of its values.
-        choices: the only values allowed, of a ``Literal``; any, if empty.
-    """
-
-    dtype: DataType
-    python: type
-    choices: tuple[Any, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
 class Anything:
     """Any value at all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """``list[...]``; ``annotation`` is that of its elements, as pydantic takes it."""
+    """A list or a tuple of elements of one type.
+
+    Attributes:
+        item: what each element is.
+        annotation: the annotation of the elements for pydantic.
+        form: list or tuple, the class of the values that the model receives.
+        length: the number of elements, of a tuple that has one.
+    """
 
     item: Hint
     annotation: Any = dataclasses.field(default=None, compare=False)
+    form: type = list
+    length: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Either:
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A field of a pydantic model.
+    """A field of a pydantic model or of a record.
 
     Attributes:
         name: its name.
@@ -93,6 +96,9 @@ class Field:
         hint: what it holds.
         required: whether the signature requires it.
         raw: whether a validator of the user sees its value before pydantic does.
+        annotation: its annotation for pydantic, of a record.
+        absent: the effect of an absent value, of a record: "error", "default" (that of the class), "none" (it
+            is None), or "omit" (the dictionary has no such key).
     """
 
     name: str
@@ -100,6 +106,8 @@ class Field:
     hint: Hint
     required: bool
     raw: bool = False
+    annotation: Any = dataclasses.field(default=None, compare=False)
+    absent: str = "error"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +120,14 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True)
+class Record:
+    """A dataclass, a TypedDict or a NamedTuple."""
+
+    cls: Any
+    fields: tuple[Field, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Constrained:
     """``Annotated``: what pydantic validates further; ``raw`` as of a field."""
 
@@ -119,19 +135,11 @@ class Constrained:
     raw: bool = False
 
 
-Hint = Union[Leaf, Anything, Listing, Dictionary, Either, Model, Constrained]
+Hint = Union[Leaf, Encoded, Anything, Listing, Dictionary, Either, Model, Record, Constrained]
 
-_LEAVES: dict[Any, DataType] = {
-    int: DataType.long,
-    str: DataType.string,
-    bool: DataType.boolean,
-    float: DataType.double,
-    bytes: DataType.binary,
-    datetime.datetime: DataType.datetime,
-    datetime.date: DataType.datetime,
-}
 _ADVICE = (
-    "use bool, int, float, str, bytes, date, datetime, list[...], dict[str, ...], a pydantic model, "
+    "use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
+    "dict[str, ...], a pydantic model, a dataclass, a TypedDict, a NamedTuple, "
     "or Optional, Union or Any of these"
 )
 
@@ -188,20 +196,28 @@ def parse(hint: Any) -> Hint:
     return parsed
 
 
-def type_of(hint: Hint) -> Type:
-    """The type of a hint's values. That an element or a value may be None is not part of a type."""
+def type_of(hint: Hint, floats: DataType = DataType.double) -> Type:
+    """Return the type of a hint's values. That an element or a value may be None is not part of a type.
+
+    Args:
+        hint: the tree of the hint.
+        floats: the type of a Python float.
+    """
+    if isinstance(hint, Encoded):
+        return hint.leaf.dtype
     if isinstance(hint, Leaf):
-        return hint.dtype
+        return floats if hint.python is float else hint.dtype
     if isinstance(hint, Listing):
-        return Array(type_of(hint.item))
+        return Array(type_of(hint.item, floats))
     if isinstance(hint, Dictionary):
-        return Map(type_of(hint.value))
-    if isinstance(hint, Model):
-        return Object([Property(field.name, type_of(field.hint), field.required) for field in hint.fields])
+        return Map(type_of(hint.value, floats))
+    if isinstance(hint, (Model, Record)):
+        members = [(field.name, type_of(field.hint, floats), field.required) for field in hint.fields]
+        return Object([Property(*member) for member in members])
     if isinstance(hint, Constrained):
-        return type_of(hint.hint)
+        return type_of(hint.hint, floats)
     if isinstance(hint, Either) and len(hint.members) == 1:
-        return type_of(hint.members[0])
+        return type_of(hint.members[0], floats)
     return AnyType()
 
 
@@ -234,31 +250,47 @@ def name_of(hint: Any) -> str:
 # --- type hints: parsing --------------------------------------------------------------------------------
 
 
-def _parse(hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
+def _parse(
+    hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding], metadata: tuple[Any, ...] = ()
+) -> Hint | None:
+    """Parse an annotation; ``metadata`` is that of the ``Annotated`` around it."""
     hint = getattr(hint, "__value__", hint)  # of `type Name = ...`
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return Anything()
-    if isinstance(hint, type) and hint in _LEAVES:
-        return Leaf(_LEAVES[hint], hint)
+    if is_scalar_class(hint):
+        return parse_scalar_class(hint, path, metadata, findings)
     if len(outer) >= MAX_DEPTH:
         findings.append(Finding(Code.INVALID_VALUE, path[:200], f"at most {MAX_DEPTH} levels", "more"))
         return None
     if hint in (list, dict) or origin in (list, dict):
         return _parse_container(origin or hint, args, path, outer, findings)
+    if origin is tuple:
+        return _parse_tuple(hint, args, path, outer, findings)
     if origin in (Union, types.UnionType) or hint in (Union, Optional):
-        return _parse_union(args, path, outer, findings)
+        return _parse_union(args, path, outer, findings, metadata)
     if origin is Annotated:
-        inner = _parse(args[0], path, outer, findings)
+        inner = _parse(args[0], path, outer, findings, (*metadata, *args[1:]))
         return None if inner is None else Constrained(inner, _sees_raw(args[1:]))
     if origin is Literal:
         return _parse_literal(args, path, findings)
     if _is_model(hint):
         return _parse_model(hint, path, outer, findings)
+    if is_record(hint):
+        return _parse_record(hint, path, outer, findings)
     findings.append(
-        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name_of(hint), _ADVICE)
+        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name_of(hint), _advice(hint))
     )
     return None
+
+
+def _advice(hint: Any) -> str:
+    if (get_origin(hint) or hint) in (set, frozenset):
+        items = name_of(get_args(hint)[0]) if get_args(hint) else "..."
+        return f"a signature has no sets: use list[{items}], and make it a set in the model"
+    if hint is tuple:
+        return "write what it holds, for example tuple[float, ...]"
+    return _ADVICE
 
 
 def _is_nullable(hint: Hint) -> bool:
@@ -282,29 +314,68 @@ def _parse_container(
     inner = _parse(args[-1], f"{path}[]", (*outer, origin), findings)
     if inner is None:
         return None
-    return Listing(inner, args[0]) if origin is list else Dictionary(inner)
+    return Listing(inner, _for_pydantic(args[0])) if origin is list else Dictionary(inner)
+
+
+def _parse_tuple(
+    hint: Any, args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
+) -> Hint | None:
+    """Parse a tuple of elements of one type: ``tuple[X, ...]``, or as many X as it has elements."""
+    items = list(args[:1]) if len(args) == 2 and args[1] is Ellipsis else list(args)
+    advice = "use a NamedTuple or a dataclass, whose fields may differ"
+    if not items:
+        findings.append(Finding(Code.INVALID_VALUE, path, "tuple[X, ...]", "a tuple without elements"))
+        return None
+    if any(item != items[0] for item in items):
+        expected = "a tuple of elements of one type"
+        findings.append(Finding(Code.MIXED_TYPES, path, expected, name_of(hint), advice))
+        return None
+    inner = _parse(items[0], f"{path}[]", (*outer, tuple), findings)
+    if inner is None:
+        return None
+    length = None if len(items) < len(args) else len(items)
+    return Listing(inner, _for_pydantic(items[0]), tuple, length)
+
+
+def _for_pydantic(annotation: Any) -> Any:
+    """Return an annotation with Any for its records, which are built before pydantic validates the rest."""
+    annotation = getattr(annotation, "__value__", annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if is_record(annotation):
+        return Any
+    if origin is Annotated:
+        return Annotated[(_for_pydantic(args[0]), *args[1:])]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(map(_for_pydantic, args))]
+    if origin in (list, dict, tuple):
+        return origin[tuple(arg if arg is Ellipsis else _for_pydantic(arg) for arg in args)]
+    return annotation
 
 
 def _parse_union(
-    args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
+    args: Sequence[Any],
+    path: str,
+    outer: tuple[Any, ...],
+    findings: list[Finding],
+    metadata: tuple[Any, ...] = (),
 ) -> Hint | None:
     if not args:
         findings.append(Finding(Code.INVALID_VALUE, path, "a union of types", "a bare Union"))
         return None
     nullable = type(None) in args
-    members = [_parse(arm, path, (*outer, Union), findings) for arm in args if arm is not type(None)]
+    arms = [arm for arm in args if arm is not type(None)]
+    members = [_parse(arm, path, (*outer, Union), findings, metadata) for arm in arms]
     known = tuple(member for member in members if member is not None)
     return Either(known, nullable) if len(known) == len(members) else None
 
 
 def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Hint | None:
-    forms = set(map(type, choices))
-    form = next(iter(forms))
-    if len(forms) == 1 and form in (str, int, bool):
-        return Leaf(_LEAVES[form], form, tuple(choices))
-    found = "values of " + " and ".join(sorted(one.__name__ for one in forms))
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of str, int or bool", found))
-    return None
+    values = [choice for choice in choices if choice is not None]
+    if not values:
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of values", "None alone"))
+        return None
+    scalar = parse_literal(values, path, findings)
+    return Either((scalar,), nullable=True) if scalar and len(values) < len(choices) else scalar
 
 
 def _is_model(hint: Any) -> bool:
@@ -330,7 +401,7 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
     for name, info in cls.model_fields.items():
         where = below(path, name)
         # pydantic keeps the metadata of an Annotated field apart, and checks it
-        parsed = _parse(info.annotation, where, (*outer, cls), findings)
+        parsed = _parse(info.annotation, where, (*outer, cls), findings, tuple(info.metadata))
         nullable = parsed is not None and _is_nullable(parsed)
         if nullable and info.is_required():
             advice = "an optional property may be absent: give it the default None"
@@ -359,27 +430,17 @@ def keys_of(name: str, info: Any) -> tuple[str, ...]:
     return tuple(choice for choice in getattr(alias, "choices", [alias]) if isinstance(choice, str))
 
 
-# --- dataclasses ----------------------------------------------------------------------------------------
-
-_SCALARS: dict[Any, DataType] = {
-    bool: DataType.boolean,
-    int: DataType.long,
-    float: DataType.float,
-    str: DataType.string,
-    bytes: DataType.binary,
-    datetime.date: DataType.datetime,
-    datetime.datetime: DataType.datetime,
-}
+# --- records --------------------------------------------------------------------------------------------
 
 
-def from_dataclass(cls: type) -> Schema:
-    """The schema whose columns are the fields of a dataclass, inherited ones included.
+def from_record(cls: Any) -> Schema:
+    """Return the schema whose columns are the fields of a dataclass, a TypedDict or a NamedTuple.
 
-    A nested dataclass is an Object, ``list[X]`` an Array of X; ``Optional[X]`` makes a column or
-    property optional.
+    A nested record is an Object, ``list[X]`` an Array of X; ``Optional[X]`` and ``NotRequired[X]`` make a
+    column or a property optional. A float of a dataclass is a float, as in MLflow.
 
     Raises:
-        ConversionError: fields that no type covers, each as a finding; or a dataclass that contains itself.
+        ConversionError: fields that no type covers, each as a finding; or a record that contains itself.
         SignatureError: it has no field.
 
     Example:
@@ -387,72 +448,51 @@ def from_dataclass(cls: type) -> Schema:
         ... class Order:
         ...     id: int
         ...     note: str | None = None
-        >>> from_dataclass(Order)
+        >>> from_record(Order)
         ['id': long (required), 'note': string (optional)]
     """
-    findings: list[Finding] = []
-    columns = [ColSpec(dtype, name, required) for name, dtype, required in _fields(cls, "", (), findings)]
+    form, findings = record_kind(cls), list[Finding]()
+    fields = _parse_fields(read_fields(cls, "", findings), "", (cls,), findings)
     if findings:
-        raise ConversionError.of(f"no signature for the dataclass {cls.__name__}", findings)
-    if not columns:
-        raise SignatureError(f"the dataclass {cls.__name__} has no field: a schema needs at least one column")
-    return Schema(columns)
+        raise ConversionError.of(f"no signature for the {form} {cls.__name__}", findings)
+    if not fields:
+        raise SignatureError(f"the {form} {cls.__name__} has no field: a schema needs at least one column")
+    floats = DataType.float if form == "dataclass" else DataType.double
+    return Schema([ColSpec(type_of(field.hint, floats), field.name, field.required) for field in fields])
 
 
-def _fields(
-    cls: type, path: str, outer: tuple[type, ...], findings: list[Finding]
-) -> list[tuple[str, Type, bool]]:
+def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
+    name = f"the {record_kind(cls)} {cls.__name__}"
     if cls in outer:
-        findings.append(
-            Finding(
-                Code.UNSUPPORTED_TYPE,
-                path,
-                found=f"the dataclass {cls.__name__} inside itself",
-                hint="a signature has no recursive types",
-            )
-        )
-        return []
-    try:
-        hints = get_type_hints(cls)
-    except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        raise ConversionError(
-            f"an annotation of the dataclass {cls.__name__} cannot be resolved: {error}"
-        ) from None
-    found = []
-    for field in dataclasses.fields(cls):
-        where = below(path, field.name)
-        hint, required = _without_none(hints[field.name])
-        dtype = _type(hint, where, (*outer, cls), findings)
-        if dtype is not None:
-            found.append((field.name, dtype, required))
-    return found
+        found, hint = f"{name} inside itself", "a signature has no recursive types"
+        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", found, hint))
+        return None
+    count = len(findings)
+    declared = [field for field in read_fields(cls, path, findings) if not field.is_computed]
+    fields = _parse_fields(declared, path, (*outer, cls), findings)
+    if not declared:
+        if len(findings) == count:
+            found = f"{name}, which has no field"
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+    elif obstacle := find_obstacle(cls, declared):
+        expected = "a dataclass that can be built from its fields"
+        findings.append(Finding(Code.INVALID_VALUE, path, expected, f"{name}, {obstacle}"))
+    return Record(cls, tuple(fields)) if len(findings) == count else None
 
 
-def _type(hint: Any, path: str, outer: tuple[type, ...], findings: list[Finding]) -> Type | None:
-    if isinstance(hint, type) and hint in _SCALARS:
-        return _SCALARS[hint]
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return _object(hint, path, outer, findings)
-    if get_origin(hint) is list and len(get_args(hint)) == 1:
-        item = _type(get_args(hint)[0], f"{path}[]", outer, findings)
-        return Array(item) if item is not None else None
-    advice = "use bool, int, float, str, bytes, date, datetime, list[...], a dataclass, or Optional of these"
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, found=str(hint), hint=advice))
-    return None
-
-
-def _object(cls: type, path: str, outer: tuple[type, ...], findings: list[Finding]) -> Object | None:
-    before = len(findings)
-    members = _fields(cls, path, outer, findings)
-    if not members and len(findings) == before:
-        found = f"the dataclass {cls.__name__}, which has no field"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
-    return Object([Property(name, dtype, required) for name, dtype, required in members]) if members else None
-
-
-def _without_none(hint: Any) -> tuple[Any, bool]:
-    if get_origin(hint) in (Union, types.UnionType):
-        arms = [arm for arm in get_args(hint) if arm is not type(None)]
-        if len(arms) == 1 and len(get_args(hint)) == 2:
-            return arms[0], False
-    return hint, True
+def _parse_fields(
+    declared: Sequence[RecordField], path: str, outer: tuple[Any, ...], findings: list[Finding]
+) -> list[Field]:
+    fields: list[Field] = []
+    for field in declared:
+        hint = _parse(field.annotation, below(path, field.name), outer, findings, field.metadata)
+        if hint is None:
+            continue
+        nullable = _is_nullable(hint)
+        absent = "none" if nullable else "error"
+        if field.may_be_absent or field.has_default:
+            absent = "omit" if field.may_be_absent else "default"
+        annotation = _for_pydantic(field.annotation)
+        required = not (nullable or field.may_be_absent)
+        fields.append(Field(field.name, (field.name,), hint, required, False, annotation, absent))
+    return fields

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparksig.errors import ConversionError, Finding
 from sparksig.lattice import Scalar, Source, narrowest, upper_bounds
-from sparksig.schema import ColSpec, TensorSpec
+from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
 
 __all__ = ["dtype_widens", "from_numpy", "source", "to_numpy", "to_pandas"]
@@ -40,16 +40,16 @@ def to_numpy(dtype: Type) -> np.dtype[Any]:
     return _TO_NUMPY[dtype]
 
 
-def to_pandas(spec: ColSpec | TensorSpec) -> Any:
-    """The dtype that MLflow names for a column: NumPy's, and object for strings and bytes.
+def to_pandas(dtype: Type | TensorSpec) -> np.dtype[Any]:
+    """Return the pandas dtype of a scalar type: NumPy's, and object for strings and bytes.
 
     Raises:
-        ConversionError: not a column of a scalar type.
+        ConversionError: not a scalar type.
     """
-    if isinstance(spec, TensorSpec):
+    if isinstance(dtype, TensorSpec):
         raise ConversionError("a tensor is no column: pandas has no dtype for it")
-    dtype = to_numpy(spec.type)
-    return np.dtype(object) if dtype.kind in "SU" else dtype
+    known = to_numpy(dtype)
+    return np.dtype(object) if known.kind in "SU" else known
 
 
 def source(dtype: np.dtype[Any]) -> Source:

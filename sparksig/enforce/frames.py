@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.objects import from_objects, from_times
 from sparksig.enforce import plan as plans
 from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
@@ -97,7 +98,7 @@ def enforce(
           tags
         0  [a]
     """
-    schema = _resolve_schema(schema)
+    schema = _resolve_schema(from_mlflow(schema))
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)

@@ -4,11 +4,13 @@ Rules are the casting table's for Python values: an int reaches a float hint if 
 NumPy scalar reaches the Python type that holds it, a bool is no number, text is never parsed. Then pydantic
 validates, once and in strict mode, what it declares; what a validator of the user sees first, it sees as it
 came. An instance of a model counts as validated: the types of what it holds are checked, and it is kept.
+Records (dataclasses, TypedDicts, NamedTuples) are built here from dictionaries; an instance is kept, unless
+one of its values has to be converted. The values of an Enum, a UUID or a Decimal become instances, too.
 Data that comes from JSON has no bytes and no times: with ``from_json``, base64 is read where a hint says
 bytes, ISO 8601 where it says date or datetime.
 
 Plain hints are checked by the set of all values' Python types, level by level; only what does not fit at
-once, and pydantic's models, are gone through one by one.
+once, and the values of classes, are gone through one by one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import uuid
 from collections.abc import Sequence, Set
 from functools import lru_cache
 from itertools import chain
@@ -26,11 +29,16 @@ from sparksig.convert.hints import (
     Constrained,
     Dictionary,
     Either,
+    Encoded,
+    Field,
     Hint,
     Leaf,
     Listing,
     Model,
+    Record,
 )
+from sparksig.convert.records import build_record, is_record_instance, record_kind
+from sparksig.enforce.encoded import decode, describe_digits
 from sparksig.enforce.findings import Report
 from sparksig.errors import Code, ContractError, below, kind
 from sparksig.lattice import INTEGER_BITS, scalar_mismatch
@@ -76,7 +84,8 @@ def _check(value: Any, hint: Listing, report: Report, from_json: bool) -> Any:
     report.extend(own)
     if not _is_pydantic(hint.item) or hasattr(type(value), "model_fields"):
         return normal
-    return _validated(normal, hint, report, frozenset(one.path for one in own.findings))
+    failed = frozenset(finding.path for finding in own.findings)
+    return _validated(normal, hint.item, hint.annotation, "[]", report, failed)
 
 
 def _is_pydantic(hint: Hint) -> bool:
@@ -102,7 +111,11 @@ def _fit(values: Sequence[Any], hint: Hint) -> bool:
         limit = 2 ** INTEGER_BITS[DataType.long]
         return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
     if isinstance(hint, Listing):
-        return not forms - {list} and _fit(list(chain.from_iterable(values)), hint.item)
+        if forms - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
+            return False
+        return _fit(list(chain.from_iterable(values)), hint.item)
+    if isinstance(hint, Encoded):
+        return not forms - {hint.cls} and hint.cls is uuid.UUID
     if isinstance(hint, Dictionary):
         if forms - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
             return False
@@ -118,13 +131,14 @@ def _convert(value: Any, hint: Hint, path: str, report: Report, from_json: bool)
         return value
     if isinstance(hint, Leaf):
         return _convert_leaf(value, hint, path, report, from_json)
+    if isinstance(hint, Encoded):
+        return _convert_encoded(value, hint, path, report, from_json)
     if isinstance(hint, Listing):
-        if isinstance(value, list):
-            return [_convert(item, hint.item, f"{path}[]", report, from_json) for item in value]
-        report.add(Code.TYPE_MISMATCH, path, "a list", kind(value))
-        return value
+        return _convert_listing(value, hint, path, report, from_json)
     if isinstance(hint, Dictionary):
         return _convert_dictionary(value, hint, path, report, from_json)
+    if isinstance(hint, Record):
+        return _convert_record(value, hint, path, report, from_json)
     if isinstance(hint, Either):
         return _convert_either(value, hint, path, report, from_json)
     if isinstance(hint, Constrained):
@@ -139,6 +153,31 @@ def _convert_leaf(value: Any, hint: Leaf, path: str, report: Report, from_json: 
     elif hint.choices and converted not in hint.choices:
         report.add(Code.INVALID_VALUE, path, f"one of {hint.choices}"[:200], "another value")
     return converted
+
+
+def _convert_encoded(value: Any, hint: Encoded, path: str, report: Report, from_json: bool) -> Any:
+    if not isinstance(value, hint.cls):
+        plain, reason = _as_leaf(value, hint.leaf, from_json)
+        if reason:
+            report.add(Code.TYPE_MISMATCH, path, hint.cls.__name__, reason)
+            return value
+        value = plain
+    decoded, reason = decode(value, hint)
+    if reason:
+        expected = describe_digits(hint) or f"a value of {hint.cls.__name__}"
+        report.add(Code.INVALID_VALUE, path, expected, reason)
+    return decoded
+
+
+def _convert_listing(value: Any, hint: Listing, path: str, report: Report, from_json: bool) -> Any:
+    forms = (list,) if hint.form is list else (list, tuple)
+    if not isinstance(value, forms):
+        report.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
+        return value
+    if hint.length not in (None, len(value)):
+        report.add(Code.SHAPE_MISMATCH, path, f"{hint.length} elements", f"{len(value)}")
+        return value
+    return hint.form(_convert(item, hint.item, f"{path}[]", report, from_json) for item in value)
 
 
 def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
@@ -232,12 +271,14 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
 
 def _is_exactly(value: Any, hint: Hint) -> bool:
     hint = plain(hint)
-    return type(value) is hint.cls if isinstance(hint, Model) else _fit([value], hint)
+    if isinstance(hint, (Model, Record, Encoded)):
+        return type(value) is hint.cls
+    return _fit([value], hint)
 
 
 def _known_keys(value: dict[Any, Any], hint: Hint) -> int:
     hint = plain(hint)
-    if not isinstance(hint, Model):
+    if not isinstance(hint, (Model, Record)):
         return 0
     return len(value.keys() & {key for field in hint.fields for key in (*field.keys, field.name)})
 
@@ -247,12 +288,80 @@ def _describe(hint: Hint) -> str:
     if isinstance(hint, Leaf):
         return hint.python.__name__
     if isinstance(hint, Listing):
-        return f"list[{_describe(hint.item)}]"
+        items = "" if hint.form is list else ", ..." if hint.length is None else f" of {hint.length}"
+        return f"{hint.form.__name__}[{_describe(hint.item)}{items}]"
     if isinstance(hint, Dictionary):
         return f"dict[str, {_describe(hint.value)}]"
     if isinstance(hint, Either):
         return " or ".join(_describe(member) for member in hint.members)
-    return hint.cls.__name__ if isinstance(hint, Model) else "Any"
+    return hint.cls.__name__ if isinstance(hint, (Model, Record, Encoded)) else "Any"
+
+
+# --- records --------------------------------------------------------------------------------------------
+
+
+def _convert_record(value: Any, hint: Record, path: str, report: Report, from_json: bool) -> Any:
+    """Return an instance of a record class, or the value itself where a field does not fit."""
+    given = is_record_instance(value, hint.cls)
+    if not given and not isinstance(value, dict):
+        name = hint.cls.__name__
+        plain_only = record_kind(hint.cls) == "TypedDict"
+        expected = "a dictionary" if plain_only else f"a dictionary, or an instance of {name}"
+        report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        return value
+    own = Report()
+    values: dict[str, Any] = {}
+    for field in hint.fields:
+        where = below(path, field.name)
+        if given:
+            present = hasattr(value, field.name)
+            item = getattr(value, field.name, None)
+        else:
+            present, item = field.name in value, value.get(field.name)
+        if field.absent == "omit" and item is None and not _allows_none(field.hint):
+            continue  # a table has a null where a dictionary has no key
+        if present:
+            values[field.name] = _convert_field(item, field, where, own, from_json)
+        elif field.absent == "none":
+            values[field.name] = None
+        elif given or field.absent == "error":
+            own.add(Code.MISSING_FIELD, where, _describe(field.hint), "no such field")
+    report.extend(own)
+    if own.findings or (given and all(_is_unchanged(getattr(value, name), values[name]) for name in values)):
+        return value
+    try:
+        return build_record(hint.cls, values, value if given else None)
+    except Exception as error:  # of the user's own class; its text may hold the values
+        advice = f"build it with {hint.cls.__name__}(...) to see what it says"
+        found = f"values that it refuses with {type(error).__name__}"
+        report.add(Code.INVALID_VALUE, path, f"values for {hint.cls.__name__}", found, advice)
+        return value
+
+
+def _convert_field(value: Any, field: Field, path: str, report: Report, from_json: bool) -> Any:
+    own = Report()
+    converted = _convert(value, field.hint, path, own, from_json)
+    report.extend(own)
+    if not _is_pydantic(field.hint):
+        return converted
+    failed = frozenset(finding.path for finding in own.findings)
+    return _validated(converted, field.hint, field.annotation, path, report, failed)
+
+
+def _allows_none(hint: Hint) -> bool:
+    while isinstance(hint, Constrained):
+        hint = hint.hint
+    return isinstance(hint, Anything) or (isinstance(hint, Either) and hint.nullable)
+
+
+def _is_unchanged(before: Any, after: Any) -> bool:
+    if before is after or type(before) is not type(after):
+        return before is after
+    if isinstance(before, (list, tuple)):
+        return len(before) == len(after) and all(map(_is_unchanged, before, after))
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(_is_unchanged(before[key], after[key]) for key in before)
+    return False
 
 
 # --- pydantic -------------------------------------------------------------------------------------------
@@ -292,18 +401,18 @@ def _convert_model(value: Any, hint: Model, path: str, report: Report, from_json
     return prepared | {key: beside for key, beside in held.items() if key not in used}
 
 
-def _validated(value: Any, hint: Listing, report: Report, failed: Set[str]) -> Any:
-    """What pydantic makes of a row; what it finds besides ``failed`` is reported."""
+def _validated(value: Any, hint: Hint, annotation: Any, path: str, report: Report, failed: Set[str]) -> Any:
+    """Validate a value with pydantic; errors at other paths than ``failed`` are reported."""
     import pydantic
 
     try:
-        return _adapter(hint.annotation).validate_python(value, strict=True)
+        return _adapter(annotation).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        _add_errors(error, hint.item, "[]", report, failed)
+        _add_errors(error, hint, path, report, failed)
     except Exception as error:  # of the user's own validators; its text may hold what they were given
         if not failed:
             found = f"a validator that fails with {type(error).__name__}"
-            report.add(Code.INVALID_VALUE, "[]", "", found)
+            report.add(Code.INVALID_VALUE, path, "", found)
     return value
 
 
@@ -320,6 +429,8 @@ def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[s
         where, held = _locate(hint, one["loc"], path)
         if any(where == root or where.startswith((f"{root}.", f"{root}[")) for root in failed):
             continue  # reported already
+        if isinstance(held, (Record, Encoded)) and any(root.startswith(where) for root in failed):
+            continue  # it was not built, on account of what is reported already
         expected = "" if isinstance(held, Anything) else _describe(held)
         form, found = one["type"], kind(one["input"])
         if form in ("value_error", "assertion_error"):
@@ -339,7 +450,7 @@ def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[s
 
 def _field(hint: Hint, key: Any) -> str:
     """The name of the field that pydantic reads from a key."""
-    fields = hint.fields if isinstance(hint, Model) else ()
+    fields = hint.fields if isinstance(hint, (Model, Record)) else ()
     by_key = [field.name for field in fields if key in field.keys]
     return (by_key or [str(key)])[0]
 
@@ -350,7 +461,7 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
         hint = plain(hint)
         if isinstance(hint, (Listing, Dictionary)):
             path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
-        elif isinstance(hint, Model):
+        elif isinstance(hint, (Model, Record)):
             name = _field(hint, part)
             hints = [field.hint for field in hint.fields if field.name == name]
             path, hint = below(path, name), hints[0] if hints else Anything()

@@ -6,6 +6,8 @@ a null stays a null.
 
 from __future__ import annotations
 
+import enum
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +19,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects
+from sparksig.convert.records import to_builtins
 from sparksig.enforce import plan as plans
 from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.enforce.frames import column_to_arrow, dtype_name, is_name, is_objects
@@ -244,7 +247,7 @@ def _encode_column(
     if isinstance(spec.type, DataType):
         if keep and column.dtype != object:
             column = column.copy(deep=True)  # the model may use its frame again, for the next batch
-        array = column_to_arrow(column, spec.type, path, findings)
+        array = column_to_arrow(_unwrap(column), spec.type, path, findings)
     elif isinstance(spec.type, AnyType):
         if keep:
             to_arrow(spec.type)  # which says that there is no type for any value
@@ -254,7 +257,7 @@ def _encode_column(
         array = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
     elif is_objects(column.dtype):
         try:
-            values = [_plain(value) for value in column.tolist()]
+            values = [to_builtins(value) for value in column.tolist()]
         except RecursionError:
             findings.append(Finding(Code.INVALID_VALUE, path, "values of finite depth", "one inside itself"))
             return None
@@ -280,11 +283,13 @@ def _encode_column(
         return None
 
 
-def _plain(value: Any) -> Any:
-    """An instance of a pydantic model as the dictionary that stands for it."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.model_dump() if hasattr(type(value), "model_fields") else value
+def _unwrap(column: pd.Series) -> pd.Series:
+    """Return a column of objects with the plain values of enumerations and UUIDs."""
+    if column.dtype != object or not any(
+        issubclass(form, (enum.Enum, uuid.UUID)) for form in set(map(type, column))
+    ):
+        return column
+    return pd.Series([to_builtins(value) for value in column], dtype=object)
 
 
 def _entries(value: Any, dtype: Type) -> Any:

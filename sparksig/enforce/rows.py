@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert import duplicates
-from sparksig.convert.hints import Anything, Constrained, Dictionary, Either, Hint, Leaf, Listing, Model
+from sparksig.convert.hints import (
+    Anything,
+    Constrained,
+    Dictionary,
+    Either,
+    Hint,
+    Leaf,
+    Listing,
+    Model,
+    Record,
+)
+from sparksig.convert.records import record_kind
 from sparksig.enforce.hints import plain
 from sparksig.errors import Code, ContractError, Finding, kind
 
@@ -56,24 +67,25 @@ def _is_keyed(item: Hint) -> bool:
     item = plain(item)
     if isinstance(item, Either):
         return any(_is_keyed(member) for member in item.members)
-    return isinstance(item, (Model, Dictionary, Anything))
+    return isinstance(item, (Model, Record, Dictionary, Anything))
 
 
 def _holds_rows(column: pd.Series, item: Hint) -> bool:
     """Whether a single column's cells are what the hint asks for, and not the values of one field."""
     item = plain(item)
-    if isinstance(item, Model) and column.name in _names(item):
+    if isinstance(item, (Model, Record)) and column.name in _names(item):
         return False
     if isinstance(item, Anything) or (
-        isinstance(item, Dictionary) and isinstance(plain(item.value), (Dictionary, Model, Anything))
+        isinstance(item, Dictionary) and isinstance(plain(item.value), (Dictionary, Model, Record, Anything))
     ):
         return False
     members = item.members if isinstance(item, Either) else (item,)
-    forms = (dict, *(member.cls for member in map(plain, members) if isinstance(member, Model)))
+    classes = [member.cls for member in map(plain, members) if isinstance(member, (Model, Record))]
+    forms = (dict, *(cls for cls in classes if record_kind(cls) != "TypedDict"))
     return all(issubclass(form, forms) for form in set(map(type, column)))
 
 
-def _names(model: Model) -> dict[str, Hint]:
+def _names(model: Model | Record) -> dict[str, Hint]:
     """The hints of a model's fields, by their names and by the keys from which pydantic reads them."""
     return {name: field.hint for field in model.fields for name in (*field.keys, field.name)}
 
@@ -98,7 +110,7 @@ def _unframed(value: Any, hint: Hint) -> Any:
 def _unframed_dict(value: dict[Any, Any], hint: Hint) -> dict[Any, Any]:
     if isinstance(hint, Either):
         hint = hint.members[0] if len(hint.members) == 1 else Anything()
-    if isinstance(hint, Model):
+    if isinstance(hint, (Model, Record)):
         fields = _names(hint)
         return {key: _unframed(held, fields.get(key, Anything())) for key, held in value.items()}
     inner = hint.value if isinstance(hint, Dictionary) else Anything()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import is_dataclass
 from typing import Any, get_origin
 
+from sparksig.convert.mlflow import from_mlflow
+from sparksig.convert.records import is_record
 from sparksig.errors import Finding, InferenceError, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -35,7 +36,8 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
     other lists, scalars                                 one unnamed column
     Spark DataFrame                                      a column for each of its columns, by its schema
                                                          alone: no Spark job
-    dataclass (class or instance)                        a column for each field, by its annotations
+    dataclass, TypedDict or NamedTuple (a class, or an   a column for each field, by its annotations
+    instance)
     type hint, ``list[...]``                             one unnamed column of its elements
     ==================================================  =================================================
 
@@ -51,7 +53,7 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
 
     Raises:
         InferenceError: an example has no signature: every path concerned, and why. None is guessed.
-        ConversionError: a dataclass or a type hint has parts that no type covers; every one.
+        ConversionError: a class or a type hint has parts that no type covers; every one.
 
     Warns:
         IntegerColumnWarning: an input column is required and of an integer type.
@@ -87,10 +89,11 @@ def _infer(example: Any) -> Schema:
         from sparksig.infer.frames import from_struct
 
         return from_struct(example.schema)
-    if is_dataclass(example):
-        from sparksig.convert.hints import from_dataclass
+    cls = example if isinstance(example, type) else type(example)
+    if is_record(cls):
+        from sparksig.convert.hints import from_record
 
-        return from_dataclass(example if isinstance(example, type) else type(example))
+        return from_record(cls)
     if _is_hint(example):
         from sparksig.convert.hints import from_hint
 
@@ -151,6 +154,7 @@ def merge_schemas(left: Schema, right: Schema) -> Schema:
         >>> merge_schemas(one, two)
         ['a': double (optional), 'b': string (optional)]
     """
+    left, right = from_mlflow(left), from_mlflow(right)
     if left == right:
         return left
     if left.is_tensor_spec() or right.is_tensor_spec() or left.has_input_names() != right.has_input_names():

@@ -12,6 +12,7 @@ Timestamp, and arrays in cells count as a column of their dtype does.
 from __future__ import annotations
 
 import datetime
+import enum
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -25,6 +26,7 @@ import pandas as pd
 from sparksig.convert import duplicates
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_null
+from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
 from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Name, Schema
@@ -390,6 +392,8 @@ def _by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
 _ADVICE = {
     "tuple": "make it a list",
     "set": "make it a list",
+    "frozenset": "make it a list",
+    "UUID": "make it a text: str(value)",
     "Decimal": "cast it on purpose: to double, or to an integer",
     "Series": "make it a list",
     "DataFrame": "make it a list of dictionaries",
@@ -397,10 +401,12 @@ _ADVICE = {
 
 
 def _strange(form: type, path: str) -> Finding:
-    if hasattr(form, "model_fields") or hasattr(form, "__dataclass_fields__"):
+    if hasattr(form, "model_fields") or is_record(form):
         hint = f"give the type itself, as list[{form.__name__}], or its fields as a dictionary"
     elif issubclass(form, np.generic):
         hint = "no signature type holds all its values: convert it on purpose"
+    elif issubclass(form, enum.Enum):
+        hint = "take its value"
     elif issubclass(form, tuple(_SCALARS)):
         hint = "a subclass may hold more than its base: convert it on purpose"
     else:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
 from sparksig.models.flavors.interface import Loading, Predictor, ShowsTexts
+from sparksig.models.info import ModelInfo, describe
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import serving
 from sparksig.models.registry import local_path
@@ -45,6 +47,7 @@ class LoadedModel:
         path: the directory it came from.
         text_dtypes: the dtypes of its text columns, as recorded when it was saved. Without a record the
             categories of an estimator decide.
+        metadata: the :class:`ModelInfo` of the directory.
 
     Example:
         >>> import tempfile, sparksig
@@ -73,6 +76,14 @@ class LoadedModel:
 
     def __repr__(self) -> str:
         return f"LoadedModel({str(self.path)!r})"
+
+    @cached_property
+    def metadata(self) -> ModelInfo:
+        """Return the description of the directory, as :func:`~sparksig.get_model_info` does.
+
+        The digest is that of the directory's content when the description is first asked for.
+        """
+        return describe(self._directory, str(self.path))
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
         """One prediction for each row of ``data``: input, params and output enforced by the signature.

@@ -16,6 +16,8 @@ import pandas as pd
 
 from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
+from sparksig.convert.mlflow import from_mlflow
+from sparksig.convert.records import to_builtins
 from sparksig.enforce.frames import model_frame, model_input
 from sparksig.enforce.texts import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
@@ -121,6 +123,7 @@ def convert_input_example_to_serving_input(
           }
         }
     """
+    signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     if input_example is None:
@@ -183,7 +186,7 @@ def _written(data: Any, signature: ModelSignature | None) -> tuple[dict[str, str
     if isinstance(data, Mapping) and data and all(isinstance(one, np.ndarray) for one in data.values()):
         content = {name: array_to_json(one, step(name)) for name, one in data.items()}
         return {"type": "ndarray"}, content, {"inputs": content}
-    content = _object(data) if not hinted else to_json(data)
+    content = _object(data) if not hinted else to_json(to_builtins(data))
     request = (
         content
         if isinstance(content, dict) and _is_llm(content) and _is_free(content, signature)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     Code,
     ContractError,
@@ -25,11 +26,19 @@ from sparksig.models.examples import read_example
 from sparksig.models.registry import is_logged, is_remote, local_path, shown
 from sparksig.models.seal import digest
 from sparksig.models.tracking import replace_logged_mlmodel
+from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map, Object, Type
 
-__all__ = ["ExampleMismatchWarning", "ModelInfo", "get_model_info", "registrable", "set_signature"]
+__all__ = [
+    "ExampleMismatchWarning",
+    "ModelInfo",
+    "describe",
+    "get_model_info",
+    "registrable",
+    "set_signature",
+]
 
 
 class ExampleMismatchWarning(UserWarning):
@@ -38,7 +47,7 @@ class ExampleMismatchWarning(UserWarning):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model directory says of itself; nothing in it was loaded.
+    """A description of a model directory, as :func:`get_model_info` and ``LoadedModel.metadata`` return it.
 
     Attributes:
         model_uri: where it is, as it was asked for.
@@ -83,6 +92,48 @@ class ModelInfo:
     digest: str = field(repr=False)
     registered_model_version: str | None = None
 
+    def get_input_schema(self) -> Schema | None:
+        """Return the inputs of the signature, or None."""
+        return None if self.signature is None else self.signature.inputs
+
+    def get_output_schema(self) -> Schema | None:
+        """Return the outputs of the signature, or None."""
+        return None if self.signature is None else self.signature.outputs
+
+    def get_params_schema(self) -> ParamSchema | None:
+        """Return the params of the signature, or None."""
+        return None if self.signature is None else self.signature.params
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description under the keys of the MLmodel file; unknown values are left out.
+
+        Example:
+            >>> import tempfile, sparksig
+            >>> home = tempfile.mkdtemp()
+            >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"], input_example={"x": 1.5})
+            >>> sparksig.get_model_info(home).to_dict()["signature"]["inputs"]
+            '[{"type": "double", "name": "x", "required": true}]'
+        """
+        described = {name: getattr(self, name) for name in _MLMODEL_KEYS}
+        if self.signature is not None:
+            described["signature"] = self.signature.to_dict()
+            described["is_signature_from_type_hint"] = self.signature._is_signature_from_type_hint
+            described["type_hint_from_example"] = self.signature._is_type_hint_from_example
+        return {name: value for name, value in described.items() if value is not None}
+
+
+_MLMODEL_KEYS = (
+    "flavors",
+    "metadata",
+    "mlflow_version",
+    "model_id",
+    "model_size_bytes",
+    "model_uuid",
+    "run_id",
+    "saved_input_example_info",
+    "utc_time_created",
+)
+
 
 def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
     """What a model directory says of itself, without loading anything of it.
@@ -105,7 +156,19 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    directory = ModelDirectory.read(local_path(model_uri))
+    return describe(ModelDirectory.read(local_path(model_uri)), shown(model_uri))
+
+
+def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
+    """Describe a directory that was read.
+
+    Args:
+        directory: the directory.
+        model_uri: the URI that the description names.
+
+    Raises:
+        ModelDamagedError: it is malformed, or holds links.
+    """
     config = directory.config
 
     def text(name: str) -> str | None:
@@ -119,7 +182,7 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
 
     size = config.get("model_size_bytes")
     return ModelInfo(
-        model_uri=shown(model_uri),
+        model_uri=model_uri,
         signature=directory.signature,
         flavors=dict(config["flavors"]),
         loader_module=_loader(directory),
@@ -174,6 +237,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
           - x: expected double, found string (text and other types are never converted into each other:
             cast it on purpose) [TYPE_MISMATCH]
     """
+    signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature, not {kind(signature)}")
 
@@ -243,6 +307,7 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
         inputs.x: expected a concrete type, found Any (declare what it holds) [UNSUPPORTED_TYPE]
         outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
     """
+    signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):
         raise SignatureTypeError(f"signature must be a ModelSignature or None, not {kind(signature)}")
     findings = []

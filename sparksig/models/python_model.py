@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from sparksig.convert import hints
+from sparksig.convert.mlflow import mlflow_class
 from sparksig.enforce.hints import check_rows
 from sparksig.enforce.rows import rows_of
-from sparksig.errors import Code, ConversionError, ModelError, kind
+from sparksig.errors import Code, ConversionError, Finding, ModelError, UnsupportedError, kind
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
     "FunctionModel",
     "PythonModel",
     "PythonModelContext",
+    "SignatureMismatchWarning",
     "TypeFromExample",
     "TypeHintWarning",
     "as_callable_model",
@@ -33,6 +35,7 @@ __all__ = [
     "hinted_rows",
     "hinted_schemas",
     "is_from_example",
+    "is_mlflow_model",
     "is_serving",
     "pyfunc",
     "serving",
@@ -43,6 +46,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class TypeHintWarning(UserWarning):
     """A type hint of a model's input is no contract: the data is not validated by it."""
+
+
+class SignatureMismatchWarning(UserWarning):
+    """A signature differs from the type hint of the model with which it is saved; the type hint is used."""
 
 
 class TypeFromExample:
@@ -86,11 +93,13 @@ class PythonModel(ABC):
     :class:`PythonModelContext`, one called ``params`` after it the params.
 
     A type hint ``list[X]`` of the input is its contract: ``predict`` then takes a list with one element
-    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint.
+    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint. X may be a
+    pydantic model, a dataclass, a TypedDict or a NamedTuple: the rows are instances of it.
 
     Raises:
         ConversionError: on defining a class whose hint contradicts itself (a bare ``list[dict]``, keys that
-            are no strings, a model inside itself); every finding.
+            are no strings, a model inside itself), or with a field that no signature type holds without loss;
+            every finding.
 
     Warns:
         TypeHintWarning: the hint is none that can be validated, so that nothing is.
@@ -225,17 +234,48 @@ def _validated_call(function: Callable[..., Any]) -> Callable[..., Any]:
 def _kept(model: object) -> _Contract | None:
     """The contract that the type hints of a model say, if it has one."""
     predicts = model.function if isinstance(model, FunctionModel) else getattr(model, "predict", model)
+    if is_mlflow_model(model):
+        return _mlflow_contract(predicts)
     contract: _Contract | None = getattr(predicts, _KEPT, None)
     return contract
 
 
+def is_mlflow_model(model: object) -> bool:
+    """Return whether a model is a PythonModel of MLflow, or a class of them.
+
+    Raises:
+        UnsupportedError: it is one of MLflow's chat models or agents, which have requests of their own.
+    """
+    name = mlflow_class(model, "mlflow.pyfunc.model")
+    if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
+        raise UnsupportedError(
+            f"a {name} of MLflow is not saved here: use mlflow.pyfunc.save_model, or write a PythonModel "
+            "whose input has columns"
+        )
+    return name == "PythonModel"
+
+
+def _mlflow_contract(predict: Any) -> _Contract | None:
+    """Return what the type hints of a PythonModel of MLflow declare, as far as MLflow validates them."""
+    function = inspect.unwrap(getattr(predict, "__func__", predict))
+    contract = _read_contract(function)
+    code = getattr(predict, "__code__", None)
+    is_validated = code is not None and "_validate_model_input" in code.co_names
+    return contract if contract and (is_validated or contract.from_example) else None
+
+
+@functools.lru_cache(maxsize=32)
+def _read_contract(function: Callable[..., Any]) -> _Contract | None:
+    return _contract(function, function.__qualname__)
+
+
 def as_python_model(model: Any) -> Any:
-    """A class of PythonModels as an instance of it, a function as a model; anything else as it is.
+    """Return a class of PythonModels as an instance of it, a function as a model; anything else as it is.
 
     Raises:
         ModelError: the class cannot be called without arguments, or the function is none of a model.
     """
-    if isinstance(model, type) and issubclass(model, PythonModel):
+    if isinstance(model, type) and (issubclass(model, PythonModel) or is_mlflow_model(model)):
         try:
             return model()
         except TypeError as error:
@@ -326,17 +366,23 @@ def _contract(function: Callable[..., Any], of: str) -> _Contract | None:
     if data is None or data not in getattr(function, "__annotations__", {}):
         return None
     hint, listing = _resolved(function, data, of), None
-    from_example = hint is TypeFromExample
+    name = (getattr(hint, "__module__", ""), getattr(hint, "__name__", ""))  # MLflow's is a type variable
+    from_example = hint is TypeFromExample or name == ("mlflow.types.type_hints", "TypeFromExample")
     if hint is not None and not from_example and not hints.is_frame(hint):
         try:
             listing = hints.parse_input(hint)
         except ConversionError as error:
-            if any(finding.code is not Code.UNSUPPORTED_TYPE for finding in error.findings):
+            if any(map(_is_refused, error.findings)):
                 raise ConversionError(f"{of}: {error.message}", error.findings) from None
             reason = "; ".join(str(finding) for finding in error.findings)
             _warn(f"{of}: the type hint of the input validates nothing: {reason}")
     output = _output(_resolved(function, "return", of), of) if listing is not None else None
     return _Contract(data, listing, from_example, output)
+
+
+def _is_refused(finding: Finding) -> bool:
+    """Return whether a finding makes a hint an error: rows of a foreign type only validate nothing."""
+    return finding.code is not Code.UNSUPPORTED_TYPE or bool(finding.path.strip("[]"))
 
 
 def _resolved(function: Callable[..., Any], name: str, of: str) -> Any:
@@ -404,7 +450,9 @@ def _output(hint: Any, of: str) -> Schema | None:
         reason = "; ".join(str(finding) for finding in error.findings)
         _warn(f"{of}: the type hint of the output says nothing: {reason}")
         return None
-    return Schema([ColSpec(hints.type_of(parsed.item if isinstance(parsed, hints.Listing) else parsed))])
+    # a tuple of a fixed length is one row
+    row = parsed.item if isinstance(parsed, hints.Listing) and parsed.length is None else parsed
+    return Schema([ColSpec(hints.type_of(row))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from sparksig.convert.mlflow import mlflow_class
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,
@@ -102,6 +103,8 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
 
 
 def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
+    if mlflow_class(uri, "mlflow.pyfunc") == "PyFuncModel":
+        raise ModelError("a model that MLflow has loaded is not accepted: pass its URI or directory")
     if not isinstance(uri, (str, os.PathLike)):
         what = "a model" if is_model else "an artifact"
         raise ModelError(f"{what} is a path or a URI, not a value of type {type(uri).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
@@ -38,6 +40,7 @@ from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.model_code import run_model_code
 from sparksig.models.python_model import (
+    SignatureMismatchWarning,
     as_callable_model,
     as_python_model,
     hinted_rows,
@@ -46,7 +49,9 @@ from sparksig.models.python_model import (
 )
 from sparksig.models.registry import fetched, is_remote, local_path, shown
 from sparksig.models.trust import Trust, type_names
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
+from sparksig.types import AnyType
 
 __all__ = ["save_model"]
 
@@ -77,12 +82,12 @@ def save_model(
 
     Args:
         path: where to; nothing may be there yet but an empty directory.
-        model: a :class:`PythonModel`, a class of them, a function or another callable object (kept by
-            cloudpickle); a scikit-learn estimator (by skops); a Booster or estimator of XGBoost or LightGBM,
+        model: a :class:`PythonModel`, or MLflow's, a class of them, a function or another callable object
+            (kept by cloudpickle); a scikit-learn estimator (by skops); a Booster or estimator of XGBoost or LightGBM,
             an ONNX model (each in its own format); the path of a Python file that builds the model and calls
             :func:`sparksig.set_model` (a model from code). None with ``loader_module``.
-        signature: its contract. Where a PythonModel's type hint ``list[X]`` says what it takes, the hint
-            is the contract: a signature may add outputs and params to it.
+        signature: its contract. Where a PythonModel has a type hint ``list[X]``, the hint is the contract: a
+            signature may add what the hint does not say, for example params.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
             say is inferred from it, and from what the model makes of it.
         method: the method that predicts: ``predict``, ``predict_proba``, ``decision_function``,
@@ -111,8 +116,8 @@ def save_model(
         OutputRefusedError: something is at ``path`` already.
         ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
         SignatureTypeError: ``signature`` is no ModelSignature.
-        SignatureError: its inputs are others than the model's type hint says; the hint is TypeFromExample and
-            there is neither a signature nor an example; or an ONNX model would round what it declares.
+        SignatureError: the type hint is TypeFromExample and there is neither a signature nor an example; or
+            an ONNX model would round what the signature declares.
         ContractError: the example does not fit the signature, or the prediction for it (PredictionError).
         InferenceError: the example, or the prediction for it, has no signature.
         ModelError: an argument does not go with this kind of model; or the model fails on its example.
@@ -121,6 +126,7 @@ def save_model(
 
     Warns:
         RequirementsWarning: the packages that the model imports could not be detected.
+        SignatureMismatchWarning: the signature differs from the model's type hint, which is used.
 
     Example:
         >>> import tempfile
@@ -131,6 +137,7 @@ def save_model(
         >>> info.signature.inputs
         [double (required)]
     """
+    signature = from_mlflow(signature)
     _check_arguments(signature, metadata, artifacts, model_config)
     if not isinstance(path, (str, os.PathLike)):
         raise ModelError(f"a model is saved to a path, not to {kind(path)}: save_model(path, model)")
@@ -276,14 +283,8 @@ def _contract(
     model: Any, signature: ModelSignature | None, data: Any, params: Mapping[str, Any] | None
 ) -> ModelSignature | None:
     """The contract as far as it is known before the model runs: by hints, the caller, the example."""
-    hinted, outputs = hinted_schemas(model)
-    declared = None if signature is None else signature.inputs
-    if hinted is not None and declared not in (None, hinted):
-        raise SignatureError(
-            f"the signature's inputs {declared!r} are not those of the model's type hint {hinted!r}: "
-            "leave the inputs out, or take the type hint away"
-        )
-    inputs = hinted if hinted is not None else declared
+    hinted, hinted_outputs = hinted_schemas(model)
+    inputs = _prefer_hint("inputs", hinted, None if signature is None else signature.inputs)
     if is_from_example(model) and inputs is None and data is None:
         raise SignatureError(
             "the input's type hint is TypeFromExample: pass input_example, or "
@@ -294,13 +295,29 @@ def _contract(
     known = None if signature is None else signature.params
     if known is None and params:
         known = infer_signature(params=dict(params)).params
-    given = outputs if signature is None or signature.outputs is None else signature.outputs
+    given = _prefer_hint("outputs", hinted_outputs, None if signature is None else signature.outputs)
     if inputs is None and given is None and known is None:
         return None
     contract = ModelSignature(inputs, given, known)
     contract._is_signature_from_type_hint = hinted is not None
     contract._is_type_hint_from_example = is_from_example(model) and data is not None
     return contract
+
+
+def _prefer_hint(side: str, hinted: Schema | None, declared: Schema | None) -> Schema | None:
+    """Return the schema of a type hint, or a declared schema that says more; warn where they differ."""
+    if hinted is None or declared is None:
+        return declared if hinted is None else hinted
+    if side == "outputs" and (hinted.input_types() in (declared.input_types(), [AnyType()])):
+        return declared  # it may name the column, or say more than Any
+    if declared != hinted:
+        warnings.warn(
+            f"the signature's {side} {declared!r} differ from the model's type hint, which is used: "
+            f"{hinted!r}. Pass a signature without {side}, or remove the type hint",
+            SignatureMismatchWarning,
+            stacklevel=4,
+        )
+    return hinted
 
 
 def _declare(config: dict[str, Any], contract: ModelSignature | None, has_example: bool) -> None:

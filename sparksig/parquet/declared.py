@@ -23,6 +23,7 @@ from sparksig.contracts import (
     side_of,
 )
 from sparksig.convert.arrow import TENSOR_KEY, from_arrow
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     ContractError,
     ConversionError,
@@ -95,6 +96,7 @@ def contract_of(contract: Any, side: str = "inputs") -> Contract:
         return contract
     if side not in ("inputs", "outputs"):
         raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    contract = from_mlflow(contract)
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
     if isinstance(contract, Mapping):

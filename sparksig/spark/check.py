@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     Code,
     ContractError,
@@ -139,6 +140,7 @@ def violations(
         >>> [row.told and row.told[0].code for row in table.collect()]
         [None, 'NULL_IN_REQUIRED']
     """
+    schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
         raise ContractError(f"violations takes a Schema, not {kind(schema)}")
     if table is None:

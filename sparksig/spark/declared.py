@@ -19,6 +19,7 @@ from sparksig.contracts import (
     schema_of,
     side_of,
 )
+from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, TableNotFoundError, kind
 from sparksig.models.directory import ModelDirectory
@@ -33,6 +34,7 @@ def contract_of(spark: SparkSession, contract: Any, side: str = "inputs") -> Con
     """A contract in any of its forms; arguments and errors as of :func:`check`."""
     if side not in ("inputs", "outputs"):
         raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    contract = from_mlflow(contract)
     if isinstance(contract, Schema):
         return Contract(contract, "schema")
     if isinstance(contract, ModelSignature):

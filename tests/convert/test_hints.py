@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import datetime
-import enum
 import re
 import types
 from typing import (
@@ -43,8 +42,9 @@ from tests.core.helpers import nested
 from tests.tables import each
 
 ADVICE = (
-    "(use bool, int, float, str, bytes, date, datetime, list[...], dict[str, ...], a pydantic model, "
-    "or Optional, Union or Any of these) [UNSUPPORTED_TYPE]"
+    "(use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
+    "dict[str, ...], a pydantic model, a dataclass, a TypedDict, a NamedTuple, or Optional, Union or Any of "
+    "these) [UNSUPPORTED_TYPE]"
 )
 T = TypeVar("T")
 UserId = NewType("UserId", int)
@@ -115,10 +115,6 @@ Left.model_rebuild()
 
 class Numbers(RootModel[list[int]]):
     pass
-
-
-class Color(enum.Enum):
-    RED = "red"
 
 
 class Early(BaseModel):
@@ -353,20 +349,14 @@ def test_hints_that_say_nothing_or_contradict_themselves_are_refused(hint, line)
 
 
 UNSUPPORTED = {
-    "tuple": (tuple, "tuple"),
-    "tuple of": (tuple[int, ...], "tuple[int, ...]"),
-    "set": (set[int], "set[int]"),
     "object": (object, "object"),
     "None": (None, "None"),
-    "complex": (complex, "complex"),
-    "Enum": (Color, "Color"),
     "int64": (np.int64, "int64"),
     "ndarray": (np.ndarray, "ndarray"),
     "DataFrame": (pd.DataFrame, "DataFrame"),
     "Timestamp": (pd.Timestamp, "Timestamp"),
     "TypeVar": (T, "~T"),
     "RootModel": (Numbers, "Numbers"),
-    "date-like": (datetime.time, "time"),
     "plain class": (types.SimpleNamespace, "SimpleNamespace"),
 }
 
@@ -412,20 +402,20 @@ def test_a_model_inside_itself_is_refused(model, path, name):
     ]
 
 
-@pytest.mark.parametrize(
-    ("hint", "found"),
-    [(Literal[None], "NoneType"), (Literal["a", 1], "int and str"), (Literal[b"a"], "bytes")],
-    ids=str,
-)
-def test_literals_of_one_plain_type_only(hint, found):
-    line = f"[]: expected a Literal of str, int or bool, found values of {found} [UNSUPPORTED_TYPE]"
-    assert refused(list[hint]) == [line]
+def test_a_literal_of_none_alone_is_refused():
+    line = "[]: expected a Literal of values, found None alone [UNSUPPORTED_TYPE]"
+    assert refused(list[Literal[None]]) == [line]
 
 
 def test_all_that_is_wrong_is_said_at_once():
     inner = of(ok=int, bad=tuple, odd=Optional[set])
     made = of(
-        a=datetime.time, b=list, c=dict[int, Color], d=inner, e=list[inner], f=Union[int, object, bytes]
+        a=datetime.time,
+        b=list,
+        c=dict[int, tuple[int, str]],
+        d=inner,
+        e=list[inner],
+        f=Union[int, object, bytes],
     )
     with pytest.raises(
         ConversionError, match=r"^the type hint list\[.*Made\] is no contract: 9 findings\n"
@@ -435,7 +425,7 @@ def test_all_that_is_wrong_is_said_at_once():
         ("[].a", Code.UNSUPPORTED_TYPE),
         ("[].b", Code.INVALID_VALUE),
         ("[].c", Code.INVALID_VALUE),
-        ("[].c[]", Code.UNSUPPORTED_TYPE),
+        ("[].c[]", Code.MIXED_TYPES),
         ("[].d.bad", Code.UNSUPPORTED_TYPE),
         ("[].d.odd", Code.UNSUPPORTED_TYPE),
         ("[].e[].bad", Code.UNSUPPORTED_TYPE),
@@ -445,8 +435,8 @@ def test_all_that_is_wrong_is_said_at_once():
 
 
 def test_names_of_fields_that_are_no_identifiers_stand_in_backticks():
-    made = create_model("Made", **{"a.b": (tuple, ...)})
-    assert refused(list[made]) == [f"[].`a.b`: expected a type that a signature has, found tuple {ADVICE}"]
+    made = create_model("Made", **{"a.b": (object, ...)})
+    assert refused(list[made]) == [f"[].`a.b`: expected a type that a signature has, found object {ADVICE}"]
 
 
 @pytest.mark.parametrize("wrap", [lambda h: list[h], lambda h: dict[str, h]], ids=["list", "dict"])

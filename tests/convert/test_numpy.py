@@ -165,13 +165,13 @@ def test_composites_have_no_dtype(dtype):
     with pytest.raises(ConversionError, match=text):
         to_numpy(dtype)
     with pytest.raises(ConversionError, match=text):
-        to_pandas(ColSpec(dtype, "a"))
+        to_pandas(dtype)
 
 
 @each("ours", DataType)
 def test_the_pandas_dtype_of_a_column(ours):
     expected = np.dtype(object) if ours in (DataType.string, DataType.binary) else PAIRS[ours]
-    assert to_pandas(ColSpec(ours)) == to_pandas(ColSpec(ours, "a", required=False)) == expected
+    assert to_pandas(ours) == expected
 
 
 # --- Schema.numpy_types and pandas_types --------------------------------------------------------------------

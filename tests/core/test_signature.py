@@ -109,7 +109,8 @@ def test_a_dataclass_is_a_schema(side):
     ids=["int", "0", "empty-list", "empty-dict", "empty-text", "list", "json", "class", "params"],
 )
 def test_a_side_is_a_schema_or_a_dataclass(side, value):
-    text = f"^{side} must be a Schema, a dataclass or None, not a value of type {type(value).__name__}$"
+    expected = "a Schema, a dataclass, a TypedDict, a NamedTuple or None"
+    text = f"^{side} must be {expected}, not a value of type {type(value).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
         ModelSignature(**{side: value})
 

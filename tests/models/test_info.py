@@ -505,3 +505,34 @@ def test_a_scikit_learn_transformer_of_mlflow_is_described(tmp_path):
         scaler, str(tmp_path / "scaler"), pip_requirements=PINNED, serialization_format="cloudpickle"
     )
     assert list(sparksig.get_model_info(tmp_path / "scaler").flavors) == ["sklearn"]
+
+
+# --- the metadata of a loaded model ---------------------------------------------------------------------
+
+
+@each("name", DIRECTORIES, DIRECTORIES)
+def test_the_metadata_of_a_loaded_model_are_those_of_its_directory(saved, name):
+    path = saved / name
+    trusted = ["collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMRegressor"]
+    metadata = sparksig.load_model(path, allow_pickle=True, trusted_types=trusted).metadata
+    info = sparksig.get_model_info(path)
+    assert metadata == info
+    expected = mlflow.models.Model.load(str(path))
+    for field in [*SAME, "flavors", "model_size_bytes"]:
+        assert getattr(metadata, field) == getattr(expected, field)
+    for method in ("get_input_schema", "get_output_schema", "get_params_schema"):
+        ours, theirs = getattr(metadata, method)(), getattr(expected, method)()
+        assert (ours and ours.to_json()) == (theirs and theirs.to_json())
+    written = yaml.safe_load((path / "MLmodel").read_text())
+    described = metadata.to_dict()
+    assert described == {key: written[key] for key in described}
+    assert described.keys() >= {"flavors", "model_uuid", "utc_time_created"}
+
+
+def test_the_metadata_describe_the_saved_method(tmp_path):
+    sparksig.save_model(tmp_path / "m", linear(), input_example=EXAMPLE)
+    loaded = sparksig.load_model(tmp_path / "m")
+    assert loaded.metadata.signature == loaded.signature
+    assert loaded.metadata is loaded.metadata
+    assert loaded.metadata.model_uri == str(tmp_path / "m")
+    assert loaded.metadata.digest == sparksig.digest(tmp_path / "m")

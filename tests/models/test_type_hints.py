@@ -6,6 +6,7 @@ import base64
 import datetime
 import functools
 import inspect
+import re
 import warnings
 from typing import Any, Optional
 
@@ -32,6 +33,8 @@ from sparksig import (
     PythonModel,
     Schema,
     SignatureError,
+    SignatureMismatchWarning,
+    TensorSpec,
     TypeFromExample,
     TypeHintWarning,
     UnknownParamWarning,
@@ -542,16 +545,46 @@ def test_a_signature_of_the_same_inputs_is_welcome(save):
     assert save(Lengths(), signature).signature == signature
 
 
-@each("inputs", [LONGS, Schema([ColSpec("string", "named")]), X])
-def test_a_signature_of_other_inputs_is_refused(tmp_path, inputs):
+STRINGS = Schema([ColSpec("string")])
+
+
+@each(
+    "side, schema, used",
+    [
+        ("inputs", LONGS, STRINGS),
+        ("inputs", Schema([ColSpec("string", "named")]), STRINGS),
+        ("inputs", X, STRINGS),
+        ("outputs", STRINGS, LONGS),
+        ("outputs", X, LONGS),
+        ("outputs", Schema([TensorSpec(np.dtype("int64"), (-1,))]), LONGS),
+    ],
+)
+def test_a_hint_wins_over_a_signature_with_a_warning(tmp_path, side, schema, used):
+    path = fresh(tmp_path) / "m"
     text = (
-        f"the signature's inputs {inputs!r} are not those of the model's type hint [string (required)]: "
-        "leave the inputs out, or take the type hint away"
+        f"the signature's {side} {schema!r} differ from the model's type hint, which is used: {used!r}. "
+        f"Pass a signature without {side}, or remove the type hint"
     )
-    with pytest.raises(SignatureError) as caught:
-        sparksig.save_model(tmp_path / "m", Lengths(), ModelSignature(inputs))
-    assert str(caught.value) == text
-    assert not (tmp_path / "m").exists()
+    params = ParamSchema([ParamSpec("factor", "double", 2.0)])
+    with pytest.warns(SignatureMismatchWarning, match=f"^{re.escape(text)}$") as caught:
+        sparksig.save_model(path, Lengths(), ModelSignature(**{side: schema}, params=params))
+    assert [warning.filename for warning in caught] == [__file__]
+    assert sparksig.load_model(path, allow_pickle=True).signature == ModelSignature(STRINGS, LONGS, params)
+
+
+def test_mlflow_prefers_the_hint_as_well(tmp_path):
+    signature = ModelSignature(X, X)
+    with pytest.warns(SignatureMismatchWarning):
+        sparksig.save_model(tmp_path / "ours", Lengths(), signature)
+    theirs = mlflow.models.ModelSignature.from_dict(signature.to_dict())
+    saves(tmp_path / "theirs", MlflowLengths(), signature=theirs)
+    assert config(tmp_path / "ours")["signature"] == config(tmp_path / "theirs")["signature"]
+
+
+def test_outputs_may_say_more_than_a_hint_of_any(save):
+    model = define(list[int], **{"return": list[Any]})
+    outputs = Schema([ColSpec("double", "a"), ColSpec("string", "b")])
+    assert save(model(), ModelSignature(outputs=outputs)).signature.outputs == outputs
 
 
 @each("signature", [None, ModelSignature(outputs=LONGS)], ids=["none", "no inputs"])

@@ -669,6 +669,78 @@ def test_hinted_models_take_rows(spark, tmp_path, monkeypatch):
     assert list(row) == expected
 
 
+RECORDS = """
+import dataclasses
+import enum
+import uuid
+from decimal import Decimal
+from typing import Annotated, NamedTuple
+
+import pydantic
+from sparksig import PythonModel
+from typing_extensions import NotRequired, TypedDict
+
+class Kind(enum.Enum):
+    BUS = "bus"
+
+class Stop(NamedTuple):
+    name: str
+    seats: int | None
+
+class Options(TypedDict):
+    window: NotRequired[bool]
+
+@dataclasses.dataclass
+class Trip:
+    id: uuid.UUID
+    kind: Kind
+    price: Annotated[Decimal, pydantic.Field(max_digits=9, decimal_places=2)]
+    pair: tuple[int, int]
+    stops: list[Stop]
+    options: Options
+    note: str | None = None
+
+class Trips(PythonModel):
+    def predict(self, model_input: list[Trip]) -> list[Trip]:
+        return [dataclasses.replace(trip, note=repr(trip)) for trip in model_input]
+"""
+
+
+def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch):
+    (tmp_path / "hinted_trips.py").write_text(RECORDS)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module("hinted_trips")
+    sparksig.save_model(tmp_path / "m", made.Trips(), code_paths=[tmp_path / "hinted_trips.py"])
+    table = spark.sql(
+        "select '123e4567-e89b-12d3-a456-426614174000' as id, 'bus' as kind, "
+        "cast(2.5 as decimal(9, 2)) as price, array(1L, 2L) as pair, "
+        "array(named_struct('name', 'a', 'seats', cast(null as bigint))) as stops, "
+        "named_struct('window', cast(null as boolean)) as options"
+    )
+    trip = made.Trip(
+        made.uuid.UUID("123e4567-e89b-12d3-a456-426614174000"),
+        made.Kind.BUS,
+        made.Decimal("2.50"),
+        (1, 2),
+        [made.Stop("a", None)],
+        {},
+    )
+    scored = sparksig.score(table, tmp_path / "m", allow_pickle=True)
+    columns = ["prediction"]
+    if ARROW:
+        predict = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
+        scored = scored.select("prediction", predict(F.struct(*table.columns)).alias("by_udf"))
+        columns.append("by_udf")
+    [row] = scored.select(*columns).collect()
+    for column in columns:
+        prediction = row[column].asDict(recursive=True)
+        assert prediction.pop("note") == repr(trip)
+        assert prediction == {
+            "id": str(trip.id), "kind": "bus", "price": 2.5, "pair": [1, 2],
+            "stops": [{"name": "a", "seats": None}], "options": {"window": None},
+        }  # fmt: skip
+
+
 # --- what MLflow accepts by the values -------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ from sparksig.models.python_model import (
     as_callable_model,
     as_python_model,
     bind_predict,
+    is_mlflow_model,
 )
 from sparksig.models.safe_yaml import load_yaml
 
@@ -185,8 +186,8 @@ def _config(directory: ModelDirectory, given: Mapping[str, Any] | None) -> Mappi
 
 
 def takes(model: object) -> bool:
-    """Whether it is a PythonModel, a class of them, or a function."""
-    return isinstance(model, (PythonModel, FunctionModel))
+    """Return whether a model is a PythonModel, here or in MLflow, or a function."""
+    return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
 
 def predictor(model: object, method: str) -> Predictor | None:
@@ -203,7 +204,11 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         ModelError: an artifact is not there.
     """
     saved_method(model, saving.method, ("predict",))
-    entry: dict[str, Any] = {"loader_module": __name__, "python_version": platform.python_version()}
+    entry: dict[str, Any] = {
+        # a model of MLflow needs nothing of sparksig to be loaded
+        "loader_module": _LOADERS[0] if is_mlflow_model(model) else __name__,
+        "python_version": platform.python_version(),
+    }
     if saving.model_code is not None:
         entry["model_code_path"] = copy_into(saving.model_code, home).name
     else:

@@ -1,0 +1,87 @@
+"""Objects of the installed MLflow -> those of sparksig; both have the same meaning and the same JSON.
+
+MLflow is never imported here: its objects are recognized by the modules of their classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["from_mlflow", "mlflow_class"]
+
+_CONVERTED = (
+    "ModelSignature",
+    "Schema",
+    "ColSpec",
+    "TensorSpec",
+    "ParamSchema",
+    "ParamSpec",
+    "DataType",
+    "Property",
+    "Array",
+    "Object",
+    "Map",
+    "AnyType",
+)
+
+
+def mlflow_class(value: object, module: str = "mlflow") -> str:
+    """Return the name of the class of MLflow that a value is an instance of, or an empty text.
+
+    Args:
+        value: any value; a class stands for its instances.
+        module: the module of MLflow whose classes count, with those below it.
+
+    Example:
+        >>> mlflow_class([1])
+        ''
+    """
+    cls = value if isinstance(value, type) else type(value)
+    for base in cls.__mro__:
+        if base.__module__ == module or base.__module__.startswith(f"{module}."):
+            return base.__name__
+    return ""
+
+
+def from_mlflow(value: Any) -> Any:
+    """Return the counterpart of a signature, schema, column, param or type of MLflow; any other value itself.
+
+    Args:
+        value: any value.
+
+    Raises:
+        SignatureError: an object of MLflow has no counterpart; ``findings`` has every path.
+
+    Example:
+        >>> import mlflow.types
+        >>> from_mlflow(mlflow.types.Schema([mlflow.types.ColSpec("long", "id")]))
+        ['id': long (required)]
+        >>> from_mlflow("id long")
+        'id long'
+    """
+    if isinstance(value, type) or mlflow_class(value) not in (*_CONVERTED, "SparkMLVector"):
+        return value
+    from sparksig.params import ParamSchema, ParamSpec
+    from sparksig.schema import ColSpec, Schema, TensorSpec
+    from sparksig.signature import ModelSignature
+    from sparksig.types import DataType, Property, parse_type
+
+    name = mlflow_class(value)
+    if name == "ModelSignature":
+        signature = ModelSignature.from_dict(value.to_dict())
+        for flag in ("_is_signature_from_type_hint", "_is_type_hint_from_example"):
+            setattr(signature, flag, getattr(value, flag, False) is True)
+        return signature
+    if name == "DataType":
+        return DataType[value.name]
+    if name in ("Schema", "ParamSchema"):
+        return (Schema if name == "Schema" else ParamSchema).from_json(value.to_json())
+    columns: dict[str, Any] = {
+        "ColSpec": ColSpec,
+        "TensorSpec": TensorSpec,
+        "ParamSpec": ParamSpec,
+        "Property": Property,
+    }
+    if name in columns:
+        return columns[name].from_json_dict(**value.to_dict())
+    return parse_type(value.to_dict())

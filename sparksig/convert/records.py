@@ -1,0 +1,234 @@
+"""Dataclasses, TypedDicts and NamedTuples: their fields, and their instances as dictionaries."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import inspect
+import uuid
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, get_args, get_origin, get_type_hints
+
+from sparksig.errors import Code, Finding, step
+
+__all__ = [
+    "RecordField",
+    "build_record",
+    "find_obstacle",
+    "is_record",
+    "is_record_instance",
+    "read_fields",
+    "record_kind",
+    "to_builtins",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordField:
+    """A field of a record class.
+
+    Attributes:
+        name: its name.
+        annotation: its type, with the metadata of ``Annotated``.
+        metadata: the metadata that pydantic has read for it.
+        has_default: whether the class can be built without it.
+        may_be_absent: whether a dictionary may lack the key: ``NotRequired``.
+        is_computed: whether the class computes it, instead of taking it as an argument.
+    """
+
+    name: str
+    annotation: Any
+    metadata: tuple[Any, ...] = ()
+    has_default: bool = False
+    may_be_absent: bool = False
+    is_computed: bool = False
+
+
+def record_kind(cls: Any) -> str:
+    """Return "dataclass", "TypedDict" or "NamedTuple" for a class of records, "" for anything else.
+
+    Example:
+        >>> import typing
+        >>> record_kind(typing.TypedDict("Trip", {"distance": float})), record_kind(int)
+        ('TypedDict', '')
+    """
+    if not isinstance(cls, type) or get_origin(cls) is not None:  # Python 3.10 takes list[int] for a class
+        return ""
+    if dataclasses.is_dataclass(cls):
+        return "dataclass"
+    if issubclass(cls, dict) and hasattr(cls, "__total__"):
+        return "TypedDict"
+    return "NamedTuple" if issubclass(cls, tuple) and hasattr(cls, "_fields") else ""
+
+
+def is_record(cls: Any) -> bool:
+    """Return whether a class is a dataclass, a TypedDict or a NamedTuple."""
+    return bool(record_kind(cls))
+
+
+def is_record_instance(value: Any, cls: Any) -> bool:
+    """Return whether a value is an instance of a record class; a dictionary is none of a TypedDict."""
+    return record_kind(cls) != "TypedDict" and isinstance(value, cls)
+
+
+def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordField]:
+    """Return the fields of a record class, inherited ones included.
+
+    Args:
+        cls: the class.
+        path: its path, for findings.
+        findings: gets the reasons why instances cannot be built from the fields.
+    """
+    form = record_kind(cls)
+    try:
+        hints = get_type_hints(cls, include_extras=True)
+    except (NameError, AttributeError, SyntaxError, TypeError) as error:
+        found = f"the {form} {cls.__name__} with an annotation that cannot be resolved: {error}"
+        hint = "define its types at the top of their module"
+        findings.append(Finding(Code.INVALID_VALUE, path, "annotations that can be resolved", found, hint))
+        return []
+    if form == "TypedDict":
+        return [_read_key(cls, name, hint) for name, hint in hints.items()]
+    if form == "NamedTuple":
+        fields = [
+            RecordField(name, hints.get(name), has_default=name in cls._field_defaults)
+            for name in cls._fields
+        ]
+        untyped = [step(field.name) for field in fields if field.name not in hints]
+        if untyped:
+            found = f"the namedtuple {cls.__name__} without types ({', '.join(untyped)})"
+            hint = "derive it from typing.NamedTuple"
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fields with types", found, hint))
+            return []
+        return fields
+    return [_read_field(cls, field, hints) for field in dataclasses.fields(cls)]
+
+
+def _read_key(cls: Any, name: str, hint: Any) -> RecordField:
+    # postponed annotations hide NotRequired from the class itself
+    may_be_absent = name in getattr(cls, "__optional_keys__", ())
+    while (qualifier := getattr(get_origin(hint), "_name", None)) in ("Required", "NotRequired", "ReadOnly"):
+        if qualifier != "ReadOnly":
+            may_be_absent = qualifier == "NotRequired"
+        hint = get_args(hint)[0]
+    return RecordField(name, hint, may_be_absent=may_be_absent)
+
+
+def _read_field(cls: Any, field: dataclasses.Field[Any], hints: Mapping[str, Any]) -> RecordField:
+    info = getattr(cls, "__pydantic_fields__", {}).get(field.name)  # of a dataclass of pydantic
+    if info is not None:
+        return RecordField(field.name, info.annotation, tuple(info.metadata), not info.is_required())
+    missing = dataclasses.MISSING
+    has_default = field.default is not missing or field.default_factory is not missing
+    return RecordField(field.name, hints[field.name], has_default=has_default, is_computed=not field.init)
+
+
+def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
+    """Return why a dataclass cannot be built from its fields; an empty text if it can."""
+    if record_kind(cls) != "dataclass":
+        return ""
+    names = {field.name for field in fields}
+    parameters = inspect.signature(cls).parameters.values()
+    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    others = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in gathered
+        and parameter.name not in names
+    ]
+    if others:
+        return f"whose constructor needs {', '.join(map(step, others))}"
+    accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    rejected = sorted(names - {parameter.name for parameter in parameters})
+    if accepts_any or not rejected:
+        return ""
+    return f"whose constructor does not take {', '.join(map(step, rejected))}"
+
+
+def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:
+    """Build an instance of a record class.
+
+    Args:
+        cls: the class.
+        values: the values of its fields; those with defaults may be absent.
+        instance: an instance whose other state is kept.
+    """
+    form = record_kind(cls)
+    if form == "TypedDict":
+        return dict(values)
+    if instance is None:
+        return cls(**values)
+    return dataclasses.replace(instance, **values) if form == "dataclass" else instance._replace(**values)
+
+
+# --- instances as dictionaries --------------------------------------------------------------------------
+
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+
+
+def to_builtins(value: Any) -> Any:
+    """Return a value with dictionaries for its records and its objects of pydantic.
+
+    An ``Enum`` becomes its value, a ``UUID`` its text, a tuple a list; inside of others, a ``Decimal``
+    becomes a float where that holds its digits. Anything else is returned itself.
+
+    Example:
+        >>> import typing
+        >>> Trip = typing.NamedTuple("Trip", [("distance", float), ("days", tuple[int, ...])])
+        >>> to_builtins([Trip(1.5, (1, 2))])
+        [{'distance': 1.5, 'days': [1, 2]}]
+    """
+    form: Any = type(value)
+    if form in _PLAIN:
+        return value
+    if isinstance(value, enum.Enum):
+        return to_builtins(value.value)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if hasattr(form, "model_fields"):
+        return _convert_items(value.model_dump() if _has_serializers(form) else _read_model(value))
+    if dataclasses.is_dataclass(form):
+        return _convert_items({field.name: getattr(value, field.name) for field in dataclasses.fields(form)})
+    if isinstance(value, tuple) and hasattr(form, "_fields"):
+        return _convert_items(dict(zip(form._fields, value)))
+    if isinstance(value, (list, tuple)):
+        if form is list and _PLAIN.issuperset(map(type, value)):
+            return value
+        return [_convert_item(item) for item in value]
+    if not isinstance(value, dict) or (form is dict and _PLAIN.issuperset(map(type, value.values()))):
+        return value
+    return _convert_items(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _has_serializers(cls: Any) -> bool:
+    """Return whether a pydantic model writes some field in another form than it holds it."""
+    decorators = cls.__pydantic_decorators__
+    metadata = [item for info in cls.model_fields.values() for item in info.metadata]
+    names = {type(item).__name__ for item in metadata}
+    return bool(
+        decorators.field_serializers
+        or decorators.model_serializers
+        or names & {"PlainSerializer", "WrapSerializer"}
+    )
+
+
+def _read_model(value: Any) -> dict[str, Any]:
+    """Return what ``model_dump`` returns, with NamedTuples, of which it would drop the names."""
+    cls = type(value)
+    fields = [name for name, info in cls.model_fields.items() if not info.exclude]
+    items = {name: getattr(value, name) for name in (*fields, *cls.model_computed_fields)}
+    return items | (value.model_extra or {})
+
+
+def _convert_items(items: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key: _convert_item(item) for key, item in items.items()}
+
+
+def _convert_item(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite() and Decimal(repr(float(value))) == value:
+        return float(value)
+    return to_builtins(value)

@@ -1,0 +1,78 @@
+"""Values of an Enum, a UUID or a Decimal from the plain values that a signature has for them."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from sparksig.convert.hints import Encoded
+
+__all__ = ["decode", "describe_digits"]
+
+_UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
+    """Return the value of a class, and the reason why there is none.
+
+    Args:
+        value: a plain value of the type of ``hint.leaf``, or an instance of the class.
+        hint: the class.
+
+    Example:
+        >>> from sparksig.convert.hints import parse
+        >>> decode("123e4567-e89b-12d3-a456-426614174000", parse(uuid.UUID))
+        (UUID('123e4567-e89b-12d3-a456-426614174000'), '')
+    """
+    if hint.cls is Decimal:
+        return _decode_decimal(value, hint)
+    if hint.cls is uuid.UUID:
+        if isinstance(value, uuid.UUID):
+            return value, ""
+        if not _UUID.fullmatch(value):
+            return value, "a text that is no UUID of 32 hexadecimal digits and 4 hyphens"
+        return uuid.UUID(value), ""
+    members = [member for member in hint.members if member is value or member.value == value]
+    return (members[0], "") if members else (value, "another value")
+
+
+def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    if not number.is_finite():
+        return value, "a value that is not finite"
+    digits, places = _count_digits(number)
+    whole_digits = hint.max_digits - (hint.decimal_places or 0)
+    if hint.decimal_places is not None and places > hint.decimal_places:
+        return value, f"{places} digits after the point"
+    if digits > hint.max_digits or (hint.decimal_places is not None and digits - places > whole_digits):
+        return value, f"{digits - places} digits before the point and {places} after it"
+    if number is value or hint.decimal_places is None:
+        return number, ""
+    return number.quantize(Decimal(1).scaleb(-hint.decimal_places)), ""
+
+
+def _count_digits(number: Decimal) -> tuple[int, int]:
+    """Return how many digits a number has, and how many of them stand after the point."""
+    _, digits, exponent = number.normalize().as_tuple()
+    assert isinstance(exponent, int)
+    if exponent >= 0:
+        return (len(digits) + exponent if any(digits) else 1), 0
+    return max(len(digits), -exponent), -exponent
+
+
+def describe_digits(hint: Encoded) -> str:
+    """Describe the digits of a Decimal; an empty text for another class.
+
+    Example:
+        >>> from decimal import Decimal
+        >>> from sparksig.convert.scalar_hints import Leaf
+        >>> from sparksig.types import DataType
+        >>> describe_digits(Encoded(Leaf(DataType.double, float), Decimal, (), 9, 2))
+        'a Decimal of at most 9 digits, 2 after the point'
+    """
+    if hint.cls is not Decimal:
+        return ""
+    places = "" if hint.decimal_places is None else f", {hint.decimal_places} after the point"
+    return f"a Decimal of at most {hint.max_digits} digits{places}"
