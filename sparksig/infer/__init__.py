@@ -72,7 +72,10 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
             "there is nothing to infer a signature from: model_input, model_output and params are None"
         )
     inputs = None if model_input is None else _infer(model_input)
-    outputs = None if model_output is None else _infer(model_output)
+    outputs = None
+    if model_output is not None:
+        rows, record = _rows_of(model_input)
+        outputs = infer_outputs(model_output, inputs, rows, record)
     _warn_of_integers(inputs)
     if params is None:
         return ModelSignature(inputs, outputs)
@@ -100,6 +103,38 @@ def _infer(example: Any) -> Schema:
 
         return from_sparse(example)
     return _infer_data(example)
+
+
+def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:
+    """Infer a model's outputs from its prediction for an example of its input.
+
+    Args:
+        model_output: the prediction.
+        inputs: the model's inputs; None where they are not known.
+        rows: how many rows the example has; None where that is not known.
+        record: whether the example is a single row: a dictionary of values, or a value.
+
+    Raises:
+        InferenceError: the prediction has no signature; every path.
+
+    Example:
+        >>> infer_outputs({"label": ["hot"]}, None, rows=1, record=False)
+        ['label': string (required)]
+    """
+    if type(model_output).__module__.partition(".")[0] == "pyspark" or _is_hint(model_output):
+        return _infer(model_output)
+    from sparksig.infer.outputs import from_prediction
+
+    return from_prediction(model_output, inputs, rows, record, _infer)
+
+
+def _rows_of(model_input: Any) -> tuple[int | None, bool]:
+    """Return how many rows an example has, and whether it is a single row by its form."""
+    if model_input is None or type(model_input).__module__.partition(".")[0] == "pyspark":
+        return None, False
+    from sparksig.infer.outputs import count_rows, is_record
+
+    return count_rows(model_input), is_record(model_input)
 
 
 def _infer_data(example: Any) -> Schema:

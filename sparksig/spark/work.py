@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from sparksig.convert.arrow import source
 from sparksig.enforce.arrived import as_declared
 from sparksig.enforce.nested import lists, mapped
-from sparksig.enforce.predictions import placed
+from sparksig.enforce.predictions.times import place_times
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
@@ -144,7 +144,7 @@ class Work:
                 )
                 raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
             return _placed(scored, zone)
-        return placed(_widened(scored), zone)
+        return place_times(_widened(scored), zone)
 
 
 def _keep_all() -> None:
@@ -189,7 +189,7 @@ def _placed(scored: pa.Array, zone: str) -> pa.Array:
         parts = [_placed(part, zone) for part in scored.flatten()]
         fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    return scored if _is_wall(scored.type) else placed(scored, zone)
+    return scored if _is_wall(scored.type) else place_times(scored, zone)
 
 
 def _is_wall(dtype: pa.DataType) -> bool:

@@ -126,7 +126,7 @@ def test_arrays_that_are_no_column(value):
     assert told({"a": value}, named(a="double")) == [text]
 
 
-@each("value", [(1, 2), {1, 2}, range(2), iter([1])])
+@each("value", [{1, 2}, iter([1])])
 def test_other_collections_are_no_lists(value):
     assert told({"a": value}, named(a="long"))[0].startswith("a: expected values of one type, found object")
     [line] = told({"a": value}, named(a=Array("long")))

@@ -256,8 +256,8 @@ def test_what_would_change_is_refused(value, dtype, found):
     ]
 
 
-@each("value", [(1,), {1}, range(2), pd.Series([1]), np.array(1), "ab", b"ab", {"a": 1}, iter([1]), 5])
-def test_a_list_is_a_list_or_an_array(value):
+@each("value", [{1}, np.array(1), "ab", b"ab", {"a": 1}, iter([1]), 5])
+def test_an_array_is_a_sequence(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
     text = f"p: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0"

@@ -105,9 +105,24 @@ def predictor(model: Any, method: str) -> Predictor:
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         del params  # the signature of an estimator has none
-        return function(model_input if shown is None else shown(model_input))
+        return _by_row(function(model_input if shown is None else shown(model_input)))
 
     return predict
+
+
+def _by_row(prediction: Any) -> Any:
+    """Return the probabilities of several outputs row by row; scikit-learn gives a list of one array each.
+
+    Outputs with as many classes are one array of shape (rows, outputs, classes). Others are a dictionary of
+    arrays of shape (rows, classes), by the number of the output.
+    """
+    if not isinstance(prediction, list) or not prediction:
+        return prediction
+    if not all(isinstance(part, np.ndarray) and part.ndim == 2 for part in prediction):
+        return prediction
+    if len({part.shape for part in prediction}) == 1:
+        return np.stack(prediction, axis=1)
+    return {str(index): part for index, part in enumerate(prediction)}
 
 
 def _is_of_arrays(model: Any) -> bool:
