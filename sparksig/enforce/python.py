@@ -28,7 +28,7 @@ from sparksig.convert import duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
 __all__ = ["as_series", "to_frame"]
@@ -109,7 +109,7 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | Non
         finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
     only = schema.inputs[0].type
-    if len(schema) == 1 and row_count == 1 and _is_one_row(data, only, row_count, in_doubt=False):
+    if len(schema) == 1 and row_count == 1 and _is_one_row(data, only, in_doubt=False):
         return pd.DataFrame({0: as_series([data])})
     if len(schema) == 1 and isinstance(only, Array) and data.ndim > 1:
         return pd.DataFrame({0: as_series(list(data))})
@@ -140,7 +140,7 @@ def _from_list(
 ) -> pd.DataFrame:
     if not schema.has_input_names():
         only = schema.inputs[0].type
-        if len(schema) == 1 and row_count == 1 and _is_one_row(rows, only, row_count, in_doubt=False):
+        if len(schema) == 1 and row_count == 1 and _is_one_row(rows, only, in_doubt=False):
             return pd.DataFrame({0: as_series([rows])})
         return _from_rows(rows, len(schema))
     if set(map(type, rows)) - {dict}:
@@ -228,7 +228,7 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
         value = pd.Series(value, dtype=pd.ArrowDtype(value.type))
     is_typed = isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray))
     if isinstance(dtype, (Array, AnyType)) and not (is_typed and row_count is None):
-        if _is_one_row(value, dtype, row_count, in_doubt=row_count in (None, 1)):
+        if _is_one_row(value, dtype, in_doubt=row_count in (None, 1)):
             return as_series([value])
         if isinstance(value, np.ndarray) and value.ndim > 1:
             return as_series(list(value))
@@ -243,11 +243,11 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
     return as_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
 
 
-def _is_one_row(value: Any, dtype: Type, row_count: int | None, *, in_doubt: bool) -> bool:
+def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
     """Return whether a value of an Array column, or of Any, belongs to one row instead of being a column.
 
-    Its nesting decides, compared with that of the declared type. Where that leaves both, or neither, the result
-    is ``in_doubt``: nulls and empty lists do not say how deeply they are nested.
+    Its nesting decides, compared with that of the declared type. Where that leaves both, or neither, the
+    result is ``in_doubt``: nulls and empty lists do not say how deeply they are nested.
     """
     if not isinstance(dtype, (Array, AnyType)):
         return False

@@ -101,9 +101,13 @@ def _from_objects(array: np.ndarray[Any, Any], path: str = "") -> Schema:
     findings: list[Finding] = []
     dtype = python.type_of(array.ravel().tolist(), path, findings)
     if not findings and dtype is not DataType.string:
-        found = f"an array of dtype object that holds {dtype!r}" if array.size else "an empty array of objects"
+        found = (
+            f"an array of dtype object that holds {dtype!r}" if array.size else "an empty array of objects"
+        )
         hint = "return it as a list, or cast it, for example with array.astype('int64')"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "an array of strings or of a dtype", found, hint))
+        findings.append(
+            Finding(Code.UNSUPPORTED_TYPE, path, "an array of strings or of a dtype", found, hint)
+        )
     if findings:
         raise InferenceError.of("no signature for this array of objects", findings)
     if array.ndim == 1:

@@ -13,6 +13,7 @@ from typing import Any
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
 from sparksig.errors import ModelDamagedError, ModelError, kind
+from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
@@ -109,7 +110,7 @@ class LoadedModel:
     def _count_rows(self, enforced: Any) -> int | None:
         """Return how many rows the model was given; None without inputs, or where that is not known."""
         has_inputs = self.signature is not None and self.signature.inputs is not None
-        return _rows(enforced) if has_inputs else None
+        return count_rows(enforced) if has_inputs else None
 
     def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own prediction, nothing enforced: for callers that enforce around it.
@@ -120,15 +121,6 @@ class LoadedModel:
         """
         shown = enforced if self._shape is None else as_example(enforced, self._shape)
         return self._predictor(shown, params)
-
-
-def _rows(data: Any) -> int | None:
-    """How many rows a model was given; None where it cannot be said."""
-    if isinstance(data, dict):  # of tensors
-        data = next(iter(data.values()), None)
-    if hasattr(data, "shape"):
-        return int(data.shape[0]) if data.shape else None
-    return len(data) if isinstance(data, list) else None
 
 
 def load_model(

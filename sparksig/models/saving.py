@@ -24,8 +24,8 @@ from sparksig.errors import (
 from sparksig.infer import infer_outputs, infer_signature
 from sparksig.infer.outputs import is_record
 from sparksig.models import LoadedModel, flavors, load_directory, validate_serving_input
-from sparksig.models.code import copy_code, without_code
 from sparksig.models.agreement import differing_columns, is_same
+from sparksig.models.code import copy_code, without_code
 from sparksig.models.directory import MLMODEL, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import SERVING_FILE, split_example, write_example
@@ -290,15 +290,15 @@ def _try_example(
     """
     with without_code(home):
         loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
-        enforced = loaded._enforce_input(data)
         prediction = _predicted(loaded, data, params)
+        enforced = loaded._enforce_input(data)
         if contract is not None and contract.outputs is None:
             contract = _with_outputs(contract, prediction, loaded._count_rows(enforced), is_record(data))
             loaded.signature = contract
             _check_outputs(loaded, prediction, enforced)
         before = flavor.predictor(model, saving.method)
         if before is not None:
-            _compare_loaded(before, loaded._enforce_input(data), prediction)
+            _compare_loaded(before, enforced, prediction)
             _compare_raw(before, data, enforced, prediction)
         _try_request(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
     return contract
@@ -308,7 +308,9 @@ def _with_outputs(
     contract: ModelSignature, prediction: Any, rows: int | None, record: bool
 ) -> ModelSignature:
     if prediction is None:
-        raise InferenceError("the model returned None for its input example: return one prediction for each row")
+        raise InferenceError(
+            "the model returned None for its input example: return one prediction for each row"
+        )
     try:
         outputs = infer_outputs(prediction, contract.inputs, rows, record and rows == 1)
     except InferenceError as error:
@@ -342,8 +344,7 @@ def _try_request(loaded: LoadedModel, request: str) -> None:
         raise
     except Exception as error:
         raise ModelError(
-            "the model fails on its input example, sent as a request: "
-            f"{type(error).__name__} (see above)"
+            f"the model fails on its input example, sent as a request: {type(error).__name__} (see above)"
         ) from error
 
 

@@ -335,7 +335,7 @@ def test_a_list_of_rows_of_unequal_length():
 def test_the_text_of_a_wrong_prediction():
     for prediction, rows, text in [
         (np.zeros(3), 2, "expected one prediction for each of 2 rows, found 3 [ROW_COUNT]"),
-        (np.array(1.5), 1, "expected one prediction for each of 1 row, found a single value [ROW_COUNT]"),
+        (np.array(1.5), 1, "expected one prediction for 1 row, found a single value [ROW_COUNT]"),
         (1.5, 1, "expected Tensor('float64', (-1,)), found a value of type float [TYPE_MISMATCH]"),
         (None, 1, "expected Tensor('float64', (-1,)), found None [TYPE_MISMATCH]"),
         (np.zeros(1, int), 1, f"expected float64, found int64 ({DECLARE}) [TYPE_MISMATCH]"),
@@ -829,7 +829,9 @@ def test_only_times_are_placed():
         pa.array([], pa.float32()),
     ):
         assert place_times(array, NEW_YORK) is array
-    assert place_times(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array([], pa.timestamp("us", NEW_YORK))
+    assert place_times(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array(
+        [], pa.timestamp("us", NEW_YORK)
+    )
     assert place_times(walls(None), NEW_YORK).null_count == 1
 
 

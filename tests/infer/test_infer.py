@@ -471,7 +471,7 @@ def test_tensors_with_and_without_names(example):
 
 def test_an_error_on_either_side_is_an_error():
     with pytest.raises(InferenceError):
-        infer(pd.DataFrame({"a": [1.5]}), np.array(1))
+        infer(pd.DataFrame({"a": [1.5]}), 1j)
 
 
 # --- composite columns ----------------------------------------------------------------------------------

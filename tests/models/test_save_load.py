@@ -540,7 +540,8 @@ def test_a_prediction_that_breaks_the_signature_is_refused(tmp_path, outputs, fu
 def test_a_wrong_number_of_rows_is_told_with_both_numbers(tmp_path):
     model = returning(tmp_path, lambda data, params: np.ones(2), SIGNATURE)
     with pytest.raises(
-        PredictionError, match=r"expected one prediction for each of 3 rows, found 2 \[ROW_COUNT\]$"
+        PredictionError,
+        match=r"expected one prediction for each of 3 rows, found 2 \(return one .*\) \[ROW_COUNT\]$",
     ):
         model.predict(FRAME)
 

@@ -76,7 +76,11 @@ def _check_names(frame: pd.DataFrame, outputs: Schema, findings: list[Finding]) 
 
 
 def _column(
-    frame: pd.DataFrame, spec: ColSpec, position: int, positions: dict[Any, list[int]], findings: list[Finding]
+    frame: pd.DataFrame,
+    spec: ColSpec,
+    position: int,
+    positions: dict[Any, list[int]],
+    findings: list[Finding],
 ) -> pd.Series | None:
     if spec.name is None:
         return frame.iloc[:, position]
@@ -113,9 +117,7 @@ def _encode_column(
             return None
         return pa.array([_entries(value, spec.type) for value in enforced], to_arrow(spec.type))
     else:
-        findings.append(
-            Finding(Code.TYPE_MISMATCH, path, describe(spec.type), dtype_name(column.dtype))
-        )
+        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), dtype_name(column.dtype)))
         return None
     return None if len(findings) > before else _widen(array, spec, path, findings)
 
