@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.convert.arrow import is_arrow
+from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import fields_of, is_sequence, to_builtins
 from sparksig.convert.numpy import source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
@@ -48,22 +48,22 @@ def from_prediction(
         return _from_array(prediction, of_columns)
     if isinstance(prediction, (pd.Index, pd.api.extensions.ExtensionArray)):
         return frames.from_series(pd.Series(prediction))
-    if isinstance(prediction, type) or isinstance(prediction, (pd.DataFrame, pd.Series)):
+    if isinstance(prediction, (type, pd.DataFrame, pd.Series)):
         return infer(prediction)
     if isinstance(prediction, dict):
-        return _from_dict(_convert_values(prediction), of_columns, rows, record, infer)
+        return _from_dict(_convert_values(prediction), of_columns, rows, record)
     if is_sequence(prediction):
         if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
-            return _from_dict(_convert_values(by_name), of_columns, rows, record, infer)
+            return _from_dict(_convert_values(by_name), of_columns, rows, record)
         return python.from_list(to_builtins(list(prediction)))
     if (by_name := fields_of(prediction)) is None:
         return infer(prediction)
-    schema = _from_dict(_convert_values(by_name), of_columns, rows, record, infer)
+    schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
     return _with_annotations(schema, prediction, infer)
 
 
 def _with_annotations(schema: Schema, instance: Any, infer: Callable[[Any], Schema]) -> Schema:
-    """Return the schema of a dataclass where the values of an instance agree with it, else the one of them."""
+    """Return the schema of a dataclass where the values of an instance agree with it, else theirs."""
     if not is_dataclass(instance):
         return schema
     try:
@@ -101,13 +101,10 @@ def _from_objects(array: np.ndarray[Any, Any], path: str = "") -> Schema:
     findings: list[Finding] = []
     dtype = python.type_of(array.ravel().tolist(), path, findings)
     if not findings and dtype is not DataType.string:
-        found = (
-            f"an array of dtype object that holds {dtype!r}" if array.size else "an empty array of objects"
-        )
+        found = f"an array of dtype object with values of {dtype!r}" if array.size else "an empty one"
         hint = "return it as a list, or cast it, for example with array.astype('int64')"
-        findings.append(
-            Finding(Code.UNSUPPORTED_TYPE, path, "an array of strings or of a dtype", found, hint)
-        )
+        expected = "an array of strings, or of a dtype other than object"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, found, hint))
     if findings:
         raise InferenceError.of("no signature for this array of objects", findings)
     if array.ndim == 1:
@@ -130,9 +127,7 @@ def _is_typed(value: Any) -> bool:
     return isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)) or is_arrow(value)
 
 
-def _from_dict(
-    values: dict[Any, Any], of_columns: bool, rows: int | None, record: bool, infer: Callable[[Any], Schema]
-) -> Schema:
+def _from_dict(values: dict[Any, Any], of_columns: bool, rows: int | None, record: bool) -> Schema:
     """Infer a table from a dictionary of columns; from any other the columns of a single row."""
     arrays = bool(values) and all(isinstance(value, np.ndarray) for value in values.values())
     if arrays and (not of_columns or all(value.ndim > 1 for value in values.values())):
@@ -186,9 +181,8 @@ def _from_columns(values: Mapping[Any, Any]) -> Schema:
 
 def _column_of(key: Any, value: Any) -> Schema:
     if is_arrow(value) and not isinstance(value, (pd.Series, pd.Index)):
-        import pyarrow as pa
-
-        value = pd.Series(pa.array(value).to_pandas(types_mapper=pd.ArrowDtype))
+        column, _ = read_arrow(value)
+        value = pd.Series(column, dtype=pd.ArrowDtype(column.type))
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "O" and value.ndim == 1:
             _from_objects(value, step(key))
@@ -216,7 +210,7 @@ def is_record(data: Any) -> bool:
         >>> [is_record(data) for data in ({"a": 1.5}, "text", ["text"], pd.DataFrame({"a": [1.5]}))]
         [True, True, False, False]
     """
-    if isinstance(data, (list, tuple, pd.DataFrame, pd.Series, np.ndarray)) or isinstance(data, type):
+    if isinstance(data, (list, tuple, type, pd.DataFrame, pd.Series, np.ndarray)):
         return False
     if isinstance(data, Mapping):
         return not any(isinstance(value, (np.ndarray, pd.Series)) for value in data.values())

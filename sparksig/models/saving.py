@@ -59,9 +59,9 @@ def save_model(
     """Write a model as a directory that MLflow loads as well: whole, or not at all.
 
     With an input example the model is loaded back from what was written, and run on the example as
-    :meth:`LoadedModel.predict` and as a scoring server would. A model that cannot be loaded or fails on its own
-    example, returns another number of predictions than the example has rows, or predicts something else than
-    before, is not saved. Outputs that no signature declares are inferred from the prediction.
+    :meth:`LoadedModel.predict` and as a scoring server would. A model that cannot be loaded or fails on its
+    own example, returns another number of predictions than the example has rows, or predicts something else
+    than before, is not saved. Outputs that no signature declares are inferred from the prediction.
 
     Args:
         path: where to; nothing may be there yet but an empty directory.

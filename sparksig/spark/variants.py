@@ -206,7 +206,7 @@ def _has_variant(dtype: pa.DataType) -> bool:
 
 
 def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
-    """Return a prediction with the two parts of a variant wherever Any is declared; it is left as it is itself.
+    """Return a prediction with the two parts of a variant wherever Any is declared; it is never changed.
 
     Args:
         prediction: the model's return value.
