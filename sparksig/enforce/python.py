@@ -51,6 +51,7 @@ def to_frame(
             some rows.
 
     Example:
+        >>> from sparksig.schema import ColSpec
         >>> to_frame({"a": [1, 2], "b": "x"}, Schema([ColSpec(Array("long"), "a"), ColSpec("string", "b")]))
                 a  b
         0  [1, 2]  x

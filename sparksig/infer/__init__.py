@@ -41,9 +41,30 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
 
     The example is never changed. Order matters only to columns: they stand as they are first seen.
 
+    Predictions are inferred in the same way, and in some forms more, with what is known of the input:
+
+    ==================================================  =================================================
+    prediction                                           inferred
+    ==================================================  =================================================
+    NumPy array of rank 1, for an input of columns       one unnamed column; a tensor for an input of tensors
+    NumPy array of objects                               strings; other objects are refused
+    dictionary of columns (lists, arrays, Series), each  a column for each key; arrays of rank 2 and more are
+    with one value for each row of the input             columns of arrays, and named tensors if all are
+    other dictionaries                                   a column for each key: its value is one row's value
+    pandas Index, extension array, Categorical           one column
+    tuples                                               as lists
+    dataclass, named tuple, pydantic object              as the dictionary of its fields
+    list of dataclasses, named tuples, pydantic objects  as a list of dictionaries
+    ==================================================  =================================================
+
+    For an input of a single row, a dictionary of lists with one element each is a table if the input is one
+    (a DataFrame, a list of rows): ``{"tier": ["low"]}`` is a column of strings. If the input is a dictionary
+    or a value, it is one row: ``{"sources": ["map"]}`` is a column of Array(string). Later predictions are read
+    by the signature: a list is a column, unless the column is declared an Array.
+
     Args:
         model_input: an example of what the model takes.
-        model_output: an example of what it gives.
+        model_output: an example of what it returns.
         params: a dictionary from names to defaults.
 
     Returns:
