@@ -59,8 +59,8 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
 
     For an input of a single row, a dictionary of lists with one element each is a table if the input is one
     (a DataFrame, a list of rows): ``{"tier": ["low"]}`` is a column of strings. If the input is a dictionary
-    or a value, it is one row: ``{"sources": ["map"]}`` is a column of Array(string). Later predictions are read
-    by the signature: a list is a column, unless the column is declared an Array.
+    or a value, it is one row: ``{"sources": ["map"]}`` is a column of Array(string). Later predictions are
+    read by the signature: a list is a column, unless the column is declared an Array.
 
     Args:
         model_input: an example of what the model takes.

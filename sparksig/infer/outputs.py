@@ -158,11 +158,11 @@ def _is_table(values: Mapping[Any, Any], rows: int | None, record: bool) -> bool
     """
     if not values or not all(_is_typed(value) or isinstance(value, list) for value in values.values()):
         return False
-    if rows is None:
-        return all(_is_typed(value) for value in values.values())
-    if rows == 1 and record and not all(_is_typed(value) for value in values.values()):
-        return False
-    return all(len(value) == rows for value in values.values())
+    typed = all(_is_typed(value) for value in values.values())
+    lengths = {len(value) for value in values.values()}
+    if typed and rows != 1:  # the example of the input may be a part of what was predicted
+        return len(lengths) == 1
+    return lengths == {rows} and (typed or not record)
 
 
 def _from_columns(values: Mapping[Any, Any]) -> Schema:

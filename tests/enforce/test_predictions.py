@@ -335,8 +335,9 @@ def test_a_list_of_rows_of_unequal_length():
 def test_the_text_of_a_wrong_prediction():
     for prediction, rows, text in [
         (np.zeros(3), 2, "expected one prediction for each of 2 rows, found 3 [ROW_COUNT]"),
-        (np.array(1.5), 1, "expected one prediction for 1 row, found a single value [ROW_COUNT]"),
-        (1.5, 1, "expected Tensor('float64', (-1,)), found a value of type float [TYPE_MISMATCH]"),
+        (np.array(1.5), 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
+        (1.5, 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
+        (object(), 1, "expected Tensor('float64', (-1,)), found a value of type object [TYPE_MISMATCH]"),
         (None, 1, "expected Tensor('float64', (-1,)), found None [TYPE_MISMATCH]"),
         (np.zeros(1, int), 1, f"expected float64, found int64 ({DECLARE}) [TYPE_MISMATCH]"),
         (np.zeros((1, 2)), 1, "expected shape (-1,), found shape (-1, 2) [SHAPE_MISMATCH]"),
@@ -360,9 +361,25 @@ def test_other_values_are_no_prediction(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
 
 
-@each("value", [1.5, np.float64(1.5)], ids=["float", "numpy float"])
-def test_a_single_value_is_no_tensor(value):
-    assert codes(value, tensor("float64"), 1) == [Code.TYPE_MISMATCH]
+@each("value", [1.5, np.float64(1.5), np.array(1.5)], ids=["float", "numpy float", "array of rank 0"])
+@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+def test_a_single_value_is_the_prediction_of_a_single_row(value, outputs):
+    assert encode(value, outputs, 1).to_pylist() == [1.5]
+    assert codes(value, outputs, 2) == [Code.ROW_COUNT]
+
+
+COLUMNS_OF_PANDAS = {
+    "Index": pd.Index([1, 2]),
+    "nullable integers": pd.array([1, 2], dtype="Int64"),
+    "Categorical": pd.Categorical([1, 2]),
+    "tuple": (1, 2),
+    "Arrow array": pa.array([1, 2]),
+}
+
+
+@each("values", COLUMNS_OF_PANDAS.values(), ids=COLUMNS_OF_PANDAS)
+def test_columns_of_pandas_and_arrow_are_tensors(values):
+    assert encode(values, tensor("int64"), 2).to_pylist() == [1, 2]
 
 
 @each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)

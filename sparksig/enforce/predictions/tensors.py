@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import to_arrow
+from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects
 from sparksig.enforce.kernels import Values
@@ -39,6 +40,8 @@ def encode_tensors(
 
 
 def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
+    by_name = fields_of(prediction)
+    prediction = prediction if by_name is None else by_name
     if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
         return [prediction]
     names = outputs.input_names()
@@ -67,6 +70,8 @@ def _encode_tensor(
     if isinstance(values, Finding):
         findings.append(replace(values, path=path))
         return None
+    if values.ndim == 0 and rows == 1 and len(spec.shape) == 1:
+        values = values.reshape(1)
     if values.ndim == 0 or (rows is not None and len(values) != rows):
         findings.append(row_count_finding(path, rows, len(values) if values.ndim else None))
         return None
@@ -105,12 +110,16 @@ def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
         if len(spec.shape) == 1 and len(columns) == 1:
             return columns[0]
         return np.column_stack(columns) if columns else np.empty((len(prediction), 0), spec.type)
-    if isinstance(prediction, pd.Series):
-        return prediction.to_numpy()
+    if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return pd.Series(prediction).to_numpy()
+    if isinstance(prediction, (pa.Array, pa.ChunkedArray)):
+        return pd.Series(prediction, dtype=pd.ArrowDtype(prediction.type)).to_numpy()
     if type(prediction).__module__.partition(".")[0] == "scipy" and hasattr(prediction, "toarray"):
         dense: Values = prediction.toarray()
         return dense
-    if isinstance(prediction, list):
+    if isinstance(prediction, (str, bytes, bool, int, float, np.generic)):
+        return np.array(prediction, dtype=object)
+    if isinstance(prediction, (list, tuple)):
         try:
             array = np.array(prediction, dtype=object)
         except ValueError:  # rows of unequal shapes that NumPy cannot even hold as objects
