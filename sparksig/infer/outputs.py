@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sparksig.errors import Code, ConversionError, Finding, InferenceError, Sign
 from sparksig.infer import frames, python, tensors
 from sparksig.lattice import narrowest
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import DataType, merge
+from sparksig.types import DataType, Object, Property, merge
 
 __all__ = ["count_rows", "from_prediction", "is_record"]
 
@@ -55,28 +56,41 @@ def from_prediction(
     if is_sequence(prediction):
         if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
             return _from_dict(_convert_values(by_name), of_columns, rows, record)
-        return python.from_list(to_builtins(list(prediction)))
+        schema = python.from_list(to_builtins(list(prediction)))
+        classes = set(map(type, prediction))
+        is_of_instances = len(classes) == 1 and fields_of(prediction[0]) is not None
+        return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
     if (by_name := fields_of(prediction)) is None:
         return infer(prediction)
     schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
-    return _with_annotations(schema, prediction, infer)
+    return _with_annotations(schema, type(prediction), infer)
 
 
-def _with_annotations(schema: Schema, instance: Any, infer: Callable[[Any], Schema]) -> Schema:
-    """Return the schema of a dataclass where the values of an instance agree with it, else theirs."""
-    if not is_dataclass(instance):
-        return schema
+def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
+    """Complete the columns inferred from instances by the annotations of their class.
+
+    A value of None has no type of its own, and an optional field may have a value in the example. Where a
+    value contradicts its annotation, the value counts.
+    """
     try:
-        annotated = infer(instance)
-        if annotated.input_names() != schema.input_names():
-            return schema
-        columns = [
-            ColSpec(merge(one.type, other.type), one.name, one.required and other.required)
-            for one, other in zip(annotated, schema)
-        ]
+        annotated = infer(cls if is_dataclass(cls) else GenericAlias(list, (cls,)))
     except (ConversionError, InferenceError, SignatureError):
         return schema
-    return Schema(columns)
+    only = annotated.inputs[0].type
+    columns: dict[Any, Any] = {spec.name: spec for spec in annotated}
+    if not annotated.has_input_names() and isinstance(only, Object):
+        columns = {prop.name: prop for prop in only.properties}
+    return Schema([_completed(spec, columns.get(spec.name)) for spec in schema])
+
+
+def _completed(spec: Any, annotated: Any) -> Any:
+    if annotated is None or not isinstance(spec, ColSpec):
+        return spec
+    dtype = annotated.dtype if isinstance(annotated, Property) else annotated.type
+    try:
+        return ColSpec(merge(dtype, spec.type), spec.name, annotated.required and spec.required)
+    except InferenceError:
+        return spec
 
 
 # --- arrays -----------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import cloudpickle
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -244,3 +246,31 @@ def test_outputs_with_other_numbers_of_classes_have_names(rows, tmp_path):
     predicted = loaded.predict(PLANTS)
     assert np.array_equal(predicted["0"], first)
     assert np.array_equal(predicted["1"], second)
+
+
+# --- instances --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Answer:
+    text: str
+    score: float
+    note: str | None = None
+
+
+class Reply(pydantic.BaseModel):
+    text: str
+    score: float
+    note: str | None = None
+
+
+ANSWER = Schema([ColSpec("string", "text"), ColSpec("double", "score"), ColSpec("string", "note", False)])
+
+
+@pytest.mark.parametrize("cls", [Answer, Reply], ids=["dataclass", "pydantic"])
+def test_the_annotations_of_instances_say_what_none_does_not(cls, tmp_path):
+    question, answer = {"question": "When?"}, cls(text="At nine.", score=0.1)
+    assert outputs_of(tmp_path / "one", lambda data: answer, question) == ANSWER
+    assert outputs_of(tmp_path / "rows", lambda data: [answer] * len(data), SCORES) == ANSWER
+    two = [answer, cls(text="At ten.", score=0.2, note="Late.")]
+    assert sparksig.infer_signature(SCORES.head(2), two).outputs == ANSWER
