@@ -272,6 +272,11 @@ def _nesting(value: Any) -> tuple[int, bool]:
         return value.ndim, True
     if hasattr(value, "toArray"):  # a vector of Spark ML
         return 1, True
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        levels, dtype = 1, value.type
+        while hasattr(dtype, "value_type") and not pa.types.is_dictionary(dtype):
+            levels, dtype = levels + 1, dtype.value_type
+        return levels, True
     typed = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ndarray)
     if not isinstance(value, typed) and (not is_sequence(value) or fields_of(value) is not None):
         return 0, True

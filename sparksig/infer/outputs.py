@@ -15,7 +15,7 @@ from sparksig.convert.instances import fields_of, is_sequence, to_builtins
 from sparksig.convert.numpy import source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer import frames, python, tensors
-from sparksig.lattice import narrowest
+from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, Object, Property, merge
 
@@ -47,9 +47,9 @@ def from_prediction(
     of_columns = inputs is not None and not inputs.is_tensor_spec()
     if isinstance(prediction, np.ndarray):
         return _from_array(prediction, of_columns)
-    if isinstance(prediction, (pd.Index, pd.api.extensions.ExtensionArray)):
-        return frames.from_series(pd.Series(prediction))
-    if isinstance(prediction, (type, pd.DataFrame, pd.Series)):
+    if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return _from_series(pd.Series(prediction))
+    if isinstance(prediction, (type, pd.DataFrame)):
         return infer(prediction)
     if isinstance(prediction, dict):
         return _from_dict(_convert_values(prediction), of_columns, rows, record)
@@ -64,6 +64,15 @@ def from_prediction(
         return infer(prediction)
     schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
     return _with_annotations(schema, type(prediction), infer)
+
+
+def _from_series(series: pd.Series) -> Schema:
+    """Infer one column; a column without a name is required, which leaves nulls to most types."""
+    if series.name is None and series.isna().any():
+        [spec] = frames.from_series(series.rename("0"))
+        if spec.type not in NEVER_NULL:
+            return Schema([ColSpec(spec.type)])  # type: ignore[arg-type]
+    return frames.from_series(series)
 
 
 def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:

@@ -897,3 +897,101 @@ def test_unnamed_outputs_are_counted():
         for call in (encode, check):
             with pytest.raises(PredictionError, match=f"expected 2 columns, found {len(columns)} column"):
                 call(frame, two, 1)
+
+
+# --- forms of one row and of several --------------------------------------------------------------------
+
+NAMED = columns(required=False, v=Array("double"), s="string")
+PLAIN = Schema([ColSpec(Array("double"))])
+SEQUENCES = {
+    "list": [0.5, 1.5],
+    "tuple": (0.5, 1.5),
+    "array": np.array([0.5, 1.5]),
+    "Series": pd.Series([0.5, 1.5]),
+    "Index": pd.Index([0.5, 1.5]),
+    "nullable floats": pd.array([0.5, 1.5], dtype="Float64"),
+    "Arrow array": pa.array([0.5, 1.5]),
+}
+
+
+@each("value", SEQUENCES.values(), ids=SEQUENCES)
+def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
+    assert encode({"v": value, "s": "x"}, NAMED, 1).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}]
+    assert encode([{"v": value, "s": "x"}] * 2, NAMED, 2).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}] * 2
+    with pytest.raises(PredictionError, match="v: expected 2 rows, as the longest column, found 1"):
+        encode({"v": value, "s": ["x", "y"]}, NAMED, 2)
+
+
+@each("value", [[0.5, 1.5], (0.5, 1.5), np.array([0.5, 1.5])], ids=["list", "tuple", "array"])
+def test_values_for_one_row_of_an_array_column(value):
+    for outputs in (PLAIN, columns(v=Array("double"))):
+        assert encode(value, outputs, 1).to_pylist() == [[0.5, 1.5]]
+        assert encode([value, value], outputs, 2).to_pylist() == [[0.5, 1.5]] * 2
+
+
+NESTED = {
+    "lists": [[0.5], [1.5, 2.5]],
+    "tuples": ([0.5], (1.5, 2.5)),
+    "arrays": [np.array([0.5]), np.array([1.5, 2.5])],
+    "Series of lists": pd.Series([[0.5], [1.5, 2.5]]),
+    "Arrow lists": pa.array([[0.5], [1.5, 2.5]]),
+}
+
+
+@each("value", NESTED.values(), ids=NESTED)
+def test_sequences_of_sequences_under_an_array_column_are_its_rows(value):
+    expected = [{"v": [0.5], "s": "x"}, {"v": [1.5, 2.5], "s": "y"}]
+    assert encode({"v": value, "s": ["x", "y"]}, NAMED, 2).to_pylist() == expected
+
+
+def test_nulls_under_an_array_column_are_as_many_rows_as_there_are():
+    for value in ([None, None], [None, [0.5]], [[], None]):
+        expected = [{"v": cell, "s": None} for cell in value]
+        assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
+    assert encode({"v": [None, None], "s": "x"}, NAMED, 1).to_pylist() == [{"v": [None, None], "s": "x"}]
+
+
+def test_a_nan_is_no_null_in_any_form():
+    nan = float("nan")
+    for prediction in ([nan], {"p": [nan]}, [{"p": nan}], {"p": nan}, (nan,), pd.Series([nan], dtype=object)):
+        array = encode(prediction, columns(required=False, p="double"), 1)
+        assert (array.null_count, repr(array.to_pylist())) == (0, "[nan]"), prediction
+
+
+NAMELESS = {
+    "dictionary": {"p": [1, 2]},
+    "records": [{"p": 1}, {"p": 2}],
+    "frame": pd.DataFrame({"p": [1, 2]}),
+    "Arrow table": pa.table({"p": [1, 2]}),
+}
+
+
+@each("prediction", NAMELESS.values(), ids=NAMELESS)
+def test_a_column_without_a_name_takes_any_name(prediction):
+    assert encode(prediction, ONE[DataType.long], 2).to_pylist() == [1, 2]
+
+
+RECORDS = [{"p": {"p": 1.5}}, {"p": None}]
+
+
+def test_records_and_objects_of_the_only_column_are_told_apart():
+    outputs = Schema([ColSpec(Object([Property("p", "double")]), "p", required=False)])
+    assert encode(RECORDS, outputs, 2).to_pylist() == [{"p": 1.5}, None]
+    outputs = Schema([ColSpec(Object([Property("x", "double")]), "p")])
+    for prediction in ([{"x": 1.5}], {"x": 1.5}, {"p": [{"x": 1.5}]}, {"p": {"x": 1.5}}):
+        assert encode(prediction, outputs, 1).to_pylist() == [{"x": 1.5}]
+
+
+def test_records_name_what_they_lack_and_what_they_have_more():
+    found = refused([{"a": 1, "c": 1}, {"b": 2}], columns(a="long", b="long"), 2)
+    assert {(one.code, one.path, one.rows) for one in found} == {
+        (Code.MISSING_COLUMN, "a", (1,)),
+        (Code.MISSING_COLUMN, "b", (0,)),
+        (Code.UNKNOWN_KEY, "c", ()),
+    }
+
+
+def test_typed_cells_are_judged_by_their_dtype():
+    for cell in (np.array([1]), pd.Series([1]), pd.Index([1]), pd.array([1], dtype="Int64"), pa.array([1])):
+        [finding] = refused([cell], Schema([ColSpec(Array("integer"))]), 1)
+        assert (finding.code, finding.expected, finding.found) == (Code.TYPE_MISMATCH, "integer", "int64")

@@ -65,6 +65,28 @@ def test_a_frame_and_an_array_give_a_column(name, tmp_path):
     assert outputs_of(tmp_path / "m", function, SCORES) == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0.5, np.nan, 1.0], "double"),
+        (["a", None, "b"], "string"),
+        ([pd.Timestamp(2020, 1, 1), None], "datetime"),
+    ],
+    ids=["double", "string", "datetime"],
+)
+def test_a_series_without_a_name_may_have_nulls(values, kind):
+    assert sparksig.infer_signature(SCORES, pd.Series(values)).outputs == Schema([ColSpec(kind)])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean"])
+def test_a_series_of_a_type_without_nulls_needs_a_name(dtype):
+    values = pd.Series([1, None], dtype=dtype)
+    with pytest.raises(InferenceError, match="a column without a name must be required: name it"):
+        sparksig.infer_signature(SCORES, values)
+    columns = [ColSpec({"Int64": "long"}.get(dtype, dtype), "p", required=False)]
+    assert sparksig.infer_signature(SCORES, values.rename("p")).outputs == Schema(columns)
+
+
 def test_an_array_example_keeps_tensors(tmp_path):
     example = np.ones((3, 2))
     tensor = Schema([sparksig.TensorSpec(np.dtype("float64"), (-1,))])
