@@ -290,9 +290,16 @@ ANSWER = Schema([ColSpec("string", "text"), ColSpec("double", "score"), ColSpec(
 
 
 @pytest.mark.parametrize("cls", [Answer, Reply], ids=["dataclass", "pydantic"])
-def test_the_annotations_of_instances_say_what_none_does_not(cls, tmp_path):
+def test_the_annotations_of_instances_say_what_none_does_not(cls):
     question, answer = {"question": "When?"}, cls(text="At nine.", score=0.1)
-    assert outputs_of(tmp_path / "one", lambda data: answer, question) == ANSWER
-    assert outputs_of(tmp_path / "rows", lambda data: [answer] * len(data), SCORES) == ANSWER
+    assert sparksig.infer_signature(question, answer).outputs == ANSWER
     two = [answer, cls(text="At ten.", score=0.2, note="Late.")]
     assert sparksig.infer_signature(SCORES.head(2), two).outputs == ANSWER
+
+
+def test_instances_are_saved_and_predicted(tmp_path):
+    answer = Answer(text="At nine.", score=0.1)
+    one = saved(tmp_path / "one", lambda data: answer, {"question": "When?"})
+    assert one.signature.outputs == ANSWER
+    assert one.predict({"question": "Where?"}).text == "At nine."
+    assert outputs_of(tmp_path / "rows", lambda data: [answer] * len(data), SCORES) == ANSWER
