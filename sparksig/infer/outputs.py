@@ -71,7 +71,7 @@ def _from_series(series: pd.Series) -> Schema:
     if series.name is None and series.isna().any():
         [spec] = frames.from_series(series.rename("0"))
         if spec.type not in NEVER_NULL:
-            return Schema([ColSpec(spec.type)])  # type: ignore[arg-type]
+            return Schema([ColSpec(spec.type)])
     return frames.from_series(series)
 
 
