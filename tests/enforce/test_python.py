@@ -541,14 +541,14 @@ def test_instances_are_read_as_dictionaries(cls):
 
 
 def test_what_is_inferred_from_an_instance_accepts_it():
-    schema = sparksig.infer_signature(Point(1, "x")).inputs
-    assert enforce(Point(1, "x"), schema).to_dict("list") == {"x": [1], "name": ["x"]}
+    schema = sparksig.infer_signature(Point("x", True)).inputs
+    assert enforce(Point("x", True), schema).to_dict("list") == {"name": ["x"], "seen": [True]}
 
 
 @dataclasses.dataclass
 class Point:
-    x: int
     name: str
+    seen: bool
 
 
 def test_tuples_are_columns_as_lists_are():
