@@ -3,9 +3,15 @@
 One reading of a dictionary, for every column alike: each key is a column. A list is the column's values,
 one a row, unless the schema says that the column itself is an Array (or Any): then it is one row's value.
 Anything else, a dictionary for an Object included, is one row's value. All columns have as many rows.
+A value that is nested one level deeper than an Array column declares (an array of rank 2 for an Array of
+doubles) is a column of arrays. So is a list of as many values as there are rows, where their number is known
+and the values say no more.
 
 A list has one element a row: dictionaries for named columns, a value for the only unnamed one, or a list of
-values for several unnamed ones. A scalar is one row of the only unnamed column.
+values for several unnamed ones. A scalar is one row of the only unnamed column. Tuples are read as lists,
+instances of dataclasses, named tuples and pydantic models as dictionaries of their fields.
+
+Inputs and predictions are read by the same functions; the number of rows is known of predictions alone.
 """
 
 from __future__ import annotations
@@ -19,27 +25,33 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert import duplicates
+from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
-from sparksig.schema import ColSpec, Schema
-from sparksig.types import AnyType, Array, Map, Object, describe
+from sparksig.schema import Schema
+from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
 __all__ = ["as_series", "to_frame"]
 
 
-def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.DataFrame:
+def to_frame(
+    data: Any, schema: Schema, seen: list[Any] | None = None, row_count: int | None = None
+) -> pd.DataFrame:
     """Python data as a frame of object columns, none of them judged yet.
 
     Args:
         data: a dictionary, list, array, Series or scalar.
         schema: columns, which decide how it is read; what it does not declare is left out.
         seen: gathers all keys, those that the schema does not declare included.
+        row_count: how many rows there are, where it is known before: it decides between one row's value and a
+            column where the data and the schema allow both.
 
     Raises:
         ContractError: data that no row can be made of, columns of different lengths, or absent from
             some rows.
 
     Example:
+        >>> from sparksig.schema import ColSpec
         >>> to_frame({"a": [1, 2], "b": "x"}, Schema([ColSpec(Array("long"), "a"), ColSpec("string", "b")]))
                 a  b
         0  [1, 2]  x
@@ -48,12 +60,14 @@ def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.Dat
         return pd.DataFrame({0 if data.name is None else data.name: data})
     if isinstance(data, np.ndarray):
         if data.ndim:
-            return _from_array(data, schema)
+            return _from_array(data, schema, row_count)
         data = data[()]
     if isinstance(data, list):
-        return _from_list(data, schema, seen)
+        return _from_list(data, schema, seen, row_count)
+    by_name = fields_of(data)
+    data = data if by_name is None else by_name
     if isinstance(data, Mapping) and schema.has_input_names():
-        return _from_mapping(data, schema, seen)
+        return _from_mapping(data, schema, seen, row_count)
     only = schema.inputs[0]
     takes_mapping = isinstance(only.type, (Object, Map, AnyType))
     if schema.has_input_names() or len(schema) > 1 or (isinstance(data, Mapping) and not takes_mapping):
@@ -86,7 +100,7 @@ def _shown(schema: Schema) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _from_array(data: np.ndarray[Any, Any], schema: Schema) -> pd.DataFrame:
+def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | None) -> pd.DataFrame:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         hint = "fill them on purpose"
         finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "others", hint)
@@ -95,7 +109,10 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema) -> pd.DataFrame:
         hint = "give it names, as a DataFrame or a dictionary of arrays"
         finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
-    if len(schema) == 1 and isinstance(schema.inputs[0].type, Array) and data.ndim > 1:
+    only = schema.inputs[0].type
+    if len(schema) == 1 and row_count == 1 and _is_one_row(data, only, in_doubt=False):
+        return pd.DataFrame({0: as_series([data])})
+    if len(schema) == 1 and isinstance(only, Array) and data.ndim > 1:
         return pd.DataFrame({0: as_series(list(data))})
     if data.ndim > 2:
         finding = Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", f"one of rank {data.ndim}")
@@ -119,9 +136,16 @@ def _series(array: np.ndarray[Any, Any]) -> pd.Series | None:
         return None
 
 
-def _from_list(rows: list[Any], schema: Schema, seen: list[Any] | None) -> pd.DataFrame:
+def _from_list(
+    rows: list[Any], schema: Schema, seen: list[Any] | None, row_count: int | None
+) -> pd.DataFrame:
     if not schema.has_input_names():
+        only = schema.inputs[0].type
+        if len(schema) == 1 and row_count == 1 and _is_one_row(rows, only, in_doubt=False):
+            return pd.DataFrame({0: as_series([rows])})
         return _from_rows(rows, len(schema))
+    if set(map(type, rows)) - {dict}:
+        rows = [row if (by_name := fields_of(row)) is None else by_name for row in rows]
     strange = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
     if strange:
         hint = "name the values of a row, as {'name': value}"
@@ -170,14 +194,16 @@ def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
     return pd.DataFrame({index: as_series([row[index] for row in rows]) for index in range(width)})
 
 
-def _from_mapping(data: Mapping[Any, Any], schema: Schema, seen: list[Any] | None) -> pd.DataFrame:
+def _from_mapping(
+    data: Mapping[Any, Any], schema: Schema, seen: list[Any] | None, row_count: int | None
+) -> pd.DataFrame:
     declared = schema.input_dict()
     findings = _twins(data, seen)
     columns: dict[Any, pd.Series] = {}
     for label, spec in declared.items():
         if label not in data:
             continue  # judged as an absent column
-        column = _column(data[label], spec)
+        column = _column(data[label], spec.type, row_count)
         if column is None:
             hint = "a column is a list, an array of rank 1 that pandas takes, or one value"
             findings.append(Finding(Code.SHAPE_MISMATCH, step(label), "a column", kind(data[label]), hint))
@@ -197,19 +223,69 @@ def _from_mapping(data: Mapping[Any, Any], schema: Schema, seen: list[Any] | Non
     return pd.DataFrame(columns)
 
 
-def _column(value: Any, spec: ColSpec) -> pd.Series | None:
+def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
     """The values of one key, one a row."""
-    one_row = isinstance(spec.type, (Array, AnyType))
-    if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        return pd.Series(value).reset_index(drop=True)
     if isinstance(value, (pa.Array, pa.ChunkedArray)):
-        return pd.Series(value, dtype=pd.ArrowDtype(value.type))
-    if one_row:
-        return as_series([value])
+        value = pd.Series(value, dtype=pd.ArrowDtype(value.type))
+    is_typed = isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray))
+    if isinstance(dtype, (Array, AnyType)) and not (is_typed and row_count is None):
+        if _is_one_row(value, dtype, in_doubt=row_count in (None, 1)):
+            return as_series([value])
+        if isinstance(value, np.ndarray) and value.ndim > 1:
+            return as_series(list(value))
+    if is_typed:
+        return pd.Series(value).reset_index(drop=True)
     if isinstance(value, np.ndarray):
         if value.ndim == 0:
             return as_series([value[()]])
         if value.ndim > 1 or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
             return None
         return _series(value)
-    return as_series(value if isinstance(value, list) else [value])
+    return as_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
+
+
+def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:
+    """Return whether a value of an Array column, or of Any, belongs to one row instead of being a column.
+
+    Its nesting decides, compared with that of the declared type. Where that leaves both, or neither, the
+    result is ``in_doubt``: nulls and empty lists do not say how deeply they are nested.
+    """
+    if not isinstance(dtype, (Array, AnyType)):
+        return False
+    declared = 0
+    while isinstance(dtype, Array):
+        declared, dtype = declared + 1, dtype.dtype
+    levels, exact = _nesting(value)
+
+    def fits(depth: int) -> bool:
+        if isinstance(dtype, AnyType):
+            return levels >= depth or not exact
+        return levels == depth if exact else levels <= depth
+
+    is_row, is_column = fits(declared), levels > 0 and fits(declared + 1)
+    return in_doubt if is_row == is_column else is_row
+
+
+def _nesting(value: Any) -> tuple[int, bool]:
+    """Return how deeply sequences are nested, and whether that is all: below nulls and [] may be more."""
+    if isinstance(value, np.ndarray) and (value.dtype.kind != "O" or value.ndim != 1):
+        return value.ndim, True
+    if hasattr(value, "toArray"):  # a vector of Spark ML
+        return 1, True
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        levels, dtype = 1, value.type
+        while hasattr(dtype, "value_type") and not pa.types.is_dictionary(dtype):
+            levels, dtype = levels + 1, dtype.value_type
+        return levels, True
+    typed = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, np.ndarray)
+    if not isinstance(value, typed) and (not is_sequence(value) or fields_of(value) is not None):
+        return 0, True
+    most = 1
+    for item in value:
+        if item is None or item is pd.NA or item is pd.NaT or (isinstance(item, float) and item != item):
+            continue
+        levels, exact = _nesting(item)
+        most = max(most, levels + 1)
+        if exact:
+            return most, True
+    return most, False

@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.enforce.findings import HINTS, RANGE_HINT, Report, null_hint
 from sparksig.errors import Code, Finding, below, kind, nearest
@@ -178,6 +181,7 @@ def _shown(value: Any) -> str:
         return f"a repr that fails with {type(error).__name__}"
 
 
+_COLUMNS = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, pa.Array, pa.ChunkedArray)
 _LOW, _HIGH = np.iinfo(np.int64).min // 1000 + 1, np.iinfo(np.int64).max // 1000
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -208,7 +212,10 @@ class _Convert:
         if isinstance(dtype, Array):
             return self.array(value, dtype, path)
         if not isinstance(value, Mapping):
-            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+            by_name = fields_of(value)
+            if by_name is None:
+                return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
+            value = by_name
         if isinstance(dtype, Map):
             return self.map(value, dtype, path)
         assert isinstance(dtype, Object)
@@ -261,19 +268,39 @@ class _Convert:
         return held
 
     def array(self, value: Any, dtype: Array, path: str) -> Any:
-        """A list as a list, a NumPy array of scalars as an array."""
+        """A sequence as a list, a NumPy array of scalars as an array."""
         item = dtype.dtype
+        if isinstance(value, _COLUMNS):
+            return self.column(value, dtype, path)
         if isinstance(value, np.ndarray) and value.ndim:
             if value.ndim == 1 and value.dtype.kind != "O" and isinstance(item, DataType):
                 return self.typed(value, item, path)
             held = list(value)
         elif hasattr(value, "toArray") and type(value).__module__.startswith("pyspark."):
             held = value.toArray().tolist()  # a vector of Spark ML
-        elif isinstance(value, list):
+        elif is_sequence(value):
             held = value
         else:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
         return [self.value(one, item, f"{path}[]") for one in held]
+
+    def column(self, value: Any, dtype: Array, path: str) -> Any:
+        """A column of pandas or Arrow in a cell, by its dtype."""
+        if isinstance(value, (pa.Array, pa.ChunkedArray)):
+            value = pd.Series(value, dtype=pd.ArrowDtype(value.type))
+        if isinstance(value.dtype, pd.CategoricalDtype):
+            value = pd.Series(value).astype(value.dtype.categories.dtype)
+        if isinstance(value.dtype, np.dtype):
+            return self.array(np.asarray(value), dtype, path)
+        try:
+            actual = arrow_source(pa.array(pd.Series(value), from_pandas=True).type)
+        except (pa.ArrowException, TypeError, ValueError):
+            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), str(value.dtype), "", None)
+        if found := mismatches(actual, dtype.dtype, f"{path}[]"):
+            for one in found:
+                self.refuse(one.code, one.path, one.expected, one.found, one.hint, None)
+            return value
+        return [self.value(one, dtype.dtype, f"{path}[]") for one in value]
 
     def typed(self, value: np.ndarray[Any, Any], item: DataType, path: str) -> Any:
         """A NumPy array by its dtype: as the casting table widens it, whatever it holds."""

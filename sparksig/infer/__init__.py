@@ -43,9 +43,30 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
 
     The example is never changed. Order matters only to columns: they stand as they are first seen.
 
+    Predictions are inferred in the same way, and in some forms more, with what is known of the input:
+
+    ==================================================  =================================================
+    prediction                                           inferred
+    ==================================================  =================================================
+    NumPy array of rank 1, for an input of columns       one unnamed column; a tensor for an input of tensors
+    NumPy array of objects                               strings; other objects are refused
+    dictionary of columns (lists, arrays, Series), each  a column for each key; arrays of rank 2 and more are
+    with one value for each row of the input             columns of arrays, and named tensors if all are
+    other dictionaries                                   a column for each key: its value is one row's value
+    pandas Index, extension array, Categorical           one column
+    tuples                                               as lists
+    dataclass, named tuple, pydantic object              as the dictionary of its fields
+    list of dataclasses, named tuples, pydantic objects  as a list of dictionaries
+    ==================================================  =================================================
+
+    For an input of a single row, a dictionary of lists with one element each is a table if the input is one
+    (a DataFrame, a list of rows): ``{"tier": ["low"]}`` is a column of strings. If the input is a dictionary
+    or a value, it is one row: ``{"sources": ["map"]}`` is a column of Array(string). Later predictions are
+    read by the signature: a list is a column, unless the column is declared an Array.
+
     Args:
         model_input: an example of what the model takes.
-        model_output: an example of what it gives.
+        model_output: an example of what it returns.
         params: a dictionary from names to defaults.
 
     Returns:
@@ -74,7 +95,10 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
             "there is nothing to infer a signature from: model_input, model_output and params are None"
         )
     inputs = None if model_input is None else _infer(model_input)
-    outputs = None if model_output is None else _infer(model_output)
+    outputs = None
+    if model_output is not None:
+        rows, record = _rows_of(model_input)
+        outputs = infer_outputs(model_output, inputs, rows, record)
     _warn_of_integers(inputs)
     if params is None:
         return ModelSignature(inputs, outputs)
@@ -103,6 +127,38 @@ def _infer(example: Any) -> Schema:
 
         return from_sparse(example)
     return _infer_data(example)
+
+
+def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:
+    """Infer a model's outputs from its prediction for an example of its input.
+
+    Args:
+        model_output: the prediction.
+        inputs: the model's inputs; None where they are not known.
+        rows: how many rows the example has; None where that is not known.
+        record: whether the example is a single row: a dictionary of values, or a value.
+
+    Raises:
+        InferenceError: the prediction has no signature; every path.
+
+    Example:
+        >>> infer_outputs({"label": ["hot"]}, None, rows=1, record=False)
+        ['label': string (required)]
+    """
+    if type(model_output).__module__.partition(".")[0] == "pyspark" or _is_hint(model_output):
+        return _infer(model_output)
+    from sparksig.infer.outputs import from_prediction
+
+    return from_prediction(model_output, inputs, rows, record, _infer)
+
+
+def _rows_of(model_input: Any) -> tuple[int | None, bool]:
+    """Return how many rows an example has, and whether it is a single row by its form."""
+    if model_input is None or type(model_input).__module__.partition(".")[0] == "pyspark":
+        return None, False
+    from sparksig.infer.outputs import count_rows, is_record
+
+    return count_rows(model_input), is_record(model_input)
 
 
 def _infer_data(example: Any) -> Schema:

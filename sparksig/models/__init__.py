@@ -15,6 +15,7 @@ from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
 from sparksig.enforce.texts import OBJECTS, TextDtypes, text_labels
 from sparksig.errors import ModelDamagedError, ModelError, kind
+from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
@@ -103,36 +104,43 @@ class LoadedModel:
         Warns:
             UnknownParamWarning: a param that the signature does not know; it is dropped.
         """
-        signature = self.signature
-        inputs = signature.inputs if signature else None
-        # a type hint's contract is kept by the model itself, which takes a list and no frame
-        as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
-        frame = data if as_given or inputs is None else model_input(data, inputs, texts=self.text_dtypes)
-        given = enforce_params(params, signature.params if signature else None)
-        shown = frame if self._shape is None else as_example(frame, self._shape)
-        prediction = self._predictor(shown, given)
-        if signature and signature.outputs is not None:
-            check(prediction, signature.outputs, None if inputs is None else _rows(frame))
+        enforced = self._enforce_input(data)
+        given = enforce_params(params, self.signature.params if self.signature else None)
+        prediction = self.predict_raw(enforced, given)
+        self._check_prediction(prediction, enforced)
         return prediction
 
-    def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """The model's own prediction, nothing enforced: for callers that enforce around it.
+    def _enforce_input(self, data: Any) -> Any:
+        """Return the data as the inputs declare it: a frame or tensors, or the data itself without inputs."""
+        signature = self.signature
+        # a type hint's contract is kept by the model itself, which takes a list and no frame
+        if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
+            return data
+        return model_input(data, signature.inputs, texts=self.text_dtypes)
+
+    def _check_prediction(self, prediction: Any, enforced: Any) -> None:
+        """Check a prediction for enforced input against the outputs.
+
+        Raises:
+            PredictionError: it does not fit; all findings.
+        """
+        if self.signature is not None and self.signature.outputs is not None:
+            check(prediction, self.signature.outputs, self._count_rows(enforced))
+
+    def _count_rows(self, enforced: Any) -> int | None:
+        """Return how many rows the model was given; None without inputs, or where that is not known."""
+        has_inputs = self.signature is not None and self.signature.inputs is not None
+        return count_rows(enforced) if has_inputs else None
+
+    def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the model's own prediction, nothing enforced: for callers that enforce around it.
 
         Args:
-            model_input: what the model itself takes.
+            enforced: the model's input, enforced by its signature.
             params: all params of the model, with their values; or None.
         """
-        shown = model_input if self._shape is None else as_example(model_input, self._shape)
+        shown = enforced if self._shape is None else as_example(enforced, self._shape)
         return self._predictor(shown, params)
-
-
-def _rows(data: Any) -> int | None:
-    """How many rows a model was given; None where it cannot be said."""
-    if isinstance(data, dict):  # of tensors
-        data = next(iter(data.values()), None)
-    if hasattr(data, "shape"):
-        return int(data.shape[0]) if data.shape else None
-    return len(data) if isinstance(data, list) else None
 
 
 def load_model(

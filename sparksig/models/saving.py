@@ -11,11 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.enforce.frames import model_input
 from sparksig.enforce.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
     ContractError,
@@ -28,13 +24,15 @@ from sparksig.errors import (
     UnsupportedError,
     kind,
 )
-from sparksig.infer import infer_signature
-from sparksig.models import LoadedModel, flavors, load_directory
+from sparksig.infer import infer_outputs, infer_signature
+from sparksig.infer.outputs import is_record
+from sparksig.models import LoadedModel, flavors, load_directory, validate_serving_input
+from sparksig.models.agreement import differing_columns, is_same
 from sparksig.models.code import CODE, copy_code, without_code
 from sparksig.models.dependencies import detect_packages, inspect_pickle, packages_of
 from sparksig.models.directory import MLMODEL, TEXT_DTYPES, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
-from sparksig.models.examples import split_example, write_example
+from sparksig.models.examples import SERVING_FILE, split_example, write_example
 from sparksig.models.flavors.interface import Loading, Predictor, Saving, ShowsTexts
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
@@ -77,15 +75,17 @@ def save_model(
 ) -> ModelInfo:
     """Write a model as a directory that MLflow loads as well: whole, or not at all.
 
-    With an input example the model is loaded back from what was written and run on it: what cannot be loaded,
-    fails on its own example, or predicts something else than before, is not saved.
+    With an input example the model is loaded back from what was written, and run on the example as
+    :meth:`LoadedModel.predict` and as a scoring server would. A model that cannot be loaded or fails on its
+    own example, returns another number of predictions than the example has rows, or predicts something else
+    than before, is not saved. Outputs that no signature declares are inferred from the prediction.
 
     Args:
         path: where to; nothing may be there yet but an empty directory.
         model: a :class:`PythonModel`, or MLflow's, a class of them, a function or another callable object
-            (kept by cloudpickle); a scikit-learn estimator (by skops); a Booster or estimator of XGBoost or LightGBM,
-            an ONNX model (each in its own format); the path of a Python file that builds the model and calls
-            :func:`sparksig.set_model` (a model from code). None with ``loader_module``.
+            (kept by cloudpickle); a scikit-learn estimator (by skops); a Booster or estimator of XGBoost or
+            LightGBM, an ONNX model (each in its own format); the path of a Python file that builds the model
+            and calls :func:`sparksig.set_model` (a model from code). None with ``loader_module``.
         signature: its contract. Where a PythonModel has a type hint ``list[X]``, the hint is the contract: a
             signature may add what the hint does not say, for example params.
         input_example: data that the model takes, or a pair ``(data, params)``. What the signature does not
@@ -174,7 +174,7 @@ def save_model(
         if data is not None:
             config["saved_input_example_info"] = _write_example(home, data, params, contract)
             write_mlmodel(home, config)
-            contract = _tried(home, model, flavor, saving, data, params, contract)
+            contract = _try_example(home, model, flavor, saving, data, params, contract)
             _declare(config, contract, True)
             write_mlmodel(home, config)
         packages = flavor.requirements(ModelDirectory.read(home))
@@ -391,7 +391,7 @@ def _write_example(
         ) from None
 
 
-def _tried(
+def _try_example(
     home: Path,
     model: Any,
     flavor: ModuleType,
@@ -400,17 +400,35 @@ def _tried(
     params: Mapping[str, Any] | None,
     contract: ModelSignature | None,
 ) -> ModelSignature | None:
-    """The contract, completed by what the model predicts for its example once it is loaded back."""
+    """Run the loaded model on its example as predict does; return the contract with the inferred outputs.
+
+    The model is run once on the example as it is, and once on the request that sends it to a server.
+    """
     with without_code(home):
         loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
         prediction = _predicted(loaded, data, params)
-        _compare(loaded, flavor.predictor(model, saving.method), data, prediction, contract)
-    if contract is None or contract.outputs is not None:
-        return contract
-    # text comes from estimators as an array of objects, which says nothing as a tensor
-    texts = isinstance(prediction, np.ndarray) and prediction.dtype.kind == "O" and prediction.ndim == 1
+        enforced = loaded._enforce_input(data)
+        if contract is not None and contract.outputs is None:
+            contract = _with_outputs(contract, prediction, loaded._count_rows(enforced), is_record(data))
+            loaded.signature = contract
+            _check_outputs(loaded, prediction, enforced)
+        before = flavor.predictor(model, saving.method)
+        if before is not None:
+            _compare_loaded(before, enforced, prediction)
+            _compare_raw(before, data, enforced, prediction)
+        _try_request(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
+    return contract
+
+
+def _with_outputs(
+    contract: ModelSignature, prediction: Any, rows: int | None, record: bool
+) -> ModelSignature:
+    if prediction is None:
+        raise InferenceError(
+            "the model returned None for its input example: return one prediction for each row"
+        )
     try:
-        outputs = infer_signature(model_output=prediction.tolist() if texts else prediction).outputs
+        outputs = infer_outputs(prediction, contract.inputs, rows, record and rows == 1)
     except InferenceError as error:
         message = f"the prediction for the input example has no signature: {error.message}"
         raise InferenceError(f"{message}; pass one with outputs, or no example", error.findings) from None
@@ -418,6 +436,32 @@ def _tried(
     completed._is_signature_from_type_hint = contract._is_signature_from_type_hint
     completed._is_type_hint_from_example = contract._is_type_hint_from_example
     return completed
+
+
+def _check_outputs(loaded: LoadedModel, prediction: Any, enforced: Any) -> None:
+    try:
+        loaded._check_prediction(prediction, enforced)
+    except PredictionError as error:
+        message = f"the prediction for the input example is refused: {error.message}"
+        raise PredictionError(message, error.findings) from None
+
+
+def _try_request(loaded: LoadedModel, request: str) -> None:
+    """Send the example to the loaded model as a request, as a scoring server would."""
+    try:
+        validate_serving_input(loaded, request)
+    except PredictionError as error:
+        message = f"the prediction for the input example, sent as a request, is refused: {error.message}"
+        raise PredictionError(message, error.findings) from None
+    except ContractError as error:
+        message = f"the input example, sent as a request, is refused: {error.message}"
+        raise ContractError(message, error.findings) from None
+    except SparksigError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the model fails on its input example, sent as a request: {type(error).__name__} (see above)"
+        ) from error
 
 
 def _predicted(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
@@ -437,15 +481,9 @@ def _predicted(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None)
         ) from error
 
 
-def _compare(
-    loaded: LoadedModel, before: Any, data: Any, prediction: Any, contract: ModelSignature | None
-) -> None:
-    """See that the model predicts the same as before it was saved, to the bit."""
-    if before is None:
-        return
-    inputs = None if contract is None else contract.inputs
-    given = data if inputs is None else model_input(data, inputs, texts=loaded.text_dtypes)
-    if not _same(before(given, None), loaded.predict_raw(given, None)):
+def _compare_loaded(before: Predictor, enforced: Any, prediction: Any) -> None:
+    """Check that the model predicts the same as before it was saved, to the bit."""
+    if not is_same(before(enforced, None), prediction):
         raise ModelError(
             f"the model predicts something else for its input example ({kind(prediction)}) once it is "
             "loaded back: its "
@@ -453,21 +491,14 @@ def _compare(
         )
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, pd.DataFrame):
-        return isinstance(other, pd.DataFrame) and one.equals(other)
-    if isinstance(one, dict):
-        return (
-            isinstance(other, dict)
-            and one.keys() == other.keys()
-            and all(_same(one[k], other[k]) for k in one)
-        )
-    if hasattr(one, "toarray"):
-        one, other = one.toarray(), other.toarray()
-    if isinstance(one, (list, tuple)):
-        return isinstance(other, (list, tuple)) and len(one) == len(other) and all(map(_same, one, other))
-    left, right = np.asarray(one), np.asarray(other)
-    if left.dtype.kind == "O" or right.dtype.kind == "O":
-        pairs = zip(left.ravel().tolist(), right.ravel().tolist())
-        return left.shape == right.shape and all(a is b or a == b or (a != a and b != b) for a, b in pairs)
-    return bool(left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes())
+def _compare_raw(before: Predictor, data: Any, enforced: Any, prediction: Any) -> None:
+    """Check that the model predicts the same for the caller's own data as through its signature."""
+    columns = differing_columns(before, data, enforced, prediction)
+    if columns is None:
+        return
+    names = f"column{'s' if len(columns) != 1 else ''} {', '.join(columns)}: " if columns else ""
+    raise ModelError(
+        f"{names}the model predicts something else for its input example as it is than for the example "
+        "as the signature declares it. Declare the types that the model was trained with, or pass "
+        "an input_example with the dtypes of the training data"
+    )

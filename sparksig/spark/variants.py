@@ -16,10 +16,12 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.errors import PySparkException
 
+from sparksig.convert.instances import to_builtins
 from sparksig.convert.variant import to_variant
 from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.predictions import result_type
+from sparksig.enforce.predictions.reading import frame_of
 from sparksig.enforce.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
@@ -203,33 +205,25 @@ def _has_variant(dtype: pa.DataType) -> bool:
     return any(_has_variant(one) for one in inner)
 
 
-def packed(prediction: Any, outputs: Schema) -> Any:
-    """A prediction with the two parts of a variant wherever Any is declared; it is left as it is itself.
+def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
+    """Return a prediction with the two parts of a variant wherever Any is declared; it is never changed.
+
+    Args:
+        prediction: the model's return value.
+        outputs: the model's declared outputs.
+        rows: how many rows the model was given; None where that is not known.
 
     Raises:
-        PredictionError: a value that no variant holds.
+        PredictionError: a prediction that cannot be read as the outputs, or a value that no variant holds.
     """
     if not _has_any(outputs):
         return prediction
-    specs = list(outputs)
     found: dict[Finding, list[int]] = {}
-    if isinstance(prediction, np.ndarray) and prediction.ndim == 2 and prediction.shape[1] == len(specs) > 1:
-        prediction = pd.DataFrame(prediction)
-        prediction.columns = pd.Index(outputs.input_names())
-    if isinstance(prediction, pd.DataFrame):
-        packed_up: Any = _packed_frame(prediction, outputs, found)
-    elif isinstance(prediction, Mapping):
-        known = {spec.name: spec for spec in specs}
-        packed_up = {
-            name: _packed(values, known[name], found) if name in known else values
-            for name, values in prediction.items()
-        }
-    else:
-        packed_up = _packed(prediction, specs[0], found) if len(specs) == 1 else prediction
+    frame = _packed_frame(frame_of(prediction, outputs, rows), outputs, found)
     if found:
-        told = [replace(one, count=len(rows), rows=tuple(rows[:FIRST_ROWS])) for one, rows in found.items()]
+        told = [replace(one, count=len(at), rows=tuple(at[:FIRST_ROWS])) for one, at in found.items()]
         raise PredictionError.of("the prediction breaks the model's output schema", told)
-    return packed_up
+    return frame
 
 
 def _packed_frame(prediction: pd.DataFrame, outputs: Schema, found: dict[Finding, list[int]]) -> pd.DataFrame:
@@ -245,27 +239,24 @@ def _packed_frame(prediction: pd.DataFrame, outputs: Schema, found: dict[Finding
     return frame
 
 
-def _packed(values: Any, spec: ColSpec, found: dict[Finding, list[int]]) -> Any:
-    if not holds_any(spec.type) or not isinstance(values, (list, tuple, np.ndarray, pd.Series)):
+def _packed(values: pd.Series, spec: ColSpec, found: dict[Finding, list[int]]) -> Any:
+    if not holds_any(spec.type):
         return values
-    if isinstance(values, np.ma.MaskedArray) or (isinstance(values, np.ndarray) and not values.ndim):
-        return values  # which is refused as it is
     path = "" if spec.name is None else step(spec.name)
     # a Series would give a float32 as Python's float
     given: Any = values
-    if isinstance(values, pd.Series) and isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
         given = values.to_numpy()
     held = []
     for row, value in enumerate(given):
         try:
-            held.append(_pack(value, spec.type, path))
+            held.append(_pack(to_builtins(value), spec.type, path))
         except ConversionError as error:
             held.append(None)
             for one in error.findings:
                 found.setdefault(one, []).append(row)
     column = as_series(held)
-    if isinstance(values, pd.Series):
-        column.index = values.index
+    column.index = values.index
     return column
 
 

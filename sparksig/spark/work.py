@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 from sparksig.convert.arrow import source
 from sparksig.enforce.arrived import as_declared
 from sparksig.enforce.nested import lists, mapped
-from sparksig.enforce.predictions import placed
+from sparksig.enforce.predictions.reading import frame_of
+from sparksig.enforce.predictions.times import place_times
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
+from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
@@ -85,12 +87,8 @@ class Work:
 
         def predict(data: Any, params: Mapping[str, Any]) -> Any:
             predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
-            by_type = self.returned is not None and (
-                is_variant(self.returned) or not pa.types.is_struct(self.returned)
-            )
-            if by_type and isinstance(predicted, pd.DataFrame) and predicted.shape[1] == 1:
-                predicted = predicted.iloc[:, 0]  # whatever the model calls it
-            return packed(predicted, self.outputs)
+            rows = count_rows(data)
+            return packed(self._only_column(predicted, rows), self.outputs, rows)
 
         def finish(scored: pa.Array) -> pa.Array:
             found = self._finished(scored, (zone() if zone is not None else "") or self.zone)
@@ -120,6 +118,16 @@ class Work:
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
 
+    def _only_column(self, predicted: Any, rows: int | None) -> Any:
+        """Return the one column of a prediction, under any name, where a plain type was asked for."""
+        by_type = self.returned is not None and (
+            is_variant(self.returned) or not pa.types.is_struct(self.returned)
+        )
+        if not by_type or isinstance(predicted, (np.ndarray, pd.Series)):
+            return predicted
+        frame = frame_of(predicted, Schema([ColSpec(self.outputs.inputs[0].type)]), rows)
+        return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
+
     def _beside(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
         rows = len(scored)
         loads, seconds = np.zeros(rows, dtype=np.int64), np.zeros(rows)
@@ -145,7 +153,7 @@ class Work:
                 )
                 raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
             return _placed(scored, zone)
-        return placed(_widened(scored), zone)
+        return place_times(_widened(scored), zone)
 
 
 def _keep_all() -> None:
@@ -190,7 +198,7 @@ def _placed(scored: pa.Array, zone: str) -> pa.Array:
         parts = [_placed(part, zone) for part in scored.flatten()]
         fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    return scored if _is_wall(scored.type) else placed(scored, zone)
+    return scored if _is_wall(scored.type) else place_times(scored, zone)
 
 
 def _is_wall(dtype: pa.DataType) -> bool:

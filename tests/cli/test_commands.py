@@ -82,7 +82,7 @@ def test_show(place):
         "seal      intact",
         "example   input_example.json",
         "  a  double  required",
-        "  (tensor)  tensor of float64, shape (-1,)  required",
+        "  (column 0)  double  required",
     ):
         assert f"\n{line}" in f"\n{text}"
     assert '{"n": null, "team": "x\\u001b[31m"}' in text  # nothing that steers a terminal

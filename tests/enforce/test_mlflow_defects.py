@@ -27,7 +27,8 @@ from pyspark.sql import types as T
 from sparksig.convert.hints import parse_input
 from sparksig.enforce.frames import enforce, model_frame
 from sparksig.enforce.hints import check_rows
-from sparksig.enforce.predictions import encode, placed
+from sparksig.enforce.predictions import encode
+from sparksig.enforce.predictions.times import place_times
 from sparksig.errors import Code, ContractError, InferenceError, PredictionError
 from sparksig.infer import infer_signature
 from sparksig.params import ParamSchema, ParamSpec, enforce_params
@@ -524,13 +525,13 @@ def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():
     noon = pa.array([datetime.datetime(2020, 1, 1, 17)], pa.timestamp("us", "America/New_York"))
     schema = one("datetime")
     seen = enforce(pa.table({"a": noon}), schema)["a"].combine_chunks()
-    assert placed(seen, "America/New_York").cast(pa.timestamp("us", "UTC")) == noon.cast(
+    assert place_times(seen, "America/New_York").cast(pa.timestamp("us", "UTC")) == noon.cast(
         pa.timestamp("us", "UTC")
     )
     twice = pa.array([datetime.datetime(2020, 11, 1, 5, 30)], pa.timestamp("us", "America/New_York"))
     seen = enforce(pa.table({"a": twice}), schema)["a"].combine_chunks()
     with pytest.raises(PredictionError, match="just once"):
-        placed(seen, "America/New_York")
+        place_times(seen, "America/New_York")
 
 
 def test_9_1_15_a_named_output_is_found_by_its_name():

@@ -523,7 +523,7 @@ LEAKS = {
     "prediction": lambda: encode([TEXT], schema_of(a="double"), 1),
     "predictions of two kinds": lambda: encode([TEXT, SECRET], schema_of(a="double"), 2),
     "tensor": lambda: encode(np.array([TEXT]), Schema([TensorSpec(np.dtype("float64"), (-1,))]), 1),
-    "single value": lambda: encode(SECRET, schema_of(a="double"), 1),
+    "single value": lambda: encode(SECRET, schema_of(a="string"), 1),
     "other names": lambda: encode({"b": [SECRET]}, schema_of(a="long"), 1),
 }
 

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sparksig.enforce.predictions import check, encode, placed, result_type
+from sparksig.enforce.predictions import check, encode, result_type
+from sparksig.enforce.predictions.times import place_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
@@ -312,11 +313,18 @@ def test_a_wrong_shape(values, inner, expected, found):
     )
 
 
+VECTORIZER = (
+    "return one prediction for each input row; a text vectorizer that is given a DataFrame iterates over its "
+    "column names: pass it one column, for example with a ColumnTransformer"
+)
+
+
 @each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
 @each("rows", [0, 2, 4])
 def test_a_wrong_number_of_rows(outputs, rows):
     expected = f"one prediction for each of {rows} rows"
-    assert refused(np.zeros(3), outputs, rows) == (Finding(Code.ROW_COUNT, "", expected, "3"),)
+    hint = VECTORIZER if rows > 3 else ""
+    assert refused(np.zeros(3), outputs, rows) == (Finding(Code.ROW_COUNT, "", expected, "3", hint),)
 
 
 def test_a_list_of_rows_of_unequal_length():
@@ -327,8 +335,9 @@ def test_a_list_of_rows_of_unequal_length():
 def test_the_text_of_a_wrong_prediction():
     for prediction, rows, text in [
         (np.zeros(3), 2, "expected one prediction for each of 2 rows, found 3 [ROW_COUNT]"),
-        (np.array(1.5), 1, "expected one prediction for each of 1 rows, found a single value [ROW_COUNT]"),
-        (1.5, 1, "expected Tensor('float64', (-1,)), found a value of type float [TYPE_MISMATCH]"),
+        (np.array(1.5), 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
+        (1.5, 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
+        (object(), 1, "expected Tensor('float64', (-1,)), found a value of type object [TYPE_MISMATCH]"),
         (None, 1, "expected Tensor('float64', (-1,)), found None [TYPE_MISMATCH]"),
         (np.zeros(1, int), 1, f"expected float64, found int64 ({DECLARE}) [TYPE_MISMATCH]"),
         (np.zeros((1, 2)), 1, "expected shape (-1,), found shape (-1, 2) [SHAPE_MISMATCH]"),
@@ -337,20 +346,40 @@ def test_the_text_of_a_wrong_prediction():
             encode(prediction, tensor("float64"), rows)
 
 
-SCALARS = {
-    "float": 1.5,
-    "numpy float": np.float64(1.5),
+NO_PREDICTIONS = {
     "None": None,
     "text": "x",
     "generator": (x for x in [1.5]),
     "set": {1.5},
+    "object": object(),
 }
 
 
-@each("value", SCALARS.values(), ids=SCALARS)
+@each("value", NO_PREDICTIONS.values(), ids=NO_PREDICTIONS)
 @each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
-def test_a_single_value_is_no_prediction(value, outputs):
+def test_other_values_are_no_prediction(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
+
+
+@each("value", [1.5, np.float64(1.5), np.array(1.5)], ids=["float", "numpy float", "array of rank 0"])
+@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+def test_a_single_value_is_the_prediction_of_a_single_row(value, outputs):
+    assert encode(value, outputs, 1).to_pylist() == [1.5]
+    assert codes(value, outputs, 2) == [Code.ROW_COUNT]
+
+
+COLUMNS_OF_PANDAS = {
+    "Index": pd.Index([1, 2]),
+    "nullable integers": pd.array([1, 2], dtype="Int64"),
+    "Categorical": pd.Categorical([1, 2]),
+    "tuple": (1, 2),
+    "Arrow array": pa.array([1, 2]),
+}
+
+
+@each("values", COLUMNS_OF_PANDAS.values(), ids=COLUMNS_OF_PANDAS)
+def test_columns_of_pandas_and_arrow_are_tensors(values):
+    assert encode(values, tensor("int64"), 2).to_pylist() == [1, 2]
 
 
 @each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
@@ -587,15 +616,14 @@ def test_an_optional_output_may_be_absent():
 def test_a_dict_of_unequal_lengths():
     with pytest.raises(PredictionError):
         encode({"a": [1, 2], "b": [1]}, columns(a="long", b="long"), 2)
-    with pytest.raises(PredictionError):
-        encode({"a": 1, "b": 2}, columns(a="long", b="long"), 1)
+    with pytest.raises(PredictionError, match="b: expected 2 rows, as the longest column, found 1"):
+        encode({"a": [1, 2], "b": 2}, columns(a="long", b="long"), 2)
 
 
-@each("rank", [0, 3])
-def test_an_array_that_is_no_table(rank):
-    values = np.zeros((2,) * rank)
+def test_an_array_that_is_no_table():
+    values = np.zeros((2, 2, 2))
     assert refused(values, columns(a="double", b="double"), 2) == (
-        Finding(Code.SHAPE_MISMATCH, "", "2 columns", f"an array of rank {rank}"),
+        Finding(Code.SHAPE_MISMATCH, "", "2 columns", "an array of rank 3"),
     )
     [finding] = refused(values, ONE[DataType.double], 2)
     assert (finding.expected, finding.code) == ("1 column", Code.SHAPE_MISMATCH)
@@ -711,10 +739,10 @@ def test_composites_that_do_not_fit_are_findings_with_their_rows():
         ]
 
 
-@each("column, found", [(pd.Series([1.5]), "float64"), (np.array([1.5]), "float64")])
-def test_scalars_are_no_composites(column, found):
-    [finding] = refused(column, Schema([ColSpec(Array("double"), "p")]), 1)
-    assert finding == Finding(Code.TYPE_MISMATCH, "p", "Array(double)", found)
+@each("column, rows", [(pd.Series([1.5]), 1), (np.array([1.5, 2.5]), 2)], ids=["Series", "array"])
+def test_scalars_are_no_composites(column, rows):
+    [finding] = refused(column, Schema([ColSpec(Array("double"), "p")]), rows)
+    assert finding == Finding(Code.TYPE_MISMATCH, "p", "Array(double)", "float64")
 
 
 def test_anything_is_checked_as_any_but_cannot_be_encoded():
@@ -779,7 +807,7 @@ def walls(*texts):
     ],
 )
 def test_a_wall_time_becomes_its_instant(zone, wall, instant):
-    array = placed(walls(wall, None), zone)
+    array = place_times(walls(wall, None), zone)
     assert array.type == pa.timestamp("us", zone)
     ticks = int(np.datetime64(instant, "us").astype("int64"))
     assert array.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist() == [ticks, None]
@@ -799,7 +827,7 @@ def test_a_wall_time_becomes_its_instant(zone, wall, instant):
 )
 def test_a_wall_time_without_one_instant_is_refused(zone, wall):
     with pytest.raises(PredictionError) as error:
-        placed(walls("2020-01-01", wall), zone)
+        place_times(walls("2020-01-01", wall), zone)
     [finding] = error.value.findings
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, "")
     if wall.endswith(("001", "999")):
@@ -817,29 +845,31 @@ def test_only_times_are_placed():
         pa.array([[1.5]]),
         pa.array([], pa.float32()),
     ):
-        assert placed(array, NEW_YORK) is array
-    assert placed(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array([], pa.timestamp("us", NEW_YORK))
-    assert placed(walls(None), NEW_YORK).null_count == 1
+        assert place_times(array, NEW_YORK) is array
+    assert place_times(pa.array([], pa.timestamp("ns")), NEW_YORK) == pa.array(
+        [], pa.timestamp("us", NEW_YORK)
+    )
+    assert place_times(walls(None), NEW_YORK).null_count == 1
 
 
 def test_times_inside_a_struct_are_placed():
     outputs = columns(t="datetime", p="double")
     array = encode({"t": [datetime.datetime(2024, 1, 1)], "p": [0.5]}, outputs, 1)
-    there = placed(array, NEW_YORK)
+    there = place_times(array, NEW_YORK)
     assert there.type == pa.struct([pa.field("t", pa.timestamp("us", NEW_YORK)), pa.field("p", pa.float64())])
     assert there.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
     gap = encode({"t": [datetime.datetime(2024, 3, 10, 2, 30)], "p": [0.5]}, outputs, 1)
     with pytest.raises(
         ContractError, match="t: expected wall times that America/New_York has just once, found others, once"
     ):
-        placed(gap, NEW_YORK)
+        place_times(gap, NEW_YORK)
 
 
 def test_a_struct_names_all_columns_that_cannot_be_placed():
     times = walls("2024-03-10T02:30")
     array = pa.StructArray.from_arrays([times, times, pa.array([1])], ["a.b", "c", "d"])
     with pytest.raises(PredictionError) as error:
-        placed(array, NEW_YORK)
+        place_times(array, NEW_YORK)
     assert [finding.path for finding in error.value.findings] == ["`a.b`", "c"]
 
 
@@ -849,12 +879,12 @@ def test_a_struct_names_all_columns_that_cannot_be_placed():
 def test_null_composites_stay_null_when_times_are_placed():
     whole = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
     outputs = Schema([ColSpec(whole, "o", required=False)])
-    placed_ = placed(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
+    placed_ = place_times(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
     assert placed_.to_pylist() == [{"a": 1, "t": None}, None]
     noon = datetime.datetime(2020, 1, 1, 12)
     for dtype, values in ((Array("datetime"), [[noon], None, []]), (Map("datetime"), [{"k": noon}, None])):
         outputs = Schema([ColSpec(dtype, "o", required=False)])
-        array = placed(encode({"o": values}, outputs, len(values)), "UTC")
+        array = place_times(encode({"o": values}, outputs, len(values)), "UTC")
         assert [row is None for row in array.to_pylist()] == [row is None for row in values]
         inner = array.type.value_type if pa.types.is_list(array.type) else array.type.item_type
         assert inner == pa.timestamp("us", "UTC")
@@ -867,3 +897,101 @@ def test_unnamed_outputs_are_counted():
         for call in (encode, check):
             with pytest.raises(PredictionError, match=f"expected 2 columns, found {len(columns)} column"):
                 call(frame, two, 1)
+
+
+# --- forms of one row and of several --------------------------------------------------------------------
+
+NAMED = columns(required=False, v=Array("double"), s="string")
+PLAIN = Schema([ColSpec(Array("double"))])
+SEQUENCES = {
+    "list": [0.5, 1.5],
+    "tuple": (0.5, 1.5),
+    "array": np.array([0.5, 1.5]),
+    "Series": pd.Series([0.5, 1.5]),
+    "Index": pd.Index([0.5, 1.5]),
+    "nullable floats": pd.array([0.5, 1.5], dtype="Float64"),
+    "Arrow array": pa.array([0.5, 1.5]),
+}
+
+
+@each("value", SEQUENCES.values(), ids=SEQUENCES)
+def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
+    assert encode({"v": value, "s": "x"}, NAMED, 1).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}]
+    assert encode([{"v": value, "s": "x"}] * 2, NAMED, 2).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}] * 2
+    with pytest.raises(PredictionError, match="v: expected 2 rows, as the longest column, found 1"):
+        encode({"v": value, "s": ["x", "y"]}, NAMED, 2)
+
+
+@each("value", [[0.5, 1.5], (0.5, 1.5), np.array([0.5, 1.5])], ids=["list", "tuple", "array"])
+def test_values_for_one_row_of_an_array_column(value):
+    for outputs in (PLAIN, columns(v=Array("double"))):
+        assert encode(value, outputs, 1).to_pylist() == [[0.5, 1.5]]
+        assert encode([value, value], outputs, 2).to_pylist() == [[0.5, 1.5]] * 2
+
+
+NESTED = {
+    "lists": [[0.5], [1.5, 2.5]],
+    "tuples": ([0.5], (1.5, 2.5)),
+    "arrays": [np.array([0.5]), np.array([1.5, 2.5])],
+    "Series of lists": pd.Series([[0.5], [1.5, 2.5]]),
+    "Arrow lists": pa.array([[0.5], [1.5, 2.5]]),
+}
+
+
+@each("value", NESTED.values(), ids=NESTED)
+def test_sequences_of_sequences_under_an_array_column_are_its_rows(value):
+    expected = [{"v": [0.5], "s": "x"}, {"v": [1.5, 2.5], "s": "y"}]
+    assert encode({"v": value, "s": ["x", "y"]}, NAMED, 2).to_pylist() == expected
+
+
+def test_nulls_under_an_array_column_are_as_many_rows_as_there_are():
+    for value in ([None, None], [None, [0.5]], [[], None]):
+        expected = [{"v": cell, "s": None} for cell in value]
+        assert encode({"v": value, "s": [None, None]}, NAMED, 2).to_pylist() == expected
+    assert encode({"v": [None, None], "s": "x"}, NAMED, 1).to_pylist() == [{"v": [None, None], "s": "x"}]
+
+
+def test_a_nan_is_no_null_in_any_form():
+    nan = float("nan")
+    for prediction in ([nan], {"p": [nan]}, [{"p": nan}], {"p": nan}, (nan,), pd.Series([nan], dtype=object)):
+        array = encode(prediction, columns(required=False, p="double"), 1)
+        assert (array.null_count, repr(array.to_pylist())) == (0, "[nan]"), prediction
+
+
+NAMELESS = {
+    "dictionary": {"p": [1, 2]},
+    "records": [{"p": 1}, {"p": 2}],
+    "frame": pd.DataFrame({"p": [1, 2]}),
+    "Arrow table": pa.table({"p": [1, 2]}),
+}
+
+
+@each("prediction", NAMELESS.values(), ids=NAMELESS)
+def test_a_column_without_a_name_takes_any_name(prediction):
+    assert encode(prediction, ONE[DataType.long], 2).to_pylist() == [1, 2]
+
+
+RECORDS = [{"p": {"p": 1.5}}, {"p": None}]
+
+
+def test_records_and_objects_of_the_only_column_are_told_apart():
+    outputs = Schema([ColSpec(Object([Property("p", "double")]), "p", required=False)])
+    assert encode(RECORDS, outputs, 2).to_pylist() == [{"p": 1.5}, None]
+    outputs = Schema([ColSpec(Object([Property("x", "double")]), "p")])
+    for prediction in ([{"x": 1.5}], {"x": 1.5}, {"p": [{"x": 1.5}]}, {"p": {"x": 1.5}}):
+        assert encode(prediction, outputs, 1).to_pylist() == [{"x": 1.5}]
+
+
+def test_records_name_what_they_lack_and_what_they_have_more():
+    found = refused([{"a": 1, "c": 1}, {"b": 2}], columns(a="long", b="long"), 2)
+    assert {(one.code, one.path, one.rows) for one in found} == {
+        (Code.MISSING_COLUMN, "a", (1,)),
+        (Code.MISSING_COLUMN, "b", (0,)),
+        (Code.UNKNOWN_KEY, "c", ()),
+    }
+
+
+def test_typed_cells_are_judged_by_their_dtype():
+    for cell in (np.array([1]), pd.Series([1]), pd.Index([1]), pd.array([1], dtype="Int64"), pa.array([1])):
+        [finding] = refused([cell], Schema([ColSpec(Array("integer"))]), 1)
+        assert (finding.code, finding.expected, finding.found) == (Code.TYPE_MISMATCH, "integer", "int64")

@@ -154,7 +154,7 @@ def test_findings_come_when_their_batch_does():
 
 def test_a_wrong_prediction_is_a_finding():
     scored = score_batches([batch(1.0)], lambda frame, params: [1.0, 2.0], INPUTS, OUTPUTS, {})
-    with pytest.raises(PredictionError, match="expected one prediction for each of 1 rows, found 2"):
+    with pytest.raises(PredictionError, match="expected one prediction for 1 row, found 2"):
         next(scored)
 
 

@@ -10,6 +10,7 @@ import enum
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -256,8 +257,8 @@ def test_what_would_change_is_refused(value, dtype, found):
     ]
 
 
-@each("value", [(1,), {1}, range(2), pd.Series([1]), np.array(1), "ab", b"ab", {"a": 1}, iter([1]), 5])
-def test_a_list_is_a_list_or_an_array(value):
+@each("value", [{1}, np.array(1), "ab", b"ab", {"a": 1}, iter([1]), 5])
+def test_an_array_is_a_sequence(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
     text = f"p: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0"
@@ -481,3 +482,23 @@ def test_a_row_is_judged_by_itself(values, dtype, required):
     whole = lines(values, dtype, required)
     rows = [lines([value], dtype, required) for value in values]
     assert bool(whole) == any(rows)
+
+
+CELLS = [
+    (1, 2),
+    range(1, 3),
+    pd.Series([1, 2]),
+    pd.Index([1, 2]),
+    pd.array([1, 2], dtype="Int64"),
+    pa.array([1, 2]),
+]
+
+
+@each("value", CELLS, ids=[type(value).__name__ for value in CELLS])
+def test_one_dimensional_sequences_are_arrays(value):
+    findings = []
+    [cell] = enforce_values([value], Array("long"), "p", findings, required=True)
+    assert (findings, list(cell)) == ([], [1, 2])
+    enforce_values([value], Array("string"), "p", findings, required=True)
+    assert findings[0].path == "p[]"
+    assert findings[0].expected == "string"

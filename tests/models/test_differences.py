@@ -145,3 +145,32 @@ def test_what_an_error_says(tmp_path):
         sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(data)
     assert [one.path for one in ours.value.findings] == ["a", "b"]
     assert "secret" not in str(ours.value)
+
+
+@differs(
+    "Enforcing",
+    "predictions that break the declared outputs, returned by `predict`",
+    mlflow="are handed out as they are",
+    sparksig="an error: outputs are enforced as inputs are, by `predict`, requests and Spark alike",
+)
+def test_predict_enforces_outputs(tmp_path):
+    contract = ModelSignature(Schema([ColSpec("long", "a")]), Schema([ColSpec("long")]))
+    sparksig.save_model(tmp_path / "m", Returning(lambda data, params: ["no number"]), contract)
+    data = pd.DataFrame({"a": [1, 2]})
+    assert mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(data) == ["no number"]
+    with pytest.raises(sparksig.PredictionError) as error:
+        sparksig.load_model(tmp_path / "m", allow_pickle=True).predict(data)
+    assert {one.code for one in error.value.findings} == {Code.ROW_COUNT, Code.TYPE_MISMATCH}
+
+
+@differs(
+    "Inferring",
+    "a DataFrame and an array of rank 1 with its predictions",
+    mlflow="a tensor of shape (-1,), which `spark_udf` returns as arrays",
+    sparksig="one column without a name: a scalar in each row",
+)
+def test_an_array_of_predictions_for_a_frame():
+    data, predictions = pd.DataFrame({"a": [1.5, 2.5]}), np.array([0.5, 1.0])
+    theirs = mlflow.models.infer_signature(data, predictions).outputs
+    assert json.loads(theirs.to_json())[0]["tensor-spec"]["shape"] == [-1]
+    assert sparksig.infer_signature(data, predictions).outputs == Schema([ColSpec("double")])

@@ -117,11 +117,26 @@ class _EstimatorPredictor:
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
         """Return the raw prediction."""
         del params  # the signature of an estimator has none
-        return self._function(_as_array(model_input) if self._is_of_arrays else model_input)
+        return _by_row(self._function(_as_array(model_input) if self._is_of_arrays else model_input))
 
     def text_dtypes(self, inputs: Schema) -> TextDtypes:
         """Return the dtypes of text columns that the estimator's encoders and imputers show."""
         return estimator_dtypes(self._model, inputs)
+
+
+def _by_row(prediction: Any) -> Any:
+    """Return the probabilities of several outputs row by row; scikit-learn gives a list of one array each.
+
+    Outputs with as many classes are one array of shape (rows, outputs, classes). Others are a dictionary of
+    arrays of shape (rows, classes), by the number of the output.
+    """
+    if not isinstance(prediction, list) or not prediction:
+        return prediction
+    if not all(isinstance(part, np.ndarray) and part.ndim == 2 for part in prediction):
+        return prediction
+    if len({part.shape for part in prediction}) == 1:
+        return np.stack(prediction, axis=1)
+    return {str(index): part for index, part in enumerate(prediction)}
 
 
 def _is_of_arrays(model: Any) -> bool:

@@ -1,0 +1,259 @@
+"""Examples of predictions -> the outputs of a signature, with what is known of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from types import GenericAlias
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sparksig.convert.arrow import is_arrow, read_arrow
+from sparksig.convert.instances import fields_of, is_sequence, to_builtins
+from sparksig.convert.numpy import source
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
+from sparksig.infer import frames, python, tensors
+from sparksig.lattice import NEVER_NULL, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import DataType, Object, Property, merge
+
+__all__ = ["count_rows", "from_prediction", "is_record"]
+
+
+def from_prediction(
+    prediction: Any, inputs: Schema | None, rows: int | None, record: bool, infer: Callable[[Any], Schema]
+) -> Schema:
+    """Infer the schema of predictions for ``rows`` rows.
+
+    Args:
+        prediction: an example of what the model returns.
+        inputs: the model's inputs, where they are known.
+        rows: how many rows it was predicted for, where that is known.
+        record: whether the model was given a dictionary or a value, which is one row.
+        infer: infers a schema from data without any of this.
+
+    Raises:
+        InferenceError: the prediction has no signature; every path.
+
+    Example:
+        >>> houses = Schema([ColSpec("double", "rooms")])
+        >>> from_prediction(np.array([7.5]), houses, 1, False, tensors.from_array)
+        [double (required)]
+        >>> from_prediction({"fee": [0.5, 2.0]}, houses, 2, False, tensors.from_array)
+        ['fee': double (required)]
+    """
+    of_columns = inputs is not None and not inputs.is_tensor_spec()
+    if isinstance(prediction, np.ndarray):
+        return _from_array(prediction, of_columns)
+    if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return _from_series(pd.Series(prediction))
+    if isinstance(prediction, (type, pd.DataFrame)):
+        return infer(prediction)
+    if isinstance(prediction, dict):
+        return _from_dict(_convert_values(prediction), of_columns, rows, record)
+    if is_sequence(prediction):
+        if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
+            return _from_dict(_convert_values(by_name), of_columns, rows, record)
+        schema = python.from_list(to_builtins(list(prediction)))
+        classes = set(map(type, prediction))
+        is_of_instances = len(classes) == 1 and fields_of(prediction[0]) is not None
+        return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
+    if (by_name := fields_of(prediction)) is None:
+        return infer(prediction)
+    schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
+    return _with_annotations(schema, type(prediction), infer)
+
+
+def _from_series(series: pd.Series) -> Schema:
+    """Infer one column; a column without a name is required, which leaves nulls to most types."""
+    if series.name is None and series.isna().any():
+        [spec] = frames.from_series(series.rename("0"))
+        if spec.type not in NEVER_NULL:
+            return Schema([ColSpec(spec.type)])
+    return frames.from_series(series)
+
+
+def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
+    """Complete the columns inferred from instances by the annotations of their class.
+
+    A value of None has no type of its own, and an optional field may have a value in the example. Where a
+    value contradicts its annotation, the value counts.
+    """
+    try:
+        annotated = infer(cls if is_dataclass(cls) else GenericAlias(list, (cls,)))
+    except (ConversionError, InferenceError, SignatureError):
+        return schema
+    only = annotated.inputs[0].type
+    columns: dict[Any, Any] = {spec.name: spec for spec in annotated}
+    if not annotated.has_input_names() and isinstance(only, Object):
+        columns = {prop.name: prop for prop in only.properties}
+    return Schema([_completed(spec, columns.get(spec.name)) for spec in schema])
+
+
+def _completed(spec: Any, annotated: Any) -> Any:
+    if annotated is None or not isinstance(spec, ColSpec):
+        return spec
+    dtype = annotated.dtype if isinstance(annotated, Property) else annotated.type
+    try:
+        return ColSpec(merge(dtype, spec.type), spec.name, annotated.required and spec.required)
+    except InferenceError:
+        return spec
+
+
+# --- arrays -----------------------------------------------------------------------------------------------
+
+
+def _from_array(array: np.ndarray[Any, Any], of_columns: bool) -> Schema:
+    """Infer one column from an array of rank 1 where the inputs are columns, else a tensor."""
+    if array.ndim == 0:
+        return python.from_scalar(array[()])
+    if array.dtype.kind == "O":
+        return _from_objects(array)
+    if of_columns and array.ndim == 1 and not np.ma.is_masked(array):
+        findings: list[Finding] = []
+        dtype = narrowest(source(array.dtype), "", findings)
+        if dtype is not None:  # a dtype without a type of columns is still one of tensors
+            return Schema([ColSpec(dtype)])
+    return tensors.from_array(array)
+
+
+def _from_objects(array: np.ndarray[Any, Any], path: str = "") -> Schema:
+    """Infer strings from an array of objects; any other object is refused."""
+    findings: list[Finding] = []
+    dtype = python.type_of(array.ravel().tolist(), path, findings)
+    if not findings and dtype is not DataType.string:
+        found = f"an array of dtype object with values of {dtype!r}" if array.size else "an empty one"
+        hint = "return it as a list, or cast it, for example with array.astype('int64')"
+        expected = "an array of strings, or of a dtype other than object"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, found, hint))
+    if findings:
+        raise InferenceError.of("no signature for this array of objects", findings)
+    if array.ndim == 1:
+        return Schema([ColSpec(DataType.string)])
+    return Schema([TensorSpec(np.dtype("str"), (-1, *array.shape[1:]))])
+
+
+# --- dictionaries -----------------------------------------------------------------------------------------
+
+
+def _convert_values(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a dictionary of columns or values with builtins in it; columns with a dtype are left alone."""
+    return {key: value if _is_typed(value) else to_builtins(value) for key, value in values.items()}
+
+
+def _is_typed(value: Any) -> bool:
+    """Return whether a value is a column with a dtype."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)) or is_arrow(value)
+
+
+def _from_dict(values: dict[Any, Any], of_columns: bool, rows: int | None, record: bool) -> Schema:
+    """Infer a table from a dictionary of columns; from any other the columns of a single row."""
+    arrays = bool(values) and all(isinstance(value, np.ndarray) for value in values.values())
+    if arrays and (not of_columns or all(value.ndim > 1 for value in values.values())):
+        return tensors.from_arrays({key: _with_strings(value, key) for key, value in values.items()})
+    if not _is_table(values, rows, record):
+        return python.from_dict({key: to_builtins(value) for key, value in values.items()})
+    try:
+        return _from_columns(values)
+    except InferenceError:
+        if arrays and all(value.dtype.kind != "O" for value in values.values()):
+            return tensors.from_arrays(values)  # of a dtype that no column has
+        raise
+
+
+def _with_strings(array: np.ndarray[Any, Any], key: Any) -> np.ndarray[Any, Any]:
+    """Return an array of objects as one of strings, which is all that objects may be."""
+    if array.dtype.kind != "O":
+        return array
+    _from_objects(array, step(key))
+    return np.empty(array.shape, dtype="U1")
+
+
+def _is_table(values: Mapping[Any, Any], rows: int | None, record: bool) -> bool:
+    """Return whether each value is a column: one value for each row.
+
+    For a single row lists of one element say both. They are columns where the model was given a table of
+    one row, and one row's values where it was given a dictionary or a value.
+    """
+    if not values or not all(_is_typed(value) or isinstance(value, list) for value in values.values()):
+        return False
+    typed = all(_is_typed(value) for value in values.values())
+    lengths = {len(value) for value in values.values()}
+    if typed and rows != 1:  # the example of the input may be a part of what was predicted
+        return len(lengths) == 1
+    return lengths == {rows} and (typed or not record)
+
+
+def _from_columns(values: Mapping[Any, Any]) -> Schema:
+    specs: list[Any] = []
+    findings: list[Finding] = []
+    for key, value in values.items():
+        try:
+            [spec] = _column_of(key, value)
+            specs.append(spec)
+        except InferenceError as error:
+            findings += error.findings
+    if findings:
+        raise InferenceError.of("no signature for this dictionary of columns", findings)
+    return Schema(specs)
+
+
+def _column_of(key: Any, value: Any) -> Schema:
+    if is_arrow(value) and not isinstance(value, (pd.Series, pd.Index)):
+        column, _ = read_arrow(value)
+        value = pd.Series(column, dtype=pd.ArrowDtype(column.type))
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind == "O" and value.ndim == 1:
+            _from_objects(value, step(key))
+        if value.ndim > 1 or value.dtype.kind == "O":
+            return python.from_list([{key: item} for item in value])
+    if isinstance(value, list):
+        return python.from_list([{key: item} for item in value]) if value else _empty(key)
+    if isinstance(key, bool) or not isinstance(key, (str, int)):
+        finding = Finding(Code.INVALID_NAME, step(key), "a string or an integer", kind(key))
+        raise InferenceError.of("no signature for this dictionary of columns", [finding])
+    return frames.from_series(pd.Series(value).rename(key))
+
+
+def _empty(key: Any) -> Schema:
+    return Schema([ColSpec(DataType.string, key)])
+
+
+# --- what is known of the input ---------------------------------------------------------------------------
+
+
+def is_record(data: Any) -> bool:
+    """Return whether an example of the input is a single row: a dictionary of values, or a value.
+
+    Example:
+        >>> [is_record(data) for data in ({"a": 1.5}, "text", ["text"], pd.DataFrame({"a": [1.5]}))]
+        [True, True, False, False]
+    """
+    if isinstance(data, (list, tuple, type, pd.DataFrame, pd.Series, np.ndarray)):
+        return False
+    if isinstance(data, Mapping):
+        return not any(isinstance(value, (np.ndarray, pd.Series)) for value in data.values())
+    return not is_arrow(data) and not hasattr(data, "shape")
+
+
+def count_rows(data: Any) -> int | None:
+    """Return how many rows an example of the input has; None where that is not known.
+
+    Example:
+        >>> [count_rows(data) for data in (None, {"a": 1.5}, ["x", "y"], np.zeros((3, 2)))]
+        [None, 1, 2, 3]
+    """
+    if data is None or isinstance(data, type) or type(data).__module__.partition(".")[0] == "pyspark":
+        return None
+    if isinstance(data, Mapping) and data and all(isinstance(v, np.ndarray) for v in data.values()):
+        first = next(iter(data.values()))
+        return len(first) if first.ndim else None
+    if is_record(data):
+        return 1
+    if hasattr(data, "shape"):
+        return int(data.shape[0]) if data.shape else None
+    return len(data) if hasattr(data, "__len__") else None
