@@ -165,7 +165,7 @@ def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-Predict = Callable[[Any, Mapping[str, Any]], Any]
+Predict = Callable[[Any, Mapping[str, Any] | None], Any]
 """From what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction."""
 
 
@@ -174,7 +174,7 @@ def score_batches(
     predict: Predict,
     inputs: Schema,
     outputs: Schema,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
 ) -> Iterator[pa.Array]:
     """One array of predictions for each batch, as long as the batch.
 
@@ -185,7 +185,7 @@ def score_batches(
         predict: what predicts.
         inputs: what the model takes.
         outputs: what it gives.
-        params: values for all of its params, enforced already.
+        params: values for all of its params, enforced already; None for a model without params.
 
     Raises:
         ContractError: a batch breaks the input schema.
@@ -219,7 +219,7 @@ def score_leniently(
     predict: Predict,
     inputs: Schema,
     outputs: Schema,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
     finish: Callable[[pa.Array], pa.Array] = lambda scored: scored,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """For each batch the predictions, null for rows that cannot be scored, and the findings of those.
@@ -232,7 +232,7 @@ def score_leniently(
         predict: what predicts.
         inputs: what the model takes.
         outputs: what it gives.
-        params: values for all of its params, enforced already.
+        params: values for all of its params, enforced already; None for a model without params.
         finish: what is done to predictions before they count as such; it may refuse them.
 
     Raises:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
-from sparksig.convert.objects import from_objects, from_times
+from sparksig.convert.objects import from_objects, from_times, mixed_finding
 from sparksig.enforce import plan as plans
 from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.enforce.findings import FIRST_ROWS, HINTS
@@ -487,8 +487,9 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             column = column.astype(held)
     if is_objects(column.dtype):
         array = from_objects(column, target)
-        code, expected = Code.MIXED_TYPES, "values of one type"
-        hint = "make all its values one type, or convert the column on purpose"
+        if array is None:
+            findings += _object_findings(column, target, path)
+            return _nulls(len(column), target)
     else:
         try:
             array = _typed(column)
@@ -498,8 +499,20 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             array = None
     if array is None:
         findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
-        return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+        return _nulls(len(column), target)
     return array
+
+
+def _nulls(rows: int, target: Any) -> pa.Array:
+    return pa.nulls(rows, to_arrow(target) if isinstance(target, DataType) else pa.null())
+
+
+def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
+    """Return why an object column is not of a type: each kind of value that does not fit, or their mixture."""
+    findings: list[Finding] = []
+    if isinstance(target, DataType):
+        enforce_values(column.tolist(), target, path, findings, required=False)
+    return findings or [mixed_finding(column, path)]
 
 
 def is_objects(dtype: Any) -> bool:

@@ -23,6 +23,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, shape_of
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
+from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -88,11 +89,13 @@ class LoadedModel:
         # a type hint's contract is kept by the model itself, which takes a list and no frame
         as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
         frame = data if as_given or inputs is None else model_input(data, inputs)
-        given = enforce_params(params, signature.params if signature else None)
+        declared = signature.params if signature else None
+        # as in MLflow: a model without params is called with None, unless the caller passes some
+        given = None if params is None and declared is None else enforce_params(params, declared)
         shown = frame if self._shape is None else as_example(frame, self._shape)
         prediction = self._predictor(shown, given)
         if signature and signature.outputs is not None:
-            check(prediction, signature.outputs, None if inputs is None else _rows(frame))
+            check(prediction, signature.outputs, None if inputs is None else _count_rows(frame, inputs))
         return prediction
 
     def predict_raw(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
@@ -106,10 +109,17 @@ class LoadedModel:
         return self._predictor(shown, params)
 
 
-def _rows(data: Any) -> int | None:
-    """How many rows a model was given; None where it cannot be said."""
-    if isinstance(data, dict):  # of tensors
-        data = next(iter(data.values()), None)
+def _count_rows(data: Any, inputs: Schema) -> int | None:
+    """Count the rows that a model is given; None where the data does not say.
+
+    A tensor's first dimension is a number of rows only where the schema leaves it free, and only where all
+    such tensors agree: a graph's edges and nodes are not rows of one table.
+    """
+    if inputs.is_tensor_spec():
+        tensors = data if isinstance(data, dict) else {None: data}
+        free = [spec.name for spec in inputs if isinstance(spec, TensorSpec) and spec.shape[:1] == (-1,)]
+        lengths = {tensors[name].shape[0] for name in free if name in tensors and tensors[name].ndim}
+        return int(lengths.pop()) if len(lengths) == 1 else None
     if hasattr(data, "shape"):
         return int(data.shape[0]) if data.shape else None
     return len(data) if isinstance(data, list) else None
