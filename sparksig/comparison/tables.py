@@ -26,11 +26,14 @@ def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
     if wanted.is_tensor_spec():
         return _tensors_refused(list(table), wanted)
     named = wanted.has_input_names()
-    held = [ColSpec(_filled(spec.type), spec.name if named else None) for spec in table]
+    names = {str(name): name for name in wanted.input_names()}  # a table's names are text, 0 is "0"
+    held = [
+        ColSpec(_filled(spec.type), names.get(str(spec.name), spec.name) if named else None) for spec in table
+    ]
     if (
         named
         and not wanted.required_input_names()
-        and not {spec.name for spec in table} & set(wanted.input_names())
+        and not {spec.name for spec in held} & set(wanted.input_names())
     ):
         expected = "at least one of the columns, which are all optional"
         return [Finding(Code.MISSING_COLUMN, "", expected, "none of them")]  # as check and score have it
@@ -55,10 +58,10 @@ def _tensors_refused(columns: Sequence[ColSpec], wanted: Schema) -> list[Finding
     if not wanted.has_input_names():
         return _tensor_refused(columns, wanted.inputs[0])
     findings: list[Finding] = []
-    held = {column.name: column for column in columns}
+    held = {str(column.name): column for column in columns}
     for spec in wanted:
-        if spec.name in held:
-            findings += _tensor_refused([held[spec.name]], spec)
+        if str(spec.name) in held:
+            findings += _tensor_refused([held[str(spec.name)]], spec)
         else:
             hint = nearest(spec.name, held)
             findings.append(

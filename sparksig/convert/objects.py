@@ -95,7 +95,7 @@ def _has_multiples(column: pd.Series) -> bool:
 
 
 def _from_times(column: pd.Series) -> pa.Array | None:
-    """Return times of any Python types as one array; None for those of several zones, or out of range."""
+    """Return times of any Python types as one array; None for several zones, or times out of range."""
     if _types(column) == {datetime.date}:
         return pa.array(column.to_numpy(), pa.date32(), from_pandas=True)
     if not _has_multiples(column):
@@ -156,7 +156,7 @@ def is_missing(value: Any, dtype: Type | None) -> bool:
 
 
 def is_vector(form: type) -> bool:
-    """Return whether a Python type is a vector of Spark ML, dense or sparse; pyspark need not be installed."""
+    """Return whether a Python type is a vector of Spark ML, dense or sparse; pyspark is not imported."""
     return form.__module__.startswith("pyspark.") and form.__name__ in ("DenseVector", "SparseVector")
 
 

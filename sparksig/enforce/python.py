@@ -6,6 +6,9 @@ Anything else, a dictionary for an Object included, is one row's value. All colu
 
 A list has one element a row: dictionaries for named columns, a value for the only unnamed one, or a list of
 values for several unnamed ones. A scalar is one row of the only unnamed column.
+
+Dictionaries reach unnamed columns by position, their keys being the labels that a model sees. Columns that are
+named 0 to n-1, as pandas labels the columns of an array, take what has no names by position.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, describe
 
-__all__ = ["as_series", "to_frame"]
+__all__ = ["as_series", "holds_mappings", "is_positional", "label_by_position", "to_frame"]
 
 
 def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.DataFrame:
@@ -52,19 +55,68 @@ def to_frame(data: Any, schema: Schema, seen: list[Any] | None = None) -> pd.Dat
         data = data[()]
     if isinstance(data, list):
         return _from_list(data, schema, seen)
-    if isinstance(data, Mapping) and schema.has_input_names():
-        return _from_mapping(data, schema, seen)
-    only = schema.inputs[0]
-    takes_mapping = isinstance(only.type, (Object, Map, AnyType))
-    if schema.has_input_names() or len(schema) > 1 or (isinstance(data, Mapping) and not takes_mapping):
-        expected = (
-            "a dictionary or a list of them" if schema.has_input_names() else "a list with a value a row"
-        )
+    if isinstance(data, Mapping) and not _is_value(data, schema):
+        return _from_mapping(data, label_by_position(data, schema), seen)
+    if not is_positional(schema) or len(schema) > 1:
+        expected = "a list with a value a row" if is_positional(schema) else "a dictionary or a list of them"
         finding = Finding(Code.TYPE_MISMATCH, "", expected, kind(data), f"the schema is {_shown(schema)}")
         raise ContractError.of("the data does not fit the schema", [finding])
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"enforce takes a scalar, list, dictionary, array or frame, not {kind(data)}")
     return pd.DataFrame({0: as_series([data])})
+
+
+def is_positional(schema: Schema) -> bool:
+    """Return whether data without names fits a schema: its columns have no names, or are named 0 to n-1."""
+    return schema.input_names() == list(range(len(schema)))
+
+
+def holds_mappings(schema: Schema) -> bool:
+    """Return whether a schema has one column, whose values may be dictionaries."""
+    return len(schema) == 1 and isinstance(schema.inputs[0].type, (Object, Map, AnyType))
+
+
+def _is_value(data: Mapping[Any, Any], schema: Schema) -> bool:
+    """Return whether a dictionary is a value of the only column, instead of a row of columns."""
+    if not holds_mappings(schema) or not is_positional(schema):
+        return False
+    return not schema.has_input_names() or schema.inputs[0].name not in data
+
+
+def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
+    """Return a schema of unnamed columns with the labels that the data has for them; others as they are.
+
+    Args:
+        labels: the keys of a dictionary, in order.
+        schema: columns.
+
+    Raises:
+        ContractError: another number of labels than of columns, or labels that are not names.
+
+    Example:
+        >>> label_by_position({"x": [1.5], "y": [2.5]}, Schema([ColSpec("double"), ColSpec("double")]))
+        ['x': double (required), 'y': double (required)]
+    """
+    if schema.has_input_names():
+        return schema
+    held = list(labels)
+    if len(held) != len(schema):
+        hint = "columns without names are taken by position: pass exactly these"
+        expected, actual = (
+            f"{count} column{'s' if count != 1 else ''}" for count in (len(schema), len(held))
+        )
+        finding = Finding(Code.COLUMN_COUNT, "", expected, actual, hint)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    findings = _twins(held, None)
+    findings += [
+        Finding(Code.INVALID_NAME, step(label), "a string or an integer", kind(label))
+        for label in held
+        if isinstance(label, bool) or not isinstance(label, (str, int))
+    ]
+    if findings:
+        raise ContractError.of("the data does not fit the schema", findings)
+    specs = [spec for spec in schema if isinstance(spec, ColSpec)]
+    return Schema([ColSpec(spec.type, label, spec.required) for spec, label in zip(specs, held)])
 
 
 _SCALARS = {type(None), bool, int, float, str, bytes}
@@ -91,7 +143,7 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema) -> pd.DataFrame:
         hint = "fill them on purpose"
         finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "others", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
-    if schema.has_input_names():
+    if not is_positional(schema):
         hint = "give it names, as a DataFrame or a dictionary of arrays"
         finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
@@ -120,7 +172,8 @@ def _series(array: np.ndarray[Any, Any]) -> pd.Series | None:
 
 
 def _from_list(rows: list[Any], schema: Schema, seen: list[Any] | None) -> pd.DataFrame:
-    if not schema.has_input_names():
+    are_records = bool(rows) and all(isinstance(row, Mapping) and not _is_value(row, schema) for row in rows)
+    if is_positional(schema) and not are_records:
         return _from_rows(rows, len(schema))
     strange = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
     if strange:
@@ -129,7 +182,7 @@ def _from_list(rows: list[Any], schema: Schema, seen: list[Any] | None) -> pd.Da
         finding = Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", found, hint)
         raise ContractError.of("the data does not fit the schema", [finding])
     labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
-    declared = schema.input_dict()
+    declared = label_by_position(labels, schema).input_dict()
     findings = _twins(labels, seen)
     columns: dict[Any, Any] = {}
     for label, spec in declared.items():

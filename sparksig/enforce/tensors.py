@@ -100,7 +100,7 @@ def _opened(data: Any) -> Any:
     try:
         table, name = read_arrow(data)
     except ConversionError as error:
-        raise ContractError(error.message) from None
+        raise ContractError(error.message, error.findings) from None
     if isinstance(table, pa.ChunkedArray):
         return pd.Series(table, dtype=pd.ArrowDtype(table.type), name=name)
     return table.to_pandas(types_mapper=pd.ArrowDtype)

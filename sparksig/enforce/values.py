@@ -297,9 +297,9 @@ class _Convert:
                     )
                 return value
             elements = elements.to_pylist()
-        if isinstance(elements, np.ndarray) and elements.ndim == 1 and elements.dtype.kind != "O":
-            if isinstance(item, DataType):
-                return self.typed(elements, item, path)
+        is_typed = isinstance(elements, np.ndarray) and elements.ndim == 1 and elements.dtype.kind != "O"
+        if is_typed and isinstance(item, DataType):
+            return self.typed(elements, item, path)
         return [self.value(element, item, f"{path}[]") for element in elements]
 
     def typed(self, value: np.ndarray[Any, Any], item: DataType, path: str) -> Any:

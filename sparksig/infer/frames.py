@@ -178,5 +178,3 @@ def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type 
         # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
         return DataType.double if is_exact_double(array) else DataType.long
     return narrowest(source(array.type), path, findings)
-
-

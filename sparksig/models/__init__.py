@@ -92,7 +92,7 @@ class LoadedModel:
         declared = signature.params if signature else None
         # as in MLflow: a model without params is called with None, unless the caller passes some
         given = None if params is None and declared is None else enforce_params(params, declared)
-        shown = frame if self._shape is None else as_example(frame, self._shape)
+        shown = frame if self._shape is None else as_example(frame, self._shape, inputs)
         prediction = self._predictor(shown, given)
         if signature and signature.outputs is not None:
             check(prediction, signature.outputs, None if inputs is None else _count_rows(frame, inputs))
@@ -105,7 +105,8 @@ class LoadedModel:
             model_input: what the model itself takes.
             params: all params of the model, with their values; or None.
         """
-        shown = model_input if self._shape is None else as_example(model_input, self._shape)
+        inputs = self.signature.inputs if self.signature else None
+        shown = model_input if self._shape is None else as_example(model_input, self._shape, inputs)
         return self._predictor(shown, params)
 
 

@@ -122,7 +122,8 @@ def _findings(body: Mapping[str, Any], forms: list[str]) -> list[Finding]:
 def _data(form: str, content: Any, inputs: Schema | None) -> Any:
     if form == "dataframe_split":
         return columns_from_json(content, inputs)
-    if not isinstance(content, list) and form != "inputs":
+    single = form == "inputs" or (form == "instances" and isinstance(content, dict))
+    if not isinstance(content, list) and not single:
         finding = Finding(Code.TYPE_MISMATCH, form, "a list, one element a row", kind(plain(content)))
         raise ContractError.of("the request is none that the model takes", [finding])
     if form == "dataframe_records" and not all(isinstance(row, dict) for row in content):
@@ -137,9 +138,6 @@ def _data(form: str, content: Any, inputs: Schema | None) -> Any:
         return pd.DataFrame(
             {key: as_series([plain(row.get(key)) for row in content]) for key in _keys(content)}
         )
-    elif form != "inputs" and not inputs.has_input_names() and _are_rows(content) and len(inputs) > 1:
-        finding = Finding(Code.TYPE_MISMATCH, form, "a list with the values of each row", "objects")
-        raise ContractError.of("the request is none that the model takes", [finding])
     return data_from_json(content, inputs)
 
 
