@@ -31,7 +31,7 @@ from sparksig.errors import (
     nearest,
     step,
 )
-from sparksig.lattice import is_beyond_long, scalar_mismatch
+from sparksig.lattice import scalar_mismatch
 from sparksig.schema import parse_json
 from sparksig.types import (
     MAX_DEPTH,
@@ -409,9 +409,7 @@ def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Findi
         reason = scalar_mismatch(value, dtype)
         converted = None if reason else _built_in(value, dtype)
     if reason:
-        beyond = is_beyond_long(value) and dtype in (DataType.integer, DataType.long, DataType.double)
-        code = Code.OUT_OF_RANGE if beyond else Code.TYPE_MISMATCH
-        findings.append(Finding(code, path, dtype.name, reason))
+        findings.append(Finding(Code.TYPE_MISMATCH, path, dtype.name, reason))
         return None
     return converted
 
@@ -498,7 +496,7 @@ def _to_json(value: Any, name: str) -> Any:
 
 
 def _from_base64(value: Any, name: str) -> Any:
-    """Return the bytes that a default in JSON stands for; what is not text as it is, for the type to refuse."""
+    """Return the bytes that a default in JSON stands for; other values are left for the type to refuse."""
     if isinstance(value, list):
         return [_from_base64(element, name) for element in value]
     if not isinstance(value, str):

@@ -533,7 +533,10 @@ def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]
     findings: list[Finding] = []
     if isinstance(target, DataType):
         enforce_values(column.tolist(), target, path, findings, required=False)
-    return findings or [mixed_finding(column, path)]
+    hint = "convert the values on purpose, or leave the column out"
+    return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
+        mixed_finding(column, path)
+    ]
 
 
 def is_objects(dtype: Any) -> bool:

@@ -7,8 +7,8 @@ Anything else, a dictionary for an Object included, is one row's value. All colu
 A list has one element a row: dictionaries for named columns, a value for the only unnamed one, or a list of
 values for several unnamed ones. A scalar is one row of the only unnamed column.
 
-Dictionaries reach unnamed columns by position, their keys being the labels that a model sees. Columns that are
-named 0 to n-1, as pandas labels the columns of an array, take what has no names by position.
+Dictionaries reach unnamed columns by position, and their keys are the labels that a model sees. Columns named
+0 to n-1, as pandas labels the columns of an array, take what has no names by position.
 """
 
 from __future__ import annotations

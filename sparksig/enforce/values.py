@@ -244,9 +244,8 @@ class _Convert:
         """A scalar as the Python built-in that holds it."""
         if reason := scalar_mismatch(value, dtype):
             if is_beyond_long(value) and dtype in _NUMBERS:
-                return self.refuse(
-                    Code.OUT_OF_RANGE, path, dtype.name, "an integer beyond 64 bits", LONG_HINT, value
-                )
+                actual = "an int beyond 64 bits"
+                return self.refuse(Code.OUT_OF_RANGE, path, dtype.name, actual, LONG_HINT, value)
             return self.refuse(Code.TYPE_MISMATCH, path, dtype.name, reason, "", value)
         if dtype is DataType.datetime:
             return self.time(value, path)

@@ -197,7 +197,7 @@ def test_9_1_07_objects_as_doubles():
     assert theirs(cells(True, None), double)[0] == 1.0
     assert refused(cells(True, None), double) == [(Code.TYPE_MISMATCH, "a")]
     assert theirs(cells(1, "2"), double) == [1, 2]
-    assert refused(cells(1, "2"), double) == [(Code.MIXED_TYPES, "a")]
+    assert refused(cells(1, "2"), double) == [(Code.TYPE_MISMATCH, "a")]
     digits = cells(decimal.Decimal("0.12345678901234567890"))
     assert theirs(digits, double) == [0.12345678901234568]
     assert refused(digits, double) == [(Code.TYPE_MISMATCH, "a")]
