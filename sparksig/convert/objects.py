@@ -52,8 +52,10 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
-    if type(pd.NaT) in set(map(type, column)):  # pandas takes it for a time, whatever stands beside it
-        column = pd.Series([None if value is pd.NaT else value for value in column], dtype=object)
+    forms = set(map(type, column))
+    # pandas takes NaT for a time, and a NaN of 32 bits for a number, whatever stands beside them
+    if type(pd.NaT) in forms or (forms & _NARROW and forms - _NARROW - _SILENT):
+        column = pd.Series([None if _is_silent(value) else value for value in column], dtype=object)
     if column.isna().all() and column.map(is_null).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
     kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -78,6 +80,14 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
     ):
         return None
     return None
+
+
+_NARROW = frozenset({np.float16, np.float32})
+_SILENT = frozenset({float, np.float64, type(None), type(pd.NA), type(pd.NaT)})
+
+
+def _is_silent(value: Any) -> bool:
+    return value is pd.NaT or (type(value) in _NARROW and bool(np.isnan(value)))
 
 
 def from_times(column: pd.Series) -> pa.Array:

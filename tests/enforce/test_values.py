@@ -282,7 +282,7 @@ def test_every_sequence_is_an_array(name):
     assert list(back) == [1, 2]
 
 
-@pytest.mark.parametrize("name", ["Series", "nullable Series", "Index", "Categorical", "Arrow array"])
+@pytest.mark.parametrize("name", ["Series", "nullable Series", "Index", "Categorical"])
 def test_a_sequence_with_a_dtype_is_judged_by_it(name):
     text = f"p[]: expected double, found int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
     assert lines([SEQUENCES[name]], Array("double")) == [text]
