@@ -58,6 +58,8 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         column = pd.Series([None if _is_silent(value) else value for value in column], dtype=object)
     if column.isna().all() and column.map(is_null).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+    if forms & _NARROW and forms <= _NARROW | _SILENT and column.isna().all():
+        return _floats(column, DataType.float)
     kind = pd.api.types.infer_dtype(column, skipna=True)
     try:
         if kind in _NUMBERS:
