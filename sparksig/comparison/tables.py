@@ -10,7 +10,25 @@ from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
 
-__all__ = ["table_refused"]
+__all__ = ["rename_numbers", "table_refused"]
+
+
+def rename_numbers(table: Schema, wanted: Schema) -> Schema:
+    """Return a table's schema with integer names where the other schema has them.
+
+    The names of a table's columns are text: "0" is what a signature calls 0, as the engine has it.
+
+    Example:
+        >>> rename_numbers(Schema([ColSpec("double", "0")]), Schema([ColSpec("double", 0)]))
+        [0: double (required)]
+    """
+    numbers = {str(name): name for name in wanted.input_names() if isinstance(name, int)}
+    if not wanted.has_input_names() or table.is_tensor_spec() or not numbers:
+        return table
+    columns = [spec for spec in table if isinstance(spec, ColSpec)]
+    return Schema(
+        [ColSpec(spec.type, numbers.get(str(spec.name), spec.name), spec.required) for spec in columns]
+    )
 
 
 def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
@@ -26,14 +44,11 @@ def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
     if wanted.is_tensor_spec():
         return _tensors_refused(list(table), wanted)
     named = wanted.has_input_names()
-    names = {str(name): name for name in wanted.input_names()}  # a table's names are text, 0 is "0"
-    held = [
-        ColSpec(_filled(spec.type), names.get(str(spec.name), spec.name) if named else None) for spec in table
-    ]
+    held = [ColSpec(_filled(spec.type), spec.name if named else None) for spec in table]
     if (
         named
         and not wanted.required_input_names()
-        and not {spec.name for spec in held} & set(wanted.input_names())
+        and not {spec.name for spec in table} & set(wanted.input_names())
     ):
         expected = "at least one of the columns, which are all optional"
         return [Finding(Code.MISSING_COLUMN, "", expected, "none of them")]  # as check and score have it
@@ -58,10 +73,10 @@ def _tensors_refused(columns: Sequence[ColSpec], wanted: Schema) -> list[Finding
     if not wanted.has_input_names():
         return _tensor_refused(columns, wanted.inputs[0])
     findings: list[Finding] = []
-    held = {str(column.name): column for column in columns}
+    held = {column.name: column for column in columns}
     for spec in wanted:
-        if str(spec.name) in held:
-            findings += _tensor_refused([held[str(spec.name)]], spec)
+        if spec.name in held:
+            findings += _tensor_refused([held[spec.name]], spec)
         else:
             hint = nearest(spec.name, held)
             findings.append(
