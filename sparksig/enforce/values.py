@@ -185,6 +185,10 @@ def _elements(value: Any) -> list[Any] | np.ndarray[Any, Any] | pa.Array | None:
     return list(value) if isinstance(value, (Sequence, array)) and not is_text else None
 
 
+def _is_typed(array: np.ndarray[Any, Any]) -> bool:
+    return array.ndim == 1 and array.dtype.kind != "O"
+
+
 # --- one by one -----------------------------------------------------------------------------------------
 
 
@@ -296,8 +300,7 @@ class _Convert:
                     )
                 return value
             elements = elements.to_pylist()
-        is_typed = isinstance(elements, np.ndarray) and elements.ndim == 1 and elements.dtype.kind != "O"
-        if is_typed and isinstance(item, DataType):
+        if isinstance(elements, np.ndarray) and isinstance(item, DataType) and _is_typed(elements):
             return self.typed(elements, item, path)
         return [self.value(element, item, f"{path}[]") for element in elements]
 
