@@ -48,6 +48,7 @@ __all__ = [
     "Scalar",
     "Source",
     "Struct",
+    "is_beyond_long",
     "mismatches",
     "narrowest",
     "scalar_mismatch",
@@ -503,6 +504,17 @@ def scalar_mismatch(value: object, target: DataType) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return kind(value)
     return _number_mismatch(value, target)
+
+
+def is_beyond_long(value: object) -> bool:
+    """Return whether a value is an integer of more than 64 bits, which no signature type holds.
+
+    Example:
+        >>> is_beyond_long(2**63), is_beyond_long(-(2**63))
+        (True, False)
+    """
+    limit = 2 ** INTEGER_BITS[DataType.long]
+    return isinstance(value, int) and not -limit <= value < limit
 
 
 def _number_mismatch(value: int | float, target: DataType) -> str:

@@ -8,6 +8,8 @@ always a copy.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import copy
 import datetime
 import json
@@ -56,7 +58,7 @@ class ParamSpec:
 
     Args:
         name: its name.
-        dtype: a scalar type (binary excepted), its name, or an Object.
+        dtype: a scalar type, its name, or an Object. MLflow cannot read signatures with binary params.
         default: used where the caller gives nothing; None for "no value" (scalars only).
         shape: None for a scalar or an object, ``(-1,)`` for a list of scalars.
 
@@ -157,7 +159,7 @@ class ParamSpec:
         return f"{self._name!r}: {self._dtype!r} (default: {self._default}){shape}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON as built-ins; instants in ISO 8601.
+        """The JSON as built-ins; instants in ISO 8601, bytes in base64.
 
         Raises:
             SignatureError: the default is NaN or infinite, which JSON cannot say.
@@ -188,7 +190,10 @@ class ParamSpec:
             raise SignatureError(f"the param {step(name)} has both type and dtype, and they differ")
         if not isinstance(dtype, (DataType, Object)):
             raise SignatureError(f"the param {step(name)} cannot be of type {describe(dtype)}")
-        return cls(name, dtype, kwargs["default"], kwargs.get("shape"))
+        default = kwargs["default"]
+        if dtype is DataType.binary:
+            default = _from_base64(default, name)
+        return cls(name, dtype, default, kwargs.get("shape"))
 
 
 class ParamSchema:
@@ -336,8 +341,6 @@ def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
         )
     known = as_type(dtype)
     assert isinstance(known, (DataType, Object))
-    if known is DataType.binary:
-        raise SignatureError(f"the param {step(name)} cannot be binary: JSON has no bytes")
     return known
 
 
@@ -503,8 +506,23 @@ def _to_json(value: Any, name: str) -> Any:
         )
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, list):
         return [_to_json(element, name) for element in value]
     if isinstance(value, dict):
         return {key: _to_json(element, name) for key, element in value.items()}
     return value
+
+
+def _from_base64(value: Any, name: str) -> Any:
+    """Return the bytes that a default in JSON stands for; other values are left for the type to refuse."""
+    if isinstance(value, list):
+        return [_from_base64(element, name) for element in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        finding = Finding(Code.INVALID_VALUE, step(name), "binary, as base64 text", "text that is not base64")
+        raise SignatureError.of(f"the default of the param {step(name)} does not fit", [finding]) from None

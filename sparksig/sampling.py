@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.errors import ContractError, kind
+from sparksig.infer import verify_times
+from sparksig.infer.arrow import observe_nulls, with_nulls
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import Array, Map, Object, Property, Type
 
 __all__ = [
     "METHODS",
@@ -172,47 +173,29 @@ def signature_of(
 ) -> SampledSignature:
     """The signature of a table, as far as some of its rows show it, with what was seen of each column.
 
+    These rows, given to :func:`~sparksig.infer_signature`, have the same signature.
+
     Args:
         declared: the table's own types.
         rows: some of its rows, in its order of columns.
         partitions: of how many partitions they are; None where that says nothing.
         parts: what these are called.
+
+    Raises:
+        InferenceError: some of the rows have times that nanoseconds cannot hold.
     """
     specs, evidence = [], []
     for index, spec in enumerate(declared):
-        values = rows.column(index).combine_chunks()
+        values = with_nulls(rows.column(index)).combine_chunks()
         suggestion = ""
         if isinstance(spec, ColSpec):
             suggestion = _suggestion(values, spec)
-            required = spec.required if not len(values) else not values.null_count
-            spec = ColSpec(_observed(values, spec.type), spec.name, required)
+            spec = ColSpec(observe_nulls(spec.type, [values]), spec.name, required=not values.null_count)
         specs.append(spec)
         evidence.append(Evidence(str(spec.name), len(values), values.null_count, partitions, suggestion))
-    return SampledSignature(ModelSignature(inputs=Schema(specs)), tuple(evidence), parts)
-
-
-def _observed(values: pa.Array, dtype: Type) -> Type:
-    """A type whose properties are optional where nulls were seen."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(dtype, Array) and pa.types.is_list(values.type):
-        return Array(_observed(values.flatten(), dtype.dtype))
-    if isinstance(dtype, Map) and pa.types.is_map(values.type):
-        return Map(_observed(values.items, dtype.value_type))
-    if isinstance(dtype, Object) and pa.types.is_struct(values.type):
-        there = values.filter(values.is_valid())
-        parts = {field.name: there.field(index) for index, field in enumerate(values.type)}
-        return Object(
-            [
-                Property(
-                    prop.name,
-                    _observed(parts[prop.name], prop.dtype),
-                    not parts[prop.name].null_count if len(there) else prop.required,
-                )
-                for prop in dtype.properties
-            ]
-        )
-    return dtype
+    schema = Schema(specs)
+    verify_times(rows, schema)
+    return SampledSignature(ModelSignature(inputs=schema), tuple(evidence), parts)
 
 
 def _suggestion(values: pa.Array, spec: ColSpec) -> str:

@@ -166,7 +166,7 @@ def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-Predict = Callable[[Any, Mapping[str, Any]], Any]
+Predict = Callable[[Any, Mapping[str, Any] | None], Any]
 """From what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction."""
 
 
@@ -175,7 +175,7 @@ def score_batches(
     predict: Predict,
     inputs: Schema,
     outputs: Schema,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
     *,
     texts: TextDtypes = OBJECTS,
 ) -> Iterator[pa.Array]:
@@ -188,7 +188,7 @@ def score_batches(
         predict: what predicts.
         inputs: what the model takes.
         outputs: what it gives.
-        params: values for all of its params, enforced already.
+        params: values for all of its params, enforced already; None for a model without params.
         texts: the dtypes of the model's text columns.
 
     Raises:
@@ -223,7 +223,7 @@ def score_leniently(
     predict: Predict,
     inputs: Schema,
     outputs: Schema,
-    params: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
     finish: Callable[[pa.Array], pa.Array] = lambda scored: scored,
     *,
     texts: TextDtypes = OBJECTS,
@@ -238,7 +238,7 @@ def score_leniently(
         predict: what predicts.
         inputs: what the model takes.
         outputs: what it gives.
-        params: values for all of its params, enforced already.
+        params: values for all of its params, enforced already; None for a model without params.
         finish: what is done to predictions before they count as such; it may refuse them.
         texts: the dtypes of the model's text columns.
 

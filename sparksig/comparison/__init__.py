@@ -14,7 +14,7 @@ from typing import Any
 from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
-from sparksig.comparison.tables import table_refused
+from sparksig.comparison.tables import rename_numbers, table_refused
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 from sparksig.params import ParamSchema
@@ -122,6 +122,8 @@ def _resolve_contract(contract: Any, name: str) -> tuple[ModelSignature | Schema
 def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:
     if old is None or new is None:
         return UNDECLARED if old is new else _unknown(old, new, side)
+    if table:
+        old = rename_numbers(old, new)
     by_old = table_refused if table else refused
     if side == "inputs":
         upgrade, rollback = by_old(old, new, side), refused(new, old, side)

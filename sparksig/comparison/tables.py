@@ -10,7 +10,25 @@ from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
 
-__all__ = ["table_refused"]
+__all__ = ["rename_numbers", "table_refused"]
+
+
+def rename_numbers(table: Schema, wanted: Schema) -> Schema:
+    """Return a table's schema with integer names where the other schema has them.
+
+    The names of a table's columns are text: "0" is what a signature calls 0, as the engine has it.
+
+    Example:
+        >>> rename_numbers(Schema([ColSpec("double", "0")]), Schema([ColSpec("double", 0)]))
+        [0: double (required)]
+    """
+    numbers = {str(name): name for name in wanted.input_names() if isinstance(name, int)}
+    if not wanted.has_input_names() or table.is_tensor_spec() or not numbers:
+        return table
+    columns = [spec for spec in table if isinstance(spec, ColSpec)]
+    return Schema(
+        [ColSpec(spec.type, numbers.get(str(spec.name), spec.name), spec.required) for spec in columns]
+    )
 
 
 def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:

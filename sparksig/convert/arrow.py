@@ -241,6 +241,8 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
         streams = isinstance(example, pa.ChunkedArray) or hasattr(example, "__arrow_c_stream__")
         column = pa.chunked_array(example if streams else [pa.array(example)])
     except (pa.ArrowException, TypeError, ValueError) as error:
+        if findings := _unreadable_columns(example):
+            raise ConversionError.of(f"pyarrow cannot read {kind(example)}", findings) from None
         reason = f"{type(error).__name__} on reading it by the Arrow PyCapsule interface"
         raise ConversionError(f"{kind(example)} is no Arrow data: {reason}") from None
     name = getattr(example, "name", None)
@@ -250,6 +252,28 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
     fields = [column.type.field(index) for index in range(column.type.num_fields)]
     batches = [pa.RecordBatch.from_struct_array(chunk) for chunk in column.chunks]
     return pa.Table.from_batches(batches, pa.schema(fields)), None
+
+
+def _unreadable_columns(frame: Any) -> list[Finding]:
+    """Return a finding for each column of a frame of another library whose type pyarrow does not know."""
+    findings = []
+    hint = "cast it on purpose, or select the other columns"
+    try:
+        columns = {name: frame[name] for name in getattr(frame, "columns", ())}
+    except Exception:  # a library's own error, where columns are not looked up by name
+        return []
+    if not columns and hasattr(frame, "dtype"):  # a single column
+        columns = {getattr(frame, "name", ""): frame}
+    for name, column in columns.items():
+        try:
+            pa.chunked_array(column)
+        except (pa.ArrowException, TypeError, ValueError):
+            path = step(name) if name else ""
+            actual = str(getattr(column, "dtype", type(column).__name__))
+            findings.append(
+                Finding(Code.UNSUPPORTED_TYPE, path, "a type that pyarrow can read", actual, hint)
+            )
+    return findings
 
 
 # --- signature -> Arrow -------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ type       in JSON                                                      lost on 
 =========  ===========================================================  ==============================
 boolean    true, false
 integers   a whole number in range, as 7 or 7.0
-float      a number, taken to the nearest value of the type;            NaN and null are told apart
-double     NaN, Infinity, -Infinity as these texts (Protocol Buffers'   inside arrays and objects only
+float      a number, taken to the nearest value of the type, but an     NaN and null are told apart
+double     integer only if it is a value of it (up to 2^24, 2^53);      inside arrays and objects only
+           NaN, Infinity, -Infinity as these texts (Protocol Buffers'
            rule), for JSON has no numbers for them
 string     text
 binary     base64
@@ -36,6 +37,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind
+from sparksig.lattice import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
 __all__ = [
@@ -243,19 +245,18 @@ def _number(value: Number | int | float, dtype: DataType) -> Any:
     if dtype is DataType.float:
         return _float32(value)
     held = value if isinstance(value, int) else _double(value)
-    if dtype is DataType.double and type(held) is int and abs(held) < _BEYOND:
-        return float(held)
+    if dtype is DataType.double and type(held) is int:
+        return float(held) if abs(held) <= EXACT_INTEGERS[dtype] else held
     # a whole number with a fraction or an exponent, as 7.0; beyond 2^53 its text may have said another
     whole = type(held) is float and held.is_integer() and abs(held) < 2**53
     return int(held) if whole and dtype in (DataType.integer, DataType.long) else held
 
 
-_BEYOND = 2**1023
-
-
 def _float32(value: Number | int | float) -> Any:
     """The float32 nearest to a number, ties to even; by way of a double it might be the one beside."""
-    held = value if isinstance(value, int) else _double(value)
+    if isinstance(value, int):
+        return float(value) if abs(value) <= EXACT_INTEGERS[DataType.float] else value
+    held = _double(value)
     if abs(held) >= _OVERFLOW or held != held:
         return held
     if abs(held) < _NOTHING:  # which decides of exponents without end, too

@@ -24,6 +24,7 @@ __all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "lost_in_json_schema", "to_json_schem
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 LOST_TO_JSON_SCHEMA: dict[str, str] = {
+    "float, double": "integers beyond 2^24, 2^53 are taken: JSON Schema cannot tell 10^20 from 1e20",
     "datetime": "texts of the form are taken, days that are none and instants beyond nanoseconds included",
     "SparkML vector": "any array of numbers is taken",
     "the first dimension of a tensor, where it is fixed": "it is the number of records",

@@ -1,13 +1,14 @@
 """Columns of Python objects -> Arrow, without changing a value.
 
 An object column has no type of its own: its values decide. What they have in common is found by pandas
-and by the set of their Python types; where that is nothing (text beside numbers, dates beside times,
-zones beside none), there is no array, instead of one in which something was converted.
+and by the set of their Python types; where that is nothing (text beside numbers, times of several zones),
+there is no array, instead of one in which something was converted.
 """
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import to_arrow
+from sparksig.errors import Code, Finding
 from sparksig.lattice import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-__all__ = ["from_objects", "from_times", "is_exact_double", "is_null"]
+__all__ = [
+    "from_objects",
+    "from_times",
+    "is_exact_double",
+    "is_missing",
+    "is_null",
+    "is_vector",
+    "mixed_finding",
+]
 
 _PLAIN: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "string": pa.string(),
     "bytes": pa.binary(),
-    "date": pa.date32(),
 }
-_TIMES = ("date", "datetime", "datetime64")
-_INSTANTS = (datetime.datetime, np.datetime64)
+_TIMES = frozenset({datetime.date, datetime.datetime, pd.Timestamp, np.datetime64})
 _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 
 
@@ -44,26 +52,25 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
-    if type(pd.NaT) in set(map(type, column)):  # pandas takes it for a time, whatever stands beside it
-        column = pd.Series([None if value is pd.NaT else value for value in column], dtype=object)
+    forms = set(map(type, column))
+    # pandas takes NaT for a time, and a NaN of 32 bits for a number, whatever stands beside them
+    if type(pd.NaT) in forms or (forms & _NARROW and forms - _NARROW - _SILENT):
+        column = pd.Series([None if _is_silent(value) else value for value in column], dtype=object)
     if column.isna().all() and column.map(is_null).all():  # the first is quick, and seldom true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+    if forms & _NARROW and forms <= _NARROW | _SILENT and column.isna().all():
+        return _floats(column, DataType.float)
     kind = pd.api.types.infer_dtype(column, skipna=True)
     try:
         if kind in _NUMBERS:
             return _numbers(column, target)
-        if kind in _TIMES and len({issubclass(form, _INSTANTS) for form in _types(column)}) > 1:
-            return _midnights(column)
-        if kind in ("datetime", "datetime64"):
-            if _has_multiples(column):
-                return None
-            times = column.infer_objects()
-            return None if times.dtype == object else from_times(times)
+        if kind in ("date", "datetime", "datetime64", "mixed") and _types(column) <= _TIMES:
+            return _from_times(column)
         if kind in _PLAIN:
             return pa.array(column.to_numpy(), _PLAIN[kind], from_pandas=True)
         if kind == "decimal":
             return pa.array(column.to_numpy(), from_pandas=True)
-        if kind == "mixed" and _types(column) <= {bytes, bytearray}:
+        if kind == "mixed" and all(issubclass(form, (bytes, bytearray)) for form in _types(column)):
             values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
             return pa.array(values, pa.binary())
     except (
@@ -75,6 +82,14 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
     ):
         return None
     return None
+
+
+_NARROW = frozenset({np.float16, np.float32})
+_SILENT = frozenset({float, np.float64, type(None), type(pd.NA), type(pd.NaT)})
+
+
+def _is_silent(value: Any) -> bool:
+    return value is pd.NaT or (type(value) in _NARROW and bool(np.isnan(value)))
 
 
 def from_times(column: pd.Series) -> pa.Array:
@@ -91,16 +106,42 @@ def _has_multiples(column: pd.Series) -> bool:
     return any(count != 1 or unit in ("ps", "fs", "as") for unit, count in units)
 
 
-def _midnights(column: pd.Series) -> pa.Array | None:
-    """Dates beside datetimes, as the casting table widens a date; None where something else is among them."""
-    if _types(column) != {datetime.date, datetime.datetime}:
-        return None
-    naive = all(value.tzinfo is None for value in column if type(value) is datetime.datetime)
-    times = [
-        datetime.datetime(value.year, value.month, value.day) if type(value) is datetime.date else value
-        for value in column
-    ]
-    return pa.array(times, pa.timestamp("us"), from_pandas=True) if naive else None
+def _from_times(column: pd.Series) -> pa.Array | None:
+    """Return times of any Python types as one array; None for several zones, or times out of range."""
+    if _types(column) == {datetime.date}:
+        return pa.array(column.to_numpy(), pa.date32(), from_pandas=True)
+    if not _has_multiples(column):
+        times = column.infer_objects()
+        if times.dtype != object:
+            return from_times(times)
+    nanoseconds = []
+    for value in column:
+        if isinstance(value, np.datetime64) and value == value:
+            exact = value.astype("datetime64[ns]")
+            if exact.astype(value.dtype) != value:  # it was rounded, or wrapped around
+                return None
+            value = exact
+        missing = is_missing(value, DataType.datetime)
+        time = None if missing else pd.Timestamp(value).as_unit("ns")  # a date is its midnight
+        if time is not None and time.tz is not None:
+            return None
+        nanoseconds.append(None if time is None else time.value)
+    return pa.array(nanoseconds, pa.int64()).cast(pa.timestamp("ns"))
+
+
+ZONE_HINT = "convert them to one zone on purpose, for example pandas.to_datetime(values, utc=True)"
+
+
+def mixed_finding(values: Iterable[Any], path: str) -> Finding:
+    """Return the finding that the values at a path have no type in common."""
+    held = [value for value in values if not is_null(value)]
+    forms = set(map(type, held))
+    if forms <= _TIMES and (zones := {getattr(value, "tzinfo", None) for value in held}) != {None}:
+        actual = "times with and without a time zone" if None in zones else "times of several UTC offsets"
+        return Finding(Code.MIXED_TYPES, path, "times of one time zone", actual, ZONE_HINT)
+    actual = " and ".join(sorted(form.__name__ for form in forms))
+    hint = "make all its values one type, or convert the column on purpose"
+    return Finding(Code.MIXED_TYPES, path, "values of one type", actual, hint)
 
 
 def _types(column: pd.Series) -> set[type]:
@@ -110,6 +151,25 @@ def _types(column: pd.Series) -> set[type]:
 def is_null(value: Any) -> bool:
     """Whether a value says nothing: None, NA, NaT, or a NaN of 64 bits."""
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def is_missing(value: Any, dtype: Type | None) -> bool:
+    """Return whether a value is missing from data of a type: NaN is a value of floats and doubles alone.
+
+    Example:
+        >>> is_missing(float("nan"), DataType.string), is_missing(float("nan"), DataType.double)
+        (True, False)
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
+    if dtype in (DataType.float, DataType.double):
+        return False
+    return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
+
+
+def is_vector(form: type) -> bool:
+    """Return whether a Python type is a vector of Spark ML, dense or sparse; pyspark is not imported."""
+    return form.__module__.startswith("pyspark.") and form.__name__ in ("DenseVector", "SparseVector")
 
 
 def _numbers(column: pd.Series, target: Type | None) -> pa.Array | None:

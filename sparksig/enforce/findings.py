@@ -7,7 +7,7 @@ from dataclasses import replace
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = ["FIRST_ROWS", "HINTS", "RANGE_HINT", "SHOWN", "Report", "null_hint"]
+__all__ = ["FIRST_ROWS", "HINTS", "LONG_HINT", "RANGE_HINT", "SHOWN", "Report", "null_hint"]
 
 FIRST_ROWS = 5
 """How many row positions a finding names."""
@@ -21,6 +21,8 @@ SHOWN = 3
 RANGE_HINT = (
     "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
 )
+
+LONG_HINT = "no signature type holds it: declare the column string and pass text, or drop the value"
 
 
 def null_hint(dtype: Type) -> str:

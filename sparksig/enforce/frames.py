@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.convert.objects import from_objects, from_times
+from sparksig.convert.objects import from_objects, from_times, mixed_finding
 from sparksig.enforce import plan as plans
 from sparksig.enforce.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.enforce.findings import FIRST_ROWS, HINTS
@@ -163,7 +163,8 @@ def model_frame(
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     if isinstance(data, pa.RecordBatch):  # as they come from Spark, many of them
         plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
-        return to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan, options.texts))
+        frame = to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan, options.texts))
+        return _relabelled(frame, schema, data.schema.names)
     if isinstance(data, pa.Table) or _lends(data):
         table = _borrowed(data)
         enforced = _apply_all(table, schema, options)
@@ -171,7 +172,8 @@ def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
         if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
             enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
         frames = [to_pandas(batch, _layout(plan, options.texts)) for batch in enforced]
-        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        return _relabelled(frame, schema, table.schema.names)
     if isinstance(data, pd.DataFrame):
         return _enforce_frame(data, schema, options)
     if type(data).__module__.partition(".")[0] == "scipy":
@@ -179,6 +181,13 @@ def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     seen: list[Any] = []
     frame = to_frame(data, schema, seen)
     return _enforce_frame(frame, schema, options, seen or None)
+
+
+def _relabelled(frame: pd.DataFrame, schema: Schema, labels: list[str]) -> pd.DataFrame:
+    """Return a frame of unnamed columns with the labels of the table that it came from."""
+    if not schema.has_input_names():
+        frame.columns = _labels_seen(labels)
+    return frame
 
 
 @lru_cache(maxsize=256)
@@ -216,6 +225,8 @@ def _enforce_frame(
         present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
         whole = {label: columns[label] if label in columns else frame[label] for label in present}
         frame = pd.DataFrame(whole, columns=labels_of(present), index=pd.RangeIndex(len(data)))
+    if not schema.has_input_names():
+        frame.columns = _labels_seen(data.columns)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
@@ -239,7 +250,8 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
     labels = data.columns.tolist()
     if set(map(type, labels)) - {str, int}:  # True and 1.0 equal a column's name 1, and are none
         return None
-    if labels == names:
+    unnamed = not schema.has_input_names()
+    if labels == names or (unnamed and len(labels) == len(names)):
         chosen = data
     elif options.extra == "forbid" or not schema.has_input_names() or len(set(labels)) < len(labels):
         return None
@@ -253,9 +265,18 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
     if not all(are_texts(chosen.iloc[:, index].tolist(), nulls=True) for index in texts):
         return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
-    frame.columns = labels_of(names)
+    frame.columns = _labels_seen(data.columns) if unnamed else labels_of(names)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
+
+
+def _labels_seen(labels: Any) -> pd.Index:
+    """Return the labels that a model sees of unnamed columns: the data's own, or 0 to n-1."""
+    held = list(labels)
+    numbers = list(range(len(held)))
+    if held in (numbers, [str(number) for number in numbers]):
+        return pd.RangeIndex(len(held))
+    return labels.copy() if isinstance(labels, pd.Index) else pd.Index(held)
 
 
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
@@ -458,7 +479,7 @@ def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
     try:
         table, name = read_arrow(data)
     except ConversionError as error:
-        raise ContractError(error.message) from None
+        raise ContractError(error.message, error.findings) from None
     if isinstance(table, pa.Table):
         return table
     return pa.table({"0" if name is None else name: table})
@@ -532,8 +553,9 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             column = column.astype(held)
     if is_objects(column.dtype):
         array = from_objects(column, target)
-        code, expected = Code.MIXED_TYPES, "values of one type"
-        hint = "make all its values one type, or convert the column on purpose"
+        if array is None:
+            findings += _object_findings(column, target, path)
+            return _nulls(len(column), target)
     else:
         try:
             array = _typed(column)
@@ -543,8 +565,23 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             array = None
     if array is None:
         findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
-        return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
+        return _nulls(len(column), target)
     return array
+
+
+def _nulls(rows: int, target: Any) -> pa.Array:
+    return pa.nulls(rows, to_arrow(target) if isinstance(target, DataType) else pa.null())
+
+
+def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
+    """Return why an object column is not of a type: the values that do not fit, or that they are mixed."""
+    findings: list[Finding] = []
+    if isinstance(target, DataType):
+        enforce_values(column.tolist(), target, path, findings, required=False)
+    hint = "convert the values on purpose, or leave the column out"
+    return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
+        mixed_finding(column, path)
+    ]
 
 
 def is_objects(dtype: Any) -> bool:

@@ -11,6 +11,9 @@ A list has one element a row: dictionaries for named columns, a value for the on
 values for several unnamed ones. A scalar is one row of the only unnamed column. Tuples are read as lists,
 instances of dataclasses, named tuples and pydantic models as dictionaries of their fields.
 
+Dictionaries reach unnamed columns by position, and their keys are the labels that a model sees. Columns named
+0 to n-1, as pandas labels the columns of an array, take what has no names by position.
+
 Inputs and predictions are read by the same functions; the number of rows is known of predictions alone.
 """
 
@@ -28,10 +31,10 @@ from sparksig.convert import duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.enforce.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
-from sparksig.schema import Schema
+from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
-__all__ = ["as_series", "to_frame"]
+__all__ = ["as_series", "holds_mappings", "is_positional", "label_by_position", "to_frame"]
 
 
 def to_frame(
@@ -66,19 +69,68 @@ def to_frame(
         return _from_list(data, schema, seen, row_count)
     by_name = fields_of(data)
     data = data if by_name is None else by_name
-    if isinstance(data, Mapping) and schema.has_input_names():
-        return _from_mapping(data, schema, seen, row_count)
-    only = schema.inputs[0]
-    takes_mapping = isinstance(only.type, (Object, Map, AnyType))
-    if schema.has_input_names() or len(schema) > 1 or (isinstance(data, Mapping) and not takes_mapping):
-        expected = (
-            "a dictionary or a list of them" if schema.has_input_names() else "a list with a value a row"
-        )
+    if isinstance(data, Mapping) and not _is_value(data, schema):
+        return _from_mapping(data, label_by_position(data, schema), seen, row_count)
+    if not is_positional(schema) or len(schema) > 1:
+        expected = "a list with a value a row" if is_positional(schema) else "a dictionary or a list of them"
         finding = Finding(Code.TYPE_MISMATCH, "", expected, kind(data), f"the schema is {_shown(schema)}")
         raise ContractError.of("the data does not fit the schema", [finding])
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"enforce takes a scalar, list, dictionary, array or frame, not {kind(data)}")
     return pd.DataFrame({0: as_series([data])})
+
+
+def is_positional(schema: Schema) -> bool:
+    """Return whether data without names fits a schema: its columns have no names, or are named 0 to n-1."""
+    return schema.input_names() == list(range(len(schema)))
+
+
+def holds_mappings(schema: Schema) -> bool:
+    """Return whether a schema has one column, whose values may be dictionaries."""
+    return len(schema) == 1 and isinstance(schema.inputs[0].type, (Object, Map, AnyType))
+
+
+def _is_value(data: Mapping[Any, Any], schema: Schema) -> bool:
+    """Return whether a dictionary is a value of the only column, instead of a row of columns."""
+    if not holds_mappings(schema) or not is_positional(schema):
+        return False
+    return not schema.has_input_names() or schema.inputs[0].name not in data
+
+
+def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
+    """Return a schema of unnamed columns with the labels that the data has for them; others as they are.
+
+    Args:
+        labels: the keys of a dictionary, in order.
+        schema: columns.
+
+    Raises:
+        ContractError: another number of labels than of columns, or labels that are not names.
+
+    Example:
+        >>> label_by_position({"x": [1.5], "y": [2.5]}, Schema([ColSpec("double"), ColSpec("double")]))
+        ['x': double (required), 'y': double (required)]
+    """
+    if schema.has_input_names():
+        return schema
+    held = list(labels)
+    if len(held) != len(schema):
+        hint = "columns without names are taken by position: pass exactly these"
+        expected, actual = (
+            f"{count} column{'s' if count != 1 else ''}" for count in (len(schema), len(held))
+        )
+        finding = Finding(Code.COLUMN_COUNT, "", expected, actual, hint)
+        raise ContractError.of("the data does not fit the schema", [finding])
+    findings = _twins(held, None)
+    findings += [
+        Finding(Code.INVALID_NAME, step(label), "a string or an integer", kind(label))
+        for label in held
+        if isinstance(label, bool) or not isinstance(label, (str, int))
+    ]
+    if findings:
+        raise ContractError.of("the data does not fit the schema", findings)
+    specs = [spec for spec in schema if isinstance(spec, ColSpec)]
+    return Schema([ColSpec(spec.type, label, spec.required) for spec, label in zip(specs, held)])
 
 
 _SCALARS = {type(None), bool, int, float, str, bytes}
@@ -105,7 +157,7 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | Non
         hint = "fill them on purpose"
         finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "others", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
-    if schema.has_input_names():
+    if not is_positional(schema):
         hint = "give it names, as a DataFrame or a dictionary of arrays"
         finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
@@ -139,13 +191,14 @@ def _series(array: np.ndarray[Any, Any]) -> pd.Series | None:
 def _from_list(
     rows: list[Any], schema: Schema, seen: list[Any] | None, row_count: int | None
 ) -> pd.DataFrame:
-    if not schema.has_input_names():
+    if set(map(type, rows)) - _SCALARS - {dict}:
+        rows = [row if (by_name := fields_of(row)) is None else by_name for row in rows]
+    are_records = bool(rows) and all(isinstance(row, Mapping) and not _is_value(row, schema) for row in rows)
+    if is_positional(schema) and not are_records:
         only = schema.inputs[0].type
         if len(schema) == 1 and row_count == 1 and _is_one_row(rows, only, in_doubt=False):
             return pd.DataFrame({0: as_series([rows])})
         return _from_rows(rows, len(schema))
-    if set(map(type, rows)) - {dict}:
-        rows = [row if (by_name := fields_of(row)) is None else by_name for row in rows]
     strange = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
     if strange:
         hint = "name the values of a row, as {'name': value}"
@@ -153,7 +206,7 @@ def _from_list(
         finding = Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", found, hint)
         raise ContractError.of("the data does not fit the schema", [finding])
     labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
-    declared = schema.input_dict()
+    declared = label_by_position(labels, schema).input_dict()
     findings = _twins(labels, seen)
     columns: dict[Any, Any] = {}
     for label, spec in declared.items():

@@ -44,8 +44,8 @@ def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
         forbid: whether names that the schema does not declare are refused; they are dropped otherwise.
 
     Raises:
-        ContractError: tensors that are missing, of another dtype or shape, or of different first dimensions;
-            all of them.
+        ContractError: tensors that are missing, or of another dtype or shape; all of them. Named tensors
+            need not have as many rows as each other.
 
     Example:
         >>> frame = pd.DataFrame({"a": [1], "b": [2.5]}, dtype="float32")
@@ -58,8 +58,6 @@ def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
     for spec in schema:
         if spec.name in parts:
             tensors[spec.name] = _tensor(parts[spec.name], spec, findings)
-    if not findings:
-        _check_rows(tensors, findings)
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
     return tensors if schema.has_input_names() else tensors[None]
@@ -102,7 +100,7 @@ def _opened(data: Any) -> Any:
     try:
         table, name = read_arrow(data)
     except ConversionError as error:
-        raise ContractError(error.message) from None
+        raise ContractError(error.message, error.findings) from None
     if isinstance(table, pa.ChunkedArray):
         return pd.Series(table, dtype=pd.ArrowDtype(table.type), name=name)
     return table.to_pandas(types_mapper=pd.ArrowDtype)
@@ -215,17 +213,6 @@ def _sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -
     return matrix
 
 
-def _check_rows(tensors: dict[Any, Any], findings: list[Finding]) -> None:
-    rows = {name: tensor.shape[0] for name, tensor in tensors.items() if tensor.ndim}
-    if len(set(rows.values())) > 1:
-        most = max(rows.values())
-        findings += [
-            Finding(Code.ROW_COUNT, step(name), f"{most} rows, as the longest tensor", str(count))
-            for name, count in rows.items()
-            if count != most
-        ]
-
-
 # --- frames -------------------------------------------------------------------------------------------
 
 
@@ -264,7 +251,8 @@ def _is_nested(column: pd.Series) -> bool:
         return bool(pa.types.is_nested(dtype.pyarrow_dtype))
     if not (isinstance(dtype, np.dtype) and dtype.kind == "O"):
         return False
-    return any(issubclass(form, (list, np.ndarray)) for form in set(map(type, column)))
+    sequences = (list, tuple, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+    return any(issubclass(form, sequences) for form in set(map(type, column)))
 
 
 def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:

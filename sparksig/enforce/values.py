@@ -19,14 +19,15 @@ import pandas as pd
 import pyarrow as pa
 
 from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import source, to_numpy
-from sparksig.enforce.findings import HINTS, RANGE_HINT, Report, null_hint
+from sparksig.convert.objects import is_missing, is_vector
+from sparksig.enforce.findings import HINTS, LONG_HINT, RANGE_HINT, Report, null_hint
 from sparksig.errors import Code, Finding, below, kind, nearest
-from sparksig.lattice import NEVER_NULL, mismatches, scalar_mismatch, widens
+from sparksig.lattice import NEVER_NULL, is_beyond_long, mismatches, scalar_mismatch, widens
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["are_texts", "enforce_values", "is_missing"]
+__all__ = ["are_texts", "enforce_values"]
 
 
 def enforce_values(
@@ -82,11 +83,6 @@ _EXACT: dict[DataType, frozenset[type]] = {
     DataType.binary: frozenset({bytes}),
 }
 _CODES = {DataType.integer: "i", DataType.long: "q"}
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value stands for none: None, NA, NaT; a NaN too, for who does not ask for a float."""
-    return type(value) in _NULLS or (isinstance(value, (float, np.datetime64)) and value != value)
 
 
 def are_texts(values: Sequence[Any], *, nulls: bool) -> bool:
@@ -171,6 +167,39 @@ def _fit_objects(values: Sequence[dict[Any, Any]], dtype: Object, strict: bool) 
     return True
 
 
+# --- sequences ------------------------------------------------------------------------------------------
+
+
+def _elements(value: Any) -> list[Any] | np.ndarray[Any, Any] | pa.Array | None:
+    """Return the elements of an array in a cell, typed where the cell has a dtype; None if it is no array."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, (pd.Series, pd.Index)):
+        value = value.array
+    if isinstance(value, pd.Categorical):
+        value = value.astype(value.categories.dtype)
+    if isinstance(value, pd.arrays.NumpyExtensionArray):
+        value = value.to_numpy()
+    if isinstance(value, np.ndarray):
+        return value if value.ndim else None
+    if isinstance(value, pd.arrays.DatetimeArray):
+        return list(value)
+    if isinstance(value, pd.api.extensions.ExtensionArray):
+        value = pa.array(value, from_pandas=True)
+    if isinstance(value, pa.ChunkedArray):
+        value = value.combine_chunks()
+    if isinstance(value, pa.Array):
+        return value
+    if is_vector(type(value)):
+        return list(value.toArray().tolist())
+    is_text = isinstance(value, (str, bytes, bytearray, memoryview))
+    return list(value) if isinstance(value, (Sequence, array)) and not is_text else None
+
+
+def _is_typed(array: np.ndarray[Any, Any]) -> bool:
+    return array.ndim == 1 and array.dtype.kind != "O"
+
+
 # --- one by one -----------------------------------------------------------------------------------------
 
 
@@ -181,7 +210,7 @@ def _shown(value: Any) -> str:
         return f"a repr that fails with {type(error).__name__}"
 
 
-_COLUMNS = (pd.Series, pd.Index, pd.api.extensions.ExtensionArray, pa.Array, pa.ChunkedArray)
+_NUMBERS = frozenset({DataType.integer, DataType.long, DataType.float, DataType.double})
 _LOW, _HIGH = np.iinfo(np.int64).min // 1000 + 1, np.iinfo(np.int64).max // 1000
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -203,7 +232,7 @@ class _Convert:
 
     def value(self, value: Any, dtype: Type, path: str, *, required: bool = False) -> Any:
         """A value of any type."""
-        if is_missing(value) and (type(value) in _NULLS or dtype not in (DataType.float, DataType.double)):
+        if is_missing(value, dtype):
             return self.null(value, dtype, path, required)
         if isinstance(dtype, AnyType):
             return value
@@ -232,6 +261,9 @@ class _Convert:
     def scalar(self, value: Any, dtype: DataType, path: str) -> Any:
         """A scalar as the Python built-in that holds it."""
         if reason := scalar_mismatch(value, dtype):
+            if is_beyond_long(value) and dtype in _NUMBERS:
+                actual = "an int beyond 64 bits"
+                return self.refuse(Code.OUT_OF_RANGE, path, dtype.name, actual, LONG_HINT, value)
             return self.refuse(Code.TYPE_MISMATCH, path, dtype.name, reason, "", value)
         if dtype is DataType.datetime:
             return self.time(value, path)
@@ -268,21 +300,23 @@ class _Convert:
         return held
 
     def array(self, value: Any, dtype: Array, path: str) -> Any:
-        """A sequence as a list, a NumPy array of scalars as an array."""
+        """A list for any sequence, a NumPy array for one of scalars."""
         item = dtype.dtype
-        if isinstance(value, _COLUMNS):
-            return self.column(value, dtype, path)
-        if isinstance(value, np.ndarray) and value.ndim:
-            if value.ndim == 1 and value.dtype.kind != "O" and isinstance(item, DataType):
-                return self.typed(value, item, path)
-            held = list(value)
-        elif hasattr(value, "toArray") and type(value).__module__.startswith("pyspark."):
-            held = value.toArray().tolist()  # a vector of Spark ML
-        elif is_sequence(value):
-            held = value
-        else:
+        elements = _elements(value)
+        if elements is None:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
-        return [self.value(one, item, f"{path}[]") for one in held]
+        if isinstance(elements, pa.Array):
+            where = f"{path}[]"
+            if refused := mismatches(arrow_source(elements.type), item, where, required=False):
+                for finding in refused:
+                    self.refuse(
+                        finding.code, finding.path, finding.expected, finding.found, finding.hint, value
+                    )
+                return value
+            elements = elements.to_pylist()
+        if isinstance(elements, np.ndarray) and isinstance(item, DataType) and _is_typed(elements):
+            return self.typed(elements, item, path)
+        return [self.value(element, item, f"{path}[]") for element in elements]
 
     def column(self, value: Any, dtype: Array, path: str) -> Any:
         """A column of pandas or Arrow in a cell, by its dtype."""

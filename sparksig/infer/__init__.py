@@ -7,10 +7,10 @@ from typing import Any, get_origin
 
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import is_record
-from sparksig.errors import Finding, InferenceError, step
+from sparksig.errors import ContractError, Finding, InferenceError, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType, merge
+from sparksig.types import Array, DataType, Map, Object, Type, merge
 
 __all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
@@ -74,6 +74,7 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
 
     Raises:
         InferenceError: an example has no signature: every path concerned, and why. None is guessed.
+            Timestamps that nanoseconds cannot hold are refused with the findings of :func:`sparksig.enforce`.
         ConversionError: a class or a type hint has parts that no type covers; every one.
 
     Warns:
@@ -126,7 +127,45 @@ def _infer(example: Any) -> Schema:
         from sparksig.infer.tensors import from_sparse
 
         return from_sparse(example)
-    return _infer_data(example)
+    schema = _infer_data(example)
+    verify_times(example, schema)
+    return schema
+
+
+def verify_times(example: Any, schema: Schema) -> None:
+    """Refuse an example whose times cannot be enforced by the schema that was inferred from it.
+
+    Types say nothing about the range of their values, and models see nanoseconds. Only the columns that
+    hold times are enforced, so that the check costs nothing for all others.
+
+    Args:
+        example: the data, of any form that :func:`infer_signature` accepts.
+        schema: what was inferred from it.
+
+    Raises:
+        InferenceError: the findings of :func:`sparksig.enforce` for the same data.
+    """
+    if schema.is_tensor_spec():  # tensors keep the unit of their times
+        return
+    specs = [spec for spec in schema if isinstance(spec, ColSpec) and _has_times(spec.type)]
+    if not specs:
+        return
+    from sparksig.enforce.frames import enforce
+
+    try:
+        enforce(example, Schema(specs))
+    except ContractError as error:
+        raise InferenceError.of("no signature for this example", error.findings) from None
+
+
+def _has_times(dtype: Type) -> bool:
+    if isinstance(dtype, Array):
+        return _has_times(dtype.dtype)
+    if isinstance(dtype, Map):
+        return _has_times(dtype.value_type)
+    if isinstance(dtype, Object):
+        return any(_has_times(prop.dtype) for prop in dtype.properties)
+    return dtype is DataType.datetime
 
 
 def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:

@@ -19,7 +19,7 @@ from sparksig.lattice import narrowest
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["column_type", "from_batches"]
+__all__ = ["column_type", "from_batches", "observe_nulls", "with_nulls"]
 
 
 def from_batches(example: Any) -> Schema:
@@ -39,7 +39,7 @@ def from_batches(example: Any) -> Schema:
     try:
         table, name = read_arrow(example)
     except ConversionError as error:
-        raise InferenceError(error.message) from None
+        raise InferenceError(error.message, error.findings) from None
     if isinstance(table, pa.ChunkedArray):
         return _from_column(table, name)
     findings = duplicates(table.schema.names)
@@ -54,7 +54,7 @@ def from_batches(example: Any) -> Schema:
     if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in table.schema):
         return _from_schema(table.schema)
     specs = []
-    for part, column in zip(table.schema, map(_with_nulls, table.columns)):
+    for part, column in zip(table.schema, map(with_nulls, table.columns)):
         dtype = column_type(column, step(part.name), findings)
         if dtype is not None:
             specs.append(ColSpec(dtype, part.name, required=column.null_count == 0))
@@ -65,7 +65,7 @@ def from_batches(example: Any) -> Schema:
 
 def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
     findings: list[Finding] = []
-    column = _with_nulls(column)
+    column = with_nulls(column)
     dtype = column_type(column, "" if name is None else step(name), findings)
     if column.null_count and name is None:
         hint = "a column without a name must be required: make a table of it, with a name"
@@ -79,14 +79,22 @@ def column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> 
     """The type of a column; properties that the data shows to be null are optional, at every depth."""
     try:
         dtype = narrowest(source(column.type), path, findings)
-        return None if dtype is None else _observed(dtype, [_decoded(chunk) for chunk in column.chunks])
+        return None if dtype is None else observe_nulls(dtype, column.chunks)
     except RecursionError:
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fewer levels of nesting", "more"))
         return None
 
 
-def _observed(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
-    """``dtype`` of the chunks of one column, with the properties optional that are somewhere null."""
+def observe_nulls(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
+    """Return a type with the properties optional that are null somewhere in the data, at every depth.
+
+    A null struct makes all of its properties optional, as None beside dictionaries does.
+
+    Args:
+        dtype: the type of the column.
+        arrays: its chunks.
+    """
+    arrays = [_decoded(array) for array in arrays]
     if isinstance(dtype, Object) and all(pa.types.is_struct(array.type) for array in arrays):
         whole = not any(array.null_count for array in arrays)
         held = [array.drop_null() if array.null_count else array for array in arrays]
@@ -94,16 +102,16 @@ def _observed(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
         for prop in dtype.properties:
             parts = [_child(array, prop.name) for array in held]
             required = whole and not any(part.null_count for part in parts)
-            properties.append(Property(prop.name, _observed(prop.dtype, parts), required))
+            properties.append(Property(prop.name, observe_nulls(prop.dtype, parts), required))
         return Object(properties)
     if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
-        return Array(_observed(dtype.dtype, [array.flatten() for array in arrays]))
+        return Array(observe_nulls(dtype.dtype, [array.flatten() for array in arrays]))
     if isinstance(dtype, Map):
-        return Map(_observed(dtype.value_type, [_items(array) for array in arrays]))
+        return Map(observe_nulls(dtype.value_type, [_items(array) for array in arrays]))
     return dtype
 
 
-def _with_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def with_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column that counts its nulls: those of a dictionary's values as well."""
     if not pa.types.is_dictionary(column.type) or not any(one.dictionary.null_count for one in column.chunks):
         return column
@@ -124,7 +132,7 @@ def _decoded(array: pa.Array) -> pa.Array:
 
 
 def _child(array: pa.StructArray, name: str) -> pa.Array:
-    return _decoded(array.flatten()[array.type.get_field_index(name)])
+    return array.flatten()[array.type.get_field_index(name)]
 
 
 def _items(array: pa.MapArray) -> pa.Array:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparksig.convert import duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
-from sparksig.convert.objects import from_objects, is_exact_double
+from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding
 from sparksig.errors import (
     Code,
     ConversionError,
@@ -161,11 +161,15 @@ def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type 
         return DataType.string  # MLflow's reading of an object column without rows
     values = column.tolist()
     forms = set(map(type, values))
-    if str in forms or any(issubclass(form, _NESTED) for form in forms):
+    if str in forms or any(issubclass(form, _NESTED) or is_vector(form) for form in forms):
         return type_of(values, path, findings)
     array = None if Decimal in forms else from_objects(column)
     if array is None:
-        _describe(type_of(values, path, findings), forms, path, findings)
+        dtype = type_of(values, path, findings)
+        if dtype is DataType.datetime:  # out of range, or of several zones: enforcing the example says which
+            return dtype
+        if dtype is not None:
+            findings.append(mixed_finding(values, path))
         return None
     if pa.types.is_null(array.type):
         # a NaN is a float, None and NA are of no type
@@ -174,11 +178,3 @@ def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type 
         # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
         return DataType.double if is_exact_double(array) else DataType.long
     return narrowest(source(array.type), path, findings)
-
-
-def _describe(dtype: Type | None, forms: set[type], path: str, findings: list[Finding]) -> None:
-    """Why a column has no type: what its values say, or at least which types of Python they are."""
-    if dtype is not None:
-        found = " and ".join(sorted(form.__name__ for form in forms))
-        hint = "make all its values one type, or convert the column on purpose"
-        findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", found, hint))

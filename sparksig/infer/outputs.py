@@ -55,7 +55,8 @@ def from_prediction(
         return _from_dict(_convert_values(prediction), of_columns, rows, record)
     if is_sequence(prediction):
         if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
-            return _from_dict(_convert_values(by_name), of_columns, rows, record)
+            schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
+            return _with_annotations(schema, type(prediction), infer)
         schema = python.from_list(to_builtins(list(prediction)))
         classes = set(map(type, prediction))
         is_of_instances = len(classes) == 1 and fields_of(prediction[0]) is not None

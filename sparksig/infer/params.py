@@ -80,21 +80,21 @@ def _type(
 def _known(dtype: Type | None, path: str, findings: list[Finding]) -> DataType | Object | None:
     if dtype is None:
         return None
-    if isinstance(dtype, Object) or (isinstance(dtype, DataType) and dtype is not DataType.binary):
+    if isinstance(dtype, (Object, DataType)):
         return dtype
-    found = "bytes, which JSON has not" if dtype is DataType.binary else "a value without a type"
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a scalar, a list of scalars, or an object", found))
+    expected = "a scalar, a list of scalars, or an object"
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, "a value without a type"))
     return None
 
 
 def _element_type(
     values: list[Any] | np.ndarray[Any, Any], path: str, findings: list[Finding]
 ) -> DataType | None:
-    if isinstance(values, np.ndarray) and (values.ndim != 1 or values.dtype.kind == "O"):
-        found = "an array of objects" if values.dtype.kind == "O" else f"an array of rank {values.ndim}"
+    if isinstance(values, np.ndarray) and values.ndim != 1:
+        found = f"an array of rank {values.ndim}"
         findings.append(Finding(Code.SHAPE_MISMATCH, path, "a list of scalars", found))
         return None
-    held = list(values)  # of an array, its NumPy scalars
+    held = list(values)  # of an array, its NumPy scalars; of an array of objects, these
     if not held:
         hint = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
         findings.append(Finding(Code.EMPTY, path, "at least one element", "an empty list", hint))

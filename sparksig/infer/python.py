@@ -25,12 +25,22 @@ import pandas as pd
 
 from sparksig.convert import duplicates
 from sparksig.convert.numpy import source
-from sparksig.convert.objects import is_null
+from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
 from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Name, Schema
-from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Object, Property, Type, merge
+from sparksig.types import (
+    MAX_DEPTH,
+    AnyType,
+    Array,
+    DataType,
+    Object,
+    Property,
+    SparkMLVector,
+    Type,
+    merge,
+)
 
 __all__ = ["from_dict", "from_list", "from_scalar", "type_of"]
 
@@ -61,6 +71,7 @@ _SCALARS: dict[type, DataType] = {
 }
 _NULLS = frozenset({type(None), type(pd.NA), type(pd.NaT)})
 _REALS = frozenset({float, np.float64})  # whose NaN counts as null
+_FLOATS = _REALS | {np.float32, np.float16}  # whose NaN counts as null beside values of other types
 
 _WORDS = {list: "lists", dict: "dictionaries", np.ndarray: "arrays"}
 _SHARED_DEPTH = 8
@@ -86,8 +97,9 @@ def from_scalar(value: Any) -> Schema:
 def from_list(values: Sequence[Any]) -> Schema:
     """The schema of a list: of dictionaries, a column for each key; of anything else, one unnamed column.
 
-    A key that is absent or None in some dictionary makes an optional column; a NaN beside doubles does
-    not. An empty list is a column of strings, as in MLflow.
+    A key that is absent from some dictionary, or missing (None, NA, NaT) in it, makes an optional column.
+    NaN is missing as well, except among floats and doubles. An empty list is a column of strings, as in
+    MLflow.
 
     Raises:
         InferenceError: values of several types, or of none that a signature has; every path.
@@ -108,10 +120,7 @@ def from_list(values: Sequence[Any]) -> Schema:
         dtype = type_of(held, step(label), findings)
         if dtype is None or label not in names:
             continue
-        required = len(held) == len(values) and not any(value is None for value in held)
-        # a NaN is a double's value, but an integer or a boolean has no place for it
-        required = required and not (dtype in NEVER_NULL and any(map(is_null, held)))
-        specs.append(ColSpec(dtype, label, required))
+        specs.append(ColSpec(dtype, label, len(held) == len(values) and not _has_missing(held, dtype)))
     return _schema(specs, findings, "this list of dictionaries")
 
 
@@ -231,16 +240,19 @@ def _one_type(
 ) -> Type | None:
     held = set(map(type, values))
     forms = held - _NULLS
-    reals = forms & _REALS
-    if reals and not _has_number(values):
-        forms -= reals
+    if forms & _REALS and not _has_number(values, float):
+        forms -= _REALS
+    if forms & _FLOATS and forms - _FLOATS and not _has_number(values, (float, np.floating)):
+        forms -= _FLOATS
     scalars = forms & _SCALARS.keys()
     others = forms - scalars
     containers = {form: base for form in others if (base := _container(form)) is not None}
-    if strange := others - containers.keys():
+    vectors = {form for form in others if is_vector(form)}
+    if strange := others - containers.keys() - vectors:
         findings += [_strange(form, path) for form in sorted(strange, key=lambda form: form.__name__)]
         return None
     words = {_SCALARS[form].name for form in scalars} | {_WORDS[base] for base in containers.values()}
+    words |= {"vectors of Spark ML"} if vectors else set()
     if len(words - {"arrays", "lists"}) + bool(words & {"arrays", "lists"}) > 1:
         findings.append(_mixed(words, path))
         return None
@@ -253,12 +265,12 @@ def _one_type(
         )
     if containers:
         return _array(values, path, findings, depth, seen)
-    return AnyType()
+    return SparkMLVector() if vectors else AnyType()
 
 
-def _has_number(values: Sequence[Any]) -> bool:
-    """Whether some float is not NaN."""
-    return any(value == value for value in values if isinstance(value, float))
+def _has_number(values: Sequence[Any], floats: type | tuple[type, ...]) -> bool:
+    """Return whether some float of these types is not NaN."""
+    return any(value == value for value in values if isinstance(value, floats))
 
 
 def _container(form: type) -> type | None:
@@ -278,9 +290,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
     if forms & {datetime.datetime, pd.Timestamp}:
         zoned = {getattr(value, "tzinfo", None) is not None for value in values}
         if len(zoned) > 1:
-            hint = "take the zone off on purpose, or give them all one"
-            found = "times with and without a zone"
-            findings.append(Finding(Code.MIXED_TYPES, path, "values of one type", found, hint))
+            findings.append(mixed_finding(values, path))
             return None
     if dtype is DataType.string:
         try:
@@ -357,7 +367,8 @@ def _object(
         if finding := _name_finding(key, (str,), path):
             findings.append(finding)
         elif dtype is not None:
-            required = not optional and len(held) == len(dicts) and not _says_nothing(held)
+            required = not optional and len(held) == len(dicts)
+            required = required and not (_says_nothing(held) or _has_missing(held, dtype))
             properties.append(Property(key, dtype, required))
     return Object(properties) if len(findings) == before else None
 
@@ -373,6 +384,13 @@ def _says_nothing(values: Sequence[Any]) -> bool:
     if not any(issubclass(form, containers) for form in forms):
         return False
     return any(len(value) == 0 for value in values if isinstance(value, containers))
+
+
+def _has_missing(values: Sequence[Any], dtype: Type) -> bool:
+    """Return whether a value is missing from data of a type."""
+    forms = set(map(type, values))
+    unclear = forms & _FLOATS or np.datetime64 in forms
+    return bool(forms & _NULLS) or (bool(unclear) and any(is_missing(value, dtype) for value in values))
 
 
 def _by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:

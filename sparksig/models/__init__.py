@@ -27,6 +27,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, shape_of
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
+from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -105,7 +106,9 @@ class LoadedModel:
             UnknownParamWarning: a param that the signature does not know; it is dropped.
         """
         enforced = self._enforce_input(data)
-        given = enforce_params(params, self.signature.params if self.signature else None)
+        declared = self.signature.params if self.signature else None
+        # as in MLflow: a model without params is called with None, unless the caller passes some
+        given = None if params is None and declared is None else enforce_params(params, declared)
         prediction = self.predict_raw(enforced, given)
         self._check_prediction(prediction, enforced)
         return prediction
@@ -129,8 +132,10 @@ class LoadedModel:
 
     def _count_rows(self, enforced: Any) -> int | None:
         """Return how many rows the model was given; None without inputs, or where that is not known."""
-        has_inputs = self.signature is not None and self.signature.inputs is not None
-        return count_rows(enforced) if has_inputs else None
+        inputs = None if self.signature is None else self.signature.inputs
+        if inputs is None:
+            return None
+        return _count_tensor_rows(enforced, inputs) if inputs.is_tensor_spec() else count_rows(enforced)
 
     def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Return the model's own prediction, nothing enforced: for callers that enforce around it.
@@ -139,8 +144,21 @@ class LoadedModel:
             enforced: the model's input, enforced by its signature.
             params: all params of the model, with their values; or None.
         """
-        shown = enforced if self._shape is None else as_example(enforced, self._shape)
+        inputs = self.signature.inputs if self.signature else None
+        shown = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
         return self._predictor(shown, params)
+
+
+def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
+    """Count the rows of tensors; None where they do not say.
+
+    A tensor's first dimension is a number of rows only where the schema leaves it free, and only where all
+    such tensors agree: a graph's edges and nodes are not rows of one table.
+    """
+    tensors = data if isinstance(data, dict) else {None: data}
+    free = [spec.name for spec in inputs if isinstance(spec, TensorSpec) and spec.shape[:1] == (-1,)]
+    lengths = {tensors[name].shape[0] for name in free if name in tensors and tensors[name].ndim}
+    return int(lengths.pop()) if len(lengths) == 1 else None
 
 
 def load_model(

@@ -35,6 +35,7 @@ __all__ = [
     "read_example_params",
     "read_serving_example",
     "split_example",
+    "to_series",
     "write_example",
 ]
 
@@ -338,6 +339,18 @@ def read_example(directory: ModelDirectory) -> Any:
         ) from None
 
 
+def to_series(frame: pd.DataFrame, inputs: Schema | None) -> pd.Series:
+    """Return the only column of a frame; without a name, where neither the schema nor the data has one.
+
+    Example:
+        >>> print(to_series(pd.DataFrame([[1.5]]), None).name)
+        None
+    """
+    column = frame.iloc[:, 0]
+    has_name = column.name != 0 or (inputs is not None and inputs.has_input_names())
+    return column if has_name else column.rename(None)
+
+
 def _is_wrapped(content: Any) -> bool:
     """Whether it is what MLflow writes of ``(data, {})``."""
     return isinstance(content, dict) and content.keys() == {"inputs", "params"} and content["params"] == {}
@@ -348,9 +361,7 @@ def _read(content: Any, info: Mapping[str, Any], signature: ModelSignature | Non
     form = info.get("type")
     if form == "dataframe":
         frame = frame_from_json(content, inputs, nat=True, texts=texts)
-        if info.get("sparksig_shape") == "series":
-            return frame.iloc[:, 0]
-        return frame
+        return to_series(frame, inputs) if info.get("sparksig_shape") == "series" else frame
     if form == "ndarray":
         if inputs is None or not inputs.is_tensor_spec():
             held = plain(content)

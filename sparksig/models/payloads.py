@@ -36,8 +36,8 @@ _HINTED = ("inputs", "instances")
 
 def parse_payload(
     payload: str | bytes | Mapping[str, Any], signature: ModelSignature | None
-) -> tuple[Any, dict[str, Any]]:
-    """The data and the params of a request; the data is not judged yet.
+) -> tuple[Any, dict[str, Any] | None]:
+    """The data and the params of a request (None if it has none); the data is not judged yet.
 
     Args:
         payload: the body of the request, or what a JSON parser made of it.
@@ -58,7 +58,7 @@ def parse_payload(
         raise ContractError(f"the request is {error}") from None
 
 
-def _parsed(body: Mapping[str, Any], signature: ModelSignature | None) -> tuple[Any, dict[str, Any]]:
+def _parsed(body: Mapping[str, Any], signature: ModelSignature | None) -> tuple[Any, dict[str, Any] | None]:
     declared = None if signature is None else signature.params
     forms = [key for key in _KEYS if key in body]
     if not forms and any(key in body for key in LLM_KEYS):
@@ -78,15 +78,13 @@ def _parsed(body: Mapping[str, Any], signature: ModelSignature | None) -> tuple[
     if findings:
         raise ContractError.of("the request is none that the model takes", findings)
     inputs = None if signature is None else signature.inputs
-    params = body.get("params")
+    params = None if body.get("params") is None else params_from_json(body["params"], declared)
     if hinted and inputs is not None and isinstance(body[forms[0]], list):
         # bytes and times are the hint's to read: it knows a date from a datetime
         item = inputs.inputs[0].type
         rows = [from_json(row, item, times=TEXTS) for row in body[forms[0]]]
-        return rows, {} if params is None else params_from_json(params, declared)
-    return _data(forms[0], body[forms[0]], inputs), {} if params is None else params_from_json(
-        params, declared
-    )
+        return rows, params
+    return _data(forms[0], body[forms[0]], inputs), params
 
 
 def _body(payload: str | bytes | Mapping[str, Any], exact: bool) -> Mapping[str, Any]:
@@ -124,7 +122,8 @@ def _findings(body: Mapping[str, Any], forms: list[str]) -> list[Finding]:
 def _data(form: str, content: Any, inputs: Schema | None) -> Any:
     if form == "dataframe_split":
         return columns_from_json(content, inputs)
-    if not isinstance(content, list) and form != "inputs":
+    single = form == "inputs" or (form == "instances" and isinstance(content, dict))
+    if not isinstance(content, list) and not single:
         finding = Finding(Code.TYPE_MISMATCH, form, "a list, one element a row", kind(plain(content)))
         raise ContractError.of("the request is none that the model takes", [finding])
     if form == "dataframe_records" and not all(isinstance(row, dict) for row in content):
@@ -139,9 +138,6 @@ def _data(form: str, content: Any, inputs: Schema | None) -> Any:
         return pd.DataFrame(
             {key: as_series([plain(row.get(key)) for row in content]) for key in _keys(content)}
         )
-    elif form != "inputs" and not inputs.has_input_names() and _are_rows(content) and len(inputs) > 1:
-        finding = Finding(Code.TYPE_MISMATCH, form, "a list with the values of each row", "objects")
-        raise ContractError.of("the request is none that the model takes", [finding])
     return data_from_json(content, inputs)
 
 

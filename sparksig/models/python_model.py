@@ -467,8 +467,8 @@ def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Ma
 
     def bound(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         leading = (context, model_input) if takes_context else (model_input,)
-        # a copy, so that no call changes the next one's; None where there are none, as MLflow hands over
-        given = copy.deepcopy(dict(params)) if params else None
+        # a copy, so that no call changes the next one's
+        given = None if params is None else copy.deepcopy(dict(params))
         return predict(*leading, params=given) if takes_params else predict(*leading)
 
     return bound

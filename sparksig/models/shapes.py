@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.examples import read_example
+from sparksig.models.examples import read_example, to_series
+from sparksig.schema import Schema
 
 __all__ = ["as_example", "shape_of"]
 
@@ -24,7 +25,7 @@ def shape_of(directory: ModelDirectory) -> str:
     return "records" if rows and isinstance(rows[0], Mapping) else "list"
 
 
-def as_example(frame: Any, shape: str) -> Any:
+def as_example(frame: Any, shape: str, inputs: Schema | None = None) -> Any:
     """A frame of enforced columns in the form of an example.
 
     Example:
@@ -34,7 +35,7 @@ def as_example(frame: Any, shape: str) -> Any:
     if shape == "frame" or not isinstance(frame, pd.DataFrame):
         return frame
     if shape == "series":
-        return frame.iloc[:, 0]
+        return to_series(frame, inputs)
     columns = {label: _values(frame.iloc[:, index]) for index, label in enumerate(frame.columns)}
     if shape == "list" and len(columns) == 1:
         return next(iter(columns.values()))

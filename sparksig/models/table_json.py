@@ -13,7 +13,7 @@ import pandas as pd
 
 from sparksig.convert.json import column_from_json, from_json, plain
 from sparksig.enforce.frames import model_input
-from sparksig.enforce.python import as_series
+from sparksig.enforce.python import as_series, holds_mappings, is_positional, label_by_position
 from sparksig.enforce.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
@@ -71,6 +71,9 @@ def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False)
             raise ContractError("the model's columns have names, and the frame says none: add columns")
         names = inputs.input_names() if inputs is not None and (named or not rows) else list(range(width))
         names = [name if isinstance(name, str) else index for index, name in enumerate(names)]
+    elif isinstance(names, list) and inputs is not None and not inputs.is_tensor_spec():
+        numbers = {str(name): name for name in inputs.input_names() if inputs.has_input_names()}
+        names = [numbers.get(name, name) if isinstance(name, str) else name for name in names]
     plain_names = isinstance(names, list) and all(type(name) in (str, int) for name in names)
     if not plain_names or len(set(map(str, names))) < len(names):
         raise ContractError("the columns of a frame in JSON are a list of different names")
@@ -143,13 +146,15 @@ def data_from_json(content: Any, inputs: Schema | None) -> Any:
         return plain(content)
     if inputs.is_tensor_spec():
         return arrays_from_json(content, inputs)
-    if inputs.has_input_names():
-        known = {str(spec.name): spec for spec in inputs if isinstance(spec, ColSpec)}
+    inputs = _labelled(content, inputs)
+    known = {str(spec.name): spec for spec in inputs if isinstance(spec, ColSpec)}
+    if inputs.has_input_names() and not (is_positional(inputs) and not _are_records(content, known)):
         if isinstance(content, list):
             return [_row(row, known) if isinstance(row, dict) else plain(row) for row in content]
         if isinstance(content, dict):
             return {
-                key: _values(one, known[key]) if key in known else plain(one) for key, one in content.items()
+                _name(key, known): _values(one, known[key]) if key in known else plain(one)
+                for key, one in content.items()
             }
         return plain(content)
     types = [spec.type for spec in inputs if isinstance(spec, ColSpec)]
@@ -165,8 +170,32 @@ def data_from_json(content: Any, inputs: Schema | None) -> Any:
     return from_json(content, types[0]) if len(types) == 1 else plain(content)
 
 
-def _row(row: dict[str, Any], known: Mapping[str, ColSpec]) -> dict[str, Any]:
-    return {key: from_json(one, known[key].type) if key in known else plain(one) for key, one in row.items()}
+def _labelled(content: Any, inputs: Schema) -> Schema:
+    """Return a schema of unnamed columns with the keys of rows, or of columns, as labels where they fit."""
+    if inputs.has_input_names() or holds_mappings(inputs):
+        return inputs
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        content = dict.fromkeys(key for row in content for key in row)
+    fits = isinstance(content, dict) and len(content) == len(inputs)
+    return label_by_position(content, inputs) if fits else inputs
+
+
+def _are_records(content: Any, known: Mapping[str, ColSpec]) -> bool:
+    """Return whether JSON has the names of columns, in rows or as columns."""
+    rows = content if isinstance(content, list) else [content]
+    return all(isinstance(row, dict) and row.keys() & known.keys() for row in rows)
+
+
+def _name(key: str, known: Mapping[str, ColSpec]) -> Any:
+    """Return the name of the column that a key of JSON stands for: an integer name is text in JSON."""
+    return known[key].name if key in known else key
+
+
+def _row(row: dict[str, Any], known: Mapping[str, ColSpec]) -> dict[Any, Any]:
+    return {
+        _name(key, known): from_json(one, known[key].type) if key in known else plain(one)
+        for key, one in row.items()
+    }
 
 
 def _values(value: Any, spec: ColSpec) -> Any:

@@ -152,9 +152,15 @@ def _leaf(value: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def _float(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as the nearest of a floating dtype; nothing for what is none, or beyond it."""
+    """A number as the nearest of a floating dtype; nothing for what is none, or beyond it.
+
+    An integer is a value of the dtype or none: to take another in its place would be a silent change.
+    """
     held = from_json(value, DataType.float if dtype.itemsize == 4 else DataType.double)
-    if type(held) not in (int, float) or (type(held) is int and abs(held) >= 2**1023):
+    if type(held) is int or type(value) is int:
+        exact = 2 ** (min(np.finfo(dtype).nmant, 52) + 1)
+        return float(value) if type(value) is int and abs(value) <= exact else _NONE
+    if type(held) is not float:
         return _NONE
     with np.errstate(over="ignore"):
         near = dtype.type(held)

@@ -140,7 +140,7 @@ def spark_udf(
         outputs=None if returned is None else _as_outputs(returned),
         on_version_mismatch=on_version_mismatch,
     )
-    given = enforce_params(params, declared)
+    given = None if params is None and declared is None else enforce_params(params, declared)
     arrow = None if returned is None else _arrow_result(returned)
     zone = str(session.conf.get("spark.sql.session.timeZone"))
     work = Work(ship(session, directory), loading, inputs, outputs, given, arrow, zone, batch_rows=batch_rows)

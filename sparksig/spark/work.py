@@ -42,7 +42,7 @@ class Work:
         loading: how it is loaded.
         inputs: what it takes.
         outputs: what it gives.
-        params: values for all of its params, enforced already.
+        params: values for all of its params, enforced already; None for a model without params.
         returned: the Arrow type of a prediction as the query has it; None as the outputs say.
         zone: places predicted wall times where the query does not say a zone itself.
         lenient: whether rows that cannot be scored are told instead of raised.
@@ -55,7 +55,7 @@ class Work:
     loading: Loading
     inputs: Schema
     outputs: Schema
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] | None
     returned: pa.DataType | None = None
     zone: str = "UTC"
     lenient: bool = False
@@ -85,7 +85,7 @@ class Work:
         if after.loads > before.loads:
             _keep_all()
 
-        def predict(data: Any, params: Mapping[str, Any]) -> Any:
+        def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
             predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
             rows = count_rows(data)
             return packed(self._only_column(predicted, rows), self.outputs, rows)

@@ -59,9 +59,7 @@ def attempt(convert, value):
 junk = st.one_of(
     st.none(),
     st.booleans(),
-    st.sampled_from(
-        [0, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 + 1, 2**63 - 1, 2**63, 7.0, 0.5, 1e39, -1e300]
-    ),
+    st.sampled_from([0, -1, 2**24, 7.0, 0.5, 1e39, -1e300]),
     st.sampled_from(
         ["", "x", "NaN", "-Infinity", "Inf", "7", "true", "AAE=", "AAE", "2020-01-01", "2020-01-01T01:02"]
     ),
@@ -336,6 +334,16 @@ def lose_days():
         lose(schema, {"t": day}, "t: expected instants that nanoseconds hold, found texts of the form")
 
 
+def lose_integers():
+    """No finding of its own: every double has it."""
+    for dtype, limit in ((DataType.float, 2**24), (DataType.double, 2**53)):
+        schema = Schema([ColSpec(dtype, "x")])
+        assert taken(schema, {"x": limit})
+        assert valid(to_json_schema(schema), {"x": limit + 1})
+        assert not taken(schema, {"x": limit + 1})
+        assert lost_in_json_schema(schema) == []
+
+
 def lose_vector():
     schema = Schema([ColSpec(SparkMLVector(), "v")])
     assert to_json_schema(schema) == to_json_schema(Schema([ColSpec(Array("double"), "v")]))
@@ -367,6 +375,7 @@ def refuse_dtypes():
 
 
 LOSSES = {
+    "float, double": lose_integers,
     "datetime": lose_days,
     "SparkML vector": lose_vector,
     "the first dimension of a tensor, where it is fixed": lose_rows,

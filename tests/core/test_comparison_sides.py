@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 
+import numpy as np
 import pytest
 
 from sparksig.comparison import Verdict, compare
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
 from sparksig.params import ParamSchema, ParamSpec
-from sparksig.schema import Schema
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map
 from tests.core.test_comparison import columns, tensor, thing, told, unnamed
@@ -231,6 +232,22 @@ def test_the_columns_of_a_table_have_positions():
     assert told(compare(table, unnamed("long"), table=True).inputs.upgrade) == [
         ("COLUMN_COUNT", "", "1 column without a name", "2 columns without names")
     ]
+
+
+def test_the_columns_of_a_table_may_be_numbers_as_text():
+    table = Schema([ColSpec("double", "0"), ColSpec("float", "1"), ColSpec("string", "x")])
+    fits = compare(table, Schema([ColSpec("double", 0), ColSpec("double", 1)]), table=True)
+    assert fits.ok
+    assert list(map(str, fits.inputs.notes)) == [
+        "1: float -> double",
+        "x: only in old: dropped, as extra columns are",
+    ]
+    assert compare(table, Schema([TensorSpec(np.dtype("float64"), (-1,), 0)]), table=True).ok
+    assert told(compare(table, Schema([ColSpec("long", 0, False)]), table=True).inputs.upgrade) == [
+        ("TYPE_MISMATCH", "0", "long", "double")
+    ]
+    text = Schema([ColSpec("double", "0")])
+    assert not compare(text, Schema([ColSpec("double", 0)])).ok
 
 
 def test_what_a_model_gives_goes_into_a_table():

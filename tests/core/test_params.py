@@ -159,11 +159,11 @@ def test_defaults_are_copies(dtype, shape, default):
         (lambda: ParamSpec("a.b", "x", 1), SignatureError, "^unknown type 'x'; the scalar types are "),
         (lambda: ParamSpec("a", "object", {}), SignatureError, "^unknown type 'object'; "),
         (
-            lambda: ParamSpec("a.b", "binary", b"x"),
+            lambda: ParamSpec("a.b", "binary", "eA=="),
             SignatureError,
-            r"^the param `a\.b` cannot be binary: JSON has no bytes$",
+            "- `a.b`: expected binary, found a value of type str",
         ),
-        (lambda: ParamSpec("a", DataType.binary, None), SignatureError, "^the param a cannot be binary"),
+        (lambda: ParamSpec("a", DataType.binary, [b"x"]), SignatureError, "expected binary, found a value"),
         (
             lambda: ParamSpec("a", 1, 1),
             SignatureTypeError,
@@ -205,7 +205,7 @@ def test_defaults_are_copies(dtype, shape, default):
         (lambda: ParamSpec("a", "long", [1]), SignatureError, "expected long, found a value of type list"),
     ],
     ids=[
-        "unknown", "object", "binary", "binary-none", "int", "array", "map", "any", "none", "shape-1",
+        "unknown", "object", "binary-text", "binary-list", "int", "array", "map", "any", "none", "shape-1",
         "shape-0",
         "rank-2", "shape-int", "shape-str", "list-of-objects", "default", "scalar-default", "tuple-default",
         "no-list", "2-d-default", "no-object", "list-default",
@@ -745,7 +745,16 @@ def test_older_and_other_json_is_read(entry, spec):
             ("MISSING_KEY", "p.x"),
             'the key "type"',
         ),
-        ({"name": "p", "type": "binary", "default": None}, ("INVALID_VALUE", "[0]"), "p cannot be binary"),
+        (
+            {"name": "p", "type": "binary", "default": "x"},
+            ("INVALID_VALUE", "p"),
+            "expected binary, as base64 text, found text that is not base64",
+        ),
+        (
+            {"name": "p", "type": "binary", "default": 1},
+            ("TYPE_MISMATCH", "p"),
+            "expected binary, found a value",
+        ),
         ({"name": "p", "type": "long", "default": "x"}, ("TYPE_MISMATCH", "p"), "found a value of type str"),
         (
             {"name": "p", "type": "long", "default": 1, "shape": [2]},

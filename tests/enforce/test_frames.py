@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import sparksig
 from sparksig.convert.arrow import to_arrow
 from sparksig.enforce.blocks import to_python
+from sparksig.enforce.findings import LONG_HINT
 from sparksig.enforce.frames import (
     MISSING_INTEGERS,
     column_to_arrow,
@@ -347,11 +348,25 @@ def test_integer_labels():
     pd.testing.assert_frame_equal(whole, frame, check_column_type="exact")
 
 
-def test_unnamed_columns_are_numbered():
-    frame = pd.DataFrame({"x": [1.0], "y": ["a"]})
+@pytest.mark.parametrize("kind", ["as declared", "widened", "cells", "Arrow"])
+def test_labels_of_a_frame_reach_a_model_with_unnamed_columns(kind):
+    frame = pd.DataFrame({"x": np.array([1], "float32" if kind == "widened" else "float64"), "y": [2.5]})
+    schema = Schema([ColSpec("double"), ColSpec("double")])
+    if kind == "cells":
+        frame["y"], schema = [[1]], Schema([ColSpec("double"), ColSpec(Array("long"))])
+    data = pa.Table.from_pandas(frame) if kind == "Arrow" else frame
+    seen = model_frame(data, schema)
+    assert seen.columns.tolist() == ["x", "y"]
+    assert seen.iloc[0].tolist() == frame.iloc[0].tolist()
+    seen.columns.name = "changed"
+    assert frame.columns.name is None
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["0", "1"]], ids=["numbers", "texts"])
+def test_unnamed_columns_of_unnamed_data_are_numbered(labels):
+    frame = pd.DataFrame([[1.0, "a"]], columns=labels)
     seen = enforce(frame, Schema([ColSpec("double"), ColSpec("string")]))
-    assert seen.columns.tolist() == [0, 1]
-    assert seen.iloc[0].tolist() == [1.0, "a"]
+    assert seen.columns.equals(pd.RangeIndex(2))
 
 
 def test_labels_of_both_kinds():
@@ -417,7 +432,8 @@ def test_unnamed_and_numbered_columns_get_the_hint_as_well():
     assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
 
 
-MIXED = "make all its values one type, or convert the column on purpose"
+CONVERT = "convert the values on purpose, or leave the column out"
+ZONES = "convert them to one zone on purpose, for example pandas.to_datetime(values, utc=True)"
 MIXTURES = {
     "number and text": [1, "x"],
     "text and number": ["x", 1],
@@ -451,8 +467,66 @@ def test_mixed_objects_are_a_finding(values):
     for objects in (values, [*values, None]):
         frame = pd.DataFrame({"m": pd.Series(objects, dtype=object)})
         for kind in DataType:
-            [finding] = refusals(frame, Schema([ColSpec(kind, "m")]))
-            assert (finding.path, finding.code) in [("m", Code.MIXED_TYPES), ("m", Code.TYPE_MISMATCH)]
+            findings = refusals(frame, Schema([ColSpec(kind, "m")]))
+            assert {finding.path for finding in findings} == {"m"}
+            assert all(finding.hint for finding in findings)
+
+
+FINDINGS = {
+    "number and text": (
+        "long",
+        "found a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]",
+    ),
+    "list and text": (
+        "string",
+        "found a value of type list, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
+    ),
+    "beyond 64 bits": (
+        "long",
+        "found an int beyond 64 bits, once, first in row 0 ({LONG_HINT}) [OUT_OF_RANGE]",
+    ),
+    "inexact beside a float": (
+        "double",
+        "found an int that double cannot hold exactly, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
+    ),
+    "half a character": (
+        "string",
+        "found half a surrogate pair, once, first in row 0 ({CONVERT}) [INVALID_VALUE]",
+    ),
+    "with zone and without": ("datetime", "found times with and without a time zone ({ZONES}) [MIXED_TYPES]"),
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_objects_are_refused_with_what_is_wrong_with_them(name):
+    kind, text = FINDINGS[name]
+    frame = pd.DataFrame({"m": pd.Series(MIXTURES[name], dtype=object)})
+    [finding] = refusals(frame, Schema([ColSpec(kind, "m")]))
+    assert str(finding).startswith("m: expected ")
+    assert str(finding).endswith(text.format(CONVERT=CONVERT, LONG_HINT=LONG_HINT, ZONES=ZONES))
+
+
+def test_times_of_several_offsets_are_refused_and_the_advice_works():
+    times = [pd.Timestamp("2026-05-01T08:00Z"), pd.Timestamp("2026-05-01T10:00+02:00"), None]
+    schema = Schema([ColSpec("datetime", "m")])
+    frame = pd.DataFrame({"m": pd.Series(times, dtype=object)})
+    text = f"m: expected times of one time zone, found times of several UTC offsets ({ZONES}) [MIXED_TYPES]"
+    assert [str(finding) for finding in refusals(frame, schema)] == [text]
+    frame["m"] = pd.to_datetime(frame["m"], utc=True)
+    assert enforce(frame, schema)["m"].tolist() == [pd.Timestamp("2026-05-01T08:00")] * 2 + [pd.NaT]
+
+
+@pytest.mark.parametrize("null", [None, pd.NaT, np.datetime64("NaT")], ids=repr)
+def test_times_of_several_python_types_are_times(null):
+    values = [
+        datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5), np.datetime64("2021"),
+        np.datetime64("2020-01-01T00:01", "10s"), pd.Timestamp("2020-01-01T00:00:00.000000001"), null,
+    ]  # fmt: skip
+    frame = pd.DataFrame({"m": pd.Series(values, dtype=object)})
+    seen = enforce(frame, Schema([ColSpec("datetime", "m")]))["m"]
+    assert seen.dtype == "datetime64[ns]"
+    exact = values[3].astype("datetime64[s]")  # pandas reads no multiples of a unit
+    assert seen.tolist() == [*map(pd.Timestamp, [*values[:3], exact, values[4]]), pd.NaT]
 
 
 @each("null", [None, pd.NaT], ids=repr)
@@ -472,7 +546,7 @@ def test_dates_beside_datetimes_are_midnights(reverse, null):
 
 def test_the_text_of_mixed_objects():
     frame = pd.DataFrame({"m n": pd.Series([1, "x"], dtype=object)})
-    text = f"m n: expected values of one type, found object ({MIXED}) [MIXED_TYPES]"
+    text = f"m n: expected long, found a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]"
     with pytest.raises(
         ContractError, match=f"^the data does not fit the schema: 1 finding\n  - {re.escape(text)}$"
     ):
@@ -483,7 +557,7 @@ def test_mixed_objects_hide_no_other_finding():
     frame = pd.DataFrame({"m": pd.Series([1, "x"], dtype=object), "t": ["x", "y"]})
     schema = Schema([ColSpec("long", "m"), ColSpec("long", "t"), ColSpec("long", "gone")])
     found = {(finding.path, finding.code) for finding in refusals(frame, schema)}
-    assert found == {("m", Code.MIXED_TYPES), ("t", Code.TYPE_MISMATCH), ("gone", Code.MISSING_COLUMN)}
+    assert found == {("m", Code.TYPE_MISMATCH), ("t", Code.TYPE_MISMATCH), ("gone", Code.MISSING_COLUMN)}
 
 
 FOREIGN = {
@@ -680,7 +754,9 @@ def test_a_column_of_no_type_stands_as_nulls_beside_its_finding():
     findings = []
     array = column_to_arrow(pd.Series([1, "x"], dtype=object), DataType.long, "p", findings)
     assert array.equals(pa.nulls(2, pa.int64()))
-    assert findings == [Finding(Code.MIXED_TYPES, "p", "values of one type", "object", MIXED)]
+    assert findings == [
+        Finding(Code.TYPE_MISMATCH, "p", "long", "a value of type str", CONVERT, count=1, rows=(1,))
+    ]
 
 
 def test_a_column_of_numpys_is_not_copied_on_its_way():

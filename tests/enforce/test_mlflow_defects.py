@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
+from mlflow.exceptions import MlflowException
 from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.type_hints import _validate_data_against_type_hint
 from pyspark.sql import types as T
@@ -198,7 +199,7 @@ def test_9_1_07_objects_as_doubles():
     assert theirs(cells(True, None), double)[0] == 1.0
     assert refused(cells(True, None), double) == [(Code.TYPE_MISMATCH, "a")]
     assert theirs(cells(1, "2"), double) == [1, 2]
-    assert refused(cells(1, "2"), double) == [(Code.MIXED_TYPES, "a")]
+    assert refused(cells(1, "2"), double) == [(Code.TYPE_MISMATCH, "a")]
     digits = cells(decimal.Decimal("0.12345678901234567890"))
     assert theirs(digits, double) == [0.12345678901234568]
     assert refused(digits, double) == [(Code.TYPE_MISMATCH, "a")]
@@ -312,6 +313,49 @@ def test_9_2_21_categories():
     data = pd.DataFrame({"a": pd.Categorical(["x", "y"])})
     they_refuse_what_they_inferred(data)
     assert round_trip(data)[1]["a"].tolist() == ["x", "y"]
+
+
+@differs(
+    "Inferring",
+    "times beyond 2262, as 9999-12-31",
+    mlflow="inferred as datetime, which then refuses the example",
+    sparksig="refused when inferring, with the column and the rows: a model sees nanoseconds",
+)
+@pytest.mark.parametrize("form", ["frame", "rows"])
+def test_times_beyond_nanoseconds(form):
+    far = datetime.datetime(9999, 12, 31)
+    data = pd.DataFrame({"a": pd.Series([far], dtype="datetime64[us]")}) if form == "frame" else [{"a": far}]
+    they_refuse_what_they_inferred(data)
+    with pytest.raises(
+        InferenceError, match="a: expected instants that nanoseconds can hold, found others, once"
+    ):
+        infer_signature(data)
+
+
+@differs(
+    "Inferring",
+    "NaN beside text in a list of dictionaries",
+    mlflow="a value: the column is required, unlike that of a DataFrame",
+    sparksig="a missing value: the column is optional, as of a DataFrame",
+)
+def test_nan_beside_text():
+    data = [{"a": float("nan")}, {"a": "x"}]
+    assert [spec.required for spec in _inferred_by_mlflow(data).inputs] == [True]
+    assert round_trip(data)[0] == infer_signature(pd.DataFrame(data)).inputs == one("string", required=False)
+
+
+@differs(
+    "Enforcing",
+    "a tuple, an Index or a Series in a cell of a column of arrays",
+    mlflow="refused",
+    sparksig="accepted, as a list is",
+)
+@pytest.mark.parametrize("form", [tuple, pd.Index, pd.Series], ids=lambda form: form.__name__)
+def test_sequences_in_cells(form):
+    data = [{"a": form(["x", "y"])}]
+    with pytest.raises(MlflowException, match="Expected data to be list or numpy array"):
+        theirs(data, one(Array("string")))
+    assert [list(cell) for cell in ours(data, one(Array("string")))] == [["x", "y"]]
 
 
 @differs(

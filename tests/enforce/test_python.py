@@ -130,13 +130,11 @@ def test_arrays_that_are_no_column(value):
 
 
 @each("value", [{1, 2}, iter([1])])
-def test_other_collections_are_no_lists(value):
-    assert told({"a": value}, named(a="long"))[0].startswith("a: expected values of one type, found object")
+def test_other_collections_are_no_columns(value):
+    found = f"found a value of type {type(value).__name__}, once, first in row 0"
+    assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {found}")
     [line] = told({"a": value}, named(a=Array("long")))
-    assert line == (
-        f"a: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0 "
-        "[TYPE_MISMATCH]"
-    )
+    assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
 
 
 def test_names_that_are_twins_as_text():
@@ -165,12 +163,64 @@ def test_a_dictionary_is_the_row_of_the_only_column_without_a_name(dtype, data):
     assert columns([data, data], unnamed(dtype)) == {0: [data, data]}
 
 
-def test_a_dictionary_where_there_is_no_place_for_one():
-    text = "expected a list with a value a row, found a value of type dict"
-    assert told({"x": 1}, unnamed("long")) == [f"{text} (the schema is [long (required)]) [TYPE_MISMATCH]"]
-    [line] = told({"x": 1}, unnamed(*[POINT] * 9))
-    assert line.startswith(f"{text} (the schema is [{{x: long (required), y:")
-    assert line.endswith("...) [TYPE_MISMATCH]")
+DICTIONARIES = {
+    "columns": {"x": [1, 2], "y": ["a", "b"]},
+    "rows": [{"x": 1, "y": "a"}, {"y": "b", "x": 2}],
+}
+
+
+@pytest.mark.parametrize("form", DICTIONARIES)
+def test_dictionaries_reach_unnamed_columns_by_position(form):
+    assert columns(DICTIONARIES[form], unnamed("long", "string")) == {"x": [1, 2], "y": ["a", "b"]}
+    text = (
+        "expected 1 column, found 2 columns (columns without names are taken by position: pass exactly these)"
+    )
+    assert told(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
+
+
+def test_a_row_without_one_of_the_unnamed_columns_is_refused():
+    assert told([{"x": 1, "y": "a"}, {"x": 1}], unnamed("long", "string")) == [
+        "y: expected string, found rows without it, once, first in row 1 [MISSING_COLUMN]"
+    ]
+
+
+def test_labels_of_unnamed_columns_are_names():
+    [line] = told({1.5: [1], "x": [2]}, unnamed("long", "long"))
+    assert line == "`1.5`: expected a string or an integer, found a value of type float [INVALID_NAME]"
+
+
+NUMBERED = Schema([ColSpec("long", 0), ColSpec("long", 1)])
+
+
+@pytest.mark.parametrize(
+    "data", [[[1, 2]], [(1, 2)], np.array([[1, 2]]), [{0: 1, 1: 2}], {0: 1, 1: [2]}], ids=repr
+)
+def test_columns_named_by_their_numbers_take_data_without_names(data):
+    assert columns(data, NUMBERED) == {0: [1], 1: [2]}
+
+
+@pytest.mark.parametrize("data", [1, [1], np.array([1]), pd.Series([1]), {0: 1}, [{0: 1}]], ids=repr)
+def test_a_column_named_0_takes_bare_values(data):
+    assert columns(data, Schema([ColSpec("long", 0)])) == {0: [1]}
+
+
+def test_a_column_named_0_takes_objects():
+    for data in ({"x": 1}, [{"x": 1}], {0: {"x": 1}}, [{0: {"x": 1}}]):
+        assert columns(data, Schema([ColSpec(POINT, 0)])) == {0: [{"x": 1}]}
+
+
+def test_other_numbers_are_names():
+    schema = Schema([ColSpec("long", 1), ColSpec("long", 2)])
+    assert told(np.array([[1, 2]]), schema) == [
+        "expected named columns, found an array without names (give it names, as a DataFrame or a dictionary "
+        "of arrays) [TYPE_MISMATCH]"
+    ]
+    assert told({"x": [1], "y": [2]}, NUMBERED) == [
+        f"{number}: expected long, found no such column [MISSING_COLUMN]" for number in (0, 1)
+    ]
+
+
+def test_an_object_is_a_value_of_an_unnamed_column():
     assert told({"x": "s"}, unnamed(POINT)) == [
         "0.x: expected long, found a value of type str, once, first in row 0 [TYPE_MISMATCH]"
     ]
@@ -248,12 +298,12 @@ def test_rows_of_another_width():
     ]
 
 
-def test_a_column_of_mixed_values_is_one_finding():
-    hint = "make all its values one type, or convert the column on purpose"
-    text = f"expected values of one type, found object ({hint}) [MIXED_TYPES]"
-    assert told([1, "a"], unnamed("long")) == [f"0: {text}"]
-    assert told({"a": [True, 1]}, named(a="boolean")) == [f"a: {text}"]
-    assert told([[1, 2]], unnamed("long")) == [f"0: {text}"]
+def test_values_of_a_column_that_are_of_other_types():
+    end = "(convert the values on purpose, or leave the column out) [TYPE_MISMATCH]"
+    text = "expected {}, found a value of type {}, once, first in row {} " + end
+    assert told([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
+    assert told({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]
+    assert told([[1, 2]], unnamed("long")) == ["0: " + text.format("long", "list", 0)]
 
 
 # --- scalars, Series, arrays ----------------------------------------------------------------------------
@@ -314,7 +364,7 @@ def test_sparse_matrices_are_no_columns(form):
 SERIES = [
     (pd.Series([1, 2], name="a"), named(a="long"), {"a": [1, 2]}),
     (pd.Series([1, 2]), unnamed("long"), {0: [1, 2]}),
-    (pd.Series([1, 2], name="other"), unnamed("long"), {0: [1, 2]}),
+    (pd.Series([1, 2], name="other"), unnamed("long"), {"other": [1, 2]}),
     (pd.Series([1, 2]), Schema([ColSpec("long", 0)]), {0: [1, 2]}),
     (pd.Series([[1], [2]]), unnamed(Array("long")), {0: [[1], [2]]}),
     (pd.Series([1, None], name="a", dtype="Int64"), optional(a="long"), {"a": [1, pd.NA]}),

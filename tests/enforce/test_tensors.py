@@ -256,9 +256,20 @@ def test_all_that_is_wrong_with_a_dictionary_of_tensors():
     assert codes({}, TWO) == [("a", Code.MISSING_COLUMN), ("b", Code.MISSING_COLUMN)]
 
 
-def test_tensors_have_one_first_dimension():
-    assert told({"a": np.ones(2), "b": np.ones((3, 2), "int64")}, TWO) == [
-        "a: expected 3 rows, as the longest tensor, found 2 [ROW_COUNT]"
+@pytest.mark.parametrize("rows", [(2, 3), (0, 1)], ids=str)
+def test_named_tensors_may_differ_in_their_first_dimension(rows):
+    tensors = {"a": np.ones(rows[0]), "b": np.ones((rows[1], 2), "int64")}
+    assert enforce(tensors, TWO) == tensors
+
+
+def test_a_fixed_first_dimension_is_no_number_of_rows():
+    schema = Schema(
+        [TensorSpec(np.dtype("int64"), (2, -1), "kernel"), TensorSpec(np.dtype("int64"), (-1,), "x")]
+    )
+    tensors = {"kernel": np.ones((2, 3), "int64"), "x": np.ones(5, "int64")}
+    assert enforce(tensors, schema) == tensors
+    assert told({**tensors, "kernel": np.ones((3, 3), "int64")}, schema) == [
+        "kernel: expected shape (2, -1), found shape (3, 3) [SHAPE_MISMATCH]"
     ]
 
 

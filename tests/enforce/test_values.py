@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import copy
 import datetime
@@ -11,10 +12,11 @@ import enum
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.enforce.findings import FIRST_ROWS
+from sparksig.enforce.findings import FIRST_ROWS, LONG_HINT
 from sparksig.enforce.values import enforce_values
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.tables import each
@@ -250,15 +252,58 @@ def test_what_would_change_is_refused(value, dtype, found):
         findings = []
         result = enforce_values([None, value], dtype, "p", findings, required=required)
         assert result[1] is value
-        text = f"p: expected {dtype.name}, found {found}, once, first in row 1 [TYPE_MISMATCH]"
+        end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in found else "[TYPE_MISMATCH]"
+        text = f"p: expected {dtype.name}, found {found}, once, first in row 1 {end}"
         assert str(findings[-1]) == text
     assert lines([[value]], Array(dtype)) == [
-        f"p[]: expected {dtype.name}, found {found}, once, first in row 0 [TYPE_MISMATCH]"
+        f"p[]: expected {dtype.name}, found {found}, once, first in row 0 {end}"
     ]
 
 
-@each("value", [{1}, np.array(1), "ab", b"ab", {"a": 1}, iter([1]), 5])
-def test_an_array_is_a_sequence(value):
+SEQUENCES = {
+    "tuple": (1, 2),
+    "range": range(1, 3),
+    "array": array.array("q", [1, 2]),
+    "deque": collections.deque([1, 2]),
+    "Series": pd.Series([1, 2], index=["p", "q"]),
+    "nullable Series": pd.Series([1, 2], dtype="Int64"),
+    "Index": pd.Index([1, 2]),
+    "Categorical": pd.Categorical([1, 2]),
+    "Arrow array": pa.array([1, 2]),
+    "Arrow chunks": pa.chunked_array([[1], [2]]),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_sequence_is_an_array(name):
+    findings = []
+    [back] = enforce_values([SEQUENCES[name]], Array("long"), "p", findings, required=True)
+    assert findings == []
+    assert list(back) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["Series", "nullable Series", "Index", "Categorical"])
+def test_a_sequence_with_a_dtype_is_judged_by_it(name):
+    text = f"p[]: expected double, found int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
+    assert lines([SEQUENCES[name]], Array("double")) == [text]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [("a", None), pd.Index(["a", None]), pd.Series(["a", None]), pd.Series(["a", None], dtype="string")],
+    ids=["tuple", "Index", "Series", "string Series"],
+)
+def test_a_missing_text_in_a_sequence_is_none(texts):
+    assert list(enforce_values([texts], Array("string"), "p", [], required=True)[0]) == ["a", None]
+
+
+def test_times_in_a_series_are_times():
+    times = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"]))
+    assert enforce_values([times], Array("datetime"), "p", [], required=True)[0] == times.tolist()
+
+
+@each("value", [{1}, np.array(1), "ab", b"ab", memoryview(b"ab"), {"a": 1}, iter([1]), 5])
+def test_what_is_no_sequence_is_no_array(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
     text = f"p: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0"

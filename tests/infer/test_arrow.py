@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import InferenceError
+from sparksig import ContractError, InferenceError, enforce
 from sparksig.convert.arrow import is_arrow, to_arrow
 from sparksig.errors import Code
 from sparksig.infer.arrow import from_batches
@@ -491,6 +491,24 @@ def test_a_null_in_a_dictionary_is_a_null():
         assert infer(pa.table({"a": column})).inputs == Schema([ColSpec(kind, "a", required=False)])
     column = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["x", "y"]))
     assert infer(pa.table({"a": column})).inputs == Schema([ColSpec("string", "a")])
+
+
+@pytest.mark.parametrize("verb", ["infer", "enforce"])
+def test_columns_that_pyarrow_cannot_read_are_named(verb):
+    pl = pytest.importorskip("polars")
+    huge = pl.Series("huge", [1], dtype=pl.Int128)
+    frame = pl.DataFrame({"fits": [1], "huge": huge, "also huge": huge})
+    schema = Schema([ColSpec("long", "fits")])
+    run = infer if verb == "infer" else lambda data: enforce(data, schema)
+    hint = "cast it on purpose, or select the other columns"
+    for data, names in ((frame, ["huge", "also huge"]), (huge, ["huge"])):
+        with pytest.raises((InferenceError, ContractError)) as error:
+            run(data)
+        assert [str(finding) for finding in error.value.findings] == [
+            f"{name}: expected a type that pyarrow can read, found Int128 ({hint}) [UNSUPPORTED_TYPE]"
+            for name in names
+        ]
+    run(frame.select("fits"))
 
 
 def test_python_objects_of_polars_are_refused():

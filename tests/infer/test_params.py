@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from mlflow.exceptions import MlflowException
 
-from sparksig import InferenceError, ParamSchema
+from sparksig import InferenceError, ParamSchema, ParamSpec
 from sparksig.errors import Code
 from sparksig.infer.params import from_params
 from sparksig.params import enforce_params
@@ -101,7 +101,6 @@ REFUSED = {
         "",
         f"expected a default that has a type and a JSON, found None ({NO_DEFAULT}) [INVALID_VALUE]",
     ),
-    "bytes": (b"x", "", f"{PLAIN}bytes, which JSON has not [UNSUPPORTED_TYPE]"),
     "Decimal": (
         decimal.Decimal(1),
         "",
@@ -114,7 +113,11 @@ REFUSED = {
     "Series": (pd.Series([1]), "", f"{TYPE}Series (make it a list) [UNSUPPORTED_TYPE]"),
     "rank 2": (np.zeros((1, 1)), "", f"{LIST}an array of rank 2 [SHAPE_MISMATCH]"),
     "rank 0": (np.array(1), "", f"{LIST}an array of rank 0 [SHAPE_MISMATCH]"),
-    "objects": (np.array([1], object), "", f"{LIST}an array of objects [SHAPE_MISMATCH]"),
+    "objects with None": (
+        np.array([1, None], object),
+        "",
+        f"{LIST}None or another container among them [UNSUPPORTED_TYPE]",
+    ),
     "list of lists": ([[1]], "", f"{LIST}None or another container among them [UNSUPPORTED_TYPE]"),
     "list with None": ([1, None], "", f"{LIST}None or another container among them [UNSUPPORTED_TYPE]"),
     "list of dictionaries": (
@@ -140,6 +143,33 @@ def test_what_mlflow_refuses_as_well(value, below, text):
     assert str(finding) == f"`p.q`{below}: {text}"
     with pytest.raises((MlflowException, TypeError)):
         theirs(params={"p.q": value}).to_dict()
+
+
+OBJECTS = {
+    "texts": (["stop", "end"], "string", ["stop", "end"]),
+    "integers": ([1, 2], "long", [1, 2]),
+    "integers beside floats": ([1, 0.5], "double", [1.0, 0.5]),
+    "truth": ([True, False], "boolean", [True, False]),
+    "days": ([DAY], "datetime", [DAY]),
+    "bytes": ([b"a", b"\x00"], "binary", [b"a", b"\x00"]),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_array_of_objects_is_the_list_of_its_values(name):
+    values, dtype, default = OBJECTS[name]
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    spec = ParamSpec("p", dtype, default, (-1,))
+    for example in (objects, pd.Series(values, dtype=object).to_numpy(), values):
+        assert infer(params={"p": example}).params == ParamSchema([spec])
+
+
+def test_bytes_are_a_param_of_type_binary():
+    params = infer(params={"one": b"\xff", "several": [b"a"], "array": np.array([b"a", b"bc"])}).params
+    assert repr(next(iter(params))) == "'one': binary (default: b'\\xff')"
+    assert [spec.to_dict()["default"] for spec in params] == ["/w==", ["YQ=="], ["YQ==", "YmM="]]
+    assert ParamSchema.from_json(params.to_json()) == params
 
 
 def test_all_refusals_come_at_once():

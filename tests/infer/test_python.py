@@ -11,12 +11,13 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import InferenceError
+from sparksig import ContractError, InferenceError, enforce
 from sparksig.convert.objects import is_null
 from sparksig.errors import Code
 from sparksig.infer.python import from_dict, from_list, from_scalar
@@ -255,7 +256,6 @@ DICTIONARIES = {
     "nothing but None": ([{"a": None}], "['a': Any (optional)]"),
     "empty": ([{"a": []}, {"a": {}}][:1], "['a': Any (required)]"),
     "NaN beside doubles": ([{"a": 1.5}, {"a": NAN}], "['a': double (required)]"),
-    "NaN beside text": ([{"a": "x"}, {"a": NAN}], "['a': string (required)]"),
     "numbers as keys": ([{1: "x", "a": "y"}], "[1: string (required), 'a': string (required)]"),
     "one without keys": ([{}, {"a": True}], "['a': boolean (optional)]"),
     "first seen first": (
@@ -269,6 +269,40 @@ DICTIONARIES = {
     "an object beside {}": ([{"o": {"k": 1}}, {"o": {}}], "['o': {k: long (optional)} (required)]"),
     "an object beside None": ([{"o": {"k": 1}}, {"o": None}], "['o': {k: long (optional)} (optional)]"),
 }
+
+
+NOT_FLOATS = {
+    "text": "x",
+    "int": 1,
+    "truth": True,
+    "bytes": b"x",
+    "time": NOON,
+    "list": ["x"],
+    "object": {"k": 1},
+}
+
+
+@pytest.mark.parametrize("null", [None, NAN, np.float64("nan"), np.float32("nan"), pd.NA, pd.NaT], ids=repr)
+@pytest.mark.parametrize("name", NOT_FLOATS)
+def test_nan_among_values_other_than_floats_is_missing(name, null):
+    """As in a DataFrame: the column is optional, and the property of an object is."""
+    value = NOT_FLOATS[name]
+    for rows in ([{"a": value}, {"a": null}], [{"a": null}, {"a": value}]):
+        schema = infer(rows).inputs
+        assert not schema.inputs[0].required
+        assert schema == infer(
+            pd.DataFrame({"a": pd.Series([row["a"] for row in rows], dtype=object)})
+        ).inputs or (
+            name == "int"  # beside None pandas holds doubles
+        )
+        enforce(rows, schema)
+        nested = infer([{"o": row} for row in rows]).inputs
+        assert not nested.inputs[0].type.properties[0].required
+        enforce([{"o": row} for row in rows], nested)
+
+
+def test_nothing_but_nan_is_anything_and_optional():
+    assert repr(infer([{"a": NAN}, {"a": NAN}]).inputs) == "['a': Any (optional)]"
 
 
 @each(("example", "text"), DICTIONARIES.values(), ids=DICTIONARIES)
@@ -339,11 +373,114 @@ def test_times_with_a_zone_beside_others(other):
     for order in ([ZONED, other], [other, ZONED]):
         [finding] = found({"a": order})
         assert str(finding) == (
-            "a[]: expected values of one type, found times with and without a zone "
-            "(take the zone off on purpose, or give them all one) [MIXED_TYPES]"
+            "a[]: expected times of one time zone, found times with and without a time zone (convert them to "
+            "one zone on purpose, for example pandas.to_datetime(values, utc=True)) [MIXED_TYPES]"
         )
+
+
+def test_times_of_several_offsets_are_refused_as_they_are_when_enforced():
     elsewhere = ZONED.astimezone(datetime.timezone(datetime.timedelta(hours=2)))
-    assert infer([ZONED, elsewhere]).inputs == one("datetime")
+    for example in ([{"a": ZONED}, {"a": elsewhere}], pd.DataFrame({"a": [ZONED, elsewhere]}, dtype=object)):
+        [finding] = found(example)
+        assert (finding.path, finding.found) == ("a", "times of several UTC offsets")
+        with pytest.raises(ContractError) as error:
+            enforce(example, Schema([ColSpec("datetime", "a")]))
+        assert error.value.findings == (finding,)
+
+
+FAR = datetime.datetime(9999, 12, 31)
+FAR_TIMES = {
+    "datetime": ([{"t": NOON}, {"t": FAR}], "t"),
+    "date": ([{"t": NOON.date()}, {"t": FAR.date()}], "t"),
+    "zoned": ([{"t": ZONED}, {"t": FAR.replace(tzinfo=datetime.timezone.utc)}], "t"),
+    "datetime64 of days": ([{"t": np.datetime64("2020-01-01")}, {"t": np.datetime64("9999-12-31")}], "t"),
+    "datetime64 of years": ([{"t": np.datetime64("2020")}, {"t": np.datetime64("12000")}], "t"),
+    "Timestamp": ([{"t": pd.Timestamp(NOON)}, {"t": pd.Timestamp(FAR).as_unit("s")}], "t"),
+    "dates beside datetimes": ([{"t": NOON}, {"t": FAR.date()}], "t"),
+    "one row": ({"t": FAR, "x": 1.5}, "t"),
+    "list": ([NOON, FAR], "0"),
+    "scalar": (FAR, "0"),
+    "date scalar": (FAR.date(), "0"),
+    "array cell": ([{"t": [NOON, FAR]}], "t[]"),
+    "object cell": ([{"o": {"t": NOON}}, {"o": {"t": FAR}}], "o.t"),
+    "NumPy cell": ([{"t": np.array(["9999-12-31"], "datetime64[D]")}], "t[]"),
+    "frame of objects": (pd.DataFrame({"t": pd.Series([NOON, FAR], dtype=object)}), "t"),
+    "frame of dates": (pd.DataFrame({"t": pd.Series([NOON.date(), FAR.date()], dtype=object)}), "t"),
+    "frame of seconds": (pd.DataFrame({"t": np.array(["2020-01-01", "9999-12-31"], "datetime64[s]")}), "t"),
+    "zoned frame": (pd.DataFrame({"t": pd.Series([FAR], dtype="M8[us]").dt.tz_localize("UTC")}), "t"),
+    "Series": (pd.Series(np.array(["9999-12-31"], "datetime64[ms]"), name="t"), "t"),
+    "Arrow": (pa.table({"t": pa.array([NOON, FAR], pa.timestamp("us"))}), "t"),
+    "Arrow dates": (pa.table({"t": pa.array([NOON.date(), FAR.date()], pa.date32())}), "t"),
+    "Arrow lists": (pa.table({"t": pa.array([[NOON], [FAR]], pa.list_(pa.timestamp("us")))}), "t[]"),
+    "Arrow structs": (pa.table({"o": pa.array([{"t": NOON}, {"t": FAR}])}), "o.t"),
+    "Arrow array": (pa.array([NOON, FAR], pa.timestamp("s")), "0"),
+}  # fmt: skip
+
+
+FAR_TYPES = {"t[]": Array("datetime"), "o.t": Object([Property("t", "datetime")])}
+
+
+@pytest.mark.parametrize("name", FAR_TIMES)
+def test_times_that_nanoseconds_cannot_hold_are_refused_as_they_are_when_enforced(name):
+    example, path = FAR_TIMES[name]
+    [finding] = found(example)
+    assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, path)
+    assert finding.expected == "instants that nanoseconds can hold"
+    assert finding.count == 1
+    name = None if path == "0" else path.partition(".")[0].partition("[")[0]
+    with pytest.raises(ContractError) as error:
+        enforce(example, Schema([ColSpec(FAR_TYPES.get(path, DataType.datetime), name)]))
+    assert error.value.findings == (finding,)
+
+
+def test_tensors_keep_times_in_their_own_unit():
+    days = np.array(["9999-12-31"], "datetime64[D]")
+    assert enforce(days, infer(days).inputs).tolist() == days.tolist()
+
+
+class DenseVector:
+    """Stands for the class of pyspark, by its module and name."""
+
+    __module__ = "pyspark.ml.linalg"
+
+    def __init__(self, *values):
+        self.values = values
+
+    def toArray(self):
+        return np.array(self.values)
+
+
+class SparseVector(DenseVector):
+    __module__ = "pyspark.ml.linalg"
+
+
+class DenseMatrix(DenseVector):
+    __module__ = "pyspark.ml.linalg"
+
+
+VECTORS = {
+    "frame": (pd.DataFrame({"v": [DenseVector(1.0), SparseVector(0.0)]}), "['v': SparkML vector (required)]"),
+    "with None": (pd.DataFrame({"v": [DenseVector(1.0), None]}), "['v': SparkML vector (optional)]"),
+    "rows": ([{"v": SparseVector(1.0, 2.0)}, {}], "['v': SparkML vector (optional)]"),
+    "scalar": (DenseVector(1.0), "[SparkML vector (required)]"),
+    "list": ([DenseVector(1.0)], "[SparkML vector (required)]"),
+    "in arrays": ([{"v": [DenseVector(1.0)]}], "['v': Array(SparkML vector) (required)]"),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_of_spark_ml_are_inferred(name):
+    example, text = VECTORS[name]
+    schema = infer(example).inputs
+    assert repr(schema) == text
+    enforce(example, schema)
+
+
+def test_vectors_beside_others_and_matrices_are_refused():
+    [finding] = found([DenseVector(1.0), [1.0]])
+    assert finding.found == "lists and vectors of Spark ML"
+    [finding] = found([DenseMatrix(1.0)])
+    assert finding.found == "a value of type DenseMatrix"
 
 
 @each("null", [None, NAN, pd.NA], ids=repr)
@@ -591,6 +728,10 @@ def test_distinct_keys_take_linear_time(example):
 
 # --- generated data, beside MLflow ----------------------------------------------------------------------
 
+DAYS = (
+    datetime.date(1700, 1, 1),
+    datetime.date(2200, 1, 1),
+)  # others are refused, as nanoseconds do not hold them
 LEAVES = {
     DataType.boolean: st.booleans(),
     DataType.integer: st.integers(-5, 5).map(np.int32),
@@ -599,7 +740,8 @@ LEAVES = {
     DataType.double: st.floats(allow_nan=False),
     DataType.string: st.text(st.characters(exclude_categories=["C"]), max_size=3),
     DataType.binary: st.binary(max_size=3),
-    DataType.datetime: st.dates() | st.datetimes(),
+    DataType.datetime: st.dates(*DAYS)
+    | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)),
 }
 kinds = st.recursive(
     st.sampled_from(list(LEAVES)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mlflow.types.schema import Schema as TheirSchema
 
-from sparksig import InferenceError, Schema, enforce, merge_schemas
+from sparksig import Code, InferenceError, Schema, enforce, merge_schemas
+from sparksig.enforce.python import as_series
+from sparksig.sampling import signature_of
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL
 from tests.strategies import names
@@ -281,3 +284,121 @@ def test_a_table_is_enforced_by_what_is_inferred_of_it(table):
     assert back.column_names == table.column_names
     for name in table.column_names:
         assert plain(back[name].to_pandas()) == plain(table[name].to_pandas(date_as_object=False))
+
+
+# --- what is inferred is accepted -----------------------------------------------------------------------
+
+
+class DenseVector:
+    """Stands for the class of pyspark, by its module and name."""
+
+    __module__ = "pyspark.ml.linalg"
+
+    def __init__(self, values):
+        self.values = values
+
+    def toArray(self):
+        return np.array(self.values, dtype="float64")
+
+
+ZONES = [datetime.timezone.utc, datetime.timezone(datetime.timedelta(hours=2))]
+FAR = st.datetimes() | st.dates() | st.datetimes(timezones=st.sampled_from(ZONES))
+UNITS = st.sampled_from(["Y", "D", "s", "10s", "ms", "ns"])
+SILENT = st.sampled_from([None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT")])
+SCALARS = {
+    "text": TEXT,
+    "integer": st.integers(-(2**65), 2**65),
+    "number": st.floats() | st.integers(-(2**54), 2**54),
+    "truth": st.booleans(),
+    "bytes": st.binary(max_size=2) | st.binary(max_size=2).map(bytearray),
+    "time": FAR,
+    "NumPy time": st.builds(
+        lambda number, unit: np.datetime64(number, unit), st.integers(-9999, 9999), UNITS
+    ),
+    "pandas time": TIMES.map(pd.Timestamp),
+    "vector": st.lists(st.floats(), max_size=2).map(DenseVector),
+}
+FORMS = [list, tuple, pd.Series, pd.Index, lambda held: np.array([*held, None], dtype=object)[:-1]]
+
+
+@st.composite
+def kinds_of_cells(draw):
+    """A strategy for the cells of one column: of one kind, with missing values among them."""
+    kind = draw(st.sampled_from(list(SCALARS)))
+    cells = SCALARS[kind] | SILENT if draw(st.booleans()) else SCALARS[kind]
+    nesting = draw(st.sampled_from(["none", "none", "sequence", "object"]))
+    if nesting == "sequence":
+        form = draw(st.sampled_from(FORMS))
+        return st.lists(cells, max_size=2).map(form) | st.none()
+    if nesting == "object":
+        return st.fixed_dictionaries({}, optional={"a": cells, "b.c": cells}) | st.none()
+    return cells
+
+
+@st.composite
+def python_examples(draw):
+    """Rows, a frame of objects, one row, or values of one column."""
+    keys = draw(st.lists(st.sampled_from(["x", "y.z", 0, 1]), min_size=1, max_size=2, unique=True))
+    columns = {key: draw(kinds_of_cells()) for key in keys}
+    rows = draw(st.lists(st.fixed_dictionaries(columns), min_size=1, max_size=3))
+    form = draw(st.sampled_from(["rows", "rows without some keys", "frame", "row", "values"]))
+    if form == "rows":
+        return rows
+    if form == "rows without some keys":
+        return [{key: cell for key, cell in row.items() if draw(st.booleans())} for row in rows]
+    if form == "frame":
+        return pd.DataFrame({key: as_series([row[key] for row in rows]) for key in keys})
+    return rows[0] if form == "row" else [row[keys[0]] for row in rows]
+
+
+tensors = st.dictionaries(
+    st.sampled_from(["nodes", "edges", 0]),
+    hnp.arrays(
+        st.sampled_from(["int64", "float32", "U3", "datetime64[D]", "bool"]),
+        hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3),
+    ),
+    min_size=1,
+)
+far_tables = st.lists(st.datetimes() | st.none(), max_size=3).flatmap(
+    lambda times: st.sampled_from(
+        [
+            pa.table({"t": pa.array(times, pa.timestamp("us"))}),
+            pa.table(
+                {"o": pa.array([{"t": time} for time in times], pa.struct([("t", pa.timestamp("us"))]))}
+            ),
+            pa.table({"l": pa.array([[time] for time in times], pa.list_(pa.timestamp("us")))}),
+            pa.table({"d": pa.array([time and time.date() for time in times], pa.date32())}),
+        ]
+    )
+)
+
+
+@given(python_examples() | tensors | far_tables | tables())
+def test_what_is_inferred_is_accepted(example):
+    schema = schema_of(example)
+    if schema is not None:
+        enforce(example, schema)
+
+
+@given(python_examples())
+def test_rows_and_their_frame_have_one_verdict_on_times(example):
+    """Refused with the same code and path, whichever form they have."""
+    if not isinstance(example, list) or not all(type(row) is dict and list(row) == ["x"] for row in example):
+        return
+    frame = pd.DataFrame({"x": as_series([row["x"] for row in example])})
+    assert range_paths(example) == range_paths(frame)
+
+
+def range_paths(example):
+    try:
+        infer(example)
+    except InferenceError as error:
+        return {finding.path for finding in error.findings if finding.code is Code.OUT_OF_RANGE}
+    return set()
+
+
+@given(tables() | far_tables)
+def test_a_sample_of_a_table_has_the_signature_of_its_rows(table):
+    declared = schema_of(table)
+    if declared is not None:
+        assert signature_of(declared, table).signature.inputs == declared

@@ -174,3 +174,50 @@ def test_an_array_of_predictions_for_a_frame():
     theirs = mlflow.models.infer_signature(data, predictions).outputs
     assert json.loads(theirs.to_json())[0]["tensor-spec"]["shape"] == [-1]
     assert sparksig.infer_signature(data, predictions).outputs == Schema([ColSpec("double")])
+
+
+@differs(
+    "Requests to servers",
+    "an integer beyond 2^53 for a column declared double",
+    mlflow="becomes another number",
+    sparksig="refused, as the Python number is",
+)
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {"inputs": {"x": [2**53 + 1]}},
+        {"instances": [{"x": 2**53 + 1}]},
+        {"dataframe_split": {"columns": ["x"], "data": [[2**53 + 1]]}},
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_an_integer_that_a_double_does_not_hold(tmp_path, request_body):
+    contract = ModelSignature(Schema([ColSpec("double", "x")]))
+    sparksig.save_model(tmp_path / "m", Returning(lambda data, params: data["x"].tolist()), contract)
+    assert asked_of_mlflow(tmp_path / "m", json.dumps(request_body)) == [2.0**53]
+    with pytest.raises(ContractError, match="x: expected double, found int64"):
+        sparksig.validate_serving_input(tmp_path / "m", json.dumps(request_body), allow_pickle=True)
+
+
+@differs(
+    "Params",
+    "params of type binary",
+    mlflow="refused, also when a directory has them, although the documents list the type",
+    sparksig="accepted; base64 in JSON",
+)
+def test_params_of_type_binary(tmp_path):
+    params = sparksig.infer_signature(params={"key": b"\xff", "words": [b"a"]}).params
+    contract = ModelSignature(Schema([ColSpec("double", "x")]), params=params)
+    returning = Returning(lambda data, params: [params["key"], *params["words"]])
+    sparksig.save_model(tmp_path / "m", returning, contract)
+    with pytest.raises(MlflowException, match="Binary type is not supported for parameters"):
+        mlflow.pyfunc.load_model(str(tmp_path / "m"))
+    with pytest.raises(MlflowException, match="Binary type is not supported for parameters"):
+        mlflow.types.ParamSpec("key", "binary", b"\xff")
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    assert model.signature == contract
+    assert model.predict({"x": 1.5}, {"key": b"k"}) == [b"k", b"a"]
+    request = json.dumps({"inputs": {"x": [1.5]}, "params": {"words": ["eA==", ""]}})
+    assert sparksig.validate_serving_input(model, request) == [b"\xff", b"x", b""]
+    with pytest.raises(ContractError, match="key: expected binary, found a value of type str"):
+        model.predict({"x": 1.5}, {"key": "k"})

@@ -617,6 +617,7 @@ SEEN = []
 FORMS = {
     "frame": pd.DataFrame({"a": pd.array([2**53 + 1, None], "Int64"), "b": ["x", "y"]}),
     "series": pd.Series([1.5, 2.5], name="v"),
+    "series without a name": pd.Series([1.5, 2.5]),
     "scalars": ["x", "y"],
     "longs": [1, 2],
     "records": [{"a": 2**53 + 1, "b": None}, {"a": 2, "b": "x"}],
@@ -646,6 +647,7 @@ def test_a_model_with_type_from_example_sees_rows_in_the_form_of_its_example(tmp
         )
         if isinstance(example, pd.Series):
             expected = ("Series", key(example.tolist()))
+            assert SEEN[0].name == example.name
         assert in_form(SEEN[0]) == expected
     SEEN.clear()
     validate_serving_input(model, load_serving_example(home))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 
+import mlflow.pyfunc
+import pandas as pd
 import pytest
 from mlflow.models.signature import _is_context_in_predict_function_signature
 
 import sparksig
-from sparksig import PythonModel, PythonModelContext
+from sparksig import ColSpec, ModelSignature, ParamSchema, ParamSpec, PythonModel, PythonModelContext, Schema
 from sparksig.models.python_model import bind_predict
 from tests.models.helpers import FRAME, Returning
 from tests.tables import each
@@ -70,6 +72,35 @@ FORMS = [
     with_another_name_for_data,
     with_extra_arguments,
 ]
+
+
+class Echo(PythonModel):
+    """Says which params it is called with."""
+
+    def predict(self, context, model_input, params=None):
+        return [repr(params)] * len(model_input)
+
+
+GIVEN = {"none": None, "empty": {}, "undeclared": {"unknown": 1}}
+COLUMN = Schema([ColSpec("double", "x")])
+CONTRACTS = {
+    "no signature": None,
+    "no params": ModelSignature(COLUMN),
+    "params": ModelSignature(COLUMN, params=ParamSchema([ParamSpec("k", "long", 3)])),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sparksig.UnknownParamWarning")
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_a_model_is_called_with_the_params_that_mlflow_calls_it_with(tmp_path, contract, given):
+    sparksig.save_model(tmp_path / "m", Echo(), CONTRACTS[contract])
+    data, params = pd.DataFrame({"x": [1.5]}), GIVEN[given]
+    expected = mlflow.pyfunc.load_model(str(tmp_path / "m")).predict(data, params=params)
+    model = sparksig.load_model(tmp_path / "m", allow_pickle=True)
+    assert model.predict(data, params) == expected
+    request = {"inputs": {"x": [1.5]}, **({} if params is None else {"params": params})}
+    assert sparksig.validate_serving_input(model, request) == expected
 
 
 @each("predict", FORMS, ids=[predict.__name__ for predict in FORMS])

@@ -545,6 +545,32 @@ def test_a_wrong_number_of_rows_is_told_with_both_numbers(tmp_path):
         model.predict(FRAME)
 
 
+GRAPH = {"edges": np.zeros((5, 2), "int64"), "nodes": np.ones((3, 4))}
+KERNEL = Schema(
+    [
+        TensorSpec(np.dtype("float64"), (2, -1), "kernel"),
+        TensorSpec(np.dtype("float64"), (-1,), "points"),
+    ]
+)
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_tensors_of_different_lengths_have_no_number_of_rows(tmp_path, count):
+    inputs = sparksig.infer_signature(GRAPH).inputs
+    model = returning(tmp_path, lambda data, params: np.ones(count), ModelSignature(inputs, ONE_DOUBLE))
+    assert len(model.predict(GRAPH)) == count
+
+
+def test_a_fixed_first_dimension_is_no_number_of_rows(tmp_path):
+    tensors = {"kernel": np.ones((2, 6)), "points": np.ones(3)}
+    model = returning(tmp_path, lambda data, params: data["points"], ModelSignature(KERNEL, ONE_DOUBLE))
+    assert len(model.predict(tensors)) == 3
+    tensors["points"] = np.ones(4)
+    model = returning(fresh(tmp_path), lambda data, params: np.ones(2), ModelSignature(KERNEL, ONE_DOUBLE))
+    with pytest.raises(PredictionError, match="one prediction for each of 4 rows, found 2"):
+        model.predict(tensors)
+
+
 def test_predict_raw_enforces_nothing(tmp_path):
     signature = ModelSignature(X, ONE_DOUBLE, PARAMS)
     model = returning(tmp_path, lambda data, params: (data, params), signature)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import ContractError, InferenceError, UnsupportedError
+from sparksig import Code, ContractError, InferenceError, UnsupportedError, infer_signature
 from sparksig.parquet import check_parquet, infer_parquet
 from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
 
@@ -50,6 +50,46 @@ def test_types_are_the_tables_and_columns_are_optional_where_nulls_were_seen(wri
     )
 
 
+FIELDS = pa.struct([("a", pa.int64())])
+NULLS = {
+    "a null struct": pa.array([{"a": 1}, None]),
+    "a null field": pa.array([{"a": 1, "b": None}, {"a": 2, "b": "x"}]),
+    "a null struct in a struct": pa.array([{"o": {"a": 1}}, {"o": None}]),
+    "a null struct in a list": pa.array([[{"a": 1}, None], []]),
+    "a null field in a large list": pa.array([[{"a": 1}, {"a": None}]], pa.large_list(FIELDS)),
+    "a null struct in a map": pa.array([[("k", {"a": 1}), ("l", None)]], pa.map_(pa.string(), FIELDS)),
+    "nothing but null structs": pa.array([None, None], FIELDS),
+    "empty lists": pa.array([[], []], pa.list_(FIELDS)),
+    "no null": pa.array([{"a": [{"b": 1}]}, {"a": []}]),
+    "no rows": pa.array([], pa.struct([("a", pa.list_(pa.struct([("b", pa.string())])))])),
+}
+
+
+@pytest.mark.parametrize("name", NULLS)
+@pytest.mark.parametrize("rows", [10, 1])
+def test_a_file_has_the_signature_of_its_rows_as_an_arrow_table(write, name, rows):
+    table = pa.table({"c": NULLS[name], "x": pa.array([1.5] * len(NULLS[name]))})
+    inferred = infer_parquet(write(table), rows=rows).signature.inputs
+    assert inferred == infer_signature(table.slice(0, rows)).inputs
+
+
+def test_times_that_nanoseconds_cannot_hold_are_refused(write):
+    far = datetime.datetime(9999, 12, 31)
+    table = pa.table(
+        {"id": [1.5, 2.5], "valid_until": pa.array([datetime.datetime(2026, 3, 1), far], pa.timestamp("us"))}
+    )
+    refusals = []
+    for infer in (lambda: infer_parquet(write(table)), lambda: infer_signature(table)):
+        with pytest.raises(
+            InferenceError, match="valid_until: expected instants that nanoseconds can hold"
+        ) as error:
+            infer()
+        refusals.append(error.value.findings)
+    assert refusals[0] == refusals[1]
+    assert refusals[0][0].code is Code.OUT_OF_RANGE
+    assert infer_parquet(write(table), columns=["id"]).signature.inputs.input_names() == ["id"]
+
+
 def test_how_many_rows_are_looked_at_and_which_columns(write):
     values = [None if i % 10 == 9 else i for i in range(1000)]
     home = write({"x": values, "y": values}, row_group_size=10)
@@ -68,8 +108,9 @@ def test_files_that_hold_text_differently_and_tables_without_rows(write):
         write({"s": ["a", None]}, {"s": encoded}, {"s": pa.array(["d"], pa.large_string())})
     )
     assert (found.evidence[0].rows, found.evidence[0].nulls) == (5, 1)
-    found = infer_parquet(write({"s": pa.array([], pa.string())}).joinpath("part-0.parquet"))
-    assert not found.signature.inputs.inputs[0].required
+    nothing = pa.table({"s": pa.array([], pa.string())})
+    found = infer_parquet(write(nothing).joinpath("part-0.parquet"))
+    assert found.signature.inputs == infer_signature(nothing).inputs
 
 
 def test_what_has_no_signature(write):

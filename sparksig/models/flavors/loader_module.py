@@ -151,7 +151,7 @@ def _predictor(directory: ModelDirectory, loaded: Any) -> Predictor:
     takes_params = "params" in known
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        given = dict(params) if params else None
+        given = None if params is None else dict(params)
         return method(model_input, params=given) if takes_params else method(model_input)
 
     return predict
