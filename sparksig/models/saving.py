@@ -288,7 +288,8 @@ def _tried(
     with without_code(home):
         loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
         prediction = _predicted(loaded, data, params)
-        _compare(loaded, flavor.predictor(model, saving.method), data, prediction, contract)
+        inputs = None if contract is None else contract.inputs
+        _compare(loaded, flavor.predictor(model, saving.method, inputs), data, prediction, contract)
     if contract is None or contract.outputs is not None:
         return contract
     # text comes from estimators as an array of objects, which says nothing as a tensor

@@ -137,9 +137,9 @@ def takes(model: object) -> bool:
     return isinstance(model, (PythonModel, FunctionModel))
 
 
-def predictor(model: object, method: str) -> Predictor | None:
+def predictor(model: object, method: str, inputs: object = None) -> Predictor | None:
     """None: what it predicts depends on its context, and may be random."""
-    del model, method
+    del model, method, inputs
     return None
 
 

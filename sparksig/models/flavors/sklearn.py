@@ -21,16 +21,19 @@ from sparksig.errors import (
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
+    FeaturePredictor,
     ForMlflow,
     Loading,
     Predictor,
     Saving,
     bound_method,
+    feature_names,
     method_of,
     opened_by_mlflow,
     saved_method,
 )
 from sparksig.models.trust import Trust
+from sparksig.schema import Schema
 
 __all__ = [
     "check",
@@ -98,8 +101,9 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     return predictor(estimator, method_of(directory, loading))
 
 
-def predictor(model: Any, method: str) -> Predictor:
+def predictor(model: Any, method: str, inputs: Schema | None = None) -> Predictor:
     """An estimator's method as ``f(model_input, params)``."""
+    del inputs
     function = bound_method(model, method)
     shown = _as_array if _is_of_arrays(model) else None
 
@@ -107,7 +111,7 @@ def predictor(model: Any, method: str) -> Predictor:
         del params  # the signature of an estimator has none
         return function(model_input if shown is None else shown(model_input))
 
-    return predict
+    return FeaturePredictor(predict, feature_names(model))
 
 
 def _is_of_arrays(model: Any) -> bool:
