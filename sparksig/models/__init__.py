@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from sparksig.enforce.features import has_features, select_features
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
 from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
+from sparksig.models.features import recorded_features
 from sparksig.models.flavors.interface import Loading, Predictor
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import serving
@@ -23,6 +27,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, shape_of
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -59,6 +64,7 @@ class LoadedModel:
         self.signature = signature
         self._directory = directory  # a private copy goes when nobody has it any more
         self._predictor = predictor
+        self._features = recorded_features(directory) or getattr(predictor, "feature_names", None)
         from_example = signature is not None and signature._is_type_hint_from_example
         self._shape = shape_of(directory) if from_example else None
 
@@ -77,7 +83,8 @@ class LoadedModel:
             What the model returned.
 
         Raises:
-            ContractError: the data or a param breaks the signature; all findings.
+            ContractError: the data or a param breaks the signature; all findings. Or the data is a Spark
+                DataFrame, which :func:`sparksig.score` scores on the executors.
             PredictionError: what the model returned breaks it.
 
         Warns:
@@ -87,7 +94,7 @@ class LoadedModel:
         inputs = signature.inputs if signature else None
         # a type hint's contract is kept by the model itself, which takes a list and no frame
         as_given = inputs is None or (signature is not None and signature._is_signature_from_type_hint)
-        frame = data if as_given or inputs is None else model_input(data, inputs)
+        frame = data if as_given or inputs is None else self.prepare(data, inputs)
         given = enforce_params(params, signature.params if signature else None)
         shown = frame if self._shape is None else as_example(frame, self._shape)
         prediction = self._predictor(shown, given)
@@ -103,7 +110,27 @@ class LoadedModel:
             params: all params of the model, with their values; or None.
         """
         shown = model_input if self._shape is None else as_example(model_input, self._shape)
-        return self._predictor(shown, params)
+        return self._predictor(self._name_features(shown), params)
+
+    def prepare(self, data: Any, inputs: Schema) -> Any:
+        """Return what the model sees of data: its columns, matched and enforced.
+
+        Args:
+            data: as of :meth:`predict`.
+            inputs: the signature's inputs.
+
+        Raises:
+            ContractError: the data breaks the signature; all findings.
+        """
+        return self._name_features(model_input(select_features(data, inputs, self._features), inputs))
+
+    def _name_features(self, frame: Any) -> Any:
+        """A frame of columns that the signature does not name, with the names of the model's features."""
+        inputs = None if self.signature is None else self.signature.inputs
+        names = list(self._features or ())
+        if inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
+            return frame
+        return frame.set_axis(names, axis="columns") if has_features(inputs, names) else frame
 
 
 def _rows(data: Any) -> int | None:

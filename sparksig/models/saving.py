@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.enforce.frames import model_input
+from sparksig.enforce.features import select_features
 from sparksig.errors import (
     ContractError,
     InferenceError,
@@ -31,6 +31,7 @@ from sparksig.models.code import copy_code, without_code
 from sparksig.models.directory import MLMODEL, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
+from sparksig.models.features import KEY, names_to_record
 from sparksig.models.flavors.interface import Loading, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.python_model import as_python_model, hinted_rows, hinted_schemas, is_from_example
@@ -132,6 +133,10 @@ def save_model(
     )
     with new_directory(path) as home:
         config = _written(home, model, flavor, saving, code_paths or ())
+        features = names_to_record(flavor, model, saving, data)
+        if features is not None and contract is not None and contract.inputs is not None:
+            config["flavors"]["python_function"][KEY] = features
+            data = select_features(data, contract.inputs, features)
         if metadata is not None:
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
@@ -329,7 +334,7 @@ def _compare(
     if before is None:
         return
     inputs = None if contract is None else contract.inputs
-    given = data if inputs is None else model_input(data, inputs)
+    given = data if inputs is None else loaded.prepare(data, inputs)
     if not _same(before(given, None), loaded.predict_raw(given, None)):
         raise ModelError(
             f"the model predicts something else for its input example ({kind(prediction)}) once it is "

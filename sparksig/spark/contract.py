@@ -17,6 +17,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
 from sparksig.enforce.arrived import tensor_findings
+from sparksig.enforce.features import match_features, misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -78,11 +79,23 @@ class Bound:
     types: tuple[T.DataType, ...]
 
 
-def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = None) -> Bound:
+def bind(
+    table: T.StructType,
+    schema: Schema,
+    columns: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+) -> Bound:
     """The columns of a table that a model is given, checked whole.
 
     Named columns and tensors are found by their exact names (case sensitive), though Spark itself would not
-    distinguish them; unnamed ones are the chosen columns by position: all of the table, if none are chosen.
+    distinguish them; unnamed ones by the names of the model's features, if it knows them. Otherwise they are
+    the chosen columns by position: all of the table, if none are chosen.
+
+    Args:
+        table: the table's schema.
+        schema: the model's inputs.
+        columns: the columns that a caller chose, for inputs without names.
+        features: the names of the model's features; None if it knows none.
 
     Raises:
         ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
@@ -99,7 +112,12 @@ def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = No
         fields = {spec.name: _field(str(spec.name), spec, table, findings) for spec in schema}
         present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
     else:
-        present = _by_position(schema, _chosen(table, columns, findings), findings)
+        if columns is None:
+            chosen = _matched(table, schema, features, findings)
+        else:
+            chosen = _chosen(table, columns, findings)
+            findings += misplaced_features(columns, schema, features)
+        present = [] if findings else _by_position(schema, chosen, findings)
     if not findings:
         _judge(schema, present, findings)
     else:
@@ -174,11 +192,21 @@ def _field(
     return fields[0] if fields else None
 
 
-def _chosen(
-    table: T.StructType, columns: Sequence[str] | None, findings: list[Finding]
+def _matched(
+    table: T.StructType, schema: Schema, features: Sequence[str] | None, findings: list[Finding]
 ) -> list[T.StructField]:
-    if columns is None:
-        return list(table.fields)
+    """The columns for inputs without names: by the names of the features, else all of them."""
+    nested = bool(table.fields) and not _is_scalar(table.fields[0].dataType)
+    positions, found = match_features(table.names, schema, features, is_nested=nested)
+    findings += found
+    return list(table.fields) if positions is None else [table.fields[index] for index in positions]
+
+
+def _is_scalar(dtype: T.DataType) -> bool:
+    return not isinstance(dtype, (T.ArrayType, T.MapType, T.StructType)) and not _is_vector(dtype)
+
+
+def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
     held = {field.name: field for field in table.fields}

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
+from sparksig.enforce.features import misplaced_features
 from sparksig.errors import (
     Code,
     ContractError,
@@ -35,6 +36,7 @@ from sparksig.errors import (
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
+from sparksig.models.features import features_of
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.trust import Trust, type_names
@@ -76,7 +78,9 @@ def spark_udf(
     """A model directory as a column function.
 
     ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` with the active session. Nothing is
-    executed here: the directory is read and checked, its code is loaded in the workers, once in each.
+    executed here: the directory is read and checked, its code is loaded in the workers, once in each. (An
+    estimator whose inputs have no names is loaded here for the names of its features, if they are not
+    recorded.)
     ``spark.udf.register("name", udf)`` makes it a function of SQL.
 
     Args:
@@ -142,7 +146,9 @@ def spark_udf(
     given = enforce_params(params, declared)
     arrow = None if returned is None else _arrow_result(returned)
     zone = str(session.conf.get("spark.sql.session.timeZone"))
-    work = Work(ship(session, directory), loading, inputs, outputs, given, arrow, zone, batch_rows=batch_rows)
+    features = features_of(directory, loading.trust)
+    shipment = ship(session, directory)
+    work = Work(shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows)
     return ModelUDF(work, returned)
 
 
@@ -336,7 +342,7 @@ class ModelUDF:
         Raises:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
-        bound = contract.bind(table, self.inputs, columns)
+        bound = contract.bind(table, self.inputs, columns, self._work.features)
         return self._arrow_column(list(bound.values), bound.names) if _ARROW else self._pandas_column(bound)
 
     def with_(self, **changes: Any) -> ModelUDF:
@@ -392,6 +398,9 @@ class ModelUDF:
         values = [_as_column(value) for value in columns]
         if len(columns) == 1:  # it may be a struct of all
             return (specs if len(specs) == 1 and not _ARROW else None), values
+        named = [value if isinstance(value, str) else None for value in columns]
+        if findings := misplaced_features(named, self.inputs, self._work.features):
+            raise ContractError.of("the call does not fit the model's features", findings)
         if len(columns) == len(specs):
             return specs, values
         only = specs[0]
@@ -509,7 +518,7 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
         elif names is None:
             zone.name = zone.name or _zone_of(arrays)
         if names is None:
-            return explode(arrays, work.inputs)
+            return explode(arrays, work.inputs, work.features)
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     def score(*given: pa.Array) -> pa.Array:
