@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,9 +14,10 @@ from sparksig.enforce import plan as plans
 from sparksig.errors import Code, ConfigError, ContractError, Finding, TableNotFoundError, nearest, step
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
-from sparksig.schema import Schema
+from sparksig.schema import Schema, TensorSpec
+from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 
-__all__ = ["NAMES", "check_input", "not_files"]
+__all__ = ["NAMES", "check_input", "not_files", "null_columns"]
 
 
 def check_input(config: ScoreConfig, inputs: Schema) -> None:
@@ -54,31 +56,97 @@ def not_files(form: str) -> ConfigError:
 def _check_parquet(config: ScoreConfig, inputs: Schema, files: Any, place: str) -> None:
     shown = repr(config.input.path)
     try:
-        dataset = pyarrow.dataset.dataset(place, format="parquet", filesystem=files)
-        fragments = list(dataset.get_fragments())
-        with ThreadPoolExecutor(16) as pool:
-            schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
+        stored = _stored_schemas(files, place)
     except pyarrow.ArrowInvalid as error:
         raise TableNotFoundError(f"{shown} is no Parquet table: {error}") from None
-    if not fragments:
+    if not stored:
         raise TableNotFoundError(f"there is no Parquet file in {shown}")
+    fold = _name_folding(config)
+    required = {str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required}
     whole = config.output.keep == "*"
     kept = [] if config.output.keep == "*" else config.output.keep
     wanted = {*kept, *(str(spec.name) for spec in inputs)}
     condition = (config.input.filter or "").casefold()
     findings: list[Finding] = []
     judged: dict[pyarrow.Schema, str] = {}
-    for fragment, schema in zip(fragments, schemas):
-        name = fragment.path.removeprefix(place).lstrip("/") or fragment.path
+    for name, schema in _without_null_types(stored, required).items():
         partitions = {part.partition("=")[0] for part in name.split("/")[:-1] if "=" in part}
         needed = pyarrow.schema(
             [field for field in schema if whole or field.name in wanted or field.name.casefold() in condition]
         )
         if needed not in judged:
             judged[needed] = name
-            findings += _judge(needed, schema, inputs, kept, partitions, next(iter(judged.items())), name)
+            first = next(iter(judged.items()))
+            findings += _judge(needed, schema, inputs, kept, partitions, first, name, fold)
     if findings:
         raise ContractError.of(f"the table {shown} does not fit the model", findings)
+
+
+def _name_folding(config: ScoreConfig) -> Fold:
+    """How the session that will read the table compares names, as far as it is known yet."""
+    setting = config.spark.get(CASE_SENSITIVE)
+    return name_folding() if setting is None else fold_of(setting)
+
+
+def _stored_schemas(files: Any, place: str) -> dict[str, pyarrow.Schema]:
+    """The schema in the footer of each file, by the file's name below the place."""
+    fragments = list(pyarrow.dataset.dataset(place, format="parquet", filesystem=files).get_fragments())
+    with ThreadPoolExecutor(16) as pool:
+        schemas = list(pool.map(lambda fragment: fragment.physical_schema, fragments))
+    names = [fragment.path.removeprefix(place).lstrip("/") or fragment.path for fragment in fragments]
+    return dict(zip(names, schemas))
+
+
+def _without_null_types(
+    stored: Mapping[str, pyarrow.Schema], required: Collection[str]
+) -> dict[str, pyarrow.Schema]:
+    """The schemas, where an optional column of the null type has the type of another file."""
+    types: dict[str, pyarrow.DataType] = {}
+    for schema in stored.values():
+        types |= {
+            field.name: field.type
+            for field in schema
+            if field.name not in types and field.name not in required and not is_null_type(field)
+        }
+
+    def replaced(schema: pyarrow.Schema) -> pyarrow.Schema:
+        return pyarrow.schema(
+            [
+                field.with_type(types[field.name]) if is_null_type(field) and field.name in types else field
+                for field in schema
+            ]
+        )
+
+    return {name: replaced(schema) for name, schema in stored.items()}
+
+
+def is_null_type(field: pyarrow.Field) -> bool:
+    """Return whether a column of a Parquet file has the null type, which Spark reads as int."""
+    return bool(pyarrow.types.is_null(field.type))
+
+
+def null_columns(uri: str) -> dict[str, frozenset[str]]:
+    """Return the columns of the null type in each file of a Parquet table.
+
+    Args:
+        uri: the table's path, with its scheme.
+
+    Returns:
+        From the files' names below the path; empty where this process cannot read the files, or no file has
+        such a column.
+    """
+    files, place = file_system(uri, {})
+    if files is None:
+        return {}
+    try:
+        stored = _stored_schemas(files, place)
+    except (pyarrow.ArrowException, OSError):  # which Spark reports when it reads them
+        return {}
+    found = {
+        name: frozenset(field.name for field in schema if is_null_type(field))
+        for name, schema in stored.items()
+    }
+    return found if any(found.values()) else {}
 
 
 def _judge(
@@ -89,6 +157,7 @@ def _judge(
     partitions: set[str],
     first: tuple[pyarrow.Schema, str],
     name: str,
+    fold: Fold,
 ) -> list[Finding]:
     """What is wrong with one file's columns; of a later file, how they differ from the first one's."""
     if first[1] != name:
@@ -108,8 +177,8 @@ def _judge(
             )
             for column in changed
         ]
-    folded = [column.casefold() for column in whole.names]
-    twins = [column for column in whole.names if folded.count(column.casefold()) > 1]
+    folded = [fold(column) for column in whole.names]
+    twins = [column for column in whole.names if folded.count(fold(column)) > 1]
     findings = [
         Finding(Code.DUPLICATE_NAME, step(column), "one column of that name", "several") for column in twins
     ]

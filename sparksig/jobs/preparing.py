@@ -28,7 +28,7 @@ from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType
+from sparksig.types import AnyType, DataType
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -245,7 +245,8 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
 
     _refuse_nesting(spark, config)
     section = config.output
-    table = open_input(spark, config.input, lenient=config.budget is not None)
+    types = _null_types(udf.inputs)
+    table = open_input(spark, config.input, lenient=config.budget is not None, types=types)
     rows = needed(table.rows, udf, section)
     told = config.budget is not None and config.quarantine is None
     try:  # of the whole table, with the names as they will be: all findings
@@ -266,6 +267,19 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
         return Prepared(udf, table, rows, output, None, plan)
     bad = quarantined_rows(staged, config, run_id)
     return Prepared(udf, table, rows, output, None, plan, plan_quarantine(bad, config, run_id))
+
+
+def _null_types(inputs: Schema) -> dict[str, Any]:
+    """The Spark types that columns of nothing but nulls are read in: an optional one in the declared type."""
+    from pyspark.sql import types as T
+
+    from sparksig.convert.spark import to_spark
+
+    return {
+        str(spec.name): T.NullType() if spec.required else to_spark(spec.type)
+        for spec in inputs
+        if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType)
+    }
 
 
 def _refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:

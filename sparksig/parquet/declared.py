@@ -31,6 +31,7 @@ from sparksig.errors import (
     kind,
 )
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
 from sparksig.parquet.files import Table, open_table
 from sparksig.schema import ColSpec, Schema
@@ -51,11 +52,13 @@ class Declared:
         signature: of a table or DDL, the columns as inputs.
         name: what it is called.
         form: "model", "signature", "table" or "DDL".
+        features: of a model whose inputs have no names, the names of its features, if it knows them.
     """
 
     signature: ModelSignature
     name: str
     form: str
+    features: tuple[str, ...] | None = None
 
     def side(self, side: str) -> Contract:
         """One side of it as a contract; a table and DDL have but one."""
@@ -63,7 +66,8 @@ class Declared:
             assert self.signature.inputs is not None
             return Contract(self.signature.inputs, self.name)
         schema = side_of(self.signature, side, self.name)
-        return Contract(schema, f"{self.name.removeprefix('the ')}, {side}")
+        features = self.features if side == "inputs" else None
+        return Contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
 
 def contract_of(contract: Any, side: str = "inputs") -> Contract:
@@ -122,7 +126,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
         found = ModelDirectory.read(local_path(directory))
         if found.signature is None:
             raise ModelError(f"{name}: the model has no signature")
-        return Declared(found.signature, name, "model")
+        return Declared(found.signature, name, "model", features_of(found))
     path = None if is_remote(told) else local_path(told)
     there = path is not None and _is_there(path)
     if there and path is not None and is_signature_file(path):

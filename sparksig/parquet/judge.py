@@ -14,7 +14,7 @@ from sparksig.enforce.arrived import tensor_findings
 from sparksig.errors import Code, ContractError, Finding, below, nearest, step
 from sparksig.lattice import Scalar, mismatches
 from sparksig.parquet.files import Table
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Object
 
 __all__ = [
@@ -85,7 +85,8 @@ def refused(table: Table, schema: Schema, keys: Sequence[str] = ()) -> list[Find
         findings += _of_tensors(held, schema)
     else:
         findings += _of_columns(held, named(schema, held), {one.path for one in findings})
-    return findings + differing(table, [*inside, *keys])
+    required = [str(spec.name) for spec in schema if isinstance(spec, TensorSpec) or spec.required]
+    return findings + differing(table, [*inside, *keys], required)
 
 
 def columns_of(schema: Schema, table: pa.Schema) -> list[str]:
@@ -174,14 +175,18 @@ def missing_columns(names: Sequence[str], known: Sequence[str]) -> list[Finding]
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def differing(table: Table, names: Sequence[str]) -> list[Finding]:
-    """How files differ from the first one, in the columns that count: readers take its types for all."""
+def differing(table: Table, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
+    """How files differ from the first one, in the columns that count: readers take its types for all.
+
+    A column that has the null type in some files differs only if it is required.
+    """
     first = table.files[0]
-    types = _stored(first.schema, names)
+    types = _stored(table.schema, names)
     found: list[Finding] = []
     judged = {tuple(sorted(types.items()))}
-    for file in table.files[1:]:
+    for file in table.files:
         here = _stored(file.schema, names)
+        here |= {name: types[name] for name, held in here.items() if held == "null" and name not in required}
         key = tuple(sorted(here.items()))
         if key in judged:
             continue

@@ -22,6 +22,7 @@ from sparksig.contracts import (
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, ModelError, TableNotFoundError, kind
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.features import features_of
 from sparksig.models.registry import local_path
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -57,7 +58,8 @@ def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> C
         directory = ModelDirectory.read(local_path(text))
         if directory.signature is None:
             raise ModelError(f"{text}: the model has no signature")
-        return Contract(side_of(directory.signature, side, text), f"{text}, {side}")
+        features = features_of(directory) if side == "inputs" else None
+        return Contract(side_of(directory.signature, side, text), f"{text}, {side}", features)
     if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
         return Contract(_from_table(_table_at(spark, text)), text)
     if _is_table(spark, text):

@@ -53,6 +53,7 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.contract import Bound
+from sparksig.spark.names import name_folding
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
 from sparksig.spark.work import WALL, Work, Zone, columns_of, explode
@@ -332,18 +333,25 @@ class ModelUDF:
         names = tuple(str(spec.name) for spec in plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
-    def on(self, table: T.StructType, columns: Sequence[str] | None = None) -> Column:
+    def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
         """The predictions for a table of that schema, which is checked now, whole.
 
         Args:
             table: the schema of a table.
             columns: for a model whose inputs have no names: the columns to take, in this order.
+            session: of the table; the active one, if None.
 
         Raises:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
-        bound = contract.bind(table, self.inputs, columns, self._work.features)
+        bound = self.bind(table, columns, session=session)
         return self._arrow_column(list(bound.values), bound.names) if _ARROW else self._pandas_column(bound)
+
+    def bind(
+        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
+    ) -> Bound:
+        """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
+        return contract.bind(table, self.inputs, columns, self._work.features, name_folding(session))
 
     def with_(self, **changes: Any) -> ModelUDF:
         """The same function with other settings of its work in the workers."""
@@ -378,7 +386,8 @@ class ModelUDF:
             raise ContractError(
                 f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
             )
-        folded = [str(spec.name).casefold() for spec in specs]
+        fold = name_folding()
+        folded = [fold(str(spec.name)) for spec in specs]
         twins = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
         if twins:
             raise ContractError(
