@@ -17,7 +17,7 @@ from sparksig.jobs.places import file_system
 from sparksig.schema import Schema, TensorSpec
 from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 
-__all__ = ["NAMES", "check_input", "not_files", "null_columns"]
+__all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_null_types"]
 
 
 def check_input(config: ScoreConfig, inputs: Schema) -> None:
@@ -125,15 +125,15 @@ def is_null_type(field: pyarrow.Field) -> bool:
     return bool(pyarrow.types.is_null(field.type))
 
 
-def null_columns(uri: str) -> dict[str, frozenset[str]]:
-    """Return the columns of the null type in each file of a Parquet table.
+def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
+    """Return the schemas of a Parquet table's files, if some column has the null type in some file.
 
     Args:
         uri: the table's path, with its scheme.
 
     Returns:
-        From the files' names below the path; empty where this process cannot read the files, or no file has
-        such a column.
+        From the files' names below the path (empty for a single file); nothing where this process cannot read
+        the files, or no column has the null type.
     """
     files, place = file_system(uri, {})
     if files is None:
@@ -142,11 +142,9 @@ def null_columns(uri: str) -> dict[str, frozenset[str]]:
         stored = _stored_schemas(files, place)
     except (pyarrow.ArrowException, OSError):  # which Spark reports when it reads them
         return {}
-    found = {
-        name: frozenset(field.name for field in schema if is_null_type(field))
-        for name, schema in stored.items()
-    }
-    return found if any(found.values()) else {}
+    if not any(is_null_type(field) for schema in stored.values() for field in schema):
+        return {}
+    return {"" if name == place else name: schema for name, schema in stored.items()}
 
 
 def _judge(

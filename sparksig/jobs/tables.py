@@ -21,10 +21,11 @@ from sparksig.errors import (
     TableNotFoundError,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.footers import NAMES, not_files, null_columns
+from sparksig.jobs.footers import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.jobs.places import Place, file_system
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql import types as T
 
@@ -168,8 +169,8 @@ def _parquet(
         reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
         rows = reader.parquet(section.place)
         uri = Place.of(spark, section.place).uri
-        if nulls := null_columns(uri):
-            rows = _with_null_columns(spark, uri, rows, nulls, types)
+        if stored := schemas_with_null_types(uri):
+            rows = _with_null_columns(spark, uri, rows, stored, types)
         return rows, {"format": "parquet"}
     except Exception as error:
         raise _reading(error, section) from None
@@ -179,7 +180,7 @@ def _with_null_columns(
     spark: SparkSession,
     place: str,
     rows: DataFrame,
-    nulls: Mapping[str, frozenset[str]],
+    stored: Mapping[str, pyarrow.Schema],
     types: Mapping[str, T.DataType] | None,
 ) -> DataFrame:
     """The rows of a table, with nulls of their type in columns of the null type, which Spark reads as int.
@@ -189,11 +190,17 @@ def _with_null_columns(
     from pyspark.sql import types as T
 
     held = {field.name: field.dataType for field in rows.schema.fields}
+    nulls = {
+        file: frozenset(field.name for field in schema if is_null_type(field))
+        for file, schema in stored.items()
+    }
     wanted: dict[str, T.DataType] = {}
     for name in sorted(frozenset().union(*nulls.values())):
-        typed = next((file for file, columns in nulls.items() if name not in columns), None)
-        if typed is not None:
-            [found] = [part for part in spark.read.parquet(_file(place, typed)).schema if part.name == name]
+        typed = [file for file, schema in stored.items() if name in schema.names and name not in nulls[file]]
+        if typed:
+            [found] = [
+                part for part in spark.read.parquet(_file(place, typed[0])).schema if part.name == name
+            ]
             wanted[name] = found.dataType
         else:
             wanted[name] = T.NullType() if types is None else types.get(name, held[name])
@@ -228,7 +235,7 @@ def _with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.Dat
 def _file(place: str, name: str) -> str:
     """The path of a file of a table, which Spark does not take for a pattern."""
     escaped = re.sub(r"([*?\[\]{}\\])", r"\\\1", name)
-    return place if place.endswith(name) and not place.endswith("/") else f"{place.rstrip('/')}/{escaped}"
+    return f"{place.rstrip('/')}/{escaped}" if name else place
 
 
 def _text(spark: SparkSession, section: InputSection) -> Text:

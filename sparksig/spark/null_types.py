@@ -87,4 +87,4 @@ def _is_null_typed(name: str, file: str) -> bool:
         held = pq.read_schema(place, filesystem=store)
     except (pa.ArrowException, OSError):  # which Spark reports when it reads it
         return False
-    return held.get_all_field_indices(name) != [] and pa.types.is_null(held.field(name).type)
+    return bool(held.get_field_index(name) >= 0 and pa.types.is_null(held.field(name).type))

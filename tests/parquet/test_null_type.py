@@ -8,7 +8,7 @@ import pytest
 
 import sparksig
 from sparksig import ColSpec, Schema
-from sparksig.jobs.footers import null_columns
+from sparksig.jobs.footers import schemas_with_null_types
 
 NOTES = pa.table({"id": [1, 2], "note": ["late", None]})
 SILENT = pa.table({"id": [3, 4], "note": pa.nulls(2)})
@@ -60,8 +60,12 @@ def test_a_column_is_inferred_from_the_files_that_have_values(tmp_path):
     assert sampled.signature.inputs == OPTIONAL
 
 
-def test_footers_name_the_columns_of_the_null_type(tmp_path):
-    found = null_columns(f"file:{write_days(tmp_path, SILENT, NOTES)}")
-    assert found == {"day-0.parquet": frozenset({"note"}), "day-1.parquet": frozenset()}
+def test_footers_say_which_columns_have_the_null_type(tmp_path):
+    found = schemas_with_null_types(f"file:{write_days(tmp_path, SILENT, NOTES)}")
+    assert {name: str(schema.field("note").type) for name, schema in found.items()} == {
+        "day-0.parquet": "null",
+        "day-1.parquet": "string",
+    }
+    assert list(schemas_with_null_types(f"file:{tmp_path / 'day-0.parquet'}")) == [""]
     (tmp_path / "day-0.parquet").unlink()
-    assert null_columns(f"file:{tmp_path}") == {}
+    assert schemas_with_null_types(f"file:{tmp_path}") == {}

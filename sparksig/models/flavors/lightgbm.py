@@ -190,7 +190,7 @@ class _Columns:
             return cls()
         named = inputs.has_input_names()
         labels = inputs.input_names() if named or names is None else list(names)
-        specs: dict[Any, ColSpec] = dict(zip(labels, inputs))  # type: ignore[misc]
+        specs: dict[Any, ColSpec] = dict(zip(labels, inputs))
         # as LightGBM itself writes them
         known = {str(label).replace(" ", "_"): label for label in labels}
         features = [name.replace(" ", "_") for name in names or ()]

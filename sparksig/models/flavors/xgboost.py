@@ -181,7 +181,7 @@ def _refuse_columns(
     """
     named = inputs.has_input_names()
     labels = inputs.input_names() if named or names is None else list(names)
-    specs: list[tuple[object, ColSpec]] = list(zip(labels, inputs))  # type: ignore[arg-type]
+    specs: list[tuple[object, ColSpec]] = list(zip(labels, inputs))
     lost = _lost_categories(booster, version)
     refused = [
         (label, spec)
