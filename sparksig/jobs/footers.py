@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,22 +10,28 @@ import pyarrow
 import pyarrow.dataset
 import pyarrow.fs
 
-from sparksig.enforce import plan as plans
+from sparksig.enforce.features import has_features, match_features
 from sparksig.errors import Code, ConfigError, ContractError, Finding, TableNotFoundError, nearest, step
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
+from sparksig.parquet.judge import type_findings
 from sparksig.schema import Schema, TensorSpec
 from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 
 __all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_null_types"]
 
 
-def check_input(config: ScoreConfig, inputs: Schema) -> None:
+def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | None = None) -> None:
     """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
 
     Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
     every file. Partition columns are in no footer; they, and what this process cannot read (a file system
     that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+
+    Args:
+        config: of the job.
+        inputs: what the model declares.
+        features: of inputs without names, the names of the model's features; None if it knows none.
     """
     if config.input.path is None:
         return
@@ -39,7 +45,7 @@ def check_input(config: ScoreConfig, inputs: Schema) -> None:
     if log and form != "delta":
         raise not_files(form)
     if form == "parquet":
-        _check_parquet(config, inputs, files, place)
+        _check_parquet(config, inputs, features, files, place)
 
 
 NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
@@ -53,7 +59,9 @@ def not_files(form: str) -> ConfigError:
     return ConfigError.of("the configuration is wrong", [finding])
 
 
-def _check_parquet(config: ScoreConfig, inputs: Schema, files: Any, place: str) -> None:
+def _check_parquet(
+    config: ScoreConfig, inputs: Schema, features: Sequence[str] | None, files: Any, place: str
+) -> None:
     shown = repr(config.input.path)
     try:
         stored = _stored_schemas(files, place)
@@ -65,7 +73,9 @@ def _check_parquet(config: ScoreConfig, inputs: Schema, files: Any, place: str) 
     required = {str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required}
     whole = config.output.keep == "*"
     kept = [] if config.output.keep == "*" else config.output.keep
-    wanted = {*kept, *(str(spec.name) for spec in inputs)}
+    named = inputs.has_input_names()
+    whole = whole or not (named or has_features(inputs, features))
+    wanted = {*kept, *(map(str, inputs.input_names()) if named else features or ())}
     condition = (config.input.filter or "").casefold()
     findings: list[Finding] = []
     judged: dict[pyarrow.Schema, str] = {}
@@ -77,7 +87,7 @@ def _check_parquet(config: ScoreConfig, inputs: Schema, files: Any, place: str) 
         if needed not in judged:
             judged[needed] = name
             first = next(iter(judged.items()))
-            findings += _judge(needed, schema, inputs, kept, partitions, first, name, fold)
+            findings += _judge(needed, schema, inputs, kept, partitions, first, name, fold, features)
     if findings:
         raise ContractError.of(f"the table {shown} does not fit the model", findings)
 
@@ -156,6 +166,7 @@ def _judge(
     first: tuple[pyarrow.Schema, str],
     name: str,
     fold: Fold,
+    features: Sequence[str] | None,
 ) -> list[Finding]:
     """What is wrong with one file's columns; of a later file, how they differ from the first one's."""
     if first[1] != name:
@@ -191,10 +202,21 @@ def _judge(
         for column in keep
         if column not in whole.names and column not in partitions
     ]
-    specs = [spec for spec in inputs if str(spec.name) not in partitions]
-    try:
-        if specs:
-            plans.compile(Schema(specs), whole)
-    except ContractError as error:
-        return [*error.findings, *findings]
-    return findings
+    return [*_type_findings(whole, inputs, features, partitions), *findings]
+
+
+def _type_findings(
+    whole: pyarrow.Schema, inputs: Schema, features: Sequence[str] | None, partitions: set[str]
+) -> list[Finding]:
+    """What the types of a file say of the model's inputs, apart from the columns of its directories."""
+    if inputs.has_input_names():
+        specs = [spec for spec in inputs if str(spec.name) not in partitions]
+        return type_findings(whole, Schema(specs)) if specs else []
+    if partitions:  # which feed inputs without names as well: Spark's reading of the schema says their types
+        return []
+    nested = len(whole) == 1 and pyarrow.types.is_nested(whole.types[0])
+    positions, missing = match_features(whole.names, inputs, features, is_nested=nested)
+    if positions is None:
+        return type_findings(whole, inputs)
+    chosen = pyarrow.schema([whole.field(position) for position in positions])
+    return missing or type_findings(chosen, inputs)

@@ -24,6 +24,7 @@ from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import Place, file_system
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
+from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
@@ -51,7 +52,7 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
     section = config.model
     untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
     try:
-        directory, _, (inputs, _, declared) = check_model(
+        directory, loading, (inputs, _, declared) = check_model(
             section.path,
             **_trust(config),
             method=section.method,
@@ -66,7 +67,7 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
     _all_of(
         lambda: _check_params(config, declared),
         lambda: _check_places(config),
-        lambda: check_input(config, inputs),
+        lambda: check_input(config, inputs, features_of(directory, loading.trust)),
         lambda: _refuse_existing(config),
     )
     return directory.signature
