@@ -90,7 +90,7 @@ def test_a_case_sensitive_session_has_both_columns(case_sensitive, tmp_path):
         {
             "model": {"path": str(tmp_path / "m"), "allow_pickle": True},
             "input": {"path": str(tmp_path / "t")},
-            "output": {"path": str(tmp_path / "scored")},
+            "output": {"path": str(tmp_path / "scored"), "keep": "*"},
         }
     )
     assert plan_score(config).findings == ()
@@ -98,7 +98,7 @@ def test_a_case_sensitive_session_has_both_columns(case_sensitive, tmp_path):
 
 
 def test_other_sessions_refuse_names_equal_up_to_case(spark):
-    table = spark.createDataFrame([(1, 2)], "kids long, Kids long")
+    table = spark.sql("select 1L as kids, 2L as Kids")
     assert [one.code.value for one in sparksig.check(table, KIDS).findings] == ["DUPLICATE_NAME"] * 2
 
 
@@ -117,12 +117,12 @@ def note_model(tmp_path):
     return tmp_path / "m"
 
 
-def job_of(home, model, **output):
+def job_of(home, model):
     return ScoreConfig.model_validate(
         {
             "model": {"path": str(model), "allow_pickle": True},
             "input": {"path": str(home)},
-            "output": {"path": f"{home}-scored", **output},
+            "output": {"path": f"{home}-scored", "keep": "*"},
         }
     )
 
