@@ -14,6 +14,9 @@ from sparksig import ColSpec, ContractError, ModelSignature, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs import score as run_job
 
+# scikit-learn's, of an array for an estimator that knows names
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
 HOUSES = pd.DataFrame({"area": [40.0, 75.0, 120.0], "age": [3.0, 30.0, 12.0]})
 PRICES = [90.0, 110.0, 260.0]
 TURNED = pa.Table.from_pandas(HOUSES[["age", "area"]].assign(id=[1, 2, 3]))
