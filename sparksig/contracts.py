@@ -45,10 +45,12 @@ class Contract:
     Attributes:
         schema: its columns.
         name: what it is called in reports.
+        features: of a model whose inputs have no names, the names of its features, if it knows them.
     """
 
     schema: Schema
     name: str
+    features: tuple[str, ...] | None = None
 
 
 def side_of(signature: ModelSignature, side: str, what: str) -> Schema:

@@ -214,11 +214,19 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
 
 
 def is_arrow(example: Any) -> bool:
-    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, ...)."""
+    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, Spark, ...)."""
     return (
         isinstance(example, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array))
+        or is_spark_table(example)
         or hasattr(type(example), "__arrow_c_stream__")
         or hasattr(type(example), "__arrow_c_array__")
+    )
+
+
+def is_spark_table(data: Any) -> bool:
+    """Return whether data is a DataFrame of Spark: classic, of Spark Connect, or of pandas on Spark."""
+    return type(data).__module__.partition(".")[0] == "pyspark" and (
+        hasattr(data, "sparkSession") or hasattr(data, "to_spark")
     )
 
 
@@ -229,8 +237,15 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
         example: pyarrow's own, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
 
     Raises:
-        ConversionError: it cannot be read, or could be read but once.
+        ConversionError: it cannot be read, could be read but once, or is a Spark DataFrame, which would be
+            collected.
     """
+    if is_spark_table(example):
+        raise ConversionError(
+            "a Spark DataFrame is not collected to the driver. Score it on the executors with "
+            "sparksig.score(df, model), or check it with sparksig.check(df, contract); collect a small table "
+            "with df.toPandas()"
+        )
     if isinstance(example, pa.Table):
         return example, None
     if isinstance(example, pa.RecordBatchReader):

@@ -24,11 +24,12 @@ from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import Place, file_system
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
+from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType
+from sparksig.types import AnyType, DataType
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,7 +52,7 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
     section = config.model
     untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
     try:
-        directory, _, (inputs, _, declared) = check_model(
+        directory, loading, (inputs, _, declared) = check_model(
             section.path,
             **_trust(config),
             method=section.method,
@@ -66,7 +67,7 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
     _all_of(
         lambda: _check_params(config, declared),
         lambda: _check_places(config),
-        lambda: check_input(config, inputs),
+        lambda: check_input(config, inputs, features_of(directory, loading.trust)),
         lambda: _refuse_existing(config),
     )
     return directory.signature
@@ -245,7 +246,8 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
 
     _refuse_nesting(spark, config)
     section = config.output
-    table = open_input(spark, config.input, lenient=config.budget is not None)
+    types = _null_types(udf.inputs)
+    table = open_input(spark, config.input, lenient=config.budget is not None, types=types)
     rows = needed(table.rows, udf, section)
     told = config.budget is not None and config.quarantine is None
     try:  # of the whole table, with the names as they will be: all findings
@@ -266,6 +268,19 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
         return Prepared(udf, table, rows, output, None, plan)
     bad = quarantined_rows(staged, config, run_id)
     return Prepared(udf, table, rows, output, None, plan, plan_quarantine(bad, config, run_id))
+
+
+def _null_types(inputs: Schema) -> dict[str, Any]:
+    """The Spark types that columns of nothing but nulls are read in: an optional one in the declared type."""
+    from pyspark.sql import types as T
+
+    from sparksig.convert.spark import to_spark
+
+    return {
+        str(spec.name): T.NullType() if spec.required else to_spark(spec.type)
+        for spec in inputs
+        if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType)
+    }
 
 
 def _refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:

@@ -171,10 +171,8 @@ def _findings_of(prepared: Prepared) -> tuple[Finding, ...]:
 
 
 def _casts(prepared: Prepared) -> tuple[tuple[str, str, str], ...]:
-    from sparksig.spark.contract import bind
-
     table = prepared.rows.schema
-    bound = bind(table, prepared.udf.inputs)
+    bound = prepared.udf.bind(table, session=prepared.rows.sparkSession)
     held = {field.name: field.dataType.simpleString() for field in table.fields}
     if not prepared.udf.inputs.has_input_names():
         held = {str(index): field.dataType.simpleString() for index, field in enumerate(table.fields)}

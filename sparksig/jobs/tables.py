@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from sparksig.errors import (
     TableNotFoundError,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.footers import NAMES, not_files
+from sparksig.jobs.footers import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.jobs.places import Place, file_system
 
 if TYPE_CHECKING:
+    import pyarrow
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import types as T
 
     from sparksig.jobs.texts import Text
 
@@ -85,7 +87,13 @@ def read_input(spark: SparkSession, section: InputSection) -> DataFrame:
     return open_input(spark, section).rows
 
 
-def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = False) -> Input:
+def open_input(
+    spark: SparkSession,
+    section: InputSection,
+    *,
+    lenient: bool = False,
+    types: Mapping[str, T.DataType] | None = None,
+) -> Input:
     """A job's input: files of Parquet, Delta, CSV or JSON at a path, or a table by its name.
 
     A Delta table stays at the version that it has now, or at the one that is asked for.
@@ -94,6 +102,8 @@ def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = Fa
         spark: the session.
         section: of the configuration.
         lenient: hand malformed rows of CSV and JSON over; otherwise the first one fails the query.
+        types: for columns of the null type in Parquet files, the types that they are cast to; others stay as
+            Spark reads them, as int. None to have each of them as void.
 
     Raises:
         TableNotFoundError: there is no such table, or no such version of it.
@@ -107,7 +117,7 @@ def open_input(spark: SparkSession, section: InputSection, *, lenient: bool = Fa
     elif section.format == "delta":
         rows, identity = _delta(spark, section, Place.of(spark, section.place).uri)
     elif section.format == "parquet":
-        rows, identity = _parquet(spark, section)
+        rows, identity = _parquet(spark, section, types)
     else:
         text = _text(spark, section)
         rows, identity = text.rows, {"format": section.format}
@@ -151,13 +161,81 @@ def telling_headers() -> Iterator[None]:
 # --- by format ----------------------------------------------------------------------------------------------
 
 
-def _parquet(spark: SparkSession, section: InputSection) -> tuple[DataFrame, dict[str, Any]]:
+def _parquet(
+    spark: SparkSession, section: InputSection, types: Mapping[str, T.DataType] | None
+) -> tuple[DataFrame, dict[str, Any]]:
     _refuse_delta(spark, section)
     try:
         reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
-        return reader.parquet(section.place), {"format": "parquet"}
+        rows = reader.parquet(section.place)
+        uri = Place.of(spark, section.place).uri
+        if stored := schemas_with_null_types(uri):
+            rows = _with_null_columns(spark, uri, rows, stored, types)
+        return rows, {"format": "parquet"}
     except Exception as error:
         raise _reading(error, section) from None
+
+
+def _with_null_columns(
+    spark: SparkSession,
+    place: str,
+    rows: DataFrame,
+    stored: Mapping[str, pyarrow.Schema],
+    types: Mapping[str, T.DataType] | None,
+) -> DataFrame:
+    """The rows of a table, with nulls of their type in columns of the null type, which Spark reads as int.
+
+    Where other files have the column in a type of its own, the files are read apart.
+    """
+    from pyspark.sql import types as T
+
+    held = {field.name: field.dataType for field in rows.schema.fields}
+    nulls = {
+        file: frozenset(field.name for field in schema if is_null_type(field))
+        for file, schema in stored.items()
+    }
+    wanted: dict[str, T.DataType] = {}
+    for name in sorted(frozenset().union(*nulls.values())):
+        typed = [file for file, schema in stored.items() if name in schema.names and name not in nulls[file]]
+        if typed:
+            [found] = [
+                part for part in spark.read.parquet(_file(place, typed[0])).schema if part.name == name
+            ]
+            wanted[name] = found.dataType
+        else:
+            wanted[name] = T.NullType() if types is None else types.get(name, held[name])
+    if len(set(nulls.values())) == 1:
+        return _with_nulls(rows, held, wanted)
+    reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
+    parts = []
+    for absent in dict.fromkeys(nulls.values()):
+        paths = [_file(place, file) for file, columns in nulls.items() if columns == absent]
+        fields = [
+            T.StructField(name, wanted.get(name, dtype)) for name, dtype in held.items() if name not in absent
+        ]
+        part = reader.schema(T.StructType(fields)).option("basePath", place).parquet(*paths)
+        parts.append(_with_nulls(part, held, {name: wanted[name] for name in absent}))
+    first, *others = parts
+    for other in others:
+        first = first.union(other)
+    return first
+
+
+def _with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.DataType]) -> DataFrame:
+    """The columns of the names, in that order, those with a type as nulls of it."""
+    from pyspark.sql import functions as F
+
+    from sparksig.spark.contract import column
+
+    return rows.select(
+        *(F.lit(None).cast(types[name]).alias(name) if name in types else column(name) for name in names)
+    )
+
+
+def _file(place: str, name: str) -> str:
+    """The path of a file of a table, which Spark does not take for a pattern."""
+    escaped = re.sub(r"([*?\[\]{}\\])", r"\\\1", name)
+    return f"{place.rstrip('/')}/{escaped}" if name else place
 
 
 def _text(spark: SparkSession, section: InputSection) -> Text:

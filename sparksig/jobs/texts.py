@@ -25,6 +25,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ConfigError, Finding, step
 from sparksig.jobs.config import InputSection
+from sparksig.spark.names import name_folding
 from sparksig.spark.rules import Rule, any_of, name_of, text_of
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def _declared(spark: SparkSession, section: InputSection) -> T.StructType:
         finding = Finding(Code.INVALID_VALUE, "input.schema", "columns as DDL", "another text", reason)
         raise ConfigError.of("the configuration is wrong", [finding]) from None
     findings = [one for field in declared.fields for one in _unread(field, section.format)]
-    folded = [name.casefold() for name in declared.names]
+    fold = name_folding(spark)
+    folded = [fold(name) for name in declared.names]
     findings += [
         Finding(Code.DUPLICATE_NAME, f"input.schema.{step(name)}", "one column of that name", "several")
         for index, name in enumerate(declared.names)

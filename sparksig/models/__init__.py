@@ -11,6 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from sparksig.enforce.features import has_features, select_features
 from sparksig.enforce.frames import model_input
 from sparksig.enforce.predictions import check
 from sparksig.enforce.texts import OBJECTS, TextDtypes, text_labels
@@ -19,6 +22,7 @@ from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
+from sparksig.models.features import recorded_features
 from sparksig.models.flavors.interface import Loading, Predictor, ShowsTexts
 from sparksig.models.info import ModelInfo, describe
 from sparksig.models.payloads import parse_payload
@@ -73,6 +77,7 @@ class LoadedModel:
         self.text_dtypes = text_dtypes
         self._directory = directory  # a private copy goes when nobody has it any more
         self._predictor = predictor
+        self._features = recorded_features(directory) or getattr(predictor, "feature_names", None)
         from_example = signature is not None and signature._is_type_hint_from_example
         self._shape = shape_of(directory) if from_example else None
 
@@ -99,7 +104,8 @@ class LoadedModel:
             What the model returned.
 
         Raises:
-            ContractError: the data or a param breaks the signature; all findings.
+            ContractError: the data or a param breaks the signature; all findings. Or the data is a Spark
+                DataFrame, which :func:`sparksig.score` scores on the executors.
             PredictionError: what the model returned breaks it.
 
         Warns:
@@ -119,7 +125,7 @@ class LoadedModel:
         # a type hint's contract is kept by the model itself, which takes a list and no frame
         if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
             return data
-        return model_input(data, signature.inputs, texts=self.text_dtypes)
+        return self.prepare(data, signature.inputs)
 
     def _check_prediction(self, prediction: Any, enforced: Any) -> None:
         """Check a prediction for enforced input against the outputs.
@@ -146,7 +152,28 @@ class LoadedModel:
         """
         inputs = self.signature.inputs if self.signature else None
         shown = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
-        return self._predictor(shown, params)
+        return self._predictor(self._name_features(shown), params)
+
+    def prepare(self, data: Any, inputs: Schema) -> Any:
+        """Return what the model sees of data: its columns, matched and enforced.
+
+        Args:
+            data: as of :meth:`predict`.
+            inputs: the signature's inputs.
+
+        Raises:
+            ContractError: the data breaks the signature; all findings.
+        """
+        selected = select_features(data, inputs, self._features)
+        return self._name_features(model_input(selected, inputs, texts=self.text_dtypes))
+
+    def _name_features(self, frame: Any) -> Any:
+        """Name the columns of a frame by the model's features, where the signature does not name them."""
+        inputs = None if self.signature is None else self.signature.inputs
+        names = list(self._features or ())
+        if inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
+            return frame
+        return frame.set_axis(names, axis="columns") if has_features(inputs, names) else frame
 
 
 def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:

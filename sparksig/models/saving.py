@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from sparksig.convert.mlflow import from_mlflow
+from sparksig.enforce.features import select_features
 from sparksig.enforce.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
     ContractError,
@@ -33,6 +34,7 @@ from sparksig.models.dependencies import detect_packages, inspect_pickle, packag
 from sparksig.models.directory import MLMODEL, TEXT_DTYPES, ModelDirectory, new_directory, seal, write_mlmodel
 from sparksig.models.environment import write_environment
 from sparksig.models.examples import SERVING_FILE, split_example, write_example
+from sparksig.models.features import KEY, names_to_record
 from sparksig.models.flavors.interface import Loading, Predictor, Saving, ShowsTexts
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
@@ -165,6 +167,10 @@ def save_model(
     )
     with new_directory(path) as home:
         config = _written(home, model, flavor, saving, code_paths or ())
+        features = names_to_record(flavor, model, saving, data)
+        if features is not None and contract is not None and contract.inputs is not None:
+            config["flavors"]["python_function"][KEY] = features
+            data = select_features(data, contract.inputs, features)
         if metadata is not None:
             config["metadata"] = dict(metadata)
         _declare(config, contract, data is not None)
@@ -412,7 +418,7 @@ def _try_example(
             contract = _with_outputs(contract, prediction, loaded._count_rows(enforced), is_record(data))
             loaded.signature = contract
             _check_outputs(loaded, prediction, enforced)
-        before = flavor.predictor(model, saving.method)
+        before = flavor.predictor(model, saving.method, None if contract is None else contract.inputs)
         if before is not None:
             _compare_loaded(before, enforced, prediction)
             _compare_raw(before, data, enforced, prediction)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparksig.enforce.features import match_features
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.parquet.declared import contract_of
 from sparksig.parquet.files import Table, open_table
@@ -90,6 +91,13 @@ def check_parquet(
     choice = Choice(rows, seed=seed, method=method)
     declared = contract_of(contract, side)
     table = open_table(path)
+    names, nested = table.schema.names, len(table.schema) == 1 and pa.types.is_nested(table.schema.types[0])
+    positions, missing = match_features(names, declared.schema, declared.features, is_nested=nested)
+    if missing:
+        told = reports(_types(table), declared.schema, missing)
+        return Report(mode, declared.name, tuple(missing), told, seconds=time.perf_counter() - started)
+    if positions is not None:
+        table = table.select([names[position] for position in positions])
     keys = _keys(table.schema, row_key)
     schema = named(declared.schema, table.schema)
     found = refused(table, declared.schema, keys)

@@ -32,6 +32,7 @@ from sparksig.errors import (
     kind,
 )
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
 from sparksig.parquet.files import Table, open_table
 from sparksig.schema import ColSpec, Schema
@@ -52,11 +53,13 @@ class Declared:
         signature: of a table or DDL, the columns as inputs.
         name: what it is called.
         form: "model", "signature", "table" or "DDL".
+        features: of a model whose inputs have no names, the names of its features, if it knows them.
     """
 
     signature: ModelSignature
     name: str
     form: str
+    features: tuple[str, ...] | None = None
 
     @property
     def whole(self) -> ModelSignature | Schema:
@@ -72,7 +75,8 @@ class Declared:
             assert self.signature.inputs is not None
             return Contract(self.signature.inputs, self.name)
         schema = side_of(self.signature, side, self.name)
-        return Contract(schema, f"{self.name.removeprefix('the ')}, {side}")
+        features = self.features if side == "inputs" else None
+        return Contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
 
 def contract_of(contract: Any, side: str = "inputs") -> Contract:
@@ -155,7 +159,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
     name = shown(told)  # a URI may hold credentials
     if (directory := _model_directory(told)) is not None:
         found = ModelDirectory.read(local_path(directory))
-        return Declared(found.require_signature(name), name, "model")
+        return Declared(found.require_signature(name), name, "model", features_of(found))
     path = None if is_remote(told) else local_path(told)
     there = path is not None and _is_there(path)
     if there and path is not None and is_signature_file(path):

@@ -72,8 +72,24 @@ class Table:
 
     @property
     def schema(self) -> pa.Schema:
-        """That of the first file, as readers take it for all of them."""
-        return self.files[0].schema
+        """That of the first file, as readers take it for all of them.
+
+        A column of the null type there has the type of the first file that has another.
+        """
+        types: dict[str, pa.DataType] = {}
+        for file in self.files:
+            for part in file.schema:
+                if not pa.types.is_null(part.type):
+                    types.setdefault(part.name, part.type)
+        return pa.schema([part.with_type(types.get(part.name, part.type)) for part in self.files[0].schema])
+
+    def select(self, names: Sequence[str]) -> Table:
+        """Return the table with some of its columns, in this order; a file may lack some of them."""
+        files = []
+        for file in self.files:
+            present = [file.schema.field(name) for name in names if file.schema.get_field_index(name) >= 0]
+            files.append(replace(file, schema=pa.schema(present)))
+        return replace(self, files=tuple(files))
 
     @property
     def rows(self) -> int:

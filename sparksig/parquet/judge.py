@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from sparksig.enforce.arrived import tensor_findings
 from sparksig.errors import Code, ContractError, Finding, below, nearest, step
 from sparksig.lattice import Scalar, mismatches
 from sparksig.parquet.files import Table
-from sparksig.schema import ColSpec, Schema
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Object
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "refused",
     "spelled",
     "twins",
+    "type_findings",
     "vectors_as_lists",
 ]
 
@@ -75,17 +76,26 @@ def refused(table: Table, schema: Schema, keys: Sequence[str] = ()) -> list[Find
         schema: the contract.
         keys: columns that name a row, which must be of one type in all files, too.
     """
-    held = table.schema
-    inside = columns_of(schema, held)
-    findings = twins(held, inside)
-    row = _row(schema, held)
-    if row is not None:
-        findings += mismatches(source(pa.struct(list(held))), row, "")
-    elif schema.is_tensor_spec():
-        findings += _of_tensors(held, schema)
-    else:
-        findings += _of_columns(held, named(schema, held), {one.path for one in findings})
-    return findings + differing(table, [*inside, *keys])
+    inside = columns_of(schema, table.schema)
+    findings = twins(table.schema, inside)
+    findings += type_findings(table.schema, schema, {one.path for one in findings})
+    required = [str(spec.name) for spec in schema if isinstance(spec, TensorSpec) or spec.required]
+    return findings + differing(table, [*inside, *keys], required)
+
+
+def type_findings(held: pa.Schema, schema: Schema, reported: Collection[str] = ()) -> list[Finding]:
+    """Judge the types of one file's columns, or of a table's.
+
+    Args:
+        held: the columns.
+        schema: the contract.
+        reported: the paths of columns whose names are reported already.
+    """
+    if (row := _row(schema, held)) is not None:
+        return mismatches(source(pa.struct(list(held))), row, "")
+    if schema.is_tensor_spec():
+        return _of_tensors(held, schema)
+    return _of_columns(held, named(schema, held), set(reported))
 
 
 def columns_of(schema: Schema, table: pa.Schema) -> list[str]:
@@ -174,14 +184,18 @@ def missing_columns(names: Sequence[str], known: Sequence[str]) -> list[Finding]
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def differing(table: Table, names: Sequence[str]) -> list[Finding]:
-    """How files differ from the first one, in the columns that count: readers take its types for all."""
+def differing(table: Table, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
+    """How files differ from the first one, in the columns that count: readers take its types for all.
+
+    A column that has the null type in some files differs only if it is required.
+    """
     first = table.files[0]
-    types = _stored(first.schema, names)
+    types = _stored(table.schema, names)
     found: list[Finding] = []
     judged = {tuple(sorted(types.items()))}
-    for file in table.files[1:]:
+    for file in table.files:
         here = _stored(file.schema, names)
+        here |= {name: types[name] for name, held in here.items() if held == "null" and name not in required}
         key = tuple(sorted(here.items()))
         if key in judged:
             continue

@@ -23,8 +23,10 @@ from sparksig.errors import (
 )
 from sparksig.report import Report
 from sparksig.schema import Schema
-from sparksig.spark.contract import bind, column
+from sparksig.spark.contract import bind, column, matched_fields
 from sparksig.spark.declared import contract_of
+from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
 from sparksig.spark.sample import Sampler
 from sparksig.spark.sampled import Looking, of_sample
@@ -86,9 +88,17 @@ def check(
     if mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
     declared = contract_of(df.sparkSession, contract, side)
+    missing: list[Finding] = []
+    fields = matched_fields(df.schema, declared.schema, declared.features, missing)
+    if missing:
+        told = columns_of(df.schema, declared.schema, missing)
+        return Report(mode, declared.name, tuple(missing), told, seconds=time.perf_counter() - started)
+    if declared.features is not None:
+        df = df.select(*(column(field.name) for field in fields))
     keys = _keys(df, row_key)
-    table = df.schema
-    found = refused(table, declared.schema)
+    table = restore_null_types(df, declared.schema)
+    df = _with_nulls(df, table)
+    found = refused(table, declared.schema, name_folding(df.sparkSession))
     report = Report(mode, declared.name, tuple(found), columns_of(table, declared.schema, found))
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler is a Sampler, not {kind(sampler)}")
@@ -115,8 +125,22 @@ def check(
     return replace(report, seconds=time.perf_counter() - started)
 
 
+def _with_nulls(df: DataFrame, table: T.StructType) -> DataFrame:
+    """The table with nulls of the null type in place of what Spark reads as int."""
+    nulls = [
+        field.name
+        for field, held in zip(table.fields, df.schema.fields)
+        if isinstance(field.dataType, T.NullType) and not isinstance(held.dataType, T.NullType)
+    ]
+    return df.withColumns(dict.fromkeys(nulls, F.lit(None))) if nulls else df
+
+
 def violations(
-    schema: Schema, table: T.StructType | None = None, *, strict_nulls: bool = True, refuse_nan: bool = False
+    schema: Schema,
+    table: T.StructType | None = None,
+    *,
+    strict_nulls: bool = True,
+    refuse_nan: bool = False,
 ) -> Column:
     """The findings of each row as a column: an array of structs of code, path, detail; null for a good row.
 
@@ -141,6 +165,13 @@ def violations(
         [None, 'NULL_IN_REQUIRED']
     """
     schema = from_mlflow(schema)
+    return _violations(schema, table, name_folding(), strict_nulls=strict_nulls, refuse_nan=refuse_nan)
+
+
+def _violations(
+    schema: Schema, table: T.StructType | None, fold: Fold, *, strict_nulls: bool, refuse_nan: bool
+) -> Column:
+    """The findings of each row, where a session compares names by ``fold``."""
     if not isinstance(schema, Schema):
         raise ContractError(f"violations takes a Schema, not {kind(schema)}")
     if table is None:
@@ -148,7 +179,7 @@ def violations(
         if not isinstance(found, T.StructType) or not schema.has_input_names():
             raise ContractError("violations of a schema without names: give the table's schema")
         table = found
-    bind(table, schema)
+    bind(table, schema, fold=fold)
     rules = rules_of(schema, table, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     if not rules:
         return F.lit(None).cast(_FINDINGS)
@@ -194,10 +225,12 @@ def split(
         >>> [row.id for row in good.collect()], [row.findings[0].code for row in bad.collect()]
         ([0, 1, 3], ['NULL_IN_REQUIRED'])
     """
-    taken = [name for name in df.columns if name.casefold() == findings.casefold()]
+    fold = name_folding(df.sparkSession)
+    taken = [name for name in df.columns if fold(name) == fold(findings)]
     if taken:
         raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
-    told = violations(schema, df.schema, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
+    table = restore_null_types(df, schema)
+    told = _violations(schema, table, fold, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     held = df.withColumn(findings, told)
     good = held.filter(column(findings).isNull()).drop(column(findings))
     return good, held.filter(column(findings).isNotNull())
@@ -217,11 +250,12 @@ def _keys(df: DataFrame, row_key: str | Sequence[str] | None) -> list[str]:
     if row_key is None:
         return []
     names = [row_key] if isinstance(row_key, str) else list(row_key)
-    folded = [name.casefold() for name in df.columns]
+    fold = name_folding(df.sparkSession)
+    folded = [fold(name) for name in df.columns]
     missing = [name for name in names if name not in df.columns]
     types = {field.name: field.dataType for field in df.schema.fields}
     for name in names:
-        if folded.count(name.casefold()) > 1:
+        if folded.count(fold(name)) > 1:
             raise ContractError(f"row_key: Spark does not tell {step(name)} from another column")
         if name in types and not _is_ordered(types[name]):
             raise ContractError(f"row_key: {step(name)} is {types[name].simpleString()}, which has no order")
@@ -260,8 +294,9 @@ def full(
     lengths: Sequence[tuple[Finding, str, str]] = (),
 ) -> Report:
     """The values of all rows: one aggregation, whatever the number of columns and rules."""
-    folded = [name.casefold() for name in df.columns]
-    names = [one.name for one in before.columns if one.found and folded.count(one.name.casefold()) == 1]
+    fold = name_folding(df.sparkSession)
+    folded = [fold(name) for name in df.columns]
+    names = [one.name for one in before.columns if one.found and folded.count(fold(one.name)) == 1]
     held = df
     if rules:  # what is wrong with a row is looked at only where something is
         held = df.withColumn(_BAD, F.expr(any_of(rules)))

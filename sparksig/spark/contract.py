@@ -17,9 +17,11 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
 from sparksig.enforce.arrived import tensor_findings
+from sparksig.enforce.features import match_features, misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.names import Fold
 from sparksig.spark.variants import VARIANT, holds_any, is_variant
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
@@ -31,6 +33,7 @@ __all__ = [
     "column",
     "guarded",
     "is_composite",
+    "matched_fields",
     "require_arrow",
     "spark_type",
     "travel_type",
@@ -78,11 +81,25 @@ class Bound:
     types: tuple[T.DataType, ...]
 
 
-def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = None) -> Bound:
+def bind(
+    table: T.StructType,
+    schema: Schema,
+    columns: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    fold: Fold = str.casefold,
+) -> Bound:
     """The columns of a table that a model is given, checked whole.
 
-    Named columns and tensors are found by their exact names (case sensitive), though Spark itself would not
-    distinguish them; unnamed ones are the chosen columns by position: all of the table, if none are chosen.
+    Named columns and tensors are found by their exact names (case sensitive), though Spark itself may not
+    distinguish them; unnamed ones by the names of the model's features, if it knows them. Otherwise they are
+    the chosen columns by position: all of the table, if none are chosen.
+
+    Args:
+        table: the table's schema.
+        schema: the model's inputs.
+        columns: the columns that a caller chose, for inputs without names.
+        features: the names of the model's features; None if it knows none.
+        fold: folds names as the session compares them.
 
     Raises:
         ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
@@ -96,10 +113,15 @@ def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = No
             raise ContractError(
                 "the model's columns have names: columns= chooses those of a model without names"
             )
-        fields = {spec.name: _field(str(spec.name), spec, table, findings) for spec in schema}
+        fields = {spec.name: _field(str(spec.name), spec, table, findings, fold) for spec in schema}
         present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
     else:
-        present = _by_position(schema, _chosen(table, columns, findings), findings)
+        if columns is None:
+            chosen = matched_fields(table, schema, features, findings)
+        else:
+            chosen = _chosen(table, columns, findings)
+            findings += misplaced_features(columns, schema, features)
+        present = [] if findings else _by_position(schema, chosen, findings)
     if not findings:
         _judge(schema, present, findings)
     else:
@@ -110,7 +132,7 @@ def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = No
         raise ContractError.of("the table does not fit the model's input schema", _in_order(findings, schema))
     if not present:
         raise ContractError("the table has none of the model's columns, which are all optional")
-    sent = [_travelling(column(field.name), field.dataType, spec) for spec, field in present]
+    sent = [_travelling(_value_of(field), field.dataType, spec) for spec, field in present]
     names = [
         field.name if schema.has_input_names() else str(index) for index, (_, field) in enumerate(present)
     ]
@@ -120,6 +142,11 @@ def bind(table: T.StructType, schema: Schema, columns: Sequence[str] | None = No
         tuple(spec for spec, _ in present),
         tuple(one for _, one in sent),
     )
+
+
+def _value_of(field: T.StructField) -> Column:
+    """A column; nulls for one of the null type, which Spark may have read as another."""
+    return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
 
 
 def _as_rows(table: T.StructType, schema: Schema) -> Bound | None:
@@ -158,13 +185,13 @@ def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
 
 
 def _field(
-    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding]
+    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding], fold: Fold
 ) -> T.StructField | None:
     fields = [field for field in table.fields if field.name == name]
-    twins = [field.name for field in table.fields if field.name.casefold() == name.casefold()]
-    if fields and len(twins) > 1:
+    duplicates = [field.name for field in table.fields if fold(field.name) == fold(name)]
+    if fields and len(duplicates) > 1:
         hint = "Spark does not distinguish such names: drop or rename one"
-        found = ", ".join(map(step, twins))
+        found = ", ".join(map(step, duplicates))
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", found, hint))
         return None
     if not fields and (isinstance(spec, TensorSpec) or spec.required):
@@ -174,11 +201,21 @@ def _field(
     return fields[0] if fields else None
 
 
-def _chosen(
-    table: T.StructType, columns: Sequence[str] | None, findings: list[Finding]
+def matched_fields(
+    table: T.StructType, schema: Schema, features: Sequence[str] | None, findings: list[Finding]
 ) -> list[T.StructField]:
-    if columns is None:
-        return list(table.fields)
+    """The columns for inputs without names: by the names of the features, else all of them."""
+    nested = bool(table.fields) and not _is_scalar(table.fields[0].dataType)
+    positions, found = match_features(table.names, schema, features, is_nested=nested)
+    findings += found
+    return list(table.fields) if positions is None else [table.fields[index] for index in positions]
+
+
+def _is_scalar(dtype: T.DataType) -> bool:
+    return not isinstance(dtype, (T.ArrayType, T.MapType, T.StructType)) and not _is_vector(dtype)
+
+
+def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
     held = {field.name: field for field in table.fields}

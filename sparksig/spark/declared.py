@@ -23,6 +23,7 @@ from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, TableNotFoundError, kind
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.features import features_of
 from sparksig.models.registry import local_path
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -56,8 +57,9 @@ def _from_text(spark: SparkSession, text: str, side: str, *, is_path: bool) -> C
     if _is_there(path) and is_signature_file(path):
         return Contract(side_of(read_signature(path), side, text), f"{text}, {side}")
     if _is_there(path / "MLmodel") or text.startswith(("models:/", "runs:/")):
-        signature = ModelDirectory.read(local_path(text)).require_signature(text)
-        return Contract(side_of(signature, side, text), f"{text}, {side}")
+        directory = ModelDirectory.read(local_path(text))
+        features = features_of(directory) if side == "inputs" else None
+        return Contract(side_of(directory.require_signature(text), side, text), f"{text}, {side}", features)
     if is_path or _is_there(path) or re.fullmatch(r"\S*/\S*", text):
         return Contract(_from_table(_table_at(spark, text)), text)
     if _is_table(spark, text):

@@ -12,6 +12,8 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
 from sparksig.spark.contract import column
+from sparksig.spark.names import name_folding
+from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
 __all__ = ["score"]
@@ -122,7 +124,8 @@ def score(
     problems = _name_findings(df, made, keep)
     beside = udf.with_(lenient=lenient, observed=observation is not None)
     try:
-        prediction = beside.on(df.schema, columns)
+        table = restore_null_types(df, udf.inputs)
+        prediction = beside.on(table, columns, session=df.sparkSession)
     except ContractError as error:
         if not problems:
             raise
@@ -211,12 +214,13 @@ def _name_findings(df: DataFrame, made: list[Any], keep: str | Sequence[str]) ->
         for name in kept
         if name not in df.columns
     ]
-    taken = [name.casefold() for name in kept]
+    fold = name_folding(df.sparkSession)
+    taken = [fold(name) for name in kept]
     for name in made:
-        if name.casefold() in taken:
+        if fold(name) in taken:
             hint = "choose another name for output=, or keep= other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
             )
-        taken.append(name.casefold())
+        taken.append(fold(name))
     return findings

@@ -17,6 +17,7 @@ from sparksig.spark import delta, parquet
 from sparksig.spark.check import check
 from sparksig.spark.declared import Contract, contract_of
 from sparksig.spark.limits import reads_back_otherwise
+from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.target import ColumnPlan, Existing, against, is_path
 
 __all__ = ["Planned", "WritePlan", "plan_write", "planned"]
@@ -168,11 +169,15 @@ def planned(
     keeps = mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
     kept = found if keeps else None
     by = tuple(partition_by) or (() if kept is None else kept.partitions)
-    columns = _column_plans(given, kept, format)
+    # Delta compares names up to case in every session
+    fold = str.casefold if format == "delta" else name_folding(spark)
+    columns = _column_plans(given, kept, format, fold)
     if found is not None and mode == "error":
         hint = "choose mode='append' or mode='overwrite', or another place"
         findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
-    findings += _twins([*df.columns, *([parquet.RUN_COLUMN] if run_id and format == "parquet" else [])])
+    findings += _duplicates(
+        [*df.columns, *([parquet.RUN_COLUMN] if run_id and format == "parquet" else [])], fold
+    )
     findings += _untyped(given, "") if kept is None else _evolving_untyped(columns)
     findings += _partition_findings(given, kept, partition_by, by, run_id, format)
     if format == "delta":
@@ -205,14 +210,14 @@ def _existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     return found
 
 
-def _column_plans(given: T.StructType, kept: Existing | None, format: str) -> list[ColumnPlan]:
+def _column_plans(given: T.StructType, kept: Existing | None, format: str, fold: Fold) -> list[ColumnPlan]:
     """What becomes of each column: as it is in a new table, and against one that keeps its schema."""
     types = {field.name: field.dataType.simpleString() for field in given.fields}
     if kept is None:
         return [ColumnPlan(step(name), "ok", held, held) for name, held in types.items()]
     # Spark reads the types of partitions off the names of their directories
     named = kept.partitions if format == "parquet" else ()
-    return against(given, kept, format) + [
+    return against(given, kept, format, fold) + [
         ColumnPlan(step(name), "ok", types[name], "a partition") for name in named if name in types
     ]
 
@@ -254,8 +259,8 @@ def _missing(names: Sequence[str], known: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _twins(names: Sequence[str]) -> list[Finding]:
-    folded = [name.casefold() for name in names]
+def _duplicates(names: Sequence[str], fold: Fold) -> list[Finding]:
+    folded = [fold(name) for name in names]
     hint = "the target does not tell upper from lower case: rename one"
     return [
         Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", "several", hint)

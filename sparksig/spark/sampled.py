@@ -20,6 +20,7 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.report import Report
 from sparksig.schema import Schema
 from sparksig.spark.contract import bind, column
+from sparksig.spark.names import name_folding
 from sparksig.spark.sample import Sampler
 from sparksig.spark.verdicts import columns_of
 from sparksig.verdicts import is_in, rank
@@ -52,7 +53,7 @@ def of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, o
     part = _fitting(schema, df.schema, before.findings)
     if part is None:
         return before
-    bound = bind(df.schema, part)
+    bound = bind(df.schema, part, fold=name_folding(df.sparkSession))
     sent = [values.alias(name) for name, values in zip(bound.names, bound.values)]
     sent += [column(name).alias(f"{_PLACE} {index}") for index, name in enumerate(options.keys)]
     sample = sampler.sample(df.select(*sent))

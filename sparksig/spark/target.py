@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source
 from sparksig.errors import below, step
 from sparksig.lattice import Scalar, upper_bounds, widens
+from sparksig.spark.names import Fold
 from sparksig.types import DataType
 
 __all__ = [
@@ -98,12 +99,12 @@ def is_path(target: str) -> bool:
 # --- types ----------------------------------------------------------------------------------------------
 
 
-def against(given: T.StructType, kept: Existing, format: str) -> list[ColumnPlan]:
+def against(given: T.StructType, kept: Existing, format: str, fold: Fold = str.casefold) -> list[ColumnPlan]:
     """The columns of a table against those of the target, but partitions of Parquet, which have no types."""
     skip = kept.partitions if format == "parquet" else ()
     there = T.StructType([field for field in kept.schema.fields if field.name not in skip])
     widening = str(kept.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
-    rules = _Rules(format, widening, kept.filled)
+    rules = _Rules(format, widening, kept.filled, fold)
     return _fields(
         T.StructType([field for field in given.fields if field.name not in skip]), there, "", rules, top=True
     )
@@ -114,6 +115,7 @@ class _Rules:
     format: str
     widening: bool  # whether the table lets its types be widened
     filled: Mapping[str, Filled]
+    fold: Fold  # as the target's readers compare names
 
 
 _FILLS = {
@@ -129,14 +131,14 @@ def _fields(
 ) -> list[ColumnPlan]:
     plans: list[ColumnPlan] = []
     known = {field.name: field for field in given.fields}
-    folded = {field.name.casefold(): field.name for field in given.fields}
+    folded = {rules.fold(field.name): field.name for field in given.fields}
     for field in there.fields:
         where, wanted = below(path, field.name), field.dataType.simpleString()
         fills = rules.filled.get(field.name) if top else None
         if field.name in known:
             plans += _given(known[field.name], field, where, rules, fills, told=top)
-        elif field.name.casefold() in folded:
-            found = folded[field.name.casefold()]
+        elif rules.fold(field.name) in folded:
+            found = folded[rules.fold(field.name)]
             reason = f"the target calls it {step(field.name)}: names are the same to the letter here"
             plans.append(ColumnPlan(below(path, found), "refused", found, field.name, reason))
         elif fills is not None:
@@ -145,9 +147,9 @@ def _fields(
             plans += [ColumnPlan(one, "refused", "", kind, "the target requires it") for one, kind in missing]
         else:
             plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
-    taken = {field.name.casefold() for field in there.fields}
+    taken = {rules.fold(field.name) for field in there.fields}
     for field in given.fields:
-        if field.name.casefold() not in taken:
+        if rules.fold(field.name) not in taken:
             where, held = below(path, field.name), field.dataType.simpleString()
             if rules.format == "delta":
                 plans.append(ColumnPlan(where, "evolution", held, "", "a new column: evolve=True adds it"))

@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
+from sparksig.enforce.features import misplaced_features
 from sparksig.errors import (
     Code,
     ContractError,
@@ -36,6 +37,7 @@ from sparksig.errors import (
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
+from sparksig.models.features import features_of
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.trust import Trust, type_names
@@ -52,6 +54,7 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.contract import Bound
+from sparksig.spark.names import name_folding
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
 from sparksig.spark.work import WALL, Work, Zone, columns_of, explode
@@ -77,7 +80,9 @@ def spark_udf(
     """A model directory as a column function.
 
     ``spark_udf(spark, model_dir)``, or ``spark_udf(model_dir)`` with the active session. Nothing is
-    executed here: the directory is read and checked, its code is loaded in the workers, once in each.
+    executed here: the directory is read and checked, its code is loaded in the workers, once in each. (An
+    estimator whose inputs have no names is loaded here for the names of its features, if they are not
+    recorded.)
     ``spark.udf.register("name", udf)`` makes it a function of SQL.
 
     Args:
@@ -143,7 +148,9 @@ def spark_udf(
     given = None if params is None and declared is None else enforce_params(params, declared)
     arrow = None if returned is None else _arrow_result(returned)
     zone = str(session.conf.get("spark.sql.session.timeZone"))
-    work = Work(ship(session, directory), loading, inputs, outputs, given, arrow, zone, batch_rows=batch_rows)
+    features = features_of(directory, loading.trust)
+    shipment = ship(session, directory)
+    work = Work(shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows)
     return ModelUDF(work, returned)
 
 
@@ -329,18 +336,25 @@ class ModelUDF:
         names = tuple(str(spec.name) for spec in plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
-    def on(self, table: T.StructType, columns: Sequence[str] | None = None) -> Column:
+    def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
         """The predictions for a table of that schema, which is checked now, whole.
 
         Args:
             table: the schema of a table.
             columns: for a model whose inputs have no names: the columns to take, in this order.
+            session: of the table; the active one, if None.
 
         Raises:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
-        bound = contract.bind(table, self.inputs, columns)
+        bound = self.bind(table, columns, session=session)
         return self._arrow_column(list(bound.values), bound.names) if _ARROW else self._pandas_column(bound)
+
+    def bind(
+        self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
+    ) -> Bound:
+        """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
+        return contract.bind(table, self.inputs, columns, self._work.features, name_folding(session))
 
     def with_(self, **changes: Any) -> ModelUDF:
         """The same function with other settings of its work in the workers."""
@@ -375,7 +389,8 @@ class ModelUDF:
             raise ContractError(
                 f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
             )
-        folded = [str(spec.name).casefold() for spec in specs]
+        fold = name_folding()
+        folded = [fold(str(spec.name)) for spec in specs]
         twins = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
         if twins:
             raise ContractError(
@@ -395,6 +410,9 @@ class ModelUDF:
         values = [_as_column(value) for value in columns]
         if len(columns) == 1:  # it may be a struct of all
             return (specs if len(specs) == 1 and not _ARROW else None), values
+        named = [value if isinstance(value, str) else None for value in columns]
+        if findings := misplaced_features(named, self.inputs, self._work.features):
+            raise ContractError.of("the call does not fit the model's features", findings)
         if len(columns) == len(specs):
             return specs, values
         only = specs[0]
@@ -512,7 +530,7 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
         elif names is None:
             zone.name = zone.name or _zone_of(arrays)
         if names is None:
-            return explode(arrays, work.inputs)
+            return explode(arrays, work.inputs, work.features)
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     def score(*given: pa.Array) -> pa.Array:

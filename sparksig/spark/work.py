@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
 from sparksig.enforce.arrived import as_declared
+from sparksig.enforce.features import match_features
 from sparksig.enforce.nested import lists, mapped
 from sparksig.enforce.predictions.reading import frame_of
 from sparksig.enforce.predictions.times import place_times
@@ -43,6 +44,7 @@ class Work:
         inputs: what it takes.
         outputs: what it gives.
         params: values for all of its params, enforced already; None for a model without params.
+        features: the names of the model's features, for inputs without names; None if it knows none.
         returned: the Arrow type of a prediction as the query has it; None as the outputs say.
         zone: places predicted wall times where the query does not say a zone itself.
         lenient: whether rows that cannot be scored are told instead of raised.
@@ -56,6 +58,7 @@ class Work:
     inputs: Schema
     outputs: Schema
     params: Mapping[str, Any] | None
+    features: tuple[str, ...] | None = None
     returned: pa.DataType | None = None
     zone: str = "UTC"
     lenient: bool = False
@@ -237,17 +240,30 @@ def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
 # --- a struct of all columns --------------------------------------------------------------------------------
 
 
-def explode(arrays: list[pa.Array], inputs: Schema) -> pa.RecordBatch:
+def explode(
+    arrays: list[pa.Array], inputs: Schema, features: tuple[str, ...] | None = None
+) -> pa.RecordBatch:
     """The columns of a call as a batch: a single struct is taken apart, unless it is the model's one column.
 
+    Args:
+        arrays: the columns.
+        inputs: what the model accepts.
+        features: the names of the model's features, which match the fields of a struct with inputs without
+            names; None if it knows none.
+
     Raises:
-        ContractError: another number of columns than the model has.
+        ContractError: another number of columns than the model has, or a feature without a field.
     """
     names = [str(name) if inputs.has_input_names() else str(i) for i, name in enumerate(inputs.input_names())]
     only = arrays[0] if len(arrays) == 1 else None
     if only is not None and pa.types.is_struct(only.type) and not _is_itself(only.type, inputs):
-        parts = only.flatten()
-        labels = [field.name if inputs.has_input_names() else str(i) for i, field in enumerate(only.type)]
+        parts, labels = only.flatten(), [field.name for field in only.type]
+        nested = bool(parts) and pa.types.is_nested(parts[0].type)
+        positions, findings = match_features(labels, inputs, features, is_nested=nested)
+        if findings:
+            raise ContractError.of("the call does not fit the model's features", findings)
+        parts = parts if positions is None else [parts[position] for position in positions]
+        labels = labels if inputs.has_input_names() else [str(index) for index in range(len(parts))]
         return pa.RecordBatch.from_arrays(parts, names=labels)
     if inputs.is_tensor_spec() and not inputs.has_input_names():
         return pa.RecordBatch.from_arrays(arrays, names=[str(index) for index in range(len(arrays))])

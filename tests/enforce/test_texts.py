@@ -191,7 +191,9 @@ def test_strings_inside_arrays_stay_as_they_are():
 def test_other_values_beside_strings_are_refused(cells):
     with pytest.raises(ContractError) as error:
         enforce(pd.DataFrame({"city": pd.Series(cells, dtype=object)}), CITY)
-    assert [(finding.path, finding.code) for finding in error.value.findings] == [("city", Code.TYPE_MISMATCH)]
+    assert [(finding.path, finding.code) for finding in error.value.findings] == [
+        ("city", Code.TYPE_MISMATCH)
+    ]
 
 
 def test_half_a_surrogate_pair_is_refused():

@@ -12,7 +12,6 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
-import xgboost
 from onnx import TensorProto, helper
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression
@@ -228,17 +227,6 @@ def test_a_failing_save_leaves_no_parents(tmp_path):
     with pytest.raises(ModelError):
         sparksig.save_model(tmp_path / "pa" / "re" / "m", LinearRegression(), method="fit")
     assert list(tmp_path.iterdir()) == []
-
-
-@each("kind", ["xgboost", "lightgbm"])
-def test_models_of_categories_are_refused_by_name(tmp_path, kind):
-    data = pd.DataFrame({"c": pd.Categorical(["a", "b", "c"] * 20), "x": np.arange(60.0)})
-    model = {
-        "xgboost": xgboost.XGBRegressor(n_estimators=1, enable_categorical=True, tree_method="hist"),
-        "lightgbm": lightgbm.LGBMRegressor(n_estimators=1, verbose=-1, min_data_in_leaf=1),
-    }[kind].fit(data, data["x"])
-    with pytest.raises(UnsupportedError, match="trained on columns of categories, which no signature holds"):
-        sparksig.save_model(tmp_path / "m", model)
 
 
 def test_loading_in_threads_leaves_the_switch_for_bytecode_as_it_was(small, monkeypatch):

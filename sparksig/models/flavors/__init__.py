@@ -4,8 +4,8 @@
 ``check(directory, loading)``: see that loading is possible and allowed, without executing anything.
 ``load(directory, loading)``: load what was checked; the result is a :class:`~interface.Predictor`.
 ``takes(model)``: whether it saves such a model.
-``predictor(model, method)``: a model in memory as the predictor that it should be when it is loaded again;
-    None where nothing can be said before it is loaded.
+``predictor(model, method, inputs)``: a model in memory as the predictor that it should be when it is loaded
+    again under a contract with these inputs; None where nothing can be said before it is loaded.
 ``save(model, home, saving)``: write the format's files; the result is the entries for MLmodel's flavors.
 ``opens_files(directory)``: whether the model opens files in its directory by itself.
 ``requirements(directory)``: the packages that loading needs, beside sparksig.

@@ -30,12 +30,14 @@ from sparksig.signature import ModelSignature
 
 __all__ = [
     "METHODS",
+    "FeaturePredictor",
     "ForMlflow",
     "Loading",
     "Predictor",
     "Saving",
     "ShowsTexts",
     "bound_method",
+    "feature_names",
     "method_of",
     "missing_libraries",
     "opened_by_mlflow",
@@ -176,6 +178,48 @@ def missing_libraries(directory: ModelDirectory) -> Iterator[None]:
         own = f". If {module!r} is a module of your own, save the model with code_paths=" if module else ""
         install = install_command(directory, module)
         raise MissingDependencyError(f"{directory.path}: {text}: {install}{own}") from error
+
+
+@dataclass(frozen=True)
+class FeaturePredictor:
+    """A predictor of a model that knows the names of its features.
+
+    Attributes:
+        predict: the predictor.
+        feature_names: the names, in the order in which the model expects them; None if it knows none.
+    """
+
+    predict: Predictor
+    feature_names: tuple[str, ...] | None
+
+    def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
+        """Predict."""
+        return self.predict(model_input, params)
+
+
+def feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:
+    """Return the feature names that a model was trained with; None if it was trained without names.
+
+    Args:
+        model: an estimator or a booster.
+        attribute: the attribute, or the method, that has the names.
+
+    Example:
+        >>> import pandas as pd
+        >>> from sklearn.linear_model import LinearRegression
+        >>> frame = pd.DataFrame({"age": [1.0, 2.0], "power": [9.0, 5.0]})
+        >>> feature_names(LinearRegression().fit(frame, [1, 2]))
+        ('age', 'power')
+        >>> feature_names(LinearRegression().fit(frame.to_numpy(), [1, 2]))
+    """
+    try:
+        found = getattr(model, attribute, None)
+        names = found() if callable(found) else found
+    except Exception:  # a property of a model that is not fitted, of any class
+        return None
+    if names is None or not len(names) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(str(name) for name in names)
 
 
 class ForMlflow:

@@ -162,9 +162,9 @@ def takes(model: object) -> bool:
     return isinstance(model, LoaderModule)
 
 
-def predictor(model: object, method: str) -> Predictor | None:
+def predictor(model: object, method: str, inputs: object = None) -> Predictor | None:
     """None: there is nothing in memory."""
-    del model, method
+    del model, method, inputs
     return None
 
 

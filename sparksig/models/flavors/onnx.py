@@ -160,12 +160,13 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     return _predictor(session, directory.signature is not None)
 
 
-def predictor(model: Any, method: str) -> Predictor:
+def predictor(model: Any, method: str, inputs: object = None) -> Predictor:
     """A graph in memory as ``f(model_input, params)``.
 
     Raises:
         ModelError: onnxruntime does not take the model, or the method is none of its.
     """
+    del inputs
     if method != "predict":
         raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
     try:

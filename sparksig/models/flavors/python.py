@@ -190,9 +190,9 @@ def takes(model: object) -> bool:
     return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
 
-def predictor(model: object, method: str) -> Predictor | None:
+def predictor(model: object, method: str, inputs: object = None) -> Predictor | None:
     """None: what it predicts depends on its context, and may be random."""
-    del model, method
+    del model, method, inputs
     return None
 
 

@@ -27,6 +27,7 @@ from sparksig.models.flavors.interface import (
     Predictor,
     Saving,
     bound_method,
+    feature_names,
     method_of,
     opened_by_mlflow,
     saved_method,
@@ -101,8 +102,9 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     return predictor(estimator, method_of(directory, loading))
 
 
-def predictor(model: Any, method: str) -> Predictor:
+def predictor(model: Any, method: str, inputs: Schema | None = None) -> Predictor:
     """An estimator's method as ``f(model_input, params)``."""
+    del inputs
     return _EstimatorPredictor(model, method)
 
 
@@ -113,6 +115,7 @@ class _EstimatorPredictor:
         self._model = model
         self._function = bound_method(model, method)
         self._is_of_arrays = _is_of_arrays(model)
+        self.feature_names = feature_names(model)
 
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
         """Return the raw prediction."""

@@ -5,24 +5,36 @@ from __future__ import annotations
 import importlib.util
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError
+import pandas as pd
+
+from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, step
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.flavors.categories import (
+    has_other_columns,
+    is_number,
+    refuse_columns,
+    restore_categories,
+)
 from sparksig.models.flavors.interface import (
+    FeaturePredictor,
     ForMlflow,
     Loading,
     Predictor,
     Saving,
     bound_method,
+    feature_names,
     method_of,
     opened_by_mlflow,
     saved_method,
     with_params,
 )
 from sparksig.models.flavors.ubjson import is_whole
+from sparksig.schema import ColSpec, Schema
 
 __all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
 
@@ -48,7 +60,8 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
 
     Raises:
         ModelDamagedError: the model's file is missing.
-        UnsupportedError: a class that is none of XGBoost's own, or an unknown method.
+        UnsupportedError: a class that is none of XGBoost's own, an unknown method, or columns that the model
+            does not accept.
         MissingDependencyError: XGBoost is not installed.
     """
     method_of(directory, loading)
@@ -57,6 +70,9 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
     directory.member(_config(directory).get("data"))
     if importlib.util.find_spec("xgboost") is None:
         raise MissingDependencyError.naming("xgboost", "an XGBoost model", "xgboost")
+    inputs = None if directory.signature is None else directory.signature.inputs
+    if has_other_columns(inputs):  # whose categories the file may have
+        load(directory, loading)
 
 
 def load(directory: ModelDirectory, loading: Loading) -> Predictor:
@@ -65,6 +81,8 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     Raises:
         ModelDamagedError: the model's file cannot be read.
         ModelError: the model has no such method.
+        UnsupportedError: the signature declares columns that the model does not accept, and whose categories
+            it does not keep; all of them.
     """
     import xgboost
 
@@ -85,7 +103,9 @@ def load(directory: ModelDirectory, loading: Loading) -> Predictor:
     except Exception as error:
         reason = str(error).partition("\n")[0]
         raise ModelDamagedError(f"{file} is no XGBoost model: {type(error).__name__}: {reason}") from error
-    return predictor(model, method_of(directory, loading))
+    inputs = None if directory.signature is None else directory.signature.inputs
+    version = str(_config(directory).get("xgb_version") or "")
+    return predictor(model, method_of(directory, loading), inputs, version)
 
 
 def _is_complete(content: bytes) -> bool:
@@ -98,12 +118,90 @@ def _is_complete(content: bytes) -> bool:
     return content[:1] != b"{" or is_whole(content) if content else False
 
 
-def predictor(model: Any, method: str) -> Predictor:
-    """A model's method as ``f(model_input, params)``."""
+def predictor(model: Any, method: str, inputs: Schema | None = None, version: str = "") -> Predictor:
+    """A model's method as ``f(model_input, params)``.
+
+    Args:
+        model: a Booster or an estimator.
+        method: the name of the method.
+        inputs: what the signature declares.
+        version: of the XGBoost that saved the model; empty for the installed one.
+
+    Raises:
+        UnsupportedError: columns of the inputs that the model does not accept.
+    """
     import xgboost
 
-    feed = xgboost.DMatrix if isinstance(model, xgboost.Booster) else None
-    return with_params(bound_method(model, method), f"XGBoost's {method}", feed)
+    is_booster = isinstance(model, xgboost.Booster)
+    booster = model if is_booster else _booster_of(model)
+    names = feature_names(booster, "feature_names")
+    categories = _categories(booster)
+    if inputs is not None and not inputs.is_tensor_spec():
+        _refuse_columns(booster, inputs, names, categories, version or xgboost.__version__)
+
+    def prepare(model_input: Any) -> Any:
+        restored = restore_categories(model_input, categories)
+        return xgboost.DMatrix(restored, enable_categorical=bool(categories)) if is_booster else restored
+
+    function = bound_method(model, method)
+    return FeaturePredictor(with_params(function, f"XGBoost's {method}", prepare), names)
+
+
+def _booster_of(model: Any) -> Any:
+    """The trees of an estimator; None if it is not fitted."""
+    try:
+        return model.get_booster()
+    except Exception:  # NotFittedError, which saving reports
+        return None
+
+
+def _categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
+    """The categories of the features that were trained on pandas categories: kept from XGBoost 3.1 on."""
+    if "c" not in (getattr(booster, "feature_types", None) or ()) or not hasattr(booster, "get_categories"):
+        return {}
+    kept = booster.get_categories(export_to_arrow=True).to_arrow()
+    return {
+        name: pd.CategoricalDtype(pd.Index(values.to_numpy(zero_copy_only=False)))
+        for name, values in kept
+        if values is not None
+    }
+
+
+def _refuse_columns(
+    booster: Any,
+    inputs: Schema,
+    names: tuple[str, ...] | None,
+    categories: Mapping[Any, object],
+    version: str,
+) -> None:
+    """Refuse columns that are no numbers, and those whose categories are not kept.
+
+    Raises:
+        UnsupportedError: there are such columns; all of them.
+    """
+    named = inputs.has_input_names()
+    labels = inputs.input_names() if named or names is None else list(names)
+    specs: list[tuple[object, ColSpec]] = list(zip(labels, inputs))
+    lost = _lost_categories(booster, version)
+    refused = [
+        (label, spec)
+        for label, spec in specs
+        if label not in categories and (not is_number(spec.type) or label in lost)
+    ]
+    refuse_columns(refused, "XGBoost (before 3.1 it keeps no categories)" if lost else "XGBoost")
+
+
+def _lost_categories(booster: Any, version: str) -> list[str]:
+    """The features that were trained on categories, where the booster cannot say which.
+
+    From XGBoost 3.1 on, a feature without kept categories was trained on codes. A feature without a name was
+    trained on codes by every version.
+    """
+    numbers = re.findall(r"\d+", version)[:2]
+    if booster is None or tuple(map(int, numbers)) >= (3, 1):
+        return []
+    types, names = booster.feature_types or (), booster.feature_names or ()
+    return [name for name, kind_of in zip(names, types) if kind_of == "c"]
 
 
 def _config(directory: ModelDirectory) -> Mapping[str, Any]:
@@ -149,11 +247,13 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         raise UnsupportedError(
             "XGBoost's format does not keep an objective that is a function: save the model's get_booster()"
         )
-    if "c" in (_feature_types(model) or ()):
+    if lost := _lost_categories(model if is_booster else _booster_of(model), xgboost.__version__):
         raise UnsupportedError(
-            "the model was trained on columns of categories, which no signature holds: encode them, in a "
-            "pipeline of scikit-learn or a PythonModel"
+            f"XGBoost {xgboost.__version__} does not keep the categories of the columns "
+            f"{', '.join(map(step, lost))}: train the model with XGBoost 3.1 or newer, or encode the columns "
+            "in a Pipeline of scikit-learn or a PythonModel"
         )
+    predictor(model, saving.method, None if saving.signature is None else saving.signature.inputs)
     try:
         model.save_model(home / _FILE)
     except Exception as error:
@@ -171,6 +271,7 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
     if missing is not None:
         entry["sparksig_missing"] = missing
     plain = missing is None and saving.method == "predict"
+    plain = plain and not _categories(model if is_booster else _booster_of(model))  # not restored by MLflow
     return {
         "python_function": {
             "data": _FILE,
@@ -180,13 +281,6 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
         },
         "xgboost": entry,
     }
-
-
-def _feature_types(model: Any) -> Any:
-    try:
-        return (model.get_booster() if hasattr(model, "get_booster") else model).feature_types
-    except Exception:  # not fitted, which saving tells
-        return None
 
 
 def requirements(directory: ModelDirectory) -> list[str]:
