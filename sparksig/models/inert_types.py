@@ -73,8 +73,8 @@ _NATIVE = [
         "sklearn.tree._tree",
         "Tree",
         InertType(
-            "compiled array of nodes: __cinit__ takes two numbers and an array, __setstate__ copies two arrays; "
-            "the children, features and sizes are checked",
+            "compiled array of nodes: __cinit__ takes two numbers and an array, __setstate__ copies two "
+            "arrays; the children, features and sizes are checked",
             nodes=("TreeNode",),
             is_native=True,
             attributes=("tree_",),
@@ -94,8 +94,8 @@ _NATIVE = [
         "sklearn.neighbors._kd_tree",
         "KDTree",
         InertType(
-            "compiled arrays: __setstate__ takes a tuple of arrays, numbers and a distance; indices, ranges and "
-            "sizes are checked",
+            "compiled arrays: __setstate__ takes a tuple of arrays, numbers and a distance; indices, ranges "
+            "and sizes are checked",
             is_native=True,
         ),
     ),
@@ -106,8 +106,9 @@ _NATIVE = [
     ),
     _named(
         "sklearn.metrics._dist_metrics",
-        "EuclideanDistance64 ManhattanDistance64 ChebyshevDistance64 MinkowskiDistance64 SEuclideanDistance64 "
-        "MahalanobisDistance64 HammingDistance64 CanberraDistance64 BrayCurtisDistance64 HaversineDistance64",
+        "EuclideanDistance64 ManhattanDistance64 ChebyshevDistance64 MinkowskiDistance64 "
+        "SEuclideanDistance64 MahalanobisDistance64 HammingDistance64 CanberraDistance64 "
+        "BrayCurtisDistance64 HaversineDistance64",
         InertType(_METRIC, is_native=True, attributes=("dist_metric",)),
     ),
     _named(
@@ -169,8 +170,8 @@ _ESTIMATORS = [
         "sklearn.compose._column_transformer",
         "make_column_selector",
         InertType(
-            "a plain Python class of three parameters; calling it selects columns of a frame by dtype and by a "
-            "regular expression, and only fit() does"
+            "a plain Python class of three parameters; calling it selects columns of a frame by dtype and by "
+            "a regular expression, and only fit() does"
         ),
     ),
     _named(
@@ -212,8 +213,8 @@ _SELECTION = [
         "sklearn.metrics._scorer",
         "_Scorer _PassthroughScorer _CurveScorer _MultimetricScorer",
         InertType(
-            "a plain Python class that score() calls and predictions do not; it calls a method by name, so it is "
-            "accepted only in the attributes of a scorer",
+            "a plain Python class that score() calls and predictions do not; it calls a method by name, so "
+            "it is accepted only in the attributes of a scorer",
             attributes=_SCORED,
         ),
     ),
@@ -293,8 +294,8 @@ INERT_TYPES: Mapping[str, InertType] = _merge([*_NATIVE, *_LOSSES, *_ESTIMATORS,
 _REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "scipy.stats.": (
-            "distributions of scipy.stats run exec() on text from their state; save the search's best_estimator_ "
-            "instead"
+            "distributions of scipy.stats run exec() on text from their state; save the search's "
+            "best_estimator_ instead"
         ),
         "functools.partial": (
             "functools.partial calls what the file names, with arguments from the file; "

@@ -317,8 +317,8 @@ def _write_skops(model: Any, file: Path, trusted: tuple[str, ...]) -> list[str]:
         unknown = list(inspected.untrusted)
         raise ModelNotTrustedError(
             f"a {name} holds types that are not known to be safe: {describe_types(unknown)}. "
-            f"If you trust them, pass trusted_types={unknown!r}; whoever loads the model has to do likewise (in a job's "
-            f"configuration, model.trusted_types: {unknown!r})"
+            f"If you trust them, pass trusted_types={unknown!r}; whoever loads the model has to do likewise "
+            f"(in a job's configuration, model.trusted_types: {unknown!r})"
         )
     check_objects(model, frozenset(trusted))
     return [*trusted, *(one for one in inspected.inert if one not in trusted)]

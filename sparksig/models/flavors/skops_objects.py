@@ -224,8 +224,9 @@ def _check_initial_predictions(estimator: Any) -> None:
     name = type(estimator).__name__
     if _qualify(type(initial)) not in _INITIAL:
         raise ModelNotTrustedError(
-            f"a {name} whose init is a {type(initial).__name__}: compiled code adds to its predictions, whose "
-            f"shape cannot be checked. If you trust where the model comes from, pass trusted_types=[{_TREE!r}]"
+            f"a {name} whose init is a {type(initial).__name__}: compiled code adds to its predictions, "
+            "whose shape cannot be checked. If you trust where the model comes from, pass "
+            f"trusted_types=[{_TREE!r}]"
         )
     for rows in (2, 3):
         start = estimator._raw_predict_init(np.zeros((rows, estimator.n_features_in_), dtype=np.float32))

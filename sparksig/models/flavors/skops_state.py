@@ -1,8 +1,8 @@
 """Checks of the state that a skops file gives to compiled code, before the objects are built.
 
-scikit-learn's compiled code follows the indices in its arrays without looking at their range. A file whose
-arrays lie would crash the process, or read memory that is not the model's. Each check here looks at one object
-by itself; :mod:`sparksig.models.flavors.skops_objects` checks how the objects fit together.
+scikit-learn's compiled code follows the indices in its arrays without checking their range. A hostile file
+could crash the process with them, or read memory outside the arrays. Each check here looks at one object by
+itself; :mod:`sparksig.models.flavors.skops_objects` checks how the objects fit together.
 """
 
 from __future__ import annotations
@@ -209,8 +209,9 @@ def _check_metric_of(metric: Any, features: int, name: str) -> None:
 _METRICS = [
     f"sklearn.metrics._dist_metrics.{kind}Distance64"
     for kind in (
-        "Euclidean Manhattan Chebyshev Minkowski SEuclidean Mahalanobis Hamming Canberra BrayCurtis Haversine"
-    ).split()
+        *("Euclidean", "Manhattan", "Chebyshev", "Minkowski", "SEuclidean"),
+        *("Mahalanobis", "Hamming", "Canberra", "BrayCurtis", "Haversine"),
+    )
 ]
 
 _BY_NODE: dict[str, Callable[[Any, str], None]] = {
