@@ -10,7 +10,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -122,7 +121,7 @@ def attributes(node):
 
 
 def run_predictions(directories, data_file, timeout=120):
-    """Load and predict each directory in another process.
+    """Load each directory, or skops file, in another process, and predict with it.
 
     Returns:
         For each directory ``works``, the error with its text, or how the process ended.
@@ -147,23 +146,30 @@ def run_predictions(directories, data_file, timeout=120):
     return outcomes
 
 
+def _report(**fields):
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
 def _main(listed, data_file):
     import pandas as pd
 
     import sparksig
+    from sparksig.models.flavors.skops_file import find_untrusted_types
 
     data = pd.read_json(data_file, orient="split")
     warnings.simplefilter("ignore")
     for path in Path(listed).read_text().splitlines():
-        print(json.dumps({"path": path}), flush=True)
-        begin = time.perf_counter()
+        _report(path=path)
         try:
-            sparksig.load_model(path).predict(data)
+            if path.endswith(".skops"):
+                find_untrusted_types(Path(path).read_bytes()).build().predict(data)
+            else:
+                sparksig.load_model(path, on_version_mismatch="ignore").predict(data)
             outcome = "works"
         except Exception as error:
             outcome = f"{type(error).__name__}: {error}"
-        seconds = time.perf_counter() - begin
-        print(json.dumps({"path": path, "outcome": outcome[:2000], "seconds": seconds}), flush=True)
+        _report(path=path, outcome=outcome[:2000])
 
 
 if __name__ == "__main__":
