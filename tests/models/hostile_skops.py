@@ -1,7 +1,7 @@
 """Skops files made by hand: hostile states of real models, and nodes that no library writes.
 
-Run as a script, it loads the model directories named in a file and predicts with each. It says before each one
-which it is, so that whoever started it knows which one killed the process.
+Run as a script, it loads the model directories and skops files that a list names, and predicts with each. It
+reports each path before it loads it, so that the caller knows which path ended the process.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def _check_support_vectors(estimator: Any, trusted: frozenset[str]) -> None:
         require(classes == 2, name, "its counts of vectors are wrong")
     pairs = classes * (classes - 1) // 2
     coefficients = state.get("_dual_coef_")
-    stored = coefficients if type(coefficients) is np.ndarray else getattr(coefficients, "data", None)
+    stored: Any = coefficients if type(coefficients) is np.ndarray else getattr(coefficients, "data", None)
     has_shape = getattr(coefficients, "shape", None) == (classes - 1, total)
     is_full = has_shape and np.size(stored) == (classes - 1) * total  # of a sparse matrix, too
     require(is_full, name, "its coefficients are of a wrong shape")
@@ -233,7 +233,7 @@ def _check_fitted_rows(estimator: Any, trusted: frozenset[str]) -> None:
     if rows is None:
         return
     name, features = type(estimator).__name__, _count_features(estimator)
-    shape = getattr(rows, "shape", ())
+    shape: Any = getattr(rows, "shape", ())
     require(len(shape) == 2 and shape[1] == features, name, "its rows are for another number of features")
     if not is_a(estimator, "ClassifierMixin") or getattr(labels, "ndim", 1) > 1:
         return
