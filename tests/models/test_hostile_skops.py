@@ -942,3 +942,9 @@ def test_a_type_that_the_caller_names_is_not_checked_further():
     assert find_untrusted_types(archive.to_bytes(), (name,)).build().tree_.max_depth == 0
     with pytest.raises(ModelDamagedError, match="a wrong max_depth"):
         find_untrusted_types(archive.to_bytes()).build()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in INERT_TYPES.items() if entry.is_native])
+def test_senseless_arrays_of_a_native_type_are_refused(outcomes, name):
+    assert outcomes[f"{name} tuple"] != "works"
+    assert outcomes[f"{name} functions"] != "works"
