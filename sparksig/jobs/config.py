@@ -137,7 +137,7 @@ class ModelSection(_Section):
     )
     allow_pickle: bool = Field(default=False, description="code in the directory may run: needed for pickles")
     trusted_types: Names = Field(
-        default=[], description="what a skops file may hold beyond its own safe types"
+        default=[], description="types that a skops file may hold beyond those known to be safe"
     )
     method: Text | None = Field(
         default=None, description="the method that predicts; the one that was saved, if null"

@@ -207,7 +207,8 @@ def load_model(
             origin you trust.
         digest: refuse the directory unless its content has this digest. A pinned model may run code; what
             a skops file holds is still checked against ``trusted_types``.
-        trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+        trusted_types: the types that a skops file may hold beyond those that skops trusts and the inert
+            types of :mod:`sparksig.models.inert_types`.
         method: the method that predicts, where the model has several: ``predict``, ``predict_proba``,
             ``decision_function``, ``transform``, ...; None for the one that was saved. The outputs that the
             signature declares are those of the saved one; with another they are not checked.

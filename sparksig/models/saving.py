@@ -95,7 +95,8 @@ def save_model(
         method: the method that predicts: ``predict``, ``predict_proba``, ``decision_function``,
             ``transform``, ...
         serialization_format: of a scikit-learn estimator: "skops", "cloudpickle" or "pickle".
-        trusted_types: the types beyond skops' own that the estimator holds and you trust.
+        trusted_types: the types in the estimator that you trust, beyond those that skops trusts and the
+            inert types of :mod:`sparksig.models.inert_types`.
         artifacts: files and directories, or URIs of them, that a PythonModel finds by these names in its
             context.
         model_config: the configuration that a PythonModel, or a loader module, is given.
@@ -116,7 +117,8 @@ def save_model(
 
     Raises:
         OutputRefusedError: something is at ``path`` already.
-        ModelNotTrustedError: the estimator holds types that are not in ``trusted_types``.
+        ModelNotTrustedError: the estimator holds types that need permission and are not in
+            ``trusted_types``; the message says why.
         SignatureTypeError: ``signature`` is no ModelSignature.
         SignatureError: the type hint is TypeFromExample and there is neither a signature nor an example; or
             an ONNX model would round what the signature declares.

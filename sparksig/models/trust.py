@@ -13,9 +13,23 @@ from dataclasses import dataclass, replace
 
 from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError
 from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.inert_types import explain_refusal
 from sparksig.models.seal import SEAL, check_seal, combine, file_digests
 
-__all__ = ["Trust", "type_names"]
+__all__ = ["Trust", "describe_types", "type_names"]
+
+
+def describe_types(types: Sequence[str]) -> str:
+    """The names of types that need permission, each reason once after the names that it is for.
+
+    Example:
+        >>> describe_types(["acme.A", "acme.B"])
+        'acme.A, acme.B (nobody has examined it, and building or using it may run any code)'
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name in types:
+        by_reason.setdefault(explain_refusal(name), []).append(name)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
 def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
@@ -37,10 +51,12 @@ class Trust:
         allow_pickle: code may run while loading: pickles, code files, foreign loaders.
         digest: the directory's content is exactly this (:func:`sparksig.models.seal.digest`);
             having pinned it, the caller is taken to know what is in it.
-        trusted_types: the types that a skops file may hold beyond those that are safe by themselves.
+        trusted_types: the types that a skops file may hold beyond those that skops trusts and the list of
+            inert types (:mod:`sparksig.models.inert_types`). What sparksig checks of an inert type's state is
+            not checked of a type named here.
 
     Example:
-        >>> Trust(trusted_types=("sklearn.tree._tree.Tree",)).allow_pickle
+        >>> Trust(trusted_types=("acme.Model",)).allow_pickle
         False
     """
 
@@ -95,15 +111,20 @@ class Trust:
                 "from, pass allow_pickle=True, or pin it with digest="
             )
 
-    def require_types(self, directory: ModelDirectory, types: list[str]) -> None:
+    def require_types(self, directory: ModelDirectory, types: Sequence[str]) -> None:
         """Pass only if all ``types`` of a skops file are among the trusted ones.
 
+        Args:
+            directory: the model directory, for the message.
+            types: the types in the file that are not on the list of inert types.
+
         Raises:
-            ModelNotTrustedError: some are not; the message names them.
+            ModelNotTrustedError: some are not trusted; the message names them, with the reason.
         """
         unknown = sorted(set(types) - set(self.trusted_types))
         if unknown:
             raise ModelNotTrustedError(
-                f"{directory.path}: the skops file holds types that are not safe by themselves: "
-                f"{', '.join(unknown)}. If you trust them, pass trusted_types={unknown!r}"
+                f"{directory.path}: the skops file holds types that are not known to be safe: "
+                f"{describe_types(unknown)}. If you trust where the model comes from, pass "
+                f"trusted_types={unknown!r} (in a job's configuration, model.trusted_types: {unknown!r})"
             )

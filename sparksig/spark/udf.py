@@ -97,7 +97,7 @@ def spark_udf(
             of Arrow's batches (``spark.sql.execution.arrow.maxRecordsPerBatch``).
         allow_pickle: code in the directory may run.
         digest: refuse the directory unless its content has this digest.
-        trusted_types: what a skops file may hold beyond the types that are safe by themselves.
+        trusted_types: the types that a skops file may hold beyond those known to be safe.
         on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
             the model was saved with.
 

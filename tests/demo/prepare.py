@@ -17,7 +17,6 @@ from sklearn.ensemble import GradientBoostingClassifier
 
 import sparksig
 
-TRUSTED_TYPES = ["sklearn.tree._tree.Tree"]
 REPEATS, FILES = 880, 8
 
 
@@ -27,7 +26,7 @@ def main(home: Path) -> None:
     data = load_breast_cancer(as_frame=True)
     model = GradientBoostingClassifier(random_state=0).fit(data.data, data.target)
     signature = sparksig.infer_signature(data.data, model.predict(data.data))
-    sparksig.save_model(home / "model", model, signature, trusted_types=TRUSTED_TYPES)
+    sparksig.save_model(home / "model", model, signature)
     (home / "table").mkdir(parents=True)
     whole = pd.concat([data.data] * (REPEATS // FILES), ignore_index=True)
     for part in range(FILES):

@@ -18,6 +18,8 @@ import yaml
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
 
 from sparksig import ColSpec, ModelSignature, PythonModel, Schema, TensorSpec
 
@@ -95,9 +97,15 @@ def linear():
 
 
 def boosted():
-    """A fitted ensemble, which holds types that skops does not trust by itself."""
+    """A fitted ensemble, which holds types that skops does not trust by itself, and sparksig does."""
     data, target = diabetes()
     return GradientBoostingRegressor(n_estimators=2, max_depth=2, random_state=0).fit(data, target)
+
+
+def splined():
+    """A fitted pipeline that holds a spline: compiled code follows its arrays, which nobody checks."""
+    data, target = diabetes()
+    return make_pipeline(SplineTransformer(n_knots=3), LinearRegression()).fit(data, target)
 
 
 def diabetes():
@@ -106,7 +114,7 @@ def diabetes():
 
 
 def untrusted(model):
-    """What a caller must trust to load the model: it depends on the versions of skops and scikit-learn."""
+    """The types that skops itself does not trust: they depend on the versions of skops and scikit-learn."""
     return skops.io.get_untrusted_types(data=skops.io.dumps(model))
 
 

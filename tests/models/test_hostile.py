@@ -47,11 +47,11 @@ from tests.models.helpers import (
     Armed,
     Canary,
     Doubled,
-    boosted,
     content,
     diabetes,
     linear,
     rewrite,
+    splined,
     unsealed,
     untrusted,
 )
@@ -656,7 +656,7 @@ def test_a_pickle_in_the_place_of_a_model_is_not_unpickled(saved, private, tmp_p
 
 def test_types_of_a_skops_file_are_not_imported(saved, private, tmp_path):
     home = _copy(saved, "skops", tmp_path / "m")
-    model = boosted()
+    model = splined()
     skops.io.dump(model, unsealed(home) / "model.skops")
     names = sorted(untrusted(model))
     with pytest.raises(ModelNotTrustedError, match=re.escape(f"pass trusted_types={names!r}")):

@@ -45,8 +45,10 @@ from tests.models.helpers import (
     Armed,
     Doubled,
     X,
+    diabetes,
     fresh,
     same_bits,
+    splined,
     untrusted,
     without_type_hints,
 )
@@ -382,7 +384,7 @@ def test_we_call_the_method_that_mlflow_calls(tmp_path, method):
 
 
 def test_mlflow_takes_its_trust_from_mlmodel_where_we_ask_the_caller(tmp_path):
-    model, data = ESTIMATORS["boosted"]()
+    model, data = splined(), diabetes()[0]
     types = untrusted(model)
     mlflow.sklearn.save_model(
         model,
@@ -394,6 +396,16 @@ def test_mlflow_takes_its_trust_from_mlmodel_where_we_ask_the_caller(tmp_path):
     assert len(_by_mlflow(tmp_path / "m", data)) == len(data)
     with pytest.raises(ModelNotTrustedError, match=re.escape(types[0])):
         sparksig.load_model(tmp_path / "m")
+
+
+def test_mlflow_loads_our_ensembles_whose_types_nobody_named(tmp_path, fitted):
+    model, data, signature, types = fitted
+    sparksig.save_model(tmp_path / "m", model, signature)
+    recorded = Model.load(str(tmp_path / "m")).flavors["sklearn"]["skops_trusted_types"]
+    assert recorded == (sorted(types) or None)
+    theirs = _by_mlflow(tmp_path / "m", data)
+    assert same_bits(_by_sparksig(tmp_path / "m", data), theirs)
+    assert same_bits(mlflow.sklearn.load_model(str(tmp_path / "m")).predict(data), model.predict(data))
 
 
 # --- signatures -----------------------------------------------------------------------------------------

@@ -35,14 +35,13 @@ from sparksig import (
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.seal import digest, file_digests
-from sparksig.models.trust import Trust
+from sparksig.models.trust import Trust, describe_types
 from tests.models.helpers import (
     FRAME,
     SIGNATURE,
     Armed,
     Canary,
     Doubled,
-    boosted,
     content,
     copy_of,
     diabetes,
@@ -51,6 +50,7 @@ from tests.models.helpers import (
     rewrite,
     rewrite_pyfunc,
     same_bits,
+    splined,
     unsealed,
     untrusted,
     without_type_hints,
@@ -310,22 +310,23 @@ def test_what_skops_trusts_by_itself_needs_no_leave(skopsed):
 
 def _refusal(types):
     return re.escape(
-        f"the skops file holds types that are not safe by themselves: {', '.join(types)}. "
-        f"If you trust them, pass trusted_types={types!r}"
+        f"the skops file holds types that are not known to be safe: {describe_types(types)}. "
+        f"If you trust where the model comes from, pass trusted_types={types!r} "
+        f"(in a job's configuration, model.trusted_types: {types!r})"
     )
 
 
 @pytest.fixture(scope="module")
-def ensemble():
-    """An ensemble, and the types in it that a caller has to trust."""
-    model = boosted()
+def spline():
+    """A pipeline with a spline, and the types in it that a caller has to trust."""
+    model = splined()
     types = sorted(untrusted(model))
     assert types
     return model, types
 
 
-def test_untrusted_types_are_refused_by_name(tmp_path, ensemble):
-    model, types = ensemble
+def test_untrusted_types_are_refused_by_name(tmp_path, spline):
+    model, types = spline
     sparksig.save_model(tmp_path / "m", model, trusted_types=types)
     for given in ([], types[1:], ["sklearn", "sklearn.tree", "*", ""]):
         missing = sorted(set(types) - set(given))
@@ -337,15 +338,15 @@ def test_untrusted_types_are_refused_by_name(tmp_path, ensemble):
     )
 
 
-def test_leave_for_pickles_does_not_trust_types(tmp_path, ensemble):
-    model, types = ensemble
+def test_leave_for_pickles_does_not_trust_types(tmp_path, spline):
+    model, types = spline
     sparksig.save_model(tmp_path / "m", model, trusted_types=types)
     with pytest.raises(ModelNotTrustedError, match=_refusal(types)):
         sparksig.load_model(tmp_path / "m", allow_pickle=True)
 
 
-def test_what_mlmodel_trusts_does_not_count(tmp_path, ensemble):
-    model, types = ensemble
+def test_what_mlmodel_trusts_does_not_count(tmp_path, spline):
+    model, types = spline
     sparksig.save_model(tmp_path / "m", model, trusted_types=types)
     assert ModelDirectory.read(tmp_path / "m").config["flavors"]["sklearn"]["skops_trusted_types"] == types
 
@@ -359,12 +360,12 @@ def test_what_mlmodel_trusts_does_not_count(tmp_path, ensemble):
         sparksig.load_model(tmp_path / "m")
 
 
-def test_saving_untrusted_types_is_refused_by_name(tmp_path, ensemble):
-    model, types = ensemble
+def test_saving_untrusted_types_is_refused_by_name(tmp_path, spline):
+    model, types = spline
     text = re.escape(
-        "a GradientBoostingRegressor holds types that skops does not trust by itself: "
-        f"{', '.join(types)}. If you trust them, pass trusted_types={types!r}; whoever loads the model "
-        "has to do likewise"
+        f"a Pipeline holds types that are not known to be safe: {describe_types(types)}. If you trust them, "
+        f"pass trusted_types={types!r}; whoever loads the model has to do likewise (in a job's "
+        f"configuration, model.trusted_types: {types!r})"
     )
     with pytest.raises(ModelNotTrustedError, match=f"^{text}$"):
         sparksig.save_model(tmp_path / "m", model)

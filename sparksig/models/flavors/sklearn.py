@@ -32,8 +32,10 @@ from sparksig.models.flavors.interface import (
     opened_by_mlflow,
     saved_method,
 )
+from sparksig.models.flavors.skops_file import SkopsFile, find_untrusted_types
+from sparksig.models.flavors.skops_objects import check_objects
 from sparksig.models.text_evidence import estimator_dtypes
-from sparksig.models.trust import Trust
+from sparksig.models.trust import Trust, describe_types
 from sparksig.schema import Schema
 
 __all__ = [
@@ -84,7 +86,7 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
 def check_object(directory: ModelDirectory, file: Path, form: str, trust: Trust) -> None:
     """See that an estimator's file may be read, without building any object; errors as of :func:`check`."""
     if form == "skops":
-        trust.require_types(directory, _untrusted_types(directory, file))
+        trust.require_types(directory, _inspect(directory, file, trust).untrusted)
     elif form in ("pickle", "cloudpickle"):
         trust.require_code(directory, f"an estimator kept by {form}")
     else:
@@ -213,33 +215,38 @@ def read_object(directory: ModelDirectory, file: Path, form: str, trust: Trust) 
     """What an estimator's file holds.
 
     Raises:
-        ModelDamagedError: it cannot be read.
+        ModelDamagedError: it cannot be read, or its state would crash scikit-learn.
+        ModelNotTrustedError: the file changed since :func:`check_object`, or parts of it cannot be checked.
     """
     try:
+        if form == "skops":
+            return _inspect(directory, file, trust).build()
         with directory.open(file) as stream:
-            if form == "skops":
-                import skops.io
-
-                return skops.io.loads(stream.read(), trusted=list(trust.trusted_types))
             import cloudpickle
 
             return cloudpickle.load(stream)  # reads plain pickles as well
+    except (ModelDamagedError, ModelNotTrustedError) as error:
+        raise type(error)(f"{file}: {error}") from error
     except (ModelError, ImportError):
         raise
     except Exception as error:
         raise ModelDamagedError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _untrusted_types(directory: ModelDirectory, file: Path) -> list[str]:
+def _inspect(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsFile:
+    """A skops file with its types; no object of it is built.
+
+    Raises:
+        ModelDamagedError: it is no skops file.
+        MissingDependencyError: skops is not installed.
+    """
     if importlib.util.find_spec("skops") is None:
         raise MissingDependencyError.naming("skops", "a model kept by skops", "sklearn")
-    import skops.io
-
     try:
         with directory.open(file) as stream:
             content = stream.read()
         _check_size(content, file)
-        return list(skops.io.get_untrusted_types(data=content))
+        return find_untrusted_types(content, trust.trusted_types)
     except (ModelError, ImportError):
         raise
     except Exception as error:
@@ -274,8 +281,8 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
     """Write the estimator's file; the entries for MLmodel's flavors.
 
     Raises:
-        ModelNotTrustedError: the estimator holds types that skops does not trust by itself, and the
-            caller did not name them: the file could be written, but nobody could load it.
+        ModelNotTrustedError: the estimator holds types that are neither inert nor named by the caller:
+            the file could be written, but nobody could load it.
         ModelError: the estimator has no such method, or the format is unknown.
         MissingDependencyError: skops, or cloudpickle, is not installed.
     """
@@ -286,7 +293,7 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
     import sklearn
 
     name = _FILES[form]
-    _write(model, home / name, form, saving.trusted_types)
+    types = _write(model, home / name, form, saving.trusted_types)
     for_mlflow = _LOADER if saving.method in _CALLED_BY_MLFLOW else __name__
     return {
         "python_function": {
@@ -300,29 +307,20 @@ def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
             "pickled_model": name,
             "serialization_format": form,
             "sklearn_version": sklearn.__version__,
-            # MLflow takes its trust from here; sparksig asks the caller
-            "skops_trusted_types": list(saving.trusted_types) or None,
+            # MLflow takes its trust from here; sparksig asks the caller and its own list
+            "skops_trusted_types": types or None,
         },
     }
 
 
-def _write(model: Any, file: Path, form: str, trusted: tuple[str, ...]) -> None:
+def _write(model: Any, file: Path, form: str, trusted: tuple[str, ...]) -> list[str]:
+    """Write the estimator's file; the types in it that MLflow has to be told to trust."""
     for package in _PACKAGES[form]:
         if importlib.util.find_spec(package) is None:
             extra = "sklearn" if package == "skops" else "python-model"
             raise MissingDependencyError.naming(package, "saving a scikit-learn model", extra)
     if form == "skops":
-        import skops.io
-
-        skops.io.dump(model, file)
-        unknown = sorted(set(skops.io.get_untrusted_types(file=file)) - set(trusted))
-        if unknown:
-            raise ModelNotTrustedError(
-                f"a {type(model).__name__} holds types that skops does not trust by itself: "
-                f"{', '.join(unknown)}. If you trust them, pass trusted_types={unknown!r}; "
-                "whoever loads the model has to do likewise"
-            )
-        return
+        return _write_skops(model, file, trusted)
     with file.open("wb") as stream:
         if form == "pickle":
             import pickle
@@ -332,6 +330,30 @@ def _write(model: Any, file: Path, form: str, trusted: tuple[str, ...]) -> None:
             import cloudpickle
 
             cloudpickle.dump(model, stream)
+    return list(trusted)
+
+
+def _write_skops(model: Any, file: Path, trusted: tuple[str, ...]) -> list[str]:
+    import skops.io
+
+    name = type(model).__name__
+    try:
+        skops.io.dump(model, file)
+    except (TypeError, RecursionError) as error:  # an unsupported type, or objects that contain each other
+        raise ModelError(
+            f"skops cannot write a {name}: {type(error).__name__}: {error}. "
+            "Save it with serialization_format='cloudpickle'; whoever loads it passes allow_pickle=True"
+        ) from error
+    inspected = find_untrusted_types(file.read_bytes(), trusted)
+    if inspected.untrusted:
+        unknown = list(inspected.untrusted)
+        raise ModelNotTrustedError(
+            f"a {name} holds types that are not known to be safe: {describe_types(unknown)}. "
+            f"If you trust them, pass trusted_types={unknown!r}; whoever loads the model has to do likewise "
+            f"(in a job's configuration, model.trusted_types: {unknown!r})"
+        )
+    check_objects(model, frozenset(trusted))
+    return [*trusted, *(one for one in inspected.inert if one not in trusted)]
 
 
 def requirements(directory: ModelDirectory) -> list[str]:

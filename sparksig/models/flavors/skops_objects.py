@@ -1,0 +1,143 @@
+"""Checks of an object built from a skops file, before any method of it is called: do its parts fit together?
+
+Every object is checked together with the attribute that holds it; the rules of single estimators are those of
+:mod:`sparksig.models.flavors.skops_rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from sparksig.errors import ModelDamagedError
+from sparksig.models.flavors.skops_rules import (
+    PREDICTOR,
+    RULES,
+    TREE,
+    check_initial_predictions,
+    is_a,
+    qualify,
+)
+from sparksig.models.flavors.skops_state import require
+from sparksig.models.inert_types import INERT_TYPES
+
+__all__ = ["check_objects", "isolate_arrays"]
+
+_NEIGHBORS_TREES = frozenset(["sklearn.neighbors._kd_tree.KDTree", "sklearn.neighbors._ball_tree.BallTree"])
+
+
+def check_objects(model: Any, trusted: frozenset[str]) -> None:
+    """Check every object that a model reaches.
+
+    Args:
+        model: the object built from a skops file.
+        trusted: the types that the caller trusts; their rules do not apply.
+
+    Raises:
+        ModelDamagedError: a part does not fit, stands where it does not belong, or hides a method.
+        ModelNotTrustedError: compiled code would depend on an object that cannot be checked.
+    """
+    parts = list(_walk_parts(model, trusted))
+    for part in parts:
+        if qualify(type(part)) not in trusted:
+            _check_part(part, trusted)
+    for part in parts:  # the methods called here are those of objects that passed
+        if is_a(part, "BaseGradientBoosting") and TREE not in trusted:
+            check_initial_predictions(part)
+
+
+def isolate_arrays(model: Any, trusted: frozenset[str]) -> None:
+    """Give native objects arrays of their own, which no other part of the model can write to.
+
+    A file may use one array twice: as the indices of a neighbors tree, and as the output of a NumPy function
+    that is applied to the rows of a prediction.
+
+    Args:
+        model: an object that :func:`check_objects` accepts.
+        trusted: the types that the caller trusts; their objects stay as they are.
+    """
+    for part in _walk_parts(model, trusted):
+        if is_a(part, "BaseHistGradientBoosting") and PREDICTOR not in trusted:
+            for predictor in (one for several in vars(part).get("_predictors", ()) for one in several):
+                vars(predictor).update(_copy_arrays(vars(predictor)))
+        elif qualify(type(part)) in _NEIGHBORS_TREES - trusted:
+            state = dict(enumerate(part.__getstate__()))
+            part.__setstate__(tuple({**state, **_copy_arrays(state)}.values()))
+
+
+def _copy_arrays(state: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {name: value.copy() for name, value in state.items() if type(value) is np.ndarray}
+
+
+def _walk_parts(model: Any, trusted: frozenset[str]) -> Iterator[Any]:
+    """Every object that a model reaches, once; each attribute that holds it is checked.
+
+    Raises:
+        ModelDamagedError: an object stands where it does not belong.
+    """
+    reached: dict[int, Any] = {}  # keeps the objects alive, so that their ids stay their own
+    left: list[tuple[Any, str]] = [(model, "")]
+    while left:
+        part, attribute = left.pop()
+        _check_place(part, attribute, trusted)
+        if id(part) not in reached:
+            reached[id(part)] = part
+            yield part
+            left += _list_parts(part, attribute)
+
+
+def _list_parts(part: Any, attribute: str) -> list[tuple[Any, str]]:
+    """The objects in an object, each with the attribute that holds it; plain values are left out."""
+    values: Iterable[Any] = ()
+    if isinstance(part, Mapping):
+        values = part.values()
+    elif isinstance(part, (list, tuple, set, frozenset)):
+        values = part
+    elif isinstance(part, np.ndarray):
+        values = part.ravel().tolist() if part.dtype == object else ()
+    elif hasattr(part, "__dict__") and not isinstance(part, _WITHOUT_PARTS):
+        return [(value, str(name)) for name, value in vars(part).items() if type(value) not in _PLAIN]
+    return [(value, attribute) for value in values if type(value) not in _PLAIN]
+
+
+_PLAIN = (str, bytes, int, float, bool, type(None))
+_WITHOUT_PARTS = (type, FunctionType, BuiltinFunctionType, ModuleType)
+
+
+def _check_place(part: Any, attribute: str, trusted: frozenset[str]) -> None:
+    """Check that an object stands in an attribute where it belongs."""
+    name = qualify(type(part))
+    entry = INERT_TYPES.get(name)
+    if entry is None or not entry.attributes or name in trusted:
+        return
+    where = f"in the attribute {attribute!r}" if attribute else "by itself"
+    require(attribute in entry.attributes, type(part).__name__, f"it stands {where}, where none belongs")
+
+
+def _check_part(part: Any, trusted: frozenset[str]) -> None:
+    name = type(part).__name__
+    if hasattr(part, "check_format") and hasattr(part, "indptr"):
+        try:
+            part.check_format(full_check=True)
+        except ValueError as error:
+            raise ModelDamagedError(f"the state of a {name} is damaged: {error}") from error
+    if not type(part).__module__.startswith("sklearn.") or not hasattr(part, "__dict__"):
+        return
+    for attribute, value in vars(part).items():
+        hides_method = callable(getattr(type(part), str(attribute), None))
+        require(not hides_method, name, f"its attribute {attribute!r} hides a method")
+        if attribute in _METHOD_NAMES:
+            names = value if isinstance(value, (list, tuple)) else [value]
+            is_known = all(one is None or (isinstance(one, str) and one in _METHODS) for one in names)
+            require(is_known, name, f"its {attribute} names no prediction method")
+    for base, rule in RULES.items():
+        if is_a(part, base):
+            rule(part, trusted)
+
+
+_METHOD_NAMES = ("stack_method", "stack_method_", "chain_method", "chain_method_", "response_method")
+_METHODS = ("auto", "predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
+"""The methods that an estimator may call on another by a name from its state."""

@@ -1,0 +1,324 @@
+"""The types of a skops file that load without ``trusted_types``, beyond those that skops trusts itself.
+
+A type is on this list only if building it and setting any state cannot run code of the file's author. The
+entries were read in scikit-learn 1.5.0 and 1.9.1, skops 0.12.0 and 0.16.0, NumPy 1.26 and 2.4, and SciPy 1.13
+and 1.17. Nothing that a model directory says adds to the list.
+
+Each entry says how a skops file may use the name: as the class of an object whose attributes are restored, as
+a function, as a class that is a value. The same name used otherwise is refused, because skops trusts names
+whatever they are used for: a function, for example, could be called with arguments of the author's choice.
+
+A few entries are read by compiled code, which follows the indices in their arrays without checking them.
+Those are marked ``is_native``, and :mod:`sparksig.models.flavors.skops_state` checks their arrays.
+
+Left out on purpose: ``functools.partial`` and bound methods (they call what the file names),
+``scipy.stats`` distributions (they run ``exec`` on their state), ``scipy.interpolate.BSpline`` and
+``sklearn.cluster._kmeans._kmeans_single_lloyd`` (compiled code that trusts its arguments),
+``sklearn.metrics._dist_metrics.PyFuncDistance64`` (calls a function of the file), and every class outside
+scikit-learn, NumPy, SciPy and pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["INERT_TYPES", "InertType", "explain_refusal"]
+
+
+@dataclass(frozen=True)
+class InertType:
+    """Why a type is safe to load, and how a skops file may use it.
+
+    Attributes:
+        reason: why building it and setting any state runs no code of the file's author.
+        nodes: the kinds of skops nodes that may carry the name.
+        is_native: compiled code reads its arrays, which are therefore checked.
+        attributes: the attributes that may hold it; empty for any. A scorer calls a method by a name from
+            the file, so it may stand only where predictions never call it.
+    """
+
+    reason: str
+    nodes: tuple[str, ...] = ("ObjectNode",)
+    is_native: bool = False
+    attributes: tuple[str, ...] = ()
+
+
+_ESTIMATOR = "an estimator like those that skops trusts: BaseEstimator.__setstate__ only updates __dict__"
+_PLAIN = "a plain Python class without __setstate__: restoring it only updates __dict__"
+_KERNEL = "a kernel: a plain Python class whose call computes distances of arrays by NumPy and SciPy"
+_SPLITTER = "a plain Python class that only fit() uses; restoring it only updates __dict__"
+_SCORE = "a pure function: it computes numbers from arrays, and opens, imports and evaluates nothing"
+_METRIC = (
+    "compiled distance of two vectors; its state is a number and two arrays, whose sizes are checked against "
+    "the neighbors tree that holds it"
+)
+_SCORED = ("scorer_", "scoring", "_scorer", "_scorers", "_curve_scorer", "owner")
+
+
+def _named(module: str, names: str, entry: InertType) -> dict[str, InertType]:
+    return {f"{module}.{name}": entry for name in names.split()}
+
+
+def _merge(parts: Iterable[Mapping[str, InertType]]) -> Mapping[str, InertType]:
+    merged: dict[str, InertType] = {}
+    for part in parts:
+        merged.update(part)
+    return MappingProxyType(merged)
+
+
+_NATIVE = [
+    _named(
+        "sklearn.tree._tree",
+        "Tree",
+        InertType(
+            "compiled array of nodes: __cinit__ takes two numbers and an array, __setstate__ copies two "
+            "arrays; the children, features and sizes are checked",
+            nodes=("TreeNode",),
+            is_native=True,
+            attributes=("tree_",),
+        ),
+    ),
+    _named(
+        "sklearn.ensemble._hist_gradient_boosting.predictor",
+        "TreePredictor",
+        InertType(
+            "a Python class of three arrays; its __setstate__ updates __dict__ and casts the array of nodes; "
+            "the children, features and bit sets are checked",
+            is_native=True,
+            attributes=("_predictors",),
+        ),
+    ),
+    _named(
+        "sklearn.neighbors._kd_tree",
+        "KDTree",
+        InertType(
+            "compiled arrays: __setstate__ takes a tuple of arrays, numbers and a distance; indices, ranges "
+            "and sizes are checked",
+            is_native=True,
+        ),
+    ),
+    _named(
+        "sklearn.neighbors._ball_tree",
+        "BallTree",
+        InertType("as KDTree, from the same template", is_native=True),
+    ),
+    _named(
+        "sklearn.metrics._dist_metrics",
+        "EuclideanDistance64 ManhattanDistance64 ChebyshevDistance64 MinkowskiDistance64 "
+        "SEuclideanDistance64 MahalanobisDistance64 HammingDistance64 CanberraDistance64 "
+        "BrayCurtisDistance64 HaversineDistance64",
+        InertType(_METRIC, is_native=True, attributes=("dist_metric",)),
+    ),
+    _named(
+        "scipy.sparse._csr",
+        "csr_matrix csr_array",
+        InertType(
+            "read by scipy.sparse.load_npz without pickles; the indices are checked",
+            nodes=("SparseMatrixNode",),
+            is_native=True,
+        ),
+    ),
+    _named(
+        "scipy.sparse._csc",
+        "csc_matrix csc_array",
+        InertType("as csr_matrix", nodes=("SparseMatrixNode",), is_native=True),
+    ),
+]
+
+_LOSSES = [
+    _named(
+        "sklearn._loss.link",
+        "HalfLogitLink IdentityLink LogitLink LogLink MultinomialLogit Interval",
+        InertType("a plain Python class of two methods that apply NumPy ufuncs; Interval is a dataclass"),
+    ),
+    _named(
+        "sklearn._loss.loss",
+        "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss HalfPoissonLoss "
+        "HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss",
+        InertType(
+            "a plain Python class that holds a compiled loss and a link; predictions use only the link"
+        ),
+    ),
+]
+
+_ESTIMATORS = [
+    _named("sklearn.impute._iterative", "IterativeImputer", InertType(_ESTIMATOR)),
+    _named(
+        "sklearn.impute._iterative",
+        "_ImputerTriplet",
+        InertType("a named tuple: building it stores three values", nodes=("TupleNode",)),
+    ),
+    _named(
+        "sklearn.model_selection._search_successive_halving",
+        "HalvingGridSearchCV HalvingRandomSearchCV",
+        InertType(_ESTIMATOR),
+    ),
+    _named("sklearn.calibration", "_SigmoidCalibration _TemperatureScaling", InertType(_ESTIMATOR)),
+    _named("sklearn.calibration", "_CalibratedClassifier", InertType(_PLAIN)),
+    _named("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper", InertType(_ESTIMATOR)),
+    _named("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace", InertType(_ESTIMATOR)),
+    _named("sklearn.multiclass", "_ConstantPredictor", InertType(_ESTIMATOR)),
+    _named(
+        "sklearn.gaussian_process.kernels",
+        "RBF Matern RationalQuadratic ExpSineSquared DotProduct WhiteKernel ConstantKernel Sum Product "
+        "Exponentiation CompoundKernel PairwiseKernel",
+        InertType(_KERNEL),
+    ),
+    _named(
+        "sklearn.compose._column_transformer",
+        "make_column_selector",
+        InertType(
+            "a plain Python class of three parameters; calling it selects columns of a frame by dtype and by "
+            "a regular expression, and only fit() does"
+        ),
+    ),
+    _named(
+        "sklearn.compose._column_transformer",
+        "_RemainderColsList",
+        InertType("a list of columns (scikit-learn 1.5 to 1.6) that warns when it is read"),
+    ),
+    _named(
+        "sklearn.neural_network._stochastic_optimizers",
+        "AdamOptimizer SGDOptimizer",
+        InertType("a plain Python class of arrays that only fit() uses"),
+    ),
+    _named(
+        "sklearn.utils._bunch",
+        "Bunch",
+        InertType("a dict whose keys are attributes; its __setstate__ does nothing", nodes=("DictNode",)),
+    ),
+    _named(
+        "sklearn.utils._metadata_requests",
+        "MetadataRequest MethodMetadataRequest",
+        InertType("a plain Python class of names: which metadata a method asks for"),
+    ),
+]
+
+_SELECTION = [
+    _named(
+        "sklearn.model_selection._split",
+        "KFold StratifiedKFold",
+        InertType(_SPLITTER, nodes=("ObjectNode", "TypeNode")),
+    ),
+    _named(
+        "sklearn.model_selection._split",
+        "GroupKFold StratifiedGroupKFold RepeatedKFold RepeatedStratifiedKFold ShuffleSplit "
+        "StratifiedShuffleSplit GroupShuffleSplit TimeSeriesSplit LeaveOneOut LeavePOut LeaveOneGroupOut "
+        "LeavePGroupsOut PredefinedSplit",
+        InertType(_SPLITTER),
+    ),
+    _named(
+        "sklearn.metrics._scorer",
+        "_Scorer _PassthroughScorer _CurveScorer _MultimetricScorer",
+        InertType(
+            "a plain Python class that score() calls and predictions do not; it calls a method by name, so "
+            "it is accepted only in the attributes of a scorer",
+            attributes=_SCORED,
+        ),
+    ),
+    _named(
+        "sklearn.model_selection._classification_threshold",
+        "_CurveScorer",
+        InertType("as sklearn.metrics._scorer._CurveScorer (before scikit-learn 1.6)", attributes=_SCORED),
+    ),
+    _named(
+        "sklearn.metrics._classification",
+        "accuracy_score balanced_accuracy_score f1_score precision_score recall_score jaccard_score "
+        "matthews_corrcoef log_loss brier_score_loss d2_log_loss_score d2_brier_score",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.metrics._scorer",
+        "positive_likelihood_ratio negative_likelihood_ratio",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.metrics._ranking",
+        "roc_auc_score average_precision_score top_k_accuracy_score",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.metrics._regression",
+        "r2_score explained_variance_score max_error mean_absolute_error mean_squared_error "
+        "root_mean_squared_error mean_squared_log_error root_mean_squared_log_error median_absolute_error "
+        "mean_absolute_percentage_error mean_poisson_deviance mean_gamma_deviance d2_absolute_error_score",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.metrics.cluster._supervised",
+        "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score "
+        "homogeneity_score mutual_info_score normalized_mutual_info_score rand_score v_measure_score",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.feature_selection._univariate_selection",
+        "f_classif f_regression chi2 r_regression",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+    _named(
+        "sklearn.feature_selection._mutual_info",
+        "mutual_info_classif mutual_info_regression",
+        InertType(_SCORE, nodes=("FunctionNode",)),
+    ),
+]
+
+_VALUES = [
+    _named(
+        "numpy",
+        "dtype",
+        InertType("read as the dtype of an empty array, without pickles", nodes=("DTypeNode",)),
+    ),
+    _named(
+        "numpy",
+        "number integer floating",
+        InertType("an abstract class as a value; calling it fails", nodes=("TypeNode",)),
+    ),
+    _named(
+        "builtins",
+        "object",
+        InertType("a class as a value; calling it gives an empty object", nodes=("TypeNode",)),
+    ),
+    _named(
+        "numpy",
+        "clip nan_to_num mean",
+        InertType("a pure function of arrays", nodes=("FunctionNode",)),
+    ),
+    _named("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
+]
+
+INERT_TYPES: Mapping[str, InertType] = _merge([*_NATIVE, *_LOSSES, *_ESTIMATORS, *_SELECTION, *_VALUES])
+"""The inert types by their qualified names."""
+
+_REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "scipy.stats.": (
+            "distributions of scipy.stats run exec() on text from their state; save the search's "
+            "best_estimator_ instead"
+        ),
+        "functools.partial": (
+            "functools.partial calls what the file names, with arguments from the file; "
+            "FunctionTransformer(func, kw_args=...) does the same with an inert function"
+        ),
+        "scipy.interpolate._bsplines.": "compiled code follows the arrays of a spline without checking them",
+        "sklearn.cluster._kmeans._kmeans_single_lloyd": "compiled code that does not check its arguments",
+        "sklearn.": "it is used in another way than scikit-learn uses it, or nobody has examined it yet",
+    }
+)
+
+
+def explain_refusal(name: str) -> str:
+    """Explain why a type needs permission.
+
+    Args:
+        name: the qualified name of a type that is not trusted.
+
+    Example:
+        >>> explain_refusal("acme.Model")
+        'nobody has examined it, and building or using it may run any code'
+    """
+    for start, reason in _REFUSED.items():
+        if name.startswith(start):
+            return reason
+    return "nobody has examined it, and building or using it may run any code"
