@@ -336,7 +336,7 @@ def test_set_signature_tells_of_an_example_that_does_not_fit(place):
     done = runner().invoke(cli, ["set-signature", "double", "--inputs", "z double not null"])
     assert done.exit_code == 0
     assert "sparksig: note: " in done.stderr
-    assert "the input example that was saved does not fit the new signature" in done.stderr
+    assert "the saved input example does not fit the new signature" in done.stderr
 
 
 def test_set_signature_wants_one_of_both(place):
@@ -344,7 +344,7 @@ def test_set_signature_wants_one_of_both(place):
     assert either in typed("set-signature", "linear", code=2)
     assert either in typed("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
     assert "'a int' has columns alone" in typed("set-signature", "linear", "a int", code=2)
-    assert "cannot be set, for a registered model version never changes" in typed(
+    assert "cannot be set: a registered model version never changes" in typed(
         "set-signature", "models:/m/1", "--inputs", "a int", code=1
     )
 
