@@ -22,7 +22,8 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.footers import NAMES, not_files
-from sparksig.jobs.places import Place, file_system
+from sparksig.jobs.places import file_system
+from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

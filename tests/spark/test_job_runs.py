@@ -24,10 +24,10 @@ from sparksig.errors import (
 )
 from sparksig.jobs import ScoreConfig, score
 from sparksig.jobs import outputs as publishing
-from sparksig.jobs.places import Place
 from sparksig.jobs.record import report_of
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER
+from sparksig.spark.hadoop import Place
 from tests.spark import models, score_jobs
 from tests.spark.score_jobs import BAD, left, read, table
 
