@@ -301,11 +301,11 @@ def test_what_is_no_table_is_left_alone(spark, tmp_path, mode):
     assert files(tmp_path) == before
 
 
-def test_an_empty_directory_is_no_table(spark, tmp_path):
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+def test_empty_directory_is_no_table(spark, tmp_path, mode):
     (tmp_path / "t").mkdir()
-    with pytest.raises(OutputRefusedError, match=r"there is a directory already"):
-        sparksig.write(spark.range(1).toDF("id"), tmp_path / "t")
-    assert sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append").rows == 1
+    assert sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode=mode).rows == 1
+    assert spark.read.parquet(str(tmp_path / "t")).count() == 1
 
 
 def test_empty_texts_are_no_partitions(spark, form, tmp_path):
@@ -483,7 +483,10 @@ def test_what_delta_can_widen_holds_what_was_there():
         ({"run_id": "a b"}, r"run_id is made of letters, digits"),
         ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
         ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
-        ({"target": "name"}, r"a Parquet table is written to a path: \./name"),
+        (
+            {"target": "name"},
+            r"there is no table 'name'\. Pass format='delta' to create it",
+        ),
         ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
         ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
         ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),
