@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
-from sparksig.jobs.places import Place
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
 from sparksig.spark import delta
-from sparksig.spark.parquet import RUN_COLUMN
+from sparksig.spark.hadoop import Place
+from sparksig.spark.staged import RUN_COLUMN
 from sparksig.spark.write import WritePlan, plan_write, write
 
 if TYPE_CHECKING:

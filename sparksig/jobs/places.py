@@ -1,24 +1,17 @@
-"""Places in file systems: known to this process before Spark starts, and to Hadoop once it runs."""
+"""File systems that this process knows before Spark starts."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow
 import pyarrow.fs
 
-from sparksig.errors import OutputRefusedError
-from sparksig.spark.hadoop import file_system_of
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-__all__ = ["Place", "file_system"]
+__all__ = ["file_system"]
 
 
 def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
@@ -38,145 +31,3 @@ def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     except (pyarrow.ArrowInvalid, OSError):
         return None, path
     return files, place
-
-
-_RENAMES_AT_ONCE = ("file", "hdfs", "viewfs")
-"""File systems on which a directory gets another name in one step; object stores copy what is in it."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A file or directory, or where one could be, as Spark's own Hadoop sees it.
-
-    Attributes:
-        spark: the session.
-        uri: the place, with its scheme.
-    """
-
-    spark: SparkSession
-    uri: str
-
-    @classmethod
-    def of(cls, spark: SparkSession, path: str) -> Place:
-        """The place of a path as Spark takes it: relative ones, and those without a scheme, included."""
-        _, files, place = file_system_of(spark, path)
-        return cls(spark, str(place.makeQualified(files.getUri(), files.getWorkingDirectory()).toString()))
-
-    def __truediv__(self, name: str) -> Place:
-        return Place(self.spark, f"{self.uri.rstrip('/')}/{name}")
-
-    @property
-    def name(self) -> str:
-        """The last part of the path; empty for a file system's root."""
-        return str(file_system_of(self.spark, self.uri)[2].getName())
-
-    @property
-    def parent(self) -> Place:
-        """The directory that it is in.
-
-        Raises:
-            OutputRefusedError: it is a file system's root.
-        """
-        above = file_system_of(self.spark, self.uri)[2].getParent()
-        if above is None:
-            raise OutputRefusedError(f"{self.uri} is all of a file system; nothing was written")
-        return Place(self.spark, str(above.toString()))
-
-    @property
-    def local(self) -> Path | None:
-        """The same as a path of this machine; None if it is elsewhere."""
-        return Path(self.uri.removeprefix("file:")) if self.uri.startswith("file:/") else None
-
-    def is_in(self, other: Place) -> bool:
-        """Whether it is another place, or below it; links on this machine are followed."""
-        inner, outer = (os.path.realpath(one.local) if one.local else one.uri for one in (self, other))
-        return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
-
-    def is_there(self) -> bool:
-        """Whether there is anything."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        return bool(files.exists(place))
-
-    def is_directory(self) -> bool:
-        """Whether there is a directory."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
-
-    def names(self) -> list[str]:
-        """What is in the directory; nothing, if there is none."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        if not files.exists(place):
-            return []
-        return sorted(str(one.getPath().getName()) for one in files.listStatus(place))
-
-    def files(self) -> Iterator[str]:
-        """The files below the directory, at any depth, by their paths in it."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        found = files.listFiles(place, True)
-        while found.hasNext():
-            yield str(found.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
-
-    def status(self) -> tuple[int, int]:
-        """The size of a file in bytes, and when it was changed, in milliseconds."""
-        if self.local is not None:
-            found = os.stat(self.local)
-            return found.st_size, found.st_mtime_ns // 1_000_000
-        _, files, place = file_system_of(self.spark, self.uri)
-        told = files.getFileStatus(place)
-        return int(told.getLen()), int(told.getModificationTime())
-
-    def make(self) -> None:
-        """Make the directory, and those above it.
-
-        Raises:
-            OutputRefusedError: it cannot be made.
-        """
-        from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
-
-        _, files, place = file_system_of(self.spark, self.uri)
-        try:
-            made = bool(files.mkdirs(place))
-        except Py4JJavaError as error:
-            reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"{self.uri} cannot be made: {reason}; nothing was written") from None
-        if not made:
-            raise OutputRefusedError(f"{self.uri} cannot be made; nothing was written")
-
-    def delete(self) -> None:
-        """Remove the file, or the directory and all that is in it."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        files.delete(place, True)
-
-    @property
-    def renames_at_once(self) -> bool:
-        """Whether a directory here is moved in one step, wholly or not at all."""
-        return self.uri.partition(":")[0] in _RENAMES_AT_ONCE
-
-    def move_to(self, target: Place) -> None:
-        """Give it another name, in one step, if nothing is there.
-
-        Raises:
-            OutputRefusedError: something is there.
-        """
-        from py4j.protocol import Py4JJavaError
-
-        java, files, place = file_system_of(self.spark, self.uri)
-        hadoop = java.org.apache.hadoop.fs
-        option = getattr(hadoop, "Options$Rename")
-        gateway: Any = self.spark.sparkContext._gateway
-        options = gateway.new_array(option, 1)
-        options[0] = option.NONE
-        try:  # a file system's own rename() moves a directory into one that is there
-            hadoop.FileContext.getFileContext(files.getConf()).rename(place, hadoop.Path(target.uri), options)
-        except Py4JJavaError as error:
-            if not target.is_there():
-                raise
-            reason = str(error.java_exception.getClass().getSimpleName())
-            raise OutputRefusedError(f"something is at {target.uri!r} already ({reason})") from None
-
-    def move_file_to(self, target: Place) -> None:
-        """Move a file; on object stores it is copied."""
-        _, files, place = file_system_of(self.spark, self.uri)
-        target.parent.make()
-        if not files.rename(place, file_system_of(self.spark, target.uri)[2]):
-            raise OSError(f"{self.uri} cannot be moved to {target.uri}")

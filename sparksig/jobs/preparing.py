@@ -21,7 +21,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.footers import check_input
-from sparksig.jobs.places import Place, file_system
+from sparksig.jobs.places import file_system
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
 from sparksig.models.features import features_of
@@ -29,6 +29,7 @@ from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
+from sparksig.spark.hadoop import Place
 from sparksig.types import AnyType, DataType
 
 if TYPE_CHECKING:

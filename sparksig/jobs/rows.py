@@ -14,7 +14,7 @@ from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.contract import column
 from sparksig.spark.frame import score
-from sparksig.spark.parquet import RUN_COLUMN
+from sparksig.spark.staged import RUN_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

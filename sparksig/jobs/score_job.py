@@ -21,7 +21,7 @@ from sparksig.jobs.tables import open_input, telling_headers
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sparksig.jobs.places import Place
+    from sparksig.spark.hadoop import Place
     from sparksig.spark.udf import ModelUDF
 
 __all__ = ["ScorePlan", "plan_score", "score"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.files import read_whole, write_whole
-from sparksig.jobs.places import Place
+from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -140,7 +140,10 @@ class Staging:
         Raises:
             OutputRefusedError: there is something in it that the run has not made.
         """
-        ours = re.compile(rf"(data|final)-[0-9a-f]{{8}}|\.?({_SCORED}|{_PUBLISHING})(\..*)?")
+        directories = r"(data|final)-[0-9a-f]{8}"
+        ours = re.compile(
+            rf"{directories}|\.{directories}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{_PUBLISHING})(\..*)?"
+        )
         strangers = [name for name in self.place.names() if not ours.fullmatch(name)]
         if strangers:
             raise OutputRefusedError(

@@ -7,19 +7,27 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
-from sparksig.spark.contract import column
-from sparksig.spark.hadoop import is_nowhere
+from sparksig.spark.hadoop import Place, is_nowhere
+from sparksig.spark.staged import RUN_COLUMN, ParquetWrite
+from sparksig.spark.staged import save as save_staged
 from sparksig.spark.target import Existing, holds
 
-__all__ = ["RUN_COLUMN", "existing", "holds_others", "partition_refusals", "refuse_stale", "save", "unsafe"]
-
-RUN_COLUMN = "run_id"
-"""The partition column that keeps the runs of a Parquet table apart."""
+__all__ = [
+    "can_observe",
+    "existing",
+    "find_source_overlap",
+    "has_run",
+    "holds_others",
+    "is_delta",
+    "partition_refusals",
+    "save",
+    "unsafe",
+]
 
 
 def existing(spark: SparkSession, target: str) -> Existing | None:
@@ -30,7 +38,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
     """
     if is_nowhere(spark, target):
         return None
-    if _can_list(spark, f"{target.rstrip('/')}/_delta_log"):
+    if is_delta(spark, target):
         raise OutputRefusedError(f"{target} is a Delta table: format='delta'; nothing was written")
     try:
         frame = spark.read.format("parquet").load(target)
@@ -48,6 +56,11 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
     return Existing(schema, _partitions_of(files, target))
 
 
+def is_delta(spark: SparkSession, path: str) -> bool:
+    """Return whether a path is a Delta table."""
+    return _can_list(spark, f"{path.rstrip('/')}/_delta_log")
+
+
 def _can_list(spark: SparkSession, path: str) -> bool:
     if is_nowhere(spark, path):
         return False
@@ -59,7 +72,7 @@ def _can_list(spark: SparkSession, path: str) -> bool:
 
 def holds_others(spark: SparkSession, path: str) -> bool:
     """Whether there are files at a path that is no Delta table, and that no commit that failed has left."""
-    return _has_files(spark, path) and not _can_list(spark, f"{path.rstrip('/')}/_delta_log")
+    return _has_files(spark, path) and not is_delta(spark, path)
 
 
 def _has_files(spark: SparkSession, path: str) -> bool:
@@ -139,49 +152,70 @@ def partition_refusals(given: T.StructType, by: Sequence[str], kept: Existing | 
     return found
 
 
-def refuse_stale(sent: DataFrame, target: str, run_id: str, by: Sequence[str], schema: T.StructType) -> None:
-    """A run replaces the partitions that it writes: what it wrote to others before would stay.
+def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
+    """Return whether a table has the rows of a run already."""
+    return _can_list(spark, f"{target.rstrip('/')}/{RUN_COLUMN}={run_id}")
+
+
+def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
+    """Find out whether a DataFrame reads files of the table that it is to be written to.
+
+    Views, tables and joins are looked through; files that only a subquery expression reads are not seen.
+    """
+    path = _path_of(target if is_connect(df) else Place.of(df.sparkSession, target).uri)
+    if not any(_path_of(unquote(file)).startswith(f"{path}/") for file in df.inputFiles()):
+        return []
+    hint = "write to another path, and rename it afterwards"
+    expected, actual = "a target that the DataFrame does not read", "the DataFrame reads files of the target"
+    return [Finding(Code.INVALID_VALUE, "", expected, actual, hint)]
+
+
+def _path_of(uri: str) -> str:
+    """Return the path of a URI without its scheme; links on this machine are followed."""
+    scheme, _, rest = uri.rpartition(":") if re.match(r"[A-Za-z][\w+.-]*:", uri) else ("", "", uri)
+    path = re.sub(r"^//[^/]*", "", rest) if scheme else rest
+    return os.path.realpath(path) if scheme in ("", "file") else path.rstrip("/")
+
+
+def save(df: DataFrame, write: ParquetWrite) -> int | None:
+    """Write the files, and count the rows of them.
+
+    On Spark Connect, which cannot rename files, Spark's own committer publishes them.
+
+    Returns:
+        The number of rows; None if the target has this run already.
 
     Raises:
-        OutputRefusedError: it wrote to others.
+        OutputRefusedError: the mode is "error" and there is a directory already, or another writer is
+            replacing the table.
     """
-    keys = (RUN_COLUMN, *by)
-    # as text: Spark would read the run 7 as a number
-    texts = [
-        T.StructField(field.name, T.StringType()) if field.name in keys else field for field in schema.fields
-    ]
-    held = sent.sparkSession.read.schema(T.StructType(texts)).parquet(target)
-    held = held.where(column(RUN_COLUMN) == F.lit(run_id))
-    old = held.select(*(column(name).alias(f"p{at}") for at, name in enumerate(by)), F.lit(1).alias("one"))
-    new = sent.select(
-        *(column(name).cast("string").alias(f"q{at}") for at, name in enumerate(by)), F.lit(1).alias("two")
-    )
-    both = F.col("one") == F.col("two")
-    for at in range(len(by)):
-        both = both & F.col(f"p{at}").eqNullSafe(F.col(f"q{at}"))
-    if old.distinct().join(new.distinct(), both, "left_anti").limit(1).collect():
-        raise OutputRefusedError(
-            f"{target}: the run {run_id} wrote rows before to partitions in which it has none now, and "
-            f"Parquet would keep them: remove the partition {RUN_COLUMN}={run_id}; nothing was written"
-        )
+    return _save_by_spark(df, write) if is_connect(df) else save_staged(df, write)
 
 
-def save(sent: DataFrame, target: str, mode: str, run_id: str | None, by: Sequence[str]) -> None:
-    """Write the files.
-
-    Raises:
-        OutputRefusedError: there is a directory already.
-    """
-    if run_id is not None:
-        sent, by = sent.withColumn(RUN_COLUMN, F.lit(run_id)), [RUN_COLUMN, *by]
-    replaces = run_id is not None and mode == "append"
-    # whatever the session says: an overwrite that keeps some of what was there is none
-    writer = sent.write.format("parquet").option(
-        "partitionOverwriteMode", "dynamic" if replaces else "static"
-    )
+def _save_by_spark(df: DataFrame, write: ParquetWrite) -> int:
+    by = list(write.partition_by)
+    if write.run_id is not None:
+        df, by = df.withColumn(RUN_COLUMN, F.lit(write.run_id)), [RUN_COLUMN, *by]
+    counts = Observation() if can_observe(df) else None
+    rows = df if counts is None else df.observe(counts, F.count(F.lit(1)).alias("rows"))
+    # an overwrite replaces everything, whatever the session says
+    writer = rows.write.format("parquet").option("partitionOverwriteMode", "static").mode(write.mode)
     try:
-        (writer.partitionBy(*by) if by else writer).mode("overwrite" if replaces else mode).save(target)
+        (writer.partitionBy(*by) if by else writer).save(write.target)
     except Exception as error:  # Spark's, of a class that depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
-        raise OutputRefusedError(f"{target}: there is a directory already; nothing was written") from None
+        raise OutputRefusedError(
+            f"{write.target}: there is a directory already; nothing was written"
+        ) from None
+    return df.count() if counts is None else int(counts.get["rows"])
+
+
+def is_connect(df: DataFrame) -> bool:
+    """Return whether a DataFrame belongs to a session of Spark Connect."""
+    return type(df).__module__.startswith("pyspark.sql.connect")
+
+
+def can_observe(df: DataFrame) -> bool:
+    """Return whether rows can be counted while they are written: not on Spark Connect before 4.0."""
+    return not is_connect(df) or hasattr(T, "VariantType")

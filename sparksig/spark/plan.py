@@ -18,6 +18,7 @@ from sparksig.spark.check import check
 from sparksig.spark.declared import Contract, contract_of
 from sparksig.spark.limits import reads_back_otherwise
 from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.staged import RUN_COLUMN
 from sparksig.spark.target import ColumnPlan, Existing, against, is_path
 
 __all__ = ["Planned", "WritePlan", "plan_write", "planned"]
@@ -88,7 +89,7 @@ def plan_write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str = "parquet",
+    format: str | None = None,
     mode: str = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
@@ -101,7 +102,7 @@ def plan_write(
         df: the table.
         target: a path, or for Delta the name of a table.
         contract: what the rows must keep to, in any form that :func:`check` takes; or None.
-        format: "parquet" or "delta".
+        format: "parquet" or "delta"; None for the format of the existing table, else "parquet".
         mode: "error", "append" or "overwrite".
         run_id: names this run.
         partition_by: columns to partition by.
@@ -151,7 +152,7 @@ def planned(
     df: DataFrame,
     target: Any,
     contract: Any,
-    format: str,
+    format: str | None,
     mode: str,
     run_id: str | None,
     partition_by: Sequence[str],
@@ -162,6 +163,8 @@ def planned(
     where = os.path.abspath(target) if isinstance(target, os.PathLike) else target
     _check_arguments(df, where, format, mode, run_id, partition_by)
     spark, given = df.sparkSession, df.schema
+    format = format or _find_format(spark, where)
+    _check_target(where, format)
     declared = None if contract is None else contract_of(spark, contract, side)
     findings = [] if declared is None else list(check(df, declared.schema).findings)
     findings += _missing(partition_by, df.columns)
@@ -175,15 +178,14 @@ def planned(
     if found is not None and mode == "error":
         hint = "choose mode='append' or mode='overwrite', or another place"
         findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
-    findings += _duplicates(
-        [*df.columns, *([parquet.RUN_COLUMN] if run_id and format == "parquet" else [])], fold
-    )
+    findings += _duplicates([*df.columns, *([RUN_COLUMN] if run_id and format == "parquet" else [])], fold)
     findings += _untyped(given, "") if kept is None else _evolving_untyped(columns)
     findings += _partition_findings(given, kept, partition_by, by, run_id, format)
     if format == "delta":
         findings += delta.refusals(spark, given, found, mode)
     else:
         findings += [*parquet.unsafe(spark), *_run_findings(run_id)]
+        findings += parquet.find_source_overlap(df, where) if found is not None else []
     findings += [
         Finding(
             Code.TYPE_MISMATCH,
@@ -222,14 +224,40 @@ def _column_plans(given: T.StructType, kept: Existing | None, format: str, fold:
     ]
 
 
+def _find_format(spark: SparkSession, target: str) -> str:
+    """Return the format of the existing table, or "parquet" for a path without one.
+
+    Raises:
+        ContractError: there is no table of that name, or it is neither Delta nor Parquet.
+    """
+    if is_path(target):
+        return "delta" if parquet.is_delta(spark, target) else "parquet"
+    try:
+        details = {row[0]: row[1] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {target}").collect()}
+    except Exception as error:  # Spark's, of a class that depends on the session
+        if "NOT_FOUND" not in str(error) and "PARSE_SYNTAX_ERROR" not in str(error):
+            raise
+        raise ContractError(
+            f"there is no table {target!r}. Pass format='delta' to create it, or write Parquet to a path: "
+            f"./{target}"
+        ) from None
+    provider = str(details.get("Provider", "unknown")).lower()
+    if provider == "delta":
+        return provider
+    raise ContractError(
+        f"{target!r} is a table of the format {provider}: only Delta tables are written by name. Write "
+        f"Parquet to a path, for example {details.get('Location', f'./{target}')}"
+    )
+
+
 def _check_arguments(
-    df: Any, target: Any, format: str, mode: str, run_id: str | None, partition_by: Sequence[str]
+    df: Any, target: Any, format: str | None, mode: str, run_id: str | None, partition_by: Sequence[str]
 ) -> None:
     if not hasattr(df, "sparkSession"):
         raise ContractError(f"write takes a Spark DataFrame, not {kind(df)}")
     if not isinstance(target, str) or not target:
         raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
-    if format not in FORMATS:
+    if format is not None and format not in FORMATS:
         raise ContractError(f"format is one of {', '.join(map(repr, FORMATS))}, not {format!r}")
     if mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
@@ -239,6 +267,9 @@ def _check_arguments(
         raise ContractError(f"partition_by is a list of names: [{partition_by!r}]")
     if is_path(target) and set("*?[]{}") & set(target):
         raise ContractError(f"{target}: Spark takes *, ?, [, ], {{ and }} for a pattern")
+
+
+def _check_target(target: str, format: str) -> None:
     if format == "delta" and is_path(target) and not re.match(r"/|[A-Za-z][\w+.-]*:/", target):
         raise ContractError(f"Delta finds tables by absolute paths: {os.path.abspath(target)}")
     if format == "parquet" and not is_path(target):
@@ -301,7 +332,7 @@ def _run_findings(run_id: str | None) -> list[Finding]:
         return []
     expected = "a name that readers of Parquet give back"
     hint = "as run-007 instead of 007"
-    return [Finding(Code.INVALID_NAME, parquet.RUN_COLUMN, expected, "one that they take for a number", hint)]
+    return [Finding(Code.INVALID_NAME, RUN_COLUMN, expected, "one that they take for a number", hint)]
 
 
 def _partition_findings(
@@ -331,11 +362,26 @@ def _partition_findings(
         found.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))
     if format == "parquet":
         found += parquet.partition_refusals(given, by, kept)
-    wanted = [parquet.RUN_COLUMN, *asked] if run_id is not None and format == "parquet" else list(asked)
+    wanted = [RUN_COLUMN, *asked] if run_id is not None and format == "parquet" else list(asked)
     if kept is None or list(kept.partitions) == wanted or (format == "delta" and not asked):
         return found
     expected = (
         f"partitions by {', '.join(map(step, kept.partitions))}" if kept.partitions else "no partitions"
     )
-    told = ", ".join(map(step, wanted)) or "none"
-    return [*found, Finding(Code.INVALID_VALUE, "partition_by", expected, told, "as the table has them")]
+    actual = ", ".join(map(step, wanted)) or "none"
+    return [
+        *found,
+        Finding(Code.INVALID_VALUE, "partition_by", expected, actual, _partition_hint(kept, run_id)),
+    ]
+
+
+def _partition_hint(kept: Existing, run_id: str | None) -> str:
+    """Return what to do about partitions that differ from those of the table."""
+    if run_id is not None and RUN_COLUMN not in kept.partitions:
+        return (
+            "the table was written without run ids: append without run_id, or write all rows to a new path "
+            "with mode='append' and a run_id"
+        )
+    if run_id is None and RUN_COLUMN in kept.partitions:
+        return "the table keeps its rows by runs: pass run_id"
+    return "pass the columns that the table is partitioned by"

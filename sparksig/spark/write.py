@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Observation
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -23,6 +23,7 @@ from sparksig.spark.contract import column
 from sparksig.spark.limits import asked, checks, partitions_asked
 from sparksig.spark.plan import Planned, WritePlan, plan_write, planned
 from sparksig.spark.rules import Rule, lengths_of, rules_of
+from sparksig.spark.staged import ParquetWrite
 from sparksig.spark.target import ColumnPlan, Existing, can_widen, holds, same
 from sparksig.spark.verdicts import columns_of
 
@@ -37,7 +38,7 @@ class Written:
         plan: what it was to do.
         report: what the check of the values found: nothing. Its ``rows`` are None where no value had to be
             looked at.
-        rows: how many rows were written; 0 if a Delta table had this run already.
+        rows: how many rows were written; 0 if the target had this run already.
         repeated: whether the target had this run already, so that nothing was written again.
 
     Example:
@@ -71,7 +72,7 @@ def write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str = "parquet",
+    format: str | None = None,
     mode: str = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
@@ -95,10 +96,10 @@ def write(
         contract: what the rows must keep to, in any form that :func:`check` takes; None for the target's own
             constraints alone. It is kept with a new table, if its columns have names:
             ``check(other, target)`` finds it again.
-        format: "parquet" or "delta".
+        format: "parquet" or "delta"; None for the format of the existing table, else "parquet".
         mode: "error" (nothing may be there), "append" or "overwrite".
-        run_id: names this run; another run of that name writes nothing twice. Delta takes a run once. Parquet
-            keeps runs apart as partitions of a column ``run_id``: a run replaces its own partition alone.
+        run_id: the name of this run. A run that the target has already is not written again; the result
+            says ``repeated``. Parquet keeps runs apart as partitions of a column ``run_id``.
         partition_by: columns to partition by. Parquet keeps them as names of directories: whole numbers,
             doubles, dates, and texts that Spark does not read as numbers in another spelling, as 007.
         evolve: let the target's schema change: new columns, and the wider types that Delta can take over.
@@ -127,44 +128,30 @@ def write(
     """
     made = planned(df, target, contract, format, mode, run_id, partition_by, evolve, side)
     plan, spark = made.plan, df.sparkSession
-    known = format == "delta" and run_id is not None and plan.exists
-    if known and delta.committed(spark, plan.target, str(run_id)):
+    if run_id is not None and plan.exists and _has_run(spark, plan, run_id):
         return Written(plan, _BEFORE, 0, repeated=True)
     if plan.findings:
         raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
     sent = _sent(df, made)
     report = _checked(sent, made, strict_nulls=strict_nulls)
     report.raise_if_failed()
-    if format == "delta":
+    if plan.format == "delta":
         how = delta.Commit(plan.target, mode, plan.exists, run_id, tuple(partition_by), evolve, note)
         rows = delta.commit(sent, how)
-        if rows is None:
-            return Written(plan, _BEFORE, 0, repeated=True)
-        return Written(plan, report, rows or int(report.rows or 0))
-    if run_id is not None and made.kept is not None:
-        parquet.refuse_stale(sent, plan.target, run_id, partition_by, made.kept.schema)
-    return Written(plan, report, _save_counted(sent, plan, run_id, partition_by, report))
+    else:
+        rows = parquet.save(sent, ParquetWrite(plan.target, mode, run_id, partition_by))
+    if rows is None:
+        return Written(plan, _BEFORE, 0, repeated=True)
+    return Written(plan, report, rows or int(report.rows or 0))
 
 
 _BEFORE = Report("schema", "written before", (), ())
 
 
-def _save_counted(
-    sent: DataFrame, plan: WritePlan, run_id: str | None, by: Sequence[str], report: Report
-) -> int:
-    """Write Parquet, and count the rows that pass."""
-    if not _can_observe(sent):
-        parquet.save(sent, plan.target, plan.mode, run_id, by)
-        return int(report.rows or 0)
-    counts = Observation()
-    watched = sent.observe(counts, F.count(F.lit(1)).alias("rows"))
-    parquet.save(watched, plan.target, plan.mode, run_id, by)
-    return int(counts.get["rows"])
-
-
-def _can_observe(df: DataFrame) -> bool:
-    """Whether counts can be had: not from Spark Connect before 4.0."""
-    return not type(df).__module__.startswith("pyspark.sql.connect") or hasattr(T, "VariantType")
+def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
+    if plan.format == "delta":
+        return delta.committed(spark, plan.target, run_id)
+    return parquet.has_run(spark, plan.target, run_id)
 
 
 # --- the rows ---------------------------------------------------------------------------------------------
@@ -266,7 +253,7 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
     name = declared.name if declared is not None else "the target's constraints"
     schema = declared.schema if declared is not None else None
     columns = columns_of(table, schema)
-    counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else _can_observe(sent)
+    counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else parquet.can_observe(sent)
     if not rules and not lengths and counted:
         return Report("schema", name, (), columns)
     return full(held, schema, rules, Report("full", name, (), columns), (), lengths)

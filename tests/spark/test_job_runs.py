@@ -24,10 +24,10 @@ from sparksig.errors import (
 )
 from sparksig.jobs import ScoreConfig, score
 from sparksig.jobs import outputs as publishing
-from sparksig.jobs.places import Place
 from sparksig.jobs.record import report_of
 from sparksig.jobs.score_plan import plan_score
 from sparksig.jobs.staging import MARKER
+from sparksig.spark.hadoop import Place
 from tests.spark import models, score_jobs
 from tests.spark.score_jobs import BAD, left, read, table
 
@@ -132,8 +132,9 @@ DEATHS = {
     "all is scored": (publishing.Publication, "publish", {}),
     "publishing has begun": (publishing.Publication, "_publish_quarantine", {}),
     "the quarantine is written": (publishing.Publication, "_publish_quarantine", {"after": True}),
-    "the output has its final form": (Place, "move_to", {}),
-    "the output is there": (Place, "move_to", {"after": True}),
+    # the quarantine and the final form of the output are moved before
+    "the output has its final form": (Place, "move_to", {"calls": 3}),
+    "the output is there": (Place, "move_to", {"calls": 3, "after": True}),
 }
 
 
@@ -163,11 +164,20 @@ def test_a_run_that_died_is_brought_to_its_end_by_its_name(job, tmp_path, monkey
 
 def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monkeypatch):
     """As on object stores; it dies after the first file."""
-    monkeypatch.setattr("sparksig.jobs.places._RENAMES_AT_ONCE", ())
+    monkeypatch.setattr("sparksig.spark.hadoop._RENAMES_AT_ONCE", ())
     table(tmp_path / "in", range(12))
     config = job(run_id="r", output={"partition_by": ["color"], "keep": ["id", "color"]})
     with monkeypatch.context() as patch:
-        dying(patch, Place, "move_file_to", calls=2)
+        published = []
+
+        def die_at_the_second_file_of_the_output(source, target, move=Place.move_file_to):
+            if "/out/" in target.uri:
+                published.append(target)
+            if len(published) == 2:
+                raise Died
+            move(source, target)
+
+        patch.setattr(Place, "move_file_to", die_at_the_second_file_of_the_output)
         with pytest.raises(Died):
             score(config)
     assert not (tmp_path / "out" / MARKER).exists()

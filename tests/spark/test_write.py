@@ -213,8 +213,14 @@ def test_a_run_that_is_started_again_writes_nothing_twice(spark, form, tmp_path)
 def test_a_parquet_table_that_keeps_no_runs_apart_takes_no_run(spark, tmp_path):
     make(spark, "parquet", tmp_path / "t", "id bigint")
     sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append")
-    with pytest.raises(OutputRefusedError, match=r"partition_by: expected no partitions, found run_id"):
+    text = (
+        r"partition_by: expected no partitions, found run_id \(the table was written without run ids: append"
+    )
+    with pytest.raises(OutputRefusedError, match=text):
         sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append", run_id="r")
+    sparksig.write(spark.range(1).toDF("id"), tmp_path / "u", mode="append", run_id="r")
+    with pytest.raises(OutputRefusedError, match=r"the table keeps its rows by runs: pass run_id"):
+        sparksig.write(spark.range(1).toDF("id"), tmp_path / "u", mode="append")
 
 
 def test_partitions_are_those_of_the_table(spark, form, tmp_path):
@@ -241,22 +247,21 @@ def test_a_partitioned_table_is_appended_to(spark, form, tmp_path):
     ]
 
 
-def test_a_run_without_rows_leaves_no_stale_ones(spark, tmp_path):
-    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", mode="append", run_id="7")
-    with pytest.raises(OutputRefusedError, match=r"the run 7 wrote rows before to partitions"):
-        sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="7")
-    assert sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="8").rows == 0
-    assert spark.read.parquet(str(tmp_path / "t")).count() == 3
-
-
-def test_a_run_leaves_no_stale_partitions(spark, tmp_path):
+def test_run_that_the_table_has_is_not_written_again(spark, form, tmp_path):
+    options = {"format": form, "mode": "append", "run_id": "r7", "partition_by": ["part"]}
     first = spark.range(4).selectExpr("id", "id % 2 as part")
-    options = {"mode": "append", "run_id": "r", "partition_by": ["part"]}
-    sparksig.write(first, tmp_path / "t", **options)
-    with pytest.raises(OutputRefusedError, match=r"in which it has none now"):
-        sparksig.write(first.where("part = 0"), tmp_path / "t", **options)
     assert sparksig.write(first, tmp_path / "t", **options).rows == 4
-    assert spark.read.parquet(str(tmp_path / "t")).count() == 4
+    for again in (first, first.where("part = 0"), first.where("false")):
+        written = sparksig.write(again, tmp_path / "t", **options)
+        assert (written.rows, written.repeated) == (0, True)
+    assert spark.read.format(form).load(str(tmp_path / "t")).count() == 4
+
+
+def test_run_without_rows_is_written(spark, tmp_path):
+    sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", mode="append", run_id="r7")
+    written = sparksig.write(spark.range(0).toDF("id"), tmp_path / "t", mode="append", run_id="r8")
+    assert (written.rows, written.repeated) == (0, False)
+    assert spark.read.parquet(str(tmp_path / "t")).count() == 3
 
 
 def test_an_overwrite_leaves_nothing_whatever_the_session_says(spark, form, tmp_path):
@@ -276,7 +281,7 @@ def test_a_delta_table_is_not_taken_for_parquet(delta, tmp_path):
     sparksig.write(delta.range(3).toDF("id"), tmp_path / "t", format="delta")
     for mode in ("overwrite", "append", "error"):
         with pytest.raises(OutputRefusedError, match=r"is a Delta table: format='delta'"):
-            sparksig.write(delta.range(1).toDF("id"), tmp_path / "t", mode=mode)
+            sparksig.write(delta.range(1).toDF("id"), tmp_path / "t", format="parquet", mode=mode)
     assert rows(delta, "delta", tmp_path / "t") == [(0,), (1,), (2,)]
     sparksig.write(delta.range(3).toDF("id"), tmp_path / "p")
     with pytest.raises(OutputRefusedError, match=r"holds files that are no Delta table"):
@@ -296,11 +301,11 @@ def test_what_is_no_table_is_left_alone(spark, tmp_path, mode):
     assert files(tmp_path) == before
 
 
-def test_an_empty_directory_is_no_table(spark, tmp_path):
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+def test_empty_directory_is_no_table(spark, tmp_path, mode):
     (tmp_path / "t").mkdir()
-    with pytest.raises(OutputRefusedError, match=r"there is a directory already"):
-        sparksig.write(spark.range(1).toDF("id"), tmp_path / "t")
-    assert sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append").rows == 1
+    assert sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode=mode).rows == 1
+    assert spark.read.parquet(str(tmp_path / "t")).count() == 1
 
 
 def test_empty_texts_are_no_partitions(spark, form, tmp_path):
@@ -415,7 +420,7 @@ def test_a_delta_table_by_its_name(delta, tmp_path):
     delta.sql("drop table if exists written")
     try:
         assert sparksig.write(delta.range(3).toDF("id"), "written", "id bigint", format="delta").rows == 3
-        assert sparksig.write(delta.range(2).toDF("id"), "written", format="delta", mode="append").rows == 2
+        assert sparksig.write(delta.range(2).toDF("id"), "written", mode="append").rows == 2
         assert delta.table("written").count() == 5
         assert sparksig.check(delta.range(1).toDF("id"), "written").ok
     finally:
@@ -478,7 +483,10 @@ def test_what_delta_can_widen_holds_what_was_there():
         ({"run_id": "a b"}, r"run_id is made of letters, digits"),
         ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
         ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
-        ({"target": "name"}, r"a Parquet table is written to a path: \./name"),
+        (
+            {"target": "name"},
+            r"there is no table 'name'\. Pass format='delta' to create it",
+        ),
         ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
         ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
         ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),

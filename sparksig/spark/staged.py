@@ -1,0 +1,177 @@
+"""Parquet files are written beside their table and published by renames.
+
+Readers see the old table or the new one, a failure leaves the old one, and several writers never share a
+directory. Each write stages in a hidden directory of its own beside the target:
+
+============================  ======================================================================
+target                        published by
+============================  ======================================================================
+does not exist                one rename of the staged directory
+``append``                    a rename of each file; those already moved are removed after a failure
+``append`` with a run id      one rename of the directory ``run_id=...``
+``overwrite``                 an exchange of both directories (Linux, local file systems), else two
+                              renames, between which readers see no table
+============================  ======================================================================
+
+Object stores have no renames. There each file is copied, and an overwrite removes the old files after the
+last copy, so readers may see a part of an append, or rows of both tables, until the write has ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparksig.errors import OutputRefusedError
+from sparksig.spark.hadoop import Place
+
+__all__ = ["RUN_COLUMN", "ParquetWrite", "save"]
+
+RUN_COLUMN = "run_id"
+"""The partition column that keeps the runs of a Parquet table apart."""
+
+
+@dataclass(frozen=True)
+class ParquetWrite:
+    """Where and how to write Parquet files.
+
+    Attributes:
+        target: the path of the table.
+        mode: "error", "append" or "overwrite".
+        run_id: the run, which becomes a partition; None for a table without runs.
+        partition_by: the columns to partition by, after the run.
+    """
+
+    target: str
+    mode: str
+    run_id: str | None = None
+    partition_by: Sequence[str] = ()
+
+
+def save(df: DataFrame, write: ParquetWrite) -> int | None:
+    """Write the rows of a DataFrame, and count the rows of the files that were published.
+
+    Returns:
+        The number of rows; None if the target has this run already.
+
+    Raises:
+        OutputRefusedError: the mode is "error" and something is at the target, or another writer is replacing
+            the table.
+    """
+    spark = df.sparkSession
+    target = Place.of(spark, write.target)
+    if write.run_id is not None and _run_partition(target, write).is_there():
+        return None
+    staging = target.parent / f".{target.name}.sparksig-write-{secrets.token_hex(8)}"
+    staged = staging / "table"
+    by = list(write.partition_by)
+    if write.run_id is not None:
+        df, by = df.withColumn(RUN_COLUMN, F.lit(write.run_id)), [RUN_COLUMN, *by]
+    writer = df.write.format("parquet").mode("error")
+    try:
+        (writer.partitionBy(*by) if by else writer).save(staged.uri)
+        rows = spark.read.format("parquet").schema(df.schema).load(staged.uri).count()
+        is_published = _publish(staged, target, write)
+    finally:
+        staging.delete()
+    spark.catalog.refreshByPath(target.uri)
+    return rows if is_published else None
+
+
+def _run_partition(target: Place, write: ParquetWrite) -> Place:
+    """Return the directory of a run in its table, or the table where the write has no run."""
+    return target if write.run_id is None else target / f"{RUN_COLUMN}={write.run_id}"
+
+
+def _publish(staged: Place, target: Place, write: ParquetWrite) -> bool:
+    """Move the staged table to the target; return False if another writer has published the same run."""
+    if target.is_directory() and not target.names():
+        target.delete()
+    if not target.is_there() and _move_new(staged, target):
+        return True
+    if write.mode == "error":
+        raise OutputRefusedError(f"{target.uri}: something is there already; nothing was written")
+    if write.mode == "overwrite":
+        _replace(staged, target)
+        return True
+    if write.run_id is None:
+        _add_files(staged, target)
+        return True
+    source, run = _run_partition(staged, write), _run_partition(target, write)
+    return not source.is_there() or _move_new(source, run)
+
+
+def _move_new(source: Place, target: Place) -> bool:
+    """Move a directory to where nothing is; return False if something came there meanwhile."""
+    if not target.renames_at_once:
+        _add_files(source, target)
+        return True
+    try:
+        source.move_to(target)
+    except OutputRefusedError:
+        return False
+    return True
+
+
+def _add_files(source: Place, target: Place) -> None:
+    """Move each data file of one directory into another; after a failure none of them stays there.
+
+    Files of Spark have unique names, so those of other writers are never replaced.
+    """
+    moved: list[Place] = []
+    try:
+        for name in sorted(source.files()):
+            if name.rpartition("/")[2].startswith(("_", ".")):
+                continue
+            (source / name).move_file_to(target / name)
+            moved.append(target / name)
+    except BaseException:
+        for file in moved:
+            file.delete()
+        raise
+
+
+def _replace(staged: Place, target: Place) -> None:
+    """Put the staged table in the place of another one."""
+    if not target.renames_at_once:
+        old_files = list(target.files())
+        _add_files(staged, target)
+        for name in old_files:
+            (target / name).delete()
+        return
+    if staged.local is not None and target.local is not None and _exchange(staged.local, target.local):
+        return
+    old = staged.parent / "old"
+    try:
+        target.move_to(old)
+        staged.move_to(target)
+    except Exception as error:
+        if old.is_there() and not target.is_there():
+            old.move_to(target)
+        raise OutputRefusedError(
+            f"{target.uri}: another writer is replacing this table; nothing was written"
+        ) from error
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's <fcntl.h>
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two directories in one step; return False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 and newer
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))

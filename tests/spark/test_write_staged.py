@@ -1,0 +1,206 @@
+"""Parquet tables are replaced and extended by renames: nothing is lost, and no writer disturbs another."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+
+import sparksig
+from sparksig import OutputRefusedError
+from sparksig.spark import staged
+
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+SOURCES = {
+    "path": lambda spark, path: spark.read.parquet(path),
+    "schema and filter": lambda spark, path: spark.read.schema("id bigint").parquet(path).where("id > 0"),
+    "union": lambda spark, path: spark.range(3).union(spark.read.parquet(path)),
+    "join": lambda spark, path: spark.range(3).join(spark.read.parquet(path), "id", "left"),
+    "subquery": lambda spark, path: spark.sql(
+        f"select id from range(3) where id in (select id from parquet.`{path}`)"
+    ),
+    "file": lambda spark, path: spark.read.parquet(path + "/*.parquet"),
+}
+
+
+@pytest.fixture
+def table(spark, tmp_path):
+    path = str(tmp_path / "a table")
+    sparksig.write(spark.range(5), path)
+    return path
+
+
+def ids(spark, path):
+    return sorted(row.id for row in spark.read.parquet(path).collect())
+
+
+def hidden_directories(tmp_path):
+    return [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_table_that_the_dataframe_reads_is_not_a_target(spark, table, source, mode):
+    df = source(spark, table)
+    (finding,) = sparksig.plan_write(df, table, mode=mode).findings
+    assert "the DataFrame reads files of the target" in str(finding)
+    with pytest.raises(OutputRefusedError, match="write to another path, and rename it afterwards"):
+        sparksig.write(df, table, mode=mode)
+    assert ids(spark, table) == [0, 1, 2, 3, 4]
+
+
+def test_views_and_tables_are_looked_through(spark, table):
+    spark.read.parquet(table).createOrReplaceTempView("read_view")
+    spark.sql("drop table if exists read_table")
+    spark.sql(f"create table read_table using parquet location '{table}'")
+    try:
+        for name in ("read_view", "read_table"):
+            with pytest.raises(OutputRefusedError, match="reads files of the target"):
+                sparksig.write(spark.table(name), table, mode="overwrite")
+    finally:
+        spark.catalog.dropTempView("read_view")
+        spark.sql("drop table read_table")
+
+
+def test_table_beside_the_one_that_is_read_is_a_target(spark, table):
+    assert sparksig.write(spark.read.parquet(table), f"{table} 2").rows == 5
+    assert sparksig.write(spark.read.parquet(table), f"{table} 2", mode="overwrite").rows == 5
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_failed_write_keeps_the_rows_and_leaves_nothing(spark, table, tmp_path, mode):
+    broken = spark.range(0, 100, 1, 4).selectExpr("if(id = 90, raise_error('no more rows'), id) as id")
+    with pytest.raises(Exception, match="no more rows"):
+        sparksig.write(broken, table, mode=mode)
+    assert ids(spark, table) == [0, 1, 2, 3, 4]
+    assert hidden_directories(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_failed_publication_keeps_the_rows_and_leaves_nothing(spark, table, tmp_path, mode, monkeypatch):
+    calls = []
+
+    def fail(self, target, move=staged.Place.move_file_to):
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError("the disk is full")
+        move(self, target)
+
+    monkeypatch.setattr(staged.Place, "move_file_to", fail)
+    monkeypatch.setattr(
+        staged, "_exchange", lambda one, other: (_ for _ in ()).throw(OSError("the disk is full"))
+    )
+    with pytest.raises(OSError, match="the disk is full"):
+        sparksig.write(spark.range(0, 100, 1, 4), table, mode=mode)
+    assert ids(spark, table) == [0, 1, 2, 3, 4]
+    assert hidden_directories(tmp_path) == []
+
+
+def test_readers_see_the_old_table_until_the_new_one_is_complete(spark, table):
+    def count_rows(batches):
+        import pathlib
+
+        import pyarrow.parquet as pq
+
+        for _ in batches:
+            files = pathlib.Path(table).glob("*.parquet")
+            rows = sum(pq.read_metadata(file).num_rows for file in files)
+            yield pa.record_batch([pa.array([rows])], ["id"])
+
+    sparksig.write(spark.range(0, 1, 1, 1).mapInArrow(count_rows, "id bigint"), table, mode="overwrite")
+    assert ids(spark, table) == [5]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False], ids=["exchange", "two renames"])
+def test_overwrite_replaces_the_table(spark, table, tmp_path, monkeypatch, can_exchange):
+    if not can_exchange:
+        monkeypatch.setattr(staged, "_exchange", lambda one, other: False)
+    cached = spark.read.parquet(table).cache()
+    assert cached.count() == 5
+    assert sparksig.write(spark.range(7), table, mode="overwrite").rows == 7
+    assert ids(spark, table) == list(range(7))
+    assert spark.read.parquet(table).count() == 7  # the cache of the old files is not used any more
+    assert hidden_directories(tmp_path) == []
+    cached.unpersist()
+
+
+def test_old_table_comes_back_where_the_second_rename_fails(spark, table, tmp_path, monkeypatch):
+    moved = []
+
+    def fail(self, target, move=staged.Place.move_to):
+        moved.append(target)
+        if len(moved) == 2:
+            raise OSError("the disk is gone")
+        move(self, target)
+
+    monkeypatch.setattr(staged, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(staged.Place, "move_to", fail)
+    with pytest.raises(OutputRefusedError, match="another writer is replacing this table"):
+        sparksig.write(spark.range(7), table, mode="overwrite")
+    assert ids(spark, table) == [0, 1, 2, 3, 4]
+    assert hidden_directories(tmp_path) == []
+
+
+def test_object_stores_copy_file_by_file(spark, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(staged.Place, "renames_at_once", False)
+    assert sparksig.write(spark.range(3), table, mode="append").rows == 3
+    assert ids(spark, table) == [0, 0, 1, 1, 2, 2, 3, 4]
+    assert sparksig.write(spark.range(2), table, mode="overwrite").rows == 2
+    assert ids(spark, table) == [0, 1]
+    assert sparksig.write(spark.range(2), tmp_path / "new").rows == 2
+    assert hidden_directories(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_writers_at_the_same_time_never_mix(spark, table, tmp_path, mode):
+    barrier, results = threading.Barrier(3), {}
+
+    def write(first):
+        df = spark.range(first, first + 300, 1, 3)
+        barrier.wait(60)
+        try:
+            results[first] = sparksig.write(df, table, mode=mode).rows
+        except OutputRefusedError:
+            results[first] = 0
+
+    writers = [threading.Thread(target=write, args=(first,)) for first in (1_000, 2_000, 3_000)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    landed = [first for first, rows in sorted(results.items()) if rows == 300]
+    tables = {first: list(range(first, first + 300)) for first in landed}
+    if mode == "append":
+        assert ids(spark, table) == [0, 1, 2, 3, 4, *(row for rows in tables.values() for row in rows)]
+    else:
+        assert ids(spark, table) in tables.values()
+    assert hidden_directories(tmp_path) == []
+
+
+def test_of_writers_of_one_run_one_lands(spark, tmp_path):
+    barrier, results = threading.Barrier(3), []
+
+    def write():
+        df = spark.range(0, 30, 1, 3)
+        barrier.wait(60)
+        written = sparksig.write(df, tmp_path / "t", mode="append", run_id="night")
+        results.append((written.rows, written.repeated))
+
+    sparksig.write(spark.range(1), tmp_path / "t", mode="append", run_id="before")
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert sorted(results) == [(0, True), (0, True), (30, False)]
+    assert spark.read.parquet(str(tmp_path / "t")).where(F.col("run_id") == "night").count() == 30
+
+
+def test_rows_are_counted_in_the_files(spark, tmp_path):
+    df = spark.range(0, 10, 1, 3).selectExpr("id", "id % 3 as part")
+    written = sparksig.write(df, tmp_path / "t", partition_by=["part"])
+    assert written.rows == 10
+    assert len(list((tmp_path / "t").rglob("*.parquet"))) >= 3
