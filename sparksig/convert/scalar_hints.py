@@ -174,7 +174,7 @@ def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Findi
         findings.append(Finding(Code.INVALID_VALUE, path, "an Enum, one member a value", name, hint))
     elif not members:
         findings.append(Finding(Code.INVALID_VALUE, path, "at least one member", f"{name} without members"))
-    elif len(forms) == 1 and form in LEAVES and _are_in_range(values):
+    elif len(forms) == 1 and form is not None and form in LEAVES and _are_in_range(values):
         return Encoded(Leaf(LEAVES[form], form), cls, tuple(members))
     else:
         expected = "an Enum of bool, int, float, str, bytes, date or datetime, all of one type"

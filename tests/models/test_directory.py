@@ -33,7 +33,7 @@ from sparksig.models.seal import digest
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from tests.models.helpers import SIGNATURE, Doubled, Failing, boosted, content, copy_of, fresh, rewrite
+from tests.models.helpers import SIGNATURE, Doubled, Failing, content, copy_of, fresh, rewrite, splined
 from tests.tables import each
 
 MINIMAL = b"flavors: {}\n"
@@ -243,7 +243,7 @@ FAILING_SAVES = {
     "pickling": (lambda: Failing(ZeroDivisionError("no")), {}, ZeroDivisionError),
     "interrupted": (lambda: Failing(KeyboardInterrupt()), {}, KeyboardInterrupt),
     "a-lock": (lambda: _with(threading.Lock()), {}, TypeError),
-    "untrusted-types": (boosted, {}, sparksig.ModelNotTrustedError),
+    "untrusted-types": (splined, {}, sparksig.ModelNotTrustedError),
     "signature": (Doubled, {"signature": NAN_DEFAULT}, SignatureError),
     "metadata": (Doubled, {"metadata": {"a": object()}}, (SparksigError, yaml.YAMLError)),
     "metadata-that-is-a-list": (Doubled, {"metadata": [1]}, (SparksigError, TypeError)),
