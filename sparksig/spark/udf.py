@@ -321,7 +321,7 @@ class ModelUDF:
         """
         specs, values = self._arguments(columns, named)
         if _ARROW:
-            names = None if specs is None else tuple(str(spec.name) for spec in specs)
+            names = None if specs is None else _transfer_names(specs)
             return self._arrow_column(values, names)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
             raise UnsupportedError(
@@ -333,7 +333,7 @@ class ModelUDF:
         plain = [spec for spec in specs if isinstance(spec, ColSpec)]
         sent = contract.guarded(values, plain)
         types = [contract.travel_type(spec) for spec in plain]
-        names = tuple(str(spec.name) for spec in plain)
+        names = _transfer_names(plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
     def on(self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None) -> Column:
@@ -497,6 +497,11 @@ _FINDING = T.StructType(
 
 def _shown(spec: ColSpec | TensorSpec) -> str:
     return describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
+
+
+def _transfer_names(specs: Sequence[ColSpec | TensorSpec]) -> tuple[str, ...]:
+    """Return the names under which columns reach the worker; columns without names are numbered."""
+    return tuple(str(index if spec.name is None else spec.name) for index, spec in enumerate(specs))
 
 
 _ARROW = hasattr(F, "arrow_udf")

@@ -386,7 +386,7 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         split(df.toDF("ID"), schema(ID="long"), "id")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "MLmodel").write_text("flavors: {}\n")
-    with pytest.raises(ModelError, match=r"the model has no signature$"):
+    with pytest.raises(ModelError, match=r"the model has no signature\. Set one: sparksig\.set_signature"):
         check(df, tmp_path / "m")
 
 

@@ -8,7 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sparksig import Array, ColSpec, Map, Object, Property, Schema, TensorSpec, check, sample_signature
+from sparksig import (
+    Array,
+    ColSpec,
+    InferenceError,
+    Map,
+    Object,
+    Property,
+    Schema,
+    TensorSpec,
+    check,
+    sample_signature,
+)
 from sparksig.parquet import check_parquet, infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
@@ -96,6 +107,14 @@ def test_both_say_the_same(spark, tmp_path):
 
 def test_both_infer_the_same(spark, tmp_path):
     table = pa.table({key: values for key, (_, values) in COLUMNS.items() if values is not None})
+    pq.write_table(table, tmp_path / "far.parquet")
+    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+        sample_signature(spark.read.parquet(str(tmp_path)))
+    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+        infer_parquet(tmp_path)
+    (tmp_path / "far.parquet").unlink()
+    near = pa.array([0, None, 1, 3], pa.timestamp("s")).cast(INSTANT)
+    table = table.set_column(table.schema.get_field_index("when"), "when", near)
     pq.write_table(table, tmp_path / "part.parquet")
     theirs = sample_signature(spark.read.parquet(str(tmp_path)))
     mine = infer_parquet(tmp_path)

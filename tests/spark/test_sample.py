@@ -353,8 +353,9 @@ def test_a_signature_of_a_sample(spark):
     assert found.signature.inputs == Schema([
         ColSpec("long", "id"),
         ColSpec("string", "s", False),
-        ColSpec(of(("k", "long", False), ("o", "string", True)), "o", False),
-        ColSpec(Array(of(("k", "long", True), ("o", "double", False))), "l"),
+        # a null struct makes all of its fields optional
+        ColSpec(of(("k", "long", False), ("o", "string", False)), "o", False),
+        ColSpec(Array(of(("k", "long", False), ("o", "double", False))), "l"),
         ColSpec(Map(of(("k", "long", False))), "m"),
     ])  # fmt: skip
     assert [(one.name, one.rows, one.nulls, one.partitions) for one in found.evidence] == [

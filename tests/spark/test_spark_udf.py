@@ -194,7 +194,7 @@ def test_a_model_without_a_signature_says_how_to_give_it_one(spark, tmp_path):
     sparksig.save_model(tmp_path / "m", models.Counting("/dev/null"))
     with pytest.raises(
         ModelError,
-        match=r"has no inputs and no outputs: .* sparksig\.infer_signature\(data, prediction\)\); or save it",
+        match=r"the model has no signature: .* sparksig\.infer_signature\(data, prediction\)\); or save it",
     ):
         sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
 
