@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
 from sparksig.sampling import Choice, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
+from sparksig.signature import ModelSignature
 from sparksig.spark.contract import arrow_type
 
 __all__ = ["Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
@@ -250,4 +251,6 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         raise InferenceError(error.message, error.findings) from None
     sample = (sampler or Sampler()).sample(df)
     seen = len(set(sample.partition_of)) if sample.method == "partitions" else None
-    return signature_of(declared, sample.rows, seen)
+    sampled = signature_of(declared, sample.rows, seen)
+    # without a row there is no evidence against nulls: the table's own schema decides
+    return sampled if sample.rows.num_rows else replace(sampled, signature=ModelSignature(inputs=declared))
