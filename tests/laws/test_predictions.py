@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pydantic
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -45,7 +46,11 @@ def test_inferred_outputs_accept_their_prediction_as_it_is_meant(name, data):
     assert repr(encoded.to_pylist()) == expected(FORMS[name], rows)
 
 
-@pytest.mark.parametrize("name", FORMS)
+# classes of pydantic 2.7 cannot be pickled by value
+OLD_PYDANTIC = tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 8)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "pydantic" or not OLD_PYDANTIC])
 @settings(max_examples=2, deadline=None)
 @given(data=st.data())
 def test_all_ways_of_scoring_a_saved_model_agree(name, data, tmp_path_factory):
