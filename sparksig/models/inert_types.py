@@ -1,10 +1,11 @@
 """The types of a skops file that load without ``trusted_types``, beyond those that skops trusts itself.
 
-A type is on this list only if building it and setting any state should not be able to run code of the file's
-author. The compiled types (trees, predictors, neighbors, distances, bitsets) and skops' own nodes were read in
-the source of scikit-learn 1.9.1 and skops 0.16.0. The other entries (splitters, kernels, scores, helpers) are
-judged by their documented behaviour. All of them are tested with scikit-learn 1.5.0 and 1.9.1, skops 0.12.0 and
-0.16.0, NumPy 1.26 and 2.4, SciPy 1.13 and 1.17. Nothing that a model directory says adds to the list.
+A type is on this list only if building it and setting any state should not be able to run code of the
+file's author. The compiled types (trees, predictors, neighbors, distances, bitsets) and skops' own nodes were
+read in the source of scikit-learn 1.9.1 and skops 0.16.0. The other entries (splitters, kernels, scores,
+helpers) are judged by their documented behaviour. All of them are tested with scikit-learn 1.5.0 and 1.9.1,
+skops 0.12.0 and 0.16.0, NumPy 1.26 and 2.4, SciPy 1.13 and 1.17. Nothing that a model directory says adds to
+the list.
 
 Each entry says how a skops file may use the name: as the class of an object whose attributes are restored, as
 a function, as a class that is a value. The same name used otherwise is refused, because skops trusts names
