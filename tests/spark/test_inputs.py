@@ -34,8 +34,8 @@ def predictions(scored):
     return [round(row.prediction, 6) for row in scored.collect()]
 
 
-def test_columns_feed_an_unnamed_tensor_by_the_names_of_features(spark, house_model):
-    table = spark.createDataFrame(TURNED)
+def test_columns_feed_an_unnamed_tensor_by_the_names_of_features(spark, frame_of, house_model):
+    table = frame_of(TURNED)
     assert predictions(sparksig.score(table, house_model)) == PRICES
     assert predictions(sparksig.score(table, house_model, columns=["area", "age"])) == PRICES
     if spark.version >= "4.1":
@@ -50,10 +50,10 @@ def test_columns_feed_an_unnamed_tensor_by_the_names_of_features(spark, house_mo
         sparksig.spark_udf(spark, house_model)("age", "area")
 
 
-def test_a_model_without_names_is_fed_by_position(spark, tmp_path):
+def test_a_model_without_names_is_fed_by_position(frame_of, tmp_path):
     model = LinearRegression().fit(HOUSES.to_numpy(), PRICES)
     sparksig.save_model(tmp_path / "m", model, input_example=HOUSES.to_numpy())
-    table = spark.createDataFrame(pa.Table.from_pandas(HOUSES.set_axis(["x", "y"], axis="columns")))
+    table = frame_of(pa.Table.from_pandas(HOUSES.set_axis(["x", "y"], axis="columns")))
     assert predictions(sparksig.score(table, tmp_path / "m")) == PRICES
     assert sparksig.load_model(tmp_path / "m").predict(HOUSES).round(6).tolist() == PRICES
 
