@@ -159,3 +159,9 @@ def frame(rows):
 def expected(form, rows):
     """The predictions that a form means; their repr tells NaN, -0.0, and integers from floats."""
     return repr([form.expected(*row) for row in rows])
+
+
+# classes of pydantic 2.7 cannot be pickled by value
+_PICKLES_PYDANTIC = tuple(map(int, pydantic.VERSION.split(".")[:2])) >= (2, 8)
+SAVED_FORMS = [name for name in FORMS if name != "pydantic" or _PICKLES_PYDANTIC]
+"""The forms that a saved model can return."""

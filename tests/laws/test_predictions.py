@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pydantic
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from sparksig import InferenceError, PredictionError
 from sparksig.enforce.predictions import check, encode
 from sparksig.scoring import score_batches
 from tests.infer.helpers import infer
-from tests.predictions import FORMS, Model, expected, frame
+from tests.predictions import FORMS, SAVED_FORMS, Model, expected, frame
 from tests.strategies import names
 
 TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=3)
@@ -46,11 +45,7 @@ def test_inferred_outputs_accept_their_prediction_as_it_is_meant(name, data):
     assert repr(encoded.to_pylist()) == expected(FORMS[name], rows)
 
 
-# classes of pydantic 2.7 cannot be pickled by value
-OLD_PYDANTIC = tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 8)
-
-
-@pytest.mark.parametrize("name", [name for name in FORMS if name != "pydantic" or not OLD_PYDANTIC])
+@pytest.mark.parametrize("name", SAVED_FORMS)
 @settings(max_examples=2, deadline=None)
 @given(data=st.data())
 def test_all_ways_of_scoring_a_saved_model_agree(name, data, tmp_path_factory):
