@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparksig.contracts import load_signature
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
-    from sparksig.enforce.frames import enforce, validate_schema
+    from sparksig.engine.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
         Code,
@@ -79,10 +79,10 @@ if TYPE_CHECKING:
     from sparksig.spark.check import check, split, violations
     from sparksig.spark.frame import score
     from sparksig.spark.sample import Evidence, SampledSignature, Sampler, sample_signature
-    from sparksig.spark.target import ColumnPlan
     from sparksig.spark.udf import spark_udf
-    from sparksig.spark.write import WritePlan, Written, plan_write, write
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+    from sparksig.writing.target import ColumnPlan
+    from sparksig.writing.write import WritePlan, Written, plan_write, write
 
 __version__ = "0.1.0"
 
@@ -187,7 +187,7 @@ _HOMES = {
     "sparksig.contracts": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
-    "sparksig.enforce.frames": ["enforce", "validate_schema"],
+    "sparksig.engine.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",
         "Code",
@@ -252,8 +252,8 @@ _HOMES = {
     "sparksig.spark.frame": ["score"],
     "sparksig.spark.sample": ["Evidence", "SampledSignature", "Sampler", "sample_signature"],
     "sparksig.spark.udf": ["spark_udf"],
-    "sparksig.spark.target": ["ColumnPlan"],
-    "sparksig.spark.write": ["WritePlan", "Written", "plan_write", "write"],
+    "sparksig.writing.target": ["ColumnPlan"],
+    "sparksig.writing.write": ["WritePlan", "Written", "plan_write", "write"],
     "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -164,7 +164,7 @@ def _sampled_by_spark(
     table: str, rows: int, seed: int, method: str, columns: tuple[str, ...], conf: tuple[str, ...]
 ) -> SampledSignature:
     from sparksig.cli.spark import read
-    from sparksig.spark.contract import column
+    from sparksig.spark.bind import column
     from sparksig.spark.sample import Sampler, sample_signature
 
     df = read("sparksig infer", table, conf)

@@ -2,7 +2,7 @@
 
 The mapping is MLflow's where MLflow has one. An int is a long and a date a datetime; a float is a double, but
 a float in a dataclass whose fields are columns. A type hint is first parsed into a small tree (:data:`Hint`),
-which says the type (:func:`type_of`) and by which values are checked (:mod:`sparksig.enforce.hints`).
+which says the type (:func:`type_of`) and by which values are checked (:mod:`sparksig.engine.hints`).
 """
 
 from __future__ import annotations

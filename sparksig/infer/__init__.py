@@ -150,7 +150,7 @@ def verify_times(example: Any, schema: Schema) -> None:
     specs = [spec for spec in schema if isinstance(spec, ColSpec) and _has_times(spec.type)]
     if not specs:
         return
-    from sparksig.enforce.frames import enforce
+    from sparksig.engine.frames import enforce
 
     try:
         enforce(example, Schema(specs))

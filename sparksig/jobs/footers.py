@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.dataset
 import pyarrow.fs
 
-from sparksig.enforce.features import has_features, match_features
+from sparksig.engine.features import has_features, match_features
 from sparksig.errors import Code, ConfigError, ContractError, Finding, TableNotFoundError, nearest, step
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system

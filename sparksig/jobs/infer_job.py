@@ -145,7 +145,7 @@ def _chosen(table: DataFrame, config: InferConfig) -> DataFrame:
     Raises:
         ContractError: some are not there.
     """
-    from sparksig.spark.contract import column
+    from sparksig.spark.bind import column
 
     missing = [name for name in config.columns if name not in table.columns]
     if missing:

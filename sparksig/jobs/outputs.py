@@ -13,10 +13,10 @@ from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
-from sparksig.spark import delta
 from sparksig.spark.hadoop import Place
-from sparksig.spark.staged import RUN_COLUMN
-from sparksig.spark.write import WritePlan, plan_write, write
+from sparksig.writing import delta
+from sparksig.writing.staged import RUN_COLUMN
+from sparksig.writing.write import WritePlan, plan_write, write
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from sparksig.spark.udf import ModelUDF
-    from sparksig.spark.write import WritePlan
+    from sparksig.writing.write import WritePlan
 
 __all__ = ["Prepared", "before_spark", "model_of", "prepare"]
 

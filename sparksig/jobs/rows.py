@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
-from sparksig.spark.contract import column
+from sparksig.spark.bind import column
 from sparksig.spark.frame import score
-from sparksig.spark.staged import RUN_COLUMN
+from sparksig.writing.staged import RUN_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -234,7 +234,7 @@ def _staged(config: ScoreConfig, prepared: Prepared, staging: Staging, made_of: 
 
 def _write_staged(config: ScoreConfig, prepared: Prepared, place: Place) -> dict[str, Any]:
     from sparksig.jobs.rows import Counts, findings_column, reasons, staged_rows
-    from sparksig.spark.contract import column
+    from sparksig.spark.bind import column
 
     counts = Counts()
     staged = staged_rows(prepared.rows, prepared.input, prepared.udf, config, counts)

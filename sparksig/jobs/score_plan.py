@@ -19,7 +19,7 @@ from sparksig.report import aligned
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sparksig.spark.write import WritePlan
+    from sparksig.writing.write import WritePlan
 
 __all__ = ["ScorePlan", "plan_score"]
 

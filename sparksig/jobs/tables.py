@@ -226,7 +226,7 @@ def _with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.Dat
     """The columns of the names, in that order, those with a type as nulls of it."""
     from pyspark.sql import functions as F
 
-    from sparksig.spark.contract import column
+    from sparksig.spark.bind import column
 
     return rows.select(
         *(F.lit(None).cast(types[name]).alias(name) if name in types else column(name) for name in names)

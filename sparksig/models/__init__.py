@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from sparksig.enforce.features import has_features, select_features
-from sparksig.enforce.frames import model_input
-from sparksig.enforce.predictions import check
-from sparksig.enforce.texts import OBJECTS, TextDtypes, text_labels
+from sparksig.engine.features import has_features, select_features
+from sparksig.engine.frames import model_input
+from sparksig.engine.predictions import check
+from sparksig.engine.texts import OBJECTS, TextDtypes, text_labels
 from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sparksig.enforce.texts import TextDtype, TextDtypes
+from sparksig.engine.texts import TextDtype, TextDtypes
 from sparksig.errors import (
     MissingSignatureError,
     ModelDamagedError,
@@ -49,7 +49,7 @@ TEXT_DTYPES = "sparksig_text_dtypes"
 """The key of the flavor ``python_function`` for the dtypes of text columns that a model was shown.
 
 Its value maps names of columns (positions, where columns have no names) to values of
-:class:`~sparksig.enforce.texts.TextDtype`. MLflow ignores the key, and keeps it.
+:class:`~sparksig.engine.texts.TextDtype`. MLflow ignores the key, and keeps it.
 """
 
 

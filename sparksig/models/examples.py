@@ -18,8 +18,8 @@ from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import to_builtins
-from sparksig.enforce.frames import model_frame, model_input
-from sparksig.enforce.texts import TextDtypes
+from sparksig.engine.frames import model_frame, model_input
+from sparksig.engine.texts import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
 from sparksig.infer import infer_signature
 from sparksig.models.directory import ModelDirectory

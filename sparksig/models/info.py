@@ -265,7 +265,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
 
 
 def _compare_example(directory: ModelDirectory, place: str) -> None:
-    from sparksig.enforce.frames import model_input
+    from sparksig.engine.frames import model_input
 
     signature = directory.signature
     if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:

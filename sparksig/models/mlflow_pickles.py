@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from sparksig.convert import hints
-from sparksig.enforce.hints import check_rows
-from sparksig.enforce.rows import rows_of
+from sparksig.engine.hints import check_rows
+from sparksig.engine.rows import rows_of
 from sparksig.errors import MissingDependencyError
 from sparksig.models.python_model import PythonModelContext, is_serving
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import TEXTS, from_json, loads, plain, to_json
-from sparksig.enforce.python import as_series
+from sparksig.engine.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.models.examples import LLM_KEYS
 from sparksig.models.table_json import (

@@ -17,8 +17,8 @@ from typing import Any, TypeVar, get_type_hints
 
 from sparksig.convert import hints
 from sparksig.convert.mlflow import mlflow_class
-from sparksig.enforce.hints import check_rows
-from sparksig.enforce.rows import rows_of
+from sparksig.engine.hints import check_rows
+from sparksig.engine.rows import rows_of
 from sparksig.errors import Code, ConversionError, Finding, ModelError, UnsupportedError, kind
 from sparksig.schema import ColSpec, Schema
 

@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.enforce.features import select_features
-from sparksig.enforce.texts import OBJECTS, example_dtypes
+from sparksig.engine.features import select_features
+from sparksig.engine.texts import OBJECTS, example_dtypes
 from sparksig.errors import (
     ContractError,
     InferenceError,

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import column_from_json, from_json, plain
-from sparksig.enforce.frames import model_input
-from sparksig.enforce.python import as_series, holds_mappings, is_positional, label_by_position
-from sparksig.enforce.texts import OBJECTS, TextDtypes
+from sparksig.engine.frames import model_input
+from sparksig.engine.python import as_series, holds_mappings, is_positional, label_by_position
+from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
 from sparksig.params import ParamSchema
@@ -139,7 +139,7 @@ def _types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
 def data_from_json(content: Any, inputs: Schema | None) -> Any:
     """Rows, columns or scalars as Python values of their declared types, none of them judged.
 
-    One reading of a dictionary, as in :mod:`sparksig.enforce.python`: a list is a column, unless the column
+    One reading of a dictionary, as in :mod:`sparksig.engine.python`: a list is a column, unless the column
     is declared an Array.
     """
     if inputs is None:

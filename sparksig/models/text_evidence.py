@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.enforce.texts import TextDtype, TextDtypes, text_labels
+from sparksig.engine.texts import TextDtype, TextDtypes, text_labels
 from sparksig.schema import Schema
 
 __all__ = ["estimator_dtypes"]

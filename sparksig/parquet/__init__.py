@@ -1,6 +1,6 @@
 """Parquet tables without Spark: checked against a contract, and inferred from, by pyarrow alone.
 
-The verdict is the engine's (:mod:`sparksig.enforce.plan`), batch by batch, and that of
+The verdict is the engine's (:mod:`sparksig.engine.plan`), batch by batch, and that of
 :func:`sparksig.check` in full; that both say the same of the same table is a test.
 """
 

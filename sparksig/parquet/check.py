@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.enforce.features import match_features
+from sparksig.engine.features import match_features
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.parquet.declared import contract_of
 from sparksig.parquet.files import Table, open_table

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.enforce import plan as plans
-from sparksig.enforce.arrived import tensor_findings
+from sparksig.engine import plan as plans
+from sparksig.engine.arrived import tensor_findings
 from sparksig.errors import Code, ContractError, Finding, below, nearest, step
 from sparksig.lattice import Scalar, mismatches
 from sparksig.parquet.files import Table

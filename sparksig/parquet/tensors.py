@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.enforce.findings import RANGE_HINT
-from sparksig.enforce.kernels import nanosecond_wall_times
+from sparksig.engine.findings import RANGE_HINT
+from sparksig.engine.kernels import nanosecond_wall_times
 from sparksig.errors import Code, Finding, step
 from sparksig.schema import Schema, TensorSpec
 

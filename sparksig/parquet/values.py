@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.enforce import plan as plans
-from sparksig.enforce.nans import nan_findings
+from sparksig.engine import plan as plans
+from sparksig.engine.nans import nan_findings
 from sparksig.errors import ContractError, Finding
 from sparksig.parquet.judge import vectors_as_lists
 from sparksig.parquet.rows import Part

@@ -20,8 +20,8 @@ from pyspark.sql import types as T
 from sparksig.convert.arrow import from_arrow
 from sparksig.convert.json import dumps, from_json, loads, to_json
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.spark import contract
-from sparksig.spark.contract import Bound
+from sparksig.spark import bind as binding
+from sparksig.spark.bind import Bound
 from sparksig.spark.work import Work, Zone, columns_of
 
 __all__ = [
@@ -50,7 +50,7 @@ def pandas_columns(bound: Bound) -> list[Column]:
     sent: list[Column] = []
     for value, dtype in zip(bound.values, bound.types):
         if _is_json(dtype):
-            sent.append(contract.as_json(value))
+            sent.append(binding.as_json(value))
         elif isinstance(dtype, _INTEGERS):
             zero = F.lit(False) if isinstance(dtype, T.BooleanType) else F.lit(0)
             sent += [F.coalesce(value, zero.cast(dtype)), value.isNull()]
@@ -85,7 +85,7 @@ def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -
 
 def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
     values = series.pop(0)
-    target = contract.arrow_type(dtype)
+    target = binding.arrow_type(dtype)
     if _is_json(dtype):
         return _from_texts(values, spec, target)
     if isinstance(dtype, _INTEGERS):

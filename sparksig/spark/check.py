@@ -23,7 +23,7 @@ from sparksig.errors import (
 )
 from sparksig.report import Report
 from sparksig.schema import Schema
-from sparksig.spark.contract import bind, column, matched_fields
+from sparksig.spark.bind import bind, column, matched_fields
 from sparksig.spark.declared import contract_of
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
-from sparksig.spark.contract import column
+from sparksig.spark.bind import column
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf

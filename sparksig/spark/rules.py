@@ -1,6 +1,6 @@
 """What types cannot decide, as expressions of the JVM: a rule for each place that values may break.
 
-The engine's rules for batches (:mod:`sparksig.enforce.nested`) stand here once more, in Spark's words; that
+The engine's rules for batches (:mod:`sparksig.engine.nested`) stand here once more, in Spark's words; that
 both say the same of the same rows is a test.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from pyspark.sql import types as T
 
-from sparksig.enforce.findings import RANGE_HINT, null_hint
+from sparksig.engine.findings import RANGE_HINT, null_hint
 from sparksig.errors import Code, Finding, below, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema, TensorSpec

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from sparksig.enforce import plan as plans
-from sparksig.enforce.arrived import as_declared
-from sparksig.enforce.frames import enforce
-from sparksig.enforce.nans import nan_findings
+from sparksig.engine import plan as plans
+from sparksig.engine.arrived import as_declared
+from sparksig.engine.frames import enforce
+from sparksig.engine.nans import nan_findings
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.report import Report
 from sparksig.schema import Schema
-from sparksig.spark.contract import bind, column
+from sparksig.spark.bind import bind, column
 from sparksig.spark.names import name_folding
 from sparksig.spark.sample import Sampler
 from sparksig.spark.verdicts import columns_of

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
-from sparksig.enforce.features import misplaced_features
+from sparksig.engine.features import misplaced_features
 from sparksig.errors import (
     Code,
     ContractError,
@@ -43,7 +43,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.spark import contract
+from sparksig.spark import bind as binding
 from sparksig.spark.before_arrow import (
     INSTANTS,
     comes_as_json,
@@ -53,7 +53,7 @@ from sparksig.spark.before_arrow import (
     to_series,
     to_texts,
 )
-from sparksig.spark.contract import Bound
+from sparksig.spark.bind import Bound
 from sparksig.spark.names import name_folding
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
@@ -173,7 +173,7 @@ def check_model(
     compare_versions(directory, on_version_mismatch)
     declared = _contract(directory, method, outputs)
     try:
-        contract.spark_type(result(declared[1]))
+        binding.spark_type(result(declared[1]))
     except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
             f"{directory.path}: its outputs have no type to come back in: {error}; or pass result_type"
@@ -260,7 +260,7 @@ def _arrow_result(returned: T.DataType) -> pa.DataType:
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):
         raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return contract.arrow_type(returned)
+    return binding.arrow_type(returned)
 
 
 def _has_times(dtype: T.DataType) -> bool:
@@ -291,7 +291,7 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
-        self.return_type: T.DataType = returned or contract.spark_type(result(work.outputs))
+        self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
         if not _ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
 
@@ -329,10 +329,10 @@ class ModelUDF:
                 "pass the columns "
                 "one by one, or use sparksig.score(df, model)"
             )
-        contract.require_arrow(self.inputs, _ARROW, "calling the function")
+        binding.require_arrow(self.inputs, _ARROW, "calling the function")
         plain = [spec for spec in specs if isinstance(spec, ColSpec)]
-        sent = contract.guarded(values, plain)
-        types = [contract.travel_type(spec) for spec in plain]
+        sent = binding.guarded(values, plain)
+        types = [binding.travel_type(spec) for spec in plain]
         names = _transfer_names(plain)
         return self._pandas_column(Bound(names, tuple(sent), tuple(plain), tuple(types)))
 
@@ -354,7 +354,7 @@ class ModelUDF:
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
     ) -> Bound:
         """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
-        return contract.bind(table, self.inputs, columns, self._work.features, name_folding(session))
+        return binding.bind(table, self.inputs, columns, self._work.features, name_folding(session))
 
     def with_(self, **changes: Any) -> ModelUDF:
         """The same function with other settings of its work in the workers."""
@@ -402,7 +402,7 @@ class ModelUDF:
                 f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
                 "give the columns by name, or use sparksig.score(df, model)"
             )
-        return specs, [contract.column(spec.name) for spec in specs]
+        return specs, [binding.column(spec.name) for spec in specs]
 
     def _by_position(
         self, specs: list[ColSpec | TensorSpec], columns: tuple[Column | str, ...]
@@ -509,7 +509,7 @@ _ARROW = hasattr(F, "arrow_udf")
 
 
 def _as_column(value: Column | str) -> Column:
-    return contract.column(value) if isinstance(value, str) else value
+    return binding.column(value) if isinstance(value, str) else value
 
 
 def _zone_of(arrays: list[pa.Array]) -> str:

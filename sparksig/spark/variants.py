@@ -18,11 +18,11 @@ from pyspark.errors import PySparkException
 
 from sparksig.convert.instances import to_builtins
 from sparksig.convert.variant import to_variant
-from sparksig.enforce.findings import FIRST_ROWS
-from sparksig.enforce.nested import lists, mapped
-from sparksig.enforce.predictions import result_type
-from sparksig.enforce.predictions.reading import frame_of
-from sparksig.enforce.python import as_series
+from sparksig.engine.findings import FIRST_ROWS
+from sparksig.engine.nested import lists, mapped
+from sparksig.engine.predictions import result_type
+from sparksig.engine.predictions.reading import frame_of
+from sparksig.engine.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
@@ -147,7 +147,7 @@ def _parts(dtype: Type) -> Type:
 
 
 def result(outputs: Schema) -> pa.DataType:
-    """The Arrow type of one prediction, as :func:`sparksig.enforce.predictions.result_type`, with variants.
+    """The Arrow type of one prediction, as :func:`sparksig.engine.predictions.result_type`, with variants.
 
     Raises:
         ConversionError: Arrow has no such type.

@@ -10,7 +10,7 @@ from pyspark.sql import types as T
 from sparksig.errors import Code, ContractError, Finding, below, step
 from sparksig.report import ColumnReport
 from sparksig.schema import Schema
-from sparksig.spark.contract import bind
+from sparksig.spark.bind import bind
 from sparksig.spark.names import Fold
 from sparksig.verdicts import reports
 

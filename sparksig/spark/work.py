@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
-from sparksig.enforce.arrived import as_declared
-from sparksig.enforce.features import match_features
-from sparksig.enforce.nested import lists, mapped
-from sparksig.enforce.predictions.reading import frame_of
-from sparksig.enforce.predictions.times import place_times
+from sparksig.engine.arrived import as_declared
+from sparksig.engine.features import match_features
+from sparksig.engine.nested import lists, mapped
+from sparksig.engine.predictions.reading import frame_of
+from sparksig.engine.predictions.times import place_times
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches

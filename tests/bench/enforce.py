@@ -10,7 +10,7 @@ import pyarrow as pa
 from mlflow.models.utils import _enforce_schema as mlflow_enforce
 from mlflow.types import Schema as MlflowSchema
 
-from sparksig.enforce.frames import enforce
+from sparksig.engine.frames import enforce
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Object, Property
 from tests.bench.harness import Case

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from sparksig.convert.json import dumps, to_json
 from sparksig.convert.json_schema import DRAFT, LOST_TO_JSON_SCHEMA, lost_in_json_schema, to_json_schema
-from sparksig.enforce.frames import enforce
+from sparksig.engine.frames import enforce
 from sparksig.errors import Code, ContractError, ConversionError
 from sparksig.models.payloads import parse_payload
 from sparksig.params import ParamSchema, ParamSpec, enforce_params

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sparksig import infer as package
-from sparksig.enforce.frames import enforce
+from sparksig.engine.frames import enforce
 from sparksig.errors import Code, Finding, InferenceError, SparksigError
 from sparksig.infer import IntegerColumnWarning, infer_signature
 from sparksig.infer.frames import from_frame, from_series, from_struct

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sparksig import enforce
 from sparksig.comparison import Verdict, compare
 from sparksig.convert.arrow import vector_type
-from sparksig.enforce.predictions import result_type
+from sparksig.engine.predictions import result_type
 from sparksig.errors import Code, ContractError, below, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector

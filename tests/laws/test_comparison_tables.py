@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sparksig import enforce
 from sparksig.comparison import compare
 from sparksig.convert.arrow import from_arrow, to_arrow
-from sparksig.enforce.plan import compile
+from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError, below
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec

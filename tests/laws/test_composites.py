@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from sparksig import enforce
 from sparksig.convert.arrow import to_arrow, vector_type
-from sparksig.enforce.blocks import to_python
-from sparksig.enforce.plan import compile
+from sparksig.engine.blocks import to_python
+from sparksig.engine.plan import compile
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
-from tests.enforce.test_nested import build, relaxed, source_of
+from tests.engine.test_nested import build, relaxed, source_of
 from tests.infer.helpers import infer
 from tests.laws.test_inference import dictionaries
 from tests.laws.test_inference import tables as nested_tables
@@ -291,7 +291,7 @@ def test_a_finding_of_the_second_unnamed_column_says_so():
 
 
 def test_an_optional_column_of_nothing_is_a_column_of_its_type():
-    from sparksig.enforce.frames import model_frame
+    from sparksig.engine.frames import model_frame
 
     for target, dtype in (("datetime", "datetime64[ns]"), ("double", "float64"), ("long", "Int64")):
         schema = Schema([ColSpec(target, "a", False)])

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from mlflow.types.schema import Schema as TheirSchema
 
 from sparksig import Code, InferenceError, Schema, enforce, merge_schemas
-from sparksig.enforce.python import as_series
+from sparksig.engine.python import as_series
 from sparksig.sampling import signature_of
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import Array, ColSpec, ContractError, Map, Object, Property, Schema
-from sparksig.enforce import plan as plans
+from sparksig.engine import plan as plans
 from sparksig.parquet import check_parquet
 
 numbers = st.none() | st.integers(-9, 9)

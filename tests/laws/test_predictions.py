@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import sparksig
 from sparksig import InferenceError, PredictionError
-from sparksig.enforce.predictions import check, encode
+from sparksig.engine.predictions import check, encode
 from sparksig.scoring import score_batches
 from tests.infer.helpers import infer
 from tests.predictions import FORMS, SAVED_FORMS, Model, expected, frame

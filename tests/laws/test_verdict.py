@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.enforce.frames import enforce
-from sparksig.enforce.plan import compile
+from sparksig.engine.frames import enforce
+from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType

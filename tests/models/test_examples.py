@@ -44,7 +44,7 @@ from sparksig import (
     validate_serving_input,
 )
 from sparksig.convert.arrow import is_arrow
-from sparksig.enforce.frames import model_input
+from sparksig.engine.frames import model_input
 from sparksig.errors import ConversionError, ModelDamagedError
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies

@@ -23,7 +23,7 @@ from typing_extensions import NotRequired, TypedDict
 import sparksig
 from sparksig import ConversionError, InferenceError, PredictionError, PythonModel, infer_signature
 from sparksig.convert.hints import parse_input
-from sparksig.enforce.hints import check_rows
+from sparksig.engine.hints import check_rows
 from sparksig.scoring import score_batches
 from tests.differences import differs
 from tests.models.helpers import fresh

@@ -88,7 +88,7 @@ def test_every_other_block_is_of_a_kind_that_is_looked_at():
 def test_the_error_shown_is_the_one_raised(frame_of, tmp_path):
     """doctest compares the first line of an exception only; its findings are compared here."""
     import sparksig
-    from sparksig.spark.contract import bind
+    from sparksig.spark.bind import bind
     from tests.spark import models
 
     model, frame = models.regression()

@@ -12,7 +12,7 @@ from pyspark.sql import types as T
 
 import sparksig
 from sparksig import Array, Code, ColSpec, ContractError, Object, OutputRefusedError, Property, Schema
-from sparksig.spark.target import can_widen, holds
+from sparksig.writing.target import can_widen, holds
 
 FORMATS = ["parquet", "delta"]
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 import sparksig
 from sparksig import OutputRefusedError
-from sparksig.spark import staged
+from sparksig.writing import staged
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 

@@ -21,9 +21,9 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
-from sparksig.spark.limits import _with_lengths, asked, reads_back_otherwise
-from sparksig.spark.parquet import _partitions_of
-from sparksig.spark.target import Existing
+from sparksig.writing.limits import _with_lengths, asked, reads_back_otherwise
+from sparksig.writing.parquet import _partitions_of
+from sparksig.writing.target import Existing
 from tests.spark.conftest import _delta
 
 

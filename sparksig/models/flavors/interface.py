@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from sparksig.enforce.texts import TextDtypes
+from sparksig.engine.texts import TextDtypes
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.numpy import dtype_widens, to_numpy
-from sparksig.enforce.python import as_series
+from sparksig.engine.python import as_series
 from sparksig.errors import (
     Code,
     ContractError,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.enforce.texts import TextDtypes
+from sparksig.engine.texts import TextDtypes
 from sparksig.errors import (
     MissingDependencyError,
     ModelDamagedError,

@@ -1,0 +1,1 @@
+"""The engine: data enforced against a schema, by the casting table, in Arrow kernels."""

@@ -1,0 +1,209 @@
+"""Named columns for inputs without names: matched by the names of the model's features, never by position.
+
+A schema of one unnamed tensor, or of unnamed columns, accepts columns by position. An estimator that was
+fitted to a frame knows the names of its features. Then the columns of a table are matched by these names, in
+any order, or refused. A model that was fitted to an array knows no names: nothing can be matched, and columns
+are accepted by position, as the table has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.arrow import is_arrow, read_arrow
+from sparksig.convert.numpy import from_numpy
+from sparksig.engine.frames import is_objects
+from sparksig.engine.python import to_frame
+from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import AnyType, Map, Object, Type, describe
+
+__all__ = ["has_features", "match_features", "misplaced_features", "select_features"]
+
+
+def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
+    """Return whether columns for the schema are matched by feature names.
+
+    Args:
+        schema: the model's inputs.
+        features: the names of the model's features; None if it knows none.
+    """
+    if not features or schema.has_input_names():
+        return False
+    spec = schema.inputs[0]
+    if isinstance(spec, TensorSpec):
+        return len(spec.shape) == 2 and spec.shape[1] in (-1, len(features))
+    is_mapping = any(isinstance(spec.type, (Object, Map, AnyType)) for spec in schema)
+    return len(schema) == len(features) and not is_mapping
+
+
+def match_features(
+    labels: Sequence[Any], schema: Schema, features: Sequence[str] | None, *, is_nested: bool = False
+) -> tuple[list[int] | None, list[Finding]]:
+    """Find the column of each feature.
+
+    Args:
+        labels: the names of a table's columns.
+        schema: the model's inputs.
+        features: the names of the model's features; None if it knows none.
+        is_nested: whether the first column holds lists or vectors: alone, it has all features of a row.
+
+    Returns:
+        The positions of the columns, in the order of the features, and the findings. The positions are None
+        where columns are accepted by position: nothing is known to match them by, or the labels are numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+        >>> match_features(["id", "power", "age"], pair, ["age", "power"])
+        ([2, 1], [])
+        >>> match_features(["Age", "power"], pair, ["age", "power"])[1][0].hint
+        "did you mean 'Age'? Names are case sensitive"
+        >>> match_features([0, 1], pair, ["age", "power"])
+        (None, [])
+    """
+    if not has_features(schema, features) or _are_positions(labels) or (is_nested and len(labels) == 1):
+        return None, []
+    assert features is not None
+    held = list(labels)
+    findings = []
+    for feature, dtype in zip(features, _types(schema, len(features))):
+        count = held.count(feature)
+        if count > 1:
+            findings.append(
+                Finding(Code.DUPLICATE_NAME, step(feature), "one column of that name", str(count))
+            )
+        elif not count:
+            texts = [label for label in held if isinstance(label, str)]
+            hint = nearest(feature, texts)
+            findings.append(Finding(Code.MISSING_COLUMN, step(feature), dtype, "no such column", hint))
+    return ([] if findings else [held.index(feature) for feature in features]), findings
+
+
+def _are_positions(labels: Sequence[Any]) -> bool:
+    """Return whether labels are no names: numbers, also as the text that Arrow makes of them."""
+    return any(not isinstance(label, str) for label in labels) or list(labels) == [
+        str(index) for index in range(len(labels))
+    ]
+
+
+def _types(schema: Schema, count: int) -> list[str]:
+    spec = schema.inputs[0]
+    if isinstance(spec, TensorSpec):
+        return [spec.type.name] * count
+    return [describe(spec.type) for spec in schema if isinstance(spec, ColSpec)]
+
+
+def misplaced_features(
+    labels: Sequence[Any], schema: Schema, features: Sequence[str] | None
+) -> list[Finding]:
+    """Report columns that a caller listed, and that have the name of a feature at another position.
+
+    Args:
+        labels: the names that the caller listed; None for a column without a known name.
+        schema: the model's inputs.
+        features: the names of the model's features; None if it knows none.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+        >>> print(*misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
+        power: expected column 2, found column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, found column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
+    """  # noqa: E501  as it is printed
+    if not has_features(schema, features):
+        return []
+    assert features is not None
+    places = {feature: index for index, feature in enumerate(features)}
+    hint = f"list the columns in the order of the features: {', '.join(map(step, features))}"
+    return [
+        Finding(Code.INVALID_VALUE, step(label), f"column {places[label] + 1}", f"column {index + 1}", hint)
+        for index, label in enumerate(labels)
+        if places.get(label, index) != index
+    ]
+
+
+def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -> Any:
+    """Return the columns of local data in the order of the model's features.
+
+    Args:
+        data: a frame, a named Series, Arrow data, a dictionary of columns, or a list of records. Anything
+            else has no names, and is returned as it is.
+        schema: the model's inputs.
+        features: the names of the model's features; None if it knows none.
+
+    Raises:
+        ContractError: a feature has no column, or several; all of them.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+        >>> select_features(pd.DataFrame({"power": [9.5], "age": [1.5]}), pair, ["age", "power"])
+           age  power
+        0  1.5    9.5
+    """
+    if not has_features(schema, features):
+        return data
+    assert features is not None
+    if isinstance(data, Mapping) or _are_records(data):
+        labels: list[Any] = []
+        frame = to_frame(data, _named(schema, features), labels)
+        return frame if _positions(labels, schema, features, is_nested=False) is not None else data
+    if isinstance(data, pd.Series):
+        if not isinstance(data.name, str):
+            return data
+        data = data.to_frame()
+    if isinstance(data, pd.DataFrame):
+        positions = _positions(list(data), schema, features, is_nested=_has_lists(data))
+        return data if positions is None else data.iloc[:, positions]
+    if not is_arrow(data):
+        return data
+    try:
+        table, _ = read_arrow(data)
+    except ConversionError as error:
+        raise ContractError(error.message) from None
+    if not isinstance(table, pa.Table):
+        return data
+    nested = bool(table.num_columns) and pa.types.is_nested(table.schema.field(0).type)
+    positions = _positions(table.column_names, schema, features, is_nested=nested)
+    return data if positions is None else table.select(positions)
+
+
+def _positions(
+    labels: Sequence[Any], schema: Schema, features: Sequence[str], *, is_nested: bool
+) -> list[int] | None:
+    positions, findings = match_features(labels, schema, features, is_nested=is_nested)
+    if findings:
+        raise ContractError.of("the data does not fit the model's features", findings)
+    return positions
+
+
+def _are_records(data: Any) -> bool:
+    return isinstance(data, list) and bool(data) and all(isinstance(row, Mapping) for row in data)
+
+
+def _has_lists(frame: pd.DataFrame) -> bool:
+    """Return whether the only column of a frame holds lists or arrays."""
+    if frame.shape[1] != 1:
+        return False
+    dtype: Any = frame.dtypes.iloc[0]
+    if isinstance(dtype, pd.ArrowDtype):
+        return bool(pa.types.is_nested(dtype.pyarrow_dtype))
+    return is_objects(dtype) and any(isinstance(value, (list, np.ndarray)) for value in frame.iloc[:, 0])
+
+
+def _named(schema: Schema, features: Sequence[str]) -> Schema:
+    """The schema with the features as names, by which Python data is read."""
+    spec = schema.inputs[0]
+    if isinstance(spec, TensorSpec):
+        try:
+            dtype: Type = from_numpy(spec.type)
+        except ConversionError:
+            dtype = AnyType()
+        return Schema([ColSpec(dtype, feature) for feature in features])
+    specs = [one for one in schema if isinstance(one, ColSpec)]
+    return Schema([ColSpec(one.type, feature, one.required) for one, feature in zip(specs, features)])

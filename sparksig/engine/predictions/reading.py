@@ -1,0 +1,190 @@
+"""Predictions of columns -> frames, by the reader of inputs: names, positions and rows, but no types."""
+
+from __future__ import annotations
+
+import datetime
+import numbers
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.arrow import is_arrow, read_arrow
+from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.engine.frames import is_name
+from sparksig.engine.python import to_frame
+from sparksig.errors import (
+    Code,
+    ContractError,
+    ConversionError,
+    Finding,
+    PredictionError,
+    SignatureError,
+    kind,
+    step,
+)
+from sparksig.schema import ColSpec, Schema
+from sparksig.types import AnyType, DataType, Map, Object
+
+__all__ = ["frame_of", "read_frame"]
+
+
+def frame_of(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
+    """Return a prediction as a frame with the columns of its outputs, in any order; no type is judged.
+
+    Args:
+        prediction: as of :func:`sparksig.engine.predictions.encode`.
+        outputs: the model's declared outputs, columns.
+        rows: how many rows the model was given; None where that is not known.
+
+    Raises:
+        PredictionError: it cannot be read as these columns.
+
+    Example:
+        >>> frame_of([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
+          label
+        0   hot
+    """
+    findings: list[Finding] = []
+    frame = read_frame(prediction, outputs, rows, findings)
+    if frame is None or findings:
+        raise PredictionError.of("the prediction breaks the model's output schema", findings)
+    return frame
+
+
+def read_frame(
+    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding]
+) -> pd.DataFrame | None:
+    """Read a prediction as a frame, as :func:`frame_of` does; return None if it added to ``findings``."""
+    if isinstance(prediction, pd.DataFrame):
+        return prediction
+    if isinstance(prediction, (pd.Index, pd.api.extensions.ExtensionArray)):
+        prediction = pd.Series(prediction)
+    elif isinstance(prediction, pd.Series):
+        pass
+    elif is_arrow(prediction):
+        try:
+            prediction = _from_arrow(prediction)
+        except ConversionError as error:
+            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMS, kind(prediction), error.message))
+            return None
+        if isinstance(prediction, pd.DataFrame):
+            return prediction
+    elif is_sequence(prediction) and fields_of(prediction) is None:
+        prediction = list(prediction)
+    elif (by_name := fields_of(prediction)) is not None:
+        prediction = by_name
+    elif not _is_readable(prediction, outputs):
+        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMS, kind(prediction)))
+        return None
+    if (names := _names_of(prediction, outputs)) is not None:
+        return _read_by_name(prediction, outputs, names, rows, findings)
+    return _read_by_position(prediction, outputs, rows, findings)
+
+
+_FORMS = "an array, a Series, a list, a dictionary, a DataFrame, or a value for a single row"
+_SCALARS = (str, bytes, bytearray, bool, np.bool_, numbers.Number, np.generic, datetime.date)
+
+
+def _is_readable(prediction: Any, outputs: Schema) -> bool:
+    """Return whether it is an array, a dictionary, or a value that a single row can have."""
+    if isinstance(prediction, (np.ndarray, Mapping)):
+        return True
+    if prediction is None or isinstance(prediction, (set, frozenset, Iterator)):
+        return False
+    only = outputs.inputs[0].type
+    return isinstance(prediction, _SCALARS) or (len(outputs) == 1 and not isinstance(only, DataType))
+
+
+def _from_arrow(prediction: Any) -> pd.DataFrame | pd.Series:
+    data, _ = read_arrow(prediction)
+    if not isinstance(data, pa.Table):
+        return pd.Series(data, dtype=pd.ArrowDtype(data.type))
+    columns = [pd.Series(column, dtype=pd.ArrowDtype(column.type)) for column in data.columns]
+    frame = pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(data.num_rows))
+    frame.columns = pd.Index(data.column_names, dtype=object)
+    return frame
+
+
+# --- by name ----------------------------------------------------------------------------------------------
+
+
+def _names_of(prediction: Any, outputs: Schema) -> list[Any] | None:
+    """Return the names by which a prediction is read; None where it is read by position.
+
+    A dictionary, and a list of them, has names, unless it is the value of the only column itself. Columns
+    without names take those of a prediction that has as many.
+    """
+    if isinstance(prediction, Mapping):
+        keys = list(prediction)
+    elif isinstance(prediction, list) and prediction and _are_records(prediction):
+        records = [item if isinstance(item, Mapping) else fields_of(item) or {} for item in prediction]
+        keys = list(dict.fromkeys(key for record in records for key in record))
+    else:
+        return None
+    only = outputs.inputs[0]
+    takes_mapping = len(outputs) == 1 and isinstance(only.type, (Object, Map, AnyType))
+    if outputs.has_input_names():
+        is_value = takes_mapping and only.name not in keys and (bool(keys) or only.required)
+        return None if is_value else outputs.input_names()
+    if takes_mapping or len(keys) != len(outputs) or not all(map(is_name, keys)):
+        return None
+    return keys
+
+
+def _are_records(values: Sequence[Any]) -> bool:
+    if set(map(type, values)) == {dict}:
+        return True
+    return all(isinstance(value, Mapping) or fields_of(value) is not None for value in values)
+
+
+def _read_by_name(
+    prediction: Any, outputs: Schema, names: list[Any], rows: int | None, findings: list[Finding]
+) -> pd.DataFrame | None:
+    keys: list[Any] = []
+    frame = None
+    try:
+        specs = [ColSpec(spec.type, name, spec.required) for spec, name in zip(outputs, names)]
+        frame = to_frame(prediction, Schema(specs), keys, rows)
+    except (ContractError, SignatureError) as error:
+        findings += _findings_of(error)
+    hint = "return the declared columns only, or declare it"
+    findings += [
+        Finding(Code.UNKNOWN_KEY, step(key), "a declared output", "another column", hint)
+        for key in keys
+        if key not in names or not is_name(key)
+    ]
+    return frame
+
+
+# --- by position ------------------------------------------------------------------------------------------
+
+
+def _read_by_position(
+    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding]
+) -> pd.DataFrame | None:
+    expected = f"{len(outputs)} column{'s' if len(outputs) > 1 else ''}"
+    is_rank = isinstance(prediction, np.ndarray) and prediction.ndim > 1
+    try:
+        frame = to_frame(prediction, Schema([ColSpec(spec.type) for spec in outputs]), None, rows)
+    except ContractError as error:
+        if is_rank:
+            found = f"an array of rank {prediction.ndim}"
+            findings += [replace(one, expected=expected, found=found) for one in _findings_of(error)]
+        else:
+            findings += _findings_of(error)
+        return None
+    if frame.shape[1] != len(outputs):
+        actual = f"{frame.shape[1]} column{'s' if frame.shape[1] != 1 else ''}"
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual))
+        return None
+    frame.columns = pd.Index(outputs.input_names())
+    return frame
+
+
+def _findings_of(error: ContractError | SignatureError) -> list[Finding]:
+    found = error.findings if isinstance(error, ContractError) else ()
+    return list(found) or [Finding(Code.TYPE_MISMATCH, "", _FORMS, error.message)]

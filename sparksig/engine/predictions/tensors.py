@@ -1,0 +1,178 @@
+"""Predictions of tensors -> Arrow: dtypes and shapes as declared, values in nested lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.arrow import to_arrow
+from sparksig.convert.instances import fields_of
+from sparksig.convert.numpy import dtype_widens
+from sparksig.convert.objects import from_objects
+from sparksig.engine.kernels import Values
+from sparksig.engine.predictions.counts import row_count_finding
+from sparksig.errors import Code, Finding, PredictionError, kind, step
+from sparksig.lattice import MODEL_TYPE
+from sparksig.schema import Schema, TensorSpec
+
+__all__ = ["encode_tensors"]
+
+
+def encode_tensors(
+    prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
+) -> list[pa.Array | None]:
+    """Encode each tensor of a prediction; what does not fit is added to ``findings``.
+
+    Args:
+        prediction: the model's return value.
+        outputs: the model's declared outputs, tensors.
+        rows: how many rows the model was given; None where that is not known.
+        findings: gathers what does not fit.
+        keep: whether the arrays are wanted; dtypes and shapes are checked either way.
+    """
+    parts = _named_parts(prediction, outputs, findings)
+    return [_encode_tensor(part, spec, rows, findings, keep) for spec, part in zip(outputs, parts)]
+
+
+def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
+    by_name = fields_of(prediction)
+    prediction = prediction if by_name is None else by_name
+    if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
+        return [prediction]
+    names = outputs.input_names()
+    if not isinstance(prediction, (Mapping, pd.DataFrame)):
+        findings.append(
+            Finding(Code.TYPE_MISMATCH, "", f"a dictionary of {len(names)} tensors", kind(prediction))
+        )
+        return []
+    keys = set(prediction)
+    findings += [
+        Finding(Code.MISSING_KEY, step(name), "a tensor", "nothing") for name in names if name not in keys
+    ]
+    findings += [
+        Finding(Code.UNKNOWN_KEY, step(key), "a declared output", "another key")
+        for key in prediction
+        if key not in names
+    ]
+    return [] if findings else [prediction[name] for name in names]
+
+
+def _encode_tensor(
+    prediction: Any, spec: TensorSpec, rows: int | None, findings: list[Finding], keep: bool
+) -> pa.Array | None:
+    path = "" if spec.name is None else step(spec.name)
+    values = _as_array(prediction, spec)
+    if isinstance(values, Finding):
+        findings.append(replace(values, path=path))
+        return None
+    if values.ndim == 0 and rows == 1 and len(spec.shape) == 1:
+        values = values.reshape(1)
+    if values.ndim == 0 or (rows is not None and len(values) != rows):
+        findings.append(row_count_finding(path, rows, len(values) if values.ndim else None))
+        return None
+    inner = spec.shape[1:]
+    if values.ndim != len(spec.shape) or any(
+        want not in (-1, have) for want, have in zip(inner, values.shape[1:])
+    ):
+        expected, found = f"shape {spec.shape}", f"shape {(-1, *values.shape[1:])}"
+        findings.append(Finding(Code.SHAPE_MISMATCH, path, expected, found))
+        return None
+    if not keep and values.dtype == spec.type:
+        return None
+    flat = _flat(values, spec)
+    if flat is None:
+        findings.append(replace(_dtype_finding(spec, values.dtype.name), path=path))
+        return None
+    return _in_lists(flat, values.shape)
+
+
+def _dtype_finding(spec: TensorSpec, found: str) -> Finding:
+    hint = "return the declared dtype, or save the model with the dtype that it returns"
+    return Finding(Code.TYPE_MISMATCH, "", spec.type.name, found, hint)
+
+
+def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
+    """The prediction as an array; each column of a frame, and each value of a list, widened by itself."""
+    if isinstance(prediction, np.ma.MaskedArray):
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it on purpose")
+    if isinstance(prediction, pd.DataFrame):
+        columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
+        refused = [column.dtype.name for column in columns if not dtype_widens(column.dtype, spec.type)]
+        if refused and not all(column.dtype == object for column in columns):
+            return _dtype_finding(spec, refused[0])
+        if not refused and spec.type.kind not in "US":
+            columns = [column.astype(spec.type) for column in columns]
+        if len(spec.shape) == 1 and len(columns) == 1:
+            return columns[0]
+        return np.column_stack(columns) if columns else np.empty((len(prediction), 0), spec.type)
+    if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        return pd.Series(prediction).to_numpy()
+    if isinstance(prediction, (pa.Array, pa.ChunkedArray)):
+        return pd.Series(prediction, dtype=pd.ArrowDtype(prediction.type)).to_numpy()
+    if type(prediction).__module__.partition(".")[0] == "scipy" and hasattr(prediction, "toarray"):
+        dense: Values = prediction.toarray()
+        return dense
+    if isinstance(prediction, (str, bytes, bool, int, float, np.generic)):
+        return np.array(prediction, dtype=object)
+    if isinstance(prediction, (list, tuple)):
+        try:
+            array = np.array(prediction, dtype=object)
+        except ValueError:  # rows of unequal shapes that NumPy cannot even hold as objects
+            return Finding(Code.SHAPE_MISMATCH, "", f"shape {spec.shape}", "rows of unequal length")
+        if array.size == 0:
+            return array.astype(spec.type)
+        if any(isinstance(value, (list, np.ndarray)) for value in array.ravel()):
+            return Finding(Code.SHAPE_MISMATCH, "", f"shape {spec.shape}", "rows of unequal length")
+        return array
+    if not isinstance(prediction, np.ndarray):
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), kind(prediction))
+    objects = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
+    return _dtype_finding(spec, "object") if objects else prediction
+
+
+def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
+    """All values in row-major order, in the declared dtype; None if they do not widen to it."""
+    element = to_arrow(Schema([TensorSpec(spec.type, (-1,))])).field(0).type
+    flat = values.reshape(-1)
+    if flat.dtype.kind == "O":
+        target = next((known for known, name in MODEL_TYPE.items() if name == spec.type.name), None)
+        found = from_objects(pd.Series(flat, dtype=object), target)
+        if found is None or (found.null_count and not _may_be_null(flat, spec)):
+            return None
+        if found.type == element:
+            return found
+        if pa.types.is_string(found.type) or pa.types.is_binary(found.type):
+            return None
+        flat = found.to_numpy(zero_copy_only=False)
+    flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
+    if not dtype_widens(flat.dtype, spec.type):
+        return None
+    # a copy: the model may use its array again, for the next batch
+    widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type)
+    try:
+        return pa.array(widened, type=element, from_pandas=False)
+    except UnicodeEncodeError:
+        return None
+
+
+def _may_be_null(flat: Values, spec: TensorSpec) -> bool:
+    """None is a missing text; a NaN is no text."""
+    return spec.type.kind in "US" and not any(isinstance(value, float) for value in flat)
+
+
+def _in_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:
+    """``values`` (row-major) in lists of the inner sizes, by offsets, never per row."""
+    for depth in range(len(shape) - 1, 0, -1):
+        size, count = shape[depth], int(np.prod(shape[:depth], dtype=np.int64))
+        if count * size >= 2**31:
+            raise PredictionError(
+                "the prediction of one batch has 2^31 values or more: score in smaller batches"
+            )
+        offsets = pa.array(np.arange(count + 1, dtype=np.int32) * size, pa.int32())
+        values = pa.ListArray.from_arrays(offsets, values)
+    return values

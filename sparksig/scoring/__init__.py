@@ -1,0 +1,18 @@
+"""Score Arrow batches with a model: the cache of models, whole batches, and rows that fail. No Spark."""
+
+from __future__ import annotations
+
+from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
+from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
+from sparksig.scoring.failures import FINDINGS, score_leniently
+
+__all__ = [
+    "BATCH_BYTES",
+    "CACHE",
+    "FINDINGS",
+    "CacheInfo",
+    "ModelCache",
+    "rebatched",
+    "score_batches",
+    "score_leniently",
+]

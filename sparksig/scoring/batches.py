@@ -1,0 +1,116 @@
+"""Score Arrow batches: enforce the input, predict, enforce the output. No Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from sparksig.engine.frames import model_input
+from sparksig.engine.predictions import encode, result_type
+from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.schema import Schema
+
+__all__ = ["BATCH_BYTES", "Predict", "rebatched", "score_batches"]
+
+BATCH_BYTES = 256 * 2**20
+"""Larger batches are cut before a model sees them."""
+
+
+def rebatched(
+    batches: Iterable[pa.RecordBatch], rows: int | None = None, size: int = BATCH_BYTES
+) -> Iterator[pa.RecordBatch]:
+    """The same rows in other batches, in their order.
+
+    Args:
+        batches: of one schema; those without rows are kept where ``rows`` is None.
+        rows: exactly so many in each but the last; None to leave them as they come.
+        size: of bytes; what is larger is cut, down to single rows.
+
+    Example:
+        >>> one = pa.record_batch([pa.array([1, 2, 3])], ["x"])
+        >>> [batch.num_rows for batch in rebatched([one, one], 4)]
+        [4, 2]
+    """
+    if rows is None:
+        for batch in batches:
+            yield from _cut(batch, size)
+        return
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        start = 0
+        while count + batch.num_rows - start >= rows:
+            taken = rows - count
+            yield from _cut(_joined([*held, batch.slice(start, taken)]), size)
+            held, count, start = [], 0, start + taken
+        if start < batch.num_rows:
+            held.append(batch.slice(start))
+            count += batch.num_rows - start
+    if held:
+        yield from _cut(_joined(held), size)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(parts) == 1:
+        return parts[0]
+    [whole] = pa.Table.from_batches(parts).combine_chunks().to_batches() or parts[:1]
+    return whole
+
+
+def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces that are no larger than ``size``, as far as rows go."""
+    # whole buffers are counted at once, and are more than a slice of them; to count exactly takes longer
+    if batch.num_rows < 2 or batch.get_total_buffer_size() <= size or batch.nbytes <= size:
+        yield batch
+        return
+    rows = max(1, batch.num_rows * size // batch.nbytes)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+Predict = Callable[[Any, Mapping[str, Any] | None], Any]
+"""From what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction."""
+
+
+def score_batches(
+    batches: Iterable[pa.RecordBatch],
+    predict: Predict,
+    inputs: Schema,
+    outputs: Schema,
+    params: Mapping[str, Any] | None,
+    *,
+    texts: TextDtypes = OBJECTS,
+) -> Iterator[pa.Array]:
+    """One array of predictions for each batch, as long as the batch.
+
+    A batch without rows gives an empty array; the model is not asked.
+
+    Args:
+        batches: what to score; a plan is compiled for each of their schemas once.
+        predict: what predicts.
+        inputs: what the model takes.
+        outputs: what it gives.
+        params: values for all of its params, enforced already; None for a model without params.
+        texts: the dtypes of the model's text columns.
+
+    Raises:
+        ContractError: a batch breaks the input schema.
+        PredictionError: a prediction breaks the output schema.
+
+    Example:
+        >>> import pandas as pd
+        >>> from sparksig.schema import ColSpec
+        >>> one = Schema([ColSpec("double", "x")])
+        >>> batch = pa.record_batch([pa.array([1.0, 2.0])], ["x"])
+        >>> scored = score_batches([batch], lambda frame, params: frame["x"] * 2, one, one, {})
+        >>> next(scored).to_pylist()
+        [2.0, 4.0]
+    """
+    nothing = pa.array([], type=result_type(outputs))
+    for batch in batches:
+        if batch.num_rows == 0:
+            yield nothing
+            continue
+        yield encode(predict(model_input(batch, inputs, texts=texts), params), outputs, batch.num_rows)

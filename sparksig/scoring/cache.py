@@ -1,0 +1,89 @@
+"""Models that a process has loaded, kept by the digest of their directory.
+
+A process loads a model once, whatever the number of tasks, partitions and call sites.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sparksig.models import LoadedModel, load_directory
+from sparksig.models.flavors.interface import Loading
+from sparksig.models.trust import Trust
+
+__all__ = ["CACHE", "CacheInfo", "ModelCache"]
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """What a process's cache has done so far.
+
+    Attributes:
+        loads: how many models were loaded.
+        hits: how often a model was there already.
+        seconds: how long the loads took in all.
+        size: how many models are kept now.
+    """
+
+    loads: int
+    hits: int
+    seconds: float
+    size: int
+
+
+class ModelCache:
+    """The models that this process has loaded, the least recently used one dropped first.
+
+    Args:
+        limit: how many are kept at most.
+    """
+
+    def __init__(self, limit: int = 4) -> None:
+        self._limit = limit
+        self._models: OrderedDict[tuple[Any, ...], LoadedModel] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loads = self._hits = 0
+        self._seconds = 0.0
+
+    def get(self, digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
+        """The model with that digest; located, verified and loaded when it is first asked for.
+
+        Raises:
+            ModelError: as :func:`sparksig.load_model`.
+        """
+        trust = loading.trust
+        key = (
+            digest,
+            trust.trusted_types,
+            loading.method,
+            repr(sorted((loading.model_config or {}).items())),
+        )
+        with self._lock:
+            if key in self._models:
+                self._hits += 1
+                self._models.move_to_end(key)
+                return self._models[key]
+            started = time.perf_counter()
+            pinned = replace(loading, trust=Trust(trust.allow_pickle, digest, trust.trusted_types))
+            model = load_directory(locate(), pinned, private=True)
+            self._loads += 1
+            self._seconds += time.perf_counter() - started
+            self._models[key] = model
+            while len(self._models) > self._limit:
+                self._models.popitem(last=False)
+            return model
+
+    def info(self) -> CacheInfo:
+        """The counters, now."""
+        with self._lock:
+            return CacheInfo(self._loads, self._hits, self._seconds, len(self._models))
+
+
+CACHE = ModelCache()
+"""The one cache of this process."""

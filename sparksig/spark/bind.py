@@ -1,0 +1,542 @@
+"""Schema against a Spark table: findings at plan time, and the casts that run in the JVM.
+
+The verdict is the casting table's, by the types alone: no Spark job. Columns are cast here, so that
+batches arrive in types that Arrow holds and the engine in the worker has only to verify, or widen, them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparksig.convert.spark import source, to_spark
+from sparksig.engine.arrived import tensor_findings
+from sparksig.engine.features import match_features, misplaced_features
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
+from sparksig.lattice import mismatches, widens
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.names import Fold
+from sparksig.spark.variants import VARIANT, holds_any, is_variant
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
+
+__all__ = [
+    "Bound",
+    "arrow_type",
+    "as_json",
+    "bind",
+    "column",
+    "guarded",
+    "is_composite",
+    "matched_fields",
+    "require_arrow",
+    "spark_type",
+    "travel_type",
+]
+
+
+def column(name: object) -> Column:
+    """A column by its exact name, whatever characters are in it."""
+    return F.col("`" + str(name).replace("`", "``") + "`")
+
+
+def is_composite(spec: ColSpec | TensorSpec) -> bool:
+    """Whether a column needs Arrow to travel: it is no scalar."""
+    return isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
+
+
+def require_arrow(schema: Schema, has_arrow: bool, way: str) -> None:
+    """See that what has no type before the query runs is of scalars, where Spark has no ``arrow_udf``.
+
+    Raises:
+        UnsupportedError: composite columns or tensors on Spark before 4.1; all of them.
+    """
+    beyond = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
+    if beyond and not has_arrow:
+        raise UnsupportedError(
+            f"composite columns and tensors ({', '.join(beyond)}) go to a model on Spark 4.1 or newer, or by "
+            f"sparksig.score(df, model), which knows the table: {way} does not go on this Spark"
+        )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The columns that a model is given, in the order in which they travel.
+
+    Attributes:
+        names: what they are called in the batch.
+        values: the columns.
+        specs: what each is declared as; None for the columns that make up an unnamed tensor.
+        types: the Spark types in which they travel.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Column, ...]
+    specs: tuple[ColSpec | TensorSpec | None, ...]
+    types: tuple[T.DataType, ...]
+
+
+def bind(
+    table: T.StructType,
+    schema: Schema,
+    columns: Sequence[str] | None = None,
+    features: Sequence[str] | None = None,
+    fold: Fold = str.casefold,
+) -> Bound:
+    """The columns of a table that a model is given, checked whole.
+
+    Named columns and tensors are found by their exact names (case sensitive), though Spark itself may not
+    distinguish them; unnamed ones by the names of the model's features, if it knows them. Otherwise they are
+    the chosen columns by position: all of the table, if none are chosen.
+
+    Args:
+        table: the table's schema.
+        schema: the model's inputs.
+        columns: the columns that a caller chose, for inputs without names.
+        features: the names of the model's features; None if it knows none.
+        fold: folds names as the session compares them.
+
+    Raises:
+        ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
+            finding.
+    """
+    findings: list[Finding] = []
+    if columns is None and (rows := _as_rows(table, schema)) is not None:
+        return rows
+    if schema.has_input_names():
+        if columns is not None:
+            raise ContractError(
+                "the model's columns have names: columns= chooses those of a model without names"
+            )
+        fields = {spec.name: _field(str(spec.name), spec, table, findings, fold) for spec in schema}
+        present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
+    else:
+        if columns is None:
+            chosen = matched_fields(table, schema, features, findings)
+        else:
+            chosen = _chosen(table, columns, findings)
+            findings += misplaced_features(columns, schema, features)
+        present = [] if findings else _by_position(schema, chosen, findings)
+    if not findings:
+        _judge(schema, present, findings)
+    else:
+        for spec, field in present:
+            if isinstance(spec, ColSpec):
+                findings += mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
+    if findings:
+        raise ContractError.of("the table does not fit the model's input schema", _in_order(findings, schema))
+    if not present:
+        raise ContractError("the table has none of the model's columns, which are all optional")
+    sent = [_travelling(_value_of(field), field.dataType, spec) for spec, field in present]
+    names = [
+        field.name if schema.has_input_names() else str(index) for index, (_, field) in enumerate(present)
+    ]
+    return Bound(
+        tuple(names),
+        tuple(one for one, _ in sent),
+        tuple(spec for spec, _ in present),
+        tuple(one for _, one in sent),
+    )
+
+
+def _value_of(field: T.StructField) -> Column:
+    """A column; nulls for one of the null type, which Spark may have read as another."""
+    return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
+
+
+def _as_rows(table: T.StructType, schema: Schema) -> Bound | None:
+    """A table's rows as the values of a model's only column, which has no name and is an object.
+
+    So models with a type hint take a table: one object a row. None where the table is no such thing, or has
+    the objects in a column of its own.
+
+    Raises:
+        ContractError: its columns do not fit the object's properties; every finding.
+    """
+    spec = schema.inputs[0]
+    if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
+        return None
+    if not isinstance(spec.type, Object) or (
+        len(table.fields) == 1 and isinstance(table.fields[0].dataType, (T.StructType, T.MapType))
+    ):
+        return None
+    known = {prop.name for prop in spec.type.properties}
+    findings = mismatches(source(table), spec.type, "", spec.required)
+    if findings:
+        raise ContractError.of("the table does not fit the model's input schema", findings)
+    held = T.StructType([field for field in table.fields if field.name in known])
+    target = _target(held, spec.type)
+    row = F.struct(*(column(name) for name in held.names))
+    return Bound(("0",), (_converted(row, held, spec.type, target),), (spec,), (target,))
+
+
+def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
+    roots = [step(name) for name in schema.input_names()]
+
+    def place(finding: Finding) -> int:
+        return next((i for i, root in enumerate(roots) if finding.path.startswith(root)), len(roots))
+
+    return sorted(findings, key=place)
+
+
+def _field(
+    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding], fold: Fold
+) -> T.StructField | None:
+    fields = [field for field in table.fields if field.name == name]
+    duplicates = [field.name for field in table.fields if fold(field.name) == fold(name)]
+    if fields and len(duplicates) > 1:
+        hint = "Spark does not distinguish such names: drop or rename one"
+        found = ", ".join(map(step, duplicates))
+        findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", found, hint))
+        return None
+    if not fields and (isinstance(spec, TensorSpec) or spec.required):
+        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
+        hint = nearest(name, table.names)
+        findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
+    return fields[0] if fields else None
+
+
+def matched_fields(
+    table: T.StructType, schema: Schema, features: Sequence[str] | None, findings: list[Finding]
+) -> list[T.StructField]:
+    """The columns for inputs without names: by the names of the features, else all of them."""
+    nested = bool(table.fields) and not _is_scalar(table.fields[0].dataType)
+    positions, found = match_features(table.names, schema, features, is_nested=nested)
+    findings += found
+    return list(table.fields) if positions is None else [table.fields[index] for index in positions]
+
+
+def _is_scalar(dtype: T.DataType) -> bool:
+    return not isinstance(dtype, (T.ArrayType, T.MapType, T.StructType)) and not _is_vector(dtype)
+
+
+def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise ContractError(f"columns is a list of names, not {kind(columns)}")
+    held = {field.name: field for field in table.fields}
+    findings += [
+        Finding(
+            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, held)
+        )
+        for name in columns
+        if name not in held
+    ]
+    return [held[name] for name in columns if name in held]
+
+
+def _by_position(
+    schema: Schema, fields: list[T.StructField], findings: list[Finding]
+) -> list[tuple[ColSpec | TensorSpec | None, T.StructField]]:
+    specs = list(schema)
+    if isinstance(specs[0], TensorSpec):
+        return [(None, field) for field in fields]
+    if len(fields) != len(specs):
+        hint = "choose them by columns=[...]"
+        expected = f"{len(specs)} column{'s' if len(specs) > 1 else ''}, without names"
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, f"{len(fields)} columns", hint))
+        return []
+    return list(zip(specs, fields))
+
+
+_UNREACHABLE = ("CalendarIntervalType", "YearMonthIntervalType", "DayTimeIntervalType", "TimeType")
+
+
+def _unreachable(held: T.DataType, path: str) -> list[Finding]:
+    """What no Python worker is given, wherever it is in a type."""
+    if isinstance(held, T.ArrayType):
+        return _unreachable(held.elementType, f"{path}[]")
+    if isinstance(held, T.MapType):
+        return _unreachable(held.keyType, f"{path}[]") + _unreachable(held.valueType, f"{path}[]")
+    if isinstance(held, T.StructType):
+        return [
+            one for part in held.fields for one in _unreachable(part.dataType, f"{path}.{step(part.name)}")
+        ]
+    if type(held).__name__ not in _UNREACHABLE:
+        return []
+    hint = "cast it on purpose, or leave it out"
+    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", held.simpleString(), hint)]
+
+
+def _judge(
+    schema: Schema,
+    present: Sequence[tuple[ColSpec | TensorSpec | None, T.StructField]],
+    findings: list[Finding],
+) -> None:
+    """The casting table's verdict on the types; of tensors the engine's, on a row of zeros."""
+    for spec, field in present:
+        if isinstance(spec, ColSpec):
+            found = mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
+            findings += found or (
+                _unreachable(field.dataType, step(field.name)) if holds_any(spec.type) else []
+            )
+    if not schema.is_tensor_spec():
+        return
+    columns: list[tuple[str, pa.DataType, str]] = []
+    for spec, field in present:
+        tensor = spec if isinstance(spec, TensorSpec) else next(iter(schema))
+        said = field.dataType.simpleString()
+        try:
+            columns.append((field.name, _arrow(field.dataType), said))
+        except UnsupportedError as error:
+            path, hint = step(field.name), error.message
+            findings.append(Finding(Code.TYPE_MISMATCH, path, repr(tensor), said, hint))
+    if not findings:
+        findings += tensor_findings(schema, columns)
+
+
+def _arrow(dtype: T.DataType) -> pa.DataType:
+    return arrow_type(T.ArrayType(T.DoubleType()) if _is_vector(dtype) else dtype)
+
+
+# --- travelling -------------------------------------------------------------------------------------------
+
+
+def _travelling(
+    values: Column, held: T.DataType, spec: ColSpec | TensorSpec | None
+) -> tuple[Column, T.DataType]:
+    """A column in the type in which it travels, and that type."""
+    declared = spec.type if isinstance(spec, ColSpec) else AnyType()
+    target = _target(held, declared)
+    return _converted(values, held, declared, target), target
+
+
+def _is_vector(dtype: T.DataType) -> bool:
+    return type(dtype).__name__ == "VectorUDT"
+
+
+def _target(held: T.DataType, declared: Type) -> T.DataType:
+    """The type in which a column of one type travels as another: no instants, decimals or vectors in it."""
+    if isinstance(declared, DataType):
+        return _SPARK[declared]
+    if _is_vector(held):
+        return T.ArrayType(T.DoubleType())
+    if isinstance(held, T.ArrayType):
+        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
+        return T.ArrayType(_target(held.elementType, item))
+    if isinstance(held, T.MapType):
+        value = declared.value_type if isinstance(declared, Map) else AnyType()
+        if isinstance(declared, Object):
+            value = _common(declared)
+        return T.MapType(_target(held.keyType, AnyType()), _target(held.valueType, value))
+    if isinstance(held, T.StructType):
+        if isinstance(declared, Object):
+            known = {prop.name: prop.dtype for prop in declared.properties}
+        else:
+            value = declared.value_type if isinstance(declared, Map) else AnyType()
+            known = dict.fromkeys(held.names, value)
+        return T.StructType(
+            [
+                T.StructField(part.name, _target(part.dataType, known[part.name]))
+                for part in held.fields
+                if part.name in known
+            ]
+        )
+    if isinstance(held, T.TimestampType):
+        return T.TimestampNTZType()
+    return held
+
+
+def _common(declared: Object) -> Type:
+    """The type of all properties, where they have one; Any where they differ."""
+    types = {prop.dtype for prop in declared.properties}
+    return types.pop() if len(types) == 1 else AnyType()
+
+
+def _converted(values: Column, held: T.DataType, declared: Type, target: T.DataType) -> Column:
+    """A column in its travelling type: by one cast wherever a cast does it."""
+    if held.simpleString() == target.simpleString():  # whatever may be null in it
+        return values
+    if _is_castable(held, target):
+        return values.cast(target)
+    if _is_vector(held):
+        from pyspark.ml.functions import vector_to_array
+
+        return F.when(values.isNotNull(), vector_to_array(values))
+    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
+        item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
+        element, wanted = held.elementType, target.elementType
+        return F.transform(values, lambda one: _converted(one, element, item, wanted))
+    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
+        value = declared.value_type if isinstance(declared, Map) else AnyType()
+        inner, wanted = held.valueType, target.valueType
+        return F.transform_values(values, lambda _, one: _converted(one, inner, value, wanted))
+    assert isinstance(held, T.StructType)
+    assert isinstance(target, T.StructType)
+    known = {prop.name: prop.dtype for prop in declared.properties} if isinstance(declared, Object) else {}
+    value = declared.value_type if isinstance(declared, Map) else AnyType()
+    kept = {part.name: part.dataType for part in held.fields}
+    parts = [
+        _converted(
+            values.getField(part.name), kept[part.name], known.get(part.name, value), part.dataType
+        ).alias(part.name)
+        for part in target.fields
+    ]
+    return F.when(values.isNotNull(), F.struct(*parts))
+
+
+def _is_castable(held: T.DataType, target: T.DataType) -> bool:
+    """Whether one CAST does it: nothing is dropped, and nothing is a vector or a variant."""
+    if _is_vector(held):
+        return False
+    if type(held).__name__ == "VariantType":
+        return False
+    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
+        return _is_castable(held.elementType, target.elementType)
+    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
+        return _is_castable(held.keyType, target.keyType) and _is_castable(held.valueType, target.valueType)
+    if isinstance(held, T.StructType) and isinstance(target, T.StructType):
+        return held.names == target.names and all(
+            _is_castable(one.dataType, other.dataType) for one, other in zip(held.fields, target.fields)
+        )
+    return not isinstance(held, (T.ArrayType, T.MapType, T.StructType))
+
+
+def as_json(values: Column) -> Column:
+    """A composite column as JSON, in which it travels where Spark has no ``arrow_udf``; exact to the bit."""
+    options = {"timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS", "ignoreNullFields": "false"}
+    return F.to_json(values, options)
+
+
+# --- columns whose type is not known yet, before Spark 4.1 ------------------------------------------------
+
+
+def cast(values: Column, spec: ColSpec) -> Column:
+    """The column in the type in which it travels; Spark drops the cast where it is that type already."""
+    assert isinstance(spec.type, DataType)
+    return values.cast(_SPARK[spec.type])
+
+
+def travel_type(spec: ColSpec) -> T.DataType:
+    """The type in which a scalar column travels."""
+    assert isinstance(spec.type, DataType)
+    return _SPARK[spec.type]
+
+
+def guarded(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
+    """The columns, cast, behind a check of their types.
+
+    A column function sees no table, and pandas does not keep its types, so the casting table is asked by
+    ``typeof``: if any column is of a type that does not widen, the query fails with all findings. A column
+    that does not fit is null before it is cast, so that no cast is tried on it.
+    """
+    fits = [_fits(values, spec) for values, spec in zip(columns, specs)]
+    problems = F.concat_ws("\n", *(_problem(*part) for part in zip(columns, specs, fits)))
+    text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
+    sent = [cast(F.when(ok, values), spec) for values, spec, ok in zip(columns, specs, fits)]
+    return [F.when(problems == "", sent[0]).otherwise(F.raise_error(text)), *sent[1:]]
+
+
+def _fits(values: Column, spec: ColSpec) -> Column:
+    assert isinstance(spec.type, DataType)
+    return F.typeof(values).isin(sorted(_accepted(spec.type, spec.required)))
+
+
+def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
+    said = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, found ")
+    return F.when(fits, F.lit(None)).otherwise(
+        F.concat(said, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
+    )
+
+
+@lru_cache
+def _accepted(target: DataType, required: bool) -> frozenset[str]:
+    """Spark's names of all types that widen to ``target``: the casting table, asked for each."""
+    known: list[T.DataType] = [
+        T.NullType(), T.BooleanType(), T.ByteType(), T.ShortType(), T.IntegerType(), T.LongType(),
+        T.FloatType(), T.DoubleType(), T.StringType(), T.BinaryType(), T.DateType(), T.TimestampType(),
+        T.TimestampNTZType(),
+    ]  # fmt: skip
+    known += [T.DecimalType(precision, scale) for precision in range(1, 39) for scale in range(precision + 1)]
+    return frozenset(dtype.simpleString() for dtype in known if widens(source(dtype), target, required))
+
+
+# --- Arrow ----------------------------------------------------------------------------------------------
+
+_SPARK: dict[DataType, T.DataType] = {
+    **{dtype: to_spark(dtype) for dtype in DataType},
+    # the wall time of the session's zone, whatever the zone of a worker
+    DataType.datetime: T.TimestampNTZType(),
+}
+"""The Spark type in which each scalar type travels to Python."""
+
+_ARROW: dict[str, pa.DataType] = {
+    "NullType": pa.null(),
+    "BooleanType": pa.bool_(),
+    "ByteType": pa.int8(),
+    "ShortType": pa.int16(),
+    "IntegerType": pa.int32(),
+    "LongType": pa.int64(),
+    "FloatType": pa.float32(),
+    "DoubleType": pa.float64(),
+    "StringType": pa.string(),
+    "CharType": pa.string(),
+    "VarcharType": pa.string(),
+    "BinaryType": pa.binary(),
+    "DateType": pa.date32(),
+    "TimestampType": pa.timestamp("us", "UTC"),
+    "TimestampNTZType": pa.timestamp("us"),
+    "VariantType": VARIANT,
+}
+
+
+def arrow_type(dtype: T.DataType) -> pa.DataType:
+    """The Arrow type in which a Spark type reaches Python.
+
+    Raises:
+        UnsupportedError: it cannot.
+    """
+    name = type(dtype).__name__
+    if name in _ARROW:
+        return _ARROW[name]
+    if isinstance(dtype, T.DecimalType):
+        return pa.decimal128(dtype.precision, dtype.scale)
+    if isinstance(dtype, T.ArrayType):
+        return pa.list_(arrow_type(dtype.elementType))
+    if isinstance(dtype, T.MapType):
+        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
+    if isinstance(dtype, T.StructType):
+        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
+    raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
+
+
+def spark_type(arrow: pa.DataType) -> T.DataType:
+    """The Spark type in which predictions of an Arrow type come back.
+
+    Raises:
+        UnsupportedError: Spark has no such type.
+    """
+    if pa.types.is_list(arrow):
+        return T.ArrayType(spark_type(arrow.value_type))
+    if pa.types.is_map(arrow):
+        return T.MapType(spark_type(arrow.key_type), spark_type(arrow.item_type))
+    if is_variant(arrow):
+        if not hasattr(F, "arrow_udf"):
+            raise UnsupportedError("predictions of Any come back as variants, from Spark 4.1 on")
+        return T.VariantType()
+    if pa.types.is_struct(arrow):
+        return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
+    if pa.types.is_timestamp(arrow):
+        return T.TimestampType()  # the wall time placed in the session's zone
+    plain: dict[pa.DataType, T.DataType] = {
+        pa.bool_(): T.BooleanType(),
+        pa.int8(): T.ByteType(),
+        pa.int16(): T.ShortType(),
+        pa.int32(): T.IntegerType(),
+        pa.int64(): T.LongType(),
+        pa.uint8(): T.ShortType(),
+        pa.uint16(): T.IntegerType(),
+        pa.uint32(): T.LongType(),
+        pa.float16(): T.FloatType(),
+        pa.float32(): T.FloatType(),
+        pa.float64(): T.DoubleType(),
+        pa.string(): T.StringType(),
+        pa.binary(): T.BinaryType(),
+    }
+    if arrow not in plain:
+        raise UnsupportedError(f"predictions of type {arrow} cannot be returned to Spark")
+    return plain[arrow]
