@@ -127,10 +127,12 @@ class Scalar:
     """A type without parts, by Arrow's name; ``native`` is how the user's system calls it.
 
     Findings do not tell Arrow's layouts of text and bytes apart: nobody chose that pandas makes large ones.
+    ``max_length`` is the number of characters that a declared ``char(n)`` or ``varchar(n)`` can hold.
     """
 
     name: str
     native: str = field(default="", compare=False)
+    max_length: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return (self.native or self.name).removeprefix("large_").removesuffix("_view")
@@ -158,10 +160,11 @@ class Field:
 
 @dataclass(frozen=True)
 class ListOf:
-    """Any of Arrow's lists; ``size`` is set for those of a fixed size."""
+    """Any of Arrow's lists; ``size`` is set for those of a fixed size, ``nullable`` is about its items."""
 
     item: Source
     size: int | None = None
+    nullable: bool = field(default=True, compare=False)
 
     def __str__(self) -> str:
         return f"list<{self.item}>"
@@ -169,10 +172,11 @@ class ListOf:
 
 @dataclass(frozen=True)
 class MapOf:
-    """A map of any key and value."""
+    """A map of any key and value; ``nullable`` is about its values."""
 
     key: Source
     value: Source
+    nullable: bool = field(default=True, compare=False)
 
     def __str__(self) -> str:
         return f"map<{self.key}, {self.value}>"

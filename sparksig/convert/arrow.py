@@ -134,9 +134,9 @@ def source(dtype: pa.DataType) -> Source:
         return Scalar("timestamp" if dtype.tz is None else "timestamp_tz", str(dtype))
     if dtype.id in _LISTS:
         size = dtype.list_size if pa.types.is_fixed_size_list(dtype) else None
-        return ListOf(source(dtype.value_type), size)
+        return ListOf(source(dtype.value_type), size, dtype.value_field.nullable)
     if pa.types.is_map(dtype):
-        return MapOf(source(dtype.key_type), source(dtype.item_type))
+        return MapOf(source(dtype.key_type), source(dtype.item_type), dtype.item_field.nullable)
     if pa.types.is_struct(dtype):
         parts = [dtype.field(index) for index in range(dtype.num_fields)]
         fields = tuple(Field(part.name, source(part.type), part.nullable) for part in parts)

@@ -102,13 +102,13 @@ def source(dtype: T.DataType) -> Source:
     """
     name = type(dtype).__name__
     if name in _SCALARS:
-        return Scalar(_SCALARS[name], dtype.simpleString())
+        return Scalar(_SCALARS[name], dtype.simpleString(), getattr(dtype, "length", None))
     if isinstance(dtype, T.DecimalType):
         return Decimal(dtype.precision, dtype.scale)
     if isinstance(dtype, T.ArrayType):
-        return ListOf(source(dtype.elementType))
+        return ListOf(source(dtype.elementType), nullable=dtype.containsNull)
     if isinstance(dtype, T.MapType):
-        return MapOf(source(dtype.keyType), source(dtype.valueType))
+        return MapOf(source(dtype.keyType), source(dtype.valueType), nullable=dtype.valueContainsNull)
     if isinstance(dtype, T.StructType):
         return Struct(tuple(Field(part.name, source(part.dataType), part.nullable) for part in dtype.fields))
     if name == "VariantType":
