@@ -9,7 +9,8 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, below, step
 from sparksig.spark.rules import Found, Rule, flag, name_of, of_each, of_field, text_of
-from sparksig.writing.target import Existing, length_of
+from sparksig.tables.delta import Existing
+from sparksig.writing.target import length_of
 
 __all__ = ["asked", "checks", "partitions_asked", "reads_back_otherwise"]
 

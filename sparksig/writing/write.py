@@ -21,11 +21,12 @@ from sparksig.spark.bind import column
 from sparksig.spark.check import full, without_vectors
 from sparksig.spark.rules import Rule, lengths_of, rules_of
 from sparksig.spark.verdicts import columns_of
+from sparksig.tables.delta import Existing
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import asked, checks, partitions_asked
 from sparksig.writing.plan import Planned, WritePlan, plan_write, planned
 from sparksig.writing.staged import ParquetWrite
-from sparksig.writing.target import ColumnPlan, Existing, can_widen, holds, same
+from sparksig.writing.target import ColumnPlan, can_widen, holds, same
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
