@@ -14,7 +14,7 @@ from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.types import Difference, compare_fields, is_lossless, judge_types, required_fields
+from sparksig.tables.types import KEYS_HINT, Difference, compare_fields, is_lossless, judge_types, required_fields
 
 __all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
 
@@ -102,10 +102,10 @@ def plan_columns(
         for column in extra
         if column.name not in contract.partitions
     ]
-    reasons = {plan.path: plan.reason for plan in plans if plan.reason}
+    reasons = {(plan.path, plan.target): plan.reason for plan in plans if plan.reason}
     evolved = {plan.path for plan in plans if plan.verdict == "evolution"} if evolve else set()
     findings = [
-        replace(finding, hint=reasons.get(finding.path, finding.hint))
+        replace(finding, hint=reasons.get((finding.path, finding.expected), finding.hint))
         for finding in judge_types(contract, columns, fold=fold)
         if finding.path not in evolved
     ]
@@ -161,6 +161,8 @@ class _Planner:
         held = format_type(actual.source)
         if difference.verdict == "same":
             return ColumnPlan(path, "ok", held, wanted)
+        if difference.verdict == "key":
+            return ColumnPlan(path, "refused", held, wanted, KEYS_HINT)
         if difference.verdict == "widened":
             if self._contract.types == "lossless":
                 return ColumnPlan(path, "widened", held, wanted)
