@@ -1,24 +1,33 @@
-"""A Parquet table as its files: found, their footers read, their rows batch by batch. No Spark."""
+"""Parquet tables, read by pyarrow: the footers of all files, and the rows batch by batch. No Spark."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
-from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
+from sparksig.schema import Schema
+from sparksig.tables.arrow import Outcome, Part, count_violations
+from sparksig.tables.columns import Column, arrow_columns
+from sparksig.tables.partitions import partition_type, partition_value, partitions_in
+from sparksig.tables.rules import Rule
+from sparksig.tables.sample import Sample, Sampler
 
-__all__ = ["File", "Table", "open_table"]
+__all__ = ["File", "ParquetTable", "open_table"]
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """About how much is read at once."""
@@ -57,33 +66,45 @@ class File:
 
 
 @dataclass(frozen=True)
-class Table:
+class ParquetTable:
     """A Parquet table.
 
     Attributes:
-        place: what people call it.
-        store: the file system that has it.
-        files: of it, in order of their names.
+        place: the path or URI of the table, for messages.
+        store: the file system.
+        files: the files, in order of their names.
     """
 
     place: str
     store: Any
     files: tuple[File, ...]
+    fold = staticmethod(str.casefold)
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
-        """That of the first file, as readers take it for all of them.
+        """The schema of the first file, which readers use for all files.
 
-        A column of the null type there has the type of the first file that has another.
+        A column of the null type there has the type of the first file with another type.
         """
         types: dict[str, pa.DataType] = {}
         for file in self.files:
-            for part in file.schema:
-                if not pa.types.is_null(part.type):
-                    types.setdefault(part.name, part.type)
-        return pa.schema([part.with_type(types.get(part.name, part.type)) for part in self.files[0].schema])
+            for column in file.schema:
+                if not pa.types.is_null(column.type):
+                    types.setdefault(column.name, column.type)
+        first = self.files[0].schema
+        return pa.schema([column.with_type(types.get(column.name, column.type)) for column in first])
 
-    def select(self, names: Sequence[str]) -> Table:
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns."""
+        return arrow_columns(self.schema)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, from the footers."""
+        return sum(file.rows for file in self.files)
+
+    def select(self, names: Sequence[str]) -> ParquetTable:
         """Return the table with some of its columns, in this order; a file may lack some of them."""
         files = []
         for file in self.files:
@@ -91,10 +112,67 @@ class Table:
             files.append(replace(file, schema=pa.schema(present)))
         return replace(self, files=tuple(files))
 
-    @property
-    def rows(self) -> int:
-        """How many rows it has, as its footers say."""
-        return sum(one.rows for one in self.files)
+    def restore_nulls(self, schema: Schema) -> ParquetTable:
+        """Return the table itself: its files declare the null type."""
+        del schema
+        return self
+
+    def find_unambiguous(self, names: Sequence[str]) -> list[str]:
+        """Return the columns that each file has once."""
+        counts = Counter(name for file in self.files for name in file.schema.names)
+        present = set.intersection(*(set(file.schema.names) for file in self.files))
+        return [name for name in names if name in present and counts[name] == len(self.files)]
+
+    def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
+        """Apply rules to all rows, a batch at a time."""
+        return count_violations(self._read_all(_merge_names(rules, names, keys)), rules, names, keys)
+
+    def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
+        """Read some rows of some columns."""
+        groups = [(file, index) for file in self.files for index, rows in enumerate(file.groups) if rows]
+        schema = pa.schema([self.schema.field(name) for name in names])
+        if sampler.method == "uniform":
+            parts = tuple(self._read_uniformly(names, groups, sampler))
+            return Sample(parts, schema, "uniform")
+        chosen = sampler.choose_partitions(len(groups))
+        rows = sampler.count_rows(len(chosen))
+        parts = tuple(self._read_heads(names, [groups[index] for index in chosen], rows))
+        return Sample(parts, schema, "partitions", len(groups), len(chosen), noun="row group")
+
+    def _read_all(self, names: Sequence[str]) -> Iterator[Part]:
+        for file in self.files:
+            first = 0
+            for batch in self.batches(file, names):
+                yield Part(batch, file.name, first)
+                first += batch.num_rows
+
+    def _read_heads(self, names: Sequence[str], groups: Groups, rows: int) -> Iterator[Part]:
+        """Read the first rows of row groups."""
+        for file, index in groups:
+            left, first = rows, sum(file.groups[:index])
+            for batch in self.batches(file, names, [index]):
+                part = batch.slice(0, left)
+                yield Part(part, file.name, first)
+                left, first = left - part.num_rows, first + part.num_rows
+                if not left:
+                    break
+
+    def _read_uniformly(self, names: Sequence[str], groups: Groups, sampler: Sampler) -> Iterator[Part]:
+        """Read rows of which each is as likely as any other: positions are chosen before reading."""
+        generator = random.Random(sampler.seed)  # noqa: S311  a sample is no secret
+        chosen = generator.sample(range(self.rows), min(sampler.rows, self.rows))
+        positions = np.array(sorted(chosen), dtype=np.int64)
+        start = 0
+        for file, index in groups:
+            end = start + file.groups[index]
+            inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, end)] - start
+            start = end
+            seen = 0
+            for batch in self.batches(file, names, [index]) if len(inside) else ():
+                taken = inside[(inside >= seen) & (inside < seen + batch.num_rows)] - seen
+                seen += batch.num_rows
+                if len(taken):
+                    yield Part(batch.take(pa.array(taken)), file.name)
 
     def batches(
         self, file: File, columns: Sequence[str], groups: Sequence[int] | None = None
@@ -154,10 +232,18 @@ def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> i
     return max(min(file.batch_rows, BATCH_BYTES // max(width, 1)), 1)
 
 
+def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return all columns that are read, each once."""
+    return list(dict.fromkeys([*names, *(rule.column for rule in rules), *keys]))
+
+
+Groups = Sequence[tuple[File, int]]
+"""Row groups: a file, and the index of the group."""
+
 _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
+def open_table(path: str | os.PathLike[str]) -> ParquetTable:
     """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
 
     Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,
@@ -182,7 +268,7 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
-    return Table(place, store, tuple(_typed(files, place)))
+    return ParquetTable(place, store, tuple(_typed(files, place)))
 
 
 def _store(path: str | os.PathLike[str]) -> tuple[Any, str]:
