@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from sparksig.errors import Finding, step
-from sparksig.report import ColumnReport
 from sparksig.schema import ColSpec, Schema
+from sparksig.tables.report import ColumnReport
 from sparksig.types import describe
 
 __all__ = ["is_in", "is_unclear", "rank", "reports", "roots"]

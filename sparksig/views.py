@@ -68,4 +68,5 @@ def render(template: str, **given: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template(template).render(nulls=format_nulls, count=count_nouns, **given).strip() + "\n"
+    page = environment.get_template(template).render(nulls=format_nulls, count=count_nouns, **given)
+    return page.strip() + "\n"

@@ -14,6 +14,7 @@ from sparksig.jobs.files import write_whole
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
 from sparksig.spark.hadoop import Place
+from sparksig.tables.delta import read_delta
 from sparksig.writing import delta
 from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.write import WritePlan, plan_write, write
@@ -54,7 +55,7 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
     section = config.output
     if section.format == "delta":
         target = _target(spark, section)
-        there = delta.existing(spark, target) is not None
+        there = read_delta(spark, target) is not None
         if not there or not delta.committed(spark, target, run_id):
             return None
         return json_object(delta.noted(spark, target, run_id)) or {}
@@ -73,7 +74,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
         return
     if section.format == "delta":
         target = _target(spark, section)
-        taken = delta.existing(spark, target) is not None and delta.committed(spark, target, run_id)
+        taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
     else:
         taken = (Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}").is_there()
     if taken:

@@ -34,9 +34,9 @@ from sparksig.errors import (
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
-from sparksig.parquet.files import Table, open_table
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
+from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
 __all__ = ["Declared", "contract_of", "declared_at", "table_schema", "table_types", "whole_contract"]
@@ -165,7 +165,7 @@ def declared_at(text: str | os.PathLike[str]) -> Declared:
     if there and path is not None and is_signature_file(path):
         return Declared(read_signature(path), name, "signature")
     if there or path is None or not isinstance(text, str):
-        return Declared(ModelSignature(table_schema(open_table(told))), name, "table")
+        return Declared(ModelSignature(table_schema(open_parquet(told))), name, "table")
     if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", told):
         raise TableNotFoundError(f"there is no model directory, signature or table at {told!r}")
     return Declared(ModelSignature(_from_ddl(told)), "DDL", "DDL")
@@ -208,7 +208,7 @@ def _from_ddl(text: str) -> Schema:
         raise ContractError(f"{text!r} is {what}: {error.message}", error.findings) from None
 
 
-def table_schema(table: Table) -> Schema:
+def table_schema(table: ParquetTable) -> Schema:
     """The contract that a Parquet table is: the one that it was written under, if it was; else its types.
 
     Its columns are optional then: that a file declares some as required is no promise of other files, and
@@ -231,7 +231,7 @@ def table_schema(table: Table) -> Schema:
     return schema_of([known.get(name) or beyond[name] for name in table.schema.names])
 
 
-def table_types(fields: pa.Schema, table: Table) -> Schema:
+def table_types(fields: pa.Schema, table: ParquetTable) -> Schema:
     """Some columns of a table by their types alone, and as tensors where Spark has kept what they are.
 
     Raises:
@@ -247,7 +247,7 @@ def table_types(fields: pa.Schema, table: Table) -> Schema:
     return _all_optional(from_arrow(pa.schema(parts)))
 
 
-def _kept_metadata(table: Table) -> dict[str, dict[str, Any]]:
+def _kept_metadata(table: ParquetTable) -> dict[str, dict[str, Any]]:
     """The metadata that Spark has kept of each field; nothing where somebody else wrote the table."""
     try:
         fields = json.loads(table.files[0].kept.get(_SPARK_KEY, b"{}")).get("fields", [])

@@ -13,8 +13,8 @@ from sparksig.engine import plan as plans
 from sparksig.engine.arrived import tensor_findings
 from sparksig.errors import Code, ContractError, Finding, below, nearest, step
 from sparksig.lattice import Scalar, mismatches
-from sparksig.parquet.files import Table
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.tables.parquet import ParquetTable
 from sparksig.types import Object
 
 __all__ = [
@@ -68,7 +68,7 @@ def _row(schema: Schema, table: pa.Schema) -> Object | None:
     return spec.type if isinstance(spec, ColSpec) and isinstance(spec.type, Object) else None
 
 
-def refused(table: Table, schema: Schema, keys: Sequence[str] = ()) -> list[Finding]:
+def refused(table: ParquetTable, schema: Schema, keys: Sequence[str] = ()) -> list[Finding]:
     """What the types say of a table and a contract: of the first file, and how the others differ from it.
 
     Args:
@@ -184,7 +184,7 @@ def missing_columns(names: Sequence[str], known: Sequence[str]) -> list[Finding]
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def differing(table: Table, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
+def differing(table: ParquetTable, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
     """How files differ from the first one, in the columns that count: readers take its types for all.
 
     A column that has the null type in some files differs only if it is required.
@@ -215,7 +215,7 @@ def differing(table: Table, names: Sequence[str], required: Sequence[str] = ()) 
     return found + _later_twins(table, names)
 
 
-def _later_twins(table: Table, names: Sequence[str]) -> list[Finding]:
+def _later_twins(table: ParquetTable, names: Sequence[str]) -> list[Finding]:
     """The columns that have a twin in a file after the first, of which :func:`twins` tells."""
     found: dict[str, Finding] = {}
     for file in table.files[1:]:

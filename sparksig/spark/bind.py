@@ -21,13 +21,13 @@ from sparksig.engine.features import match_features, misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold
-from sparksig.spark.variants import VARIANT, holds_any, is_variant
+from sparksig.spark.variants import holds_any, is_variant
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = [
     "Bound",
-    "arrow_type",
     "as_json",
     "bind",
     "column",
@@ -463,45 +463,6 @@ _SPARK: dict[DataType, T.DataType] = {
     DataType.datetime: T.TimestampNTZType(),
 }
 """The Spark type in which each scalar type travels to Python."""
-
-_ARROW: dict[str, pa.DataType] = {
-    "NullType": pa.null(),
-    "BooleanType": pa.bool_(),
-    "ByteType": pa.int8(),
-    "ShortType": pa.int16(),
-    "IntegerType": pa.int32(),
-    "LongType": pa.int64(),
-    "FloatType": pa.float32(),
-    "DoubleType": pa.float64(),
-    "StringType": pa.string(),
-    "CharType": pa.string(),
-    "VarcharType": pa.string(),
-    "BinaryType": pa.binary(),
-    "DateType": pa.date32(),
-    "TimestampType": pa.timestamp("us", "UTC"),
-    "TimestampNTZType": pa.timestamp("us"),
-    "VariantType": VARIANT,
-}
-
-
-def arrow_type(dtype: T.DataType) -> pa.DataType:
-    """The Arrow type in which a Spark type reaches Python.
-
-    Raises:
-        UnsupportedError: it cannot.
-    """
-    name = type(dtype).__name__
-    if name in _ARROW:
-        return _ARROW[name]
-    if isinstance(dtype, T.DecimalType):
-        return pa.decimal128(dtype.precision, dtype.scale)
-    if isinstance(dtype, T.ArrayType):
-        return pa.list_(arrow_type(dtype.elementType))
-    if isinstance(dtype, T.MapType):
-        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
-    if isinstance(dtype, T.StructType):
-        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
-    raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
 
 
 def spark_type(arrow: pa.DataType) -> T.DataType:

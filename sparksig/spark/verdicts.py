@@ -8,10 +8,10 @@ from types import MappingProxyType
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, below, step
-from sparksig.report import ColumnReport
 from sparksig.schema import Schema
 from sparksig.spark.bind import bind
 from sparksig.spark.names import Fold
+from sparksig.tables.report import ColumnReport
 from sparksig.verdicts import reports
 
 __all__ = ["columns_of", "refused"]

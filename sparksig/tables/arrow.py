@@ -1,4 +1,4 @@
-"""Value rules compiled to Arrow kernels: which rows of a batch break each rule, and the totals of all batches."""
+"""Value rules compiled to Arrow kernels: the rows of a batch that break each rule, and the totals."""
 
 from __future__ import annotations
 

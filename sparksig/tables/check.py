@@ -65,25 +65,25 @@ def check(
     by the casting table. A table's contract declares exact types and all columns.
 
     Args:
-        table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow reads
-            without Spark; or, where a Spark session is active, the path of a Delta table or a table's name.
+        table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
+            reads without Spark; or, where a Spark session is active, a Delta table's path or a table's name.
         contract: of a model: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a model
-            directory, or a JSON file with a signature. Of a table: a StructType, an Arrow schema, DDL, or the
-            path or name of a table.
-        mode: "schema": types alone, without a Spark job. "sample": also the values of some rows, chosen by the
-            sampler: at most two jobs. "full": the values of all rows, in one job without Python.
+            directory, or a JSON file with a signature. Of a table: a StructType, an Arrow schema, DDL, or a
+            table's path or name.
+        mode: "schema": types alone, without a Spark job. "sample": also the values of some rows, chosen by
+            the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
         side: the side of a signature: "inputs" or "outputs".
         sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
-        strict_nulls: whether required columns of any type must have values. If False, as a model accepts nulls:
-            only required integers and booleans must have values.
+        strict_nulls: whether a model's required columns of any type must have values. If False, only required
+            integers and booleans must, as a model accepts nulls.
         refuse_nan: whether NaN breaks the contract.
-        row_key: columns that identify a row: each finding shows the smallest and the largest key of its rows.
-            These are values of the table.
+        row_key: columns that identify a row: findings show the smallest and the largest key of their
+            rows. These are values of the table.
         types: of a table's contract: "exact" (default), or "lossless" for lossless widening.
         missing: "forbid" (default of a table's contract) or "allow" (default of a model's): optional columns
             that the table does not have.
-        extra: "forbid" (default of a table's contract), "allow" (default of a model's) or "warn": columns that
-            the contract does not declare.
+        extra: "forbid" (default of a table's contract), "allow" (default of a model's) or "warn": columns
+            that the contract does not declare.
 
     Returns:
         A report: ``ok``, ``findings``, ``raise_if_failed()``, ``to_json()``, ``to_html(path)``.
@@ -233,9 +233,7 @@ def _check_table(
     if not contract.is_table and not _has_names(contract) and not findings:
         matched = [column.name for _, column in match_columns(contract, table.columns, fold=table.fold).pairs]
         table = table.select(matched) if matched else table
-    report = Report(
-        mode, contract.name, tuple(findings), report_columns(contract, table.columns, findings)
-    )
+    report = Report(mode, contract.name, tuple(findings), report_columns(contract, table.columns, findings))
     report = replace(report, absent=tuple(_list_absent(contract, table.columns)))
     if mode == "schema":
         return report
@@ -243,7 +241,8 @@ def _check_table(
     names = table.find_unambiguous([column.name for column in report.columns if column.found])
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
-    shown = () if broken.intersection(map(step, keys)) else keys
+    clashes = broken_columns([one for one in findings if one.code is not Code.EXTRA_COLUMN])
+    shown = () if clashes.intersection(map(step, keys)) else keys
     if mode == "full":
         return report_outcome(report, contract, table.columns, table.run(rules, names, shown))
     return _check_sample(table, contract, report, rules, names, shown, sampler)
@@ -317,7 +316,7 @@ def _list_required(contract: Contract) -> set[str]:
 
 
 def _list_absent(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
-    """Return the optional columns of a contract that a table does not have, with names that are nearly equal."""
+    """Return the optional columns of a contract that a table lacks, with names that are nearly equal."""
     if contract.missing == "forbid" or not _has_names(contract):
         return []
     if contract.is_table:
@@ -356,7 +355,7 @@ def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, 
         if name not in clear and not table.has_files:
             raise ContractError(f"row_key: {step(name)} is the name of several columns: rename one")
         source = columns[name].field.source
-        if not isinstance(source, (Scalar, Decimal)) or source.name == "interval":
+        if not isinstance(source, (Scalar, Decimal)) or str(source) == "interval":
             raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which has no order")
     return names
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
+from sparksig.signature import ModelSignature
 from sparksig.tables.check import Table, find_missing, open_table
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import SampledSignature, Sampler, signature_of
@@ -86,10 +88,9 @@ def infer_parquet(
 
 
 def infer_table(
-    table: Any, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
+    opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
 ) -> SampledSignature:
-    """Infer the signature of a table that :func:`check` accepts; see :func:`infer_parquet`."""
-    opened = open_table(table)
+    """Infer the signature of an opened table; see :func:`infer_parquet`."""
     names = _choose_columns(opened, columns)
     findings = opened.compare_files(names, ())
     if opened.has_files:
@@ -104,7 +105,10 @@ def infer_table(
     partitions = len(set(sample.partition_of)) or sample.opened
     is_uniform = sample.method == "uniform"
     inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
-    return inferred if sample.rows.num_rows else opened.keep_nullability(declared, inferred)
+    if opened.has_files or sample.rows.num_rows:
+        return inferred
+    # without a row there is no evidence against nulls: the schema of the DataFrame decides
+    return replace(inferred, signature=ModelSignature(inputs=declared))
 
 
 def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[str]:
@@ -114,10 +118,7 @@ def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[s
         ContractError: the table has no such column, or no column is chosen.
     """
     actual = [column.name for column in table.columns]
-    if columns is None:
-        names = actual
-    else:
-        names = [columns] if isinstance(columns, str) else list(columns)
+    names = [columns] if isinstance(columns, str) else list(actual if columns is None else columns)
     if not names:
         problem = "the table has no columns" if columns is None else "columns: expected at least one column"
         raise ContractError(f"{table.place}: {problem}")

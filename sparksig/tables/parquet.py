@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,16 +18,28 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    TableNotFoundError,
+    UnsupportedError,
+    kind,
+    step,
+)
+from sparksig.lattice import NULL, Source
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
 from sparksig.schema import Schema
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
 from sparksig.tables.partitions import partition_type, partition_value, partitions_in
+from sparksig.tables.readers import FileReader, kept_metadata
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
+from sparksig.tables.types import DUPLICATES_HINT, normalize
 
-__all__ = ["File", "ParquetTable", "open_table"]
+__all__ = ["File", "ParquetTable", "open_parquet"]
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """About how much is read at once."""
@@ -79,6 +91,12 @@ class ParquetTable:
     store: Any
     files: tuple[File, ...]
     fold = staticmethod(str.casefold)
+    has_files = True  # whose schemas may differ
+
+    @property
+    def reader(self) -> FileReader:
+        """The reader of contracts that are tables or DDL."""
+        return FileReader()
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -116,6 +134,53 @@ class ParquetTable:
         """Return the table itself: its files declare the null type."""
         del schema
         return self
+
+    def declare(self, names: Sequence[str]) -> Schema:
+        """Return the signature of some columns: their types, or the tensors that Spark has written.
+
+        Raises:
+            ConversionError: types that no signature has; all of them.
+        """
+        kept = kept_metadata(self.files[0].kept)
+        fields = []
+        for name in names:
+            tensor, column = kept.get(name, {}).get(TENSOR_KEY), self.schema.field(name)
+            fields.append(column if tensor is None else column.with_metadata({TENSOR_KEY: str(tensor)}))
+        return from_arrow(pa.schema(fields))
+
+    def compare_files(self, names: Sequence[str], required: Collection[str]) -> list[Finding]:
+        """Compare the columns of each file with those of the first, whose types readers use for all files.
+
+        Args:
+            names: the columns that are compared.
+            required: columns that differ also where a file has them with the null type.
+        """
+        first = _normalize_columns(self.schema, names)
+        findings: list[Finding] = []
+        twice = set(_find_duplicates(self.files[0], names))
+        compared: set[Hashable] = set()
+        for file in self.files:
+            if file.schema.equals(self.schema):
+                continue
+            actual, duplicates = _normalize_columns(file.schema, names), _find_duplicates(file, names)
+            key = (tuple(actual.items()), tuple(duplicates))
+            if key in compared:
+                continue
+            compared.add(key)
+            for name in names:
+                is_null = actual.get(name) == NULL and name in first and name not in required
+                if first.get(name) != actual.get(name) and not is_null:
+                    expected = f"{_describe_column(self.schema, name)} as in {self.files[0].name}"
+                    got = f"{_describe_column(file.schema, name)} in {file.name}"
+                    hint = "rewrite the files with one schema"
+                    findings.append(Finding(Code.TYPE_MISMATCH, step(name), expected, got, hint))
+            for name in duplicates:
+                if name not in twice:
+                    twice.add(name)
+                    got = f"several in {file.name}"
+                    expected = "one column of that name"
+                    findings.append(Finding(Code.DUPLICATE_NAME, step(name), expected, got, DUPLICATES_HINT))
+        return findings
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that each file has once."""
@@ -232,6 +297,23 @@ def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> i
     return max(min(file.batch_rows, BATCH_BYTES // max(width, 1)), 1)
 
 
+def _normalize_columns(schema: pa.Schema, names: Sequence[str]) -> dict[str, Source]:
+    """Return the types of columns, without the differences that readers do not show."""
+    known = dict(zip(schema.names, schema.types))
+    return {name: normalize(source(known[name])) for name in names if name in known}
+
+
+def _describe_column(schema: pa.Schema, name: str) -> str:
+    index = schema.get_field_index(name)
+    return "no such column" if index < 0 else str(source(schema.types[index]))
+
+
+def _find_duplicates(file: File, names: Sequence[str]) -> list[str]:
+    """Return the columns that a file has twice, for readers that do not distinguish case."""
+    counts = Counter(name.casefold() for name in file.schema.names)
+    return [name for name in names if counts[name.casefold()] > 1]
+
+
 def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Return all columns that are read, each once."""
     return list(dict.fromkeys([*names, *(rule.column for rule in rules), *keys]))
@@ -243,7 +325,7 @@ Groups = Sequence[tuple[File, int]]
 _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
 
 
-def open_table(path: str | os.PathLike[str]) -> ParquetTable:
+def open_parquet(path: str | os.PathLike[str]) -> ParquetTable:
     """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
 
     Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,

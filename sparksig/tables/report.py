@@ -56,6 +56,9 @@ class Report:
         absent: the optional columns of a model's contract that the table does not have. They do not break
             the contract; the hint names a column whose name is nearly the same.
         seconds: the duration of the check.
+        kind: the kind of the contract: "model" or "table".
+        options: the options of the contract, as ``types``, ``missing`` and ``extra``.
+        warnings: columns that the contract does not declare, with ``extra="warn"``.
 
     Example:
         >>> report = Report("schema", "signature", (), (ColumnReport("x", "double", "double", True),))
@@ -76,6 +79,9 @@ class Report:
     examples: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     absent: tuple[Finding, ...] = ()
     seconds: float = 0.0
+    kind: str = "model"
+    options: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -111,11 +117,14 @@ class Report:
             "ok": self.ok,
             "mode": self.mode,
             "contract": self.contract,
+            "kind": self.kind,
+            "options": dict(self.options),
             "rows": self.rows,
             "bad_rows": self.bad_rows,
             "claim": self.claim,
             "seconds": round(self.seconds, 3),
             "findings": findings,
+            "warnings": [finding.to_dict() for finding in self.warnings],
             "absent": [finding.to_dict() for finding in self.absent],
             "columns": columns,
         }
@@ -152,6 +161,7 @@ class Report:
         for finding in self.absent:
             hint = f" ({finding.hint})" if finding.hint else ""
             notes.append(f"- {finding.path}: optional, and the table has no such column{hint}")
+        notes += [f"- warning: {finding}" for finding in self.warnings]
         return [*notes, *([self.claim] if self.claim else [])]
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
-"""Value rules as data: what types cannot decide, one rule for each position where values may break a contract.
+"""Value rules as data: what types cannot decide, one rule for each position where values may break it.
 
-:mod:`sparksig.tables.sql` compiles rules to Spark SQL and :mod:`sparksig.tables.arrow` to Arrow kernels. A law
-test holds both, and the engine, to the same verdict and the same counts.
+:mod:`sparksig.tables.sql` compiles rules to Spark SQL and :mod:`sparksig.tables.arrow` to Arrow kernels. A
+law test holds both, and the engine, to the same verdict and the same counts.
 """
 
 from __future__ import annotations
@@ -159,9 +159,7 @@ def build_table_rules(
     ]
 
 
-def _pair_columns(
-    schema: Schema, columns: Sequence[Field]
-) -> Iterable[tuple[ColSpec | TensorSpec, Field]]:
+def _pair_columns(schema: Schema, columns: Sequence[Field]) -> Iterable[tuple[ColSpec | TensorSpec, Field]]:
     """Pair what a contract declares with the columns of the table."""
     known = {column.name: column for column in columns}
     if schema.has_input_names():

@@ -1,4 +1,4 @@
-"""Samples: which rows of a table are read, what they prove about the table, and the signature that they show."""
+"""Samples: which rows of a table are read, what they prove, and the signature that they show."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Sample:
 
 
 def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
-    """Cast columns that a file holds in another layout, such as texts as a dictionary, to the first file's."""
+    """Cast columns that a file holds in another layout than the first file, such as a dictionary."""
     arrays = [
         array if array.type == column.type else array.cast(column.type)
         for array, column in zip(batch.columns, target)
@@ -158,8 +158,8 @@ def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
     """Return what the first rows of some partitions prove about the entire table."""
     share = seen_with(partitions, opened, math.ceil(SEVERAL * partitions))
     return (
-        f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: what "
-        f"the first rows of {SEVERAL:.0%} of the {noun}s show is seen with a probability of "
+        f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: "
+        f"what the first rows of {SEVERAL:.0%} of the {noun}s show is seen with a probability of "
         f"{math.floor(100 * share)}%; nothing is known about single rows elsewhere"
     )
 

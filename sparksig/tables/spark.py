@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,13 +13,15 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from sparksig.errors import ContractError
+from sparksig.convert.spark import from_spark
+from sparksig.errors import ContractError, Finding
 from sparksig.schema import Schema
 from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Breach, Outcome, Part, add_count, format_keys
 from sparksig.tables.columns import Column, spark_columns
+from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.sql import SqlRule, compile_rules, is_broken, name_column, quote_name
@@ -37,6 +39,12 @@ class SparkTable:
 
     df: DataFrame
     place = "the table"
+    has_files = False  # of which Spark shows one schema
+
+    @property
+    def reader(self) -> SparkReader:
+        """The reader of contracts that are tables or DDL."""
+        return SparkReader(self.df.sparkSession)
 
     @cached_property
     def fold(self) -> Fold:
@@ -61,6 +69,19 @@ class SparkTable:
             if restored.dataType != field.dataType
         ]
         return SparkTable(df.withColumns(dict.fromkeys(nulls, F.lit(None)))) if nulls else self
+
+    def declare(self, names: Sequence[str]) -> Schema:
+        """Return the signature of some columns by their types.
+
+        Raises:
+            ConversionError: types that no signature has; all of them.
+        """
+        return from_spark(self.select(names).df.schema)
+
+    def compare_files(self, names: Sequence[str], required: Collection[str]) -> list[Finding]:
+        """Return no findings: Spark reads all files with one schema."""
+        del names, required
+        return []
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that every query of the session finds by their names."""
@@ -195,7 +216,8 @@ def _sample_heads(df: DataFrame, sampler: Sampler) -> Sample:
             partitions = rdd.getNumPartitions()
             chosen = sampler.choose_partitions(partitions)
             rows = _run_partitions(df, rdd, chosen, sampler.count_rows(len(chosen))) if chosen else []
-    tables = {int(number): _read_table(body, df) for number, body in sorted(rows, key=lambda row: int(row[0]))}
+    rows = sorted(rows, key=lambda row: int(row[0]))
+    tables = {int(number): _read_table(body, df) for number, body in rows}
     partition_of = tuple(number for number, table in tables.items() for _ in range(table.num_rows))
     parts, schema = _split_tables(list(tables.values()), df)
     return Sample(parts, schema, "partitions", partitions, len(chosen), partition_of)

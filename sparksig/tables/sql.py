@@ -14,6 +14,7 @@ from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 
 __all__ = [
+    "FINDINGS_TYPE",
     "SqlRule",
     "compile_rules",
     "flag",
@@ -141,12 +142,14 @@ def _count_places(value: str, source: Source, steps: Sequence[Step], condition: 
     inner = _step_into(source, step)
     if step.kind in (StepKind.FIELD, StepKind.DELTA_FIELD):
         count = _count_places(_name_field(value, source, step.name), inner, rest, condition)
-        return count if step.kind is StepKind.DELTA_FIELD else f"case when {value} is not null then {count} end"
+        is_own = step.kind is StepKind.FIELD
+        return f"case when {value} is not null then {count} end" if is_own else count
     if step.kind is StepKind.KEY:
         key = quote_text(step.name)
         count = _count_places(f"element_at({value}, {key})", inner, rest, condition)
         return f"case when map_contains_key({value}, {key}) then {count} end"
-    items = {StepKind.KEYS: f"map_keys({value})", StepKind.VALUES: f"map_values({value})"}.get(step.kind, value)
+    parts = {StepKind.KEYS: f"map_keys({value})", StepKind.VALUES: f"map_values({value})"}
+    items = parts.get(step.kind, value)
     depth = sum(each.kind in _LOOPS for each in rest)  # so that nested variables have different names
     count = _count_places(f"item{depth}", inner, rest, condition)
     total = f"so_far{depth} + coalesce({count}, 0)"

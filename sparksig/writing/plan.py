@@ -13,13 +13,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, below, kind, nearest, step
-from sparksig.spark.check import check
 from sparksig.spark.declared import Contract, contract_of
 from sparksig.spark.names import Fold, name_folding
+from sparksig.tables.check import check
+from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
 from sparksig.writing.staged import RUN_COLUMN
-from sparksig.writing.target import ColumnPlan, Existing, against, is_path
+from sparksig.writing.target import ColumnPlan, against
 
 __all__ = ["Planned", "WritePlan", "plan_write", "planned"]
 
@@ -206,7 +207,7 @@ def _existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     """The table at a target; None if there is nothing."""
     if format == "parquet":
         return parquet.existing(spark, target)
-    found = delta.existing(spark, target)
+    found = read_delta(spark, target)
     if found is None and is_path(target) and parquet.holds_others(spark, target):
         raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
     return found

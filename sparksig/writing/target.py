@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from sparksig.convert.spark import source
 from sparksig.errors import below, step
 from sparksig.lattice import Scalar, upper_bounds, widens
 from sparksig.spark.names import Fold
+from sparksig.tables.delta import Existing, Filled
 from sparksig.types import DataType
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "against",
     "can_widen",
     "holds",
-    "is_path",
     "length_of",
     "same",
 ]
@@ -59,41 +58,6 @@ class ColumnPlan:
             "target": self.target,
             "reason": self.reason,
         }
-
-
-@dataclass(frozen=True)
-class Filled:
-    """How a target fills a column that it is not given.
-
-    Attributes:
-        how: "default", "generated", "identity", or "always": an identity that takes no values from outside.
-        expression: of a default or a generated column, in SQL.
-    """
-
-    how: str
-    expression: str = ""
-
-
-@dataclass(frozen=True)
-class Existing:
-    """A table that is there.
-
-    Attributes:
-        schema: its columns.
-        partitions: those that it is partitioned by.
-        properties: of the table.
-        filled: the columns that it fills itself where they are not given.
-    """
-
-    schema: T.StructType
-    partitions: tuple[str, ...]
-    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    filled: Mapping[str, Filled] = dataclasses.field(default_factory=dict)
-
-
-def is_path(target: str) -> bool:
-    """Whether a target is a path, and no name of a table."""
-    return "/" in target or "\\" in target
 
 
 # --- types ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -14,18 +14,29 @@ from pyspark.sql import types as T
 
 from sparksig.contracts import CONTRACT_KEY
 from sparksig.convert.spark import TENSOR_KEY
-from sparksig.errors import Finding, OutputRefusedError
-from sparksig.report import Report
+from sparksig.errors import OutputRefusedError
+from sparksig.lattice import Field
 from sparksig.schema import Schema
 from sparksig.spark.bind import column
-from sparksig.spark.check import full, without_vectors
-from sparksig.spark.rules import Rule, lengths_of, rules_of
-from sparksig.spark.verdicts import columns_of
+from sparksig.tables.check import build_rules, report_outcome
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import resolve_contract
+from sparksig.tables.delta import Existing
+from sparksig.tables.report import Report
+from sparksig.tables.rules import ValueOptions
+from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.sql import SqlRule, compile_rules
+from sparksig.tables.types import report_columns
 from sparksig.writing import delta, parquet
-from sparksig.writing.limits import asked, checks, partitions_asked
+from sparksig.writing.limits import (
+    constrain_checks,
+    constrain_columns,
+    constrain_generated,
+    constrain_partitions,
+)
 from sparksig.writing.plan import Planned, WritePlan, plan_write, planned
 from sparksig.writing.staged import ParquetWrite
-from sparksig.writing.target import ColumnPlan, Existing, can_widen, holds, same
+from sparksig.writing.target import ColumnPlan, can_widen, holds, same
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
@@ -236,27 +247,33 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
 
     No job, where neither says more than types do: the rows are counted as they are written.
     """
-    declared, kept, held = made.declared, made.kept, without_vectors(sent)
-    table = held.schema
-    by = [field for field in table.fields if field.name in made.by]
-    rules = partitions_asked(by, made.plan.format, kept)
-    lengths: Sequence[tuple[Finding, str, str]] = ()
-    if declared is not None:
-        rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
-        lengths = lengths_of(declared.schema, table)
+    kept, filled = made.kept, vectors_as_arrays(sent)
+    contract = None if made.declared is None else resolve_contract(made.declared.schema)
+    name = "the target's constraints" if made.declared is None else made.declared.name
+    columns, rules = spark_columns(filled.schema), []
+    if contract is not None:
+        rules = build_rules(contract, _fields(filled), ValueOptions(strict_nulls))
+    by = [field for field in filled.schema.fields if field.name in made.by]
+    sql = constrain_partitions(by, made.plan.format, kept)
     if kept is not None:
-        held = _as_filled(held, kept)
-        rules += asked(kept, held.columns, sent.columns)
+        filled = _as_filled(filled, kept)
+        rules += constrain_columns(kept, _fields(filled))
+        sql += constrain_generated(kept, sent.columns)
     if made.found is not None and made.plan.format == "delta":
-        whole = kept is not None and not kept.filled
-        rules += [rule for rule in checks(made.found) if whole or _resolves(held, rule)]
-    name = declared.name if declared is not None else "the target's constraints"
-    schema = declared.schema if declared is not None else None
-    columns = columns_of(table, schema)
+        is_complete = kept is not None and not kept.filled
+        sql += [rule for rule in constrain_checks(made.found) if is_complete or _resolves(filled, rule)]
+    distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
+    sql = [*compile_rules([*reversed(distinct.values())], _fields(filled)), *sql]
+    report = Report("schema", name, (), report_columns(contract, columns))
     counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else parquet.can_observe(sent)
-    if not rules and not lengths and counted:
-        return Report("schema", name, (), columns)
-    return full(held, schema, rules, Report("full", name, (), columns), (), lengths)
+    if not sql and counted:
+        return report
+    names = SparkTable(filled).find_unambiguous([column.name for column in report.columns if column.found])
+    return report_outcome(replace(report, mode="full"), contract, columns, count_rows(filled, sql, names))
+
+
+def _fields(df: DataFrame) -> list[Field]:
+    return [column.field for column in spark_columns(df.schema)]
 
 
 def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
@@ -272,7 +289,7 @@ def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
     return held
 
 
-def _resolves(held: DataFrame, rule: Rule) -> bool:
+def _resolves(held: DataFrame, rule: SqlRule) -> bool:
     """Whether a rule speaks of columns that are there; of others Delta itself sees to it."""
     try:
         return bool(held.selectExpr(rule.places).schema)

@@ -1,0 +1,96 @@
+"""Signatures in JSON files and in model directories."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, kind, nearest, step
+from sparksig.models.directory import MLMODEL, ModelDirectory
+from sparksig.models.registry import fetched, shown
+from sparksig.signature import ModelSignature
+
+__all__ = ["is_signature_file", "load_signature", "parse_signature", "read_signature"]
+
+
+def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
+    """Read a signature from its JSON file, or from a model directory.
+
+    Args:
+        path: a JSON file, as :meth:`~sparksig.ModelSignature.to_json` and ``sparksig infer -o`` write it; a
+            model directory or its file MLmodel; or a URI of either.
+
+    Returns:
+        The signature.
+
+    Raises:
+        ModelNotFoundError: there is no such file, and no model directory.
+        MissingSignatureError: the model has no signature.
+        ModelDamagedError: the model's MLmodel is malformed.
+        SignatureError: the file has no signature; ``findings`` has every place.
+        OSError: it cannot be read.
+
+    Example:
+        >>> import tempfile, sparksig
+        >>> file = f"{tempfile.mkdtemp()}/signature.json"
+        >>> text = sparksig.infer_signature({"x": 1.5}).to_json(file)
+        >>> load_signature(file).inputs
+        ['x': double (required)]
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise SignatureTypeError(f"a signature is read from a path or a URI, not from {kind(path)}")
+    local = fetched(path)
+    if (local / MLMODEL).is_file() or (local.name == MLMODEL and local.is_file()):
+        return ModelDirectory.read(local).require_signature(shown(path))
+    if local.is_file():
+        return read_signature(local)
+    raise ModelNotFoundError(f"there is no signature file and no model directory at {shown(path)!r}")
+
+
+def is_signature_file(path: Path) -> bool:
+    """Whether a file is, by its name or by how it begins, JSON."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return path.suffix == ".json" or stream.read(64).lstrip()[:1] == b"{"
+
+
+def read_signature(path: Path) -> ModelSignature:
+    """The signature in a local JSON file.
+
+    Raises:
+        SignatureError: there is none in it.
+        OSError: it cannot be read.
+    """
+    try:
+        return parse_signature(path.read_bytes())
+    except SignatureError as error:
+        raise SignatureError(f"{path}: {error.message}", error.findings) from None
+
+
+def parse_signature(content: bytes) -> ModelSignature:
+    """A signature from its JSON: an object of inputs, outputs and params, each a list, or that as text.
+
+    Raises:
+        SignatureError: not such JSON.
+
+    Example:
+        >>> parse_signature(b'{"inputs": [{"type": "long", "name": "id"}]}').inputs
+        ['id': long (required)]
+    """
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError) as error:  # of the encoding, too
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SignatureError(f"not JSON: {reason}") from None
+    sides = ("inputs", "outputs", "params")
+    if not isinstance(body, dict):
+        raise SignatureError("not a signature: an object of inputs, outputs and params")
+    if unknown := [key for key in body if key not in sides]:
+        hint = nearest(unknown[0], sides)
+        raise SignatureError(
+            "not a signature: an object of inputs, outputs and params, "
+            f"not of {', '.join(map(step, unknown))}" + (f" ({hint})" if hint else "")
+        )
+    return ModelSignature.from_dict(body)
