@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
-    from sparksig.contracts import load_signature
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
     from sparksig.engine.frames import enforce, validate_schema
@@ -80,6 +79,7 @@ if TYPE_CHECKING:
     from sparksig.tables.infer import infer_parquet, sample_signature
     from sparksig.tables.report import ColumnReport, Report
     from sparksig.tables.sample import Evidence, SampledSignature, Sampler
+    from sparksig.tables.signatures import load_signature
     from sparksig.tables.split import split, violations
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
     from sparksig.writing.target import ColumnPlan
@@ -185,7 +185,7 @@ __all__ = [
 
 _HOMES = {
     "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
-    "sparksig.contracts": ["load_signature"],
+    "sparksig.tables.signatures": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
     "sparksig.engine.frames": ["enforce", "validate_schema"],

@@ -64,8 +64,12 @@ def _read_type(body: Any) -> Source:
     raise ValueError(body["type"])
 
 
-def write_spark_field(field: Field) -> dict[str, Any]:
-    """Write a field as Spark's JSON; lengths of texts stay in it as ``varchar(5)``.
+def write_spark_field(field: Field, *, lengths: bool = True) -> dict[str, Any]:
+    """Write a field as Spark's JSON.
+
+    Args:
+        field: to write.
+        lengths: whether texts of limited length are ``varchar(5)``, or plain strings, as in a DataFrame.
 
     Example:
         >>> write_spark_field(Field("a", ListOf(Decimal(10, 2))))["type"]["elementType"]
@@ -73,25 +77,29 @@ def write_spark_field(field: Field) -> dict[str, Any]:
     """
     return {
         "name": field.name,
-        "type": _write_type(field.source),
+        "type": _write_type(field.source, lengths),
         "nullable": field.nullable,
         "metadata": {},
     }
 
 
-def _write_type(source: Source) -> Any:
+def _write_type(source: Source, lengths: bool) -> Any:
     if isinstance(source, ListOf):
-        return {"type": "array", "elementType": _write_type(source.item), "containsNull": source.nullable}
+        return {
+            "type": "array",
+            "elementType": _write_type(source.item, lengths),
+            "containsNull": source.nullable,
+        }
     if isinstance(source, MapOf):
-        key, value = _write_type(source.key), _write_type(source.value)
+        key, value = _write_type(source.key, lengths), _write_type(source.value, lengths)
         return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": source.nullable}
     if isinstance(source, Struct):
         return source.kind or {
             "type": "struct",
-            "fields": [write_spark_field(part) for part in source.fields],
+            "fields": [write_spark_field(part, lengths=lengths) for part in source.fields],
         }
     if isinstance(source, Decimal):
         return str(source)
-    if source.max_length is not None:
+    if source.max_length is not None and lengths:
         return source.native
     return _NATIVE.get(source.name) or source.native or source.name

@@ -38,6 +38,7 @@ def plan_output(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
         run_id=_run_of(section, run_id),
         partition_by=section.partition_by,
         evolve=section.evolve,
+        types="lossless",
     )
 
 
@@ -47,7 +48,7 @@ def plan_quarantine(rows: DataFrame, config: ScoreConfig, run_id: str) -> WriteP
     if section is None:
         return None
     target = _target(rows.sparkSession, section)
-    return plan_write(rows, target, format=section.format, mode="append", run_id=run_id)
+    return plan_write(rows, target, format=section.format, mode="append", run_id=run_id, types="lossless")
 
 
 def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[str, Any] | None:
@@ -145,7 +146,14 @@ class Publication:
             return {}
         run_id = self.staging.run_id
         bad = quarantined_rows(self._staged(), self.config, run_id)
-        done = write(bad, _target(self._spark, section), format=section.format, mode="append", run_id=run_id)
+        done = write(
+            bad,
+            _target(self._spark, section),
+            format=section.format,
+            mode="append",
+            run_id=run_id,
+            types="lossless",
+        )
         _check_count(section.place, rows, rows if done.repeated else done.rows)
         return {section.place: rows}
 
@@ -164,6 +172,7 @@ class Publication:
             partition_by=section.partition_by,
             evolve=section.evolve,
             note=self._told(),
+            types="lossless",
         )
         _check_count(section.place, rows, rows if done.repeated else done.rows)
         if section.format == "parquet":

@@ -39,7 +39,17 @@ if TYPE_CHECKING:
 
     from sparksig.tables.readers import Reader, TableSchema
 
-__all__ = ["CONTRACT_KEY", "RUN_COLUMN", "Contract", "choose_side", "contract_metadata", "resolve_contract"]
+__all__ = [
+    "CONTRACT_KEY",
+    "RUN_COLUMN",
+    "Contract",
+    "choose_side",
+    "contract_metadata",
+    "contract_of_table",
+    "path_exists",
+    "resolve_contract",
+    "resolve_sides",
+]
 
 CONTRACT_KEY = "sparksig.column"
 """The metadata key under which a written table's field keeps what its contract declares."""
@@ -65,12 +75,12 @@ class Contract:
             signature type holds a declared type.
         columns: the declared columns of a table's contract, with their exact types.
         features: of a model whose inputs have no names, the names of its features, if it knows them.
-        signature: all sides, where the contract has sides.
         types: of a table's contract: "exact" or "lossless".
         missing: "forbid" or "allow": columns that may be absent. A model's required columns never may.
         extra: "forbid", "allow" or "warn": columns that the contract does not declare.
         partitions: columns whose types a table's directories do not keep; only their presence is judged.
         filled: the columns that a Delta table fills itself, with how ("default", "generated", ...).
+        promises: whether NOT NULL counts; Parquet files declare everything nullable.
 
     Example:
         >>> contract = resolve_contract("total decimal(10,2) not null")
@@ -83,12 +93,12 @@ class Contract:
     schema: Schema
     columns: tuple[Column, ...] = ()
     features: tuple[str, ...] | None = None
-    signature: ModelSignature | None = None
     types: str = "exact"
     missing: str = "forbid"
     extra: str = "forbid"
     partitions: frozenset[str] = frozenset()
     filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    promises: bool = True
 
     @property
     def is_table(self) -> bool:
@@ -128,8 +138,8 @@ def choose_side(signature: ModelSignature, side: str, name: str) -> Schema:
     return schema
 
 
-def _check_side(side: str | None) -> None:
-    if side not in ("inputs", "outputs", None):
+def _check_side(side: str) -> None:
+    if side not in ("inputs", "outputs"):
         raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
 
 
@@ -139,7 +149,7 @@ def _check_side(side: str | None) -> None:
 def resolve_contract(
     source: Any,
     *,
-    side: str | None = "inputs",
+    side: str = "inputs",
     reader: Reader | None = None,
     types: str | None = None,
     missing: str | None = None,
@@ -151,7 +161,7 @@ def resolve_contract(
         source: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a signature's dictionary, an
             Arrow schema, a StructType; as text or path: a model directory, a JSON file with a signature, a
             table, or DDL. A :class:`Contract` is returned with the options that are given.
-        side: of a signature: "inputs" or "outputs"; None for all sides.
+        side: of a signature: "inputs" or "outputs".
         reader: reads tables and DDL; without Spark, if None.
         types: of a table's contract: "exact" (default) or "lossless".
         missing: "forbid" (default of tables) or "allow" (default of models).
@@ -175,7 +185,9 @@ def resolve_contract(
         if value not in _OPTIONS[name]:
             known = ", ".join(map(repr, _OPTIONS[name]))
             raise ContractError(f"{name} is one of {known}, not {value!r}")
-    contract = source if isinstance(source, Contract) else _resolve(from_mlflow(source), side, reader)
+    contract = _load(source, reader)
+    if isinstance(contract, _Signed):
+        contract = contract.choose(side)
     if types is not None and not contract.is_table:
         raise ContractError(
             f"types={types!r} is an option of a table's contract; {contract.name} is a model's, which the "
@@ -184,13 +196,49 @@ def resolve_contract(
     return replace(contract, **options) if options else contract
 
 
-def _resolve(source: Any, side: str | None, reader: Reader | None) -> Contract:
+def resolve_sides(source: Any, *, reader: Reader | None = None) -> ModelSignature | Schema | Contract:
+    """Resolve a contract with all sides that it has.
+
+    Args:
+        source: as of :func:`resolve_contract`.
+        reader: as of :func:`resolve_contract`.
+
+    Returns:
+        The signature, or the schema, of a model's contract; the contract of a table.
+
+    Raises:
+        SparksigError: as of :func:`resolve_contract`.
+    """
+    loaded = _load(source, reader)
+    if isinstance(loaded, _Signed):
+        return loaded.signature
+    return loaded if loaded.is_table else loaded.schema
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """A signature before one of its sides is chosen."""
+
+    signature: ModelSignature
+    name: str = "the signature"
+    features: tuple[str, ...] | None = None
+
+    def choose(self, side: str) -> Contract:
+        schema = choose_side(self.signature, side, self.name)
+        features = self.features if side == "inputs" else None
+        return _of_model(schema, f"{self.name.removeprefix('the ')}, {side}", features)
+
+
+def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
+    source = source if isinstance(source, Contract) else from_mlflow(source)
+    if isinstance(source, Contract):
+        return source
     if isinstance(source, Schema):
         return _of_model(source, "schema")
     if isinstance(source, Mapping):
         source = ModelSignature.from_dict(source)
     if isinstance(source, ModelSignature):
-        return _of_signature(source, side, "the signature")
+        return _Signed(source)
     if isinstance(source, pa.Schema):
         if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in source):
             return _of_model(from_arrow(source), "Arrow schema")
@@ -198,7 +246,7 @@ def _resolve(source: Any, side: str | None, reader: Reader | None) -> Contract:
     if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
         return _of_struct_type(source)
     if isinstance(source, (str, os.PathLike)):
-        return _of_text(source, side, reader or _default_reader())
+        return _of_text(source, reader or _default_reader())
     raise ContractError(
         "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
         f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
@@ -224,34 +272,20 @@ def _of_model(schema: Schema, name: str, features: tuple[str, ...] | None = None
     return Contract("model", name, schema, features=features, missing="allow", extra="allow")
 
 
-def _of_signature(
-    signature: ModelSignature, side: str | None, name: str, features: tuple[str, ...] | None = None
-) -> Contract:
-    if side is None:
-        schema = signature.inputs or signature.outputs
-        if schema is None:
-            raise ContractError(f"{name} has no inputs and no outputs")
-        return replace(_of_model(schema, name, features), signature=signature)
-    schema = choose_side(signature, side, name)
-    label = f"{name.removeprefix('the ')}, {side}"
-    contract = _of_model(schema, label, features if side == "inputs" else None)
-    return replace(contract, signature=signature)
-
-
-def _of_text(source: str | os.PathLike[str], side: str | None, reader: Reader) -> Contract:
+def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
     text = os.fspath(source)
     if not text.strip():
         raise ContractError("a contract is not empty")
     name = shown(text)  # a URI may hold credentials
     if (model := _model_directory(text)) is not None:
         directory = ModelDirectory.read(local_path(model))
-        return _of_signature(directory.require_signature(name), side, name, features_of(directory))
+        return _Signed(directory.require_signature(name), name, features_of(directory))
     path = None if is_remote(text) else local_path(text)
     if path is not None and path_exists(path) and is_signature_file(path):
-        return _of_signature(read_signature(path), side, name)
+        return _Signed(read_signature(path), name)
     table = reader.read_table(text, is_path=not isinstance(source, str))
     if table is not None:
-        return _of_table(table, name)
+        return contract_of_table(table, name)
     fields = reader.read_ddl(text)
     return _of_columns([declared_column(part) for part in fields], {}, "DDL")
 
@@ -284,13 +318,27 @@ def path_exists(path: Path) -> bool:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def _of_table(table: TableSchema, name: str) -> Contract:
+def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) -> Contract:
+    """Return the contract that an existing table is: its types, with what its writer has promised.
+
+    Args:
+        table: its schema.
+        name: of the contract in reports.
+        tensors: whether columns that were written as tensors are tensors again.
+    """
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
-    contract = _of_columns(columns, table.metadata, name)
-    return replace(contract, partitions=table.partitions, filled=table.filled)
+    contract = _of_columns(columns, table.metadata, name, tensors=tensors)
+    promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
+    return replace(contract, partitions=table.partitions, filled=table.filled, promises=promises)
 
 
-def _of_columns(columns: Sequence[Column], metadata: Mapping[str, Mapping[str, Any]], name: str) -> Contract:
+def _of_columns(
+    columns: Sequence[Column],
+    metadata: Mapping[str, Mapping[str, Any]],
+    name: str,
+    *,
+    tensors: bool = True,
+) -> Contract:
     """Return the contract that declared columns are, with what a write under a contract has kept."""
     findings: list[Finding] = []
     specs: list[ColSpec | TensorSpec] = []
@@ -302,7 +350,7 @@ def _of_columns(columns: Sequence[Column], metadata: Mapping[str, Mapping[str, A
             findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
         kept = metadata.get(column.name, {})
         column = replace(column, field=_promised_field(column.field, kept.get(CONTRACT_KEY)))
-        tensor = _tensor_of(column, kept)
+        tensor = _tensor_of(column, kept) if tensors else None
         declared.append(column)
         dtype = narrowest(column.field.source, step(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
@@ -310,9 +358,8 @@ def _of_columns(columns: Sequence[Column], metadata: Mapping[str, Mapping[str, A
         raise ContractError.of(f"{name} is not a contract", list(dict.fromkeys(findings)))
     if not specs:
         raise ContractError(f"{name} declares no columns")
-    tensors = [spec for spec in specs if isinstance(spec, TensorSpec)]
-    if tensors:  # the table of a schema of tensors
-        return _of_model(Schema(tensors), name)
+    if any(isinstance(spec, TensorSpec) for spec in specs):  # the table of a schema of tensors
+        return _of_model(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
     return Contract("table", name, Schema(specs), tuple(declared))
 
 

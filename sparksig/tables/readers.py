@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql import types as T
 
-__all__ = ["FileReader", "Reader", "SparkReader", "TableSchema", "find_partitions", "kept_metadata"]
+__all__ = [
+    "FileReader",
+    "Reader",
+    "SparkReader",
+    "TableSchema",
+    "find_partitions",
+    "kept_metadata",
+    "spark_table",
+]
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,14 @@ class TableSchema:
         metadata: of each column, as its writer has kept it.
         partitions: columns whose types the table's directories do not keep.
         filled: the columns that the table fills itself, with how.
+        promises: whether NOT NULL counts.
     """
 
     columns: tuple[Column, ...]
     metadata: Mapping[str, Mapping[str, Any]]
     partitions: frozenset[str] = frozenset()
     filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    promises: bool = False
 
 
 class Reader(Protocol):
@@ -181,7 +191,7 @@ class SparkReader:
                 reason = str(error).strip().partition("\n")[0]
                 continue
             filled = self._filled(path) if form == "delta" else {}
-            return _spark_table(table, partitions, filled)
+            return replace(spark_table(table, partitions, filled), promises=form == "delta")
         raise TableNotFoundError(f"{path}: no table ({' or '.join(forms)}) can be read there: {reason}")
 
     def _is_table(self, text: str) -> bool:
@@ -199,7 +209,8 @@ class SparkReader:
         except Exception:  # a temporary view's
             provider = ""
         filled = self._filled(name) if str(provider).lower() == "delta" else {}
-        return _spark_table(self.spark.table(name).schema, (), filled)
+        table = spark_table(self.spark.table(name).schema, (), filled)
+        return replace(table, promises=str(provider).lower() == "delta")
 
     def _filled(self, target: str) -> dict[str, str]:
         from sparksig.tables.delta import read_delta
@@ -208,7 +219,16 @@ class SparkReader:
         return {} if existing is None else {name: fills.how for name, fills in existing.filled.items()}
 
 
-def _spark_table(table: T.StructType, partitions: Iterable[str], filled: Mapping[str, str]) -> TableSchema:
+def spark_table(
+    table: T.StructType, partitions: Iterable[str] = (), filled: Mapping[str, str] = MappingProxyType({})
+) -> TableSchema:
+    """Return the schema of a table that Spark has read.
+
+    Args:
+        table: its columns.
+        partitions: columns whose types the table's directories do not keep.
+        filled: the columns that the table fills itself, with how.
+    """
     metadata = {part.name: part.metadata or {} for part in table.fields}
     return TableSchema(tuple(spark_columns(table)), metadata, frozenset(partitions), filled)
 

@@ -31,18 +31,24 @@ from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.report import ColumnReport
-from sparksig.types import DataType, Object, describe
+from sparksig.types import AnyType, DataType, Object, Type, describe
 
 __all__ = [
+    "DUPLICATES_HINT",
     "Difference",
     "Match",
+    "broken_columns",
     "compare_fields",
     "extra_columns",
     "is_lossless",
+    "judge_nulls",
     "judge_types",
     "match_columns",
     "normalize",
+    "order_findings",
     "report_columns",
+    "required_fields",
+    "root_of",
 ]
 
 DUPLICATES_HINT = "Spark does not distinguish such names: drop or rename one"
@@ -279,9 +285,17 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     ]
     if not findings and column.arrow is not None:
         findings = zone_findings(column.arrow, spec.type, path)
-    if not findings and column.arrow is None:
+    if not findings and column.arrow is None and _holds_any(spec.type):
         findings = _unreachable(column.field.source, path)
     return findings + duplicate_fields(column.field.source, path, fold)
+
+
+def _holds_any(dtype: Type) -> bool:
+    """Return whether a signature type is Any, or has it somewhere inside."""
+    if isinstance(dtype, Object):
+        return any(_holds_any(prop.dtype) for prop in dtype.properties)
+    inner = getattr(dtype, "dtype", None) or getattr(dtype, "value_type", None)
+    return isinstance(dtype, AnyType) or (inner is not None and _holds_any(inner))
 
 
 def _unreachable(source: Source, path: str) -> list[Finding]:
@@ -384,7 +398,9 @@ def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> l
     findings: list[Finding] = []
     for declared in contract.columns:
         how = contract.filled.get(declared.name)
-        optional = contract.missing == "allow" or how is not None
+        optional = how is not None or (
+            contract.missing == "allow" and not required_fields(declared.field, declared.name)
+        )
         column = names.find(declared.name, None if optional else declared.text, findings)
         if column is None:
             continue
@@ -405,7 +421,7 @@ def _difference_finding(
     expected, actual, path = difference.expected, difference.actual, difference.path
     top = path == step(column.name)
     if difference.verdict == "missing" and expected is not None:
-        if contract.missing == "allow" and not _required_fields(expected, path):
+        if contract.missing == "allow" and not required_fields(expected, path):
             return []
         return [Finding(Code.MISSING_FIELD, path, format_type(expected.source), "no such field")]
     if difference.verdict == "extra" and actual is not None:
@@ -425,13 +441,54 @@ def _difference_finding(
     return [Finding(Code.TYPE_MISMATCH, path, *texts, hint)]
 
 
-def _required_fields(field: Field, path: str) -> list[str]:
+def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
+    """Report columns and fields that may be null by their declaration, and must not be by a table's contract.
+
+    Only declarations are compared so; whether the values of a table are null, only they can tell.
+
+    Args:
+        contract: of a table.
+        columns: that another contract declares.
+    """
+    actual = {column.name: column.field for column in columns}
+    return [
+        Finding(
+            Code.NULL_IN_REQUIRED,
+            path,
+            f"{format_type(part.source)} not null",
+            f"{format_type(part.source)} that may be null",
+            "declare NOT NULL in both contracts, or in neither",
+        )
+        for declared in contract.columns
+        if declared.name in actual
+        for path, part in _nullable_parts(declared.field, actual[declared.name], step(declared.name))
+    ]
+
+
+def _nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
+    if actual.nullable and not expected.nullable:
+        yield path, expected
+    one, other = expected.source, actual.source
+    if isinstance(one, ListOf) and isinstance(other, ListOf):
+        items = Field("", one.item, one.nullable), Field("", other.item, other.nullable)
+        yield from _nullable_parts(*items, f"{path}[]")
+    elif isinstance(one, MapOf) and isinstance(other, MapOf):
+        values = Field("", one.value, one.nullable), Field("", other.value, other.nullable)
+        yield from _nullable_parts(*values, f"{path}[]")
+    elif isinstance(one, Struct) and isinstance(other, Struct):
+        known = {part.name: part for part in other.fields}
+        for part in one.fields:
+            if part.name in known:
+                yield from _nullable_parts(part, known[part.name], below(path, part.name))
+
+
+def required_fields(field: Field, path: str) -> list[str]:
     """Return the paths that must have values where a field is missing, and its struct with it."""
     if not field.nullable:
         return [path]
     if not isinstance(field.source, Struct):
         return []
-    return [inner for part in field.source.fields for inner in _required_fields(part, below(path, part.name))]
+    return [inner for part in field.source.fields for inner in required_fields(part, below(path, part.name))]
 
 
 # --- one order of the exact types ---------------------------------------------------------------------------
@@ -557,6 +614,20 @@ def report_columns(
         text = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
         reports.append(report(name, text + ("" if spec.required else " (optional)")))
     return tuple(reports)
+
+
+def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[int]:
+    """Return the order of findings: by their columns, as a contract has them.
+
+    Example:
+        >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
+        >>> order_findings(found, ["a", "ab"])
+        [1, 0, 2]
+    """
+    ranks = {step(name): rank for rank, name in enumerate(names)}
+    return sorted(
+        range(len(findings)), key=lambda index: ranks.get(root_of(findings[index].path), len(ranks))
+    )
 
 
 def broken_columns(findings: Collection[Finding]) -> set[str]:

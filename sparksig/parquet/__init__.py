@@ -1,1 +1,0 @@
-"""Contracts that are Parquet tables."""
