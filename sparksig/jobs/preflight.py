@@ -88,7 +88,7 @@ def _check_parquet(
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
     needed = _needed_columns(config, inputs, features, table, names)
     required = [str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += table.compare_files(needed, required)
+    findings += table.compare_files(needed, required, fold)
     if findings:
         findings = list(dict.fromkeys(findings))
         raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)

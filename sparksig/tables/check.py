@@ -22,7 +22,7 @@ from sparksig.errors import (
 )
 from sparksig.lattice import Decimal, Field, Scalar
 from sparksig.schema import ColSpec, TensorSpec
-from sparksig.tables.arrow import Outcome, count_violations
+from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.distributions import measure_distributions
@@ -30,7 +30,14 @@ from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
 from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
 from sparksig.tables.sample import Sampler
-from sparksig.tables.types import broken_columns, judge_types, match_columns, report_columns, root_of
+from sparksig.tables.types import (
+    broken_columns,
+    extra_columns,
+    judge_types,
+    match_columns,
+    order_findings,
+    report_columns,
+)
 from sparksig.types import describe
 
 if TYPE_CHECKING:
@@ -233,8 +240,17 @@ def _check_table(
     if not contract.is_table and not _has_names(contract) and not findings:
         matched = [column.name for _, column in match_columns(contract, table.columns, fold=table.fold).pairs]
         table = table.select(matched) if matched else table
-    report = Report(mode, contract.name, tuple(findings), report_columns(contract, table.columns, findings))
-    report = replace(report, absent=tuple(_list_absent(contract, table.columns)))
+    warnings = extra_columns(contract, table.columns, table.fold) if contract.extra == "warn" else []
+    report = Report(
+        mode,
+        contract.name,
+        tuple(findings),
+        report_columns(contract, table.columns, findings),
+        absent=tuple(_list_absent(contract, table.columns)),
+        kind=contract.kind,
+        options=contract.options,
+        warnings=tuple(warnings),
+    )
     if mode == "schema":
         return report
     broken = broken_columns(findings)
@@ -282,10 +298,11 @@ def report_outcome(
     values: dict[str, tuple[tuple[str, int], ...]] | None = None,
 ) -> Report:
     """Add the result of applying rules to a report, in the order of the contract's columns."""
-    ranks = {step(column.name): index for index, column in enumerate(report.columns)}
-    breaches = [*((finding, ()) for finding in report.findings), *dict.fromkeys(outcome.breaches)]
-    breaches.sort(key=lambda breach: ranks.get(root_of(breach[0].path), len(ranks)))
-    findings = tuple(finding for finding, _ in breaches)
+    breaches = [*map(Breach, report.findings), *dict.fromkeys(outcome.breaches)]
+    names = [column.name for column in report.columns]
+    order = order_findings([breach.finding for breach in breaches], names)
+    breaches = [breaches[index] for index in order]
+    findings = tuple(breach.finding for breach in breaches)
     return replace(
         report,
         findings=findings,

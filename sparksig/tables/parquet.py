@@ -32,6 +32,7 @@ from sparksig.errors import (
 from sparksig.lattice import NULL, Source
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
 from sparksig.schema import Schema
+from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
 from sparksig.tables.partitions import partition_type, partition_value, partitions_in
@@ -149,21 +150,24 @@ class ParquetTable:
             fields.append(column if tensor is None else column.with_metadata({TENSOR_KEY: str(tensor)}))
         return from_arrow(pa.schema(fields))
 
-    def compare_files(self, names: Sequence[str], required: Collection[str]) -> list[Finding]:
+    def compare_files(
+        self, names: Sequence[str], required: Collection[str], fold: Fold = str.casefold
+    ) -> list[Finding]:
         """Compare the columns of each file with those of the first, whose types readers use for all files.
 
         Args:
             names: the columns that are compared.
             required: columns that differ also where a file has them with the null type.
+            fold: folds names as the readers of the table compare them.
         """
         first = _normalize_columns(self.schema, names)
         findings: list[Finding] = []
-        twice = set(_find_duplicates(self.files[0], names))
+        twice = set(_find_duplicates(self.files[0], names, fold))
         compared: set[Hashable] = set()
         for file in self.files:
             if file.schema.equals(self.schema):
                 continue
-            actual, duplicates = _normalize_columns(file.schema, names), _find_duplicates(file, names)
+            actual, duplicates = _normalize_columns(file.schema, names), _find_duplicates(file, names, fold)
             key = (tuple(actual.items()), tuple(duplicates))
             if key in compared:
                 continue
@@ -309,10 +313,10 @@ def _describe_column(schema: pa.Schema, name: str) -> str:
     return "no such column" if index < 0 else str(source(schema.types[index]))
 
 
-def _find_duplicates(file: File, names: Sequence[str]) -> list[str]:
-    """Return the columns that a file has twice, for readers that do not distinguish case."""
-    counts = Counter(name.casefold() for name in file.schema.names)
-    return [name for name in names if counts[name.casefold()] > 1]
+def _find_duplicates(file: File, names: Sequence[str], fold: Fold) -> list[str]:
+    """Return the columns that a file has twice, as readers compare names."""
+    counts = Counter(map(fold, file.schema.names))
+    return [name for name in names if counts[fold(name)] > 1]
 
 
 def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> list[str]:

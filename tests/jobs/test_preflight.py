@@ -58,6 +58,6 @@ def test_the_null_type_fits_an_optional_column_only(tmp_path, tables):
 
 def test_a_case_sensitive_session_has_both_columns(tmp_path):
     both = pa.table({"id": [1], "note": ["late"], "Note": [7]})
-    with pytest.raises(ContractError, match="note: expected one column of that name, found several"):
+    with pytest.raises(ContractError, match="note: expected one column of that name, found note, Note"):
         check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "false"})
     check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "true"})
