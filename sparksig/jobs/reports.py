@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import Code, Finding
-from sparksig.report import ColumnReport, Report, render
+from sparksig.tables.report import ColumnReport, Report
+from sparksig.views import render
 
 __all__ = ["RunReport"]
 
