@@ -14,14 +14,8 @@ from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.types import (
-    KEYS_HINT,
-    Difference,
-    compare_fields,
-    is_lossless,
-    judge_types,
-    required_fields,
-)
+from sparksig.tables.differences import Difference, compare_fields, is_lossless, required_fields
+from sparksig.tables.types import KEYS_HINT, judge_types
 
 __all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
 
