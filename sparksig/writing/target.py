@@ -102,7 +102,13 @@ def plan_columns(
         for column in extra
         if column.name not in contract.partitions
     ]
-    reasons = {(plan.path, plan.target): plan.reason for plan in plans if plan.reason}
+    absent = ("no such column", "no such field")
+    reasons = {
+        (plan.path, target): plan.reason
+        for plan in plans
+        if plan.reason
+        for target in ([plan.target] if plan.target else absent)
+    }
     evolved = {plan.path for plan in plans if plan.verdict == "evolution"} if evolve else set()
     findings = [
         replace(finding, hint=reasons.get((finding.path, finding.expected), finding.hint))
