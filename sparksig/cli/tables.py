@@ -289,7 +289,7 @@ def _checked_by_spark(
     "  sparksig diff model model-new            in CI: ends with 3 if callers would break\n"
     "  sparksig diff signature.json model\n"
     "  sparksig diff orders/ model              whether the model can score the table, by its types\n"
-    "  sparksig diff 'id int' 'id bigint'",
+    "  sparksig diff 'id int' 'id bigint' --types lossless",
 )
 @click.argument("old")
 @click.argument("new")

@@ -61,7 +61,7 @@ def spark_columns(table: T.StructType) -> list[Column]:
     for part in table.fields:
         try:
             arrow = arrow_type(part.dataType)
-        except UnsupportedError:
+        except (UnsupportedError, ValueError):  # a map whose keys are of the null type
             arrow = None
         columns.append(Column(spark_field(part), part.dataType.simpleString(), arrow))
     return columns

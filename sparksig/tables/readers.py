@@ -162,23 +162,20 @@ class SparkReader:
         return self._table_named(text) if self._is_table(text) else None
 
     def read_ddl(self, text: str) -> Sequence[Field]:
-        """Return the columns that DDL declares, by Spark's own parser.
+        """Return the columns that DDL declares; Spark's own parser reads what this reader does not know.
 
         Raises:
             ContractError: it is not DDL.
         """
         try:
+            return FileReader().read_ddl(text)
+        except ContractError as error:
+            reason = error.message
+        try:
             table = self.spark.createDataFrame([], text).schema
-        except Exception as error:  # a parser's
-            reason = str(error).strip().partition("\n")[0]
-            what = "no model directory, no table, and no DDL (as 'id bigint not null, name string')"
-            raise ContractError(f"{text!r} is {what}: {reason}") from None
-        columns = [column.field for column in spark_columns(table)]
-        try:  # Spark has no lengths of texts in the types of a DataFrame
-            declared = {part.name: part for part in read_columns(text, [])}
-        except (SignatureError, ConversionError):
-            declared = {}
-        return [declared[part.name] if part == declared.get(part.name) else part for part in columns]
+        except Exception:  # a parser's: the first reason names the position
+            raise ContractError(reason.replace("no file", "no table")) from None
+        return [column.field for column in spark_columns(table)]
 
     def _table_at(self, path: str, exists: bool, is_delta: bool) -> TableSchema:
         forms = (["delta"] if is_delta else ["parquet"]) if exists else ["delta", "parquet"]

@@ -35,6 +35,7 @@ from sparksig.types import AnyType, DataType, Object, Type, describe
 
 __all__ = [
     "DUPLICATES_HINT",
+    "KEYS_HINT",
     "Difference",
     "Match",
     "broken_columns",
@@ -51,6 +52,7 @@ __all__ = [
     "root_of",
 ]
 
+KEYS_HINT = "keys of maps are not converted: build the map again"
 DUPLICATES_HINT = "Spark does not distinguish such names: drop or rename one"
 
 
@@ -337,7 +339,8 @@ class Difference:
 
     Attributes:
         path: the position.
-        verdict: "same", "widened" (lossless, but not the same), "refused", "missing" or "extra".
+        verdict: "same", "widened" (lossless, but not the same), "refused", "missing", "extra", or "key":
+            keys of maps, which are not converted.
         expected: the declared field; None of an extra field.
         actual: the table's field; None of a missing field.
     """
@@ -362,7 +365,7 @@ def compare_fields(expected: Field, actual: Field, path: str) -> Iterator[Differ
         yield from compare_fields(*items, f"{path}[]")
     elif isinstance(declared, MapOf) and isinstance(source, MapOf):
         if normalize(declared.key) != normalize(source.key):
-            yield Difference(f"{path}[]", "refused", Field("", declared.key), Field("", source.key))
+            yield Difference(f"{path}[]", "key", Field("", declared.key), Field("", source.key))
         values = Field("", declared.value, declared.nullable), Field("", source.value, source.nullable)
         yield from compare_fields(*values, f"{path}[]")
     elif isinstance(declared, Struct) and isinstance(source, Struct) and declared.kind == source.kind:
@@ -435,6 +438,8 @@ def _difference_finding(
     assert expected is not None
     assert actual is not None
     hint = "cast it, or pass types='lossless'" if widened else "cast it on purpose"
+    if difference.verdict == "key":
+        hint = KEYS_HINT
     texts = (
         (declared.text, column.text) if top else (format_type(expected.source), format_type(actual.source))
     )
