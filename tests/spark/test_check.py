@@ -344,8 +344,8 @@ def test_text_that_is_empty(spark, text):
 def test_what_is_no_contract(spark, contract):
     text = (
         r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
-        r"schema, DDL, a model directory, a signature's JSON file, or a table, "
-        r"not (None|a value of type \w+)$"
+        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
         check(spark.range(1), contract)
