@@ -75,8 +75,8 @@ def check(
             the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
         side: the side of a signature: "inputs" or "outputs".
         sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
-        strict_nulls: whether a model's required columns of any type must have values. If False, only required
-            integers and booleans must, as a model accepts nulls.
+        strict_nulls: whether required columns of any type must have values. If False, only required integers
+            and booleans must, as a model accepts nulls.
         refuse_nan: whether NaN breaks the contract.
         row_key: columns that identify a row: findings show the smallest and the largest key of their
             rows. These are values of the table.
