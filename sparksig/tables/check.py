@@ -262,7 +262,8 @@ def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOpti
     """Build the rules of a contract for the values of some columns."""
     if not contract.is_table:
         return build_model_rules(contract.schema, columns, options)
-    return build_table_rules([column.field for column in contract.columns], columns, options)
+    declared = [column.field for column in contract.columns]
+    return build_table_rules(declared, columns, options, is_delta=contract.is_delta)
 
 
 def _check_sample(
