@@ -331,8 +331,8 @@ def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) ->
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
     contract = _of_columns(columns, table.metadata, name, tensors=tensors)
     promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
-    options = {"partitions": table.partitions, "filled": table.filled, "is_delta": table.promises}
-    return replace(contract, promises=promises, **options)
+    contract = replace(contract, partitions=table.partitions, filled=table.filled)
+    return replace(contract, promises=promises, is_delta=table.promises)
 
 
 def _of_columns(
