@@ -89,8 +89,8 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
     df = delta.sql("select 1L as id, timestamp_ntz'2024-01-02 03:04:05' as t")
     with pytest.raises(
         OutputRefusedError,
-        match=r"n: expected no values, found int \(drop it: the table numbers it itself \(GENERATED ALWAYS AS "
-        r"IDENTITY\)\)",
+        match=r"n: expected no values, found int \(drop it: the table numbers it itself \(GENERATED ALWAYS "
+        r"AS IDENTITY\)\)",
     ):
         sparksig.write(df.selectExpr("*", "1 as n"), filled, format="delta", mode="append")
     wrong = df.selectExpr("*", "int(null) as d", "date'2024-01-03' as day")
@@ -139,7 +139,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     assert sparksig.write(df.where("id = 1"), path, format="delta", mode="append").rows == 1
     with pytest.raises(
         OutputRefusedError,
-        match=r"s: expected struct<a:struct<n:int>,v:varchar\(3\)>, found no such column \(the target req",
+        match=r"s: expected struct<a:struct<n:int>,v:varchar\(3\)>, found no such .* \(the target req",
     ):
         sparksig.write(df.drop("s"), path, format="delta", mode="append")
 
