@@ -89,8 +89,8 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
     df = delta.sql("select 1L as id, timestamp_ntz'2024-01-02 03:04:05' as t")
     with pytest.raises(
         OutputRefusedError,
-        match=r"n: expected no values, found int \(drop it: the table numbers it itself \(GENERATED ALWAYS AS "
-        r"IDENTITY\)\)",
+        match=r"n: expected no values, found int \(drop it: the table numbers it itself \(GENERATED ALWAYS "
+        r"AS IDENTITY\)\)",
     ):
         sparksig.write(df.selectExpr("*", "1 as n"), filled, format="delta", mode="append")
     wrong = df.selectExpr("*", "int(null) as d", "date'2024-01-03' as day")
