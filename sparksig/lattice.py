@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import datetime
 import struct
-from collections import Counter
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest, step
+from sparksig.errors import Code, Finding, SignatureError, below, find_duplicates, kind, nearest, step
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -289,9 +288,9 @@ def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding
 
 
 def _twins(names: list[str], path: str) -> list[Finding]:
-    twins = sorted(name for name, count in Counter(names).items() if count > 1)
     return [
-        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several") for name in twins
+        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several")
+        for name in sorted(find_duplicates(names))
     ]
 
 

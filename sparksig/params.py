@@ -16,7 +16,6 @@ import json
 import math
 import re
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,12 +26,14 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     below,
+    find_duplicates,
     kind,
     nearest,
     step,
 )
 from sparksig.lattice import scalar_mismatch
 from sparksig.schema import parse_json
+from sparksig.type_json import parse_type
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -43,7 +44,6 @@ from sparksig.types import (
     Type,
     as_type,
     describe,
-    parse_type,
 )
 
 __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
@@ -225,10 +225,9 @@ class ParamSchema:
                 raise SignatureTypeError(
                     f"a ParamSchema takes a list of ParamSpec; element {index} is {kind(spec)}"
                 )
-        names = [spec.name for spec in params]
-        twins = sorted(step(name) for name, count in Counter(names).items() if count > 1)
-        if twins:
-            raise SignatureError(f"several params of one name: {', '.join(twins)}")
+        names = sorted(map(step, find_duplicates(spec.name for spec in params)))
+        if names:
+            raise SignatureError(f"several params of one name: {', '.join(names)}")
         self._params = tuple(params)
 
     @property

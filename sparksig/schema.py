@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
@@ -19,10 +18,12 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     below,
+    find_duplicates,
     kind,
     step,
 )
-from sparksig.types import Type, as_type, parse_typed, unknown_keys
+from sparksig.type_json import parse_typed, unknown_keys
+from sparksig.types import Type, as_type
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
@@ -426,10 +427,10 @@ def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
         raise SignatureError(
             f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
         )
-    twins = sorted(step(name) for name, count in Counter(names).items() if name is not None and count > 1)
-    if twins:
+    duplicates = sorted(step(name) for name in find_duplicates(names) if name is not None)
+    if duplicates:
         findings = [
-            Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several") for name in twins
+            Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several") for name in duplicates
         ]
         raise SignatureError.of("a Schema has several columns of one name", findings)
     if unnamed > 1 and isinstance(specs[0], TensorSpec):

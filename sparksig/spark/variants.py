@@ -26,6 +26,7 @@ from sparksig.engine.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
+from sparksig.walks import transform, walk
 
 __all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
 
@@ -133,16 +134,10 @@ def as_objects(outputs: Schema) -> Schema:
     """The outputs with the two parts of a variant wherever they are Any."""
     if not _has_any(outputs):
         return outputs
-    return Schema([ColSpec(_parts(spec.type), spec.name, spec.required) for spec in outputs])
+    return Schema([ColSpec(transform(spec.type, _split), spec.name, spec.required) for spec in outputs])
 
 
-def _parts(dtype: Type) -> Type:
-    if isinstance(dtype, Array):
-        return Array(_parts(dtype.dtype))
-    if isinstance(dtype, Map):
-        return Map(_parts(dtype.value_type))
-    if isinstance(dtype, Object):
-        return Object([Property(prop.name, _parts(prop.dtype), prop.required) for prop in dtype.properties])
+def _split(dtype: Type) -> Type:
     return _PARTS if isinstance(dtype, AnyType) else dtype
 
 
@@ -286,11 +281,5 @@ def _has_any(schema: Schema) -> bool:
 
 
 def holds_any(dtype: Type) -> bool:
-    """Whether Any is declared somewhere in a type."""
-    if isinstance(dtype, Array):
-        return holds_any(dtype.dtype)
-    if isinstance(dtype, Map):
-        return holds_any(dtype.value_type)
-    if isinstance(dtype, Object):
-        return any(holds_any(prop.dtype) for prop in dtype.properties)
-    return isinstance(dtype, AnyType)
+    """Return whether Any is declared somewhere in a type."""
+    return any(isinstance(part, AnyType) for _, part in walk(dtype))
