@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, overload
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "read_arrow",
     "source",
     "to_arrow",
+    "transform_arrow",
     "vector_type",
 ]
 
@@ -145,6 +147,22 @@ def source(dtype: pa.DataType) -> Source:
     if pa.types.is_dictionary(dtype):
         return source(dtype.value_type)
     return Scalar(str(dtype))
+
+
+def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """Rebuild an Arrow type with its parts without parts changed; all lists are plain, all fields nullable.
+
+    Example:
+        >>> transform_arrow(pa.large_list(pa.int8()), lambda leaf: pa.int64())
+        ListType(list<item: int64>)
+    """
+    if pa.types.is_struct(dtype):
+        return pa.struct([(part.name, transform_arrow(part.type, change)) for part in dtype])
+    if pa.types.is_map(dtype):
+        return pa.map_(transform_arrow(dtype.key_type, change), transform_arrow(dtype.item_type, change))
+    if dtype.id in _LISTS:
+        return pa.list_(transform_arrow(dtype.value_type, change))
+    return change(dtype)
 
 
 _VECTOR = [(part.name, source(part.type)) for part in vector_type()]

@@ -26,7 +26,7 @@ def read_columns(text: str, findings: list[Finding]) -> list[Field]:
 
     Example:
         >>> read_columns("a int not null", [])
-        [Field(name='a', source=Scalar(name='int32', native='int', max_length=None), nullable=False)]
+        [Field(name='a', source=Scalar(name='int32', native='int'), nullable=False)]
     """
     return _Reader(text, findings).table()
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
+from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow, transform_arrow
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.objects import from_objects, from_times, mixed_finding
 from sparksig.engine import plan as plans
@@ -453,20 +453,15 @@ def _as_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
     batches: list[pa.RecordBatch] = data.to_batches()
     if batches:
         return batches
-    empty = [pa.nulls(0, _undictionaried(field.type)) for field in data.schema]
+    empty = [pa.nulls(0, _decode_type(field.type)) for field in data.schema]
     return [pa.RecordBatch.from_arrays(empty, names=data.schema.names)]
 
 
-def _undictionaried(dtype: pa.DataType) -> pa.DataType:
-    """A type with its dictionaries' values in their place: pyarrow makes no empty array of some of them."""
-    if pa.types.is_dictionary(dtype):
-        return _undictionaried(dtype.value_type)
-    if pa.types.is_struct(dtype):
-        parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        return pa.struct([(part.name, _undictionaried(part.type)) for part in parts])
-    if pa.types.is_map(dtype):
-        return pa.map_(_undictionaried(dtype.key_type), _undictionaried(dtype.item_type))
-    return pa.list_(_undictionaried(dtype.value_type)) if hasattr(dtype, "value_type") else dtype
+def _decode_type(dtype: pa.DataType) -> pa.DataType:
+    """Replace dictionaries by the types of their values: pyarrow makes no empty array of some."""
+    return transform_arrow(
+        dtype, lambda leaf: _decode_type(leaf.value_type) if pa.types.is_dictionary(leaf) else leaf
+    )
 
 
 def _lends(data: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.nested import entries
+from sparksig.engine.arrays import entries
 from sparksig.errors import Code, Finding, below, step
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe

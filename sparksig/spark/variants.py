@@ -18,8 +18,8 @@ from pyspark.errors import PySparkException
 
 from sparksig.convert.instances import to_builtins
 from sparksig.convert.variant import to_variant
+from sparksig.engine.arrays import conform
 from sparksig.engine.findings import FIRST_ROWS
-from sparksig.engine.nested import lists, mapped
 from sparksig.engine.predictions import result_type
 from sparksig.engine.predictions.reading import frame_of
 from sparksig.engine.python import as_series
@@ -171,25 +171,23 @@ def _marked(arrow: pa.DataType, declared: Type) -> pa.DataType:
     return arrow
 
 
-def as_variants(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Predictions whose variants, still objects, are put as Spark has them.
+def as_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Mark the variants in predictions, which are plain structs until then.
 
     Args:
-        array: of the type that was asked for, but for its variants.
-        wanted: that type, in which they are marked.
+        array: predictions, of ``target`` but for its variants.
+        target: the type in which variants are marked.
     """
-    if not _has_variant(wanted):
+    return conform(array, target, _mark_variants)
+
+
+def _mark_variants(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if not _has_variant(target):
         return array
-    if is_variant(wanted):
-        parts = [array.field(field.name).fill_null(b"") for field in wanted]
-        return pa.StructArray.from_arrays(parts, fields=list(wanted), mask=array.is_null())
-    if pa.types.is_struct(wanted):
-        parts = [as_variants(part, field.type) for part, field in zip(array.flatten(), wanted)]
-        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
-    if pa.types.is_map(wanted):
-        return mapped(array, lambda items: as_variants(items, wanted.item_type))
-    return lists(array, as_variants(array.flatten(), wanted.value_type))
+    if not is_variant(target):
+        return None
+    parts = [array.field(field.name).fill_null(b"") for field in target]
+    return pa.StructArray.from_arrays(parts, fields=list(target), mask=array.is_null())
 
 
 @lru_cache(maxsize=64)
