@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -10,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from sparksig.convert import duplicates, lost, lost_names, places
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, as_type, describe
+from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
+from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import DataType, SparkMLVector, Type, as_type, describe
+from sparksig.walks import fold
 
 __all__ = [
     "LOST_FROM_ARROW",
@@ -28,9 +29,6 @@ __all__ = [
     "transform_arrow",
     "vector_type",
 ]
-
-TENSOR_KEY = "sparksig.tensor"
-"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
 
 LOST_TO_ARROW: dict[str, str] = {
     "Any": "refused: Arrow has no type for any value",
@@ -206,29 +204,13 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
 
 
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
-    metadata = part.metadata or {}
-    if TENSOR_KEY.encode() in metadata:
-        try:
-            spec = tensor_from_metadata(metadata[TENSOR_KEY.encode()], part.name)
-            if source(_tensor_type(spec, step(part.name))) == source(part.type):
-                return spec
-        except (SignatureError, ConversionError) as error:
-            findings += error.findings
-            return None
-        findings.append(
-            Finding(
-                Code.TYPE_MISMATCH,
-                step(part.name),
-                repr(spec),
-                str(part.type),
-                f"the metadata {TENSOR_KEY} says another type than the field has",
-            )
-        )
-        return None
-    if pa.types.is_null(part.type) and not part.nullable:
-        findings.append(void_finding(step(part.name)))
-    dtype = narrowest(source(part.type), step(part.name), findings)
-    return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+    return read_field(
+        Field(part.name, source(part.type), part.nullable),
+        str(part.type),
+        (part.metadata or {}).get(TENSOR_KEY.encode()),
+        lambda spec: source(_tensor_type(spec, step(part.name))),
+        findings,
+    )
 
 
 def is_arrow(example: Any) -> bool:
@@ -328,6 +310,7 @@ def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
         ConversionError: Arrow has no such type; each as a finding with its path.
 
     Example:
+        >>> from sparksig.types import Map
         >>> to_arrow(Map("long"))
         MapType(map<string, int64>)
     """
@@ -355,8 +338,7 @@ def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) ->
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
-    return _field(name, dtype, False, step(name), findings).with_metadata({TENSOR_KEY: body})
+    return _field(name, dtype, False, step(name), findings).with_metadata(tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()
@@ -374,36 +356,28 @@ def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: l
 
 
 def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
+    return fold(
+        dtype,
+        leaf=lambda part, where: _to_leaf(part, where, findings),
+        array=pa.list_,
+        map=lambda value: pa.map_(pa.string(), value),
+        object=lambda fields, where: pa.struct(
+            [
+                _field(prop.name, part, not prop.required, below(where, prop.name), findings)
+                for prop, part in fields
+            ]
+        ),
+        path=path,
+    )
+
+
+def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
     if isinstance(dtype, DataType):
         return _TO_ARROW[dtype]
-    if isinstance(dtype, Array):
-        return pa.list_(_to_type(dtype.dtype, f"{path}[]", findings))
-    if isinstance(dtype, Map):
-        return pa.map_(pa.string(), _to_type(dtype.value_type, f"{path}[]", findings))
-    if isinstance(dtype, Object):
-        below = f"{path}." if path else ""
-        return pa.struct(
-            [
-                _field(
-                    prop.name,
-                    _to_type(prop.dtype, f"{below}{step(prop.name)}", findings),
-                    not prop.required,
-                    f"{below}{step(prop.name)}",
-                    findings,
-                )
-                for prop in dtype.properties
-            ]
-        )
-    assert isinstance(dtype, AnyType)
-    findings.append(
-        Finding(
-            Code.UNSUPPORTED_TYPE,
-            path,
-            "a type of its own",
-            "Any",
-            "Arrow has no type for any value: declare what the column holds",
-        )
-    )
+    if isinstance(dtype, SparkMLVector):
+        return pa.list_(pa.float64())
+    hint = "Arrow has no type for any value: declare what the column holds"
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type of its own", "Any", hint))
     return _PLACEHOLDER
 
 

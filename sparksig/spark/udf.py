@@ -18,7 +18,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import from_spark
+from sparksig.convert.spark import from_spark, walk_spark
 from sparksig.engine.features import misplaced_features
 from sparksig.errors import (
     Code,
@@ -246,31 +246,19 @@ def _as_outputs(returned: T.DataType) -> Schema:
     return Schema([ColSpec(found, "prediction", required=False)])
 
 
-def _arrow_result(returned: T.DataType) -> pa.DataType:
-    """The Arrow type of predictions before their times are placed."""
-    if isinstance(returned, T.StructType):
-        return pa.struct([pa.field(part.name, _arrow_result(part.dataType)) for part in returned.fields])
-    if isinstance(returned, T.ArrayType):
-        return pa.list_(_arrow_result(returned.elementType))
-    if isinstance(returned, T.MapType):
-        return pa.map_(_arrow_result(returned.keyType), _arrow_result(returned.valueType))
-    if isinstance(returned, T.TimestampNTZType):
+def _arrow_result(dtype: T.DataType) -> pa.DataType:
+    """Return the Arrow type of predictions before their times are placed."""
+    if isinstance(dtype, T.TimestampNTZType):
         return WALL
-    if isinstance(returned, T.TimestampType):
+    if isinstance(dtype, T.TimestampType):
         return pa.timestamp("ns")  # until it is placed in the zone
-    if isinstance(returned, T.DecimalType):
+    if isinstance(dtype, T.DecimalType):
         raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return binding.arrow_type(returned)
+    return binding.arrow_type(dtype, _arrow_result)
 
 
 def _has_times(dtype: T.DataType) -> bool:
-    if isinstance(dtype, T.ArrayType):
-        return _has_times(dtype.elementType)
-    if isinstance(dtype, T.MapType):
-        return _has_times(dtype.valueType)
-    if isinstance(dtype, T.StructType):
-        return any(_has_times(field.dataType) for field in dtype.fields)
-    return isinstance(dtype, T.TimestampType)
+    return any(isinstance(part, T.TimestampType) for _, part in walk_spark(dtype))
 
 
 # --- the function -----------------------------------------------------------------------------------------
