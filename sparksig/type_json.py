@@ -8,7 +8,7 @@ from typing import Any
 from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["parse_property", "parse_type", "parse_typed", "unknown_keys"]
+__all__ = ["malformed", "parse_property", "parse_type", "parse_typed", "unknown_keys"]
 
 _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 """The keys of a type's JSON besides ``type``."""
@@ -27,16 +27,16 @@ def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequenc
         SignatureError: malformed, or a key is unknown; ``findings`` has every place.
     """
     if depth >= MAX_DEPTH:
-        raise _bad(path, f"at most {MAX_DEPTH} levels of nesting", "more")
+        raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
     if not isinstance(data, Mapping):
-        raise _bad(path, 'a JSON object with the key "type"', kind(data))
+        raise malformed(path, 'a JSON object with the key "type"', kind(data))
     if "type" not in data:
-        raise _bad(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
+        raise malformed(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
     name = data["type"]
     if not isinstance(name, str):
-        raise _bad(path, "the name of a type", kind(name))
+        raise malformed(path, "the name of a type", kind(name))
     if name not in DataType.__members__ and name not in _PARSERS:
-        raise _bad(path, f"one of {_names()}, {', '.join(_PARSERS)}", repr(name)[:80])
+        raise malformed(path, f"one of {_names()}, {', '.join(_PARSERS)}", repr(name)[:80])
     findings = unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
     try:
         dtype = DataType[name] if name in DataType.__members__ else _PARSERS[name](data, path, depth)
@@ -108,20 +108,20 @@ def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding])
 
 def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:
     if "items" not in data:
-        raise _bad(path, 'the key "items"', "an array without it", Code.MISSING_KEY)
+        raise malformed(path, 'the key "items"', "an array without it", Code.MISSING_KEY)
     return Array(parse_type(data["items"], f"{path}[]", depth + 1))
 
 
 def _parse_map(data: Mapping[str, Any], path: str, depth: int) -> Map:
     if "values" not in data:
-        raise _bad(path, 'the key "values"', "a map without it", Code.MISSING_KEY)
+        raise malformed(path, 'the key "values"', "a map without it", Code.MISSING_KEY)
     return Map(parse_type(data["values"], f"{path}[]", depth + 1))
 
 
 def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
     members = data.get("properties")
     if not isinstance(members, Mapping) or not members:
-        raise _bad(
+        raise malformed(
             path,
             'the key "properties" with at least one property',
             kind(members) if members is not None else "an object without it",
@@ -151,7 +151,7 @@ def parse_property(name: object, body: object, path: str, depth: int) -> Propert
         SignatureError: malformed, or a key is unknown; ``findings`` has every place.
     """
     if not isinstance(name, str):
-        raise _bad(path, "a property's name, a string", kind(name))
+        raise malformed(path, "a property's name, a string", kind(name))
     return Property(name, *parse_typed(body, path, depth + 1))
 
 
@@ -168,5 +168,6 @@ def _names() -> str:
     return ", ".join(DataType.__members__)
 
 
-def _bad(path: str, expected: str, found: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
+def malformed(path: str, expected: str, found: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
+    """Build the error of JSON that is not as expected at a path."""
     return SignatureError.of("malformed signature JSON", [Finding(code, path, expected, found)])

@@ -37,6 +37,7 @@ __all__ = [
     "Type",
     "as_type",
     "describe",
+    "set_fields",
 ]
 
 MAX_DEPTH = 100
@@ -212,7 +213,7 @@ class Property(_Frozen):
             raise SignatureTypeError(
                 f"property {step(name)}: required must be True or False, not {kind(required)}"
             )
-        _set(self, name=name, dtype=as_type(dtype), required=required)
+        set_fields(self, name=name, dtype=as_type(dtype), required=required)
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.dtype!r} ({'required' if self.required else 'optional'})"
@@ -254,7 +255,7 @@ class Array(_Frozen):
     dtype: Type
 
     def __init__(self, dtype: Type | str) -> None:
-        _set(self, dtype=as_type(dtype))
+        set_fields(self, dtype=as_type(dtype))
         _check_depth(self, [self.dtype])
 
     def __repr__(self) -> str:
@@ -280,7 +281,7 @@ class SparkMLVector(Array):
     """
 
     def __init__(self) -> None:
-        _set(self, dtype=DataType.double)
+        set_fields(self, dtype=DataType.double)
 
     def __repr__(self) -> str:
         return "SparkML vector"
@@ -305,7 +306,7 @@ class Map(_Frozen):
     value_type: Type
 
     def __init__(self, value_type: Type | str) -> None:
-        _set(self, value_type=as_type(value_type))
+        set_fields(self, value_type=as_type(value_type))
         _check_depth(self, [self.value_type])
 
     def __repr__(self) -> str:
@@ -353,7 +354,7 @@ class Object(_Frozen):
         names = sorted(find_duplicates(prop.name for prop in properties))
         if names:
             raise SignatureError(f"an Object has two properties of one name: {', '.join(map(step, names))}")
-        _set(self, properties=tuple(sorted(properties)))
+        set_fields(self, properties=tuple(sorted(properties)))
         _check_depth(self, [prop.dtype for prop in properties])
 
     def __repr__(self) -> str:
@@ -437,7 +438,8 @@ def describe(dtype: Type) -> str:
 # --- helpers ----------------------------------------------------------------------------------------
 
 
-def _set(instance: object, **fields: object) -> None:
+def set_fields(instance: object, **fields: object) -> None:
+    """Set the fields of an instance of a frozen class."""
     for name, value in fields.items():
         object.__setattr__(instance, name, value)
 

@@ -18,7 +18,6 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
-from sparksig.walks import fold
 
 __all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "lost_in_json_schema", "to_json_schema"]
 
@@ -111,28 +110,25 @@ def _part(spec: ColSpec | TensorSpec, path: str, findings: list[Finding]) -> Jso
 
 
 def _type(dtype: Type, *, nullable: bool) -> Json:
-    schema = fold(
-        dtype,
-        leaf=lambda part, _: _scalar(part) if isinstance(part, DataType) else _leaf(part),
-        array=lambda item: {"type": "array", "items": _nullable(item)},
-        map=lambda value: {"type": "object", "additionalProperties": _nullable(value)},
-        object=lambda fields, _: _object(
-            {
-                prop.name: _nullable(part, not (prop.required and prop.dtype in NEVER_NULL))
-                for prop, part in fields
-            },
-            [prop.name for prop, _ in fields if prop.required],
-        ),
-    )
-    return _nullable(schema, nullable)
+    if isinstance(dtype, AnyType):
+        return {}
+    if isinstance(dtype, DataType):
+        return _nullable(_scalar(dtype), nullable)
+    if isinstance(dtype, (Array, SparkMLVector)):
+        return _nullable({"type": "array", "items": _type(dtype.dtype, nullable=True)}, nullable)
+    if isinstance(dtype, Map):
+        values = _type(dtype.value_type, nullable=True)
+        return _nullable({"type": "object", "additionalProperties": values}, nullable)
+    members = {
+        prop.name: _type(prop.dtype, nullable=not (prop.required and prop.dtype in NEVER_NULL))
+        for prop in dtype.properties
+    }
+    required = [prop.name for prop in dtype.properties if prop.required]
+    return _nullable(_object(members, required), nullable)
 
 
-def _leaf(dtype: Type) -> Json:
-    return {"type": "array", "items": _nullable(_scalar(DataType.double))} if isinstance(dtype, Array) else {}
-
-
-def _nullable(schema: Json, nullable: bool = True) -> Json:
-    if not nullable or "not" in schema or not schema:
+def _nullable(schema: Json, nullable: bool) -> Json:
+    if not nullable or "not" in schema:
         return schema
     if "anyOf" in schema:
         return {"anyOf": [*schema["anyOf"], {"type": "null"}]}

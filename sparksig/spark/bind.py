@@ -6,7 +6,7 @@ batches arrive in types that Arrow holds and the engine in the worker has only t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -484,30 +484,23 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
-def arrow_type(
-    dtype: T.DataType, convert_part: Callable[[T.DataType], pa.DataType] | None = None
-) -> pa.DataType:
-    """Return the Arrow type in which a Spark type reaches Python.
-
-    Args:
-        dtype: the Spark type.
-        convert_part: converts the parts of nested types; this function if None.
+def arrow_type(dtype: T.DataType) -> pa.DataType:
+    """The Arrow type in which a Spark type reaches Python.
 
     Raises:
-        UnsupportedError: it cannot reach Python.
+        UnsupportedError: it cannot.
     """
-    convert = convert_part or arrow_type
     name = type(dtype).__name__
     if name in _ARROW:
         return _ARROW[name]
     if isinstance(dtype, T.DecimalType):
         return pa.decimal128(dtype.precision, dtype.scale)
     if isinstance(dtype, T.ArrayType):
-        return pa.list_(convert(dtype.elementType))
+        return pa.list_(arrow_type(dtype.elementType))
     if isinstance(dtype, T.MapType):
-        return pa.map_(convert(dtype.keyType), convert(dtype.valueType))
+        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
     if isinstance(dtype, T.StructType):
-        return pa.struct([pa.field(part.name, convert(part.dataType)) for part in dtype.fields])
+        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
     raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
 
 

@@ -246,15 +246,21 @@ def _as_outputs(returned: T.DataType) -> Schema:
     return Schema([ColSpec(found, "prediction", required=False)])
 
 
-def _arrow_result(dtype: T.DataType) -> pa.DataType:
-    """Return the Arrow type of predictions before their times are placed."""
-    if isinstance(dtype, T.TimestampNTZType):
+def _arrow_result(returned: T.DataType) -> pa.DataType:
+    """The Arrow type of predictions before their times are placed."""
+    if isinstance(returned, T.StructType):
+        return pa.struct([pa.field(part.name, _arrow_result(part.dataType)) for part in returned.fields])
+    if isinstance(returned, T.ArrayType):
+        return pa.list_(_arrow_result(returned.elementType))
+    if isinstance(returned, T.MapType):
+        return pa.map_(_arrow_result(returned.keyType), _arrow_result(returned.valueType))
+    if isinstance(returned, T.TimestampNTZType):
         return WALL
-    if isinstance(dtype, T.TimestampType):
+    if isinstance(returned, T.TimestampType):
         return pa.timestamp("ns")  # until it is placed in the zone
-    if isinstance(dtype, T.DecimalType):
+    if isinstance(returned, T.DecimalType):
         raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return binding.arrow_type(dtype, _arrow_result)
+    return binding.arrow_type(returned)
 
 
 def _has_times(dtype: T.DataType) -> bool:
