@@ -30,7 +30,7 @@ from sparksig.errors import (
     nearest,
     step,
 )
-from sparksig.lattice import scalar_mismatch
+from sparksig.scalars import scalar_mismatch
 from sparksig.specs import Specs
 from sparksig.type_json import parse_type
 from sparksig.types import (

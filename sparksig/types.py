@@ -7,7 +7,7 @@ JSON and reprs are MLflow's, byte for byte. ``to_dict`` gives the JSON of a type
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar, Union
@@ -172,13 +172,31 @@ _PYTHON: dict[DataType, type] = {
 
 
 class _Frozen:
-    """What cannot change is its own copy."""
+    """Immutable, so copying returns the object itself."""
 
     def __copy__(self: F) -> F:
         return self
 
     def __deepcopy__(self: F, memo: object) -> F:
         return self
+
+
+class _Composite(_Frozen):
+    """A type with JSON of its own."""
+
+    @classmethod
+    def from_json_dict(cls: type[F], /, **kwargs: Any) -> F:
+        """Read the keyword arguments that :meth:`to_dict` gives.
+
+        Raises:
+            SignatureError: malformed, or the JSON of another type.
+        """
+        from sparksig.type_json import parse_type
+
+        dtype = parse_type(kwargs)
+        if type(dtype) is not cls:
+            raise SignatureError(f"this is the JSON of {describe(dtype)}, not of {cls.__name__}")
+        return dtype
 
 
 F = TypeVar("F", bound=_Frozen)
@@ -241,7 +259,7 @@ class Property(_Frozen):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Array(_Frozen):
+class Array(_Composite):
     """A list of values of one type.
 
     Args:
@@ -265,11 +283,6 @@ class Array(_Frozen):
         """``{"type": "array", "items": {...}}``."""
         return {"type": "array", "items": self.dtype.to_dict()}
 
-    @classmethod
-    def from_json_dict(cls, /, **kwargs: Any) -> Array:
-        """Read the keyword arguments that :meth:`to_dict` gives."""
-        return _expect(cls, kwargs)
-
 
 @dataclass(frozen=True, init=False, repr=False)
 class SparkMLVector(Array):
@@ -292,7 +305,7 @@ class SparkMLVector(Array):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class Map(_Frozen):
+class Map(_Composite):
     """A mapping from strings to values of one type.
 
     Args:
@@ -317,14 +330,9 @@ class Map(_Frozen):
         """``{"type": "map", "values": {...}}``."""
         return {"type": "map", "values": self.value_type.to_dict()}
 
-    @classmethod
-    def from_json_dict(cls, /, **kwargs: Any) -> Map:
-        """Read the keyword arguments that :meth:`to_dict` gives."""
-        return _expect(cls, kwargs)
-
 
 @dataclass(frozen=True, init=False, repr=False)
-class Object(_Frozen):
+class Object(_Composite):
     """A record of named properties; their order does not matter, they are kept sorted by name.
 
     Args:
@@ -367,14 +375,9 @@ class Object(_Frozen):
             members |= prop.to_dict()
         return {"type": "object", "properties": members}
 
-    @classmethod
-    def from_json_dict(cls, /, **kwargs: Any) -> Object:
-        """Read the keyword arguments that :meth:`to_dict` gives."""
-        return _expect(cls, kwargs)
-
 
 @dataclass(frozen=True, repr=False)
-class AnyType(_Frozen):
+class AnyType(_Composite):
     """Any value at all, handed on as it is.
 
     Example:
@@ -388,11 +391,6 @@ class AnyType(_Frozen):
     def to_dict(self) -> dict[str, Any]:
         """``{"type": "any"}``."""
         return {"type": "any"}
-
-    @classmethod
-    def from_json_dict(cls, /, **kwargs: Any) -> AnyType:
-        """Read the keyword arguments that :meth:`to_dict` gives."""
-        return _expect(cls, kwargs)
 
 
 Type = Union[DataType, Array, Object, Map, AnyType]
@@ -454,15 +452,3 @@ def _check_depth(dtype: Type, parts: Iterable[Type]) -> None:
 
 def _names() -> str:
     return ", ".join(DataType.__members__)
-
-
-C = TypeVar("C", Array, Object, Map, AnyType)
-
-
-def _expect(cls: type[C], data: Mapping[str, Any]) -> C:
-    from sparksig.type_json import parse_type
-
-    dtype = parse_type(data)
-    if type(dtype) is not cls:
-        raise SignatureError(f"this is the JSON of {describe(dtype)}, not of {cls.__name__}")
-    return dtype

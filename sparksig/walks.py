@@ -12,7 +12,7 @@ from typing import TypeVar
 from sparksig.errors import below
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["fold", "transform", "walk", "zip_parts"]
+__all__ = ["contains", "fold", "transform", "walk", "zip_parts"]
 
 R = TypeVar("R")
 
@@ -81,14 +81,30 @@ def walk(dtype: Type, path: str = "") -> Iterator[tuple[str, Type]]:
         >>> list(walk(Array("long"), "a"))
         [('a', Array(long)), ('a[]', long)]
     """
-    yield path, dtype
-    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
-        yield from walk(dtype.dtype, f"{path}[]")
-    elif isinstance(dtype, Map):
-        yield from walk(dtype.value_type, f"{path}[]")
-    elif isinstance(dtype, Object):
-        for prop in dtype.properties:
-            yield from walk(prop.dtype, below(path, prop.name))
+    remaining = [(path, dtype)]
+    while remaining:
+        path, dtype = remaining.pop()
+        yield path, dtype
+        if isinstance(dtype, Object):
+            remaining += [(below(path, prop.name), prop.dtype) for prop in reversed(dtype.properties)]
+        elif isinstance(dtype, (Array, Map)) and not isinstance(dtype, SparkMLVector):
+            remaining.append((f"{path}[]", dtype.dtype if isinstance(dtype, Array) else dtype.value_type))
+
+
+def contains(dtype: Type, matches: Callable[[Type], bool]) -> bool:
+    """Return whether a type, or a type in it, matches; quicker than a walk with paths.
+
+    Example:
+        >>> from sparksig.types import DataType
+        >>> contains(Map(Array("datetime")), lambda part: part is DataType.datetime)
+        True
+    """
+    if isinstance(dtype, Object):
+        return matches(dtype) or any(contains(prop.dtype, matches) for prop in dtype.properties)
+    if isinstance(dtype, (Array, Map)) and not isinstance(dtype, SparkMLVector):
+        part = dtype.dtype if isinstance(dtype, Array) else dtype.value_type
+        return matches(dtype) or contains(part, matches)
+    return matches(dtype)
 
 
 def zip_parts(

@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind
-from sparksig.lattice import EXACT_INTEGERS
+from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
 __all__ = [

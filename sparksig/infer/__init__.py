@@ -12,7 +12,7 @@ from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, Type
-from sparksig.walks import walk
+from sparksig.walks import contains
 
 __all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
@@ -161,7 +161,7 @@ def verify_times(example: Any, schema: Schema) -> None:
 
 
 def _has_times(dtype: Type) -> bool:
-    return any(part is DataType.datetime for _, part in walk(dtype))
+    return contains(dtype, lambda part: part is DataType.datetime)
 
 
 def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:

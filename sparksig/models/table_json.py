@@ -21,7 +21,7 @@ from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Type
-from sparksig.walks import walk
+from sparksig.walks import contains
 
 __all__ = [
     "columns_from_json",
@@ -218,6 +218,6 @@ def has_float32(signature: ModelSignature | None) -> bool:
     return any(
         spec.type == np.float32
         if isinstance(spec, TensorSpec)
-        else any(part is DataType.float for _, part in walk(spec.type))
+        else contains(spec.type, lambda part: part is DataType.float)
         for spec in signature.inputs
     )

@@ -26,7 +26,7 @@ from sparksig.engine.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
-from sparksig.walks import transform, walk
+from sparksig.walks import contains, transform
 
 __all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
 
@@ -86,21 +86,17 @@ def _opened(values: Any, opener: Opener, path: str) -> list[Any]:
         raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
-def _opener(dtype: pa.DataType) -> Opener | None:
-    """What opens the variants in the Python value of an Arrow type; None if there are none."""
+def _opener(dtype: pa.DataType | None) -> Opener | None:
+    """Return the function that opens the variants in Python values of a type; None if it has none."""
+    if dtype is None:
+        return None
     if is_variant(dtype):
         return _open
     if pa.types.is_struct(dtype):
-        fields = [dtype.field(index) for index in range(dtype.num_fields)]
-        openers = {field.name: one for field in fields if (one := _opener(field.type)) is not None}
+        openers = {field.name: opener for field in dtype if (opener := _opener(field.type)) is not None}
         return (lambda value: _open_fields(value, openers)) if openers else None
-    if pa.types.is_map(dtype):
-        items = _opener(dtype.item_type)
-        return None if items is None else lambda value: _open_items(value, items)
-    if hasattr(dtype, "value_type"):
-        elements = _opener(dtype.value_type)
-        return None if elements is None else lambda value: _open_elements(value, elements)
-    return None
+    inner = _opener(getattr(dtype, "item_type", None) or getattr(dtype, "value_type", None))
+    return None if inner is None else lambda value: _open_parts(value, inner)
 
 
 def _open(value: Any) -> Any:
@@ -109,18 +105,16 @@ def _open(value: Any) -> Any:
     return None if value is None else VariantVal(value["value"], value["metadata"]).toPython()
 
 
-def _open_elements(value: Any, opener: Opener) -> Any:
-    return None if value is None else [opener(one) for one in value]
-
-
-def _open_items(value: Any, opener: Opener) -> Any:
-    return None if value is None else {key: opener(one) for key, one in value.items()}
+def _open_parts(value: Any, opener: Opener) -> Any:
+    if isinstance(value, Mapping):
+        return {key: opener(part) for key, part in value.items()}
+    return None if value is None else [opener(part) for part in value]
 
 
 def _open_fields(value: Any, openers: Mapping[str, Opener]) -> Any:
     if value is None:
         return None
-    return {name: openers[name](one) if name in openers else one for name, one in value.items()}
+    return {name: openers[name](part) if name in openers else part for name, part in value.items()}
 
 
 # --- out --------------------------------------------------------------------------------------------------
@@ -280,4 +274,4 @@ def _has_any(schema: Schema) -> bool:
 
 def holds_any(dtype: Type) -> bool:
     """Return whether Any is declared somewhere in a type."""
-    return any(isinstance(part, AnyType) for _, part in walk(dtype))
+    return contains(dtype, lambda part: isinstance(part, AnyType))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
-from sparksig.walks import fold, transform, walk, zip_parts
+from sparksig.walks import contains, fold, transform, walk, zip_parts
 from tests.core.helpers import alike_types, nested
 from tests.strategies import types
 
@@ -43,6 +43,13 @@ def test_fold_and_walk_visit_the_same_leaves_with_the_same_paths(dtype):
         for path, part in walk(dtype, "root")
         if isinstance(part, SparkMLVector) or not isinstance(part, composites)
     ]
+
+
+@given(types)
+def test_contains_finds_the_types_of_the_walk_and_no_others(dtype):
+    parts = [part for _, part in walk(dtype)]
+    assert all(contains(dtype, lambda part, target=part: part is target) for part in parts)
+    assert not contains(dtype, lambda part: not any(part is known for known in parts))
 
 
 @given(types)
