@@ -295,16 +295,20 @@ def _unreadable_columns(frame: Any) -> list[Finding]:
 
 
 @overload
-def to_arrow(signature: Schema) -> pa.Schema: ...
+def to_arrow(signature: Schema, any_type: pa.DataType | None = None) -> pa.Schema: ...
 @overload
-def to_arrow(signature: Type) -> pa.DataType: ...
+def to_arrow(signature: Type, any_type: pa.DataType | None = None) -> pa.DataType: ...
 
 
-def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
+def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> pa.Schema | pa.DataType:
     """The Arrow schema, or type, in which a model receives a schema, or type.
 
     A required column is a field that is not nullable; a tensor of rank r is r-1 lists in each other,
     its dtype and shape in the field's metadata. What :data:`LOST_TO_ARROW` lists changes on the way.
+
+    Args:
+        signature: the schema, or the type.
+        any_type: the type for Any, for which Arrow has none.
 
     Raises:
         ConversionError: Arrow has no such type; each as a finding with its path.
@@ -316,23 +320,24 @@ def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
     """
     findings: list[Finding] = []
     if not isinstance(signature, Schema):
-        dtype = _to_type(as_type(signature), "", findings)
+        dtype = _to_type(as_type(signature), "", findings, any_type)
         if findings:
             raise ConversionError.of("no Arrow type", findings)
         return dtype
     names = [str(name) for name in signature.input_names()]
-    fields = [_to_field(spec, name, findings) for spec, name in zip(signature, names)]
+    fields = [_to_field(spec, name, findings, any_type) for spec, name in zip(signature, names)]
     findings += duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)
 
 
-def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> pa.Field:
+def _to_field(
+    spec: ColSpec | TensorSpec, name: str, findings: list[Finding], any_type: pa.DataType | None
+) -> pa.Field:
     if isinstance(spec, ColSpec):
-        return _field(
-            name, _to_type(spec.type, step(name), findings), not spec.required, step(name), findings
-        )
+        column_type = _to_type(spec.type, step(name), findings, any_type)
+        return _field(name, column_type, not spec.required, step(name), findings)
     try:
         dtype = _tensor_type(spec, step(name))
     except ConversionError as error:
@@ -355,10 +360,10 @@ def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: l
         return pa.field("", dtype, nullable=nullable)
 
 
-def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
+def _to_type(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataType | None) -> pa.DataType:
     return fold(
         dtype,
-        leaf=lambda part, where: _to_leaf(part, where, findings),
+        leaf=lambda part, where: _to_leaf(part, where, findings, any_type),
         array=pa.list_,
         map=lambda value: pa.map_(pa.string(), value),
         object=lambda fields, where: pa.struct(
@@ -371,11 +376,13 @@ def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
     )
 
 
-def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
+def _to_leaf(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataType | None) -> pa.DataType:
     if isinstance(dtype, DataType):
         return _TO_ARROW[dtype]
     if isinstance(dtype, SparkMLVector):
         return pa.list_(pa.float64())
+    if any_type is not None:
+        return any_type
     hint = "Arrow has no type for any value: declare what the column holds"
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type of its own", "Any", hint))
     return _PLACEHOLDER

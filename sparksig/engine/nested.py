@@ -27,9 +27,8 @@ from sparksig.engine.arrays import (
     null_mask,
     take,
 )
-from sparksig.engine.findings import RANGE_HINT, null_hint
+from sparksig.engine.findings import RANGE_HINT, Place, null_hint
 from sparksig.engine.kernels import decoded, nanosecond_wall_times, scalar_kernel
-from sparksig.engine.places import Place
 from sparksig.engine.vectors import convert_vectors
 from sparksig.errors import Code, ConversionError, below
 from sparksig.lattice import NEVER_NULL

@@ -14,9 +14,8 @@ from functools import lru_cache
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.engine.findings import FIRST_ROWS, HINTS
+from sparksig.engine.findings import FIRST_ROWS, HINTS, Place, Rows
 from sparksig.engine.nested import Node, Rules, compile_node
-from sparksig.engine.places import Place, Rows
 from sparksig.engine.zones import is_known
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, nearest, step
 from sparksig.lattice import mismatches

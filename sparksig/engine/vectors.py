@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.engine.arrays import Mask, build_lists, list_lengths, null_mask
-from sparksig.engine.places import Place
+from sparksig.engine.findings import Place
 from sparksig.errors import Code
 
 __all__ = ["convert_vectors"]

@@ -141,28 +141,7 @@ def result(outputs: Schema) -> pa.DataType:
     Raises:
         ConversionError: Arrow has no such type.
     """
-    found = result_type(as_objects(outputs))
-    if not _has_any(outputs):
-        return found
-    specs = list(outputs)
-    if len(specs) == 1:
-        return _marked(found, specs[0].type)
-    return pa.struct([field.with_type(_marked(field.type, spec.type)) for field, spec in zip(found, specs)])
-
-
-def _marked(arrow: pa.DataType, declared: Type) -> pa.DataType:
-    """An Arrow type with its variants marked as such, wherever Any is declared."""
-    if isinstance(declared, AnyType):
-        return VARIANT
-    if isinstance(declared, Array):
-        return pa.list_(_marked(arrow.value_type, declared.dtype))
-    if isinstance(declared, Map):
-        return pa.map_(arrow.key_type, _marked(arrow.item_type, declared.value_type))
-    if isinstance(declared, Object):
-        known = {prop.name: prop.dtype for prop in declared.properties}
-        fields = [arrow.field(index) for index in range(arrow.num_fields)]
-        return pa.struct([field.with_type(_marked(field.type, known[field.name])) for field in fields])
-    return arrow
+    return result_type(outputs, VARIANT)
 
 
 def as_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
