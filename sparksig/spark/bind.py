@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
+from sparksig.engine.absent import Absent, missing_column
 from sparksig.engine.arrived import tensor_findings
 from sparksig.engine.features import match_features, misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
@@ -87,6 +88,7 @@ def bind(
     columns: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     fold: Fold = str.casefold,
+    absent: Absent = "omit",
 ) -> Bound:
     """The columns of a table that a model is given, checked whole.
 
@@ -100,6 +102,7 @@ def bind(
         columns: the columns that a caller chose, for inputs without names.
         features: the names of the model's features; None if it knows none.
         fold: folds names as the session compares them.
+        absent: "forbid" refuses a table that lacks an optional column.
 
     Raises:
         ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
@@ -113,7 +116,7 @@ def bind(
             raise ContractError(
                 "the model's columns have names: columns= chooses those of a model without names"
             )
-        fields = {spec.name: _field(str(spec.name), spec, table, findings, fold) for spec in schema}
+        fields = {spec.name: _field(str(spec.name), spec, table, findings, fold, absent) for spec in schema}
         present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
     else:
         if columns is None:
@@ -185,7 +188,12 @@ def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
 
 
 def _field(
-    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding], fold: Fold
+    name: str,
+    spec: ColSpec | TensorSpec,
+    table: T.StructType,
+    findings: list[Finding],
+    fold: Fold,
+    absent: Absent,
 ) -> T.StructField | None:
     fields = [field for field in table.fields if field.name == name]
     duplicates = [field.name for field in table.fields if fold(field.name) == fold(name)]
@@ -194,10 +202,8 @@ def _field(
         found = ", ".join(map(step, duplicates))
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", found, hint))
         return None
-    if not fields and (isinstance(spec, TensorSpec) or spec.required):
-        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-        hint = nearest(name, table.names)
-        findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
+    if not fields and (spec.required or absent == "forbid"):
+        findings.append(missing_column(spec, table.names))
     return fields[0] if fields else None
 
 
