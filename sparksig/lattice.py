@@ -132,7 +132,7 @@ class Scalar:
 
     name: str
     native: str = field(default="", compare=False)
-    max_length: int | None = field(default=None, compare=False)
+    max_length: int | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return (self.native or self.name).removeprefix("large_").removesuffix("_view")
@@ -164,7 +164,7 @@ class ListOf:
 
     item: Source
     size: int | None = None
-    nullable: bool = field(default=True, compare=False)
+    nullable: bool = field(default=True, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"list<{self.item}>"
@@ -176,7 +176,7 @@ class MapOf:
 
     key: Source
     value: Source
-    nullable: bool = field(default=True, compare=False)
+    nullable: bool = field(default=True, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"map<{self.key}, {self.value}>"

@@ -28,7 +28,7 @@ WITHOUT_EXAMPLE = {"Code"} | {
 
 
 def public(name):
-    """What a public name is called for in its module; the package ``enforce`` stands before a function."""
+    """Return a public object from the module that defines it."""
     return getattr(import_module(sparksig._HOME_OF[name]), name)
 
 

@@ -47,7 +47,7 @@ def test_importing_loads_nothing_heavy():
     ("lattice", []),
     ("convert.hints", ["numpy"]),
     ("signature", ["numpy"]),
-    ("enforce.plan", ["numpy", "pyarrow", "cloudpickle"]),  # which pyarrow takes where it is
+    ("engine.plan", ["numpy", "pyarrow", "cloudpickle"]),  # which pyarrow takes where it is
 ])  # fmt: skip
 def test_a_core_module_loads_only_what_it_names(module, allowed):
     code = f"import sys, sparksig.{module}; print([name for name in {HEAVY} if name in sys.modules])"

@@ -1,28 +1,25 @@
-"""The examples in the docstrings of the Spark modules are true; those of the others need no session."""
+"""The examples in docstrings that need a session of Spark are true."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
-import pkgutil
 import tempfile
 
 import pytest
 
-import sparksig.spark
+from tests.docstrings import find_examples, module_names
 
 pytestmark = pytest.mark.once
 
 
-def test_the_examples(spark, tmp_path, monkeypatch):
+def test_examples_with_a_session(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    tried, told = 0, []
-    for module in pkgutil.iter_modules(sparksig.spark.__path__, "sparksig.spark."):
-        runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-        held = importlib.import_module(module.name)
-        for test in doctest.DocTestFinder().find(held, module.name, extraglobs={"spark": spark}):
-            runner.run(test, out=told.append)
-        tried += runner.summarize(verbose=False).attempted
-    assert not told, "".join(told)
-    assert tried > 30
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    failures: list[str] = []
+    for name in module_names():
+        for test in find_examples(importlib.import_module(name), with_session=True, spark=spark):
+            runner.run(test, out=failures.append)
+    assert not failures, "".join(failures)
+    assert runner.summarize(verbose=False).attempted > 30
