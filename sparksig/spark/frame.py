@@ -11,12 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.engine.absent import (
-    Absent,
-    AbsentColumnWarning,
-    find_absent_columns,
-    format_absent_column,
-)
+from sparksig.engine.absent import Absent, AbsentColumnWarning, find_absent_columns
 from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
 from sparksig.spark.bind import column
 from sparksig.spark.names import name_folding
@@ -150,9 +145,10 @@ def score(
 
 def _warn_of_absent_columns(udf: ModelUDF, df: DataFrame) -> None:
     if absent := find_absent_columns(udf.inputs, df.columns):
-        shown = "no column" if udf.absent == "omit" else "a column of nulls"
-        text = "; ".join(map(format_absent_column, absent))
-        warnings.warn(f"{text}. The model sees {shown}", AbsentColumnWarning, stacklevel=3)
+        columns = [f"{one.path} ({one.hint})" if one.hint else one.path for one in absent]
+        effect = "does not see them" if udf.absent == "omit" else "sees nulls in their place"
+        text = f"the table has no such optional columns, and the model {effect}: {', '.join(columns)}"
+        warnings.warn(text, AbsentColumnWarning, stacklevel=3)
 
 
 def score_table(
