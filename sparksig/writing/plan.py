@@ -18,6 +18,7 @@ from sparksig.spark.declared import Contract, contract_of
 from sparksig.spark.names import Fold, name_folding
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
+from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.target import ColumnPlan, Existing, against, is_path
 
@@ -185,7 +186,7 @@ def planned(
         findings += delta.refusals(spark, given, found, mode)
     else:
         findings += [*parquet.unsafe(spark), *_run_findings(run_id)]
-        findings += parquet.find_source_overlap(df, where) if found is not None else []
+        findings += find_source_overlap(df, where)
     findings += [
         Finding(
             Code.TYPE_MISMATCH,
