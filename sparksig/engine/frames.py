@@ -31,8 +31,6 @@ from sparksig.errors import (
     ConversionError,
     Finding,
     SignatureError,
-    SignatureTypeError,
-    kind,
     nearest,
     step,
 )
@@ -116,14 +114,9 @@ def enforce(
 def _resolve_schema(contract: Any) -> Schema:
     if isinstance(contract, Schema):
         return contract
-    if not isinstance(contract, (ModelSignature, pa.Schema, Mapping, str, os.PathLike)):
-        raise SignatureTypeError(
-            "data is enforced against a Schema, a ModelSignature, its dictionary, the path of its JSON file "
-            f"or of a model directory, or DDL, not {kind(contract)}"
-        )
-    from sparksig.parquet.declared import contract_of
+    from sparksig.tables.contract import resolve_contract
 
-    return contract_of(contract).schema
+    return resolve_contract(contract).require_schema()
 
 
 @dataclass(frozen=True)

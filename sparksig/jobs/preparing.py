@@ -21,8 +21,8 @@ from sparksig.errors import (
     step,
 )
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import file_system
+from sparksig.jobs.preflight import check_input
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
 from sparksig.models.features import features_of

@@ -45,6 +45,7 @@ from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
+from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.before_arrow import (
     INSTANTS,
     comes_as_json,
@@ -268,7 +269,7 @@ def _arrow_result(returned: T.DataType) -> pa.DataType:
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):
         raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return binding.arrow_type(returned)
+    return arrow_type(returned)
 
 
 def _has_times(dtype: T.DataType) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -13,9 +10,11 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.hadoop import is_connect, is_nowhere
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import find_partitions
 from sparksig.writing.staged import RUN_COLUMN, ParquetWrite
 from sparksig.writing.staged import save as save_staged
-from sparksig.writing.target import Existing, holds
+from sparksig.writing.target import holds
 
 __all__ = [
     "can_observe",
@@ -52,7 +51,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         raise OutputRefusedError(
             f"{target} holds something that is no Parquet table ({reason}); nothing was written"
         ) from None
-    return Existing(schema, _partitions_of(files, target))
+    return Existing(schema, find_partitions(files, target))
 
 
 def is_delta(spark: SparkSession, path: str) -> bool:
@@ -85,30 +84,6 @@ def _has_files(spark: SparkSession, path: str) -> bool:
         if "PATH_NOT_FOUND" in str(error):
             return False
         raise
-
-
-def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """The partition columns of a Parquet table, as the names of its directories say.
-
-    Example:
-        >>> _partitions_of(["file:/d/k=v/t/day=2024-01-02/hour=3/part-0.parquet"], "/d/k=v/t")
-        ('day', 'hour')
-    """
-    if not files:
-        return ()
-    file = unquote(files[0])
-    place = re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", target).rstrip("/")
-    if file.startswith("file:"):
-        place = os.path.abspath(place)
-    if place.startswith("/"):
-        file = file.partition(f"{place}/")[2] or file
-    names: list[str] = []
-    for directory in reversed(file.split("/")[:-1]):  # from the file upwards
-        name, equals, _ = directory.partition("=")
-        if not equals:
-            break
-        names.insert(0, unquote(name))
-    return tuple(names)
 
 
 _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
