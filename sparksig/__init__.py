@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
-    from sparksig.contracts import load_signature
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
+    from sparksig.engine.absent import AbsentColumnWarning
     from sparksig.engine.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from sparksig.spark.frame import score
     from sparksig.spark.sample import Evidence, SampledSignature, Sampler, sample_signature
     from sparksig.spark.udf import spark_udf
+    from sparksig.tables.signatures import load_signature
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
     from sparksig.writing.target import ColumnPlan
     from sparksig.writing.write import WritePlan, Written, plan_write, write
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AbsentColumnWarning",
     "AnyType",
     "Array",
     "BudgetExceededError",
@@ -184,9 +186,10 @@ __all__ = [
 
 _HOMES = {
     "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
-    "sparksig.contracts": ["load_signature"],
+    "sparksig.tables.signatures": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
+    "sparksig.engine.absent": ["AbsentColumnWarning"],
     "sparksig.engine.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",

@@ -54,6 +54,9 @@ class Report:
         claim: what a sample can say of the whole table; empty for other checks.
         examples: of each finding that was counted, by its number: keys (or places) of some rows that have it.
         seconds: how long it took.
+        kind: of the contract: "model" or "table".
+        options: of the contract, as ``types``, ``missing`` and ``extra``.
+        warnings: columns that the contract does not declare, with ``extra="warn"``.
 
     Example:
         >>> report = Report("schema", "signature", (), (ColumnReport("x", "double", "double", True),))
@@ -73,6 +76,9 @@ class Report:
     claim: str = ""
     examples: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     seconds: float = 0.0
+    kind: str = "model"
+    options: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -108,11 +114,14 @@ class Report:
             "ok": self.ok,
             "mode": self.mode,
             "contract": self.contract,
+            "kind": self.kind,
+            "options": dict(self.options),
             "rows": self.rows,
             "bad_rows": self.bad_rows,
             "claim": self.claim,
             "seconds": round(self.seconds, 3),
             "findings": findings,
+            "warnings": [finding.to_dict() for finding in self.warnings],
             "columns": columns,
         }
 

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, names_of, say, show_html, tell
-from sparksig.cli.contracts import Given, contract_at, document_of
+from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, show_html, tell
 
 if TYPE_CHECKING:
     from sparksig.report import Report
     from sparksig.sampling import SampledSignature
-    from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 
 __all__ = ["COMMANDS"]
@@ -45,6 +43,17 @@ SPARK = click.option(
 CONF = click.option(
     "--conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting, with --spark; repeatable."
 )
+
+
+def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  as the other options are written
+    """Add the options of a contract to a command."""
+    for name, choices, text in (
+        ("--extra", ("forbid", "allow", "warn"), "Columns that are not declared; of a table: forbid."),
+        ("--missing", ("forbid", "allow"), "Declared columns that may be absent; of a table: forbid."),
+        ("--types", ("exact", "lossless"), "Of a table: as declared (the default), or losslessly widened."),
+    ):
+        command = click.option(name, type=click.Choice(choices), help=text)(command)
+    return command
 
 
 # --- infer --------------------------------------------------------------------------------------------------
@@ -217,6 +226,7 @@ def _sampled_by_spark(
 )
 @click.option("--refuse-nan", is_flag=True, help="NaN breaks the contract, too.")
 @click.option("--html", metavar="FILE", type=click.Path(), help="Write the report as a page of HTML, too.")
+@CONTRACT_OPTIONS
 @SPARK
 @CONF
 @as_json
@@ -244,7 +254,8 @@ def check(
     else:
         from sparksig.parquet import check_parquet
 
-        declared = contract_at(contract).side(options["side"])
+        choice = {name: options.pop(name) for name in ("types", "missing", "extra")}
+        declared = resolve_at(contract, options["side"], **choice)
         report = check_parquet(table, declared, rows=rows, seed=seed, method=method, **options)
     show_html(report, html)
     say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
@@ -278,7 +289,7 @@ def _checked_by_spark(
     "  sparksig diff model model-new            in CI: ends with 3 if callers would break\n"
     "  sparksig diff signature.json model\n"
     "  sparksig diff orders/ model              whether the model can score the table, by its types\n"
-    "  sparksig diff 'id int' 'id bigint'",
+    "  sparksig diff 'id int' 'id bigint' --types lossless",
 )
 @click.argument("old")
 @click.argument("new")
@@ -286,8 +297,18 @@ def _checked_by_spark(
 @click.option(
     "--html", metavar="FILE", type=click.Path(), help="Write the comparison as a page of HTML, too."
 )
+@CONTRACT_OPTIONS
 @as_json
-def diff(old: str, new: str, side: str | None, html: str | None, json_wanted: bool) -> int:
+def diff(
+    old: str,
+    new: str,
+    side: str | None,
+    html: str | None,
+    types: str | None,
+    missing: str | None,
+    extra: str | None,
+    json_wanted: bool,
+) -> int:
     """Whether NEW can take OLD's place, and the reverse; ends with exit code 3 if NEW cannot.
 
     Each is a model directory (or its MLmodel), a JSON file with a signature, a Parquet table, or DDL. Tables
@@ -295,18 +316,10 @@ def diff(old: str, new: str, side: str | None, html: str | None, json_wanted: bo
     """
     from sparksig.comparison import compare
 
-    first, second = contract_at(old), contract_at(new)
-    whole = side is None and {first.declared.form, second.declared.form} <= {"model", "signature"}
-    left, right = (_compared(one, None if whole else side or "inputs") for one in (first, second))
-    found = compare(left, right, side=None if whole else side, table=first.declared.form == "table")
+    found = compare(resolve_at(old), resolve_at(new), side=side, types=types, missing=missing, extra=extra)
     show_html(found, html)
     say(found.to_json() if json_wanted else str(found))
     return 0 if found.ok else 3
-
-
-def _compared(given: Given, side: str | None) -> ModelSignature | Schema:
-    """A signature, or, for one side of it, a schema."""
-    return given.declared.signature if side is None else given.side(side).schema
 
 
 COMMANDS: tuple[click.Command, ...] = (infer, check, diff)

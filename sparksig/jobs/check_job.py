@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from sparksig.spark.sample import Sampler
+    from sparksig.tables.contract import Contract
 
 __all__ = ["CheckPlan", "check", "plan_check", "sampler_of", "session_of"]
 
@@ -135,15 +136,15 @@ def sampler_of(section: SampleSection) -> Sampler:
     return Sampler(**section.model_dump())
 
 
-def _contract(spark: SparkSession, config: CheckConfig) -> ModelSignature | str:
+def _contract(spark: SparkSession, config: CheckConfig) -> Contract:
     """The contract, where what is wrong with it is wrong with the configuration."""
-    from sparksig.spark.declared import contract_of
+    from sparksig.tables.contract import resolve_contract
+    from sparksig.tables.readers import SparkReader
 
-    contract: ModelSignature | str = config.contract
+    source: ModelSignature | str = config.contract
     if config.contract.endswith(".json"):
-        contract = read_signature(config.contract, config.spark)
+        source = read_signature(config.contract, config.spark)
     try:
-        contract_of(spark, contract, config.side)
+        return resolve_contract(source, side=config.side, reader=SparkReader(spark))
     except (ContractError, ConversionError, SignatureError, TableNotFoundError) as error:
         raise ConfigError(f"contract: {error.message}", error.findings) from None
-    return contract

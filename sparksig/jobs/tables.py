@@ -21,8 +21,8 @@ from sparksig.errors import (
     TableNotFoundError,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.footers import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.jobs.places import file_system
+from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:

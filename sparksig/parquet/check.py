@@ -11,16 +11,17 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.features import match_features
-from sparksig.errors import Code, ContractError, Finding
-from sparksig.parquet.declared import contract_of
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.parquet.files import Table, open_table
-from sparksig.parquet.judge import columns_of, missing_columns, named, refused, spelled
+from sparksig.parquet.judge import columns_of, compare_files, missing_columns, named, spelled
 from sparksig.parquet.rows import rows_of
 from sparksig.parquet.values import Looking, Tally
 from sparksig.report import Report
 from sparksig.sampling import Choice
-from sparksig.schema import Schema
-from sparksig.verdicts import is_unclear, rank, reports, roots
+from sparksig.schema import Schema, TensorSpec
+from sparksig.tables.columns import arrow_columns
+from sparksig.tables.contract import Contract, resolve_contract
+from sparksig.tables.types import broken_columns, extra_columns, judge_types, report_columns, root_of
 
 __all__ = ["check_parquet"]
 
@@ -40,6 +41,9 @@ def check_parquet(
     strict_nulls: bool = True,
     refuse_nan: bool = False,
     row_key: str | Sequence[str] | None = None,
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
 ) -> Report:
     """What of a Parquet table breaks a contract, read by pyarrow: as :func:`sparksig.check`, without Spark.
 
@@ -62,6 +66,9 @@ def check_parquet(
         refuse_nan: NaN breaks the contract, in columns of numbers.
         row_key: columns that name a row: the smallest and the largest key of the rows concerned are shown
             with each finding. These are values of the table. Without them, the place of the first row is.
+        types: of a table's contract: "exact" (default), or "lossless": types that widen to the declared ones.
+        missing: "forbid" (default of a table's contract) or "allow": columns that may be absent.
+        extra: "forbid" (default of a table's contract), "allow" or "warn": columns that are not declared.
 
     Returns:
         A report: ``ok``, ``findings``, ``raise_if_failed()``, ``to_json()``, ``to_html(path)``.
@@ -80,40 +87,47 @@ def check_parquet(
         ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
         ...     print(check_parquet(folder, "id bigint not null, price double not null", "full"))
         the table breaks the contract (DDL): 3 rows checked, 1 of them break it
-          id     long    int64  1 null (33.3 %)  FINDINGS
-          price  double  int64  no nulls         FINDINGS
+          id     bigint not null  int64  1 null (33.3 %)  FINDINGS
+          price  double not null  int64  no nulls         FINDINGS
         - id: expected long without nulls, found nulls, once (declare it optional, or double) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
-        - price: expected double, found int64 (beyond 2^53 a double loses digits: cast it on purpose, or declare it long) [TYPE_MISMATCH]
+        - price: expected double, found int64 (cast it on purpose) [TYPE_MISMATCH]
     """  # noqa: E501  as it is printed
     started = time.perf_counter()
     if mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
     choice = Choice(rows, seed=seed, method=method)
-    declared = contract_of(contract, side)
+    declared = resolve_contract(contract, side=side, types=types, missing=missing, extra=extra)
     table = open_table(path)
     names, nested = table.schema.names, len(table.schema) == 1 and pa.types.is_nested(table.schema.types[0])
-    positions, missing = match_features(names, declared.schema, declared.features, is_nested=nested)
-    if missing:
-        told = reports(_types(table), declared.schema, missing)
-        return Report(mode, declared.name, tuple(missing), told, seconds=time.perf_counter() - started)
-    if positions is not None:
+    positions, _ = match_features(names, declared.schema, declared.features, is_nested=nested)
+    found = judge_types(declared, arrow_columns(table.schema), all_names=True)
+    if positions:
         table = table.select([names[position] for position in positions])
     keys = _keys(table.schema, row_key)
     schema = named(declared.schema, table.schema)
-    found = refused(table, declared.schema, keys)
-    columns = reports(_types(table), schema, found)
-    report = Report(mode, declared.name, tuple(found), columns)
+    inside = columns_of(declared.schema, table.schema)
+    required = [str(spec.name) for spec in declared.schema if isinstance(spec, TensorSpec) or spec.required]
+    found += compare_files(table, [*inside, *keys], required)
+    declared = replace(declared, schema=schema)
+    columns = arrow_columns(table.schema)
+    report = Report(
+        mode,
+        declared.name,
+        tuple(dict.fromkeys(found)),
+        report_columns(declared, columns, found),
+        kind=declared.kind,
+        options=declared.options,
+        warnings=tuple(extra_columns(declared, columns)) if declared.extra == "warn" else (),
+    )
     if mode != "schema":
-        bad = roots(found, table.schema.names)
-        fits = None if is_unclear(found, declared.schema) else _fitting(schema, table, bad)
+        broken = broken_columns(found)
+        bad = {name for name in table.schema.names if step(name) in broken}
+        unclear = bool(found) and (not schema.has_input_names() or "" in broken)
+        fits = None if unclear else _fitting(schema, table, bad)
         shown = () if bad.intersection(keys) else keys
         looking = Looking(fits, strict_nulls, refuse_nan, shown)
-        report = _looked(table, schema, report, looking, choice if mode == "sample" else None)
+        report = _looked(table, declared, report, looking, choice if mode == "sample" else None)
     return replace(report, seconds=time.perf_counter() - started)
-
-
-def _types(table: Table) -> list[tuple[str, str]]:
-    return [(part.name, spelled(part.type)) for part in table.schema]
 
 
 def _fitting(schema: Schema, table: Table, bad: set[str]) -> Schema | None:
@@ -139,24 +153,29 @@ def _keys(table: pa.Schema, row_key: str | Sequence[str] | None) -> tuple[str, .
     return names
 
 
-def _looked(table: Table, schema: Schema, before: Report, looking: Looking, choice: Choice | None) -> Report:
+def _looked(
+    table: Table, contract: Contract, before: Report, looking: Looking, choice: Choice | None
+) -> Report:
     """The report with what the values say."""
     once = {name for name in table.schema.names if table.schema.names.count(name) == 1}
     alike = {name for name in once if all(file.schema.get_field_index(name) >= 0 for file in table.files)}
-    wanted = [name for name in columns_of(schema, table.schema) if name in alike]
+    wanted = [name for name in columns_of(contract.schema, table.schema) if name in alike]
     looked = rows_of(table, list(dict.fromkeys([*wanted, *looking.keys])), choice)
     tally = Tally(looking)
     for part in looked.parts:
         tally.add(part)
     told: list[tuple[Finding, tuple[str, ...]]] = [*((one, ()) for one in before.findings), *tally.findings()]
-    told.sort(key=lambda one: (rank(one[0], before.columns), one[0].path, _CODES.index(one[0].code)))
+    ranks = {step(column.name): rank for rank, column in enumerate(before.columns)}
+    told.sort(
+        key=lambda one: (ranks.get(root_of(one[0].path), len(ranks)), one[0].path, _CODES.index(one[0].code))
+    )
     findings = tuple(one for one, _ in told)
     nulls = {name: tally.nulls.get(name, 0) for name in wanted}
     return replace(
         before,
         findings=findings,
         examples={index: names for index, (_, names) in enumerate(told) if names},
-        columns=reports(_types(table), schema, findings, nulls),
+        columns=report_columns(contract, arrow_columns(table.schema), findings, nulls),
         rows=tally.rows,
         bad_rows=tally.bad,
         claim=looked.claim(tally.rows, tally.bad),

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from sparksig.convert.int96 import mark_int96
 from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
 from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
@@ -157,11 +158,15 @@ def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> i
 _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
+def open_table(path: str | os.PathLike[str], store: tuple[Any, str] | None = None) -> Table:
     """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
 
     Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,
     where they name a value of a column (``year=2026``).
+
+    Args:
+        path: of the table.
+        store: the file system (of pyarrow) that has it, and the path in it; None to find it by the URI.
 
     Raises:
         TableNotFoundError: there is none, or a file in it is no Parquet.
@@ -174,15 +179,15 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         raise ContractError("a table is a path or a URI, not an empty text")
     place = shown(path)
     try:
-        store, root = _store(path)
-        found = _found(store, root, place)
+        files_store, root = store or _store(path)
+        found = _found(files_store, root, place)
         with ThreadPoolExecutor(16) as pool:
-            files = list(pool.map(lambda one: _footer(store, one, place), found))
+            files = list(pool.map(lambda one: _footer(files_store, one, place), found))
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
-    return Table(place, store, tuple(_typed(files, place)))
+    return Table(place, files_store, tuple(_typed(files, place)))
 
 
 def _store(path: str | os.PathLike[str]) -> tuple[Any, str]:
@@ -236,7 +241,9 @@ def _footer(store: Any, found: _Found, place: str) -> File:
     try:
         with store.open_input_file(found.path) as stream:
             held = pq.ParquetFile(stream, **_AS_IT_IS)
-            schema, metadata = _stored(held.schema_arrow), held.metadata
+            stored, metadata = _stored(held.schema_arrow), held.metadata
+            physical = [held.schema.column(index).physical_type for index in range(len(held.schema))]
+            schema = mark_int96(stored, physical) if "INT96" in physical else stored
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise TableNotFoundError(f"{place}: {found.name} is no Parquet file: {reason_of(error)}") from None

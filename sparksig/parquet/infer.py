@@ -6,12 +6,15 @@ import os
 
 import pyarrow as pa
 
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError
-from sparksig.parquet.declared import table_types
-from sparksig.parquet.files import open_table
-from sparksig.parquet.judge import differing, missing_columns, twins
+from sparksig.parquet.files import Table, open_table
+from sparksig.parquet.judge import compare_files, missing_columns, twins
 from sparksig.parquet.rows import rows_of
 from sparksig.sampling import Choice, SampledSignature, signature_of
+from sparksig.schema import ColSpec, Schema
+from sparksig.tables.readers import kept_metadata
+from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
 __all__ = ["infer_parquet"]
 
@@ -65,11 +68,11 @@ def infer_parquet(
         raise ContractError.of(
             "columns names columns of the table", missing_columns(missing, table.schema.names)
         )
-    findings = twins(table.schema, names) + differing(table, names)
+    findings = twins(table.schema, names) + compare_files(table, names)
     if findings:
         raise InferenceError.of(f"no signature for the table {table.place!r}", findings)
     try:
-        declared = table_types(pa.schema([table.schema.field(name) for name in names]), table)
+        declared = _table_types(pa.schema([table.schema.field(name) for name in names]), table)
     except (ConversionError, SignatureError) as error:
         raise InferenceError(error.message, error.findings) from None
     looked = rows_of(table, names, choice)
@@ -86,3 +89,38 @@ def _alike(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
         for values, part in zip(batch.columns, target)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=target)
+
+
+def _table_types(fields: pa.Schema, table: Table) -> Schema:
+    """Some columns of a table by their types alone, and as tensors where Spark has kept what they are.
+
+    Raises:
+        ConversionError: types that no signature has; all of them.
+        SignatureError: there are none, or two of one name.
+    """
+    kept = kept_metadata(table.files[0].kept)
+    tensors = {name: str(held[TENSOR_KEY]) for name, held in kept.items() if TENSOR_KEY in held}
+    parts = [
+        part.with_metadata({TENSOR_KEY: tensors[part.name]}) if part.name in tensors else part
+        for part in fields
+    ]
+    return _all_optional(from_arrow(pa.schema(parts)))
+
+
+def _all_optional(schema: Schema) -> Schema:
+    """A schema whose columns and properties are all optional, as those of a table that promises nothing."""
+    if schema.is_tensor_spec():
+        return schema
+    return Schema([ColSpec(_optional(spec.type), spec.name, required=False) for spec in schema])
+
+
+def _optional(dtype: Type) -> Type:
+    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
+        return Array(_optional(dtype.dtype))
+    if isinstance(dtype, Map):
+        return Map(_optional(dtype.value_type))
+    if isinstance(dtype, Object):
+        return Object(
+            [Property(prop.name, _optional(prop.dtype), required=False) for prop in dtype.properties]
+        )
+    return dtype

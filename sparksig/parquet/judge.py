@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.engine import plan as plans
-from sparksig.engine.arrived import tensor_findings
-from sparksig.errors import Code, ContractError, Finding, below, nearest, step
-from sparksig.lattice import Scalar, mismatches
+from sparksig.errors import Code, Finding, below, nearest, step
+from sparksig.lattice import Scalar
 from sparksig.parquet.files import Table
-from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.schema import ColSpec, Schema
 from sparksig.types import Object
 
 __all__ = [
     "columns_of",
-    "differing",
+    "compare_files",
     "missing_columns",
     "named",
-    "refused",
     "spelled",
     "twins",
-    "type_findings",
     "vectors_as_lists",
 ]
 
@@ -68,68 +64,10 @@ def _row(schema: Schema, table: pa.Schema) -> Object | None:
     return spec.type if isinstance(spec, ColSpec) and isinstance(spec.type, Object) else None
 
 
-def refused(table: Table, schema: Schema, keys: Sequence[str] = ()) -> list[Finding]:
-    """What the types say of a table and a contract: of the first file, and how the others differ from it.
-
-    Args:
-        table: the table.
-        schema: the contract.
-        keys: columns that name a row, which must be of one type in all files, too.
-    """
-    inside = columns_of(schema, table.schema)
-    findings = twins(table.schema, inside)
-    findings += type_findings(table.schema, schema, {one.path for one in findings})
-    required = [str(spec.name) for spec in schema if isinstance(spec, TensorSpec) or spec.required]
-    return findings + differing(table, [*inside, *keys], required)
-
-
-def type_findings(held: pa.Schema, schema: Schema, reported: Collection[str] = ()) -> list[Finding]:
-    """Judge the types of one file's columns, or of a table's.
-
-    Args:
-        held: the columns.
-        schema: the contract.
-        reported: the paths of columns whose names are reported already.
-    """
-    if (row := _row(schema, held)) is not None:
-        return mismatches(source(pa.struct(list(held))), row, "")
-    if schema.is_tensor_spec():
-        return _of_tensors(held, schema)
-    return _of_columns(held, named(schema, held), set(reported))
-
-
 def columns_of(schema: Schema, table: pa.Schema) -> list[str]:
     """The names of a table's columns that a contract is about; all of them, if it has no names."""
     known = named(schema, table)
     return [str(spec.name) for spec in known] if known.has_input_names() else list(table.names)
-
-
-def _of_columns(held: pa.Schema, schema: Schema, told: set[str]) -> list[Finding]:
-    try:
-        plan = plans.compile(schema, held)
-    except ContractError as error:
-        known = (one for one in error.findings if one.code is not Code.DUPLICATE_NAME or one.path not in told)
-        return list(known)
-    if not plan.columns:
-        expected = "at least one of the contract's columns, which are all optional"
-        return [Finding(Code.MISSING_COLUMN, "", expected, "none of them")]
-    return []
-
-
-def _of_tensors(held: pa.Schema, schema: Schema) -> list[Finding]:
-    names = [str(spec.name) for spec in schema] if schema.has_input_names() else held.names
-    missing = [name for name in names if name not in held.names]
-    if missing:
-        stands_in = Schema([ColSpec("double", name) for name in missing])
-        specs = {step(spec.name): repr(spec) for spec in schema}
-        found = _of_columns(held, stands_in, set())
-        return [Finding(one.code, one.path, specs[one.path], one.found, one.hint) for one in found]
-    if len(set(held.names)) != len(held):
-        return []
-    columns = [
-        (name, vectors_as_lists(held.field(name).type), spelled(held.field(name).type)) for name in names
-    ]
-    return tensor_findings(schema, columns)
 
 
 def vectors_as_lists(dtype: pa.DataType) -> pa.DataType:
@@ -184,7 +122,7 @@ def missing_columns(names: Sequence[str], known: Sequence[str]) -> list[Finding]
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def differing(table: Table, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
+def compare_files(table: Table, names: Sequence[str], required: Sequence[str] = ()) -> list[Finding]:
     """How files differ from the first one, in the columns that count: readers take its types for all.
 
     A column that has the null type in some files differs only if it is required.

@@ -11,7 +11,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import (
     Code,
     ContractError,
@@ -22,16 +21,23 @@ from sparksig.errors import (
     step,
 )
 from sparksig.report import Report
-from sparksig.schema import Schema
-from sparksig.spark.bind import bind, column, matched_fields
-from sparksig.spark.declared import contract_of
+from sparksig.spark.bind import column
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
 from sparksig.spark.sample import Sampler
 from sparksig.spark.sampled import Looking, of_sample
-from sparksig.spark.verdicts import columns_of, refused
-from sparksig.verdicts import is_unclear, rank, roots
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import Contract, resolve_contract
+from sparksig.tables.readers import SparkReader
+from sparksig.tables.types import (
+    broken_columns,
+    extra_columns,
+    judge_types,
+    match_columns,
+    order_findings,
+    report_columns,
+)
 
 __all__ = ["check", "full", "split", "violations", "without_vectors"]
 
@@ -48,6 +54,9 @@ def check(
     strict_nulls: bool = True,
     refuse_nan: bool = False,
     row_key: str | Sequence[str] | None = None,
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
 ) -> Report:
     """What of a table breaks a contract.
 
@@ -65,6 +74,9 @@ def check(
         refuse_nan: NaN breaks the contract, in columns of numbers.
         row_key: columns that name a row: the smallest and the largest key of the rows concerned are shown
             with each finding. These are values of the table.
+        types: of a table's contract: "exact" (default), or "lossless": types that widen to the declared ones.
+        missing: "forbid" (default of a table's contract) or "allow": columns that may be absent.
+        extra: "forbid" (default of a table's contract), "allow" or "warn": columns that are not declared.
 
     Returns:
         A report: ``ok``, ``findings``, ``raise_if_failed()``, ``to_json()``, ``to_html(path)``.
@@ -87,25 +99,36 @@ def check(
         raise ContractError(f"check takes a Spark DataFrame, not {kind(df)}")
     if mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
-    declared = contract_of(df.sparkSession, contract, side)
-    missing: list[Finding] = []
-    fields = matched_fields(df.schema, declared.schema, declared.features, missing)
-    if missing:
-        told = columns_of(df.schema, declared.schema, missing)
-        return Report(mode, declared.name, tuple(missing), told, seconds=time.perf_counter() - started)
-    if declared.features is not None:
-        df = df.select(*(column(field.name) for field in fields))
+    declared = resolve_contract(
+        contract, side=side, reader=SparkReader(df.sparkSession), types=types, missing=missing, extra=extra
+    )
     keys = _keys(df, row_key)
+    fold = name_folding(df.sparkSession)
     table = restore_null_types(df, declared.schema)
     df = _with_nulls(df, table)
-    found = refused(table, declared.schema, name_folding(df.sparkSession))
-    report = Report(mode, declared.name, tuple(found), columns_of(table, declared.schema, found))
+    columns = spark_columns(table)
+    found = judge_types(declared, columns, fold=fold)
+    report = Report(
+        mode,
+        declared.name,
+        tuple(found),
+        report_columns(declared, columns, found),
+        kind=declared.kind,
+        options=declared.options,
+        warnings=tuple(extra_columns(declared, columns, fold)) if declared.extra == "warn" else (),
+    )
+    if declared.features is not None:
+        pairs = match_columns(declared, columns, fold=fold).pairs
+        df = df.select(*(column(part.name) for _, part in pairs)) if pairs else df
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler is a Sampler, not {kind(sampler)}")
     if mode == "full":
         df = without_vectors(df)
-        unclear = is_unclear(found, declared.schema)
-        out = roots(found, table.names)
+        unclear = bool(found) and (
+            not declared.schema.has_input_names() or any(not one.path for one in found)
+        )
+        broken = broken_columns(found)
+        out = {name for name in table.names if step(name) in broken}
         lengths = [] if unclear else lengths_of(declared.schema, df.schema, out)
         rules = (
             []
@@ -118,10 +141,10 @@ def check(
                 without=out,
             )
         )
-        report = full(df, declared.schema, rules, report, keys, lengths)
+        report = full(df, declared, rules, report, keys, lengths)
     elif mode == "sample":
         looking = Looking(strict_nulls, refuse_nan, tuple(keys))
-        report = of_sample(df, declared.schema, report, sampler or Sampler(), looking)
+        report = of_sample(df, declared, report, sampler or Sampler(), looking)
     return replace(report, seconds=time.perf_counter() - started)
 
 
@@ -136,7 +159,7 @@ def _with_nulls(df: DataFrame, table: T.StructType) -> DataFrame:
 
 
 def violations(
-    schema: Schema,
+    contract: Any,
     table: T.StructType | None = None,
     *,
     strict_nulls: bool = True,
@@ -145,7 +168,7 @@ def violations(
     """The findings of each row as a column: an array of structs of code, path, detail; null for a good row.
 
     Args:
-        schema: the contract; its columns have names.
+        contract: in any form that :func:`check` takes; its columns have names.
         table: the schema of the table it is used on; as :meth:`Schema.as_spark_schema` gives it, if None.
         strict_nulls: as of :func:`check`.
         refuse_nan: as of :func:`check`.
@@ -164,22 +187,31 @@ def violations(
         >>> [row.told and row.told[0].code for row in table.collect()]
         [None, 'NULL_IN_REQUIRED']
     """
-    schema = from_mlflow(schema)
-    return _violations(schema, table, name_folding(), strict_nulls=strict_nulls, refuse_nan=refuse_nan)
+    declared = _active_contract(contract)
+    return _violations(declared, table, name_folding(), strict_nulls=strict_nulls, refuse_nan=refuse_nan)
+
+
+def _active_contract(contract: Any) -> Contract:
+    """Resolve a contract by the active session, if there is one."""
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.getActiveSession()
+    return resolve_contract(contract, reader=None if spark is None else SparkReader(spark))
 
 
 def _violations(
-    schema: Schema, table: T.StructType | None, fold: Fold, *, strict_nulls: bool, refuse_nan: bool
+    contract: Contract, table: T.StructType | None, fold: Fold, *, strict_nulls: bool, refuse_nan: bool
 ) -> Column:
     """The findings of each row, where a session compares names by ``fold``."""
-    if not isinstance(schema, Schema):
-        raise ContractError(f"violations takes a Schema, not {kind(schema)}")
+    schema = contract.schema
     if table is None:
         found = schema.as_spark_schema()
         if not isinstance(found, T.StructType) or not schema.has_input_names():
             raise ContractError("violations of a schema without names: give the table's schema")
         table = found
-    bind(table, schema, fold=fold)
+    findings = judge_types(contract, spark_columns(table), fold=fold)
+    if findings:
+        raise ContractError.of(f"the table does not fit the contract ({contract.name})", findings)
     rules = rules_of(schema, table, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     if not rules:
         return F.lit(None).cast(_FINDINGS)
@@ -195,7 +227,7 @@ def _violations(
 
 def split(
     df: DataFrame,
-    schema: Schema,
+    contract: Any,
     findings: str = "findings",
     *,
     strict_nulls: bool = True,
@@ -207,7 +239,7 @@ def split(
 
     Args:
         df: a table.
-        schema: the contract.
+        contract: in any form that :func:`check` takes.
         findings: the name of the column of findings.
         strict_nulls: as of :func:`check`.
         refuse_nan: as of :func:`check`.
@@ -229,8 +261,9 @@ def split(
     taken = [name for name in df.columns if fold(name) == fold(findings)]
     if taken:
         raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
-    table = restore_null_types(df, schema)
-    told = _violations(schema, table, fold, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
+    declared = resolve_contract(contract, reader=SparkReader(df.sparkSession))
+    table = restore_null_types(df, declared.schema)
+    told = _violations(declared, table, fold, strict_nulls=strict_nulls, refuse_nan=refuse_nan)
     held = df.withColumn(findings, told)
     good = held.filter(column(findings).isNull()).drop(column(findings))
     return good, held.filter(column(findings).isNotNull())
@@ -287,7 +320,7 @@ _PLACE, _BAD = "sparksig place", "sparksig bad"
 
 def full(
     df: DataFrame,
-    schema: Schema | None,
+    contract: Contract | None,
     rules: Sequence[Rule],
     before: Report,
     keys: Sequence[str] = (),
@@ -325,14 +358,14 @@ def full(
             last = told[f"z{index}"] if keys else None
             examples[len(findings)] = _examples(told[f"a{index}"], last, keys)
             findings.append(_counted(rule, told[f"r{index}"], told[f"p{index}"] if rule.nested else None))
-    order = sorted(range(len(findings)), key=lambda index: rank(findings[index], before.columns))
+    order = order_findings(findings, [one.name for one in before.columns])
     nulls = {name: int(told[f"n{index}"]) for index, name in enumerate(names)}
     ordered = [findings[index] for index in order]
     return replace(
         before,
         findings=tuple(ordered),
         examples={at: examples[index] for at, index in enumerate(order) if index in examples},
-        columns=columns_of(df.schema, schema, ordered, nulls),
+        columns=report_columns(contract, spark_columns(df.schema), ordered, nulls),
         rows=int(told["rows"]),
         bad_rows=int(told["bad"]) if rules else 0,
     )

@@ -15,7 +15,7 @@ from sparksig.convert.spark import from_spark
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
 from sparksig.sampling import Choice, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
 from sparksig.signature import ModelSignature
-from sparksig.spark.bind import arrow_type
+from sparksig.spark.arrow_types import arrow_type
 
 __all__ = ["Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
 

@@ -22,8 +22,9 @@ from sparksig.schema import Schema
 from sparksig.spark.bind import bind, column
 from sparksig.spark.names import name_folding
 from sparksig.spark.sample import Sampler
-from sparksig.spark.verdicts import columns_of
-from sparksig.verdicts import is_in, rank
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import Contract
+from sparksig.tables.types import broken_columns, order_findings, report_columns, root_of
 
 __all__ = ["Looking", "of_sample"]
 
@@ -45,12 +46,14 @@ class Looking:
     keys: tuple[str, ...]
 
 
-def of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, options: Looking) -> Report:
+def of_sample(
+    df: DataFrame, contract: Contract, before: Report, sampler: Sampler, options: Looking
+) -> Report:
     """The values of some rows, by the engine itself, as a model would be given them.
 
     Columns whose types do not fit are left out: nothing else can be said of their values.
     """
-    part = _fitting(schema, df.schema, before.findings)
+    part = _fitting(contract.schema, df.schema, before.findings)
     if part is None:
         return before
     bound = bind(df.schema, part, fold=name_folding(df.sparkSession))
@@ -65,7 +68,8 @@ def of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, o
     bad = max([bad, *(one.count or values.num_rows for one in found if not one.rows)])
     labels = dict(zip(bound.names, _labels(bound.names, part, df.schema)))
     found = [_renamed(one, labels) for one in found]
-    order = sorted([*before.findings, *found], key=lambda one: rank(one, before.columns))
+    every = [*before.findings, *found]
+    order = [every[index] for index in order_findings(every, [one.name for one in before.columns])]
     keys = columns[len(bound.names) :]
     examples = {
         index: tuple(
@@ -81,7 +85,7 @@ def of_sample(df: DataFrame, schema: Schema, before: Report, sampler: Sampler, o
         before,
         findings=tuple(replace(one, rows=()) for one in order),  # positions in a sample name no row
         examples=examples,
-        columns=columns_of(df.schema, schema, order, nulls, seen),
+        columns=report_columns(contract, spark_columns(df.schema), order, nulls, seen),
         rows=values.num_rows,
         bad_rows=bad,
         claim=sample.claim(bad),
@@ -108,7 +112,7 @@ def _labels(names: Sequence[str], schema: Schema, table: T.StructType) -> list[s
 
 def _renamed(finding: Finding, labels: Mapping[str, str]) -> Finding:
     for sent, name in labels.items():
-        if sent != name and is_in(finding.path, sent):
+        if sent != name and root_of(finding.path) == step(sent):
             return replace(finding, path=step(name) + finding.path.removeprefix(step(sent)))
     return finding
 
@@ -120,7 +124,7 @@ def _fitting(schema: Schema, table: T.StructType, findings: Sequence[Finding]) -
     fits = [
         spec
         for spec in schema
-        if str(spec.name) in table.names and not any(is_in(one.path, str(spec.name)) for one in findings)
+        if str(spec.name) in table.names and step(spec.name) not in broken_columns(findings)
     ]
     return Schema(fits) if fits else None
 

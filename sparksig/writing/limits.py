@@ -9,7 +9,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, below, step
 from sparksig.spark.rules import Found, Rule, flag, name_of, of_each, of_field, text_of
-from sparksig.writing.target import Existing, length_of
+from sparksig.tables.delta import Existing
 
 __all__ = ["asked", "checks", "partitions_asked", "reads_back_otherwise"]
 
@@ -27,7 +27,7 @@ def asked(kept: Existing, names: Sequence[str], given: Sequence[str]) -> list[Ru
         if field.name not in names:
             continue
         values, path = name_of(field.name), step(field.name)
-        held = _with_lengths(field.dataType, length_of(field))
+        held = _with_lengths(field.dataType, _length_of(field))
         found = _of(held, path, nullable=field.nullable)
         rules += [Rule(finding, f"coalesce({count(values)}, 0)", nested) for finding, count, nested in found]
         fills = kept.filled.get(field.name)
@@ -78,6 +78,11 @@ def _of_null(one: Found, name: str) -> Found:
     """A rule of a field: for Delta, the field of a struct that is null is null, too."""
     finding, count, nested = one
     return finding, lambda value: count(f"{value}.{name_of(name)}"), nested
+
+
+def _length_of(field: T.StructField) -> str:
+    """Return the type of a column with the lengths of its texts, as char(3) or array<varchar(3)>."""
+    return str((field.metadata or {}).get("__CHAR_VARCHAR_TYPE_STRING", ""))
 
 
 def _with_lengths(dtype: T.DataType, text: str) -> T.DataType:

@@ -21,9 +21,9 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import find_partitions
 from sparksig.writing.limits import _with_lengths, asked, reads_back_otherwise
-from sparksig.writing.parquet import _partitions_of
-from sparksig.writing.target import Existing
 from tests.spark.conftest import _delta
 
 
@@ -403,15 +403,15 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
     ],
 )
 def test_partitions_are_those_below_the_table(file, target, names):
-    assert _partitions_of([file], target) == names
+    assert find_partitions([file], target) == names
 
 
 def test_a_table_given_relatively_below_what_looks_like_a_partition(spark, tmp_path, monkeypatch):
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
     (tmp_path / "k=v").mkdir()
     monkeypatch.chdir(tmp_path / "k=v")
-    assert _partitions_of([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
 
 
 def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_path):
