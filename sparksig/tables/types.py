@@ -27,11 +27,13 @@ from sparksig.lattice import (
     widens,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.source_walks import rebuild_source, walk_source, zip_sources
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.report import ColumnReport
-from sparksig.types import AnyType, DataType, Object, Type, describe
+from sparksig.types import AnyType, DataType, Object, describe
+from sparksig.walks import contains
 
 __all__ = [
     "DUPLICATES_HINT",
@@ -134,22 +136,17 @@ def _duplicate(name: str, same: Sequence[str]) -> Finding:
 
 def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
     """Report fields of structs, at every depth, whose names readers do not distinguish."""
-    if isinstance(source, ListOf):
-        return duplicate_fields(source.item, f"{path}[]", fold)
-    if isinstance(source, MapOf):
-        return duplicate_fields(source.value, f"{path}[]", fold)
-    if not isinstance(source, Struct):
-        return []
-    folded = [fold(part.name) for part in source.fields]
-    findings = [
-        Finding(
-            Code.DUPLICATE_NAME, below(path, part.name), "one field of that name", "several", DUPLICATES_HINT
-        )
-        for index, part in enumerate(source.fields)
-        if folded[index] in folded[index + 1 :]
-    ]
-    inner = (duplicate_fields(part.source, below(path, part.name), fold) for part in source.fields)
-    return findings + [finding for found in inner for finding in found]
+    findings: list[Finding] = []
+    expected = "one field of that name"
+    for where, part in walk_source(source, path):
+        names = [field.name for field in part.fields] if isinstance(part, Struct) else []
+        folded = [fold(name) for name in names]
+        repeated = [name for index, name in enumerate(names) if folded[index] in folded[index + 1 :]]
+        findings += [
+            Finding(Code.DUPLICATE_NAME, below(where, name), expected, "several", DUPLICATES_HINT)
+            for name in repeated
+        ]
+    return findings
 
 
 class _Names:
@@ -287,32 +284,19 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     ]
     if not findings and column.arrow is not None:
         findings = zone_findings(column.arrow, spec.type, path)
-    if not findings and column.arrow is None and _holds_any(spec.type):
+    if not findings and column.arrow is None and contains(spec.type, lambda part: isinstance(part, AnyType)):
         findings = _unreachable(column.field.source, path)
     return findings + duplicate_fields(column.field.source, path, fold)
 
 
-def _holds_any(dtype: Type) -> bool:
-    """Return whether a signature type is Any, or has it somewhere inside."""
-    if isinstance(dtype, Object):
-        return any(_holds_any(prop.dtype) for prop in dtype.properties)
-    inner = getattr(dtype, "dtype", None) or getattr(dtype, "value_type", None)
-    return isinstance(dtype, AnyType) or (inner is not None and _holds_any(inner))
-
-
 def _unreachable(source: Source, path: str) -> list[Finding]:
     """Report types, at every depth, in which Spark gives a Python worker nothing."""
-    if isinstance(source, ListOf):
-        return _unreachable(source.item, f"{path}[]")
-    if isinstance(source, MapOf):
-        return _unreachable(source.key, f"{path}[]") + _unreachable(source.value, f"{path}[]")
-    if isinstance(source, Struct):
-        inner = (_unreachable(part.source, below(path, part.name)) for part in source.fields)
-        return [finding for found in inner for finding in found]
-    if isinstance(source, Decimal) or source.name in IMMEDIATE or source == NULL:
-        return []
     hint = "cast it on purpose, or leave it out"
-    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", str(source), hint)]
+    return [
+        Finding(Code.UNSUPPORTED_TYPE, where, "a type that reaches Python", str(part), hint)
+        for where, part in walk_source(source, path, keys=True)
+        if isinstance(part, Scalar) and part.name not in IMMEDIATE and part != NULL
+    ]
 
 
 def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
@@ -473,18 +457,8 @@ def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
 def _nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
     if actual.nullable and not expected.nullable:
         yield path, expected
-    one, other = expected.source, actual.source
-    if isinstance(one, ListOf) and isinstance(other, ListOf):
-        items = Field("", one.item, one.nullable), Field("", other.item, other.nullable)
-        yield from _nullable_parts(*items, f"{path}[]")
-    elif isinstance(one, MapOf) and isinstance(other, MapOf):
-        values = Field("", one.value, one.nullable), Field("", other.value, other.nullable)
-        yield from _nullable_parts(*values, f"{path}[]")
-    elif isinstance(one, Struct) and isinstance(other, Struct):
-        known = {part.name: part for part in other.fields}
-        for part in one.fields:
-            if part.name in known:
-                yield from _nullable_parts(part, known[part.name], below(path, part.name))
+    for where, one, other in zip_sources(expected.source, actual.source, path):
+        yield from _nullable_parts(one, other, where)
 
 
 def required_fields(field: Field, path: str) -> list[str]:
@@ -519,20 +493,13 @@ def normalize(source: Source) -> Source:
     if isinstance(source, Scalar):
         if source.native.startswith("interval"):
             return Scalar(source.native)
-        name = (
-            "time"
-            if source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
-            else source.name
-        )
+        is_time = source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
+        name = "time" if is_time else source.name
         return Scalar(_SAME.get(name, name))
-    if isinstance(source, ListOf):
-        return ListOf(normalize(source.item))
-    if isinstance(source, MapOf):
-        return MapOf(normalize(source.key), normalize(source.value))
+    source = rebuild_source(source, lambda part: Field(part.name, normalize(part.source)))
     if isinstance(source, Struct):
-        parts = [Field(part.name, normalize(part.source)) for part in source.fields]
-        return Struct(tuple(sorted(parts, key=lambda part: part.name)), source.kind)
-    return source
+        return replace(source, fields=tuple(sorted(source.fields, key=lambda part: part.name)))
+    return replace(source, size=None) if isinstance(source, ListOf) else source
 
 
 _DIGITS = {
