@@ -14,7 +14,7 @@ from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct, narr
 from sparksig.source_walks import source_parts
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
-from sparksig.tables.types import normalize
+from sparksig.tables.differences import normalize
 from sparksig.types import describe
 
 __all__ = ["columns_to_arrow", "columns_to_ddl", "lost_in_signature", "lost_lengths", "source_to_arrow"]

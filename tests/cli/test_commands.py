@@ -249,7 +249,7 @@ def test_check(place):
         "  b  double  double  ok\n"
     )
     assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
-        "the table breaks the contract (linear, inputs): 3 rows checked, 1 of them break it\n"
+        "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
         "  a  double  double  1 null (33.3 %)  FINDINGS\n"
         "  b  double  double  no nulls         ok\n"
         "- a: expected double without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED] "
@@ -310,7 +310,7 @@ def test_diff_of_a_table_and_a_model(place):
     text = typed("diff", "orders", "z string", code=3)  # check says the same
     assert "- inputs.z: expected string, found no such column" in text
     assert "- inputs.a: expected no such column, found double" in text
-    assert typed("diff", "linear", "orders").startswith("new against old: backward compatible")
+    assert typed("diff", "linear", "orders").startswith("new against old: fully compatible")
 
 
 # --- set-signature ------------------------------------------------------------------------------------------

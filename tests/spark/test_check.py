@@ -343,8 +343,9 @@ def test_text_that_is_empty(spark, text):
 @pytest.mark.parametrize("contract", [None, 1, ["id bigint"], T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
-        r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema"
-        r", DDL, a model directory, a signature's JSON file, or a table, not (None|a value of type \w+)$"
+        r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
+        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
         check(spark.range(1), contract)
