@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
+    from sparksig.engine.absent import AbsentColumnWarning
     from sparksig.engine.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AbsentColumnWarning",
     "AnyType",
     "Array",
     "BudgetExceededError",
@@ -188,6 +190,7 @@ _HOMES = {
     "sparksig.tables.signatures": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
+    "sparksig.engine.absent": ["AbsentColumnWarning"],
     "sparksig.engine.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",

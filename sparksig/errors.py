@@ -27,7 +27,8 @@ ever holds a value of the caller's data: it names columns, types, counts and row
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
@@ -156,6 +157,7 @@ class Finding:
 
 
 E = TypeVar("E", bound="SparksigError")
+H = TypeVar("H", bound=Hashable)
 
 
 class SparksigError(Exception):
@@ -325,6 +327,16 @@ def below(path: str, name: object) -> str:
         ('orders[].price', 'price')
     """
     return f"{path}.{step(name)}" if path else step(name)
+
+
+def find_duplicates(names: Iterable[H]) -> list[H]:
+    """Return each name that occurs more than once, in the order of first appearance.
+
+    Example:
+        >>> find_duplicates(["b", "a", "b", "b"])
+        ['b']
+    """
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def nearest(name: object, known: Iterable[object]) -> str:

@@ -5,21 +5,17 @@ Nothing else in sparksig decides whether a value may be converted. The table's h
 all its values exactly. The closure is computed (and checked for cycles) at import. Sources are spelt
 as Arrow spells them; every neighbour's types are mapped to :data:`Source` at the border.
 
-What the edges cannot say by name alone stands in four small rules below: decimals by their digits,
-timestamps by their kind, composites by their parts, and Python scalars (which carry no width) by
-their value.
+Three small rules say what the edges cannot say by name: decimals by their digits, timestamps by their
+kind, composites by their parts. Python scalars carry no width: :mod:`sparksig.scalars` judges their values.
 """
 
 from __future__ import annotations
 
-import datetime
-import struct
-from collections import Counter
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest, step
+from sparksig.errors import Code, Finding, SignatureError, below, find_duplicates, nearest, step
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -35,9 +31,7 @@ from sparksig.types import (
 
 __all__ = [
     "DECIMAL_DIGITS",
-    "EXACT_INTEGERS",
     "IMMEDIATE",
-    "INTEGER_BITS",
     "MODEL_TYPE",
     "NEVER_NULL",
     "NULL",
@@ -48,10 +42,8 @@ __all__ = [
     "Scalar",
     "Source",
     "Struct",
-    "is_beyond_long",
     "mismatches",
     "narrowest",
-    "scalar_mismatch",
     "upper_bounds",
     "void_finding",
     "widens",
@@ -289,9 +281,9 @@ def _map(source: Source, target: Map, path: str, required: bool) -> list[Finding
 
 
 def _twins(names: list[str], path: str) -> list[Finding]:
-    twins = sorted(name for name, count in Counter(names).items() if count > 1)
     return [
-        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several") for name in twins
+        Finding(Code.DUPLICATE_NAME, below(path, name), "one field of that name", "several")
+        for name in sorted(find_duplicates(names))
     ]
 
 
@@ -470,88 +462,3 @@ def _decimal_hint(source: Decimal, target: DataType) -> str:
 def _narrowest(source: Scalar) -> str:
     fits = [target.name for target in DataType if MODEL_TYPE[target] in upper_bounds(source.name)]
     return fits[0] if fits else "another type"
-
-
-# --- Python scalars: they carry no width, so there the value is the type --------------------------------
-
-INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
-"""The bits beside the sign: which Python ints fit."""
-
-EXACT_INTEGERS = {DataType.float: 2**24, DataType.double: 2**53}
-"""Up to which size every integer is a value of the type."""
-
-
-def scalar_mismatch(value: object, target: DataType) -> str:
-    """Why one Python (or NumPy) scalar does not reach ``target`` unchanged; empty if it does.
-
-    NumPy scalars carry a width and are judged by the table. A Python int is judged by its size, a
-    Python float reaches float only if it is exactly a float32. Subclasses count as their base, but
-    a bool is never a number.
-
-    Example:
-        >>> scalar_mismatch(2**31, DataType.integer)
-        'an int beyond 32 bits'
-    """
-    name = _numpy_name(value)
-    if name:
-        if MODEL_TYPE[target] in upper_bounds(name):
-            return ""
-        return f"NumPy's {name}"
-    ok = {
-        DataType.boolean: isinstance(value, bool),
-        DataType.string: isinstance(value, str),
-        DataType.binary: isinstance(value, (bytes, bytearray)),
-        DataType.datetime: isinstance(value, datetime.date),  # a datetime is a date
-    }
-    if target in ok:
-        return "" if ok[target] else kind(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return kind(value)
-    return _number_mismatch(value, target)
-
-
-def is_beyond_long(value: object) -> bool:
-    """Return whether a value is an integer of more than 64 bits, which no signature type holds.
-
-    Example:
-        >>> is_beyond_long(2**63), is_beyond_long(-(2**63))
-        (True, False)
-    """
-    limit = 2 ** INTEGER_BITS[DataType.long]
-    return isinstance(value, int) and not -limit <= value < limit
-
-
-def _number_mismatch(value: int | float, target: DataType) -> str:
-    if target in INTEGER_BITS:
-        if isinstance(value, float):
-            return "a float"
-        limit = 2 ** INTEGER_BITS[target]
-        return "" if -limit <= value < limit else f"an int beyond {INTEGER_BITS[target] + 1} bits"
-    if isinstance(value, int):
-        return (
-            "" if abs(value) <= EXACT_INTEGERS[target] else f"an int that {target.name} cannot hold exactly"
-        )
-    if target is DataType.double or _is_float32(value):
-        return ""
-    return "a float that is not exactly a float32"
-
-
-def _is_float32(value: float) -> bool:
-    if value != value:
-        return True
-    try:
-        return bool(struct.unpack("<f", struct.pack("<f", value))[0] == value)
-    except OverflowError:
-        return False
-
-
-def _numpy_name(value: object) -> str:
-    """Arrow's name of a NumPy scalar's type, without importing NumPy; empty for anything else."""
-    if type(value).__module__ != "numpy" or type(value).__name__ == "ndarray":
-        return ""
-    name = str(getattr(getattr(value, "dtype", None), "name", ""))
-    if name.startswith("datetime64"):
-        return "timestamp"
-    if name.startswith("str"):
-        return "string"
-    return "binary" if name.startswith("bytes") else name

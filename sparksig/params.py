@@ -12,12 +12,10 @@ import base64
 import binascii
 import copy
 import datetime
-import json
 import math
 import re
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sparksig.errors import (
@@ -27,12 +25,14 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     below,
+    find_duplicates,
     kind,
     nearest,
     step,
 )
-from sparksig.lattice import scalar_mismatch
-from sparksig.schema import parse_json
+from sparksig.scalars import scalar_mismatch
+from sparksig.specs import Specs
+from sparksig.type_json import parse_type
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -43,7 +43,6 @@ from sparksig.types import (
     Type,
     as_type,
     describe,
-    parse_type,
 )
 
 __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
@@ -196,7 +195,7 @@ class ParamSpec:
         return cls(name, dtype, default, kwargs.get("shape"))
 
 
-class ParamSchema:
+class ParamSchema(Specs[ParamSpec]):
     """All params of a model.
 
     Args:
@@ -211,83 +210,29 @@ class ParamSchema:
         '[{"name": "t", "default": 1, "shape": null, "type": "long"}]'
     """
 
-    __slots__ = ("_params",)
+    __slots__ = ()
+    _kinds = (ParamSpec,)
+    _json_name = "params"
 
     def __init__(self, params: list[ParamSpec]) -> None:
-        if not isinstance(params, list):
-            raise SignatureTypeError(f"a ParamSchema takes a list of ParamSpec, not {kind(params)}")
-        if not all(isinstance(spec, ParamSpec) for spec in params):
-            from sparksig.convert.mlflow import from_mlflow
+        super().__init__(params)
 
-            params = [from_mlflow(spec) for spec in params]
-        for index, spec in enumerate(params):
-            if not isinstance(spec, ParamSpec):
-                raise SignatureTypeError(
-                    f"a ParamSchema takes a list of ParamSpec; element {index} is {kind(spec)}"
-                )
-        names = [spec.name for spec in params]
-        twins = sorted(step(name) for name, count in Counter(names).items() if count > 1)
-        if twins:
-            raise SignatureError(f"several params of one name: {', '.join(twins)}")
-        self._params = tuple(params)
+    def _check(self, specs: list[ParamSpec]) -> None:
+        names = sorted(map(step, find_duplicates(spec.name for spec in specs)))
+        if names:
+            raise SignatureError(f"several params of one name: {', '.join(names)}")
 
     @property
     def params(self) -> list[ParamSpec]:
         """The specs, in order: a new list each time."""
-        return list(self._params)
-
-    def __len__(self) -> int:
-        return len(self._params)
-
-    def __iter__(self) -> Iterator[ParamSpec]:
-        return iter(self._params)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ParamSchema) and self._params == other._params
-
-    def __hash__(self) -> int:
-        return hash(self._params)
-
-    def __repr__(self) -> str:
-        return repr(list(self._params))
-
-    def to_dict(self) -> list[dict[str, Any]]:
-        """The JSON as built-ins: a list with one entry per param."""
-        return [spec.to_dict() for spec in self._params]
-
-    def to_json(self) -> str:
-        """The JSON text that MLmodel files hold."""
-        return json.dumps(self.to_dict(), allow_nan=False)
+        return list(self._specs)
 
     @classmethod
-    def from_json(cls, json_str: str) -> ParamSchema:
-        """Read what :meth:`to_json` wrote, here or in MLflow.
-
-        Args:
-            json_str: JSON text.
-
-        Raises:
-            SignatureError: not JSON, or malformed; ``findings`` has every place.
-        """
-        return cls._from_entries(parse_json(json_str, "params"))
-
-    @classmethod
-    def _from_entries(cls, entries: list[Any]) -> ParamSchema:
-        """Read what :meth:`to_dict` returns."""
-        specs: list[ParamSpec] = []
-        findings: list[Finding] = []
-        for index, entry in enumerate(entries):
-            try:
-                if not isinstance(entry, Mapping):
-                    raise SignatureError(f"a JSON object expected, found {kind(entry)}")
-                specs.append(ParamSpec.from_json_dict(**entry))
-            except SignatureError as error:
-                findings += error.findings or (
-                    Finding(Code.INVALID_VALUE, f"[{index}]", found=error.message),
-                )
-        if findings:
-            raise SignatureError.of("malformed signature JSON", findings)
-        return cls(specs)
+    def _parse_entry(cls, entry: Any, index: int) -> ParamSpec:
+        del index
+        if not isinstance(entry, Mapping):
+            raise SignatureError(f"a JSON object expected, found {kind(entry)}")
+        return ParamSpec.from_json_dict(**entry)
 
 
 def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:

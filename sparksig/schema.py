@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import operator
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
@@ -19,15 +18,18 @@ from sparksig.errors import (
     SignatureError,
     SignatureTypeError,
     below,
+    find_duplicates,
     kind,
     step,
 )
-from sparksig.types import Type, as_type, parse_typed, unknown_keys
+from sparksig.specs import Specs
+from sparksig.type_json import malformed, parse_typed, unknown_keys
+from sparksig.types import Type, as_type, set_fields
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
 
-__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "parse_json", "tensor_from_metadata"]
+__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "tensor_from_metadata"]
 
 Name = Union[str, int]
 """What a column can be called: a string, or an integer as pandas numbers columns."""
@@ -58,7 +60,7 @@ class ColSpec:
     def __init__(self, type: Type | str, name: Name | None = None, required: bool = True) -> None:
         if not isinstance(required, bool):
             raise SignatureTypeError(f"column {name!r}: required must be True or False")
-        _set(self, type=as_type(type), name=_checked_name(name), required=required)
+        set_fields(self, type=as_type(type), name=_checked_name(name), required=required)
 
     def __repr__(self) -> str:
         return f"{_label(self.name)}{self.type!r} ({'required' if self.required else 'optional'})"
@@ -113,7 +115,7 @@ class TensorSpec:
             raise SignatureTypeError(f"a tensor's type must be a numpy dtype, not {kind(type)}")
         if not isinstance(shape, (tuple, list)):
             raise SignatureTypeError(f"a tensor's shape must be a tuple or a list, not {kind(shape)}")
-        _set(self, type=_nameable(type), shape=_dimensions(shape), name=_checked_name(name))
+        set_fields(self, type=_nameable(type), shape=_dimensions(shape), name=_checked_name(name))
 
     @property
     def required(self) -> bool:
@@ -146,10 +148,11 @@ class TensorSpec:
             or not isinstance(spec, Mapping)
             or not {"dtype", "shape"} <= spec.keys()
         ):
-            raise _bad(path, '"type": "tensor" and a "tensor-spec" with dtype and shape', "something else")
+            expected = '"type": "tensor" and a "tensor-spec" with dtype and shape'
+            raise malformed(path, expected, "something else")
         dtype = _named_dtype(spec["dtype"])
         if dtype is None:
-            raise _bad(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
+            raise malformed(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
         findings = unknown_keys(data, ("type", "tensor-spec", "name", "required"), path)
         findings += unknown_keys(spec, ("dtype", "shape"), below(path, "tensor-spec"))
         if data.get("required", True) is not True:
@@ -174,7 +177,7 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or "name" in data:
-        raise _bad(path, "the JSON of a tensor in the field's metadata", "something else")
+        raise malformed(path, "the JSON of a tensor in the field's metadata", "something else")
     try:
         return TensorSpec._parse({**data, "name": name}, path)
     except SignatureError as error:
@@ -182,7 +185,7 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
         raise SignatureError.of("malformed metadata of a tensor", findings) from None
 
 
-class Schema:
+class Schema(Specs[Any]):
     """The columns, or the tensors, of one side of a signature; their order counts.
 
     Args:
@@ -198,81 +201,41 @@ class Schema:
         '[{"type": "long", "name": "a", "required": true}]'
     """
 
-    __slots__ = ("_hash", "_inputs")
-    _inputs: tuple[ColSpec | TensorSpec, ...]
-    _hash: int
+    __slots__ = ()
+    _kinds = (ColSpec, TensorSpec)
+    _json_name = "a schema"
 
     def __init__(self, inputs: list[ColSpec] | list[TensorSpec] | list[ColSpec | TensorSpec]) -> None:
-        if not isinstance(inputs, list):
-            raise SignatureTypeError(f"a Schema takes a list of ColSpec or TensorSpec, not {kind(inputs)}")
-        if not all(isinstance(spec, (ColSpec, TensorSpec)) for spec in inputs):
-            from sparksig.convert.mlflow import from_mlflow
-
-            inputs = [from_mlflow(spec) for spec in inputs]
-        for index, spec in enumerate(inputs):
-            if not isinstance(spec, (ColSpec, TensorSpec)):
-                raise SignatureTypeError(
-                    f"a Schema takes a list of ColSpec or TensorSpec; element {index} is {kind(spec)}"
-                )
-        _check_specs(inputs)
-        object.__setattr__(self, "_inputs", tuple(inputs))
-        object.__setattr__(self, "_hash", hash(self._inputs))  # once: plans are kept by it
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a Schema cannot be changed; make a new one (tried to set {name!r})")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Schema, (list(self._inputs),))
-
-    def __copy__(self) -> Schema:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Schema:
-        return self
+        super().__init__(inputs)
 
     @property
     def inputs(self) -> list[Any]:
         """The specs, in order: a new list each time."""
-        return list(self._inputs)
-
-    def __len__(self) -> int:
-        return len(self._inputs)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._inputs)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Schema) and self._inputs == other._inputs
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __repr__(self) -> str:
-        return repr(list(self._inputs))
+        return list(self._specs)
 
     def is_tensor_spec(self) -> bool:
         """Whether it is made of tensors."""
-        return isinstance(self._inputs[0], TensorSpec)
+        return isinstance(self._specs[0], TensorSpec)
 
     def has_input_names(self) -> bool:
         """Whether its specs have names."""
-        return self._inputs[0].name is not None
+        return self._specs[0].name is not None
 
     def input_names(self) -> list[Name]:
         """The names, or 0..n-1 where there are none."""
-        return [index if spec.name is None else spec.name for index, spec in enumerate(self._inputs)]
+        return [index if spec.name is None else spec.name for index, spec in enumerate(self._specs)]
 
     def required_input_names(self) -> list[Name]:
         """The names (or numbers) of what must be there."""
-        return [name for name, spec in zip(self.input_names(), self._inputs) if spec.required]
+        return [name for name, spec in zip(self.input_names(), self._specs) if spec.required]
 
     def optional_input_names(self) -> list[Name]:
         """The names (or numbers) of what may be absent."""
-        return [name for name, spec in zip(self.input_names(), self._inputs) if not spec.required]
+        return [name for name, spec in zip(self.input_names(), self._specs) if not spec.required]
 
     def input_types(self) -> list[Any]:
         """The type of each column, or the dtype of each tensor."""
-        return [spec.type for spec in self._inputs]
+        return [spec.type for spec in self._specs]
 
     def input_types_dict(self) -> dict[Name, Any]:
         """From each name to its type.
@@ -290,7 +253,7 @@ class Schema:
         """
         if not self.has_input_names():
             raise SignatureError("a schema without names has no dictionary; use its list, inputs")
-        return dict(zip(self.input_names(), self._inputs))
+        return dict(zip(self.input_names(), self._specs))
 
     def numpy_types(self) -> list[np.dtype[Any]]:
         """The NumPy dtype of each column or tensor.
@@ -315,7 +278,7 @@ class Schema:
     def _each(self, convert: Callable[[Any], Any]) -> list[Any]:
         converted: list[Any] = []
         findings: list[Finding] = []
-        for name, spec in zip(self.input_names(), self._inputs):
+        for name, spec in zip(self.input_names(), self._specs):
             try:
                 converted.append(convert(spec))
             except ConversionError as error:
@@ -336,44 +299,42 @@ class Schema:
         table = to_spark(self)
         return table if len(self) > 1 or self.has_input_names() else table[0].dataType
 
-    def to_dict(self) -> list[dict[str, Any]]:
-        """The JSON as built-ins: a list with one entry per spec."""
-        return [spec.to_dict() for spec in self._inputs]
-
-    def to_json(self) -> str:
-        """The JSON text that MLmodel files hold."""
-        return json.dumps(self.to_dict(), allow_nan=False)
+    def _check(self, specs: list[ColSpec | TensorSpec]) -> None:
+        if not specs:
+            raise SignatureError("a Schema needs at least one column or tensor")
+        if len({type(spec) for spec in specs}) > 1:
+            raise SignatureError("a Schema is made of ColSpec or of TensorSpec, not of both")
+        names = [spec.name for spec in specs]
+        unnamed = sum(name is None for name in names)
+        if unnamed not in (0, len(names)):
+            raise SignatureError(
+                f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
+            )
+        duplicates = sorted(step(name) for name in find_duplicates(names) if name is not None)
+        if duplicates:
+            findings = [
+                Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several")
+                for name in duplicates
+            ]
+            raise SignatureError.of("a Schema has several columns of one name", findings)
+        if unnamed > 1 and isinstance(specs[0], TensorSpec):
+            raise SignatureError("several tensors need names: only a single one can do without")
+        if unnamed and not all(spec.required for spec in specs):
+            raise SignatureError(
+                "a column without a name must be required: give it a name to make it optional"
+            )
 
     @classmethod
-    def from_json(cls, json_str: str) -> Schema:
-        """Read what :meth:`to_json` wrote, here or in MLflow.
+    def _parse_entry(cls, entry: Any, index: int) -> ColSpec | TensorSpec:
+        path = cls._entry_path(entry, index)
+        if not isinstance(entry, Mapping):
+            raise malformed(path, "a JSON object", kind(entry))
+        return (TensorSpec if entry.get("type") == "tensor" else ColSpec)._parse(entry, path)
 
-        Args:
-            json_str: JSON text.
-
-        Raises:
-            SignatureError: not JSON, or malformed; ``findings`` has every place.
-        """
-        return cls._from_entries(parse_json(json_str, "a schema"))
-
-    @classmethod
-    def _from_entries(cls, entries: list[Any]) -> Schema:
-        """Read what :meth:`to_dict` returns."""
-        specs: list[ColSpec | TensorSpec] = []
-        findings: list[Finding] = []
-        for index, entry in enumerate(entries):
-            path = _entry_path(entry, index)
-            try:
-                if not isinstance(entry, Mapping):
-                    raise _bad(path, "a JSON object", kind(entry))
-                spec = TensorSpec if entry.get("type") == "tensor" else ColSpec
-                specs.append(spec._parse(entry, path))
-            except SignatureError as error:
-                found = error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
-                findings += found
-        if findings:
-            raise SignatureError.of("malformed signature JSON", findings)
-        return cls(specs)
+    @staticmethod
+    def _entry_path(entry: Any, index: int) -> str:
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        return f"[{index}]" if name is None else step(name)
 
     @classmethod
     def from_ddl(cls, text: str) -> Schema:
@@ -393,49 +354,6 @@ class Schema:
         from sparksig.convert.ddl import from_ddl
 
         return from_ddl(text)
-
-
-def parse_json(text: str, what: str) -> list[Any]:
-    """The JSON list in ``text``.
-
-    Raises:
-        SignatureError: not JSON, too deep, or not a list.
-        SignatureTypeError: not a string.
-    """
-    if not isinstance(text, (str, bytes)):
-        raise SignatureTypeError(f"the JSON of {what} must be a string, not {kind(text)}")
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SignatureError(f"this is not the JSON of {what}: {reason}") from None
-    if not isinstance(data, list):
-        raise SignatureError(f"the JSON of {what} must be a list, found {kind(data)}")
-    return data
-
-
-def _check_specs(inputs: Iterable[ColSpec | TensorSpec]) -> None:
-    specs = list(inputs)
-    if not specs:
-        raise SignatureError("a Schema needs at least one column or tensor")
-    if len({type(spec) for spec in specs}) > 1:
-        raise SignatureError("a Schema is made of ColSpec or of TensorSpec, not of both")
-    names = [spec.name for spec in specs]
-    unnamed = sum(name is None for name in names)
-    if unnamed not in (0, len(names)):
-        raise SignatureError(
-            f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
-        )
-    twins = sorted(step(name) for name, count in Counter(names).items() if name is not None and count > 1)
-    if twins:
-        findings = [
-            Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several") for name in twins
-        ]
-        raise SignatureError.of("a Schema has several columns of one name", findings)
-    if unnamed > 1 and isinstance(specs[0], TensorSpec):
-        raise SignatureError("several tensors need names: only a single one can do without")
-    if unnamed and not all(spec.required for spec in specs):
-        raise SignatureError("a column without a name must be required: give it a name to make it optional")
 
 
 _DTYPE_NAMES = re.compile(
@@ -489,19 +407,5 @@ def _checked_name(name: object) -> Name | None:
     )
 
 
-def _entry_path(entry: object, index: int) -> str:
-    name = entry.get("name") if isinstance(entry, Mapping) else None
-    return f"[{index}]" if name is None else step(name)
-
-
 def _label(name: Name | None) -> str:
     return "" if name is None else f"{name!r}: "
-
-
-def _bad(path: str, expected: str, found: str) -> SignatureError:
-    return SignatureError.of("malformed signature JSON", [Finding(Code.INVALID_VALUE, path, expected, found)])
-
-
-def _set(instance: object, **fields: object) -> None:
-    for name, value in fields.items():
-        object.__setattr__(instance, name, value)

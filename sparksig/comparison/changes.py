@@ -8,11 +8,12 @@ from typing import Any
 
 from sparksig.comparison.reasons import described, param_type, spec_path
 from sparksig.comparison.results import Note
-from sparksig.errors import Code, Finding, below, step
+from sparksig.errors import Code, Finding, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, Map, Object, Property, Type, describe
+from sparksig.types import Property, Type, describe
+from sparksig.walks import zip_parts
 
 __all__ = ["Change", "beside", "param_changes", "schema_changes"]
 
@@ -88,22 +89,15 @@ def _requirement(
 
 
 def _type_changes(old: Type, new: Type, path: str) -> Iterator[Change]:
-    if isinstance(old, Object) and isinstance(new, Object):
-        first, second = ({prop.name: prop for prop in one.properties} for one in (old, new))
-        for name in sorted(first.keys() | second.keys()):
-            where = below(path, name)
-            if name in first and name in second:
-                mine, other = first[name], second[name]
-                yield from _requirement(mine, other, other.dtype, where)
-                yield from _type_changes(mine.dtype, other.dtype, where)
-            else:
-                yield Change(where, "only in old" if name in first else "only in new")
-    elif isinstance(old, Map) and isinstance(new, Map):
-        yield from _type_changes(old.value_type, new.value_type, f"{path}[]")
-    elif isinstance(old, Array) and isinstance(new, Array) and type(old) is type(new):
-        yield from _type_changes(old.dtype, new.dtype, f"{path}[]")
-    elif old != new:
+    parts = zip_parts(old, new, path) if type(old) is type(new) else []
+    if not parts and old != new:
         yield Change(path, f"{describe(old)} -> {describe(new)}", of_type=True)
+    for where, mine, other in parts:
+        if mine is None or other is None:
+            yield Change(where, "only in old" if mine else "only in new")
+        else:
+            yield from _requirement(mine, other, other.dtype, where)
+            yield from _type_changes(mine.dtype, other.dtype, where)
 
 
 # --- params -----------------------------------------------------------------------------------------------

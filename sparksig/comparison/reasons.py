@@ -6,15 +6,16 @@ types knows: what may be absent. It knows no old and no new, only what is given 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import Code, Finding, below, nearest, step
+from sparksig.errors import Code, Finding, nearest, step
 from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
+from sparksig.types import AnyType, DataType, Map, Object, SparkMLVector, Type, describe
+from sparksig.walks import fold, walk, zip_parts
 
 __all__ = ["counted", "described", "param_type", "params_refused", "refused", "spec_path"]
 
@@ -116,7 +117,7 @@ def _tensor_refused(given: TensorSpec, wanted: TensorSpec, path: str) -> list[Fi
 def _type_refused(given: Type, wanted: Type, path: str, vector: Source) -> list[Finding]:
     """Why not all values of one type reach another: the casting table's findings, and what may be absent."""
     findings = mismatches(_source(given, vector), wanted, path)
-    held = dict(_places(given, path)) if findings else {}
+    held = dict(walk(given, path)) if findings else {}
     findings = [  # in the words of signatures
         replace(one, found=describe(held[one.path]))
         if one.code is Code.TYPE_MISMATCH and one.path in held
@@ -127,59 +128,33 @@ def _type_refused(given: Type, wanted: Type, path: str, vector: Source) -> list[
 
 
 def _source(dtype: Type, vector: Source) -> Source:
-    """What data of a signature's type is, in the casting table's spelling."""
-    if isinstance(dtype, DataType):
-        return Scalar(MODEL_TYPE[dtype], dtype.name)
-    if isinstance(dtype, SparkMLVector):
-        return vector
-    if isinstance(dtype, Array):
-        return ListOf(_source(dtype.dtype, vector))
-    if isinstance(dtype, Map):
-        return MapOf(Scalar(MODEL_TYPE[DataType.string]), _source(dtype.value_type, vector))
-    if isinstance(dtype, Object):
-        return Struct(tuple(Field(prop.name, _source(prop.dtype, vector)) for prop in dtype.properties))
-    return Struct((), repr(dtype))  # of a kind that nothing takes but Any
-
-
-def _places(dtype: Type, path: str) -> Iterator[tuple[str, Type]]:
-    """A type and all types in it, with their paths."""
-    yield path, dtype
-    if isinstance(dtype, Array):
-        yield from _places(dtype.dtype, f"{path}[]")
-    elif isinstance(dtype, Map):
-        yield from _places(dtype.value_type, f"{path}[]")
-    elif isinstance(dtype, Object):
-        for prop in dtype.properties:
-            yield from _places(prop.dtype, below(path, prop.name))
+    """Return the type of a signature as a type of data: what the casting table judges."""
+    leaves: dict[type, Source] = {SparkMLVector: vector}
+    return fold(
+        dtype,
+        leaf=lambda part, path: (
+            Scalar(MODEL_TYPE[part], part.name)
+            if isinstance(part, DataType)
+            else leaves.get(type(part), Struct((), repr(part)))  # of a kind that nothing accepts but Any
+        ),
+        array=ListOf,
+        map=lambda value: MapOf(Scalar(MODEL_TYPE[DataType.string]), value),
+        object=lambda fields, path: Struct(tuple(Field(prop.name, part) for prop, part in fields)),
+    )
 
 
 def _absent(given: Type, wanted: Type, path: str) -> list[Finding]:
-    """The properties that must be there, and may be absent, at every depth."""
-    if isinstance(wanted, Array) and isinstance(given, Array):
-        return _absent(given.dtype, wanted.dtype, f"{path}[]")
-    if isinstance(wanted, Map) and isinstance(given, Map):
-        return _absent(given.value_type, wanted.value_type, f"{path}[]")
+    """Return a finding for each required property that may be absent, at every depth."""
     findings: list[Finding] = []
-    if isinstance(wanted, Map) and isinstance(given, Object):
-        for prop in given.properties:
-            findings += _absent(prop.dtype, wanted.value_type, below(path, prop.name))
-    elif isinstance(wanted, Object) and isinstance(given, Map):
-        for prop in wanted.properties:
-            where = below(path, prop.name)
-            if prop.required:
-                found = "a map, which may lack the key"
-                findings.append(Finding(Code.MISSING_FIELD, where, "a required property", found))
-            findings += _absent(given.value_type, prop.dtype, where)
-    elif isinstance(wanted, Object) and isinstance(given, Object):
-        held = {prop.name: prop for prop in given.properties}
-        for prop in wanted.properties:
-            where = below(path, prop.name)
-            mine = held.get(prop.name)
-            if mine is None:
-                continue  # a required one is the casting table's finding
-            if prop.required and not mine.required:
-                findings.append(_may_be_absent(Code.MISSING_FIELD, where, "property"))
-            findings += _absent(mine.dtype, prop.dtype, where)
+    for where, mine, prop in zip_parts(given, wanted, path):
+        if mine is None or prop is None:
+            continue  # a required one is the casting table's finding
+        if prop.required and isinstance(given, Map):
+            found = "a map, which may lack the key"
+            findings.append(Finding(Code.MISSING_FIELD, where, "a required property", found))
+        elif prop.required and not mine.required:
+            findings.append(_may_be_absent(Code.MISSING_FIELD, where, "property"))
+        findings += _absent(mine.dtype, prop.dtype, where)
     return findings
 
 
@@ -223,29 +198,21 @@ def _takes_none(spec: ParamSpec) -> bool:
 
 
 def _closed(given: Type, wanted: Type, path: str) -> list[Finding]:
-    """What types refuse that are told, and not those that are data: keys not declared, and None in a map."""
-    if isinstance(wanted, Array) and isinstance(given, Array):
-        return _closed(given.dtype, wanted.dtype, f"{path}[]")
-    if isinstance(wanted, Map) and isinstance(given, Map):
-        return _closed(given.value_type, wanted.value_type, f"{path}[]")
+    """Return what types of params refuse, and not those of data: undeclared keys, and None in a map."""
     if isinstance(wanted, Object) and isinstance(given, Map):
         return [Finding(Code.TYPE_MISMATCH, path, describe(wanted), describe(given), "a map has any keys")]
     findings: list[Finding] = []
-    if isinstance(given, Object) and isinstance(wanted, Map):
-        value = wanted.value_type
-        for prop in given.properties:
-            where = below(path, prop.name)
-            if not prop.required and not isinstance(value, AnyType):
-                found = "an optional property, which may be None"
-                findings.append(Finding(Code.NULL_IN_REQUIRED, where, describe(value), found))
-            findings += _closed(prop.dtype, value, where)
-    elif isinstance(given, Object) and isinstance(wanted, Object):
-        known = {prop.name: prop.dtype for prop in wanted.properties}
-        for prop in given.properties:
-            where = below(path, prop.name)
-            if prop.name in known:
-                findings += _closed(prop.dtype, known[prop.name], where)
-            else:
-                found, hint = describe(prop.dtype), nearest(prop.name, known)
-                findings.append(Finding(Code.UNKNOWN_KEY, where, "no such property", found, hint))
+    for where, mine, other in zip_parts(given, wanted, path):
+        if mine is None:
+            continue
+        if other is None:
+            assert isinstance(wanted, Object)
+            found, hint = describe(mine.dtype), nearest(mine.name, [prop.name for prop in wanted.properties])
+            findings.append(Finding(Code.UNKNOWN_KEY, where, "no such property", found, hint))
+            continue
+        into_map = isinstance(given, Object) and isinstance(wanted, Map)
+        if into_map and not mine.required and not isinstance(other.dtype, AnyType):
+            found = "an optional property, which may be None"
+            findings.append(Finding(Code.NULL_IN_REQUIRED, where, describe(other.dtype), found))
+        findings += _closed(mine.dtype, other.dtype, where)
     return findings

@@ -12,7 +12,8 @@ from sparksig.comparison.results import SideComparison
 from sparksig.errors import Code, Finding, nearest, step
 from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
+from sparksig.types import Array, DataType, Object, Property, Type, describe
+from sparksig.walks import transform
 
 if TYPE_CHECKING:
     from sparksig.tables.columns import Column
@@ -92,7 +93,7 @@ def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
     if wanted.is_tensor_spec():
         return _tensors_refused(list(table), wanted)
     named = wanted.has_input_names()
-    held = [ColSpec(_filled(spec.type), spec.name if named else None) for spec in table]
+    held = [ColSpec(transform(spec.type, _fill), spec.name if named else None) for spec in table]
     if (
         named
         and not wanted.required_input_names()
@@ -103,14 +104,10 @@ def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
     return refused(Schema(held), wanted, side)
 
 
-def _filled(dtype: Type) -> Type:
-    """The type of data that has all its properties."""
+def _fill(dtype: Type) -> Type:
+    """Make all properties of an Object required."""
     if isinstance(dtype, Object):
-        return Object([Property(prop.name, _filled(prop.dtype)) for prop in dtype.properties])
-    if isinstance(dtype, Map):
-        return Map(_filled(dtype.value_type))
-    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
-        return Array(_filled(dtype.dtype))
+        return Object([Property(prop.name, prop.dtype) for prop in dtype.properties])
     return dtype
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sparksig.errors import Code, Finding, below, step
-from sparksig.types import Array, Map, Object, SparkMLVector, Type
+from sparksig.errors import Code, Finding, find_duplicates, step
+from sparksig.types import Type
+from sparksig.walks import walk
 
 if TYPE_CHECKING:
     from sparksig.schema import Schema, TensorSpec
@@ -22,8 +22,7 @@ def duplicates(names: Sequence[str], expected: str = "one column of that name") 
         >>> [finding.path for finding in duplicates(["a", "b", "a"])]
         ['a']
     """
-    twins = [name for name, count in Counter(names).items() if count > 1]
-    return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in twins]
+    return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in find_duplicates(names)]
 
 
 # --- what an export cannot say --------------------------------------------------------------------------
@@ -49,6 +48,7 @@ def places(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:
 
     Example:
         >>> from sparksig.schema import ColSpec, Schema
+        >>> from sparksig.types import Array
         >>> list(places(Schema([ColSpec(Array("long"), "a")])))
         [('a', Array(long)), ('a[]', long)]
     """
@@ -56,15 +56,4 @@ def places(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:
         if schema.is_tensor_spec():
             yield step(name), spec
         else:
-            yield from _parts(step(name), spec.type)
-
-
-def _parts(path: str, dtype: Type) -> Iterator[tuple[str, Type]]:
-    yield path, dtype
-    if isinstance(dtype, Array) and not isinstance(dtype, SparkMLVector):
-        yield from _parts(f"{path}[]", dtype.dtype)
-    elif isinstance(dtype, Map):
-        yield from _parts(f"{path}[]", dtype.value_type)
-    elif isinstance(dtype, Object):
-        for prop in dtype.properties:
-            yield from _parts(below(path, prop.name), prop.dtype)
+            yield from walk(spec.type, step(name))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 
 from sparksig.convert import duplicates, lost, lost_names, places
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, as_type, describe
+from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
+from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import DataType, SparkMLVector, Type, as_type, describe
+from sparksig.walks import fold
 
 __all__ = [
     "LOST_FROM_ARROW",
@@ -24,11 +26,9 @@ __all__ = [
     "read_arrow",
     "source",
     "to_arrow",
+    "transform_arrow",
     "vector_type",
 ]
-
-TENSOR_KEY = "sparksig.tensor"
-"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
 
 LOST_TO_ARROW: dict[str, str] = {
     "Any": "refused: Arrow has no type for any value",
@@ -147,6 +147,22 @@ def source(dtype: pa.DataType) -> Source:
     return Scalar(str(dtype))
 
 
+def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """Rebuild an Arrow type with its parts without parts changed; all lists are plain, all fields nullable.
+
+    Example:
+        >>> transform_arrow(pa.large_list(pa.int8()), lambda leaf: pa.int64())
+        ListType(list<item: int64>)
+    """
+    if pa.types.is_struct(dtype):
+        return pa.struct([(part.name, transform_arrow(part.type, change)) for part in dtype])
+    if pa.types.is_map(dtype):
+        return pa.map_(transform_arrow(dtype.key_type, change), transform_arrow(dtype.item_type, change))
+    if dtype.id in _LISTS:
+        return pa.list_(transform_arrow(dtype.value_type, change))
+    return change(dtype)
+
+
 _VECTOR = [(part.name, source(part.type)) for part in vector_type()]
 
 
@@ -188,29 +204,13 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
 
 
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
-    metadata = part.metadata or {}
-    if TENSOR_KEY.encode() in metadata:
-        try:
-            spec = tensor_from_metadata(metadata[TENSOR_KEY.encode()], part.name)
-            if source(_tensor_type(spec, step(part.name))) == source(part.type):
-                return spec
-        except (SignatureError, ConversionError) as error:
-            findings += error.findings
-            return None
-        findings.append(
-            Finding(
-                Code.TYPE_MISMATCH,
-                step(part.name),
-                repr(spec),
-                str(part.type),
-                f"the metadata {TENSOR_KEY} says another type than the field has",
-            )
-        )
-        return None
-    if pa.types.is_null(part.type) and not part.nullable:
-        findings.append(void_finding(step(part.name)))
-    dtype = narrowest(source(part.type), step(part.name), findings)
-    return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+    return read_field(
+        Field(part.name, source(part.type), part.nullable),
+        str(part.type),
+        (part.metadata or {}).get(TENSOR_KEY.encode()),
+        lambda spec: source(_tensor_type(spec, step(part.name))),
+        findings,
+    )
 
 
 def is_arrow(example: Any) -> bool:
@@ -295,50 +295,55 @@ def _unreadable_columns(frame: Any) -> list[Finding]:
 
 
 @overload
-def to_arrow(signature: Schema) -> pa.Schema: ...
+def to_arrow(signature: Schema, any_type: pa.DataType | None = None) -> pa.Schema: ...
 @overload
-def to_arrow(signature: Type) -> pa.DataType: ...
+def to_arrow(signature: Type, any_type: pa.DataType | None = None) -> pa.DataType: ...
 
 
-def to_arrow(signature: Schema | Type) -> pa.Schema | pa.DataType:
+def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> pa.Schema | pa.DataType:
     """The Arrow schema, or type, in which a model receives a schema, or type.
 
     A required column is a field that is not nullable; a tensor of rank r is r-1 lists in each other,
     its dtype and shape in the field's metadata. What :data:`LOST_TO_ARROW` lists changes on the way.
 
+    Args:
+        signature: the schema, or the type.
+        any_type: the type for Any, for which Arrow has none.
+
     Raises:
         ConversionError: Arrow has no such type; each as a finding with its path.
 
     Example:
+        >>> from sparksig.types import Map
         >>> to_arrow(Map("long"))
         MapType(map<string, int64>)
     """
     findings: list[Finding] = []
     if not isinstance(signature, Schema):
-        dtype = _to_type(as_type(signature), "", findings)
+        dtype = _to_type(as_type(signature), "", findings, any_type)
         if findings:
             raise ConversionError.of("no Arrow type", findings)
         return dtype
     names = [str(name) for name in signature.input_names()]
-    fields = [_to_field(spec, name, findings) for spec, name in zip(signature, names)]
+    fields = [_to_field(spec, name, findings, any_type) for spec, name in zip(signature, names)]
     findings += duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)
 
 
-def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> pa.Field:
+def _to_field(
+    spec: ColSpec | TensorSpec, name: str, findings: list[Finding], any_type: pa.DataType | None
+) -> pa.Field:
     if isinstance(spec, ColSpec):
-        return _field(
-            name, _to_type(spec.type, step(name), findings), not spec.required, step(name), findings
-        )
+        column_type = _to_type(spec.type, step(name), findings, any_type)
+        return _field(name, column_type, not spec.required, step(name), findings)
     try:
         dtype = _tensor_type(spec, step(name))
     except ConversionError as error:
         findings += error.findings
         dtype = _PLACEHOLDER
-    body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
-    return _field(name, dtype, False, step(name), findings).with_metadata({TENSOR_KEY: body})
+    return _field(name, dtype, False, step(name), findings).with_metadata(tensor_metadata(spec))
 
 
 _PLACEHOLDER = pa.bool_()
@@ -355,37 +360,31 @@ def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: l
         return pa.field("", dtype, nullable=nullable)
 
 
-def _to_type(dtype: Type, path: str, findings: list[Finding]) -> pa.DataType:
+def _to_type(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataType | None) -> pa.DataType:
+    return fold(
+        dtype,
+        leaf=lambda part, where: _to_leaf(part, where, findings, any_type),
+        array=pa.list_,
+        map=lambda value: pa.map_(pa.string(), value),
+        object=lambda fields, where: pa.struct(
+            [
+                _field(prop.name, part, not prop.required, below(where, prop.name), findings)
+                for prop, part in fields
+            ]
+        ),
+        path=path,
+    )
+
+
+def _to_leaf(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataType | None) -> pa.DataType:
     if isinstance(dtype, DataType):
         return _TO_ARROW[dtype]
-    if isinstance(dtype, Array):
-        return pa.list_(_to_type(dtype.dtype, f"{path}[]", findings))
-    if isinstance(dtype, Map):
-        return pa.map_(pa.string(), _to_type(dtype.value_type, f"{path}[]", findings))
-    if isinstance(dtype, Object):
-        below = f"{path}." if path else ""
-        return pa.struct(
-            [
-                _field(
-                    prop.name,
-                    _to_type(prop.dtype, f"{below}{step(prop.name)}", findings),
-                    not prop.required,
-                    f"{below}{step(prop.name)}",
-                    findings,
-                )
-                for prop in dtype.properties
-            ]
-        )
-    assert isinstance(dtype, AnyType)
-    findings.append(
-        Finding(
-            Code.UNSUPPORTED_TYPE,
-            path,
-            "a type of its own",
-            "Any",
-            "Arrow has no type for any value: declare what the column holds",
-        )
-    )
+    if isinstance(dtype, SparkMLVector):
+        return pa.list_(pa.float64())
+    if any_type is not None:
+        return any_type
+    hint = "Arrow has no type for any value: declare what the column holds"
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type of its own", "Any", hint))
     return _PLACEHOLDER
 
 

@@ -6,16 +6,18 @@ What a text means is said in the casting table's spelling, and the table decides
 from __future__ import annotations
 
 import re
+from itertools import starmap
 
 import numpy as np
 
 from sparksig.convert import duplicates, lost, lost_names, places
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.errors import Code, ConversionError, Finding, kind, step
 from sparksig.lattice import NULL, Field, narrowest, void_finding
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
+from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
+from sparksig.walks import fold
 
 __all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "from_ddl", "lost_in_ddl", "spark_type", "to_ddl"]
 
@@ -128,6 +130,7 @@ def to_ddl(schema: Schema) -> str:
         ConversionError: Spark has no such type; each as a finding with its path.
 
     Example:
+        >>> from sparksig.types import Array
         >>> to_ddl(Schema([ColSpec("long", "id"), ColSpec(Array("string"), "odd name", required=False)]))
         'id bigint not null, `odd name` array<string>'
     """
@@ -149,20 +152,20 @@ def spark_type(dtype: Type | TensorSpec, path: str, findings: list[Finding]) -> 
     """The name of Spark's type for a type, or for one row of a tensor; what has none is a finding."""
     if isinstance(dtype, TensorSpec):
         return _tensor_type(dtype, path, findings)
-    if isinstance(dtype, DataType):
-        return _NAMES[dtype]
-    if isinstance(dtype, Array):  # a vector, too
-        return f"array<{spark_type(dtype.dtype, f'{path}[]', findings)}>"
-    if isinstance(dtype, Map):
-        return f"map<string, {spark_type(dtype.value_type, f'{path}[]', findings)}>"
-    if isinstance(dtype, Object):
-        fields = [
-            f"{_quoted(prop.name)}: {spark_type(prop.dtype, below(path, prop.name), findings)}"
-            + (" not null" if prop.required else "")
-            for prop in dtype.properties
-        ]
-        return f"struct<{', '.join(fields)}>"
-    return "variant"
+    return fold(
+        dtype,
+        leaf=lambda part, _: _NAMES[part] if isinstance(part, DataType) else _OTHERS[type(part)],
+        array=lambda item: f"array<{item}>",
+        map=lambda value: f"map<string, {value}>",
+        object=lambda fields, _: f"struct<{', '.join(starmap(_field, fields))}>",
+    )
+
+
+_OTHERS: dict[type, str] = {AnyType: "variant", SparkMLVector: "array<double>"}
+
+
+def _field(prop: Property, dtype: str) -> str:
+    return f"{_quoted(prop.name)}: {dtype}{' not null' if prop.required else ''}"
 
 
 def _tensor_type(spec: TensorSpec, path: str, findings: list[Finding]) -> str:

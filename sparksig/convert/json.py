@@ -30,14 +30,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind
-from sparksig.lattice import EXACT_INTEGERS
+from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
 __all__ = [
@@ -253,27 +253,18 @@ def _number(value: Number | int | float, dtype: DataType) -> Any:
 
 
 def _float32(value: Number | int | float) -> Any:
-    """The float32 nearest to a number, ties to even; by way of a double it might be the one beside."""
+    """Return the float32 nearest to a number, ties to even; rounding twice, by a double, may miss it."""
     if isinstance(value, int):
         return float(value) if abs(value) <= EXACT_INTEGERS[DataType.float] else value
-    held = _double(value)
-    if abs(held) >= _OVERFLOW or held != held:
-        return held
-    if abs(held) < _NOTHING:  # which decides of exponents without end, too
-        return math.copysign(0.0, held)
-    try:
-        exact = Fraction(value)
-    except ValueError:  # thousands of digits
-        exact = Fraction(held)
-    near = np.float32(float(held))
-    with np.errstate(over="ignore"):
-        around = [np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf))]
-    even = {float(one): int(one.view(np.uint32)) & 1 for one in around if np.isfinite(one)}
-    return math.copysign(min(even, key=lambda one: (abs(Fraction(one) - exact), even[one])), held)
+    double = _double(value)
+    if abs(double) >= _OVERFLOW or double != double:
+        return double
+    if not isinstance(value, Number):
+        return float(np.float32(value))
+    return pa.scalar(str.__str__(value)).cast(pa.float32()).as_py()
 
 
 _OVERFLOW = 2**128 - 2**103  # halfway to what would follow the largest float32
-_NOTHING = 2.0**-150  # half of the smallest float32
 
 
 def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:

@@ -13,8 +13,9 @@ import numpy as np
 from sparksig.convert import duplicates, lost, places
 from sparksig.convert.json import ISO_8601, to_json
 from sparksig.errors import Code, ConversionError, Finding, kind, step
-from sparksig.lattice import INTEGER_BITS, NEVER_NULL
+from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSchema, ParamSpec
+from sparksig.scalars import INTEGER_BITS
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe

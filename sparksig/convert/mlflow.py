@@ -64,7 +64,8 @@ def from_mlflow(value: Any) -> Any:
     from sparksig.params import ParamSchema, ParamSpec
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.signature import ModelSignature
-    from sparksig.types import DataType, Property, parse_type
+    from sparksig.type_json import parse_type
+    from sparksig.types import DataType, Property
 
     name = mlflow_class(value)
     if name == "ModelSignature":

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import to_arrow
 from sparksig.errors import Code, Finding
-from sparksig.lattice import EXACT_INTEGERS, INTEGER_BITS
+from sparksig.scalars import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
 __all__ = [

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Union
 
 from sparksig.errors import Code, Finding
-from sparksig.lattice import INTEGER_BITS
+from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
 
 __all__ = ["LEAVES", "Encoded", "Leaf", "is_scalar_class", "parse_literal", "parse_scalar_class"]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from typing import Any, overload
 
 import numpy as np
 from pyspark.sql import types as T
 
 from sparksig.convert import duplicates
-from sparksig.errors import Code, ConversionError, Finding, SignatureError, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest, void_finding
-from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, as_type
+from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
+from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import DataType, SparkMLVector, Type, as_type
+from sparksig.walks import fold
 
-__all__ = ["LOST_FROM_SPARK", "LOST_TO_SPARK", "TENSOR_KEY", "from_spark", "source", "to_spark"]
-
-TENSOR_KEY = "sparksig.tensor"
-"""The metadata key of a field that is a tensor: its exact dtype and shape."""
+__all__ = ["LOST_FROM_SPARK", "LOST_TO_SPARK", "TENSOR_KEY", "from_spark", "source", "to_spark", "walk_spark"]
 
 LOST_TO_SPARK: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
@@ -120,6 +119,26 @@ def source(dtype: T.DataType) -> Source:
     return Scalar(dtype.typeName(), dtype.simpleString())
 
 
+def walk_spark(dtype: T.DataType, path: str = "") -> Iterator[tuple[str, T.DataType]]:
+    """Yield a Spark type and all types in it with their paths, from the outside to the inside.
+
+    Keys and values of a map have the same path.
+
+    Example:
+        >>> [path for path, _ in walk_spark(T.StructType().add("a", T.ArrayType(T.LongType())))]
+        ['', 'a', 'a[]']
+    """
+    yield path, dtype
+    if isinstance(dtype, T.ArrayType):
+        yield from walk_spark(dtype.elementType, f"{path}[]")
+    elif isinstance(dtype, T.MapType):
+        yield from walk_spark(dtype.keyType, f"{path}[]")
+        yield from walk_spark(dtype.valueType, f"{path}[]")
+    elif isinstance(dtype, T.StructType):
+        for part in dtype.fields:
+            yield from walk_spark(part.dataType, below(path, part.name))
+
+
 @overload
 def from_spark(spark: T.StructType) -> Schema: ...
 @overload
@@ -159,28 +178,14 @@ def from_spark(spark: T.DataType) -> Schema | Type:
 
 
 def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | TensorSpec | None:
-    if TENSOR_KEY in (part.metadata or {}):
-        try:
-            spec = tensor_from_metadata(part.metadata[TENSOR_KEY], part.name)
-            if source(_tensor_type(spec, step(part.name))) == source(part.dataType):
-                return spec
-        except (SignatureError, ConversionError) as error:
-            findings += error.findings
-            return None
-        findings.append(
-            Finding(
-                Code.TYPE_MISMATCH,
-                step(part.name),
-                repr(spec),
-                part.dataType.simpleString(),
-                f"the metadata {TENSOR_KEY} says another type than the field has",
-            )
-        )
-        return None
-    if isinstance(part.dataType, T.NullType) and not part.nullable:
-        findings.append(void_finding(step(part.name)))
-    dtype = narrowest(source(part.dataType), step(part.name), findings)
-    return None if dtype is None else ColSpec(dtype, part.name, required=not part.nullable)
+    metadata = part.metadata or {}
+    return read_field(
+        Field(part.name, source(part.dataType), part.nullable),
+        part.dataType.simpleString(),
+        metadata[TENSOR_KEY] or "" if TENSOR_KEY in metadata else None,
+        lambda spec: source(_tensor_type(spec, step(part.name))),
+        findings,
+    )
 
 
 # --- signature -> Spark -------------------------------------------------------------------------------
@@ -202,6 +207,7 @@ def to_spark(signature: Schema | Type) -> T.DataType:
         ConversionError: the installed Spark has no such type; each as a finding with its path.
 
     Example:
+        >>> from sparksig.types import Array
         >>> to_spark(Schema([ColSpec(Array("long"), "a", required=False)])).simpleString()
         'struct<a:array<bigint>>'
     """
@@ -225,44 +231,33 @@ def _to_field(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) ->
     except ConversionError as error:
         findings += error.findings
         dtype = T.NullType()
-    body = json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})
-    return T.StructField(name, dtype, nullable=False, metadata={TENSOR_KEY: body})
+    return T.StructField(name, dtype, nullable=False, metadata=tensor_metadata(spec))
 
 
 def _to_type(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
+    return fold(
+        dtype,
+        leaf=lambda part, where: _to_leaf(part, where, findings),
+        array=T.ArrayType,
+        map=lambda value: T.MapType(T.StringType(), value),
+        object=lambda fields, _: T.StructType(
+            [T.StructField(prop.name, part, not prop.required) for prop, part in fields]
+        ),
+        path=path,
+    )
+
+
+def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
     if isinstance(dtype, DataType):
         return _TO_SPARK[dtype]
     if isinstance(dtype, SparkMLVector):
         return T.ArrayType(T.DoubleType())
-    if isinstance(dtype, Array):
-        return T.ArrayType(_to_type(dtype.dtype, f"{path}[]", findings))
-    if isinstance(dtype, Map):
-        return T.MapType(T.StringType(), _to_type(dtype.value_type, f"{path}[]", findings))
-    if isinstance(dtype, Object):
-        below = f"{path}." if path else ""
-        return T.StructType(
-            [
-                T.StructField(
-                    prop.name, _to_type(prop.dtype, f"{below}{step(prop.name)}", findings), not prop.required
-                )
-                for prop in dtype.properties
-            ]
-        )
-    assert isinstance(dtype, AnyType)
-    variant = getattr(T, "VariantType", None)
-    if variant is None:
-        findings.append(
-            Finding(
-                Code.UNSUPPORTED_TYPE,
-                path,
-                "VariantType for Any",
-                "a Spark before 4.0",
-                "use Spark 4.0 or newer, or declare what the column holds",
-            )
-        )
-        return T.NullType()
-    found: T.DataType = variant()
-    return found
+    if hasattr(T, "VariantType"):
+        variant: T.DataType = T.VariantType()
+        return variant
+    hint = "use Spark 4.0 or newer, or declare what the column holds"
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "VariantType for Any", "a Spark before 4.0", hint))
+    return T.NullType()
 
 
 def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:

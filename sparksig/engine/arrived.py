@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from sparksig.engine.arrays import convert_leaves
 from sparksig.engine.findings import RANGE_HINT
 from sparksig.engine.frames import model_input
 from sparksig.engine.zones import wall_times
@@ -37,7 +38,7 @@ def as_declared(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
             unit = np.datetime_data(spec.type)[0]
             arrays[index] = _in_unit(arrays[index], pa.timestamp(unit if unit != "D" else "s"), step(name))
         elif isinstance(spec, ColSpec) and isinstance(spec.type, AnyType):
-            arrays[index] = _walled(arrays[index])
+            arrays[index] = convert_leaves(arrays[index], _convert_times)
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
@@ -72,19 +73,9 @@ def _in_unit(array: pa.Array, target: pa.DataType, path: str) -> pa.Array:
         raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
-def _walled(array: pa.Array) -> pa.Array:
-    """Instants at any depth as wall times."""
-    if pa.types.is_timestamp(array.type) and array.type.tz is not None:
-        return wall_times(array)
-    if pa.types.is_struct(array.type) and len(array.type):
-        parts = [_walled(array.field(index)) for index in range(len(array.type))]
-        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
-    if pa.types.is_list(array.type) and not pa.types.is_primitive(array.type.value_type):
-        return pa.ListArray.from_arrays(array.offsets, _walled(array.values), mask=array.is_null())
-    if pa.types.is_list(array.type) and pa.types.is_timestamp(array.type.value_type):
-        return pa.ListArray.from_arrays(array.offsets, _walled(array.values), mask=array.is_null())
-    return array
+def _convert_times(array: pa.Array, _path: str) -> pa.Array:
+    is_timestamp = pa.types.is_timestamp(array.type) and array.type.tz is not None
+    return wall_times(array) if is_timestamp else array
 
 
 def tensor_findings(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]]) -> list[Finding]:

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.numpy import from_numpy
-from sparksig.engine.frames import is_objects
 from sparksig.engine.python import to_frame
+from sparksig.engine.series import is_objects
 from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe

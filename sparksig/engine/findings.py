@@ -1,13 +1,18 @@
-"""What the findings of values have in common: how much they tell, and their hints."""
+"""Findings of values: their limits and hints, and the rows that they name."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from sparksig.engine.arrays import Mask
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = ["FIRST_ROWS", "HINTS", "LONG_HINT", "RANGE_HINT", "SHOWN", "Report", "null_hint"]
+__all__ = ["FIRST_ROWS", "HINTS", "LONG_HINT", "RANGE_HINT", "Place", "Report", "Rows", "null_hint"]
 
 FIRST_ROWS = 5
 """How many row positions a finding names."""
@@ -34,6 +39,49 @@ def null_hint(dtype: Type) -> str:
     """
     number = ", or double" if dtype in (DataType.integer, DataType.long) else ""
     return f"declare it optional{number}"
+
+
+class Rows:
+    """The rows that values inside lists belong to, computed on request."""
+
+    def __init__(
+        self, outer: Rows | None = None, lengths: np.ndarray[Any, Any] | None = None, first: int = 0
+    ) -> None:
+        self._outer, self._lengths, self._first = outer, lengths, first
+
+    def of(self, mask: Mask) -> np.ndarray[Any, Any]:
+        """Return the rows, in order and each once, of the places where ``mask`` is True."""
+        return np.unique(self._resolve(np.flatnonzero(mask)))
+
+    def _resolve(self, places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if self._outer is None or self._lengths is None:
+            return places + self._first
+        return self._outer._resolve(np.searchsorted(np.cumsum(self._lengths), places, side="right"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """The position of values, and the list for findings about them."""
+
+    rows: Rows
+    findings: list[Finding]
+    show_values: bool = False
+    first_rows: int | None = FIRST_ROWS  # how many a finding names; None for all
+
+    def inside(self, lengths: np.ndarray[Any, Any]) -> Place:
+        """Return the place of the values in lists of these lengths."""
+        return Place(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
+
+    def report(
+        self, mask: Mask, code: Code, path: str, expected: str, found: str, hint: str, values: Any = None
+    ) -> None:
+        """Add the finding that values are wrong where ``mask`` is True, of the array ``values``."""
+        rows = self.rows.of(mask)
+        if self.show_values and values is not None:
+            shown = values.filter(pa.array(mask))[:SHOWN].cast(pa.string()).to_pylist()
+            found = f"{found}: {', '.join(map(str, shown))}"
+        first = tuple(int(row) for row in rows[: self.first_rows])
+        self.findings.append(Finding(code, path, expected, found, hint, len(rows), first))
 
 
 class Report:

@@ -6,7 +6,7 @@ What a model sees of each type stands in :mod:`sparksig.engine.blocks`.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -15,19 +15,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.convert.objects import from_objects, from_times, mixed_finding
 from sparksig.engine import plan as plans
+from sparksig.engine.absent import Absent, missing_column
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.engine.findings import FIRST_ROWS, HINTS
 from sparksig.engine.python import as_series, to_frame
+from sparksig.engine.series import column_to_arrow, dtype_name, is_name, is_objects
+from sparksig.engine.sources import borrow_arrow, lends_arrow, split_batches
 from sparksig.engine.texts import OBJECTS, TextDtype, TextDtypes
 from sparksig.engine.values import are_texts, enforce_values
 from sparksig.errors import (
     Code,
     ContractError,
-    ConversionError,
     Finding,
     SignatureError,
     nearest,
@@ -37,15 +37,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, DataType, describe
 
-__all__ = [
-    "column_to_arrow",
-    "dtype_name",
-    "enforce",
-    "is_name",
-    "model_frame",
-    "model_input",
-    "validate_schema",
-]
+__all__ = ["enforce", "model_frame", "model_input", "validate_schema"]
 
 MISSING_INTEGERS = (
     "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
@@ -104,9 +96,9 @@ def enforce(
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema, forbid=extra == "forbid")
-    if not isinstance(data, (pa.Table, pa.RecordBatch)) and not _lends(data):
+    if not lends_arrow(data):
         return _model_frame(data, schema, options)
-    enforced = _apply_all(_borrowed(data), schema, options)
+    enforced = _apply_all(borrow_arrow(data), schema, options)
     return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
 
 
@@ -135,9 +127,17 @@ class _Options:
     show_values: bool = False
     share: bool = False  # a model gets blocks of its own, in the layout that it gets on Spark
     texts: TextDtypes = OBJECTS
+    absent: Absent = "omit"
 
 
-def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS) -> Any:
+def model_input(
+    data: Any,
+    schema: Schema,
+    *,
+    strict_nulls: bool = False,
+    texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
+) -> Any:
     """Convert ``data`` to what a model sees of it, a frame of columns or tensors.
 
     Args:
@@ -145,6 +145,8 @@ def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts:
         schema: the model's inputs.
         strict_nulls: as :func:`enforce` takes it.
         texts: the dtypes of the model's text columns.
+        absent: "null" adds a column of nulls for each optional column that the data lacks, "omit" leaves it
+            out, "forbid" refuses the data.
 
     Raises:
         ContractError: as :func:`enforce`.
@@ -153,25 +155,30 @@ def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts:
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema)
-    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts)
+    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts, absent=absent)
 
 
 def model_frame(
-    data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS
+    data: Any,
+    schema: Schema,
+    *,
+    strict_nulls: bool = False,
+    texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
 ) -> pd.DataFrame:
     """Convert ``data`` to the frame that a model with columns sees; arguments as of :func:`model_input`."""
-    return _model_frame(data, schema, _Options(strict_nulls, texts=texts))
+    return _model_frame(data, schema, _Options(strict_nulls, texts=texts, absent=absent))
 
 
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     if isinstance(data, pa.RecordBatch):  # as they come from Spark, many of them
-        plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+        plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra, options.absent)
         frame = to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan, options.texts))
         return _relabelled(frame, schema, data.schema.names)
-    if isinstance(data, pa.Table) or _lends(data):
-        table = _borrowed(data)
+    if lends_arrow(data):
+        table = borrow_arrow(data)
         enforced = _apply_all(table, schema, options)
-        plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
+        plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra, options.absent)
         if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
             enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
         frames = [to_pandas(batch, _layout(plan, options.texts)) for batch in enforced]
@@ -208,9 +215,10 @@ def _enforce_frame(
     columns: dict[Any, Any] = {}
     plain: dict[ColSpec, pa.Array] = {}
     for label, spec, position in zip(schema.input_names(), schema, positions):
-        if position is None:
+        if position is None and (spec.required or options.absent != "null"):
             continue
-        column, before = data.iloc[:, position], len(findings)
+        column = _nulls_column(data) if position is None else data.iloc[:, position]
+        before = len(findings)
         if not isinstance(spec.type, DataType):
             columns[label] = _enforce_cells(column, spec, step(label), options, findings)
             continue
@@ -225,13 +233,18 @@ def _enforce_frame(
         raise ContractError.of("the data does not fit the schema", plans.in_order(findings, schema))
     assert frame is not None
     if columns:
-        present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
+        present = [label for label in schema.input_names() if label in columns or label in frame]
         whole = {label: columns[label] if label in columns else frame[label] for label in present}
         frame = pd.DataFrame(whole, columns=labels_of(present), index=pd.RangeIndex(len(data)))
     if not schema.has_input_names():
         frame.columns = _labels_seen(data.columns)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
+
+
+def _nulls_column(data: pd.DataFrame) -> pd.Series:
+    """Return the column that stands for an absent one."""
+    return pd.Series([None] * len(data), index=data.index, dtype=object)
 
 
 def _is_as_shown(column: pd.Series, label: object, spec: ColSpec, options: _Options) -> bool:
@@ -351,11 +364,8 @@ def _positions(
         if len(found_at) > 1:
             found = str(len(found_at))
             findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
-        elif not found_at and spec.required:
-            hint = nearest(spec.name, seen or labels) if len(findings) < HINTS else ""
-            findings.append(
-                Finding(Code.MISSING_COLUMN, step(spec.name), describe(spec.type), "no such column", hint)
-            )
+        elif not found_at and (spec.required or options.absent == "forbid"):
+            findings.append(missing_column(spec, (seen or labels) if len(findings) < HINTS else ()))
     if options.extra == "forbid":
         names = {spec.name for spec in schema}
         findings += [
@@ -429,10 +439,10 @@ def _enforce_arrow_cells(
 
 def _apply_all(data: pa.Table | pa.RecordBatch, schema: Schema, options: _Options) -> list[pa.RecordBatch]:
     """Each batch of a table through one plan; what is found in several is told once."""
-    plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+    plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra, options.absent)
     found: dict[Finding, Finding] = {}
     enforced, first_row = [], 0
-    for batch in _as_batches(data):
+    for batch in split_batches(data):
         try:
             enforced.append(plan.apply(batch, show_values=options.show_values, first_row=first_row))
         except ContractError as error:
@@ -447,45 +457,6 @@ def _apply_all(data: pa.Table | pa.RecordBatch, schema: Schema, options: _Option
         what = "batch" if isinstance(data, pa.RecordBatch) else "table"
         raise ContractError.of(f"a {what} of {first_row} rows breaks the contract", found.values())
     return enforced
-
-
-def _as_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
-    """The batches of a table as they are: pyarrow joins no dictionaries that differ."""
-    if isinstance(data, pa.RecordBatch):
-        return [data]
-    batches: list[pa.RecordBatch] = data.to_batches()
-    if batches:
-        return batches
-    empty = [pa.nulls(0, _undictionaried(field.type)) for field in data.schema]
-    return [pa.RecordBatch.from_arrays(empty, names=data.schema.names)]
-
-
-def _undictionaried(dtype: pa.DataType) -> pa.DataType:
-    """A type with its dictionaries' values in their place: pyarrow makes no empty array of some of them."""
-    if pa.types.is_dictionary(dtype):
-        return _undictionaried(dtype.value_type)
-    if pa.types.is_struct(dtype):
-        parts = [dtype.field(index) for index in range(dtype.num_fields)]
-        return pa.struct([(part.name, _undictionaried(part.type)) for part in parts])
-    if pa.types.is_map(dtype):
-        return pa.map_(_undictionaried(dtype.key_type), _undictionaried(dtype.item_type))
-    return pa.list_(_undictionaried(dtype.value_type)) if hasattr(dtype, "value_type") else dtype
-
-
-def _lends(data: Any) -> bool:
-    return not isinstance(data, (pd.DataFrame, pd.Series)) and is_arrow(data)
-
-
-def _borrowed(data: Any) -> pa.Table | pa.RecordBatch:
-    if isinstance(data, (pa.Table, pa.RecordBatch)):
-        return data
-    try:
-        table, name = read_arrow(data)
-    except ConversionError as error:
-        raise ContractError(error.message, error.findings) from None
-    if isinstance(table, pa.Table):
-        return table
-    return pa.table({"0" if name is None else name: table})
 
 
 def validate_schema(
@@ -526,83 +497,3 @@ def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding
         held and isinstance(frame.dtypes.iloc[held[0]], np.dtype) and frame.iloc[:, held[0]].isna().any()
     )
     return replace(finding, hint=MISSING_INTEGERS) if missing else finding
-
-
-# --- pandas -> Arrow ----------------------------------------------------------------------------------
-
-
-def is_name(label: Hashable) -> bool:
-    """Whether a label can be a column's name: a string or an integer."""
-    return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
-
-
-def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
-    """A column of scalars as an Arrow array, nothing converted that would change.
-
-    NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
-    copied where Arrow can share their memory. A column whose values have no common type is added to
-    ``findings``, and stands as nulls of the declared type, so that the others are judged as well.
-    """
-    dtype: Any = column.dtype
-    code, expected, hint = (
-        Code.UNSUPPORTED_TYPE,
-        "a type that a signature has",
-        "convert it on purpose, or leave it out",
-    )
-    array = None
-    if isinstance(dtype, pd.CategoricalDtype):
-        held = dtype.categories.dtype
-        if is_objects(held) or isinstance(held, pd.DatetimeTZDtype):  # Arrow would take the zone off
-            column = column.astype(held)
-    if is_objects(column.dtype):
-        array = from_objects(column, target)
-        if array is None:
-            findings += _object_findings(column, target, path)
-            return _nulls(len(column), target)
-    else:
-        try:
-            array = _typed(column)
-        except UnicodeEncodeError:
-            code, expected, hint = Code.INVALID_VALUE, "Unicode text", "some text has half a surrogate pair"
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
-            array = None
-    if array is None:
-        findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
-        return _nulls(len(column), target)
-    return array
-
-
-def _nulls(rows: int, target: Any) -> pa.Array:
-    return pa.nulls(rows, to_arrow(target) if isinstance(target, DataType) else pa.null())
-
-
-def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
-    """Return why an object column is not of a type: the values that do not fit, or that they are mixed."""
-    findings: list[Finding] = []
-    if isinstance(target, DataType):
-        enforce_values(column.tolist(), target, path, findings, required=False)
-    hint = "convert the values on purpose, or leave the column out"
-    return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
-        mixed_finding(column, path)
-    ]
-
-
-def is_objects(dtype: Any) -> bool:
-    """Whether a dtype is that of Python objects."""
-    return isinstance(dtype, np.dtype) and dtype.kind == "O"
-
-
-def _typed(column: pd.Series) -> pa.Array:
-    dtype: Any = column.dtype
-    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
-        values = column.to_numpy()
-        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), from_pandas=False)
-    if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
-        return from_times(column)
-    array = pa.array(column, from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def dtype_name(dtype: Any) -> str:
-    """A pandas dtype's name, without the values that some hold (a sparse one's fill value)."""
-    return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)

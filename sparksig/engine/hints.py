@@ -41,7 +41,7 @@ from sparksig.convert.records import build_record, is_record_instance, record_ki
 from sparksig.engine.encoded import decode, describe_digits
 from sparksig.engine.findings import Report
 from sparksig.errors import Code, ContractError, below, kind
-from sparksig.lattice import INTEGER_BITS, scalar_mismatch
+from sparksig.scalars import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType
 
 __all__ = ["check_rows", "plain"]

@@ -14,16 +14,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.convert.arrow import to_arrow
-from sparksig.engine.findings import FIRST_ROWS, RANGE_HINT, SHOWN, null_hint
+from sparksig.convert.arrow import to_arrow, transform_arrow
+from sparksig.engine.arrays import (
+    Mask,
+    build_lists,
+    build_maps,
+    build_structs,
+    conform,
+    entries,
+    flatten_lists,
+    list_lengths,
+    null_mask,
+    take,
+)
+from sparksig.engine.findings import RANGE_HINT, Place, null_hint
 from sparksig.engine.kernels import decoded, nanosecond_wall_times, scalar_kernel
-from sparksig.errors import Code, ConversionError, Finding, below
+from sparksig.engine.vectors import convert_vectors
+from sparksig.errors import Code, ConversionError, below
 from sparksig.lattice import NEVER_NULL
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Node", "Place", "Rows", "Rules", "compile_node", "entries", "lists", "mapped"]
-
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+__all__ = ["Node", "Rules", "compile_node"]
 
 
 class Rules(NamedTuple):
@@ -36,49 +47,6 @@ class Rules(NamedTuple):
 
     strict_nulls: bool = False
     forbid: bool = False
-
-
-class Rows:
-    """From the places of values inside lists to the rows that they belong to; worked out when asked for."""
-
-    def __init__(
-        self, outer: Rows | None = None, lengths: np.ndarray[Any, Any] | None = None, first: int = 0
-    ) -> None:
-        self._outer, self._lengths, self._first = outer, lengths, first
-
-    def of(self, mask: Mask) -> np.ndarray[Any, Any]:
-        """The rows, in order and each once, of the places where ``mask`` is True."""
-        return np.unique(self._resolve(np.flatnonzero(mask)))
-
-    def _resolve(self, places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if self._outer is None or self._lengths is None:
-            return places + self._first
-        return self._outer._resolve(np.searchsorted(np.cumsum(self._lengths), places, side="right"))
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where values stand, and where to report what is wrong with them."""
-
-    rows: Rows
-    findings: list[Finding]
-    show_values: bool = False
-    first_rows: int | None = FIRST_ROWS  # how many a finding names; None for all
-
-    def inside(self, lengths: np.ndarray[Any, Any]) -> Place:
-        """The place of the values in lists of these lengths."""
-        return Place(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
-
-    def report(
-        self, mask: Mask, code: Code, path: str, expected: str, found: str, hint: str, held: Any = None
-    ) -> None:
-        """Add the finding that values are wrong where ``mask`` is True, of the array ``held``."""
-        rows = self.rows.of(mask)
-        if self.show_values and held is not None:
-            shown = held.filter(pa.array(mask))[:SHOWN].cast(pa.string()).to_pylist()
-            found = f"{found}: {', '.join(map(str, shown))}"
-        first = tuple(int(row) for row in rows[: self.first_rows])
-        self.findings.append(Finding(code, path, expected, found, hint, len(rows), first))
 
 
 Step = Callable[[pa.Array, Place], pa.Array]
@@ -148,7 +116,7 @@ def _compile(held: pa.DataType, dtype: Type, path: str, rules: Rules) -> tuple[p
         kernel = scalar_kernel(held, target)
         return target, None if kernel is None else lambda array, place: kernel(array)
     if isinstance(dtype, SparkMLVector) and pa.types.is_struct(held):
-        return to_arrow(dtype), _vectors(path)
+        return to_arrow(dtype), lambda array, place: convert_vectors(array, place, path)
     if isinstance(dtype, Array):
         return _compile_list(held, dtype, path, rules)
     if isinstance(dtype, Map):
@@ -201,73 +169,14 @@ def _compile_list(
         return held, None
 
     def step(array: pa.Array, place: Place) -> pa.Array:
-        values = _flattened(array)
-        lengths = _lengths(array)
+        values = flatten_lists(array)
+        lengths = list_lengths(array)
         converted = values if item.trivial else item.apply(values, place.inside(lengths))
         if plain and converted is values:
             return array
-        return _lists(lengths, converted, array)
+        return build_lists(lengths, converted, array)
 
     return target, step
-
-
-def _flattened(array: pa.Array) -> pa.Array:
-    """The elements of all lists that are there."""
-    item = array.type.value_type
-    views = not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)) and array.type.num_fields
-    if not (views and pa.types.is_dictionary(item)):  # which pyarrow's views of lists mix up
-        try:
-            return array.flatten()
-        except pa.ArrowException:  # dictionaries of nested values
-            pass
-    values = [one for held in array.to_pylist() if held is not None for one in held]
-    return pa.array(values, _plain_type(item))
-
-
-def _plain_type(dtype: pa.DataType) -> pa.DataType:
-    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
-
-
-def _taken(array: pa.Array, places: pa.Array) -> pa.Array:
-    try:
-        return array.take(places)
-    except pa.ArrowNotImplementedError:  # of views, and of dictionaries of them
-        held = array.to_pylist()
-        return pa.array(
-            [None if at is None else held[at] for at in places.to_pylist()], _plain_type(array.type)
-        )
-
-
-def _lengths(array: pa.Array) -> np.ndarray[Any, Any]:
-    lengths: np.ndarray[Any, Any] = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    return lengths
-
-
-def _lists(lengths: np.ndarray[Any, Any], values: pa.Array, like: pa.Array) -> pa.ListArray:
-    """Lists of these lengths, null where ``like`` is."""
-    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=_nulls(like))
-
-
-def lists(like: pa.ListArray, values: pa.Array) -> pa.ListArray:
-    """Lists as those of ``like``, null where they are, of other values: as many as it has."""
-    return _lists(_lengths(like), values, like)
-
-
-def mapped(array: pa.MapArray, convert: Callable[[pa.Array], pa.Array]) -> pa.MapArray:
-    """Maps with their items converted."""
-    keys, items, lengths = entries(array)
-    converted = convert(items)
-    return array if converted is items else _maps(lengths, keys, converted, array)
-
-
-def _offsets(lengths: np.ndarray[Any, Any]) -> pa.Array:
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.array(offsets, pa.int32())
-
-
-def _nulls(array: pa.Array) -> pa.Array | None:
-    return array.is_null() if array.null_count else None
 
 
 # --- structs ------------------------------------------------------------------------------------------
@@ -299,7 +208,7 @@ def _compile_struct(
         converted = [_apply_present(node, part, within) for node, part in zip(nodes, chosen)]
         if same and all(new is old for new, old in zip(converted, chosen)):
             return array
-        return _struct(converted, target, array)
+        return build_structs(converted, names, array)
 
     return target, step
 
@@ -313,7 +222,7 @@ class _Within:
 
 
 def _present(array: pa.Array, place: Place) -> _Within:
-    return _Within(place, array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None)
+    return _Within(place, null_mask(array) if array.null_count else None)
 
 
 def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
@@ -322,20 +231,13 @@ def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
     if within.absent is None or not node.no_nulls:
         return node.apply(part, within.place)
     part = decoded(part) if pa.types.is_dictionary(part.type) else part
-    nulls = part.is_null().to_numpy(zero_copy_only=False) & ~within.absent
+    nulls = null_mask(part) & ~within.absent
     quiet = Node(node.path, node.dtype, node.target, node.step, False, False)
     converted = quiet.apply(part, within.place)
     if nulls.any():
         expected = f"{describe(node.dtype)} without nulls"
         within.place.report(nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", null_hint(node.dtype))
     return converted
-
-
-def _struct(parts: list[pa.Array], target: pa.StructType, like: pa.Array) -> pa.StructArray:
-    fields = [target.field(index).with_type(part.type) for index, part in enumerate(parts)]
-    if not fields:  # an object of which the data has no property
-        return pa.array([None if null else {} for null in like.is_null().to_pylist()], pa.struct([]))
-    return pa.StructArray.from_arrays(parts, fields=fields, mask=_nulls(like))
 
 
 # --- maps ---------------------------------------------------------------------------------------------
@@ -353,7 +255,7 @@ def _compile_map(held: pa.MapType, dtype: Map, path: str, rules: Rules) -> tuple
         _check_twins(plain, lengths, path, inner)
         if key.trivial and converted is items:
             return array
-        return _maps(lengths, plain, converted, array)
+        return build_maps(lengths, plain, converted, array)
 
     return target, step
 
@@ -369,32 +271,6 @@ def _check_twins(keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, place
     twins[order[1:]] = (np.diff(known[order]) == 0) & (np.diff(owners[order]) == 0)
     if twins.any():
         place.report(twins, Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice", "")
-
-
-def entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
-    """The keys and items of all maps that are there, and how many each has."""
-    offsets = array.offsets.to_numpy(zero_copy_only=False)
-    lengths = np.diff(offsets)
-    keys, items = array.keys, array.items
-    if array.null_count and (lengths[_mask(array)] > 0).any():  # a null may have entries all the same
-        keep = int(offsets[0]) + np.flatnonzero(np.repeat(~_mask(array), lengths))
-        chosen = pa.array(keep)
-        return _taken(keys, chosen), _taken(items, chosen), np.where(_mask(array), 0, lengths)
-    first, count = (int(offsets[0]), int(offsets[-1] - offsets[0])) if len(offsets) else (0, 0)
-    return keys.slice(first, count), items.slice(first, count), lengths
-
-
-def _mask(array: pa.Array) -> Mask:
-    mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
-    return mask
-
-
-def _maps(lengths: np.ndarray[Any, Any], keys: pa.Array, items: pa.Array, like: pa.Array) -> pa.MapArray:
-    offsets = _offsets(lengths)
-    if like.null_count:  # a map is null where its offset is
-        mask = np.append(_mask(like), False)
-        offsets = pa.array(offsets.to_numpy(), pa.int32(), mask=mask)
-    return pa.MapArray.from_arrays(offsets, keys, items)
 
 
 def _compile_map_as_struct(
@@ -419,7 +295,7 @@ def _compile_map_as_struct(
             if rows.any():
                 expected = "no key beside the declared ones"
                 place.report(rows, Code.UNKNOWN_KEY, path, expected, "keys more", "")
-        absent = _mask(array)
+        absent = null_mask(array)
         within = _present(array, place)
         parts = []
         _check_twins(plain, lengths, path, place.inside(lengths))
@@ -436,10 +312,10 @@ def _compile_map_as_struct(
                 place.report(
                     missing, Code.MISSING_FIELD, node.path, describe(prop.dtype), "maps without that key", ""
                 )
-            taken = _taken(items, pa.array(where, mask=where < 0))
+            taken = take(items, pa.array(where, mask=where < 0))
             blank = None if within.absent is None and not missing.any() else absent | missing
             parts.append(_apply_present(node, taken, _Within(place, blank)))
-        return _struct(parts, target, array)
+        return build_structs(parts, names, array)
 
     return target, step
 
@@ -457,19 +333,19 @@ def _compile_struct_as_map(
         value = nodes[0].target
     if value is None:  # fields of several types, as Any lets them be: no map holds them
         return held, None if all(node.trivial for node in nodes) else _parts_of_struct(held, nodes)
-    value = _nullable(value)  # what is null in none of some parts may be in others
+    value = transform_arrow(value, lambda leaf: leaf)  # nullable, for some parts may have nulls
     target = pa.map_(pa.string(), value)
     names = np.array([part.name for part in parts], dtype=object)
 
     def step(array: pa.Array, place: Place) -> pa.Array:
         chosen = array.flatten()
-        converted = [_padded(node.apply(part, place), value) for node, part in zip(nodes, chosen)]
-        rows, width = np.flatnonzero(~_mask(array)), len(parts)
+        converted = [conform(node.apply(part, place), value, _pad) for node, part in zip(nodes, chosen)]
+        rows, width = np.flatnonzero(~null_mask(array)), len(parts)
         order = (np.arange(width) * len(array) + rows[:, None]).ravel()  # row by row, each field in turn
         items = pa.concat_arrays(converted).take(pa.array(order)) if converted else pa.nulls(0, value)
         keys = pa.array(np.tile(names, len(rows)), pa.string())
-        lengths = np.where(_mask(array), 0, width)
-        return _maps(lengths, keys, items, array)
+        lengths = np.where(null_mask(array), 0, width)
+        return build_maps(lengths, keys, items, array)
 
     return target, step
 
@@ -479,93 +355,13 @@ def _parts_of_struct(held: pa.StructType, nodes: list[Node]) -> Step:
 
     def step(array: pa.Array, place: Place) -> pa.Array:
         converted = [node.apply(part, place) for node, part in zip(nodes, array.flatten())]
-        fields = [pa.field(held.field(i).name, part.type) for i, part in enumerate(converted)]
-        return _struct(converted, pa.struct(fields), array)
+        return build_structs(converted, [field.name for field in held], array)
 
     return step
 
 
-def _nullable(dtype: pa.DataType) -> pa.DataType:
-    """A type in which every field may be null, at every depth."""
-    if pa.types.is_struct(dtype):
-        fields = [dtype.field(index) for index in range(dtype.num_fields)]
-        return pa.struct([pa.field(one.name, _nullable(one.type)) for one in fields])
-    if pa.types.is_map(dtype):
-        return pa.map_(dtype.key_type, _nullable(dtype.item_type))
-    return pa.list_(_nullable(dtype.value_type)) if pa.types.is_list(dtype) else dtype
-
-
-def _padded(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """An array in a type that may have more: fields that it lacks, or types where it is all null."""
-    if array.type == target:
-        return array
+def _pad(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    """Return an array that has its type already, or nulls for one that is all null."""
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
-    if pa.types.is_struct(target):
-        held = {array.type.field(i).name: part for i, part in enumerate(array.flatten())}
-        fields = [target.field(i) for i in range(target.num_fields)]
-        parts = [
-            _padded(held[one.name], one.type) if one.name in held else pa.nulls(len(array), one.type)
-            for one in fields
-        ]
-        plain = [pa.field(one.name, one.type) for one in fields]
-        return pa.StructArray.from_arrays(parts, fields=plain, mask=_nulls(array))
-    if pa.types.is_map(target):
-        keys, items, lengths = entries(array)
-        return _maps(lengths, keys, _padded(items, target.item_type), array)
-    return _lists(_lengths(array), _padded(array.flatten(), target.value_type), array)
-
-
-# --- vectors ------------------------------------------------------------------------------------------
-
-
-def _vectors(path: str) -> Step:
-    """Vectors of Spark ML as lists: dense ones as they are, the zeros of sparse ones filled in."""
-
-    def step(array: pa.Array, place: Place) -> pa.Array:
-        forms, sizes, indices, values = (array.flatten()[index] for index in range(4))
-        sparse = pc.equal(forms, 0).fill_null(False).to_numpy(zero_copy_only=False)
-        held = _lengths(values)
-        declared = sizes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        lengths = np.where(sparse & ~_mask(array), declared, held)
-        wrong = _wrong_vectors(array, forms, indices, values, sparse, declared) & ~_mask(array)
-        if wrong.any():
-            expected = "a vector: its values, or its size with as many values as indices within it, in order"
-            place.report(wrong, Code.INVALID_VALUE, path, expected, "others", "")
-        elif int(lengths.sum()) >= 2**31:
-            hint = "use smaller batches"
-            place.report(lengths > 0, Code.OUT_OF_RANGE, path, "2^31 values in a batch", "more", hint)
-        elif not sparse.any():
-            return values if not array.null_count else _lists(held, values.flatten(), array)
-        else:
-            return _filled(array, lengths, held, sparse, indices, values)
-        return pa.nulls(len(array), pa.list_(pa.float64()))
-
-    return step
-
-
-def _wrong_vectors(
-    array: pa.Array, forms: pa.Array, indices: pa.Array, values: pa.Array, sparse: Mask, sizes: Any
-) -> Mask:
-    dense = pc.equal(forms, 1).fill_null(False).to_numpy(zero_copy_only=False)
-    wrong: Mask = ~(sparse | dense) | _mask(values) | (sparse & ((sizes < 0) | _mask(indices)))
-    held, at = _lengths(values), _lengths(indices)
-    wrong |= sparse & (held != at)
-    owners = np.repeat(np.arange(len(array)), at)
-    flat = indices.flatten()
-    places = flat.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    outside = (places < 0) | (places >= sizes[owners])
-    outside[1:] |= (owners[1:] == owners[:-1]) & (places[1:] <= places[:-1])
-    wrong[owners[outside & sparse[owners]]] = True
-    return wrong
-
-
-def _filled(
-    array: pa.Array, lengths: Any, held: Any, sparse: Mask, indices: pa.Array, values: pa.Array
-) -> pa.ListArray:
-    starts = np.cumsum(lengths) - lengths
-    inner = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held)
-    inner[np.repeat(sparse, held)] = indices.filter(pa.array(sparse)).flatten().to_numpy(zero_copy_only=False)
-    filled = np.zeros(int(lengths.sum()))
-    filled[np.repeat(starts, held) + inner] = values.flatten().to_numpy(zero_copy_only=False)
-    return _lists(lengths, pa.array(filled), array)
+    return array if array.type == target else None

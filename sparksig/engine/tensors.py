@@ -18,17 +18,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
 from sparksig.convert.objects import from_times
 from sparksig.engine.findings import FIRST_ROWS, Report
-from sparksig.engine.frames import dtype_name
 from sparksig.engine.plan import zone_findings
+from sparksig.engine.series import dtype_name
+from sparksig.engine.sources import lends_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
 from sparksig.engine.zones import wall_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
-from sparksig.lattice import scalar_mismatch, upper_bounds
+from sparksig.lattice import upper_bounds
+from sparksig.scalars import scalar_mismatch
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, DataType, Type
 
@@ -93,14 +94,9 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
 
 def _opened(data: Any) -> Any:
     """Arrow's data as a frame that keeps its types."""
-    if isinstance(data, (pd.DataFrame, pd.Series, np.ndarray, Mapping)):
+    if isinstance(data, (np.ndarray, Mapping)) or not lends_arrow(data):
         return data
-    if not is_arrow(data):
-        return data
-    try:
-        table, name = read_arrow(data)
-    except ConversionError as error:
-        raise ContractError(error.message, error.findings) from None
+    table, name = read_column_or_table(data)
     if isinstance(table, pa.ChunkedArray):
         return pd.Series(table, dtype=pd.ArrowDtype(table.type), name=name)
     return table.to_pandas(types_mapper=pd.ArrowDtype)

@@ -9,9 +9,11 @@ from typing import Any, get_origin
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import is_record
 from sparksig.errors import ContractError, Finding, InferenceError, step
+from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import Array, DataType, Map, Object, Type, merge
+from sparksig.types import DataType, Type
+from sparksig.walks import contains
 
 __all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
@@ -168,13 +170,7 @@ def verify_times(example: Any, schema: Schema) -> None:
 
 
 def _has_times(dtype: Type) -> bool:
-    if isinstance(dtype, Array):
-        return _has_times(dtype.dtype)
-    if isinstance(dtype, Map):
-        return _has_times(dtype.value_type)
-    if isinstance(dtype, Object):
-        return any(_has_times(prop.dtype) for prop in dtype.properties)
-    return dtype is DataType.datetime
+    return contains(dtype, lambda part: part is DataType.datetime)
 
 
 def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:

@@ -15,9 +15,10 @@ from sparksig.convert.instances import fields_of, is_sequence, to_builtins
 from sparksig.convert.numpy import source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer import frames, python, tensors
+from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import DataType, Object, Property, merge
+from sparksig.types import DataType, Object, Property
 
 __all__ = ["count_rows", "from_prediction", "is_record"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from sparksig.convert import duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer.python import type_of
-from sparksig.lattice import EXACT_INTEGERS
 from sparksig.params import ParamSchema, ParamSpec
+from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import DataType, Object, Type
 
 __all__ = ["from_params"]

@@ -28,6 +28,7 @@ from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
+from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL, narrowest
 from sparksig.schema import ColSpec, Name, Schema
 from sparksig.types import (
@@ -39,7 +40,6 @@ from sparksig.types import (
     Property,
     SparkMLVector,
     Type,
-    merge,
 )
 
 __all__ = ["from_dict", "from_list", "from_scalar", "type_of"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow
@@ -84,6 +85,8 @@ def _check_parquet(
     ]
     columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
     contract = _without_columns(inputs, partitions, features)
+    if contract is not None and config.model.absent == "forbid":
+        contract = replace(contract, missing="forbid")
     if contract is not None:
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
     needed = _needed_columns(config, inputs, features, table, names)

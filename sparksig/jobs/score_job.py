@@ -60,7 +60,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
         return
     with run.phase("plan"):
         prepared = prepare(spark, config, run.run_id, udf)
-        run.tell(input=dict(prepared.input.identity))
+        run.tell(input=dict(prepared.input.identity), absent=prepared.absent)
         prepared.raise_if_refused()
         refuse_quarantined(spark, config)
     made_of = fingerprint(config, udf.digest, prepared.input.identity)

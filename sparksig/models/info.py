@@ -29,7 +29,8 @@ from sparksig.models.tracking import replace_logged_mlmodel
 from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, Map, Object, Type
+from sparksig.types import AnyType
+from sparksig.walks import walk
 
 __all__ = [
     "ExampleMismatchWarning",
@@ -320,7 +321,8 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
         for index, spec in enumerate(schema):
             path = f"{side}.{step(spec.name)}" if spec.name is not None else f"{side}[{index}]"
             if isinstance(spec, ColSpec):
-                findings += _abstract(spec.type, path)
+                parts = walk(spec.type, path)
+                findings += [_finding(where, "Any") for where, part in parts if isinstance(part, AnyType)]
             elif spec.type.kind == "O":
                 findings.append(_finding(path, "a tensor of objects"))
     return findings
@@ -328,18 +330,3 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
 
 def _finding(path: str, found: str) -> Finding:
     return Finding(Code.UNSUPPORTED_TYPE, path, "a concrete type", found, "declare what it holds")
-
-
-def _abstract(dtype: Type, path: str) -> list[Finding]:
-    """A finding for each Any in a type."""
-    if isinstance(dtype, AnyType):
-        return [_finding(path, "Any")]
-    if isinstance(dtype, Array):
-        return _abstract(dtype.dtype, f"{path}[]")
-    if isinstance(dtype, Map):
-        return _abstract(dtype.value_type, f"{path}[]")
-    if isinstance(dtype, Object):
-        return [
-            one for prop in dtype.properties for one in _abstract(prop.dtype, f"{path}.{step(prop.name)}")
-        ]
-    return []

@@ -20,7 +20,8 @@ from sparksig.models.tensor_json import arrays_from_json
 from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
+from sparksig.types import AnyType, Array, DataType, Type
+from sparksig.walks import contains
 
 __all__ = [
     "columns_from_json",
@@ -215,16 +216,8 @@ def has_float32(signature: ModelSignature | None) -> bool:
     if signature is None or signature.inputs is None:
         return False
     return any(
-        spec.type == np.float32 if isinstance(spec, TensorSpec) else _holds_float(spec.type)
+        spec.type == np.float32
+        if isinstance(spec, TensorSpec)
+        else contains(spec.type, lambda part: part is DataType.float)
         for spec in signature.inputs
     )
-
-
-def _holds_float(dtype: Type) -> bool:
-    if isinstance(dtype, (Array, SparkMLVector)):
-        return _holds_float(dtype.dtype)
-    if isinstance(dtype, Map):
-        return _holds_float(dtype.value_type)
-    if isinstance(dtype, Object):
-        return any(_holds_float(prop.dtype) for prop in dtype.properties)
-    return dtype is DataType.float

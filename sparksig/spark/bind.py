@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
+from sparksig.engine.absent import Absent
 from sparksig.engine.features import misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
 from sparksig.lattice import widens
@@ -87,6 +88,7 @@ def bind(
     columns: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     fold: Fold = str.casefold,
+    absent: Absent = "omit",
 ) -> Bound:
     """The columns of a table that a model is given, checked whole.
 
@@ -100,6 +102,7 @@ def bind(
         columns: the columns that a caller chose, for inputs without names.
         features: the names of the model's features; None if it knows none.
         fold: folds names as the session compares them.
+        absent: "forbid" refuses a table that lacks an optional column.
 
     Raises:
         ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
@@ -112,7 +115,7 @@ def bind(
         "the model's input schema",
         schema,
         features=None if features is None else tuple(features),
-        missing="allow",
+        missing="forbid" if absent == "forbid" else "allow",
         extra="allow",
     )
     held = table

@@ -18,14 +18,15 @@ from pyspark.errors import PySparkException
 
 from sparksig.convert.instances import to_builtins
 from sparksig.convert.variant import to_variant
+from sparksig.engine.arrays import conform
 from sparksig.engine.findings import FIRST_ROWS
-from sparksig.engine.nested import lists, mapped
 from sparksig.engine.predictions import result_type
 from sparksig.engine.predictions.reading import frame_of
 from sparksig.engine.python import as_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
+from sparksig.walks import contains, transform
 
 __all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
 
@@ -85,21 +86,17 @@ def _opened(values: Any, opener: Opener, path: str) -> list[Any]:
         raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
-def _opener(dtype: pa.DataType) -> Opener | None:
-    """What opens the variants in the Python value of an Arrow type; None if there are none."""
+def _opener(dtype: pa.DataType | None) -> Opener | None:
+    """Return the function that opens the variants in Python values of a type; None if it has none."""
+    if dtype is None:
+        return None
     if is_variant(dtype):
         return _open
     if pa.types.is_struct(dtype):
-        fields = [dtype.field(index) for index in range(dtype.num_fields)]
-        openers = {field.name: one for field in fields if (one := _opener(field.type)) is not None}
+        openers = {field.name: opener for field in dtype if (opener := _opener(field.type)) is not None}
         return (lambda value: _open_fields(value, openers)) if openers else None
-    if pa.types.is_map(dtype):
-        items = _opener(dtype.item_type)
-        return None if items is None else lambda value: _open_items(value, items)
-    if hasattr(dtype, "value_type"):
-        elements = _opener(dtype.value_type)
-        return None if elements is None else lambda value: _open_elements(value, elements)
-    return None
+    inner = _opener(getattr(dtype, "item_type", None) or getattr(dtype, "value_type", None))
+    return None if inner is None else lambda value: _open_parts(value, inner)
 
 
 def _open(value: Any) -> Any:
@@ -108,18 +105,16 @@ def _open(value: Any) -> Any:
     return None if value is None else VariantVal(value["value"], value["metadata"]).toPython()
 
 
-def _open_elements(value: Any, opener: Opener) -> Any:
-    return None if value is None else [opener(one) for one in value]
-
-
-def _open_items(value: Any, opener: Opener) -> Any:
-    return None if value is None else {key: opener(one) for key, one in value.items()}
+def _open_parts(value: Any, opener: Opener) -> Any:
+    if isinstance(value, Mapping):
+        return {key: opener(part) for key, part in value.items()}
+    return None if value is None else [opener(part) for part in value]
 
 
 def _open_fields(value: Any, openers: Mapping[str, Opener]) -> Any:
     if value is None:
         return None
-    return {name: openers[name](one) if name in openers else one for name, one in value.items()}
+    return {name: openers[name](part) if name in openers else part for name, part in value.items()}
 
 
 # --- out --------------------------------------------------------------------------------------------------
@@ -133,16 +128,10 @@ def as_objects(outputs: Schema) -> Schema:
     """The outputs with the two parts of a variant wherever they are Any."""
     if not _has_any(outputs):
         return outputs
-    return Schema([ColSpec(_parts(spec.type), spec.name, spec.required) for spec in outputs])
+    return Schema([ColSpec(transform(spec.type, _split), spec.name, spec.required) for spec in outputs])
 
 
-def _parts(dtype: Type) -> Type:
-    if isinstance(dtype, Array):
-        return Array(_parts(dtype.dtype))
-    if isinstance(dtype, Map):
-        return Map(_parts(dtype.value_type))
-    if isinstance(dtype, Object):
-        return Object([Property(prop.name, _parts(prop.dtype), prop.required) for prop in dtype.properties])
+def _split(dtype: Type) -> Type:
     return _PARTS if isinstance(dtype, AnyType) else dtype
 
 
@@ -152,49 +141,26 @@ def result(outputs: Schema) -> pa.DataType:
     Raises:
         ConversionError: Arrow has no such type.
     """
-    found = result_type(as_objects(outputs))
-    if not _has_any(outputs):
-        return found
-    specs = list(outputs)
-    if len(specs) == 1:
-        return _marked(found, specs[0].type)
-    return pa.struct([field.with_type(_marked(field.type, spec.type)) for field, spec in zip(found, specs)])
+    return result_type(outputs, VARIANT)
 
 
-def _marked(arrow: pa.DataType, declared: Type) -> pa.DataType:
-    """An Arrow type with its variants marked as such, wherever Any is declared."""
-    if isinstance(declared, AnyType):
-        return VARIANT
-    if isinstance(declared, Array):
-        return pa.list_(_marked(arrow.value_type, declared.dtype))
-    if isinstance(declared, Map):
-        return pa.map_(arrow.key_type, _marked(arrow.item_type, declared.value_type))
-    if isinstance(declared, Object):
-        known = {prop.name: prop.dtype for prop in declared.properties}
-        fields = [arrow.field(index) for index in range(arrow.num_fields)]
-        return pa.struct([field.with_type(_marked(field.type, known[field.name])) for field in fields])
-    return arrow
-
-
-def as_variants(array: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Predictions whose variants, still objects, are put as Spark has them.
+def as_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Mark the variants in predictions, which are plain structs until then.
 
     Args:
-        array: of the type that was asked for, but for its variants.
-        wanted: that type, in which they are marked.
+        array: predictions, of ``target`` but for its variants.
+        target: the type in which variants are marked.
     """
-    if not _has_variant(wanted):
+    return conform(array, target, _mark_variants)
+
+
+def _mark_variants(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if not _has_variant(target):
         return array
-    if is_variant(wanted):
-        parts = [array.field(field.name).fill_null(b"") for field in wanted]
-        return pa.StructArray.from_arrays(parts, fields=list(wanted), mask=array.is_null())
-    if pa.types.is_struct(wanted):
-        parts = [as_variants(part, field.type) for part, field in zip(array.flatten(), wanted)]
-        fields = [pa.field(field.name, part.type) for field, part in zip(array.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=array.is_null())
-    if pa.types.is_map(wanted):
-        return mapped(array, lambda items: as_variants(items, wanted.item_type))
-    return lists(array, as_variants(array.flatten(), wanted.value_type))
+    if not is_variant(target):
+        return None
+    parts = [array.field(field.name).fill_null(b"") for field in target]
+    return pa.StructArray.from_arrays(parts, fields=list(target), mask=array.is_null())
 
 
 @lru_cache(maxsize=64)
@@ -286,11 +252,5 @@ def _has_any(schema: Schema) -> bool:
 
 
 def holds_any(dtype: Type) -> bool:
-    """Whether Any is declared somewhere in a type."""
-    if isinstance(dtype, Array):
-        return holds_any(dtype.dtype)
-    if isinstance(dtype, Map):
-        return holds_any(dtype.value_type)
-    if isinstance(dtype, Object):
-        return any(holds_any(prop.dtype) for prop in dtype.properties)
-    return isinstance(dtype, AnyType)
+    """Return whether Any is declared somewhere in a type."""
+    return contains(dtype, lambda part: isinstance(part, AnyType))

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
+from sparksig.engine.absent import Absent
+from sparksig.engine.arrays import conform, convert_leaves
 from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
-from sparksig.engine.nested import lists, mapped
 from sparksig.engine.predictions.reading import frame_of
 from sparksig.engine.predictions.times import place_times
 from sparksig.errors import Code, ContractError, Finding, PredictionError, step
@@ -51,6 +52,7 @@ class Work:
         observed: whether the loads of models are told beside.
         batch_rows: how many rows the model is given at once; None for those of Arrow's batches.
         batch_bytes: larger batches are cut.
+        absent: what the model sees of an optional column that the table lacks.
     """
 
     shipment: Shipment
@@ -65,6 +67,7 @@ class Work:
     observed: bool = False
     batch_rows: int | None = None
     batch_bytes: int = BATCH_BYTES
+    absent: Absent = "omit"
 
     @property
     def has_beside(self) -> bool:
@@ -106,17 +109,17 @@ class Work:
                 yield as_declared(batch, self.inputs)
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
-        texts = model.text_dtypes
+        how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts):
+            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, **how):
                 yield finish(scored)
             return
         lenient = self.lenient
         pairs: Iterator[tuple[pa.Array, pa.Array]]
         if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, texts=texts)
+            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, **how)
         else:
-            whole = score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts)
+            whole = score_batches(cut, predict, self.inputs, outputs, self.params, **how)
             pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
@@ -149,14 +152,14 @@ class Work:
             if alone and not is_variant(self.returned):  # a struct of one field
                 scored = pa.StructArray.from_arrays([scored], names=[self.returned.field(0).name])
             try:
-                scored = _as(scored, self.returned)
+                scored = conform(scored, self.returned, _cast_exactly)
             except pa.ArrowInvalid:
                 finding = Finding(
                     Code.TYPE_MISMATCH, "", f"{self.returned}", "values that it does not hold exactly"
                 )
                 raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
-            return _placed(scored, zone)
-        return place_times(_widened(scored), zone)
+            return place_times(scored, zone, skip=WALL)
+        return place_times(convert_leaves(scored, _widen), zone)
 
 
 def _keep_all() -> None:
@@ -179,62 +182,24 @@ _WIDER = {
 """Types that Spark lacks, and those that hold them."""
 
 
-def _wider(dtype: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(dtype):
-        return pa.list_(_wider(dtype.value_type))
-    return _WIDER.get(dtype, dtype)
-
-
-def _widened(scored: pa.Array) -> pa.Array:
-    """Predictions in types that Spark has."""
-    if pa.types.is_struct(scored.type):
-        parts = [_widened(part) for part in scored.flatten()]
-        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    wider = _wider(scored.type)
-    return scored if wider == scored.type else scored.cast(wider)
-
-
-def _placed(scored: pa.Array, zone: str) -> pa.Array:
-    """Wall times placed in a zone, but for those that were asked for as wall times: they are microseconds."""
-    if pa.types.is_struct(scored.type):
-        parts = [_placed(part, zone) for part in scored.flatten()]
-        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    return scored if _is_wall(scored.type) else place_times(scored, zone)
-
-
-def _is_wall(dtype: pa.DataType) -> bool:
-    if pa.types.is_list(dtype):
-        return _is_wall(dtype.value_type)
-    if pa.types.is_map(dtype):
-        return _is_wall(dtype.item_type)
-    return bool(dtype == WALL)
+def _widen(array: pa.Array, _path: str) -> pa.Array:
+    return array.cast(_WIDER[array.type]) if array.type in _WIDER else array
 
 
 WALL = pa.timestamp("us")
 """The Arrow type of a result that is asked for as timestamp_ntz."""
 
 
-def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Predictions in exactly the type that was asked for, field by name; raises where that loses anything."""
-    if is_variant(wanted):
-        return scored  # which gets its mark at last
-    if pa.types.is_struct(wanted):
-        held = dict(zip((field.name for field in scored.type), scored.flatten()))
-        parts = [_as(held[field.name], field.type) for field in wanted]
-        fields = [pa.field(field.name, part.type) for field, part in zip(wanted, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    if pa.types.is_list(wanted):
-        return lists(scored, _as(scored.flatten(), wanted.value_type))
-    if pa.types.is_map(wanted):
-        return mapped(scored, lambda items: _as(items, wanted.item_type))
-    if scored.type == wanted:
-        return scored
-    found = pc.cast(scored, wanted, safe=True)
-    if wanted == pa.date32() and not pc.cast(found, scored.type).equals(scored):
+def _cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    """Cast to the requested type, and raise where that loses anything; None for a type with parts."""
+    if is_variant(target) or array.type == target:
+        return array  # a variant gets its mark at last
+    if pa.types.is_nested(target):
+        return None
+    converted = pc.cast(array, target, safe=True)
+    if target == pa.date32() and not pc.cast(converted, array.type).equals(array):
         raise pa.ArrowInvalid("times of the day")
-    return found
+    return converted
 
 
 # --- a struct of all columns --------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
 from sparksig.engine import plan as plans
+from sparksig.engine.arrays import entries
 from sparksig.engine.kernels import decoded, nanosecond_wall_times
-from sparksig.engine.nested import entries
 from sparksig.errors import Finding
 from sparksig.lattice import Struct
 from sparksig.schema import ColSpec, Schema

@@ -11,6 +11,7 @@ from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import SignatureError, step
 from sparksig.lattice import Field, ListOf, MapOf, Scalar, Source, Struct
+from sparksig.source_walks import merge_sources
 
 if TYPE_CHECKING:
     from pyspark.sql import types as T
@@ -130,18 +131,10 @@ def with_lengths(field: Field, metadata: dict[str, object]) -> Field:
 
 def _merge_lengths(source: Source, declared: Source) -> Source:
     """Return a type with the lengths of another that is the same apart from them."""
-    if isinstance(source, Scalar) and isinstance(declared, Scalar) and source == declared:
+    if isinstance(declared, Scalar) and source == declared:
         return declared if declared.max_length is not None else source
-    if isinstance(source, ListOf) and isinstance(declared, ListOf):
-        return replace(source, item=_merge_lengths(source.item, declared.item))
-    if isinstance(source, MapOf) and isinstance(declared, MapOf):
-        key = _merge_lengths(source.key, declared.key)
-        return replace(source, key=key, value=_merge_lengths(source.value, declared.value))
-    if isinstance(source, Struct) and isinstance(declared, Struct):
-        types = {part.name: part.source for part in declared.fields}
-        fields = [
-            replace(part, source=_merge_lengths(part.source, types.get(part.name, part.source)))
-            for part in source.fields
-        ]
-        return replace(source, fields=tuple(fields))
-    return source
+    return merge_sources(
+        source,
+        declared,
+        lambda part, other: replace(part, source=_merge_lengths(part.source, other.source)),
+    )

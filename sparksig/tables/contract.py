@@ -30,6 +30,7 @@ from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
+from sparksig.source_walks import merge_sources
 from sparksig.tables.columns import Column, arrow_columns, declared_column, format_type, spark_columns
 from sparksig.tables.signatures import is_signature_file, read_signature
 from sparksig.types import AnyType, Array, Map, Object, Type
@@ -428,21 +429,9 @@ def _promised_field(actual: Field, text: object) -> Field:
 
 
 def _with_promises(actual: Field, declared: Field) -> Field:
-    source, other = actual.source, declared.source
-    if isinstance(source, ListOf) and isinstance(other, ListOf):
-        item = _with_promises(Field("", source.item, source.nullable), Field("", other.item, other.nullable))
-        source = replace(source, item=item.source, nullable=item.nullable)
-    elif isinstance(source, MapOf) and isinstance(other, MapOf):
-        key = _with_promises(Field("", source.key), Field("", other.key)).source
-        value = Field("", source.value, source.nullable)
-        value = _with_promises(value, Field("", other.value, other.nullable))
-        source = replace(source, key=key, value=value.source, nullable=value.nullable)
-    elif isinstance(source, Struct) and isinstance(other, Struct):
-        known = {part.name: part for part in other.fields}
-        parts = [_with_promises(part, known.get(part.name, part)) for part in source.fields]
-        source = replace(source, fields=tuple(parts))
-    elif getattr(other, "max_length", None) is not None and source == other:
-        source = other
+    source = merge_sources(actual.source, declared.source, _with_promises)
+    if getattr(declared.source, "max_length", None) is not None and source == declared.source:
+        source = declared.source
     return replace(actual, source=source, nullable=declared.nullable)
 
 

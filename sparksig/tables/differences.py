@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparksig.errors import below
 from sparksig.lattice import NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, upper_bounds, widens
+from sparksig.source_walks import rebuild_source, zip_sources
 from sparksig.types import DataType
 
 __all__ = ["Difference", "compare_fields", "is_lossless", "normalize", "nullable_parts", "required_fields"]
@@ -88,18 +89,8 @@ def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[
     """Yield the declared fields that must not be null where the actual ones may be, with their paths."""
     if actual.nullable and not expected.nullable:
         yield path, expected
-    one, other = expected.source, actual.source
-    if isinstance(one, ListOf) and isinstance(other, ListOf):
-        items = Field("", one.item, one.nullable), Field("", other.item, other.nullable)
-        yield from nullable_parts(*items, f"{path}[]")
-    elif isinstance(one, MapOf) and isinstance(other, MapOf):
-        values = Field("", one.value, one.nullable), Field("", other.value, other.nullable)
-        yield from nullable_parts(*values, f"{path}[]")
-    elif isinstance(one, Struct) and isinstance(other, Struct):
-        known = {part.name: part for part in other.fields}
-        for part in one.fields:
-            if part.name in known:
-                yield from nullable_parts(part, known[part.name], below(path, part.name))
+    for where, one, other in zip_sources(expected.source, actual.source, path):
+        yield from nullable_parts(one, other, where)
 
 
 # --- one order of the exact types ---------------------------------------------------------------------------
@@ -125,20 +116,13 @@ def normalize(source: Source) -> Source:
     if isinstance(source, Scalar):
         if source.native.startswith("interval"):
             return Scalar(source.native)
-        name = (
-            "time"
-            if source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
-            else source.name
-        )
+        is_time = source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
+        name = "time" if is_time else source.name
         return Scalar(_SAME.get(name, name))
-    if isinstance(source, ListOf):
-        return ListOf(normalize(source.item))
-    if isinstance(source, MapOf):
-        return MapOf(normalize(source.key), normalize(source.value))
+    source = rebuild_source(source, lambda part: Field(part.name, normalize(part.source)))
     if isinstance(source, Struct):
-        parts = [Field(part.name, normalize(part.source)) for part in source.fields]
-        return Struct(tuple(sorted(parts, key=lambda part: part.name)), source.kind)
-    return source
+        return replace(source, fields=tuple(sorted(source.fields, key=lambda part: part.name)))
+    return replace(source, size=None) if isinstance(source, ListOf) else source
 
 
 _DIGITS = {

@@ -11,6 +11,7 @@ from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.arrow import to_arrow, vector_type
 from sparksig.errors import Code, ConversionError, Finding, below, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct, narrowest
+from sparksig.source_walks import source_parts
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.differences import normalize
@@ -164,13 +165,9 @@ def lost_lengths(contract: Contract) -> list[Finding]:
 
 
 def _lost_types(source: Source, path: str) -> list[Finding]:
-    if isinstance(source, ListOf):
-        return _lost_types(source.item, f"{path}[]")
-    if isinstance(source, MapOf):
-        return _lost_types(source.value, f"{path}[]")
-    if isinstance(source, Struct) and not source.kind:
-        parts = (_lost_types(part.source, below(path, part.name)) for part in source.fields)
-        return [finding for findings in parts for finding in findings]
+    if isinstance(source, (ListOf, MapOf, Struct)) and not getattr(source, "kind", ""):
+        parts = source_parts(source, path)
+        return [finding for where, part in parts for finding in _lost_types(part.source, where)]
     dtype = narrowest(source, path, [])
     if dtype is None:
         return [lost(path, format_type(source), "Any")]

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import ContractError, ConversionError, Finding, SignatureError, TableNotFoundError
-from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
+from sparksig.lattice import Field, Source
 from sparksig.models.registry import is_remote, local_path
+from sparksig.source_walks import rebuild_source
 from sparksig.tables.columns import Column, arrow_columns, spark_columns, with_lengths
 from sparksig.tables.contract import path_exists
 
@@ -113,14 +114,7 @@ def _nullable(source: Source) -> Source:
 
     That one file declares a column as required is no promise of the other files.
     """
-    if isinstance(source, ListOf):
-        return replace(source, item=_nullable(source.item), nullable=True)
-    if isinstance(source, MapOf):
-        return replace(source, key=_nullable(source.key), value=_nullable(source.value), nullable=True)
-    if isinstance(source, Struct):
-        parts = [replace(part, source=_nullable(part.source), nullable=True) for part in source.fields]
-        return replace(source, fields=tuple(parts))
-    return source
+    return rebuild_source(source, lambda part: replace(part, source=_nullable(part.source), nullable=True))
 
 
 _SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"

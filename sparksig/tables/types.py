@@ -13,19 +13,21 @@ from sparksig.errors import Code, Finding, below, nearest, step
 from sparksig.lattice import (
     IMMEDIATE,
     NULL,
-    Decimal,
     ListOf,
     MapOf,
+    Scalar,
     Source,
     Struct,
     mismatches,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.source_walks import walk_source
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.differences import Difference, compare_fields, nullable_parts, required_fields
-from sparksig.types import AnyType, Object, Type, describe
+from sparksig.types import AnyType, Object, describe
+from sparksig.walks import contains
 
 __all__ = [
     "DUPLICATES_HINT",
@@ -120,22 +122,17 @@ def _duplicate(name: str, same: Sequence[str]) -> Finding:
 
 def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
     """Report fields of structs, at every depth, whose names readers do not distinguish."""
-    if isinstance(source, ListOf):
-        return duplicate_fields(source.item, f"{path}[]", fold)
-    if isinstance(source, MapOf):
-        return duplicate_fields(source.value, f"{path}[]", fold)
-    if not isinstance(source, Struct):
-        return []
-    folded = [fold(part.name) for part in source.fields]
-    findings = [
-        Finding(
-            Code.DUPLICATE_NAME, below(path, part.name), "one field of that name", "several", DUPLICATES_HINT
-        )
-        for index, part in enumerate(source.fields)
-        if folded[index] in folded[index + 1 :]
-    ]
-    inner = (duplicate_fields(part.source, below(path, part.name), fold) for part in source.fields)
-    return findings + [finding for found in inner for finding in found]
+    findings: list[Finding] = []
+    expected = "one field of that name"
+    for where, part in walk_source(source, path):
+        names = [field.name for field in part.fields] if isinstance(part, Struct) else []
+        folded = [fold(name) for name in names]
+        repeated = [name for index, name in enumerate(names) if folded[index] in folded[index + 1 :]]
+        findings += [
+            Finding(Code.DUPLICATE_NAME, below(where, name), expected, "several", DUPLICATES_HINT)
+            for name in repeated
+        ]
+    return findings
 
 
 class _Names:
@@ -273,32 +270,19 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     ]
     if not findings and column.arrow is not None:
         findings = zone_findings(column.arrow, spec.type, path)
-    if not findings and column.arrow is None and _holds_any(spec.type):
+    if not findings and column.arrow is None and contains(spec.type, lambda part: isinstance(part, AnyType)):
         findings = _unreachable(column.field.source, path)
     return findings + duplicate_fields(column.field.source, path, fold)
 
 
-def _holds_any(dtype: Type) -> bool:
-    """Return whether a signature type is Any, or has it somewhere inside."""
-    if isinstance(dtype, Object):
-        return any(_holds_any(prop.dtype) for prop in dtype.properties)
-    inner = getattr(dtype, "dtype", None) or getattr(dtype, "value_type", None)
-    return isinstance(dtype, AnyType) or (inner is not None and _holds_any(inner))
-
-
 def _unreachable(source: Source, path: str) -> list[Finding]:
     """Report types, at every depth, in which Spark gives a Python worker nothing."""
-    if isinstance(source, ListOf):
-        return _unreachable(source.item, f"{path}[]")
-    if isinstance(source, MapOf):
-        return _unreachable(source.key, f"{path}[]") + _unreachable(source.value, f"{path}[]")
-    if isinstance(source, Struct):
-        inner = (_unreachable(part.source, below(path, part.name)) for part in source.fields)
-        return [finding for found in inner for finding in found]
-    if isinstance(source, Decimal) or source.name in IMMEDIATE or source == NULL:
-        return []
     hint = "cast it on purpose, or leave it out"
-    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", str(source), hint)]
+    return [
+        Finding(Code.UNSUPPORTED_TYPE, where, "a type that reaches Python", str(part), hint)
+        for where, part in walk_source(source, path, keys=True)
+        if isinstance(part, Scalar) and part.name not in IMMEDIATE and part != NULL
+    ]
 
 
 def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:

@@ -12,7 +12,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, below, kind, nearest, step
+from sparksig.convert.spark import walk_spark
+from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, nearest, step
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
@@ -22,6 +23,7 @@ from sparksig.tables.readers import SparkReader, spark_table
 from sparksig.tables.types import judge_types
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
+from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.target import ColumnPlan, plan_columns
 
@@ -229,7 +231,7 @@ def planned(
         findings += delta.refusals(spark, given, found, mode)
     else:
         findings += [*parquet.unsafe(spark), *_run_findings(run_id)]
-        findings += parquet.find_source_overlap(df, where) if found is not None else []
+        findings += find_source_overlap(df, where)
     findings += refused
     distinct = tuple(dict.fromkeys(findings))
     plan = WritePlan(where, format, mode, found is not None, tuple(columns), distinct)
@@ -348,17 +350,11 @@ def _duplicates(names: Sequence[str], fold: Fold) -> list[Finding]:
 
 def _untyped(dtype: T.DataType, path: str) -> list[Finding]:
     """Columns, and fields, that a table would have without a type."""
-    if isinstance(dtype, T.ArrayType):
-        return _untyped(dtype.elementType, f"{path}[]")
-    if isinstance(dtype, T.MapType):
-        return _untyped(dtype.keyType, f"{path}[]") + _untyped(dtype.valueType, f"{path}[]")
-    if isinstance(dtype, T.StructType):
-        return [one for field in dtype.fields for one in _untyped(field.dataType, below(path, field.name))]
-    return (
-        [Finding(Code.UNSUPPORTED_TYPE, path, "a type", "void", _VOID)]
-        if isinstance(dtype, T.NullType)
-        else []
-    )
+    return [
+        Finding(Code.UNSUPPORTED_TYPE, where, "a type", "void", _VOID)
+        for where, part in walk_spark(dtype, path)
+        if isinstance(part, T.NullType)
+    ]
 
 
 def _evolving_untyped(columns: Sequence[ColumnPlan]) -> list[Finding]:

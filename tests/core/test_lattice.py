@@ -23,10 +23,10 @@ from sparksig.lattice import (
     Struct,
     mismatches,
     narrowest,
-    scalar_mismatch,
     upper_bounds,
     widens,
 )
+from sparksig.scalars import scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import copies
 from tests.strategies import types

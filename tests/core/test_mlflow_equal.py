@@ -13,10 +13,11 @@ from mlflow.models import ModelSignature as MlflowSignature
 from mlflow.types import schema as mlflow
 
 from sparksig.errors import InferenceError
+from sparksig.infer.merging import merge
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, merge
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import alike_types, attempt
 from tests.strategies import (
     column_schemas,

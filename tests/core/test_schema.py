@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyspark.sql import types as T
 
 from sparksig.errors import ConversionError, SignatureError, SignatureTypeError
-from sparksig.schema import ColSpec, Schema, TensorSpec, parse_json, tensor_from_metadata
+from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import column_schemas, schemas, tensor_dtypes, tensor_schemas
@@ -718,7 +718,6 @@ def test_text_that_is_no_schema_is_refused(text, error, said):
 
 def test_bytes_are_read_as_text():
     assert Schema.from_json(NAMED.to_json().encode()) == NAMED
-    assert parse_json(b"[1]", "anything") == [1]
 
 
 @each("levels", [10_000, 100_000])

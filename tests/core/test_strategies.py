@@ -12,10 +12,11 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from sparksig.errors import InferenceError
+from sparksig.infer.merging import merge
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
-from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, merge
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector
 from tests.core.helpers import alike_types, attempt, json_entries, json_values
 from tests.strategies import (
     ODD_NAMES,

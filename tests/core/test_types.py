@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig.errors import InferenceError, SignatureError, SignatureTypeError, below
+from sparksig.infer.merging import merge
+from sparksig.type_json import parse_type, parse_typed
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -22,9 +24,6 @@ from sparksig.types import (
     SparkMLVector,
     as_type,
     describe,
-    merge,
-    parse_type,
-    parse_typed,
 )
 from tests.core.helpers import alike_types, attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import types

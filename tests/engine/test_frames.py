@@ -20,11 +20,11 @@ from sparksig.engine.blocks import to_python
 from sparksig.engine.findings import LONG_HINT
 from sparksig.engine.frames import (
     MISSING_INTEGERS,
-    column_to_arrow,
     enforce,
     model_frame,
     validate_schema,
 )
+from sparksig.engine.series import column_to_arrow
 from sparksig.errors import Code, ContractError, Finding, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property

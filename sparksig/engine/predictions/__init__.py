@@ -23,8 +23,12 @@ from sparksig.types import DataType, Type
 __all__ = ["check", "encode", "result_type"]
 
 
-def result_type(outputs: Schema) -> pa.DataType:
+def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
     """Return the Arrow type of one prediction: a plain type for one column or tensor, a struct for several.
+
+    Args:
+        outputs: the model's declared outputs.
+        any_type: the type for Any, for which Arrow has none.
 
     Raises:
         ConversionError: Arrow has no such type.
@@ -33,7 +37,7 @@ def result_type(outputs: Schema) -> pa.DataType:
         >>> result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
         ListType(list<item: double>)
     """
-    fields = to_arrow(outputs)
+    fields = to_arrow(outputs, any_type)
     return fields.field(0).type if len(fields) == 1 else pa.struct(list(fields))
 
 

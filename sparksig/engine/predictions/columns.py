@@ -14,9 +14,9 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
-from sparksig.engine.frames import column_to_arrow, dtype_name, is_name, is_objects
 from sparksig.engine.predictions.counts import row_count_finding
 from sparksig.engine.predictions.reading import read_frame
+from sparksig.engine.series import column_to_arrow, dtype_name, is_name, is_objects
 from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema

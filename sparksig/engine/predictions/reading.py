@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import fields_of, is_sequence
-from sparksig.engine.frames import is_name
 from sparksig.engine.python import to_frame
+from sparksig.engine.series import is_name
 from sparksig.errors import (
     Code,
     ContractError,

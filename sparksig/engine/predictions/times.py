@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from sparksig.engine.arrays import convert_leaves
 from sparksig.engine.findings import FIRST_ROWS
-from sparksig.engine.nested import lists, mapped
 from sparksig.engine.zones import instants, is_known
-from sparksig.errors import Code, Finding, PredictionError, below
+from sparksig.errors import Code, Finding, PredictionError
 
 __all__ = ["place_times"]
 
 
-def place_times(array: pa.Array, zone: str) -> pa.Array:
+def place_times(array: pa.Array, zone: str, skip: pa.DataType | None = None) -> pa.Array:
     """Convert predicted local times to timestamps: the time that a clock in ``zone`` showed, in microseconds.
 
     Args:
         array: of :func:`result_type`; other than timestamps pass as they are.
         zone: an IANA zone, as Spark's ``spark.sql.session.timeZone``.
+        skip: the type of times that stay local times.
 
     Raises:
         PredictionError: a wall time that the zone cannot place (it never was, or was twice), or one finer
@@ -29,27 +30,15 @@ def place_times(array: pa.Array, zone: str) -> pa.Array:
         TimestampType(timestamp[us, tz=UTC])
     """
     findings: list[Finding] = []
-    found = _place(array, zone, "", findings)
+    placed = convert_leaves(
+        array, lambda leaf, path: leaf if leaf.type == skip else _place(leaf, path, zone, findings)
+    )
     if findings:
         raise PredictionError.of("the prediction breaks the model's output schema", findings)
-    return found
+    return placed
 
 
-def _place(array: pa.Array, zone: str, path: str, findings: list[Finding]) -> pa.Array:
-    if pa.types.is_struct(array.type):
-        names = [field.name for field in array.type]
-        parts = [
-            _place(part, zone, below(path, name), findings) for part, name in zip(array.flatten(), names)
-        ]
-        fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
-        mask = array.is_null() if array.null_count else None
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=mask)
-    if pa.types.is_list(array.type):
-        before = array.flatten()
-        values = _place(before, zone, f"{path}[]", findings)
-        return array if values is before else lists(array, values)
-    if pa.types.is_map(array.type):
-        return mapped(array, lambda items: _place(items, zone, f"{path}[]", findings))
+def _place(array: pa.Array, path: str, zone: str, findings: list[Finding]) -> pa.Array:
     if not pa.types.is_timestamp(array.type):
         return array
     if not is_known(zone):

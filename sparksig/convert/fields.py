@@ -1,0 +1,54 @@
+"""Fields of Arrow and Spark schemas <-> columns and tensors: the rules that both neighbours share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
+from sparksig.lattice import NULL, Field, Source, narrowest, void_finding
+from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
+
+__all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
+
+TENSOR_KEY = "sparksig.tensor"
+"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
+
+
+def tensor_metadata(spec: TensorSpec) -> dict[str, str]:
+    """Return the metadata of a field that is a tensor."""
+    return {TENSOR_KEY: json.dumps({key: value for key, value in spec.to_dict().items() if key != "name"})}
+
+
+def read_field(
+    field: Field,
+    type_text: str,
+    metadata: object,
+    tensor_source: Callable[[TensorSpec], Source],
+    findings: list[Finding],
+) -> ColSpec | TensorSpec | None:
+    """Read a field of a table as a column, or as the tensor that its metadata describes.
+
+    Args:
+        field: the field.
+        type_text: its type in the words of the table.
+        metadata: the value of :data:`TENSOR_KEY`; None for a column.
+        tensor_source: the type of one row of a tensor.
+        findings: gets the reasons why there is no column; the result is None then.
+    """
+    path = step(field.name)
+    if metadata is None:
+        if field.source == NULL and not field.nullable:
+            findings.append(void_finding(path))
+        dtype = narrowest(field.source, path, findings)
+        return None if dtype is None else ColSpec(dtype, field.name, required=not field.nullable)
+    try:
+        spec = tensor_from_metadata(metadata, field.name)
+        if tensor_source(spec) == field.source:
+            return spec
+    except (SignatureError, ConversionError) as error:
+        findings += error.findings
+        return None
+    hint = f"the metadata {TENSOR_KEY} says another type than the field has"
+    findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), type_text, hint))
+    return None

@@ -1,0 +1,98 @@
+"""Columns of pandas -> Arrow arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sparksig.convert.arrow import to_arrow
+from sparksig.convert.objects import from_objects, from_times, mixed_finding
+from sparksig.engine.values import enforce_values
+from sparksig.errors import Code, Finding
+from sparksig.types import DataType
+
+__all__ = ["column_to_arrow", "dtype_name", "is_name", "is_objects"]
+
+
+def is_name(label: Hashable) -> bool:
+    """Return whether a label can be a column's name: a string or an integer."""
+    return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
+
+
+def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
+    """Convert a column of scalars to an Arrow array; no value changes.
+
+    NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
+    copied where Arrow can share their memory. A column whose values have no common type is added to
+    ``findings``, and stands as nulls of the declared type, so that the others are judged as well.
+    """
+    dtype: Any = column.dtype
+    code, expected, hint = (
+        Code.UNSUPPORTED_TYPE,
+        "a type that a signature has",
+        "convert it on purpose, or leave it out",
+    )
+    array = None
+    if isinstance(dtype, pd.CategoricalDtype):
+        values_dtype = dtype.categories.dtype
+        if is_objects(values_dtype) or isinstance(
+            values_dtype, pd.DatetimeTZDtype
+        ):  # Arrow would take the zone off
+            column = column.astype(values_dtype)
+    if is_objects(column.dtype):
+        array = from_objects(column, target)
+        if array is None:
+            findings += _object_findings(column, target, path)
+            return _nulls(len(column), target)
+    else:
+        try:
+            array = _typed(column)
+        except UnicodeEncodeError:
+            code, expected, hint = Code.INVALID_VALUE, "Unicode text", "some text has half a surrogate pair"
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
+            array = None
+    if array is None:
+        findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
+        return _nulls(len(column), target)
+    return array
+
+
+def _nulls(rows: int, target: Any) -> pa.Array:
+    return pa.nulls(rows, to_arrow(target) if isinstance(target, DataType) else pa.null())
+
+
+def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
+    """Return why an object column is not of a type: the values that do not fit, or that they are mixed."""
+    findings: list[Finding] = []
+    if isinstance(target, DataType):
+        enforce_values(column.tolist(), target, path, findings, required=False)
+    hint = "convert the values on purpose, or leave the column out"
+    return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
+        mixed_finding(column, path)
+    ]
+
+
+def is_objects(dtype: Any) -> bool:
+    """Return whether a dtype is that of Python objects."""
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
+
+
+def _typed(column: pd.Series) -> pa.Array:
+    dtype: Any = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        values = column.to_numpy()
+        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), from_pandas=False)
+    if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
+        return from_times(column)
+    array = pa.array(column, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return the name of a pandas dtype, without the values that some hold (a sparse one's fill value)."""
+    return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)

@@ -1,0 +1,65 @@
+"""Vectors of Spark ML, which reach Python as structs, in Arrow kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.engine.arrays import Mask, build_lists, list_lengths, null_mask
+from sparksig.engine.findings import Place
+from sparksig.errors import Code
+
+__all__ = ["convert_vectors"]
+
+
+def convert_vectors(array: pa.Array, place: Place, path: str) -> pa.Array:
+    """Convert vectors of Spark ML to lists: dense ones as they are, the zeros of sparse ones filled in."""
+    kinds, sizes, indices, values = (array.flatten()[index] for index in range(4))
+    sparse = pc.equal(kinds, 0).fill_null(False).to_numpy(zero_copy_only=False)
+    counts = list_lengths(values)
+    declared = sizes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = np.where(sparse & ~null_mask(array), declared, counts)
+    wrong = _wrong_vectors(array, kinds, indices, values, sparse, declared) & ~null_mask(array)
+    if wrong.any():
+        expected = "a vector: its values, or its size with as many values as indices within it, in order"
+        place.report(wrong, Code.INVALID_VALUE, path, expected, "others", "")
+    elif int(lengths.sum()) >= 2**31:
+        hint = "use smaller batches"
+        place.report(lengths > 0, Code.OUT_OF_RANGE, path, "2^31 values in a batch", "more", hint)
+    elif not sparse.any():
+        return values if not array.null_count else build_lists(counts, values.flatten(), array)
+    else:
+        return _fill_zeros(array, lengths, counts, sparse, indices, values)
+    return pa.nulls(len(array), pa.list_(pa.float64()))
+
+
+def _wrong_vectors(
+    array: pa.Array, kinds: pa.Array, indices: pa.Array, values: pa.Array, sparse: Mask, sizes: Any
+) -> Mask:
+    dense = pc.equal(kinds, 1).fill_null(False).to_numpy(zero_copy_only=False)
+    wrong: Mask = ~(sparse | dense) | null_mask(values) | (sparse & ((sizes < 0) | null_mask(indices)))
+    counts, index_counts = list_lengths(values), list_lengths(indices)
+    wrong |= sparse & (counts != index_counts)
+    owners = np.repeat(np.arange(len(array)), index_counts)
+    flat = indices.flatten()
+    places = flat.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    outside = (places < 0) | (places >= sizes[owners])
+    outside[1:] |= (owners[1:] == owners[:-1]) & (places[1:] <= places[:-1])
+    wrong[owners[outside & sparse[owners]]] = True
+    return wrong
+
+
+def _fill_zeros(
+    array: pa.Array, lengths: Any, counts: Any, sparse: Mask, indices: pa.Array, values: pa.Array
+) -> pa.ListArray:
+    starts = np.cumsum(lengths) - lengths
+    inner = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    inner[np.repeat(sparse, counts)] = (
+        indices.filter(pa.array(sparse)).flatten().to_numpy(zero_copy_only=False)
+    )
+    filled = np.zeros(int(lengths.sum()))
+    filled[np.repeat(starts, counts) + inner] = values.flatten().to_numpy(zero_copy_only=False)
+    return build_lists(lengths, pa.array(filled), array)

@@ -1,0 +1,77 @@
+"""Two examples of the same thing -> their common type."""
+
+from __future__ import annotations
+
+from sparksig.errors import Code, Finding, InferenceError
+from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
+from sparksig.walks import zip_parts
+
+__all__ = ["merge"]
+
+
+def merge(x: Type, y: Type, path: str = "") -> Type:
+    """Merge the types of two examples of the same thing; the order of the two does not matter.
+
+    Nothing widens: integer and long do not merge. AnyType is what nothing is known of (a null, an
+    empty list); it gives way to everything, but an object seen beside it has only optional
+    properties. A property that one side lacks becomes optional. A vector beside an array of doubles
+    is an array of doubles.
+
+    Raises:
+        InferenceError: no one type covers both; ``findings`` has every place.
+
+    Example:
+        >>> merge(Array(AnyType()), Array("long"))
+        Array(long)
+    """
+    if isinstance(x, AnyType):
+        return _make_optional(y)
+    if isinstance(y, AnyType):
+        return _make_optional(x)
+    if isinstance(x, Object) and isinstance(y, Object):
+        return _merge_objects(x, y, path)
+    if isinstance(x, Map) and isinstance(y, Map):
+        return Map(merge(x.value_type, y.value_type, f"{path}[]"))
+    if isinstance(x, SparkMLVector) and isinstance(y, SparkMLVector):
+        return x
+    if isinstance(x, Array) and isinstance(y, Array):
+        return Array(merge(x.dtype, y.dtype, f"{path}[]"))
+    if x == y:
+        return x
+    found = f"{describe(x)} and {describe(y)}"
+    finding = Finding(Code.MIXED_TYPES, path, "values of one type", found, _merge_hint(x, y))
+    raise InferenceError.of("no one type covers all examples", [finding])
+
+
+def _make_optional(known: Type) -> Type:
+    if isinstance(known, Object):
+        return Object([Property(prop.name, prop.dtype, required=False) for prop in known.properties])
+    return known
+
+
+def _merge_objects(x: Object, y: Object, path: str) -> Object:
+    merged: list[Property] = []
+    findings: list[Finding] = []
+    for where, mine, other in zip_parts(x, y, path):
+        try:
+            merged.append(_merge_properties(mine, other, where))
+        except InferenceError as error:
+            findings += error.findings
+    if findings:
+        raise InferenceError.of("no one type covers all examples", findings)
+    return Object(merged)
+
+
+def _merge_properties(x: Property | None, y: Property | None, path: str) -> Property:
+    if x is not None and y is not None:
+        return Property(x.name, merge(x.dtype, y.dtype, path), x.required and y.required)
+    prop = x or y
+    assert prop is not None
+    return Property(prop.name, prop.dtype, required=False)
+
+
+def _merge_hint(x: Type, y: Type) -> str:
+    numbers = {DataType.integer, DataType.long, DataType.float, DataType.double}
+    if x in numbers and y in numbers:
+        return "make them one type on purpose before inferring: nothing is widened by guess"
+    return ""

@@ -1,0 +1,94 @@
+"""Python scalars in the casting table: they carry no width, so their values are judged."""
+
+from __future__ import annotations
+
+import datetime
+import struct
+
+from sparksig.errors import kind
+from sparksig.lattice import MODEL_TYPE, upper_bounds
+from sparksig.types import DataType
+
+__all__ = ["EXACT_INTEGERS", "INTEGER_BITS", "is_beyond_long", "scalar_mismatch"]
+
+INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
+"""The bits beside the sign: which Python ints fit."""
+
+EXACT_INTEGERS = {DataType.float: 2**24, DataType.double: 2**53}
+"""Up to which size every integer is a value of the type."""
+
+
+def scalar_mismatch(value: object, target: DataType) -> str:
+    """Why one Python (or NumPy) scalar does not reach ``target`` unchanged; empty if it does.
+
+    NumPy scalars carry a width and are judged by the table. A Python int is judged by its size, a
+    Python float reaches float only if it is exactly a float32. Subclasses count as their base, but
+    a bool is never a number.
+
+    Example:
+        >>> scalar_mismatch(2**31, DataType.integer)
+        'an int beyond 32 bits'
+    """
+    name = _numpy_name(value)
+    if name:
+        if MODEL_TYPE[target] in upper_bounds(name):
+            return ""
+        return f"NumPy's {name}"
+    ok = {
+        DataType.boolean: isinstance(value, bool),
+        DataType.string: isinstance(value, str),
+        DataType.binary: isinstance(value, (bytes, bytearray)),
+        DataType.datetime: isinstance(value, datetime.date),  # a datetime is a date
+    }
+    if target in ok:
+        return "" if ok[target] else kind(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return kind(value)
+    return _number_mismatch(value, target)
+
+
+def is_beyond_long(value: object) -> bool:
+    """Return whether a value is an integer of more than 64 bits, which no signature type holds.
+
+    Example:
+        >>> is_beyond_long(2**63), is_beyond_long(-(2**63))
+        (True, False)
+    """
+    limit = 2 ** INTEGER_BITS[DataType.long]
+    return isinstance(value, int) and not -limit <= value < limit
+
+
+def _number_mismatch(value: int | float, target: DataType) -> str:
+    if target in INTEGER_BITS:
+        if isinstance(value, float):
+            return "a float"
+        limit = 2 ** INTEGER_BITS[target]
+        return "" if -limit <= value < limit else f"an int beyond {INTEGER_BITS[target] + 1} bits"
+    if isinstance(value, int):
+        return (
+            "" if abs(value) <= EXACT_INTEGERS[target] else f"an int that {target.name} cannot hold exactly"
+        )
+    if target is DataType.double or _is_float32(value):
+        return ""
+    return "a float that is not exactly a float32"
+
+
+def _is_float32(value: float) -> bool:
+    if value != value:
+        return True
+    try:
+        return bool(struct.unpack("<f", struct.pack("<f", value))[0] == value)
+    except OverflowError:
+        return False
+
+
+def _numpy_name(value: object) -> str:
+    """Arrow's name of a NumPy scalar's type, without importing NumPy; empty for anything else."""
+    if type(value).__module__ != "numpy" or type(value).__name__ == "ndarray":
+        return ""
+    name = str(getattr(getattr(value, "dtype", None), "name", ""))
+    if name.startswith("datetime64"):
+        return "timestamp"
+    if name.startswith("str"):
+        return "string"
+    return "binary" if name.startswith("bytes") else name

@@ -1,0 +1,97 @@
+"""Walks over types of data (:data:`sparksig.lattice.Source`), as :mod:`sparksig.walks` over signature types.
+
+Each part of a type is a :class:`Field`: the items of a list and the keys and values of a map have the empty
+name. A path names a part as findings do; keys and values of a map have the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from sparksig.errors import below
+from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
+
+__all__ = ["merge_sources", "rebuild_source", "source_parts", "walk_source", "zip_sources"]
+
+
+def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterator[tuple[str, Source]]:
+    """Yield a type and all types in it with their paths, from the outside to the inside.
+
+    Args:
+        source: the type.
+        path: its path.
+        keys: whether the types of the keys of maps are visited.
+
+    Example:
+        >>> from sparksig.lattice import Scalar
+        >>> [path for path, _ in walk_source(Struct((Field("a", ListOf(Scalar("int8"))),)))]
+        ['', 'a', 'a[]']
+    """
+    yield path, source
+    if keys and isinstance(source, MapOf):
+        yield from walk_source(source.key, f"{path}[]", keys=keys)
+    for where, part in source_parts(source, path):
+        yield from walk_source(part.source, where, keys=keys)
+
+
+def rebuild_source(source: Source, change: Callable[[Field], Field]) -> Source:
+    """Rebuild a type of its changed parts; a type without parts is returned as it is.
+
+    Example:
+        >>> from sparksig.lattice import Scalar
+        >>> str(rebuild_source(ListOf(Scalar("int8")), lambda part: replace(part, source=Scalar("bool"))))
+        'list<bool>'
+    """
+    if isinstance(source, ListOf):
+        item = change(Field("", source.item, source.nullable))
+        return replace(source, item=item.source, nullable=item.nullable)
+    if isinstance(source, MapOf):
+        key, value = change(Field("", source.key, False)), change(Field("", source.value, source.nullable))
+        return replace(source, key=key.source, value=value.source, nullable=value.nullable)
+    if isinstance(source, Struct):
+        return replace(source, fields=tuple(map(change, source.fields)))
+    return source
+
+
+def merge_sources(source: Source, other: Source, merge: Callable[[Field, Field], Field]) -> Source:
+    """Rebuild a type of its parts merged with those of another type; parts that the other lacks stay.
+
+    Example:
+        >>> from sparksig.lattice import Scalar
+        >>> types = ListOf(Scalar("int8")), ListOf(Scalar("bool"))
+        >>> str(merge_sources(*types, lambda part, other: other))
+        'list<bool>'
+    """
+    if type(source) is not type(other):
+        return source
+    if isinstance(source, Struct) and isinstance(other, Struct):
+        known = {part.name: part for part in other.fields}
+        return rebuild_source(
+            source, lambda part: merge(part, known[part.name]) if part.name in known else part
+        )
+    others: list[Field] = []
+    rebuild_source(other, lambda part: others.append(part) or part)  # type: ignore[func-returns-value]
+    remaining = iter(others)
+    return rebuild_source(source, lambda part: merge(part, next(remaining)))
+
+
+def zip_sources(first: Source, second: Source, path: str = "") -> list[tuple[str, Field, Field]]:
+    """Pair the parts that two types have in common, with their paths; keys of maps are left out.
+
+    Example:
+        >>> from sparksig.lattice import Scalar
+        >>> [path for path, _, _ in zip_sources(ListOf(Scalar("int8")), ListOf(Scalar("bool")), "a")]
+        ['a[]']
+    """
+    known = dict(source_parts(second, path)) if type(first) is type(second) else {}
+    return [(where, part, known[where]) for where, part in source_parts(first, path) if where in known]
+
+
+def source_parts(source: Source, path: str) -> list[tuple[str, Field]]:
+    """Return the parts directly inside a type with their paths; keys of maps are left out."""
+    if isinstance(source, ListOf):
+        return [(f"{path}[]", Field("", source.item, source.nullable))]
+    if isinstance(source, MapOf):
+        return [(f"{path}[]", Field("", source.value, source.nullable))]
+    return [(below(path, part.name), part) for part in source.fields] if isinstance(source, Struct) else []

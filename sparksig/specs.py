@@ -1,0 +1,138 @@
+"""The base of schemas: an immutable list of specs, with JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
+
+__all__ = ["Specs"]
+
+S = TypeVar("S")
+L = TypeVar("L", bound="Specs[Any]")
+
+
+class Specs(Generic[S]):
+    """An immutable list of specs; their order counts.
+
+    Args:
+        specs: a list of specs.
+
+    Raises:
+        SignatureTypeError: not a list of specs.
+    """
+
+    __slots__ = ("_hash", "_specs")
+    _specs: tuple[S, ...]
+    _hash: int
+    _kinds: ClassVar[tuple[type, ...]] = ()
+    _json_name: ClassVar[str] = ""
+
+    def __init__(self, specs: list[Any]) -> None:
+        name, kinds = type(self).__name__, " or ".join(cls.__name__ for cls in self._kinds)
+        if not isinstance(specs, list):
+            raise SignatureTypeError(f"a {name} takes a list of {kinds}, not {kind(specs)}")
+        if not all(isinstance(spec, self._kinds) for spec in specs):
+            from sparksig.convert.mlflow import from_mlflow
+
+            specs = [from_mlflow(spec) for spec in specs]
+        for index, spec in enumerate(specs):
+            if not isinstance(spec, self._kinds):
+                raise SignatureTypeError(f"a {name} takes a list of {kinds}; element {index} is {kind(spec)}")
+        self._check(specs)
+        object.__setattr__(self, "_specs", tuple(specs))
+        object.__setattr__(self, "_hash", hash(self._specs))  # once: compiled plans are kept by it
+
+    def _check(self, specs: list[S]) -> None:
+        """Raise a SignatureError where specs do not go together."""
+        raise NotImplementedError
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"a {type(self).__name__} cannot be changed; make a new one (tried to set {name!r})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (list(self._specs),))
+
+    def __copy__(self: L) -> L:
+        return self
+
+    def __deepcopy__(self: L, memo: object) -> L:
+        return self
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def __iter__(self) -> Iterator[S]:
+        return iter(self._specs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._specs == other._specs
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return repr(list(self._specs))
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return the JSON as built-ins: a list with one entry per spec."""
+        return [spec.to_dict() for spec in self._specs]  # type: ignore[attr-defined]
+
+    def to_json(self) -> str:
+        """Return the JSON text that MLmodel files hold."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    @classmethod
+    def from_json(cls: type[L], json_str: str) -> L:
+        """Read the text that :meth:`to_json` wrote, here or in MLflow.
+
+        Args:
+            json_str: JSON text.
+
+        Raises:
+            SignatureError: not JSON, or malformed; ``findings`` has every place.
+        """
+        return cls._from_entries(_parse_list(json_str, cls._json_name))
+
+    @classmethod
+    def _from_entries(cls: type[L], entries: list[Any]) -> L:
+        """Read what :meth:`to_dict` returns."""
+        specs: list[Any] = []
+        findings: list[Finding] = []
+        for index, entry in enumerate(entries):
+            try:
+                specs.append(cls._parse_entry(entry, index))
+            except SignatureError as error:
+                path = cls._entry_path(entry, index)
+                findings += error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+        if findings:
+            raise SignatureError.of("malformed signature JSON", findings)
+        return cls(specs)
+
+    @classmethod
+    def _parse_entry(cls, entry: Any, index: int) -> Any:
+        """Read one spec, or raise a SignatureError."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _entry_path(entry: Any, index: int) -> str:
+        """Return the path of an entry, for findings."""
+        del entry
+        return f"[{index}]"
+
+
+def _parse_list(text: str, name: str) -> list[Any]:
+    if not isinstance(text, (str, bytes)):
+        raise SignatureTypeError(f"the JSON of {name} must be a string, not {kind(text)}")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SignatureError(f"this is not the JSON of {name}: {reason}") from None
+    if not isinstance(data, list):
+        raise SignatureError(f"the JSON of {name} must be a list, found {kind(data)}")
+    return data

@@ -1,0 +1,173 @@
+"""Parse the JSON of types, that of older versions of MLflow included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
+
+__all__ = ["malformed", "parse_property", "parse_type", "parse_typed", "unknown_keys"]
+
+_OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
+"""The keys of a type's JSON besides ``type``."""
+
+
+def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
+    """Parse the JSON built-ins of a type.
+
+    Args:
+        data: what :meth:`to_dict` of a type returns.
+        path: its path, for errors.
+        depth: the number of types around it.
+        other_keys: the keys that the JSON may have besides those of the type.
+
+    Raises:
+        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+    """
+    if depth >= MAX_DEPTH:
+        raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
+    if not isinstance(data, Mapping):
+        raise malformed(path, 'a JSON object with the key "type"', kind(data))
+    if "type" not in data:
+        raise malformed(path, 'the key "type"', f"keys {sorted(map(str, data))}", Code.MISSING_KEY)
+    name = data["type"]
+    if not isinstance(name, str):
+        raise malformed(path, "the name of a type", kind(name))
+    if name not in DataType.__members__ and name not in _PARSERS:
+        raise malformed(path, f"one of {_names()}, {', '.join(_PARSERS)}", repr(name)[:80])
+    findings = unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
+    try:
+        dtype = DataType[name] if name in DataType.__members__ else _PARSERS[name](data, path, depth)
+    except SignatureError as error:
+        if not findings:
+            raise
+        findings += error.findings
+    if findings:
+        raise SignatureError.of("malformed signature JSON", findings)
+    return dtype
+
+
+def unknown_keys(data: Mapping[str, Any], known: Sequence[str], path: str) -> list[Finding]:
+    """Return a finding for each key that is not known, with the known key most like it.
+
+    Example:
+        >>> print(*unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
+        nmae: expected one of the keys type, name, found an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
+    """
+    expected = f"one of the keys {', '.join(known)}"
+    return [
+        Finding(Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", nearest(key, known))
+        for key in data
+        if key not in known
+    ]
+
+
+def parse_typed(
+    data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()
+) -> tuple[Type, bool]:
+    """Parse a column or property: its type, and whether it is required.
+
+    An absent ``required`` (or null, as MLflow rewrites an absent one) means True. MLflow 2.5 to 2.9 wrote
+    ``optional`` instead.
+
+    Raises:
+        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+    """
+    findings: list[Finding] = []
+    dtype: Type = AnyType()
+    try:
+        dtype = parse_type(data, path, depth, ("required", "optional", *other_keys))
+    except SignatureError as error:
+        if not error.findings:
+            raise
+        findings += error.findings
+    required = True
+    if isinstance(data, Mapping):
+        required = _parse_required(data, path, findings)
+    if findings:
+        raise SignatureError.of("malformed signature JSON", findings)
+    return dtype, required
+
+
+def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding]) -> bool:
+    required = data.get("required")
+    if required is not None and not isinstance(required, bool):
+        findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
+    if "optional" not in data:
+        return required is not False
+    where, optional = below(path, "optional"), data["optional"]
+    if "required" in data:
+        hint = "remove optional: MLflow 2.5 to 2.9 wrote it where required is written since"
+        findings.append(Finding(Code.INVALID_VALUE, where, "either required or optional", "both", hint))
+    elif not isinstance(optional, bool):
+        findings.append(Finding(Code.INVALID_VALUE, where, "true or false", kind(optional)))
+    return optional is not True
+
+
+def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:
+    if "items" not in data:
+        raise malformed(path, 'the key "items"', "an array without it", Code.MISSING_KEY)
+    return Array(parse_type(data["items"], f"{path}[]", depth + 1))
+
+
+def _parse_map(data: Mapping[str, Any], path: str, depth: int) -> Map:
+    if "values" not in data:
+        raise malformed(path, 'the key "values"', "a map without it", Code.MISSING_KEY)
+    return Map(parse_type(data["values"], f"{path}[]", depth + 1))
+
+
+def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
+    members = data.get("properties")
+    if not isinstance(members, Mapping) or not members:
+        raise malformed(
+            path,
+            'the key "properties" with at least one property',
+            kind(members) if members is not None else "an object without it",
+        )
+    properties: list[Property] = []
+    findings: list[Finding] = []
+    for name, body in members.items():
+        try:
+            properties.append(parse_property(name, body, below(path, name), depth))
+        except SignatureError as error:
+            findings += error.findings
+    if findings:
+        raise SignatureError.of("malformed signature JSON", findings)
+    return Object(properties)
+
+
+def parse_property(name: object, body: object, path: str, depth: int) -> Property:
+    """Parse the JSON of a property of an Object.
+
+    Args:
+        name: its name.
+        body: the keys of its type, and whether it is required.
+        path: its path, for errors.
+        depth: the number of types around it.
+
+    Raises:
+        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+    """
+    if not isinstance(name, str):
+        raise malformed(path, "a property's name, a string", kind(name))
+    return Property(name, *parse_typed(body, path, depth + 1))
+
+
+_PARSERS: dict[str, Callable[[Mapping[str, Any], str, int], Type]] = {
+    "array": _parse_array,
+    "object": _parse_object,
+    "map": _parse_map,
+    "any": lambda data, path, depth: AnyType(),
+    "sparkml_vector": lambda data, path, depth: SparkMLVector(),
+}
+
+
+def _names() -> str:
+    return ", ".join(DataType.__members__)
+
+
+def malformed(path: str, expected: str, found: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
+    """Build the error of JSON that is not as expected at a path."""
+    return SignatureError.of("malformed signature JSON", [Finding(code, path, expected, found)])
