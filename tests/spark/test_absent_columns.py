@@ -190,6 +190,6 @@ def test_the_choice_is_a_key_of_the_job(spark, place, echo, absent, seen):
 def test_a_job_that_forbids_absence_is_refused(spark, place, echo):
     config = config_of(echo, place, allow_pickle=True, absent="forbid")
     for do in (plan_score, score):
-        with pytest.raises(ContractError, match=r"rooms: expected double, found no such column \(did you mean"):
+        with pytest.raises(ContractError, match=r"rooms: .* found no such column \(did you mean"):
             do(config)
     assert not (place / "out").exists()
