@@ -10,9 +10,9 @@ import click
 from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, show_html, tell
 
 if TYPE_CHECKING:
-    from sparksig.report import Report
-    from sparksig.sampling import SampledSignature
     from sparksig.signature import ModelSignature
+    from sparksig.tables.report import Report
+    from sparksig.tables.sample import SampledSignature
 
 __all__ = ["COMMANDS"]
 
@@ -102,7 +102,7 @@ def infer(
             raise click.UsageError("--columns are those of a table: an example is taken as it is")
         signature = _from_json(Path(example))
     else:
-        from sparksig.parquet import infer_parquet
+        from sparksig.tables.infer import infer_parquet
 
         evidence = infer_parquet(example, rows=rows, seed=seed, method=method, columns=list(columns) or None)
     signature = evidence.signature if evidence is not None else signature
@@ -125,17 +125,16 @@ def _seen(one: Any) -> dict[str, Any]:
 def _evidence(sampled: SampledSignature) -> str:
     """What was seen of each column, as lines."""
     from sparksig.errors import step
-    from sparksig.report import aligned
+    from sparksig.views import aligned, count_nouns
 
-    rows = max((one.rows for one in sampled.evidence), default=0)
-    groups = max((one.partitions or 0 for one in sampled.evidence), default=0)
-    of = f" of {_counted(groups, sampled.parts.removesuffix('s'))}" if groups else ""
-    lines = [(step(one.name), _counted(one.nulls, "null"), one.suggestion) for one in sampled.evidence]
-    return "\n".join([f"seen in {_counted(rows, 'row')}{of}", *aligned(lines)])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count != 1 else ''}" if count else f"no {what}s"
+    rows = max((seen.rows for seen in sampled.evidence), default=0)
+    partitions = max((seen.partitions or 0 for seen in sampled.evidence), default=0)
+    of = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
+    lines = [
+        (step(seen.name), count_nouns(seen.nulls, "null") if seen.nulls else "no nulls", seen.suggestion)
+        for seen in sampled.evidence
+    ]
+    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{of}", *aligned(lines)])
 
 
 def _from_json(path: Path) -> ModelSignature:
@@ -174,7 +173,8 @@ def _sampled_by_spark(
 ) -> SampledSignature:
     from sparksig.cli.spark import read
     from sparksig.spark.bind import column
-    from sparksig.spark.sample import Sampler, sample_signature
+    from sparksig.tables.infer import sample_signature
+    from sparksig.tables.sample import Sampler
 
     df = read("sparksig infer", table, conf)
     chosen = df.select([column(name) for name in columns]) if columns else df
@@ -252,7 +252,7 @@ def check(
     if by_spark:
         report = _checked_by_spark(table, contract, rows, seed, method, conf, options)
     else:
-        from sparksig.parquet import check_parquet
+        from sparksig.tables.check import check_parquet
 
         choice = {name: options.pop(name) for name in ("types", "missing", "extra")}
         declared = resolve_at(contract, options["side"], **choice)
@@ -272,8 +272,8 @@ def _checked_by_spark(
     options: dict[str, Any],
 ) -> Report:
     from sparksig.cli.spark import read
-    from sparksig.spark.check import check as check_table
-    from sparksig.spark.sample import Sampler
+    from sparksig.tables.check import check as check_table
+    from sparksig.tables.sample import Sampler
 
     df = read("sparksig check", table, conf)
     sampler = Sampler(rows, seed=seed, method=method)

@@ -22,12 +22,11 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
-from sparksig.parquet.files import Table, open_table
-from sparksig.parquet.judge import compare_files
 from sparksig.schema import Schema, TensorSpec
 from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract
+from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
 
 __all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_null_types"]
@@ -75,7 +74,7 @@ def _check_parquet(
     config: ScoreConfig, inputs: Schema, features: Sequence[str] | None, store: tuple[Any, str]
 ) -> None:
     fold = _name_folding(config)
-    table = open_table(config.input.path or "", store)
+    table = open_parquet(config.input.path or "", store)
     partitions = set(table.files[0].values)
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
@@ -92,7 +91,7 @@ def _check_parquet(
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
     needed = _needed_columns(config, inputs, features, table, names)
     required = [str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += compare_files(table, needed, required)
+    findings += table.compare_files(needed, required, fold)
     if findings:
         findings = list(dict.fromkeys(findings))
         raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
@@ -118,7 +117,7 @@ def _needed_columns(
     config: ScoreConfig,
     inputs: Schema,
     features: Sequence[str] | None,
-    table: Table,
+    table: ParquetTable,
     names: Sequence[str],
 ) -> list[str]:
     """Return the columns that the job reads, which must be of one type in all files."""
@@ -157,7 +156,7 @@ def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
     if store is None:
         return {}
     try:
-        table = open_table(uri, (store, place))
+        table = open_parquet(uri, (store, place))
     except SparksigError:  # which Spark reports when it reads them
         return {}
     schemas = {

@@ -10,7 +10,8 @@ from typing import Any
 
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
-from sparksig.report import ColumnReport, Report, render
+from sparksig.tables.report import ColumnReport, Report
+from sparksig.views import render
 
 __all__ = ["RunReport"]
 

@@ -177,7 +177,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
         ContractError: some break the contract, and there is no budget for them.
         BudgetExceededError: too many rows do.
     """
-    from sparksig.spark.check import check
+    from sparksig.tables.check import check
 
     mode = config.check.mode
     if mode == "schema":  # which was checked with the plan

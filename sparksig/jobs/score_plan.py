@@ -15,7 +15,7 @@ from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.record import new_run_id
 from sparksig.jobs.staging import Staging
 from sparksig.jobs.tables import open_input
-from sparksig.report import aligned
+from sparksig.views import aligned
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

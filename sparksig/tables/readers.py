@@ -75,10 +75,10 @@ class FileReader:
             TableNotFoundError: there is no table at the path.
             UnsupportedError: a Delta table, or an unknown kind of URI.
         """
-        from sparksig.parquet.files import open_table
+        from sparksig.tables.parquet import open_parquet
 
         if is_path or is_remote(text) or path_exists(local_path(text)):
-            table = open_table(text)
+            table = open_parquet(text)
             kept = kept_metadata(table.files[0].kept)
             columns = []
             for column in arrow_columns(table.schema):

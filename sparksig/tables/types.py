@@ -26,11 +26,11 @@ from sparksig.lattice import (
     upper_bounds,
     widens,
 )
-from sparksig.report import ColumnReport
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
+from sparksig.tables.report import ColumnReport
 from sparksig.types import AnyType, DataType, Object, Type, describe
 
 __all__ = [
@@ -88,7 +88,7 @@ def judge_types(
     if contract.extra == "forbid":
         findings += extra_columns(contract, columns, fold)
     if all_names:
-        findings += _duplicate_columns(columns, fold)
+        findings += duplicate_columns(columns, fold)
     return list(dict.fromkeys(findings))
 
 
@@ -117,7 +117,7 @@ def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = st
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def _duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
+def duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
     """Report all columns whose names readers do not distinguish."""
     names: dict[str, list[str]] = {}
     for column in columns:

@@ -86,7 +86,7 @@ def plan_columns(
         The plan of each column, and the findings of :func:`judge_types`, apart from those that the evolution
         of the target resolves.
     """
-    planner = _Planner(contract, existing, format)
+    planner = _Planner(contract, existing, format, fold)
     actual = {column.name: column for column in columns}
     folded = {fold(column.name): column.name for column in columns}
     plans: list[ColumnPlan] = []
@@ -98,8 +98,7 @@ def plan_columns(
         elif declared.name in actual:
             plans += planner.plan_column(declared, actual[declared.name], path)
         elif (name := folded.get(fold(declared.name))) is not None:
-            reason = f"the target calls it {path}: names are case sensitive here"
-            plans.append(ColumnPlan(step(name), "refused", name, declared.name, reason))
+            plans.append(ColumnPlan(step(name), "refused", name, declared.name, _other_case(path)))
         else:
             plans.append(planner.plan_missing(declared, path))
     names = {fold(column.name) for column in contract.columns}
@@ -127,11 +126,15 @@ _FILLS = {
 }
 
 
+def _other_case(path: str) -> str:
+    return f"the target calls it {path}: names are case sensitive here"
+
+
 class _Planner:
     """Plans single columns for one target."""
 
-    def __init__(self, contract: Contract, existing: Existing, format: str) -> None:
-        self._contract, self._is_delta = contract, format == "delta"
+    def __init__(self, contract: Contract, existing: Existing, format: str, fold: Fold) -> None:
+        self._contract, self._is_delta, self._fold = contract, format == "delta", fold
         self._widening = str(existing.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
 
     def plan_column(self, declared: Column, column: Column, path: str) -> list[ColumnPlan]:
@@ -140,8 +143,12 @@ class _Planner:
             reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): leave it out"
             return [ColumnPlan(path, "refused", column.text, declared.text, reason)]
         plans = []
-        for difference in compare_fields(declared.field, column.field, path):
+        differences = list(compare_fields(declared.field, column.field, path))
+        missing = {self._fold(part.path): part.path for part in differences if part.verdict == "missing"}
+        for difference in differences:
             plan = self._plan_difference(difference)
+            if difference.verdict == "extra" and (name := missing.get(self._fold(difference.path))):
+                plan = replace(plan, verdict="refused", reason=_other_case(name))
             if difference.path == path:
                 plan = replace(plan, found=column.text, target=declared.text)
             plans.append(plan)

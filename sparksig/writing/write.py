@@ -14,17 +14,25 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
-from sparksig.errors import Finding, OutputRefusedError
-from sparksig.report import Report
+from sparksig.errors import OutputRefusedError
+from sparksig.lattice import Field
 from sparksig.spark.bind import column
-from sparksig.spark.check import full, without_vectors
-from sparksig.spark.rules import Rule, lengths_of, rules_of
+from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
 from sparksig.tables.delta import Existing
+from sparksig.tables.report import Report
+from sparksig.tables.rules import ValueOptions
+from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.sql import SqlRule, compile_rules
 from sparksig.tables.types import normalize, report_columns
 from sparksig.writing import delta, parquet
-from sparksig.writing.limits import asked, checks, partitions_asked
+from sparksig.writing.limits import (
+    constrain_checks,
+    constrain_columns,
+    constrain_generated,
+    constrain_partitions,
+)
 from sparksig.writing.plan import Planned, WriteOptions, WritePlan, plan_write, planned
 from sparksig.writing.staged import ParquetWrite
 from sparksig.writing.target import ColumnPlan, can_widen, holds
@@ -254,29 +262,34 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
 
     No job, where neither says more than types do: the rows are counted as they are written.
     """
-    declared, kept, held = made.declared, made.kept, without_vectors(sent)
-    table = held.schema
-    by = [field for field in table.fields if field.name in made.by]
-    rules = partitions_asked(by, made.plan.format, kept)
-    lengths: Sequence[tuple[Finding, str, str]] = ()
-    if declared is not None:
-        rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
-        lengths = lengths_of(declared.schema, table)
+    contract, kept, filled = made.declared, made.kept, vectors_as_arrays(sent)
+    columns, rules = spark_columns(filled.schema), []
+    if contract is not None:
+        rules = build_rules(contract, _fields(filled), ValueOptions(strict_nulls))
+    by = [field for field in filled.schema.fields if field.name in made.by]
+    sql = constrain_partitions(by, made.plan.format, kept)
     if kept is not None:
-        held = _as_filled(held, kept)
-        rules += asked(kept, held.columns, sent.columns)
+        filled = _as_filled(filled, kept)
+        rules += constrain_columns(kept, _fields(filled))
+        sql += constrain_generated(kept, sent.columns)
     if made.found is not None and made.plan.format == "delta":
-        whole = kept is not None and not kept.filled
-        rules += [rule for rule in checks(made.found) if whole or _resolves(held, rule)]
-    name = declared.name if declared is not None else "the target's constraints"
-    columns = report_columns(declared, spark_columns(table))
-    report = Report("full", name, (), columns)
-    if declared is not None:
-        report = replace(report, kind=declared.kind, options=declared.options)
+        is_complete = kept is not None and not kept.filled
+        sql += [rule for rule in constrain_checks(made.found) if is_complete or _resolves(filled, rule)]
+    distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
+    sql = [*compile_rules([*reversed(distinct.values())], _fields(filled)), *sql]
+    name = contract.name if contract is not None else "the target's constraints"
+    report = Report("full", name, (), report_columns(contract, columns))
+    if contract is not None:
+        report = replace(report, kind=contract.kind, options=contract.options)
     counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else parquet.can_observe(sent)
-    if not rules and not lengths and counted:
+    if not sql and counted:
         return replace(report, mode="schema")
-    return full(held, declared, rules, report, (), lengths)
+    names = SparkTable(filled).find_unambiguous([column.name for column in report.columns if column.found])
+    return report_outcome(report, contract, columns, count_rows(filled, sql, names))
+
+
+def _fields(df: DataFrame) -> list[Field]:
+    return [column.field for column in spark_columns(df.schema)]
 
 
 def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
@@ -292,7 +305,7 @@ def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
     return held
 
 
-def _resolves(held: DataFrame, rule: Rule) -> bool:
+def _resolves(held: DataFrame, rule: SqlRule) -> bool:
     """Whether a rule speaks of columns that are there; of others Delta itself sees to it."""
     try:
         return bool(held.selectExpr(rule.places).schema)

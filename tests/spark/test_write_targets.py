@@ -448,7 +448,7 @@ def test_all_files_of_a_table_say_its_contract_tensors_too(spark, form, tmp_path
     ]
     other = spark.read.format(form).load(str(tmp_path / "t"))
     sparksig.write(other, tmp_path / "u", Schema([ColSpec(Array("double"), "t")]), format=form)
-    assert sparksig.check(spark.sql("select array(1D) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
+    assert sparksig.check(spark.sql("select array(1F) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
 
 
 def test_damaged_contracts_are_told(spark, tmp_path):
@@ -458,7 +458,7 @@ def test_damaged_contracts_are_told(spark, tmp_path):
         field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": text})
         spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / str(index)))
         with pytest.raises(
-            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are no column of a con"
+            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are not a column of a con"
         ):
             sparksig.check(spark.range(1), tmp_path / str(index))
 
