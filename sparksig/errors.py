@@ -55,6 +55,7 @@ __all__ = [
     "TableNotFoundError",
     "UnsupportedError",
     "below",
+    "describe_exception",
     "kind",
     "nearest",
     "printable",
@@ -294,6 +295,26 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def describe_exception(error: BaseException, limit: int = 1000) -> str:
+    r"""Return the type and the message of any exception, bounded and safe to print.
+
+    Args:
+        error: the exception; one whose ``__str__`` fails is described by its type.
+        limit: the greatest number of characters of the message.
+
+    Example:
+        >>> print(describe_exception(ValueError("bad\tprice")))
+        ValueError: bad\tprice
+    """
+    try:
+        text = printable(str(error))
+    except Exception as failure:  # of the exception's own __str__
+        text = f"its message cannot be read ({type(failure).__name__})"
+    if len(text) > limit:
+        text = f"{text[:limit]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def below(path: str, name: object) -> str:

@@ -11,9 +11,10 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.errors import PredictionError, describe_exception
 from sparksig.schema import Schema
 
-__all__ = ["BATCH_BYTES", "Predict", "rebatched", "score_batches"]
+__all__ = ["BATCH_BYTES", "Predict", "call_model", "rebatched", "score_batches"]
 
 BATCH_BYTES = 256 * 2**20
 """Larger batches are cut before a model sees them."""
@@ -75,6 +76,18 @@ Predict = Callable[[Any, Mapping[str, Any] | None], Any]
 """From what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction."""
 
 
+def call_model(predict: Predict, data: Any, params: Mapping[str, Any] | None) -> Any:
+    """Return the raw prediction of a model.
+
+    Raises:
+        PredictionError: the model tried to end the process, by SystemExit or KeyboardInterrupt.
+    """
+    try:
+        return predict(data, params)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise PredictionError(f"the model raised {describe_exception(error)}") from error
+
+
 def score_batches(
     batches: Iterable[pa.RecordBatch],
     predict: Predict,
@@ -100,7 +113,7 @@ def score_batches(
 
     Raises:
         ContractError: a batch breaks the input schema.
-        PredictionError: a prediction breaks the output schema.
+        PredictionError: a prediction breaks the output schema, or the model tried to end the process.
 
     Example:
         >>> import pandas as pd
@@ -116,5 +129,5 @@ def score_batches(
         if batch.num_rows == 0:
             yield nothing
             continue
-        enforced = model_input(batch, inputs, texts=texts, absent=absent)
-        yield encode(predict(enforced, params), outputs, batch.num_rows)
+        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+        yield encode(predicted, outputs, batch.num_rows)

@@ -15,16 +15,20 @@ from sparksig.engine.findings import null_hint
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
-from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.errors import Code, ContractError, Finding, PredictionError, describe_exception, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring.batches import Predict
+from sparksig.scoring.batches import Predict, call_model
 from sparksig.types import describe
 
 __all__ = ["FINDINGS", "score_leniently"]
 
 FINDINGS = pa.list_(pa.struct([("code", pa.string()), ("path", pa.string()), ("detail", pa.string())]))
 """The findings of a row: null where it was scored."""
+
+
+BROKEN_AFTER = 32
+"""The number of rows that must fail, with no row scored, before the search calls the model less often."""
 
 
 def score_leniently(
@@ -38,10 +42,12 @@ def score_leniently(
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """For each batch the predictions, null for rows that cannot be scored, and the findings of those.
+    """Score batches in which rows may fail: yield the predictions and the findings of each batch.
 
-    Rows with a null that the contract forbids are left out before the model is asked. Where the rest cannot
-    be scored as a whole it is halved, and halved again, down to the rows that are to blame.
+    Rows with a null that the contract forbids are left out before the model is called. Where the model fails
+    on the rest, the batch is halved, and halved again, down to the rows that fail. A model that has never
+    succeeded is called on a few rows of each part only; the other rows of such a part are reported as failed,
+    too, and their findings say that they were not tried alone.
 
     Args:
         batches: what to score.
@@ -53,8 +59,14 @@ def score_leniently(
         texts: the dtypes of the model's text columns.
         absent: what the model sees of an optional column that the batches lack.
 
+    Yields:
+        The predictions, null for rows that failed, and the findings, null for rows that were scored.
+
     Raises:
         ContractError: the batches are of types that do not widen: no row of them can be scored.
+        PredictionError: the model returns another number of predictions than there are rows, other columns,
+            or an array of another dtype than it declares. No row is to blame for that.
+        ImportError: a library that the model imports is missing.
 
     Example:
         >>> from sparksig.schema import ColSpec
@@ -66,21 +78,124 @@ def score_leniently(
     """
 
     def score(batch: pa.RecordBatch) -> pa.Array:
-        predicted = predict(model_input(batch, inputs, texts=texts, absent=absent), params)
-        return finish(encode(predicted, outputs, batch.num_rows))
+        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+        try:
+            encoded = encode(predicted, outputs, batch.num_rows)
+        except PredictionError as error:
+            if _is_of_the_model(error, predicted):
+                raise _RefusedOutputError(error) from None
+            raise
+        return finish(encoded)
 
+    search = _Search(score)
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
             plans.compile(inputs, batch.schema, absent=absent)  # raises what concerns all rows
-        failures = _forbidden_nulls(batch, inputs)
+        search.failures = failures = _forbidden_nulls(batch, inputs)
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]
         if len(good):
-            kept = batch if len(good) == batch.num_rows else batch.take(pa.array(good))
-            parts += _attempted(kept, good, score, failures)
+            chosen = batch if len(good) == batch.num_rows else batch.take(pa.array(good))
+            try:
+                parts += search.score_rows(chosen, good)
+            except _RefusedOutputError as failure:
+                raise failure.error from None
         scored = pa.concat_arrays(parts)
         yield _spread(scored, batch.num_rows, failures), _told(batch.num_rows, failures)
+
+
+class _RefusedOutputError(Exception):
+    """An error that no row is to blame for."""
+
+    def __init__(self, error: PredictionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+_STRUCTURE = frozenset({Code.ROW_COUNT, Code.MISSING_COLUMN, Code.UNKNOWN_KEY, Code.DUPLICATE_NAME})
+"""Findings about the form of a prediction as a whole."""
+
+
+def _is_of_the_model(error: PredictionError, predicted: object) -> bool:
+    """Return whether a prediction is refused by its form or its dtype, and not by a value in it."""
+    kind = getattr(getattr(predicted, "dtype", None), "kind", "O")
+    for finding in error.findings:
+        if finding.code in _STRUCTURE and "." not in finding.path:
+            return True
+        # An array of floats may hold a missing value of a model that predicts integers.
+        may_hold_missing = kind == "f" and finding.expected in _INTEGERS
+        if finding.code is Code.TYPE_MISMATCH and kind in "biufcmM" and not may_hold_missing:
+            return True
+    return False
+
+
+_INTEGERS = ("integer", "long")
+
+
+class _Search:
+    """The search for the rows of a query's batches on which a model fails.
+
+    Attributes:
+        failures: the findings of the rows of the current batch that failed, by the row's position.
+    """
+
+    def __init__(self, score: Callable[[pa.RecordBatch], pa.Array]) -> None:
+        self.failures: dict[int, list[Finding]] = {}
+        self._score = score
+        self._failed = 0
+        self._has_succeeded = False
+
+    def score_rows(self, batch: pa.RecordBatch, rows: np.ndarray[Any, Any]) -> list[pa.Array]:
+        """Return the predictions of the rows that have one, in order; note the findings of the others.
+
+        Args:
+            batch: the rows.
+            rows: their positions in the batch that they were taken from.
+        """
+        try:
+            scored = self._score(batch)
+        except (_RefusedOutputError, ImportError):
+            raise
+        except Exception as error:  # of the model, on some row
+            if batch.num_rows == 1:
+                self._failed += 1
+                self.failures[int(rows[0])] = _findings_of(error)
+                return []
+            if self._is_broken() and self._fails_everywhere(batch):
+                untried = _untried_finding(error)
+                self._failed += batch.num_rows
+                self.failures |= {int(row): [untried] for row in rows}
+                return []
+        else:
+            self._has_succeeded = True
+            return [scored]
+        half = batch.num_rows // 2
+        first = self.score_rows(batch.slice(0, half), rows[:half])
+        return first + self.score_rows(batch.slice(half), rows[half:])
+
+    def _is_broken(self) -> bool:
+        return self._failed >= BROKEN_AFTER and not self._has_succeeded
+
+    def _fails_everywhere(self, batch: pa.RecordBatch) -> bool:
+        """Return whether the model fails on each of a few rows, evenly spaced: as many as the logarithm."""
+        count = batch.num_rows.bit_length()
+        for position in np.linspace(0, batch.num_rows - 1, count, dtype=int).tolist():
+            try:
+                self._score(batch.slice(position, 1))
+            except (_RefusedOutputError, ImportError):
+                raise
+            except Exception:  # noqa: S112  which is what is counted here
+                continue
+            self._has_succeeded = True
+            return False
+        return True
+
+
+def _untried_finding(error: Exception) -> Finding:
+    """Return the finding of a row that was not tried alone, since the model has failed on all others."""
+    expected = "a prediction; the model failed on every row that was tried, so this one was not tried alone"
+    return Finding(Code.PREDICTION_FAILED, "", expected, describe_exception(error))
 
 
 def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Finding]]:
@@ -100,30 +215,16 @@ def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Fi
     return failures
 
 
-def _attempted(
-    batch: pa.RecordBatch,
-    rows: np.ndarray[Any, Any],
-    score: Callable[[pa.RecordBatch], pa.Array],
-    failures: dict[int, list[Finding]],
-) -> list[pa.Array]:
-    """The predictions of the rows that have one, in order; the findings of the others go to ``failures``."""
-    try:
-        return [score(batch)]
-    except Exception as error:  # whatever a model raises is what is told of the row
-        if batch.num_rows == 1:
-            failures[int(rows[0])] = _findings_of(error)
-            return []
-    half = batch.num_rows // 2
-    return [
-        *_attempted(batch.slice(0, half), rows[:half], score, failures),
-        *_attempted(batch.slice(half), rows[half:], score, failures),
-    ]
-
-
 def _findings_of(error: Exception) -> list[Finding]:
     if isinstance(error, ContractError) and error.findings:
         return list(error.findings)
-    return [Finding(Code.PREDICTION_FAILED, "", "a prediction", f"{type(error).__name__}: {error}"[:1000])]
+    if isinstance(error, PredictionError):
+        return [
+            Finding(
+                Code.PREDICTION_FAILED, "", "a prediction", error.message.removeprefix("the model raised ")
+            )
+        ]
+    return [Finding(Code.PREDICTION_FAILED, "", "a prediction", describe_exception(error))]
 
 
 def _spread(scored: pa.Array, rows: int, failures: Mapping[int, object]) -> pa.Array:

@@ -26,18 +26,12 @@ from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.distributions import measure_distributions
+from sparksig.tables.findings import broken_columns, order_findings, report_columns
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
 from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
 from sparksig.tables.sample import Sampler
-from sparksig.tables.types import (
-    broken_columns,
-    extra_columns,
-    judge_types,
-    match_columns,
-    order_findings,
-    report_columns,
-)
+from sparksig.tables.types import extra_columns, judge_types, match_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

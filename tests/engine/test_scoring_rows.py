@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sparksig.errors import Code, ContractError, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring import FINDINGS, rebatched, score_leniently
+from sparksig.scoring import FINDINGS, rebatched, score_batches, score_leniently
 from sparksig.types import Array, Object, Property
 
 LONG = Schema([ColSpec("long", "x")])
@@ -251,12 +251,97 @@ def test_types_that_do_not_widen_are_no_matter_of_rows():
         leniently([batch(["a"], pa.string())], raising(set()))
 
 
-def test_what_ends_a_process_is_no_finding():
-    def predict(frame, params):
-        raise KeyboardInterrupt
+class WordlessError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
 
-    with pytest.raises(KeyboardInterrupt):
-        leniently([batch([1])], predict)
+
+@pytest.mark.parametrize("error", [WordlessError, SystemExit, KeyboardInterrupt, RecursionError, MemoryError])
+def test_odd_exceptions_of_a_model_are_findings_of_their_row(error):
+    def predict(frame, params):
+        if 2 in frame["x"].tolist():
+            raise error
+        return frame["x"] / 2
+
+    [(scored, findings)] = score_leniently([batch([0, 2, 4])], predict, LONG, DOUBLE, {})
+    assert scored.to_pylist() == [0.0, None, 2.0]
+    [finding] = findings.to_pylist()[1]
+    assert finding["code"] == "PREDICTION_FAILED"
+    assert error.__name__ in finding["detail"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_model_cannot_end_the_process(error):
+    def predict(frame, params):
+        raise error
+
+    with pytest.raises(PredictionError, match=f"the model raised {error.__name__}"):
+        list(score_batches([batch([1])], predict, LONG, DOUBLE, {}))
+
+
+OF_THE_MODEL = {
+    "mean instead of a value for each row": (lambda frame: [frame["x"].mean()], "ROW_COUNT"),
+    "no row": (lambda frame: np.zeros(0), "ROW_COUNT"),
+    "booleans": (lambda frame: np.ones(len(frame), bool), "TYPE_MISMATCH"),
+    "timestamps": (lambda frame: np.zeros(len(frame), "M8[ns]"), "TYPE_MISMATCH"),
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_MODEL)
+def test_an_output_of_the_wrong_form_is_not_the_fault_of_a_row(name):
+    predict, code = OF_THE_MODEL[name]
+    with pytest.raises(PredictionError, match=code):
+        leniently([batch(list(range(8)))], lambda frame, params: predict(frame))
+
+
+def test_a_missing_library_is_not_the_fault_of_a_row():
+    def predict(frame, params):
+        import a_library_of_another_machine  # noqa: F401
+
+    with pytest.raises(ModuleNotFoundError, match="a_library_of_another_machine"):
+        leniently([batch([1, 2])], predict)
+
+
+def test_integers_with_a_missing_value_are_rejected_row_by_row():
+    outputs = Schema([ColSpec("long")])
+    missing = {2: None}
+    scored, codes = leniently(
+        [batch([1, 2, 3])], lambda frame, _: pd.Series([missing.get(x, x) for x in frame["x"]]), LONG, outputs
+    )
+    assert (scored, list(codes)) == ([1, None, 3], [1])
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1000, 1000), (1000, 50), (10_000, 10_000)])
+def test_a_broken_model_is_called_few_times(rows, size):
+    calls = 0
+
+    def predict(frame, params):
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("no connection")
+
+    batches = list(rebatched([batch(list(range(rows)))], size))
+    scored, codes = leniently(batches, predict)
+    assert scored == [None] * rows
+    assert set(map(tuple, codes.values())) == {(("PREDICTION_FAILED", ""),)}
+    assert calls < 80 + 20 * math.log2(rows) + rows / size * (2 + math.log2(size))
+
+
+def test_rows_that_were_not_tried_alone_say_so():
+    [(_, findings)] = score_leniently([batch(list(range(500)))], raising(set(range(500))), LONG, DOUBLE, {})
+    details = [row[0]["detail"] for row in findings.to_pylist()]
+    assert "not tried alone" not in details[0]
+    assert "not tried alone" in details[300]
+    assert "bad rows" in details[300]
+
+
+@pytest.mark.parametrize("good", [{499}, {250}, set(range(100, 500)), set(range(0, 500, 2))], ids=str)
+def test_good_rows_after_many_failures_are_scored(good):
+    """A model that has succeeded once is called down to the single rows: no good row is lost from then on."""
+    bad = set(range(500)) - good
+    scored, codes = leniently([batch([5000]), batch(list(range(500)))], raising(bad))
+    assert [x for x, value in enumerate(scored[1:]) if value is not None] == sorted(good)
+    assert len(codes) == len(bad)
 
 
 def test_the_findings_of_a_model_error_are_bounded_and_named():
