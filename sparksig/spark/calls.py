@@ -64,7 +64,8 @@ class CallBinding:
         duplicates = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
         if duplicates:
             raise ContractError(
-                f"Spark does not tell these names apart: {', '.join(duplicates)}; give the columns by position"
+                f"Spark does not tell these names apart: {', '.join(duplicates)}; "
+                "give the columns by position"
             )
         optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
         if optional and self.absent != "forbid":
