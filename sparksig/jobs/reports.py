@@ -159,7 +159,7 @@ class RunReport:
             ("model digest", self.model_digest),
             ("input", _input(self.input)),
             ("input digest", self.input.get("sha256")),
-            *(("absent column", format_absent_column(column)) for column in self.absent),
+            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
             ("rows in", _number(self.rows_in)),
             ("scored", _number(self.scored)),
             ("rejected", _number(self.rejected)),
@@ -172,6 +172,10 @@ class RunReport:
             ("quarantine", self._place(self.quarantine)),
         ]
         return [(name, text) for name, text in known if text]
+
+    def _absent_only_here(self) -> Sequence[Finding]:
+        """Return the absent columns that the report of the check does not list."""
+        return [column for column in self.absent if self.check is None or column not in self.check.absent]
 
     def _place(self, place: str | None) -> str | None:
         rows = self.written.get(place or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -186,6 +187,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
         sampler = sampler_of(config.check.sample)
         rows, inputs = prepared.rows, prepared.udf.inputs
         report = check(rows, inputs, mode, sampler=sampler, strict_nulls=False)
+    report = replace(report, absent=prepared.absent)  # with near misses among all columns of the input
     run.tell(check=report)
     if config.budget is None or (mode == "full" and not report.bad_rows):
         report.raise_if_failed()

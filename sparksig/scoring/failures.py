@@ -91,9 +91,7 @@ def score_leniently(
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
-            plans.compile(
-                inputs, batch.schema, absent=absent
-            )  # types that do not widen are no matter of rows
+            plans.compile(inputs, batch.schema, absent=absent)  # raises what concerns all rows
         search.failures = failures = _forbidden_nulls(batch, inputs)
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]
