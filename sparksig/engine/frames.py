@@ -112,9 +112,9 @@ def _resolve_schema(contract: Any, data: Any) -> Schema:
 
     resolved = resolve_contract(contract)
     schema = resolved.require_schema()
-    if resolved.is_table and (isinstance(data, (pa.Table, pa.RecordBatch)) or _lends(data)):
+    if resolved.is_table and lends_arrow(data):
         declared = resolve_contract(resolved, types="lossless", extra="allow")
-        findings = judge_types(declared, arrow_columns(_borrowed(data).schema), fold=str)
+        findings = judge_types(declared, arrow_columns(borrow_arrow(data).schema), fold=str)
         if findings:
             raise ContractError.of(f"the data does not fit the contract ({resolved.name})", findings)
     return schema

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 
 from sparksig import ColSpec, ConfigError, ModelSignature, OutputRefusedError, Schema, SignatureError
-from sparksig.contracts import parse_signature
 from sparksig.jobs.signatures import read_signature, write_signature
+from sparksig.tables.signatures import parse_signature
 from tests.strategies import signatures
 
 ONE = ModelSignature(Schema([ColSpec("long", "größe")]))
