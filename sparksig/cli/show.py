@@ -113,15 +113,16 @@ def _format(directory: ModelDirectory) -> str:
     """The format, and how it is kept."""
     from sparksig.models import flavors
 
-    if directory.flavor("python_function") is None:
+    if directory.get_flavor("python_function") is None:
         return "unknown: no flavor python_function"
-    name = flavors.of(directory).__name__.rpartition(".")[2].replace("_", " ")
-    kept = (directory.flavor(name) or {}).get("serialization_format")
-    return f"{name} ({kept})" if kept else name
+    flavor = flavors.find_flavor(directory)
+    name = flavor.name.replace("_", " ")
+    serialization_format = flavor.get_config(directory).get("serialization_format")
+    return f"{name} ({serialization_format})" if serialization_format else name
 
 
 def _python_version(directory: ModelDirectory) -> str | None:
-    version = (directory.flavor("python_function") or {}).get("python_version")
+    version = (directory.get_flavor("python_function") or {}).get("python_version")
     return None if version is None else str(version)
 
 

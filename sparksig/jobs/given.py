@@ -33,7 +33,7 @@ def override(data: Any, given: str, form: Any) -> tuple[Any, Loc, Finding | None
     try:
         value = _read(text, at(form, loc))
     except ValueError as error:
-        reason = str(error).removeprefix("this is not YAML as it is taken here: ")
+        reason = str(error).removeprefix("cannot read this YAML: ")
         return (
             data,
             loc,

@@ -1,4 +1,4 @@
-"""Model directories: saving, loading, predicting. The layout is MLflow's, both ways."""
+"""Model directories: saving, loading and predicting, in the layout that MLflow reads and writes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environment import compare_versions
-from sparksig.models.features import recorded_features
-from sparksig.models.flavors.interface import Loading, Predictor, ShowsTexts
+from sparksig.models.features import read_features
+from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
 from sparksig.models.info import ModelInfo, describe
 from sparksig.models.payloads import parse_payload
-from sparksig.models.python_model import serving
+from sparksig.models.python_model import set_serving
 from sparksig.models.registry import local_path
-from sparksig.models.shapes import as_example, shape_of
+from sparksig.models.shapes import as_example, read_shape
 from sparksig.models.trust import Trust, type_names
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
@@ -47,13 +47,13 @@ __all__ = [
 
 
 class LoadedModel:
-    """A model in memory, with its contract around it. Made by :func:`load_model`.
+    """A model in memory that enforces its signature. Made by :func:`load_model`.
 
     Attributes:
-        signature: its contract, or None.
-        path: the directory it came from.
-        text_dtypes: the dtypes of its text columns, as recorded when it was saved. Without a record the
-            categories of an estimator decide.
+        signature: the model's contract, or None.
+        path: the directory that the model was loaded from.
+        text_dtypes: the dtypes of the model's text columns, as recorded when it was saved. Without a record,
+            the categories of an estimator decide.
         absent: "null", "omit" or "forbid": what the model sees of an optional column that the data lacks.
         metadata: the :class:`ModelInfo` of the directory.
 
@@ -79,54 +79,55 @@ class LoadedModel:
         self.signature = signature
         self.text_dtypes = text_dtypes
         self.absent = absent
-        self._directory = directory  # a private copy goes when nobody has it any more
+        self._directory = directory  # keeps a private copy alive: it is removed with this object
         self._predictor = predictor
-        self._features = recorded_features(directory) or getattr(predictor, "feature_names", None)
+        self._features = read_features(directory) or getattr(predictor, "feature_names", None)
         from_example = signature is not None and signature._is_type_hint_from_example
-        self._shape = shape_of(directory) if from_example else None
+        self._shape = read_shape(directory) if from_example else None
 
     def __repr__(self) -> str:
         return f"LoadedModel({str(self.path)!r})"
 
     @cached_property
     def metadata(self) -> ModelInfo:
-        """Return the description of the directory, as :func:`~sparksig.get_model_info` does.
+        """The description of the directory, as :func:`~sparksig.get_model_info` returns it.
 
-        The digest is that of the directory's content when the description is first asked for.
+        Its digest is computed at the first access.
         """
         return describe(self._directory, str(self.path))
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """One prediction for each row of ``data``: input, params and output enforced by the signature.
+        """Predict each row of ``data``, with the input, the params and the prediction enforced.
 
         Args:
-            data: whatever :func:`~sparksig.enforce` takes for the signature's inputs; rows for a type
-                hint, if the signature comes from one; anything, if the model has no signature.
+            data: anything that :func:`~sparksig.enforce` accepts for the signature's inputs. If the
+                signature comes from a type hint: a list of rows. Without a signature: any object.
             params: values for the model's params.
 
         Returns:
-            What the model returned.
+            The model's prediction.
 
         Raises:
-            ContractError: the data or a param breaks the signature; all findings. Or the data is a Spark
-                DataFrame, which :func:`sparksig.score` scores on the executors.
-            PredictionError: what the model returned breaks it.
+            ContractError: the data or a param breaks the signature (with all findings), or the data is a
+                Spark DataFrame. Score one with :func:`sparksig.score`.
+            PredictionError: the prediction breaks the signature.
 
         Warns:
-            UnknownParamWarning: a param that the signature does not know; it is dropped.
+            UnknownParamWarning: the signature does not declare a param; the param is dropped.
         """
         enforced = self._enforce_input(data)
-        declared = self.signature.params if self.signature else None
+        declared_params = self.signature.params if self.signature else None
         # as in MLflow: a model without params is called with None, unless the caller passes some
-        given = None if params is None and declared is None else enforce_params(params, declared)
-        prediction = self.predict_raw(enforced, given)
+        no_params = params is None and declared_params is None
+        enforced_params = None if no_params else enforce_params(params, declared_params)
+        prediction = self.predict_raw(enforced, enforced_params)
         self._check_prediction(prediction, enforced)
         return prediction
 
     def _enforce_input(self, data: Any) -> Any:
-        """Return the data as the inputs declare it: a frame or tensors, or the data itself without inputs."""
+        """Return a frame or tensors as the inputs declare them; without inputs, the data itself."""
         signature = self.signature
-        # a type hint's contract is kept by the model itself, which takes a list and no frame
+        # a model with a type hint enforces it itself, on a list instead of a frame
         if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
             return data
         return self.prepare(data, signature.inputs)
@@ -135,45 +136,45 @@ class LoadedModel:
         """Check a prediction for enforced input against the outputs.
 
         Raises:
-            PredictionError: it does not fit; all findings.
+            PredictionError: it breaks the outputs; with all findings.
         """
         if self.signature is not None and self.signature.outputs is not None:
             check(prediction, self.signature.outputs, self._count_rows(enforced))
 
     def _count_rows(self, enforced: Any) -> int | None:
-        """Return how many rows the model was given; None without inputs, or where that is not known."""
+        """Return the number of input rows; None without inputs, or where it is not known."""
         inputs = None if self.signature is None else self.signature.inputs
         if inputs is None:
             return None
         return _count_tensor_rows(enforced, inputs) if inputs.is_tensor_spec() else count_rows(enforced)
 
     def predict_raw(self, enforced: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Return the model's own prediction, nothing enforced: for callers that enforce around it.
+        """Predict without enforcing anything: for callers that enforce the input and the prediction.
 
         Args:
             enforced: the model's input, enforced by its signature.
             params: all params of the model, with their values; or None.
         """
         inputs = self.signature.inputs if self.signature else None
-        shown = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
-        return self._predictor(self._name_features(shown), params)
+        model_data = enforced if self._shape is None else as_example(enforced, self._shape, inputs)
+        return self._predictor(self._name_features(model_data), params)
 
     def prepare(self, data: Any, inputs: Schema) -> Any:
-        """Return what the model sees of data: its columns, matched and enforced.
+        """Match and enforce the columns of the data, and return the model's input.
 
         Args:
-            data: as of :meth:`predict`.
+            data: the same kinds as for :meth:`predict`.
             inputs: the signature's inputs.
 
         Raises:
-            ContractError: the data breaks the signature; all findings.
+            ContractError: the data breaks the signature; with all findings.
         """
         selected = select_features(data, inputs, self._features)
         enforced = model_input(selected, inputs, texts=self.text_dtypes, absent=self.absent)
         return self._name_features(enforced)
 
     def _name_features(self, frame: Any) -> Any:
-        """Name the columns of a frame by the model's features, where the signature does not name them."""
+        """Name a frame's columns after the model's features, where the signature does not name them."""
         inputs = None if self.signature is None else self.signature.inputs
         names = list(self._features or ())
         if inputs is None or not isinstance(frame, pd.DataFrame) or frame.shape[1] != len(names):
@@ -182,14 +183,14 @@ class LoadedModel:
 
 
 def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
-    """Count the rows of tensors; None where they do not say.
+    """Count the rows of tensors; None where their shapes do not determine a number of rows.
 
-    A tensor's first dimension is a number of rows only where the schema leaves it free, and only where all
-    such tensors agree: a graph's edges and nodes are not rows of one table.
+    A tensor's first dimension counts rows only if its size is variable in the schema, and only if all such
+    tensors agree: the edges and the nodes of a graph are not rows of one table.
     """
     tensors = data if isinstance(data, dict) else {None: data}
-    free = [spec.name for spec in inputs if isinstance(spec, TensorSpec) and spec.shape[:1] == (-1,)]
-    lengths = {tensors[name].shape[0] for name in free if name in tensors and tensors[name].ndim}
+    names = [spec.name for spec in inputs if isinstance(spec, TensorSpec) and spec.shape[:1] == (-1,)]
+    lengths = {tensors[name].shape[0] for name in names if name in tensors and tensors[name].ndim}
     return int(lengths.pop()) if len(lengths) == 1 else None
 
 
@@ -204,23 +205,23 @@ def load_model(
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
 ) -> LoadedModel:
-    """Load a model directory, written here or by MLflow.
+    """Load a model directory that sparksig or MLflow saved.
 
     Args:
-        model_uri: the directory; or a URI: ``runs:/`` and ``models:/`` through the installed MLflow, ``s3://``,
-            ``gs://``, ``abfs://``, ``hdfs://`` through ``pyarrow.fs``.
-        allow_pickle: code in the directory may run: needed for pickles. Pass it only for a model whose
+        model_uri: the directory, or a URI. ``runs:/`` and ``models:/`` need MLflow; ``s3://``, ``gs://``,
+            ``abfs://`` and ``hdfs://`` are read with ``pyarrow.fs``.
+        allow_pickle: allow code in the directory to run, which pickles need. Pass it only for a model whose
             origin you trust.
-        digest: refuse the directory unless its content has this digest. A pinned model may run code; what
-            a skops file holds is still checked against ``trusted_types``.
-        trusted_types: the types that a skops file may hold beyond those that skops trusts and the inert
+        digest: refuse the directory unless its content has this digest. A pinned model may run code; the
+            types in a skops file are still checked against ``trusted_types``.
+        trusted_types: types to allow in a skops file, in addition to those that skops trusts and the inert
             types of :mod:`sparksig.models.inert_types`.
         method: the method that predicts, where the model has several: ``predict``, ``predict_proba``,
-            ``decision_function``, ``transform``, ...; None for the one that was saved. The outputs that the
-            signature declares are those of the saved one; with another they are not checked.
+            ``decision_function``, ``transform``, ... None for the saved one. The outputs of the signature
+            describe the saved method; predictions of another method are not checked.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
-        on_version_mismatch: "warn", "fail" or "ignore", where packages are installed in other versions than
-            the model was saved with.
+        on_version_mismatch: "warn", "fail" or "ignore": the reaction when installed versions of packages
+            differ from those that the model was saved with.
         absent: what the model sees of an optional column that the data lacks: "null" for a column of nulls,
             "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
             which refuse a frame without the columns that they were trained with, and for "omit" with
@@ -233,9 +234,9 @@ def load_model(
         ContractError: ``absent`` is none of the choices.
         ModelNotFoundError: there is no model directory.
         ModelDamagedError: it is malformed, incomplete, changed since it was sealed, or not the pinned one.
-        ModelNotTrustedError: loading would execute code, and it was not allowed.
-        ModelError: versions differ, and "fail" was asked for; or the model has no such method.
-        UnsupportedError: a form of a format that is unknown here.
+        ModelNotTrustedError: loading would execute code that is not allowed.
+        ModelError: versions differ with ``on_version_mismatch="fail"``, or the model has no such method.
+        UnsupportedError: this version of sparksig does not support the serialization format.
         MissingDependencyError: the format's package is not installed.
 
     Warns:
@@ -247,14 +248,14 @@ def load_model(
         >>> _ = sparksig.save_model(home, lambda model_input: model_input["x"] * 2, input_example={"x": 1.5})
         >>> load_model(home)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        sparksig.errors.ModelNotTrustedError: ...: loading a pickled PythonModel can run any code it holds.
-            If you trust where it comes from, pass allow_pickle=True, or pin it with digest=
+        sparksig.errors.ModelNotTrustedError: ...: loading a pickled PythonModel can run any code in it.
+            If you trust its origin, pass allow_pickle=True, or pin it with digest=
         >>> load_model(home, digest=sparksig.digest(home)).predict({"x": [1.0, 2.5]}).tolist()
         [2.0, 5.0]
     """
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
-        raise ModelError(f"model_config is a mapping, not {kind(model_config)}")
+        raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
     check_absent(absent)
     model = load_directory(local_path(model_uri), Loading(trust, method, model_config), on_version_mismatch)
     model.absent = absent or model.absent
@@ -264,17 +265,17 @@ def load_model(
 def load_directory(
     path: Path, loading: Loading, on_version_mismatch: str = "ignore", *, private: bool = False
 ) -> LoadedModel:
-    """Load a local directory; errors as of :func:`load_model`.
+    """Load a local directory; raises the same errors as :func:`load_model`.
 
     Args:
         path: the directory.
-        loading: how.
-        on_version_mismatch: what other versions of packages mean.
-        private: nobody else can change the directory: no copy is needed of a pinned one.
+        loading: the options.
+        on_version_mismatch: "warn", "fail" or "ignore".
+        private: no other process can change the directory, so a pinned one needs no copy.
     """
     try:
         directory = loading.trust.verify(ModelDirectory.read(path))
-    except ModelDamagedError:  # or somebody gave it another signature in between
+    except ModelDamagedError:  # another process may have replaced the signature between the two reads
         directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch)
@@ -285,68 +286,71 @@ def load_directory(
     with _no_bytecode():
         predictor = flavors.load(directory, loading)
     signature = directory.signature
-    saved = directory.pyfunc.get("predict_fn") or "predict"
-    if signature is not None and loading.method not in (None, saved):
-        signature = _without_outputs(signature)
-    texts = _text_dtypes(recorded, predictor, signature)
+    saved_method = directory.pyfunc.get("predict_fn") or "predict"
+    if signature is not None and loading.method not in (None, saved_method):
+        signature = _remove_outputs(signature)
+    texts = _resolve_text_dtypes(recorded, predictor, signature)
     return LoadedModel(home, directory, predictor, signature, texts, flavors.default_absent(directory))
 
 
-def _text_dtypes(recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None) -> TextDtypes:
-    """Return the dtypes of a model's text columns: the recorded ones, else those that the model shows."""
+def _resolve_text_dtypes(
+    recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None
+) -> TextDtypes:
+    """Return the dtypes of a model's text columns: recorded in the directory, else known to the model."""
     inputs = None if signature is None else signature.inputs
     dtypes = dict(recorded.columns)
-    if inputs is not None and isinstance(predictor, ShowsTexts) and set(text_labels(inputs)) - set(dtypes):
-        dtypes = {**dict(predictor.text_dtypes(inputs).columns), **dtypes}
+    if inputs is not None and isinstance(predictor, HasTextDtypes) and set(text_labels(inputs)) - set(dtypes):
+        dtypes = {**dict(predictor.infer_text_dtypes(inputs).columns), **dtypes}
     return TextDtypes.from_mapping(dtypes)
 
 
-def _without_outputs(signature: ModelSignature) -> ModelSignature | None:
-    """The contract of another method: what it takes is known, what it gives is not."""
+def _remove_outputs(signature: ModelSignature) -> ModelSignature | None:
+    """Return the signature without outputs, for a method whose outputs are not recorded."""
     if signature.inputs is None and signature.params is None:
         return None
-    other = ModelSignature(signature.inputs, None, signature.params)
-    other._is_signature_from_type_hint = signature._is_signature_from_type_hint
-    other._is_type_hint_from_example = signature._is_type_hint_from_example
-    return other
+    without_outputs = ModelSignature(signature.inputs, None, signature.params)
+    without_outputs._is_signature_from_type_hint = signature._is_signature_from_type_hint
+    without_outputs._is_type_hint_from_example = signature._is_type_hint_from_example
+    return without_outputs
 
 
 @contextlib.contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """What a model imports from its own directory leaves nothing there: it would change the digest."""
-    global _loading, _before
-    with _BYTECODE:
-        _loading += 1
-        if _loading == 1:
-            _before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    """Write no bytecode in the block: files in a model directory would change its digest."""
+    global _loading_threads, _previous_setting
+    with _BYTECODE_LOCK:
+        _loading_threads += 1
+        if _loading_threads == 1:
+            _previous_setting, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
-        with _BYTECODE:
-            _loading -= 1
-            if not _loading:
-                sys.dont_write_bytecode = _before
+        with _BYTECODE_LOCK:
+            _loading_threads -= 1
+            if not _loading_threads:
+                sys.dont_write_bytecode = _previous_setting
 
 
-_BYTECODE = threading.Lock()
-_loading, _before = 0, False  # how many threads load, and what the switch was before the first
+_BYTECODE_LOCK = threading.Lock()
+_loading_threads = 0
+_previous_setting = False  # of sys.dont_write_bytecode, before the first thread
 
 
 # --- examples and requests --------------------------------------------------------------------------------
 
 
-def _verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
+def _read_verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
     return Trust().verify(ModelDirectory.read(local_path(model_uri)))
 
 
 def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
-    """The data of the example that a model was saved with, typed as its signature says.
+    """Load the data of the example that a model was saved with, in the types of its signature.
 
     Args:
-        model_uri: a model directory or URI, as :func:`load_model` takes it.
+        model_uri: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
-        The data in the form that it had; None if there is none.
+        The data, in the container that it was saved from; None without an example.
 
     Raises:
         ModelError: there is no model directory, or it is damaged.
@@ -358,17 +362,17 @@ def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
         >>> load_input_example(home)
         ['a']
     """
-    return examples.read_example(_verified(model_uri))
+    return examples.read_example(_read_verified(model_uri))
 
 
 def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The params of the example that a model was saved with.
+    """Load the params of the example that a model was saved with.
 
     Args:
-        model_uri: a model directory or URI, as :func:`load_model` takes it.
+        model_uri: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
-        From each name to its value; None if there are none.
+        The values by name; None without params.
 
     Raises:
         ModelError: there is no model directory, or it is damaged.
@@ -380,14 +384,14 @@ def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, An
         >>> load_input_example_params(home)
         {'n': 1}
     """
-    return examples.read_example_params(_verified(model_uri))
+    return examples.read_example_params(_read_verified(model_uri))
 
 
 def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
-    """The body of the request that sends a model's example to a scoring server.
+    """Load the body of a request that sends a model's example to a scoring server.
 
     Args:
-        model_uri: a model directory or URI, as :func:`load_model` takes it.
+        model_uri: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         JSON text.
@@ -402,7 +406,7 @@ def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
         >>> json.loads(load_serving_example(home))
         {'inputs': {'x': 1.5}}
     """
-    return examples.read_serving_example(_verified(model_uri))
+    return examples.read_serving_example(_read_verified(model_uri))
 
 
 def validate_serving_input(
@@ -410,19 +414,20 @@ def validate_serving_input(
     serving_input: str | bytes | Mapping[str, Any],
     **options: Any,
 ) -> Any:
-    """What a model predicts for the body of a request, parsed by its signature as a server would.
+    """Parse the body of a request as a scoring server does, and predict it.
 
     Args:
         model_uri: a model directory or URI, or a loaded model.
-        serving_input: the body: JSON text, or what a JSON parser made of it.
-        options: as :func:`load_model` takes them.
+        serving_input: the body: JSON text, or the parsed JSON.
+        options: the keyword arguments of :func:`load_model`.
 
     Returns:
-        What the model returned.
+        The model's prediction.
 
     Raises:
-        ContractError: the request is not JSON, not of one of the forms, or its data breaks the signature.
-        ModelError: as :func:`load_model`.
+        ContractError: the request is not JSON, matches no format that the model accepts, or its data breaks
+            the signature.
+        ModelError: the model cannot be loaded; see :func:`load_model`.
 
     Example:
         >>> import tempfile, sparksig
@@ -432,8 +437,9 @@ def validate_serving_input(
         [3.0, 4.0]
     """
     if isinstance(model_uri, LoadedModel) and options:
-        raise ModelError(f"{', '.join(sorted(options))}: the model is loaded already")
+        names = ", ".join(sorted(options))
+        raise ModelError(f"{names}: the model is loaded already. Pass loading options to load_model()")
     model = model_uri if isinstance(model_uri, LoadedModel) else load_model(model_uri, **options)
     data, params = parse_payload(serving_input, model.signature)
-    with serving():
+    with set_serving():
         return model.predict(data, params)

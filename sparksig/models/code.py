@@ -1,7 +1,7 @@
 """Code files in a model directory: copied there on saving, importable once the model is loaded.
 
-Two models whose code files have modules of the same name cannot live in one process, unless the modules are
-the same: Python knows a module by its name alone, and the second model would run the first one's code.
+Python identifies a module by its name alone. Two models with different modules of one name therefore cannot
+be loaded in one process: the second model would run the code of the first.
 """
 
 from __future__ import annotations
@@ -26,86 +26,90 @@ from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.trust import Trust
 
-__all__ = ["CODE", "add_code", "check_code", "copy_code", "without_code"]
+__all__ = ["CODE", "add_code", "check_code", "copy_code", "forget_code"]
 
 CODE = "code"
 
 
 def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None:
-    """Copy files and directories to where a model's code lies; its place in the directory.
+    """Copy code files and directories into a model directory.
+
+    Returns:
+        The path of the code, relative to the model directory; None without code.
 
     Raises:
-        ModelError: one of them is not there, or has the name of another.
+        ModelError: a path does not exist, or two of them have one name.
     """
     if isinstance(paths, (str, os.PathLike)):
-        raise ModelError(f"code_paths is a list of paths: code_paths=[{str(paths)!r}]")
+        raise ModelError(f"code_paths: expected a list of paths, got one path. Pass [{str(paths)!r}]")
     for path in paths:
         copy_into(path, home / CODE)
     return CODE if paths else None
 
 
 def check_code(directory: ModelDirectory, trust: Trust) -> None:
-    """See that code files, if there are any, are there and allowed.
+    """Check that the code files of a model, if it has any, exist and are allowed.
 
     Raises:
         ModelNotTrustedError: the caller did not allow code to run.
-        ModelDamagedError: they are not there.
+        ModelDamagedError: the code files are missing.
     """
     if directory.pyfunc.get("code"):
         trust.require_code(directory, "a model with code files")
-        if not directory.member(directory.pyfunc["code"]).is_dir():
-            raise ModelDamagedError(
-                f"{directory.path}: the model's code is a directory of files, and no file"
-            )
+        if not directory.resolve_member(directory.pyfunc["code"]).is_dir():
+            raise ModelDamagedError(f"{directory.path}: the model's code: expected a directory, got a file")
 
 
-_KEPT: list[ModelDirectory] = []
-"""Directories whose modules may be imported at any time: a private copy must not go."""
+_CODE_DIRECTORIES: list[ModelDirectory] = []
+"""Directories whose modules may be imported at any time. The references keep private copies from removal."""
 
 
 def add_code(directory: ModelDirectory) -> None:
-    """Make the code files of a model importable, for as long as the process lives.
+    """Make the code files of a model importable until the process ends.
 
     Raises:
-        ModelError: another module of the name of one of them is loaded already.
+        ModelError: a different module of the same name is loaded already.
     """
     if not directory.pyfunc.get("code"):
         return
-    home = directory.member(directory.pyfunc["code"])
-    for name, place in _modules(home):
+    home = directory.resolve_member(directory.pyfunc["code"])
+    for name, path in _list_modules(home):
         loaded = sys.modules.get(name)
-        if loaded is not None and not any(_sources(other) == _sources(place) for other in _places(loaded)):
-            told = getattr(loaded, "__file__", None) or "without a file"
+        if loaded is not None and not any(
+            _read_sources(loaded_path) == _read_sources(path) for loaded_path in _get_module_paths(loaded)
+        ):
+            origin = getattr(loaded, "__file__", None) or "without a file"
             raise ModelError(
-                f"{directory.path}: its code has a module {name!r}, but another one of that name is loaded "
-                f"already ({told}): rename one of them, or load the models in two processes"
+                f"{directory.path}: its code has a module {name!r}, but a different module of that name is "
+                f"loaded already ({origin}). Rename one of them, or load the models in two processes"
             )
-    _KEPT.append(directory)
-    if _finder not in sys.path_hooks:
-        sys.path_hooks.insert(0, _finder)
+    _CODE_DIRECTORIES.append(directory)
+    if _find_modules not in sys.path_hooks:
+        sys.path_hooks.insert(0, _find_modules)
     if str(home) not in sys.path:
         sys.path_importer_cache.pop(str(home), None)
         sys.path.insert(0, str(home))
         importlib.invalidate_caches()
 
 
-class _WithoutCache(SourceFileLoader):
-    """Imports, and leaves no bytecode beside the file: it would change the directory's digest."""
+class _LoaderWithoutBytecode(SourceFileLoader):
+    """A loader that writes no bytecode next to the source: it would change the directory's digest."""
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
 
-def _finder(path: str) -> FileFinder:
-    """What finds modules in the code of models, and in directories below it."""
-    homes = [str(directory.path / str(directory.pyfunc["code"])) for directory in _KEPT]
+def _find_modules(path: str) -> FileFinder:
+    """Return a finder of the modules in the code of models, and in directories below it."""
+    homes = [str(directory.path / str(directory.pyfunc["code"])) for directory in _CODE_DIRECTORIES]
     if not any(path == home or path.startswith(f"{home}{os.sep}") for home in homes):
         raise ImportError("not the code of a model")
-    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_WithoutCache, SOURCE_SUFFIXES))
+    source_loader = (_LoaderWithoutBytecode, SOURCE_SUFFIXES)
+    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), source_loader)
 
 
-def _modules(home: Path) -> Iterator[tuple[str, Path]]:
-    """The modules that a directory makes importable by their own names: files, and directories of them."""
+def _list_modules(home: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the names and paths of the top-level modules in a directory: files and packages."""
     for entry in sorted(home.iterdir()):
         if entry.suffix == ".py":
             yield entry.stem, entry
@@ -113,29 +117,29 @@ def _modules(home: Path) -> Iterator[tuple[str, Path]]:
             yield entry.name, entry
 
 
-def _places(module: ModuleType) -> list[Path]:
-    """Where a loaded module comes from: its directories, if it is a package, else its file."""
+def _get_module_paths(module: ModuleType) -> list[Path]:
+    """Return the directories of a loaded package, or the file of a loaded module."""
     if hasattr(module, "__path__"):
-        return [Path(place) for place in module.__path__]
+        return [Path(path) for path in module.__path__]
     file = getattr(module, "__file__", None)
     return [Path(file)] if file else []
 
 
-def _sources(place: Path) -> dict[str, bytes] | None:
-    if place.is_dir():
-        return {file.relative_to(place).as_posix(): file.read_bytes() for file in place.rglob("*.py")}
-    return {"": place.read_bytes()} if place.is_file() else None
+def _read_sources(path: Path) -> dict[str, bytes] | None:
+    if path.is_dir():
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*.py")}
+    return {"": path.read_bytes()} if path.is_file() else None
 
 
 @contextlib.contextmanager
-def without_code(home: Path) -> Iterator[None]:
-    """Code files in a directory that is still being written are forgotten when the block ends."""
-    before = set(sys.modules)
+def forget_code(home: Path) -> Iterator[None]:
+    """Unload, when the block ends, the modules imported from a directory that is still being written."""
+    loaded_before = set(sys.modules)
     try:
         yield
     finally:
-        sys.path[:] = [place for place in sys.path if not place.startswith(f"{home}{os.sep}")]
-        for name in set(sys.modules) - before:
-            if any(place.is_relative_to(home) for place in _places(sys.modules[name])):
+        sys.path[:] = [entry for entry in sys.path if not entry.startswith(f"{home}{os.sep}")]
+        for name in set(sys.modules) - loaded_before:
+            if any(path.is_relative_to(home) for path in _get_module_paths(sys.modules[name])):
                 del sys.modules[name]
-        _KEPT[:] = [directory for directory in _KEPT if directory.path != home]
+        _CODE_DIRECTORIES[:] = [directory for directory in _CODE_DIRECTORIES if directory.path != home]

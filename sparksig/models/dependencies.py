@@ -1,7 +1,7 @@
-"""The packages that a model imports while it is loaded and predicts, found by doing both in another process.
+"""Detection of the packages that a model needs: another process loads it, predicts, and records imports.
 
-In the process that saves a model most packages are loaded already, whoever imported them. A new process
-imports what the model itself needs, and no more.
+The process that saves a model has imported most packages already, for various reasons. A new process imports
+only the packages that the model itself needs.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from sparksig.models.environment import canonical_name
+from sparksig.models.environment import normalize_name
 
-__all__ = ["RequirementsWarning", "detect_packages", "inspect_pickle", "packages_of", "record_imports"]
+__all__ = ["RequirementsWarning", "detect_packages", "find_packages", "inspect_pickle", "record_imports"]
 
 TIME_LIMIT = 60.0
-"""Seconds that the other process may take."""
+"""Time limit of the other process, in seconds."""
 
 _ALWAYS = ("numpy", "pandas", "pyarrow")
-_LARGEST_PICKLE = 16 * 2**20  # a larger file takes longer to inspect than to load
+_MAX_PICKLE_BYTES = 16 * 2**20  # a larger file takes longer to inspect than to load
 _LOADERS = frozenset({"cloudpickle", "mlflow", "skops", "sparksig"})
-"""Packages that import others on a model's behalf, besides those that they need themselves."""
+"""Packages that import the packages a model needs, in addition to their own dependencies."""
 
 _PROGRAM = (
     "import json, sys; task = json.loads(sys.argv[1]); sys.path[:] = task.pop('sys_path'); "
@@ -40,7 +40,7 @@ _PROGRAM = (
 
 
 class RequirementsWarning(UserWarning):
-    """The packages that a model imports could not be detected; only the known ones are recorded."""
+    """A warning that a model's packages could not be detected, so that only the known ones are recorded."""
 
 
 def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
@@ -48,7 +48,7 @@ def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
 
     Args:
         home: a model directory with an example.
-        trusted_types: the types that a skops file may have.
+        trusted_types: the types to allow in a skops file.
 
     Returns:
         The names of the distributions that the model imported.
@@ -68,8 +68,9 @@ def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
         lines = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     reason = reason or (lines[-1][:200] if lines else "it ended without a result")
     warnings.warn(
-        "the packages that the model imports were not detected, because a new Python process cannot load it: "
-        f"{reason}. Pass them as extra_pip_requirements, or all of them as pip_requirements",
+        "the packages that the model imports were not detected, because a new Python process cannot load the "
+        f"model: {reason}. Pass the packages as extra_pip_requirements, or the complete list as "
+        "pip_requirements",
         RequirementsWarning,
         stacklevel=4,
     )
@@ -77,7 +78,7 @@ def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
 
 
 def _run(command: list[str], errors: Any) -> str:
-    """Run a command; the result is why it could not be run to its end, if it could not."""
+    """Run a command. Return the reason if it did not run to its end, else an empty text."""
     quiet = subprocess.DEVNULL
     try:
         subprocess.run(  # noqa: S603  our own program
@@ -94,12 +95,12 @@ def _run(command: list[str], errors: Any) -> str:
 
 
 def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None:
-    """Load a model, predict its example, and write the names of the packages that were imported for it.
+    """Load a model, predict its example, and write the names of the imported packages.
 
     Args:
         path: the model directory.
-        trusted_types: the types that a skops file may have.
-        output: the file to write, a JSON list.
+        trusted_types: the types to allow in a skops file.
+        output: the JSON file to write.
 
     Raises:
         SparksigError: the model cannot be loaded.
@@ -117,15 +118,15 @@ def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None
     directory = ModelDirectory.read(path)
     try:
         model.predict(read_example(directory), read_example_params(directory))
-    except Exception as error:  # the imports up to here count; the saving process has judged the prediction
+    except Exception as error:  # keep the imports up to here: the saving process has checked the prediction
         sys.stderr.write(f"{type(error).__name__}\n")
     sys.meta_path.remove(recorder)
     builtins.__import__ = recorder.original
-    Path(output).write_text(json.dumps(recorder.packages()), encoding="utf-8")
+    Path(output).write_text(json.dumps(recorder.list_packages()), encoding="utf-8")
 
 
 class _Recorder:
-    """A finder that finds nothing, and records which module imports which."""
+    """An import hook that records which module imports which, and imports nothing itself."""
 
     def __init__(self) -> None:
         self._imports: dict[tuple[str, tuple[str, ...]], None] = {}
@@ -140,49 +141,52 @@ class _Recorder:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """Record the import of a module that sparksig has loaded already, by the model's own code."""
+        """Record an import statement of the model's own code for a module that is loaded already."""
         importer = str((globals or {}).get("__name__") or "").partition(".")[0]
         if level == 0 and name in sys.modules and importer not in ("sparksig", *sys.stdlib_module_names):
             self._statements[name, importer] = None
         return self.original(name, globals, locals, fromlist or (), level)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """Record an import of a module that is not loaded yet; nothing is imported meanwhile."""
+        """Record the import of a module that is not loaded yet."""
         del path, target
         own = _Recorder.record_statement.__code__
         frame: FrameType | None = sys._getframe(1)
         machinery = ("importlib", "_frozen_importlib")
-        while frame is not None and (frame.f_code is own or _top_module(frame) in machinery):
+        while frame is not None and (frame.f_code is own or _get_top_module(frame) in machinery):
             frame = frame.f_back
-        importer = "" if frame is None else _top_module(frame)
+        importer = "" if frame is None else _get_top_module(frame)
         being_imported = []
         while frame is not None:
-            being_imported += [_top_module(frame)] if frame.f_code.co_name == "<module>" else []
+            being_imported += [_get_top_module(frame)] if frame.f_code.co_name == "<module>" else []
             frame = frame.f_back
         self._imports[name, (importer, *dict.fromkeys(being_imported))] = None
 
-    def packages(self) -> list[str]:
-        """The distributions that the model needs, in the order in which they were imported.
+    def list_packages(self) -> list[str]:
+        """Return the distributions that the model needs, in the order of their first import.
 
-        A package that is being imported itself imports what it requires, and optional packages that happen
-        to be installed: neither counts.
+        An imported package imports its requirements, and optional packages that happen to be installed.
+        Neither is counted.
         """
-        found: dict[str, None] = {}
+        needed: dict[str, None] = {}
         for name, importer in self._statements:
-            if importer == "cloudpickle" or not packages_of([importer]):
-                found |= dict.fromkeys(packages_of([name]))
+            if importer == "cloudpickle" or not find_packages([importer]):
+                needed |= dict.fromkeys(find_packages([name]))
         for name, (importer, *being_imported) in self._imports:
-            if name not in sys.modules:  # it was looked for, and not imported
+            if name not in sys.modules:  # the import failed
                 continue
-            if packages_of(module for module in being_imported if module not in _LOADERS):
+            if find_packages(module for module in being_imported if module not in _LOADERS):
                 continue
-            importers = [importer] if importer in _LOADERS else packages_of([importer])
-            known = {package for one in importers for package in required_by(one)}
-            found |= dict.fromkeys(one for one in packages_of([name]) if canonical_name(one) not in known)
-        return list(found)
+            importers = [importer] if importer in _LOADERS else find_packages([importer])
+            required = {canonical for package in importers for canonical in collect_requirements(package)}
+            packages = find_packages([name])
+            needed |= dict.fromkeys(
+                package for package in packages if normalize_name(package) not in required
+            )
+        return list(needed)
 
 
-def _top_module(frame: FrameType) -> str:
+def _get_top_module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__") or "").partition(".")[0]
 
 
@@ -190,25 +194,27 @@ def _top_module(frame: FrameType) -> str:
 
 
 @lru_cache(maxsize=1)
-def _distributions() -> dict[str, list[str]]:
+def _map_distributions() -> dict[str, list[str]]:
     return {module: list(dict.fromkeys(names)) for module, names in metadata.packages_distributions().items()}
 
 
-def packages_of(modules: Iterable[str]) -> list[str]:
-    """Return the distributions that modules belong to; none for those of Python, and for a model's own.
+def find_packages(modules: Iterable[str]) -> list[str]:
+    """Return the distributions that modules belong to.
+
+    Modules of the standard library and of sparksig, and a model's own modules, have none.
 
     Example:
-        >>> packages_of(["json", "numpy.linalg", "sparksig.types"])
+        >>> find_packages(["json", "numpy.linalg", "sparksig.types"])
         ['numpy']
     """
-    found: dict[str, None] = {}
+    packages: dict[str, None] = {}
     for module in modules:
         top = module.partition(".")[0]
-        names = [] if top in sys.stdlib_module_names else _distributions().get(top, [])
-        if len(names) > 1:  # a namespace that several share
+        names = [] if top in sys.stdlib_module_names else _map_distributions().get(top, [])
+        if len(names) > 1:  # a namespace package that several distributions share
             names = [name for name in names if _has_module(name, module)]
-        found |= dict.fromkeys(name for name in names if canonical_name(name) != "sparksig")
-    return list(found)
+        packages |= dict.fromkeys(name for name in names if normalize_name(name) != "sparksig")
+    return list(packages)
 
 
 def _has_module(package: str, module: str) -> bool:
@@ -222,12 +228,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @lru_cache(maxsize=256)
-def required_by(package: str) -> frozenset[str]:
-    """The canonical names of a distribution and of those that it requires, directly or not."""
+def collect_requirements(package: str) -> frozenset[str]:
+    """Return the canonical names of a distribution and of its direct and indirect requirements."""
     required: set[str] = set()
-    left = [package]
-    while left:
-        name = canonical_name(left.pop())
+    pending = [package]
+    while pending:
+        name = normalize_name(pending.pop())
         if name in required:
             continue
         required.add(name)
@@ -235,7 +241,7 @@ def required_by(package: str) -> frozenset[str]:
             lines = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
             continue
-        left += [match[0] for line in lines if "extra ==" not in line and (match := _NAME.match(line))]
+        pending += [match[0] for line in lines if "extra ==" not in line and (match := _NAME.match(line))]
     return frozenset(required)
 
 
@@ -245,33 +251,34 @@ def required_by(package: str) -> frozenset[str]:
 def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bool]:
     """Return the distributions that a pickle refers to, and whether it may import more.
 
-    The names of the modules that a pickle imports are texts in it, and so are the names in the code of its
-    functions: no such text, no import, except for those that a package makes when it is called.
+    A pickle contains, as text, the names of the modules that it imports and the names in the code of its
+    functions. A module that no text names is imported only if a package imports it when called.
 
     Args:
         file: the pickle.
         known: the distributions that the model needs in any case.
     """
-    if file.stat().st_size > _LARGEST_PICKLE:
+    if file.stat().st_size > _MAX_PICKLE_BYTES:
         return [], True
-    references, texts = _names_in(file.read_bytes())
-    packages = packages_of(sorted(references))
-    if any(_is_own(module) for module in references):
+    references, texts = _read_names(file.read_bytes())
+    packages = find_packages(sorted(references))
+    if any(_is_own_module(module) for module in references):
         return packages, True
-    expected = {name for one in (*_ALWAYS, *known, *packages) for name in required_by(one)}
-    return packages, any(canonical_name(one) not in expected for one in packages_of(sorted(texts)))
+    expected = {name for package in (*_ALWAYS, *known, *packages) for name in collect_requirements(package)}
+    mentioned = find_packages(sorted(texts))
+    return packages, any(normalize_name(package) not in expected for package in mentioned)
 
 
-def _is_own(module: str) -> bool:
-    """Return whether a module is neither Python's nor that of a distribution: it may import anything."""
+def _is_own_module(module: str) -> bool:
+    """Return whether a module belongs to neither Python nor a distribution, and so may import anything."""
     top = module.partition(".")[0]
-    return top not in {"__main__", "__builtin__", "sparksig", *sys.stdlib_module_names} and not packages_of(
+    return top not in {"__main__", "__builtin__", "sparksig", *sys.stdlib_module_names} and not find_packages(
         [top]
     )
 
 
-def _names_in(content: bytes) -> tuple[set[str], set[str]]:
-    """The modules that a pickle refers to, and all texts in it that could name one."""
+def _read_names(content: bytes) -> tuple[set[str], set[str]]:
+    """Return the modules that a pickle refers to, and all texts in it that could name a module."""
     references: set[str] = set()
     texts: list[str] = []
     memo: dict[int, str] = {}
@@ -293,6 +300,6 @@ def _names_in(content: bytes) -> tuple[set[str], set[str]]:
                 is_memo = opcode.name in ("BINGET", "LONG_BINGET")
                 last = memo.get(argument, "") if is_memo else argument if isinstance(argument, str) else ""
                 texts += [last] if last else []
-    except (ValueError, IndexError):  # no pickle, as it may be compressed
+    except (ValueError, IndexError):  # not a plain pickle, for example a compressed one
         references.add("unknown")
     return references, {text for text in texts if text.replace(".", "_").isidentifier()}

@@ -1,6 +1,6 @@
-"""A model directory as data: reading it, and writing it whole or not at all.
+"""A model directory as data: reading it without executing anything, and writing it atomically.
 
-Layout and keys are MLflow's: a YAML file ``MLmodel`` and what it names. Nothing here executes anything.
+Layout and keys are MLflow's: a YAML file ``MLmodel``, and the files that it names.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sparksig.errors import (
     OutputRefusedError,
     SignatureError,
     UnsupportedError,
+    kind,
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
 from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
@@ -38,7 +39,7 @@ __all__ = [
     "TEXT_DTYPES",
     "ModelDirectory",
     "copy_into",
-    "new_directory",
+    "create_directory",
     "replace_mlmodel",
     "seal",
     "write_mlmodel",
@@ -46,23 +47,23 @@ __all__ = [
 
 MLMODEL = "MLmodel"
 TEXT_DTYPES = "sparksig_text_dtypes"
-"""The key of the flavor ``python_function`` for the dtypes of text columns that a model was shown.
+"""The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.
 
 Its value maps names of columns (positions, where columns have no names) to values of
-:class:`~sparksig.engine.texts.TextDtype`. MLflow ignores the key, and keeps it.
+:class:`~sparksig.engine.texts.TextDtype`. MLflow ignores the key and preserves it.
 """
 
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """What a model directory says of itself.
+    """The content of ``MLmodel`` in a model directory.
 
     Attributes:
         path: the directory, absolute.
-        config: the content of MLmodel.
-        signature: its signature, or None.
-        mlmodel: the digest of MLmodel as it was read.
-        digests: of each file, where the caller pinned the content: what is opened must have them.
+        config: the parsed MLmodel.
+        signature: the model's signature, or None.
+        mlmodel: the digest of MLmodel when it was read.
+        digests: the pinned digest of each file, verified when a file is opened; None without a pin.
     """
 
     path: Path
@@ -76,8 +77,8 @@ class ModelDirectory:
         """Read ``MLmodel`` in a directory.
 
         Raises:
-            ModelNotFoundError: no such directory, or none with an MLmodel in it.
-            ModelDamagedError: MLmodel is not YAML, too large, or not of MLmodel's form.
+            ModelNotFoundError: the directory does not exist, or has no MLmodel in it.
+            ModelDamagedError: MLmodel is not YAML, too large, or malformed.
 
         Example:
             >>> ModelDirectory.read("no/such/model")
@@ -85,7 +86,7 @@ class ModelDirectory:
             sparksig.errors.ModelNotFoundError: there is no model directory at 'no/such/model'
         """
         directory = Path(path)
-        if directory.name == MLMODEL and directory.is_file():  # as MLflow takes it
+        if directory.name == MLMODEL and directory.is_file():  # MLflow accepts the path of the file too
             directory = directory.parent
         file = directory / MLMODEL
         if not directory.is_dir():
@@ -93,7 +94,7 @@ class ModelDirectory:
         if not file.is_file():
             raise ModelNotFoundError(f"{str(path)!r} is not a model directory: it has no file {MLMODEL}")
         if file.is_symlink():
-            raise ModelDamagedError(f"{file} is a link: a model holds none")
+            raise ModelDamagedError(f"{file} is a symbolic link. Replace it by the file itself")
         with file.open("rb") as stream:
             text = stream.read(MAX_YAML_BYTES + 1)
         try:
@@ -101,9 +102,9 @@ class ModelDirectory:
         except ValueError as error:
             raise ModelDamagedError(f"{file}: {error}") from None
         if not isinstance(config, dict) or not isinstance(config.get("flavors"), dict):
-            raise ModelDamagedError(f"{file}: an MLmodel is a mapping with the key 'flavors'")
-        found = hashlib.sha256(text).hexdigest()
-        return cls(directory.absolute(), config, _signature(config, file), found)
+            raise ModelDamagedError(f"{file}: expected a mapping with the key 'flavors', got something else")
+        mlmodel_digest = hashlib.sha256(text).hexdigest()
+        return cls(directory.absolute(), config, _parse_signature(config, file), mlmodel_digest)
 
     @property
     def pyfunc(self) -> Mapping[str, Any]:
@@ -113,12 +114,13 @@ class ModelDirectory:
             UnsupportedError: the model has none.
             ModelDamagedError: it is not a mapping.
         """
-        config = self.flavor("python_function")
+        config = self.get_flavor("python_function")
         if config is None:
             flavors = ", ".join(sorted(map(str, self.config["flavors"]))) or "none"
             raise UnsupportedError(
-                f"{self.path}: the model has no flavor 'python_function' (it has: {flavors}), so it cannot "
-                "be loaded here. Load it with the library of one of its flavors, or save it again with one"
+                f"{self.path}: the model has no flavor 'python_function' (it has: {flavors}), so sparksig "
+                "cannot load it. Load it with the library of one of its flavors, or save it again with this "
+                "flavor"
             )
         return config
 
@@ -141,7 +143,7 @@ class ModelDirectory:
 
     @property
     def text_dtypes(self) -> TextDtypes:
-        """The dtypes of text columns that the model was shown when it was saved, as far as recorded.
+        """The recorded dtypes of the text columns that the model was saved with.
 
         Raises:
             ModelDamagedError: the record is malformed.
@@ -158,67 +160,69 @@ class ModelDirectory:
             )
         return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
 
-    def flavor(self, name: str) -> Mapping[str, Any] | None:
-        """The configuration of one flavor, or None.
+    def get_flavor(self, name: str) -> Mapping[str, Any] | None:
+        """Return the configuration of one flavor, or None.
 
         Raises:
-            ModelDamagedError: it is there, but it is not a mapping.
+            ModelDamagedError: the configuration is not a mapping.
         """
         config = self.config["flavors"].get(name)
         if config is not None and not isinstance(config, dict):
-            raise ModelDamagedError(f"{self.path / MLMODEL}: the flavor {name!r} is not a mapping")
+            raise ModelDamagedError(
+                f"{self.path / MLMODEL}: flavor {name!r}: expected a mapping, got {kind(config)}"
+            )
         return config
 
-    def member(self, relative: object) -> Path:
-        """The path of something in the directory that MLmodel names.
+    def resolve_member(self, relative: object) -> Path:
+        """Return the path of a file or directory that MLmodel names.
 
         Raises:
-            ModelDamagedError: it is absent, no relative path, or leads out of the directory (by ``..``
-                or a symbolic link).
+            ModelDamagedError: the path does not exist, is not relative, or leads out of the model directory
+                (by ``..`` or a symbolic link).
         """
-        where = self.path / MLMODEL
+        mlmodel = self.path / MLMODEL
         if not isinstance(relative, str) or not relative:
-            raise ModelDamagedError(f"{where}: a path in the directory expected, found {relative!r}")
+            raise ModelDamagedError(f"{mlmodel}: expected a path in the model directory, got {relative!r}")
         parts = Path(relative).parts
         try:
             target = self.path / relative
-            inside = target.resolve().is_relative_to(self.path.resolve())
-            there = target.is_file() or target.is_dir()
-        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, no text at all
+            is_inside = target.resolve().is_relative_to(self.path.resolve())
+            exists = target.is_file() or target.is_dir()
+        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a null character
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise ModelDamagedError(
-                f"{where}: no path in the directory: {relative[:80]!r}: {reason}"
+                f"{mlmodel}: {relative[:80]!r} is not a path in the model directory: {reason}"
             ) from None
-        if Path(relative).is_absolute() or ".." in parts or not inside:
-            raise ModelDamagedError(f"{where}: the path {relative!r} leads out of the model directory")
-        if not there:
-            raise ModelDamagedError(f"{self.path}: {relative!r} is named by {MLMODEL}, but it is not there")
+        if Path(relative).is_absolute() or ".." in parts or not is_inside:
+            raise ModelDamagedError(f"{mlmodel}: the path {relative!r} leads out of the model directory")
+        if not exists:
+            raise ModelDamagedError(f"{self.path}: {relative!r}, which {MLMODEL} names, is missing")
         return target
 
     def open(self, file: Path) -> BinaryIO:
-        """A file in the directory for reading; of a pinned directory the very bytes that were pinned.
+        """Open a file in the directory for reading. In a pinned directory its content is verified.
 
         Raises:
-            ModelDamagedError: it is not what was pinned any more.
+            ModelDamagedError: the file is missing, or differs from the pinned content.
         """
         if not file.is_file():
-            raise ModelDamagedError(f"{file} is no file")
+            raise ModelDamagedError(f"{file} is not a file")
         if self.digests is None:
             return file.open("rb")
         content = file.read_bytes()
         name = file.relative_to(self.path).as_posix()
         if self.digests.get(name) != hashlib.sha256(content).hexdigest():
-            raise _changed(self.path, name)
+            raise _build_change_error(self.path, name)
         return io.BytesIO(content)
 
     def snapshot(self) -> ModelDirectory:
-        """A private copy of a pinned directory, for models that open its files by themselves.
+        """Copy a pinned directory to a private one, for models that open files of the directory themselves.
 
-        Only what was pinned is in it, whatever happens to the directory meanwhile; it is removed with the
-        object. A directory that is not pinned is its own snapshot.
+        The copy has exactly the pinned content, and is removed with the returned object. A directory that is
+        not pinned is returned as is.
 
         Raises:
-            ModelDamagedError: a file is not what was pinned any more.
+            ModelDamagedError: a file differs from the pinned content.
         """
         if self.digests is None:
             return self
@@ -234,19 +238,19 @@ class ModelDirectory:
                         copied.update(chunk)
                         sink.write(chunk)
             except OSError:
-                raise _changed(self.path, name) from None
+                raise _build_change_error(self.path, name) from None
             if copied.hexdigest() != pinned:
-                raise _changed(self.path, name)
+                raise _build_change_error(self.path, name)
         return copy
 
 
-def _changed(path: Path, what: str) -> ModelDamagedError:
-    return ModelDamagedError(f"{path}: changed after its content was verified: {what}")
+def _build_change_error(path: Path, name: str) -> ModelDamagedError:
+    return ModelDamagedError(f"{path}: changed after its content was verified: {name}")
 
 
-def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
+def _parse_signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     data = config.get("signature")
-    if data is None or (isinstance(data, dict) and _declares_nothing(data)):
+    if data is None or (isinstance(data, dict) and _is_empty(data)):
         return None
     try:
         signature = ModelSignature.from_dict(data)
@@ -257,7 +261,7 @@ def _signature(config: Mapping[str, Any], file: Path) -> ModelSignature | None:
     return signature
 
 
-def _declares_nothing(data: Mapping[str, Any]) -> bool:
+def _is_empty(data: Mapping[str, Any]) -> bool:
     return data.keys() <= {"inputs", "outputs", "params"} and all(part is None for part in data.values())
 
 
@@ -265,39 +269,41 @@ def _declares_nothing(data: Mapping[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def new_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A directory to fill, which becomes ``path`` by one rename when the block ends well.
+def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Create a directory to fill, and rename it to ``path`` when the block ends without an error.
 
-    Until then it is a private sibling (mode 0700); if the block fails, nothing is left of it.
+    Until then it is a private sibling (mode 0700) of ``path``. It is removed if the block fails.
 
     Raises:
-        OutputRefusedError: something that is not an empty directory is at ``path`` already.
+        OutputRefusedError: ``path`` exists, and is not an empty directory.
     """
     target = Path(path).absolute()
     if target.is_symlink() or (target.exists() and not _is_empty_directory(target)):
         raise OutputRefusedError(
             f"{str(path)!r} exists already and is not an empty directory: nothing was written"
         )
-    made = [parent for parent in target.parents if not parent.exists()]
+    new_parents = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise OutputRefusedError(f"{str(target.parent)!r} is no directory: nothing was written") from None
+        raise OutputRefusedError(f"{str(target.parent)!r} is not a directory: nothing was written") from None
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         yield staging
-        staging.chmod(0o777 & ~_umask())
+        staging.chmod(0o777 & ~_read_umask())
         try:
-            staging.rename(target)  # onto an empty directory at most: anything else makes it fail
+            staging.rename(target)  # fails unless the target is missing or an empty directory
         except OSError as error:
             if target.exists():
-                raise OutputRefusedError(f"{str(path)!r} appeared meanwhile: nothing was written") from error
+                raise OutputRefusedError(
+                    f"{str(path)!r} was created by another process meanwhile: nothing was written"
+                ) from error
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         if not target.exists():
-            for parent in made:
-                with contextlib.suppress(OSError):  # somebody else has put something there
+            for parent in new_parents:
+                with contextlib.suppress(OSError):  # another process has written to it
                     parent.rmdir()
 
 
@@ -305,49 +311,51 @@ def _is_empty_directory(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
 
 
-def _umask() -> int:
+def _read_umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
 def write_mlmodel(directory: Path, config: Mapping[str, Any]) -> None:
-    """Write ``MLmodel`` in a directory that nobody uses yet.
+    """Write ``MLmodel`` in a directory that is not in use yet.
 
     Raises:
-        ModelError: something in it is not JSON-like, so that it could not be read back.
+        ModelError: a value is not JSON-like, so that it could not be read back.
     """
-    (directory / MLMODEL).write_text(_mlmodel(config), encoding="utf-8")
+    (directory / MLMODEL).write_text(_dump_mlmodel(config), encoding="utf-8")
 
 
-def _mlmodel(config: Mapping[str, Any]) -> str:
+def _dump_mlmodel(config: Mapping[str, Any]) -> str:
     try:
         return dump_yaml(config)
     except ValueError as error:
-        raise ModelError(f"this cannot be kept in {MLMODEL}: {error}") from None
+        raise ModelError(f"cannot write {MLMODEL}: {error}") from None
 
 
 def seal(directory: Path) -> None:
-    """Seal a directory that nobody uses yet."""
+    """Seal a directory that is not in use yet."""
     (directory / SEAL).write_bytes(seal_text(file_digests(directory)))
 
 
 def replace_mlmodel(directory: ModelDirectory, config: Mapping[str, Any]) -> None:
-    """Put another MLmodel in a directory's place, and seal it anew.
+    """Replace the MLmodel of a directory, and update its seal.
 
-    A crash at any point leaves the old or the new directory: the seal knows both while one replaces the
-    other, and a file is replaced by one rename.
+    A crash at any point leaves a valid directory, old or new: each file is replaced by one rename, and the
+    seal accepts both versions of MLmodel during the replacement.
 
     Raises:
-        ModelError: as :func:`write_mlmodel`; or MLmodel was changed meanwhile.
-        ModelDamagedError: the directory is not as it was sealed.
+        ModelError: a value is not JSON-like, or MLmodel was changed since it was read.
+        ModelDamagedError: the directory was changed since it was sealed.
     """
-    text = _mlmodel(config).encode()
+    text = _dump_mlmodel(config).encode()
     root = directory.path
-    with _locked(root):
+    with _lock(root):
         digests = file_digests(root)
         if digests.get(MLMODEL) != directory.mlmodel:
-            raise ModelError(f"{root}: {MLMODEL} was changed meanwhile: nothing was written")
+            raise ModelError(
+                f"{root}: {MLMODEL} was changed by another process meanwhile: nothing was written. Try again"
+            )
         if (root / SEAL).is_file():
             check_seal(root, digests)
         new = hashlib.sha256(text).hexdigest()
@@ -357,7 +365,7 @@ def replace_mlmodel(directory: ModelDirectory, config: Mapping[str, Any]) -> Non
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _lock(directory: Path) -> Iterator[None]:
     handle = os.open(directory, os.O_RDONLY)
     try:
         for wait in (*[0.05] * 400, 0.0):
@@ -367,7 +375,7 @@ def _locked(directory: Path) -> Iterator[None]:
             except BlockingIOError:
                 if not wait:
                     raise ModelError(
-                        f"{directory}: somebody else is changing it, for 20 seconds now"
+                        f"{directory}: another process has locked it for 20 seconds. Try again later"
                     ) from None
                 time.sleep(wait)
         yield
@@ -376,16 +384,17 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """One file by one rename; what is half written lies beside the model directory, if that may be."""
+    """Replace a file by one rename of a temporary file, next to the model directory where possible."""
     home = file.parent.parent
-    beside = os.access(home, os.W_OK) and home.stat().st_dev == file.parent.stat().st_dev
-    handle, name = tempfile.mkstemp(prefix=f".{file.parent.name}.", dir=home if beside else file.parent)
+    has_sibling = os.access(home, os.W_OK) and home.stat().st_dev == file.parent.stat().st_dev
+    scratch = home if has_sibling else file.parent
+    handle, name = tempfile.mkstemp(prefix=f".{file.parent.name}.", dir=scratch)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        mode = file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask()
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_read_umask()
         os.chmod(name, mode)
         os.replace(name, file)
     except BaseException:
@@ -395,23 +404,23 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
-    """Copy a file or a directory into a directory of a model; links become what they lead to.
+    """Copy a file or a directory into a directory of a model, with the targets of symbolic links.
 
     Returns:
-        where the copy is.
+        The path of the copy.
 
     Raises:
-        ModelError: there is no such file or directory, or another of its name is there already.
+        ModelError: the source does not exist, or a file of its name was copied already.
     """
-    given = Path(source)
-    if not given.exists():
+    path = Path(source)
+    if not path.exists():
         raise ModelError(f"there is no file or directory at {str(source)!r}")
-    target = home / (name or given.resolve().name)
+    target = home / (name or path.resolve().name)
     if target.exists():
-        raise ModelError(f"two files for a model have the name {target.name!r}")
+        raise ModelError(f"two files for a model have the name {target.name!r}. Rename one of them")
     home.mkdir(parents=True, exist_ok=True)
-    if given.is_dir():
-        shutil.copytree(given, target, ignore=shutil.ignore_patterns("__pycache__", ".git"))
+    if path.is_dir():
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__", ".git"))
     else:
-        shutil.copyfile(given, target)
+        shutil.copyfile(path, target)
     return target

@@ -1,4 +1,4 @@
-"""The packages that a model was saved with: written as MLflow writes them, compared when it is loaded."""
+"""The packages that a model was saved with: written in MLflow's files, compared when the model is loaded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sparksig.models.safe_yaml import dump_yaml
 __all__ = [
     "ACTIONS",
     "VersionMismatchWarning",
-    "canonical_name",
     "compare_versions",
-    "install_command",
-    "mismatches",
+    "find_mismatches",
+    "format_install_command",
+    "normalize_name",
     "pins",
     "write_environment",
 ]
@@ -30,15 +30,15 @@ ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
 _FILE = "requirements.txt"
 _BUILDS = {"xgboost": ("xgboost", "xgboost-cpu"), "onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
-"""The names under which builds of one package are published."""
+"""The distributions that publish builds of one package."""
 _PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*==\s*([^\s;#,*]+)(?:\s*|\s+#.*)\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LONGEST = 1_000  # characters of a line, of which packages have far less
-_LARGEST = 2**20  # bytes
+_MAX_LINE_LENGTH = 1_000  # characters; a requirement is far shorter
+_MAX_FILE_BYTES = 2**20
 
 
 class VersionMismatchWarning(UserWarning):
-    """A model is loaded with other versions of packages than it was saved with."""
+    """A warning that installed versions of packages differ from those that a model was saved with."""
 
 
 def write_environment(
@@ -47,26 +47,26 @@ def write_environment(
     extra: Sequence[str] = (),
     complete: str | os.PathLike[str] | Sequence[str] | None = None,
 ) -> None:
-    """Write what MLflow builds an environment for a model from: three files that say the same.
+    """Write the three files from which MLflow builds an environment for a model.
 
-    MLflow is among the packages where it is installed, for its server runs in that environment.
+    MLflow is one of the packages if it is installed, because its server runs in that environment.
 
     Args:
         home: the model directory.
-        packages: the names of those that loading needs; each is pinned to its installed version.
-        extra: more requirements, as pip takes them; they replace those of the same packages.
-        complete: all requirements, or the path of a file of them; instead of ``packages`` and ``extra``.
+        packages: the names of the packages that loading needs, to be pinned to their installed versions.
+        extra: more requirements in pip's syntax; they replace pins of the same packages.
+        complete: all requirements, or the path of a requirements file; instead of ``packages`` and ``extra``.
 
     Raises:
-        ModelError: ``extra`` or ``complete`` is no list of texts, or both are given.
+        ModelError: ``extra`` or ``complete`` is not a list of texts, or both are passed.
     """
     if isinstance(extra, str) or not _are_lines(extra):
-        raise ModelError("extra_pip_requirements is a list of requirements, as ['nltk==3.9']")
-    given = extra if complete is None else _complete_requirements(complete, extra)
+        raise ModelError("extra_pip_requirements: expected a list of requirements, for example ['nltk==3.9']")
+    requirements = extra if complete is None else _complete_requirements(complete, extra)
     names = (*_ALWAYS, *packages, "mlflow") if complete is None else ("sparksig",)
-    named = {canonical_name(match[0]) for line in given if (match := _NAME.match(line))}
-    pinned = [pin for name in names if canonical_name(name) not in named and (pin := _pin(name))]
-    lines = [*dict.fromkeys([*pinned, *given])]
+    required = {normalize_name(match[0]) for line in requirements if (match := _NAME.match(line))}
+    pinned = [pin for name in names if normalize_name(name) not in required and (pin := _format_pin(name))]
+    lines = [*dict.fromkeys([*pinned, *requirements])]
     python = platform.python_version()
     dependencies: list[object] = [f"python={python}", "pip", {"pip": lines}]
     conda = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": dependencies}
@@ -92,42 +92,45 @@ def _complete_requirements(
         lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line and not line.startswith("#")]
     if not _are_lines(complete):
-        raise ModelError("pip_requirements is a list of requirements, as ['nltk==3.9'], or a file of them")
+        raise ModelError(
+            "pip_requirements: expected a list of requirements, for example ['nltk==3.9'], or the path of a "
+            "requirements file"
+        )
     return complete
 
 
-def _pin(package: str) -> str | None:
+def _format_pin(package: str) -> str | None:
     for name in _BUILDS.get(package, (package,)):
         with contextlib.suppress(metadata.PackageNotFoundError):
             return f"{name}=={metadata.version(name)}"
     return None
 
 
-def mismatches(directory: ModelDirectory) -> list[str]:
-    """The packages, and Python, whose versions are others than those that a model was saved with.
+def find_mismatches(directory: ModelDirectory) -> list[str]:
+    """List the packages, and Python, whose installed versions differ from those a model was saved with.
 
-    Only pins (``name==version``) are compared. Builds of one package for other hardware count as one; MLflow
-    is left out where it is not installed, for nothing here needs it.
+    Only pins (``name==version``) are compared. Builds of one package for different hardware count as the same
+    package. MLflow is skipped if it is not installed, because sparksig loads models without it.
 
     Raises:
-        ModelDamagedError: the file of requirements is not text.
+        ModelDamagedError: the requirements file is not text.
     """
-    found = []
-    python = str((directory.flavor("python_function") or {}).get("python_version") or "")
+    differences = []
+    python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
     if python and python.split(".")[:2] != platform.python_version().split(".")[:2]:
-        found.append(f"python {python} (here: {platform.python_version()})")
+        differences.append(f"python {python} (installed: {platform.python_version()})")
     for name, version in pins(directory):
         builds = next((builds for builds in _BUILDS.values() if name.lower() in builds), (name,))
-        here = next((one.split("==")[1] for build in builds if (one := _pin(build) or "")), None)
-        if here is None and name.lower() == "mlflow":
+        installed = next((pin.split("==")[1] for build in builds if (pin := _format_pin(build) or "")), None)
+        if installed is None and name.lower() == "mlflow":
             continue
-        if here is None or here.partition("+")[0] != version.partition("+")[0]:
-            found.append(f"{name} {version} (here: {here or 'not installed'})")
-    return found
+        if installed is None or installed.partition("+")[0] != version.partition("+")[0]:
+            differences.append(f"{name} {version} (installed: {installed or 'none'})")
+    return differences
 
 
 def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
-    """The packages that a model's file of requirements pins, with their versions.
+    """Return the packages that a model's requirements file pins, with their versions.
 
     Raises:
         ModelDamagedError: the file is not text.
@@ -136,55 +139,55 @@ def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
     if not file.is_file():
         return []
     try:
-        with directory.open(directory.member(_FILE)) as stream:
-            lines = stream.read(_LARGEST).decode(errors="strict").splitlines()
+        with directory.open(directory.resolve_member(_FILE)) as stream:
+            lines = stream.read(_MAX_FILE_BYTES).decode(errors="strict").splitlines()
     except UnicodeDecodeError as error:
         raise ModelDamagedError(f"{file} is not text: {error.reason}") from None
-    short = (line.strip() for line in lines if len(line) <= _LONGEST)
-    return [(match[1], match[2]) for line in short if (match := _PIN.match(line))]
+    bounded = (line.strip() for line in lines if len(line) <= _MAX_LINE_LENGTH)
+    return [(match[1], match[2]) for line in bounded if (match := _PIN.match(line))]
 
 
-def install_command(directory: ModelDirectory, module: str) -> str:
-    """Return the command that installs a missing module: the model's own requirement of it, if it has one.
+def format_install_command(directory: ModelDirectory, module: str) -> str:
+    """Return the command that installs a missing module, in the version that the model requires if any.
 
     Args:
         directory: the model directory.
         module: the top-level name of the module; may be empty.
 
     Raises:
-        ModelDamagedError: the file of requirements is not text.
+        ModelDamagedError: the requirements file is not text.
     """
     for name, version in pins(directory):
-        if canonical_name(name) == canonical_name(module):
+        if normalize_name(name) == normalize_name(module):
             return f"pip install '{name}=={version}'"
     file = directory.path / _FILE
     return f"pip install -r {file}" if file.is_file() else f"pip install {module}".rstrip()
 
 
-def canonical_name(package: str) -> str:
-    """Return a package's name in the form in which names are compared.
+def normalize_name(package: str) -> str:
+    """Normalize a package's name, so that different ways to write it compare equal.
 
     Example:
-        >>> canonical_name("Scikit_Learn")
+        >>> normalize_name("Scikit_Learn")
         'scikit-learn'
     """
     return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def compare_versions(directory: ModelDirectory, action: str) -> None:
-    """Warn of, or refuse, other versions of packages than a model was saved with.
+    """Warn or fail if installed versions of packages differ from those that a model was saved with.
 
     Raises:
-        ModelError: there are some, and ``action`` is "fail"; or ``action`` is unknown.
+        ModelError: versions differ and ``action`` is "fail", or ``action`` is unknown.
 
     Warns:
-        VersionMismatchWarning: there are some, and ``action`` is "warn".
+        VersionMismatchWarning: versions differ and ``action`` is "warn".
     """
     if action not in ACTIONS:
-        raise ModelError(f"on_version_mismatch is one of {', '.join(ACTIONS)}, not {action!r}")
-    if action == "ignore" or not (found := mismatches(directory)):
+        raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
+    if action == "ignore" or not (differences := find_mismatches(directory)):
         return
-    text = f"{directory.path}: saved with other versions than are installed: {'; '.join(found)}"
+    text = f"{directory.path}: saved with other versions than are installed: {'; '.join(differences)}"
     if action == "fail":
         raise ModelError(text)
     warnings.warn(text, VersionMismatchWarning, stacklevel=4)

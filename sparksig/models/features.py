@@ -1,8 +1,7 @@
-"""The names of a model's features, for inputs without names; recorded when it is saved."""
+"""The names of a model's features, recorded when a model whose inputs have no names is saved."""
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -10,58 +9,58 @@ import pandas as pd
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.flavors.interface import Loading, Saving
+from sparksig.models.flavors.interface import Flavor, Loading, Saving
 from sparksig.models.trust import Trust
 
-__all__ = ["KEY", "features_of", "names_to_record", "recorded_features"]
+__all__ = ["KEY", "choose_names", "features_of", "read_features"]
 
 KEY = "sparksig_feature_names"
-"""The key of the names in MLmodel, in its generic flavor."""
+"""The key of the names in the flavor ``python_function`` of MLmodel."""
 
 
-def names_to_record(flavor: ModuleType, model: Any, saving: Saving, data: Any) -> list[str] | None:
-    """Return the names of the columns that a model is fed from, where its inputs have no names.
+def choose_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[str] | None:
+    """Return the names of the columns that feed a model, where its inputs have no names.
 
     Args:
         flavor: the format.
         model: the model; an estimator that was fitted to a frame knows the names.
-        saving: how it is saved.
-        data: its example, whose names are taken where the model knows none; or None.
+        saving: the options of saving.
+        data: its example, the second source of names; or None.
     """
-    contract = saving.signature
-    if contract is None or contract.inputs is None or contract._is_signature_from_type_hint:
+    signature = saving.signature
+    if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
         return None
-    if contract.inputs.has_input_names():
+    if signature.inputs.has_input_names():
         return None
-    names = getattr(flavor.predictor(model, saving.method, contract.inputs), "feature_names", None)
+    names = getattr(flavor.create_predictor(model, saving.method, signature.inputs), "feature_names", None)
     if names is None and isinstance(data, pd.DataFrame) and all(isinstance(label, str) for label in data):
         names = list(data)
     return list(names) if names else None
 
 
-def recorded_features(directory: ModelDirectory) -> tuple[str, ...] | None:
-    """Return the names of features that are recorded in a model directory; None if there are none.
+def read_features(directory: ModelDirectory) -> tuple[str, ...] | None:
+    """Return the feature names that a model directory records, or None.
 
     Raises:
-        ModelDamagedError: they are no list of names.
+        ModelDamagedError: the record is not a list of names.
     """
     names = directory.pyfunc.get(KEY)
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ModelDamagedError(f"{directory.path}: {KEY} must be a list of names")
+        raise ModelDamagedError(f"{directory.path}: {KEY}: expected a list of names, got something else")
     return tuple(names)
 
 
 def features_of(directory: ModelDirectory, trust: Trust | None = None) -> tuple[str, ...] | None:
-    """Return the names of a model's features, for inputs without names; None if it knows none.
+    """Return the names of a model's features where its inputs have no names, else None.
 
-    They are recorded in a directory that was saved here. Otherwise an estimator or a booster is loaded for
-    them, where that is allowed; a model of another kind knows no names.
+    sparksig records the names when it saves a model. Without a record, an estimator or a booster is loaded
+    to read them, if the trust allows it. Other models have no feature names.
 
     Args:
         directory: the model directory.
-        trust: what may run; nothing but safe formats, if None.
+        trust: permission to load the model; None allows only formats that cannot run code.
 
     Raises:
         ModelDamagedError: the directory is damaged.
@@ -69,15 +68,14 @@ def features_of(directory: ModelDirectory, trust: Trust | None = None) -> tuple[
     signature = directory.signature
     if signature is None or signature.inputs is None or signature.inputs.has_input_names():
         return None
-    recorded = recorded_features(directory)
-    flavor = flavors.of(directory)
-    if recorded is not None or flavor not in (flavors.sklearn, flavors.xgboost, flavors.lightgbm):
+    recorded = read_features(directory)
+    if recorded is not None or not flavors.find_flavor(directory).has_feature_names:
         return recorded
     try:
         predictor = flavors.load(directory, Loading(trust or Trust()))
     except ModelDamagedError:
         raise
-    except (ModelError, MissingDependencyError):  # it is loaded, with permission, elsewhere
+    except (ModelError, MissingDependencyError):  # other workers may have the permission and the package
         return None
     names: tuple[str, ...] | None = getattr(predictor, "feature_names", None)
     return names

@@ -1,20 +1,19 @@
-"""The types of a skops file that load without ``trusted_types``, beyond those that skops trusts itself.
+"""The types in a skops file that load without ``trusted_types``, in addition to those that skops trusts.
 
 A type is on this list only if building it and setting any state should not be able to run code of the
 file's author. The compiled types (trees, predictors, neighbors, distances, bitsets) and skops' own nodes were
-read in the source of scikit-learn 1.9.1 and skops 0.16.0. The other entries (splitters, kernels, scores,
-helpers) are judged by their documented behaviour. All of them are tested with scikit-learn 1.5.0 and 1.9.1,
-skops 0.12.0 and 0.16.0, NumPy 1.26 and 2.4, SciPy 1.13 and 1.17. Nothing that a model directory says adds to
-the list.
+reviewed in the source of scikit-learn 1.9.1 and skops 0.16.0. The other entries (splitters, kernels, scores,
+helpers) are accepted by their documented behaviour. All of them are tested with scikit-learn 1.5.0 and 1.9.1,
+skops 0.12.0 and 0.16.0, NumPy 1.26 and 2.4, SciPy 1.13 and 1.17. A model directory cannot extend the list.
 
-Each entry says how a skops file may use the name: as the class of an object whose attributes are restored, as
-a function, as a class that is a value. The same name used otherwise is refused, because skops trusts names
-whatever they are used for: a function, for example, could be called with arguments of the author's choice.
+Each entry defines how a skops file may use the name: as the class of an object whose attributes are restored,
+as a function, or as a class that is itself a value. Any other use of the name is refused, because skops
+trusts a name for every use: it would, for example, call a function with arguments of the author's choice.
 
-A few entries are read by compiled code, which follows the indices in their arrays without checking them.
-Those are marked ``is_native``, and :mod:`sparksig.models.flavors.skops_state` checks their arrays.
+Compiled code reads a few entries, and follows the indices in their arrays without checking them. These
+entries are marked ``is_native``, and :mod:`sparksig.models.flavors.skops_state` checks their arrays.
 
-Left out on purpose: ``functools.partial`` and bound methods (they call what the file names),
+The list omits ``functools.partial`` and bound methods (they call functions that the file names),
 ``scipy.stats`` distributions (they run ``exec`` on their state), ``scipy.interpolate.BSpline`` and
 ``sklearn.cluster._kmeans._kmeans_single_lloyd`` (compiled code that trusts its arguments),
 ``sklearn.metrics._dist_metrics.PyFuncDistance64`` (calls a function of the file), and every class outside
@@ -32,14 +31,14 @@ __all__ = ["INERT_TYPES", "InertType", "explain_refusal"]
 
 @dataclass(frozen=True)
 class InertType:
-    """Why a type is safe to load, and how a skops file may use it.
+    """A type that is safe to load, with the ways in which a skops file may use it.
 
     Attributes:
         reason: why building it and setting any state runs no code of the file's author.
         nodes: the kinds of skops nodes that may carry the name.
         is_native: compiled code reads its arrays, which are therefore checked.
-        attributes: the attributes that may hold it; empty for any. A scorer calls a method by a name from
-            the file, so it may stand only where predictions never call it.
+        attributes: the attributes that may contain it; empty for any. A scorer calls a method by a name from
+            the file, so it is allowed only in attributes that predictions never use.
     """
 
     reason: str
@@ -55,12 +54,12 @@ _SPLITTER = "a plain Python class that only fit() uses; restoring it only update
 _SCORE = "a pure function: it computes numbers from arrays, and opens, imports and evaluates nothing"
 _METRIC = (
     "compiled distance of two vectors; its state is a number and two arrays, whose sizes are checked against "
-    "the neighbors tree that holds it"
+    "the neighbors tree that contains it"
 )
-_SCORED = ("scorer_", "scoring", "_scorer", "_scorers", "_curve_scorer", "owner")
+_SCORER_ATTRIBUTES = ("scorer_", "scoring", "_scorer", "_scorers", "_curve_scorer", "owner")
 
 
-def _named(module: str, names: str, entry: InertType) -> dict[str, InertType]:
+def _add_prefix(module: str, names: str, entry: InertType) -> dict[str, InertType]:
     return {f"{module}.{name}": entry for name in names.split()}
 
 
@@ -72,7 +71,7 @@ def _merge(parts: Iterable[Mapping[str, InertType]]) -> Mapping[str, InertType]:
 
 
 _NATIVE = [
-    _named(
+    _add_prefix(
         "sklearn.tree._tree",
         "Tree",
         InertType(
@@ -83,7 +82,7 @@ _NATIVE = [
             attributes=("tree_",),
         ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.ensemble._hist_gradient_boosting.predictor",
         "TreePredictor",
         InertType(
@@ -93,7 +92,7 @@ _NATIVE = [
             attributes=("_predictors",),
         ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.neighbors._kd_tree",
         "KDTree",
         InertType(
@@ -102,19 +101,19 @@ _NATIVE = [
             is_native=True,
         ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.neighbors._ball_tree",
         "BallTree",
-        InertType("as KDTree, from the same template", is_native=True),
+        InertType("compiled from the same template as KDTree, with the same checks", is_native=True),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._dist_metrics",
         "EuclideanDistance64 ManhattanDistance64 ChebyshevDistance64 MinkowskiDistance64 "
         "SEuclideanDistance64 MahalanobisDistance64 HammingDistance64 CanberraDistance64 "
         "BrayCurtisDistance64 HaversineDistance64",
         InertType(_METRIC, is_native=True, attributes=("dist_metric",)),
     ),
-    _named(
+    _add_prefix(
         "scipy.sparse._csr",
         "csr_matrix csr_array",
         InertType(
@@ -123,53 +122,57 @@ _NATIVE = [
             is_native=True,
         ),
     ),
-    _named(
+    _add_prefix(
         "scipy.sparse._csc",
         "csc_matrix csc_array",
-        InertType("as csr_matrix", nodes=("SparseMatrixNode",), is_native=True),
-    ),
-]
-
-_LOSSES = [
-    _named(
-        "sklearn._loss.link",
-        "HalfLogitLink IdentityLink LogitLink LogLink MultinomialLogit Interval",
-        InertType("a plain Python class of two methods that apply NumPy ufuncs; Interval is a dataclass"),
-    ),
-    _named(
-        "sklearn._loss.loss",
-        "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss HalfPoissonLoss "
-        "HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss",
         InertType(
-            "a plain Python class that holds a compiled loss and a link; predictions use only the link"
+            "read by scipy.sparse.load_npz without pickles; the indices are checked",
+            nodes=("SparseMatrixNode",),
+            is_native=True,
         ),
     ),
 ]
 
+_LOSSES = [
+    _add_prefix(
+        "sklearn._loss.link",
+        "HalfLogitLink IdentityLink LogitLink LogLink MultinomialLogit Interval",
+        InertType("a plain Python class of two methods that apply NumPy ufuncs; Interval is a dataclass"),
+    ),
+    _add_prefix(
+        "sklearn._loss.loss",
+        "AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss HalfPoissonLoss "
+        "HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss",
+        InertType("a plain Python class of a compiled loss and a link; predictions use only the link"),
+    ),
+]
+
 _ESTIMATORS = [
-    _named("sklearn.impute._iterative", "IterativeImputer", InertType(_ESTIMATOR)),
-    _named(
+    _add_prefix("sklearn.impute._iterative", "IterativeImputer", InertType(_ESTIMATOR)),
+    _add_prefix(
         "sklearn.impute._iterative",
         "_ImputerTriplet",
         InertType("a named tuple: building it stores three values", nodes=("TupleNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.model_selection._search_successive_halving",
         "HalvingGridSearchCV HalvingRandomSearchCV",
         InertType(_ESTIMATOR),
     ),
-    _named("sklearn.calibration", "_SigmoidCalibration _TemperatureScaling", InertType(_ESTIMATOR)),
-    _named("sklearn.calibration", "_CalibratedClassifier", InertType(_PLAIN)),
-    _named("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper", InertType(_ESTIMATOR)),
-    _named("sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace", InertType(_ESTIMATOR)),
-    _named("sklearn.multiclass", "_ConstantPredictor", InertType(_ESTIMATOR)),
-    _named(
+    _add_prefix("sklearn.calibration", "_SigmoidCalibration _TemperatureScaling", InertType(_ESTIMATOR)),
+    _add_prefix("sklearn.calibration", "_CalibratedClassifier", InertType(_PLAIN)),
+    _add_prefix("sklearn.ensemble._hist_gradient_boosting.binning", "_BinMapper", InertType(_ESTIMATOR)),
+    _add_prefix(
+        "sklearn.gaussian_process._gpc", "_BinaryGaussianProcessClassifierLaplace", InertType(_ESTIMATOR)
+    ),
+    _add_prefix("sklearn.multiclass", "_ConstantPredictor", InertType(_ESTIMATOR)),
+    _add_prefix(
         "sklearn.gaussian_process.kernels",
         "RBF Matern RationalQuadratic ExpSineSquared DotProduct WhiteKernel ConstantKernel Sum Product "
         "Exponentiation CompoundKernel PairwiseKernel",
         InertType(_KERNEL),
     ),
-    _named(
+    _add_prefix(
         "sklearn.compose._column_transformer",
         "make_column_selector",
         InertType(
@@ -177,22 +180,22 @@ _ESTIMATORS = [
             "a regular expression, and only fit() does"
         ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.compose._column_transformer",
         "_RemainderColsList",
         InertType("a list of columns (scikit-learn 1.5 to 1.6) that warns when it is read"),
     ),
-    _named(
+    _add_prefix(
         "sklearn.neural_network._stochastic_optimizers",
         "AdamOptimizer SGDOptimizer",
         InertType("a plain Python class of arrays that only fit() uses"),
     ),
-    _named(
+    _add_prefix(
         "sklearn.utils._bunch",
         "Bunch",
         InertType("a dict whose keys are attributes; its __setstate__ does nothing", nodes=("DictNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.utils._metadata_requests",
         "MetadataRequest MethodMetadataRequest",
         InertType("a plain Python class of names: which metadata a method asks for"),
@@ -200,67 +203,70 @@ _ESTIMATORS = [
 ]
 
 _SELECTION = [
-    _named(
+    _add_prefix(
         "sklearn.model_selection._split",
         "KFold StratifiedKFold",
         InertType(_SPLITTER, nodes=("ObjectNode", "TypeNode")),
     ),
-    _named(
+    _add_prefix(
         "sklearn.model_selection._split",
         "GroupKFold StratifiedGroupKFold RepeatedKFold RepeatedStratifiedKFold ShuffleSplit "
         "StratifiedShuffleSplit GroupShuffleSplit TimeSeriesSplit LeaveOneOut LeavePOut LeaveOneGroupOut "
         "LeavePGroupsOut PredefinedSplit",
         InertType(_SPLITTER),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._scorer",
         "_Scorer _PassthroughScorer _CurveScorer _MultimetricScorer",
         InertType(
             "a plain Python class that score() calls and predictions do not; it calls a method by name, so "
             "it is accepted only in the attributes of a scorer",
-            attributes=_SCORED,
+            attributes=_SCORER_ATTRIBUTES,
         ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.model_selection._classification_threshold",
         "_CurveScorer",
-        InertType("as sklearn.metrics._scorer._CurveScorer (before scikit-learn 1.6)", attributes=_SCORED),
+        InertType(
+            "sklearn.metrics._scorer._CurveScorer, by its name before scikit-learn 1.6",
+            attributes=_SCORER_ATTRIBUTES,
+        ),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._classification",
         "accuracy_score balanced_accuracy_score f1_score precision_score recall_score jaccard_score "
         "matthews_corrcoef log_loss brier_score_loss d2_log_loss_score d2_brier_score",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._scorer",
         "positive_likelihood_ratio negative_likelihood_ratio",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._ranking",
         "roc_auc_score average_precision_score top_k_accuracy_score",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics._regression",
         "r2_score explained_variance_score max_error mean_absolute_error mean_squared_error "
         "root_mean_squared_error mean_squared_log_error root_mean_squared_log_error median_absolute_error "
         "mean_absolute_percentage_error mean_poisson_deviance mean_gamma_deviance d2_absolute_error_score",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.metrics.cluster._supervised",
         "adjusted_mutual_info_score adjusted_rand_score completeness_score fowlkes_mallows_score "
         "homogeneity_score mutual_info_score normalized_mutual_info_score rand_score v_measure_score",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.feature_selection._univariate_selection",
         "f_classif f_regression chi2 r_regression",
         InertType(_SCORE, nodes=("FunctionNode",)),
     ),
-    _named(
+    _add_prefix(
         "sklearn.feature_selection._mutual_info",
         "mutual_info_classif mutual_info_regression",
         InertType(_SCORE, nodes=("FunctionNode",)),
@@ -268,27 +274,27 @@ _SELECTION = [
 ]
 
 _VALUES = [
-    _named(
+    _add_prefix(
         "numpy",
         "dtype",
         InertType("read as the dtype of an empty array, without pickles", nodes=("DTypeNode",)),
     ),
-    _named(
+    _add_prefix(
         "numpy",
         "number integer floating",
         InertType("an abstract class as a value; calling it fails", nodes=("TypeNode",)),
     ),
-    _named(
+    _add_prefix(
         "builtins",
         "object",
-        InertType("a class as a value; calling it gives an empty object", nodes=("TypeNode",)),
+        InertType("a class as a value; calling it returns an empty object", nodes=("TypeNode",)),
     ),
-    _named(
+    _add_prefix(
         "numpy",
         "clip nan_to_num mean",
         InertType("a pure function of arrays", nodes=("FunctionNode",)),
     ),
-    _named("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
+    _add_prefix("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
 ]
 
 INERT_TYPES: Mapping[str, InertType] = _merge([*_NATIVE, *_LOSSES, *_ESTIMATORS, *_SELECTION, *_VALUES])
@@ -301,12 +307,12 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
             "best_estimator_ instead"
         ),
         "functools.partial": (
-            "functools.partial calls what the file names, with arguments from the file; "
+            "functools.partial calls a function that the file names, with arguments from the file; "
             "FunctionTransformer(func, kw_args=...) does the same with an inert function"
         ),
         "scipy.interpolate._bsplines.": "compiled code follows the arrays of a spline without checking them",
         "sklearn.cluster._kmeans._kmeans_single_lloyd": "compiled code that does not check its arguments",
-        "sklearn.": "it is used in another way than scikit-learn uses it, or nobody has examined it yet",
+        "sklearn.": "scikit-learn does not use it in this way, or it has not been reviewed yet",
     }
 )
 
@@ -319,9 +325,9 @@ def explain_refusal(name: str) -> str:
 
     Example:
         >>> explain_refusal("acme.Model")
-        'nobody has examined it, and building or using it may run any code'
+        'it has not been reviewed, and building or using it may run any code'
     """
     for start, reason in _REFUSED.items():
         if name.startswith(start):
             return reason
-    return "nobody has examined it, and building or using it may run any code"
+    return "it has not been reviewed, and building or using it may run any code"

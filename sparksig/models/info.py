@@ -1,4 +1,4 @@
-"""What a model directory says of itself, and giving it another signature."""
+"""Reading the description of a model directory, and replacing its signature."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
-from sparksig.models.environment import mismatches
+from sparksig.models.environment import find_mismatches
 from sparksig.models.examples import read_example
 from sparksig.models.registry import is_logged, is_remote, local_path, shown
 from sparksig.models.seal import digest
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class ExampleMismatchWarning(UserWarning):
-    """The input example that lies beside a model does not fit its signature any more."""
+    """A warning that the input example of a model does not fit its new signature."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,21 @@ class ModelInfo:
     """A description of a model directory, as :func:`get_model_info` and ``LoadedModel.metadata`` return it.
 
     Attributes:
-        model_uri: where it is, as it was asked for.
-        signature: its contract, or None.
-        flavors: the formats it can be loaded as, with what each says.
-        loader_module: the module that loads it; None without the flavor ``python_function``, which
+        model_uri: the path or URI that the caller passed.
+        signature: the model's contract, or None.
+        flavors: the formats that the model can be loaded as, with the configuration of each.
+        loader_module: the module that loads the model; None without the flavor ``python_function``, which
             :func:`sparksig.load_model` needs.
-        metadata: what the one who saved it kept beside.
-        model_uuid: what tells this saving from all others; None where the directory does not say.
-        utc_time_created: when it was saved, in UTC.
-        mlflow_version: of the MLflow that saved it; None where it was not MLflow.
-        run_id: the MLflow run it belongs to, or None.
-        model_id: MLflow's identity of a logged model, or None.
-        model_size_bytes: what its files took when it was saved, or None.
-        saved_input_example_info: where its input example is, or None.
-        version_mismatches: the packages that are installed in other versions than it was saved with.
-        digest: the SHA-256 of its content, to pin it.
+        metadata: the metadata passed to :func:`sparksig.save_model`, or None.
+        model_uuid: a unique identifier of this saved model, or None.
+        utc_time_created: the time of saving, in UTC.
+        mlflow_version: the version of MLflow that saved the model; None if sparksig saved it.
+        run_id: the MLflow run that the model belongs to, or None.
+        model_id: MLflow's identifier of a logged model, or None.
+        model_size_bytes: the size of the files at the time of saving, or None.
+        saved_input_example_info: the type and the files of the input example, or None.
+        version_mismatches: the packages whose installed versions differ from those at the time of saving.
+        digest: the SHA-256 of the content, for pinning the model.
         registered_model_version: the version under which :func:`~sparksig.log_model` registered it, or None.
 
     Example:
@@ -106,7 +106,7 @@ class ModelInfo:
         return None if self.signature is None else self.signature.params
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the description under the keys of the MLmodel file; unknown values are left out.
+        """Return the description under the keys of the MLmodel file; unknown values are omitted.
 
         Example:
             >>> import tempfile, sparksig
@@ -115,12 +115,12 @@ class ModelInfo:
             >>> sparksig.get_model_info(home).to_dict()["signature"]["inputs"]
             '[{"type": "double", "name": "x", "required": true}]'
         """
-        described = {name: getattr(self, name) for name in _MLMODEL_KEYS}
+        description = {name: getattr(self, name) for name in _MLMODEL_KEYS}
         if self.signature is not None:
-            described["signature"] = self.signature.to_dict()
-            described["is_signature_from_type_hint"] = self.signature._is_signature_from_type_hint
-            described["type_hint_from_example"] = self.signature._is_type_hint_from_example
-        return {name: value for name, value in described.items() if value is not None}
+            description["signature"] = self.signature.to_dict()
+            description["is_signature_from_type_hint"] = self.signature._is_signature_from_type_hint
+            description["type_hint_from_example"] = self.signature._is_type_hint_from_example
+        return {name: value for name, value in description.items() if value is not None}
 
 
 _MLMODEL_KEYS = (
@@ -137,17 +137,17 @@ _MLMODEL_KEYS = (
 
 
 def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
-    """What a model directory says of itself, without loading anything of it.
+    """Describe a model directory without loading the model.
 
     Args:
-        model_uri: a directory, or a URI as :func:`sparksig.load_model` takes it.
+        model_uri: a directory, or a URI that :func:`sparksig.load_model` accepts.
 
     Returns:
-        What its MLmodel says, what of it differs from the installed packages, and its digest.
+        The content of MLmodel, the differences from the installed packages, and the digest.
 
     Raises:
         ModelNotFoundError: there is no model directory.
-        ModelDamagedError: it is malformed, or holds links.
+        ModelDamagedError: it is malformed, or contains symbolic links.
 
     Example:
         >>> import tempfile, sparksig
@@ -161,68 +161,68 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
-    """Describe a directory that was read.
+    """Describe a directory whose MLmodel was read.
 
     Args:
         directory: the directory.
-        model_uri: the URI that the description names.
+        model_uri: the value of the attribute ``model_uri``.
 
     Raises:
-        ModelDamagedError: it is malformed, or holds links.
+        ModelDamagedError: it is malformed, or contains symbolic links.
     """
     config = directory.config
 
-    def text(name: str) -> str | None:
+    def read_text(name: str) -> str | None:
         return None if config.get(name) is None else str(config[name])
 
-    def mapping(name: str) -> Mapping[str, Any] | None:
-        held = config.get(name)
-        if held is not None and not isinstance(held, Mapping):
-            raise ModelDamagedError(f"{directory.path}: {name} is a mapping, not {kind(held)}")
-        return held
+    def read_mapping(name: str) -> Mapping[str, Any] | None:
+        value = config.get(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise ModelDamagedError(f"{directory.path}: {name}: expected a mapping, got {kind(value)}")
+        return value
 
     size = config.get("model_size_bytes")
     return ModelInfo(
         model_uri=model_uri,
         signature=directory.signature,
         flavors=dict(config["flavors"]),
-        loader_module=_loader(directory),
-        metadata=mapping("metadata"),
-        model_uuid=text("model_uuid"),
-        utc_time_created=text("utc_time_created"),
-        mlflow_version=text("mlflow_version"),
-        run_id=text("run_id"),
-        model_id=text("model_id"),
+        loader_module=_read_loader_module(directory),
+        metadata=read_mapping("metadata"),
+        model_uuid=read_text("model_uuid"),
+        utc_time_created=read_text("utc_time_created"),
+        mlflow_version=read_text("mlflow_version"),
+        run_id=read_text("run_id"),
+        model_id=read_text("model_id"),
         model_size_bytes=size if type(size) is int else None,
-        saved_input_example_info=mapping("saved_input_example_info"),
-        version_mismatches=tuple(mismatches(directory)),
+        saved_input_example_info=read_mapping("saved_input_example_info"),
+        version_mismatches=tuple(find_mismatches(directory)),
         digest=digest(directory.path),
     )
 
 
-def _loader(directory: ModelDirectory) -> str | None:
-    if directory.flavor("python_function") is None:
+def _read_loader_module(directory: ModelDirectory) -> str | None:
+    if directory.get_flavor("python_function") is None:
         return None
-    flavors.of(directory)  # which sees that there is one
+    flavors.find_flavor(directory)  # raises unless the loader module is valid
     return str(directory.pyfunc["loader_module"])
 
 
 def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
     """Replace the signature of a model directory or of a logged model.
 
-    Only the MLmodel file and the seal change, and with them the digest. A crash at any point leaves the old
-    directory or the new one. Logged models are changed through the installed MLflow client.
+    Only the MLmodel file and the seal change, and therefore the digest. A crash at any point leaves the old
+    or the new directory. Logged models are changed through the installed MLflow client.
 
     Args:
         model_uri: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
         signature: the new contract.
 
     Raises:
-        SignatureTypeError: ``signature`` is no ModelSignature.
-        ModelError: there is no model directory, it is damaged, or somebody else changed it meanwhile.
-        UnsupportedError: a version of a registered model, which never changes, or a directory in an object
-            store.
-        MissingDependencyError: a URI of MLflow without MLflow.
+        SignatureTypeError: ``signature`` is not a ModelSignature.
+        ModelError: there is no model directory, it is damaged, or another process changed it meanwhile.
+        UnsupportedError: the model is a version of a registered model, which is immutable, or a directory in
+            an object store.
+        MissingDependencyError: the URI needs MLflow, which is not installed.
 
     Warns:
         ExampleMismatchWarning: the model's input example does not fit the new signature.
@@ -247,7 +247,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
             **directory.config,
             "signature": signature.to_dict(),
             "is_signature_from_type_hint": signature._is_signature_from_type_hint,
-            # the model's own type hint says so, whatever the signature
+            # a property of the model's type hint, which a new signature does not change
             "type_hint_from_example": directory.config.get("type_hint_from_example") is True
             or signature._is_type_hint_from_example,
         }
@@ -259,13 +259,13 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
         return
     if is_remote(model_uri):
         raise UnsupportedError(
-            f"the signature of {shown(model_uri)!r} cannot be set, because it is not local: download the "
-            "directory, call set_signature there, and upload it again"
+            f"cannot set the signature of {shown(model_uri)!r}, because the model is not local. Download the "
+            "directory, call set_signature() on it, and upload it again"
         )
     change(ModelDirectory.read(local_path(model_uri)))
 
 
-def _compare_example(directory: ModelDirectory, place: str) -> None:
+def _compare_example(directory: ModelDirectory, model_uri: str) -> None:
     from sparksig.engine.frames import model_input
 
     signature = directory.signature
@@ -277,7 +277,7 @@ def _compare_example(directory: ModelDirectory, place: str) -> None:
             model_input(example, signature.inputs)
     except (ContractError, ModelDamagedError) as error:
         warnings.warn(
-            f"{place}: the saved input example does not fit the new signature: {error}",
+            f"{model_uri}: the saved input example does not fit the new signature: {error}",
             ExampleMismatchWarning,
             stacklevel=4,
         )
@@ -287,25 +287,25 @@ def _compare_example(directory: ModelDirectory, place: str) -> None:
 
 
 def registrable(signature: ModelSignature | None) -> list[Finding]:
-    """What keeps a model with this signature out of Unity Catalog; empty where nothing does.
+    """List the reasons why Unity Catalog would refuse a model with this signature.
 
-    The catalog takes models whose signature has inputs and outputs, all of concrete types. Source of the
+    The catalog accepts models whose signature has inputs and outputs, all of concrete types. Source of the
     rule: Databricks' documentation of models in Unity Catalog.
 
     Args:
-        signature: the model's, or None if it has none.
+        signature: the model's signature, or None.
 
     Returns:
-        A finding for each column that stands in the way.
+        A finding for each offending column; empty if the model can be registered.
 
     Raises:
-        SignatureTypeError: ``signature`` is neither.
+        SignatureTypeError: ``signature`` is neither a ModelSignature nor None.
 
     Example:
         >>> from sparksig.schema import ColSpec
         >>> for finding in registrable(ModelSignature(Schema([ColSpec(AnyType(), "x")]))):
         ...     print(finding)
-        inputs.x: expected a concrete type, found Any (declare what it holds) [UNSUPPORTED_TYPE]
+        inputs.x: expected a concrete type, found Any (declare its type) [UNSUPPORTED_TYPE]
         outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
     """
     signature = from_mlflow(signature)
@@ -322,11 +322,11 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
             path = f"{side}.{step(spec.name)}" if spec.name is not None else f"{side}[{index}]"
             if isinstance(spec, ColSpec):
                 parts = walk(spec.type, path)
-                findings += [_finding(where, "Any") for where, part in parts if isinstance(part, AnyType)]
+                findings += [_report_type(where, "Any") for where, part in parts if isinstance(part, AnyType)]
             elif spec.type.kind == "O":
-                findings.append(_finding(path, "a tensor of objects"))
+                findings.append(_report_type(path, "a tensor of objects"))
     return findings
 
 
-def _finding(path: str, found: str) -> Finding:
-    return Finding(Code.UNSUPPORTED_TYPE, path, "a concrete type", found, "declare what it holds")
+def _report_type(path: str, actual: str) -> Finding:
+    return Finding(Code.UNSUPPORTED_TYPE, path, "a concrete type", actual, "declare its type")

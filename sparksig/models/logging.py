@@ -13,7 +13,7 @@ from sparksig.errors import ModelError, kind
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
 from sparksig.models.info import ModelInfo, get_model_info
 from sparksig.models.saving import save_model
-from sparksig.models.tracking import client_errors, require_mlflow
+from sparksig.models.tracking import convert_client_errors, require_mlflow
 
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
@@ -37,11 +37,11 @@ def log_model(
 ) -> ModelInfo:
     """Save a model as :func:`~sparksig.save_model` does, and log the directory to MLflow as a logged model.
 
-    The model belongs to the run ``run_id``, else to the active run, else to a run that is started and ended
-    here. Nothing is created in MLflow unless the model was saved successfully.
+    The model belongs to the run ``run_id``, else to the active run. Without an active run, ``log_model``
+    starts and ends one. It creates nothing in MLflow unless the model was saved successfully.
 
     Args:
-        model: the model, as :func:`~sparksig.save_model` takes it.
+        model: a model that :func:`~sparksig.save_model` accepts.
         name: the name of the logged model; ``runs:/<run_id>/<name>`` finds it. None for a name that
             MLflow makes up.
         signature: as in :func:`~sparksig.save_model`.
@@ -60,7 +60,7 @@ def log_model(
 
     Raises:
         MissingDependencyError: MLflow is not installed.
-        ModelError: MLflow refuses a step, with its reason; or as :func:`~sparksig.save_model`.
+        ModelError: MLflow refuses a step, with its reason, or :func:`~sparksig.save_model` fails.
 
     Example:
         >>> import os, tempfile
@@ -73,17 +73,17 @@ def log_model(
     if model is None and options.get("loader_module") is None:
         raise ModelError('log_model needs a model: log_model(model, name="...")')
     if name is not None and not isinstance(name, str):
-        raise ModelError(f"the name of a logged model is text, not {kind(name)}")
+        raise ModelError(f"name: expected text, got {kind(name)}")
     with tempfile.TemporaryDirectory(prefix="sparksig-logged-") as home:
         path = Path(home) / "model"
         save_model(path, model, signature, input_example=input_example, **options)
-        with _run(run_id) as run:
+        with _open_run(run_id) as run:
             info = _upload(path, run, name, model_type, tags, step)
     if registered_model_name is None:
         return info
     import mlflow
 
-    with client_errors(f"{info.model_uri} cannot be registered as {registered_model_name!r}"):
+    with convert_client_errors(f"{info.model_uri} cannot be registered as {registered_model_name!r}"):
         version = mlflow.register_model(
             info.model_uri, registered_model_name, await_registration_for=await_registration_for
         )
@@ -97,7 +97,7 @@ def _upload(
     import mlflow
     from mlflow.entities import LoggedModelOutput
 
-    with client_errors("the model cannot be logged"):
+    with convert_client_errors("the model cannot be logged"):
         client = mlflow.MlflowClient()
         logged = client.create_logged_model(
             run.info.experiment_id,
@@ -117,7 +117,7 @@ def _upload(
     }
     replace_mlmodel(directory, {**directory.config, **identity})
     try:
-        with client_errors(f"the model {model_id} cannot be logged"):
+        with convert_client_errors(f"the model {model_id} cannot be logged"):
             client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step)])
             client.log_model_artifacts(model_id, str(path))
             client.finalize_logged_model(model_id, "READY")
@@ -129,18 +129,18 @@ def _upload(
 
 
 @contextlib.contextmanager
-def _run(run_id: str | None) -> Iterator[Any]:
-    """Yield the run with this id, else the active run, else a new one that is ended afterwards."""
+def _open_run(run_id: str | None) -> Iterator[Any]:
+    """Yield the run with this id, else the active run, else a new run that is ended afterwards."""
     import mlflow
 
     if run_id is None and (active := mlflow.active_run()) is not None:
         run_id = active.info.run_id
     if run_id is not None:
-        with client_errors("the run cannot be read"):
+        with convert_client_errors("the run cannot be read"):
             run = mlflow.get_run(run_id)
         yield run
         return
-    with client_errors("a run cannot be started"):
+    with convert_client_errors("a run cannot be started"):
         own_run = mlflow.start_run()
     try:
         yield own_run

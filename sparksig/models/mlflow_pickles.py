@@ -1,8 +1,8 @@
-"""PythonModels that were pickled with MLflow's base class, without MLflow.
+"""Loading PythonModels that were pickled with MLflow's base class, where MLflow is not installed.
 
-Such a pickle holds the model's own class by value, and names a few things of MLflow: the base class, what
-wraps a function, what validates the input by its type hint. Where MLflow is not installed, these names mean
-what stands here. Any other name of MLflow in a pickle is an error that says so.
+Such a pickle contains the model's own class by value, and refers to a few names of MLflow: the base class,
+the wrapper of functions, and the validation of inputs by type hints. This module replaces these names. A
+pickle that refers to any other name of MLflow is refused.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ __all__ = ["unpickle"]
 
 
 class _Base:
-    """What MLflow's PythonModel is to a model that was pickled."""
+    """The replacement of MLflow's PythonModel."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Called once after loading; does nothing by default."""
+        """Do nothing. Subclasses may override it to prepare the model after loading."""
 
 
 class _Function(_Base):
-    """What MLflow makes of a function."""
+    """The replacement of MLflow's wrapper of a function."""
 
     func: Callable[[Any], Any]
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """What the function gives; MLflow hands it no params."""
+        """Call the function, without params as in MLflow."""
         del params
         return self.func(model_input)
 
 
 class _TypeHints:
-    """What MLflow keeps of a function's type hints; nothing is read from it."""
+    """The replacement of MLflow's record of a function's type hints, which sparksig does not read."""
 
 
 class _FuncInfo(NamedTuple):
-    """What MLflow knows of a function with a type hint."""
+    """The replacement of MLflow's record of a function with a type hint."""
 
     input_type_hint: Any
     input_param_name: str
 
 
 class _MlflowError(Exception):
-    """MLflow's own error, as models raise it."""
+    """The replacement of MLflow's error, which models may raise."""
 
     @classmethod
     def invalid_parameter_value(cls, message: str, **kwargs: Any) -> _MlflowError:
-        """An error about an argument."""
+        """Return an error about an argument."""
         del kwargs
         return cls(message)
 
@@ -63,20 +63,20 @@ class _MlflowError(Exception):
 def _validate_model_input(
     args: tuple[Any, ...], kwargs: dict[str, Any], index: int, hint: Any, name: str
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of ``predict``, its data validated by the type hint: by the rules of this package."""
-    listing = hints.parse_input(hint)
+    """Validate the data among the arguments of ``predict`` by the type hint, by sparksig's rules."""
+    list_hint = hints.parse_input(hint)
 
-    def checked(data: Any) -> list[Any]:
-        return check_rows(rows_of(data, listing), listing, from_json=is_serving())
+    def validate(data: Any) -> list[Any]:
+        return check_rows(rows_of(data, list_hint), list_hint, from_json=is_serving())
 
     if name in kwargs:
-        return args, {**kwargs, name: checked(kwargs[name])}
+        return args, {**kwargs, name: validate(kwargs[name])}
     if index < len(args):
-        return (*args[:index], checked(args[index]), *args[index + 1 :]), kwargs
+        return (*args[:index], validate(args[index]), *args[index + 1 :]), kwargs
     return args, kwargs
 
 
-_STANDING_IN: dict[tuple[str, str], Any] = {
+_REPLACEMENTS: dict[tuple[str, str], Any] = {
     ("mlflow.pyfunc.model", "PythonModel"): _Base,
     ("mlflow.pyfunc.model", "PythonModelContext"): PythonModelContext,
     ("mlflow.pyfunc.model", "_FunctionPythonModel"): _Function,
@@ -91,19 +91,19 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] != "mlflow":
             return super().find_class(module, name)
-        if (module, name) not in _STANDING_IN:
+        if (module, name) not in _REPLACEMENTS:
             raise MissingDependencyError.naming(
-                "mlflow", f"the model's pickle: it names {module}.{name} and", "mlflow"
+                "mlflow", f"the model's pickle: it refers to {module}.{name} and", "mlflow"
             )
-        return _STANDING_IN[module, name]
+        return _REPLACEMENTS[module, name]
 
 
 def unpickle(stream: BinaryIO) -> Any:
-    """What a stream holds, pickled by pickle or cloudpickle. It executes what the stream says.
+    """Load an object that pickle or cloudpickle wrote. This executes code from the stream.
 
     Raises:
-        MissingDependencyError: it needs MLflow, which is not installed.
+        MissingDependencyError: the object needs MLflow, which is not installed.
     """
     if importlib.util.find_spec("mlflow") is None:
         return _Unpickler(stream).load()
-    return pickle.load(stream)  # noqa: S301  the caller's trust was asked for
+    return pickle.load(stream)  # noqa: S301  the caller allowed it

@@ -1,4 +1,4 @@
-"""Models from code: a Python file that builds its model and hands it over with ``set_model``."""
+"""Models from code: a Python file that builds a model and passes it to ``set_model``."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _MLFLOW_MODEL, _MLFLOW_CONFIG = "mlflow.models.model", "mlflow.models.model_conf
 
 
 def set_model(model: Any) -> None:
-    """Hand over the model of a Python file that is saved as a model from code.
+    """Set the model of a Python file that is saved as a model from code.
 
-    The file is saved by ``save_model(path, "model.py")``, and is executed when the model is loaded. Called
-    elsewhere, this function does nothing.
+    Save the file with ``save_model(path, "model.py")``. It is executed when the model is loaded. Outside of
+    such a file, this function has no effect.
 
     Args:
-        model: a :class:`~sparksig.PythonModel`, a class of them, a function, or another callable object.
+        model: a :class:`~sparksig.PythonModel`, a subclass of it, a function, or another callable object.
 
     Raises:
-        ModelError: ``model`` is none of these.
+        ModelError: ``model`` is not a model.
 
     Example:
         >>> import pathlib, tempfile, sparksig
@@ -43,7 +43,7 @@ def set_model(model: Any) -> None:
         [6.0]
     """
     if not (callable(model) or callable(getattr(model, "predict", None))):
-        raise ModelError(f"set_model takes a PythonModel or a function, not {kind(model)}")
+        raise ModelError(f"set_model: expected a PythonModel or a function, got {kind(model)}")
     _MODEL.set(model)
 
 
@@ -56,11 +56,11 @@ def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | 
         model_config: the configuration that ``mlflow.models.ModelConfig`` reads in the file.
 
     Returns:
-        The object that the file handed over, by ``sparksig.set_model`` or by MLflow's.
+        The object that the file passed to ``set_model`` of sparksig or MLflow.
 
     Raises:
-        ModelError: the file handed over nothing.
-        Exception: whatever the file raises.
+        ModelError: the file does not call ``set_model``.
+        Exception: any exception of the file.
     """
     name = f"sparksig_model_code_{hashlib.sha256(source).hexdigest()[:16]}"
     module = types.ModuleType(name)
@@ -69,7 +69,7 @@ def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | 
     sys.modules[name] = module  # dataclasses and type hints look their module up
     token = _MODEL.set(_NOTHING)
     try:
-        with _mlflow_state(model_config, uses_config=b"ModelConfig" in source) as mlflow_model:
+        with _prepare_mlflow(model_config, uses_config=b"ModelConfig" in source) as mlflow_model:
             exec(compile(source, str(file), "exec"), module.__dict__)  # noqa: S102  trusted by the caller
             model = _MODEL.get()
             model = mlflow_model() if model is _NOTHING else model
@@ -81,25 +81,25 @@ def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | 
     finally:
         _MODEL.reset(token)
     if model is None:
-        raise ModelError(f"{file}: the file sets no model: call sparksig.set_model(model) in it")
+        raise ModelError(f"{file}: the file sets no model. Call sparksig.set_model(model) in it")
     return model
 
 
 @contextlib.contextmanager
-def _mlflow_state(model_config: Mapping[str, Any] | None, *, uses_config: bool) -> Iterator[Any]:
-    """Prepare the places where the installed MLflow keeps the model and the configuration of a file.
+def _prepare_mlflow(model_config: Mapping[str, Any] | None, *, uses_config: bool) -> Iterator[Any]:
+    """Prepare the module variables in which MLflow stores the model and the configuration of a file.
 
     Yields:
-        A function that returns the model which was set through MLflow, or None.
+        A function that returns the model set through MLflow, or None.
     """
     config = None
     if uses_config:
         with contextlib.suppress(ImportError):
             config = importlib.import_module(_MLFLOW_CONFIG)
             config.__dict__["__mlflow_model_config__"] = None if model_config is None else dict(model_config)
-    before = sys.modules.get(_MLFLOW_MODEL)
-    if before is not None:
-        before.__dict__["__mlflow_model__"] = None
+    mlflow_model = sys.modules.get(_MLFLOW_MODEL)
+    if mlflow_model is not None:
+        mlflow_model.__dict__["__mlflow_model__"] = None
     try:
         yield lambda: getattr(sys.modules.get(_MLFLOW_MODEL), "__mlflow_model__", None)
     finally:

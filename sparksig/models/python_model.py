@@ -1,4 +1,4 @@
-"""Models written in Python: the base class, and type hints of their input as a contract."""
+"""Models written in Python: their base class, and the type hint of their input as a contract."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ __all__ = [
     "as_callable_model",
     "as_python_model",
     "bind_predict",
-    "hinted_rows",
-    "hinted_schemas",
+    "convert_to_rows",
+    "get_hint_schemas",
     "is_from_example",
     "is_mlflow_model",
     "is_serving",
     "pyfunc",
-    "serving",
+    "set_serving",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TypeHintWarning(UserWarning):
-    """A type hint of a model's input is no contract: the data is not validated by it."""
+    """A warning that a model's input is not validated, because its type hint is not a contract."""
 
 
 class SignatureMismatchWarning(UserWarning):
-    """A signature differs from the type hint of the model with which it is saved; the type hint is used."""
+    """A warning that a signature differs from the type hint of the saved model. The type hint is used."""
 
 
 class TypeFromExample:
-    """The type hint of an input whose schema comes from an example, as by :func:`~sparksig.infer_signature`.
+    """The type hint of an input whose schema :func:`~sparksig.infer_signature` infers from the example.
 
     Example:
         >>> class Doubled(PythonModel):
@@ -68,11 +68,11 @@ class TypeFromExample:
 
 
 class PythonModelContext:
-    """What a model is loaded with.
+    """The artifacts and the configuration of a loaded model.
 
     Attributes:
-        artifacts: from each artifact's name to the path of its file.
-        model_config: the configuration it was saved with.
+        artifacts: the paths of the artifacts by their names.
+        model_config: the configuration that the model was saved with.
 
     Example:
         >>> context = PythonModelContext({"words": "/tmp/words.txt"}, {"limit": 3})
@@ -86,23 +86,23 @@ class PythonModelContext:
 
 
 class PythonModel(ABC):
-    """A model written in Python: subclass it, and give it a ``predict``.
+    """The base class of models written in Python. A subclass defines ``predict``.
 
-    ``predict`` takes the model's input, a DataFrame, and returns one prediction per row: an array, a
-    Series, a list or a DataFrame. A parameter called ``context`` before it receives the
-    :class:`PythonModelContext`, one called ``params`` after it the params.
+    ``predict`` accepts the model's input, a DataFrame, and returns one prediction per row: an array, a
+    Series, a list or a DataFrame. If it has a parameter ``context`` before the input, it receives the
+    :class:`PythonModelContext`; if it has a parameter ``params`` after the input, it receives the params.
 
-    A type hint ``list[X]`` of the input is its contract: ``predict`` then takes a list with one element
-    a row, validated and converted by :func:`pyfunc`, and the signature comes from the hint. X may be a
-    pydantic model, a dataclass, a TypedDict or a NamedTuple: the rows are instances of it.
+    A type hint ``list[X]`` of the input is a contract: ``predict`` then receives a list with one element per
+    row, validated and converted as by :func:`pyfunc`, and the signature comes from the hint. X may be a
+    pydantic model, a dataclass, a TypedDict or a NamedTuple; the rows are instances of it.
 
     Raises:
-        ConversionError: on defining a class whose hint contradicts itself (a bare ``list[dict]``, keys that
-            are no strings, a model inside itself), or with a field that no signature type holds without loss;
-            every finding.
+        ConversionError: the class is defined with a contradictory type hint (``list[dict]`` without types,
+            keys that are not strings, a model that contains itself), or with a field that no signature type
+            can represent without loss. The error has all findings.
 
     Warns:
-        TypeHintWarning: the hint is none that can be validated, so that nothing is.
+        TypeHintWarning: the type hint cannot be validated, so the input is not validated.
 
     Example:
         >>> class Lengths(PythonModel):
@@ -118,12 +118,12 @@ class PythonModel(ABC):
         super().__init_subclass__(**kwargs)
         predict = cls.__dict__.get("predict")
         if isinstance(predict, (staticmethod, classmethod)):
-            cls.predict = type(predict)(_validated(predict.__func__, of=cls.__qualname__))  # type: ignore
+            cls.predict = type(predict)(_validate_input(predict.__func__, cls.__qualname__))  # type: ignore
         elif isinstance(predict, types.FunctionType):
-            cls.predict = _validated(predict, of=cls.__qualname__)  # type: ignore[method-assign]
+            cls.predict = _validate_input(predict, cls.__qualname__)  # type: ignore[method-assign]
 
     def load_context(self, context: PythonModelContext) -> None:  # noqa: B027  optional
-        """Called once after loading, before the first prediction; does nothing by default.
+        """Prepare the model after loading, before the first prediction. Does nothing by default.
 
         Args:
             context: the model's artifacts and its configuration.
@@ -131,33 +131,33 @@ class PythonModel(ABC):
 
     @abstractmethod
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """One prediction for each row of the input.
+        """Predict each row of the input.
 
         Args:
-            args: the model's input; the context before it, if there is a parameter ``context``.
+            args: the context, if there is a parameter ``context``, and the model's input.
             kwargs: ``params``, if there is a parameter of that name.
         """
 
 
 def pyfunc(function: F) -> F:
-    """Validate the input of a function by its type hint ``list[X]``; a decorator.
+    """Decorate a function so that its input is validated by its type hint ``list[X]``.
 
-    The function is called with a list of one element a row: of a frame or an array its rows, of
-    dictionaries instances of a hint's pydantic model. Data that fits is handed over as it is. Its
-    signature is still what it was.
+    The function receives a list with one element per row. A frame or an array is converted to its rows, and
+    dictionaries to instances of the hint's pydantic model. Data that fits already is passed on unchanged.
+    The decorated function has the same parameters.
 
     Args:
-        function: what takes the model's input as its only parameter, or beside ``params``.
+        function: a function whose parameters are the model's input and optionally ``params``.
 
     Returns:
-        The function, which validates what it is called with.
+        The function, with its input validated.
 
     Raises:
-        ConversionError: the hint contradicts itself, or it is no function that is decorated.
-        ContractError: on a call: all values that do not fit, with their paths and rows.
+        ConversionError: the type hint is contradictory, or the decorated object is not a function.
+        ContractError: on a call, if values do not fit; with their paths and rows.
 
     Warns:
-        TypeHintWarning: there is no hint, or none that can be validated.
+        TypeHintWarning: there is no type hint, or it cannot be validated.
 
     Example:
         >>> @pyfunc
@@ -167,17 +167,20 @@ def pyfunc(function: F) -> F:
         [2.0, 3.5]
     """
     if not inspect.isfunction(function):
-        raise ConversionError(f"pyfunc decorates a function (def ...), not {kind(function)}")
-    name = _data_name(function)
+        raise ConversionError(f"pyfunc: expected a function (def ...), got {kind(function)}")
+    name = _find_data_parameter(function)
     if name is None or name not in function.__annotations__:
-        text = f"{function.__name__} has no type hint for its input, as list[str]: nothing is validated"
+        text = (
+            f"{function.__name__}: the input is not validated, because it has no type hint. Add one, for "
+            "example list[str]"
+        )
         warnings.warn(text, TypeHintWarning, stacklevel=2)
         return function
-    return _validated(function, of=function.__qualname__)
+    return _validate_input(function, function.__qualname__)
 
 
 class FunctionModel:
-    """A function, or another callable object, as a model: what :func:`sparksig.save_model` makes of one.
+    """A model made of a function, or of another callable object.
 
     Attributes:
         function: the function, its input validated by its type hint.
@@ -186,77 +189,78 @@ class FunctionModel:
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__name__", type(function).__name__)
         try:
-            known = inspect.signature(function).parameters
+            parameters = inspect.signature(function).parameters
         except (TypeError, ValueError) as error:
-            raise ModelError(f"{name} is no model: {error}") from None
-        gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        needed = [
+            raise ModelError(f"{name} cannot be used as a model: {error}") from None
+        required = [
             key
-            for key, one in known.items()
-            if one.default is one.empty and one.kind not in gathered and key not in ("params", "context")
+            for key, parameter in parameters.items()
+            if parameter.default is parameter.empty
+            and parameter.kind not in _VARIADIC
+            and key not in ("params", "context")
         ]
-        if len(needed) != 1 or known[needed[0]].kind is inspect.Parameter.KEYWORD_ONLY:
+        if len(required) != 1 or parameters[required[0]].kind is inspect.Parameter.KEYWORD_ONLY:
             raise ModelError(
-                f"{name} is no model: a function takes one input, and, if it wants to, parameters "
-                "called context and "
-                f"params; it needs {', '.join(needed) or 'none'}"
+                f"{name} cannot be used as a model: expected a function with one required parameter, the "
+                "input, and optionally context and params, got a function that requires "
+                f"{', '.join(required) or 'no parameter'}"
             )
-        self._beside = frozenset({"context", "params"} & set(known))
-        self.function = _validated_call(function)
+        self._extra_parameters = frozenset({"context", "params"} & set(parameters))
+        self.function = _validate_call(function)
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Nothing: a function that asks for its context is handed it with the input."""
+        """Do nothing: a function receives its context together with the input."""
 
     def predict(self, context: Any, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """What the function gives."""
-        beside = {"context": context, "params": params}
-        given = {name: beside[name] for name in self._beside}
-        if "context" in given and next(iter(inspect.signature(self.function).parameters)) == "context":
-            return self.function(given.pop("context"), model_input, **given)
-        return self.function(model_input, **given)
+        """Call the function with the input, and with the context and params that it accepts."""
+        values = {"context": context, "params": params}
+        extra = {name: values[name] for name in self._extra_parameters}
+        if "context" in extra and next(iter(inspect.signature(self.function).parameters)) == "context":
+            return self.function(extra.pop("context"), model_input, **extra)
+        return self.function(model_input, **extra)
 
 
-def _validated_call(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose input is validated by its type hint; of a callable object, by that of ``__call__``."""
+def _validate_call(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a callable that validates its input by the type hint of the function or of ``__call__``."""
     if inspect.isfunction(function):
-        return _validated(function, of=function.__qualname__)
+        return _validate_input(function, function.__qualname__)
     call = inspect.getattr_static(type(function), "__call__", None)
     if not inspect.isfunction(call):
         return function
-    validated = _validated(call, of=call.__qualname__)
-    if not hasattr(validated, _KEPT):
+    validated = _validate_input(call, call.__qualname__)
+    if not hasattr(validated, _CONTRACT):
         return function
     bound = functools.partial(validated, function)
-    setattr(bound, _KEPT, getattr(validated, _KEPT))
+    setattr(bound, _CONTRACT, getattr(validated, _CONTRACT))
     return bound
 
 
-def _kept(model: object) -> _Contract | None:
-    """The contract that the type hints of a model say, if it has one."""
-    predicts = model.function if isinstance(model, FunctionModel) else getattr(model, "predict", model)
+def _get_contract(model: object) -> _Contract | None:
+    """Return the contract that the type hints of a model declare, if any."""
+    predict = model.function if isinstance(model, FunctionModel) else getattr(model, "predict", model)
     if is_mlflow_model(model):
-        return _mlflow_contract(predicts)
-    contract: _Contract | None = getattr(predicts, _KEPT, None)
+        return _get_mlflow_contract(predict)
+    contract: _Contract | None = getattr(predict, _CONTRACT, None)
     return contract
 
 
 def is_mlflow_model(model: object) -> bool:
-    """Return whether a model is a PythonModel of MLflow, or a class of them.
+    """Return whether a model is a PythonModel of MLflow, or a subclass of it.
 
     Raises:
-        UnsupportedError: it is one of MLflow's chat models or agents, which have requests of their own.
+        UnsupportedError: it is a chat model or an agent of MLflow, which sparksig does not support.
     """
     name = mlflow_class(model, "mlflow.pyfunc.model")
     if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
         raise UnsupportedError(
-            f"a {name} of MLflow is not saved here: use mlflow.pyfunc.save_model, or write a PythonModel "
-            "whose input has columns"
+            f"cannot save a {name} of MLflow. Use mlflow.pyfunc.save_model, or write a PythonModel whose "
+            "input has columns"
         )
     return name == "PythonModel"
 
 
-def _mlflow_contract(predict: Any) -> _Contract | None:
-    """Return what the type hints of a PythonModel of MLflow declare, as far as MLflow validates them."""
+def _get_mlflow_contract(predict: Any) -> _Contract | None:
+    """Return the contract of a PythonModel of MLflow, if MLflow validates its input by the type hint."""
     function = inspect.unwrap(getattr(predict, "__func__", predict))
     contract = _read_contract(function)
     code = getattr(predict, "__code__", None)
@@ -266,22 +270,23 @@ def _mlflow_contract(predict: Any) -> _Contract | None:
 
 @functools.lru_cache(maxsize=32)
 def _read_contract(function: Callable[..., Any]) -> _Contract | None:
-    return _contract(function, function.__qualname__)
+    return _parse_contract(function, function.__qualname__)
 
 
 def as_python_model(model: Any) -> Any:
-    """Return a class of PythonModels as an instance of it, a function as a model; anything else as it is.
+    """Convert a PythonModel class to an instance of it, and a function to a model.
+
+    Any other object is returned unchanged.
 
     Raises:
-        ModelError: the class cannot be called without arguments, or the function is none of a model.
+        ModelError: the class needs arguments, or the function has the wrong parameters for a model.
     """
     if isinstance(model, type) and (issubclass(model, PythonModel) or is_mlflow_model(model)):
         try:
             return model()
         except TypeError as error:
             raise ModelError(
-                f"the class {model.__name__} is made an object without arguments, and that fails: {error}. "
-                "Pass an object of it"
+                f"cannot instantiate {model.__name__}(): {error}. Pass an instance of the class"
             ) from error
     if inspect.isroutine(model) or isinstance(model, functools.partial):
         return FunctionModel(model)
@@ -289,10 +294,10 @@ def as_python_model(model: Any) -> Any:
 
 
 def as_callable_model(model: Any) -> Any:
-    """A callable object that is no PythonModel as a function is; anything else as it is.
+    """Convert a callable object that is not a PythonModel to a model; return any other object unchanged.
 
     Raises:
-        ModelError: it does not take one input.
+        ModelError: the object has the wrong parameters for a model.
     """
     if callable(model) and not isinstance(model, type) and not hasattr(model, "load_context"):
         return FunctionModel(model)
@@ -301,13 +306,13 @@ def as_callable_model(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Contract:
-    """What the type hints of a function say.
+    """The contract that the type hints of a function declare.
 
     Attributes:
-        data: the name of the parameter that takes the data.
-        input: the tree of its hint; None where that is no list.
-        from_example: whether it is :class:`TypeFromExample`.
-        output: the schema that the hint of what is returned says; None where it says none.
+        data: the name of the input parameter.
+        input: the parsed type hint of the input; None if it is not a list.
+        from_example: the type hint of the input is :class:`TypeFromExample`.
+        output: the schema that the type hint of the output declares, or None.
     """
 
     data: str
@@ -320,14 +325,14 @@ _SERVING: ContextVar[bool] = ContextVar("sparksig_serving", default=False)
 
 
 def is_serving() -> bool:
-    """Whether data comes from JSON: bytes and times are text in it."""
-    # the name of MLflow's switch, set where its server hands JSON over
+    """Return whether the input comes from JSON, where bytes and times are text."""
+    # MLflow's server sets the variable
     return _SERVING.get() or os.environ.get("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "").lower() == "true"
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[None]:
-    """Data is JSON, for as long as the block runs."""
+def set_serving() -> Iterator[None]:
+    """Treat the input of models as JSON while the block runs."""
     token = _SERVING.set(True)
     try:
         yield
@@ -335,85 +340,92 @@ def serving() -> Iterator[None]:
         _SERVING.reset(token)
 
 
-_KEPT = "_sparksig_contract"
-"""Where a function keeps its contract: its hints may not resolve any more once it was pickled by value."""
+_CONTRACT = "_sparksig_contract"
+"""The attribute of a function that stores its contract.
+
+The type hints of a function may be unresolvable after it was pickled by value.
+"""
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _validated(function: F, of: str) -> F:
-    if hasattr(function, _KEPT) or getattr(function, "__isabstractmethod__", False):
+def _validate_input(function: F, name: str) -> F:
+    """Return a function that validates its input by its type hint; ``name`` is for messages."""
+    if hasattr(function, _CONTRACT) or getattr(function, "__isabstractmethod__", False):
         return function
-    contract = _contract(function, of)
+    contract = _parse_contract(function, name)
     if contract is None:
         return function
-    setattr(function, _KEPT, contract)
+    setattr(function, _CONTRACT, contract)
     if contract.input is None:
         return function
-    known, listing, data = inspect.signature(function), contract.input, contract.data
+    signature, list_hint, data = inspect.signature(function), contract.input, contract.data
 
     @functools.wraps(function)
     def validated(*args: Any, **kwargs: Any) -> Any:
-        bound = known.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        rows = rows_of(bound.arguments[data], listing)
-        bound.arguments[data] = check_rows(rows, listing, from_json=is_serving())
+        rows = rows_of(bound.arguments[data], list_hint)
+        bound.arguments[data] = check_rows(rows, list_hint, from_json=is_serving())
         return function(*bound.args, **bound.kwargs)
 
     return validated  # type: ignore[return-value]
 
 
-def _contract(function: Callable[..., Any], of: str) -> _Contract | None:
-    data = _data_name(function)
+def _parse_contract(function: Callable[..., Any], name: str) -> _Contract | None:
+    data = _find_data_parameter(function)
     if data is None or data not in getattr(function, "__annotations__", {}):
         return None
-    hint, listing = _resolved(function, data, of), None
-    name = (getattr(hint, "__module__", ""), getattr(hint, "__name__", ""))  # MLflow's is a type variable
-    from_example = hint is TypeFromExample or name == ("mlflow.types.type_hints", "TypeFromExample")
+    hint, list_hint = _resolve_hint(function, data, name), None
+    full_name = (getattr(hint, "__module__", ""), getattr(hint, "__name__", ""))
+    # MLflow's TypeFromExample is a type variable, to be recognized without importing MLflow
+    from_example = hint is TypeFromExample or full_name == ("mlflow.types.type_hints", "TypeFromExample")
     if hint is not None and not from_example and not hints.is_frame(hint):
         try:
-            listing = hints.parse_input(hint)
+            list_hint = hints.parse_input(hint)
         except ConversionError as error:
-            if any(map(_is_refused, error.findings)):
-                raise ConversionError(f"{of}: {error.message}", error.findings) from None
+            if any(map(_is_contradiction, error.findings)):
+                raise ConversionError(f"{name}: {error.message}", error.findings) from None
             reason = "; ".join(str(finding) for finding in error.findings)
-            _warn(f"{of}: the type hint of the input validates nothing: {reason}")
-    output = _output(_resolved(function, "return", of), of) if listing is not None else None
-    return _Contract(data, listing, from_example, output)
+            _warn(f"{name}: the input is not validated by its type hint: {reason}")
+    output = _parse_output(_resolve_hint(function, "return", name), name) if list_hint is not None else None
+    return _Contract(data, list_hint, from_example, output)
 
 
-def _is_refused(finding: Finding) -> bool:
-    """Return whether a finding makes a hint an error: rows of a foreign type only validate nothing."""
+def _is_contradiction(finding: Finding) -> bool:
+    """Return whether a finding is an error; rows of an unsupported type only prevent the validation."""
     return finding.code is not Code.UNSUPPORTED_TYPE or bool(finding.path.strip("[]"))
 
 
-def _resolved(function: Callable[..., Any], name: str, of: str) -> Any:
-    """One annotation of a function, None if there is none or it cannot be resolved."""
-    annotations = {k: v for k, v in function.__annotations__.items() if k == name}
+def _resolve_hint(function: Callable[..., Any], parameter: str, name: str) -> Any:
+    """Return one annotation of a function; None if it is missing or cannot be resolved."""
+    annotations = {key: value for key, value in function.__annotations__.items() if key == parameter}
     try:
-        one = types.SimpleNamespace(__annotations__=annotations)
+        holder = types.SimpleNamespace(__annotations__=annotations)
         scope = getattr(inspect.unwrap(function), "__globals__", {})
-        return get_type_hints(one, globalns=scope, include_extras=True).get(name)
+        return get_type_hints(holder, globalns=scope, include_extras=True).get(parameter)
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
-        what = "output" if name == "return" else "input"
+        side = "output" if parameter == "return" else "input"
         _warn(
-            f"{of}: the type hint of the {what} cannot be resolved ({type(error).__name__}: {error}), "
-            "and validates nothing: define its types at the top of their module"
+            f"{name}: the {side} is not validated, because its type hint cannot be resolved "
+            f"({type(error).__name__}: {error}). Define its types at the top of their module"
         )
         return None
 
 
 def _warn(text: str) -> None:
-    frame, level = inspect.currentframe(), 1  # up to the line that defines the class or the function
+    """Warn at the line that defines the class or the function."""
+    frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals.get("__name__") in (__name__, "abc"):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, TypeHintWarning, stacklevel=level)
 
 
-def _data_name(function: Callable[..., Any]) -> str | None:
-    """The parameter that takes the data: model_input, or the one beside self, context and params."""
-    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    known = inspect.signature(function).parameters.items()
+def _find_data_parameter(function: Callable[..., Any]) -> str | None:
+    """Return the input parameter: model_input, or else the parameter that has no other meaning."""
     names = [
-        name for name, one in known if name not in ("self", "cls", "params") and one.kind not in gathered
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in ("self", "cls", "params") and parameter.kind not in _VARIADIC
     ]
     if "model_input" in names:
         return "model_input"
@@ -421,54 +433,55 @@ def _data_name(function: Callable[..., Any]) -> str | None:
 
 
 def is_from_example(model: object) -> bool:
-    """Whether the type hint of a model's input is :class:`TypeFromExample`."""
-    contract = _kept(model)
+    """Return whether the type hint of a model's input is :class:`TypeFromExample`."""
+    contract = _get_contract(model)
     return contract is not None and contract.from_example
 
 
-def hinted_rows(model: object, data: Any) -> Any:
-    """Data as the rows that a model's type hint asks for; as it is where there is no such hint."""
-    contract = _kept(model)
+def convert_to_rows(model: object, data: Any) -> Any:
+    """Convert data to the rows that a model's type hint declares; return it unchanged without such a hint."""
+    contract = _get_contract(model)
     return data if contract is None or contract.input is None else rows_of(data, contract.input)
 
 
-def hinted_schemas(model: object) -> tuple[Schema | None, Schema | None]:
-    """The schemas of input and output that a model's type hints say; None where they do not."""
-    contract = _kept(model)
+def get_hint_schemas(model: object) -> tuple[Schema | None, Schema | None]:
+    """Return the schemas of input and output that a model's type hints declare; None without a hint."""
+    contract = _get_contract(model)
     if contract is None or contract.input is None:
         return None, None
     return Schema([ColSpec(hints.type_of(contract.input.item))]), contract.output
 
 
-def _output(hint: Any, of: str) -> Schema | None:
-    """A list has one element a row; any other hint is the type of a row. None for what is no contract."""
+def _parse_output(hint: Any, name: str) -> Schema | None:
+    """Return the schema of an output's type hint: of the elements of a list, else of the hint itself."""
     if hint is None or hint is type(None) or hints.is_frame(hint):
         return None
     try:
         parsed = hints.parse(hint)
     except ConversionError as error:
         reason = "; ".join(str(finding) for finding in error.findings)
-        _warn(f"{of}: the type hint of the output says nothing: {reason}")
+        _warn(f"{name}: the type hint of the output is ignored: {reason}")
         return None
-    # a tuple of a fixed length is one row
+    # a tuple of a fixed length is a single row
     row = parsed.item if isinstance(parsed, hints.Listing) and parsed.length is None else parsed
     return Schema([ColSpec(hints.type_of(row))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:
-    """``predict`` of any of the forms that a PythonModel may have, as ``f(model_input, params)``.
+    """Return the ``predict`` of a PythonModel as ``f(model_input, params)``, for all allowed parameters.
 
-    The context is handed over if there is a parameter ``context``, or, as in MLflow, two of them beside
-    ``params``; params only if there is a parameter of that name.
+    The context is passed if ``predict`` has a parameter ``context``, or, as in MLflow, if it has two
+    parameters besides ``params``. The params are passed if it has a parameter ``params``.
     """
     names = list(inspect.signature(predict).parameters)
-    takes_params = "params" in names
-    takes_context = "context" in names or len([name for name in names if name != "params"]) == 2
+    accepts_params = "params" in names
+    accepts_context = "context" in names or len([name for name in names if name != "params"]) == 2
 
-    def bound(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        leading = (context, model_input) if takes_context else (model_input,)
-        # a copy, so that no call changes the next one's
-        given = None if params is None else copy.deepcopy(dict(params))
-        return predict(*leading, params=given) if takes_params else predict(*leading)
+    def call(model_input: Any, params: Mapping[str, Any] | None) -> Any:
+        arguments = (context, model_input) if accepts_context else (model_input,)
+        if not accepts_params:
+            return predict(*arguments)
+        # a copy: a model may change its params, and the next call must not see the change
+        return predict(*arguments, params=None if params is None else copy.deepcopy(dict(params)))
 
-    return bound
+    return call

@@ -1,7 +1,7 @@
-"""Where models are: local directories, MLflow's ``runs:/`` and ``models:/``, object stores.
+"""Sources of models: local directories, MLflow's ``runs:/`` and ``models:/``, and object stores.
 
-Whatever is not local is fetched into a private directory, which is removed when the process ends, and read
-from there; trust is asked for after that.
+A model that is not local is downloaded into a private directory, which is removed when the process ends.
+Trust is checked after the download, before anything is loaded.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
 _STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(?=/)")
-_PATIENCE = "30"  # seconds that Google's client tries; by itself it does so for a quarter of an hour
+_RETRY_SECONDS = "30"  # the default of Google's client is 15 minutes
 
 
-def _scheme(uri: str | os.PathLike[str]) -> str:
+def _parse_scheme(uri: str | os.PathLike[str]) -> str:
     match = _SCHEME.match(uri) if isinstance(uri, str) else None
     return match[1].lower() if match else ""
 
 
 def is_remote(uri: str | os.PathLike[str]) -> bool:
-    """Whether a model lies anywhere but in a local directory."""
-    return _scheme(uri) not in ("", "file")
+    """Return whether a URI names a model outside of the local file system."""
+    return _parse_scheme(uri) not in ("", "file")
 
 
 def is_logged(uri: str | os.PathLike[str]) -> bool:
     """Return whether a URI names a model of MLflow's tracking or registry."""
-    return _scheme(uri) in ("runs", "models")
+    return _parse_scheme(uri) in ("runs", "models")
 
 
 def shown(uri: object) -> str:
-    """A URI, or a text with URIs in it, without the credentials and options that may stand in it.
+    """Return a URI, or a text that contains URIs, without its credentials and options.
 
     Example:
         >>> shown("s3://key:secret@bucket/model?region=x")
         's3://bucket/model'
     """
     text = hide_credentials(str(uri))
-    return text.partition("?")[0] if _scheme(text) else text
+    return text.partition("?")[0] if _parse_scheme(text) else text
 
 
 def hide_credentials(text: str) -> str:
@@ -81,61 +81,59 @@ def hide_credentials(text: str) -> str:
 
 
 def fetched(uri: str | os.PathLike[str]) -> Path:
-    """A local file or directory of a URI, as of :func:`local_path`, which is for models."""
-    return _local(uri, is_model=False)
+    """Return the local file or directory of any URI that :func:`local_path` accepts, fetched if necessary."""
+    return _fetch(uri, is_model=False)
 
 
 def local_path(uri: str | os.PathLike[str]) -> Path:
-    """A local directory with the model of a URI; the directory itself, where it is local.
+    """Return the local directory of a model, fetched first if the URI is remote.
 
     Args:
-        uri: a path; ``file:/...``; ``runs:/<run>/<path>``, ``models:/<name>/<version>`` and whatever else the
-            installed MLflow resolves under these two; ``s3://``, ``gs://``, ``abfs://``, ``hdfs://`` as
-            ``pyarrow.fs`` takes them, with options as a query (``s3://bucket/model?region=eu-west-1``).
+        uri: a path; ``file:/...``; ``runs:/<run>/<path>``, ``models:/<name>/<version>`` and other URIs of
+            these two schemes that the installed MLflow resolves; ``s3://``, ``gs://``, ``abfs://``,
+            ``hdfs://`` in the syntax of ``pyarrow.fs``, with options as a query
+            (``s3://bucket/model?region=eu-west-1``).
 
     Raises:
-        ModelNotFoundError: nothing is there.
-        ModelError: it cannot be fetched, and why.
-        MissingDependencyError: MLflow's URI without MLflow.
-        UnsupportedError: another kind of URI.
+        ModelNotFoundError: there is no model at the URI.
+        ModelError: fetching fails, with the reason.
+        MissingDependencyError: the URI needs MLflow, which is not installed.
+        UnsupportedError: the scheme of the URI is not supported.
     """
-    return _local(uri, is_model=True)
+    return _fetch(uri, is_model=True)
 
 
-def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
+def _fetch(uri: str | os.PathLike[str], is_model: bool) -> Path:
     if mlflow_class(uri, "mlflow.pyfunc") == "PyFuncModel":
-        raise ModelError("a model that MLflow has loaded is not accepted: pass its URI or directory")
+        raise ModelError("a model that MLflow has loaded is not accepted. Pass its URI or directory")
     if not isinstance(uri, (str, os.PathLike)):
-        what = "a model" if is_model else "an artifact"
-        raise ModelError(f"{what} is a path or a URI, not a value of type {type(uri).__name__}")
-    scheme = _scheme(uri)
+        role = "the model" if is_model else "the artifact"
+        raise ModelError(f"{role}: expected a path or a URI, got a value of type {type(uri).__name__}")
+    scheme = _parse_scheme(uri)
     if not scheme:
         return Path(uri)
     text = str(uri)
     if scheme == "file":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
-            raise UnsupportedError(f"{text!r} is a file of the machine {parts.netloc!r}, and not of this one")
+            raise UnsupportedError(f"{text!r} names a file of another machine, {parts.netloc!r}")
         return Path(unquote(parts.path))
     if scheme not in (*_MLFLOW, *_STORES):
-        known = ", ".join(f"{one}:/" for one in ("file", *_MLFLOW, *_STORES))
-        raise UnsupportedError(f"models are not fetched from {scheme}: URIs: a path, or one of {known}")
+        schemes = ", ".join(f"{name}:/" for name in ("file", *_MLFLOW, *_STORES))
+        raise UnsupportedError(f"cannot fetch models from {scheme}: URIs. Pass a path, or one of {schemes}")
     if scheme in _MLFLOW and importlib.util.find_spec("mlflow") is None:
         raise MissingDependencyError.naming("mlflow", f"a {scheme}:/ URI", "mlflow")
     home = Path(tempfile.mkdtemp(prefix="sparksig-fetched-"))  # mode 0700
     try:
-        found = (
-            download_from_mlflow(text, home, is_model)
-            if scheme in _MLFLOW
-            else _from_store(text, home, is_model)
-        )
-        if is_model and not (found / "MLmodel").is_file():
+        download = download_from_mlflow if scheme in _MLFLOW else _download_from_store
+        path = download(text, home, is_model)
+        if is_model and not (path / "MLmodel").is_file():
             raise ModelNotFoundError(f"{shown(text)!r} is not a model directory: it has no file MLmodel")
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    return found
+    return path
 
 
 _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connection|timed out", re.IGNORECASE)
@@ -147,20 +145,20 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
     Args:
         uri: ``runs:/...``, ``models:/...`` or ``mlflow-artifacts:/...``.
         home: an existing directory.
-        is_model: whether the artifacts must be a directory.
+        is_model: the artifacts must be a directory.
 
     Returns:
         The file or directory below ``home``.
 
     Raises:
         ModelNotFoundError: MLflow has no such artifacts.
-        ModelError: the download fails, and why.
+        ModelError: the download fails, with the reason.
     """
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
     try:
-        found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
+        path = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(home)))
     except Exception as error:  # the client passes on errors of any artifact store
         reason = hide_credentials(str(error).partition("\n")[0]) or type(error).__name__
         if isinstance(error, ImportError):
@@ -174,16 +172,16 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
                 "the number of retries"
             ) from error
         raise ModelNotFoundError(f"MLflow cannot download {uri!r}: {reason}") from error
-    if is_model and not found.is_dir():
-        raise ModelNotFoundError(f"{uri!r} is a file, and no model directory")
-    return found
+    if is_model and not path.is_dir():
+        raise ModelNotFoundError(f"{uri!r}: expected a model directory, got a file")
+    return path
 
 
-def _from_store(uri: str, home: Path, is_model: bool) -> Path:
+def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
     import pyarrow as pa
     from pyarrow import fs
 
-    told = shown(uri)
+    public_uri = shown(uri)
     try:
         store, root = store_of(uri)
         if not is_model and store.get_file_info(root).type is fs.FileType.File:
@@ -192,14 +190,14 @@ def _from_store(uri: str, home: Path, is_model: bool) -> Path:
                 shutil.copyfileobj(source, sink, 2**20)
             return Path(target)
         if not root or (is_model and store.get_file_info(f"{root}/MLmodel").type is not fs.FileType.File):
-            there = root and store.get_file_info(root).type is fs.FileType.Directory
-            what = f"{told!r} is not a model directory: it has no file MLmodel"
-            raise ModelNotFoundError(what if there else f"there is no model directory at {told!r}")
-        held = store.get_file_info(fs.FileSelector(root, recursive=True))
-        names = [one.path[len(root) + 1 :] for one in held if one.type is fs.FileType.File]
+            if root and store.get_file_info(root).type is fs.FileType.Directory:
+                raise ModelNotFoundError(f"{public_uri!r} is not a model directory: it has no file MLmodel")
+            raise ModelNotFoundError(f"there is no model directory at {public_uri!r}")
+        entries = store.get_file_info(fs.FileSelector(root, recursive=True))
+        names = [entry.path[len(root) + 1 :] for entry in entries if entry.type is fs.FileType.File]
         for name in names:
             if ".." in Path(name).parts or Path(name).is_absolute():
-                raise ModelDamagedError(f"{told}: the name {name!r} leads out of the model directory")
+                raise ModelDamagedError(f"{public_uri}: the name {name!r} leads out of the model directory")
         target = home / (root.rpartition("/")[2] or "model")
         for name in names:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -208,32 +206,32 @@ def _from_store(uri: str, home: Path, is_model: bool) -> Path:
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{told} cannot be fetched: {reason_of(error)}") from None
+        raise ModelError(f"cannot fetch {public_uri}: {reason_of(error)}") from None
     return target
 
 
 def store_of(uri: str) -> tuple[Any, str]:
-    """The file system (of pyarrow) that a URI names, and the place in it.
+    """Return the pyarrow file system of a URI, and the path in it.
 
     Raises:
-        UnsupportedError: another kind of URI than an object store's.
-        OSError, pyarrow.ArrowException: as pyarrow raises them; :func:`reason_of` says them to people.
+        UnsupportedError: the URI is not one of an object store.
+        OSError, pyarrow.ArrowException: pyarrow's own errors; :func:`reason_of` formats them.
     """
     from pyarrow import fs
 
-    scheme = _scheme(uri)
+    scheme = _parse_scheme(uri)
     if scheme not in _STORES:
-        known = ", ".join(f"{one}:/" for one in ("file", *_STORES))
-        raise UnsupportedError(f"tables are not read from {scheme}: URIs: a path, or one of {known}")
+        schemes = ", ".join(f"{name}:/" for name in ("file", *_STORES))
+        raise UnsupportedError(f"cannot read tables from {scheme}: URIs. Pass a path, or one of {schemes}")
     uri = _ALIASES.get(scheme, scheme) + uri[len(scheme) :]
     if scheme in ("gs", "gcs") and "retry_limit_seconds" not in uri:
-        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_PATIENCE}"
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_RETRY_SECONDS}"
     store, root = fs.FileSystem.from_uri(uri)
     return store, root.rstrip("/")
 
 
 def reason_of(error: BaseException) -> str:
-    """Why an object store gave nothing, in one line without credentials."""
+    """Format an error of an object store in one line, without credentials."""
     reason = shown(str(error).partition("\n")[0])
     hint = " (pyarrow needs JAVA_HOME, HADOOP_HOME and CLASSPATH)"
     return reason + (hint if "libjvm" in reason or "hdfs" in reason else "")

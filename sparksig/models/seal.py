@@ -1,8 +1,9 @@
-"""What a model directory's files are, by their SHA-256: its digest, and the seal that lies in it.
+"""The digest of a model directory, and its seal: the SHA-256 of its files.
 
-The digest names the whole content; a caller pins it. The seal is a file ``SHA256SUMS`` in the directory, as
-``sha256sum --check`` reads it; it tells damage, not trust: who can change a file can change the seal, too.
-The digest leaves the seal out, so that sealing a directory does not change it.
+The digest identifies the entire content, so that a caller can pin it. The seal is a file ``SHA256SUMS`` in
+the directory, in the format of ``sha256sum --check``. It detects damage, but is no reason to trust a
+directory: anyone who can change a file can change the seal too. The digest does not cover the seal, so that
+sealing a directory does not change its digest.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ __all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "seal_text
 
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
-"""What is no part of a directory: the seal, and what MLflow adds to a registered version that it fetches."""
+"""Files that the digest does not cover: the seal, and a file that MLflow adds to a fetched model version."""
 
 
 def digest(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a directory's content: over the sorted (relative path, file digest) pairs.
+    """Compute the SHA-256 of a directory's content: of the sorted pairs of relative path and file digest.
 
-    The seal, and what MLflow's registry adds, are left out: neither changes the digest.
+    The seal and the file that MLflow's registry adds do not change the digest.
 
     Args:
-        path: a model directory, on this machine.
+        path: a local model directory.
 
     Returns:
-        64 hexadecimal digits, for ``digest=`` of whatever loads the model.
+        64 hexadecimal digits, to be passed as ``digest=`` to :func:`sparksig.load_model` and others.
 
     Raises:
-        ModelNotFoundError: no such directory.
-        ModelDamagedError: it holds a symbolic link, or something that is neither file nor directory.
+        ModelNotFoundError: the directory does not exist.
+        ModelDamagedError: it contains a symbolic link, or another entry that is neither file nor directory.
 
     Example:
         >>> import pathlib, tempfile
@@ -51,42 +52,43 @@ def digest(path: str | os.PathLike[str]) -> str:
 
 
 def combine(digests: Mapping[str, str]) -> str:
-    """One digest of all files' digests."""
-    whole = hashlib.sha256()
+    """Combine the digests of all files into the digest of the directory."""
+    content = hashlib.sha256()
     for name in sorted(digests):
-        raw = os.fsencode(name)  # a name may be no text
-        whole.update(b"%d:%s=%s\n" % (len(raw), raw, digests[name].encode()))
-    return whole.hexdigest()
+        raw = os.fsencode(name)  # the name may not be valid text
+        content.update(b"%d:%s=%s\n" % (len(raw), raw, digests[name].encode()))
+    return content.hexdigest()
 
 
 def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The SHA-256 of each file in a directory but its seal, by its relative path with slashes.
+    """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes.
 
     Raises:
-        ModelNotFoundError, ModelDamagedError: as :func:`digest`.
+        ModelNotFoundError, ModelDamagedError: see :func:`digest`.
     """
     root = Path(path)
     if not root.is_dir():
         raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
-    named = {file.relative_to(root).as_posix(): file for file in _files(root)}
-    return {name: _file_digest(file) for name, file in named.items() if name not in NO_CONTENT}
+    files = {file.relative_to(root).as_posix(): file for file in _list_files(root)}
+    return {name: _hash_file(file) for name, file in files.items() if name not in NO_CONTENT}
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _list_files(root: Path) -> Iterator[Path]:
     with os.scandir(root) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
-                yield from _files(Path(entry.path))
+                yield from _list_files(Path(entry.path))
             elif stat.S_ISREG(mode):
                 yield Path(entry.path)
             else:
                 raise ModelDamagedError(
-                    f"{entry.path} is neither a file nor a directory: a model may hold no links"
+                    f"{entry.path}: expected a file or a directory, got something else. Replace a symbolic "
+                    "link by the file itself"
                 )
 
 
-def _file_digest(file: Path) -> str:
+def _hash_file(file: Path) -> str:
     content = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(2**20):
@@ -97,31 +99,31 @@ def _file_digest(file: Path) -> str:
 # --- the seal -------------------------------------------------------------------------------------------
 
 
-def seal_text(digests: Mapping[str, str], also: Iterable[tuple[str, str]] = ()) -> bytes:
-    """The content of a seal: a line for each file, and a last one that is the digest of those above.
+def seal_text(digests: Mapping[str, str], alternatives: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return the content of a seal: a line for each file, and a last line with the digest of the others.
 
     Args:
-        digests: of each file.
-        also: other digests that files may have, while they are being replaced.
+        digests: the digest of each file.
+        alternatives: names and digests that are valid too, while files are being replaced.
 
     Example:
         >>> seal_text({"MLmodel": "0" * 64}).decode().splitlines()[0]
         '0000000000000000000000000000000000000000000000000000000000000000  MLmodel'
     """
-    lines = sorted(_line(name, found) for name, found in {*digests.items(), *also})
+    lines = sorted(_format_line(name, digest) for name, digest in {*digests.items(), *alternatives})
     body = b"".join(lines)
     return body + b"# %s\n" % hashlib.sha256(body).hexdigest().encode()
 
 
-def _line(name: str, found: str) -> bytes:
+def _format_line(name: str, file_digest: str) -> bytes:
     raw = os.fsencode(name)
     escaped = raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
-    mark = b"\\" if escaped != raw else b""  # as sha256sum marks such a line
-    return mark + found.encode() + b"  " + escaped + b"\n"
+    mark = b"\\" if escaped != raw else b""  # sha256sum's mark of a line with escapes
+    return mark + file_digest.encode() + b"  " + escaped + b"\n"
 
 
 def check_seal(root: Path, digests: Mapping[str, str]) -> None:
-    """See that the files are those that were sealed; files beside them do not matter.
+    """Check that the sealed files are unchanged. Additional files are allowed.
 
     Raises:
         ModelDamagedError: a file is missing or changed, or the seal itself is damaged.
@@ -131,21 +133,21 @@ def check_seal(root: Path, digests: Mapping[str, str]) -> None:
     if last != b"%s\n" % hashlib.sha256(body).hexdigest().encode():
         raise ModelDamagedError(f"{file} is damaged: its last line is not the digest of the lines above")
     sealed = set(body.splitlines(keepends=True))
-    intact = {_line(*pair) for pair in digests.items()} & sealed
-    wrong = sorted({_name(line) for line in sealed} - {_name(line) for line in intact})
-    if wrong:
-        names = ", ".join(repr(os.fsdecode(name)) for name in wrong[:5])
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    intact = {_format_line(*pair) for pair in digests.items()} & sealed
+    damaged = sorted({_parse_name(line) for line in sealed} - {_parse_name(line) for line in intact})
+    if damaged:
+        names = ", ".join(repr(os.fsdecode(name)) for name in damaged[:5])
+        more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
         raise ModelDamagedError(
-            f"{root}: changed or missing since the model was sealed: {names}{more}. A signature is "
-            "changed by "
-            f"sparksig.set_signature, which seals anew; if another change was on purpose, remove {SEAL}"
+            f"{root}: changed or missing since the model was sealed: {names}{more}. Change a signature with "
+            "sparksig.set_signature, which updates the seal. If you made another change yourself, remove "
+            f"{SEAL}"
         )
 
 
-def _name(line: bytes) -> bytes:
-    """The name in a line of a seal."""
+def _parse_name(line: bytes) -> bytes:
+    """Return the file name in a line of a seal."""
     if not line.startswith(b"\\"):
         return line[66:-1]
-    known = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
-    return re.sub(rb"\\[\\nr]", lambda match: known[match[0]], line[67:-1])
+    escapes = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
+    return re.sub(rb"\\[\\nr]", lambda match: escapes[match[0]], line[67:-1])

@@ -1,6 +1,6 @@
-"""Columns in JSON: rows, columns and scalars as Python values of the types that the schema declares.
+"""Columns in JSON: conversion of rows, columns and scalars to Python values of the declared types.
 
-None of the values is judged: that is the engine's.
+The engine checks the values afterwards.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ __all__ = [
     "frame_from_json",
     "has_float32",
     "params_from_json",
-    "plain_series",
+    "to_plain_series",
 ]
 
 
 def frame_from_json(
     content: Any, inputs: Schema | None, *, nat: bool = False, texts: TextDtypes = OBJECTS
 ) -> pd.DataFrame:
-    """``{"columns": [...], "data": [[...]], "index": [...]}`` as a frame: typed where there is a schema.
+    """Convert ``{"columns": [...], "data": [[...]], "index": [...]}`` to a frame, enforced by the schema.
 
     Args:
         content: the JSON.
-        inputs: the schema.
-        nat: whether missing times may be the text NaT, as MLflow writes them in examples.
+        inputs: the schema; None to enforce nothing.
+        nat: missing times may be the text NaT, which MLflow writes in examples.
         texts: the dtypes of text columns.
 
     Raises:
-        ContractError: it is not of this form, or does not fit the schema.
+        ContractError: the JSON has another structure, or breaks the schema.
     """
     frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:
@@ -55,81 +55,94 @@ def frame_from_json(
 
 
 def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False) -> pd.DataFrame:
-    """The same, as columns of Python values of their declared types, none of them judged."""
+    """Convert the same JSON to a frame of Python values of the declared types, without enforcing them."""
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
-        raise ContractError("a frame in JSON is an object with the keys columns and data, a list of rows")
+        raise ContractError(
+            "a frame in JSON: expected an object with the keys columns and data (a list of rows), got "
+            "something else"
+        )
     if unknown := set(content) - {"columns", "data", "index"}:
         raise ContractError(
-            f"a frame in JSON has the keys columns, data and index, not {sorted(unknown)[0]!r}"
+            f"a frame in JSON: expected the keys columns, data and index, got {sorted(unknown)[0]!r}"
         )
     rows = content["data"]
-    width = max((len(row) if isinstance(row, list) else 1 for row in rows), default=0)
-    names = content.get("columns")
-    if names is None:
-        named = inputs is not None and inputs.has_input_names()
-        numbered = inputs is not None and inputs.input_names() == list(range(len(inputs)))
-        if named and rows and not numbered:
-            raise ContractError("the model's columns have names, and the frame says none: add columns")
-        names = inputs.input_names() if inputs is not None and (named or not rows) else list(range(width))
-        names = [name if isinstance(name, str) else index for index, name in enumerate(names)]
-    elif isinstance(names, list) and inputs is not None and not inputs.is_tensor_spec():
-        numbers = {str(name): name for name in inputs.input_names() if inputs.has_input_names()}
-        names = [numbers.get(name, name) if isinstance(name, str) else name for name in names]
-    plain_names = isinstance(names, list) and all(type(name) in (str, int) for name in names)
-    if not plain_names or len(set(map(str, names))) < len(names):
-        raise ContractError("the columns of a frame in JSON are a list of different names")
+    names = _resolve_names(content.get("columns"), rows, inputs)
     rows = [row if isinstance(row, list) else [row] for row in rows]
     if any(len(row) != len(names) for row in rows):
+        count = f"{len(names)} value{'' if len(names) == 1 else 's'}"
         raise ContractError(
-            f"a row of the frame in JSON has not {len(names)} values, as many as there are columns"
+            f"a frame in JSON: expected {count} in each row, one for each column, got another number"
         )
-    types = _types(names, inputs)
-    columns = zip(*rows) if rows else ([] for _ in names)
-    held = {
-        name: _series(
-            column_from_json(_given(column, types.get(name), nat), types.get(name, AnyType())),
-            types.get(name),
-        )
-        if inputs is not None
-        else plain_series(plain(list(column)))
-        for name, column in zip(names, columns)
+    types = _map_types(names, inputs)
+    columns = {
+        name: to_plain_series(plain(list(cells)))
+        if inputs is None
+        else _to_series(cells, types.get(name), nat=nat)
+        for name, cells in zip(names, zip(*rows) if rows else ([] for _ in names))
     }
     frame = pd.DataFrame(
-        held, columns=pd.Index(names, dtype=object if not names else None), index=pd.RangeIndex(len(rows))
+        columns, columns=pd.Index(names, dtype=object if not names else None), index=pd.RangeIndex(len(rows))
     )
     index = plain(content.get("index"))
     if index is not None:
         if not isinstance(index, list) or len(index) != len(rows):
-            raise ContractError("the index of a frame in JSON is a list with a label for each row")
+            raise ContractError(
+                "the index of a frame in JSON: expected a list with a label for each row, got something else"
+            )
         frame.index = pd.Index(index)
     return frame
 
 
-def _given(column: Any, dtype: Type | None, nat: bool) -> Any:
-    return [None if one == "NaT" else one for one in column] if nat and dtype is DataType.datetime else column
+def _resolve_names(names: Any, rows: list[Any], inputs: Schema | None) -> list[Any]:
+    """Return the names of a frame's columns, from the JSON or else from the schema.
+
+    Raises:
+        ContractError: the names are malformed, repeated, or missing although the model needs them.
+    """
+    if names is None:
+        has_names = inputs is not None and inputs.has_input_names()
+        is_numbered = inputs is not None and inputs.input_names() == list(range(len(inputs)))
+        if has_names and rows and not is_numbered:
+            raise ContractError('the model\'s columns have names, but the frame has none. Add "columns"')
+        width = max((len(row) if isinstance(row, list) else 1 for row in rows), default=0)
+        use_schema = inputs is not None and (has_names or not rows)
+        names = inputs.input_names() if use_schema and inputs is not None else list(range(width))
+        names = [name if isinstance(name, str) else index for index, name in enumerate(names)]
+    elif isinstance(names, list) and inputs is not None and not inputs.is_tensor_spec():
+        labels = {str(name): name for name in inputs.input_names() if inputs.has_input_names()}
+        names = [labels.get(name, name) if isinstance(name, str) else name for name in names]
+    is_valid = isinstance(names, list) and all(type(name) in (str, int) for name in names)
+    if not is_valid or len(set(map(str, names))) < len(names):
+        raise ContractError(
+            "the columns of a frame in JSON: expected a list of different names, got something else"
+        )
+    return list(names)
 
 
-def plain_series(values: list[Any]) -> pd.Series:
-    """Values as a column without a type declared: what all of them are, and a gap costs no digit."""
-    forms = {type(one) for one in values if one is not None}
-    gaps = None in values
-    if forms == {int} and all(one is None or -(2**63) <= one < 2**63 for one in values):
-        return pd.Series(values, dtype="Int64" if gaps else "int64")
-    if forms == {int, float} and all(type(one) is not int or abs(one) <= 2**53 for one in values):
-        return pd.Series([np.nan if one is None else float(one) for one in values])
-    if forms == {float} or (forms == {bool} and not gaps):
-        return pd.Series([np.nan if one is None else one for one in values])
+def to_plain_series(values: list[Any]) -> pd.Series:
+    """Convert values without a declared type to a column of their common type, without losing digits."""
+    types = {type(value) for value in values if value is not None}
+    has_nulls = None in values
+    if types == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return pd.Series(values, dtype="Int64" if has_nulls else "int64")
+    if types == {int, float} and all(type(value) is not int or abs(value) <= 2**53 for value in values):
+        return pd.Series([np.nan if value is None else float(value) for value in values])
+    if types == {float} or (types == {bool} and not has_nulls):
+        return pd.Series([np.nan if value is None else value for value in values])
     return as_series(values)
 
 
-def _series(values: list[Any], dtype: Type | None) -> pd.Series:
-    """Values as a column: of numbers, where all are what the type says, else of objects."""
+def _to_series(cells: Any, dtype: Type | None, *, nat: bool) -> pd.Series:
+    """Convert cells to a column: of float64 if all fit the type double, else of objects."""
+    if nat and dtype is DataType.datetime:
+        cells = [None if cell == "NaT" else cell for cell in cells]
+    values = column_from_json(cells, AnyType() if dtype is None else dtype)
     if dtype is DataType.double and set(map(type, values)) == {float}:
         return pd.Series(np.array(values))
     return as_series(values)
 
 
-def _types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
+def _map_types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
     if inputs is None or inputs.is_tensor_spec():
         return {}
     if inputs.has_input_names():
@@ -138,32 +151,25 @@ def _types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
 
 
 def data_from_json(content: Any, inputs: Schema | None) -> Any:
-    """Rows, columns or scalars as Python values of their declared types, none of them judged.
+    """Convert rows, columns or scalars to Python values of the declared types, without enforcing them.
 
-    One reading of a dictionary, as in :mod:`sparksig.engine.python`: a list is a column, unless the column
-    is declared an Array.
+    Dictionaries mean the same as in :mod:`sparksig.engine.python`: a list is a column, unless the column is
+    declared as an Array.
     """
     if inputs is None:
         return plain(content)
     if inputs.is_tensor_spec():
         return arrays_from_json(content, inputs)
-    inputs = _labelled(content, inputs)
-    known = {str(spec.name): spec for spec in inputs if isinstance(spec, ColSpec)}
-    if inputs.has_input_names() and not (is_positional(inputs) and not _are_records(content, known)):
-        if isinstance(content, list):
-            return [_row(row, known) if isinstance(row, dict) else plain(row) for row in content]
-        if isinstance(content, dict):
-            return {
-                _name(key, known): _values(one, known[key]) if key in known else plain(one)
-                for key, one in content.items()
-            }
-        return plain(content)
+    inputs = _label_columns(content, inputs)
+    specs = {str(spec.name): spec for spec in inputs if isinstance(spec, ColSpec)}
+    if inputs.has_input_names() and not (is_positional(inputs) and not _have_names(content, specs)):
+        return _convert_named(content, specs)
     types = [spec.type for spec in inputs if isinstance(spec, ColSpec)]
     if isinstance(content, list):
         if len(types) == 1:
             return column_from_json(content, types[0])
         return [
-            [from_json(one, dtype) for one, dtype in zip(row, types)]
+            [from_json(value, dtype) for value, dtype in zip(row, types)]
             if isinstance(row, list) and len(row) == len(types)
             else plain(row)
             for row in content
@@ -171,8 +177,20 @@ def data_from_json(content: Any, inputs: Schema | None) -> Any:
     return from_json(content, types[0]) if len(types) == 1 else plain(content)
 
 
-def _labelled(content: Any, inputs: Schema) -> Schema:
-    """Return a schema of unnamed columns with the keys of rows, or of columns, as labels where they fit."""
+def _convert_named(content: Any, specs: Mapping[str, ColSpec]) -> Any:
+    """Convert rows or columns with names."""
+    if isinstance(content, list):
+        return [_convert_row(row, specs) if isinstance(row, dict) else plain(row) for row in content]
+    if not isinstance(content, dict):
+        return plain(content)
+    return {
+        _find_name(key, specs): _convert_column(value, specs[key]) if key in specs else plain(value)
+        for key, value in content.items()
+    }
+
+
+def _label_columns(content: Any, inputs: Schema) -> Schema:
+    """Label the unnamed columns of a schema with the keys of rows or columns, if their numbers agree."""
     if inputs.has_input_names() or holds_mappings(inputs):
         return inputs
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
@@ -181,38 +199,41 @@ def _labelled(content: Any, inputs: Schema) -> Schema:
     return label_by_position(content, inputs) if fits else inputs
 
 
-def _are_records(content: Any, known: Mapping[str, ColSpec]) -> bool:
+def _have_names(content: Any, specs: Mapping[str, ColSpec]) -> bool:
     """Return whether JSON has the names of columns, in rows or as columns."""
     rows = content if isinstance(content, list) else [content]
-    return all(isinstance(row, dict) and row.keys() & known.keys() for row in rows)
+    return all(isinstance(row, dict) and row.keys() & specs.keys() for row in rows)
 
 
-def _name(key: str, known: Mapping[str, ColSpec]) -> Any:
-    """Return the name of the column that a key of JSON stands for: an integer name is text in JSON."""
-    return known[key].name if key in known else key
+def _find_name(key: str, specs: Mapping[str, ColSpec]) -> Any:
+    """Return the name of the column for a key of JSON, where integer names are text."""
+    return specs[key].name if key in specs else key
 
 
-def _row(row: dict[str, Any], known: Mapping[str, ColSpec]) -> dict[Any, Any]:
+def _convert_row(row: dict[str, Any], specs: Mapping[str, ColSpec]) -> dict[Any, Any]:
     return {
-        _name(key, known): from_json(one, known[key].type) if key in known else plain(one)
-        for key, one in row.items()
+        _find_name(key, specs): from_json(value, specs[key].type) if key in specs else plain(value)
+        for key, value in row.items()
     }
 
 
-def _values(value: Any, spec: ColSpec) -> Any:
+def _convert_column(value: Any, spec: ColSpec) -> Any:
     if isinstance(value, list) and not isinstance(spec.type, (Array, AnyType)):
         return column_from_json(value, spec.type)
     return from_json(value, spec.type)
 
 
-def params_from_json(given: Mapping[str, Any], schema: ParamSchema | None) -> dict[str, Any]:
-    """Params as their types say; those that are unknown as JSON has them."""
-    known = {spec.name: Array(spec.dtype) if spec.shape else spec.dtype for spec in schema or ()}
-    return {name: from_json(one, known[name]) if name in known else plain(one) for name, one in given.items()}
+def params_from_json(params: Mapping[str, Any], schema: ParamSchema | None) -> dict[str, Any]:
+    """Convert params to Python values of their declared types, and undeclared params as plain JSON."""
+    types = {spec.name: Array(spec.dtype) if spec.shape else spec.dtype for spec in schema or ()}
+    return {
+        name: from_json(value, types[name]) if name in types else plain(value)
+        for name, value in params.items()
+    }
 
 
 def has_float32(signature: ModelSignature | None) -> bool:
-    """Whether a signature declares numbers for which their text has to be kept, to be rounded once."""
+    """Return whether a signature declares float32 numbers, whose text must not be rounded twice."""
     if signature is None or signature.inputs is None:
         return False
     return any(

@@ -1,4 +1,4 @@
-"""Tensors in JSON: nested lists, of the dtype that the schema says; sparse matrices by their parts."""
+"""Tensors in JSON: nested lists, converted to the declared dtype, and sparse matrices as their parts."""
 
 from __future__ import annotations
 
@@ -18,180 +18,180 @@ __all__ = ["array_from_json", "array_to_json", "arrays_from_json", "sparse_from_
 
 
 def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> Any:
-    """The tensors of a schema: an array for an unnamed one, else a dictionary of them.
+    """Convert JSON to the tensors of a schema: an array for an unnamed tensor, else a dictionary.
 
     Args:
         content: nested lists, for several tensors in a dictionary.
         inputs: the schema.
-        counts: whether times may be nanoseconds since 1970, as MLflow writes them in examples.
+        counts: times may be nanoseconds since 1970, which MLflow writes in examples.
 
     Raises:
-        ContractError: values that the dtypes do not hold, or lists that are no tensor; all of them.
+        ContractError: values do not fit the dtypes, or lists have no common shape; with all findings.
     """
     findings: list[Finding] = []
     specs = [spec for spec in inputs if isinstance(spec, TensorSpec)]
     if counts:
-        content = _counted(content, inputs)
-    held: Any
+        content = _format_counts(content, inputs)
+    tensors: Any
     if not inputs.has_input_names():
-        held = _array(content, specs[0], "", findings)
+        tensors = _parse_tensor(content, specs[0], "", findings)
     elif isinstance(content, Mapping):
-        # what is absent, and what is too much, is judged by the engine
-        held = {
-            str(spec.name): _array(content[str(spec.name)], spec, step(spec.name), findings)
+        # the engine reports missing and unexpected tensors
+        tensors = {
+            str(spec.name): _parse_tensor(content[str(spec.name)], spec, step(spec.name), findings)
             for spec in specs
             if str(spec.name) in content
         }
     elif len(specs) == 1 and isinstance(content, list):
-        held = {str(specs[0].name): _array(content, specs[0], step(specs[0].name), findings)}
+        tensors = {str(specs[0].name): _parse_tensor(content, specs[0], step(specs[0].name), findings)}
     else:
         findings.append(
             Finding(Code.TYPE_MISMATCH, "", "an object with a list for each tensor", kind(plain(content)))
         )
-        held = {}
+        tensors = {}
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
-    return held
+    return tensors
 
 
-def _counted(content: Any, inputs: Schema) -> Any:
-    """Nanoseconds since 1970 as times, where all tensors are times."""
+def _format_counts(content: Any, inputs: Schema) -> Any:
+    """Convert nanoseconds since 1970 to the text of times, if all tensors are times."""
     if not all(isinstance(spec, TensorSpec) and spec.type.kind == "M" for spec in inputs):
         return content
     if isinstance(content, dict):
-        return {name: _counted(one, inputs) for name, one in content.items()}
+        return {name: _format_counts(value, inputs) for name, value in content.items()}
     if isinstance(content, list):
-        return [_counted(one, inputs) for one in content]
+        return [_format_counts(value, inputs) for value in content]
     return str(np.datetime64(content, "ns")) if type(content) is int else content
 
 
 def array_from_json(content: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Nested lists as an array of a dtype.
+    """Convert nested lists to an array of a dtype.
 
     Raises:
-        ContractError: values that the dtype does not hold, or lists of different lengths.
+        ContractError: values do not fit the dtype, or lists have no common shape.
     """
     findings: list[Finding] = []
-    held = _array(content, TensorSpec(dtype, (-1,)), "", findings)
+    array = _parse_tensor(content, TensorSpec(dtype, (-1,)), "", findings)
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
-    return held  # type: ignore[no-any-return]
+    return array  # type: ignore[no-any-return]
 
 
-def _array(content: Any, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    shape, leaves = _flattened(content)
+def _parse_tensor(content: Any, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+    shape, leaves = _flatten(content)
     if shape is None:
-        findings.append(Finding(Code.SHAPE_MISMATCH, path, "lists of the same lengths", "others"))
+        findings.append(Finding(Code.SHAPE_MISMATCH, path, "lists of the same lengths", "different lengths"))
         return None
     dtype = spec.type
-    if not leaves:  # JSON does not say the shape of nothing
-        rest = [0 if size == -1 else size for size in spec.shape[1:]]
-        return np.zeros((0, *rest) if not shape or shape[0] == 0 else shape, dtype=dtype)
-    values = _values(leaves, dtype)
+    if not leaves:  # an empty list in JSON does not determine the inner dimensions
+        inner = [0 if size == -1 else size for size in spec.shape[1:]]
+        return np.zeros((0, *inner) if not shape or shape[0] == 0 else shape, dtype=dtype)
+    values = _parse_leaves(leaves, dtype)
     if isinstance(values, int):
-        found = "others" if len(leaves) > 1 else "another"
-        expected = f"values that {dtype.name} holds"
-        findings.append(Finding(Code.TYPE_MISMATCH, path, expected, found, count=values))
+        actual = "other values" if len(leaves) > 1 else "another value"
+        expected = f"values of {dtype.name}"
+        findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual, count=values))
         return None
     return values.reshape(shape)
 
 
-def _flattened(content: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
-    """The shape of nested lists, None where they have none, and what is in them."""
+def _flatten(content: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
+    """Return the shape of nested lists, None if they have no common shape, and their leaves."""
     shape: list[int] = []
     level = [content]
     while level and isinstance(level[0], list):
-        lengths = {len(one) if isinstance(one, list) else -1 for one in level}
+        lengths = {len(item) if isinstance(item, list) else -1 for item in level}
         if len(lengths) > 1:
             return None, []
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
-    return (None, []) if any(isinstance(one, list) for one in level) else (tuple(shape), level)
+    return (None, []) if any(isinstance(item, list) for item in level) else (tuple(shape), level)
 
 
-_NONE = object()
+_INVALID = object()
 _KINDS = {"b": DataType.boolean, "U": DataType.string, "S": DataType.binary, "M": DataType.datetime}
 
 
-def _values(leaves: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | int:
-    """The values of a tensor; how many its dtype does not hold, if there are any."""
-    forms = set(map(type, leaves))
-    if dtype == np.float64 and forms <= {float, type(None)}:
-        return np.array([np.nan if one is None else one for one in column_from_json(leaves, DataType.double)])
-    if dtype == np.float32 and forms <= {float, Number}:
-        near = nearest_float32(leaves)
-        beyond = int(np.sum(np.isfinite(near) & (np.abs(near) > np.finfo(np.float32).max)))
-        return beyond or near.astype(np.float32)
-    values = [_leaf(one, dtype) for one in leaves]
-    if wrong := sum(value is _NONE for value in values):
-        return wrong
-    held = np.empty(len(values), dtype=object)
-    held[:] = values
-    return held.astype(dtype)
+def _parse_leaves(leaves: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any] | int:
+    """Convert the values of a tensor; return the number of values that do not fit its dtype, if any."""
+    types = set(map(type, leaves))
+    if dtype == np.float64 and types <= {float, type(None)}:
+        numbers = column_from_json(leaves, DataType.double)
+        return np.array([np.nan if number is None else number for number in numbers])
+    if dtype == np.float32 and types <= {float, Number}:
+        nearest = nearest_float32(leaves)
+        overflows = int(np.sum(np.isfinite(nearest) & (np.abs(nearest) > np.finfo(np.float32).max)))
+        return overflows or nearest.astype(np.float32)
+    values = [_parse_leaf(leaf, dtype) for leaf in leaves]
+    if invalid_count := sum(value is _INVALID for value in values):
+        return invalid_count
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array.astype(dtype)
 
 
-def _leaf(value: Any, dtype: np.dtype[Any]) -> Any:
-    """One value of a tensor, or nothing where the dtype does not hold it."""
+def _parse_leaf(leaf: Any, dtype: np.dtype[Any]) -> Any:
+    """Convert a value of a tensor; return _INVALID if it does not fit the dtype."""
     if dtype.kind == "O":
-        return plain(value)
+        return plain(leaf)
     if dtype.kind == "f":
-        return np.nan if value is None else _float(value, dtype)
+        return np.nan if leaf is None else _parse_float(leaf, dtype)
     if dtype.kind in "iu":
-        held = value if type(value) is int else from_json(value, DataType.long)
+        number = leaf if type(leaf) is int else from_json(leaf, DataType.long)
         info = np.iinfo(dtype)
-        return held if type(held) is int and info.min <= held <= info.max else _NONE
-    if dtype.kind == "M" and value is None:
+        return number if type(number) is int and info.min <= number <= info.max else _INVALID
+    if dtype.kind == "M" and leaf is None:
         return np.datetime64("NaT")
     if dtype.kind not in _KINDS:
-        return _NONE
-    held = from_json(value, _KINDS[dtype.kind])
+        return _INVALID
+    value = from_json(leaf, _KINDS[dtype.kind])
     if dtype.kind == "M":
-        return _time(held, dtype)
-    python = _KINDS[dtype.kind].to_python()
-    return held if type(held) is python else _NONE
+        return _convert_time(value, dtype)
+    return value if type(value) is _KINDS[dtype.kind].to_python() else _INVALID
 
 
-def _float(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as the nearest of a floating dtype; nothing for what is none, or beyond it.
+def _parse_float(leaf: Any, dtype: np.dtype[Any]) -> Any:
+    """Round a number to a floating dtype; return _INVALID for other values and beyond the dtype's range.
 
-    An integer is a value of the dtype or none: to take another in its place would be a silent change.
+    An integer must be exact in the dtype, because rounding it would be a silent change.
     """
-    held = from_json(value, DataType.float if dtype.itemsize == 4 else DataType.double)
-    if type(held) is int or type(value) is int:
-        exact = 2 ** (min(np.finfo(dtype).nmant, 52) + 1)
-        return float(value) if type(value) is int and abs(value) <= exact else _NONE
-    if type(held) is not float:
-        return _NONE
+    number = from_json(leaf, DataType.float if dtype.itemsize == 4 else DataType.double)
+    if type(number) is int or type(leaf) is int:
+        largest_exact = 2 ** (min(np.finfo(dtype).nmant, 52) + 1)
+        return float(leaf) if type(leaf) is int and abs(leaf) <= largest_exact else _INVALID
+    if type(number) is not float:
+        return _INVALID
     with np.errstate(over="ignore"):
-        near = dtype.type(held)
-    return _NONE if np.isinf(near) and not np.isinf(held) else float(near)
+        rounded = dtype.type(number)
+    return _INVALID if np.isinf(rounded) and not np.isinf(number) else float(rounded)
 
 
-def _time(held: Any, dtype: np.dtype[Any]) -> Any:
-    if not isinstance(held, datetime.date) or getattr(held, "tzinfo", None) is not None:
-        return _NONE
+def _convert_time(value: Any, dtype: np.dtype[Any]) -> Any:
+    if not isinstance(value, datetime.date) or getattr(value, "tzinfo", None) is not None:
+        return _INVALID
     exact = (
-        np.datetime64(getattr(held, "value", held), "ns")
-        if hasattr(held, "nanosecond")
-        else np.datetime64(held)
+        np.datetime64(getattr(value, "value", value), "ns")
+        if hasattr(value, "nanosecond")
+        else np.datetime64(value)
     )
-    there = exact.astype(dtype)
-    return there if there.astype(exact.dtype) == exact else _NONE
+    converted = exact.astype(dtype)
+    return converted if converted.astype(exact.dtype) == exact else _INVALID
 
 
 def array_to_json(array: np.ndarray[Any, Any], path: str = "") -> Any:
-    """A tensor as nested lists; NaN is null, for a tensor knows no other."""
-    return _nested(array.tolist() if array.dtype.kind in "biufUSO" else list(array), path)
+    """Convert a tensor to nested lists. NaN becomes null: a tensor has no other missing value."""
+    return _encode_nested(array.tolist() if array.dtype.kind in "biufUSO" else list(array), path)
 
 
-def _nested(value: Any, path: str) -> Any:
+def _encode_nested(value: Any, path: str) -> Any:
     if isinstance(value, (list, np.ndarray)) and not (isinstance(value, np.ndarray) and value.ndim == 0):
-        return [_nested(one, path) for one in value]
+        return [_encode_nested(item, path) for item in value]
     return to_json(value, path)
 
 
 def sparse_to_json(matrix: Any) -> dict[str, Any]:
-    """A csr or csc matrix by its parts, as MLflow writes them."""
+    """Convert a csr or csc matrix to its parts, in MLflow's format."""
     return {
         "data": array_to_json(matrix.data),
         "indices": matrix.indices.tolist(),
@@ -200,27 +200,29 @@ def sparse_to_json(matrix: Any) -> dict[str, Any]:
     }
 
 
-def sparse_from_json(content: Any, form: str, inputs: Schema | None) -> Any:
-    """The matrix of :func:`sparse_to_json`.
+def sparse_from_json(content: Any, matrix_format: str, inputs: Schema | None) -> Any:
+    """Convert the JSON of :func:`sparse_to_json` back to a matrix.
 
     Raises:
-        ContractError: its parts are not there, or do not go together.
+        ContractError: parts of the matrix are missing, or inconsistent.
     """
     from scipy import sparse
 
     keys = ("data", "indices", "indptr", "shape")
     if not isinstance(content, Mapping) or not all(isinstance(content.get(key), list) for key in keys):
-        raise ContractError(f"a sparse matrix in JSON is an object with the keys {', '.join(keys)}")
+        raise ContractError(
+            f"a sparse matrix in JSON: expected an object with the keys {', '.join(keys)}, got something else"
+        )
     spec = inputs.inputs[0] if inputs is not None and inputs.is_tensor_spec() else None
     dtype = spec.type if isinstance(spec, TensorSpec) else np.dtype("float64")
     data = array_from_json(content["data"], dtype)
-    whole = np.dtype("int64")
-    parts = tuple(array_from_json(content[key], whole) for key in ("indices", "indptr"))
-    shape = tuple(int(one) for one in array_from_json(content["shape"], whole))
-    cls = sparse.csr_matrix if form == "csr" else sparse.csc_matrix
+    int64 = np.dtype("int64")
+    parts = tuple(array_from_json(content[key], int64) for key in ("indices", "indptr"))
+    shape = tuple(int(size) for size in array_from_json(content["shape"], int64))
+    cls = sparse.csr_matrix if matrix_format == "csr" else sparse.csc_matrix
     try:
         matrix = cls((data, *parts), shape=shape)
         matrix.check_format(full_check=True)
     except (ValueError, IndexError) as error:
-        raise ContractError(f"the parts of the sparse matrix do not go together: {error}") from None
+        raise ContractError(f"the parts of the sparse matrix are inconsistent: {error}") from None
     return matrix

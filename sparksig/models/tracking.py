@@ -1,7 +1,7 @@
 """Access to MLflow's tracking, and replacing the MLmodel file of logged artifacts.
 
-Everything goes through the public client of the installed MLflow, so the tracking server, the artifact
-store and the credentials are those that MLflow is configured with.
+This module uses only the public client of the installed MLflow, and therefore its configured tracking server,
+artifact store and credentials.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.registry import download_from_mlflow, hide_credentials, shown
 from sparksig.models.seal import SEAL, file_digests, seal_text
 
-__all__ = ["client_errors", "replace_logged_mlmodel", "require_mlflow"]
+__all__ = ["convert_client_errors", "replace_logged_mlmodel", "require_mlflow"]
 
 _LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
 _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
@@ -28,21 +28,21 @@ _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
 def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -> None:
     """Download a logged model, change its MLmodel file, and upload that file and the seal.
 
-    Readers see a directory that matches its seal at any time: the seal lists the old and the new MLmodel
-    while one replaces the other.
+    The directory matches its seal at any time: during the replacement, the seal accepts both versions of
+    MLmodel.
 
     Args:
         uri: ``models:/<model_id>`` or ``runs:/<run_id>/<name>``.
-        change: changes the MLmodel file of the local copy.
+        change: a function that changes the MLmodel file of the local copy.
 
     Raises:
-        UnsupportedError: a version of a registered model, which never changes.
+        UnsupportedError: the model is a version of a registered model, which is immutable.
         ModelNotFoundError: MLflow has no such model.
         ModelError: MLflow refuses a step, with its reason.
         MissingDependencyError: MLflow is not installed.
     """
     require_mlflow(f"setting the signature of {uri!r}")
-    upload = _uploader(uri)
+    upload = _create_uploader(uri)
     with tempfile.TemporaryDirectory(prefix="sparksig-logged-") as home:
         path = download_from_mlflow(uri, Path(home), is_model=True)
         if not (path / MLMODEL).is_file():
@@ -61,25 +61,25 @@ def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -
         upload(seal)
 
 
-def _uploader(uri: str) -> Callable[[Path], None]:
-    """Return a function that uploads one file to the top of a logged model's artifacts."""
-    failure = f"the signature of {uri!r} cannot be set"
+def _create_uploader(uri: str) -> Callable[[Path], None]:
+    """Return a function that uploads a file to the root of a logged model's artifacts."""
+    failure = f"cannot set the signature of {uri!r}"
     logged = _LOGGED_MODEL.fullmatch(uri)
     artifact = _RUN_ARTIFACT.fullmatch(uri)
     if logged is None and artifact is None:
         raise UnsupportedError(
-            f"{failure}: a registered model version never changes. Download the model "
+            f"{failure}: a registered model version is immutable. Download the model "
             "(mlflow.artifacts.download_artifacts), call set_signature on that directory, and register it as "
             "a new version"
         )
     import mlflow
 
-    with client_errors(failure):
+    with convert_client_errors(failure):
         client = mlflow.MlflowClient()
-    model_id = logged[1] if logged else _model_of_run(client, uri, *artifact.groups())  # type: ignore[union-attr]
+    model_id = logged[1] if logged else _find_model(client, uri, *artifact.groups())  # type: ignore[union-attr]
 
     def upload(file: Path) -> None:
-        with client_errors(failure):
+        with convert_client_errors(failure):
             if model_id is not None:
                 client.log_model_artifact(model_id, str(file))
             elif artifact is not None:
@@ -88,14 +88,14 @@ def _uploader(uri: str) -> Callable[[Path], None]:
     return upload
 
 
-def _model_of_run(client: Any, uri: str, run_id: str, name: str) -> str | None:
-    """Return the id of the newest logged model of a run with a name; None for plain artifacts of the run."""
-    with client_errors(f"{uri!r} cannot be read", missing=ModelNotFoundError):
+def _find_model(client: Any, uri: str, run_id: str, name: str) -> str | None:
+    """Return the id of a run's newest logged model with this name; None for plain artifacts of the run."""
+    with convert_client_errors(f"cannot read {uri!r}", missing=ModelNotFoundError):
         run = client.get_run(run_id)
         outputs = run.outputs.model_outputs if run.outputs else []
         models = [client.get_logged_model(output.model_id) for output in outputs]
-    named = [model for model in models if model.name == name]
-    return str(max(named, key=lambda model: model.creation_timestamp).model_id) if named else None
+    matching = [model for model in models if model.name == name]
+    return str(max(matching, key=lambda model: model.creation_timestamp).model_id) if matching else None
 
 
 def require_mlflow(purpose: str) -> None:
@@ -109,12 +109,12 @@ def require_mlflow(purpose: str) -> None:
 
 
 @contextlib.contextmanager
-def client_errors(failure: str, missing: type[ModelError] = ModelError) -> Iterator[None]:
-    """Raise whatever the MLflow client raises as a ModelError with its reason.
+def convert_client_errors(failure: str, missing: type[ModelError] = ModelError) -> Iterator[None]:
+    """Convert any error of the MLflow client to a ModelError with its reason.
 
     Args:
         failure: the beginning of the message.
-        missing: the error to raise where MLflow says that a resource does not exist.
+        missing: the error to raise for a resource that does not exist.
     """
     from mlflow.exceptions import MlflowException
 
@@ -123,6 +123,6 @@ def client_errors(failure: str, missing: type[ModelError] = ModelError) -> Itera
     except ModelError:
         raise
     except Exception as error:
-        absent = isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
+        is_missing = isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
         reason = hide_credentials(str(error).partition("\n")[0]) or type(error).__name__
-        raise (missing if absent else ModelError)(f"{shown(failure)}: {reason}") from error
+        raise (missing if is_missing else ModelError)(f"{shown(failure)}: {reason}") from error

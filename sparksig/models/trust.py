@@ -1,8 +1,7 @@
-"""The one gate before anything in a model directory may run code.
+"""The check that decides whether code in a model directory may run.
 
-Formats that cannot run code load as they are. Everything else needs the caller's word: either
-``allow_pickle=True``, or the digest of the very directory that the caller has seen. Nothing that is
-written in a directory widens the trust.
+Formats that cannot run code need no permission. All others need permission of the caller: either
+``allow_pickle=True``, or the digest of the directory. The content of a directory can never extend the trust.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError
+from sparksig.errors import ModelDamagedError, ModelError, ModelNotTrustedError, kind
 from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.inert_types import explain_refusal
 from sparksig.models.seal import SEAL, check_seal, combine, file_digests
@@ -20,11 +19,11 @@ __all__ = ["Trust", "describe_types", "type_names"]
 
 
 def describe_types(types: Sequence[str]) -> str:
-    """The names of types that need permission, each reason once after the names that it is for.
+    """List the names of types that need permission, grouped by reason.
 
     Example:
         >>> describe_types(["acme.A", "acme.B"])
-        'acme.A, acme.B (nobody has examined it, and building or using it may run any code)'
+        'acme.A, acme.B (it has not been reviewed, and building or using it may run any code)'
     """
     by_reason: dict[str, list[str]] = {}
     for name in types:
@@ -33,27 +32,28 @@ def describe_types(types: Sequence[str]) -> str:
 
 
 def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
-    """The names of the types that a caller trusts.
+    """Return the argument ``trusted_types`` as a tuple of names.
 
     Raises:
-        ModelError: a single string, which would be taken letter by letter.
+        ModelError: it is a single string instead of a list.
     """
     if isinstance(trusted_types, str) or not isinstance(trusted_types, Iterable):
-        raise ModelError(f"trusted_types is a list of names: trusted_types=[{trusted_types!r}]")
+        raise ModelError(
+            f"trusted_types: expected a list of names, got one value. Pass trusted_types=[{trusted_types!r}]"
+        )
     return tuple(trusted_types)
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What the caller allows.
+    """The permissions of the caller.
 
     Attributes:
-        allow_pickle: code may run while loading: pickles, code files, foreign loaders.
-        digest: the directory's content is exactly this (:func:`sparksig.models.seal.digest`);
-            having pinned it, the caller is taken to know what is in it.
-        trusted_types: the types that a skops file may hold beyond those that skops trusts and the list of
-            inert types (:mod:`sparksig.models.inert_types`). What sparksig checks of an inert type's state is
-            not checked of a type named here.
+        allow_pickle: code may run while loading: pickles, code files, foreign loader modules.
+        digest: the pinned digest of the directory's content (:func:`sparksig.models.seal.digest`). A caller
+            who pins a directory is assumed to know its content, so code in it may run.
+        trusted_types: types to allow in a skops file, in addition to those that skops trusts and the inert
+            types (:mod:`sparksig.models.inert_types`). The state of these types is not checked.
 
     Example:
         >>> Trust(trusted_types=("acme.Model",)).allow_pickle
@@ -66,65 +66,72 @@ class Trust:
 
     def __post_init__(self) -> None:
         if not isinstance(self.allow_pickle, bool):
-            raise ModelError("allow_pickle is True or False")
+            raise ModelError(f"allow_pickle: expected True or False, got {kind(self.allow_pickle)}")
         if self.digest is not None:
             if not isinstance(self.digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", self.digest):
-                raise ModelError("a digest is 64 hexadecimal digits, as sparksig.digest(path) gives them")
+                raise ModelError(
+                    "digest: expected 64 hexadecimal digits, got something else. Compute it with "
+                    "sparksig.digest(path)"
+                )
             object.__setattr__(self, "digest", self.digest.lower())
 
     def verify(self, directory: ModelDirectory) -> ModelDirectory:
-        """See that the directory is the pinned one, or as it was sealed; before anything in it is opened.
+        """Verify the pinned digest, or else the seal, before anything in the directory is opened.
 
         Returns:
-            The directory; a pinned one remembers the digests of its files.
+            The directory; with the digests of its files, if it is pinned.
 
         Raises:
-            ModelDamagedError: its content has another digest, or changed since it was sealed.
+            ModelDamagedError: its content differs from the pinned digest, or changed since it was sealed.
         """
-        sealed = (directory.path / SEAL).is_file()
-        if self.digest is None and not sealed:
+        is_sealed = (directory.path / SEAL).is_file()
+        if self.digest is None and not is_sealed:
             return directory
         digests = file_digests(directory.path)
         if self.digest is None:
             try:
                 check_seal(directory.path, digests)
-            except ModelDamagedError:  # or somebody gave it another signature in between
+            except ModelDamagedError:  # another process may have replaced the signature in between
                 check_seal(directory.path, file_digests(directory.path))
-        elif (found := combine(digests)) != self.digest:
+        elif (actual := combine(digests)) != self.digest:
             raise ModelDamagedError(
-                f"{directory.path}: the content is not what was pinned: expected the digest {self.digest}, "
-                f"found {found}"
+                f"{directory.path}: the content differs from the pinned digest: expected {self.digest}, got "
+                f"{actual}"
             )
         if digests.get(MLMODEL) != directory.mlmodel:
             raise ModelDamagedError(f"{directory.path}: changed while it was read: {MLMODEL}")
         return directory if self.digest is None else replace(directory, digests=digests)
 
-    def require_code(self, directory: ModelDirectory, what: str) -> None:
-        """Pass only if the caller lets ``what`` run code.
+    def require_code(self, directory: ModelDirectory, model: str) -> None:
+        """Raise an error unless the caller allows the model to run code.
+
+        Args:
+            directory: the model directory, for the message.
+            model: the kind of model, for the message.
 
         Raises:
-            ModelNotTrustedError: neither ``allow_pickle`` nor a digest was given.
+            ModelNotTrustedError: the caller passed neither ``allow_pickle`` nor a digest.
         """
         if not (self.allow_pickle or self.digest is not None):
             raise ModelNotTrustedError(
-                f"{directory.path}: loading {what} can run any code it holds. If you trust where it comes "
-                "from, pass allow_pickle=True, or pin it with digest="
+                f"{directory.path}: loading {model} can run any code in it. If you trust its origin, pass "
+                "allow_pickle=True, or pin it with digest="
             )
 
     def require_types(self, directory: ModelDirectory, types: Sequence[str]) -> None:
-        """Pass only if all ``types`` of a skops file are among the trusted ones.
+        """Raise an error unless all types of a skops file are trusted.
 
         Args:
             directory: the model directory, for the message.
             types: the types in the file that are not on the list of inert types.
 
         Raises:
-            ModelNotTrustedError: some are not trusted; the message names them, with the reason.
+            ModelNotTrustedError: some types are not trusted; with their names and the reasons.
         """
         unknown = sorted(set(types) - set(self.trusted_types))
         if unknown:
             raise ModelNotTrustedError(
-                f"{directory.path}: the skops file holds types that are not known to be safe: "
-                f"{describe_types(unknown)}. If you trust where the model comes from, pass "
+                f"{directory.path}: the skops file contains types that are not known to be safe: "
+                f"{describe_types(unknown)}. If you trust the origin of the model, pass "
                 f"trusted_types={unknown!r} (in a job's configuration, model.trusted_types: {unknown!r})"
             )

@@ -94,7 +94,7 @@ def test_show(place):
 
 
 def test_show_says_what_loading_needs_and_what_has_changed(place):
-    assert "loads     loading a pickled PythonModel can run any code it holds." in typed("show", "double")
+    assert "loads     loading a pickled PythonModel can run any code in it." in typed("show", "double")
     assert "allow_pickle=True" in document("show", "double")["loads"]
     (place / "linear" / "input_example.json").write_text("{}")
     done = runner().invoke(cli, ["show", "linear"])
@@ -344,7 +344,7 @@ def test_set_signature_wants_one_of_both(place):
     assert either in typed("set-signature", "linear", code=2)
     assert either in typed("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
     assert "'a int' has columns alone" in typed("set-signature", "linear", "a int", code=2)
-    assert "cannot be set: a registered model version never changes" in typed(
+    assert "a registered model version is immutable" in typed(
         "set-signature", "models:/m/1", "--inputs", "a int", code=1
     )
 

@@ -266,7 +266,7 @@ def test_another_trust_is_another_entry(models):
 def test_what_fails_to_load_is_not_kept(models):
     path, pinned, loading = models[0]
     cache = ModelCache()
-    with pytest.raises(ModelDamagedError, match="the content is not what was pinned"):
+    with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
         cache.get("0" * 64, lambda: path, loading)
     with pytest.raises(ModelNotFoundError):
         cache.get(pinned, lambda: path / "nowhere", loading)

@@ -184,10 +184,10 @@ def test_missing_sections(loader):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("a: [", "job.yaml: this is not YAML as it is taken here: line "),
+    ("a: [", "job.yaml: cannot read this YAML: line "),
     ("- 1", "job.yaml: a configuration is a mapping, found a value of type list"),
     ("", "job.yaml: a configuration is a mapping, found None"),
-    ("a: 1\na: 2", "the key 'a' stands twice"),
+    ("a: 1\na: 2", "duplicate key 'a'"),
     ("a: &x [*x]", "more than 100000 values"),
     ("a: !!python/object:os.system {}", "could not determine a constructor"),
 ], ids=["broken", "a list", "empty", "a key twice", "itself", "code"])  # fmt: skip
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_configuration(loader, text, message):
 
 def test_a_file_that_is_no_text(tmp_path):
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match=r"c\.yaml: this is not YAML"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: cannot read this YAML"):
         load_config(tmp_path / "c.yaml", ScoreConfig)
     for path in (tmp_path, tmp_path / "none.yaml"):
         with pytest.raises(ConfigNotFoundError, match="there is no configuration file at"):

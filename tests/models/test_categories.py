@@ -122,7 +122,7 @@ def test_text_that_a_booster_has_no_categories_of_is_refused_when_loading(tmp_pa
     signature = mlflow.models.infer_signature(text, np.zeros(1))
     module = {"lightgbm": mlflow.lightgbm, "xgboost": mlflow.xgboost}[library]
     module.save_model(fitted, tmp_path / "m", signature=signature, pip_requirements=["numpy"])
-    expected = "km: expected a number, or a category of training that the booster keeps, found string"
+    expected = "km: expected a number, or a category of training that the booster stores, found string"
     with pytest.raises(UnsupportedError, match=expected):
         sparksig.load_model(tmp_path / "m")
     with pytest.raises(UnsupportedError, match=expected):
@@ -146,7 +146,8 @@ def test_integers_of_an_old_xgboost_model_may_be_categories_or_codes(tmp_path):
         now = f"xgb_version: {xgboost.__version__}"
         file.write_text(file.read_text().replace(now, "xgb_version: 2.1.4"))
     expected = (
-        r"XGBoost \(before 3\.1 it keeps no categories\) cannot predict for .*\n  - seats: expected a number"
+        r"XGBoost \(before 3\.1 it does not store categories\) cannot predict for .*\n  - "
+        r"seats: expected a number"
     )
     with pytest.raises(UnsupportedError, match=expected):
         sparksig.load_model(tmp_path / "m")
@@ -154,7 +155,7 @@ def test_integers_of_an_old_xgboost_model_may_be_categories_or_codes(tmp_path):
 
 @pytest.mark.skipif(KEEPS, reason="XGBoost keeps categories from 3.1 on")
 def test_saving_categories_that_xgboost_does_not_keep_is_refused(tmp_path):
-    expected = "does not keep the categories of the columns zone, seats"
+    expected = "does not store the categories of the columns zone, seats"
     with pytest.raises(UnsupportedError, match=expected):
         sparksig.save_model(tmp_path / "m", FITTED["xgboost estimator"]())
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 import sparksig
 from sparksig import ModelError, RequirementsWarning
 from sparksig.models import dependencies
-from sparksig.models.dependencies import inspect_pickle, packages_of
+from sparksig.models.dependencies import find_packages, inspect_pickle
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,10 @@ def test_a_model_that_needs_this_process_is_saved_with_a_warning(tmp_path, monke
     module = type(sys)("only_in_this_process")
     exec("def predict(model_input):\n    return model_input['x']\n", module.__dict__)
     monkeypatch.setitem(sys.modules, "only_in_this_process", module)
-    text = r"not detected, because a new Python process cannot load it: .*only_in_this_process.*extra_pip_req"
+    text = (
+        r"not detected, because a new Python process cannot load the model: "
+        r".*only_in_this_process.*extra_pip_req"
+    )
     with pytest.warns(RequirementsWarning, match=text):
         assert save(tmp_path / "m", module.predict) == {"cloudpickle"}
 
@@ -204,13 +207,16 @@ def test_complete_requirements_are_written_as_they_are(tmp_path, alone):
             {"pip_requirements": ["a"], "extra_pip_requirements": ["b"]},
             "either pip_requirements or extra_pip_",
         ),
-        ({"pip_requirements": [5]}, "pip_requirements is a list of requirements, as"),
-        ({"pip_requirements": 5}, "pip_requirements is a list of requirements, as"),
+        ({"pip_requirements": [5]}, "pip_requirements: expected a list of requirements, for example"),
+        ({"pip_requirements": 5}, "pip_requirements: expected a list of requirements, for example"),
         (
             {"pip_requirements": "no/such/file.txt"},
             "pip_requirements: there is no file at 'no/such/file.txt'",
         ),
-        ({"extra_pip_requirements": "nltk"}, "extra_pip_requirements is a list of requirements, as"),
+        (
+            {"extra_pip_requirements": "nltk"},
+            "extra_pip_requirements: expected a list of requirements, for example",
+        ),
     ],
     ids=["both", "number-in-list", "number", "no-file", "text"],
 )
@@ -224,8 +230,8 @@ def test_malformed_requirements_are_refused_and_nothing_is_left(tmp_path, option
 
 
 def test_modules_that_several_packages_share(tmp_path):
-    assert "mlflow" in packages_of(["mlflow.pyfunc"])
-    assert packages_of(["os.path", "no_such_module", "tests.models", ""]) == []
+    assert "mlflow" in find_packages(["mlflow.pyfunc"])
+    assert find_packages(["os.path", "no_such_module", "tests.models", ""]) == []
 
 
 def test_a_file_that_is_no_pickle_may_import_anything(tmp_path):

@@ -27,14 +27,13 @@ from sparksig.errors import (
     SparksigError,
     UnsupportedError,
 )
-from sparksig.models.directory import ModelDirectory, new_directory, write_mlmodel
+from sparksig.models.directory import ModelDirectory, create_directory, write_mlmodel
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, load_yaml
 from sparksig.models.seal import digest
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from tests.models.helpers import SIGNATURE, Doubled, Failing, content, copy_of, fresh, rewrite, splined
-from tests.tables import each
 
 MINIMAL = b"flavors: {}\n"
 
@@ -62,7 +61,7 @@ def damaged(directory, data):
 
 def test_a_new_directory_appears_when_it_is_whole(tmp_path):
     target = tmp_path / "m"
-    with new_directory(target) as staging:
+    with create_directory(target) as staging:
         assert staging.parent == tmp_path
         assert staging.name.startswith(".m.")
         assert staging.stat().st_mode & 0o777 == 0o700
@@ -72,25 +71,25 @@ def test_a_new_directory_appears_when_it_is_whole(tmp_path):
 
 
 def test_missing_parents_are_made(tmp_path):
-    with new_directory(tmp_path / "a" / "b" / "m") as staging:
+    with create_directory(tmp_path / "a" / "b" / "m") as staging:
         (staging / "file").touch()
     assert content(tmp_path / "a" / "b") == {"m": None, "m/file": b""}
 
 
 def test_a_path_may_be_text_and_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with new_directory("m") as staging:
+    with create_directory("m") as staging:
         (staging / "file").touch()
         monkeypatch.chdir("/")
     assert content(tmp_path) == {"m": None, "m/file": b""}
 
 
-@each("mask", [0o022, 0o077, 0o027])
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o027])
 def test_the_directory_has_the_mode_that_the_umask_gives(tmp_path, mask):
     target = fresh(tmp_path) / "m"
     before = os.umask(mask)
     try:
-        with new_directory(target):
+        with create_directory(target):
             pass
         assert os.umask(mask) == mask
     finally:
@@ -98,15 +97,15 @@ def test_the_directory_has_the_mode_that_the_umask_gives(tmp_path, mask):
     assert target.stat().st_mode & 0o777 == 0o777 & ~mask
 
 
-@each("error", [ValueError, OSError, KeyboardInterrupt, GeneratorExit])
-@each("there", [False, True], ids=["nothing-there", "empty-directory-there"])
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("there", [False, True], ids=["nothing-there", "empty-directory-there"])
 def test_a_failing_block_leaves_nothing(tmp_path, error, there):
     home = fresh(tmp_path)
     if there:
         (home / "m").mkdir()
 
     def fill():
-        with new_directory(home / "m") as staging:
+        with create_directory(home / "m") as staging:
             (staging / "sub").mkdir()
             (staging / "sub" / "file").write_text("half")
             raise error("in the middle")
@@ -156,7 +155,7 @@ OCCUPIED = [
 ]
 
 
-@each("what", OCCUPIED)
+@pytest.mark.parametrize("what", OCCUPIED)
 def test_what_is_there_already_is_refused_and_untouched(tmp_path, what):
     home = fresh(tmp_path)
     target = home / "m"
@@ -176,16 +175,18 @@ def test_an_empty_directory_is_accepted(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-@each("what", ["directory", "file"])
+@pytest.mark.parametrize("what", ["directory", "file"])
 def test_what_appears_meanwhile_is_kept(tmp_path, what):
     target = fresh(tmp_path) / "m"
 
     def race():
-        with new_directory(target) as staging:
+        with create_directory(target) as staging:
             (staging / "file").write_text("late")
             _occupy(target, what)
 
-    with pytest.raises(OutputRefusedError, match=r"m' appeared meanwhile: nothing was written$"):
+    with pytest.raises(
+        OutputRefusedError, match=r"m' was created by another process meanwhile: nothing was written$"
+    ):
         race()
     assert (target.read_text() if what == "file" else (target / "file").read_text()) == "mine"
     assert sorted(path.name for path in target.parent.iterdir()) == ["empty", "m", "other"]
@@ -197,7 +198,7 @@ def test_of_two_writers_that_finish_together_exactly_one_wins(tmp_path):
 
     def write(who):
         try:
-            with new_directory(tmp_path / "m") as staging:
+            with create_directory(tmp_path / "m") as staging:
                 for name in "abc":
                     (staging / name).write_text(who)
                 together.wait(10)
@@ -212,7 +213,7 @@ def test_of_two_writers_that_finish_together_exactly_one_wins(tmp_path):
         thread.join()
     (winner,) = [who for who, outcome in outcomes.items() if outcome == "won"]
     (lost,) = [outcome for outcome in outcomes.values() if outcome != "won"]
-    assert lost.endswith("m' appeared meanwhile: nothing was written")
+    assert lost.endswith("m' was created by another process meanwhile: nothing was written")
     assert content(tmp_path) == {"m": None} | {f"m/{name}": winner.encode() for name in "abc"}
 
 
@@ -256,7 +257,7 @@ def _with(value):
     return model
 
 
-@each("model, more, error", FAILING_SAVES.values(), ids=FAILING_SAVES)
+@pytest.mark.parametrize(("model", "more", "error"), FAILING_SAVES.values(), ids=FAILING_SAVES)
 def test_a_failing_save_leaves_nothing(tmp_path, model, more, error):
     with pytest.raises(error):
         sparksig.save_model(tmp_path / "m", model(), **more)
@@ -277,7 +278,7 @@ UNUSUAL = {
 }
 
 
-@each("metadata", UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.parametrize("metadata", UNUSUAL.values(), ids=UNUSUAL)
 def test_what_can_be_saved_can_be_read(tmp_path, metadata):
     home = fresh(tmp_path)
     try:
@@ -303,10 +304,10 @@ def test_a_directory_says_what_mlmodel_says(pickled):
     assert directory.signature == SIGNATURE
     assert (
         directory.pyfunc
-        == directory.flavor("python_function")
+        == directory.get_flavor("python_function")
         == directory.config["flavors"]["python_function"]
     )
-    assert directory.flavor("sklearn") is None
+    assert directory.get_flavor("sklearn") is None
 
 
 def test_a_directory_read_by_a_relative_path_stays_where_it_is(pickled, monkeypatch):
@@ -314,16 +315,16 @@ def test_a_directory_read_by_a_relative_path_stays_where_it_is(pickled, monkeypa
     directory = ModelDirectory.read("pickled")
     monkeypatch.chdir("/")
     assert directory.path == pickled
-    assert directory.member("python_model.pkl").is_file()
+    assert directory.resolve_member("python_model.pkl").is_file()
 
 
 def test_a_link_to_a_model_directory_is_followed(pickled, tmp_path):
     (tmp_path / "latest").symlink_to("pickled")
-    assert ModelDirectory.read(tmp_path / "latest").member("python_model.pkl").is_file()
+    assert ModelDirectory.read(tmp_path / "latest").resolve_member("python_model.pkl").is_file()
     assert digest(tmp_path / "latest") == digest(pickled)
 
 
-@each("what", ["nothing", "file", "dangling-link", "nul"])
+@pytest.mark.parametrize("what", ["nothing", "file", "dangling-link", "nul"])
 def test_no_directory(tmp_path, what):
     path = fresh(tmp_path) / ("a\0b" if what == "nul" else "m")
     if what == "file":
@@ -336,7 +337,7 @@ def test_no_directory(tmp_path, what):
             read(path)
 
 
-@each("what", ["nothing", "directory", "dangling-link", "other-case"])
+@pytest.mark.parametrize("what", ["nothing", "directory", "dangling-link", "other-case"])
 def test_no_mlmodel(made, what):
     made = copy_of(made)
     (made / "MLmodel").unlink()
@@ -366,9 +367,9 @@ NOT_A_MAPPING = {
 }
 
 
-@each("data", NOT_A_MAPPING.values(), ids=NOT_A_MAPPING)
+@pytest.mark.parametrize("data", NOT_A_MAPPING.values(), ids=NOT_A_MAPPING)
 def test_an_mlmodel_is_a_mapping_of_flavors(made, data):
-    assert damaged(made, data) == "an MLmodel is a mapping with the key 'flavors'"
+    assert damaged(made, data) == "expected a mapping with the key 'flavors', got something else"
 
 
 NOT_YAML = {
@@ -389,9 +390,9 @@ NOT_YAML = {
 }
 
 
-@each("data, text", NOT_YAML.values(), ids=NOT_YAML)
+@pytest.mark.parametrize(("data", "text"), NOT_YAML.values(), ids=NOT_YAML)
 def test_what_is_not_yaml_is_told_with_its_place(made, data, text):
-    assert re.match(f"this is not YAML as it is taken here: {text}", damaged(made, data))
+    assert re.match(f"cannot read this YAML: {text}", damaged(made, data))
 
 
 def test_yaml_has_a_bound_on_its_size(made):
@@ -421,9 +422,9 @@ BOMBS = {
 }
 
 
-@each("data, text", BOMBS.values(), ids=BOMBS)
+@pytest.mark.parametrize(("data", "text"), BOMBS.values(), ids=BOMBS)
 def test_bombs_are_not_built(made, data, text):
-    assert re.match(f"this is not YAML as it is taken here: {text}", damaged(made, data))
+    assert re.match(f"cannot read this YAML: {text}", damaged(made, data))
 
 
 SELF = {
@@ -434,9 +435,9 @@ SELF = {
 }
 
 
-@each("data", SELF.values(), ids=SELF)
+@pytest.mark.parametrize("data", SELF.values(), ids=SELF)
 def test_what_holds_itself_is_damage(made, data):
-    assert damaged(made, data).startswith("this is not YAML as it is taken here: line ")
+    assert damaged(made, data).startswith("cannot read this YAML: line ")
 
 
 def test_anchors_alone_and_moderate_nesting_are_taken():
@@ -445,17 +446,17 @@ def test_anchors_alone_and_moderate_nesting_are_taken():
 
 
 TWINS = {
-    "top": (b"flavors: {}\na: 1\nflavors: {}\n", "line 1, column 1: the key 'flavors' stands twice"),
-    "inside": (b"flavors:\n  a: {}\n  b: {}\n  a: {}\n", "line 2, column 3: the key 'a' stands twice"),
-    "flow": (b"flavors: {a: {b: 1, b: 1}}\n", "line 1, column 15: the key 'b' stands twice"),
-    "quoted": (b"flavors: {}\n'flavors': {}\n", "line 1, column 1: the key 'flavors' stands twice"),
-    "in-a-list": (b"flavors: {}\nx: [{a: 1, a: 2}]\n", "line 2, column 6: the key 'a' stands twice"),
+    "top": (b"flavors: {}\na: 1\nflavors: {}\n", "line 1, column 1: duplicate key 'flavors'"),
+    "inside": (b"flavors:\n  a: {}\n  b: {}\n  a: {}\n", "line 2, column 3: duplicate key 'a'"),
+    "flow": (b"flavors: {a: {b: 1, b: 1}}\n", "line 1, column 15: duplicate key 'b'"),
+    "quoted": (b"flavors: {}\n'flavors': {}\n", "line 1, column 1: duplicate key 'flavors'"),
+    "in-a-list": (b"flavors: {}\nx: [{a: 1, a: 2}]\n", "line 2, column 6: duplicate key 'a'"),
 }
 
 
-@each("data, text", TWINS.values(), ids=TWINS)
+@pytest.mark.parametrize(("data", "text"), TWINS.values(), ids=TWINS)
 def test_a_key_stands_once(made, data, text):
-    assert damaged(made, data) == f"this is not YAML as it is taken here: {text}"
+    assert damaged(made, data) == f"cannot read this YAML: {text}"
 
 
 PYTHON_TAGS = [
@@ -473,14 +474,14 @@ PYTHON_TAGS = [
 ]
 
 
-@each("value", PYTHON_TAGS)
-@each("where", ["top", "inside"])
+@pytest.mark.parametrize("value", PYTHON_TAGS)
+@pytest.mark.parametrize("where", ["top", "inside"])
 def test_python_tags_execute_nothing(made, tmp_path, value, where):
     text = value.format(canary=tmp_path / "canary")
     if where == "inside":
         text = "flavors: {}\nx:\n  " + text.replace("\n", "\n  ")
     said = damaged(made, text.encode())
-    assert said.startswith("this is not YAML as it is taken here: line ")
+    assert said.startswith("cannot read this YAML: line ")
     assert "could not determine a constructor for the tag " in said
     assert not (tmp_path / "canary").exists()
 
@@ -518,10 +519,10 @@ TAGGED = [
 ]
 
 
-@each("value", TAGGED)
+@pytest.mark.parametrize("value", TAGGED)
 def test_scalars_and_tags_that_do_not_go_together_are_damage(made, value):
     said = damaged(made, f"flavors: {{}}\nx: {value}\n".encode())
-    assert said.startswith("this is not YAML as it is taken here: ")
+    assert said.startswith("cannot read this YAML: ")
 
 
 def test_the_reader_gives_built_ins():
@@ -573,7 +574,7 @@ def _is_valid_or_damaged(directory):
         read = ModelDirectory.read(directory)
         assert isinstance(read.config["flavors"], dict)
         assert read.signature is None or isinstance(read.signature, ModelSignature)
-        assert all(isinstance(flavor, dict) for flavor in (read.pyfunc, read.flavor("sklearn") or {}))
+        assert all(isinstance(flavor, dict) for flavor in (read.pyfunc, read.get_flavor("sklearn") or {}))
     with contextlib.suppress(ModelError, UnsupportedError):  # methods and formats that are unknown
         assert sparksig.load_model(directory, on_version_mismatch="fail").path == directory
 
@@ -603,18 +604,18 @@ def test_with_any_bit_flipped(real):
 # --- the flavors and the signature -----------------------------------------------------------------------
 
 
-@each("flavor", ["python_function", "sklearn"])
-@each("value", [[], ["a"], "a", "", 0, 5, True])
+@pytest.mark.parametrize("flavor", ["python_function", "sklearn"])
+@pytest.mark.parametrize("value", [[], ["a"], "a", "", 0, 5, True])
 def test_a_flavor_is_a_mapping(skopsed, flavor, value):
     skopsed = copy_of(skopsed)
     rewrite(skopsed, lambda config: config["flavors"].update({flavor: value}))
-    with pytest.raises(ModelDamagedError, match=f"MLmodel: the flavor '{flavor}' is not a mapping$"):
-        ModelDirectory.read(skopsed).flavor(flavor)
-    with pytest.raises(ModelDamagedError, match=f"MLmodel: the flavor '{flavor}' is not a mapping$"):
+    with pytest.raises(ModelDamagedError, match=f"MLmodel: flavor '{flavor}': expected a mapping, got"):
+        ModelDirectory.read(skopsed).get_flavor(flavor)
+    with pytest.raises(ModelDamagedError, match=f"MLmodel: flavor '{flavor}': expected a mapping, got"):
         sparksig.load_model(skopsed)
 
 
-@each("value", [None, "absent"])
+@pytest.mark.parametrize("value", [None, "absent"])
 def test_a_model_has_the_generic_flavor(made, value):
     flavors = {"tf": {}, 5: {}, "keras": {}} | ({"python_function": None} if value is None else {})
     rewrite(made, lambda config: config.update(flavors=flavors))
@@ -627,7 +628,7 @@ def test_a_model_has_the_generic_flavor(made, value):
 NOTHING = {"null": None, "empty": {}, "nulls": {"inputs": None, "outputs": None, "params": None}}
 
 
-@each("signature", NOTHING.values(), ids=NOTHING)
+@pytest.mark.parametrize("signature", NOTHING.values(), ids=NOTHING)
 def test_no_signature_is_none_and_no_damage(made, signature):
     assert ModelDirectory.read(made).signature is None
     rewrite(made, lambda config: config.update(signature=signature))
@@ -678,7 +679,7 @@ SIGNATURES = {
 }
 
 
-@each("signature, text", SIGNATURES.values(), ids=SIGNATURES)
+@pytest.mark.parametrize(("signature", "text"), SIGNATURES.values(), ids=SIGNATURES)
 def test_a_signature_that_is_none_is_damage(made, signature, text):
     rewrite(made, lambda config: config.update(signature=signature))
     said = damaged(made, (made / "MLmodel").read_bytes())
@@ -712,7 +713,7 @@ MALFORMED = {
 }
 
 
-@each("signature, findings", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize(("signature", "findings"), MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_signature_is_damage_with_every_place(made, signature, findings):
     rewrite(made, lambda config: config.update(signature=signature))
     text = f"MLmodel: signature: malformed signature JSON: {len(findings)} finding"
@@ -721,7 +722,9 @@ def test_a_malformed_signature_is_damage_with_every_place(made, signature, findi
     assert [(finding.path, finding.code) for finding in caught.value.findings] == findings
 
 
-@each("column", ['{"type": "long", "name": "a", "x": 1}', '{"type": "long", "name": "a", "requierd": true}'])
+@pytest.mark.parametrize(
+    "column", ['{"type": "long", "name": "a", "x": 1}', '{"type": "long", "name": "a", "requierd": true}']
+)
 def test_an_unknown_key_of_a_column_is_an_error_with_its_path(made, column):
     rewrite(made, lambda config: config.update(signature={"outputs": f"[{column}]"}))
     with pytest.raises(ModelDamagedError, match="MLmodel: signature: malformed signature JSON") as caught:
@@ -751,7 +754,7 @@ def test_unknown_keys_beyond_the_columns_are_ignored_and_kept(made):
     directory = ModelDirectory.read(rewrite(made, add))
     assert directory.signature == ModelSignature(Schema([ColSpec("long", "a")]))
     assert directory.config["new"] == [1]
-    assert directory.flavor("unheard") == {"of": 1}
+    assert directory.get_flavor("unheard") == {"of": 1}
 
 
 # --- members ------------------------------------------------------------------------------------------
@@ -786,19 +789,19 @@ def house(made, tmp_path):
     return ModelDirectory.read(made)
 
 
-@each("name", ["sub/file", "sub", "a..b", "./sub/file", "sub//file"])
+@pytest.mark.parametrize("name", ["sub/file", "sub", "a..b", "./sub/file", "sub//file"])
 def test_members_are_paths_in_the_directory(house, name):
-    member = house.member(name)
+    member = house.resolve_member(name)
     assert member == house.path / name
     assert member.exists()
 
 
-@each("name", ["file-in", "directory-in", "directory-in/file", "around"])
+@pytest.mark.parametrize("name", ["file-in", "directory-in", "directory-in/file", "around"])
 def test_a_link_that_stays_inside_is_followed(house, name):
-    assert house.member(name) == house.path / name
+    assert house.resolve_member(name) == house.path / name
 
 
-@each(
+@pytest.mark.parametrize(
     "name",
     [
         "/etc/passwd",
@@ -828,26 +831,26 @@ def test_a_link_that_stays_inside_is_followed(house, name):
 def test_what_leads_out_of_the_directory_is_refused(house, name):
     text = f"MLmodel: the path '{re.escape(name)}' leads out of the model directory$"
     with pytest.raises(ModelDamagedError, match=text):
-        house.member(name)
+        house.resolve_member(name)
 
 
 def test_an_absolute_path_is_refused_wherever_it_leads(house):
     with pytest.raises(ModelDamagedError, match=r"leads out of the model directory$"):
-        house.member(str(house.path / "sub" / "file"))
+        house.resolve_member(str(house.path / "sub" / "file"))
 
 
-@each("name", ["nothing", "sub/nothing", "dangling", "~", " ", "sub/file/x", "C:\\x"])
+@pytest.mark.parametrize("name", ["nothing", "sub/nothing", "dangling", "~", " ", "sub/file/x", "C:\\x"])
 def test_what_is_not_there_is_damage(house, name):
-    text = f"made: {re.escape(repr(name))} is named by MLmodel, but it is not there$"
+    text = f"made: {re.escape(repr(name))}, which MLmodel names, is missing$"
     with pytest.raises(ModelDamagedError, match=text):
-        house.member(name)
+        house.resolve_member(name)
 
 
-@each("name", [None, "", 0, 5, True, b"sub", ["sub"], {"path": "sub"}])
+@pytest.mark.parametrize("name", [None, "", 0, 5, True, b"sub", ["sub"], {"path": "sub"}])
 def test_a_member_is_named_by_a_text(house, name):
-    text = f"MLmodel: a path in the directory expected, found {re.escape(repr(name))}$"
+    text = f"MLmodel: expected a path in the model directory, got {re.escape(repr(name))}$"
     with pytest.raises(ModelDamagedError, match=text):
-        house.member(name)
+        house.resolve_member(name)
 
 
 NO_NAMES = {
@@ -861,18 +864,18 @@ NO_NAMES = {
 }
 
 
-@each("name", NO_NAMES.values(), ids=NO_NAMES)
+@pytest.mark.parametrize("name", NO_NAMES.values(), ids=NO_NAMES)
 def test_names_that_no_file_can_have_are_damage(house, name):
     with pytest.raises(ModelDamagedError):
-        house.member(name)
+        house.resolve_member(name)
 
 
 def test_a_directory_reached_by_a_link_contains_its_members(house, tmp_path):
     (tmp_path / "alias").symlink_to("made")
     aliased = ModelDirectory.read(tmp_path / "alias")
-    assert aliased.member("sub/file") == tmp_path / "alias" / "sub" / "file"
+    assert aliased.resolve_member("sub/file") == tmp_path / "alias" / "sub" / "file"
     with pytest.raises(ModelDamagedError, match="leads out"):
-        aliased.member("file-out")
+        aliased.resolve_member("file-out")
 
 
 # --- the digest ---------------------------------------------------------------------------------------
@@ -926,7 +929,7 @@ CHANGES = {
 }
 
 
-@each("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_the_digest_changes_with_content(tmp_path, change):
     tmp_path = fresh(tmp_path)
     assert digest(_lay(tmp_path / "m", FILES)) != digest(_lay(tmp_path / "n", FILES | change))
@@ -974,19 +977,19 @@ def test_what_importing_leaves_behind_counts_as_all_else(tmp_path):
     assert digest(origin) != before
 
 
-@each("target", ["a", "b", "nowhere", "/etc/passwd"])
-@each("name", ["link", "b/link", "__pycache__", "SHA256SUMS"])
+@pytest.mark.parametrize("target", ["a", "b", "nowhere", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["link", "b/link", "__pycache__", "SHA256SUMS"])
 def test_a_directory_with_links_has_no_digest(tmp_path, target, name):
     origin = _lay(fresh(tmp_path) / "m", FILES)
     (origin / name).symlink_to(target)
-    text = f"{re.escape(name)} is neither a file nor a directory: a model may hold no links$"
+    text = f"{re.escape(name)}: expected a file or a directory, got something else"
     with pytest.raises(ModelDamagedError, match=text):
         digest(origin)
 
 
 def test_a_directory_with_a_pipe_has_no_digest(tmp_path):
     os.mkfifo(_lay(tmp_path / "m", FILES) / "pipe")
-    with pytest.raises(ModelDamagedError, match="pipe is neither a file nor a directory"):
+    with pytest.raises(ModelDamagedError, match="pipe: expected a file or a directory, got something else"):
         digest(tmp_path / "m")
 
 

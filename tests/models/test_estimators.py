@@ -38,8 +38,8 @@ def is_given(model, data):
         return lambda given: seen.append(type(given)) or getattr(model, name)(given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sklearn_flavor, "bound_method", watched)
-        predict = sklearn_flavor.predictor(model, "predict")
+        patch.setattr(sklearn_flavor, "get_method", watched)
+        predict = sklearn_flavor.FLAVOR.create_predictor(model, "predict")
     assert len(predict(data, None)) == len(data)
     assert seen in ([pd.DataFrame], [np.ndarray])
     return seen == [pd.DataFrame]

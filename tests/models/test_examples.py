@@ -49,7 +49,6 @@ from sparksig.errors import ConversionError, ModelDamagedError
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
 from tests.models.helpers import Returning, content, rewrite, unsealed, without_type_hints
-from tests.tables import each
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Handling Integers With Missing Values:sparksig.IntegerColumnWarning",
@@ -231,20 +230,20 @@ def kept(directory, example, signature=None):
     return back
 
 
-@each("example", FRAMES.values(), FRAMES)
+@pytest.mark.parametrize("example", FRAMES.values(), ids=FRAMES)
 def test_a_frame_is_kept_with_nothing_lost(tmp_path, example):
     back = kept(fresh(tmp_path), example)
     assert type(back) is type(example)
     assert list(back.index) == list(example.index)
 
 
-@each("example", TENSORS.values(), TENSORS)
+@pytest.mark.parametrize("example", TENSORS.values(), ids=TENSORS)
 def test_a_tensor_is_kept_with_nothing_lost(tmp_path, example):
     back = kept(fresh(tmp_path), example)
     assert type(back) is type(example)
 
 
-@each("example", OBJECTS.values(), OBJECTS)
+@pytest.mark.parametrize("example", OBJECTS.values(), ids=OBJECTS)
 def test_python_values_are_kept_with_nothing_lost(tmp_path, example):
     back = kept(fresh(tmp_path), example)
     assert type(back) is (datetime.datetime if isinstance(example, datetime.date) else type(example))
@@ -350,7 +349,7 @@ def test_params_are_kept_beside_the_data(tmp_path):
         assert load_input_example_params(declared) == given
 
 
-@each("params", [{}, None])
+@pytest.mark.parametrize("params", [{}, None])
 def test_no_params_are_none(tmp_path, params):
     for example in ([1.5, 2.5], FRAMES["nullable"], {"inputs": 1.5, "params": 2.5}):
         home = fresh(tmp_path)
@@ -365,23 +364,27 @@ def test_a_chat_request_has_its_params_beside_its_messages(tmp_path):
     assert strict(load_serving_example(tmp_path / "m")) == {"messages": ["x"], "k": 3.5}
 
 
-@each(
+@pytest.mark.parametrize(
     ("example", "message"),
     [
         (
             (1, 2),
-            r"^an input example is data, or a pair \(data, params\) with params in a dictionary: for rows ",
+            r"^input example: expected data, or a pair \(data, params\) with params in a dictionary, "
+            r"got another tuple",
         ),
-        (([1.5], {"k": 1}, 3), r"^an input example is data, or a pair \(data, params\)"),
-        ((), r"^an input example is data, or a pair \(data, params\)"),
-        ((None, {"k": 1}), r"^an input example \(None, params\) holds no data: leave it out$"),
+        (([1.5], {"k": 1}, 3), r"^input example: expected data, or a pair \(data, params\)"),
+        ((), r"^input example: expected data, or a pair \(data, params\)"),
+        (
+            (None, {"k": 1}),
+            r"^input example: expected data, got \(None, params\)\. Pass input_example=None for none$",
+        ),
         (
             pd.DataFrame({(1, 2): [1.5]}),
             r"\n  - \(1, 2\): expected a string or an integer, found a value of type tuple",
         ),
         (
             pd.DataFrame({7: [1.5]}),
-            r"^the columns of an input example are named by text, or numbered from 0: ",
+            r"^the columns of the input example: expected text labels, or numbers from 0, got ",
         ),
     ],
 )
@@ -445,7 +448,8 @@ DISAGREEMENTS = {
     "too few predictions": (lambda data, params: np.ones(1), ModelSignature(X, ONE), FRAME, PredictionError,
         r"^the prediction for the input example does not fit the signature: "),
     "no outputs": (lambda data, params: [object()], ModelSignature(X), FRAME, InferenceError,
-        r"^the prediction for the input example has no signature: .*; pass one with outputs, or no example"),
+        r"^cannot infer the outputs from the prediction for the input example: .*. Pass a signature "
+        r"with outputs, or no"),
     "a failure": (failing, None, FRAME, ModelError,
         r"^the model fails on its input example: KeyError \(see above\)$"),
     "no schema": (rows_of, None, pd.DataFrame({"x": [1.5, "secret"]}), InferenceError, r"\n  - x: expected "),
@@ -455,7 +459,9 @@ DISAGREEMENTS = {
 }  # fmt: skip
 
 
-@each(("function", "signature", "example", "error", "message"), DISAGREEMENTS.values(), DISAGREEMENTS)
+@pytest.mark.parametrize(
+    ("function", "signature", "example", "error", "message"), DISAGREEMENTS.values(), ids=DISAGREEMENTS
+)
 def test_what_disagrees_leaves_nothing(tmp_path, function, signature, example, error, message):
     home = tmp_path / f"never{next(_number)}"
     before = content(tmp_path)
@@ -481,8 +487,10 @@ class Faithful(LinearRegression):
 
 def test_a_model_that_loads_back_as_another_is_not_saved(tmp_path):
     text = (
-        r"^the model predicts something else for its input example \(a value of type ndarray\) once it is "
-        r"loaded back: its format does not keep all that it is\. Save it as part of a PythonModel$"
+        r"^the loaded model predicts something else for its input example \(a value of type "
+        r"ndarray\) than the "
+        r"model in memory, because its format does not store all of its state\. Save it as part of a "
+        r"PythonModel$"
     )
     model = Forgetful().fit(FRAME, [1.0, 2.0])
     with pytest.raises(ModelError, match=text):
@@ -514,7 +522,7 @@ READABLE = {
 }  # fmt: skip
 
 
-@each("example", READABLE.values(), READABLE)
+@pytest.mark.parametrize("example", READABLE.values(), ids=READABLE)
 def test_mlflow_reads_what_is_kept_here(tmp_path, example):
     home = fresh(tmp_path)
     save_model(home, Returning(rows_of), input_example=example)
@@ -584,7 +592,7 @@ OF_MLFLOW = {
 }  # fmt: skip
 
 
-@each("example", OF_MLFLOW.values(), OF_MLFLOW)
+@pytest.mark.parametrize("example", OF_MLFLOW.values(), ids=OF_MLFLOW)
 def test_examples_that_mlflow_wrote_are_read_here(tmp_path, example):
     home = fresh(tmp_path)
     data = by_mlflow(home, example)
@@ -632,7 +640,7 @@ def in_form(data):
     return (type(data).__name__, key(data.tolist() if isinstance(data, pd.Series) else data))
 
 
-@each("example", FORMS.values(), FORMS)
+@pytest.mark.parametrize("example", FORMS.values(), ids=FORMS)
 def test_a_model_with_type_from_example_sees_rows_in_the_form_of_its_example(tmp_path, example):
     home = fresh(tmp_path)
     save_model(home, Seen(), input_example=example)
@@ -664,7 +672,7 @@ with without_type_hints():
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
-@each(
+@pytest.mark.parametrize(
     ("example", "expected"),
     [
         (["x", "y"], ["list", "str"]),
@@ -704,7 +712,7 @@ DAY = datetime.date(2020, 1, 1)
 AN_ORDER = Object([Property("sku", "string"), Property("price", "double"), Property("day", "datetime")])
 
 
-@each(
+@pytest.mark.parametrize(
     ("model", "example", "inputs"),
     [
         (Prices(), [Order(sku="a", price=0.1, day=DAY)], AN_ORDER),
@@ -752,24 +760,41 @@ def test_a_damaged_example_is_told_so(tmp_path):
         ("not JSON", r"the input example is not JSON: line 1, column 1: Expecting value$"),
         (
             '{"inputs": {"columns": ["x"], "data": [["secret"]]}, "params": {}}',
-            r"is not what the signature says: ",
+            r"does not match the signature: ",
         ),
         (
             '{"inputs": {"columns": ["x"], "data": [[1, 2]]}, "params": {}}',
-            r"a row of the frame in JSON has not 1 ",
+            r"a frame in JSON: expected 1 value in each row",
         ),
-        ('{"inputs": {"columns": ["x", "x"], "data": []}, "params": {}}', r"are a list of different names$"),
+        (
+            '{"inputs": {"columns": ["x", "x"], "data": []}, "params": {}}',
+            r"expected a list of "
+            r"different names, got "
+            r"something else$",
+        ),
         (
             '{"inputs": {"columns": ["x"], "data": [[1]], "more": 1}, "params": {}}',
-            r"columns, data and index, not ",
+            r"columns, data and index, got ",
         ),
-        ('{"inputs": {"columns": 5, "data": [[1]]}, "params": {}}', r"are a list of different names$"),
+        (
+            '{"inputs": {"columns": 5, "data": [[1]]}, "params": {}}',
+            r"expected a list of different "
+            r"names, got something else$",
+        ),
         (
             '{"inputs": {"columns": [["x"]], "data": [[1]]}, "params": {}}',
-            r"is not what the signature says: ",
+            r"does not match the signature: ",
         ),
-        ('{"inputs": {"columns": ["x"], "data": [[1]], "index": [1, 2]}}', r"a label for each row$"),
-        ("[1, 2]", r"a frame in JSON is an object with the keys columns and data, a list of rows$"),
+        (
+            '{"inputs": {"columns": ["x"], "data": [[1]], "index": [1, 2]}}',
+            r"a label for each row, "
+            r"got something else$",
+        ),
+        (
+            "[1, 2]",
+            r"a frame in JSON: expected an object with the keys columns and data \(a list of rows\), "
+            r"got something else$",
+        ),
         ("[" * 100_000, r"nested more than 150 levels deep$"),
     ]
     for text, message in table:
@@ -780,9 +805,7 @@ def test_a_damaged_example_is_told_so(tmp_path):
         assert "secret" not in str(caught.value)
     home = saved()
     (home / "input_example.json").write_text("[1]")
-    with pytest.raises(
-        ModelDamagedError, match=r"the input example has no params, which MLmodel says it has$"
-    ):
+    with pytest.raises(ModelDamagedError, match=r"the input example lacks the params that MLmodel declares$"):
         load_input_example_params(home)
     (home / "input_example.json").write_bytes(b"\xff")
     with pytest.raises(ModelDamagedError, match=r"'input_example.json' is not text$"):
@@ -792,7 +815,7 @@ def test_a_damaged_example_is_told_so(tmp_path):
     for function in (load_input_example, load_input_example_params, load_serving_example):
         with pytest.raises(ModelDamagedError, match=r"input_example\.json"):
             function(home)
-    with pytest.raises(ModelDamagedError, match=r"input examples of the type 'weird' are unknown"):
+    with pytest.raises(ModelDamagedError, match=r"input examples of type 'weird' are not supported"):
         load_input_example(spoilt(saved(), type="weird"))
     with pytest.raises(ModelError, match=r"leaves the directory|outside|\.\."):
         load_input_example(spoilt(saved(), artifact_path="../input_example.json"))

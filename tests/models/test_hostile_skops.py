@@ -301,14 +301,18 @@ CASES = {
     "right-child-is-missing": ("tree", in_tree(right_child=-1), TREE + "a child's index is out of the range"),
     "child-is-the-root": ("tree", in_tree(left_child=0), TREE + "a child's index is out of the range"),
     "leaf-with-a-child": ("tree", in_tree(left_child=-1), TREE + "a leaf has a right child"),
-    "children-are-one": ("tree", in_tree(left_child=2, right_child=2), TREE + "a node has two parents"),
+    "children-are-one": (
+        "tree",
+        in_tree(left_child=2, right_child=2),
+        TREE + "a node does not have exactly one parent",
+    ),
     "children-before-parents": (
         "tree",
         of_tree(
             "nodes",
             lambda archive, node: archive.array_node(_swap_first_levels(archive.array(node))),
         ),
-        TREE + "a child lies before its parent",
+        TREE + "a child precedes its parent",
     ),
     "feature-out-of-range": (
         "tree",
@@ -335,35 +339,39 @@ CASES = {
     "values-too-short": (
         "tree",
         of_tree("values", lambda archive, node: archive.array_node(archive.array(node)[:-1])),
-        TREE + "its values are not of shape",
+        TREE + "its values do not have the shape",
     ),
     "values-are-integers": (
         "tree",
         of_tree("values", lambda archive, node: archive.array_node(archive.array(node).astype(int))),
-        TREE + "its values are not of shape",
+        TREE + "its values do not have the shape",
     ),
     "depth-too-small": ("tree", of_tree("max_depth", constant(0)), TREE + "a wrong max_depth"),
     "depth-too-large": ("tree", of_tree("max_depth", constant(2**62)), TREE + "a wrong max_depth"),
     "outputs-too-many": (
         "tree",
         argument_of_tree(2, constant(10**9)),
-        TREE + "there is not one count of classes",
+        TREE + "it does not have a count of classes",
     ),
     "outputs-beyond-memory": (
         "tree",
         argument_of_tree(2, constant(2**62)),
-        TREE + "its sizes are not counts",
+        TREE + "its sizes are not positive integers",
     ),
-    "outputs-are-negative": ("tree", argument_of_tree(2, constant(-1)), TREE + "its sizes are not counts"),
+    "outputs-are-negative": (
+        "tree",
+        argument_of_tree(2, constant(-1)),
+        TREE + "its sizes are not positive integers",
+    ),
     "no-counts-of-classes": (
         "tree",
         argument_of_tree(1, an_array(np.zeros(0, dtype=np.int64))),
-        TREE + "there is not one count of classes",
+        TREE + "it does not have a count of classes",
     ),
     "classes-beyond-memory": (
         "tree",
         argument_of_tree(1, an_array(np.array([2**60]))),
-        TREE + "its values are not of shape",
+        TREE + "its values do not have the shape",
     ),
     "classes-are-negative": (
         "tree",
@@ -378,7 +386,7 @@ CASES = {
     "estimator-without-features": (
         "tree",
         without("DecisionTreeClassifier", "n_features_in_"),
-        "is no count",
+        "is not a positive integer",
     ),
     "estimator-of-more-features": (
         "tree",
@@ -388,12 +396,12 @@ CASES = {
     "tree-is-a-function": (
         "tree",
         in_class("DecisionTreeClassifier", "tree_", a_function()),
-        "its tree_ is no tree",
+        "its tree_ is not a tree",
     ),
     "tree-is-an-estimator": (
         "search",
         tree_in_the_place_of_an_estimator,
-        "it stands in the attribute 'best_estimator_', where none belongs",
+        "it is not allowed in the attribute 'best_estimator_'",
     ),
     "method-is-hidden": (
         "tree",
@@ -412,7 +420,7 @@ CASES = {
         lambda archive: archive.node("RandomState")["content"]["content"]["state"]["content"].update(
             key=archive.array_node(np.zeros(3, dtype=np.uint32))
         ),
-        "the state of a RandomState is damaged: its key is not of 624 integers",
+        "the state of a RandomState is damaged: its key does not have 624 integers",
     ),
     # ensembles
     "forest-of-fewer-features": (
@@ -423,12 +431,12 @@ CASES = {
     "member-is-no-tree": (
         "forest",
         in_class("RandomForestClassifier", "estimators_", lambda archive, node: list_node([json_node("x")])),
-        "a member is no decision tree",
+        "a member is not a decision tree",
     ),
     "members-are-no-list": (
         "forest",
         in_class("RandomForestClassifier", "estimators_", a_function()),
-        "its members are no list",
+        "its members are not a list",
     ),
     "boosting-of-fewer-columns": (
         "boosting",
@@ -498,7 +506,7 @@ CASES = {
     "predictor-bit-sets-too-narrow": (
         "histogram",
         in_predictor("raw_left_cat_bitsets", lambda array: np.ascontiguousarray(array[:, :2])),
-        PREDICTOR + "its bit sets are of a wrong shape",
+        PREDICTOR + "its bit sets have a wrong shape",
     ),
     "predictor-nodes-are-a-function": (
         "histogram",
@@ -513,7 +521,7 @@ CASES = {
     "predictor-elsewhere": (
         "histogram",
         predictor_in_the_place_of_an_estimator,
-        "it stands in the attribute 'classes_', where none belongs",
+        "it is not allowed in the attribute 'classes_'",
     ),
     "bins-of-fewer-features": (
         "histogram",
@@ -523,7 +531,7 @@ CASES = {
     "says-that-it-is-being-fitted": (
         "histogram",
         in_class("HistGradientBoostingClassifier", "_in_fit", constant(True)),
-        "it says that it is being fitted",
+        "its _in_fit is set",
     ),
     # neighbors trees, and distances
     "sample-out-of-range": (
@@ -555,7 +563,7 @@ CASES = {
     "ranges-overlap": (
         "neighbors",
         array_of_neighbors("KDTree", 2, put_field("idx_start", 4, 0)),
-        KD + "the samples of a node are not those of its children",
+        KD + "the samples of a node differ from those of its children",
     ),
     "root-is-a-leaf": (
         "neighbors",
@@ -565,9 +573,9 @@ CASES = {
     "no-leaves": (
         "neighbors",
         array_of_neighbors("KDTree", 2, put_field("is_leaf", slice(None), 0)),
-        KD + "a node of the last level is no leaf",
+        KD + "a node of the last level is not a leaf",
     ),
-    "more-levels": ("neighbors", in_neighbors("KDTree", 5, constant(39)), KD + "its n_nodes does not belong"),
+    "more-levels": ("neighbors", in_neighbors("KDTree", 5, constant(39)), KD + "its n_nodes does not match"),
     "levels-beyond-memory": (
         "neighbors",
         in_neighbors("KDTree", 5, constant(10**6)),
@@ -576,7 +584,7 @@ CASES = {
     "more-nodes-in-the-tree": (
         "neighbors",
         in_neighbors("KDTree", 6, constant(BIG)),
-        KD + "its n_nodes does not belong",
+        KD + "its n_nodes does not match",
     ),
     "number-beyond-64-bits": (
         "neighbors",
@@ -586,23 +594,23 @@ CASES = {
     "bounds-too-short": (
         "neighbors",
         array_of_neighbors("KDTree", 3, lambda array: np.ascontiguousarray(array[:1])),
-        KD + "its bounds are of a wrong shape",
+        KD + "its bounds have a wrong shape",
     ),
-    "data-are-objects": ("neighbors", in_neighbors("KDTree", 0, objects), KD + "its data are no array"),
+    "data-are-objects": ("neighbors", in_neighbors("KDTree", 0, objects), KD + "its data is not an array"),
     "data-of-fewer-features": (
         "neighbors",
         array_of_neighbors("KDTree", 0, lambda array: np.ascontiguousarray(array[:, :1])),
-        KD + "its bounds are of a wrong shape",
+        KD + "its bounds have a wrong shape",
     ),
     "no-metric": (
         "neighbors",
         in_neighbors("KDTree", 11, constant(None)),
-        KD + "its metric is no known distance",
+        KD + "its metric is not a known distance",
     ),
     "metric-is-a-function": (
         "neighbors",
         in_neighbors("KDTree", 11, a_function()),
-        KD + "its metric is no known distance",
+        KD + "its metric is not a known distance",
     ),
     "weights-too-short": (
         "neighbors",
@@ -612,12 +620,12 @@ CASES = {
     "state-too-short": (
         "neighbors",
         lambda archive: archive.node("KDTree")["content"]["content"].pop(),
-        KD + "its state is no tuple of thirteen",
+        KD + "its state is not a tuple of thirteen",
     ),
     "state-is-a-dict": (
         "neighbors",
         lambda archive: archive.node("KDTree").update(content=dict_node({"data": json_node(1)})),
-        KD + "its state is no tuple of thirteen",
+        KD + "its state is not a tuple of thirteen",
     ),
     "ball-sample-out-of-range": (
         "ball",
@@ -627,7 +635,7 @@ CASES = {
     "ball-ranges-overlap": (
         "ball",
         array_of_neighbors("BallTree", 2, put_field("idx_start", 4, 0)),
-        BALL + "the samples of a node are not those of its children",
+        BALL + "the samples of a node differ from those of its children",
     ),
     "metric-vector-too-short": (
         "ball-seuclidean",
@@ -653,7 +661,7 @@ CASES = {
     "metric-elsewhere": (
         "ball-seuclidean",
         metric_elsewhere,
-        "it stands in the attribute 'metric_params', where none belongs",
+        "it is not allowed in the attribute 'metric_params'",
     ),
     "label-out-of-range": (
         "brute",
@@ -665,12 +673,12 @@ CASES = {
     "coefficients-too-short": (
         "svc",
         array_in("SVC", "_dual_coef_", lambda array: array[:1]),
-        "its coefficients are of a wrong shape",
+        "its coefficients have a wrong shape",
     ),
     "support-too-long": (
         "svr",
         array_in("SVR", "support_", lambda array: np.concatenate([array, array])),
-        "its coefficients are of a wrong shape",
+        "its coefficients have a wrong shape",
     ),
     "support-out-of-range": (
         "svc",
@@ -685,18 +693,18 @@ CASES = {
     "kernel-is-a-function": (
         "svc",
         in_class("SVC", "kernel", a_function(np.add)),
-        "its kernel .* is not one",
+        "its kernel .* is not in trusted_types",
     ),
     "centers-of-fewer-features": (
         "clusters",
         array_in("KMeans", "cluster_centers_", lambda array: np.ascontiguousarray(array[:, :1])),
-        "its centers are of a wrong shape",
+        "its centers have a wrong shape",
     ),
     "threads-without-end": ("clusters", in_class("KMeans", "_n_threads", constant(BIG)), "number of threads"),
     "method-that-fits": (
         "stacking",
         in_class("StackingClassifier", "stack_method_", lambda archive, node: list_node([json_node("fit")])),
-        "its stack_method_ names no prediction method",
+        "its stack_method_ is not a prediction method",
     ),
     # the file itself
     "object-that-contains-itself": ("linear", itself, "contains itself"),
@@ -705,7 +713,7 @@ CASES = {
 
 
 def _swap_first_levels(nodes):
-    """A tree whose second and third level changed places, so that a child lies before its parent."""
+    """A tree whose second and third level changed places, so that a child precedes its parent."""
     nodes = nodes.copy()
     inner = np.flatnonzero(nodes["left_child"] != -1)
     parent, child = inner[0], inner[-1]
@@ -891,7 +899,7 @@ CODE = {
     ),
     "bound-method": (_method, r"numpy\.ndarray\.tofile"),
     "distribution": (_distribution, r"uniform_gen \(distributions of scipy\.stats run exec"),
-    "scorer": (_scorer, "it stands in the attribute 'func', where none belongs"),
+    "scorer": (_scorer, "it is not allowed in the attribute 'func'"),
     "loss-of-another-module": (
         lambda archive, canary: named_node(
             "antigravity.Loss", "LossNode", content=dict_node({}), __reduce__={"args": tuple_node([])}

@@ -406,7 +406,7 @@ def module_function(data):
 
 
 REFUSED = {
-    "a-function-of-ones-own": (_encode(FunctionTransformer(module_function)), "nobody has examined it"),
+    "a-function-of-ones-own": (_encode(FunctionTransformer(module_function)), "it has not been reviewed"),
     "a-distribution": (
         RandomizedSearchCV(LogisticRegression(), {"C": uniform(0.1, 1)}, n_iter=1, cv=2),
         r"distributions of scipy\.stats run exec\(\)",
@@ -450,7 +450,7 @@ def test_a_model_that_skops_cannot_write_names_another_format(tmp_path):
     [
         ("scipy.stats._continuous_distns.uniform_gen", "exec()"),
         ("functools.partial", "kw_args"),
-        ("sklearn.tree._tree.Tree", "in another way than scikit-learn uses it"),
+        ("sklearn.tree._tree.Tree", "does not use it in this way"),
         ("os.system", "may run any code"),
     ],
 )

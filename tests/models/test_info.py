@@ -47,7 +47,6 @@ from sparksig import (
 from sparksig.models.safe_yaml import dump_yaml
 from tests import strategies
 from tests.models.helpers import SIGNATURE, Armed, Doubled, content, diabetes, linear, rewrite, unsealed
-from tests.tables import each
 
 EXAMPLE = pd.DataFrame({"bmi": [0.01, -0.02], "bp": [0.03, 0.0]})
 PINNED = ["scikit-learn"]  # spares MLflow from finding out
@@ -137,7 +136,7 @@ def model(tmp_path):
 # --- as MLflow says ---------------------------------------------------------------------------------------
 
 
-@each("name", DIRECTORIES, DIRECTORIES)
+@pytest.mark.parametrize("name", DIRECTORIES, ids=DIRECTORIES)
 def test_a_directory_is_what_mlflow_says_it_is(saved, name):
     ours = sparksig.get_model_info(saved / name)
     theirs = mlflow.models.get_model_info(str(saved / name))
@@ -204,19 +203,20 @@ def test_what_a_directory_does_not_say_is_none(tmp_path):
 # --- malformed --------------------------------------------------------------------------------------------
 
 
-@each("name", ["metadata", "saved_input_example_info"])
-@each(
-    "value, kind", [([1], "a value of type list"), ("x", "a value of type str"), (5, "a value of type int")]
+@pytest.mark.parametrize("name", ["metadata", "saved_input_example_info"])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [([1], "a value of type list"), ("x", "a value of type str"), (5, "a value of type int")],
 )
 def test_what_should_be_a_mapping_and_is_none_is_damage(model, name, value, kind):
     before = (model / "MLmodel").read_text()
     rewrite(model, lambda config: config.update({name: value}))
-    with pytest.raises(ModelDamagedError, match=f"m: {name} is a mapping, not {kind}$"):
+    with pytest.raises(ModelDamagedError, match=f"m: {name}: expected a mapping, got {kind}$"):
         sparksig.get_model_info(model)
     (model / "MLmodel").write_text(before)
 
 
-@each("size", ["5", None, 5.5, [5], True])
+@pytest.mark.parametrize("size", ["5", None, 5.5, [5], True])
 def test_a_size_that_is_no_number_is_none(model, size):
     rewrite(model, lambda config: config.update(model_size_bytes=size))
     assert sparksig.get_model_info(model).model_size_bytes is None
@@ -235,26 +235,26 @@ def test_texts_that_yaml_took_for_something_else_are_texts(model):
 
 
 BROKEN = {
-    "no-flavors": (b"a: 1\n", "an MLmodel is a mapping with the key 'flavors'"),
+    "no-flavors": (b"a: 1\n", "expected a mapping with the key 'flavors', got something else"),
     "a-flavor-that-is-none": (
         b"flavors: {python_function: 5}\n",
-        "the flavor 'python_function' is not a mapping",
+        "flavor 'python_function': expected a mapping, got",
     ),
     "signature": (b"flavors: {python_function: {}}\nsignature: {inputs: '['}\n", "MLmodel: signature: "),
-    "no-yaml": (b"flavors: [", "this is not YAML"),
-    "no-loader": (b"flavors: {python_function: {data: x}}\n", "names no loader_module"),
+    "no-yaml": (b"flavors: [", "cannot read this YAML"),
+    "no-loader": (b"flavors: {python_function: {data: x}}\n", "loader_module: expected the name of a module"),
 }
 
 
-@each("data, text", BROKEN.values(), BROKEN)
+@pytest.mark.parametrize(("data", "text"), BROKEN.values(), ids=BROKEN)
 def test_a_malformed_mlmodel_is_damage(tmp_path, data, text):
     (tmp_path / "MLmodel").write_bytes(data)
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.get_model_info(tmp_path)
 
 
-@each(
-    "data, text",
+@pytest.mark.parametrize(
+    ("data", "text"),
     [
         (b"numpy==1\n\xff\n", r"requirements\.txt is not text"),
         (b"\xff\xfen\0", r"requirements\.txt is not text"),
@@ -273,17 +273,17 @@ def test_no_model(tmp_path):
     ]:
         with pytest.raises(ModelNotFoundError, match=text):
             sparksig.get_model_info(uri)
-    with pytest.raises(ModelError, match="a model is a path or a URI, not a value of type int"):
+    with pytest.raises(ModelError, match="the model: expected a path or a URI, got a value of type int"):
         sparksig.get_model_info(5)
     with pytest.raises(
-        UnsupportedError, match=r"models are not fetched from ftp: URIs: a path, or one of file:/"
+        UnsupportedError, match=r"cannot fetch models from ftp: URIs. Pass a path, or one of file:/"
     ):
         sparksig.get_model_info("ftp://host/model")
 
 
 def test_a_model_with_links_has_no_digest_and_no_info(model):
     (model / "link").symlink_to("MLmodel")
-    with pytest.raises(ModelDamagedError, match="a model may hold no links"):
+    with pytest.raises(ModelDamagedError, match="expected a file or a directory"):
         sparksig.get_model_info(model)
 
 
@@ -295,10 +295,10 @@ REQUIREMENTS = {
     "same-local": (f"numpy=={NUMPY}+cpu", []),
     "spaces": (f"  numpy == {NUMPY}  # as installed", []),
     "extras": (f"numpy[x,y]=={NUMPY}", []),
-    "other": ("numpy==0.1", [f"numpy 0.1 (here: {NUMPY})"]),
-    "other-case": ("NumPy==0.1", [f"NumPy 0.1 (here: {NUMPY})"]),
-    "windows": ("numpy==0.1\r\npandas==0.2\r\n", [f"numpy 0.1 (here: {NUMPY})"]),
-    "not-installed": ("no-such_package==1.0", ["no-such_package 1.0 (here: not installed)"]),
+    "other": ("numpy==0.1", [f"numpy 0.1 (installed: {NUMPY})"]),
+    "other-case": ("NumPy==0.1", [f"NumPy 0.1 (installed: {NUMPY})"]),
+    "windows": ("numpy==0.1\r\npandas==0.2\r\n", [f"numpy 0.1 (installed: {NUMPY})"]),
+    "not-installed": ("no-such_package==1.0", ["no-such_package 1.0 (installed: none)"]),
     "lower-bound": ("numpy>=0.1\nnumpy~=0.1\nnumpy!=0.1\nnumpy", []),
     "marker": ("numpy==0.1; python_version < '3'", []),
     "star": ("numpy==0.*", []),
@@ -306,12 +306,12 @@ REQUIREMENTS = {
     "two-pins": ("numpy==0.1,<2", []),
     "build": (f"xgboost=={xgboost.__version__}", []),
     "other-build": (f"xgboost-cpu=={xgboost.__version__}", []),
-    "other-version-of-a-build": ("xgboost==0.1", [f"xgboost 0.1 (here: {xgboost.__version__})"]),
-    "mlflow": ("mlflow==0.1", [f"mlflow 0.1 (here: {metadata.version('mlflow')})"]),
+    "other-version-of-a-build": ("xgboost==0.1", [f"xgboost 0.1 (installed: {xgboost.__version__})"]),
+    "mlflow": ("mlflow==0.1", [f"mlflow 0.1 (installed: {metadata.version('mlflow')})"]),
 }
 
 
-@each("text, expected", REQUIREMENTS.values(), REQUIREMENTS)
+@pytest.mark.parametrize(("text", "expected"), REQUIREMENTS.values(), ids=REQUIREMENTS)
 def test_other_versions_are_told(model, text, expected):
     (model / "requirements.txt").write_text(text)
     found = sparksig.get_model_info(model).version_mismatches
@@ -323,8 +323,8 @@ def test_other_versions_are_told(model, text, expected):
     assert [warning.category for warning in caught] == [VersionMismatchWarning] * bool(expected)
 
 
-@each(
-    "python, same",
+@pytest.mark.parametrize(
+    ("python", "same"),
     [
         (platform.python_version(), True),
         (".".join(platform.python_version().split(".")[:2]), True),
@@ -339,12 +339,12 @@ def test_other_versions_are_told(model, text, expected):
 def test_another_python_is_told(model, python, same):
     rewrite(model, lambda config: config["flavors"]["python_function"].update(python_version=python))
     found = sparksig.get_model_info(model).version_mismatches
-    assert found == (() if same else (f"python {python} (here: {platform.python_version()})",))
+    assert found == (() if same else (f"python {python} (installed: {platform.python_version()})",))
 
 
 def test_other_versions_end_in_what_the_caller_says(model):
     (model / "requirements.txt").write_text("numpy==0.1\nno-such==2\n")
-    found = f"numpy 0.1 (here: {NUMPY}); no-such 2 (here: not installed)"
+    found = f"numpy 0.1 (installed: {NUMPY}); no-such 2 (installed: none)"
     text = f"m: saved with other versions than are installed: {found}"
     with pytest.raises(ModelError, match=f"{re.escape(text)}$"):
         sparksig.load_model(model, allow_pickle=True, on_version_mismatch="fail")
@@ -352,7 +352,9 @@ def test_other_versions_end_in_what_the_caller_says(model):
         sparksig.load_model(model, allow_pickle=True)
     assert [warning.filename for warning in caught] == [__file__]
     sparksig.load_model(model, allow_pickle=True, on_version_mismatch="ignore")
-    with pytest.raises(ModelError, match=r"^on_version_mismatch is one of warn, fail, ignore, not 'x'$"):
+    with pytest.raises(
+        ModelError, match=r"^on_version_mismatch: expected one of warn, fail, ignore, got 'x'$"
+    ):
         sparksig.load_model(model, allow_pickle=True, on_version_mismatch="x")
 
 
@@ -400,7 +402,7 @@ def test_a_side_that_is_missing_is_told():
     )
 
 
-@each("dtype, path", ABSTRACT.values(), ABSTRACT)
+@pytest.mark.parametrize(("dtype", "path"), ABSTRACT.values(), ids=ABSTRACT)
 def test_any_is_found_wherever_it_is(dtype, path):
     schema = Schema([ColSpec("long", "n"), ColSpec(dtype, "x")])
     assert _paths(ModelSignature(schema, FINE)) == [f"inputs.{path}"]
@@ -415,7 +417,7 @@ def test_tensors_of_objects_are_told():
     )
     alone = Schema([TensorSpec(np.dtype("object"), (-1,))])
     found = sparksig.registrable(ModelSignature(objects, alone))
-    said = "expected a concrete type, found a tensor of objects (declare what it holds) [UNSUPPORTED_TYPE]"
+    said = "expected a concrete type, found a tensor of objects (declare its type) [UNSUPPORTED_TYPE]"
     assert [str(one) for one in found] == [f"inputs.b: {said}", f"outputs[0]: {said}"]
 
 
@@ -436,7 +438,7 @@ def test_what_is_registrable_has_no_any_and_both_sides(signature):
     assert (sparksig.registrable(signature) == []) == (whole and not abstract)
 
 
-@each("wrong", [5, "x", FINE, {}, SIGNATURE.to_dict()])
+@pytest.mark.parametrize("wrong", [5, "x", FINE, {}, SIGNATURE.to_dict()])
 def test_what_is_no_signature_is_not_registrable(wrong):
     text = f"^signature must be a ModelSignature or None, not a value of type {type(wrong).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
@@ -479,7 +481,9 @@ def test_another_environment_is_another_digest(model):
 # --- without the flavor python_function ---------------------------------------------------------------------
 
 
-@each("flavors, listed", [({"mleap": {}, 5: {}}, "5, mleap"), ({}, "none")], ids=["two", "none"])
+@pytest.mark.parametrize(
+    ("flavors", "listed"), [({"mleap": {}, 5: {}}, "5, mleap"), ({}, "none")], ids=["two", "none"]
+)
 def test_a_directory_without_python_function_is_described_and_not_loaded(tmp_path, flavors, listed):
     (tmp_path / "SHA256SUMS").unlink(missing_ok=True)
     config = {"flavors": flavors, "signature": SIGNATURE.to_dict(), "model_uuid": "u"}
@@ -489,7 +493,7 @@ def test_a_directory_without_python_function_is_described_and_not_loaded(tmp_pat
     assert (info.loader_module, info.flavors, info.model_uuid) == (None, flavors, "u")
     assert info.signature == SIGNATURE
     assert [mismatch.partition(" ")[0] for mismatch in info.version_mismatches] == ["numpy"]
-    text = f"no flavor 'python_function' \\(it has: {listed}\\), so it cannot be loaded here"
+    text = f"no flavor 'python_function' \\(it has: {listed}\\), so sparksig cannot load it"
     for load in (sparksig.load_model, lambda path: sparksig.validate_serving_input(path, "{}")):
         with pytest.raises(UnsupportedError, match=text):
             load(tmp_path)
@@ -510,7 +514,7 @@ def test_a_scikit_learn_transformer_of_mlflow_is_described(tmp_path):
 # --- the metadata of a loaded model ---------------------------------------------------------------------
 
 
-@each("name", DIRECTORIES, DIRECTORIES)
+@pytest.mark.parametrize("name", DIRECTORIES, ids=DIRECTORIES)
 def test_the_metadata_of_a_loaded_model_are_those_of_its_directory(saved, name):
     path = saved / name
     trusted = ["collections.OrderedDict", "lightgbm.basic.Booster", "lightgbm.sklearn.LGBMRegressor"]

@@ -29,7 +29,6 @@ from sparksig import (
 from sparksig.models.payloads import parse_payload
 from sparksig.models.safe_yaml import dump_yaml
 from tests.models.helpers import FRAME, SIGNATURE, Doubled, rewrite, same_bits, unsealed
-from tests.tables import each
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +69,7 @@ def test_a_parsed_request_is_read_as_its_text(tmp_path):
     assert frame["s"].isna().all()
 
 
-@each(
+@pytest.mark.parametrize(
     "payload",
     [
         '{"dataframe_records": [{"id": 9007199254740993}, {"x": 1}]}',
@@ -122,11 +121,11 @@ def test_an_example_that_looks_like_a_wrapper_is_none(tmp_path):
     assert sparksig.load_input_example(tmp_path / "m") == example
 
 
-@each("value", [(1, 2), "\x85a", {"k": (1,)}])
+@pytest.mark.parametrize("value", [(1, 2), "\x85a", {"k": (1,)}])
 def test_what_yaml_changes_is_not_kept(tmp_path, value):
-    with pytest.raises(ValueError, match=r"comes back as another|cannot|special"):
+    with pytest.raises(ValueError, match=r"without a change|cannot|special"):
         dump_yaml({"k": value})
-    with pytest.raises(ModelError, match="cannot be kept in MLmodel"):
+    with pytest.raises(ModelError, match="cannot write MLmodel"):
         sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE, metadata={"k": value})
     assert list(tmp_path.iterdir()) == []
 
@@ -156,11 +155,11 @@ def test_requirements_of_any_form_are_read_in_no_time(small):
     assert sparksig.get_model_info(small).version_mismatches == ()  # what is beyond a megabyte is not read
     (small / "requirements.txt").write_text("a" + " " * 200_000 + "\nnumpy==0.1  # old\n")
     [found] = sparksig.get_model_info(small).version_mismatches
-    assert found.startswith("numpy 0.1 (here: ")
+    assert found.startswith("numpy 0.1 (installed: ")
     assert time.perf_counter() - started < 20
 
 
-@each("threads", [(os.cpu_count() or 1) + 1, 20_000, -1, True, "x"])
+@pytest.mark.parametrize("threads", [(os.cpu_count() or 1) + 1, 20_000, -1, True, "x"])
 def test_a_graph_takes_no_more_threads_than_there_are(tmp_path, threads):
     home = tmp_path / str(threads)
     home.mkdir()
@@ -193,14 +192,16 @@ def test_a_skops_file_that_swells_is_damage(small):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in parts.items():
             packed.writestr(name, content)
-    with pytest.raises(ModelDamagedError, match=r"unpacks to [\d,]+ bytes, from [\d,]+: no model does"):
+    with pytest.raises(
+        ModelDamagedError, match=r"decompresses from [\d,]+ to [\d,]+ bytes, which is too large"
+    ):
         sparksig.load_model(small)
 
 
 def test_code_that_is_a_file_is_damage(tmp_path):
     sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
     path = rewrite(tmp_path / "m", lambda config: config["flavors"]["python_function"].update(code="MLmodel"))
-    with pytest.raises(ModelDamagedError, match="code is a directory of files, and no file"):
+    with pytest.raises(ModelDamagedError, match="code: expected a directory, got a file"):
         sparksig.load_model(path, allow_pickle=True)
 
 
@@ -215,10 +216,10 @@ def test_a_sparse_prediction_is_checked_as_any(tmp_path):
     assert same_bits(found.toarray(), model.transform(letters).toarray())
 
 
-@each("uri", ["s3://bucket/model", "runs:/x/model", "models:/m/1"])
+@pytest.mark.parametrize("uri", ["s3://bucket/model", "runs:/x/model", "models:/m/1"])
 def test_a_model_is_saved_to_a_local_directory(tmp_path, monkeypatch, uri):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnsupportedError, match="models are saved to local directories, not to "):
+    with pytest.raises(UnsupportedError, match="cannot save a model to "):
         sparksig.save_model(uri, Doubled(), SIGNATURE)
     assert list(tmp_path.iterdir()) == []
 

@@ -52,7 +52,6 @@ from tests.models.helpers import (
     untrusted,
     without_type_hints,
 )
-from tests.tables import each
 
 # MLflow asks for an example whenever it saves a model with a signature and without one
 pytestmark = pytest.mark.filterwarnings("ignore:.*An input example was not provided:UserWarning")
@@ -145,7 +144,7 @@ def _by_sparksig(path, data, params=None, **trust):
 # --- PythonModels ---------------------------------------------------------------------------------------
 
 
-@each("model", OURS, ids=[model.__name__ for model in OURS])
+@pytest.mark.parametrize("model", OURS, ids=[model.__name__ for model in OURS])
 def test_mlflow_loads_our_python_models(tmp_path, model):
     path = tmp_path / model.__name__
     sparksig.save_model(path, model(), WITH_PARAMS)
@@ -157,7 +156,7 @@ def test_mlflow_loads_our_python_models(tmp_path, model):
             assert same_bits(expected, _scale(FRAME, used))
 
 
-@each("model", MLFLOWS, ids=[model.__name__ for model in MLFLOWS])
+@pytest.mark.parametrize("model", MLFLOWS, ids=[model.__name__ for model in MLFLOWS])
 def test_we_load_mlflows_python_models(tmp_path, model):
     path = tmp_path / model.__name__
     mlflow.pyfunc.save_model(
@@ -171,7 +170,7 @@ def test_we_load_mlflows_python_models(tmp_path, model):
         assert same_bits(_by_sparksig(path, FRAME, given), _by_mlflow(path, FRAME, given))
 
 
-@each("form", range(4), ids=[model.__name__ for model in OURS])
+@pytest.mark.parametrize("form", range(4), ids=[model.__name__ for model in OURS])
 def test_the_same_model_of_either_base_class_predicts_the_same(tmp_path, form):
     paths = [tmp_path / f"ours-{form}", tmp_path / f"theirs-{form}"]
     sparksig.save_model(paths[0], OURS[form](), WITH_PARAMS)
@@ -213,7 +212,7 @@ def test_a_function_saved_by_mlflow(tmp_path):
     assert same_bits(_by_sparksig(tmp_path / "m", FRAME), _by_mlflow(tmp_path / "m", FRAME))
 
 
-@each("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
+@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
 def test_a_model_without_params_sees_what_mlflow_shows_it(tmp_path, signature):
     with without_type_hints():
 
@@ -231,7 +230,7 @@ def test_a_model_without_params_sees_what_mlflow_shows_it(tmp_path, signature):
     assert same_bits(_by_sparksig(path, FRAME), _by_mlflow(path, FRAME))
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [FRAME, FRAME.head(0), FRAME.assign(more="ignored"), FRAME.set_index(pd.Index(list("abc")))],
     ids=["frame", "no-rows", "more-columns", "index"],
@@ -278,7 +277,7 @@ def test_a_model_that_mlflow_keeps_as_code_loads_with_leave(tmp_path, monkeypatc
             pip_requirements=PINNED,
         )
         canary.unlink()
-        with pytest.raises(ModelNotTrustedError, match="can run any code it holds"):
+        with pytest.raises(ModelNotTrustedError, match="can run any code in it"):
             sparksig.load_model(tmp_path / "m")
         assert not canary.exists()
         for trust in ({"allow_pickle": True}, {"digest": sparksig.digest(tmp_path / "m")}):
@@ -346,7 +345,7 @@ def test_mlflow_has_our_estimator_back_as_it_was(tmp_path, fitted):
     assert same_bits(back.predict(data), model.predict(data))
 
 
-@each("form", ["skops", "pickle", "cloudpickle"])
+@pytest.mark.parametrize("form", ["skops", "pickle", "cloudpickle"])
 def test_we_load_mlflows_estimators(tmp_path, fitted, form):
     model, data, signature, types = fitted
     path = tmp_path / form
@@ -367,7 +366,7 @@ def test_we_load_mlflows_estimators(tmp_path, fitted, form):
     assert same_bits(ours, _by_mlflow(path, data))
 
 
-@each("method", ["predict_proba", "predict_log_proba"])
+@pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba"])
 def test_we_call_the_method_that_mlflow_calls(tmp_path, method):
     model, data = ESTIMATORS["boosted-classifier"]()
     mlflow.sklearn.save_model(
@@ -436,7 +435,7 @@ SIGNATURES = {
 }
 
 
-@each("signature", SIGNATURES.values(), ids=SIGNATURES)
+@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
 def test_mlflow_reads_our_signature(tmp_path, signature):
     path = fresh(tmp_path) / "m"
     sparksig.save_model(path, Doubled(), signature)
@@ -446,7 +445,7 @@ def test_mlflow_reads_our_signature(tmp_path, signature):
     assert sparksig.load_model(path, allow_pickle=True).signature == signature
 
 
-@each("signature", SIGNATURES.values(), ids=SIGNATURES)
+@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
 def test_we_read_mlflows_signature(tmp_path, signature):
     path = fresh(tmp_path) / "m"
     mlflow.pyfunc.save_model(
@@ -469,8 +468,8 @@ def test_mlflow_can_set_another_signature(tmp_path):
     sparksig.save_model(tmp_path / "m", Doubled(), SIGNATURE)
     mlflow.models.set_signature(str(tmp_path / "m"), _mlflow_signature(WITH_PARAMS))
     text = (
-        "m: changed or missing since the model was sealed: 'MLmodel'. A signature is changed by "
-        "sparksig.set_signature, which seals anew; if another change was on purpose, remove "
+        "m: changed or missing since the model was sealed: 'MLmodel'. Change a signature with "
+        "sparksig.set_signature, which updates the seal. If you made another change yourself, remove "
     )
     for trust in ({}, {"allow_pickle": True}):  # it knows nothing of the seal
         with pytest.raises(ModelDamagedError, match=f"{text}SHA256SUMS$"):
@@ -494,8 +493,8 @@ def test_the_files_are_those_of_mlflow_and_the_seal(pickled, skopsed):
         assert sorted(path.name for path in directory.iterdir()) == sorted(files)
 
 
-@each("metadata", [None, {}, {"a": [1, "x", None]}])
-@each("signature", [None, SIGNATURE], ids=["no-signature", "signature"])
+@pytest.mark.parametrize("metadata", [None, {}, {"a": [1, "x", None]}])
+@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "signature"])
 def test_the_keys_are_those_of_mlflow(tmp_path, signature, metadata):
     home = fresh(tmp_path) / "m"
     sparksig.save_model(home, Doubled(), signature, metadata=metadata)
@@ -594,17 +593,17 @@ def test_metadata_in_which_one_list_stands_twice_loads_from_mlflow(tmp_path):
 SWITCH = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
-@each("value", ["false", "False", "FALSE", "0"])
+@pytest.mark.parametrize("value", ["false", "False", "FALSE", "0"])
 def test_mlflows_switch_keeps_mlflow_from_our_pickles(tmp_path, monkeypatch, value):
     home = fresh(tmp_path)
     sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
     monkeypatch.setenv(SWITCH, value)
-    with pytest.raises(ModelNotTrustedError, match="loading a pickled PythonModel can run any code it holds"):
+    with pytest.raises(ModelNotTrustedError, match="loading a pickled PythonModel can run any code in it"):
         mlflow.pyfunc.load_model(str(home / "m"))
     assert not (home / "canary").exists()
 
 
-@each("value", ["", "no", "off", " false", "2"])
+@pytest.mark.parametrize("value", ["", "no", "off", " false", "2"])
 def test_a_switch_that_mlflow_does_not_understand_opens_nothing(tmp_path, monkeypatch, value):
     home = fresh(tmp_path)
     sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
@@ -614,7 +613,7 @@ def test_a_switch_that_mlflow_does_not_understand_opens_nothing(tmp_path, monkey
     assert not (home / "canary").exists()
 
 
-@each("value", ["true", "True", "1", None])
+@pytest.mark.parametrize("value", ["true", "True", "1", None])
 def test_mlflows_switch_lets_mlflow_load_our_pickles(tmp_path, monkeypatch, value):
     home = fresh(tmp_path)
     sparksig.save_model(home / "m", Armed(home / "canary"), SIGNATURE)
@@ -631,7 +630,7 @@ def test_mlflows_switch_is_mlflows(tmp_path, monkeypatch):
     monkeypatch.setenv(SWITCH, "false")
     assert same_bits(_by_sparksig(tmp_path / "m", FRAME), FRAME["x"] * 2)
     monkeypatch.setenv(SWITCH, "true")
-    with pytest.raises(ModelNotTrustedError, match="can run any code it holds"):
+    with pytest.raises(ModelNotTrustedError, match="can run any code in it"):
         sparksig.load_model(tmp_path / "m")
 
 

@@ -37,7 +37,6 @@ from sparksig.convert.mlflow import from_mlflow
 from sparksig.types import Array, DataType, Map, Object
 from tests.core.test_mlflow_equal import readable_schemas
 from tests.models.helpers import fresh
-from tests.tables import each
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning")
 
@@ -82,13 +81,15 @@ OBJECTS = {
 }
 
 
-@each("value, expected", OBJECTS.values(), ids=OBJECTS)
+@pytest.mark.parametrize(("value", "expected"), OBJECTS.values(), ids=OBJECTS)
 def test_an_object_is_converted_to_its_counterpart(value, expected):
     assert from_mlflow(value) == expected
     assert from_mlflow(expected) is expected
 
 
-@each("value", [None, 1, "long", [1], theirs.Schema, mlflow, mlflow.MlflowClient], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, 1, "long", [1], theirs.Schema, mlflow, mlflow.MlflowClient], ids=repr
+)
 def test_other_values_are_returned_themselves(value):
     assert from_mlflow(value) is value
 
@@ -124,7 +125,7 @@ BUILT = {
 }
 
 
-@each("build, expected", BUILT.values(), ids=BUILT)
+@pytest.mark.parametrize(("build", "expected"), BUILT.values(), ids=BUILT)
 def test_parts_of_mlflow_make_whole_objects(build, expected):
     assert build() == expected
 
@@ -178,7 +179,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-@each("call", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("call", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_a_function_accepts_objects_of_mlflow(call, seeds, model):
     files = (seeds, model)
     assert call(THEIRS, THEIR_SIGNATURE, files) == call(COLUMNS, SIGNATURE, files)
@@ -196,7 +197,7 @@ def test_save_model_accepts_a_signature_of_mlflow(tmp_path):
 def test_a_loaded_model_of_mlflow_is_refused_with_what_to_pass(tmp_path, model):
     loaded = mlflow.pyfunc.load_model(str(model))
     with pytest.raises(
-        ModelError, match=r"^a model that MLflow has loaded is not accepted: pass its URI or direct"
+        ModelError, match=r"^a model that MLflow has loaded is not accepted. Pass its URI or direct"
     ):
         sparksig.get_model_info(loaded)
 
@@ -240,7 +241,7 @@ class Chat(mlflow.pyfunc.ChatModel):
         return messages
 
 
-@each("model", [Doubling(), Doubling], ids=["object", "class"])
+@pytest.mark.parametrize("model", [Doubling(), Doubling], ids=["object", "class"])
 def test_a_python_model_is_saved_as_what_it_is(tmp_path, model):
     path = fresh(tmp_path) / "m"
     (path.parent / "factor.txt").write_text("3")
@@ -297,7 +298,7 @@ def test_a_hint_of_a_python_model_of_mlflow_is_its_contract(tmp_path):
 
 def test_a_type_from_an_example_of_mlflow_needs_an_example(tmp_path):
     with pytest.raises(
-        sparksig.SignatureError, match=r"the input's type hint is TypeFromExample: pass input_ex"
+        sparksig.SignatureError, match=r"the type hint of the input is TypeFromExample, but there is no ex"
     ):
         sparksig.save_model(tmp_path / "m", FromExample())
     sparksig.save_model(tmp_path / "m", FromExample(), input_example=SEEDS)
@@ -315,7 +316,7 @@ def test_a_hint_that_mlflow_does_not_validate_is_no_contract(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*ChatModel.*:FutureWarning")
 def test_a_chat_model_is_refused_with_what_to_use(tmp_path):
-    text = r"^a ChatModel of MLflow is not saved here: use mlflow\.pyfunc\.save_model, or write a PythonModel"
+    text = r"^cannot save a ChatModel of MLflow\. Use mlflow\.pyfunc\.save_model, or write a PythonModel"
     with pytest.raises(UnsupportedError, match=text):
         sparksig.save_model(tmp_path / "m", Chat())
     assert not (tmp_path / "m").exists()

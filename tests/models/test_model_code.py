@@ -91,7 +91,7 @@ def test_a_model_from_code_is_saved_and_loaded(tmp_path, file, text):
     assert info.flavors["python_function"]["model_code_path"] == "pond.py"
     assert not (tmp_path / "model" / "python_model.pkl").exists()
     assert "cloudpickle" not in (tmp_path / "model" / "requirements.txt").read_text()
-    with pytest.raises(ModelNotTrustedError, match="loading a model from code can run any code it holds"):
+    with pytest.raises(ModelNotTrustedError, match="loading a model from code can run any code in it"):
         sparksig.load_model(tmp_path / "model")
     for trust in ({"allow_pickle": True}, {"digest": info.digest}):
         model = sparksig.load_model(tmp_path / "model", **trust)
@@ -151,7 +151,7 @@ BAD = {
     "no-model": (
         "x = 1\n",
         ModelError,
-        r"pond\.py: the file sets no model: call sparksig\.set_model\(model\)",
+        r"pond\.py: the file sets no model\. Call sparksig\.set_model\(model\)",
     ),
     "fails": (
         "1 / 0\n",
@@ -162,13 +162,13 @@ BAD = {
     "number": (
         "import sparksig\nsparksig.set_model(5)\n",
         ModelError,
-        "set_model takes a PythonModel or a fun",
+        "set_model: expected a PythonModel or a fun",
     ),
     "estimator": (
         "import sparksig\nfrom sklearn.linear_model import LinearRegression\n"
         "sparksig.set_model(LinearRegression())\n",
         UnsupportedError,
-        "a model from code is a sparksig.PythonModel or a function, and the file sets a value of type Linear",
+        "a model from code: expected a sparksig.PythonModel or a function, got a value of type Linear",
     ),
 }
 
@@ -182,7 +182,7 @@ def test_code_without_a_model_is_refused_and_nothing_is_left(tmp_path, file, tex
 
 @pytest.mark.parametrize("name", ["no_such_file.py", "model.pkl", "LinearRegression"])
 def test_a_path_that_is_no_python_file_is_refused(tmp_path, name):
-    with pytest.raises(ModelError, match=rf"is a Python file that calls sparksig\.set_model.*{name}"):
+    with pytest.raises(ModelError, match=rf"of a Python file that calls sparksig\.set_model, got .*{name}"):
         sparksig.save_model(tmp_path / "model", name)
 
 
@@ -248,7 +248,9 @@ def test_a_callable_object_of_two_inputs_is_refused(tmp_path):
         def __call__(self, first, second):
             return first
 
-    with pytest.raises(ModelError, match="Two is no model: a function takes one input"):
+    with pytest.raises(
+        ModelError, match="Two cannot be used as a model: expected a function with one required"
+    ):
         sparksig.save_model(tmp_path / "model", Two())
 
 

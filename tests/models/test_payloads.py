@@ -34,7 +34,6 @@ from sparksig import (
 from sparksig.params import UnknownParamWarning
 from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
 from tests.models.helpers import Returning
-from tests.tables import each
 
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow, of pandas
 
@@ -175,7 +174,7 @@ VALUES = {
 }  # fmt: skip
 
 
-@each(("dtype", "sent", "expected", "shown"), VALUES.values(), VALUES)
+@pytest.mark.parametrize(("dtype", "sent", "expected", "shown"), VALUES.values(), ids=VALUES)
 def test_each_type_is_read_in_each_form(home, dtype, sent, expected, shown):
     for payload in forms("a.b", sent):
         frame = seen(home, columns(**{"a.b": dtype}), payload)
@@ -194,7 +193,7 @@ NULLABLE = {
 }
 
 
-@each(("dtype", "sent", "shown"), NULLABLE.values(), NULLABLE)
+@pytest.mark.parametrize(("dtype", "sent", "shown"), NULLABLE.values(), ids=NULLABLE)
 def test_nulls_of_optional_columns_stay_nulls_in_each_form(home, dtype, sent, shown):
     for payload in forms("a", sent):
         frame = seen(home, columns(a=dtype, required=False), payload)
@@ -381,7 +380,7 @@ ARRAYS = {
 }
 
 
-@each(("dtype", "sent", "expected"), ARRAYS.values(), ARRAYS)
+@pytest.mark.parametrize(("dtype", "sent", "expected"), ARRAYS.values(), ids=ARRAYS)
 def test_tensors_are_read_with_their_dtype(home, dtype, sent, expected):
     for form in ("inputs", "instances"):
         assert told(seen(home, tensor(dtype, -1, 2), {form: sent})) == told(expected)
@@ -436,16 +435,16 @@ MISFITS = {
 }
 
 
-@each(("dtype", "sent"), MISFITS.values(), MISFITS)
+@pytest.mark.parametrize(("dtype", "sent"), MISFITS.values(), ids=MISFITS)
 def test_what_a_tensor_does_not_hold_is_refused(home, dtype, sent):
-    line = f"expected values that {dtype} holds, found others, once [TYPE_MISMATCH]"
+    line = f"expected values of {dtype}, found other values, once [TYPE_MISMATCH]"
     assert refusal(model_of(home, tensor(dtype, -1, 2)), {"inputs": sent}) == [line]
     assert refusal(model_of(home, tensor(dtype, x=(-1, 2))), {"inputs": {"x": sent}}) == [f"x: {line}"]
 
 
-@each("sent", [[[1, 2], [3]], [[1, [2]]], [[1, 2], 3], [[1, 2], None]])
+@pytest.mark.parametrize("sent", [[[1, 2], [3]], [[1, [2]]], [[1, 2], 3], [[1, 2], None]])
 def test_lists_that_are_no_tensor_are_refused(home, sent):
-    line = "expected lists of the same lengths, found others [SHAPE_MISMATCH]"
+    line = "expected lists of the same lengths, found different lengths [SHAPE_MISMATCH]"
     assert refusal(model_of(home, tensor("float64", -1, 2)), {"inputs": sent}) == [line]
 
 
@@ -485,7 +484,7 @@ CHANGES = {
 }
 
 
-@each(("dtype", "value", "line"), CHANGES.values(), CHANGES)
+@pytest.mark.parametrize(("dtype", "value", "line"), CHANGES.values(), ids=CHANGES)
 def test_a_value_of_another_type_is_refused_in_each_form(home, dtype, value, line):
     for payload in forms("a.b", [value]):
         [found] = refusal(model_of(home, columns(**{"a.b": dtype})), payload)
@@ -511,7 +510,7 @@ INSIDE = {
 }
 
 
-@each(("dtype", "value", "line"), INSIDE.values(), INSIDE)
+@pytest.mark.parametrize(("dtype", "value", "line"), INSIDE.values(), ids=INSIDE)
 def test_a_value_of_another_type_inside_another_is_refused_with_its_path(home, dtype, value, line):
     for payload in forms("a", [value]):
         [found] = refusal(model_of(home, columns(a=dtype)), payload)
@@ -540,9 +539,11 @@ def test_all_findings_are_told_at_once(home):
 FORMS = "dataframe_split, dataframe_records, instances, inputs"
 KEYS = f"one of {FORMS}, params"
 NOT_HERE = "the request is not JSON as it is taken here:"
-NO_FRAME = "a frame in JSON is an object with the keys columns and data, a list of rows"
-NO_NAMES = "the columns of a frame in JSON are a list of different names"
-OTHER_ROWS = "a row of the frame in JSON has not {} values, as many as there are columns"
+NO_FRAME = (
+    "a frame in JSON: expected an object with the keys columns and data (a list of rows), got something else"
+)
+NO_NAMES = "the columns of a frame in JSON: expected a list of different names, got something else"
+OTHER_ROWS = "a frame in JSON: expected {} in each row, one for each column, got another number"
 
 
 def split(**content):
@@ -554,9 +555,11 @@ REFUSED = {
     "text": ("secret", ["the request is not JSON: line 1, column 1: Expecting value"]),
     "half": ('{"inputs": ["secret"', ["the request is not JSON: line 1, column 21: Expecting ',' delimiter"]),
     "bytes": (b'{"inputs": "\xff"}', ["the request is not JSON: no UTF-8 text"]),
-    "a number": ("5", [f"a request is a JSON object with one of the keys {FORMS}, not a value of type int"]),
-    "a list": ("[1]", [f"a request is a JSON object with one of the keys {FORMS}, not a value of type list"]),
-    "null": ("null", [f"a request is a JSON object with one of the keys {FORMS}, not None"]),
+    "a number": ("5", [f"the request: expected a JSON object with one of the keys {FORMS}, got a "
+                       "value of type int"]),
+    "a list": ("[1]", [f"the request: expected a JSON object with one of the keys {FORMS}, got a "
+                       "value of type list"]),
+    "null": ("null", [f"the request: expected a JSON object with one of the keys {FORMS}, got None"]),
     "none": ("{}", [f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]"]),
     "params only": ('{"params": {}}', [f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]"]),
     "two": (
@@ -565,12 +568,12 @@ REFUSED = {
     ),
     "unknown": (
         '{"inputs": [1], "param": {"k": 1}}',
-        [f"param: expected {KEYS}, found another (did you mean 'params'?) [UNKNOWN_KEY]"],
+        [f"param: expected {KEYS}, found another key (did you mean 'params'?) [UNKNOWN_KEY]"],
     ),
     "misspelt": (
         '{"Inputs": [1]}',
         [
-            f"Inputs: expected {KEYS}, found another (did you mean 'inputs'? Names are case sensitive) "
+            f"Inputs: expected {KEYS}, found another key (did you mean 'inputs'? Names are case sensitive) "
             "[UNKNOWN_KEY]",
             f"expected exactly one of {FORMS}, found none of them [MISSING_KEY]",
         ],
@@ -596,7 +599,7 @@ REFUSED = {
     ),
     "records of values": (
         '{"dataframe_records": [{"x": 1}, 2]}',
-        ["dataframe_records: expected a list of objects, found others [TYPE_MISMATCH]"],
+        ["dataframe_records: expected a list of objects, found other elements [TYPE_MISMATCH]"],
     ),
     "records of one": (
         '{"dataframe_records": {"x": 1}}',
@@ -606,21 +609,21 @@ REFUSED = {
     "split without data": ('{"dataframe_split": {"columns": ["x"]}}', [NO_FRAME]),
     "split with more": (
         split(columns=["x"], data=[[1]], more=1),
-        ["a frame in JSON has the keys columns, data and index, not 'more'"],
+        ["a frame in JSON: expected the keys columns, data and index, got 'more'"],
     ),
-    "longer rows": (split(columns=["x"], data=[[1], [1, 2]]), [OTHER_ROWS.format(1)]),
-    "shorter rows": (split(columns=["x", "y"], data=[[1, 2], [1]]), [OTHER_ROWS.format(2)]),
+    "longer rows": (split(columns=["x"], data=[[1], [1, 2]]), [OTHER_ROWS.format("1 value")]),
+    "shorter rows": (split(columns=["x", "y"], data=[[1, 2], [1]]), [OTHER_ROWS.format("2 values")]),
     "columns twice": (split(columns=["x", "x"], data=[[1, 2]]), [NO_NAMES]),
     "one name": (split(columns="x", data=[[1]]), [NO_NAMES]),
     "a longer index": (
         split(columns=["x"], index=[1, 2], data=[[1]]),
-        ["the index of a frame in JSON is a list with a label for each row"],
+        ["the index of a frame in JSON: expected a list with a label for each row, got something else"],
     ),
     "an empty object": ('{"inputs": {}}', None),
 }  # fmt: skip
 
 
-@each(("payload", "lines"), REFUSED.values(), REFUSED)
+@pytest.mark.parametrize(("payload", "lines"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines):
     for signature in (columns(x="double", y="double"), columns(x="double")):
         found = refusal(model_of(home, signature), payload)
@@ -641,10 +644,13 @@ def test_names_that_are_no_names_are_refused(home):
     refusal(model, {"dataframe_split": {"data": [[1]]}})
     for index in ("secret", {"secret": 1}, 5, [1, 2]):
         [line] = refusal(model, {"dataframe_split": {"columns": ["x"], "index": index, "data": [[1]]}})
-        assert line == "the index of a frame in JSON is a list with a label for each row"
+        assert (
+            line
+            == "the index of a frame in JSON: expected a list with a label for each row, got something else"
+        )
 
 
-@each("depth", [450, 600, 900])
+@pytest.mark.parametrize("depth", [450, 600, 900])
 def test_a_deeply_nested_request_is_read_or_refused(home, depth):
     text = '{"inputs": ' + "[" * depth + "1" + "]" * depth + "}"
     for signature in (
@@ -663,9 +669,9 @@ def test_what_a_parser_made_is_taken_as_well(home):
     model = model_of(home, columns(x="double", b="binary"))
     data, _ = validate_serving_input(model, {"inputs": {"x": [np.float32(0.5)], "b": [b"\xff"]}})
     assert key(data.iloc[0].tolist()) == key([0.5, b"\xff"])
-    with pytest.raises(ContractError, match=r"^a request is a JSON object"):
+    with pytest.raises(ContractError, match=r"^the request: expected a JSON object"):
         validate_serving_input(model, [1])
-    with pytest.raises(ContractError, match=r"^a request is a JSON object .*, not None$"):
+    with pytest.raises(ContractError, match=r"^the request: expected a JSON object .*, got None$"):
         validate_serving_input(model, None)
     data, _ = validate_serving_input(model, bytearray(b'{"inputs": {"x": [1], "b": [""]}}'))
     assert data["x"].tolist() == [1.0]
@@ -701,7 +707,7 @@ WITH_PARAMS = ModelSignature(Schema([ColSpec("double", "x")]), params=PARAMS)
 DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0.5}}
 
 
-@each(
+@pytest.mark.parametrize(
     ("told", "expected"),
     [
         ({}, {}),
@@ -731,7 +737,7 @@ def test_params_are_judged_by_their_types(home):
         validate_serving_input(model_of(home, WITH_PARAMS), {"inputs": {"x": [1]}, "params": {"z": 1}})
 
 
-@each(
+@pytest.mark.parametrize(
     ("payload", "expected"),
     [
         ('{"inputs": [1, 2.5, "x", null, [true]]}', [1, 2.5, "x", None, [True]]),
@@ -825,7 +831,7 @@ def hinted(home):
     return loaded
 
 
-@each(
+@pytest.mark.parametrize(
     ("name", "rows", "expected"),
     [
         ("Texts", ["a", "é"], ["A", "É"]),
@@ -841,12 +847,12 @@ def test_a_model_with_a_type_hint_takes_rows(hinted, name, rows, expected):
         assert validate_serving_input(hinted[name], json.dumps({form: rows})) == expected
     with pytest.raises(
         ContractError,
-        match=r"dataframe_records: expected the rows under inputs or instances, found others \(a model",
+        match=r"dataframe_records: expected rows under inputs or instances, found another key \(send a",
     ):
         validate_serving_input(hinted[name], {"dataframe_records": [{"a": 1}]})
 
 
-@each(
+@pytest.mark.parametrize(
     ("name", "rows", "line"),
     [
         (
@@ -937,7 +943,7 @@ SAME = {
 }
 
 
-@each(("signature", "payload"), SAME.values(), SAME)
+@pytest.mark.parametrize(("signature", "payload"), SAME.values(), ids=SAME)
 def test_a_request_that_mlflow_reads_without_a_change_is_read_the_same(home, signature, payload):
     model = model_of(home, signature)
     ours, params = validate_serving_input(model, json.dumps(payload))

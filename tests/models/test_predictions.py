@@ -151,7 +151,10 @@ FEWER = {
 @pytest.mark.parametrize("name", FEWER)
 def test_too_few_predictions_are_not_saved(name, tmp_path):
     function = FEWER[name]
-    message = r"the input example is refused: .*\n.*expected one prediction for each of 3 rows, found 1 "
+    message = (
+        r"the input example does not fit its own schema: .*\n.*expected one prediction for "
+        r"each of 3 rows, found 1 "
+    )
     model = Returning(lambda data, params: function(data))
     refuse(PredictionError, message, tmp_path / "m", model, SCORES)
 
@@ -164,7 +167,7 @@ def test_a_text_vectorizer_on_a_frame_is_not_saved(tmp_path):
 
 
 def test_a_model_that_returns_nothing_is_not_saved(tmp_path):
-    message = "the model returned None for its input example: return one prediction for each row"
+    message = "the model returned None for its input example. Return one prediction for each row"
     refuse(InferenceError, message, tmp_path / "m", Returning(lambda data, params: None), SCORES)
 
 
@@ -188,7 +191,10 @@ def test_a_request_with_another_prediction_count_is_not_saved(tmp_path):
         calls.append(len(data))
         return data["score"].tolist()[: 3 if len(calls) == 1 else 2]
 
-    message = r"sent as a request, is refused: .*\n.*expected one prediction for each of 3 rows, found 2 "
+    message = (
+        r"sent as a request, does not fit the signature: .*\n.*expected one prediction for "
+        r"each of 3 rows, found 2 "
+    )
     refuse(PredictionError, message, tmp_path / "m", Returning(shrink), SCORES)
 
 
@@ -216,7 +222,7 @@ def test_a_model_that_depends_on_undeclared_dtypes_is_not_saved(tmp_path):
     signature = sparksig.ModelSignature(
         Schema([ColSpec("long", "user"), ColSpec("long", "count.of"), ColSpec("double", "age")])
     )
-    message = "column `count.of`: the model predicts something else for its input example as it is"
+    message = "column `count.of`: the model predicts something else for its input example than for"
     options = {"signature": signature, "serialization_format": "cloudpickle"}
     refuse(ModelError, message, tmp_path / "m", model, visits, **options)
     exact = signature.inputs.inputs[0], ColSpec("integer", "count.of"), ColSpec("double", "age")

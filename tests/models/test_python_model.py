@@ -14,7 +14,6 @@ import sparksig
 from sparksig import ColSpec, ModelSignature, ParamSchema, ParamSpec, PythonModel, PythonModelContext, Schema
 from sparksig.models.python_model import bind_predict
 from tests.models.helpers import FRAME, Returning
-from tests.tables import each
 
 CONTEXT = PythonModelContext({})
 DATA = object()
@@ -103,7 +102,7 @@ def test_a_model_is_called_with_the_params_that_mlflow_calls_it_with(tmp_path, c
     assert sparksig.validate_serving_input(model, request) == expected
 
 
-@each("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
+@pytest.mark.parametrize("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
 def test_predict_gets_what_its_form_asks_for(predict):
     got = bind_predict(predict, CONTEXT)(DATA, {"t": 1})
     assert got["data"] is DATA
@@ -112,7 +111,7 @@ def test_predict_gets_what_its_form_asks_for(predict):
     assert got.get("count", 1) == 1
 
 
-@each("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
+@pytest.mark.parametrize("predict", FORMS, ids=[predict.__name__ for predict in FORMS])
 def test_the_context_goes_where_mlflow_lets_it_go(predict):
     ours = "context" in bind_predict(predict, CONTEXT)(DATA, None)
     assert ours == _is_context_in_predict_function_signature(parameters=inspect.signature(predict).parameters)

@@ -27,7 +27,6 @@ from sparksig.engine.hints import check_rows
 from sparksig.scoring import score_batches
 from tests.differences import differs
 from tests.models.helpers import fresh
-from tests.tables import each
 
 
 class Kind(str, enum.Enum):
@@ -138,7 +137,7 @@ MODELS = {
 }
 
 
-@each("model, rows, expected", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(("model", "rows", "expected"), MODELS.values(), ids=MODELS)
 def test_a_model_receives_instances_everywhere(tmp_path, model, rows, expected):
     path = fresh(tmp_path) / "m"
     assert model().predict(rows) == expected
@@ -159,7 +158,9 @@ def test_a_model_receives_instances_everywhere(tmp_path, model, rows, expected):
     mlflow="warns and validates nothing; the model receives what the caller passed",
     sparksig="the rows are validated, and the model receives instances",
 )
-@each("hint, row", [(Stop, {"name": "a"}), (Leg, LEG), (Kind, "bus"), (uuid.UUID, str(ID))])
+@pytest.mark.parametrize(
+    ("hint", "row"), [(Stop, {"name": "a"}), (Leg, LEG), (Kind, "bus"), (uuid.UUID, str(ID))]
+)
 def test_rows_of_classes(hint, row):
     def predict(self, model_input):
         return model_input
@@ -177,7 +178,7 @@ def instances(model, rows):
     return check_rows(rows, parse_input(hint))
 
 
-@each("model, rows, expected", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(("model", "rows", "expected"), MODELS.values(), ids=MODELS)
 def test_an_example_may_be_of_instances(tmp_path, model, rows, expected):
     path = fresh(tmp_path) / "m"
     example = instances(model, rows)
@@ -211,7 +212,7 @@ BATCHES = {
 }  # fmt: skip
 
 
-@each("model, column, expected", BATCHES.values(), ids=BATCHES)
+@pytest.mark.parametrize(("model", "column", "expected"), BATCHES.values(), ids=BATCHES)
 def test_arrow_batches_become_instances_and_instances_arrow(tmp_path, model, column, expected):
     path = fresh(tmp_path) / "m"
     sparksig.save_model(path, model())
@@ -233,8 +234,8 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
         loaded.predict([1])
 
 
-@each(
-    "hint, text",
+@pytest.mark.parametrize(
+    ("hint", "text"),
     [
         (Decimal, "expected a Decimal of at most 15 digits"),
         (datetime.time, "no signature type holds a time of day"),
@@ -270,8 +271,8 @@ def test_an_example_of_instances_names_the_hint_to_use():
     assert [prop.name for prop in signature.inputs.inputs[0].type.properties] == ["miles", "note", "stop"]
 
 
-@each(
-    "value, hint",
+@pytest.mark.parametrize(
+    ("value", "hint"),
     [(Kind.BUS, "take its value"), (ID, r"make it a text: str\(value\)"), (frozenset(), "make it a list")],
 )
 def test_a_value_of_a_scalar_class_is_no_example(value, hint):

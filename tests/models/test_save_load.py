@@ -47,7 +47,6 @@ from tests.models.helpers import (
     linear,
     same_bits,
 )
-from tests.tables import each
 
 PARAMS = ParamSchema([ParamSpec("factor", "double", 2.0), ParamSpec("tags", "string", ["a"], (-1,))])
 
@@ -71,7 +70,7 @@ def never(data, params):
 # --- saving ---------------------------------------------------------------------------------------------
 
 
-@each("signature", [5, "x", [], {}, SIGNATURE.to_dict(), X, ModelSignature])
+@pytest.mark.parametrize("signature", [5, "x", [], {}, SIGNATURE.to_dict(), X, ModelSignature])
 def test_a_signature_is_a_model_signature(tmp_path, signature):
     text = f"^signature must be a ModelSignature or None, not a value of type {type(signature).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
@@ -96,12 +95,12 @@ UNSUPPORTED = [
 ]
 
 
-@each("model", UNSUPPORTED)
+@pytest.mark.parametrize("model", UNSUPPORTED)
 def test_other_kinds_of_models_are_refused(tmp_path, model):
     what = "None" if model is None else f"a value of type {type(model).__name__}"
     text = (
-        f"^{what} is not saved here: a sparksig.PythonModel, a function, or a model of scikit-learn, "
-        "XGBoost, LightGBM or ONNX is. Anything else can be part of a PythonModel$"
+        f"^cannot save {what}: expected a sparksig.PythonModel, a function, or a model of scikit-learn, "
+        "XGBoost, LightGBM or ONNX. Use any other model in a PythonModel$"
     )
     with pytest.raises(UnsupportedError, match=text):
         sparksig.save_model(tmp_path / "m", model)
@@ -134,7 +133,7 @@ FUNCTIONS = {
 }
 
 
-@each("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_a_function_is_a_model(tmp_path, function):
     params = ParamSchema([ParamSpec("factor", "double", 1.0)])
     model = loaded(tmp_path, function, ModelSignature(X, ONE_DOUBLE, params))
@@ -152,12 +151,15 @@ def test_a_function_with_a_type_hint_has_its_contract(tmp_path):
         model.predict([5])
 
 
-@each("function", [lambda: 1, lambda a, b, c: 1, lambda params: 1, lambda a, b, c, params: 1])
+@pytest.mark.parametrize(
+    "function", [lambda: 1, lambda a, b, c: 1, lambda params: 1, lambda a, b, c, params: 1]
+)
 def test_a_function_that_cannot_be_a_model_is_refused(tmp_path, function):
     names = [name for name in inspect.signature(function).parameters if name != "params"]
     text = (
-        "^<lambda> is no model: a function takes one input, and, if it wants to, parameters called context "
-        rf"and params; it needs {', '.join(names) or 'none'}$"
+        "^<lambda> cannot be used as a model: expected a function with one required parameter, the input, "
+        r"and optionally context and params, got a function that requires "
+        rf"{', '.join(names) or 'no parameter'}$"
     )
     with pytest.raises(ModelError, match=text):
         sparksig.save_model(tmp_path / "m", function)
@@ -184,12 +186,12 @@ def test_a_class_of_python_models_is_an_object_of_it(tmp_path):
 
 def test_a_class_that_takes_arguments_is_refused(tmp_path):
     text = (
-        r"^the class Returning is made an object without arguments, and that fails: .*missing 1 required "
-        r"positional argument: 'function'\. Pass an object of it$"
+        r"^cannot instantiate Returning\(\): .*missing 1 required "
+        r"positional argument: 'function'\. Pass an instance of the class$"
     )
     with pytest.raises(ModelError, match=text):
         sparksig.save_model(tmp_path / "m", Returning)
-    with pytest.raises(ModelError, match=r"^the class PythonModel is made an object without arguments, and "):
+    with pytest.raises(ModelError, match=r"^cannot instantiate PythonModel\(\): "):
         sparksig.save_model(tmp_path / "m", PythonModel)
     assert list(tmp_path.iterdir()) == []
 
@@ -237,7 +239,7 @@ def test_a_save_is_a_function_of_the_model_but_for_time_and_number(tmp_path):
 # --- loading --------------------------------------------------------------------------------------------
 
 
-@each("signature", [None, SIGNATURE, ModelSignature(X), ModelSignature(params=PARAMS)])
+@pytest.mark.parametrize("signature", [None, SIGNATURE, ModelSignature(X), ModelSignature(params=PARAMS)])
 def test_the_signature_comes_back(tmp_path, signature):
     path = fresh(tmp_path) / "m"
     sparksig.save_model(path, Doubled(), signature)
@@ -295,7 +297,7 @@ ROWS = ROWS.astype({"o": "Int64", "d": "int32"})
 TABLE = pa.table({"d": [1.0, 2.0], "l": [2**53 + 1, 0], "s": ["a", "b"], "o": pa.array([None, 2], "int64")})
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [
         ROWS,
@@ -316,7 +318,7 @@ def test_the_model_sees_what_its_signature_says(tmp_path, data):
     assert seen["s"].tolist() == ["a", "b"]
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [ROWS.head(0), TABLE.slice(0, 0), TABLE.schema.empty_table()],
     ids=["frame", "sliced-table", "empty-table"],
@@ -346,7 +348,7 @@ def test_bad_input_answers_with_all_findings_before_the_model_is_called(tmp_path
     }
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [{"x": [1.5, 2]}, [{"x": 1.5}, {"x": 2}], pd.Series([1.5, 2], name="x", dtype="float32")],
 )
@@ -355,14 +357,14 @@ def test_other_kinds_of_data_are_frames_for_the_model(tmp_path, data):
     pd.testing.assert_frame_equal(model.predict(data), pd.DataFrame({"x": [1.5, 2.0]}))
 
 
-@each("data", [[1.0], 1.0, None, np.ones((2, 1)), pd.Series([1.0])])
+@pytest.mark.parametrize("data", [[1.0], 1.0, None, np.ones((2, 1)), pd.Series([1.0])])
 def test_data_without_names_is_refused_where_columns_have_them(tmp_path, data):
     model = returning(tmp_path, never, ModelSignature(X))
     with pytest.raises(ContractError, match=": 1 finding\n"):
         model.predict(data)
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [
         {"x": [1.0]},
@@ -376,7 +378,7 @@ def test_data_without_names_is_refused_where_columns_have_them(tmp_path, data):
         object,
     ],
 )
-@each("signature", [None, ModelSignature(params=PARAMS)], ids=["none", "params-only"])
+@pytest.mark.parametrize("signature", [None, ModelSignature(params=PARAMS)], ids=["none", "params-only"])
 def test_without_a_signature_of_its_inputs_a_model_gets_the_data_itself(tmp_path, data, signature):
     seen = []
     model = loaded(tmp_path, Doubled(), signature)
@@ -385,7 +387,7 @@ def test_without_a_signature_of_its_inputs_a_model_gets_the_data_itself(tmp_path
     assert seen[0] is data
 
 
-@each("data", [{"x": [1.0, 2.0]}, 5, iter([1, 2])], ids=["columns", "number", "iterator"])
+@pytest.mark.parametrize("data", [{"x": [1.0, 2.0]}, 5, iter([1, 2])], ids=["columns", "number", "iterator"])
 def test_data_without_rows_is_no_trouble_to_the_output_side(tmp_path, data):
     model = returning(
         tmp_path, lambda given, params: np.array([1.0, 2.0]), ModelSignature(outputs=ONE_DOUBLE)
@@ -406,8 +408,8 @@ def test_an_estimator_sees_the_names_it_was_fitted_with(tmp_path):
 # --- predicting: the params -----------------------------------------------------------------------------
 
 
-@each(
-    "given, seen",
+@pytest.mark.parametrize(
+    ("given", "seen"),
     [
         (None, {"factor": 2.0, "tags": ["a"]}),
         ({}, {"factor": 2.0, "tags": ["a"]}),
@@ -430,7 +432,7 @@ def test_bad_params_answer_with_all_findings_before_the_model_is_called(tmp_path
     assert [finding.path for finding in caught.value.findings] == ["7", "factor", "tags[1]"]
 
 
-@each("given", [5, [("factor", 1)], "factor"])
+@pytest.mark.parametrize("given", [5, [("factor", 1)], "factor"])
 def test_params_are_a_dictionary(tmp_path, given):
     model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
     with pytest.raises(ContractError, match=r"^params must be a dictionary, not a value of type "):
@@ -446,7 +448,7 @@ def test_an_unknown_param_is_dropped_with_a_warning(tmp_path):
     assert seen == {"factor": 2.0, "tags": ["b"]}
 
 
-@each("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
+@pytest.mark.parametrize("signature", [None, SIGNATURE], ids=["no-signature", "no-params"])
 def test_all_params_are_unknown_to_a_model_without(tmp_path, signature):
     model = loaded(tmp_path, Doubled(), signature)
     with pytest.warns(UnknownParamWarning, match="^params unknown to the model are ignored: factor$"):
@@ -485,7 +487,7 @@ GOOD = {
 }
 
 
-@each("outputs, function", GOOD.values(), ids=GOOD)
+@pytest.mark.parametrize(("outputs", "function"), GOOD.values(), ids=GOOD)
 def test_a_prediction_comes_back_as_the_model_returned_it(tmp_path, outputs, function):
     prediction = returning(tmp_path, function, ModelSignature(X, outputs)).predict(FRAME)
     expected = function(FRAME, {})
@@ -527,7 +529,7 @@ BAD = {
 }
 
 
-@each("outputs, function, findings", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("outputs", "function", "findings"), BAD.values(), ids=BAD)
 def test_a_prediction_that_breaks_the_signature_is_refused(tmp_path, outputs, function, findings):
     model = returning(tmp_path, function, ModelSignature(X, outputs))
     text = f"^the prediction breaks the model's output schema: {len(findings)} finding"
@@ -635,8 +637,8 @@ def _signature_of(frame, required):
     return ModelSignature(Schema(specs), ONE_DOUBLE)
 
 
-@each("required", [True, False], ids=["required", "optional"])
-@each("frame", FRAMES.values(), ids=FRAMES)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
 def test_a_model_cannot_change_the_callers_data(tmp_path, frame, required):
     model = returning(tmp_path, vandalise, _signature_of(frame, required))
     kept = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()

@@ -24,7 +24,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 import sparksig
 from sparksig import ColSpec, ModelDamagedError, ModelSignature, Schema
 from sparksig.engine.texts import TextDtype
-from sparksig.models.text_evidence import estimator_dtypes
+from sparksig.models.text_evidence import infer_dtypes
 from tests.differences import differs
 from tests.models.helpers import Returning
 
@@ -241,11 +241,11 @@ MISSING = {"None": (None, TextDtype.OBJECT), "NaN": (np.nan, TextDtype.OBJECT_NA
 def test_an_estimator_shows_its_missing_string(build, missing, dtype):
     data = frame(missing)
     fitted = make_pipeline(build(missing), LinearRegression()).fit(data, data["size"])
-    assert dict(estimator_dtypes(fitted, SCHEMA).columns) == {"unit": dtype}
+    assert dict(infer_dtypes(fitted, SCHEMA).columns) == {"unit": dtype}
     search = GridSearchCV(fitted, {"linearregression__positive": [False]}, cv=2).fit(data, data["size"])
-    assert dict(estimator_dtypes(search, SCHEMA).columns) == {"unit": dtype}
+    assert dict(infer_dtypes(search, SCHEMA).columns) == {"unit": dtype}
     target = TransformedTargetRegressor(fitted).fit(data, data["size"])
-    assert dict(estimator_dtypes(target, SCHEMA).columns) == {"unit": dtype}
+    assert dict(infer_dtypes(target, SCHEMA).columns) == {"unit": dtype}
 
 
 def test_an_estimator_of_arrays_shows_it_by_position():
@@ -253,7 +253,7 @@ def test_an_estimator_of_arrays_shows_it_by_position():
         frame(np.nan)[["unit"]].to_numpy(), [0, 1, 1] * 4
     )
     for schema in (Schema([ColSpec("string", "any")]), Schema([ColSpec("string")])):
-        [(_, dtype)] = estimator_dtypes(fitted, schema).columns
+        [(_, dtype)] = infer_dtypes(fitted, schema).columns
         assert dtype is TextDtype.OBJECT_NAN
 
 
@@ -261,7 +261,7 @@ def test_categories_outweigh_what_an_imputer_is_set_to():
     data = frame(None)
     fitted = make_pipeline(on_unit(one_hot()), LinearRegression()).fit(data, data["size"])
     fitted.steps.insert(0, ("imputer", on_unit(imputer(np.nan)).fit(frame(np.nan))))
-    assert dict(estimator_dtypes(fitted, SCHEMA).columns) == {"unit": TextDtype.OBJECT}
+    assert dict(infer_dtypes(fitted, SCHEMA).columns) == {"unit": TextDtype.OBJECT}
 
 
 SILENT = {
@@ -276,7 +276,7 @@ SILENT = {
 
 @pytest.mark.parametrize("build", SILENT.values(), ids=SILENT)
 def test_an_estimator_without_missing_strings_shows_nothing(build):
-    assert estimator_dtypes(build(), SCHEMA).columns == ()
+    assert infer_dtypes(build(), SCHEMA).columns == ()
 
 
 def tangled(**state):
@@ -306,7 +306,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("build", HOSTILE.values(), ids=HOSTILE)
 def test_a_strange_state_shows_nothing(build):
-    assert estimator_dtypes(build(), SCHEMA).columns == ()
+    assert infer_dtypes(build(), SCHEMA).columns == ()
 
 
 @pytest.mark.parametrize("missing", [None, np.nan], ids=repr)

@@ -55,10 +55,9 @@ from tests.models.helpers import (
     untrusted,
     without_type_hints,
 )
-from tests.tables import each
 
 MAY_RUN_CODE = (
-    "loading {} can run any code it holds. If you trust where it comes from, pass allow_pickle=True, "
+    "loading {} can run any code in it. If you trust its origin, pass allow_pickle=True, "
     "or pin it with digest=$"
 )
 
@@ -115,8 +114,8 @@ def _estimator(form):
 PICKLES = {
     "sparksig": (_ours, "a pickled PythonModel"),
     "mlflow": (_mlflows, "a pickled PythonModel"),
-    "sklearn-pickle": (_estimator("pickle"), "an estimator kept by pickle"),
-    "sklearn-cloudpickle": (_estimator("cloudpickle"), "an estimator kept by cloudpickle"),
+    "sklearn-pickle": (_estimator("pickle"), "an estimator saved by pickle"),
+    "sklearn-cloudpickle": (_estimator("cloudpickle"), "an estimator saved by cloudpickle"),
 }
 
 
@@ -146,7 +145,7 @@ def test_a_pickle_is_refused_without_leave(armed):
 
 def test_trusted_types_are_no_leave_for_a_pickle(armed):
     directory, canary, _ = armed
-    with pytest.raises(ModelNotTrustedError, match="can run any code it holds"):
+    with pytest.raises(ModelNotTrustedError, match="can run any code in it"):
         sparksig.load_model(directory, trusted_types=["builtins.object", "os.makedirs"])
     assert not canary.exists()
 
@@ -166,11 +165,11 @@ def test_a_pickle_is_allowed_when_it_is_pinned(armed):
 WRONG = {"other": "0" * 64}
 
 
-@each("pinned", WRONG.values(), ids=WRONG)
-@each("allow_pickle", [False, True], ids=["without-leave", "with-leave"])
+@pytest.mark.parametrize("pinned", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("allow_pickle", [False, True], ids=["without-leave", "with-leave"])
 def test_a_wrong_digest_is_refused_before_anything_is_opened(armed, pinned, allow_pickle):
     directory, canary, _ = armed
-    text = f"m: the content is not what was pinned: expected the digest {pinned}, found {digest(directory)}$"
+    text = f"m: the content differs from the pinned digest: expected {pinned}, got {digest(directory)}$"
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(directory, allow_pickle=allow_pickle, digest=pinned)
     assert not canary.exists()
@@ -204,14 +203,16 @@ def _link_file(directory, canary):
 SWAPS = [_swap_pickle, _swap_mlmodel, _add_file, _remove_file, _rename_file, _link_file]
 
 
-@each("swap", SWAPS, ids=[swap.__name__.strip("_") for swap in SWAPS])
-@each("is_sealed", [True, False], ids=["sealed", "unsealed"])
+@pytest.mark.parametrize("swap", SWAPS, ids=[swap.__name__.strip("_") for swap in SWAPS])
+@pytest.mark.parametrize("is_sealed", [True, False], ids=["sealed", "unsealed"])
 def test_a_model_that_changed_after_it_was_pinned_is_refused(tmp_path, swap, is_sealed):
     home = fresh(tmp_path)
     _ours(home / "m", home / "canary")
     pinned = digest(home / "m")
     swap(home / "m" if is_sealed else unsealed(home / "m"), home / "canary")
-    with pytest.raises(ModelDamagedError, match=r"not what was pinned|may hold no links"):
+    with pytest.raises(
+        ModelDamagedError, match=r"differs from the pinned digest|expected a file or a directory"
+    ):
         sparksig.load_model(home / "m", digest=pinned, allow_pickle=True)
     assert not (home / "canary").exists()
 
@@ -224,7 +225,7 @@ def test_what_the_digest_leaves_out_cannot_be_loaded(tmp_path):
     rewrite_pyfunc(directory, python_model="__pycache__/python_model.pkl")
     pinned = digest(directory)
     (directory / "__pycache__" / "python_model.pkl").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
-    with pytest.raises(ModelDamagedError, match="not what was pinned"):
+    with pytest.raises(ModelDamagedError, match="differs from the pinned digest"):
         sparksig.load_model(directory, digest=pinned)
     assert not (tmp_path / "canary").exists()
 
@@ -245,17 +246,20 @@ def test_a_pickle_in_mlmodel_disguise_is_refused(skopsed, tmp_path):
 
 def test_without_a_format_an_estimator_is_a_pickle_as_in_old_mlflow(skopsed):
     rewrite(skopsed, lambda config: config["flavors"]["sklearn"].pop("serialization_format"))
-    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("an estimator kept by pickle")):
+    with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("an estimator saved by pickle")):
         sparksig.load_model(skopsed)
     (skopsed / "model.skops").write_bytes(pickle.dumps(linear()))
     data, _ = diabetes()
     assert len(sparksig.load_model(skopsed, allow_pickle=True).predict(data)) == len(data)
 
 
-@each("form", ["joblib", "", "SKOPS", None, 5, ["skops"]])
+@pytest.mark.parametrize("form", ["joblib", "", "SKOPS", None, 5, ["skops"]])
 def test_an_unknown_format_of_an_estimator_is_refused(skopsed, form):
     rewrite(skopsed, lambda config: config["flavors"]["sklearn"].update(serialization_format=form))
-    text = f"skopsed: estimators in the format {re.escape(repr(str(form)))} are unknown$"
+    text = (
+        "skopsed: serialization_format: expected one of skops, pickle, cloudpickle, got "
+        f"{re.escape(repr(str(form)))}$"
+    )
     with pytest.raises(UnsupportedError, match=text):
         sparksig.load_model(skopsed, allow_pickle=True)
 
@@ -263,18 +267,18 @@ def test_an_unknown_format_of_an_estimator_is_refused(skopsed, form):
 OUTSIDE = r"the path '.*' leads out of the model directory$"
 
 
-@each(
-    "path, text",
+@pytest.mark.parametrize(
+    ("path", "text"),
     [
         ("/etc/passwd", OUTSIDE),
         ("../outside", OUTSIDE),
         ("link", OUTSIDE),
-        ("nothing", r"'nothing' is named by MLmodel, but it is not there$"),
-        (None, "a path in the directory expected, found None$"),
-        ("", "a path in the directory expected, found ''$|found None$"),
+        ("nothing", r"'nothing', which MLmodel names, is missing$"),
+        (None, "expected a path in the model directory, got None$"),
+        ("", "expected a path in the model directory, got ''$|found None$"),
     ],
 )
-@each("what", ["pickled", "skopsed"])
+@pytest.mark.parametrize("what", ["pickled", "skopsed"])
 def test_a_model_file_outside_is_refused(pickled, skopsed, tmp_path, what, path, text):
     directory = copy_of({"pickled": pickled, "skopsed": skopsed}[what])
     (directory.parent / "outside").write_bytes(pickle.dumps(Canary(tmp_path / "canary")))
@@ -294,9 +298,7 @@ def test_the_refusal_comes_before_the_file_is_looked_for(pickled):
     _pickle_of(unsealed(pickled)).unlink()
     with pytest.raises(ModelNotTrustedError, match=MAY_RUN_CODE.format("a pickled PythonModel")):
         sparksig.load_model(pickled)
-    with pytest.raises(
-        ModelDamagedError, match=r"'python_model\.pkl' is named by MLmodel, but it is not there$"
-    ):
+    with pytest.raises(ModelDamagedError, match=r"'python_model\.pkl', which MLmodel names, is missing$"):
         sparksig.load_model(pickled, allow_pickle=True)
 
 
@@ -310,8 +312,8 @@ def test_what_skops_trusts_by_itself_needs_no_leave(skopsed):
 
 def _refusal(types):
     return re.escape(
-        f"the skops file holds types that are not known to be safe: {describe_types(types)}. "
-        f"If you trust where the model comes from, pass trusted_types={types!r} "
+        f"the skops file contains types that are not known to be safe: {describe_types(types)}. "
+        f"If you trust the origin of the model, pass trusted_types={types!r} "
         f"(in a job's configuration, model.trusted_types: {types!r})"
     )
 
@@ -363,8 +365,9 @@ def test_what_mlmodel_trusts_does_not_count(tmp_path, spline):
 def test_saving_untrusted_types_is_refused_by_name(tmp_path, spline):
     model, types = spline
     text = re.escape(
-        f"a Pipeline holds types that are not known to be safe: {describe_types(types)}. If you trust them, "
-        f"pass trusted_types={types!r}; whoever loads the model has to do likewise (in a job's "
+        f"a Pipeline contains types that are not known to be safe: {describe_types(types)}. If you "
+        "trust them, "
+        f"pass trusted_types={types!r}, both here and when you load the model (in a job's "
         f"configuration, model.trusted_types: {types!r})"
     )
     with pytest.raises(ModelNotTrustedError, match=f"^{text}$"):
@@ -441,7 +444,7 @@ def test_a_foreign_loader_module_is_refused_without_leave_and_not_imported(forei
         ):
             sparksig.load_model(directory, **trust)
     rewrite_pyfunc(directory, code=None)  # it could still come from the installed packages
-    text = MAY_RUN_CODE.format(f"a model by the loader module '{name}'")
+    text = MAY_RUN_CODE.format(f"a model with the loader module '{name}'")
     with pytest.raises(ModelNotTrustedError, match=f"pickled: {text}"):
         sparksig.load_model(directory)
     assert name not in sys.modules
@@ -465,17 +468,17 @@ def test_a_foreign_loader_module_is_imported_when_it_is_pinned(foreign):
     assert content(directory) == before  # no bytecode, which would change the digest
 
 
-@each(
-    "loader, text",
+@pytest.mark.parametrize(
+    ("loader", "text"),
     [
         (
             "mlflow.pyfunc.no_such_loader",
-            "there is no loader module 'mlflow.pyfunc.no_such_loader': neither ",
+            "there is no loader module 'mlflow.pyfunc.no_such_loader', neither ",
         ),
-        ("mlflow.sklearn.x", "there is no loader module 'mlflow.sklearn.x': neither "),
+        ("mlflow.sklearn.x", "there is no loader module 'mlflow.sklearn.x', neither "),
         (
             "no_such_loader",
-            "there is no loader module 'no_such_loader': neither among the installed packages ",
+            "there is no loader module 'no_such_loader', neither in the installed packages ",
         ),
         ("mlflow.pyfunc", "the loader module 'mlflow.pyfunc' has no function _load_pyfunc"),
         ("os", "the loader module 'os' has no function _load_pyfunc"),
@@ -483,7 +486,7 @@ def test_a_foreign_loader_module_is_imported_when_it_is_pinned(foreign):
 )
 def test_other_loader_modules_need_leave_and_have_to_load(pickled, loader, text):
     directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
-    asked = MAY_RUN_CODE.format(f"a model by the loader module '{re.escape(loader)}'")
+    asked = MAY_RUN_CODE.format(f"a model with the loader module '{re.escape(loader)}'")
     with pytest.raises(ModelNotTrustedError, match=f"pickled: {asked}"):
         sparksig.load_model(directory)
     error = MissingDependencyError if loader == "no_such_loader" else ModelError
@@ -491,13 +494,13 @@ def test_other_loader_modules_need_leave_and_have_to_load(pickled, loader, text)
         sparksig.load_model(directory, allow_pickle=True)
 
 
-@each(
+@pytest.mark.parametrize(
     "loader",
     ["", None, 5, ["mlflow.sklearn"], {"mlflow.sklearn": 1}, "a b", "os;", "..os", "os.", "/os", "os\n"],
 )
 def test_a_loader_module_is_a_name(pickled, loader):
     directory = rewrite_pyfunc(copy_of(pickled), loader_module=loader)
-    text = f"pickled: the flavor 'python_function' names no loader_module: {re.escape(repr(loader))}$"
+    text = f"pickled: loader_module: expected the name of a module, got {re.escape(repr(loader))}$"
     for trust in ({}, {"allow_pickle": True}):
         with pytest.raises(ModelDamagedError, match=text):
             sparksig.load_model(directory, **trust)
@@ -506,7 +509,7 @@ def test_a_loader_module_is_a_name(pickled, loader):
 OPENERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "lzma": lzma.compress}
 
 
-@each("compression, compress", OPENERS.items(), ids=OPENERS)
+@pytest.mark.parametrize(("compression", "compress"), OPENERS.items(), ids=OPENERS)
 def test_a_compressed_pickle_needs_leave_as_any(pickled, tmp_path, compression, compress):
     directory = rewrite_pyfunc(copy_of(pickled), python_model_compression=compression)
     file = _pickle_of(directory)
@@ -524,16 +527,16 @@ def test_a_compressed_pickle_needs_leave_as_any(pickled, tmp_path, compression, 
     assert not (tmp_path / "canary").exists()
 
 
-@each("compression", ["zstd", "", "GZIP", 5, True, ["gzip"], {"gzip": 1}])
+@pytest.mark.parametrize("compression", ["zstd", "", "GZIP", 5, True, ["gzip"], {"gzip": 1}])
 def test_an_unknown_compression_is_refused(pickled, compression):
     directory = rewrite_pyfunc(copy_of(pickled), python_model_compression=compression)
     what = re.escape(repr(compression))
-    text = rf"pickled: a pickle compressed by {what} is unknown \(known: gzip, bzip2, lzma\)$"
+    text = rf"pickled: python_model_compression: expected one of gzip, bzip2, lzma, got {what}$"
     with pytest.raises(UnsupportedError, match=text):
         sparksig.load_model(directory, allow_pickle=True)
 
 
-@each("name", ["pickled", "skopsed"])
+@pytest.mark.parametrize("name", ["pickled", "skopsed"])
 def test_code_files_need_leave_whatever_the_model(pickled, skopsed, tmp_path, name):
     directory = copy_of({"pickled": pickled, "skopsed": skopsed}[name])
     (directory / "code").mkdir()
@@ -553,12 +556,12 @@ def test_code_files_need_leave_whatever_the_model(pickled, skopsed, tmp_path, na
         sys.path[:] = before
 
 
-@each("code", ["nothing", "../code", "/etc", ["code"], 5])
+@pytest.mark.parametrize("code", ["nothing", "../code", "/etc", ["code"], 5])
 def test_code_files_that_are_not_there_are_damage(skopsed, code):
     directory = rewrite_pyfunc(copy_of(skopsed), code=code)
     (directory.parent / "code").mkdir()
     before = list(sys.path)
-    text = "it is not there$|leads out of the model directory$|a path in the directory expected, found"
+    text = "is missing$|leads out of the model directory$|expected a path in the model directory, got"
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(directory, allow_pickle=True)
     assert sys.path == before
@@ -571,10 +574,12 @@ def test_what_the_flavor_of_an_estimator_says_of_code_is_nothing_to_the_generic_
     assert len(sparksig.load_model(skopsed).predict(data)) == len(data)
 
 
-@each("name", ["fit", "score", "__init__", "set_params", 5, True, ["predict"], {"predict": 1}])
+@pytest.mark.parametrize(
+    "name", ["fit", "score", "__init__", "set_params", 5, True, ["predict"], {"predict": 1}]
+)
 def test_only_methods_that_predict_are_called(skopsed, name):
     known = "predict, predict_proba, predict_log_proba, predict_joint_log_proba, decision_function, transform"
-    text = re.escape(f"skopsed: the method {name!r} is none of {known}")
+    text = re.escape(f"skopsed: method: expected one of {known}, got {name!r}")
     directory = copy_of(skopsed)
     with pytest.raises(UnsupportedError, match=f"{text}$"):
         sparksig.load_model(directory, method=name)
@@ -584,7 +589,7 @@ def test_only_methods_that_predict_are_called(skopsed, name):
     assert sparksig.load_model(directory, method="predict").path == directory
 
 
-@each("name", ["", None])
+@pytest.mark.parametrize("name", ["", None])
 def test_a_directory_that_names_no_method_means_predict(skopsed, name):
     data, _ = diabetes()
     directory = rewrite_pyfunc(copy_of(skopsed), predict_fn=name)
@@ -669,7 +674,7 @@ NOT_SKOPS = {
 }
 
 
-@each("data", NOT_SKOPS.values(), ids=NOT_SKOPS)
+@pytest.mark.parametrize("data", NOT_SKOPS.values(), ids=NOT_SKOPS)
 def test_what_is_not_a_skops_file_is_damage(skopsed, data):
     (unsealed(skopsed) / "model.skops").write_bytes(data)
     with pytest.raises(ModelDamagedError, match=r"model\.skops is not a skops file: \w+"):
@@ -682,16 +687,16 @@ def test_a_skops_file_that_holds_no_estimator_is_damage(skopsed):
         sparksig.load_model(skopsed)
 
 
-@each("held", [None, 5, {"predict": 1}, linear, object, Doubled])
+@pytest.mark.parametrize("held", [None, 5, {"predict": 1}, linear, object, Doubled])
 def test_a_pickle_that_holds_no_python_model_is_damage(pickled, held):
     _pickle_of(unsealed(pickled)).write_bytes(pickle.dumps(held))
     what = "None" if held is None else f"a value of type {type(held).__name__}"
-    text = rf"python_model\.pkl holds {what}, which is no PythonModel$"
+    text = rf"python_model\.pkl: expected a PythonModel, got {what}$"
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(pickled, allow_pickle=True)
 
 
-@each(
+@pytest.mark.parametrize(
     "artifacts",
     [
         ["a"],
@@ -711,22 +716,23 @@ def test_artifacts_that_are_none_are_damage(tmp_path, artifacts):
     _ours(home / "m", home / "canary")
     rewrite_pyfunc(home / "m", artifacts=artifacts)
     text = (
-        "m: artifacts are a mapping of names to entries with a path$|a path in the directory expected, found|"
-        "it is not there$|leads out of the model directory$"
+        "m: artifacts: expected a mapping of names to entries with a path|expected a path in the "
+        "model directory, got|"
+        "is missing$|leads out of the model directory$"
     )
     with pytest.raises(ModelDamagedError, match=text):
         sparksig.load_model(home / "m", allow_pickle=True)
     assert not (home / "canary").exists()
 
 
-@each(
-    "config, text",
+@pytest.mark.parametrize(
+    ("config", "text"),
     [
-        ("abc", "'abc' is named by MLmodel, but it is not there$"),
+        ("abc", "'abc', which MLmodel names, is missing$"),
         ("../abc", r"the path '\.\./abc' leads out of the model directory$"),
-        ("MLmodel-as-config", "pickled: the model's config is a value of type list, not a mapping$"),
-        (5, "pickled: the model's config is a value of type int, not a mapping$"),
-        ([1], "pickled: the model's config is a value of type list, not a mapping$"),
+        ("MLmodel-as-config", "pickled: the model's config: expected a mapping, got a value of type list$"),
+        (5, "pickled: the model's config: expected a mapping, got a value of type int$"),
+        ([1], "pickled: the model's config: expected a mapping, got a value of type list$"),
     ],
 )
 def test_a_model_config_that_is_none_is_damage(pickled, config, text):
@@ -758,14 +764,16 @@ def test_the_gate_opens_for_what_the_caller_names(pickled):
     assert pinned.verify(directory) == replace(directory, digests=file_digests(pickled))
     pinned.require_code(directory, "this")
     Trust(trusted_types=("a.B",)).require_types(directory, ["a.B"])
-    with pytest.raises(ModelDamagedError, match="not what was pinned"):
+    with pytest.raises(ModelDamagedError, match="differs from the pinned digest"):
         Trust(allow_pickle=True, digest="0" * 64).verify(directory)
 
 
-@each("pinned", ["", "x", 5, "0" * 63, "0" * 65, "g" * 64, b"0" * 64])
+@pytest.mark.parametrize("pinned", ["", "x", 5, "0" * 63, "0" * 65, "g" * 64, b"0" * 64])
 def test_what_is_no_digest_is_told_so(pinned):
     with pytest.raises(
-        ModelError, match=r"^a digest is 64 hexadecimal digits, as sparksig\.digest\(path\) gives"
+        ModelError,
+        match=r"^digest: expected 64 hexadecimal digits, got something else\. Compute it with "
+        r"sparksig\.digest\(path\)",
     ):
         Trust(digest=pinned)
 

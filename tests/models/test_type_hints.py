@@ -43,7 +43,6 @@ from sparksig import (
 )
 from sparksig.types import AnyType, Array, Map, Object, Property
 from tests.models.helpers import FRAME, SIGNATURE, Doubled, X, fresh, same_bits
-from tests.tables import each
 
 # MLflow asks for an example whenever it saves a model, and for its own names of parameters
 pytestmark = pytest.mark.filterwarnings(
@@ -217,7 +216,7 @@ CALLS = {
 }
 
 
-@each("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_every_form_of_call_is_validated(call):
     rows = [1, 2]
     assert call(rows) is rows
@@ -362,7 +361,7 @@ INVALID = {
 }
 
 
-@each("hint, text", INVALID.values(), ids=INVALID)
+@pytest.mark.parametrize(("hint", "text"), INVALID.values(), ids=INVALID)
 def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text):
     with pytest.raises(ConversionError, match=r"^Defined: the type hint .* is no contract: ") as caught:
         define(hint)
@@ -385,10 +384,10 @@ UNSUPPORTED = {
 }
 
 
-@each("hint, text", UNSUPPORTED.values(), ids=UNSUPPORTED)
+@pytest.mark.parametrize(("hint", "text"), UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_a_hint_that_is_no_contract_warns_and_validates_nothing(hint, text):
     with pytest.warns(
-        TypeHintWarning, match=r"^Defined: the type hint of the input validates nothing: "
+        TypeHintWarning, match=r"^Defined: the input is not validated by its type hint: "
     ) as seen:
         model = define(hint)
     assert len(seen) == 1
@@ -418,8 +417,9 @@ def test_the_warning_points_at_the_class_or_the_function():
 
 def test_an_annotation_that_cannot_be_resolved_warns():
     text = (
-        r"Unresolved: the type hint of the input cannot be resolved \(NameError: name 'Nowhere' is not "
-        r"defined\), and validates nothing: define its types at the top of their module$"
+        r"Unresolved: the input is not validated, because its type hint cannot be resolved "
+        r"\(NameError: name 'Nowhere' is not "
+        r"defined\)\. Define its types at the top of their module$"
     )
     with pytest.warns(TypeHintWarning, match=text):
 
@@ -437,7 +437,8 @@ def test_an_annotation_that_cannot_be_resolved_warns():
 
 def test_an_output_that_cannot_be_resolved_leaves_the_input_validated():
     text = (
-        r"Half: the type hint of the output cannot be resolved \(NameError: name 'Nowhere' is not defined\)"
+        r"Half: the output is not validated, because its type hint cannot be resolved \(NameError: name "
+        r"'Nowhere' is not defined\)"
     )
     with pytest.warns(TypeHintWarning, match=text):
 
@@ -450,7 +451,10 @@ def test_an_output_that_cannot_be_resolved_leaves_the_input_validated():
 
 
 def test_a_function_without_a_hint_warns():
-    text = r"^unhinted has no type hint for its input, as list\[str\]: nothing is validated$"
+    text = (
+        r"^unhinted: the input is not validated, because it has no type hint\. Add one, for "
+        r"example list\[str\]$"
+    )
     with pytest.warns(TypeHintWarning, match=text):
 
         @pyfunc
@@ -460,7 +464,7 @@ def test_a_function_without_a_hint_warns():
     assert unhinted("a") == "a"
 
 
-@each("hint", [pd.DataFrame, pd.Series, np.ndarray, csr_matrix, TypeFromExample])
+@pytest.mark.parametrize("hint", [pd.DataFrame, pd.Series, np.ndarray, csr_matrix, TypeFromExample])
 def test_hints_of_frames_are_silent_and_validate_nothing(save, hint):
     model = define(hint)  # no warning: they are errors here
     data = object()
@@ -475,8 +479,8 @@ def test_hints_of_frames_are_silent_and_validate_nothing(save, hint):
 LONGS = Schema([ColSpec("long")])
 
 
-@each(
-    "model, inputs, outputs",
+@pytest.mark.parametrize(
+    ("model", "inputs", "outputs"),
     [
         (Lengths, "string", "long"),
         (Prices, ORDER, "double"),
@@ -498,8 +502,8 @@ def test_the_signature_comes_from_the_hints_and_mlflow_reads_it(save, model, inp
     assert read._is_signature_from_type_hint is True
 
 
-@each(
-    "hint, expected",
+@pytest.mark.parametrize(
+    ("hint", "expected"),
     [
         (list[int], "long"),
         (int, "long"),
@@ -519,7 +523,7 @@ def test_the_outputs_come_from_the_output_hint(save, hint, expected):
 
 
 def test_an_output_hint_that_is_no_contract_warns_and_declares_nothing(save):
-    text = r"^Defined: the type hint of the output says nothing: \[\]: expected a type that a signature has, "
+    text = r"^Defined: the type hint of the output is ignored: \[\]: expected a type that a signature has, "
     with pytest.warns(TypeHintWarning, match=text) as seen:
         model = define(list[int], **{"return": list[tuple]})
     assert len(seen) == 1
@@ -548,8 +552,8 @@ def test_a_signature_of_the_same_inputs_is_welcome(save):
 STRINGS = Schema([ColSpec("string")])
 
 
-@each(
-    "side, schema, used",
+@pytest.mark.parametrize(
+    ("side", "schema", "used"),
     [
         ("inputs", LONGS, STRINGS),
         ("inputs", Schema([ColSpec("string", "named")]), STRINGS),
@@ -587,10 +591,10 @@ def test_outputs_may_say_more_than_a_hint_of_any(save):
     assert save(model(), ModelSignature(outputs=outputs)).signature.outputs == outputs
 
 
-@each("signature", [None, ModelSignature(outputs=LONGS)], ids=["none", "no inputs"])
+@pytest.mark.parametrize("signature", [None, ModelSignature(outputs=LONGS)], ids=["none", "no inputs"])
 def test_a_type_from_an_example_needs_an_example_or_a_signature(tmp_path, signature):
     text = (
-        r"^the input's type hint is TypeFromExample: pass input_example, or "
+        r"^the type hint of the input is TypeFromExample, but there is no example\. Pass input_example=, or "
         r"signature=infer_signature\(example, \.\.\.\)$"
     )
     with pytest.raises(SignatureError, match=text):
@@ -605,8 +609,8 @@ def test_a_type_from_an_example_is_a_signature_as_any(save):
     assert loaded.predict(FRAME).tolist() == (FRAME["x"] * 2).tolist()
 
 
-@each(
-    "model, signature",
+@pytest.mark.parametrize(
+    ("model", "signature"),
     [(FromExample, None), (FromExample, SIGNATURE), (FromExample, ModelSignature(outputs=SIGNATURE.outputs))],
 )
 def test_a_type_from_an_example_comes_from_the_example(tmp_path, model, signature):
@@ -643,7 +647,7 @@ DATA = {
 }
 
 
-@each("model, data, expected", DATA.values(), ids=DATA)
+@pytest.mark.parametrize(("model", "data", "expected"), DATA.values(), ids=DATA)
 def test_a_loaded_model_predicts_here_and_in_mlflow(save, model, data, expected):
     loaded = save(model())
     assert loaded.predict(data) == expected
@@ -742,7 +746,7 @@ def test_we_load_what_mlflow_saved_with_hints(tmp_path):
         assert mlflow.pyfunc.load_model(str(tmp_path / name)).predict(data) == expected
 
 
-@each("form", range(2), ids=["texts", "models"])
+@pytest.mark.parametrize("form", range(2), ids=["texts", "models"])
 def test_mlflow_infers_the_same_from_the_same_hints(tmp_path, form):
     class Prices(PythonModel):
         def predict(self, model_input: list[MlflowItem]) -> list[float]:
@@ -772,7 +776,7 @@ SERVED = {
 }
 
 
-@each("model, data, expected", SERVED.values(), ids=SERVED)
+@pytest.mark.parametrize(("model", "data", "expected"), SERVED.values(), ids=SERVED)
 def test_a_server_hands_over_json(save, monkeypatch, model, data, expected):
     loaded = save(model())
     for value in ("", "false", "0", "no"):
@@ -827,6 +831,6 @@ def test_only_functions_are_decorated():
 
     for other in (functools.partial(len), Callable(), Callable().__call__, len):
         with pytest.raises(
-            ConversionError, match=r"^pyfunc decorates a function \(def \.\.\.\), not a value"
+            ConversionError, match=r"^pyfunc: expected a function \(def \.\.\.\), got a value"
         ):
             pyfunc(other)

@@ -444,7 +444,7 @@ def test_what_is_no_parquet_table(tmp_path, write):
     for nothing in ("", " "):  # and not whatever is in the working directory
         with pytest.raises(ContractError, match="a table is a path or a URI, not an empty text"):
             check_parquet(nothing, "x int")
-    with pytest.raises(UnsupportedError, match="tables are not read from ftp: URIs"):
+    with pytest.raises(UnsupportedError, match="cannot read tables from ftp: URIs"):
         check_parquet("ftp://host/table", "x int")
     (home / "_delta_log").mkdir()
     with pytest.raises(UnsupportedError, match="is a Delta table: as Parquet it would show deleted rows"):

@@ -114,7 +114,7 @@ def message_of(action):
     try:
         return action()
     except Exception as error:
-        pinned = "the content is not what was pinned"
+        pinned = "the content differs from the pinned digest"
         return pinned if pinned in str(error) else str(error)[-1000:]
 
 
@@ -229,7 +229,7 @@ def in_workers(at, function, shipment):
 @check(lambda kind: {} if kind == "local" else {
     "copies": "one per node",
     "modes": ["0o700"],
-    "spoiled": "the content is not what was pinned",
+    "spoiled": "the content differs from the pinned digest",
 })  # fmt: skip
 def concurrent_loads_unpack_a_model_once_and_verify_it(at):
     if not at.ships:  # the model is read where it is
@@ -507,9 +507,9 @@ def batches_and_params_are_those_asked_for(at):
 
 @check(lambda kind: {
     "pinned": 2.0,
-    "wrong pin": "the content is not what was pinned",
+    "wrong pin": "the content differs from the pinned digest",
     # what was shipped is what was checked; what is read in place is refused
-    "changed": "the content is not what was pinned" if kind == "local" else 3.0,
+    "changed": "the content differs from the pinned digest" if kind == "local" else 3.0,
 })  # fmt: skip
 def the_model_that_was_checked_is_scored_or_none(at):
     df = at.spark.sql("select 5.0D as a, 3.0D as b")

@@ -100,7 +100,7 @@ def test_code_files_and_artifacts_reach_the_workers_and_a_pinned_digest_is_kept(
     digest = sparksig.get_model_info(tmp_path / "m").digest
     with pytest.raises(ModelNotTrustedError, match="a model with code files can run any code"):
         sparksig.spark_udf(spark, tmp_path / "m")
-    with pytest.raises(ModelDamagedError, match="the content is not what was pinned"):
+    with pytest.raises(ModelDamagedError, match="the content differs from the pinned digest"):
         sparksig.spark_udf(spark, tmp_path / "m", digest="0" * 64)
     values = np.array([0.1, -2.5, 1e300])
     frame = frame_of(pa.table({"x": values})).coalesce(1)

@@ -233,7 +233,7 @@ def test_a_model_changed_after_the_check_is_not_loaded(frame_of, spark, tmp_path
     scored = sparksig.score(frame_of(pa.Table.from_pandas(models.numbers())), path, allow_pickle=True)
     with open(f"{path}/python_model.pkl", "ab") as file:
         file.write(b" ")
-    with pytest.raises(PySparkException, match="the content is not what was pinned"):
+    with pytest.raises(PySparkException, match="the content differs from the pinned digest"):
         scored.collect()
     assert not (tmp_path / "l").exists()
 

@@ -1,13 +1,13 @@
-"""Columns of pandas categories: rebuilt from the categories that a booster keeps.
+"""Columns of pandas categories, restored from the categories that a booster stores.
 
 A signature declares such a column by the type of its categories, as text or integers. A booster that was
-trained on categories expects them back, with their codes in the order of training.
+trained on categories expects the same categories, with their codes in the order of training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -21,23 +21,23 @@ _NUMBERS = (DataType.boolean, DataType.integer, DataType.long, DataType.float, D
 
 
 def is_number(dtype: Type) -> bool:
-    """Return whether a booster accepts a column of this type as it is."""
+    """Return whether a booster accepts a column of this type without categories."""
     return dtype in _NUMBERS
 
 
 def has_other_columns(inputs: Schema | None) -> bool:
-    """Return whether a schema declares columns that a booster accepts as categories only."""
+    """Return whether a schema declares columns that a booster accepts only as categories."""
     return inputs is not None and any(
         isinstance(spec, ColSpec) and not is_number(spec.type) for spec in inputs
     )
 
 
 def restore_categories(model_input: Any, categories: Mapping[Any, pd.CategoricalDtype]) -> Any:
-    """Convert columns of a frame to the categories of training; a value that is none of them is missing.
+    """Convert columns of a frame to the categories of training. Other values become missing values.
 
     Args:
-        model_input: a frame; anything else is returned as it is.
-        categories: from the label of a column to its categories.
+        model_input: a frame; any other input is returned unchanged.
+        categories: the categories, by the label of the column.
 
     Example:
         >>> fuel = pd.CategoricalDtype(["gas", "oil"])
@@ -50,19 +50,19 @@ def restore_categories(model_input: Any, categories: Mapping[Any, pd.Categorical
     frame = model_input.copy(deep=False)
     for label, dtype in categories.items():
         if label in frame and frame[label].dtype != dtype:
-            # looked up as objects: exact for every integer; a cast would warn of other values
+            # objects compare exactly with every integer, and a cast would warn about other values
             values = pd.Index(frame[label].astype(object).tolist(), dtype=object)
             codes = dtype.categories.astype(object).get_indexer(values)
             frame[label] = pd.Categorical.from_codes(codes, dtype=dtype)
     return frame
 
 
-def refuse_columns(columns: Sequence[tuple[object, ColSpec]], what: str) -> None:
+def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> None:
     """Refuse the columns that a booster does not accept.
 
     Args:
         columns: their names and specifications.
-        what: the library, at the beginning of the message.
+        library: the beginning of the message.
 
     Raises:
         UnsupportedError: there are such columns; a finding for each.
@@ -74,17 +74,17 @@ def refuse_columns(columns: Sequence[tuple[object, ColSpec]], what: str) -> None
         Finding(
             Code.UNSUPPORTED_TYPE,
             step(name),
-            "a number, or a category of training that the booster keeps",
+            "a number, or a category of training that the booster stores",
             describe(spec.type),
             hint,
         )
         for name, spec in columns
     ]
-    message = f"{what} cannot predict for the columns that the signature declares"
+    message = f"{library} cannot predict for the columns that the signature declares"
     raise UnsupportedError.of(message, findings)
 
 
-# --- LightGBM keeps lists of categories, without the names of their columns ------------------------------
+# --- LightGBM stores lists of categories, without the names of their columns ------------------------------
 
 
 def assign_categories(
@@ -95,54 +95,62 @@ def assign_categories(
     Args:
         lists: the categories, in the order of the columns of training.
         schema: the columns that the signature declares, in the order of the features.
-        infos: for each feature the values it had in training, as LightGBM writes them: ``-1:0:1`` of a
-            category, ``[0:59]`` of a number, ``none`` of a feature that no tree uses.
+        infos: the values of each feature in training, in LightGBM's notation: ``-1:0:1`` for a category,
+            ``[0:59]`` for a number, ``none`` for a feature that no tree uses.
 
     Returns:
-        From the positions of columns to their categories; None where more than one assignment is possible, or
-        none is.
+        The categories by the positions of the columns; None if no assignment is possible, or several are.
 
     Example:
         >>> schema = Schema([ColSpec("long", "rooms"), ColSpec("string", "fuel"), ColSpec("long", "floor")])
         >>> assign_categories([["gas", "oil"], [1, 2]], schema, ["[1:9]", "0:1", "-1:0:1"])
         {1: ['gas', 'oil'], 2: [1, 2]}
     """
-    # for the first columns and the first lists: the least cost of an assignment, how many have it, and one
-    best: dict[int, tuple[int, int, tuple[int, ...]]] = {0: (0, 1, ())}
+    # the best assignments of the first lists to the columns so far, by the number of assigned lists
+    best = {0: _Assignment(0, 1, ())}
     for position, (spec, info) in enumerate(zip(schema, infos)):
         assert isinstance(spec, ColSpec)
-        following: dict[int, tuple[int, int, tuple[int, ...]]] = {}
-        for used, (cost, ways, chosen) in best.items():
+        extended: dict[int, _Assignment] = {}
+        for used, assignment in best.items():
             if is_number(spec.type):
-                _add_way(following, used, (cost, ways, chosen))
-            if used < len(lists) and (more := _assignment_cost(lists[used], spec.type, info)) is not None:
-                _add_way(following, used + 1, (cost + more, ways, (*chosen, position)))
-        best = following
-    _, ways, chosen = best.get(len(lists), (0, 0, ()))
-    if ways != 1 or len(schema) != len(infos):
+                _add_assignment(extended, used, assignment)
+            cost = None if used == len(lists) else _estimate_cost(lists[used], spec.type, info)
+            if cost is not None:
+                positions = (*assignment.positions, position)
+                longer = _Assignment(assignment.cost + cost, assignment.ways, positions)
+                _add_assignment(extended, used + 1, longer)
+        best = extended
+    complete = best.get(len(lists))
+    if complete is None or complete.ways != 1 or len(schema) != len(infos):
         return None
-    return {position: list(values) for position, values in zip(chosen, lists)}
+    return {position: list(values) for position, values in zip(complete.positions, lists)}
 
 
-def _add_way(
-    ways: dict[int, tuple[int, int, tuple[int, ...]]], used: int, new: tuple[int, int, tuple[int, ...]]
-) -> None:
-    """Keep the cheaper of two partial assignments, and count those that cost the same."""
-    old = ways.get(used)
-    if old is None or new[0] < old[0]:
-        ways[used] = new
-    elif new[0] == old[0]:
-        ways[used] = (old[0], old[1] + new[1], old[2])
+class _Assignment(NamedTuple):
+    """The best assignments of some lists of categories to columns."""
+
+    cost: int
+    ways: int  # the number of assignments with this cost
+    positions: tuple[int, ...]  # of the columns, in one such assignment
 
 
-def _assignment_cost(values: Sequence[Any], dtype: Type, info: str) -> int | None:
-    """How unlikely it is that a column has these categories; None where it cannot have them."""
+def _add_assignment(assignments: dict[int, _Assignment], used: int, new: _Assignment) -> None:
+    """Keep the cheaper of two assignments of the same lists, and add up the ways of equal cost."""
+    old = assignments.get(used)
+    if old is None or new.cost < old.cost:
+        assignments[used] = new
+    elif new.cost == old.cost:
+        assignments[used] = old._replace(ways=old.ways + new.ways)
+
+
+def _estimate_cost(values: Sequence[Any], dtype: Type, info: str) -> int | None:
+    """Return 0 if categories probably belong to a column, 1 if less probably, None if they cannot."""
     if not isinstance(dtype, DataType) or not all(_is_of_type(value, dtype) for value in values):
         return None
     if info == "none":  # constant in training
         return 1
     try:
-        if info.startswith("["):  # the codes of an ordered category are numbers
+        if info.startswith("["):  # LightGBM treats the codes of an ordered category as numbers
             codes = [float(bound) for bound in info.strip("[]").split(":")]
         else:
             codes = [float(code) for code in info.split(":")]

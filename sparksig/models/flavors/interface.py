@@ -1,15 +1,18 @@
-"""What the formats have in common: how a caller wants a model loaded or saved, and what MLflow calls."""
+"""The interface of the formats, the options of loading and saving, and helpers that formats share."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import os
+import platform
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from sparksig.engine.texts import TextDtypes
 from sparksig.errors import (
@@ -22,7 +25,7 @@ from sparksig.errors import (
     printable,
 )
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import install_command
+from sparksig.models.environment import format_install_command
 from sparksig.models.trust import Trust
 from sparksig.params import UnknownParamWarning
 from sparksig.schema import Schema
@@ -31,30 +34,32 @@ from sparksig.signature import ModelSignature
 __all__ = [
     "METHODS",
     "FeaturePredictor",
-    "ForMlflow",
+    "Flavor",
+    "HasTextDtypes",
     "Loading",
+    "MlflowAdapter",
     "Predictor",
     "Saving",
-    "ShowsTexts",
-    "bound_method",
-    "feature_names",
-    "method_of",
-    "missing_libraries",
-    "opened_by_mlflow",
-    "saved_method",
-    "with_params",
+    "accept_params",
+    "check_method",
+    "convert_import_errors",
+    "create_pyfunc_entry",
+    "get_feature_names",
+    "get_method",
+    "require_package",
+    "select_method",
 ]
 
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
-"""A loaded model: from its input (a DataFrame, say) and params to its raw prediction."""
+"""A loaded model as a function: it accepts input and params, and returns a raw prediction."""
 
 
 @runtime_checkable
-class ShowsTexts(Protocol):
-    """A predictor whose model shows which missing strings it was trained with."""
+class HasTextDtypes(Protocol):
+    """A predictor whose model shows the dtypes of the text columns that it was trained with."""
 
-    def text_dtypes(self, inputs: Schema) -> TextDtypes:
-        """Return the dtypes of the text columns that the model shows something about."""
+    def infer_text_dtypes(self, inputs: Schema) -> TextDtypes:
+        """Return the dtypes of text columns, as far as the model shows them."""
 
 
 METHODS = (
@@ -65,17 +70,17 @@ METHODS = (
     "decision_function",
     "transform",
 )
-"""The methods of estimators that give one prediction a row."""
+"""The methods of estimators that return one prediction per row."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How a caller wants a model loaded.
+    """The options of loading a model.
 
     Attributes:
-        trust: what may run.
-        method: the method that predicts; None for the one that was saved.
-        model_config: what overrides the configuration that was saved.
+        trust: the permissions of the caller.
+        method: the method that predicts; None for the saved one.
+        model_config: overrides entries of the saved configuration.
     """
 
     trust: Trust
@@ -85,7 +90,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Saving:
-    """How a caller wants a model saved; the arguments of :func:`sparksig.save_model`."""
+    """The options of saving a model: the arguments of :func:`sparksig.save_model`."""
 
     trusted_types: tuple[str, ...] = ()
     method: str = "predict"
@@ -97,72 +102,192 @@ class Saving:
     data_path: str | os.PathLike[str] | None = None
     model_code: Path | None = None
 
+    @property
+    def inputs(self) -> Schema | None:
+        """The inputs of the signature, or None."""
+        return None if self.signature is None else self.signature.inputs
 
-def method_of(directory: ModelDirectory, loading: Loading, known: Sequence[str] = METHODS) -> str:
-    """The name of the method that predicts.
+
+class Flavor(ABC):
+    """A format of models.
+
+    Attributes:
+        name: the key of the format in MLmodel's flavors.
+        mlflow_loader: the module of MLflow that loads the format.
+        has_feature_names: the models may know the names of the features that they were trained with.
+    """
+
+    name: ClassVar[str]
+    mlflow_loader: ClassVar[str] = ""
+    has_feature_names: ClassVar[bool] = False
+
+    def matches(self, directory: ModelDirectory) -> bool:
+        """Return whether a model directory has this format, saved by sparksig or by MLflow."""
+        return directory.pyfunc.get("loader_module") in (self.mlflow_loader, type(self).__module__)
+
+    @abstractmethod
+    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+        """Check that loading is possible and allowed, without executing anything."""
+
+    @abstractmethod
+    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+        """Load a model from a directory that :meth:`check` accepts."""
+
+    @abstractmethod
+    def accepts(self, model: object) -> bool:
+        """Return whether the format can save such a model."""
+
+    @abstractmethod
+    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+        """Write the files of the format, and return the entries of MLmodel's flavors."""
+
+    @abstractmethod
+    def list_requirements(self, directory: ModelDirectory) -> list[str]:
+        """Return the packages that loading needs, in addition to sparksig."""
+
+    def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor | None:
+        """Return the predictor of a model in memory, for comparison with the loaded model.
+
+        Returns None where the loaded model may predict differently, for example because its predictions
+        depend on a context or on chance.
+        """
+        del model, method, inputs
+        return None
+
+    def opens_files(self, directory: ModelDirectory) -> bool:
+        """Return whether the model itself opens files in its directory."""
+        del directory
+        return False
+
+    def get_config(self, directory: ModelDirectory) -> Mapping[str, Any]:
+        """Return the configuration of the format in MLmodel."""
+        return directory.get_flavor(self.name) or {}
+
+    def load_for_mlflow(
+        self, path: str | os.PathLike[str], model_config: Mapping[str, Any] | None = None
+    ) -> MlflowAdapter:
+        """Load a model for MLflow, which calls this method by the name ``_load_pyfunc`` in each module.
+
+        The trust is that of MLflow's own loaders: its environment variable for pickles, and the types that
+        MLmodel lists.
+
+        Args:
+            path: the directory, or the file in it that MLmodel names as the data.
+            model_config: the configuration, already merged by MLflow.
+        """
+        home = Path(path)
+        directory = ModelDirectory.read(home if home.is_dir() else home.parent)
+        is_allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("true", "1")
+        types = self.get_config(directory).get("skops_trusted_types") or ()
+        if not isinstance(types, (list, tuple)) or not all(isinstance(name, str) for name in types):
+            raise ModelDamagedError(
+                f"{directory.path}: skops_trusted_types: expected a list of names, got something else"
+            )
+        trust = Trust(allow_pickle=is_allowed, trusted_types=tuple(types) if is_allowed else ())
+        loading = Loading(trust, model_config=model_config)
+        self.check(directory, loading)
+        return MlflowAdapter(self.load(directory, loading), select_method(directory, loading))
+
+
+class MlflowAdapter:
+    """A model for MLflow, which enforces input and params, and calls the method that MLmodel names."""
+
+    def __init__(self, predictor: Predictor, method: str = "predict") -> None:
+        self._predictor = predictor
+        setattr(self, method, self.predict)
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the raw prediction."""
+        return self._predictor(model_input, params)
+
+
+def require_package(package: str, purpose: str, extra: str) -> None:
+    """Raise MissingDependencyError unless a package is installed.
+
+    Args:
+        package: the name of its module.
+        purpose: the beginning of the message.
+        extra: the extra of sparksig that installs it.
+    """
+    if importlib.util.find_spec(package) is None:
+        distribution = {"sklearn": "scikit-learn"}.get(package, package)
+        raise MissingDependencyError.naming(distribution, purpose, extra)
+
+
+def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, Any]:
+    """Return the entry ``python_function`` of MLmodel's flavors."""
+    return {"loader_module": loader_module, **entries, "python_version": platform.python_version()}
+
+
+# --- methods ------------------------------------------------------------------------------------------------
+
+
+def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence[str] = METHODS) -> str:
+    """Return the name of the method that predicts.
 
     Raises:
-        UnsupportedError: it is none of the ``known`` ones.
+        UnsupportedError: the format has no such method.
     """
     name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
-    if name not in known:
-        raise UnsupportedError(f"{directory.path}: the method {name!r} is none of {', '.join(known)}")
-    return str(name)
-
-
-def saved_method(model: Any, name: object, known: Sequence[str] = METHODS) -> str:
-    """The name of a method that a model is saved with.
-
-    Raises:
-        ModelError: the model has none of that name, or it is none that predicts.
-    """
-    has = [one for one in known if callable(getattr(model, one, None))]
-    if name not in has:
-        raise ModelError(
-            f"{kind(model).removeprefix('a value of type ')} has no method {name!r} that predicts (it has: "
-            f"{', '.join(has) or 'none'})"
+    if name not in methods:
+        raise UnsupportedError(
+            f"{directory.path}: method: expected one of {', '.join(methods)}, got {name!r}"
         )
     return str(name)
 
 
-def bound_method(model: Any, name: str) -> Callable[..., Any]:
-    """A method of a model.
+def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> None:
+    """Check that a model to be saved has a method that predicts.
 
     Raises:
-        ModelError: the model has none of that name.
+        ModelError: the model has no such method, or the method does not predict.
+    """
+    available = [method for method in methods if callable(getattr(model, method, None))]
+    if name not in available:
+        raise ModelError(
+            f"{kind(model).removeprefix('a value of type ')} has no prediction method {name!r} (it has: "
+            f"{', '.join(available) or 'none'})"
+        )
+
+
+def get_method(model: Any, name: str) -> Callable[..., Any]:
+    """Return a method of a model.
+
+    Raises:
+        ModelError: the model has no such method.
     """
     method = getattr(model, name, None)
     if not callable(method):
-        has = ", ".join(one for one in METHODS if callable(getattr(model, one, None)))
-        raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {has or 'none'})")
+        available = ", ".join(known for known in METHODS if callable(getattr(model, known, None)))
+        raise ModelError(f"{type(model).__name__} has no method {name!r} (it has: {available or 'none'})")
     return method  # type: ignore[no-any-return]
 
 
-def with_params(
-    function: Callable[..., Any], what: str, feed: Callable[[Any], Any] | None = None
+def accept_params(
+    function: Callable[..., Any], name: str, prepare: Callable[[Any], Any] | None = None
 ) -> Predictor:
-    """A method as ``f(model_input, params)``, which takes the params that the method has a place for.
+    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored.
 
     Args:
         function: the method.
-        what: what it is called in the warning of others.
-        feed: what is made of the input before.
+        name: the name of the method in the warning about ignored params.
+        prepare: converts the input before it is passed to the method.
     """
-    known = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
-        taken = {name: value for name, value in (params or {}).items() if name in known}
-        if unknown := ", ".join(sorted(set(params or {}) - set(taken))):
-            text = f"params that {what} does not take are ignored: {unknown}"
+        accepted = {key: value for key, value in (params or {}).items() if key in parameters}
+        if ignored := ", ".join(sorted(set(params or {}) - set(accepted))):
+            text = f"params that {name} does not accept are ignored: {ignored}"
             warnings.warn(text, UnknownParamWarning, stacklevel=2)
-        return function(model_input if feed is None else feed(model_input), **taken)
+        return function(model_input if prepare is None else prepare(model_input), **accepted)
 
     return predict
 
 
 @contextlib.contextmanager
-def missing_libraries(directory: ModelDirectory) -> Iterator[None]:
-    """Raise a failing import as a MissingDependencyError, with the command that installs the library."""
+def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
+    """Convert a failing import to a MissingDependencyError, with the command that installs the library."""
     try:
         yield
     except SparksigError:
@@ -175,18 +300,21 @@ def missing_libraries(directory: ModelDirectory) -> Iterator[None]:
             text = f"loading the model needs the library {module!r}, which is not installed"
         else:
             text = f"loading the model needs another version of the library {module!r}: {error}"
-        own = f". If {module!r} is a module of your own, save the model with code_paths=" if module else ""
-        install = install_command(directory, module)
-        raise MissingDependencyError(f"{directory.path}: {text}: {install}{own}") from error
+        hint = f". If {module!r} is your own module, save the model with code_paths=" if module else ""
+        install = format_install_command(directory, module)
+        raise MissingDependencyError(f"{directory.path}: {text}: {install}{hint}") from error
+
+
+# --- features -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class FeaturePredictor:
-    """A predictor of a model that knows the names of its features.
+    """A predictor of a model that may know the names of its features.
 
     Attributes:
         predict: the predictor.
-        feature_names: the names, in the order in which the model expects them; None if it knows none.
+        feature_names: the names, in the order in which the model expects them; None if it knows no names.
     """
 
     predict: Predictor
@@ -197,7 +325,7 @@ class FeaturePredictor:
         return self.predict(model_input, params)
 
 
-def feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:
+def get_feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:
     """Return the feature names that a model was trained with; None if it was trained without names.
 
     Args:
@@ -208,45 +336,15 @@ def feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str
         >>> import pandas as pd
         >>> from sklearn.linear_model import LinearRegression
         >>> frame = pd.DataFrame({"age": [1.0, 2.0], "power": [9.0, 5.0]})
-        >>> feature_names(LinearRegression().fit(frame, [1, 2]))
+        >>> get_feature_names(LinearRegression().fit(frame, [1, 2]))
         ('age', 'power')
-        >>> feature_names(LinearRegression().fit(frame.to_numpy(), [1, 2]))
+        >>> get_feature_names(LinearRegression().fit(frame.to_numpy(), [1, 2]))
     """
     try:
-        found = getattr(model, attribute, None)
-        names = found() if callable(found) else found
-    except Exception:  # a property of a model that is not fitted, of any class
+        value = getattr(model, attribute, None)
+        names = value() if callable(value) else value
+    except Exception:  # the property of a model that is not fitted may raise any error
         return None
     if names is None or not len(names) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(str(name) for name in names)
-
-
-class ForMlflow:
-    """What MLflow expects of a loader module: an object with ``predict(model_input, params=None)``.
-
-    MLflow has enforced input and params; it calls the method by the name in MLmodel.
-    """
-
-    def __init__(self, predictor: Predictor, method: str = "predict") -> None:
-        self._predictor = predictor
-        setattr(self, method, self.predict)
-
-    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """The raw prediction."""
-        return self._predictor(model_input, params)
-
-
-def opened_by_mlflow(path: str | os.PathLike[str], flavor: str) -> tuple[ModelDirectory, Trust]:
-    """A directory that MLflow loads, and the trust that MLflow gives.
-
-    MLflow hands over the directory, or the file in it that MLmodel calls the data. Whoever calls MLflow's
-    load_model trusts by MLflow's rules: its switch for pickles, and the types in MLmodel.
-    """
-    given = Path(path)
-    directory = ModelDirectory.read(given if given.is_dir() else given.parent)
-    allowed = os.environ.get("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true").lower() in ("true", "1")
-    types = (directory.flavor(flavor) or {}).get("skops_trusted_types") or ()
-    if not isinstance(types, (list, tuple)) or not all(isinstance(name, str) for name in types):
-        raise ModelDamagedError(f"{directory.path}: skops_trusted_types is a list of names")
-    return directory, Trust(allow_pickle=allowed, trusted_types=tuple(types) if allowed else ())

@@ -1,14 +1,12 @@
-"""LightGBM in its own text format, which holds no code.
+"""LightGBM models in LightGBM's own text format, which contains no code.
 
-The format keeps the trees, and the categories of pandas columns, without the names of these columns. What
-an LGBMClassifier knows beside, its classes, stands in MLmodel; models that MLflow wrote from LightGBM's
-estimators are pickles or skops files, and are judged as those are.
+The format stores the trees, and the categories of pandas columns without the names of the columns. MLmodel
+stores the classes of an LGBMClassifier and the options of prediction. MLflow writes LightGBM's estimators as
+pickles or skops files, which are read under the rules of those formats.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.categories import (
     assign_categories,
@@ -29,323 +27,335 @@ from sparksig.models.flavors.categories import (
 from sparksig.models.flavors.interface import (
     METHODS,
     FeaturePredictor,
-    ForMlflow,
+    Flavor,
     Loading,
     Predictor,
     Saving,
-    bound_method,
-    feature_names,
-    method_of,
-    opened_by_mlflow,
-    saved_method,
-    with_params,
+    accept_params,
+    check_method,
+    create_pyfunc_entry,
+    get_feature_names,
+    get_method,
+    require_package,
+    select_method,
 )
 from sparksig.models.flavors.sklearn import check_object, read_object
 from sparksig.schema import ColSpec, Schema
 
-__all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
+__all__ = ["FLAVOR"]
 
-_LOADER = "mlflow.lightgbm"
 _FILE = "model.lgb"
 _BOOSTER = "lightgbm.basic.Booster"
-_LAST = "\nend of parameters\n"
+_LAST_LINE = "\nend of parameters\n"
 _MODULES = ("lightgbm.basic", "lightgbm.sklearn")
+_MAX_CLASS_BYTES = 40_000  # 10,000 characters
+_PREDICT_OPTIONS = (
+    "pred_early_stop",
+    "pred_early_stop_freq",
+    "pred_early_stop_margin",
+    "start_iteration_predict",
+    "num_iteration_predict",
+)
+"""The options of an estimator that its predictions depend on and LightGBM's format does not store."""
 
 
-def matches(directory: ModelDirectory) -> bool:
-    """Whether it is a LightGBM model, saved here or by MLflow."""
-    return directory.pyfunc.get("loader_module") in (_LOADER, __name__)
+class _LightgbmFlavor(Flavor):
+    name = "lightgbm"
+    mlflow_loader = "mlflow.lightgbm"
+    has_feature_names = True
+
+    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+        """Check that loading is possible and allowed.
+
+        Raises:
+            ModelNotTrustedError: an estimator is a pickle without ``allow_pickle=True``, or a skops file with
+                types that are not trusted.
+            ModelDamagedError: the model's file is missing.
+            UnsupportedError: the method is unknown, or the model does not accept the declared columns.
+            MissingDependencyError: LightGBM is not installed.
+        """
+        select_method(directory, loading)
+        file = directory.resolve_member(self.get_config(directory).get("data"))
+        self._read_classes(directory)
+        self._read_options(directory)
+        is_native = self._is_native(directory)
+        if not is_native:
+            check_object(directory, file, self._read_format(directory), loading.trust)
+        require_package("lightgbm", "a LightGBM model", "lightgbm")
+        inputs = None if directory.signature is None else directory.signature.inputs
+        if is_native and has_other_columns(inputs):
+            # whether the model accepts them depends on the categories in its file, which contains no code
+            self.load(directory, loading)
+
+    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+        """Return the model's method as ``f(model_input, params)``.
+
+        Raises:
+            ModelDamagedError: the model's file cannot be read.
+            ModelError: the model has no such method.
+            UnsupportedError: the model does not accept the declared columns; with all findings.
+        """
+        file, method = (
+            directory.resolve_member(self.get_config(directory).get("data")),
+            select_method(directory, loading),
+        )
+        inputs = None if directory.signature is None else directory.signature.inputs
+        if not self._is_native(directory):
+            estimator = read_object(directory, file, self._read_format(directory), loading.trust)
+            return self.create_predictor(estimator, method, inputs)
+        booster = _read_booster(directory, file)
+        classes = self._read_classes(directory)
+        options = self._read_options(directory)
+        if classes is None:
+            return self.create_predictor(_Booster(booster, options) if options else booster, method, inputs)
+        expected = len(classes) if len(classes) > 2 else 1
+        if booster.num_model_per_iteration() != expected:
+            raise ModelDamagedError(
+                f"{directory.path}: sparksig_classes: expected as many classes as the trees have, got "
+                f"{len(classes)}"
+            )
+        return self.create_predictor(_Classifier(_Booster(booster, options), classes), method, inputs)
+
+    def accepts(self, model: object) -> bool:
+        """Return whether a model is a Booster or an estimator of LightGBM."""
+        return type(model).__module__ in _MODULES
+
+    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+        """Write the model's file, and return the entries of MLmodel's flavors.
+
+        Raises:
+            ModelError: the model is not fitted, or has no such method.
+            UnsupportedError: the model has a custom objective, classes that are neither numbers nor text, or
+                does not accept columns of the signature.
+        """
+        import lightgbm
+
+        is_booster = isinstance(model, lightgbm.Booster)
+        is_classifier = isinstance(model, lightgbm.LGBMClassifier)
+        check_method(model, saving.method, ("predict", "predict_proba") if is_classifier else METHODS)
+        try:
+            booster = model if is_booster else model.booster_
+        except Exception as error:
+            raise ModelError(f"LightGBM cannot save the model: {type(error).__name__}: {error}") from error
+        if not is_booster and callable(model.objective):
+            raise UnsupportedError(
+                "LightGBM's format cannot store an objective that is a function. Save model.booster_"
+            )
+        self.create_predictor(model, saving.method, saving.inputs)
+        # with the trees that the model predicts with: up to its best iteration, if it has one
+        (home / _FILE).write_text(booster.model_to_string(), encoding="utf-8")
+        extra = {"sparksig_classes": _encode_classes(model.classes_)} if is_classifier else {}
+        parameters = {} if is_booster else model.get_params()
+        options = {name: parameters[name] for name in _PREDICT_OPTIONS if parameters.get(name) is not None}
+        if options:
+            extra["sparksig_predict"] = options
+        # MLflow's loader restores neither the extra entries nor the categories
+        is_plain = (
+            not extra and saving.method == "predict" and not getattr(booster, "pandas_categorical", None)
+        )
+        loader = self.mlflow_loader if is_plain else __name__
+        return {
+            "python_function": create_pyfunc_entry(loader, data=_FILE, predict_fn=saving.method),
+            self.name: {
+                "code": None,
+                "data": _FILE,
+                "lgb_version": lightgbm.__version__,
+                "model_class": _BOOSTER,  # the class that MLflow loads
+                **extra,
+            },
+        }
+
+    def list_requirements(self, directory: ModelDirectory) -> list[str]:
+        """Return lightgbm, and the packages of the estimator's serialization format."""
+        if self._is_native(directory):
+            return ["lightgbm"]
+        serialization_format = self._read_format(directory)
+        package = [serialization_format] if serialization_format in ("skops", "cloudpickle") else []
+        return ["lightgbm", "scikit-learn", *package]
+
+    def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
+        """Return a model's method as ``f(model_input, params)``.
+
+        Raises:
+            UnsupportedError: the model does not accept columns of the inputs.
+        """
+        booster = getattr(model, "booster_", model)
+        names = get_feature_names(model) or get_feature_names(booster, "feature_name")
+        if names == tuple(f"Column_{index}" for index in range(len(names or ()))):  # trained on an array
+            names = None
+        prepare = _Columns.match(booster, names, inputs).prepare
+        function = get_method(model, method)
+        return FeaturePredictor(accept_params(function, f"LightGBM's {method}", prepare), names)
+
+    def _is_native(self, directory: ModelDirectory) -> bool:
+        return str(self.get_config(directory).get("model_class", _BOOSTER)) == _BOOSTER
+
+    def _read_format(self, directory: ModelDirectory) -> str:
+        return str(self.get_config(directory).get("serialization_format") or "cloudpickle")
+
+    def _read_classes(self, directory: ModelDirectory) -> np.ndarray[Any, Any] | None:
+        entry = self.get_config(directory).get("sparksig_classes")
+        if entry is None:
+            return None
+        values = entry.get("values") if isinstance(entry, Mapping) else None
+        if not isinstance(values, list) or len(values) < 2:
+            raise ModelDamagedError(
+                f"{directory.path}: sparksig_classes: expected two or more values with their dtype, got "
+                "something else"
+            )
+        try:
+            dtype = np.dtype(str(entry.get("dtype")))
+            if dtype.itemsize > _MAX_CLASS_BYTES:
+                raise ValueError("expected at most 10,000 characters in a text, got more")
+            classes = np.array(values, dtype=dtype)
+            if classes.ndim != 1 or not _are_classes(classes):
+                raise ValueError("expected numbers or text, got other values")
+            return classes
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ModelDamagedError(f"{directory.path}: sparksig_classes: {error}") from None
+
+    def _read_options(self, directory: ModelDirectory) -> dict[str, Any]:
+        options = self.get_config(directory).get("sparksig_predict") or {}
+        if not isinstance(options, Mapping) or not all(
+            name in _PREDICT_OPTIONS and isinstance(value, (bool, int, float))
+            for name, value in options.items()
+        ):
+            raise ModelDamagedError(
+                f"{directory.path}: sparksig_predict: expected numbers for {', '.join(_PREDICT_OPTIONS)}, "
+                "got something else"
+            )
+        return dict(options)
 
 
-def opens_files(directory: ModelDirectory) -> bool:
-    """Never."""
-    del directory
-    return False
-
-
-def check(directory: ModelDirectory, loading: Loading) -> None:
-    """See that loading is possible and allowed.
-
-    Raises:
-        ModelNotTrustedError: an estimator's pickle without leave, or types beyond the trusted ones.
-        ModelDamagedError: the model's file is missing.
-        UnsupportedError: an unknown method, or columns that the model does not accept.
-        MissingDependencyError: LightGBM is not installed.
-    """
-    method_of(directory, loading)
-    file = directory.member(_config(directory).get("data"))
-    _classes(directory)
-    _told(directory)
-    if not _is_native(directory):
-        check_object(directory, file, _form(directory), loading.trust)
-    if importlib.util.find_spec("lightgbm") is None:
-        raise MissingDependencyError.naming("lightgbm", "a LightGBM model", "lightgbm")
-    inputs = None if directory.signature is None else directory.signature.inputs
-    if _is_native(directory) and has_other_columns(
-        inputs
-    ):  # the categories are in the model's file, which holds no code
-        load(directory, loading)
-
-
-def load(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """The model's method as ``f(model_input, params)``; it takes the params that the method takes.
-
-    Raises:
-        ModelDamagedError: the model's file cannot be read.
-        ModelError: the model has no such method.
-        UnsupportedError: the signature declares columns that the model does not accept, and whose categories
-            it does not keep; all of them.
-    """
+def _read_booster(directory: ModelDirectory, file: Path) -> Any:
     import lightgbm
 
-    file, method = directory.member(_config(directory).get("data")), method_of(directory, loading)
-    inputs = None if directory.signature is None else directory.signature.inputs
-    if not _is_native(directory):
-        return predictor(read_object(directory, file, _form(directory), loading.trust), method, inputs)
     try:
         with directory.open(file) as stream:
             text = stream.read().decode()
-        if _LAST not in text:  # LightGBM ends the process where it is cut off
-            raise ModelDamagedError(f"{file} is no LightGBM model: it is not whole")
-        booster = lightgbm.Booster(model_str=text)
+        if _LAST_LINE not in text:  # LightGBM ends the process if the text is incomplete
+            raise ModelDamagedError(f"{file} is not a LightGBM model: the file is incomplete")
+        return lightgbm.Booster(model_str=text)
     except (ModelError, ImportError):
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise ModelDamagedError(f"{file} is no LightGBM model: {type(error).__name__}: {reason}") from error
-    classes = _classes(directory)
-    told = _told(directory)
-    if classes is None:
-        return predictor(_Booster(booster, told) if told else booster, method, inputs)
-    if booster.num_model_per_iteration() != (len(classes) if len(classes) > 2 else 1):
         raise ModelDamagedError(
-            f"{directory.path}: the trees are of another number of classes than sparksig_classes"
+            f"{file} is not a LightGBM model: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _encode_classes(classes: np.ndarray[Any, Any]) -> dict[str, Any]:
+    if len(classes) < 2:
+        raise UnsupportedError("cannot save a classifier of a single class: expected two or more classes")
+    if not _are_classes(classes):
+        raise UnsupportedError(
+            f"cannot save classes of dtype {classes.dtype}: expected numbers or text. Encode the classes"
         )
-    return predictor(_Classifier(_Booster(booster, told), classes), method, inputs)
+    return {"dtype": classes.dtype.str, "values": classes.tolist()}
+
+
+def _are_classes(classes: np.ndarray[Any, Any]) -> bool:
+    """Return whether classes are numbers or text."""
+    if classes.dtype.kind == "O":
+        return all(isinstance(value, str) for value in classes)
+    return classes.dtype.kind in "biufU"
+
+
+# --- predicting ---------------------------------------------------------------------------------------------
 
 
 class _Booster:
-    """A Booster that predicts with what its estimator was told of predicting."""
+    """A Booster that predicts with the options of its estimator."""
 
-    def __init__(self, booster: Any, told: Mapping[str, Any]) -> None:
-        self.booster_, self._told = booster, told
+    def __init__(self, booster: Any, options: Mapping[str, Any]) -> None:
+        self.booster_, self._options = booster, options
 
     def predict(self, data: Any) -> Any:
-        """What the trees say."""
-        return self.booster_.predict(data, **self._told)
+        """Return the prediction of the trees."""
+        return self.booster_.predict(data, **self._options)
 
 
 class _Classifier:
-    """A Booster that predicts as the LGBMClassifier whose trees it has."""
+    """A Booster that predicts like the LGBMClassifier that it was trained by."""
 
     def __init__(self, booster: _Booster, classes: np.ndarray[Any, Any]) -> None:
         self.booster_ = booster.booster_
         self._booster, self._classes = booster, classes
 
     def predict_proba(self, data: Any) -> np.ndarray[Any, Any]:
-        """The probability of each class, in the order of the classes."""
-        found: np.ndarray[Any, Any] = self._booster.predict(data)
-        return found if len(self._classes) > 2 else np.vstack((1.0 - found, found)).transpose()
+        """Return the probability of each class, in the order of the classes."""
+        scores: np.ndarray[Any, Any] = self._booster.predict(data)
+        return scores if len(self._classes) > 2 else np.vstack((1.0 - scores, scores)).transpose()
 
     def predict(self, data: Any) -> np.ndarray[Any, Any]:
-        """The most probable class."""
-        chosen: np.ndarray[Any, Any] = self._classes[np.argmax(self.predict_proba(data), axis=1)]
-        return chosen
-
-
-def predictor(model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-    """A model's method as ``f(model_input, params)``.
-
-    Raises:
-        UnsupportedError: columns of the inputs that the model does not accept.
-    """
-    booster = getattr(model, "booster_", model)
-    names = feature_names(model) or feature_names(booster, "feature_name")  # numbered, of an array
-    if names == tuple(f"Column_{index}" for index in range(len(names or ()))):
-        names = None
-    prepare = _Columns.of(booster, names, inputs).prepare
-    return FeaturePredictor(with_params(bound_method(model, method), f"LightGBM's {method}", prepare), names)
+        """Return the most probable class."""
+        predicted: np.ndarray[Any, Any] = self._classes[np.argmax(self.predict_proba(data), axis=1)]
+        return predicted
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a frame as LightGBM was trained on them, which it does not find by name.
+    """The order and the categories of the columns of training, which LightGBM does not find by name.
 
     Attributes:
-        order: their labels, in the order of the features; None to leave them as they are.
-        categories: from the labels of some to their categories.
+        order: the labels, in the order of the features; None to keep the order of the frame.
+        categories: the categories of some columns, by their labels.
     """
 
     order: tuple[Any, ...] | None = None
     categories: Mapping[Any, pd.CategoricalDtype] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, booster: Any, names: tuple[str, ...] | None, inputs: Schema | None) -> _Columns:
-        """Find the columns that the inputs declare among the features.
+    def match(cls, booster: Any, names: tuple[str, ...] | None, inputs: Schema | None) -> _Columns:
+        """Match the declared columns with the features of a booster.
 
         Raises:
-            UnsupportedError: columns that are no numbers, and whose categories the booster does not keep.
+            UnsupportedError: a column is not a number, and the booster does not store its categories.
         """
         if inputs is None or inputs.is_tensor_spec():
             return cls()
-        named = inputs.has_input_names()
-        labels = inputs.input_names() if named or names is None else list(names)
+        has_names = inputs.has_input_names()
+        labels = inputs.input_names() if has_names or names is None else list(names)
         specs: dict[Any, ColSpec] = dict(zip(labels, inputs))
-        # as LightGBM itself writes them
-        known = {str(label).replace(" ", "_"): label for label in labels}
+        # LightGBM replaces spaces in the names of features
+        labels_by_feature = {str(label).replace(" ", "_"): label for label in labels}
         features = [name.replace(" ", "_") for name in names or ()]
         order = None
-        if named and known.keys() == set(features) and len(known) == len(labels) == len(features):
-            order = tuple(known[name] for name in features)
-        ordered = Schema([specs[label] for label in order or labels])
+        is_permutation = labels_by_feature.keys() == set(features)
+        if has_names and is_permutation and len(labels_by_feature) == len(labels) == len(features):
+            order = tuple(labels_by_feature[name] for name in features)
+        ordered_labels = list(order or labels)
+        ordered = Schema([specs[label] for label in ordered_labels])
         lists = getattr(booster, "pandas_categorical", None) or []
-        found = assign_categories(lists, ordered, _infos(booster)) if lists else {}
-        if found is None:
+        assigned = assign_categories(lists, ordered, _read_infos(booster)) if lists else {}
+        if assigned is None:
             refuse_columns(list(specs.items()), "LightGBM, whose categories fit several columns or none,")
-        chosen = list(order or labels)
-        categories = {chosen[at]: pd.CategoricalDtype(values) for at, values in (found or {}).items()}
-        unknown = [
+        categories = {
+            ordered_labels[position]: pd.CategoricalDtype(values)
+            for position, values in (assigned or {}).items()
+        }
+        refused = [
             (label, spec)
             for label, spec in specs.items()
             if label not in categories and not is_number(spec.type)
         ]
-        refuse_columns(unknown, "LightGBM")
+        refuse_columns(refused, "LightGBM")
         return cls(order if order != tuple(labels) else None, categories)
 
     def prepare(self, model_input: Any) -> Any:
-        """Return a frame with its columns in the order, and with the categories, of training."""
+        """Return a frame with the column order and the categories of training."""
         if self.order is not None and isinstance(model_input, pd.DataFrame):
             model_input = model_input[[label for label in self.order if label in model_input]]
         return restore_categories(model_input, self.categories)
 
 
-def _infos(booster: Any) -> list[str]:
-    """The values that each feature had in training, as LightGBM's format writes them."""
+def _read_infos(booster: Any) -> list[str]:
+    """Return the values that each feature had in training, in LightGBM's notation."""
     header = booster.model_to_string(num_iteration=1).partition("\nTree=")[0]
     lines = [line for line in header.split("\n") if line.startswith("feature_infos=")]
     return lines[0].partition("=")[2].split(" ") if lines else []
 
 
-def _config(directory: ModelDirectory) -> Mapping[str, Any]:
-    return directory.flavor("lightgbm") or {}
-
-
-def _is_native(directory: ModelDirectory) -> bool:
-    return str(_config(directory).get("model_class", _BOOSTER)) == _BOOSTER
-
-
-def _form(directory: ModelDirectory) -> str:
-    return str(_config(directory).get("serialization_format") or "cloudpickle")
-
-
-def _classes(directory: ModelDirectory) -> np.ndarray[Any, Any] | None:
-    held = _config(directory).get("sparksig_classes")
-    if held is None:
-        return None
-    if not isinstance(held, Mapping) or not isinstance(held.get("values"), list) or len(held["values"]) < 2:
-        raise ModelDamagedError(f"{directory.path}: sparksig_classes are two or more values with their dtype")
-    try:
-        dtype = np.dtype(str(held.get("dtype")))
-        if dtype.itemsize > 40_000:
-            raise ValueError("texts of more than 10,000 characters")
-        classes = np.array(held["values"], dtype=dtype)
-        if dtype.kind not in "biufUO" or classes.ndim != 1 or not _are_plain(classes):
-            raise ValueError("classes are numbers or text")
-        return classes
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ModelDamagedError(f"{directory.path}: sparksig_classes: {error}") from None
-
-
-_TELLING = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin", "start_iteration_predict",
-    "num_iteration_predict")  # fmt: skip
-"""What an estimator may be told of predicting, and LightGBM's format does not keep."""
-
-
-def _told(directory: ModelDirectory) -> dict[str, Any]:
-    held = _config(directory).get("sparksig_predict") or {}
-    if not isinstance(held, Mapping) or not all(
-        name in _TELLING and isinstance(value, (bool, int, float)) for name, value in held.items()
-    ):
-        raise ModelDamagedError(f"{directory.path}: sparksig_predict are numbers for {', '.join(_TELLING)}")
-    return dict(held)
-
-
-def _are_plain(classes: np.ndarray[Any, Any]) -> bool:
-    return classes.dtype.kind != "O" or all(isinstance(one, str) for one in classes)
-
-
-def takes(model: object) -> bool:
-    """Whether it is a Booster, or an estimator, of LightGBM's own."""
-    return type(model).__module__ in _MODULES
-
-
-def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-    """Write the model's file; the entries for MLmodel's flavors.
-
-    Raises:
-        ModelError: the model is not fitted, or has no such method.
-        UnsupportedError: an objective of the user's own, classes that are no numbers or text, or columns of
-            the signature that the model does not accept.
-    """
-    import lightgbm
-
-    is_booster = isinstance(model, lightgbm.Booster)
-    is_classifier = isinstance(model, lightgbm.LGBMClassifier)
-    saved_method(model, saving.method, ("predict", "predict_proba") if is_classifier else METHODS)
-    try:
-        booster = model if is_booster else model.booster_
-    except Exception as error:
-        raise ModelError(f"LightGBM cannot save the model: {type(error).__name__}: {error}") from error
-    if not is_booster and callable(model.objective):
-        raise UnsupportedError(
-            "LightGBM's format does not keep an objective that is a function: save the model's booster_"
-        )
-    predictor(model, saving.method, None if saving.signature is None else saving.signature.inputs)
-    # as many trees as the model predicts with: up to its best iteration, where it has one
-    (home / _FILE).write_text(booster.model_to_string(), encoding="utf-8")
-    entry: dict[str, Any] = {
-        "code": None,
-        "data": _FILE,
-        "lgb_version": lightgbm.__version__,
-        "model_class": _BOOSTER,  # which is what MLflow loads
-    }
-    classes = model.classes_ if is_classifier else None
-    if classes is not None:
-        if len(classes) < 2:
-            raise UnsupportedError(
-                "a classifier of a single class is not saved: it has nothing to tell apart"
-            )
-        if classes.dtype.kind not in "biufUO" or not _are_plain(classes):
-            raise UnsupportedError(f"classes of dtype {classes.dtype} are not kept: numbers and text are")
-        entry["sparksig_classes"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
-    known = {} if is_booster else model.get_params()
-    told = {name: known[name] for name in _TELLING if known.get(name) is not None}
-    if told:
-        entry["sparksig_predict"] = told
-    plain = classes is None and not told and saving.method == "predict"
-    plain = plain and not getattr(
-        booster, "pandas_categorical", None
-    )  # which MLflow's loader does not restore
-    return {
-        "python_function": {
-            "data": _FILE,
-            "loader_module": _LOADER if plain else __name__,
-            "predict_fn": saving.method,
-            "python_version": platform.python_version(),
-        },
-        "lightgbm": entry,
-    }
-
-
-def requirements(directory: ModelDirectory) -> list[str]:
-    """The packages that loading needs, beside sparksig."""
-    kept = {"skops": ["skops"], "cloudpickle": ["cloudpickle"]}.get(_form(directory), [])
-    return ["lightgbm", *([] if _is_native(directory) else ["scikit-learn", *kept])]
-
-
-def _load_pyfunc(path: str) -> ForMlflow:
-    """MLflow's entry, for what its own loader does not do."""
-    directory, trust = opened_by_mlflow(path, "lightgbm")
-    loading = Loading(trust)
-    check(directory, loading)
-    return ForMlflow(load(directory, loading), method_of(directory, loading))
+FLAVOR = _LightgbmFlavor()
+_load_pyfunc = FLAVOR.load_for_mlflow

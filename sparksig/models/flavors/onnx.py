@@ -1,15 +1,14 @@
-"""ONNX by onnxruntime: a graph of operators, which runs no Python.
+"""ONNX models, run by onnxruntime: graphs of operators, which contain no Python code.
 
-A graph says the dtypes of its inputs. What a column does not widen to is refused, but for one thing: where a
-signature declares doubles and the graph computes in float32, as models that MLflow wrote often do, they are
-rounded, with a :class:`PrecisionWarning` when the model is loaded. Saving such a pair is refused.
+A graph declares the dtypes of its inputs, and columns that do not widen to them are refused. There is one
+exception: models that MLflow saved often declare doubles in the signature, while the graph computes in
+float32. Such values are rounded, with a :class:`PrecisionWarning` when the model is loaded. sparksig refuses
+to save such a model.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import platform
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +23,6 @@ from sparksig.errors import (
     Code,
     ContractError,
     Finding,
-    MissingDependencyError,
     ModelDamagedError,
     ModelError,
     SignatureError,
@@ -34,30 +32,20 @@ from sparksig.errors import (
 )
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import (
-    ForMlflow,
+    Flavor,
     Loading,
     Predictor,
     Saving,
-    method_of,
-    opened_by_mlflow,
+    create_pyfunc_entry,
+    require_package,
+    select_method,
 )
-from sparksig.schema import ColSpec, TensorSpec
+from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, DataType
 
-__all__ = [
-    "PrecisionWarning",
-    "check",
-    "load",
-    "matches",
-    "opens_files",
-    "predictor",
-    "requirements",
-    "save",
-    "takes",
-]
+__all__ = ["FLAVOR", "PrecisionWarning"]
 
-_LOADER = "mlflow.onnx"
 _FILE = "model.onnx"
 _DTYPES = {
     "tensor(bool)": "bool",
@@ -74,109 +62,172 @@ _DTYPES = {
     "tensor(uint64)": "uint64",
     "tensor(uint8)": "uint8",
 }
-_OPTIONS = {"inter_op_num_threads", "intra_op_num_threads", "execution_mode", "graph_optimization_level"}
-_LARGE = 2**30  # bytes; protobuf ends at 2 GiB
+_HARMLESS_OPTIONS = ("execution_mode", "graph_optimization_level")
+_THREAD_OPTIONS = ("inter_op_num_threads", "intra_op_num_threads")
+_MAX_INLINE_BYTES = 2**30  # the limit of protobuf is 2 GiB
 
 
 class PrecisionWarning(UserWarning):
-    """A model's signature says more digits than the model computes with: values are rounded for it."""
+    """A warning that values are rounded, because a model computes with less precision than its signature."""
 
 
-def matches(directory: ModelDirectory) -> bool:
-    """Whether it is an ONNX model, saved here or by MLflow."""
-    return directory.pyfunc.get("loader_module") in (_LOADER, __name__)
+class _OnnxFlavor(Flavor):
+    name = "onnx"
+    mlflow_loader = "mlflow.onnx"
 
+    def opens_files(self, directory: ModelDirectory) -> bool:
+        """Return whether tensors are stored in other files than the graph."""
+        return any(True for _ in _list_external_files(self._read_graph(directory)))
 
-def opens_files(directory: ModelDirectory) -> bool:
-    """Whether tensors lie in files beside the graph."""
-    return any(True for _ in _external(_graph(directory)))
+    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+        """Check that loading is possible and allowed.
 
+        Raises:
+            ModelDamagedError: the model's file is missing or damaged, or refers to files outside of the
+                directory.
+            ModelNotTrustedError: a session option may run code, and the caller did not allow it.
+            UnsupportedError: the method is not predict.
+            MissingDependencyError: onnx or onnxruntime is not installed.
 
-def check(directory: ModelDirectory, loading: Loading) -> None:
-    """See that loading is possible.
-
-    Raises:
-        ModelDamagedError: the model's file is missing or damaged, or names files out of the directory.
-        ModelNotTrustedError: session options beyond the harmless ones without leave.
-        UnsupportedError: another method than predict.
-        MissingDependencyError: onnx or onnxruntime is not installed.
-
-    Warns:
-        PrecisionWarning: the signature's doubles are rounded for the graph.
-    """
-    method_of(directory, loading, ("predict",))
-    for package in ("onnx", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError.naming(package, "an ONNX model", "onnx")
-    options = _config(directory).get("onnx_session_options") or {}
-    if not isinstance(options, Mapping):
-        raise ModelDamagedError(f"{directory.path}: onnx_session_options are a mapping")
-    beyond = sorted(str(name) for name, value in options.items() if value and not _is_harmless(name, value))
-    if beyond:
-        loading.trust.require_code(directory, f"an ONNX model with the session options {', '.join(beyond)}")
-    graph = _graph(directory)
-    home = directory.member(_config(directory).get("data")).parent
-    for location in _external(graph):
-        if ".." in Path(location).parts or Path(location).is_absolute():
+        Warns:
+            PrecisionWarning: the model rounds values of the signature's types.
+        """
+        select_method(directory, loading, ("predict",))
+        for package in ("onnx", "onnxruntime"):
+            require_package(package, "an ONNX model", "onnx")
+        options = self.get_config(directory).get("onnx_session_options") or {}
+        if not isinstance(options, Mapping):
             raise ModelDamagedError(
-                f"{directory.path}: a tensor at {location[:80]!r} leads out of the model directory"
+                f"{directory.path}: onnx_session_options: expected a mapping, got {kind(options)}"
             )
-        directory.member((home / location).relative_to(directory.path).as_posix())
-    if rounded := _rounded(directory.signature, _declared(graph)):
-        warnings.warn(
-            f"{directory.path}: the model computes in float32, and its signature declares more: values of "
-            f"{', '.join(rounded)} are rounded. Declare float to have them refused instead",
-            PrecisionWarning,
-            stacklevel=2,
-        )
+        unsafe = sorted(str(key) for key, value in options.items() if value and not _is_harmless(key, value))
+        if unsafe:
+            model = f"an ONNX model with the session options {', '.join(unsafe)}"
+            loading.trust.require_code(directory, model)
+        graph = self._read_graph(directory)
+        home = self._locate_file(directory).parent
+        for location in _list_external_files(graph):
+            if ".." in Path(location).parts or Path(location).is_absolute():
+                raise ModelDamagedError(
+                    f"{directory.path}: the path {location[:80]!r} of a tensor leads out of the model "
+                    "directory"
+                )
+            directory.resolve_member((home / location).relative_to(directory.path).as_posix())
+        if rounded := _find_rounded(directory.signature, _read_input_dtypes(graph)):
+            warnings.warn(
+                f"{directory.path}: values of {', '.join(rounded)} are rounded, because the model computes "
+                "in float32. Declare float in the signature to refuse such values instead",
+                PrecisionWarning,
+                stacklevel=2,
+            )
+
+    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+        """Return the graph as ``f(model_input, params)``; params are ignored.
+
+        Raises:
+            ModelDamagedError: onnxruntime cannot load the model.
+        """
+        del loading
+        file = self._locate_file(directory)
+        try:
+            with directory.open(file) as stream:
+                model = str(file) if self.opens_files(directory) else stream.read()
+                session = _create_session(model, self.get_config(directory))
+        except (ModelError, UnsupportedError, ImportError):
+            raise
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelDamagedError(
+                f"{file}: onnxruntime cannot load the model: {type(error).__name__}: {reason}"
+            ) from error
+        return _create_predictor(session, directory.signature is not None)
+
+    def accepts(self, model: object) -> bool:
+        """Return whether a model is an ONNX model."""
+        return type(model).__name__ == "ModelProto" and type(model).__module__.startswith("onnx")
+
+    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+        """Write the graph, and return the entries of MLmodel's flavors.
+
+        Raises:
+            SignatureError: the graph would round numbers of the declared types.
+            ModelError: onnxruntime cannot load the model, or the method is not predict.
+            MissingDependencyError: onnxruntime is not installed.
+        """
+        import onnx
+
+        require_package("onnxruntime", "an ONNX model", "onnx")
+        if rounded := _find_rounded(saving.signature, _read_input_dtypes(model)):
+            raise SignatureError(
+                f"values of {', '.join(rounded)} would be rounded, because the model computes in float32. "
+                "Declare them float: infer the signature from data cast to float32"
+            )
+        is_large = model.ByteSize() > _MAX_INLINE_BYTES
+        if saving.method != "predict" or not is_large:
+            self.create_predictor(model, saving.method)  # raises unless onnxruntime can load the model
+        if is_large:  # onnx.save_model removes the weights from the model that it writes
+            model, original = onnx.ModelProto(), model
+            model.CopyFrom(original)
+        onnx.save_model(model, str(home / _FILE), save_as_external_data=is_large)
+        is_plain = _returns_columns(model) and _accepts_matrix(model)
+        return {
+            "python_function": create_pyfunc_entry(self.mlflow_loader if is_plain else __name__, data=_FILE),
+            self.name: {
+                "code": None,
+                "data": _FILE,
+                "onnx_session_options": None,
+                "onnx_version": onnx.__version__,
+                "providers": ["CPUExecutionProvider"],
+            },
+        }
+
+    def list_requirements(self, directory: ModelDirectory) -> list[str]:
+        """Return onnx and onnxruntime."""
+        del directory
+        return ["onnx", "onnxruntime"]
+
+    def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
+        """Return a graph in memory as ``f(model_input, params)``.
+
+        Raises:
+            ModelError: onnxruntime cannot load the model, or the method is not predict.
+        """
+        del inputs
+        if method != "predict":
+            raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
+        try:
+            return _create_predictor(_create_session(model.SerializeToString(), {}), True)
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelError(
+                f"onnxruntime cannot load the model: {type(error).__name__}: {reason}"
+            ) from error
+
+    def _locate_file(self, directory: ModelDirectory) -> Path:
+        return directory.resolve_member(self.get_config(directory).get("data"))
+
+    def _read_graph(self, directory: ModelDirectory) -> Any:
+        """Read the model as protobuf, without the tensors in other files."""
+        import onnx
+
+        file = self._locate_file(directory)
+        try:
+            with directory.open(file) as stream:
+                return onnx.load_model_from_string(stream.read())
+        except (ModelError, ImportError):
+            raise
+        except Exception as error:
+            raise ModelDamagedError(f"{file} is not an ONNX model: {type(error).__name__}") from error
 
 
 def _is_harmless(name: object, value: object) -> bool:
-    """Whether a session option does nothing but to say how to compute, with threads that the machine has."""
-    if name in ("inter_op_num_threads", "intra_op_num_threads"):
+    """Return whether a session option affects only the speed, with at most as many threads as CPUs."""
+    if name in _THREAD_OPTIONS:
         return type(value) is int and 0 < value <= (os.cpu_count() or 1)
-    return name in _OPTIONS
+    return name in _HARMLESS_OPTIONS
 
 
-def load(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """The graph as ``f(model_input, params)``; it takes no params.
-
-    Raises:
-        ModelDamagedError: onnxruntime does not take the model.
-    """
-    del loading
-    file = directory.member(_config(directory).get("data"))
-    outside = opens_files(directory)
-    try:
-        with directory.open(file) as stream:
-            session = _session(str(file) if outside else stream.read(), _config(directory))
-    except (ModelError, UnsupportedError, ImportError):
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelDamagedError(
-            f"{file} is no model for onnxruntime: {type(error).__name__}: {reason}"
-        ) from error
-    return _predictor(session, directory.signature is not None)
-
-
-def predictor(model: Any, method: str, inputs: object = None) -> Predictor:
-    """A graph in memory as ``f(model_input, params)``.
-
-    Raises:
-        ModelError: onnxruntime does not take the model, or the method is none of its.
-    """
-    del inputs
-    if method != "predict":
-        raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
-    try:
-        return _predictor(_session(model.SerializeToString(), {}), True)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"onnxruntime does not take the model: {type(error).__name__}: {reason}") from error
-
-
-def _session(model: str | bytes, config: Mapping[str, Any]) -> Any:
+def _create_session(model: str | bytes, config: Mapping[str, Any]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -185,20 +236,19 @@ def _session(model: str | bytes, config: Mapping[str, Any]) -> Any:
         if not value:
             continue
         try:
-            _set(options, str(name), value)
+            _set_option(options, str(name), value)
         except Exception as error:
-            told = f"{name}: {value!r}"[:200]
-            raise ModelDamagedError(f"onnxruntime has no such session option: {told}") from error
-    wished = config.get("providers") or []
-    names = [
-        one[0] if isinstance(one, list) else one for one in ([wished] if isinstance(wished, str) else wished)
-    ]
-    known = [name for name in names if name in onnxruntime.get_available_providers()]
-    return onnxruntime.InferenceSession(model, options, providers=known or ["CPUExecutionProvider"])
+            option = f"{name}: {value!r}"[:200]
+            raise ModelDamagedError(f"onnxruntime has no such session option: {option}") from error
+    providers = config.get("providers") or []
+    providers = [providers] if isinstance(providers, str) else providers
+    names = [provider[0] if isinstance(provider, list) else provider for provider in providers]
+    available = [name for name in names if name in onnxruntime.get_available_providers()]
+    return onnxruntime.InferenceSession(model, options, providers=available or ["CPUExecutionProvider"])
 
 
-def _set(options: Any, name: str, value: Any) -> None:
-    """Set one of onnxruntime's session options as MLflow writes them."""
+def _set_option(options: Any, name: str, value: Any) -> None:
+    """Set a session option of onnxruntime, in the form in which MLflow writes it."""
     import onnxruntime
 
     if name == "execution_mode":
@@ -207,49 +257,58 @@ def _set(options: Any, name: str, value: Any) -> None:
     elif name == "graph_optimization_level":
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel(value)
     elif name == "extra_session_config":
-        for key, one in value.items():
-            options.add_session_config_entry(key, one)
+        for key, text in value.items():
+            options.add_session_config_entry(key, text)
     else:
         setattr(options, name, value)
 
 
-# --- what goes in and comes out ---------------------------------------------------------------------------
+# --- inputs and outputs -------------------------------------------------------------------------------------
 
 
-def _predictor(session: Any, signed: bool) -> Predictor:
-    inputs = [_Input(one.name, _dtype(one.type), len(one.shape), signed) for one in session.get_inputs()]
-    names = [one.name for one in session.get_outputs()]
+def _create_predictor(session: Any, has_signature: bool) -> Predictor:
+    inputs = [
+        _Input(node.name, _parse_dtype(node.type), len(node.shape), has_signature)
+        for node in session.get_inputs()
+    ]
+    names = [node.name for node in session.get_outputs()]
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
         del params  # a graph has none
-        outputs = dict(zip(names, session.run(names, _feeds(model_input, inputs))))
-        return _as_columns(outputs) if isinstance(model_input, pd.DataFrame) else outputs
+        outputs = dict(zip(names, session.run(names, _prepare_inputs(model_input, inputs))))
+        return _to_columns(outputs) if isinstance(model_input, pd.DataFrame) else outputs
 
     return predict
 
 
 class _Input:
-    """One input of a graph."""
+    """An input of a graph."""
 
-    def __init__(self, name: str, dtype: np.dtype[Any], rank: int, signed: bool) -> None:
-        self.name, self.dtype, self.rank, self.signed = name, dtype, rank, signed
+    def __init__(self, name: str, dtype: np.dtype[Any], rank: int, has_signature: bool) -> None:
+        self.name, self.dtype, self.rank, self.has_signature = name, dtype, rank, has_signature
 
-    def _rounds(self, given: np.dtype[Any]) -> bool:
-        """Whether numbers are rounded: as the signature says, which was warned of; else doubles alone."""
-        if self.signed or given != np.float64 or not _is_rounded(given, self.dtype):
-            return self.signed and _is_rounded(given, self.dtype)
+    def _allows_rounding(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether values may be rounded.
+
+        With a signature, loading has warned about the types that are rounded. Without one, only doubles are
+        rounded, with a warning here.
+        """
+        if self.has_signature:
+            return _is_rounded(dtype, self.dtype)
+        if dtype != np.float64 or not _is_rounded(dtype, self.dtype):
+            return False
         text = (
-            f"{self.name}: doubles are rounded to float32 for the model, which has no signature: cast them "
-            "on purpose"
+            f"{self.name}: doubles are rounded to float32, because the model computes in float32 and has no "
+            "signature. Cast them to float32"
         )
         warnings.warn(text, PrecisionWarning, stacklevel=2)
         return True
 
-    def feed(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """An array as the graph takes it.
+    def convert(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Convert an array to the dtype and the rank of the input.
 
         Raises:
-            ContractError: its dtype does not become the input's.
+            ContractError: the array's dtype does not widen to the input's.
         """
         if values.ndim == 1 and self.rank == 2:
             values = values.reshape(-1, 1)
@@ -257,64 +316,69 @@ class _Input:
             return values.astype(object)
         if values.dtype == self.dtype:
             return values
-        if not dtype_widens(values.dtype, self.dtype) and not self._rounds(values.dtype):
+        if not dtype_widens(values.dtype, self.dtype) and not self._allows_rounding(values.dtype):
             finding = Finding(Code.TYPE_MISMATCH, step(self.name), str(self.dtype), str(values.dtype))
-            raise ContractError.of("the data does not fit the inputs of the ONNX model", [finding])
+            raise ContractError.of(_BAD_INPUT, [finding])
         return values.astype(self.dtype)
 
 
-def _is_rounded(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
-    """Whether numbers are rounded for the graph, as MLflow does."""
-    return declared == np.float32 and given.kind in "iuf"
+_BAD_INPUT = "the data does not fit the inputs of the ONNX model"
 
 
-def _dtype(name: str) -> np.dtype[Any]:
+def _is_rounded(dtype: np.dtype[Any], input_dtype: np.dtype[Any]) -> bool:
+    """Return whether numbers of a dtype are rounded for an input of the graph, as MLflow does."""
+    return input_dtype == np.float32 and dtype.kind in "iuf"
+
+
+def _parse_dtype(name: str) -> np.dtype[Any]:
     if name not in _DTYPES:
-        raise UnsupportedError(f"an ONNX model whose input is a {name} cannot be fed from a table")
+        raise UnsupportedError(f"cannot convert a table to an ONNX input of type {name}")
     return np.dtype(_DTYPES[name])
 
 
-def _feeds(data: Any, inputs: list[_Input]) -> dict[str, np.ndarray[Any, Any]]:
+def _prepare_inputs(data: Any, inputs: list[_Input]) -> dict[str, np.ndarray[Any, Any]]:
     if isinstance(data, pd.DataFrame):
         if len(inputs) == 1:
-            return {inputs[0].name: inputs[0].feed(_matrix(data, inputs[0]))}
+            return {inputs[0].name: inputs[0].convert(_to_matrix(data, inputs[0]))}
         columns = {str(label): data.iloc[:, index] for index, label in enumerate(data.columns)}
-        return {one.name: one.feed(_column(columns[one.name])) for one in _present(inputs, columns)}
+        _check_names(inputs, columns)
+        return {node.name: node.convert(_to_array(columns[node.name])) for node in inputs}
     if isinstance(data, dict):
-        return {one.name: one.feed(np.asarray(data[one.name])) for one in _present(inputs, data)}
+        _check_names(inputs, data)
+        return {node.name: node.convert(np.asarray(data[node.name])) for node in inputs}
     if isinstance(data, np.ndarray) and len(inputs) == 1:
-        return {inputs[0].name: inputs[0].feed(data)}
+        return {inputs[0].name: inputs[0].convert(data)}
     raise ContractError(
-        f"an ONNX model with {len(inputs)} inputs takes a frame or a dictionary of arrays, not {kind(data)}"
+        f"an ONNX model with {len(inputs)} inputs: expected a frame or a dictionary of arrays, got "
+        f"{kind(data)}"
     )
 
 
-def _present(inputs: list[_Input], given: Mapping[str, Any]) -> list[_Input]:
-    missing = [
-        Finding(Code.MISSING_COLUMN, step(one.name), str(one.dtype), "nothing")
-        for one in inputs
-        if one.name not in given
+def _check_names(inputs: list[_Input], data: Mapping[str, Any]) -> None:
+    findings = [
+        Finding(Code.MISSING_COLUMN, step(node.name), str(node.dtype), "nothing")
+        for node in inputs
+        if node.name not in data
     ]
-    if missing:
-        raise ContractError.of("the data does not fit the inputs of the ONNX model", missing)
-    return inputs
+    if findings:
+        raise ContractError.of(_BAD_INPUT, findings)
 
 
-def _matrix(frame: pd.DataFrame, one: _Input) -> np.ndarray[Any, Any]:
-    """All columns as one array of the input's dtype; a single one of lists as what they stack up to."""
-    columns = [one.feed(_column(frame.iloc[:, index])) for index in range(frame.shape[1])]
+def _to_matrix(frame: pd.DataFrame, node: _Input) -> np.ndarray[Any, Any]:
+    """Convert a frame to an array of the input's dtype; a single column of lists is stacked."""
+    columns = [node.convert(_to_array(frame.iloc[:, index])) for index in range(frame.shape[1])]
     if len(columns) == 1 or not columns:
-        return columns[0] if columns else np.empty((len(frame), 0), dtype=one.dtype)
+        return columns[0] if columns else np.empty((len(frame), 0), dtype=node.dtype)
     flat = [column.reshape(len(frame), int(np.prod(column.shape[1:]))) for column in columns]
     return np.concatenate(flat, axis=1)
 
 
-def _column(column: pd.Series) -> np.ndarray[Any, Any]:
+def _to_array(column: pd.Series) -> np.ndarray[Any, Any]:
     if pd.api.types.is_extension_array_dtype(column.dtype) and column.dtype.kind in "iuf":
         if column.isna().any():
             name = step(column.name)
-            finding = Finding(Code.NULL_IN_REQUIRED, name, "no nulls: the graph has none", "nulls")
-            raise ContractError.of("the data does not fit the inputs of the ONNX model", [finding])
+            finding = Finding(Code.NULL_IN_REQUIRED, name, "no nulls: an ONNX input has none", "nulls")
+            raise ContractError.of(_BAD_INPUT, [finding])
         return column.to_numpy(dtype=column.dtype.numpy_dtype)  # type: ignore[union-attr]
     values = column.to_numpy()
     if values.dtype.kind == "O" and len(values) and isinstance(values[0], (list, np.ndarray)):
@@ -324,93 +388,72 @@ def _column(column: pd.Series) -> np.ndarray[Any, Any]:
     return values
 
 
-def _as_columns(outputs: dict[str, Any]) -> Any:
-    """The outputs as a frame where each is a column, as MLflow gives them; else as they are."""
-    flat: dict[str, Any] = {}
+def _to_columns(outputs: dict[str, Any]) -> Any:
+    """Convert outputs to a frame, as MLflow does, if each of them is a column; else return them unchanged."""
+    columns: dict[str, Any] = {}
     for name, value in outputs.items():
-        if isinstance(value, list):  # a sequence, of maps say
-            flat[name] = as_series(value)
+        if isinstance(value, list):  # a sequence, for example of maps
+            columns[name] = as_series(value)
         elif value.ndim == 1 or value.shape[1:] == (1,):
-            flat[name] = value.reshape(-1)
-    return pd.DataFrame(flat) if len(flat) == len(outputs) else outputs
+            columns[name] = value.reshape(-1)
+    return pd.DataFrame(columns) if len(columns) == len(outputs) else outputs
 
 
-# --- the graph as data ------------------------------------------------------------------------------------
+# --- inspecting graphs --------------------------------------------------------------------------------------
 
 
-def _config(directory: ModelDirectory) -> Mapping[str, Any]:
-    return directory.flavor("onnx") or {}
-
-
-def _graph(directory: ModelDirectory) -> Any:
-    """The model as protobuf, without the tensors that lie in other files."""
-    import onnx
-
-    file = directory.member(_config(directory).get("data"))
-    try:
-        with directory.open(file) as stream:
-            return onnx.load_model_from_string(stream.read())
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelDamagedError(f"{file} is no ONNX model: {type(error).__name__}") from error
-
-
-def _external(message: Any) -> Iterator[str]:
-    """The files that tensors anywhere in a model lie in."""
+def _list_external_files(message: Any) -> Iterator[str]:
+    """Yield the paths of the files that contain tensors of a model."""
     import onnx
 
     for descriptor, value in message.ListFields():
         if descriptor.type != descriptor.TYPE_MESSAGE:
             continue
-        for one in value if _is_repeated(descriptor) else [value]:
-            if isinstance(one, onnx.TensorProto):
-                yield from (entry.value for entry in one.external_data if entry.key == "location")
-            elif hasattr(one, "ListFields"):
-                yield from _external(one)
+        for item in value if _is_repeated(descriptor) else [value]:
+            if isinstance(item, onnx.TensorProto):
+                yield from (entry.value for entry in item.external_data if entry.key == "location")
+            elif hasattr(item, "ListFields"):
+                yield from _list_external_files(item)
 
 
 def _is_repeated(descriptor: Any) -> bool:
     return bool(getattr(descriptor, "is_repeated", None) or getattr(descriptor, "label", None) == 3)
 
 
-def _declared(model: Any) -> dict[str, np.dtype[Any]]:
-    """The dtypes of a graph's inputs, as far as NumPy has them."""
+def _read_input_dtypes(model: Any) -> dict[str, np.dtype[Any]]:
+    """Return the dtypes of a graph's inputs, except those that NumPy does not have."""
     import onnx
 
-    constants = {one.name for one in model.graph.initializer}
-    found = {}
-    for one in model.graph.input:
-        number = one.type.tensor_type.elem_type
-        if one.name not in constants and number:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    dtypes = {}
+    for node in model.graph.input:
+        number = node.type.tensor_type.elem_type
+        if node.name not in constants and number:
             try:
                 dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(number))
-            except (KeyError, TypeError):  # a dtype that NumPy does not have
+            except (KeyError, TypeError):  # not a dtype of NumPy
                 continue
-            found[one.name] = dtype
-    return found
+            dtypes[node.name] = dtype
+    return dtypes
 
 
-def _rounded(signature: ModelSignature | None, declared: Mapping[str, np.dtype[Any]]) -> list[str]:
-    """The columns, or tensors, of a signature that are rounded to float32 for a graph."""
-    if signature is None or signature.inputs is None or not declared:
+def _find_rounded(signature: ModelSignature | None, input_dtypes: Mapping[str, np.dtype[Any]]) -> list[str]:
+    """Return the columns or tensors of a signature that are rounded to float32 for a graph."""
+    if signature is None or signature.inputs is None or not input_dtypes:
         return []
-    only = next(iter(declared.values())) if len(declared) == 1 else None
-    found = []
+    only_dtype = next(iter(input_dtypes.values())) if len(input_dtypes) == 1 else None
+    rounded = []
     for spec in signature.inputs:
-        wanted = only if only is not None else declared.get(str(spec.name))
-        given = _spec_dtype(spec)
-        if (
-            wanted is not None
-            and given is not None
-            and not dtype_widens(given, wanted)
-            and _is_rounded(given, wanted)
-        ):
-            found.append(step(spec.name) if spec.name is not None else "the input")
-    return found
+        input_dtype = only_dtype if only_dtype is not None else input_dtypes.get(str(spec.name))
+        dtype = _get_spec_dtype(spec)
+        if input_dtype is None or dtype is None:
+            continue
+        if not dtype_widens(dtype, input_dtype) and _is_rounded(dtype, input_dtype):
+            rounded.append(step(spec.name) if spec.name is not None else "the input")
+    return rounded
 
 
-def _spec_dtype(spec: ColSpec | TensorSpec) -> np.dtype[Any] | None:
+def _get_spec_dtype(spec: ColSpec | TensorSpec) -> np.dtype[Any] | None:
     if isinstance(spec, TensorSpec):
         return spec.type
     dtype = spec.type
@@ -419,79 +462,19 @@ def _spec_dtype(spec: ColSpec | TensorSpec) -> np.dtype[Any] | None:
     return to_numpy(dtype) if isinstance(dtype, DataType) else None
 
 
-# --- saving -----------------------------------------------------------------------------------------------
-
-
-def takes(model: object) -> bool:
-    """Whether it is an ONNX model."""
-    return type(model).__name__ == "ModelProto" and type(model).__module__.startswith("onnx")
-
-
-def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-    """Write the graph; the entries for MLmodel's flavors.
-
-    Raises:
-        SignatureError: the signature declares numbers that the graph would round.
-        ModelError: onnxruntime does not take the model, or the method is not predict.
-        MissingDependencyError: onnxruntime is not installed.
-    """
-    import onnx
-
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise MissingDependencyError.naming("onnxruntime", "an ONNX model", "onnx")
-    if rounded := _rounded(saving.signature, _declared(model)):
-        raise SignatureError(
-            "the model computes in float32, and the signature declares more: values of "
-            f"{', '.join(rounded)} would "
-            "be rounded. Declare them float (infer the signature from data cast to float32)"
-        )
-    if saving.method != "predict" or model.ByteSize() <= _LARGE:
-        predictor(model, saving.method)  # which onnxruntime takes, or not
-    large = model.ByteSize() > _LARGE
-    if large:  # what is written takes its weights out
-        model, original = onnx.ModelProto(), model
-        model.CopyFrom(original)
-    onnx.save_model(model, str(home / _FILE), save_as_external_data=large)
-    return {
-        "python_function": {
-            "data": _FILE,
-            "loader_module": _LOADER if _is_flat(model) and _is_matrix(model) else __name__,
-            "python_version": platform.python_version(),
-        },
-        "onnx": {
-            "code": None,
-            "data": _FILE,
-            "onnx_session_options": None,
-            "onnx_version": onnx.__version__,
-            "providers": ["CPUExecutionProvider"],
-        },
-    }
-
-
-def _is_flat(model: Any) -> bool:
-    """Whether all outputs are columns: MLflow makes columns of whatever a graph gives for a frame."""
-    shapes = [one.type.tensor_type.shape.dim for one in model.graph.output]
+def _returns_columns(model: Any) -> bool:
+    """Return whether all outputs are columns. MLflow converts any output for a frame to columns."""
+    shapes = [node.type.tensor_type.shape.dim for node in model.graph.output]
     return all(len(shape) == 1 or (len(shape) == 2 and shape[1].dim_value == 1) for shape in shapes)
 
 
-def _is_matrix(model: Any) -> bool:
-    """Whether a frame is one input, of numbers: all that MLflow's own loader feeds rightly."""
+def _accepts_matrix(model: Any) -> bool:
+    """Return whether the only input is a matrix of numbers, the one kind that MLflow's loader supports."""
     import onnx
 
-    declared = _declared(model)
-    texts = [one for one in model.graph.input if one.type.tensor_type.elem_type == onnx.TensorProto.STRING]
-    return len(declared) == 1 and not texts
+    texts = [node for node in model.graph.input if node.type.tensor_type.elem_type == onnx.TensorProto.STRING]
+    return len(_read_input_dtypes(model)) == 1 and not texts
 
 
-def requirements(directory: ModelDirectory) -> list[str]:
-    """The packages that loading needs, beside sparksig."""
-    del directory
-    return ["onnx", "onnxruntime"]
-
-
-def _load_pyfunc(path: str) -> ForMlflow:
-    """MLflow's entry, for graphs whose outputs are no columns."""
-    directory, trust = opened_by_mlflow(path, "onnx")
-    loading = Loading(trust)
-    check(directory, loading)
-    return ForMlflow(load(directory, loading))
+FLAVOR = _OnnxFlavor()
+_load_pyfunc = FLAVOR.load_for_mlflow

@@ -1,8 +1,8 @@
-"""Reading skops files: which types need permission, checks of native state, and building the object.
+"""Reading skops files: the types that need permission, checks of native state, and building the object.
 
-skops audits the names of types. It does not look at what a name is used for, nor at arrays that compiled code
-follows without checking. Both are done here, on the tree of nodes that skops itself builds from the file, so
-that what is checked is what is built.
+skops audits the names of types. It checks neither the use of a name, nor the arrays that compiled code
+follows without checking. This module checks both, on the tree of nodes that skops itself builds from the
+file, so that exactly the checked state is built.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> Skops
 
     Raises:
         ModelDamagedError: the file refers to itself, or to objects by ids that skops never writes.
-        Exception: whatever zipfile, json and skops raise for a file that is none.
+        Exception: any error of zipfile, json and skops for a file that is not a skops file.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         foreign = _find_foreign_losses(json.loads(archive.read("schema.json")))
@@ -42,8 +42,10 @@ def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> Skops
     nodes = list(_walk_nodes(root))
     unknown = set(root.get_unsafe_set()) - set(trusted)
     misused = {name for node, name in nodes if name in unknown and not _is_expected(node, name)}
-    named = {name for _, name in nodes}
-    refused = {name for name in unknown if name not in INERT_TYPES or name in misused or name not in named}
+    node_names = {name for _, name in nodes}
+    refused = {
+        name for name in unknown if name not in INERT_TYPES or name in misused or name not in node_names
+    }
     return SkopsFile(root, trusted, tuple(sorted(unknown - refused)), tuple(sorted(refused)))
 
 
@@ -52,9 +54,9 @@ class SkopsFile:
     """A skops file whose types were inspected.
 
     Attributes:
-        root: the root of its nodes; None if they were not built, because a type was refused before.
+        root: the root of its nodes; None if a type was refused before the nodes were built.
         trusted: the types that the caller trusts.
-        inert: the types beyond skops' own that are on the list of inert types, and used as the list says.
+        inert: the types that skops does not trust, but the list of inert types allows for this use.
         untrusted: the types that need the caller's permission.
     """
 
@@ -64,12 +66,12 @@ class SkopsFile:
     untrusted: tuple[str, ...]
 
     def build(self) -> Any:
-        """Build the object, after checking the state of native types, and check how its parts fit together.
+        """Check the state of native types, build the object, and check that its parts fit together.
 
         Raises:
             ModelNotTrustedError: types need permission, or the object can be checked only in part.
             ModelDamagedError: the state of a native type would crash scikit-learn.
-            Exception: whatever skops raises for a file that is damaged.
+            Exception: any error of skops for a damaged file.
         """
         from skops.io._audit import audit_tree
 
@@ -79,37 +81,37 @@ class SkopsFile:
         for node, name in _walk_nodes(self.root):
             if name not in self.trusted:
                 check_state(node, name)
-        built = self.root.construct()
-        check_objects(built, frozenset(self.trusted))
-        isolate_arrays(built, frozenset(self.trusted))
-        return built
+        model = self.root.construct()
+        check_objects(model, frozenset(self.trusted))
+        isolate_arrays(model, frozenset(self.trusted))
+        return model
 
 
 def _find_foreign_losses(state: Any) -> set[str]:
-    """Losses that are not scikit-learn's: skops 0.12 imports their modules before any audit."""
-    found: set[str] = set()
-    left = [state]
-    while left:
-        part = left.pop()
+    """Return losses outside of scikit-learn, whose modules skops 0.12 imports before any audit."""
+    losses: set[str] = set()
+    pending = [state]
+    while pending:
+        part = pending.pop()
         if isinstance(part, dict):
-            if part.get("__loader__") == "LossNode" and (name := _name_of_loss(part)):
-                found.add(name)
-            left += part.values()
+            if part.get("__loader__") == "LossNode" and (name := _name_foreign_loss(part)):
+                losses.add(name)
+            pending += part.values()
         elif isinstance(part, list):
-            left += part
-    return found
+            pending += part
+    return losses
 
 
 _LOSS_MODULES = ("sklearn._loss._loss", "_loss", "sklearn.linear_model._sgd_fast")
 
 
-def _name_of_loss(state: dict[str, Any]) -> str | None:
+def _name_foreign_loss(state: dict[str, Any]) -> str | None:
     module, name = state.get("__module__"), state.get("__class__")
     return None if module in _LOSS_MODULES else f"{module}.{name}"
 
 
 def _build_nodes(archive: zipfile.ZipFile, trusted: list[str]) -> Any:
-    import skops.io  # noqa: F401  (it registers the kinds of nodes)
+    import skops.io  # noqa: F401  (registers the kinds of nodes)
     from skops.io._audit import get_tree
 
     utils = importlib.import_module("skops.io._utils")
@@ -127,28 +129,28 @@ def _is_expected(node: Any, name: str) -> bool:
 
 
 def _walk_nodes(root: Any) -> Iterator[tuple[Any, str]]:
-    """All nodes with the names of their types, children before their parents.
+    """Yield all nodes with the names of their types, children before their parents.
 
     Raises:
-        ModelDamagedError: a node contains itself, or refers to another one by its id alone.
+        ModelDamagedError: a node contains itself, or refers to another node only by its id.
     """
-    done: set[int] = set()
+    visited: set[int] = set()
     open_nodes: set[int] = set()
 
     def walk(node: Any) -> Iterator[tuple[Any, str]]:
         if id(node) in open_nodes:
-            raise ModelDamagedError("the skops file holds an object that contains itself")
-        if id(node) in done:
+            raise ModelDamagedError("the skops file contains an object that contains itself")
+        if id(node) in visited:
             return
         if type(node).__name__ == "CachedNode":
             raise ModelDamagedError(
-                "the skops file refers to an object by its id alone, which skops never writes"
+                "the skops file refers to an object only by its id, which skops never writes"
             )
         open_nodes.add(id(node))
         for child in _list_children(node):
             yield from walk(child)
         open_nodes.discard(id(node))
-        done.add(id(node))
+        visited.add(id(node))
         yield node, _name_node(node)
 
     return walk(root)
@@ -159,7 +161,7 @@ def _list_children(node: Any) -> list[Any]:
 
     children: list[Any] = []
     for name, child in node.children.items():
-        if name == "constructor":  # of a ReduceNode: its own class, which skops names
+        if name == "constructor":  # the class of a ReduceNode, whose name skops audits with the node itself
             continue
         if isinstance(child, dict):
             children += child.values()

@@ -1,12 +1,13 @@
-"""Checks of an object built from a skops file, before any method of it is called: do its parts fit together?
+"""Checks that the parts of an object built from a skops file fit together, before its methods are called.
 
-Every object is checked together with the attribute that holds it; the rules of single estimators are those of
+Every object is checked together with the attribute that refers to it. The rules of single estimators are in
 :mod:`sparksig.models.flavors.skops_rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -30,38 +31,38 @@ _NEIGHBORS_TREES = frozenset(["sklearn.neighbors._kd_tree.KDTree", "sklearn.neig
 
 
 def check_objects(model: Any, trusted: frozenset[str]) -> None:
-    """Check every object that a model reaches.
+    """Check every object that is reachable from a model.
 
     Args:
         model: the object built from a skops file.
         trusted: the types that the caller trusts; their rules do not apply.
 
     Raises:
-        ModelDamagedError: a part does not fit, stands where it does not belong, or hides a method.
+        ModelDamagedError: a part does not fit, is in the wrong attribute, or hides a method.
         ModelNotTrustedError: compiled code would depend on an object that cannot be checked.
     """
     parts = list(_walk_parts(model, trusted))
     for part in parts:
         if qualify(type(part)) not in trusted:
             _check_part(part, trusted)
-    for part in parts:  # the methods called here are those of objects that passed
+    for part in parts:  # after all checks, because this calls methods of the parts
         if is_a(part, "BaseGradientBoosting") and TREE not in trusted:
             check_initial_predictions(part)
 
 
 def isolate_arrays(model: Any, trusted: frozenset[str]) -> None:
-    """Give native objects arrays of their own, which no other part of the model can write to.
+    """Copy the arrays of native objects, so that no other part of the model can write to them.
 
-    A file may use one array twice: as the indices of a neighbors tree, and as the output of a NumPy function
+    A file may use an array twice: as the indices of a neighbors tree, and as the output of a NumPy function
     that is applied to the rows of a prediction.
 
     Args:
         model: an object that :func:`check_objects` accepts.
-        trusted: the types that the caller trusts; their objects stay as they are.
+        trusted: the types that the caller trusts; their objects are not changed.
     """
     for part in _walk_parts(model, trusted):
         if is_a(part, "BaseHistGradientBoosting") and PREDICTOR not in trusted:
-            for predictor in (one for several in vars(part).get("_predictors", ()) for one in several):
+            for predictor in chain.from_iterable(vars(part).get("_predictors", ())):
                 vars(predictor).update(_copy_arrays(vars(predictor)))
         elif qualify(type(part)) in _NEIGHBORS_TREES - trusted:
             state = dict(enumerate(part.__getstate__()))
@@ -73,24 +74,24 @@ def _copy_arrays(state: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def _walk_parts(model: Any, trusted: frozenset[str]) -> Iterator[Any]:
-    """Every object that a model reaches, once; each attribute that holds it is checked.
+    """Yield every object that is reachable from a model once, and check each attribute that refers to it.
 
     Raises:
-        ModelDamagedError: an object stands where it does not belong.
+        ModelDamagedError: an object is in the wrong attribute.
     """
-    reached: dict[int, Any] = {}  # keeps the objects alive, so that their ids stay their own
-    left: list[tuple[Any, str]] = [(model, "")]
-    while left:
-        part, attribute = left.pop()
-        _check_place(part, attribute, trusted)
-        if id(part) not in reached:
-            reached[id(part)] = part
+    visited: dict[int, Any] = {}  # keeps the objects alive, so that their ids are unique
+    pending: list[tuple[Any, str]] = [(model, "")]
+    while pending:
+        part, attribute = pending.pop()
+        _check_attribute(part, attribute, trusted)
+        if id(part) not in visited:
+            visited[id(part)] = part
             yield part
-            left += _list_parts(part, attribute)
+            pending += _list_parts(part, attribute)
 
 
 def _list_parts(part: Any, attribute: str) -> list[tuple[Any, str]]:
-    """The objects in an object, each with the attribute that holds it; plain values are left out."""
+    """Return the objects in an object, except plain values, each with the attribute that refers to it."""
     values: Iterable[Any] = ()
     if isinstance(part, Mapping):
         values = part.values()
@@ -107,14 +108,14 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 _WITHOUT_PARTS = (type, FunctionType, BuiltinFunctionType, ModuleType)
 
 
-def _check_place(part: Any, attribute: str, trusted: frozenset[str]) -> None:
-    """Check that an object stands in an attribute where it belongs."""
+def _check_attribute(part: Any, attribute: str, trusted: frozenset[str]) -> None:
+    """Check that an object is allowed in an attribute."""
     name = qualify(type(part))
     entry = INERT_TYPES.get(name)
     if entry is None or not entry.attributes or name in trusted:
         return
-    where = f"in the attribute {attribute!r}" if attribute else "by itself"
-    require(attribute in entry.attributes, type(part).__name__, f"it stands {where}, where none belongs")
+    location = f"in the attribute {attribute!r}" if attribute else "as the model itself"
+    require(attribute in entry.attributes, type(part).__name__, f"it is not allowed {location}")
 
 
 def _check_part(part: Any, trusted: frozenset[str]) -> None:
@@ -131,8 +132,10 @@ def _check_part(part: Any, trusted: frozenset[str]) -> None:
         require(not hides_method, name, f"its attribute {attribute!r} hides a method")
         if attribute in _METHOD_NAMES:
             names = value if isinstance(value, (list, tuple)) else [value]
-            is_known = all(one is None or (isinstance(one, str) and one in _METHODS) for one in names)
-            require(is_known, name, f"its {attribute} names no prediction method")
+            is_known = all(
+                method is None or (isinstance(method, str) and method in _METHODS) for method in names
+            )
+            require(is_known, name, f"its {attribute} is not a prediction method")
     for base, rule in RULES.items():
         if is_a(part, base):
             rule(part, trusted)
@@ -140,4 +143,4 @@ def _check_part(part: Any, trusted: frozenset[str]) -> None:
 
 _METHOD_NAMES = ("stack_method", "stack_method_", "chain_method", "chain_method_", "response_method")
 _METHODS = ("auto", "predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
-"""The methods that an estimator may call on another by a name from its state."""
+"""The methods that an estimator may call on another estimator by a name from its state."""

@@ -1,13 +1,13 @@
-"""Whether UBJSON is whole: XGBoost's own parser ends the process, or never ends, where a file was cut off.
+"""A check for incomplete UBJSON files, on which XGBoost's own parser crashes the process or never ends.
 
-Source of the grammar: ubjson.org, and what XGBoost writes of it.
+Source of the grammar: ubjson.org, restricted to the part that XGBoost writes.
 """
 
 from __future__ import annotations
 
 import struct
 
-__all__ = ["is_whole"]
+__all__ = ["is_complete_ubjson"]
 
 _SIZES = {
     b"i": 1,
@@ -28,73 +28,76 @@ _INTEGERS = {b"i": ">b", b"U": ">B", b"I": ">h", b"l": ">i", b"L": ">q"}
 MAX_DEPTH = 100
 
 
-def is_whole(data: bytes) -> bool:
-    r"""Whether data is one UBJSON value from the first byte to the last.
+def is_complete_ubjson(data: bytes) -> bool:
+    r"""Return whether data is exactly one UBJSON value.
 
     Example:
-        >>> is_whole(b"{i\x01aSi\x02hi}"), is_whole(b"{i\x01aSi\x02h")
+        >>> is_complete_ubjson(b"{i\x01aSi\x02hi}"), is_complete_ubjson(b"{i\x01aSi\x02h")
         (True, False)
     """
     try:
-        return _after_value(data, 0, 0) == len(data)
-    except (IndexError, struct.error, _BrokenError):
+        return _skip_value(data, 0, 0) == len(data)
+    except (IndexError, struct.error, _MalformedError):
         return False
 
 
-class _BrokenError(Exception):
-    """The data is no UBJSON."""
+class _MalformedError(Exception):
+    """The data is not UBJSON."""
 
 
-def _after_value(data: bytes, at: int, depth: int) -> int:
-    """Where the value that begins at a place ends."""
-    mark, at = data[at : at + 1], at + 1
-    if mark in _EMPTY:
-        return at
-    if mark in _SIZES:
-        return _within(data, at + _SIZES[mark])
-    if mark in (b"S", b"H"):
-        return _after_text(data, at)
-    if mark in (b"{", b"[") and depth < MAX_DEPTH:
-        return _after_container(data, at, mark == b"{", depth + 1)
-    raise _BrokenError
+# the functions below return the position after the element that begins at a position
 
 
-def _after_container(data: bytes, at: int, is_object: bool, depth: int) -> int:
-    kind, count = b"", -1
-    if data[at : at + 1] == b"$":
-        kind, at = data[at + 1 : at + 2], at + 2
-        if data[at : at + 1] != b"#":
-            raise _BrokenError
-    if data[at : at + 1] == b"#":
-        count, at = _integer(data, at + 1)
-    if kind in _SIZES and not is_object:
-        return _within(data, at + _SIZES[kind] * count)
-    if kind:
-        raise _BrokenError
+def _skip_value(data: bytes, position: int, depth: int) -> int:
+    marker, position = data[position : position + 1], position + 1
+    if marker in _EMPTY:
+        return position
+    if marker in _SIZES:
+        return _check_position(data, position + _SIZES[marker])
+    if marker in (b"S", b"H"):
+        return _skip_text(data, position)
+    if marker in (b"{", b"[") and depth < MAX_DEPTH:
+        return _skip_container(data, position, marker == b"{", depth + 1)
+    raise _MalformedError
+
+
+def _skip_container(data: bytes, position: int, is_object: bool, depth: int) -> int:
+    item_type, count = b"", -1
+    if data[position : position + 1] == b"$":
+        item_type, position = data[position + 1 : position + 2], position + 2
+        if data[position : position + 1] != b"#":
+            raise _MalformedError
+    if data[position : position + 1] == b"#":
+        count, position = _read_integer(data, position + 1)
+    if item_type in _SIZES and not is_object:
+        return _check_position(data, position + _SIZES[item_type] * count)
+    if item_type:
+        raise _MalformedError
     end = b"}" if is_object else b"]"
-    while count and not (count < 0 and data[at : at + 1] == end):
+    while count and not (count < 0 and data[position : position + 1] == end):
         if is_object:
-            at = _after_text(data, at)
-        at, count = _after_value(data, at, depth), count - 1
-    return at if count == 0 else at + 1
+            position = _skip_text(data, position)
+        position, count = _skip_value(data, position, depth), count - 1
+    return position if count == 0 else position + 1
 
 
-def _after_text(data: bytes, at: int) -> int:
-    length, at = _integer(data, at)
-    return _within(data, at + length)
+def _skip_text(data: bytes, position: int) -> int:
+    length, position = _read_integer(data, position)
+    return _check_position(data, position + length)
 
 
-def _integer(data: bytes, at: int) -> tuple[int, int]:
-    form = _INTEGERS.get(data[at : at + 1])
-    if form is None:
-        raise _BrokenError
-    (value,) = struct.unpack_from(form, data, at + 1)
+def _read_integer(data: bytes, position: int) -> tuple[int, int]:
+    """Return an integer, and the position after it."""
+    struct_format = _INTEGERS.get(data[position : position + 1])
+    if struct_format is None:
+        raise _MalformedError
+    (value,) = struct.unpack_from(struct_format, data, position + 1)
     if value < 0:
-        raise _BrokenError
-    return value, at + 1 + struct.calcsize(form)
+        raise _MalformedError
+    return value, position + 1 + struct.calcsize(struct_format)
 
 
-def _within(data: bytes, at: int) -> int:
-    if at > len(data):
-        raise _BrokenError
-    return at
+def _check_position(data: bytes, position: int) -> int:
+    if position > len(data):
+        raise _MalformedError
+    return position

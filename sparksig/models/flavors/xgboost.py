@@ -1,10 +1,8 @@
-"""XGBoost in its own format (UBJSON), which holds no code."""
+"""XGBoost models in XGBoost's own format (UBJSON), which contains no code."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, step
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, step
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.categories import (
     has_other_columns,
@@ -22,90 +20,191 @@ from sparksig.models.flavors.categories import (
 )
 from sparksig.models.flavors.interface import (
     FeaturePredictor,
-    ForMlflow,
+    Flavor,
     Loading,
     Predictor,
     Saving,
-    bound_method,
-    feature_names,
-    method_of,
-    opened_by_mlflow,
-    saved_method,
-    with_params,
+    accept_params,
+    check_method,
+    create_pyfunc_entry,
+    get_feature_names,
+    get_method,
+    require_package,
+    select_method,
 )
-from sparksig.models.flavors.ubjson import is_whole
+from sparksig.models.flavors.ubjson import is_complete_ubjson
 from sparksig.schema import ColSpec, Schema
 
-__all__ = ["check", "load", "matches", "opens_files", "predictor", "requirements", "save", "takes"]
+__all__ = ["FLAVOR"]
 
-_LOADER = "mlflow.xgboost"
 _FILE = "model.ubj"
 _BOOSTER = "xgboost.core.Booster"
 _MODULES = ("xgboost", "xgboost.core", "xgboost.sklearn")
 
 
-def matches(directory: ModelDirectory) -> bool:
-    """Whether it is an XGBoost model, saved here or by MLflow."""
-    return directory.pyfunc.get("loader_module") in (_LOADER, __name__)
+class _XgboostFlavor(Flavor):
+    name = "xgboost"
+    mlflow_loader = "mlflow.xgboost"
+    has_feature_names = True
+
+    def check(self, directory: ModelDirectory, loading: Loading) -> None:
+        """Check that loading is possible.
+
+        Raises:
+            ModelDamagedError: the model's file is missing.
+            UnsupportedError: the class is not one of XGBoost, the method is unknown, or the model does not
+                accept the declared columns.
+            MissingDependencyError: XGBoost is not installed.
+        """
+        select_method(directory, loading)
+        self._read_class_name(directory)
+        self._read_parameters(directory)
+        directory.resolve_member(self.get_config(directory).get("data"))
+        require_package("xgboost", "an XGBoost model", "xgboost")
+        inputs = None if directory.signature is None else directory.signature.inputs
+        if has_other_columns(inputs):  # whether the model accepts them depends on the categories in its file
+            self.load(directory, loading)
+
+    def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
+        """Return the model's method as ``f(model_input, params)``.
+
+        Raises:
+            ModelDamagedError: the model's file cannot be read.
+            ModelError: the model has no such method.
+            UnsupportedError: the model does not accept the declared columns; with all findings.
+        """
+        import xgboost
+
+        file = directory.resolve_member(self.get_config(directory).get("data"))
+        name = self._read_class_name(directory)
+        cls: Any = getattr(xgboost, name, None)
+        if not (isinstance(cls, type) and issubclass(cls, (xgboost.Booster, xgboost.XGBModel))):
+            raise _build_class_error(directory, name)
+        parameters: Any = {} if cls is xgboost.Booster else self._read_parameters(directory)
+        model = cls(**parameters)
+        try:
+            with directory.open(file) as stream:
+                content = bytearray(stream.read())
+            if not _is_complete(bytes(content)):  # XGBoost's parser may end the process
+                raise ModelDamagedError(f"{file} is not an XGBoost model: the file is incomplete")
+            model.load_model(content)
+        except (ModelError, ImportError):
+            raise
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelDamagedError(
+                f"{file} is not an XGBoost model: {type(error).__name__}: {reason}"
+            ) from error
+        inputs = None if directory.signature is None else directory.signature.inputs
+        version = str(self.get_config(directory).get("xgb_version") or "")
+        return self.create_predictor(model, select_method(directory, loading), inputs, version)
+
+    def accepts(self, model: object) -> bool:
+        """Return whether a model is a Booster or an estimator of XGBoost."""
+        return type(model).__module__ in _MODULES and hasattr(model, "save_model")
+
+    def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
+        """Write the model's file, and return the entries of MLmodel's flavors.
+
+        Raises:
+            ModelError: the model is not fitted, or has no such method.
+            UnsupportedError: the model has a custom objective, which the format does not store.
+        """
+        import xgboost
+
+        check_method(model, saving.method)
+        is_booster = isinstance(model, xgboost.Booster)
+        booster = model if is_booster else _get_booster(model)
+        if not is_booster and callable(model.objective):
+            raise UnsupportedError(
+                "XGBoost's format cannot store an objective that is a function. Save model.get_booster()"
+            )
+        if lost := _find_lost_categories(booster, xgboost.__version__):
+            raise UnsupportedError(
+                f"XGBoost {xgboost.__version__} does not store the categories of the columns "
+                f"{', '.join(map(step, lost))}. Train the model with XGBoost 3.1 or newer, or encode the "
+                "columns in a Pipeline of scikit-learn or a PythonModel"
+            )
+        self.create_predictor(model, saving.method, saving.inputs)
+        try:
+            model.save_model(home / _FILE)
+        except Exception as error:
+            reason = str(error).partition("\n")[0]
+            raise ModelError(f"XGBoost cannot save the model: {type(error).__name__}: {reason}") from error
+        missing = None if is_booster else model.missing
+        missing = None if missing is None or missing != missing else float(missing)  # NaN is the default
+        # MLflow's loader restores neither the missing value nor the categories
+        is_plain = missing is None and saving.method == "predict" and not _read_categories(booster)
+        loader = self.mlflow_loader if is_plain else __name__
+        return {
+            "python_function": create_pyfunc_entry(loader, data=_FILE, predict_fn=saving.method),
+            self.name: {
+                "code": None,
+                "data": _FILE,
+                "model_class": f"{type(model).__module__}.{type(model).__name__}",
+                "model_format": "ubj",
+                "xgb_version": xgboost.__version__,
+                **({} if missing is None else {"sparksig_missing": missing}),
+            },
+        }
+
+    def list_requirements(self, directory: ModelDirectory) -> list[str]:
+        """Return xgboost, and scikit-learn for estimators."""
+        cls = str(self.get_config(directory).get("model_class", _BOOSTER))
+        return ["xgboost", *([] if cls.startswith("xgboost.core.") else ["scikit-learn"])]
+
+    def create_predictor(
+        self, model: Any, method: str, inputs: Schema | None = None, version: str = ""
+    ) -> Predictor:
+        """Return a model's method as ``f(model_input, params)``.
+
+        Args:
+            model: a Booster or an estimator.
+            method: the name of the method.
+            inputs: the inputs of the signature.
+            version: the version of XGBoost that saved the model; empty for the installed one.
+
+        Raises:
+            UnsupportedError: the model does not accept columns of the inputs.
+        """
+        import xgboost
+
+        is_booster = isinstance(model, xgboost.Booster)
+        booster = model if is_booster else _get_booster(model)
+        names = get_feature_names(booster, "feature_names")
+        categories = _read_categories(booster)
+        if inputs is not None and not inputs.is_tensor_spec():
+            labels = inputs.input_names() if inputs.has_input_names() or names is None else list(names)
+            lost = _find_lost_categories(booster, version or xgboost.__version__)
+            _check_columns(list(zip(labels, inputs)), categories, lost)
+
+        def prepare(model_input: Any) -> Any:
+            restored = restore_categories(model_input, categories)
+            return xgboost.DMatrix(restored, enable_categorical=bool(categories)) if is_booster else restored
+
+        function = get_method(model, method)
+        return FeaturePredictor(accept_params(function, f"XGBoost's {method}", prepare), names)
+
+    def _read_class_name(self, directory: ModelDirectory) -> str:
+        module, _, name = str(self.get_config(directory).get("model_class", _BOOSTER)).rpartition(".")
+        if module not in _MODULES:
+            raise _build_class_error(directory, f"{module}.{name}")
+        return name
+
+    def _read_parameters(self, directory: ModelDirectory) -> dict[str, float]:
+        """Return the parameters that predictions depend on and XGBoost's format does not store."""
+        missing = self.get_config(directory).get("sparksig_missing")
+        if missing is None:
+            return {}
+        if isinstance(missing, bool) or not isinstance(missing, (int, float)):
+            raise ModelDamagedError(
+                f"{directory.path}: sparksig_missing: expected a number, got something else"
+            )
+        return {"missing": missing}
 
 
-def opens_files(directory: ModelDirectory) -> bool:
-    """Never."""
-    del directory
-    return False
-
-
-def check(directory: ModelDirectory, loading: Loading) -> None:
-    """See that loading is possible.
-
-    Raises:
-        ModelDamagedError: the model's file is missing.
-        UnsupportedError: a class that is none of XGBoost's own, an unknown method, or columns that the model
-            does not accept.
-        MissingDependencyError: XGBoost is not installed.
-    """
-    method_of(directory, loading)
-    _class_name(directory)
-    _parameters(directory)
-    directory.member(_config(directory).get("data"))
-    if importlib.util.find_spec("xgboost") is None:
-        raise MissingDependencyError.naming("xgboost", "an XGBoost model", "xgboost")
-    inputs = None if directory.signature is None else directory.signature.inputs
-    if has_other_columns(inputs):  # whose categories the file may have
-        load(directory, loading)
-
-
-def load(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """The model's method as ``f(model_input, params)``; it takes the params that the method takes.
-
-    Raises:
-        ModelDamagedError: the model's file cannot be read.
-        ModelError: the model has no such method.
-        UnsupportedError: the signature declares columns that the model does not accept, and whose categories
-            it does not keep; all of them.
-    """
-    import xgboost
-
-    file, name = directory.member(_config(directory).get("data")), _class_name(directory)
-    cls: Any = getattr(xgboost, name, None)
-    if not (isinstance(cls, type) and issubclass(cls, (xgboost.Booster, xgboost.XGBModel))):
-        raise UnsupportedError(f"{directory.path}: the model's class {name!r} is none of XGBoost's own")
-    parameters: Any = {} if cls is xgboost.Booster else _parameters(directory)
-    model = cls(**parameters)
-    try:
-        with directory.open(file) as stream:
-            content = bytearray(stream.read())
-        if not _is_complete(bytes(content)):  # which may end XGBoost's process
-            raise ModelDamagedError(f"{file} is no XGBoost model: it is not whole")
-        model.load_model(content)
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelDamagedError(f"{file} is no XGBoost model: {type(error).__name__}: {reason}") from error
-    inputs = None if directory.signature is None else directory.signature.inputs
-    version = str(_config(directory).get("xgb_version") or "")
-    return predictor(model, method_of(directory, loading), inputs, version)
+def _build_class_error(directory: ModelDirectory, name: str) -> UnsupportedError:
+    return UnsupportedError(f"{directory.path}: model_class: expected a class of XGBoost, got {name!r}")
 
 
 def _is_complete(content: bytes) -> bool:
@@ -115,183 +214,57 @@ def _is_complete(content: bytes) -> bool:
         except (ValueError, RecursionError):
             return False
         return True
-    return content[:1] != b"{" or is_whole(content) if content else False
+    return content[:1] != b"{" or is_complete_ubjson(content) if content else False
 
 
-def predictor(model: Any, method: str, inputs: Schema | None = None, version: str = "") -> Predictor:
-    """A model's method as ``f(model_input, params)``.
-
-    Args:
-        model: a Booster or an estimator.
-        method: the name of the method.
-        inputs: what the signature declares.
-        version: of the XGBoost that saved the model; empty for the installed one.
-
-    Raises:
-        UnsupportedError: columns of the inputs that the model does not accept.
-    """
-    import xgboost
-
-    is_booster = isinstance(model, xgboost.Booster)
-    booster = model if is_booster else _booster_of(model)
-    names = feature_names(booster, "feature_names")
-    categories = _categories(booster)
-    if inputs is not None and not inputs.is_tensor_spec():
-        _refuse_columns(booster, inputs, names, categories, version or xgboost.__version__)
-
-    def prepare(model_input: Any) -> Any:
-        restored = restore_categories(model_input, categories)
-        return xgboost.DMatrix(restored, enable_categorical=bool(categories)) if is_booster else restored
-
-    function = bound_method(model, method)
-    return FeaturePredictor(with_params(function, f"XGBoost's {method}", prepare), names)
-
-
-def _booster_of(model: Any) -> Any:
-    """The trees of an estimator; None if it is not fitted."""
+def _get_booster(model: Any) -> Any:
+    """Return the booster of an estimator; None if it is not fitted."""
     try:
         return model.get_booster()
-    except Exception:  # NotFittedError, which saving reports
+    except Exception:  # NotFittedError, which save() reports
         return None
 
 
-def _categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
-    """The categories of the features that were trained on pandas categories: kept from XGBoost 3.1 on."""
+def _read_categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
+    """Return the categories of the features that were trained on pandas categories (from XGBoost 3.1 on)."""
     if "c" not in (getattr(booster, "feature_types", None) or ()) or not hasattr(booster, "get_categories"):
         return {}
-    kept = booster.get_categories(export_to_arrow=True).to_arrow()
+    columns = booster.get_categories(export_to_arrow=True).to_arrow()
     return {
         name: pd.CategoricalDtype(pd.Index(values.to_numpy(zero_copy_only=False)))
-        for name, values in kept
+        for name, values in columns
         if values is not None
     }
 
 
-def _refuse_columns(
-    booster: Any,
-    inputs: Schema,
-    names: tuple[str, ...] | None,
-    categories: Mapping[Any, object],
-    version: str,
+def _check_columns(
+    columns: list[tuple[object, ColSpec]], categories: Mapping[Any, object], lost: list[str]
 ) -> None:
-    """Refuse columns that are no numbers, and those whose categories are not kept.
+    """Refuse columns that are not numbers, unless the booster stores their categories.
 
     Raises:
-        UnsupportedError: there are such columns; all of them.
+        UnsupportedError: there are such columns; with all findings.
     """
-    named = inputs.has_input_names()
-    labels = inputs.input_names() if named or names is None else list(names)
-    specs: list[tuple[object, ColSpec]] = list(zip(labels, inputs))
-    lost = _lost_categories(booster, version)
     refused = [
         (label, spec)
-        for label, spec in specs
+        for label, spec in columns
         if label not in categories and (not is_number(spec.type) or label in lost)
     ]
-    refuse_columns(refused, "XGBoost (before 3.1 it keeps no categories)" if lost else "XGBoost")
+    refuse_columns(refused, "XGBoost (before 3.1 it does not store categories)" if lost else "XGBoost")
 
 
-def _lost_categories(booster: Any, version: str) -> list[str]:
-    """The features that were trained on categories, where the booster cannot say which.
+def _find_lost_categories(booster: Any, version: str) -> list[str]:
+    """Return the features whose categories of training the booster does not store.
 
-    From XGBoost 3.1 on, a feature without kept categories was trained on codes. A feature without a name was
-    trained on codes by every version.
+    From XGBoost 3.1 on, a categorical feature without stored categories was trained on codes. In every
+    version, a feature without a name was trained on codes.
     """
     numbers = re.findall(r"\d+", version)[:2]
     if booster is None or tuple(map(int, numbers)) >= (3, 1):
         return []
     types, names = booster.feature_types or (), booster.feature_names or ()
-    return [name for name, kind_of in zip(names, types) if kind_of == "c"]
+    return [name for name, feature_type in zip(names, types) if feature_type == "c"]
 
 
-def _config(directory: ModelDirectory) -> Mapping[str, Any]:
-    return directory.flavor("xgboost") or {}
-
-
-def _class_name(directory: ModelDirectory) -> str:
-    module, _, name = str(_config(directory).get("model_class", _BOOSTER)).rpartition(".")
-    if module not in _MODULES:
-        raise UnsupportedError(
-            f"{directory.path}: the model's class {f'{module}.{name}'!r} is none of XGBoost's own"
-        )
-    return name
-
-
-def _parameters(directory: ModelDirectory) -> dict[str, float]:
-    """What predictions depend on, and XGBoost's format does not keep."""
-    held = _config(directory).get("sparksig_missing")
-    if held is None:
-        return {}
-    if isinstance(held, bool) or not isinstance(held, (int, float)):
-        raise ModelDamagedError(f"{directory.path}: sparksig_missing is a number")
-    return {"missing": held}
-
-
-def takes(model: object) -> bool:
-    """Whether it is a Booster, or an estimator, of XGBoost's own."""
-    return type(model).__module__ in _MODULES and hasattr(model, "save_model")
-
-
-def save(model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-    """Write the model's file; the entries for MLmodel's flavors.
-
-    Raises:
-        ModelError: the model is not fitted, or has no such method.
-        UnsupportedError: an objective of the user's own, which the format does not keep.
-    """
-    import xgboost
-
-    saved_method(model, saving.method)
-    is_booster = isinstance(model, xgboost.Booster)
-    if not is_booster and callable(model.objective):
-        raise UnsupportedError(
-            "XGBoost's format does not keep an objective that is a function: save the model's get_booster()"
-        )
-    if lost := _lost_categories(model if is_booster else _booster_of(model), xgboost.__version__):
-        raise UnsupportedError(
-            f"XGBoost {xgboost.__version__} does not keep the categories of the columns "
-            f"{', '.join(map(step, lost))}: train the model with XGBoost 3.1 or newer, or encode the columns "
-            "in a Pipeline of scikit-learn or a PythonModel"
-        )
-    predictor(model, saving.method, None if saving.signature is None else saving.signature.inputs)
-    try:
-        model.save_model(home / _FILE)
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"XGBoost cannot save the model: {type(error).__name__}: {reason}") from error
-    known = None if is_booster else model.missing
-    missing = None if known is None or known != known else float(known)
-    entry: dict[str, Any] = {
-        "code": None,
-        "data": _FILE,
-        "model_class": f"{type(model).__module__}.{type(model).__name__}",
-        "model_format": "ubj",
-        "xgb_version": xgboost.__version__,
-    }
-    if missing is not None:
-        entry["sparksig_missing"] = missing
-    plain = missing is None and saving.method == "predict"
-    plain = plain and not _categories(model if is_booster else _booster_of(model))  # not restored by MLflow
-    return {
-        "python_function": {
-            "data": _FILE,
-            "loader_module": _LOADER if plain else __name__,
-            "predict_fn": saving.method,
-            "python_version": platform.python_version(),
-        },
-        "xgboost": entry,
-    }
-
-
-def requirements(directory: ModelDirectory) -> list[str]:
-    """The packages that loading needs, beside sparksig."""
-    cls = str(_config(directory).get("model_class", _BOOSTER))
-    return ["xgboost", *([] if cls.startswith("xgboost.core.") else ["scikit-learn"])]
-
-
-def _load_pyfunc(path: str) -> ForMlflow:
-    """MLflow's entry, for what its own loader does not do."""
-    directory, trust = opened_by_mlflow(path, "xgboost")
-    loading = Loading(trust)
-    check(directory, loading)
-    return ForMlflow(load(directory, loading), method_of(directory, loading))
+FLAVOR = _XgboostFlavor()
+_load_pyfunc = FLAVOR.load_for_mlflow

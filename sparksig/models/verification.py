@@ -1,0 +1,143 @@
+"""Verification of a model that was just written: it is loaded back and run on its input example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sparksig.errors import ContractError, InferenceError, ModelError, PredictionError, SparksigError, kind
+from sparksig.infer import infer_outputs
+from sparksig.infer.outputs import is_record
+from sparksig.models import LoadedModel, load_directory, validate_serving_input
+from sparksig.models.agreement import find_differing_columns, is_same
+from sparksig.models.code import forget_code
+from sparksig.models.examples import SERVING_FILE
+from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
+from sparksig.models.trust import Trust
+from sparksig.signature import ModelSignature
+
+__all__ = ["verify_example"]
+
+
+def verify_example(
+    home: Path,
+    model: Any,
+    flavor: Flavor,
+    saving: Saving,
+    example: tuple[Any, Mapping[str, Any] | None],
+) -> ModelSignature | None:
+    """Load a model back, and run it on its example and on the request that sends the example to a server.
+
+    Args:
+        home: the directory that is being written.
+        model: the model in memory, to compare predictions with.
+        flavor: its format.
+        saving: the options of saving, with the signature that is known so far.
+        example: data and params of the example.
+
+    Returns:
+        The signature, completed by the inferred outputs.
+
+    Raises:
+        ModelError, ContractError, InferenceError: the model fails on its example, or predicts differently
+            than the model in memory.
+    """
+    data, params = example
+    signature = saving.signature
+    with forget_code(home):
+        loaded = load_directory(home, Loading(Trust(True, None, saving.trusted_types)))
+        prediction = _predict(loaded, data, params)
+        enforced = loaded._enforce_input(data)
+        if signature is not None and signature.outputs is None:
+            is_one_record = is_record(data)
+            signature = _infer_outputs(signature, prediction, loaded._count_rows(enforced), is_one_record)
+            loaded.signature = signature
+            _check_outputs(loaded, prediction, enforced)
+        predictor = flavor.create_predictor(
+            model, saving.method, None if signature is None else signature.inputs
+        )
+        if predictor is not None:
+            _compare_loaded(predictor, enforced, prediction)
+            _compare_raw(predictor, data, enforced, prediction)
+        _predict_request(loaded, (home / SERVING_FILE).read_text(encoding="utf-8"))
+    return signature
+
+
+def _predict(loaded: LoadedModel, data: Any, params: Mapping[str, Any] | None) -> Any:
+    try:
+        return loaded.predict(data, params)
+    except Exception as error:
+        _reraise(error, "input example")
+
+
+def _predict_request(loaded: LoadedModel, request: str) -> None:
+    try:
+        validate_serving_input(loaded, request)
+    except Exception as error:
+        _reraise(error, "input example, sent as a request,")
+
+
+def _reraise(error: Exception, example: str) -> NoReturn:
+    """Raise an error of a prediction again, with the example in its message."""
+    if isinstance(error, PredictionError):
+        message = f"the prediction for the {example} does not fit the signature: {error.message}"
+        raise PredictionError(message, error.findings) from None
+    if isinstance(error, ContractError):
+        message = f"the {example} does not fit the signature: {error.message}"
+        raise ContractError(message, error.findings) from None
+    if isinstance(error, SparksigError):
+        raise error
+    subject = example.rstrip(",")
+    raise ModelError(f"the model fails on its {subject}: {type(error).__name__} (see above)") from error
+
+
+def _infer_outputs(
+    signature: ModelSignature, prediction: Any, row_count: int | None, is_one_record: bool
+) -> ModelSignature:
+    if prediction is None:
+        raise InferenceError(
+            "the model returned None for its input example. Return one prediction for each row"
+        )
+    try:
+        outputs = infer_outputs(prediction, signature.inputs, row_count, is_one_record and row_count == 1)
+    except InferenceError as error:
+        message = f"cannot infer the outputs from the prediction for the input example: {error.message}"
+        raise InferenceError(
+            f"{message}. Pass a signature with outputs, or no input example", error.findings
+        ) from None
+    completed = ModelSignature(signature.inputs, outputs, signature.params)
+    completed._is_signature_from_type_hint = signature._is_signature_from_type_hint
+    completed._is_type_hint_from_example = signature._is_type_hint_from_example
+    return completed
+
+
+def _check_outputs(loaded: LoadedModel, prediction: Any, enforced: Any) -> None:
+    try:
+        loaded._check_prediction(prediction, enforced)
+    except PredictionError as error:
+        message = f"the prediction for the input example does not fit its own schema: {error.message}"
+        raise PredictionError(message, error.findings) from None
+
+
+def _compare_loaded(predictor: Predictor, enforced: Any, prediction: Any) -> None:
+    """Check that the model predicts the same as before it was saved, to the bit."""
+    if not is_same(predictor(enforced, None), prediction):
+        raise ModelError(
+            f"the loaded model predicts something else for its input example ({kind(prediction)}) than the "
+            "model in memory, because its format does not store all of its state. Save it as part of a "
+            "PythonModel"
+        )
+
+
+def _compare_raw(predictor: Predictor, data: Any, enforced: Any, prediction: Any) -> None:
+    """Check that the model predicts the same for the caller's own data as for the enforced data."""
+    columns = find_differing_columns(predictor, data, enforced, prediction)
+    if columns is None:
+        return
+    names = f"column{'s' if len(columns) != 1 else ''} {', '.join(columns)}: " if columns else ""
+    raise ModelError(
+        f"{names}the model predicts something else for its input example than for the same example converted "
+        "to the types of the signature. Declare the types that the model was trained with, or pass an "
+        "input_example with the dtypes of the training data"
+    )
