@@ -17,8 +17,6 @@ from sparksig.errors import (
     Finding,
     SparksigError,
     TableNotFoundError,
-    nearest,
-    step,
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
@@ -26,6 +24,7 @@ from sparksig.schema import Schema, TensorSpec
 from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract
+from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
 
@@ -78,11 +77,7 @@ def _check_parquet(
     partitions = set(table.files[0].values)
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
-    findings = [
-        Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, names))
-        for name in keep
-        if name not in names and name not in partitions
-    ]
+    findings = find_missing([name for name in keep if name not in partitions], names, "a column to keep")
     columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
     contract = _without_columns(inputs, partitions, features)
     if contract is not None and config.model.absent == "forbid":

@@ -18,13 +18,14 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source, to_spark
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, step
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark.names import Fold
 from sparksig.spark.variants import is_variant
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import Contract
+from sparksig.tables.findings import find_missing
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
@@ -166,15 +167,9 @@ def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
 def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
-    held = {field.name: field for field in table.fields}
-    findings += [
-        Finding(
-            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, held)
-        )
-        for name in columns
-        if name not in held
-    ]
-    return [held[name] for name in columns if name in held]
+    fields = {field.name: field for field in table.fields}
+    findings += find_missing(columns, fields, "a column of the table")
+    return [fields[name] for name in columns if name in fields]
 
 
 # --- travelling -------------------------------------------------------------------------------------------

@@ -44,7 +44,6 @@ __all__ = [
     "CONTRACT_KEY",
     "RUN_COLUMN",
     "Contract",
-    "choose_side",
     "contract_metadata",
     "contract_of_table",
     "path_exists",
@@ -114,6 +113,20 @@ class Contract:
         names = ("types", "missing", "extra") if self.is_table else ("missing", "extra")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def names(self) -> list[str]:
+        """The declared names; empty for a contract of columns without names."""
+        if self.is_table:
+            return [column.name for column in self.columns]
+        return list(map(str, self.schema.input_names())) if self.schema.has_input_names() else []
+
+    @property
+    def required_names(self) -> set[str]:
+        """The names that a table must have with values."""
+        if self.is_table:
+            return {column.name for column in self.columns if not column.field.nullable}
+        return {str(spec.name) for spec in self.schema if isinstance(spec, TensorSpec) or spec.required}
+
     def require_schema(self) -> Schema:
         """Return the signature of the contract.
 
@@ -126,24 +139,6 @@ class Contract:
         if findings:
             raise ConversionError.of(f"no signature for the contract ({self.name})", findings)
         return self.schema
-
-
-def choose_side(signature: ModelSignature, side: str, name: str) -> Schema:
-    """Return the inputs or the outputs of a signature.
-
-    Raises:
-        ContractError: it has none, or there is no such side.
-    """
-    _check_side(side)
-    schema = signature.inputs if side == "inputs" else signature.outputs
-    if schema is None:
-        raise ContractError(f"{name} has no {side}")
-    return schema
-
-
-def _check_side(side: str) -> None:
-    if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
 
 
 # --- resolving ----------------------------------------------------------------------------------------------
@@ -181,9 +176,10 @@ def resolve_contract(
         >>> resolve_contract("id bigint not null, note string").schema
         ['id': long (required), 'note': string (optional)]
     """
-    _check_side(side)
-    given = {"types": types, "missing": missing, "extra": extra}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    arguments = {"types": types, "missing": missing, "extra": extra}
+    options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
         if value not in _OPTIONS[name]:
             known = ", ".join(map(repr, _OPTIONS[name]))
@@ -227,7 +223,14 @@ class _Signed:
     features: tuple[str, ...] | None = None
 
     def choose(self, side: str) -> Contract:
-        schema = choose_side(self.signature, side, self.name)
+        """Return the contract of the inputs or of the outputs.
+
+        Raises:
+            ContractError: the signature does not have that side.
+        """
+        schema = self.signature.inputs if side == "inputs" else self.signature.outputs
+        if schema is None:
+            raise ContractError(f"{self.name} has no {side}")
         features = self.features if side == "inputs" else None
         return _of_model(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
@@ -249,7 +252,9 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
     if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
         return _of_struct_type(source)
     if isinstance(source, (str, os.PathLike)):
-        return _of_text(source, reader or _default_reader())
+        from sparksig.tables.readers import FileReader
+
+        return _of_text(source, reader or FileReader())
     raise ContractError(
         "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
         f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
@@ -263,12 +268,6 @@ def _of_struct_type(table: T.StructType) -> Contract:
     if any(TENSOR_KEY in kept for kept in metadata.values()) and len(set(table.names)) == len(table.names):
         return _of_model(from_spark(table), "StructType")
     return _of_columns(spark_columns(table), metadata, "StructType")
-
-
-def _default_reader() -> Reader:
-    from sparksig.tables.readers import FileReader
-
-    return FileReader()
 
 
 def _of_model(schema: Schema, name: str, features: tuple[str, ...] | None = None) -> Contract:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
 from sparksig.signature import ModelSignature
-from sparksig.tables.check import Table, find_missing, open_table
-from sparksig.tables.parquet import open_parquet
+from sparksig.tables.check import Table, open_table
+from sparksig.tables.findings import find_missing
+from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.sample import SampledSignature, Sampler, signature_of
 from sparksig.tables.types import duplicate_columns
 
@@ -92,11 +93,10 @@ def infer_table(
 ) -> SampledSignature:
     """Infer the signature of an opened table; see :func:`infer_parquet`."""
     names = _choose_columns(opened, columns)
-    findings = opened.compare_files(names, ())
-    if opened.has_files:
-        findings = [*duplicate_columns(opened.columns, opened.fold), *findings]
-    if findings:
-        raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
+    if isinstance(opened, ParquetTable):
+        findings = duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())
+        if findings:
+            raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
     try:
         declared = opened.declare(names)
     except (ConversionError, SignatureError) as error:
@@ -105,7 +105,7 @@ def infer_table(
     partitions = len(set(sample.partition_of)) or sample.opened
     is_uniform = sample.method == "uniform"
     inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
-    if opened.has_files or sample.rows.num_rows:
+    if isinstance(opened, ParquetTable) or sample.rows.num_rows:
         return inferred
     # without a row there is no evidence against nulls: the schema of the DataFrame decides
     return replace(inferred, signature=ModelSignature(inputs=declared))
@@ -122,8 +122,6 @@ def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[s
     if not names:
         problem = "the table has no columns" if columns is None else "columns: expected at least one column"
         raise ContractError(f"{table.place}: {problem}")
-    known = set(actual)
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise ContractError.of("columns names columns of the table", find_missing(missing, actual))
+    if missing := find_missing(names, actual):
+        raise ContractError.of("columns names columns of the table", missing)
     return names

@@ -94,7 +94,6 @@ class ParquetTable:
     store: Any
     files: tuple[File, ...]
     fold = staticmethod(str.casefold)
-    has_files = True  # whose schemas may differ
 
     @property
     def reader(self) -> FileReader:
@@ -132,11 +131,6 @@ class ParquetTable:
             present = [file.schema.field(name) for name in names if file.schema.get_field_index(name) >= 0]
             files.append(replace(file, schema=pa.schema(present)))
         return replace(self, files=tuple(files))
-
-    def restore_nulls(self, schema: Schema) -> ParquetTable:
-        """Return the table itself: its files declare the null type."""
-        del schema
-        return self
 
     def declare(self, names: Sequence[str]) -> Schema:
         """Return the signature of some columns: their types, or the tensors that Spark has written.

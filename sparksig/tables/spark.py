@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, Finding
+from sparksig.errors import ContractError
 from sparksig.schema import Schema
 from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Breach, Outcome, Part, add_count, format_keys
-from sparksig.tables.columns import Column, spark_columns
+from sparksig.tables.columns import Column, spark_columns, spark_fields
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
@@ -39,7 +39,6 @@ class SparkTable:
 
     df: DataFrame
     place = "the table"
-    has_files = False  # of which Spark shows one schema
 
     @property
     def reader(self) -> SparkReader:
@@ -78,11 +77,6 @@ class SparkTable:
         """
         return from_spark(self.select(names).df.schema)
 
-    def compare_files(self, names: Sequence[str], required: Collection[str]) -> list[Finding]:
-        """Return no findings: Spark reads all files with one schema."""
-        del names, required
-        return []
-
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that every query of the session finds by their names."""
         folded = [self.fold(column.name) for column in self.columns]
@@ -100,8 +94,7 @@ class SparkTable:
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
         """Apply rules to all rows, by one Spark job without Python."""
         df = vectors_as_arrays(self.df)
-        columns = [column.field for column in SparkTable(df).columns]
-        return count_rows(df, compile_rules(rules, columns), names, keys)
+        return count_rows(df, compile_rules(rules, spark_fields(df.schema)), names, keys)
 
 
 def vectors_as_arrays(df: DataFrame) -> DataFrame:

@@ -11,7 +11,7 @@ from pyspark.sql import types as T
 from sparksig.errors import ContractError, UnsupportedError, step
 from sparksig.spark.names import Fold, name_folding
 from sparksig.tables.check import build_rules
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import ValueOptions
@@ -63,11 +63,10 @@ def violations(
 
 def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options: ValueOptions) -> Column:
     """Build the column of findings, for a session that compares names by ``fold``."""
-    columns = spark_columns(table)
-    findings = judge_types(contract, columns, fold=fold)
+    findings = judge_types(contract, spark_columns(table), fold=fold)
     if findings:
         raise ContractError.of(f"the table does not fit the contract ({contract.name})", findings)
-    fields = [column.field for column in columns]
+    fields = spark_fields(table)
     rules = compile_rules(build_rules(contract, fields, options), fields)
     rules = [rule for rule in rules if rule.lengths is None]
     if not rules:

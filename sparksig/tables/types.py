@@ -88,12 +88,9 @@ def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = st
         columns: of the table.
         fold: folds names as the readers of the table compare them.
     """
-    if contract.is_table:
-        declared = {column.name for column in contract.columns}
-    elif contract.schema.has_input_names():
-        declared = {str(name) for name in contract.schema.input_names()}
-    else:
+    if not contract.names:
         return []
+    declared = set(contract.names)
     hint = "drop it, declare it, or pass extra='allow'"
     return [
         Finding(Code.EXTRA_COLUMN, step(column.name), "no such column", column.text, hint)

@@ -10,9 +10,10 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.hadoop import is_connect, is_nowhere
+from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
 from sparksig.tables.readers import find_partitions
-from sparksig.writing.staged import RUN_COLUMN, ParquetWrite
+from sparksig.writing.staged import ParquetWrite
 from sparksig.writing.staged import save as save_staged
 from sparksig.writing.target import holds
 

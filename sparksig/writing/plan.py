@@ -13,18 +13,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import walk_spark
-from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, nearest, step
+from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
-from sparksig.tables.contract import Contract, contract_of_table, resolve_contract
+from sparksig.tables.contract import RUN_COLUMN, Contract, contract_of_table, resolve_contract
 from sparksig.tables.delta import Existing, is_path, read_delta
+from sparksig.tables.findings import find_missing
 from sparksig.tables.readers import SparkReader, spark_table
 from sparksig.tables.types import judge_types
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
 from sparksig.writing.sources import find_source_overlap
-from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.target import ColumnPlan, plan_columns
 
 __all__ = ["Planned", "WritePlan", "plan_write", "planned"]
@@ -212,7 +212,7 @@ def planned(
     _check_target(where, format)
     declared = None if contract is None else options.resolve(spark, contract, side)
     findings = [] if declared is None else _judge(df, declared)
-    findings += _missing(partition_by, df.columns)
+    findings += find_missing(partition_by, df.columns, "a column to partition by")
     found = _existing(spark, where, format)
     keeps = mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
     kept = found if keeps else None
@@ -322,20 +322,6 @@ def _check_target(target: str, format: str) -> None:
         raise ContractError(f"Delta finds tables by absolute paths: {os.path.abspath(target)}")
     if format == "parquet" and not is_path(target):
         raise ContractError(f"a Parquet table is written to a path: ./{target}")
-
-
-def _missing(names: Sequence[str], known: Sequence[str]) -> list[Finding]:
-    return [
-        Finding(
-            Code.MISSING_COLUMN,
-            step(name),
-            "a column to partition by",
-            "no such column",
-            nearest(name, known),
-        )
-        for name in names
-        if name not in known
-    ]
 
 
 def _duplicates(names: Sequence[str], fold: Fold) -> list[Finding]:

@@ -32,11 +32,9 @@ from pyspark.sql import functions as F
 
 from sparksig.errors import OutputRefusedError
 from sparksig.spark.hadoop import Place
+from sparksig.tables.contract import RUN_COLUMN
 
-__all__ = ["RUN_COLUMN", "ParquetWrite", "save"]
-
-RUN_COLUMN = "run_id"
-"""The partition column that keeps the runs of a Parquet table apart."""
+__all__ = ["ParquetWrite", "save"]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
-from sparksig.lattice import Field
 from sparksig.spark.bind import column
 from sparksig.tables.check import build_rules, report_outcome
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
@@ -266,18 +265,18 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
     contract, kept, filled = made.declared, made.kept, vectors_as_arrays(sent)
     columns, rules = spark_columns(filled.schema), []
     if contract is not None:
-        rules = build_rules(contract, _fields(filled), ValueOptions(strict_nulls))
+        rules = build_rules(contract, spark_fields(filled.schema), ValueOptions(strict_nulls))
     by = [field for field in filled.schema.fields if field.name in made.by]
     sql = constrain_partitions(by, made.plan.format, kept)
     if kept is not None:
         filled = _as_filled(filled, kept)
-        rules += constrain_columns(kept, _fields(filled))
+        rules += constrain_columns(kept, spark_fields(filled.schema))
         sql += constrain_generated(kept, sent.columns)
     if made.found is not None and made.plan.format == "delta":
         is_complete = kept is not None and not kept.filled
         sql += [rule for rule in constrain_checks(made.found) if is_complete or _resolves(filled, rule)]
     distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
-    sql = [*compile_rules([*reversed(distinct.values())], _fields(filled)), *sql]
+    sql = [*compile_rules([*reversed(distinct.values())], spark_fields(filled.schema)), *sql]
     name = contract.name if contract is not None else "the target's constraints"
     report = Report("full", name, (), report_columns(contract, columns))
     if contract is not None:
@@ -287,10 +286,6 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
         return replace(report, mode="schema")
     names = SparkTable(filled).find_unambiguous([column.name for column in report.columns if column.found])
     return report_outcome(report, contract, columns, count_rows(filled, sql, names))
-
-
-def _fields(df: DataFrame) -> list[Field]:
-    return [column.field for column in spark_columns(df.schema)]
 
 
 def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
