@@ -24,6 +24,7 @@ from sparksig.jobs.config import InputSection
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.spark.hadoop import Place
+from sparksig.tables.delta import MISSING_DELTA, delta_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -261,7 +262,7 @@ def _delta(
     spark: SparkSession, section: InputSection, target: str, name: str = ""
 ) -> tuple[DataFrame, dict[str, Any]]:
     """A Delta table, pinned to a version."""
-    quoted = name or "delta.`" + target.replace("`", "``") + "`"
+    quoted = name or delta_name(target)
     try:
         version = section.version
         if version is None:
@@ -311,11 +312,7 @@ def _reading(error: Exception, section: InputSection) -> SparksigError:
         form = "" if section.table else f" {NAMES[section.format]}"
         return TableNotFoundError(f"there is no{form} table at {shown}{version}")
     if any(sign in told for sign in _NO_DELTA):
-        return MissingDependencyError(
-            "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-            "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-            "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-        )
+        return MissingDependencyError(MISSING_DELTA)
     if section.table and "PARSE_SYNTAX_ERROR" in told:
         finding = Finding(
             Code.INVALID_NAME, "input.table", "the name of a table, as SQL has it", "another text"
