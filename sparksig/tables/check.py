@@ -59,8 +59,8 @@ def check(
 ) -> Report:
     """Check a table against a contract.
 
-    A contract is a model's or a table's. A model's contract says what the model accepts: its types are judged
-    by the casting table. A table's contract declares exact types and all columns.
+    A contract is a model's or a table's. The types of a model's contract are judged by the casting table. A
+    table's contract declares exact types and all columns.
 
     Args:
         table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
@@ -145,7 +145,7 @@ def check_parquet(
     Raises:
         ContractError: an argument is wrong, or a file is damaged.
         ModelError, SignatureError: the contract cannot be read.
-        TableNotFoundError: there is no Parquet table, neither to check nor as contract.
+        TableNotFoundError: the table, or the table that is the contract, does not exist.
         UnsupportedError: a Delta table.
 
     Example:
@@ -170,7 +170,7 @@ def open_table(table: Any) -> Table:
 
     Raises:
         ContractError: not a table.
-        TableNotFoundError: there is no such table.
+        TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table, and no Spark session is active.
     """
     if isinstance(table, ParquetTable):
@@ -205,7 +205,7 @@ def _open_by_session(text: str) -> SparkTable | None:
     try:
         df = session.read.format("delta").load(text) if "/" in text else session.table(text)
         return SparkTable(df) if df.columns else None
-    except Exception:  # Spark's, of a class that depends on the session: the first error says what is wrong
+    except Exception:  # Spark's, of a class that depends on the session: the first error has the reason
         return None
 
 
@@ -249,10 +249,10 @@ def _check_table(
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
     clashes = broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])
-    shown = () if clashes.intersection(map(step, keys)) else keys
+    key_columns = () if clashes.intersection(map(step, keys)) else keys
     if mode == "full":
-        return report_outcome(report, contract, table.columns, table.run(rules, names, shown))
-    return _check_sample(table, contract, report, rules, names, shown, sampler)
+        return report_outcome(report, contract, table.columns, table.run(rules, names, key_columns))
+    return _check_sample(table, contract, report, rules, names, key_columns, sampler)
 
 
 def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOptions) -> list[Rule]:

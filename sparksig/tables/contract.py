@@ -104,7 +104,7 @@ class Contract:
 
     @property
     def is_table(self) -> bool:
-        """Whether the contract is a table's."""
+        """True for the contract of a table."""
         return self.kind == "table"
 
     @property
@@ -131,7 +131,7 @@ class Contract:
         """Return the signature of the contract.
 
         Raises:
-            ConversionError: it declares types that no signature has; all of them.
+            ConversionError: it declares types that no signature has.
         """
         findings: list[Finding] = []
         for column in self.columns:
@@ -182,8 +182,8 @@ def resolve_contract(
     options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
         if value not in _OPTIONS[name]:
-            known = ", ".join(map(repr, _OPTIONS[name]))
-            raise ContractError(f"{name} is one of {known}, not {value!r}")
+            choices = ", ".join(map(repr, _OPTIONS[name]))
+            raise ContractError(f"{name} is one of {choices}, not {value!r}")
     contract = _load(source, reader)
     if isinstance(contract, _Signed):
         contract = contract.choose(side)
@@ -265,7 +265,7 @@ def _of_struct_type(table: T.StructType) -> Contract:
     from sparksig.convert.spark import from_spark
 
     metadata = {part.name: part.metadata or {} for part in table.fields}
-    if any(TENSOR_KEY in kept for kept in metadata.values()) and len(set(table.names)) == len(table.names):
+    if any(TENSOR_KEY in marks for marks in metadata.values()) and len(set(table.names)) == len(table.names):
         return _of_model(from_spark(table), "StructType")
     return _of_columns(spark_columns(table), metadata, "StructType")
 
@@ -330,7 +330,7 @@ def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) ->
     """
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
     contract = _of_columns(columns, table.metadata, name, tensors=tensors)
-    promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
+    promises = table.promises or any(CONTRACT_KEY in marks for marks in table.metadata.values())
     contract = replace(contract, partitions=table.partitions, filled=table.filled)
     return replace(contract, promises=promises, is_delta=table.promises)
 
@@ -342,7 +342,7 @@ def _of_columns(
     *,
     tensors: bool = True,
 ) -> Contract:
-    """Return the contract that declared columns are, with what a write under a contract has kept."""
+    """Return the contract of declared columns, with the promises in their metadata."""
     findings: list[Finding] = []
     specs: list[ColSpec | TensorSpec] = []
     declared = []
@@ -351,12 +351,12 @@ def _of_columns(
         if names.count(column.name) > 1:
             expected = "one column of that name"
             findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
-        kept = metadata.get(column.name, {})
-        promised = _promised_field(column.field, kept.get(CONTRACT_KEY))
+        marks = metadata.get(column.name, {})
+        promised = _promised_field(column.field, marks.get(CONTRACT_KEY))
         if "char(" in (text := format_type(promised.source)):
             column = replace(column, text=text)
         column = replace(column, field=promised)
-        tensor = _tensor_of(column, kept) if tensors else None
+        tensor = _tensor_of(column, marks) if tensors else None
         declared.append(column)
         dtype = narrowest(column.field.source, step(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
@@ -372,14 +372,14 @@ def _of_columns(
 def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
     """Return the tensor that a column's metadata describe."""
     text = metadata.get(TENSOR_KEY)
-    kept = metadata.get(CONTRACT_KEY)
-    if text is None and isinstance(kept, str) and json.loads(kept).get("type") == "tensor":
-        text = kept
+    promised = metadata.get(CONTRACT_KEY)
+    if text is None and isinstance(promised, str) and json.loads(promised).get("type") == "tensor":
+        text = promised
     return None if text is None else tensor_from_metadata(text, column.name)
 
 
 def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
-    """Return what a written table keeps of its contract, as metadata of each column."""
+    """Return the metadata that keep a contract in the columns of a written table."""
     from sparksig.convert.spark_json import write_spark_field
 
     if contract.is_table:
@@ -397,10 +397,9 @@ def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
 
 
 def _promised_field(actual: Field, text: object) -> Field:
-    """Return a field of a written table with what its contract promises of it.
+    """Return a field of a written table with the promises of its contract.
 
-    The types are the table's. Whether values may be null, and how long texts may be, the files do not say:
-    this is the contract's.
+    The types are the table's; nullability and the lengths of texts are the contract's.
 
     Raises:
         ContractError: the metadata are not those of a contract.
@@ -441,16 +440,12 @@ def _with_required(source: Source, declared: Type) -> Source:
     if isinstance(source, MapOf) and isinstance(declared, Map):
         return replace(source, value=_with_required(source.value, declared.value_type))
     if isinstance(source, Struct) and isinstance(declared, Object):
-        known = {prop.name: prop for prop in declared.properties}
-        parts = [
-            replace(
-                part,
-                source=_with_required(part.source, known[part.name].dtype),
-                nullable=not known[part.name].required,
-            )
-            if part.name in known
-            else part
-            for part in source.fields
-        ]
+        properties = {prop.name: prop for prop in declared.properties}
+        parts = []
+        for part in source.fields:
+            if (prop := properties.get(part.name)) is not None:
+                inner = _with_required(part.source, prop.dtype)
+                part = replace(part, source=inner, nullable=not prop.required)
+            parts.append(part)
         return replace(source, fields=tuple(parts))
     return source

@@ -55,18 +55,18 @@ def report_columns(
     return tuple(reports)
 
 
-def find_missing(names: Sequence[str], known: Iterable[str], expected: str = "a column") -> list[Finding]:
+def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "a column") -> list[Finding]:
     """Return a finding for each name that no column has, with the nearest name that one has.
 
     Example:
         >>> [str(finding) for finding in find_missing(["a", "id"], ["A", "id"])]
         ["a: expected a column, found no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"]
     """  # noqa: E501  as it is printed
-    columns = dict.fromkeys(known)
+    existing = dict.fromkeys(columns)
     return [
-        Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", nearest(name, columns))
+        Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", nearest(name, existing))
         for name in names
-        if name not in columns
+        if name not in existing
     ]
 
 

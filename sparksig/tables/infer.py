@@ -35,7 +35,7 @@ def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> Sample
 
     Raises:
         ContractError: not a DataFrame.
-        InferenceError: columns of types that no signature has; all of them.
+        InferenceError: columns of types that no signature has.
 
     Example:
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
@@ -69,9 +69,9 @@ def infer_parquet(
         The signature, and the evidence for each column; ``signature.inputs`` are the columns.
 
     Raises:
-        InferenceError: types that no signature has, columns of one name, files that differ; all of them.
+        InferenceError: types that no signature has, columns of one name, files that differ.
         ContractError: an argument is wrong.
-        TableNotFoundError: there is no Parquet table.
+        TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table.
 
     Example:
@@ -107,7 +107,7 @@ def infer_table(
     inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
     if isinstance(opened, ParquetTable) or sample.rows.num_rows:
         return inferred
-    # without a row there is no evidence against nulls: the schema of the DataFrame decides
+    # without rows, the schema of the DataFrame decides about nulls
     return replace(inferred, signature=ModelSignature(inputs=declared))
 
 

@@ -73,7 +73,7 @@ class SparkTable:
         """Return the signature of some columns by their types.
 
         Raises:
-            ConversionError: types that no signature has; all of them.
+            ConversionError: columns of types that no signature has.
         """
         return from_spark(self.select(names).df.schema)
 
@@ -85,7 +85,7 @@ class SparkTable:
         return [name for name in names if name in actual and counts.get(self.fold(name), 1) == 1]
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
-        """Read some rows of some columns; of types that Python cannot receive, only what is null."""
+        """Read some rows of some columns; of types that Python cannot receive, only the nulls."""
         df = vectors_as_arrays(self.select(names).df)
         hidden = [column.name for column in SparkTable(df).columns if column.arrow is None]
         flags = {name: F.when(F.col(quote_name(name)).isNotNull(), F.lit(True)) for name in hidden}
@@ -174,8 +174,8 @@ def _read_breach(rule: SqlRule, row: Any, index: int, keys: Sequence[str]) -> Br
 _TRANSFER = "part int, body binary"
 _ROWS = "sparksig.sample.rows"
 _AHEAD = 8 * 2**20
-"""The approximate size of the buffers between Spark and Python, which Spark fills whatever Python reads. Rows
-are padded, so that the buffers hold few."""
+"""The approximate size of the buffers between Spark and Python, which Spark always fills. Rows are padded, so
+that the buffers hold few."""
 Batches = Iterator[pa.RecordBatch]
 
 

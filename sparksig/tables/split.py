@@ -113,9 +113,9 @@ def split(
         ([0, 1, 3], ['NULL_IN_REQUIRED'])
     """
     table = SparkTable(df)
-    taken = [name for name in df.columns if table.fold(name) == table.fold(findings)]
-    if taken:
-        raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
+    clashes = [name for name in df.columns if table.fold(name) == table.fold(findings)]
+    if clashes:
+        raise ContractError(f"the table has a column {step(clashes[0])}: choose another name for findings=")
     resolved = resolve_contract(contract, reader=table.reader)
     restored = table.restore_nulls(resolved.schema).df.schema
     column = _build_findings(resolved, restored, table.fold, ValueOptions(strict_nulls, refuse_nan))
