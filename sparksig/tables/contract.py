@@ -46,6 +46,7 @@ __all__ = [
     "Contract",
     "contract_metadata",
     "contract_of_table",
+    "model_contract",
     "path_exists",
     "resolve_contract",
     "resolve_sides",
@@ -232,7 +233,7 @@ class _Signed:
         if schema is None:
             raise ContractError(f"{self.name} has no {side}")
         features = self.features if side == "inputs" else None
-        return _of_model(schema, f"{self.name.removeprefix('the ')}, {side}", features)
+        return model_contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
 
 def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
@@ -240,14 +241,14 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
     if isinstance(source, Contract):
         return source
     if isinstance(source, Schema):
-        return _of_model(source, "schema")
+        return model_contract(source, "schema")
     if isinstance(source, Mapping):
         source = ModelSignature.from_dict(source)
     if isinstance(source, ModelSignature):
         return _Signed(source)
     if isinstance(source, pa.Schema):
         if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in source):
-            return _of_model(from_arrow(source), "Arrow schema")
+            return model_contract(from_arrow(source), "Arrow schema")
         return _of_columns(arrow_columns(source), {}, "Arrow schema")
     if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
         return _of_struct_type(source)
@@ -266,12 +267,23 @@ def _of_struct_type(table: T.StructType) -> Contract:
 
     metadata = {part.name: part.metadata or {} for part in table.fields}
     if any(TENSOR_KEY in marks for marks in metadata.values()) and len(set(table.names)) == len(table.names):
-        return _of_model(from_spark(table), "StructType")
+        return model_contract(from_spark(table), "StructType")
     return _of_columns(spark_columns(table), metadata, "StructType")
 
 
-def _of_model(schema: Schema, name: str, features: tuple[str, ...] | None = None) -> Contract:
-    return Contract("model", name, schema, features=features, missing="allow", extra="allow")
+def model_contract(
+    schema: Schema, name: str, features: Sequence[str] | None = None, *, missing: str = "allow"
+) -> Contract:
+    """Return the contract of a model with the default options of models.
+
+    Args:
+        schema: what the model declares.
+        name: of the contract in reports.
+        features: the names of the model's features; None if it knows none.
+        missing: "forbid" or "allow".
+    """
+    known_features = None if features is None else tuple(features)
+    return Contract("model", name, schema, features=known_features, missing=missing, extra="allow")
 
 
 def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
@@ -365,7 +377,7 @@ def _of_columns(
     if not specs:
         raise ContractError(f"{name} declares no columns")
     if any(isinstance(spec, TensorSpec) for spec in specs):  # the table of a schema of tensors
-        return _of_model(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
+        return model_contract(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
     return Contract("table", name, Schema(specs), tuple(declared))
 
 
