@@ -419,7 +419,7 @@ def _footer(store: Any, found: _Found, place: str) -> File:
             schema = mark_int96(stored, physical) if "INT96" in physical else stored
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
-        raise TableNotFoundError(f"{place}: {found.name} is no Parquet file: {reason_of(error)}") from None
+        raise TableNotFoundError(f"{place}: {found.name} is not a Parquet file: {reason_of(error)}") from None
     width = max((one.total_byte_size // max(one.num_rows, 1) for one in groups), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
     counts = tuple(one.num_rows for one in groups)

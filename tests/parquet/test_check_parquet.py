@@ -437,7 +437,7 @@ def test_what_is_no_parquet_table(tmp_path, write):
     ):
         check_parquet(home, "x int")
     (home / "notes.txt").write_text("not Parquet")
-    with pytest.raises(TableNotFoundError, match=r"notes\.txt is no Parquet file: "):
+    with pytest.raises(TableNotFoundError, match=r"notes\.txt is not a Parquet file: "):
         check_parquet(home, "x int")
     with pytest.raises(ContractError, match="a table is a path or a URI, not a value of type int"):
         check_parquet(7, "x int")
