@@ -1118,7 +1118,7 @@ def test_what_mlflow_wrote_loads_and_predicts_where_mlflow_is_not_installed(tmp_
     done = _run(WITHOUT, tmp_path)
     assert done.stderr == ""
     first, second = done.stdout.splitlines()
-    assert "it names mlflow.pyfunc.PyFuncModel and" in first
+    assert "it refers to mlflow.pyfunc.PyFuncModel and needs the package" in first
     assert "mlflow" in second
     assert "'mlflow.pyfunc.loaders.code_model'" in second
     assert all("pip install 'sparksig[mlflow]'" in line for line in (first, second))
