@@ -48,6 +48,11 @@ def _literal(path: str) -> str:
     return _absolute(path)
 
 
+def _report_path(path: str) -> str:
+    _literal(path.replace("{run_id}", ""))
+    return path
+
+
 def _local(path: str) -> str:
     if re.match(r"^(?!file:)\w[\w+.-]*:", path):
         raise ValueError("a local directory: a model that is registered, or stored elsewhere, never changes")
@@ -92,6 +97,7 @@ def _is_whole(field: FieldInfo) -> bool:
 
 Text = Annotated[str, Field(min_length=1)]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_literal)]
+ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_report_path)]
 Names = list[Text]
 RunId = Annotated[str, AfterValidator(_run_id)] | None
 Settings = dict[str, Annotated[str, BeforeValidator(_as_text)]]
@@ -249,8 +255,12 @@ class PreflightSection(_Section):
 class ReportSection(_Section):
     """Where the run report goes, which is written when the job fails, too."""
 
-    json_: Place | None = Field(default=None, alias="json", description="a file, as JSON")
-    html: Place | None = Field(default=None, description="a file, as a page of HTML")
+    json_: ReportPath | None = Field(
+        default=None, alias="json", description="a file, as JSON; {run_id} stands for the run id"
+    )
+    html: ReportPath | None = Field(
+        default=None, description="a file, as a page of HTML; {run_id} stands for the run id"
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> ReportSection:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import BudgetExceededError, Code, Finding, OutputRefusedError, SparksigError
+from sparksig.errors import (
+    BudgetExceededError,
+    Code,
+    Finding,
+    ModelFailedError,
+    OutputRefusedError,
+    SparksigError,
+)
 from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import BudgetSection, ScoreConfig
+from sparksig.jobs.console import complain
 from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.score_plan import ScorePlan, plan_score
 from sparksig.jobs.staging import Scored, Staging, fingerprint
 from sparksig.jobs.tables import open_input, telling_headers
+from sparksig.spark.diagnosis import diagnosed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -67,7 +75,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
     scored = staging.found()
     if scored is None or scored.made_of != made_of or not prepared.input.is_known:
         _preflight(spark, config, run, prepared)
-        with run.phase("score"), watched(spark, "score"), telling_headers():
+        with run.phase("score"), watched(spark, "score"), telling_headers(), _hinting():
             scored = _staged(config, prepared, staging, made_of)
     _tell(run, scored)
     try:
@@ -76,6 +84,17 @@ def _score(config: ScoreConfig, run: Run) -> None:
         staging.remove()
         raise
     _publish(config, run, staging, scored)
+
+
+@contextlib.contextmanager
+def _hinting() -> Iterator[None]:
+    """Add to the error of a model what to configure, so that the run can go on."""
+    try:
+        with diagnosed():
+            yield
+    except ModelFailedError as error:
+        hint = "to reject the rows on which the model fails, configure a budget and a quarantine"
+        raise ModelFailedError(f"{error.message}\n  {hint}") from error.__context__
 
 
 def _was_done(spark: SparkSession, config: ScoreConfig, run: Run, udf: ModelUDF, staging: Staging) -> bool:
@@ -137,7 +156,7 @@ def _tell_other_input(spark: SparkSession, config: ScoreConfig, run: Run, done: 
         now = type(error).__name__
     if "input" in done and now != done["input"]:
         said = f"the run {run.run_id} was done before, and its input has changed since"
-        print(f"sparksig: {said}: choose another run id to score it", file=sys.stderr, flush=True)  # noqa: T201
+        complain(f"{said}: choose another run id to score it")
 
 
 def _tell(run: Run, scored: Scored) -> None:
@@ -163,7 +182,7 @@ def _publish(config: ScoreConfig, run: Run, staging: Staging, scored: Scored) ->
             run.tell(written=Publication(config, staging, scored).publish())
         except Exception:
             said = f"what was scored is kept in {staging.place.uri}: start it again as the run {run.run_id}"
-            print(f"sparksig: {said}", file=sys.stderr, flush=True)  # noqa: T201
+            complain(said)
             raise
 
 

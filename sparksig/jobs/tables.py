@@ -23,6 +23,8 @@ from sparksig.errors import (
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.footers import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.jobs.places import file_system
+from sparksig.models.registry import shown
+from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def open_input(
     else:
         text = _text(spark, section)
         rows, identity = text.rows, {"format": section.format}
-    identity, files = {"place": section.place, **identity}, {}
+    identity, files = {"place": shown(section.place), **identity}, {}
     if "version" not in identity:
         files = _statuses(spark, rows.inputFiles())
         identity |= _digest(files)
@@ -304,24 +306,20 @@ def _reading(error: Exception, section: InputSection) -> SparksigError:
     """What Spark's error, whose class depends on the session, is in the words of jobs."""
     if isinstance(error, SparksigError):
         return error
-    told, shown = str(error), repr(section.place)
+    told, place = str(error), repr(section.place)
     reason = told.strip().partition("\n")[0]
     if any(sign in told for sign in _NOT_THERE):
         version = "" if section.version is None else f" in version {section.version}"
         form = "" if section.table else f" {NAMES[section.format]}"
-        return TableNotFoundError(f"there is no{form} table at {shown}{version}")
+        return TableNotFoundError(f"there is no{form} table at {place}{version}")
     if any(sign in told for sign in _NO_DELTA):
-        return MissingDependencyError(
-            "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-            "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-            "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-        )
+        return MissingDependencyError(NO_DELTA)
     if section.table and "PARSE_SYNTAX_ERROR" in told:
         finding = Finding(
             Code.INVALID_NAME, "input.table", "the name of a table, as SQL has it", "another text"
         )
         return ConfigError.of("the configuration is wrong", [finding])
-    return ContractError(f"Spark cannot read the table {shown}: {reason}")
+    return ContractError(f"Spark cannot read the table {place}: {reason}")
 
 
 # --- what is read -------------------------------------------------------------------------------------------

@@ -538,9 +538,14 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
             return explode(arrays, work.inputs, work.features)
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
+    passed = 0
+
     def score(*given: pa.Array) -> pa.Array:
+        nonlocal passed
         zone = Zone()
-        parts = list(work.run(iter([opened(list(given), zone)]), zone))
+        batch = opened(list(given), zone)
+        parts = list(work.run(iter([batch]), zone, passed))
+        passed += batch.num_rows
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:

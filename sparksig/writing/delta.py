@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, MissingDependencyError, below
 from sparksig.spark.bind import column
+from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.writing.target import Existing, Filled, is_path
 
 __all__ = ["Commit", "commit", "committed", "counts", "existing", "noted", "refusals"]
@@ -39,13 +40,13 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         if "PARSE_SYNTAX_ERROR" in told or "EXPECT_TABLE_NOT_VIEW" in told:
             raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
         if _is_unknown(told):
-            raise MissingDependencyError(_MISSING) from None
+            raise MissingDependencyError(NO_DELTA) from None
         if "DELTA_MISSING_DELTA_TABLE" in told or "NOT_FOUND" in told or "not a Delta table" in told:
             return None
         raise
     detail = row.asDict()
     if others or "format" not in detail:  # it described the column of a table that is called detail
-        raise MissingDependencyError(_MISSING)
+        raise MissingDependencyError(NO_DELTA)
     if detail["format"] != "delta":
         raise ContractError(f"{target} is a table of the format {detail['format']}, not delta")
     frame = spark.read.format("delta").load(target) if is_path(target) else spark.table(target)
@@ -58,13 +59,6 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         dict(detail["properties"] or {}),
         _filled(whole, defaults="allowColumnDefaults" in features),
     )
-
-
-_MISSING = (
-    "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-    "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-    "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-)
 
 
 def _is_unknown(told: str) -> bool:
