@@ -23,8 +23,10 @@ from sparksig.errors import (
 )
 from sparksig.report import Report
 from sparksig.schema import Schema
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import bind, column, matched_fields
 from sparksig.spark.declared import contract_of
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.rules import Rule, any_of, lengths_of, name_of, rules_of, text_of
@@ -38,6 +40,7 @@ __all__ = ["check", "full", "split", "violations", "without_vectors"]
 MODES = ("schema", "sample", "full")
 
 
+@diagnosed()
 def check(
     df: DataFrame,
     contract: Any,
@@ -83,8 +86,7 @@ def check(
           id  long  bigint  no nulls  ok
     """
     started = time.perf_counter()
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"check takes a Spark DataFrame, not {kind(df)}")
+    require_frame(df, "check(df, contract)", contract)
     if mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {mode!r}")
     declared = contract_of(df.sparkSession, contract, side)
@@ -225,6 +227,7 @@ def split(
         >>> [row.id for row in good.collect()], [row.findings[0].code for row in bad.collect()]
         ([0, 1, 3], ['NULL_IN_REQUIRED'])
     """
+    require_frame(df, "split(df, schema)", schema)
     fold = name_folding(df.sparkSession)
     taken = [name for name in df.columns if fold(name) == fold(findings)]
     if taken:

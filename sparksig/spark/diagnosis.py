@@ -63,6 +63,8 @@ def diagnose(error: BaseException) -> SparksigError | None:
     """
     if isinstance(error, SparksigError):
         return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pyspark":
+        return MissingDependencyError.naming("pyspark", "Spark", "spark")
     if not isinstance(error, Exception):
         return None
     text = _text_of(error)

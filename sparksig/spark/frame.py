@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import column
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
@@ -92,8 +93,7 @@ def score(
           - x: expected double, found string (text and other types are never converted into each other:
             cast it on purpose) [TYPE_MISMATCH]
     """
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")
+    require_frame(df, "score(df, model)", model)
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
     if isinstance(model, ModelUDF):

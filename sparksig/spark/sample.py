@@ -12,10 +12,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
+from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError
 from sparksig.sampling import Choice, Evidence, SampledSignature, heads_claim, signature_of, uniform_claim
 from sparksig.signature import ModelSignature
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import arrow_type
+from sparksig.spark.diagnosis import diagnosed
 
 __all__ = ["Evidence", "Sample", "SampledSignature", "Sampler", "sample_signature"]
 
@@ -223,6 +225,7 @@ def _read(parts: Sequence[bytes], df: DataFrame) -> pa.Table:
 # --- signatures ---------------------------------------------------------------------------------------------
 
 
+@diagnosed()
 def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
     """The signature of a table, as far as some of its rows show it.
 
@@ -243,8 +246,7 @@ def sample_signature(df: DataFrame, sampler: Sampler | None = None) -> SampledSi
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
         'id': long (required): 0 nulls in 3 rows of 2 partitions
     """
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"sample_signature takes a Spark DataFrame, not {kind(df)}")
+    require_frame(df, "sample_signature(df)")
     try:
         declared = from_spark(df.schema)
     except (ConversionError, SignatureError) as error:

@@ -19,6 +19,7 @@ from sparksig.report import Report
 from sparksig.schema import Schema
 from sparksig.spark.bind import column
 from sparksig.spark.check import full, without_vectors
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.rules import Rule, lengths_of, rules_of
 from sparksig.spark.verdicts import columns_of
 from sparksig.writing import delta, parquet
@@ -67,6 +68,7 @@ class Written:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+@diagnosed()
 def write(
     df: DataFrame,
     target: str | os.PathLike[str],

@@ -221,7 +221,7 @@ def test_a_run_that_fails_is_recorded_too(tmp_path, error, code, text, findings)
     assert report.to_json() == report_of(caught.value).to_json()
     assert (report.status, report.exit_code, report.error) == ("failed", code, text)
     assert report.error_findings == findings
-    assert (report.rows_in, list(report.phases)[0]) == (3, "score")
+    assert (report.rows_in, next(iter(report.phases))) == (3, "score")
     assert "4711" not in str(report) + report.as_page()
 
 
