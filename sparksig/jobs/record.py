@@ -24,6 +24,7 @@ from sparksig.jobs.secrets import find_secrets, hide_in_error
 from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
 from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.quiet import mute_query_errors
 
 __all__ = ["Run", "RunReport", "explained", "new_run_id", "recorded", "report_of"]
 
@@ -103,7 +104,7 @@ def explained(config: JobConfig) -> Iterator[None]:
         SparksigError: what the work inside raises, or why Spark failed.
     """
     try:
-        with diagnosed():
+        with mute_query_errors(), diagnosed():
             yield
     except SparksigError as error:
         hide_in_error(error, find_secrets(config.model_dump()))
