@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sparksig.spark.hadoop import is_connect
 from sparksig.spark.quiet import mute_failing_tasks
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None
 
 @contextlib.contextmanager
 def _progress(spark: SparkSession, what: str, every: float) -> Iterator[None]:
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(spark):
         yield
         return
     context = spark.sparkContext

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
-from sparksig.report import ColumnReport, Report, render
+from sparksig.tables.report import ColumnReport, Report
+from sparksig.views import render
 
 __all__ = ["RunReport"]
 
@@ -37,6 +39,7 @@ class RunReport:
         scored: rows with a prediction.
         rejected: rows without one.
         findings: why rows were rejected, with counts.
+        absent: the optional columns of the model that the input lacks, with their near misses.
         check: what a check of the input has found.
         evidence: what was seen of each column that a signature was inferred from.
         model_loads: how often workers loaded the model.
@@ -80,6 +83,7 @@ class RunReport:
     scored: int | None = None
     rejected: int | None = None
     findings: tuple[Finding, ...] = ()
+    absent: tuple[Finding, ...] = ()
     check: Report | None = None
     evidence: tuple[str, ...] = ()
     model_loads: int | None = None
@@ -107,6 +111,7 @@ class RunReport:
             "signature": None if self.signature is None else dict(self.signature),
             "input": dict(self.input),
             "findings": [finding.to_dict() for finding in self.findings],
+            "absent": [column.to_dict() for column in self.absent],
             "check": None if self.check is None else self.check.to_dict(),
             "evidence": list(self.evidence),
             "written": dict(self.written),
@@ -123,8 +128,8 @@ class RunReport:
         """Read what :meth:`to_json` gave."""
         body = json.loads(text)
         body.pop("rows_per_second")
-        for name in ("findings", "error_findings"):
-            body[name] = tuple(map(_finding, body[name]))
+        for name in ("findings", "error_findings", "absent"):
+            body[name] = tuple(map(_finding, body.get(name, ())))
         return cls(**body | {"check": _check(body["check"]), "evidence": tuple(body["evidence"])})
 
     def _repr_html_(self) -> str:
@@ -166,6 +171,7 @@ class RunReport:
             ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
             ("input", _input(self.input)),
             ("input digest", _fold(self.input.get("sha256"))),
+            *(("absent column", format_absent_column(column)) for column in self.absent),
             ("output", self._place(self.output)),
             ("quarantine", self._place(self.quarantine)),
             ("log", self.log),

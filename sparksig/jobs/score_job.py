@@ -68,7 +68,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
         return
     with run.phase("plan"):
         prepared = prepare(spark, config, run.run_id, udf)
-        run.tell(input=dict(prepared.input.identity))
+        run.tell(input=dict(prepared.input.identity), absent=prepared.absent)
         prepared.raise_if_refused()
         refuse_quarantined(spark, config)
     made_of = fingerprint(config, udf.digest, prepared.input.identity)
@@ -196,7 +196,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
         ContractError: some break the contract, and there is no budget for them.
         BudgetExceededError: too many rows do.
     """
-    from sparksig.spark.check import check
+    from sparksig.tables.check import check
 
     mode = config.check.mode
     if mode == "schema":  # which was checked with the plan

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparksig.engine.absent import Absent
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
@@ -98,6 +99,7 @@ def score_batches(
     texts: TextDtypes = OBJECTS,
     first_row: int = 0,
     source: str = "",
+    absent: Absent = "omit",
 ) -> Iterator[pa.Array]:
     """One array of predictions for each batch, as long as the batch.
 
@@ -112,6 +114,7 @@ def score_batches(
         texts: the dtypes of the model's text columns.
         first_row: the number of rows before the first batch, which positions in messages count.
         source: what the positions count from, for messages.
+        absent: what the model sees of an optional column that the batches lack.
 
     Raises:
         ContractError: a batch breaks the input schema.
@@ -130,14 +133,14 @@ def score_batches(
     """
 
     def call(batch: pa.RecordBatch) -> Any:
-        return call_model(predict, model_input(batch, inputs, texts=texts), params)
+        return call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
 
     nothing = pa.array([], type=result_type(outputs))
     for batch in batches:
         if batch.num_rows == 0:
             yield nothing
             continue
-        data = model_input(batch, inputs, texts=texts)
+        data = model_input(batch, inputs, texts=texts, absent=absent)
         try:
             predicted = call_model(predict, data, params)
         except SparksigError as error:

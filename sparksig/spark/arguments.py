@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from sparksig.errors import ContractError, kind
 from sparksig.spark.diagnosis import refuse_stopped_session
 
-__all__ = ["require_frame"]
+__all__ = ["refuse_object", "require_frame"]
 
 
 def require_frame(value: Any, call: str, *others: Any) -> None:
@@ -22,16 +22,28 @@ def require_frame(value: Any, call: str, *others: Any) -> None:
         ContractError: it is something else; the message says what was passed, and the call that works.
         ExecutionError: its session was stopped.
     """
-    if hasattr(value, "sparkSession"):
-        refuse_stopped_session(value.sparkSession)
-        return
+    if not hasattr(value, "sparkSession"):
+        refuse_object(value, "a Spark DataFrame", call, *others)
+    refuse_stopped_session(value.sparkSession)
+
+
+def refuse_object(value: Any, expected: str, call: str, *others: Any) -> NoReturn:
+    """Raise the error for an argument that is no table.
+
+    Args:
+        value: the argument.
+        expected: what it should be.
+        call: as for :func:`require_frame`.
+        others: as for :func:`require_frame`.
+
+    Raises:
+        ContractError: always.
+    """
     if any(hasattr(other, "sparkSession") for other in others):
         raise ContractError(f"the arguments are in the wrong order: the DataFrame comes first, {call}")
     module = type(value).__module__.partition(".")[0]
     if module in ("pandas", "polars", "pyarrow", "numpy"):
-        hint = "make one with spark.createDataFrame(...)"
-        actual = f"a {type(value).__name__} of {module}"
+        actual, way = f"a {type(value).__name__} of {module}", "spark.createDataFrame(...)"
     else:
-        hint = "make one with spark.read or spark.table"
-        actual = kind(value)
-    raise ContractError(f"expected a Spark DataFrame, got {actual}: {hint}, then call {call}")
+        actual, way = kind(value), "spark.read or spark.table"
+    raise ContractError(f"expected {expected}, got {actual}: make one with {way}, then call {call}")

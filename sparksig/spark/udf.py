@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import from_spark
+from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import misplaced_features
 from sparksig.errors import (
     Code,
@@ -44,6 +45,7 @@ from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
+from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.before_arrow import (
     INSTANTS,
     comes_as_json,
@@ -76,6 +78,7 @@ def spark_udf(
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
 ) -> ModelUDF:
     """A model directory as a column function.
 
@@ -100,6 +103,8 @@ def spark_udf(
         trusted_types: the types that a skops file may hold beyond those known to be safe.
         on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
             the model was saved with.
+        absent: what the model sees of an optional column that the table lacks, as in
+            :func:`sparksig.load_model`.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
@@ -107,7 +112,7 @@ def spark_udf(
 
     Raises:
         ModelError: the directory is not there, damaged, not trusted, or has no input or output schema.
-        ContractError: params that do not fit.
+        ContractError: params that do not fit, or an argument that is none of its choices.
         UnsupportedError: a model, or a result type, that cannot be scored on this Spark.
         SparksigError: no session is active.
 
@@ -134,6 +139,7 @@ def spark_udf(
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
+    check_absent(absent)
     returned = None if result_type is None else _returned(session, result_type)
     directory, loading, (inputs, outputs, declared) = check_model(
         model_uri,
@@ -150,7 +156,10 @@ def spark_udf(
     zone = str(session.conf.get("spark.sql.session.timeZone"))
     features = features_of(directory, loading.trust)
     shipment = ship(session, directory)
-    work = Work(shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows)
+    shown = absent or flavors.default_absent(directory)
+    work = Work(
+        shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows, absent=shown
+    )
     return ModelUDF(work, returned)
 
 
@@ -260,7 +269,7 @@ def _arrow_result(returned: T.DataType) -> pa.DataType:
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):
         raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return binding.arrow_type(returned)
+    return arrow_type(returned)
 
 
 def _has_times(dtype: T.DataType) -> bool:
@@ -283,6 +292,7 @@ class ModelUDF:
         inputs: what the model takes.
         outputs: what it gives.
         digest: of the model directory; what every worker verifies.
+        absent: "null", "omit" or "forbid": what the model sees of an optional column that the table lacks.
         return_type: the Spark type of the predictions.
     """
 
@@ -291,6 +301,7 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
+        self.absent = work.absent
         self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
         if not _ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
@@ -354,7 +365,8 @@ class ModelUDF:
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
     ) -> Bound:
         """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
-        return binding.bind(table, self.inputs, columns, self._work.features, name_folding(session))
+        fold = name_folding(session)
+        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def with_(self, **changes: Any) -> ModelUDF:
         """The same function with other settings of its work in the workers."""
@@ -397,7 +409,7 @@ class ModelUDF:
                 f"Spark does not tell these names apart: {', '.join(twins)}; give the columns by position"
             )
         optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
-        if optional:
+        if optional and self.absent != "forbid":
             raise ContractError(
                 f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
                 "give the columns by name, or use sparksig.score(df, model)"
@@ -443,7 +455,8 @@ class ModelUDF:
         findings += [
             Finding(Code.MISSING_COLUMN, step(name), _shown(spec), "no such argument")
             for name, spec in known.items()
-            if (isinstance(spec, TensorSpec) or spec.required) and name not in named
+            if (isinstance(spec, TensorSpec) or spec.required or self.absent == "forbid")
+            and name not in named
         ]
         if findings:
             raise ContractError.of("the call does not fit the model's input schema", findings)

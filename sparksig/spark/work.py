@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pyspark import TaskContext
 
 from sparksig.convert.arrow import source
+from sparksig.engine.absent import Absent
 from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
 from sparksig.engine.nested import lists, mapped
@@ -54,6 +55,7 @@ class Work:
         observed: whether the loads of models are told beside.
         batch_rows: how many rows the model is given at once; None for those of Arrow's batches.
         batch_bytes: larger batches are cut.
+        absent: what the model sees of an optional column that the table lacks.
     """
 
     shipment: Shipment
@@ -68,6 +70,7 @@ class Work:
     observed: bool = False
     batch_rows: int | None = None
     batch_bytes: int = BATCH_BYTES
+    absent: Absent = "omit"
 
     @property
     def has_beside(self) -> bool:
@@ -116,15 +119,17 @@ class Work:
                 yield as_declared(batch, self.inputs)
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
-        texts = model.text_dtypes
-        score = partial(score_batches, texts=texts, first_row=first_row, source=_name_partition())
+        how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
+        score: Callable[..., Iterator[pa.Array]] = partial(
+            score_batches, **how, first_row=first_row, source=_name_partition()
+        )
         if not self.has_beside:
             yield from map(finish, score(cut, predict, self.inputs, outputs, self.params))
             return
         lenient = self.lenient
         pairs: Iterator[tuple[pa.Array, pa.Array]]
         if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, texts=texts)
+            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, **how)
         else:
             whole = score(cut, predict, self.inputs, outputs, self.params)
             pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)

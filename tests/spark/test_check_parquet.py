@@ -19,9 +19,10 @@ from sparksig import (
     Schema,
     TensorSpec,
     check,
+    check_parquet,
+    infer_parquet,
     sample_signature,
 )
-from sparksig.parquet import check_parquet, infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
 NAN = float("nan")

@@ -21,9 +21,9 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import find_partitions
 from sparksig.writing.limits import _with_lengths, asked, reads_back_otherwise
-from sparksig.writing.parquet import _partitions_of
-from sparksig.writing.target import Existing
 from tests.spark.conftest import _delta
 
 
@@ -403,15 +403,15 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
     ],
 )
 def test_partitions_are_those_below_the_table(file, target, names):
-    assert _partitions_of([file], target) == names
+    assert find_partitions([file], target) == names
 
 
 def test_a_table_given_relatively_below_what_looks_like_a_partition(spark, tmp_path, monkeypatch):
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
     (tmp_path / "k=v").mkdir()
     monkeypatch.chdir(tmp_path / "k=v")
-    assert _partitions_of([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
 
 
 def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_path):
@@ -448,7 +448,7 @@ def test_all_files_of_a_table_say_its_contract_tensors_too(spark, form, tmp_path
     ]
     other = spark.read.format(form).load(str(tmp_path / "t"))
     sparksig.write(other, tmp_path / "u", Schema([ColSpec(Array("double"), "t")]), format=form)
-    assert sparksig.check(spark.sql("select array(1D) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
+    assert sparksig.check(spark.sql("select array(1F) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
 
 
 def test_damaged_contracts_are_told(spark, tmp_path):
@@ -458,7 +458,7 @@ def test_damaged_contracts_are_told(spark, tmp_path):
         field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": text})
         spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / str(index)))
         with pytest.raises(
-            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are no column of a con"
+            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are not a column of a con"
         ):
             sparksig.check(spark.range(1), tmp_path / str(index))
 

@@ -1,24 +1,47 @@
-"""A Parquet table as its files: found, their footers read, their rows batch by batch. No Spark."""
+"""Parquet tables, read by pyarrow: the footers of all files, and the rows batch by batch. No Spark."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
+from sparksig.convert.int96 import mark_int96
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    TableNotFoundError,
+    UnsupportedError,
+    kind,
+    step,
+)
+from sparksig.lattice import NULL, Source
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
-from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
+from sparksig.schema import Schema
+from sparksig.spark.names import Fold
+from sparksig.tables.arrow import Outcome, Part, count_violations
+from sparksig.tables.columns import Column, arrow_columns
+from sparksig.tables.partitions import partition_type, partition_value, partitions_in
+from sparksig.tables.readers import FileReader, kept_metadata
+from sparksig.tables.rules import Rule
+from sparksig.tables.sample import Sample, Sampler
+from sparksig.tables.types import DUPLICATES_HINT, normalize
 
-__all__ = ["File", "Table", "open_table"]
+__all__ = ["File", "ParquetTable", "open_parquet"]
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """About how much is read at once."""
@@ -57,33 +80,51 @@ class File:
 
 
 @dataclass(frozen=True)
-class Table:
+class ParquetTable:
     """A Parquet table.
 
     Attributes:
-        place: what people call it.
-        store: the file system that has it.
-        files: of it, in order of their names.
+        place: the path or URI of the table, for messages.
+        store: the file system.
+        files: the files, in order of their names.
     """
 
     place: str
     store: Any
     files: tuple[File, ...]
+    fold = staticmethod(str.casefold)
+    has_files = True  # whose schemas may differ
 
     @property
-    def schema(self) -> pa.Schema:
-        """That of the first file, as readers take it for all of them.
+    def reader(self) -> FileReader:
+        """The reader of contracts that are tables or DDL."""
+        return FileReader()
 
-        A column of the null type there has the type of the first file that has another.
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The schema of the first file, which readers use for all files.
+
+        A column of the null type there has the type of the first file with another type.
         """
         types: dict[str, pa.DataType] = {}
         for file in self.files:
-            for part in file.schema:
-                if not pa.types.is_null(part.type):
-                    types.setdefault(part.name, part.type)
-        return pa.schema([part.with_type(types.get(part.name, part.type)) for part in self.files[0].schema])
+            for column in file.schema:
+                if not pa.types.is_null(column.type):
+                    types.setdefault(column.name, column.type)
+        first = self.files[0].schema
+        return pa.schema([column.with_type(types.get(column.name, column.type)) for column in first])
 
-    def select(self, names: Sequence[str]) -> Table:
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns."""
+        return arrow_columns(self.schema)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, from the footers."""
+        return sum(file.rows for file in self.files)
+
+    def select(self, names: Sequence[str]) -> ParquetTable:
         """Return the table with some of its columns, in this order; a file may lack some of them."""
         files = []
         for file in self.files:
@@ -91,10 +132,117 @@ class Table:
             files.append(replace(file, schema=pa.schema(present)))
         return replace(self, files=tuple(files))
 
-    @property
-    def rows(self) -> int:
-        """How many rows it has, as its footers say."""
-        return sum(one.rows for one in self.files)
+    def restore_nulls(self, schema: Schema) -> ParquetTable:
+        """Return the table itself: its files declare the null type."""
+        del schema
+        return self
+
+    def declare(self, names: Sequence[str]) -> Schema:
+        """Return the signature of some columns: their types, or the tensors that Spark has written.
+
+        Raises:
+            ConversionError: types that no signature has; all of them.
+        """
+        kept = kept_metadata(self.files[0].kept)
+        fields = []
+        for name in names:
+            tensor, column = kept.get(name, {}).get(TENSOR_KEY), self.schema.field(name)
+            fields.append(column if tensor is None else column.with_metadata({TENSOR_KEY: str(tensor)}))
+        return from_arrow(pa.schema(fields))
+
+    def compare_files(
+        self, names: Sequence[str], required: Collection[str], fold: Fold = str.casefold
+    ) -> list[Finding]:
+        """Compare the columns of each file with those of the first, whose types readers use for all files.
+
+        Args:
+            names: the columns that are compared.
+            required: columns that differ also where a file has them with the null type.
+            fold: folds names as the readers of the table compare them.
+        """
+        first = _normalize_columns(self.schema, names)
+        findings: list[Finding] = []
+        twice = set(_find_duplicates(self.files[0], names, fold))
+        compared: set[Hashable] = set()
+        for file in self.files:
+            if file.schema.equals(self.schema):
+                continue
+            actual, duplicates = _normalize_columns(file.schema, names), _find_duplicates(file, names, fold)
+            key = (tuple(actual.items()), tuple(duplicates))
+            if key in compared:
+                continue
+            compared.add(key)
+            for name in names:
+                is_null = actual.get(name) == NULL and name in first and name not in required
+                if first.get(name) != actual.get(name) and not is_null:
+                    expected = f"{_describe_column(self.schema, name)} as in {self.files[0].name}"
+                    got = f"{_describe_column(file.schema, name)} in {file.name}"
+                    hint = "rewrite the files with one schema"
+                    findings.append(Finding(Code.TYPE_MISMATCH, step(name), expected, got, hint))
+            for name in duplicates:
+                if name not in twice:
+                    twice.add(name)
+                    got = f"several in {file.name}"
+                    expected = "one column of that name"
+                    findings.append(Finding(Code.DUPLICATE_NAME, step(name), expected, got, DUPLICATES_HINT))
+        return findings
+
+    def find_unambiguous(self, names: Sequence[str]) -> list[str]:
+        """Return the columns that each file has once."""
+        counts = Counter(name for file in self.files for name in file.schema.names)
+        present = set.intersection(*(set(file.schema.names) for file in self.files))
+        return [name for name in names if name in present and counts[name] == len(self.files)]
+
+    def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
+        """Apply rules to all rows, a batch at a time."""
+        return count_violations(self._read_all(_merge_names(rules, names, keys)), rules, names, keys)
+
+    def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
+        """Read some rows of some columns."""
+        groups = [(file, index) for file in self.files for index, rows in enumerate(file.groups) if rows]
+        schema = pa.schema([self.schema.field(name) for name in names])
+        if sampler.method == "uniform":
+            parts = tuple(self._read_uniformly(names, groups, sampler))
+            return Sample(parts, schema, "uniform")
+        chosen = sampler.choose_partitions(len(groups))
+        rows = sampler.count_rows(len(chosen))
+        parts = tuple(self._read_heads(names, [groups[index] for index in chosen], rows))
+        return Sample(parts, schema, "partitions", len(groups), len(chosen), noun="row group")
+
+    def _read_all(self, names: Sequence[str]) -> Iterator[Part]:
+        for file in self.files:
+            first = 0
+            for batch in self.batches(file, names):
+                yield Part(batch, file.name, first)
+                first += batch.num_rows
+
+    def _read_heads(self, names: Sequence[str], groups: Groups, rows: int) -> Iterator[Part]:
+        """Read the first rows of row groups."""
+        for file, index in groups:
+            left, first = rows, sum(file.groups[:index])
+            for batch in self.batches(file, names, [index]):
+                part = batch.slice(0, left)
+                yield Part(part, file.name, first)
+                left, first = left - part.num_rows, first + part.num_rows
+                if not left:
+                    break
+
+    def _read_uniformly(self, names: Sequence[str], groups: Groups, sampler: Sampler) -> Iterator[Part]:
+        """Read rows of which each is as likely as any other: positions are chosen before reading."""
+        generator = random.Random(sampler.seed)  # noqa: S311  a sample is no secret
+        chosen = generator.sample(range(self.rows), min(sampler.rows, self.rows))
+        positions = np.array(sorted(chosen), dtype=np.int64)
+        start = 0
+        for file, index in groups:
+            end = start + file.groups[index]
+            inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, end)] - start
+            start = end
+            seen = 0
+            for batch in self.batches(file, names, [index]) if len(inside) else ():
+                taken = inside[(inside >= seen) & (inside < seen + batch.num_rows)] - seen
+                seen += batch.num_rows
+                if len(taken):
+                    yield Part(batch.take(pa.array(taken)), file.name)
 
     def batches(
         self, file: File, columns: Sequence[str], groups: Sequence[int] | None = None
@@ -154,14 +302,43 @@ def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> i
     return max(min(file.batch_rows, BATCH_BYTES // max(width, 1)), 1)
 
 
+def _normalize_columns(schema: pa.Schema, names: Sequence[str]) -> dict[str, Source]:
+    """Return the types of columns, without the differences that readers do not show."""
+    known = dict(zip(schema.names, schema.types))
+    return {name: normalize(source(known[name])) for name in names if name in known}
+
+
+def _describe_column(schema: pa.Schema, name: str) -> str:
+    index = schema.get_field_index(name)
+    return "no such column" if index < 0 else str(source(schema.types[index]))
+
+
+def _find_duplicates(file: File, names: Sequence[str], fold: Fold) -> list[str]:
+    """Return the columns that a file has twice, as readers compare names."""
+    counts = Counter(map(fold, file.schema.names))
+    return [name for name in names if counts[fold(name)] > 1]
+
+
+def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return all columns that are read, each once."""
+    return list(dict.fromkeys([*names, *(rule.column for rule in rules), *keys]))
+
+
+Groups = Sequence[tuple[File, int]]
+"""Row groups: a file, and the index of the group."""
+
 _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
 
 
-def open_table(path: str | os.PathLike[str]) -> Table:
+def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = None) -> ParquetTable:
     """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
 
     Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,
     where they name a value of a column (``year=2026``).
+
+    Args:
+        path: of the table.
+        store: the file system (of pyarrow) that has it, and the path in it; None to find it by the URI.
 
     Raises:
         TableNotFoundError: there is none, or a file in it is no Parquet.
@@ -174,15 +351,15 @@ def open_table(path: str | os.PathLike[str]) -> Table:
         raise ContractError("a table is a path or a URI, not an empty text")
     place = shown(path)
     try:
-        store, root = _store(path)
-        found = _found(store, root, place)
+        files_store, root = store or _store(path)
+        found = _found(files_store, root, place)
         with ThreadPoolExecutor(16) as pool:
-            files = list(pool.map(lambda one: _footer(store, one, place), found))
+            files = list(pool.map(lambda one: _footer(files_store, one, place), found))
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
-    return Table(place, store, tuple(_typed(files, place)))
+    return ParquetTable(place, files_store, tuple(_typed(files, place)))
 
 
 def _store(path: str | os.PathLike[str]) -> tuple[Any, str]:
@@ -236,7 +413,9 @@ def _footer(store: Any, found: _Found, place: str) -> File:
     try:
         with store.open_input_file(found.path) as stream:
             held = pq.ParquetFile(stream, **_AS_IT_IS)
-            schema, metadata = _stored(held.schema_arrow), held.metadata
+            stored, metadata = _stored(held.schema_arrow), held.metadata
+            physical = [held.schema.column(index).physical_type for index in range(len(held.schema))]
+            schema = mark_int96(stored, physical) if "INT96" in physical else stored
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise TableNotFoundError(f"{place}: {found.name} is no Parquet file: {reason_of(error)}") from None
