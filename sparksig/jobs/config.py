@@ -6,8 +6,17 @@ import os
 import re
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+from typing_extensions import Self
 
 __all__ = [
     "BudgetSection",
@@ -180,6 +189,10 @@ class InputSection(_Table):
     options: Settings = Field(default={}, description="options of Spark's reader, for csv and json")
     version: int | None = Field(default=None, ge=0, description="of a Delta table; the newest, if null")
     filter: Text | None = Field(default=None, description="a condition in SQL: only rows that meet it")
+    select: dict[Text, Text] = Field(
+        default={},
+        description="more columns, or columns replaced: each name with its SQL expression, after the filter",
+    )
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> InputSection:
@@ -286,6 +299,20 @@ class JobConfig(_Section):
     input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
     spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the configuration that a mapping describes.
+
+        Raises:
+            ConfigError: it is wrong; all findings, by the keys of the file.
+        """
+        from sparksig.jobs.loading import explain_validation
+
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise explain_validation(error, cls) from None
 
     @model_validator(mode="after")
     def _reports_replace_nothing(self) -> JobConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from sparksig.errors import (
     ConfigError,
     ContractError,
     Finding,
+    ModelError,
     OutputRefusedError,
+    SignatureError,
     SparksigError,
     UnsupportedError,
     nearest,
@@ -63,9 +66,14 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
             on_version_mismatch=section.on_version_mismatch,
         )
     except UnsupportedError as error:
-        if section.method is None:
-            raise
-        raise _wrong("model.method", "a method that predicts", error) from None
+        if section.method is not None:
+            raise _wrong("model.method", "a method that predicts", error) from None
+        if "result_type" in error.message:
+            raise _wrong("model.result_type", "the type of predictions, as DDL", error) from None
+        raise
+    except (ModelError, SignatureError) as error:
+        error.message = _spell_as_keys(error.message)
+        raise
     _all_of(
         lambda: _check_params(config, declared),
         lambda: _check_places(config),
@@ -79,6 +87,18 @@ def _wrong(path: str, expected: str, error: SparksigError) -> ConfigError:
     """The error of a key whose value another part of sparksig does not take."""
     finding = Finding(Code.INVALID_VALUE, path, expected, "another", error.message)
     return ConfigError.of("the configuration is wrong", [finding])
+
+
+def _spell_as_keys(message: str) -> str:
+    """Return a message with the keys of a configuration in place of the arguments of functions.
+
+    Example:
+        >>> _spell_as_keys("pass allow_pickle=True, or pin it with digest=")
+        'set model.allow_pickle: true, or pin it with model.digest'
+    """
+    message = message.replace("pass allow_pickle=True", "set model.allow_pickle: true")
+    message = re.sub(r"\bpass trusted_types=", "set model.trusted_types: ", message)
+    return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 
 
 def _trust(config: ScoreConfig) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def staged_rows(
         staged = staged.withColumn(_RECORD, F.lit(None).cast("string"))
     if counts is not None:
         bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
-    held = {name: column(name) for name in rows.columns}
+    held = {name: column(name) for name in rows.columns if name in bad.columns}
     held |= {findings_column(config): column(FINDINGS), _RECORD: column(table.record)}
     return staged.union(
         bad.select(

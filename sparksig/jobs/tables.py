@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
+    step,
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.places import file_system
@@ -129,7 +130,7 @@ def open_input(
         files = _statuses(spark, rows.inputFiles())
         identity |= _digest(files)
     told = Input(rows, identity=identity, _files=files)
-    return _filtered(told, section.filter, text, lenient=lenient)
+    return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
 
 
 _HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
@@ -368,6 +369,35 @@ def _in_words(text: Text) -> str:
     """The findings of a row as the lines of an error, and the file that it stands in, in SQL."""
     lines = f"array_join(transform({text.told}, one -> concat('\\n  - ', one.detail)), '')"
     return f"' one row in ', input_file_name(), {lines}, '\\n'"
+
+
+def _select(opened: Input, expressions: Mapping[str, str]) -> Input:
+    """Add the columns that a configuration makes; of malformed rows, those columns are null.
+
+    Raises:
+        ConfigError: an expression is wrong, or has another value each time it is evaluated.
+    """
+    from pyspark.sql import functions as F
+
+    findings = []
+    for name, expression in expressions.items():
+        reason = ""
+        try:
+            made: Any = opened.rows.select(F.expr(expression).alias("made"))
+            if not made._jdf.queryExecution().analyzed().deterministic():
+                reason = "its value changes each time it is evaluated"
+        except Exception as error:  # a parser's, or an analyser's
+            reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
+        if reason:
+            path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
+            findings.append(Finding(Code.INVALID_VALUE, path, expected, "another text", reason))
+    if findings:
+        raise ConfigError.of("the configuration is wrong", findings)
+    if not expressions:
+        return opened
+    made_columns = {name: F.expr(expression) for name, expression in expressions.items()}
+    malformed = None if opened.malformed is None else opened.malformed.drop(*expressions)
+    return replace(opened, rows=opened.rows.withColumns(made_columns), malformed=malformed)
 
 
 def _check_condition(rows: DataFrame, condition: str) -> None:

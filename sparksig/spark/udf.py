@@ -18,6 +18,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.convert.mlflow import refuse_arguments
 from sparksig.convert.spark import from_spark
 from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import misplaced_features
@@ -56,6 +57,7 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.bind import Bound
+from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import name_folding
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
@@ -79,6 +81,7 @@ def spark_udf(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
 
@@ -105,6 +108,7 @@ def spark_udf(
             the model was saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
@@ -126,6 +130,7 @@ def spark_udf(
         >>> [row.y for row in spark.sql("select 1.5D as x").select(double().alias("y")).collect()]
         [3.0]
     """
+    refuse_arguments("spark_udf", arguments)
     if model_uri is None:
         if not isinstance(spark, (str, os.PathLike)):
             raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
@@ -136,6 +141,7 @@ def spark_udf(
         session = spark  # type: ignore[assignment]
         if not hasattr(session, "createDataFrame"):
             raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
+        refuse_stopped_session(session)
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
