@@ -12,9 +12,7 @@ from sparksig.errors import UnsupportedError
 
 __all__ = ["from_mlflow", "mlflow_class", "refuse_arguments"]
 
-_ENVIRONMENT = (
-    "the model runs in the Python that calls it, or in the workers': install its requirements"
-)
+_ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
 _ARGUMENTS = {
     "env_manager": _ENVIRONMENT,
     "prebuilt_env_uri": _ENVIRONMENT,
