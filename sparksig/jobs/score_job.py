@@ -93,6 +93,8 @@ def _hinting() -> Iterator[None]:
         with diagnosed():
             yield
     except ModelFailedError as error:
+        if "first failing row" not in error.message:  # no row is to blame
+            raise
         hint = "to reject the rows on which the model fails, configure a budget and a quarantine"
         raise ModelFailedError(f"{error.message}\n  {hint}") from error.__context__
 

@@ -127,7 +127,13 @@ def open_input(
         rows, identity = text.rows, {"format": section.format}
     identity, files = {"place": shown(section.place), **identity}, {}
     if "version" not in identity:
-        files = _statuses(spark, rows.inputFiles())
+        try:
+            files = _statuses(spark, rows.inputFiles())
+        except FileNotFoundError as error:
+            raise TableNotFoundError(
+                f"the file {error.filename} vanished while the table was read. Start again when nobody "
+                "replaces the table's files"
+            ) from None
         identity |= _digest(files)
     told = Input(rows, identity=identity, _files=files)
     return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
