@@ -57,7 +57,7 @@ def findings_column(config: ScoreConfig) -> str:
 
 
 def staged_rows(
-    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts | None = None
+    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts
 ) -> DataFrame:
     """The rows as they are staged: the output as it will be, or all that output and quarantine are made of.
 
@@ -67,8 +67,7 @@ def staged_rows(
     apart = config.quarantine is not None
     if apart:
         _refuse_own(rows.columns)
-    if counts is not None:
-        rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
     staged = score_table(
         rows,
         udf,
@@ -77,15 +76,14 @@ def staged_rows(
         flatten=config.output.flatten,
         on_error="fail" if config.budget is None else "null",
         findings=findings_column(config),
-        observation=None if counts is None else counts.scored,
+        observation=counts.scored,
     )
     if table.malformed is None:
         return staged
     bad = table.malformed
     if apart:
         staged = staged.withColumn(_RECORD, F.lit(None).cast("string"))
-    if counts is not None:
-        bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
+    bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
     held = {name: column(name) for name in rows.columns if name in bad.columns}
     held |= {findings_column(config): column(FINDINGS), _RECORD: column(table.record)}
     return staged.union(
