@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -211,7 +212,12 @@ class ScoreRun:
         scored = self.staging.found()
         if scored is None or scored.made_of != fingerprints or not self.input.is_known:
             self._check_values()
-            with self.record.phase("score"), watched(self.spark, "score"), telling_headers(), _hinting():
+            with (
+                self.record.phase("score"),
+                watched(self.spark, "score"),
+                telling_headers(),
+                self._explaining_model(),
+            ):
                 scored = self._score(fingerprints)
         self._tell(scored)
         try:
@@ -259,6 +265,35 @@ class ScoreRun:
             report.raise_if_failed()
         elif mode == "full":
             _judge(budget, int(report.bad_rows or 0), int(report.rows or 0), report.findings)
+
+    @contextlib.contextmanager
+    def _explaining_model(self) -> Iterator[None]:
+        """Add to the error of a model the file of its row, and what to configure for the run to go on."""
+        try:
+            with telling_headers(), diagnosed():
+                yield
+        except ModelFailedError as error:
+            position = re.search(r"first failing row: ([\d,]+) of partition (\d+)", error.message)
+            if position is None:  # no row is to blame
+                raise
+            row, partition = (int(part.replace(",", "")) for part in position.groups())
+            lines = [error.message, *self._locate_row(partition, row)]
+            lines.append("to reject the rows on which the model fails, configure a budget and a quarantine")
+            raise ModelFailedError("\n  ".join(lines)) from error.__context__
+
+    def _locate_row(self, partition: int, row: int) -> list[str]:
+        """Return the file, and the row in it, of a row of a partition, as a line; none if nobody knows."""
+        from pyspark.sql import functions as F
+
+        number = (partition << 33) + row  # as monotonically_increasing_id counts
+        for index in ("_metadata.row_index", "null"):  # which Parquet has
+            with contextlib.suppress(Exception):  # it only adds to the error that is reported anyway
+                names = (F.expr(index).alias("row"), F.input_file_name().alias("file"))
+                rows = self.input.rows.select(*names, F.monotonically_increasing_id().alias("number"))
+                for found in rows.where(F.col("number") == number).limit(1).collect():
+                    place = f"file: {found.file}"
+                    return [place if found.row is None else f"{place}, row {found.row:,}, counted from 0"]
+        return []
 
     def _score(self, fingerprints: Mapping[str, str]) -> Scored:
         """Score everything into the staging; if that fails, nothing is left of it."""
@@ -322,19 +357,6 @@ class ScoreRun:
                     f"{self.record.run_id}"
                 )
                 raise
-
-
-@contextlib.contextmanager
-def _hinting() -> Iterator[None]:
-    """Add to the error of a model what to configure, so that the run can go on."""
-    try:
-        with diagnosed():
-            yield
-    except ModelFailedError as error:
-        if "first failing row" not in error.message:  # no row is to blame
-            raise
-        hint = "to reject the rows on which the model fails, configure a budget and a quarantine"
-        raise ModelFailedError(f"{error.message}\n  {hint}") from error.__context__
 
 
 def _other(wanted: Mapping[str, str], made_of: Mapping[str, str]) -> str:

@@ -75,7 +75,8 @@ def job(spark, saved, tmp_path, capfd):
         (tmp_path / "job.yaml").write_text(json.dumps(body))
         capfd.readouterr()
         code = run("score", ["--config", str(tmp_path / "job.yaml")])
-        return code, capfd.readouterr().err, json.loads(path.read_text())
+        message = re.sub(r"^\w+: \d+ %, .*\n", "", capfd.readouterr().err, flags=re.MULTILINE)  # progress
+        return code, message, json.loads(path.read_text())
 
     return call
 
@@ -111,6 +112,7 @@ def test_message_names_the_frame_and_the_row(job):
     _, message, report = job(raises)
     assert re.search(r"\n  at .*test_job_failures\.py, line \d+, in raises\n", message)
     assert re.search(r"\n  first failing row: \d+ of partition \d+, counted from 0", message)
+    assert re.search(r"\n  file: file:\S*/in/20\.parquet, row 5, counted from 0\n", message), message
     assert "configure a budget and a quarantine" in message
     assert report["error"] in message
 
