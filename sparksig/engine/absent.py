@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
 from sparksig.engine.findings import HINTS
@@ -16,6 +16,7 @@ __all__ = [
     "check_absent",
     "find_absent_columns",
     "format_absent_column",
+    "list_absent_columns",
     "missing_column",
 ]
 
@@ -59,34 +60,42 @@ def find_absent_columns(schema: Schema, names: Sequence[object]) -> tuple[Findin
     """
     if not schema.has_input_names():
         return ()
+    columns = [spec for spec in schema if isinstance(spec, ColSpec) and not spec.required]
+    optional = {str(spec.name): describe(spec.type) for spec in columns}
+    return list_absent_columns(optional, {str(name) for name in schema.input_names()}, names)
+
+
+def list_absent_columns(
+    optional: Mapping[str, str], declared: Collection[str], names: Sequence[object]
+) -> tuple[Finding, ...]:
+    """List the optional columns that a table lacks, as :func:`find_absent_columns` does.
+
+    Args:
+        optional: the types of the optional columns, by their names.
+        declared: the names of all columns of the contract, which are no near misses.
+        names: the names of the table's columns.
+    """
     existing = {str(name) for name in names}
-    absent = [
-        spec
-        for spec in schema
-        if isinstance(spec, ColSpec) and not spec.required and str(spec.name) not in existing
-    ]
+    others = [name for name in names if str(name) not in declared]
+    absent = [name for name in optional if name not in existing]
     return tuple(
-        missing_column(spec, names if index < HINTS else (), is_optional=True)
-        for index, spec in enumerate(absent)
+        _missing_column(name, optional[name], others if index < HINTS else ())
+        for index, name in enumerate(absent)
     )
 
 
-def missing_column(
-    spec: ColSpec | TensorSpec, names: Sequence[object], *, is_optional: bool = False
-) -> Finding:
+def missing_column(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
     """Build the finding for a column that the data lacks.
 
     Args:
         spec: the column, or the tensor.
         names: the names of the data's columns, for the hint.
-        is_optional: whether the data fits the schema without the column.
     """
-    expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-    if is_optional:
-        expected += ", optional"
-    return Finding(
-        Code.MISSING_COLUMN, step(spec.name), expected, "no such column", nearest(spec.name, names)
-    )
+    return _missing_column(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
+
+
+def _missing_column(name: object, declared_type: str, names: Sequence[object]) -> Finding:
+    return Finding(Code.MISSING_COLUMN, step(name), declared_type, "no such column", nearest(name, names))
 
 
 def format_absent_column(column: Finding) -> str:

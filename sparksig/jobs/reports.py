@@ -171,7 +171,7 @@ class RunReport:
             ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
             ("input", _input(self.input)),
             ("input digest", _fold(self.input.get("sha256"))),
-            *(("absent column", format_absent_column(column)) for column in self.absent),
+            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
             ("output", self._place(self.output)),
             ("quarantine", self._place(self.quarantine)),
             ("log", self.log),
@@ -187,6 +187,10 @@ class RunReport:
         if not self.rejected or not self.rows_in:
             return _number(self.rejected)
         return f"{self.rejected:,} ({100 * self.rejected / self.rows_in:.2g} %)"
+
+    def _absent_only_here(self) -> Sequence[Finding]:
+        """Return the absent columns that the report of the check does not list."""
+        return [column for column in self.absent if self.check is None or column not in self.check.absent]
 
     def _place(self, place: str | None) -> str | None:
         """Return an output with its rows; None for one that a failed run has not written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -260,6 +260,7 @@ class ScoreRun:
         with self.record.phase("preflight"), watched(self.spark, "check"), telling_headers():
             sampler = sampler_of(self.config.check.sample)
             report = check(self.rows, self.udf.inputs, mode, sampler=sampler, strict_nulls=False)
+        report = replace(report, absent=self.absent)  # with near misses among all columns of the input
         self.record.tell(check=report)
         if budget is None or (mode == "full" and not report.bad_rows):
             report.raise_if_failed()

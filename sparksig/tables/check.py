@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Union
 
-from sparksig.engine.findings import HINTS
+from sparksig.engine.absent import find_absent_columns, list_absent_columns
 from sparksig.errors import (
     Code,
     ContractError,
@@ -21,26 +21,19 @@ from sparksig.errors import (
     step,
 )
 from sparksig.lattice import Decimal, Field, Scalar
-from sparksig.schema import ColSpec, TensorSpec
+from sparksig.schema import TensorSpec
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.distributions import measure_distributions
+from sparksig.tables.findings import broken_columns, order_findings, report_columns
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
 from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
 from sparksig.tables.sample import Sampler
-from sparksig.tables.types import (
-    broken_columns,
-    extra_columns,
-    judge_types,
-    match_columns,
-    order_findings,
-    report_columns,
-)
-from sparksig.types import describe
+from sparksig.tables.types import extra_columns, judge_types, match_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -255,7 +248,7 @@ def _check_table(
         contract.name,
         tuple(findings),
         report_columns(contract, table.columns, findings),
-        absent=tuple(_list_absent(contract, table.columns)),
+        absent=_list_absent(contract, table.columns),
         kind=contract.kind,
         options=contract.options,
         warnings=tuple(warnings),
@@ -341,26 +334,15 @@ def _list_required(contract: Contract) -> set[str]:
     return {str(spec.name) for spec in contract.schema if isinstance(spec, TensorSpec) or spec.required}
 
 
-def _list_absent(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
+def _list_absent(contract: Contract, columns: Sequence[Column]) -> tuple[Finding, ...]:
     """Return the optional columns of a contract that a table lacks, with names that are nearly equal."""
     if contract.missing == "forbid" or not _has_names(contract):
-        return []
-    if contract.is_table:
-        declared = {column.name: (column.text, column.field.nullable) for column in contract.columns}
-    else:
-        declared = {
-            str(spec.name): (describe(spec.type), not spec.required)
-            for spec in contract.schema
-            if isinstance(spec, ColSpec)
-        }
-    actual = {column.name for column in columns}
-    others = [column.name for column in columns if column.name not in declared]
-    absent: list[Finding] = []
-    for name, (text, is_optional) in declared.items():
-        if is_optional and name not in actual:
-            hint = nearest(name, others) if len(absent) < HINTS else ""
-            absent.append(Finding(Code.MISSING_COLUMN, step(name), text, "no such column", hint))
-    return absent
+        return ()
+    names = [column.name for column in columns]
+    if not contract.is_table:
+        return find_absent_columns(contract.schema, names)
+    optional = {column.name: column.text for column in contract.columns if column.field.nullable}
+    return list_absent_columns(optional, {column.name for column in contract.columns}, names)
 
 
 def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, ...]:

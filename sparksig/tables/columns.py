@@ -63,7 +63,13 @@ def spark_columns(table: T.StructType) -> list[Column]:
             arrow = arrow_type(part.dataType)
         except (UnsupportedError, ValueError):  # a map whose keys are of the null type
             arrow = None
-        columns.append(Column(spark_field(part), part.dataType.simpleString(), arrow))
+        field = spark_field(part)
+        text = (
+            format_type(field.source)
+            if _LENGTHS_KEY in (part.metadata or {})
+            else part.dataType.simpleString()
+        )
+        columns.append(Column(field, text, arrow))
     return columns
 
 

@@ -30,7 +30,7 @@ from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
-from sparksig.tables.columns import Column, arrow_columns, declared_column, spark_columns
+from sparksig.tables.columns import Column, arrow_columns, declared_column, format_type, spark_columns
 from sparksig.tables.signatures import is_signature_file, read_signature
 from sparksig.types import AnyType, Array, Map, Object, Type
 
@@ -349,7 +349,10 @@ def _of_columns(
             expected = "one column of that name"
             findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
         kept = metadata.get(column.name, {})
-        column = replace(column, field=_promised_field(column.field, kept.get(CONTRACT_KEY)))
+        promised = _promised_field(column.field, kept.get(CONTRACT_KEY))
+        if "char(" in (text := format_type(promised.source)):
+            column = replace(column, text=text)
+        column = replace(column, field=promised)
         tensor = _tensor_of(column, kept) if tensors else None
         declared.append(column)
         dtype = narrowest(column.field.source, step(column.name), []) or AnyType()

@@ -13,7 +13,7 @@ from sparksig.errors import Code, ConversionError, Finding, below, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct, narrowest
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
-from sparksig.tables.types import normalize
+from sparksig.tables.differences import normalize
 from sparksig.types import describe
 
 __all__ = ["columns_to_arrow", "columns_to_ddl", "lost_in_signature", "lost_lengths", "source_to_arrow"]

@@ -35,11 +35,12 @@ from sparksig.schema import Schema
 from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
+from sparksig.tables.differences import normalize
 from sparksig.tables.partitions import partition_type, partition_value, partitions_in
 from sparksig.tables.readers import FileReader, kept_metadata
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
-from sparksig.tables.types import DUPLICATES_HINT, normalize
+from sparksig.tables.types import DUPLICATES_HINT
 
 __all__ = ["File", "ParquetTable", "open_parquet"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sparksig.engine.absent import format_absent_column
 from sparksig.errors import ContractError, Finding, step
 from sparksig.views import aligned, count_nouns, format_nulls, render
 
@@ -158,9 +159,7 @@ class Report:
         for index, finding in enumerate(self.findings):
             keys = self.examples.get(index, ())
             notes.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
-        for finding in self.absent:
-            hint = f" ({finding.hint})" if finding.hint else ""
-            notes.append(f"- {finding.path}: optional, and the table has no such column{hint}")
+        notes += [f"- {format_absent_column(column)}" for column in self.absent]
         notes += [f"- warning: {finding}" for finding in self.warnings]
         return [*notes, *([self.claim] if self.claim else [])]
 

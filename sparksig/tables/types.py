@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from sparksig.convert.arrow import vector_type
 from sparksig.engine.arrived import tensor_findings
@@ -16,40 +14,27 @@ from sparksig.lattice import (
     IMMEDIATE,
     NULL,
     Decimal,
-    Field,
     ListOf,
     MapOf,
-    Scalar,
     Source,
     Struct,
     mismatches,
-    upper_bounds,
-    widens,
 )
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import RUN_COLUMN, Contract
-from sparksig.tables.report import ColumnReport
-from sparksig.types import AnyType, DataType, Object, Type, describe
+from sparksig.tables.differences import Difference, compare_fields, nullable_parts, required_fields
+from sparksig.types import AnyType, Object, Type, describe
 
 __all__ = [
     "DUPLICATES_HINT",
     "KEYS_HINT",
-    "Difference",
     "Match",
-    "broken_columns",
-    "compare_fields",
     "extra_columns",
-    "is_lossless",
     "judge_nulls",
     "judge_types",
     "match_columns",
-    "normalize",
-    "order_findings",
-    "report_columns",
-    "required_fields",
-    "root_of",
 ]
 
 KEYS_HINT = "keys of maps are not converted: build the map again"
@@ -333,67 +318,28 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
 # --- a table's contract: the declared types -----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A position at which an actual type is compared with a declared one.
+def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
+    """Report columns and fields that may be null by their declaration, and must not be by a table's contract.
 
-    Attributes:
-        path: the position.
-        verdict: "same", "widened" (lossless, but not the same), "refused", "missing", "extra", or "key":
-            keys of maps, which are not converted.
-        expected: the declared field; None of an extra field.
-        actual: the table's field; None of a missing field.
+    Only declarations are compared so; whether the values of a table are null, only they can tell.
+
+    Args:
+        contract: of a table.
+        columns: that another contract declares.
     """
-
-    path: str
-    verdict: str
-    expected: Field | None
-    actual: Field | None
-
-
-def compare_fields(expected: Field, actual: Field, path: str) -> Iterator[Difference]:
-    """Compare a field with the declared one: itself, if both are scalars, else everything inside.
-
-    Example:
-        >>> fields = Field("a", ListOf(Scalar("int64"))), Field("a", ListOf(Scalar("int32")))
-        >>> [(part.path, part.verdict) for part in compare_fields(*fields, "a")]
-        [('a[]', 'widened')]
-    """
-    declared, source = expected.source, actual.source
-    if isinstance(declared, ListOf) and isinstance(source, ListOf):
-        items = Field("", declared.item, declared.nullable), Field("", source.item, source.nullable)
-        yield from compare_fields(*items, f"{path}[]")
-    elif isinstance(declared, MapOf) and isinstance(source, MapOf):
-        if normalize(declared.key) != normalize(source.key):
-            yield Difference(f"{path}[]", "key", Field("", declared.key), Field("", source.key))
-        values = Field("", declared.value, declared.nullable), Field("", source.value, source.nullable)
-        yield from compare_fields(*values, f"{path}[]")
-    elif isinstance(declared, Struct) and isinstance(source, Struct) and declared.kind == source.kind:
-        yield from _compare_structs(declared, source, path)
-    else:
-        yield Difference(path, _compare_scalars(expected, source), expected, actual)
-
-
-def _compare_scalars(expected: Field, source: Source) -> str:
-    if normalize(expected.source) == normalize(source):
-        return "same"
-    if source == NULL and not expected.nullable:
-        return "refused"
-    return "widened" if is_lossless(source, expected.source) else "refused"
-
-
-def _compare_structs(declared: Struct, source: Struct, path: str) -> Iterator[Difference]:
-    actual = {part.name: part for part in source.fields}
-    for part in declared.fields:
-        where = below(path, part.name)
-        if part.name in actual:
-            yield from compare_fields(part, actual[part.name], where)
-        else:
-            yield Difference(where, "missing", part, None)
-    names = {part.name for part in declared.fields}
-    for part in source.fields:
-        if part.name not in names:
-            yield Difference(below(path, part.name), "extra", None, part)
+    actual = {column.name: column.field for column in columns}
+    return [
+        Finding(
+            Code.NULL_IN_REQUIRED,
+            path,
+            f"{format_type(part.source)} not null",
+            f"{format_type(part.source)} that may be null",
+            "declare NOT NULL in both contracts, or in neither",
+        )
+        for declared in contract.columns
+        if declared.name in actual
+        for path, part in nullable_parts(declared.field, actual[declared.name], step(declared.name))
+    ]
 
 
 def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> list[Finding]:
@@ -444,208 +390,3 @@ def _difference_finding(
         (declared.text, column.text) if top else (format_type(expected.source), format_type(actual.source))
     )
     return [Finding(Code.TYPE_MISMATCH, path, *texts, hint)]
-
-
-def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
-    """Report columns and fields that may be null by their declaration, and must not be by a table's contract.
-
-    Only declarations are compared so; whether the values of a table are null, only they can tell.
-
-    Args:
-        contract: of a table.
-        columns: that another contract declares.
-    """
-    actual = {column.name: column.field for column in columns}
-    return [
-        Finding(
-            Code.NULL_IN_REQUIRED,
-            path,
-            f"{format_type(part.source)} not null",
-            f"{format_type(part.source)} that may be null",
-            "declare NOT NULL in both contracts, or in neither",
-        )
-        for declared in contract.columns
-        if declared.name in actual
-        for path, part in _nullable_parts(declared.field, actual[declared.name], step(declared.name))
-    ]
-
-
-def _nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[str, Field]]:
-    if actual.nullable and not expected.nullable:
-        yield path, expected
-    one, other = expected.source, actual.source
-    if isinstance(one, ListOf) and isinstance(other, ListOf):
-        items = Field("", one.item, one.nullable), Field("", other.item, other.nullable)
-        yield from _nullable_parts(*items, f"{path}[]")
-    elif isinstance(one, MapOf) and isinstance(other, MapOf):
-        values = Field("", one.value, one.nullable), Field("", other.value, other.nullable)
-        yield from _nullable_parts(*values, f"{path}[]")
-    elif isinstance(one, Struct) and isinstance(other, Struct):
-        known = {part.name: part for part in other.fields}
-        for part in one.fields:
-            if part.name in known:
-                yield from _nullable_parts(part, known[part.name], below(path, part.name))
-
-
-def required_fields(field: Field, path: str) -> list[str]:
-    """Return the paths that must have values where a field is missing, and its struct with it."""
-    if not field.nullable:
-        return [path]
-    if not isinstance(field.source, Struct):
-        return []
-    return [inner for part in field.source.fields for inner in required_fields(part, below(path, part.name))]
-
-
-# --- one order of the exact types ---------------------------------------------------------------------------
-
-_SAME = {
-    "large_string": "string",
-    "string_view": "string",
-    "large_binary": "binary",
-    "binary_view": "binary",
-    "fixed_size_binary": "binary",
-    "date64": "date32",
-}
-"""Types that every reader gives back alike."""
-
-
-def normalize(source: Source) -> Source:
-    """Return a type without what makes no difference: Arrow's layouts, lengths, and the order of fields.
-
-    Example:
-        >>> normalize(Scalar("large_string")) == normalize(Scalar("string_view"))
-        True
-    """
-    if isinstance(source, Scalar):
-        if source.native.startswith("interval"):
-            return Scalar(source.native)
-        name = (
-            "time"
-            if source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
-            else source.name
-        )
-        return Scalar(_SAME.get(name, name))
-    if isinstance(source, ListOf):
-        return ListOf(normalize(source.item))
-    if isinstance(source, MapOf):
-        return MapOf(normalize(source.key), normalize(source.value))
-    if isinstance(source, Struct):
-        parts = [Field(part.name, normalize(part.source)) for part in source.fields]
-        return Struct(tuple(sorted(parts, key=lambda part: part.name)), source.kind)
-    return source
-
-
-_DIGITS = {
-    "int8": 3,
-    "int16": 5,
-    "int32": 10,
-    "int64": 19,
-    "uint8": 3,
-    "uint16": 5,
-    "uint32": 10,
-    "uint64": 20,
-}
-"""The decimal digits of the integer types."""
-
-_OF_DECIMALS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
-
-
-def is_lossless(source: Source, target: Source) -> bool:
-    """Return whether a scalar type holds all values of another exactly, with the same meaning.
-
-    Example:
-        >>> is_lossless(Scalar("int32"), Scalar("int64")), is_lossless(Scalar("int64"), Scalar("float64"))
-        (True, False)
-        >>> is_lossless(Decimal(8, 1), Decimal(10, 2)), is_lossless(Scalar("date32"), Scalar("timestamp_tz"))
-        (True, False)
-    """
-    if source == NULL:
-        return True
-    if isinstance(target, Decimal):
-        digits = target.precision - target.scale
-        if isinstance(source, Decimal):
-            return target.scale >= source.scale and digits >= source.precision - source.scale
-        return isinstance(source, Scalar) and digits >= _DIGITS.get(source.name, 99)
-    if isinstance(source, Decimal):
-        declared = _OF_DECIMALS.get(getattr(target, "name", ""))
-        return declared is not None and widens(source, declared)
-    if not isinstance(source, Scalar) or not isinstance(target, Scalar):
-        return False
-    one, other = normalize(source), normalize(target)
-    assert isinstance(one, Scalar)
-    assert isinstance(other, Scalar)
-    if "timestamp_tz" in (one.name, other.name):
-        return one.name == other.name
-    return other.name in upper_bounds(one.name)
-
-
-# --- reports ------------------------------------------------------------------------------------------------
-
-
-def report_columns(
-    contract: Contract | None,
-    columns: Sequence[Column],
-    findings: Sequence[Finding] = (),
-    nulls: Mapping[str, int] = MappingProxyType({}),
-    values: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({}),
-) -> tuple[ColumnReport, ...]:
-    """Return a report on each column of a contract; on each of the table, without a contract.
-
-    Args:
-        contract: the contract.
-        columns: of the table.
-        findings: on the table.
-        nulls: of each column that was counted.
-        values: the counts of ranges of values, of each column.
-    """
-    broken = broken_columns(findings)
-    actual = {column.name: column.text for column in columns}
-
-    def report(name: str, expected: str) -> ColumnReport:
-        ok = step(name) not in broken and "" not in broken
-        return ColumnReport(name, expected, actual.get(name, ""), ok, nulls.get(name), values.get(name, ()))
-
-    if contract is None:
-        return tuple(report(column.name, column.text) for column in columns)
-    if contract.is_table:
-        return tuple(
-            report(column.name, column.text + ("" if column.field.nullable else " not null"))
-            for column in contract.columns
-        )
-    reports = []
-    for index, spec in enumerate(contract.schema):
-        named = contract.schema.has_input_names()
-        name = str(spec.name) if named else columns[index].name if index < len(columns) else str(index)
-        text = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-        reports.append(report(name, text + ("" if spec.required else " (optional)")))
-    return tuple(reports)
-
-
-def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[int]:
-    """Return the order of findings: by their columns, as a contract has them.
-
-    Example:
-        >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
-        >>> order_findings(found, ["a", "ab"])
-        [1, 0, 2]
-    """
-    ranks = {step(name): rank for rank, name in enumerate(names)}
-    return sorted(
-        range(len(findings)), key=lambda index: ranks.get(root_of(findings[index].path), len(ranks))
-    )
-
-
-def broken_columns(findings: Collection[Finding]) -> set[str]:
-    """Return the roots of the findings' paths, as :func:`~sparksig.errors.step` writes names."""
-    return {root_of(finding.path) for finding in findings}
-
-
-def root_of(path: str) -> str:
-    """Return the column of a path.
-
-    Example:
-        >>> root_of("orders[].price"), root_of("`odd.name`.x")
-        ('orders', '`odd.name`')
-    """
-    match = re.match(r"`(?:[^`]|``)*`|[^.\[]*", path)
-    return match[0] if match else path

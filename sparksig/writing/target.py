@@ -14,14 +14,8 @@ from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.types import (
-    KEYS_HINT,
-    Difference,
-    compare_fields,
-    is_lossless,
-    judge_types,
-    required_fields,
-)
+from sparksig.tables.differences import Difference, compare_fields, is_lossless, required_fields
+from sparksig.tables.types import KEYS_HINT, judge_types
 
 __all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
 
@@ -108,7 +102,13 @@ def plan_columns(
         for column in extra
         if column.name not in contract.partitions
     ]
-    reasons = {(plan.path, plan.target): plan.reason for plan in plans if plan.reason}
+    absent = ("no such column", "no such field")
+    reasons = {
+        (plan.path, target): plan.reason
+        for plan in plans
+        if plan.reason
+        for target in ([plan.target] if plan.target else absent)
+    }
     evolved = {plan.path for plan in plans if plan.verdict == "evolution"} if evolve else set()
     findings = [
         replace(finding, hint=reasons.get((finding.path, finding.expected), finding.hint))

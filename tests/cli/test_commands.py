@@ -310,7 +310,7 @@ def test_diff_of_a_table_and_a_model(place):
     text = typed("diff", "orders", "z string", code=3)  # check says the same
     assert "- inputs.z: expected string, found no such column" in text
     assert "- inputs.a: expected no such column, found double" in text
-    assert typed("diff", "linear", "orders").startswith("new against old: backward compatible")
+    assert typed("diff", "linear", "orders").startswith("new against old: fully compatible")
 
 
 # --- set-signature ------------------------------------------------------------------------------------------

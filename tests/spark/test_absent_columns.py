@@ -15,6 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 import sparksig
 from sparksig import AbsentColumnWarning, Code, ColSpec, ContractError, ModelSignature, Schema
 from sparksig.jobs import ScoreConfig, plan_score, score
+from sparksig.jobs.config import PreflightSection
 from tests.spark import models
 
 ARROW = hasattr(F, "arrow_udf")
@@ -175,6 +176,15 @@ def test_the_plan_and_the_report_of_a_job_list_absent_columns(spark, place, esti
     assert report.absent == plan.absent
     scored = pd.read_parquet(place / "out").sort_values("id")
     assert scored["prediction"].tolist() == expected
+
+
+def test_a_check_before_scoring_lists_absent_columns_once(spark, place, estimator):
+    path, trust, _ = estimator
+    config = config_of(path, place, **trust)
+    config = config.model_copy(update={"check": PreflightSection(mode="full")})
+    report = score(config)
+    assert report.check.absent == report.absent
+    assert str(report).count(NEAR_MISS) == 1
 
 
 @pytest.mark.parametrize(

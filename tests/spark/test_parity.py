@@ -276,7 +276,7 @@ def write_with_polars(table, path):
 
 
 def write_with_pandas(table, path):
-    table.to_pandas(types_mapper={pa.date32(): None}.get, date_as_object=True).to_parquet(path, index=False)
+    table.to_pandas().to_parquet(path, index=False, schema=table.schema)
 
 
 def write_with_duckdb(table, path):

@@ -21,9 +21,11 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
+from sparksig.tables.columns import spark_columns, spark_field
 from sparksig.tables.delta import Existing
 from sparksig.tables.readers import find_partitions
-from sparksig.writing.limits import _with_lengths, asked, reads_back_otherwise
+from sparksig.tables.sql import compile_rules
+from sparksig.writing.limits import constrain_columns, reads_back_otherwise
 from tests.spark.conftest import _delta
 
 
@@ -151,24 +153,29 @@ def test_lists_and_maps_that_hold_no_nulls(spark):
             T.StructField("absent", T.IntegerType(), nullable=False),
         ]
     )
-    rules = asked(Existing(schema, ()), ["l", "m"], ["l", "m"])
     df = spark.sql(
         "select array(null, named_struct('n', 1), named_struct('n', int(null))) as l, "
         "map('a', int(null), 'b', 1) as m"
     )
-    assert [one.finding.path for one in rules] == ["l[].n", "m[]"]
-    assert list(df.selectExpr(*(one.places for one in rules)).first()) == [1, 1]
+    columns = [column.field for column in spark_columns(df.schema)]
+    rules = compile_rules(constrain_columns(Existing(schema, ()), columns), columns)
+    assert [rule.finding.path for rule in rules] == ["l[].n", "m[]"]
+    assert list(df.selectExpr(*(rule.places for rule in rules)).first()) == [1, 1]
 
 
 def test_a_type_with_lengths_is_read_whatever_the_names():
     inner = T.StructType([T.StructField("x y", T.StringType()), T.StructField("d", T.DecimalType(10, 2))])
     dtype = T.StructType([T.StructField("a,b", T.ArrayType(inner)), T.StructField("n", T.StringType())])
-    text = "struct<`a,b`:array<struct<x y:varchar(3),d:decimal(10,2)>>,n:char(2)>"
-    found = _with_lengths(dtype, text)
-    assert found[0].dataType.elementType[0].dataType == T.VarcharType(3)
-    assert found[1].dataType == T.CharType(2)
-    for other in ("", "struct<>", text + ">", "varchar(3)", text.replace("n:", "m:")):
-        assert _with_lengths(dtype, other) is dtype
+
+    def read(text):
+        return spark_field(T.StructField("c", dtype, metadata={"__CHAR_VARCHAR_TYPE_STRING": text})).source
+
+    text = "struct<`a,b`:array<struct<`x y`:varchar(3),d:decimal(10,2)>>,n:char(2)>"
+    source = read(text)
+    assert source.fields[0].source.item.fields[0].source.max_length == 3
+    assert source.fields[1].source.max_length == 2
+    for other in ("", "struct<>", text + ">", "varchar(3)"):
+        assert read(other).fields[1].source.max_length is None
 
 
 def test_a_table_that_is_only_appended_to_and_names_that_need_mapping(delta, tmp_path):
