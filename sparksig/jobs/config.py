@@ -377,6 +377,15 @@ class CheckConfig(JobConfig):
     )
     refuse_nan: bool = Field(default=False, description="NaN breaks the contract, in columns of numbers")
     row_key: Names = Field(default=[], description="columns that name a row; their values are shown")
+    types: Literal["exact", "lossless"] | None = Field(
+        default=None, description="of a table's contract: exact, if null; lossless: types that widen to it"
+    )
+    missing: Literal["forbid", "allow"] | None = Field(
+        default=None, description="columns that may be absent; a table's contract forbids it, if null"
+    )
+    extra: Literal["forbid", "allow", "warn"] | None = Field(
+        default=None, description="columns that are not declared; a table's contract forbids them, if null"
+    )
 
     def _places(self) -> list[tuple[str, str | None]]:
         return [*super()._places(), ("contract", self.contract)]

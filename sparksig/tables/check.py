@@ -77,8 +77,8 @@ def check(
             the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
         side: the side of a signature: "inputs" or "outputs".
         sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
-        strict_nulls: whether a model's required columns of any type must have values. If False, only required
-            integers and booleans must, as a model accepts nulls.
+        strict_nulls: whether required columns of any type must have values. If False, only required integers
+            and booleans must, as a model accepts nulls.
         refuse_nan: whether NaN breaks the contract.
         row_key: columns that identify a row: findings show the smallest and the largest key of their
             rows. These are values of the table.
@@ -270,7 +270,8 @@ def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOpti
     """Build the rules of a contract for the values of some columns."""
     if not contract.is_table:
         return build_model_rules(contract.schema, columns, options)
-    return build_table_rules([column.field for column in contract.columns], columns, options)
+    declared = [column.field for column in contract.columns]
+    return build_table_rules(declared, columns, options, is_delta=contract.is_delta)
 
 
 def _check_sample(

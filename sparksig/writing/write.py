@@ -143,7 +143,7 @@ def write(
         >>> write(spark.sql("select nullif(1L, 1) as id"), f"{home}/ids", "id bigint not null", mode="append")
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table breaks the contract (DDL): 1 finding
-          - id: expected long without nulls, found nulls, once (declare it optional, or double)
+          - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows)
             [NULL_IN_REQUIRED]
     """
     options = WriteOptions(types, missing, extra)

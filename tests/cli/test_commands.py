@@ -249,7 +249,7 @@ def test_check(place):
         "  b  double  double  ok\n"
     )
     assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
-        "the table breaks the contract (linear, inputs): 3 rows checked, 1 of them break it\n"
+        "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
         "  a  double  double  1 null (33.3 %)  FINDINGS\n"
         "  b  double  double  no nulls         ok\n"
         "- a: expected double without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED] "

@@ -63,7 +63,7 @@ def test_a_table_is_checked_and_its_report_is_printed_and_written(spark, job, tm
     assert job("check", contract=breaks, row_key=["id"], report=report) == 3
     said = capsys.readouterr()
     assert "status           failed, exit code 3" in said.out
-    assert "the table breaks the contract (DDL): 20 rows checked, 1 of them break it" in said.out
+    assert "the table breaks the contract (DDL): 20 rows checked, 1 row breaks it" in said.out
     assert "e.g. id=10" in said.out
     assert "sparksig: the table breaks the contract (DDL): 2 findings" in said.err
     written = reported(tmp_path)
