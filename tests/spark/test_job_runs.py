@@ -302,7 +302,7 @@ def test_an_input_that_changes_while_it_is_read_is_not_published(job, tmp_path, 
         (tmp_path / "in" / "0.parquet").touch()
         return 10
 
-    monkeypatch.setattr("sparksig.jobs.score_job._rows_at", finish)
+    monkeypatch.setattr("sparksig.jobs.score_run._rows_at", finish)
     with pytest.raises(SparksigError, match="the input changed while it was read: 1 files, first "):
         score(job())
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
@@ -310,7 +310,7 @@ def test_an_input_that_changes_while_it_is_read_is_not_published(job, tmp_path, 
 
 def test_rows_that_are_not_in_the_files_are_missed(job, tmp_path, monkeypatch):
     table(tmp_path / "in", range(10))
-    monkeypatch.setattr("sparksig.jobs.score_job._rows_at", lambda place: 9)
+    monkeypatch.setattr("sparksig.jobs.score_run._rows_at", lambda place: 9)
     with pytest.raises(
         SparksigError, match="10 rows were read, 10 scored, 0 rejected, and 9 are in the files"
     ):
