@@ -75,7 +75,7 @@ def _report_failure(error: Exception, json_wanted: bool) -> int:
     if isinstance(error, click.ClickException) and not json_wanted:
         error.show()
         return error.exit_code
-    message, findings, code = _explain(error)
+    message, findings, code = _explain(error, with_findings=not json_wanted)
     report = _report_of(error)
     if json_wanted:
         body = {"error": message, "findings": [finding.to_dict() for finding in findings], "exit_code": code}
@@ -92,15 +92,12 @@ def _report_of(error: Exception) -> Any:
     return getattr(error, "sparksig_run", None)
 
 
-def _explain(error: Exception) -> tuple[str, Sequence[Any], int]:
+def _explain(error: Exception, *, with_findings: bool) -> tuple[str, Sequence[Any], int]:
     """Return the message of an error, its findings, and its exit code."""
     if isinstance(error, click.Abort):
         return "interrupted", (), 130
     if isinstance(error, click.ClickException):
         return error.format_message(), (), error.exit_code
-    if isinstance(error, OSError) and not hasattr(error, "findings"):
-        path = f"{error.filename}: " if error.filename else ""
-        return f"{path}{error.strerror or error}", (), 1
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return "a name is no UTF-8 text", (), 1
     from sparksig.jobs.exits import exit_code
@@ -109,7 +106,8 @@ def _explain(error: Exception) -> tuple[str, Sequence[Any], int]:
 
     known = diagnose(error)
     findings = () if known is None else known.findings
-    return describe_failure(error, _report_of(error)), findings, exit_code(error)
+    message = describe_failure(error, _report_of(error), with_findings=with_findings)
+    return message, findings, exit_code(error)
 
 
 def complain(text: str) -> None:

@@ -24,19 +24,28 @@ __all__ = ["describe_failure", "needs_log", "write_failure_log"]
 _LONGEST = 500_000
 
 
-def describe_failure(error: BaseException, report: Any = None, secrets: Iterable[str] = ()) -> str:
+def describe_failure(
+    error: BaseException,
+    report: Any = None,
+    secrets: Iterable[str] = (),
+    *,
+    with_findings: bool = True,
+) -> str:
     """Return the message of a failure: the cause, what to do about it, and the file that has the rest.
 
     Args:
         error: what was raised.
         report: the run report of the job that it has ended; None outside of a run.
         secrets: texts that the log must not have.
+        with_findings: whether the message lists the findings.
     """
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     known = diagnose(error)
+    if known is None and isinstance(error, OSError) and error.strerror:  # of this machine: it says all
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     unexpected = f"unexpected error {type(error).__name__}. Report it with the log, which may hold your data"
-    lines = [unexpected if known is None else str(known)]
+    lines = [unexpected if known is None else str(known) if with_findings else known.message]
     log = None if report is None else report.log
     if report is None and needs_log(error):
         log = write_failure_log(error, "command", secrets)

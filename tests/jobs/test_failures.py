@@ -145,6 +145,13 @@ def test_mistake_in_a_command(place, arguments, code, pattern):
     check_message(done.stderr, pattern)
 
 
+def test_json_of_a_failed_command_lists_findings_once(place):
+    done = runner().invoke(cli, ["score", "--config", "job.yaml", "--set", "output.keep=[idd]", "--json"])
+    answer = json.loads(done.stdout)
+    assert (answer["exit_code"], [finding["path"] for finding in answer["findings"]]) == (3, ["idd"])
+    assert "idd" not in answer["error"]
+
+
 def test_configuration_of_python_is_refused_as_the_file_is():
     with pytest.raises(sparksig.ConfigError, match=r"model.path: expected .*MISSING_KEY"):
         ScoreConfig.model_validate({"model": {}, "input": {"path": "t"}, "output": {"path": "o", "keep": []}})
@@ -206,6 +213,10 @@ def test_error_of_spark_is_diagnosed(text, pattern):
     known = diagnose(error)
     check_message(str(known), pattern)
     assert "log: " in describe_failure(error)
+
+
+def test_error_of_the_system_says_all():
+    assert describe_failure(OSError(28, "No space left on device", "x")) == "x: No space left on device"
 
 
 def test_error_that_is_not_of_spark_is_unknown():
