@@ -26,7 +26,7 @@ from sparksig.jobs.preparing import before_spark, build_udf, refuse_nesting
 from sparksig.jobs.progress import watched
 from sparksig.jobs.record import Run
 from sparksig.jobs.staging import Scored, Staging, fingerprint
-from sparksig.jobs.tables import Input, open_input, telling_headers
+from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.types import AnyType
@@ -212,12 +212,7 @@ class ScoreRun:
         scored = self.staging.found()
         if scored is None or scored.made_of != fingerprints or not self.input.is_known:
             self._check_values()
-            with (
-                self.record.phase("score"),
-                watched(self.spark, "score"),
-                telling_headers(),
-                self._explaining_model(),
-            ):
+            with self.record.phase("score"), watched(self.spark, "score"), self._explaining_model():
                 scored = self._score(fingerprints)
         self._tell(scored)
         try:
@@ -257,7 +252,7 @@ class ScoreRun:
         mode, budget = self.config.check.mode, self.config.budget
         if mode == "schema":  # which was checked with the plan
             return
-        with self.record.phase("preflight"), watched(self.spark, "check"), telling_headers():
+        with self.record.phase("preflight"), watched(self.spark, "check"):
             sampler = sampler_of(self.config.check.sample)
             report = check(self.rows, self.udf.inputs, mode, sampler=sampler, strict_nulls=False)
         report = replace(report, absent=self.absent)  # with near misses among all columns of the input
@@ -271,7 +266,7 @@ class ScoreRun:
     def _explaining_model(self) -> Iterator[None]:
         """Add to the error of a model the file of its row, and what to configure for the run to go on."""
         try:
-            with telling_headers(), diagnosed():
+            with diagnosed():
                 yield
         except ModelFailedError as error:
             position = re.search(r"first failing row: ([\d,]+) of partition (\d+)", error.message)

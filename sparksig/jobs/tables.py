@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     from sparksig.jobs.texts import Text
 
-__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input", "telling_headers"]
+__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input"]
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows that says what is wrong with them."""
@@ -137,35 +136,6 @@ def open_input(
         identity |= _digest(files)
     told = Input(rows, identity=identity, _files=files)
     return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
-
-
-_HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
-"""What Spark says of a header with other names, and of one with more or fewer."""
-
-
-@contextlib.contextmanager
-def telling_headers() -> Iterator[None]:
-    """Tell of a CSV file whose header is not that of the declared columns in words of our own.
-
-    Raises:
-        ContractError: Spark came upon such a file.
-    """
-    try:
-        yield
-    except Exception as error:  # of a class that depends on the session
-        told = f"{error}\n{getattr(error, '_stackTrace', '')}"
-        if not any(sign in told for sign in _HEADERS):
-            raise
-        file = re.search(r"^\s*CSV file: (.*)$", told, re.MULTILINE)
-        # what stands there instead may be values, where there is no header
-        finding = Finding(
-            Code.MISSING_COLUMN,
-            "",
-            "a header with the declared names, in their order",
-            f"another first line in {file[1]}" if file else "another first line",
-            "declare them as they stand there, or set the option header to false, if there is none",
-        )
-        raise ContractError.of("the table is not as declared", [finding]) from None
 
 
 # --- by format ----------------------------------------------------------------------------------------------

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import sparksig.errors
 from sparksig.errors import (
+    Code,
     ContractError,
     ExecutionError,
+    Finding,
     MissingDependencyError,
     OutputRefusedError,
     SparksigError,
@@ -75,6 +77,8 @@ def diagnose(error: BaseException) -> SparksigError | None:
         return ExecutionError(_STOPPED)
     if not is_of_spark(error):
         return None
+    if any(sign in text for sign in _HEADERS):
+        return _explain_header(text)
     causes = (rule.build(text) for rule in _RULES)
     return next((cause for cause in causes if cause is not None), None) or _summarize(error, text)
 
@@ -141,6 +145,24 @@ def _is_of_stopped_session(error: Exception, text: str) -> bool:
         )
     signs = ("stopped SparkContext", "SparkContext was shut down", "Job cancelled because", "None.get")
     return is_of_spark(error) and any(sign in text for sign in signs)
+
+
+_HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
+"""The texts for a header with other names, and for one with more or fewer."""
+
+
+def _explain_header(text: str) -> SparksigError:
+    """Return the error for a CSV file whose header is not that of the declared columns."""
+    file = re.search(r"^\s*CSV file: (.*)$", text, re.MULTILINE)
+    # The line may hold values, where there is no header.
+    finding = Finding(
+        Code.MISSING_COLUMN,
+        "",
+        "a header with the declared names, in their order",
+        f"another first line in {file[1]}" if file else "another first line",
+        "declare them as they stand there, or set the option header to false, if there is none",
+    )
+    return ContractError.of("the table is not as declared", [finding])
 
 
 # --- what the causes are ------------------------------------------------------------------------------------
