@@ -203,6 +203,12 @@ TEXTS = {
         "was stopped",
     ),
     "ended": ("Py4JNetworkError: Answer from Java side is empty", "the JVM of the Spark driver has ended"),
+    "CSV header": (
+        "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///in/0.csv.\nCaused by: "
+        "java.lang.IllegalArgumentException: CSV header does not conform to the schema.\n Header: x, id\n"
+        " Schema: id, x\nExpected: id but found: x\nCSV file: file:///in/0.csv",
+        "expected a header with the declared names, in their order, found another first line in file:///in/0.csv",
+    ),
     "unknown": ("An error occurred while calling o1.x.\n: org.X: [NEW] what\n\tat a.b.C(D.java:1)", "what$"),
 }
 
