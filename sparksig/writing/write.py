@@ -17,6 +17,7 @@ from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.lattice import Field
 from sparksig.spark.bind import column
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
@@ -78,6 +79,7 @@ class Written:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+@diagnosed()
 def write(
     df: DataFrame,
     target: str | os.PathLike[str],
