@@ -241,6 +241,8 @@ def check(
     TABLE is a Parquet file, or a directory or URI of Parquet files. CONTRACT is a model directory, a JSON
     file with a signature, another Parquet table, or DDL.
     """
+    if table.endswith(".json") and not contract.endswith(".json"):
+        raise click.UsageError(f"the table comes first, then the contract: sparksig check {contract} {table}")
     from sparksig.tables.check import check as check_table
     from sparksig.tables.sample import Sampler
 

@@ -108,7 +108,10 @@ def _fetch(uri: str | os.PathLike[str], is_model: bool) -> Path:
         raise ModelError("a model that MLflow has loaded is not accepted. Pass its URI or directory")
     if not isinstance(uri, (str, os.PathLike)):
         role = "the model" if is_model else "the artifact"
-        raise ModelError(f"{role}: expected a path or a URI, got a value of type {type(uri).__name__}")
+        message = f"{role}: expected a path or a URI, got a value of type {type(uri).__name__}"
+        if hasattr(uri, "predict"):
+            message += ". Save it first, save_model(path, model), and pass the path"
+        raise ModelError(message)
     scheme = _parse_scheme(uri)
     if not scheme:
         return Path(uri)

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError
+from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
 
 __all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "seal_text"]
 
@@ -76,6 +76,10 @@ def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
 def _list_files(root: Path) -> Iterator[Path]:
     with os.scandir(root) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
+            if not _is_text(entry.name):
+                raise ModelDamagedError(
+                    f"{printable(entry.path)}: the name of a file in a model must be UTF-8 text. Rename it"
+                )
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 yield from _list_files(Path(entry.path))
@@ -86,6 +90,11 @@ def _list_files(root: Path) -> Iterator[Path]:
                     f"{entry.path}: expected a file or a directory, got something else. Replace a symbolic "
                     "link by the file itself"
                 )
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name can be encoded: bytes that are no UTF-8 are surrogates in Python."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _hash_file(file: Path) -> str:

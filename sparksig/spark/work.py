@@ -9,12 +9,14 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark import TaskContext
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
@@ -23,12 +25,13 @@ from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
 from sparksig.engine.predictions.reading import frame_of
 from sparksig.engine.predictions.times import place_times
-from sparksig.errors import Code, ContractError, Finding, PredictionError, step
+from sparksig.errors import Code, ContractError, Finding, PredictionError, SparksigError, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
+from sparksig.scoring.exceptions import wrap_exception
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
 
@@ -75,17 +78,24 @@ class Work:
         return self.lenient or self.observed
 
     def run(
-        self, batches: Iterator[pa.RecordBatch], zone: Callable[[], str] | None = None
+        self,
+        batches: Iterator[pa.RecordBatch],
+        zone: Callable[[], str] | None = None,
+        first_row: int = 0,
     ) -> Iterator[pa.Array]:
         """Score batches with the one model of this process; as many rows come back, in the same order.
 
         Args:
             batches: of the model's columns.
             zone: what to ask for the zone of the query, once the first batch is there.
+            first_row: the number of rows before these batches in the partition, for messages.
+
+        Raises:
+            ModelFailedError: the model, or code that loads it, raised an exception.
         """
         sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
         before = CACHE.info()
-        model = CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
+        model = self._load()
         after = CACHE.info()
         spent = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:
@@ -110,19 +120,35 @@ class Work:
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
         how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
+        score: Callable[..., Iterator[pa.Array]] = partial(
+            score_batches, **how, first_row=first_row, source=_name_partition()
+        )
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, **how):
-                yield finish(scored)
+            yield from map(finish, score(cut, predict, self.inputs, outputs, self.params))
             return
         lenient = self.lenient
         pairs: Iterator[tuple[pa.Array, pa.Array]]
         if lenient:
             pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, **how)
         else:
-            whole = score_batches(cut, predict, self.inputs, outputs, self.params, **how)
+            whole = score(cut, predict, self.inputs, outputs, self.params)
             pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
+
+    def _load(self) -> Any:
+        """Return the model of this process.
+
+        Raises:
+            ModelFailedError: its own code fails, or a library is missing on this worker.
+            ModelError: the directory cannot be used.
+        """
+        try:
+            return CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
+        except Exception as error:
+            if isinstance(error, SparksigError) and not isinstance(error, ImportError):
+                raise
+            raise wrap_exception(error, "loading the model raised") from error
 
     def _only_column(self, predicted: Any, rows: int | None) -> Any:
         """Return the one column of a prediction, under any name, where a plain type was asked for."""
@@ -160,6 +186,12 @@ class Work:
                 raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
             return place_times(scored, zone, skip=WALL)
         return place_times(convert_leaves(scored, _widen), zone)
+
+
+def _name_partition() -> str:
+    """Return the words for the partition of the running task, for messages; empty outside of a task."""
+    task = TaskContext.get()
+    return "" if task is None else f" of partition {task.partitionId()}"
 
 
 def _keep_all() -> None:

@@ -20,6 +20,8 @@ from sparksig.errors import (
     step,
 )
 from sparksig.lattice import Decimal, Field, Scalar
+from sparksig.spark.arguments import refuse_object
+from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
@@ -43,6 +45,7 @@ MODES = ("schema", "sample", "full")
 Table = Union[ParquetTable, "SparkTable"]
 
 
+@diagnosed()
 def check(
     table: DataFrame | str | os.PathLike[str],
     contract: Any,
@@ -105,7 +108,7 @@ def check(
         raise ContractError(f"mode: expected {', '.join(map(repr, MODES))}, got {mode!r}")
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler: expected a Sampler, got {kind(sampler)}")
-    opened = open_table(table)
+    opened = open_table(table, contract)
     resolved = resolve_contract(
         contract, side=side, reader=opened.reader, types=types, missing=missing, extra=extra
     )
@@ -165,11 +168,16 @@ def check_parquet(
     return check(table, contract, mode, sampler=sampler, **options)
 
 
-def open_table(table: Any) -> Table:
+def open_table(table: Any, contract: Any = None) -> Table:
     """Open a table.
+
+    Args:
+        table: the table.
+        contract: the other argument of the call, which may be the table where they are swapped.
 
     Raises:
         ContractError: not a table.
+        ExecutionError: the table's Spark session was stopped.
         TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table, and no Spark session is active.
     """
@@ -178,10 +186,11 @@ def open_table(table: Any) -> Table:
     if hasattr(table, "sparkSession"):
         from sparksig.tables.spark import SparkTable
 
+        refuse_stopped_session(table.sparkSession)
         return SparkTable(table)
     if not isinstance(table, (str, os.PathLike)):
         expected = "a Spark DataFrame, a path, or the name of a table"
-        raise ContractError(f"table: expected {expected}, got {kind(table)}")
+        refuse_object(table, expected, "check(table, contract)", contract)
     try:
         return open_parquet(table)
     except (TableNotFoundError, UnsupportedError):

@@ -427,6 +427,7 @@ def _promised_field(actual: Field, text: object) -> Field:
         if "field" in body:
             return _with_promises(actual, read_spark_field(body["field"]))
         if body.get("type") == "tensor":
+            tensor_from_metadata(text, actual.name)
             return actual
         spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
     except (ValueError, TypeError, KeyError, RecursionError):

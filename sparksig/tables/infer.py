@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
+from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError
 from sparksig.signature import ModelSignature
+from sparksig.spark.arguments import require_frame
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import Table, open_table
 from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
@@ -41,8 +43,7 @@ def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> Sample
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
         'id': long (required): 0 nulls in 3 rows of 2 partitions
     """
-    if not hasattr(table, "sparkSession"):
-        raise ContractError(f"df: expected a Spark DataFrame, got {kind(table)}")
+    require_frame(table, "sample_signature(df)")
     return infer_table(open_table(table), sampler)
 
 
@@ -88,6 +89,7 @@ def infer_parquet(
     return infer_table(open_parquet(path), sampler, columns)
 
 
+@diagnosed()
 def infer_table(
     opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
 ) -> SampledSignature:

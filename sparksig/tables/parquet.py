@@ -412,7 +412,7 @@ def _read_footer(store: Any, location: _Location, place: str) -> File:
             schema = mark_int96(schema, physical) if "INT96" in physical else schema
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
-        problem = f"{place}: {location.name} is no Parquet file"
+        problem = f"{place}: {location.name} is not a Parquet file"
         raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
     width = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)

@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
@@ -265,8 +266,7 @@ def _find_format(spark: SparkSession, target: str) -> str:
 
 def _check_arguments(df: Any, request: WriteRequest) -> None:
     target, run_id = request.target, request.run_id
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"write takes a Spark DataFrame, not {kind(df)}")
+    require_frame(df, "write(df, target)", target)
     if not isinstance(target, str) or not target:
         raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
     if request.format is not None and request.format not in FORMATS:

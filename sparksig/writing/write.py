@@ -16,6 +16,7 @@ from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.spark.bind import column
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
@@ -77,6 +78,7 @@ class Written:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+@diagnosed()
 def write(
     df: DataFrame,
     target: str | os.PathLike[str],

@@ -504,7 +504,7 @@ def test_a_pinned_or_sealed_directory_holds_no_links(saved, private, tmp_path, t
     (home / "link").symlink_to(target)
     for options in ({}, {"digest": pinned}):
         with pytest.raises(
-            ModelDamagedError, match=r"link : expected a file or a directory, got something else"
+            ModelDamagedError, match=r"link: expected a file or a directory, got something else"
         ):
             sparksig.load_model(home, **options)
 
@@ -590,10 +590,12 @@ def test_only_methods_that_predict_are_called(saved, private, tmp_path, name, me
     rewrite(home, lambda config: config["flavors"]["python_function"].update(predict_fn=method))
     if method:
         with pytest.raises(
-            UnsupportedError, match=f"the method {re.escape(repr(method))} is none of predict,"
+            UnsupportedError, match=f"expected one of predict, .*, got {re.escape(repr(method))}$"
         ):
             _load(home)
-    with pytest.raises(UnsupportedError, match=f"the method {re.escape(repr(method or 'fit'))} is none of "):
+    with pytest.raises(
+        UnsupportedError, match=f"expected one of .*, got {re.escape(repr(method or 'fit'))}$"
+    ):
         _load(home, method=method or "fit")
 
 

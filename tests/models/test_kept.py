@@ -249,7 +249,9 @@ def test_the_file_mlmodel_stands_for_its_directory(small):
 
 
 def test_options_for_a_model_that_is_loaded_are_refused(small):
-    with pytest.raises(ModelError, match=r"^digest: the model is loaded already$"):
+    with pytest.raises(
+        ModelError, match=r"^digest: the model is loaded already\. Pass loading options to load_model\(\)$"
+    ):
         validate_serving_input(sparksig.load_model(small), "{}", digest="0" * 64)
 
 

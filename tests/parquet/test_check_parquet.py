@@ -178,7 +178,7 @@ def test_check_accepts_a_path_as_it_accepts_a_table(write, as_path):
 
 @pytest.mark.parametrize("table", [None, 1, [1]], ids=["none", "number", "list"])
 def test_check_refuses_what_is_not_a_table(table):
-    text = "^table: expected a Spark DataFrame, a path, or the name of a table, got "
+    text = "^expected a Spark DataFrame, a path, or the name of a table, got "
     with pytest.raises(ContractError, match=text):
         sparksig.check(table, "id bigint")
 
@@ -437,7 +437,7 @@ def test_what_is_no_parquet_table(tmp_path, write):
     ):
         check_parquet(home, "x int")
     (home / "notes.txt").write_text("not Parquet")
-    with pytest.raises(TableNotFoundError, match=r"notes\.txt is no Parquet file: "):
+    with pytest.raises(TableNotFoundError, match=r"notes\.txt is not a Parquet file: "):
         check_parquet(home, "x int")
     with pytest.raises(ContractError, match="a table is a path or a URI, not a value of type int"):
         check_parquet(7, "x int")

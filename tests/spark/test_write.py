@@ -345,7 +345,7 @@ def test_an_overwritten_delta_table_keeps_its_schema_or_evolves(delta, tmp_path)
     other = delta.sql("select '1' as id, 2 as y")
     with pytest.raises(OutputRefusedError) as error:
         sparksig.write(other, tmp_path / "t", format="delta", mode="overwrite")
-    assert sorted(one.path for one in error.value.findings) == ["id", "y"]
+    assert sorted(one.path for one in error.value.findings) == ["id", "x", "y"]
     narrower = delta.sql("select 1 as id, 2F as x")
     sparksig.write(narrower, tmp_path / "t", format="delta", mode="overwrite", types="lossless")
     assert rows(delta, "delta", tmp_path / "t") == [(1, 2.0)]
@@ -495,7 +495,7 @@ def test_what_delta_can_widen_holds_what_was_there():
         ),
         ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
         ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
-        ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),
+        ({"df": 7}, r"expected a Spark DataFrame, got a value of type int"),
     ],
     ids=str,
 )

@@ -433,7 +433,9 @@ def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_
         (Code.UNSUPPORTED_TYPE, path) for path in ("v", "l[].a", "m[]")
     ]
     sparksig.write(spark.sql("select 1 as id, 'x' as v"), tmp_path / "t")
-    assert sparksig.write(df.select("id", "v"), tmp_path / "t", mode="append").rows == 1
+    with pytest.raises(OutputRefusedError, match=r"v: expected string, found void \(.*types='lossless'"):
+        sparksig.write(df.select("id", "v"), tmp_path / "t", mode="append")
+    assert sparksig.write(df.select("id", "v"), tmp_path / "t", mode="append", types="lossless").rows == 1
     assert rows(spark, "parquet", tmp_path / "t") == [(1, "x"), (1, None)]
 
 
