@@ -61,7 +61,7 @@ def constrain_checks(existing: Existing) -> list[SqlRule]:
 
 _NUMBER = r"[+-]?(\p{Nd}+\.?\p{Nd}*|\.\p{Nd}+)([eE][+-]?\p{Nd}+)?[fFdD]?|[+-]?0[xX].*[pP].*"
 _MOMENT = r"\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2} \p{Nd}{2}:.*"
-_TAKEN = rf"(?s)[\x00-\x20]*({_NUMBER}|{_MOMENT})[\x00-\x20]*"
+_AMBIGUOUS = rf"(?s)[\x00-\x20]*({_NUMBER}|{_MOMENT})[\x00-\x20]*"
 """Texts that Spark may read as a number or a time in the names of directories."""
 
 _EXACT = r"0|-?[1-9][0-9]{0,36}"
@@ -75,8 +75,8 @@ def reads_back_otherwise(text: str) -> bool:
         >>> [reads_back_otherwise(text) for text in ("7", "007", "2024-01-02", "1.50", "v1.50")]
         [False, True, False, True, False]
     """
-    taken = re.compile(_TAKEN.replace(r"\p{Nd}", r"\d"))
-    return bool(taken.fullmatch(text)) and not re.fullmatch(_EXACT, text)
+    pattern = re.compile(_AMBIGUOUS.replace(r"\p{Nd}", r"\d"))
+    return bool(pattern.fullmatch(text)) and not re.fullmatch(_EXACT, text)
 
 
 def constrain_partitions(
@@ -95,18 +95,18 @@ def constrain_partitions(
         if format != "parquet":
             continue
         expected = "texts that readers of Parquet give back, in a column to partition by"
-        found = "some that Spark takes for numbers or moments and spells in another way, as 007 or 1.50"
+        actual = "some that Spark takes for numbers or moments and spells in another way, as 007 or 1.50"
         hint = "cast the column on purpose, to int for example, or write Delta"
-        taken, exact = quote_text(f"^({_TAKEN})$"), quote_text(f"^({_EXACT})$")
-        finding = Finding(Code.INVALID_VALUE, path, expected, found, hint)
-        rules.append(SqlRule(finding, flag(f"{value} rlike {taken} and not {value} rlike {exact}")))
+        ambiguous, exact = quote_text(f"^({_AMBIGUOUS})$"), quote_text(f"^({_EXACT})$")
+        finding = Finding(Code.INVALID_VALUE, path, expected, actual, hint)
+        rules.append(SqlRule(finding, flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")))
         target = types.get(column.name, T.StringType())
         if not isinstance(target, T.StringType):  # as the existing directories read
             text = target.simpleString()
-            finding = Finding(Code.TYPE_MISMATCH, path, f"texts that read as {text}", "others", _ALIKE)
+            finding = Finding(Code.TYPE_MISMATCH, path, f"texts that read as {text}", "others", _TEXT_HINT)
             broken = f"{value} is not null and try_cast({value} as {text}) is null"
             rules.append(SqlRule(finding, flag(broken)))
     return rules
 
 
-_ALIKE = "readers of Parquet would see all partitions of the table as texts"
+_TEXT_HINT = "readers of Parquet would see all partitions of the table as texts"

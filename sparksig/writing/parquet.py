@@ -1,4 +1,4 @@
-"""Directories of Parquet files as targets: what is there, settings that lose rows, runs kept apart."""
+"""Directories of Parquet files as targets: existing files, unsafe settings, runs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = [
 
 
 def existing(spark: SparkSession, target: str) -> Existing | None:
-    """The Parquet table at a path; None if there is nothing.
+    """Read the schema of the Parquet table at a path; None for a path without files.
 
     Raises:
-        OutputRefusedError: there is something else.
+        OutputRefusedError: the path has something else.
     """
     if is_nowhere(spark, target):
         return None
@@ -43,12 +43,12 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         frame = spark.read.format("parquet").load(target)
         schema, files = frame.schema, frame.inputFiles()  # of Spark Connect nothing is read before
     except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if "PATH_NOT_FOUND" in told:
+        message = str(error)
+        if "PATH_NOT_FOUND" in message:
             return None
-        if "UNABLE_TO_INFER_SCHEMA" in told and not _has_files(spark, target):
+        if "UNABLE_TO_INFER_SCHEMA" in message and not _has_files(spark, target):
             return None
-        reason = told.strip().partition("\n")[0]
+        reason = message.strip().partition("\n")[0]
         raise OutputRefusedError(
             f"{target} holds something that is no Parquet table ({reason}); nothing was written"
         ) from None
@@ -65,17 +65,17 @@ def _can_list(spark: SparkSession, path: str) -> bool:
         return False
     try:
         return bool(spark.read.format("text").load(path).schema)
-    except Exception:  # Spark's: there is no such place
+    except Exception:  # Spark's: the path does not exist
         return False
 
 
 def holds_others(spark: SparkSession, path: str) -> bool:
-    """Whether there are files at a path that is no Delta table, and that no commit that failed has left."""
+    """Return whether a path has files, and is not a Delta table."""
     return _has_files(spark, path) and not is_delta(spark, path)
 
 
 def _has_files(spark: SparkSession, path: str) -> bool:
-    """Whether there are files at a path, at any depth."""
+    """Return whether a path has files, at any depth."""
     if is_nowhere(spark, path):
         return False
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
@@ -91,40 +91,40 @@ _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 
 
 def unsafe(spark: SparkSession) -> list[Finding]:
-    """Settings under which a job may leave rows behind, or write them twice."""
-    conf, found = spark.conf, []
+    """Report settings under which a job may leave rows behind, or write them twice."""
+    conf, findings = spark.conf, []
     if any(conf.get(key, None) == "2" for key in (_COMMITTER, f"spark.hadoop.{_COMMITTER}")):
         hint = "it moves files before the job has succeeded: a job that dies leaves some. Set it to 1"
-        found.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
+        findings.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
     if str(conf.get("spark.speculation", "false")).lower() == "true":
         hint = "two attempts of one task may both leave their files. Set it to false, or write Delta"
-        found.append(Finding(Code.INVALID_VALUE, "spark.speculation", "false", "true", hint))
-    return found
+        findings.append(Finding(Code.INVALID_VALUE, "spark.speculation", "false", "true", hint))
+    return findings
 
 
 _READ_BACK = (T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.DoubleType, T.DateType, T.StringType)
 
 
-def partition_refusals(given: T.StructType, by: Sequence[str], kept: Existing | None) -> list[Finding]:
-    """Columns to partition by of types that the names of directories do not give back."""
-    found = []
-    there = {} if kept is None else {field.name: field.dataType for field in kept.schema.fields}
-    for field in given.fields:
+def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing | None) -> list[Finding]:
+    """Report columns to partition by whose types are lost in the names of directories."""
+    findings = []
+    types = {} if layout is None else {field.name: field.dataType for field in layout.schema.fields}
+    for field in table.fields:
         if field.name not in by:
             continue
-        held, path = field.dataType, step(field.name)
-        whole = isinstance(held, T.DecimalType) and held.scale == 0
-        if not whole and not isinstance(held, _READ_BACK):
+        actual, path = field.dataType, step(field.name)
+        is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
+        if not is_integer and not isinstance(actual, _READ_BACK):
             hint = "Spark reads partitions back as others: cast it on purpose, or write Delta"
             expected = "whole numbers, doubles, dates or texts, in a column to partition by"
-            found.append(Finding(Code.TYPE_MISMATCH, path, expected, held.simpleString(), hint))
+            findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual.simpleString(), hint))
             continue
-        old = there.get(field.name, held)
-        texts = isinstance(old, T.StringType) or isinstance(held, T.StringType)
-        if not texts and not holds(old, held) and not holds(held, old):
-            hint = "as the table's partitions are read"
-            found.append(Finding(Code.TYPE_MISMATCH, path, old.simpleString(), held.simpleString(), hint))
-    return found
+        target = types.get(field.name, actual)
+        is_text = isinstance(target, T.StringType) or isinstance(actual, T.StringType)
+        if not is_text and not holds(target, actual) and not holds(actual, target):
+            hint, expected = "as the table's partitions are read", target.simpleString()
+            findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual.simpleString(), hint))
+    return findings
 
 
 def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
@@ -153,7 +153,7 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
         df, by = df.withColumn(RUN_COLUMN, F.lit(request.run_id)), [RUN_COLUMN, *by]
     counts = Observation() if can_observe(df) else None
     rows = df if counts is None else df.observe(counts, F.count(F.lit(1)).alias("rows"))
-    # an overwrite replaces everything, whatever the session says
+    # an overwrite replaces everything, with any setting of the session
     writer = rows.write.format("parquet").option("partitionOverwriteMode", "static").mode(request.mode)
     try:
         (writer.partitionBy(*by) if by else writer).save(request.target)

@@ -1,4 +1,4 @@
-"""What a table is written to: what is there, and which types it takes without losing anything."""
+"""Plans for the columns of a table that is written to an existing one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """What becomes of one column, or of one field inside it.
+    """The plan for a column, or for a field inside it.
 
     Attributes:
         path: of the column or field.
@@ -30,7 +30,7 @@ class ColumnPlan:
             "refused".
         found: the type in the table that is written; empty if it has no such column.
         target: the type in the target; empty if it has no such column.
-        reason: why, where it is not "ok"; and what the target makes of it.
+        reason: of a verdict that is not "ok"; and the target's own change of the values.
 
     Example:
         >>> ColumnPlan("price", "widened", "int", "double").to_dict()["verdict"]
@@ -153,7 +153,9 @@ class _Planner:
                 plan = replace(plan, found=column.text, target=declared.text)
             plans.append(plan)
         verdicts = {plan.verdict for plan in plans}
-        worst = next((one for one in ("refused", "evolution", "widened") if one in verdicts), "ok")
+        worst = next(
+            (verdict for verdict in ("refused", "evolution", "widened") if verdict in verdicts), "ok"
+        )
         inner = [plan for plan in plans if plan.path != path and (plan.verdict != "ok" or plan.reason)]
         if worst not in ("ok", "widened"):
             return [plan for plan in plans if plan.verdict not in ("ok", "widened")] + [
@@ -169,25 +171,25 @@ class _Planner:
         if expected is None:
             assert actual is not None
             return self.plan_extra(path, format_type(actual.source))
-        wanted = format_type(expected.source)
+        target_text = format_type(expected.source)
         if actual is None:
-            return self.plan_missing(Column(expected, wanted), path)
-        held = format_type(actual.source)
+            return self.plan_missing(Column(expected, target_text), path)
+        text = format_type(actual.source)
         if difference.verdict == "same":
-            return ColumnPlan(path, "ok", held, wanted)
+            return ColumnPlan(path, "ok", text, target_text)
         if difference.verdict == "key":
-            return ColumnPlan(path, "refused", held, wanted, KEYS_HINT)
+            return ColumnPlan(path, "refused", text, target_text, KEYS_HINT)
         if difference.verdict == "widened":
             if self._contract.types == "lossless":
-                return ColumnPlan(path, "widened", held, wanted)
-            return ColumnPlan(path, "refused", held, wanted, "cast it, or pass types='lossless'")
+                return ColumnPlan(path, "widened", text, target_text)
+            return ColumnPlan(path, "refused", text, target_text, "cast it, or pass types='lossless'")
         if self._is_delta and can_widen(expected.source, actual.source):
             if self._widening:
-                return ColumnPlan(path, "evolution", held, wanted, "evolve=True widens the target")
+                return ColumnPlan(path, "evolution", text, target_text, "evolve=True widens the target")
             reason = "to widen the target, it needs the property delta.enableTypeWidening=true"
-            return ColumnPlan(path, "refused", held, wanted, reason)
+            return ColumnPlan(path, "refused", text, target_text, reason)
         return ColumnPlan(
-            path, "refused", held, wanted, "the target's type does not hold it: cast on purpose"
+            path, "refused", text, target_text, "the target's type does not hold it: cast on purpose"
         )
 
     def plan_missing(self, declared: Column, path: str) -> ColumnPlan:
@@ -210,14 +212,14 @@ class _Planner:
         )
 
 
-def holds(target: T.DataType, given: T.DataType) -> bool:
+def holds(target: T.DataType, actual: T.DataType) -> bool:
     """Return whether a scalar Spark type holds all values of another, exactly, with the same meaning.
 
     Example:
         >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
         (True, False)
     """
-    return is_lossless(source(given), source(target))
+    return is_lossless(source(actual), source(target))
 
 
 _WIDENING: dict[str, tuple[str, ...]] = {
@@ -230,8 +232,8 @@ _WIDENING: dict[str, tuple[str, ...]] = {
 """To which types Delta widens a column while it is written, decimals aside (docs.delta.io, type widening)."""
 
 
-def can_widen(existing: Source, given: Source) -> bool:
+def can_widen(existing: Source, actual: Source) -> bool:
     """Return whether Delta can give a column a wider type without writing its files again."""
-    if isinstance(given, Decimal):
-        return isinstance(existing, Decimal) and is_lossless(existing, given)
-    return getattr(given, "name", "") in _WIDENING.get(getattr(existing, "name", ""), ())
+    if isinstance(actual, Decimal):
+        return isinstance(existing, Decimal) and is_lossless(existing, actual)
+    return getattr(actual, "name", "") in _WIDENING.get(getattr(existing, "name", ""), ())
