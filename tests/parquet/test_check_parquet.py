@@ -178,7 +178,7 @@ def test_check_accepts_a_path_as_it_accepts_a_table(write, as_path):
 
 @pytest.mark.parametrize("table", [None, 1, [1]], ids=["none", "number", "list"])
 def test_check_refuses_what_is_not_a_table(table):
-    text = "^table: expected a Spark DataFrame, a path, or the name of a table, got "
+    text = "^expected a Spark DataFrame, a path, or the name of a table, got "
     with pytest.raises(ContractError, match=text):
         sparksig.check(table, "id bigint")
 
