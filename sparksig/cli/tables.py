@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, s
 
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
-    from sparksig.tables.report import Report
     from sparksig.tables.sample import SampledSignature
 
 __all__ = ["COMMANDS"]
@@ -95,50 +95,45 @@ def infer(
     model takes: a record, or a list of records. Columns are optional where nulls were seen.
     """
     evidence: SampledSignature | None = None
-    if by_spark:
-        evidence = _sampled_by_spark(example, rows, seed, method, columns, conf)
-    elif example.endswith(".json"):
+    if example.endswith(".json") and not by_spark:
         if columns:
             raise click.UsageError("--columns are those of a table: an example is taken as it is")
         signature = _from_json(Path(example))
     else:
-        from sparksig.tables.infer import infer_parquet
+        from sparksig.tables.infer import infer_table
+        from sparksig.tables.sample import Sampler
 
-        evidence = infer_parquet(example, rows=rows, seed=seed, method=method, columns=list(columns) or None)
-    signature = evidence.signature if evidence is not None else signature
+        opened = _open_table("sparksig infer", example, by_spark, conf)
+        evidence = infer_table(opened, Sampler(rows, seed=seed, method=method), columns or None)
+        signature = evidence.signature
     if output is not None:
         from sparksig.jobs.signatures import write_signature
 
         write_signature(output, signature, {})
     written = f"\nwritten to {output}" if output is not None else ""
-    text = signature.to_text() if evidence is None else f"{signature.to_text()}\n{_evidence(evidence)}"
-    seen = [] if evidence is None else [_seen(one) for one in evidence.evidence]
-    document = {"signature": document_of(signature), "evidence": seen, "output": output}
+    text = signature.to_text() if evidence is None else f"{signature.to_text()}\n{_format_evidence(evidence)}"
+    evidence_columns = [] if evidence is None else [asdict(column) for column in evidence.evidence]
+    document = {"signature": document_of(signature), "evidence": evidence_columns, "output": output}
     tell(text + written, document, json_wanted)
 
 
-def _seen(one: Any) -> dict[str, Any]:
-    fields = ("name", "rows", "nulls", "partitions", "suggestion")
-    return {field: getattr(one, field) for field in fields}
-
-
-def _evidence(sampled: SampledSignature) -> str:
-    """What was seen of each column, as lines."""
+def _format_evidence(sampled: SampledSignature) -> str:
+    """Format the evidence for each column as a line."""
     from sparksig.errors import step
-    from sparksig.views import aligned, count_nouns
+    from sparksig.views import aligned, count_nouns, format_nulls
 
-    rows = max((seen.rows for seen in sampled.evidence), default=0)
-    partitions = max((seen.partitions or 0 for seen in sampled.evidence), default=0)
+    rows = max((column.rows for column in sampled.evidence), default=0)
+    partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
     of = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
     lines = [
-        (step(seen.name), count_nouns(seen.nulls, "null") if seen.nulls else "no nulls", seen.suggestion)
-        for seen in sampled.evidence
+        (step(column.name), format_nulls(column.nulls, None), column.suggestion)
+        for column in sampled.evidence
     ]
     return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{of}", *aligned(lines)])
 
 
 def _from_json(path: Path) -> ModelSignature:
-    """The signature of the example in a JSON file: of records, or as MLflow keeps an example."""
+    """Infer the signature of the example in a JSON file: records, or an example of MLflow."""
     from sparksig.convert.json import loads
     from sparksig.errors import InferenceError, TableNotFoundError
     from sparksig.infer import infer_signature
@@ -155,10 +150,10 @@ def _from_json(path: Path) -> ModelSignature:
 
 
 def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
-    """The rows of a frame in JSON, which has the names of its columns but once."""
+    """Return the rows of a frame in JSON, which has the names of its columns once."""
     from sparksig.errors import InferenceError
 
-    names = columns if isinstance(columns, list) and all(isinstance(one, str) for one in columns) else None
+    names = columns if isinstance(columns, list) and all(isinstance(name, str) for name in columns) else None
     if names is None or len(set(names)) < len(names):
         raise InferenceError(f"{path}: the columns of a frame are a list of names, none of them twice")
     if not isinstance(data, list) or not all(
@@ -168,17 +163,15 @@ def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
     return [dict(zip(names, row)) for row in data]
 
 
-def _sampled_by_spark(
-    table: str, rows: int, seed: int, method: str, columns: tuple[str, ...], conf: tuple[str, ...]
-) -> SampledSignature:
-    from sparksig.cli.spark import read
-    from sparksig.spark.bind import column
-    from sparksig.tables.infer import sample_signature
-    from sparksig.tables.sample import Sampler
+def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> Any:
+    from sparksig.tables.check import open_table
+    from sparksig.tables.parquet import open_parquet
 
-    df = read("sparksig infer", table, conf)
-    chosen = df.select([column(name) for name in columns]) if columns else df
-    return sample_signature(chosen, Sampler(rows, seed=seed, method=method))
+    if not by_spark:
+        return open_parquet(table)
+    from sparksig.cli.spark import read
+
+    return open_table(read(app, table, conf))
 
 
 # --- check --------------------------------------------------------------------------------------------------
@@ -248,38 +241,23 @@ def check(
     TABLE is a Parquet file, or a directory or URI of Parquet files. CONTRACT is a model directory, a JSON
     file with a signature, another Parquet table, or DDL.
     """
-    options["row_key"] = row_key or None
     if table.endswith(".json") and not contract.endswith(".json"):
         raise click.UsageError(f"the table comes first, then the contract: sparksig check {contract} {table}")
-    if by_spark:
-        report = _checked_by_spark(table, contract, rows, seed, method, conf, options)
-    else:
-        from sparksig.tables.check import check_parquet
-
-        choice = {name: options.pop(name) for name in ("types", "missing", "extra")}
-        declared = resolve_at(contract, options["side"], **choice)
-        report = check_parquet(table, declared, rows=rows, seed=seed, method=method, **options)
-    show_html(report, html)
-    say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
-    return 0 if report.ok else 3
-
-
-def _checked_by_spark(
-    table: str,
-    contract: str,
-    rows: int,
-    seed: int,
-    method: str,
-    conf: tuple[str, ...],
-    options: dict[str, Any],
-) -> Report:
-    from sparksig.cli.spark import read
     from sparksig.tables.check import check as check_table
     from sparksig.tables.sample import Sampler
 
-    df = read("sparksig check", table, conf)
-    sampler = Sampler(rows, seed=seed, method=method)
-    return check_table(df, contract, sampler=sampler, **options)
+    declared: Any = contract
+    if not by_spark:
+        choice = {name: options[name] for name in ("types", "missing", "extra")}
+        declared = resolve_at(contract, options["side"], **choice)
+    opened, sampler = (
+        _open_table("sparksig check", table, by_spark, conf),
+        Sampler(rows, seed=seed, method=method),
+    )
+    report = check_table(opened, declared, sampler=sampler, row_key=row_key or None, **options)
+    show_html(report, html)
+    say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
+    return 0 if report.ok else 3
 
 
 # --- diff ---------------------------------------------------------------------------------------------------
@@ -318,10 +296,12 @@ def diff(
     """
     from sparksig.comparison import compare
 
-    found = compare(resolve_at(old), resolve_at(new), side=side, types=types, missing=missing, extra=extra)
-    show_html(found, html)
-    say(found.to_json() if json_wanted else str(found))
-    return 0 if found.ok else 3
+    comparison = compare(
+        resolve_at(old), resolve_at(new), side=side, types=types, missing=missing, extra=extra
+    )
+    show_html(comparison, html)
+    say(comparison.to_json() if json_wanted else str(comparison))
+    return 0 if comparison.ok else 3
 
 
 COMMANDS: tuple[click.Command, ...] = (infer, check, diff)

@@ -12,9 +12,9 @@ from typing import Any
 from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
-from sparksig.comparison.tables import compare_tables, rename_numbers, table_refused
+from sparksig.comparison.tables import compare_tables
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
+from sparksig.errors import Code, Finding, SignatureError
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
@@ -27,7 +27,6 @@ def compare(
     new: Any,
     *,
     side: str | None = None,
-    table: bool = False,
     types: str | None = None,
     missing: str | None = None,
     extra: str | None = None,
@@ -56,8 +55,6 @@ def compare(
         new: likewise.
         side: "inputs" or "outputs", to compare nothing else. None for all sides; for inputs, if one of the
             two is a schema.
-        table: ``old`` is the schema of a table: its columns, and the fields in them, are all there; those
-            that are optional may hold nulls, which only the rows can tell. A path of a table means it.
         types: of tables' contracts: "exact" (default) or "lossless", as of :func:`check`.
         missing: of tables' contracts: "forbid" (default) or "allow".
         extra: of tables' contracts: "forbid" (default), "allow" or "warn".
@@ -66,7 +63,6 @@ def compare(
         The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side on its own.
 
     Raises:
-        SignatureTypeError: an argument is of the wrong kind.
         SignatureError: there is no such side.
         ContractError, ModelError, TableNotFoundError: a text or path that names no contract.
 
@@ -88,17 +84,14 @@ def compare(
         - inputs.id: integer -> long
         - inputs.name: only in old: dropped, as extra columns are
 
-        Can a model score a table? If its inputs can take the place of the table's schema:
+        Can a model score a table? If its inputs can take the place of the table's contract:
 
-        >>> held = Schema([ColSpec("long", "id", required=False), ColSpec("string", "name", required=False)])
-        >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
+        >>> compare("id bigint, name string", Schema([ColSpec("long", "id")])).ok
         True
     """  # noqa: E501
     if side not in (None, "inputs", "outputs"):
         raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")
     first, second = _resolve(old, types, missing, extra), _resolve(new, types, missing, extra)
-    if table and isinstance(first, ModelSignature):
-        raise SignatureTypeError("with table=True, old is the Schema of a table and no signature")
     if side is None and isinstance(first, ModelSignature) and isinstance(second, ModelSignature):
         return Comparison(
             _compared(first.inputs, second.inputs, "inputs"),
@@ -110,7 +103,7 @@ def compare(
         getattr(one, chosen) if isinstance(one, ModelSignature) else one for one in (first, second)
     )
     if left is None or right is None or (isinstance(left, Schema) and isinstance(right, Schema)):
-        return Comparison(**{chosen: _compared(left, right, chosen, table=table)})
+        return Comparison(**{chosen: _compared(left, right, chosen)})
     return Comparison(**{chosen: compare_tables(left, right, chosen)})
 
 
@@ -127,16 +120,12 @@ def _resolve(contract: Any, types: str | None, missing: str | None, extra: str |
     return resolve_contract(resolved, types=types, missing=missing, extra=extra)
 
 
-def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:
+def _compared(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
     if old is None or new is None:
         return UNDECLARED if old is new else _unknown(old, new, side)
-    if table:
-        old = rename_numbers(old, new)
-    by_old = table_refused if table else refused
-    if side == "inputs":
-        upgrade, rollback = by_old(old, new, side), refused(new, old, side)
-    else:
-        upgrade, rollback = refused(new, old, side), by_old(old, new, side)
+    upgrade, rollback = refused(old, new, side), refused(new, old, side)
+    if side == "outputs":
+        upgrade, rollback = rollback, upgrade
     notes = beside(schema_changes(old, new, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 

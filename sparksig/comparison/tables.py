@@ -1,25 +1,21 @@
-"""A table's schema in the place of what is given: all that it declares is there, though it may be null."""
+"""Comparison of the contracts of tables, judged as checks judge tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sparksig.comparison.changes import beside, schema_changes
-from sparksig.comparison.reasons import described, refused
+from sparksig.comparison.reasons import refused
 from sparksig.comparison.results import SideComparison
-from sparksig.errors import Code, Finding, nearest, step
-from sparksig.lattice import MODEL_TYPE, upper_bounds
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.types import Array, DataType, Object, Property, Type, describe
-from sparksig.walks import transform
+from sparksig.errors import Finding, step
+from sparksig.schema import ColSpec, Schema
 
 if TYPE_CHECKING:
     from sparksig.tables.columns import Column
     from sparksig.tables.contract import Contract
 
-__all__ = ["compare_tables", "rename_numbers", "table_refused"]
+__all__ = ["compare_tables"]
 
 
 def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) -> SideComparison:
@@ -31,7 +27,7 @@ def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) ->
     upgrade, rollback = _judge(old, new, side), _judge(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = beside(schema_changes(rename_numbers(first, second), second, side), upgrade)
+    notes = beside(schema_changes(_rename_numbers(first, second), second, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 
@@ -39,18 +35,17 @@ def _schema_of(contract: Contract | Schema) -> Schema:
     return contract if isinstance(contract, Schema) else contract.schema
 
 
-def _judge(given: Contract | Schema, wanted: Contract | Schema, side: str) -> list[Finding]:
+def _judge(source: Contract | Schema, target: Contract | Schema, side: str) -> list[Finding]:
     """Report why data under one contract is not always accepted under another."""
     from sparksig.tables.contract import resolve_contract
     from sparksig.tables.types import judge_nulls, judge_types
 
-    if isinstance(given, Schema):
-        assert not isinstance(wanted, Schema)
-        return refused(given, wanted.schema, side)
-    columns = [_with_arrow(column) for column in given.columns]
-    findings = judge_types(resolve_contract(wanted), columns)
-    if given.promises and not isinstance(wanted, Schema):
-        findings += judge_nulls(wanted, columns)
+    if isinstance(source, Schema):
+        return refused(source, _schema_of(target), side)
+    columns = [_with_arrow(column) for column in source.columns]
+    findings = judge_types(resolve_contract(target), columns)
+    if source.promises and not isinstance(target, Schema):
+        findings += judge_nulls(target, columns)
     return findings
 
 
@@ -62,98 +57,15 @@ def _with_arrow(column: Column) -> Column:
     return replace(column, arrow=None if findings else arrow)
 
 
-def rename_numbers(table: Schema, wanted: Schema) -> Schema:
+def _rename_numbers(table: Schema, target: Schema) -> Schema:
     """Return a table's schema with integer names where the other schema has them.
 
-    The names of a table's columns are text: "0" is what a signature calls 0, as the engine has it.
-
-    Example:
-        >>> rename_numbers(Schema([ColSpec("double", "0")]), Schema([ColSpec("double", 0)]))
-        [0: double (required)]
+    The names of a table's columns are text: "0" is the name 0 of a signature, as in the engine.
     """
-    numbers = {str(name): name for name in wanted.input_names() if isinstance(name, int)}
-    if not wanted.has_input_names() or table.is_tensor_spec() or not numbers:
+    numbers = {str(name): name for name in target.input_names() if isinstance(name, int)}
+    if not target.has_input_names() or table.is_tensor_spec() or not numbers:
         return table
     columns = [spec for spec in table if isinstance(spec, ColSpec)]
     return Schema(
         [ColSpec(spec.type, numbers.get(str(spec.name), spec.name), spec.required) for spec in columns]
     )
-
-
-def table_refused(table: Schema, wanted: Schema, side: str) -> list[Finding]:
-    """Why the rows of a table are not accepted where a schema is declared, as far as types can tell.
-
-    Args:
-        table: its schema.
-        wanted: what its rows are taken as; without names, its columns are taken by position.
-        side: "inputs" or "outputs".
-    """
-    if table.is_tensor_spec():
-        return refused(table, wanted, side)
-    if wanted.is_tensor_spec():
-        return _tensors_refused(list(table), wanted)
-    named = wanted.has_input_names()
-    held = [ColSpec(transform(spec.type, _fill), spec.name if named else None) for spec in table]
-    if (
-        named
-        and not wanted.required_input_names()
-        and not {spec.name for spec in table} & set(wanted.input_names())
-    ):
-        expected = "at least one of the columns, which are all optional"
-        return [Finding(Code.MISSING_COLUMN, "", expected, "none of them")]  # as check and score have it
-    return refused(Schema(held), wanted, side)
-
-
-def _fill(dtype: Type) -> Type:
-    """Make all properties of an Object required."""
-    if isinstance(dtype, Object):
-        return Object([Property(prop.name, prop.dtype) for prop in dtype.properties])
-    return dtype
-
-
-# --- tensors, which the engine makes of columns -----------------------------------------------------------
-
-
-def _tensors_refused(columns: Sequence[ColSpec], wanted: Schema) -> list[Finding]:
-    if not wanted.has_input_names():
-        return _tensor_refused(columns, wanted.inputs[0])
-    findings: list[Finding] = []
-    held = {column.name: column for column in columns}
-    for spec in wanted:
-        if spec.name in held:
-            findings += _tensor_refused([held[spec.name]], spec)
-        else:
-            hint = nearest(spec.name, held)
-            findings.append(
-                Finding(Code.MISSING_COLUMN, step(spec.name), described(spec), "no such column", hint)
-            )
-    return findings
-
-
-def _tensor_refused(columns: Sequence[ColSpec], spec: TensorSpec) -> list[Finding]:
-    """Why columns do not make a tensor: side by side, or one column of lists in lists."""
-    findings = []
-    leaf, depth = columns[0].type, 0
-    while len(columns) == 1 and isinstance(leaf, Array):
-        leaf, depth = leaf.dtype, depth + 1
-    inner = (-1,) * depth if depth or (len(columns) == 1 and len(spec.shape) == 1) else (len(columns),)
-    # how long a list is, is known of rows alone
-    fits = len(spec.shape) == 1 + len(inner) and spec.shape[0] == -1
-    if not fits or (not depth and any(size not in (-1, len(columns)) for size in spec.shape[1:])):
-        path = "" if spec.name is None else step(spec.name)
-        found = f"shape {(-1, *inner)}"
-        findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", found))
-    for number, column in enumerate(columns):
-        dtype = leaf if len(columns) == 1 else column.type
-        if not _widens(dtype, spec):
-            path = step(number if column.name is None else column.name) + "[]" * depth
-            hint = "a tensor takes what its dtype holds, and times in its own unit"
-            findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, describe(dtype), hint))
-    return findings
-
-
-def _widens(dtype: Type, spec: TensorSpec) -> bool:
-    """Whether a tensor's dtype holds all values of a type; the unit of times is not known of a type."""
-    names = {"U": MODEL_TYPE[DataType.string], "S": MODEL_TYPE[DataType.binary]}
-    name = names.get(spec.type.kind, spec.type.name)
-    return isinstance(dtype, DataType) and name in upper_bounds(MODEL_TYPE[dtype])

@@ -6,15 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparksig.errors import (
-    Code,
-    ContractError,
-    ConversionError,
-    Finding,
-    InferenceError,
-    SignatureError,
-    nearest,
-)
+from sparksig.errors import ContractError, ConversionError, Finding, InferenceError, SignatureError
 from sparksig.jobs import tables
 from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import InferConfig
@@ -146,14 +138,8 @@ def _chosen(table: DataFrame, config: InferConfig) -> DataFrame:
         ContractError: some are not there.
     """
     from sparksig.spark.bind import column
+    from sparksig.tables.findings import find_missing
 
-    missing = [name for name in config.columns if name not in table.columns]
-    if missing:
-        raise ContractError.of(
-            f"{config.input.place}: columns are not there",
-            [
-                Finding(Code.MISSING_COLUMN, name, "a column", "no such column", nearest(name, table.columns))
-                for name in missing
-            ],
-        )
+    if missing := find_missing(config.columns, table.columns):
+        raise ContractError.of(f"{config.input.place}: columns are not there", missing)
     return table.select([column(name) for name in config.columns]) if config.columns else table

@@ -14,9 +14,9 @@ from sparksig.jobs.files import write_whole
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
 from sparksig.spark.hadoop import Place
+from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import read_delta
 from sparksig.writing import delta
-from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.write import WritePlan, plan_write, write
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""The input before Spark starts: that it is there, and what its Parquet files' footers say."""
+"""The input of a job before Spark starts: its existence, and the types in its Parquet footers."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -18,15 +17,14 @@ from sparksig.errors import (
     Finding,
     SparksigError,
     TableNotFoundError,
-    nearest,
-    step,
 )
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
-from sparksig.schema import Schema, TensorSpec
+from sparksig.schema import Schema
 from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
 from sparksig.tables.columns import arrow_columns
-from sparksig.tables.contract import Contract
+from sparksig.tables.contract import Contract, model_contract
+from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
 
@@ -34,15 +32,15 @@ __all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_nu
 
 
 def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | None = None) -> None:
-    """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
+    """Judge the table by the footers of all its Parquet files, before Spark starts.
 
-    Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
-    every file. Partition columns are in no footer; they, and what this process cannot read (a file system
-    that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+    Spark uses the schema of one file for all files, so the columns that a job reads must have one type in
+    every file. Spark judges partition columns, which are in no footer, and file systems that pyarrow does not
+    know.
 
     Args:
         config: of the job.
-        inputs: what the model declares.
+        inputs: the inputs that the model declares.
         features: of inputs without names, the names of the model's features; None if it knows none.
     """
     if config.input.path is None:
@@ -70,7 +68,7 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
 
 
 NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
-"""What people call the formats."""
+"""The names of the formats in messages."""
 
 
 def _find_format(files: Any, place: str) -> str | None:
@@ -87,7 +85,7 @@ def _find_format(files: Any, place: str) -> str | None:
 
 
 def not_files(form: str) -> ConfigError:
-    """The error of a Delta table that is to be read as files."""
+    """Return the error of a Delta table that is configured as files."""
     hint = "read as files it would show rows that were deleted"
     finding = Finding(Code.INVALID_VALUE, "input.format", "delta, which the table is", form, hint)
     return ConfigError.of("the configuration is wrong", [finding])
@@ -102,27 +100,21 @@ def _check_parquet(
     partitions = {*table.files[0].values, *config.input.select}
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
-    findings = [
-        Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, names))
-        for name in keep
-        if name not in names and name not in partitions
-    ]
+    findings = find_missing([name for name in keep if name not in partitions], names, "a column to keep")
     columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
-    contract = _without_columns(inputs, partitions, features)
-    if contract is not None and config.model.absent == "forbid":
-        contract = replace(contract, missing="forbid")
+    missing = "forbid" if config.model.absent == "forbid" else "allow"
+    contract = _without_columns(inputs, partitions, features, missing)
     if contract is not None:
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
     needed = _needed_columns(config, inputs, features, table, names)
-    required = [str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += table.compare_files(needed, required, fold)
+    findings += table.compare_files(needed, model_contract(inputs, "the model").required_names, fold)
     if findings:
         findings = list(dict.fromkeys(findings))
         raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
 
 
 def _without_columns(
-    inputs: Schema, partitions: Collection[str], features: Sequence[str] | None
+    inputs: Schema, partitions: Collection[str], features: Sequence[str] | None, missing: str
 ) -> Contract | None:
     """Return the contract for the columns that the files have; Spark reads the types of partitions."""
     schema: Schema | None = inputs
@@ -133,8 +125,7 @@ def _without_columns(
         schema = None
     if schema is None:
         return None
-    known = None if features is None else tuple(features)
-    return Contract("model", "the model", schema, features=known, missing="allow", extra="allow")
+    return model_contract(schema, "the model", features, missing=missing)
 
 
 def _needed_columns(
@@ -150,13 +141,13 @@ def _needed_columns(
     named = inputs.has_input_names()
     if config.output.keep == "*" or not (named or has_features(inputs, features)):
         return list(every)
-    wanted = {*config.output.keep, *(map(str, inputs.input_names()) if named else features or ())}
+    needed = {*config.output.keep, *(map(str, inputs.input_names()) if named else features or ())}
     condition = " ".join([config.input.filter or "", *config.input.select.values()]).casefold()
-    return [name for name in every if name in wanted or name.casefold() in condition]
+    return [name for name in every if name in needed or name.casefold() in condition]
 
 
 def _name_folding(config: ScoreConfig) -> Fold:
-    """Return how the session that will read the table compares names, as far as it is known yet."""
+    """Return the function that folds names as the future session compares them, by its known settings."""
     setting = config.spark.get(CASE_SENSITIVE)
     return name_folding() if setting is None else fold_of(setting)
 

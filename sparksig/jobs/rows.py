@@ -14,7 +14,7 @@ from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
 from sparksig.spark.frame import score_table
-from sparksig.writing.staged import RUN_COLUMN
+from sparksig.tables.contract import RUN_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

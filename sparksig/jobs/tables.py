@@ -26,6 +26,7 @@ from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with
 from sparksig.models.registry import shown
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import Place
+from sparksig.tables.delta import delta_name
 
 if TYPE_CHECKING:
     import pyarrow
@@ -240,7 +241,7 @@ def _delta(
     spark: SparkSession, section: InputSection, target: str, name: str = ""
 ) -> tuple[DataFrame, dict[str, Any]]:
     """A Delta table, pinned to a version."""
-    quoted = name or "delta.`" + target.replace("`", "``") + "`"
+    quoted = name or delta_name(target)
     try:
         version = section.version
         if version is None:

@@ -1,7 +1,7 @@
-"""Schema against a Spark table: findings at plan time, and the casts that run in the JVM.
+"""The binding of a Spark table's columns to a model's inputs, with the casts that run in the JVM.
 
-The verdict is the casting table's, by the types alone: no Spark job. Columns are cast here, so that
-batches arrive in types that Arrow holds and the engine in the worker has only to verify, or widen, them.
+The types are judged by the casting table, without a Spark job. Columns are cast to transfer types that Arrow
+holds, so that the engine in the Python worker only verifies or widens them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source, to_spark
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, step
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark.names import Fold
 from sparksig.spark.variants import is_variant
 from sparksig.tables.columns import spark_columns
-from sparksig.tables.contract import Contract
+from sparksig.tables.contract import model_contract
+from sparksig.tables.findings import find_missing
+from sparksig.tables.sql import quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
@@ -42,20 +44,20 @@ __all__ = [
 
 
 def column(name: object) -> Column:
-    """A column by its exact name, whatever characters are in it."""
-    return F.col("`" + str(name).replace("`", "``") + "`")
+    """Return a column by its exact name, with any characters in it."""
+    return F.col(quote_name(str(name)))
 
 
 def is_composite(spec: ColSpec | TensorSpec) -> bool:
-    """Whether a column needs Arrow to travel: it is no scalar."""
+    """Return whether a column is transferred by Arrow alone, because it is not a scalar."""
     return isinstance(spec, TensorSpec) or not isinstance(spec.type, DataType)
 
 
 def require_arrow(schema: Schema, has_arrow: bool, way: str) -> None:
-    """See that what has no type before the query runs is of scalars, where Spark has no ``arrow_udf``.
+    """Require ``arrow_udf`` for composite columns whose types are unknown before the query runs.
 
     Raises:
-        UnsupportedError: composite columns or tensors on Spark before 4.1; all of them.
+        UnsupportedError: composite columns or tensors on Spark before 4.1.
     """
     beyond = [step(name) for name, spec in zip(schema.input_names(), schema) if is_composite(spec)]
     if beyond and not has_arrow:
@@ -67,13 +69,13 @@ def require_arrow(schema: Schema, has_arrow: bool, way: str) -> None:
 
 @dataclass(frozen=True)
 class Bound:
-    """The columns that a model is given, in the order in which they travel.
+    """The columns that a model receives, in the order of their transfer.
 
     Attributes:
-        names: what they are called in the batch.
+        names: their names in the batch.
         values: the columns.
-        specs: what each is declared as; None for the columns that make up an unnamed tensor.
-        types: the Spark types in which they travel.
+        specs: their declarations; None for the columns of an unnamed tensor.
+        types: their transfer types.
     """
 
     names: tuple[str, ...]
@@ -90,7 +92,7 @@ def bind(
     fold: Fold = str.casefold,
     absent: Absent = "omit",
 ) -> Bound:
-    """The columns of a table that a model is given, checked whole.
+    """Bind the columns of a table to a model's inputs, and check all of them.
 
     Named columns and tensors are found by their exact names (case sensitive), though Spark itself may not
     distinguish them; unnamed ones by the names of the model's features, if it knows them. Otherwise they are
@@ -105,214 +107,196 @@ def bind(
         absent: "forbid" refuses a table that lacks an optional column.
 
     Raises:
-        ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
-            finding.
+        ContractError: columns are missing, duplicate, too many, too few, or of types that do not widen.
     """
     if schema.has_input_names() and columns is not None:
         raise ContractError("the model's columns have names: columns= chooses those of a model without names")
-    contract = Contract(
-        "model",
-        "the model's input schema",
-        schema,
-        features=None if features is None else tuple(features),
-        missing="forbid" if absent == "forbid" else "allow",
-        extra="allow",
-    )
-    held = table
+    missing = "forbid" if absent == "forbid" else "allow"
+    contract = model_contract(schema, "the model's input schema", features, missing=missing)
     findings: list[Finding] = []
     if columns is not None:
-        held = T.StructType(_chosen(table, columns, findings))
+        table = T.StructType(_choose_fields(table, columns, findings))
         findings += misplaced_features(columns, schema, features)
-    known = spark_columns(held)
+    table_columns = spark_columns(table)
     if not findings:
-        match = match_columns(contract, known, fold=fold, by_position=columns is not None)
+        match = match_columns(contract, table_columns, fold=fold, by_position=columns is not None)
         findings += match.findings
     if findings:
         raise ContractError.of("the table does not fit the model's input schema", findings)
     if match.row is not None:
-        return _bind_rows(held, match.row)
-    fields = {id(part): field for part, field in zip(known, held.fields)}
-    present = [(spec, fields[id(part)]) for spec, part in match.pairs]
-    sent = [_travelling(_value_of(field), field.dataType, spec) for spec, field in present]
-    names = [
-        field.name if schema.has_input_names() else str(index) for index, (_, field) in enumerate(present)
-    ]
+        return _bind_rows(table, match.row)
+    fields = {id(column): field for column, field in zip(table_columns, table.fields)}
+    pairs = [(spec, fields[id(column)]) for spec, column in match.pairs]
+    transfers = [_convert_column(_value_of(field), field.dataType, spec) for spec, field in pairs]
+    is_named = schema.has_input_names()
     return Bound(
-        tuple(names),
-        tuple(one for one, _ in sent),
-        tuple(spec for spec, _ in present),
-        tuple(one for _, one in sent),
+        tuple(field.name if is_named else str(index) for index, (_, field) in enumerate(pairs)),
+        tuple(values for values, _ in transfers),
+        tuple(spec for spec, _ in pairs),
+        tuple(dtype for _, dtype in transfers),
     )
 
 
 def _value_of(field: T.StructField) -> Column:
-    """A column; nulls for one of the null type, which Spark may have read as another."""
+    """Return a column; nulls for the null type, which Spark may have read as another type."""
     return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
 
 
 def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
-    """Bind a table's rows as the values of a model's only column, which has no name and is an object.
-
-    So models with a type hint accept a table: one object a row.
-    """
+    """Bind each row of a table as one value of a model's only column, an object without a name."""
     assert isinstance(spec.type, Object)
-    known = {prop.name for prop in spec.type.properties}
-    held = T.StructType([field for field in table.fields if field.name in known])
-    target = _target(held, spec.type)
-    row = F.struct(*(column(name) for name in held.names))
-    return Bound(("0",), (_converted(row, held, spec.type, target),), (spec,), (target,))
+    declared = {prop.name for prop in spec.type.properties}
+    row_type = T.StructType([field for field in table.fields if field.name in declared])
+    row = F.struct(*(column(name) for name in row_type.names))
+    values, target = _convert_column(row, row_type, spec)
+    return Bound(("0",), (values,), (spec,), (target,))
 
 
-def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
+def _choose_fields(
+    table: T.StructType, columns: Sequence[str], findings: list[Finding]
+) -> list[T.StructField]:
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
-    held = {field.name: field for field in table.fields}
-    findings += [
-        Finding(
-            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, held)
-        )
-        for name in columns
-        if name not in held
-    ]
-    return [held[name] for name in columns if name in held]
+    fields = {field.name: field for field in table.fields}
+    findings += find_missing(columns, fields, "a column of the table")
+    return [fields[name] for name in columns if name in fields]
 
 
-# --- travelling -------------------------------------------------------------------------------------------
+# --- transfer types ---------------------------------------------------------------------------------------
 
 
-def _travelling(
-    values: Column, held: T.DataType, spec: ColSpec | TensorSpec | None
+def _convert_column(
+    values: Column, actual: T.DataType, spec: ColSpec | TensorSpec | None
 ) -> tuple[Column, T.DataType]:
-    """A column in the type in which it travels, and that type."""
+    """Return a column in its transfer type, and that type."""
     declared = spec.type if isinstance(spec, ColSpec) else AnyType()
-    target = _target(held, declared)
-    return _converted(values, held, declared, target), target
+    target = _transfer_type(actual, declared)
+    return _convert(values, actual, declared, target), target
 
 
 def _is_vector(dtype: T.DataType) -> bool:
     return type(dtype).__name__ == "VectorUDT"
 
 
-def _target(held: T.DataType, declared: Type) -> T.DataType:
-    """The type in which a column of one type travels as another: no instants, decimals or vectors in it."""
+def _transfer_type(actual: T.DataType, declared: Type) -> T.DataType:
+    """Return the transfer type of a column, without timestamps in a zone, decimals and vectors."""
     if isinstance(declared, DataType):
         return _SPARK[declared]
-    if _is_vector(held):
+    if _is_vector(actual):
         return T.ArrayType(T.DoubleType())
-    if isinstance(held, T.ArrayType):
+    if isinstance(actual, T.ArrayType):
         item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
-        return T.ArrayType(_target(held.elementType, item))
-    if isinstance(held, T.MapType):
+        return T.ArrayType(_transfer_type(actual.elementType, item))
+    if isinstance(actual, T.MapType):
         value = declared.value_type if isinstance(declared, Map) else AnyType()
         if isinstance(declared, Object):
-            value = _common(declared)
-        return T.MapType(_target(held.keyType, AnyType()), _target(held.valueType, value))
-    if isinstance(held, T.StructType):
+            value = _common_type(declared)
+        return T.MapType(_transfer_type(actual.keyType, AnyType()), _transfer_type(actual.valueType, value))
+    if isinstance(actual, T.StructType):
         if isinstance(declared, Object):
-            known = {prop.name: prop.dtype for prop in declared.properties}
+            types = {prop.name: prop.dtype for prop in declared.properties}
         else:
             value = declared.value_type if isinstance(declared, Map) else AnyType()
-            known = dict.fromkeys(held.names, value)
+            types = dict.fromkeys(actual.names, value)
         return T.StructType(
             [
-                T.StructField(part.name, _target(part.dataType, known[part.name]))
-                for part in held.fields
-                if part.name in known
+                T.StructField(part.name, _transfer_type(part.dataType, types[part.name]))
+                for part in actual.fields
+                if part.name in types
             ]
         )
-    if isinstance(held, T.TimestampType):
+    if isinstance(actual, T.TimestampType):
         return T.TimestampNTZType()
-    return held
+    return actual
 
 
-def _common(declared: Object) -> Type:
-    """The type of all properties, where they have one; Any where they differ."""
+def _common_type(declared: Object) -> Type:
+    """Return the type that all properties have, or Any."""
     types = {prop.dtype for prop in declared.properties}
     return types.pop() if len(types) == 1 else AnyType()
 
 
-def _converted(values: Column, held: T.DataType, declared: Type, target: T.DataType) -> Column:
-    """A column in its travelling type: by one cast wherever a cast does it."""
-    if held.simpleString() == target.simpleString():  # whatever may be null in it
+def _convert(values: Column, actual: T.DataType, declared: Type, target: T.DataType) -> Column:
+    """Convert a column to its transfer type, by one cast where that is possible."""
+    if actual.simpleString() == target.simpleString():  # which ignores nullability
         return values
-    if _is_castable(held, target):
+    if _is_castable(actual, target):
         return values.cast(target)
-    if _is_vector(held):
+    if _is_vector(actual):
         from pyspark.ml.functions import vector_to_array
 
         return F.when(values.isNotNull(), vector_to_array(values))
-    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
+    if isinstance(actual, T.ArrayType) and isinstance(target, T.ArrayType):
         item = declared.dtype if isinstance(declared, (Array, SparkMLVector)) else AnyType()
-        element, wanted = held.elementType, target.elementType
-        return F.transform(values, lambda one: _converted(one, element, item, wanted))
-    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
+        element, target_element = actual.elementType, target.elementType
+        return F.transform(values, lambda part: _convert(part, element, item, target_element))
+    if isinstance(actual, T.MapType) and isinstance(target, T.MapType):
         value = declared.value_type if isinstance(declared, Map) else AnyType()
-        inner, wanted = held.valueType, target.valueType
-        return F.transform_values(values, lambda _, one: _converted(one, inner, value, wanted))
-    assert isinstance(held, T.StructType)
+        inner, target_inner = actual.valueType, target.valueType
+        return F.transform_values(values, lambda _, part: _convert(part, inner, value, target_inner))
+    assert isinstance(actual, T.StructType)
     assert isinstance(target, T.StructType)
-    known = {prop.name: prop.dtype for prop in declared.properties} if isinstance(declared, Object) else {}
+    types = {prop.name: prop.dtype for prop in declared.properties} if isinstance(declared, Object) else {}
     value = declared.value_type if isinstance(declared, Map) else AnyType()
-    kept = {part.name: part.dataType for part in held.fields}
+    actual_types = {part.name: part.dataType for part in actual.fields}
     parts = [
-        _converted(
-            values.getField(part.name), kept[part.name], known.get(part.name, value), part.dataType
+        _convert(
+            values.getField(part.name),
+            actual_types[part.name],
+            types.get(part.name, value),
+            part.dataType,
         ).alias(part.name)
         for part in target.fields
     ]
     return F.when(values.isNotNull(), F.struct(*parts))
 
 
-def _is_castable(held: T.DataType, target: T.DataType) -> bool:
-    """Whether one CAST does it: nothing is dropped, and nothing is a vector or a variant."""
-    if _is_vector(held):
+def _is_castable(actual: T.DataType, target: T.DataType) -> bool:
+    """Return whether one CAST converts a type: it drops no fields, and has no vectors or variants."""
+    if _is_vector(actual) or type(actual).__name__ == "VariantType":
         return False
-    if type(held).__name__ == "VariantType":
-        return False
-    if isinstance(held, T.ArrayType) and isinstance(target, T.ArrayType):
-        return _is_castable(held.elementType, target.elementType)
-    if isinstance(held, T.MapType) and isinstance(target, T.MapType):
-        return _is_castable(held.keyType, target.keyType) and _is_castable(held.valueType, target.valueType)
-    if isinstance(held, T.StructType) and isinstance(target, T.StructType):
-        return held.names == target.names and all(
-            _is_castable(one.dataType, other.dataType) for one, other in zip(held.fields, target.fields)
+    if isinstance(actual, T.ArrayType) and isinstance(target, T.ArrayType):
+        return _is_castable(actual.elementType, target.elementType)
+    if isinstance(actual, T.MapType) and isinstance(target, T.MapType):
+        return _is_castable(actual.keyType, target.keyType) and _is_castable(
+            actual.valueType, target.valueType
         )
-    return not isinstance(held, (T.ArrayType, T.MapType, T.StructType))
+    if isinstance(actual, T.StructType) and isinstance(target, T.StructType):
+        return actual.names == target.names and all(
+            _is_castable(part.dataType, target_part.dataType)
+            for part, target_part in zip(actual.fields, target.fields)
+        )
+    return not isinstance(actual, (T.ArrayType, T.MapType, T.StructType))
 
 
 def as_json(values: Column) -> Column:
-    """A composite column as JSON, in which it travels where Spark has no ``arrow_udf``; exact to the bit."""
+    """Return a composite column as JSON, for transfer where Spark has no ``arrow_udf``; exact to the bit."""
     options = {"timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS", "ignoreNullFields": "false"}
     return F.to_json(values, options)
 
 
-# --- columns whose type is not known yet, before Spark 4.1 ------------------------------------------------
-
-
-def cast(values: Column, spec: ColSpec) -> Column:
-    """The column in the type in which it travels; Spark drops the cast where it is that type already."""
-    assert isinstance(spec.type, DataType)
-    return values.cast(_SPARK[spec.type])
+# --- columns of unknown types, before Spark 4.1 ------------------------------------------------
 
 
 def travel_type(spec: ColSpec) -> T.DataType:
-    """The type in which a scalar column travels."""
+    """Return the transfer type of a scalar column."""
     assert isinstance(spec.type, DataType)
     return _SPARK[spec.type]
 
 
 def guarded(columns: Sequence[Column], specs: Sequence[ColSpec]) -> list[Column]:
-    """The columns, cast, behind a check of their types.
+    """Return the columns in their transfer types, with a check of their types by ``typeof``.
 
-    A column function sees no table, and pandas does not keep its types, so the casting table is asked by
-    ``typeof``: if any column is of a type that does not widen, the query fails with all findings. A column
-    that does not fit is null before it is cast, so that no cast is tried on it.
+    A column function sees no table, and pandas does not keep its types. If the type of any column does not
+    widen, the query fails with all findings. A column that does not fit becomes null before its cast.
     """
     fits = [_fits(values, spec) for values, spec in zip(columns, specs)]
     problems = F.concat_ws("\n", *(_problem(*part) for part in zip(columns, specs, fits)))
     text = F.concat(F.lit("the columns do not fit the model's input schema:\n"), problems)
-    sent = [cast(F.when(ok, values), spec) for values, spec, ok in zip(columns, specs, fits)]
-    return [F.when(problems == "", sent[0]).otherwise(F.raise_error(text)), *sent[1:]]
+    first, *others = (
+        F.when(ok, values).cast(travel_type(spec)) for values, spec, ok in zip(columns, specs, fits)
+    )
+    return [F.when(problems == "", first).otherwise(F.raise_error(text)), *others]
 
 
 def _fits(values: Column, spec: ColSpec) -> Column:
@@ -321,36 +305,36 @@ def _fits(values: Column, spec: ColSpec) -> Column:
 
 
 def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
-    said = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, found ")
+    prefix = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, found ")
     return F.when(fits, F.lit(None)).otherwise(
-        F.concat(said, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
+        F.concat(prefix, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
     )
 
 
 @lru_cache
 def _accepted(target: DataType, required: bool) -> frozenset[str]:
-    """Spark's names of all types that widen to ``target``: the casting table, asked for each."""
-    known: list[T.DataType] = [
+    """Return Spark's names of all types that widen to ``target``."""
+    types: list[T.DataType] = [
         T.NullType(), T.BooleanType(), T.ByteType(), T.ShortType(), T.IntegerType(), T.LongType(),
         T.FloatType(), T.DoubleType(), T.StringType(), T.BinaryType(), T.DateType(), T.TimestampType(),
         T.TimestampNTZType(),
     ]  # fmt: skip
-    known += [T.DecimalType(precision, scale) for precision in range(1, 39) for scale in range(precision + 1)]
-    return frozenset(dtype.simpleString() for dtype in known if widens(source(dtype), target, required))
+    types += [T.DecimalType(precision, scale) for precision in range(1, 39) for scale in range(precision + 1)]
+    return frozenset(dtype.simpleString() for dtype in types if widens(source(dtype), target, required))
 
 
 # --- Arrow ----------------------------------------------------------------------------------------------
 
 _SPARK: dict[DataType, T.DataType] = {
     **{dtype: to_spark(dtype) for dtype in DataType},
-    # the wall time of the session's zone, whatever the zone of a worker
+    # the local time of the session's zone, independent of the worker's zone
     DataType.datetime: T.TimestampNTZType(),
 }
-"""The Spark type in which each scalar type travels to Python."""
+"""The transfer type of each scalar type."""
 
 
 def spark_type(arrow: pa.DataType) -> T.DataType:
-    """The Spark type in which predictions of an Arrow type come back.
+    """Return the Spark type of predictions of an Arrow type.
 
     Raises:
         UnsupportedError: Spark has no such type.
@@ -366,7 +350,7 @@ def spark_type(arrow: pa.DataType) -> T.DataType:
     if pa.types.is_struct(arrow):
         return T.StructType([T.StructField(field.name, spark_type(field.type)) for field in arrow])
     if pa.types.is_timestamp(arrow):
-        return T.TimestampType()  # the wall time placed in the session's zone
+        return T.TimestampType()  # the local time in the session's zone
     plain: dict[pa.DataType, T.DataType] = {
         pa.bool_(): T.BooleanType(),
         pa.int8(): T.ByteType(),

@@ -16,7 +16,6 @@ from sparksig.engine import plan as plans
 from sparksig.engine.arrays import entries
 from sparksig.engine.kernels import decoded, nanosecond_wall_times
 from sparksig.errors import Finding
-from sparksig.lattice import Struct
 from sparksig.schema import ColSpec, Schema
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 from sparksig.types import SparkMLVector
@@ -67,8 +66,8 @@ class Outcome:
 
 def add_count(rule: Finding, rows: int, places: int) -> Finding:
     """Return the finding of a rule with the number of rows, and of positions where one row has several."""
-    found = rule.found if places == rows else f"{rule.found} in {places:,} places"
-    return replace(rule, count=rows, found=found)
+    actual = rule.found if places == rows else f"{rule.found} in {places:,} places"
+    return replace(rule, count=rows, found=actual)
 
 
 def format_keys(names: Sequence[str], values: Sequence[Any]) -> str:
@@ -193,8 +192,7 @@ def _prepare(array: pa.Array) -> pa.Array:
         array = decoded(array)
     if not pa.types.is_struct(array.type):
         return array
-    found = source(array.type)
-    if not isinstance(found, Struct) or found.kind != "vector":
+    if getattr(source(array.type), "kind", "") != "vector":
         return array
     plan = plans.compile(Schema([ColSpec(SparkMLVector(), "x")]), pa.schema([("x", array.type)]))
     return plan.apply(pa.RecordBatch.from_arrays([array], ["x"])).column(0)
@@ -204,15 +202,15 @@ def _reach(
     arrays: Mapping[str, pa.Array],
     column: str,
     steps: tuple[Step, ...],
-    known: dict[tuple[str, tuple[Step, ...]], _Values],
+    computed: dict[tuple[str, tuple[Step, ...]], _Values],
 ) -> _Values:
     """Return the values that steps lead to; the values of each position are computed once."""
     if not steps:
         return _Values(arrays[column], None)
     key = (column, steps)
-    if key not in known:
-        known[key] = _step_into(_reach(arrays, column, steps[:-1], known), steps[-1])
-    return known[key]
+    if key not in computed:
+        computed[key] = _step_into(_reach(arrays, column, steps[:-1], computed), steps[-1])
+    return computed[key]
 
 
 def _step_into(values: _Values, step: Step) -> _Values:
@@ -288,9 +286,9 @@ def _has_duplicates(array: pa.MapArray, _: Condition) -> Mask:
     codes = pc.dictionary_encode(_decode(keys)).indices.fill_null(-1).to_numpy(zero_copy_only=False)
     owners = np.repeat(np.arange(len(lengths)), lengths)
     order = np.lexsort((codes, owners))
-    same = (np.diff(codes[order].astype(np.int64)) == 0) & (np.diff(owners[order]) == 0)
+    is_repeated = (np.diff(codes[order].astype(np.int64)) == 0) & (np.diff(owners[order]) == 0)
     mask = np.zeros(len(lengths), dtype=bool)
-    mask[owners[order][1:][same]] = True
+    mask[owners[order][1:][is_repeated]] = True
     return mask
 
 

@@ -17,18 +17,16 @@ from sparksig.errors import (
     TableNotFoundError,
     UnsupportedError,
     kind,
-    nearest,
     step,
 )
 from sparksig.lattice import Decimal, Field, Scalar
-from sparksig.schema import TensorSpec
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.distributions import measure_distributions
-from sparksig.tables.findings import broken_columns, order_findings, report_columns
+from sparksig.tables.findings import broken_columns, find_missing, order_findings, report_columns
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
 from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
 
     from sparksig.tables.spark import SparkTable
 
-__all__ = ["build_rules", "check", "check_parquet", "open_table", "report_outcome", "resolve_for"]
+__all__ = ["build_rules", "check", "check_parquet", "open_table", "report_outcome"]
 
 MODES = ("schema", "sample", "full")
 
@@ -64,8 +62,8 @@ def check(
 ) -> Report:
     """Check a table against a contract.
 
-    A contract is a model's or a table's. A model's contract says what the model accepts: its types are judged
-    by the casting table. A table's contract declares exact types and all columns.
+    A contract is a model's or a table's. The types of a model's contract are judged by the casting table. A
+    table's contract declares exact types and all columns.
 
     Args:
         table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
@@ -111,7 +109,9 @@ def check(
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler: expected a Sampler, got {kind(sampler)}")
     opened = open_table(table, contract)
-    resolved = resolve_for(opened, contract, side=side, types=types, missing=missing, extra=extra)
+    resolved = resolve_contract(
+        contract, side=side, reader=opened.reader, types=types, missing=missing, extra=extra
+    )
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
     return replace(report, seconds=time.perf_counter() - started)
@@ -148,7 +148,7 @@ def check_parquet(
     Raises:
         ContractError: an argument is wrong, or a file is damaged.
         ModelError, SignatureError: the contract cannot be read.
-        TableNotFoundError: there is no Parquet table, neither to check nor as contract.
+        TableNotFoundError: the table, or the table that is the contract, does not exist.
         UnsupportedError: a Delta table.
 
     Example:
@@ -178,7 +178,7 @@ def open_table(table: Any, contract: Any = None) -> Table:
     Raises:
         ContractError: not a table.
         ExecutionError: the table's Spark session was stopped.
-        TableNotFoundError: there is no such table.
+        TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table, and no Spark session is active.
     """
     if isinstance(table, ParquetTable):
@@ -214,13 +214,8 @@ def _open_by_session(text: str) -> SparkTable | None:
     try:
         df = session.read.format("delta").load(text) if "/" in text else session.table(text)
         return SparkTable(df) if df.columns else None
-    except Exception:  # Spark's, of a class that depends on the session: the first error says what is wrong
+    except Exception:  # Spark's, of a class that depends on the session: the first error has the reason
         return None
-
-
-def resolve_for(table: Table, contract: Any, **options: Any) -> Contract:
-    """Resolve a contract as the readers of a table do: with Spark for a table of Spark."""
-    return resolve_contract(contract, reader=table.reader, **options)
 
 
 def _check_table(
@@ -233,13 +228,16 @@ def _check_table(
 ) -> Report:
     """Check an opened table: types first, then the values of the columns whose types fit."""
     keys = _read_keys(table, row_key)
-    table = table.restore_nulls(contract.schema)
-    declared = _name_columns(contract, table)
-    findings = judge_types(contract, table.columns, fold=table.fold, all_names=table.has_files)
-    findings += table.compare_files([*declared, *keys], _list_required(contract))
-    findings = list(dict.fromkeys(findings))
-    is_unclear = bool(findings) and (not _has_names(contract) or any(not one.path for one in findings))
-    if not contract.is_table and not _has_names(contract) and not findings:
+    if isinstance(table, ParquetTable):
+        findings = judge_types(contract, table.columns, fold=table.fold, all_names=True)
+        names = contract.names or [column.name for column in table.columns]
+        findings += table.compare_files([*names, *keys], contract.required_names)
+        findings = list(dict.fromkeys(findings))
+    else:
+        table = table.restore_nulls(contract.schema)
+        findings = judge_types(contract, table.columns, fold=table.fold)
+    is_unclear = bool(findings) and (not contract.names or any(not finding.path for finding in findings))
+    if not contract.names and not findings:
         matched = [column.name for _, column in match_columns(contract, table.columns, fold=table.fold).pairs]
         table = table.select(matched) if matched else table
     warnings = extra_columns(contract, table.columns, table.fold) if contract.extra == "warn" else []
@@ -259,11 +257,11 @@ def _check_table(
     names = table.find_unambiguous([column.name for column in report.columns if column.found])
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
-    clashes = broken_columns([one for one in findings if one.code is not Code.EXTRA_COLUMN])
-    shown = () if clashes.intersection(map(step, keys)) else keys
+    clashes = broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])
+    key_columns = () if clashes.intersection(map(step, keys)) else keys
     if mode == "full":
-        return report_outcome(report, contract, table.columns, table.run(rules, names, shown))
-    return _check_sample(table, contract, report, rules, names, shown, sampler)
+        return report_outcome(report, contract, table.columns, table.run(rules, names, key_columns))
+    return _check_sample(table, contract, report, rules, names, key_columns, sampler)
 
 
 def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOptions) -> list[Rule]:
@@ -316,34 +314,15 @@ def report_outcome(
     )
 
 
-def _has_names(contract: Contract) -> bool:
-    return contract.is_table or contract.schema.has_input_names()
-
-
-def _name_columns(contract: Contract, table: Table) -> list[str]:
-    """Return the names of the columns that a contract is about; all of the table, if it has no names."""
-    if contract.is_table:
-        return [column.name for column in contract.columns]
-    if contract.schema.has_input_names():
-        return [str(name) for name in contract.schema.input_names()]
-    return [column.name for column in table.columns]
-
-
-def _list_required(contract: Contract) -> set[str]:
-    if contract.is_table:
-        return {column.name for column in contract.columns if not column.field.nullable}
-    return {str(spec.name) for spec in contract.schema if isinstance(spec, TensorSpec) or spec.required}
-
-
 def _list_absent(contract: Contract, columns: Sequence[Column]) -> tuple[Finding, ...]:
     """Return the optional columns of a contract that a table lacks, with names that are nearly equal."""
-    if contract.missing == "forbid" or not _has_names(contract):
+    if contract.missing == "forbid" or not contract.names:
         return ()
     names = [column.name for column in columns]
     if not contract.is_table:
         return find_absent_columns(contract.schema, names)
     optional = {column.name: column.text for column in contract.columns if column.field.nullable}
-    return list_absent_columns(optional, {column.name for column in contract.columns}, names)
+    return list_absent_columns(optional, set(contract.names), names)
 
 
 def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -356,22 +335,14 @@ def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, 
         return ()
     names = (row_key,) if isinstance(row_key, str) else tuple(row_key)
     columns = {column.name: column for column in table.columns}
-    missing = [name for name in names if name not in columns]
+    missing = find_missing(names, columns)
     if missing or not names:
-        raise ContractError.of("row_key names columns of the table", find_missing(missing, list(columns)))
+        raise ContractError.of("row_key names columns of the table", missing)
     clear = set(table.find_unambiguous(names))
     for name in names:
-        if name not in clear and not table.has_files:
+        if name not in clear and not isinstance(table, ParquetTable):
             raise ContractError(f"row_key: {step(name)} is the name of several columns: rename one")
         source = columns[name].field.source
         if not isinstance(source, (Scalar, Decimal)) or str(source) == "interval":
             raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which has no order")
     return names
-
-
-def find_missing(names: Sequence[str], known: Sequence[str]) -> list[Finding]:
-    """Return a finding for each name, which no column of the table has."""
-    return [
-        Finding(Code.MISSING_COLUMN, step(name), "a column", "no such column", nearest(name, known))
-        for name in names
-    ]

@@ -16,7 +16,15 @@ from sparksig.source_walks import merge_sources
 if TYPE_CHECKING:
     from pyspark.sql import types as T
 
-__all__ = ["Column", "arrow_columns", "declared_column", "format_type", "spark_columns", "spark_field"]
+__all__ = [
+    "Column",
+    "arrow_columns",
+    "declared_column",
+    "format_type",
+    "spark_columns",
+    "spark_field",
+    "spark_fields",
+]
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,11 @@ def spark_field(part: T.StructField) -> Field:
     from sparksig.convert.spark import source
 
     return with_lengths(Field(part.name, source(part.dataType), part.nullable), part.metadata or {})
+
+
+def spark_fields(table: T.StructType) -> list[Field]:
+    """Return the fields of a Spark schema, with the lengths of their texts."""
+    return [spark_field(part) for part in table.fields]
 
 
 def with_lengths(field: Field, metadata: dict[str, object]) -> Field:

@@ -44,9 +44,9 @@ __all__ = [
     "CONTRACT_KEY",
     "RUN_COLUMN",
     "Contract",
-    "choose_side",
     "contract_metadata",
     "contract_of_table",
+    "model_contract",
     "path_exists",
     "resolve_contract",
     "resolve_sides",
@@ -105,7 +105,7 @@ class Contract:
 
     @property
     def is_table(self) -> bool:
-        """Whether the contract is a table's."""
+        """True for the contract of a table."""
         return self.kind == "table"
 
     @property
@@ -114,11 +114,25 @@ class Contract:
         names = ("types", "missing", "extra") if self.is_table else ("missing", "extra")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def names(self) -> list[str]:
+        """The declared names; empty for a contract of columns without names."""
+        if self.is_table:
+            return [column.name for column in self.columns]
+        return list(map(str, self.schema.input_names())) if self.schema.has_input_names() else []
+
+    @property
+    def required_names(self) -> set[str]:
+        """The names that a table must have with values."""
+        if self.is_table:
+            return {column.name for column in self.columns if not column.field.nullable}
+        return {str(spec.name) for spec in self.schema if isinstance(spec, TensorSpec) or spec.required}
+
     def require_schema(self) -> Schema:
         """Return the signature of the contract.
 
         Raises:
-            ConversionError: it declares types that no signature has; all of them.
+            ConversionError: it declares types that no signature has.
         """
         findings: list[Finding] = []
         for column in self.columns:
@@ -126,24 +140,6 @@ class Contract:
         if findings:
             raise ConversionError.of(f"no signature for the contract ({self.name})", findings)
         return self.schema
-
-
-def choose_side(signature: ModelSignature, side: str, name: str) -> Schema:
-    """Return the inputs or the outputs of a signature.
-
-    Raises:
-        ContractError: it has none, or there is no such side.
-    """
-    _check_side(side)
-    schema = signature.inputs if side == "inputs" else signature.outputs
-    if schema is None:
-        raise ContractError(f"{name} has no {side}")
-    return schema
-
-
-def _check_side(side: str) -> None:
-    if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
 
 
 # --- resolving ----------------------------------------------------------------------------------------------
@@ -181,13 +177,14 @@ def resolve_contract(
         >>> resolve_contract("id bigint not null, note string").schema
         ['id': long (required), 'note': string (optional)]
     """
-    _check_side(side)
-    given = {"types": types, "missing": missing, "extra": extra}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+    arguments = {"types": types, "missing": missing, "extra": extra}
+    options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
         if value not in _OPTIONS[name]:
-            known = ", ".join(map(repr, _OPTIONS[name]))
-            raise ContractError(f"{name} is one of {known}, not {value!r}")
+            choices = ", ".join(map(repr, _OPTIONS[name]))
+            raise ContractError(f"{name} is one of {choices}, not {value!r}")
     contract = _load(source, reader)
     if isinstance(contract, _Signed):
         contract = contract.choose(side)
@@ -227,9 +224,16 @@ class _Signed:
     features: tuple[str, ...] | None = None
 
     def choose(self, side: str) -> Contract:
-        schema = choose_side(self.signature, side, self.name)
+        """Return the contract of the inputs or of the outputs.
+
+        Raises:
+            ContractError: the signature does not have that side.
+        """
+        schema = self.signature.inputs if side == "inputs" else self.signature.outputs
+        if schema is None:
+            raise ContractError(f"{self.name} has no {side}")
         features = self.features if side == "inputs" else None
-        return _of_model(schema, f"{self.name.removeprefix('the ')}, {side}", features)
+        return model_contract(schema, f"{self.name.removeprefix('the ')}, {side}", features)
 
 
 def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
@@ -237,19 +241,21 @@ def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
     if isinstance(source, Contract):
         return source
     if isinstance(source, Schema):
-        return _of_model(source, "schema")
+        return model_contract(source, "schema")
     if isinstance(source, Mapping):
         source = ModelSignature.from_dict(source)
     if isinstance(source, ModelSignature):
         return _Signed(source)
     if isinstance(source, pa.Schema):
         if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in source):
-            return _of_model(from_arrow(source), "Arrow schema")
+            return model_contract(from_arrow(source), "Arrow schema")
         return _of_columns(arrow_columns(source), {}, "Arrow schema")
     if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
         return _of_struct_type(source)
     if isinstance(source, (str, os.PathLike)):
-        return _of_text(source, reader or _default_reader())
+        from sparksig.tables.readers import FileReader
+
+        return _of_text(source, reader or FileReader())
     raise ContractError(
         "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
         f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
@@ -260,19 +266,24 @@ def _of_struct_type(table: T.StructType) -> Contract:
     from sparksig.convert.spark import from_spark
 
     metadata = {part.name: part.metadata or {} for part in table.fields}
-    if any(TENSOR_KEY in kept for kept in metadata.values()) and len(set(table.names)) == len(table.names):
-        return _of_model(from_spark(table), "StructType")
+    if any(TENSOR_KEY in marks for marks in metadata.values()) and len(set(table.names)) == len(table.names):
+        return model_contract(from_spark(table), "StructType")
     return _of_columns(spark_columns(table), metadata, "StructType")
 
 
-def _default_reader() -> Reader:
-    from sparksig.tables.readers import FileReader
+def model_contract(
+    schema: Schema, name: str, features: Sequence[str] | None = None, *, missing: str = "allow"
+) -> Contract:
+    """Return the contract of a model with the default options of models.
 
-    return FileReader()
-
-
-def _of_model(schema: Schema, name: str, features: tuple[str, ...] | None = None) -> Contract:
-    return Contract("model", name, schema, features=features, missing="allow", extra="allow")
+    Args:
+        schema: what the model declares.
+        name: of the contract in reports.
+        features: the names of the model's features; None if it knows none.
+        missing: "forbid" or "allow".
+    """
+    known_features = None if features is None else tuple(features)
+    return Contract("model", name, schema, features=known_features, missing=missing, extra="allow")
 
 
 def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
@@ -331,7 +342,7 @@ def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) ->
     """
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
     contract = _of_columns(columns, table.metadata, name, tensors=tensors)
-    promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
+    promises = table.promises or any(CONTRACT_KEY in marks for marks in table.metadata.values())
     contract = replace(contract, partitions=table.partitions, filled=table.filled)
     return replace(contract, promises=promises, is_delta=table.promises)
 
@@ -343,7 +354,7 @@ def _of_columns(
     *,
     tensors: bool = True,
 ) -> Contract:
-    """Return the contract that declared columns are, with what a write under a contract has kept."""
+    """Return the contract of declared columns, with the promises in their metadata."""
     findings: list[Finding] = []
     specs: list[ColSpec | TensorSpec] = []
     declared = []
@@ -352,12 +363,12 @@ def _of_columns(
         if names.count(column.name) > 1:
             expected = "one column of that name"
             findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
-        kept = metadata.get(column.name, {})
-        promised = _promised_field(column.field, kept.get(CONTRACT_KEY))
+        marks = metadata.get(column.name, {})
+        promised = _promised_field(column.field, marks.get(CONTRACT_KEY))
         if "char(" in (text := format_type(promised.source)):
             column = replace(column, text=text)
         column = replace(column, field=promised)
-        tensor = _tensor_of(column, kept) if tensors else None
+        tensor = _tensor_of(column, marks) if tensors else None
         declared.append(column)
         dtype = narrowest(column.field.source, step(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
@@ -366,21 +377,21 @@ def _of_columns(
     if not specs:
         raise ContractError(f"{name} declares no columns")
     if any(isinstance(spec, TensorSpec) for spec in specs):  # the table of a schema of tensors
-        return _of_model(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
+        return model_contract(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
     return Contract("table", name, Schema(specs), tuple(declared))
 
 
 def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
     """Return the tensor that a column's metadata describe."""
     text = metadata.get(TENSOR_KEY)
-    kept = metadata.get(CONTRACT_KEY)
-    if text is None and isinstance(kept, str) and json.loads(kept).get("type") == "tensor":
-        text = kept
+    promised = metadata.get(CONTRACT_KEY)
+    if text is None and isinstance(promised, str) and json.loads(promised).get("type") == "tensor":
+        text = promised
     return None if text is None else tensor_from_metadata(text, column.name)
 
 
 def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
-    """Return what a written table keeps of its contract, as metadata of each column."""
+    """Return the metadata that keep a contract in the columns of a written table."""
     from sparksig.convert.spark_json import write_spark_field
 
     if contract.is_table:
@@ -398,10 +409,9 @@ def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
 
 
 def _promised_field(actual: Field, text: object) -> Field:
-    """Return a field of a written table with what its contract promises of it.
+    """Return a field of a written table with the promises of its contract.
 
-    The types are the table's. Whether values may be null, and how long texts may be, the files do not say:
-    this is the contract's.
+    The types are the table's; nullability and the lengths of texts are the contract's.
 
     Raises:
         ContractError: the metadata are not those of a contract.
@@ -443,16 +453,12 @@ def _with_required(source: Source, declared: Type) -> Source:
     if isinstance(source, MapOf) and isinstance(declared, Map):
         return replace(source, value=_with_required(source.value, declared.value_type))
     if isinstance(source, Struct) and isinstance(declared, Object):
-        known = {prop.name: prop for prop in declared.properties}
-        parts = [
-            replace(
-                part,
-                source=_with_required(part.source, known[part.name].dtype),
-                nullable=not known[part.name].required,
-            )
-            if part.name in known
-            else part
-            for part in source.fields
-        ]
+        properties = {prop.name: prop for prop in declared.properties}
+        parts = []
+        for part in source.fields:
+            if (prop := properties.get(part.name)) is not None:
+                inner = _with_required(part.source, prop.dtype)
+                part = replace(part, source=inner, nullable=not prop.required)
+            parts.append(part)
         return replace(source, fields=tuple(parts))
     return source

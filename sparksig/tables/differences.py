@@ -89,13 +89,13 @@ def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[
     """Yield the declared fields that must not be null where the actual ones may be, with their paths."""
     if actual.nullable and not expected.nullable:
         yield path, expected
-    for where, one, other in zip_sources(expected.source, actual.source, path):
-        yield from nullable_parts(one, other, where)
+    for where, declared, part in zip_sources(expected.source, actual.source, path):
+        yield from nullable_parts(declared, part, where)
 
 
 # --- one order of the exact types ---------------------------------------------------------------------------
 
-_SAME = {
+_EQUIVALENT = {
     "large_string": "string",
     "string_view": "string",
     "large_binary": "binary",
@@ -118,7 +118,7 @@ def normalize(source: Source) -> Source:
             return Scalar(source.native)
         is_time = source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
         name = "time" if is_time else source.name
-        return Scalar(_SAME.get(name, name))
+        return Scalar(_EQUIVALENT.get(name, name))
     source = rebuild_source(source, lambda part: Field(part.name, normalize(part.source)))
     if isinstance(source, Struct):
         return replace(source, fields=tuple(sorted(source.fields, key=lambda part: part.name)))
@@ -161,9 +161,9 @@ def is_lossless(source: Source, target: Source) -> bool:
         return declared is not None and widens(source, declared)
     if not isinstance(source, Scalar) or not isinstance(target, Scalar):
         return False
-    one, other = normalize(source), normalize(target)
-    assert isinstance(one, Scalar)
-    assert isinstance(other, Scalar)
-    if "timestamp_tz" in (one.name, other.name):
-        return one.name == other.name
-    return other.name in upper_bounds(one.name)
+    source, target = normalize(source), normalize(target)
+    assert isinstance(source, Scalar)
+    assert isinstance(target, Scalar)
+    if "timestamp_tz" in (source.name, target.name):
+        return source.name == target.name
+    return target.name in upper_bounds(source.name)

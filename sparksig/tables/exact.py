@@ -1,4 +1,4 @@
-"""Exact types of a table's contract in other systems, and what a signature cannot express of them."""
+"""Exact types of a table's contract in other systems, and the types that signatures cannot express."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _write_type(source: Source, path: str, findings: list[Finding]) -> str:
 
 
 def lost_in_signature(contract: Contract) -> list[Finding]:
-    """Return what a signature cannot express of a table's contract, each with its path.
+    """Return a finding for each type of a table's contract that a signature cannot express.
 
     Example:
         >>> from sparksig.tables.contract import resolve_contract
@@ -173,8 +173,10 @@ def _lost_types(source: Source, path: str) -> list[Finding]:
         return [lost(path, format_type(source), "Any")]
     length = getattr(source, "max_length", None)
     try:
-        same = normalize(arrow_source(to_arrow(dtype))) == normalize(source)
+        is_equal = normalize(arrow_source(to_arrow(dtype))) == normalize(source)
     except ConversionError:  # Any, of a variant
-        same = True
+        is_equal = True
     is_time = getattr(source, "name", "") == "timestamp_tz"  # the signature's datetime is a TIMESTAMP
-    return [] if (same or is_time) and length is None else [lost(path, format_type(source), describe(dtype))]
+    if (is_equal or is_time) and length is None:
+        return []
+    return [lost(path, format_type(source), describe(dtype))]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from sparksig.errors import Finding, step
+from sparksig.errors import Code, Finding, nearest, step
 from sparksig.schema import ColSpec
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract
 from sparksig.tables.report import ColumnReport
 from sparksig.types import describe
 
-__all__ = ["broken_columns", "order_findings", "report_columns", "root_of"]
+__all__ = ["broken_columns", "find_missing", "order_findings", "report_columns", "root_of"]
 
 
 def report_columns(
@@ -55,11 +55,25 @@ def report_columns(
     return tuple(reports)
 
 
+def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "a column") -> list[Finding]:
+    """Return a finding for each name that no column has, with the nearest name that one has.
+
+    Example:
+        >>> [str(finding) for finding in find_missing(["a", "id"], ["A", "id"])]
+        ["a: expected a column, found no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"]
+    """  # noqa: E501  as it is printed
+    existing = dict.fromkeys(columns)
+    return [
+        Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", nearest(name, existing))
+        for name in names
+        if name not in existing
+    ]
+
+
 def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[int]:
     """Return the order of findings: by their columns, as a contract has them.
 
     Example:
-        >>> from sparksig.errors import Code
         >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
         >>> order_findings(found, ["a", "ab"])
         [1, 0, 2]

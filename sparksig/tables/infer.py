@@ -11,8 +11,9 @@ from sparksig.errors import ContractError, ConversionError, InferenceError, Sign
 from sparksig.signature import ModelSignature
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.diagnosis import diagnosed
-from sparksig.tables.check import Table, find_missing, open_table
-from sparksig.tables.parquet import open_parquet
+from sparksig.tables.check import Table, open_table
+from sparksig.tables.findings import find_missing
+from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.sample import SampledSignature, Sampler, signature_of
 from sparksig.tables.types import duplicate_columns
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["infer_parquet", "infer_table", "sample_signature"]
 
 
-@diagnosed()
 def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
     """Infer the signature of a Spark table from some of its rows.
 
@@ -37,7 +37,7 @@ def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> Sample
 
     Raises:
         ContractError: not a DataFrame.
-        InferenceError: columns of types that no signature has; all of them.
+        InferenceError: columns of types that no signature has.
 
     Example:
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
@@ -70,9 +70,9 @@ def infer_parquet(
         The signature, and the evidence for each column; ``signature.inputs`` are the columns.
 
     Raises:
-        InferenceError: types that no signature has, columns of one name, files that differ; all of them.
+        InferenceError: types that no signature has, columns of one name, files that differ.
         ContractError: an argument is wrong.
-        TableNotFoundError: there is no Parquet table.
+        TableNotFoundError: the table does not exist.
         UnsupportedError: a Delta table.
 
     Example:
@@ -89,16 +89,16 @@ def infer_parquet(
     return infer_table(open_parquet(path), sampler, columns)
 
 
+@diagnosed()
 def infer_table(
     opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
 ) -> SampledSignature:
     """Infer the signature of an opened table; see :func:`infer_parquet`."""
     names = _choose_columns(opened, columns)
-    findings = opened.compare_files(names, ())
-    if opened.has_files:
-        findings = [*duplicate_columns(opened.columns, opened.fold), *findings]
-    if findings:
-        raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
+    if isinstance(opened, ParquetTable):
+        findings = duplicate_columns(opened.columns, opened.fold) + opened.compare_files(names, ())
+        if findings:
+            raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
     try:
         declared = opened.declare(names)
     except (ConversionError, SignatureError) as error:
@@ -107,9 +107,9 @@ def infer_table(
     partitions = len(set(sample.partition_of)) or sample.opened
     is_uniform = sample.method == "uniform"
     inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
-    if opened.has_files or sample.rows.num_rows:
+    if isinstance(opened, ParquetTable) or sample.rows.num_rows:
         return inferred
-    # without a row there is no evidence against nulls: the schema of the DataFrame decides
+    # without rows, the schema of the DataFrame decides about nulls
     return replace(inferred, signature=ModelSignature(inputs=declared))
 
 
@@ -124,8 +124,6 @@ def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[s
     if not names:
         problem = "the table has no columns" if columns is None else "columns: expected at least one column"
         raise ContractError(f"{table.place}: {problem}")
-    known = set(actual)
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise ContractError.of("columns names columns of the table", find_missing(missing, actual))
+    if missing := find_missing(names, actual):
+        raise ContractError.of("columns names columns of the table", missing)
     return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 from collections import Counter
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,10 +44,10 @@ from sparksig.tables.types import DUPLICATES_HINT
 __all__ = ["File", "ParquetTable", "open_parquet"]
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
-"""About how much is read at once."""
+"""The approximate size of a batch."""
 
 _PEEK = 2**7
-"""How many rows are read to see how long they are."""
+"""The number of rows that are read to measure them."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,11 @@ class File:
     Attributes:
         path: in the file system.
         name: within the table, as people see it.
-        schema: its columns, and then those of the directories it is in; which stand for its own, if it has
-            them, too.
-        groups: how many rows each of its row groups has.
+        schema: its columns, then those of its directories, which replace its own columns of the same names.
+        groups: the number of rows in each row group.
         values: of the columns of its directories.
-        batch_rows: how many rows are read at once.
-        kept: what its writer left beside the schema.
+        batch_rows: the number of rows in a batch.
+        metadata: the metadata of its schema.
     """
 
     path: str
@@ -72,11 +70,11 @@ class File:
     groups: tuple[int, ...]
     values: Mapping[str, str | None]
     batch_rows: int = BATCH_ROWS
-    kept: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    metadata: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
+        """The number of rows."""
         return sum(self.groups)
 
 
@@ -94,7 +92,6 @@ class ParquetTable:
     store: Any
     files: tuple[File, ...]
     fold = staticmethod(str.casefold)
-    has_files = True  # whose schemas may differ
 
     @property
     def reader(self) -> FileReader:
@@ -126,28 +123,23 @@ class ParquetTable:
         return sum(file.rows for file in self.files)
 
     def select(self, names: Sequence[str]) -> ParquetTable:
-        """Return the table with some of its columns, in this order; a file may lack some of them."""
+        """Return the table with some of its columns, in this order; a file may lack some."""
         files = []
         for file in self.files:
             present = [file.schema.field(name) for name in names if file.schema.get_field_index(name) >= 0]
             files.append(replace(file, schema=pa.schema(present)))
         return replace(self, files=tuple(files))
 
-    def restore_nulls(self, schema: Schema) -> ParquetTable:
-        """Return the table itself: its files declare the null type."""
-        del schema
-        return self
-
     def declare(self, names: Sequence[str]) -> Schema:
         """Return the signature of some columns: their types, or the tensors that Spark has written.
 
         Raises:
-            ConversionError: types that no signature has; all of them.
+            ConversionError: columns of types that no signature has.
         """
-        kept = kept_metadata(self.files[0].kept)
+        metadata = kept_metadata(self.files[0].metadata)
         fields = []
         for name in names:
-            tensor, column = kept.get(name, {}).get(TENSOR_KEY), self.schema.field(name)
+            tensor, column = metadata.get(name, {}).get(TENSOR_KEY), self.schema.field(name)
             fields.append(column if tensor is None else column.with_metadata({TENSOR_KEY: str(tensor)}))
         return from_arrow(pa.schema(fields))
 
@@ -236,19 +228,20 @@ class ParquetTable:
         start = 0
         for file, index in groups:
             end = start + file.groups[index]
-            inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, end)] - start
+            in_group = positions[np.searchsorted(positions, start) : np.searchsorted(positions, end)] - start
             start = end
-            seen = 0
-            for batch in self.batches(file, names, [index]) if len(inside) else ():
-                taken = inside[(inside >= seen) & (inside < seen + batch.num_rows)] - seen
-                seen += batch.num_rows
-                if len(taken):
-                    yield Part(batch.take(pa.array(taken)), file.name)
+            first = 0
+            for batch in self.batches(file, names, [index]) if len(in_group) else ():
+                last = first + batch.num_rows
+                in_batch = in_group[(in_group >= first) & (in_group < last)] - first
+                first = last
+                if len(in_batch):
+                    yield Part(batch.take(pa.array(in_batch)), file.name)
 
     def batches(
         self, file: File, columns: Sequence[str], groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Some columns of a file, which has them, batch by batch; of all row groups, or of some.
+        """Read some columns of a file batch by batch, from all row groups or from some.
 
         Raises:
             ContractError: the file cannot be read.
@@ -257,56 +250,52 @@ class ParquetTable:
         own = [name for name in columns if name not in file.values]
         if not own:
             counts = (file.groups[index] for index in chosen)
-            yield from (self._completed(None, file, columns, rows) for rows in counts if rows)
+            yield from (_complete_batch(None, file, columns, rows) for rows in counts if rows)
             return
-        with self._reading(file), self.store.open_input_file(file.path) as stream:
-            held = pq.ParquetFile(stream, buffer_size=2**20, **_AS_IT_IS)
-            at_once = _rows_at_once(held, file, own)
-            for index in chosen:  # one at a time: of several, pyarrow decodes all before the first batch
-                # a name with a dot names more than its column: what is too much is left out afterwards
-                batches = held.iter_batches(batch_size=at_once, row_groups=[index], columns=own)
-                for batch in batches:
-                    yield self._completed(batch, file, columns, batch.num_rows)
-
-    def _completed(
-        self, batch: pa.RecordBatch | None, file: File, columns: Sequence[str], rows: int
-    ) -> pa.RecordBatch:
-        """The columns of a batch in their order, with those of the file's directories."""
-        arrays = []
-        for name in columns:
-            if name in file.values:
-                value = partition_value(file.values[name], file.schema.field(name).type)
-                arrays.append(pa.repeat(value, rows))
-            else:
-                assert batch is not None
-                held = batch.column(batch.schema.get_field_index(name))
-                arrays.append(held.storage if isinstance(held.type, pa.BaseExtensionType) else held)
-        if not arrays:
-            return pa.record_batch([pa.nulls(rows)], ["nothing"]).select([])
-        return pa.RecordBatch.from_arrays(arrays, names=list(columns))
-
-    @contextlib.contextmanager
-    def _reading(self, file: File) -> Iterator[None]:
         try:
-            yield
+            with self.store.open_input_file(file.path) as stream:
+                reader = pq.ParquetFile(stream, buffer_size=2**20, **_AS_IT_IS)
+                batch_rows = _measure_batch(reader, file, own)
+                for index in chosen:  # singly: pyarrow decodes several groups before the first batch
+                    # a name with a dot may name nested columns as well, which are dropped afterwards
+                    for batch in reader.iter_batches(batch_size=batch_rows, row_groups=[index], columns=own):
+                        yield _complete_batch(batch, file, columns, batch.num_rows)
         except (pa.ArrowException, OSError) as error:
-            what = f"{self.place}: the file {file.name} cannot be read to its end"
-            raise ContractError(f"{what}: {reason_of(error)}") from None
+            problem = f"{self.place}: the file {file.name} cannot be read to its end"
+            raise ContractError(f"{problem}: {reason_of(error)}") from None
 
 
-def _rows_at_once(held: pq.ParquetFile, file: File, columns: Sequence[str]) -> int:
-    """How many rows are read at once: text that repeats is longer in memory than its file's footer tells."""
+def _complete_batch(
+    batch: pa.RecordBatch | None, file: File, columns: Sequence[str], rows: int
+) -> pa.RecordBatch:
+    """Return the columns of a batch in their order, with those of the file's directories."""
+    arrays = []
+    for name in columns:
+        if name in file.values:
+            value = partition_value(file.values[name], file.schema.field(name).type)
+            arrays.append(pa.repeat(value, rows))
+        else:
+            assert batch is not None
+            array = batch.column(batch.schema.get_field_index(name))
+            arrays.append(array.storage if isinstance(array.type, pa.BaseExtensionType) else array)
+    if not arrays:
+        return pa.record_batch([pa.nulls(rows)], ["nothing"]).select([])
+    return pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def _measure_batch(reader: pq.ParquetFile, file: File, columns: Sequence[str]) -> int:
+    """Return the number of rows of a batch: repeated text is longer in memory than footers say."""
     if file.rows <= _PEEK:
         return file.batch_rows
-    first = next(held.iter_batches(batch_size=_PEEK, columns=columns), None)
+    first = next(reader.iter_batches(batch_size=_PEEK, columns=columns), None)
     width: int = 0 if first is None else first.nbytes // max(first.num_rows, 1)
     return max(min(file.batch_rows, BATCH_BYTES // max(width, 1)), 1)
 
 
 def _normalize_columns(schema: pa.Schema, names: Sequence[str]) -> dict[str, Source]:
     """Return the types of columns, without the differences that readers do not show."""
-    known = dict(zip(schema.names, schema.types))
-    return {name: normalize(source(known[name])) for name in names if name in known}
+    types = dict(zip(schema.names, schema.types))
+    return {name: normalize(source(types[name])) for name in names if name in types}
 
 
 def _describe_column(schema: pa.Schema, name: str) -> str:
@@ -332,17 +321,17 @@ _AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instant
 
 
 def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = None) -> ParquetTable:
-    """The Parquet table at a place: a file, or a directory of files, with the footers of all of them.
+    """Open the Parquet table at a path, a file or a directory of files, by the footers of its files.
 
-    Files and directories whose names begin with ``_`` or ``.`` are no part of it; directories below are,
-    where they name a value of a column (``year=2026``).
+    Files and directories whose names begin with ``_`` or ``.`` are ignored. Directories inside name the value
+    of a column (``year=2026``).
 
     Args:
         path: of the table.
         store: the file system (of pyarrow) that has it, and the path in it; None to find it by the URI.
 
     Raises:
-        TableNotFoundError: there is none, or a file in it is no Parquet.
+        TableNotFoundError: there is no table, or a file in it is not Parquet.
         UnsupportedError: a Delta table, whose deleted rows would be seen; another kind of URI.
         ContractError: directories that name other columns than their neighbours.
     """
@@ -352,35 +341,36 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
         raise ContractError("a table is a path or a URI, not an empty text")
     place = shown(path)
     try:
-        files_store, root = store or _store(path)
-        found = _found(files_store, root, place)
+        file_system, root = store or _find_store(path)
+        locations = _list_files(file_system, root, place)
         with ThreadPoolExecutor(16) as pool:
-            files = list(pool.map(lambda one: _footer(files_store, one, place), found))
+            files = list(pool.map(lambda location: _read_footer(file_system, location, place), locations))
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
-    return ParquetTable(place, files_store, tuple(_typed(files, place)))
+    return ParquetTable(place, file_system, tuple(_add_partitions(files, place)))
 
 
-def _store(path: str | os.PathLike[str]) -> tuple[Any, str]:
+def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     if is_remote(path):
         return store_of(str(path))
     return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Location(NamedTuple):
+    """A file before its footer is read; the attributes are those of :class:`File`."""
+
     path: str
     name: str
     values: Mapping[str, str | None]
 
 
-def _found(store: Any, root: str, place: str) -> list[_Found]:
-    """The files of a table, in order of their names."""
+def _list_files(store: Any, root: str, place: str) -> list[_Location]:
+    """Return the files of a table, in order of their names."""
     info = store.get_file_info(root)
     if info.type is pafs.FileType.File:
-        return [_Found(root, root.rpartition("/")[2], {})]
+        return [_Location(root, root.rpartition("/")[2], {})]
     if info.type is not pafs.FileType.Directory:
         raise TableNotFoundError(f"there is no Parquet table at {place!r}")
     if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
@@ -388,21 +378,24 @@ def _found(store: Any, root: str, place: str) -> list[_Found]:
             f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
             "(--spark), or with deltalake, whose to_pyarrow_table() can be enforced"
         )
-    held = store.get_file_info(pafs.FileSelector(root, recursive=True))
-    names = sorted(one.path[len(root) :].lstrip("/") for one in held if one.type is pafs.FileType.File)
-    names = [name for name in names if not any(map(_is_hidden, name.split("/")))]
-    parts = {name: partitions_in(name.split("/")[:-1]) for name in names}
-    files = [_Found(f"{root}/{name}", name, there) for name, there in parts.items() if there is not None]
-    passed = next((name for name, there in parts.items() if there is None), None)
-    aside = (
-        ""
-        if passed is None
-        else f"{step(passed)} lies in a directory that names no column, as x=1 does, once"
+    entries = store.get_file_info(pafs.FileSelector(root, recursive=True))
+    names = sorted(
+        entry.path[len(root) :].lstrip("/") for entry in entries if entry.type is pafs.FileType.File
     )
-    if aside and any(one.values for one in files):
-        raise ContractError(f"{place}: {aside}; that of {files[-1].name} does")
+    values = {
+        name: partitions_in(name.split("/")[:-1])
+        for name in names
+        if not any(map(_is_hidden, name.split("/")))
+    }
+    files = [_Location(f"{root}/{name}", name, pairs) for name, pairs in values.items() if pairs is not None]
+    skipped = next((name for name, pairs in values.items() if pairs is None), None)
+    reason = ""
+    if skipped is not None:
+        reason = f"{step(skipped)} lies in a directory that names no column, as x=1 does, once"
+        if any(file.values for file in files):
+            raise ContractError(f"{place}: {reason}; that of {files[-1].name} does")
     if not files:
-        raise TableNotFoundError(f"there is no Parquet file in {place!r}{aside and f' ({aside})'}")
+        raise TableNotFoundError(f"there is no Parquet file in {place!r}{reason and f' ({reason})'}")
     return files
 
 
@@ -410,24 +403,25 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def _footer(store: Any, found: _Found, place: str) -> File:
+def _read_footer(store: Any, location: _Location, place: str) -> File:
     try:
-        with store.open_input_file(found.path) as stream:
-            held = pq.ParquetFile(stream, **_AS_IT_IS)
-            stored, metadata = _stored(held.schema_arrow), held.metadata
-            physical = [held.schema.column(index).physical_type for index in range(len(held.schema))]
-            schema = mark_int96(stored, physical) if "INT96" in physical else stored
+        with store.open_input_file(location.path) as stream:
+            reader = pq.ParquetFile(stream, **_AS_IT_IS)
+            schema, metadata = _unwrap_extensions(reader.schema_arrow), reader.metadata
+            physical = [reader.schema.column(index).physical_type for index in range(len(reader.schema))]
+            schema = mark_int96(schema, physical) if "INT96" in physical else schema
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
-        raise TableNotFoundError(f"{place}: {found.name} is not a Parquet file: {reason_of(error)}") from None
-    width = max((one.total_byte_size // max(one.num_rows, 1) for one in groups), default=0)
+        problem = f"{place}: {location.name} is not a Parquet file"
+        raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
+    width = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
-    counts = tuple(one.num_rows for one in groups)
-    return File(found.path, found.name, schema, counts, found.values, rows, metadata.metadata or {})
+    counts = tuple(group.num_rows for group in groups)
+    return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {})
 
 
-def _stored(schema: pa.Schema) -> pa.Schema:
-    """A schema with JSON as the text, and UUIDs as the bytes, that they are to most readers."""
+def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with JSON as text and UUIDs as bytes, as most readers give them."""
     fields = [
         part.with_type(part.type.storage_type) if isinstance(part.type, pa.BaseExtensionType) else part
         for part in schema
@@ -435,21 +429,20 @@ def _stored(schema: pa.Schema) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _typed(files: Sequence[File], place: str) -> Iterator[File]:
-    """The files with the columns of their directories, each of one type in all of them."""
+def _add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
+    """Add the columns of the directories to the files, each with one type in all of them."""
     names = list(files[0].values)
-    for one in files:
-        if list(one.values) != names:
-            said, other = (", ".join(map(step, held)) or "none" for held in (names, one.values))
+    for file in files:
+        if list(file.values) != names:
+            expected, actual = (", ".join(map(step, columns)) or "none" for columns in (names, file.values))
             raise ContractError(
-                f"{place}: the directory of {files[0].name} names the columns {said}, "
-                f"that of {one.name} {other}"
+                f"{place}: the directory of {files[0].name} names the columns {expected}, "
+                f"that of {file.name} {actual}"
             )
-    types = {name: partition_type([one.values[name] for one in files]) for name in names}
-    for one in files:
-        schema = one.schema
+    types = {name: partition_type([file.values[name] for file in files]) for name in names}
+    for file in files:
+        schema = file.schema
         for name, dtype in types.items():
-            index = schema.get_field_index(name)
-            made = pa.field(name, dtype)
-            schema = schema.append(made) if index < 0 else schema.set(index, made)
-        yield replace(one, schema=schema)
+            index, field = schema.get_field_index(name), pa.field(name, dtype)
+            schema = schema.append(field) if index < 0 else schema.set(index, field)
+        yield replace(file, schema=schema)

@@ -1,4 +1,4 @@
-"""Columns that stand in the names of directories (``year=2026/part.parquet``), typed as Spark types them."""
+"""Columns in the names of directories (``year=2026/part.parquet``), with the types that Spark gives them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,39 @@ NOTHING = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partitions_in(folders: Sequence[str]) -> dict[str, str | None] | None:
-    """The columns and values that directories name; None if one names nothing, or what another names.
+    """Return the columns and values that directories name.
+
+    Returns:
+        The value of each column; None if a directory names no column, or a column that another one names.
 
     Example:
         >>> partitions_in(["day=2026-01-31", "note=a%2Fb"]), partitions_in(["archive"])
         ({'day': '2026-01-31', 'note': 'a/b'}, None)
     """
-    found: dict[str, str | None] = {}
+    values: dict[str, str | None] = {}
     for folder in folders:
         name, equal, value = folder.partition("=")
-        if not equal or not name or not value or unquote(name) in found:
+        if not equal or not name or not value or unquote(name) in values:
             return None
-        found[unquote(name)] = None if value == NOTHING else unquote(value)
-    return found
+        values[unquote(name)] = None if value == NOTHING else unquote(value)
+    return values
 
 
-_WHOLE = re.compile(r"[+-]?\d{1,40}")
+_INTEGER = re.compile(r"[+-]?\d{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 _DOUBLE = re.compile(rf"[+-]?(NaN|Infinity)|{_NUMBER.pattern}[dDfF]?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d)?")
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d)?")
 
 _BLANKS = "".join(map(chr, range(33)))
 _DIGITS = {pa.int32(): 10, pa.int64(): 20}
-"""How wide a decimal is that integers of a type become."""
+"""The precision of the decimals that hold the integers of a type."""
 
 
 def partition_type(values: Sequence[str | None]) -> pa.DataType:
-    """The type of a partition column, by the rules of Spark: what has no type of both kinds is text.
+    """Return the type of a partition column by the rules of Spark: values without a common type are text.
 
-    Longer integers are decimals. Beside fractions they are text, for a double would round them.
+    Longer integers are decimals. With fractions among them they are text, because a double would round them.
 
     Example:
         >>> partition_type(["2025", "2026"]), partition_type(["1", "0.5"]), partition_type(["1", "x"])
@@ -60,16 +63,15 @@ def partition_type(values: Sequence[str | None]) -> pa.DataType:
         return pa.timestamp("us")
     if types == {pa.int32(), pa.float64()}:
         return pa.float64()
-    if not all(pa.types.is_integer(one) or pa.types.is_decimal(one) for one in types):
+    if not all(pa.types.is_integer(dtype) or pa.types.is_decimal(dtype) for dtype in types):
         return pa.string()
     if not any(map(pa.types.is_decimal, types)):
         return pa.int64()
-    return pa.decimal128(min(max(_DIGITS.get(one) or one.precision for one in types), 38), 0)
+    return pa.decimal128(min(max(_DIGITS.get(dtype) or dtype.precision for dtype in types), 38), 0)
 
 
 def _type_of(text: str) -> pa.DataType:
-    """The type of one value."""
-    if _WHOLE.fullmatch(text):
+    if _INTEGER.fullmatch(text):
         for dtype in (pa.int32(), pa.int64()):
             half = 2 ** (dtype.bit_width - 1)
             if -half <= int(text) < half:
@@ -85,14 +87,14 @@ def _type_of(text: str) -> pa.DataType:
 
 
 def _double(text: str) -> float | None:
-    """A text as Java reads doubles: with blanks around it, and with the letter of a type behind it."""
+    """Read a double as Java does: blanks around it and the letter of a type after it are allowed."""
     text = text.strip(_BLANKS)
     return float(text.rstrip("dDfF")) if _DOUBLE.fullmatch(text) else None
 
 
 def _moment(text: str, dtype: pa.DataType) -> datetime.date | None:
     day = pa.types.is_date(dtype)
-    if not (_DAY if day else _INSTANT).fullmatch(text):
+    if not (_DAY if day else _TIMESTAMP).fullmatch(text):
         return None
     try:
         moment = datetime.datetime.fromisoformat(f"{text}00" if "." in text else text)
@@ -102,10 +104,10 @@ def _moment(text: str, dtype: pa.DataType) -> datetime.date | None:
 
 
 def partition_value(text: str | None, dtype: pa.DataType) -> Any:
-    """A partition's value as a scalar of its column's type."""
+    """Return a partition's value as a scalar of its column's type."""
     if text is None:
         return pa.scalar(None, dtype)
-    if pa.types.is_temporal(dtype):  # a day that stands among instants is its midnight
+    if pa.types.is_temporal(dtype):  # a day among timestamps is its midnight
         return pa.scalar(_moment(text, dtype) or datetime.datetime.fromisoformat(text), dtype)
     if pa.types.is_floating(dtype):
         return pa.scalar(_double(text), dtype)

@@ -73,19 +73,19 @@ class FileReader:
         """Return the schema of a Parquet table.
 
         Raises:
-            TableNotFoundError: there is no table at the path.
+            TableNotFoundError: no table exists at the path.
             UnsupportedError: a Delta table, or an unknown kind of URI.
         """
         from sparksig.tables.parquet import open_parquet
 
         if is_path or is_remote(text) or path_exists(local_path(text)):
             table = open_parquet(text)
-            kept = kept_metadata(table.files[0].kept)
+            metadata = kept_metadata(table.files[0].metadata)
             columns = []
             for column in arrow_columns(table.schema):
                 part = Field(column.name, _nullable(column.field.source))
-                columns.append(replace(column, field=with_lengths(part, kept.get(column.name, {}))))
-            return TableSchema(tuple(columns), kept, frozenset(table.files[0].values))
+                columns.append(replace(column, field=with_lengths(part, metadata.get(column.name, {}))))
+            return TableSchema(tuple(columns), metadata, frozenset(table.files[0].values))
         if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", text):
             raise TableNotFoundError(f"there is no model directory, signature or table at {text!r}")
         return None
@@ -112,7 +112,7 @@ _NO_CONTRACT = "no model directory, no file, and no DDL (as 'id bigint not null,
 def _nullable(source: Source) -> Source:
     """Return a type with nulls allowed everywhere.
 
-    That one file declares a column as required is no promise of the other files.
+    A file may declare a column as required, while other files have nulls in it.
     """
     return rebuild_source(source, lambda part: replace(part, source=_nullable(part.source), nullable=True))
 
@@ -147,7 +147,7 @@ class SparkReader:
         """Return the schema of a Parquet or Delta table, by its path or name.
 
         Raises:
-            TableNotFoundError: there is no table at the path.
+            TableNotFoundError: no table exists at the path.
         """
         local = None if is_remote(text) else local_path(text)
         exists = local is not None and path_exists(local)

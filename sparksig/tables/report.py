@@ -22,7 +22,7 @@ class ColumnReport:
     Attributes:
         name: of the column; its number, where it has none.
         expected: the declared type, in the contract's words.
-        found: the table's type; empty if there is no such column.
+        found: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
         values: the distribution of the values in a sample: pairs of a range and a count.
@@ -52,7 +52,7 @@ class Report:
         columns: one entry for each column of the contract.
         rows: the number of rows that were checked; None for a check of the schema alone.
         bad_rows: the number of rows that break the contract.
-        claim: what a sample proves about the entire table; empty for other checks.
+        claim: the conclusion from a sample about the entire table; empty for other checks.
         examples: keys or positions of some rows, by the index of their finding.
         absent: the optional columns of a model's contract that the table does not have. They do not break
             the contract; the hint names a column whose name is nearly the same.
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the table fits the contract."""
+        """True if the table fits the contract."""
         return not self.findings
 
     def raise_if_failed(self) -> None:

@@ -92,13 +92,13 @@ class Rule:
 
     @property
     def is_repeating(self) -> bool:
-        """Whether one row can break the rule several times."""
+        """True if one row can break the rule several times."""
         return any(step in _REPEATING for step in self.steps)
 
 
 @dataclass(frozen=True)
 class ValueOptions:
-    """What breaks a contract beyond the types.
+    """Options for the values of a table.
 
     Attributes:
         strict_nulls: whether required columns and properties of every type refuse nulls.
@@ -160,10 +160,10 @@ def build_table_rules(
 
 
 def _pair_columns(schema: Schema, columns: Sequence[Field]) -> Iterable[tuple[ColSpec | TensorSpec, Field]]:
-    """Pair what a contract declares with the columns of the table."""
-    known = {column.name: column for column in columns}
+    """Pair the declared columns with those of the table."""
+    fields = {column.name: column for column in columns}
     if schema.has_input_names():
-        return [(spec, known[str(spec.name)]) for spec in schema if str(spec.name) in known]
+        return [(spec, fields[str(spec.name)]) for spec in schema if str(spec.name) in fields]
     specs = list(schema)
     first = specs[0]
     if isinstance(first, TensorSpec):
@@ -171,8 +171,8 @@ def _pair_columns(schema: Schema, columns: Sequence[Field]) -> Iterable[tuple[Co
         return [(flat, column) for column in columns]
     is_nested = len(columns) == 1 and isinstance(columns[0].source, (Struct, MapOf))
     if len(specs) == 1 and isinstance(first.type, Object) and not is_nested:  # each row is one object
-        properties = [prop for prop in first.type.properties if prop.name in known]
-        return [(ColSpec(prop.dtype, prop.name, prop.required), known[prop.name]) for prop in properties]
+        properties = [prop for prop in first.type.properties if prop.name in fields]
+        return [(ColSpec(prop.dtype, prop.name, prop.required), fields[prop.name]) for prop in properties]
     return list(zip(specs, columns))
 
 
@@ -299,8 +299,8 @@ def _walk_tensor(spec: TensorSpec, path: str, options: ValueOptions) -> Iterator
             finding = Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", "rows of unequal length")
             yield finding, steps, Condition(Test.UNEQUAL_LENGTHS)
         elif size is not None:
-            found = f"lists of other lengths than {size}"
-            finding = Finding(Code.SHAPE_MISMATCH, where, f"shape {spec.shape}", found)
+            actual = f"lists of other lengths than {size}"
+            finding = Finding(Code.SHAPE_MISMATCH, where, f"shape {spec.shape}", actual)
             yield finding, steps, Condition(Test.OTHER_LENGTH, size)
         else:
             break

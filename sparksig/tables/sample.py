@@ -1,4 +1,4 @@
-"""Samples: which rows of a table are read, what they prove, and the signature that they show."""
+"""Samples of a table: the choice of rows, the conclusions from them, and the signature that they show."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Sampler:
             method "partitions".
         seed: the seed of the choice.
         method: "partitions" reads the first rows of some partitions, spread over the table, and nothing of
-            others. "uniform" reads all rows; each is as likely to be chosen as any other, so that what the
-            sample does not show is bounded.
+            others. "uniform" reads all rows, and chooses each with the same probability, so that the share of
+            bad rows has an upper bound.
 
     Raises:
         ContractError: an argument has a wrong type or value.
@@ -138,7 +138,7 @@ class Sample:
         return pa.Table.from_batches([_align(part.batch, self.schema) for part in self.parts], self.schema)
 
     def claim(self, bad: int) -> str:
-        """Return what the sample proves about the entire table, if ``bad`` of its rows break the contract."""
+        """Return the conclusion about the entire table, if ``bad`` of its rows break the contract."""
         rows = sum(part.batch.num_rows for part in self.parts)
         if self.method == "uniform":
             return uniform_claim(rows, bad)
@@ -155,7 +155,7 @@ def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
 
 
 def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
-    """Return what the first rows of some partitions prove about the entire table."""
+    """Return the conclusion from the first rows of some partitions about the entire table."""
     share = seen_with(partitions, opened, math.ceil(SEVERAL * partitions))
     return (
         f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: "
@@ -165,7 +165,7 @@ def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
 
 
 def uniform_claim(rows: int, bad: int) -> str:
-    """Return what rows that were chosen uniformly prove, if ``bad`` of them break the contract."""
+    """Return the conclusion from uniformly chosen rows, if ``bad`` of them break the contract."""
     if not rows:
         return "the table has no rows"
     if bad:
@@ -242,10 +242,11 @@ class SampledSignature:
 
     def __str__(self) -> str:
         lines = []
-        for spec, seen in zip(self.signature.inputs or (), self.evidence):
-            partitions = "" if seen.partitions is None else f" of {count_nouns(seen.partitions, self.noun)}"
-            note = f" ({seen.suggestion})" if seen.suggestion else ""
-            nulls, rows = count_nouns(seen.nulls, "null"), count_nouns(seen.rows, "row")
+        for spec, column in zip(self.signature.inputs or (), self.evidence):
+            count = column.partitions
+            partitions = "" if count is None else f" of {count_nouns(count, self.noun)}"
+            note = f" ({column.suggestion})" if column.suggestion else ""
+            nulls, rows = count_nouns(column.nulls, "null"), count_nouns(column.rows, "row")
             lines.append(f"{spec!r}: {nulls} in {rows}{partitions}{note}")
         return "\n".join(lines)
 

@@ -25,7 +25,7 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
         The signature.
 
     Raises:
-        ModelNotFoundError: there is no such file, and no model directory.
+        ModelNotFoundError: the path is neither a file nor a model directory.
         MissingSignatureError: the model has no signature.
         ModelDamagedError: the model's MLmodel is malformed.
         SignatureError: the file has no signature; ``findings`` has every place.
@@ -49,7 +49,7 @@ def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
 
 
 def is_signature_file(path: Path) -> bool:
-    """Whether a file is, by its name or by how it begins, JSON."""
+    """Return whether a file is JSON, by its name or by its first character."""
     if not path.is_file():
         return False
     with path.open("rb") as stream:
@@ -57,10 +57,10 @@ def is_signature_file(path: Path) -> bool:
 
 
 def read_signature(path: Path) -> ModelSignature:
-    """The signature in a local JSON file.
+    """Read the signature in a local JSON file.
 
     Raises:
-        SignatureError: there is none in it.
+        SignatureError: the file has no signature.
         OSError: it cannot be read.
     """
     try:
@@ -70,10 +70,10 @@ def read_signature(path: Path) -> ModelSignature:
 
 
 def parse_signature(content: bytes) -> ModelSignature:
-    """A signature from its JSON: an object of inputs, outputs and params, each a list, or that as text.
+    """Parse a signature: an object of inputs, outputs and params, each a list or the JSON text of a list.
 
     Raises:
-        SignatureError: not such JSON.
+        SignatureError: the JSON is not a signature.
 
     Example:
         >>> parse_signature(b'{"inputs": [{"type": "long", "name": "id"}]}').inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparksig.convert.spark import from_spark
-from sparksig.errors import ContractError, Finding
+from sparksig.errors import ContractError
 from sparksig.schema import Schema
 from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.arrow import Breach, Outcome, Part, add_count, format_keys
-from sparksig.tables.columns import Column, spark_columns
+from sparksig.tables.columns import Column, spark_columns, spark_fields
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
@@ -39,7 +39,6 @@ class SparkTable:
 
     df: DataFrame
     place = "the table"
-    has_files = False  # of which Spark shows one schema
 
     @property
     def reader(self) -> SparkReader:
@@ -74,14 +73,9 @@ class SparkTable:
         """Return the signature of some columns by their types.
 
         Raises:
-            ConversionError: types that no signature has; all of them.
+            ConversionError: columns of types that no signature has.
         """
         return from_spark(self.select(names).df.schema)
-
-    def compare_files(self, names: Sequence[str], required: Collection[str]) -> list[Finding]:
-        """Return no findings: Spark reads all files with one schema."""
-        del names, required
-        return []
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that every query of the session finds by their names."""
@@ -91,7 +85,7 @@ class SparkTable:
         return [name for name in names if name in actual and counts.get(self.fold(name), 1) == 1]
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
-        """Read some rows of some columns; of types that Python cannot receive, only what is null."""
+        """Read some rows of some columns; of types that Python cannot receive, only the nulls."""
         df = vectors_as_arrays(self.select(names).df)
         hidden = [column.name for column in SparkTable(df).columns if column.arrow is None]
         flags = {name: F.when(F.col(quote_name(name)).isNotNull(), F.lit(True)) for name in hidden}
@@ -100,8 +94,7 @@ class SparkTable:
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
         """Apply rules to all rows, by one Spark job without Python."""
         df = vectors_as_arrays(self.df)
-        columns = [column.field for column in SparkTable(df).columns]
-        return count_rows(df, compile_rules(rules, columns), names, keys)
+        return count_rows(df, compile_rules(rules, spark_fields(df.schema)), names, keys)
 
 
 def vectors_as_arrays(df: DataFrame) -> DataFrame:
@@ -181,8 +174,8 @@ def _read_breach(rule: SqlRule, row: Any, index: int, keys: Sequence[str]) -> Br
 _TRANSFER = "part int, body binary"
 _ROWS = "sparksig.sample.rows"
 _AHEAD = 8 * 2**20
-"""The approximate size of the buffers between Spark and Python, which Spark fills whatever Python reads. Rows
-are padded, so that the buffers hold few."""
+"""The approximate size of the buffers between Spark and Python, which Spark always fills. Rows are padded, so
+that the buffers hold few."""
 Batches = Iterator[pa.RecordBatch]
 
 

@@ -12,7 +12,7 @@ from sparksig.errors import ContractError, UnsupportedError, step
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.tables.check import build_rules
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import Contract, resolve_contract
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import ValueOptions
@@ -64,11 +64,10 @@ def violations(
 
 def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options: ValueOptions) -> Column:
     """Build the column of findings, for a session that compares names by ``fold``."""
-    columns = spark_columns(table)
-    findings = judge_types(contract, columns, fold=fold)
+    findings = judge_types(contract, spark_columns(table), fold=fold)
     if findings:
         raise ContractError.of(f"the table does not fit the contract ({contract.name})", findings)
-    fields = [column.field for column in columns]
+    fields = spark_fields(table)
     rules = compile_rules(build_rules(contract, fields, options), fields)
     rules = [rule for rule in rules if rule.lengths is None]
     if not rules:
@@ -116,9 +115,9 @@ def split(
     """
     require_frame(df, "split(df, contract)", contract)
     table = SparkTable(df)
-    taken = [name for name in df.columns if table.fold(name) == table.fold(findings)]
-    if taken:
-        raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
+    clashes = [name for name in df.columns if table.fold(name) == table.fold(findings)]
+    if clashes:
+        raise ContractError(f"the table has a column {step(clashes[0])}: choose another name for findings=")
     resolved = resolve_contract(contract, reader=table.reader)
     restored = table.restore_nulls(resolved.schema).df.schema
     column = _build_findings(resolved, restored, table.fold, ValueOptions(strict_nulls, refuse_nan))

@@ -48,7 +48,7 @@ class SqlRule:
 
     @property
     def broken(self) -> str:
-        """Whether a row breaks the rule."""
+        """A condition that is true where a row breaks the rule."""
         return f"({self.places} > 0)"
 
 
@@ -138,20 +138,21 @@ def _count_places(value: str, source: Source, steps: Sequence[Step], condition: 
     """Count how often a value breaks a rule: an integer, null where a parent is null."""
     if not steps:
         return flag(_CONDITIONS[condition.test](value, condition.argument))
-    step, rest = steps[0], steps[1:]
+    step, inner_steps = steps[0], steps[1:]
     inner = _step_into(source, step)
     if step.kind in (StepKind.FIELD, StepKind.DELTA_FIELD):
-        count = _count_places(_name_field(value, source, step.name), inner, rest, condition)
+        count = _count_places(_name_field(value, source, step.name), inner, inner_steps, condition)
         is_own = step.kind is StepKind.FIELD
         return f"case when {value} is not null then {count} end" if is_own else count
     if step.kind is StepKind.KEY:
         key = quote_text(step.name)
-        count = _count_places(f"element_at({value}, {key})", inner, rest, condition)
+        count = _count_places(f"element_at({value}, {key})", inner, inner_steps, condition)
         return f"case when map_contains_key({value}, {key}) then {count} end"
     parts = {StepKind.KEYS: f"map_keys({value})", StepKind.VALUES: f"map_values({value})"}
     items = parts.get(step.kind, value)
-    depth = sum(each.kind in _LOOPS for each in rest)  # so that nested variables have different names
-    count = _count_places(f"item{depth}", inner, rest, condition)
+    # the depth gives nested variables different names
+    depth = sum(inner_step.kind in _LOOPS for inner_step in inner_steps)
+    count = _count_places(f"item{depth}", inner, inner_steps, condition)
     total = f"so_far{depth} + coalesce({count}, 0)"
     return f"aggregate({items}, 0, (so_far{depth}, item{depth}) -> {total})"
 

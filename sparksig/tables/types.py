@@ -88,12 +88,9 @@ def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = st
         columns: of the table.
         fold: folds names as the readers of the table compare them.
     """
-    if contract.is_table:
-        declared = {column.name for column in contract.columns}
-    elif contract.schema.has_input_names():
-        declared = {str(name) for name in contract.schema.input_names()}
-    else:
+    if not contract.names:
         return []
+    declared = set(contract.names)
     hint = "drop it, declare it, or pass extra='allow'"
     return [
         Finding(Code.EXTRA_COLUMN, step(column.name), "no such column", column.text, hint)
@@ -111,12 +108,12 @@ def duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
     for column in columns:
         names.setdefault(fold(column.name), []).append(column.name)
     return [
-        _duplicate(name, same) for same in names.values() if len(same) > 1 for name in dict.fromkeys(same)
+        _duplicate(name, equal) for equal in names.values() if len(equal) > 1 for name in dict.fromkeys(equal)
     ]
 
 
-def _duplicate(name: str, same: Sequence[str]) -> Finding:
-    actual = ", ".join(map(step, same))
+def _duplicate(name: str, names: Sequence[str]) -> Finding:
+    actual = ", ".join(map(step, names))
     return Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", actual, DUPLICATES_HINT)
 
 
@@ -149,9 +146,9 @@ class _Names:
     def find(self, name: str, expected: str | None, findings: list[Finding]) -> Column | None:
         """Return the column of a name; a finding, if there are several, or none that is expected."""
         column = self._exact.get(name)
-        same = self._folded.get(self._fold(name), [])
-        if column is not None and len(same) > 1:
-            findings.append(_duplicate(name, same))
+        duplicates = self._folded.get(self._fold(name), [])
+        if column is not None and len(duplicates) > 1:
+            findings.append(_duplicate(name, duplicates))
             return None
         if column is None and expected is not None:
             hint = nearest(name, self.names)
@@ -167,7 +164,7 @@ class Match:
     """The columns of a table that a model's contract is about.
 
     Attributes:
-        pairs: each column with what is declared of it; None for the columns of an unnamed tensor.
+        pairs: each column with its declaration; None for the columns of an unnamed tensor.
         findings: everything in which the table does not fit.
         row: the object that each row of the table is, where a contract declares just that.
     """
@@ -257,8 +254,11 @@ def _match_positions(schema: Schema, columns: Sequence[Column]) -> Match:
         actual = f"{len(columns)} column{'s' if len(columns) != 1 else ''}"
         return Match([], [Finding(Code.COLUMN_COUNT, "", expected, actual, hint)])
     pairs: list[tuple[ColSpec | TensorSpec | None, Column]] = list(zip(specs, columns))
-    found = [_judge_column(column, spec, str.casefold) for spec, column in pairs if isinstance(spec, ColSpec)]
-    return Match(pairs, [finding for findings in found for finding in findings])
+    findings: list[Finding] = []
+    for spec, column in pairs:
+        if isinstance(spec, ColSpec):
+            findings += _judge_column(column, spec, str.casefold)
+    return Match(pairs, findings)
 
 
 def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:

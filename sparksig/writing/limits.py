@@ -9,7 +9,7 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, step
 from sparksig.lattice import Field
-from sparksig.tables.columns import spark_field
+from sparksig.tables.columns import spark_fields
 from sparksig.tables.delta import Existing
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
@@ -30,8 +30,7 @@ def constrain_columns(existing: Existing, columns: Sequence[Field]) -> list[Rule
         existing: the target.
         columns: the columns that are written, and those that the target fills by an expression.
     """
-    declared = [spark_field(field) for field in existing.schema.fields]
-    return build_table_rules(declared, columns, ValueOptions(), is_delta=True)
+    return build_table_rules(spark_fields(existing.schema), columns, ValueOptions(), is_delta=True)
 
 
 def constrain_generated(existing: Existing, names: Sequence[str]) -> list[SqlRule]:

@@ -10,9 +10,10 @@ from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
 from sparksig.spark.hadoop import is_connect, is_nowhere
+from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import Existing
 from sparksig.tables.readers import find_partitions
-from sparksig.writing.staged import RUN_COLUMN, ParquetWrite
+from sparksig.writing.request import WriteRequest
 from sparksig.writing.staged import save as save_staged
 from sparksig.writing.target import holds
 
@@ -131,7 +132,7 @@ def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
     return _can_list(spark, f"{target.rstrip('/')}/{RUN_COLUMN}={run_id}")
 
 
-def save(df: DataFrame, write: ParquetWrite) -> int | None:
+def save(df: DataFrame, request: WriteRequest) -> int | None:
     """Write the files, and count the rows of them.
 
     On Spark Connect, which cannot rename files, Spark's own committer publishes them.
@@ -143,24 +144,24 @@ def save(df: DataFrame, write: ParquetWrite) -> int | None:
         OutputRefusedError: the mode is "error" and there is a directory already, or another writer is
             replacing the table.
     """
-    return _save_by_spark(df, write) if is_connect(df) else save_staged(df, write)
+    return _save_by_spark(df, request) if is_connect(df) else save_staged(df, request)
 
 
-def _save_by_spark(df: DataFrame, write: ParquetWrite) -> int:
-    by = list(write.partition_by)
-    if write.run_id is not None:
-        df, by = df.withColumn(RUN_COLUMN, F.lit(write.run_id)), [RUN_COLUMN, *by]
+def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
+    by = list(request.partition_by)
+    if request.run_id is not None:
+        df, by = df.withColumn(RUN_COLUMN, F.lit(request.run_id)), [RUN_COLUMN, *by]
     counts = Observation() if can_observe(df) else None
     rows = df if counts is None else df.observe(counts, F.count(F.lit(1)).alias("rows"))
     # an overwrite replaces everything, whatever the session says
-    writer = rows.write.format("parquet").option("partitionOverwriteMode", "static").mode(write.mode)
+    writer = rows.write.format("parquet").option("partitionOverwriteMode", "static").mode(request.mode)
     try:
-        (writer.partitionBy(*by) if by else writer).save(write.target)
+        (writer.partitionBy(*by) if by else writer).save(request.target)
     except Exception as error:  # Spark's, of a class that depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
         raise OutputRefusedError(
-            f"{write.target}: there is a directory already; nothing was written"
+            f"{request.target}: there is a directory already; nothing was written"
         ) from None
     return df.count() if counts is None else int(counts.get["rows"])
 

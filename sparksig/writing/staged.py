@@ -23,8 +23,6 @@ import ctypes
 import errno
 import os
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame
@@ -32,31 +30,13 @@ from pyspark.sql import functions as F
 
 from sparksig.errors import OutputRefusedError
 from sparksig.spark.hadoop import Place
+from sparksig.tables.contract import RUN_COLUMN
+from sparksig.writing.request import WriteRequest
 
-__all__ = ["RUN_COLUMN", "ParquetWrite", "save"]
-
-RUN_COLUMN = "run_id"
-"""The partition column that keeps the runs of a Parquet table apart."""
-
-
-@dataclass(frozen=True)
-class ParquetWrite:
-    """Where and how to write Parquet files.
-
-    Attributes:
-        target: the path of the table.
-        mode: "error", "append" or "overwrite".
-        run_id: the run, which becomes a partition; None for a table without runs.
-        partition_by: the columns to partition by, after the run.
-    """
-
-    target: str
-    mode: str
-    run_id: str | None = None
-    partition_by: Sequence[str] = ()
+__all__ = ["save"]
 
 
-def save(df: DataFrame, write: ParquetWrite) -> int | None:
+def save(df: DataFrame, request: WriteRequest) -> int | None:
     """Write the rows of a DataFrame, and count the rows of the files that were published.
 
     Returns:
@@ -67,45 +47,45 @@ def save(df: DataFrame, write: ParquetWrite) -> int | None:
             the table.
     """
     spark = df.sparkSession
-    target = Place.of(spark, write.target)
-    if write.run_id is not None and _run_partition(target, write).is_there():
+    target = Place.of(spark, request.target)
+    if request.run_id is not None and _run_partition(target, request).is_there():
         return None
     staging = target.parent / f".{target.name}.sparksig-write-{secrets.token_hex(8)}"
     staged = staging / "table"
-    by = list(write.partition_by)
-    if write.run_id is not None:
-        df, by = df.withColumn(RUN_COLUMN, F.lit(write.run_id)), [RUN_COLUMN, *by]
+    by = list(request.partition_by)
+    if request.run_id is not None:
+        df, by = df.withColumn(RUN_COLUMN, F.lit(request.run_id)), [RUN_COLUMN, *by]
     writer = df.write.format("parquet").mode("error")
     try:
         (writer.partitionBy(*by) if by else writer).save(staged.uri)
         rows = spark.read.format("parquet").schema(df.schema).load(staged.uri).count()
-        is_published = _publish(staged, target, write)
+        is_published = _publish(staged, target, request)
     finally:
         staging.delete()
     spark.catalog.refreshByPath(target.uri)
     return rows if is_published else None
 
 
-def _run_partition(target: Place, write: ParquetWrite) -> Place:
+def _run_partition(target: Place, request: WriteRequest) -> Place:
     """Return the directory of a run in its table, or the table where the write has no run."""
-    return target if write.run_id is None else target / f"{RUN_COLUMN}={write.run_id}"
+    return target if request.run_id is None else target / f"{RUN_COLUMN}={request.run_id}"
 
 
-def _publish(staged: Place, target: Place, write: ParquetWrite) -> bool:
+def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
     """Move the staged table to the target; return False if another writer has published the same run."""
     if target.is_directory() and not target.names():
         target.delete()
     if not target.is_there() and _move_new(staged, target):
         return True
-    if write.mode == "error":
+    if request.mode == "error":
         raise OutputRefusedError(f"{target.uri}: something is there already; nothing was written")
-    if write.mode == "overwrite":
+    if request.mode == "overwrite":
         _replace(staged, target)
         return True
-    if write.run_id is None:
+    if request.run_id is None:
         _add_files(staged, target)
         return True
-    source, run = _run_partition(staged, write), _run_partition(target, write)
+    source, run = _run_partition(staged, request), _run_partition(target, request)
     return not source.is_there() or _move_new(source, run)
 
 

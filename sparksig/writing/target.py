@@ -61,10 +61,10 @@ def plan_columns(
     columns: Sequence[Column],
     contract: Contract,
     existing: Existing,
-    format: str,
-    fold: Fold = str.casefold,
+    fold: Fold,
     *,
-    evolve: bool = False,
+    is_delta: bool,
+    evolve: bool,
 ) -> tuple[list[ColumnPlan], list[Finding]]:
     """Plan the columns of a table that is written to an existing one.
 
@@ -72,15 +72,15 @@ def plan_columns(
         columns: of the table that is written.
         contract: of the existing table.
         existing: the table.
-        format: its format.
         fold: folds names as the target's readers compare them.
+        is_delta: whether it is a Delta table.
         evolve: whether the target's schema may change.
 
     Returns:
         The plan of each column, and the findings of :func:`judge_types`, apart from those that the evolution
         of the target resolves.
     """
-    planner = _Planner(contract, existing, format, fold)
+    planner = _Planner(contract, existing, fold, is_delta)
     actual = {column.name: column for column in columns}
     folded = {fold(column.name): column.name for column in columns}
     plans: list[ColumnPlan] = []
@@ -133,8 +133,8 @@ def _other_case(path: str) -> str:
 class _Planner:
     """Plans single columns for one target."""
 
-    def __init__(self, contract: Contract, existing: Existing, format: str, fold: Fold) -> None:
-        self._contract, self._is_delta, self._fold = contract, format == "delta", fold
+    def __init__(self, contract: Contract, existing: Existing, fold: Fold, is_delta: bool) -> None:
+        self._contract, self._fold, self._is_delta = contract, fold, is_delta
         self._widening = str(existing.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
 
     def plan_column(self, declared: Column, column: Column, path: str) -> list[ColumnPlan]:

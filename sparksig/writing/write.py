@@ -15,11 +15,10 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
-from sparksig.lattice import Field
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
-from sparksig.tables.columns import spark_columns
+from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
@@ -35,8 +34,8 @@ from sparksig.writing.limits import (
     constrain_generated,
     constrain_partitions,
 )
-from sparksig.writing.plan import Planned, WriteOptions, WritePlan, plan_write, planned
-from sparksig.writing.staged import ParquetWrite
+from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_write
+from sparksig.writing.request import WriteRequest
 from sparksig.writing.target import ColumnPlan, can_widen, holds
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
@@ -44,13 +43,13 @@ __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
 @dataclass(frozen=True)
 class Written:
-    """What a write has done.
+    """The result of a write.
 
     Attributes:
-        plan: what it was to do.
-        report: what the check of the values found: nothing. Its ``rows`` are None where no value had to be
-            looked at.
-        rows: how many rows were written; 0 if the target had this run already.
+        plan: the plan of the write.
+        report: the report of the check of the values, without findings. Its ``rows`` are None where no value
+            had to be checked.
+        rows: the number of rows that were written; 0 if the target had this run already.
         repeated: whether the target had this run already, so that nothing was written again.
 
     Example:
@@ -66,7 +65,7 @@ class Written:
     repeated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """What was done as JSON-ready built-ins."""
+        """Return the result as JSON-ready built-ins."""
         return {
             "rows": self.rows,
             "repeated": self.repeated,
@@ -75,7 +74,7 @@ class Written:
         }
 
     def to_json(self) -> str:
-        """What was done as JSON text."""
+        """Return the result as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
@@ -146,24 +145,24 @@ def write(
           - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows)
             [NULL_IN_REQUIRED]
     """
-    options = WriteOptions(types, missing, extra)
-    made = planned(df, target, contract, format, mode, run_id, partition_by, evolve, side, options)
-    plan, spark = made.plan, df.sparkSession
-    if run_id is not None and plan.exists and _has_run(spark, plan, run_id):
+    path = os.path.abspath(target) if isinstance(target, os.PathLike) else target
+    request = WriteRequest(
+        path, format, mode, run_id, partition_by, evolve, side, types, missing, extra, note
+    )
+    resolved = resolve_write(df, contract, request)
+    plan = resolved.plan
+    if run_id is not None and plan.exists and _has_run(df.sparkSession, plan, run_id):
         return Written(plan, _BEFORE, 0, repeated=True)
     if plan.findings:
         raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
-    sent = _sent(df, made)
-    report = _checked(sent, made, strict_nulls=strict_nulls)
+    rows = _align_rows(df, resolved)
+    report = _check_values(rows, resolved, ValueOptions(strict_nulls))
     report.raise_if_failed()
-    if plan.format == "delta":
-        how = delta.Commit(plan.target, mode, plan.exists, run_id, tuple(partition_by), evolve, note)
-        rows = delta.commit(sent, how)
-    else:
-        rows = parquet.save(sent, ParquetWrite(plan.target, mode, run_id, partition_by))
-    if rows is None:
+    is_delta = plan.format == "delta"
+    count = delta.commit(rows, request, exists=plan.exists) if is_delta else parquet.save(rows, request)
+    if count is None:
         return Written(plan, _BEFORE, 0, repeated=True)
-    return Written(plan, report, rows or int(report.rows or 0))
+    return Written(plan, report, count or int(report.rows or 0))
 
 
 _BEFORE = Report("schema", "written before", (), ())
@@ -178,139 +177,135 @@ def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
 # --- the rows ---------------------------------------------------------------------------------------------
 
 
-def _sent(df: DataFrame, made: Planned) -> DataFrame:
-    """The rows as the target has them; what it fills itself is left out."""
-    kept, known = made.kept, {field.name: field for field in df.schema.fields}
-    told = {} if made.declared is None else contract_metadata(made.declared)
-    parts = []
-    layout = _declared_fields(df.schema, made.declared) if kept is None else kept.schema.fields
-    for field in layout:
-        name, dtype = field.name, field.dataType
-        if made.plan.format == "parquet" and kept is not None and name in kept.partitions:
-            continue  # of which the names of directories have the types
-        own = {
-            key: value for key, value in (field.metadata or {}).items() if key in (CONTRACT_KEY, TENSOR_KEY)
-        }
-        if kept is None:
-            own = told[name]
-        if name in known:
-            given = known.pop(name)
-            value = _aligned(column(name), given.dataType, dtype)
-            parts.append(_remembering(value, given, own))  # all files of a table say the same
-        elif kept is None or name not in kept.filled:
-            parts.append(_remembering(F.lit(None).cast(dtype), T.StructField(name, dtype), own))
-    new = (_remembering(column(name), field, told.get(name, {})) for name, field in known.items())
-    return df.select(*parts, *new)
+def _align_rows(df: DataFrame, resolved: ResolvedWrite) -> DataFrame:
+    """Return the rows in the target's types, without the columns that the target fills itself."""
+    contract, layout = resolved.contract, resolved.layout
+    metadata = {} if contract is None else contract_metadata(contract)
+    fields = {field.name: field for field in df.schema.fields}
+    columns = []
+    targets = _declare_fields(df.schema, contract) if layout is None else layout.schema.fields
+    for target in targets:
+        name, dtype = target.name, target.dataType
+        if layout is not None and resolved.plan.format == "parquet" and name in layout.partitions:
+            continue  # the names of directories have no types
+        if layout is None:
+            marks = metadata[name]
+        else:  # all files of a table keep the same
+            marks = {key: (target.metadata or {})[key] for key in _OWN if key in (target.metadata or {})}
+        if name in fields:
+            field = fields.pop(name)
+            columns.append(_mark(_align(column(name), field.dataType, dtype), field, marks))
+        elif layout is None or name not in layout.filled:
+            columns.append(_mark(F.lit(None).cast(dtype), T.StructField(name, dtype), marks))
+    added = (_mark(column(name), field, metadata.get(name, {})) for name, field in fields.items())
+    return df.select(*columns, *added)
 
 
-def _declared_fields(table: T.StructType, declared: Contract | None) -> list[T.StructField]:
-    """Return the fields of a new table as its contract declares them; nothing of a model's contract."""
-    if declared is None or not declared.is_table:
+def _declare_fields(table: T.StructType, contract: Contract | None) -> list[T.StructField]:
+    """Return the fields of a new table as its contract declares them; none for a model's contract."""
+    if contract is None or not contract.is_table:
         return []
     actual = {field.name: field.dataType for field in table.fields}
     fields = []
-    for declaration in declared.columns:
-        dtype = actual.get(declaration.name)
-        if dtype is None or normalize(source(dtype)) != normalize(declaration.field.source):
-            dtype = T.StructField.fromJson(write_spark_field(declaration.field, lengths=False)).dataType
-        fields.append(T.StructField(declaration.name, dtype))
+    for declared in contract.columns:
+        dtype = actual.get(declared.name)
+        if dtype is None or normalize(source(dtype)) != normalize(declared.field.source):
+            dtype = T.StructField.fromJson(write_spark_field(declared.field, lengths=False)).dataType
+        fields.append(T.StructField(declared.name, dtype))
     return fields
 
 
+_OWN = (CONTRACT_KEY, TENSOR_KEY)
+"""Metadata of a column that a write keeps."""
+
 _FOREIGN = {CONTRACT_KEY, "CURRENT_DEFAULT", "EXISTS_DEFAULT"}
-"""Metadata that a column has of the table that it came from."""
+"""Metadata that a column has from the table that was read."""
 
 
-def _remembering(value: Column, given: T.StructField, told: dict[str, str]) -> Column:
-    """A column that is written, with what a contract says of it, and no other contract."""
-    metadata = given.metadata or {}
-    if not told and not _FOREIGN & set(metadata):
-        return value.alias(given.name)
-    out = {*_FOREIGN, TENSOR_KEY} if told else _FOREIGN
-    own = {key: value for key, value in metadata.items() if key not in out}
-    # (no metadata at all would leave them as they are)
-    return value.alias(given.name, metadata={**own, **told} or {"sparksig": ""})
+def _mark(value: Column, field: T.StructField, marks: dict[str, str]) -> Column:
+    """Name a column, and replace the marks of other contracts in its metadata."""
+    metadata = field.metadata or {}
+    if not marks and not _FOREIGN & set(metadata):
+        return value.alias(field.name)
+    dropped = {*_FOREIGN, TENSOR_KEY} if marks else _FOREIGN
+    remaining = {key: text for key, text in metadata.items() if key not in dropped}
+    # without any metadata, Spark would leave the column's own
+    return value.alias(field.name, metadata={**remaining, **marks} or {"sparksig": ""})
 
 
-def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
-    """A value in the target's type, which holds it."""
-    if given.simpleString() == there.simpleString():
+def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
+    """Cast a value to the target's type, which holds it."""
+    if actual.simpleString() == target.simpleString():
         return value
-    if isinstance(given, T.StructType) and isinstance(there, T.StructType):
-        known = {field.name: field for field in given.fields}
+    if isinstance(actual, T.StructType) and isinstance(target, T.StructType):
+        types = {field.name: field.dataType for field in actual.fields}
         parts = [
-            _aligned(value.getField(field.name), known[field.name].dataType, field.dataType).alias(field.name)
-            if field.name in known
+            _align(value.getField(field.name), types[field.name], field.dataType).alias(field.name)
+            if field.name in types
             else F.lit(None).cast(field.dataType).alias(field.name)
-            for field in there.fields
+            for field in target.fields
         ]
-        more = [
-            value.getField(one.name).alias(one.name) for one in given.fields if one.name not in there.names
-        ]
-        return F.when(value.isNotNull(), F.struct(*parts, *more))
-    if isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
-        element, wanted = given.elementType, there.elementType
-        return F.transform(value, lambda one: _aligned(one, element, wanted))
-    if isinstance(given, T.MapType) and isinstance(there, T.MapType):
-        inner, item = given.valueType, there.valueType
-        return F.transform_values(value, lambda _, one: _aligned(one, inner, item))
-    narrower = can_widen(source(there), source(given)) and not holds(
-        there, given
-    )  # Delta widens its own column
-    return value if narrower else value.cast(there)
+        added = [value.getField(name).alias(name) for name in actual.names if name not in target.names]
+        return F.when(value.isNotNull(), F.struct(*parts, *added))
+    if isinstance(actual, T.ArrayType) and isinstance(target, T.ArrayType):
+        item_types = actual.elementType, target.elementType
+        return F.transform(value, lambda item: _align(item, *item_types))
+    if isinstance(actual, T.MapType) and isinstance(target, T.MapType):
+        value_types = actual.valueType, target.valueType
+        return F.transform_values(value, lambda _, item: _align(item, *value_types))
+    # Delta widens a narrower column of its own
+    evolves = can_widen(source(target), source(actual)) and not holds(target, actual)
+    return value if evolves else value.cast(target)
 
 
-def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
-    """The values against the contract, and against what the target itself asks for, in one job.
+def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOptions) -> Report:
+    """Check the values against the contract, and against the target's own constraints, in one job.
 
-    No job, where neither says more than types do: the rows are counted as they are written.
+    Without rules there is no job: the rows are counted as they are written.
     """
-    contract, kept, filled = made.declared, made.kept, vectors_as_arrays(sent)
-    columns, rules = spark_columns(filled.schema), []
+    contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
+    df, rules = vectors_as_arrays(rows), []
+    columns = spark_columns(df.schema)
     if contract is not None:
-        rules = build_rules(contract, _fields(filled), ValueOptions(strict_nulls))
-    by = [field for field in filled.schema.fields if field.name in made.by]
-    sql = constrain_partitions(by, made.plan.format, kept)
-    if kept is not None:
-        filled = _as_filled(filled, kept)
-        rules += constrain_columns(kept, _fields(filled))
-        sql += constrain_generated(kept, sent.columns)
-    if made.found is not None and made.plan.format == "delta":
-        is_complete = kept is not None and not kept.filled
-        sql += [rule for rule in constrain_checks(made.found) if is_complete or _resolves(filled, rule)]
+        rules = build_rules(contract, spark_fields(df.schema), options)
+    partitions = [field for field in df.schema.fields if field.name in resolved.partition_by]
+    sql = constrain_partitions(partitions, resolved.plan.format, layout)
+    if layout is not None:
+        df = _fill_columns(df, layout)
+        rules += constrain_columns(layout, spark_fields(df.schema))
+        sql += constrain_generated(layout, rows.columns)
+    if resolved.existing is not None and is_delta:
+        is_complete = layout is not None and not layout.filled
+        sql += [rule for rule in constrain_checks(resolved.existing) if is_complete or _resolves(df, rule)]
     distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
-    sql = [*compile_rules([*reversed(distinct.values())], _fields(filled)), *sql]
+    sql = [*compile_rules([*reversed(distinct.values())], spark_fields(df.schema)), *sql]
     name = contract.name if contract is not None else "the target's constraints"
     report = Report("full", name, (), report_columns(contract, columns))
     if contract is not None:
         report = replace(report, kind=contract.kind, options=contract.options)
-    counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else parquet.can_observe(sent)
-    if not sql and counted:
+    is_counted = delta.counts(df.sparkSession) if is_delta else parquet.can_observe(df)
+    if not sql and is_counted:
         return replace(report, mode="schema")
-    names = SparkTable(filled).find_unambiguous([column.name for column in report.columns if column.found])
-    return report_outcome(report, contract, columns, count_rows(filled, sql, names))
+    names = SparkTable(df).find_unambiguous([column.name for column in report.columns if column.found])
+    return report_outcome(report, contract, columns, count_rows(df, sql, names))
 
 
-def _fields(df: DataFrame) -> list[Field]:
-    return [column.field for column in spark_columns(df.schema)]
-
-
-def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
-    """The rows with what the target makes of them: defaults, then what is generated of those, too."""
+def _fill_columns(df: DataFrame, layout: Existing) -> DataFrame:
+    """Add the columns that the target fills: defaults first, then the columns generated from them."""
+    types = {field.name: field.dataType for field in layout.schema.fields}
     for how in ("default", "generated"):
-        types = {field.name: field.dataType for field in kept.schema.fields}
         missing = {
-            name: F.expr(one.expression).cast(types[name])
-            for name, one in kept.filled.items()
-            if one.how == how and name not in held.columns
+            name: F.expr(fills.expression).cast(types[name])
+            for name, fills in layout.filled.items()
+            if fills.how == how and name not in df.columns
         }
-        held = held.withColumns(missing) if missing else held
-    return held
+        df = df.withColumns(missing) if missing else df
+    return df
 
 
-def _resolves(held: DataFrame, rule: SqlRule) -> bool:
-    """Whether a rule speaks of columns that are there; of others Delta itself sees to it."""
+def _resolves(df: DataFrame, rule: SqlRule) -> bool:
+    """Return whether all columns of a rule are present; Delta itself checks the others."""
     try:
-        return bool(held.selectExpr(rule.places).schema)
+        return bool(df.selectExpr(rule.places).schema)
     except Exception:  # Spark's, of a class that depends on the session
         return False

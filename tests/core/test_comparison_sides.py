@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 
-import numpy as np
 import pytest
 
 from sparksig.comparison import Verdict, compare
-from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError
+from sparksig.convert.arrow import to_arrow
+from sparksig.errors import Code, ContractError, Finding, SignatureError
 from sparksig.params import ParamSchema, ParamSpec
-from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map
 from tests.core.test_comparison import columns, tensor, thing, told, unnamed
@@ -193,12 +193,6 @@ _NO_CONTRACT = (
             SignatureError,
             "side is 'inputs', 'outputs' or None, not 'params'",
         ),
-        (
-            (params(("p", "long", 1)), columns(a="long")),
-            {"table": True},
-            SignatureTypeError,
-            "with table=True, old is the Schema of a table and no signature",
-        ),
     ],
 )
 def test_arguments_of_the_wrong_kind(args, options, error, text):
@@ -214,7 +208,7 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
     table = columns(id=("long",), price=("float",), orders=(Array(thing(n=("integer",))),), other=("string",))
     model = ModelSignature(columns(id="long", price="double", orders=Array(thing(n="long"))))
     assert not compare(table, model).ok
-    fits = compare(table, model, table=True)
+    fits = compare(to_arrow(table), model)
     assert fits.ok
     assert list(map(str, fits.inputs.notes)) == [
         "id: optional -> required, which refuses nulls",
@@ -225,31 +219,30 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
         "orders[].n: integer -> long",
         "other: only in old: dropped, as extra columns are",
     ]
-    lacking = compare(table, columns(id="integer", Price="double"), table=True).inputs
+    lacking = compare(to_arrow(table), columns(id="integer", Price="double")).inputs
     assert told(lacking.upgrade) == [
-        ("TYPE_MISMATCH", "id", "integer", "long"),
+        ("TYPE_MISMATCH", "id", "integer", "int64"),
         ("MISSING_COLUMN", "Price", "double", "no such column"),
     ]
 
 
 def test_the_columns_of_a_table_have_positions():
     table = columns(a=("long",), b=("long",))
-    assert compare(table, unnamed("long", "long"), table=True).ok
-    assert told(compare(table, unnamed("long"), table=True).inputs.upgrade) == [
-        ("COLUMN_COUNT", "", "1 column without a name", "2 columns without names")
+    assert compare(to_arrow(table), unnamed("long", "long")).ok
+    assert told(compare(to_arrow(table), unnamed("long")).inputs.upgrade) == [
+        ("COLUMN_COUNT", "", "1 column, without names", "2 columns")
     ]
 
 
 def test_the_columns_of_a_table_may_be_numbers_as_text():
     table = Schema([ColSpec("double", "0"), ColSpec("float", "1"), ColSpec("string", "x")])
-    fits = compare(table, Schema([ColSpec("double", 0), ColSpec("double", 1)]), table=True)
+    fits = compare(to_arrow(table), Schema([ColSpec("double", 0), ColSpec("double", 1)]))
     assert fits.ok
     assert list(map(str, fits.inputs.notes)) == [
         "1: float -> double",
         "x: only in old: dropped, as extra columns are",
     ]
-    assert compare(table, Schema([TensorSpec(np.dtype("float64"), (-1,), 0)]), table=True).ok
-    assert told(compare(table, Schema([ColSpec("long", 0, False)]), table=True).inputs.upgrade) == [
+    assert told(compare(to_arrow(table), Schema([ColSpec("long", 0, False)])).inputs.upgrade) == [
         ("TYPE_MISMATCH", "0", "long", "double")
     ]
     text = Schema([ColSpec("double", "0")])
@@ -259,7 +252,7 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
 def test_what_a_model_gives_goes_into_a_table():
     table = columns(id=("long",), score=("double",), label="string")
     model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
-    told_ = compare(table, model, side="outputs", table=True)
+    told_ = compare(to_arrow(table), model, side="outputs")
     assert told_.ok
     assert [str(one) for one in told_.outputs.rollback] == [
         "score: expected float, found double (it would be narrowed: cast it on purpose, or declare it "
@@ -268,23 +261,21 @@ def test_what_a_model_gives_goes_into_a_table():
 
 
 def test_the_columns_of_a_table_make_tensors_as_far_as_they_widen():
-    table = columns(a=("double",), b=("long",))
-    assert told(compare(table, Schema([tensor("float64", -1, 3)]), table=True).inputs.upgrade) == [
-        ("SHAPE_MISMATCH", "", "shape (-1, 3)", "shape (-1, 2)"),
-        ("TYPE_MISMATCH", "b", "float64", "long"),
+    table = to_arrow(columns(a=("double",), b=("long",)))
+    doubles = to_arrow(columns(a=("double",), b=("double",)))
+    assert told(compare(doubles, Schema([tensor("float64", -1, 3)])).inputs.upgrade) == [
+        ("SHAPE_MISMATCH", "", "shape (-1, 3)", "shape (1, 2)"),
+    ]
+    assert told(compare(table, Schema([tensor("float64", -1, 2)])).inputs.upgrade) == [
+        ("TYPE_MISMATCH", "b", "float64", "int64"),
     ]
     named = Schema([tensor("float64", -1, name="a"), tensor("int64", -1, 2, name="c")])
-    assert told(compare(table, named, table=True).inputs.upgrade) == [
-        ("MISSING_COLUMN", "c", "Tensor('int64', (-1, 2))", "no such column")
+    assert told(compare(table, named).inputs.upgrade) == [
+        ("MISSING_COLUMN", "c", "'c': Tensor('int64', (-1, 2))", "no such column")
     ]
-    times = compare(columns(t="datetime"), Schema([tensor("datetime64[us]", -1)]), table=True).inputs.upgrade
-    assert [str(one) for one in times] == [
-        "t: expected datetime64[us], found datetime (a tensor takes what its dtype holds, and times in its "
-        "own unit) [TYPE_MISMATCH]"
+    lists = to_arrow(columns(v=(Array(Array("string")),)))
+    assert told(compare(lists, Schema([tensor("bool", -1, 2, 2)])).inputs.upgrade) == [
+        ("TYPE_MISMATCH", "v[][]", "bool", "list<list<string>>")
     ]
-    lists = columns(v=(Array(Array("string")),))
-    assert [
-        one.path for one in compare(lists, Schema([tensor("bool", -1, 2, 2)]), table=True).inputs.upgrade
-    ] == ["v[][]"]
     same = Schema([tensor("bool", -1, name="a")])
-    assert compare(same, same, table=True).verdict is IDENTICAL
+    assert compare(to_arrow(same), same).verdict is IDENTICAL

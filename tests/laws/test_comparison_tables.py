@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparksig import enforce
 from sparksig.comparison import compare
-from sparksig.convert.arrow import from_arrow, to_arrow
+from sparksig.convert.arrow import to_arrow
 from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError, below
 from sparksig.params import ParamSchema, ParamSpec
@@ -72,7 +72,7 @@ def arrow_schemas(draw):
 def test_a_table_that_fits_is_taken_by_the_engine(pair, seed):
     columns, held = pair
     wanted = another(random.Random(seed), columns)
-    fits = held.names and "struct<>" not in str(held) and compare(from_arrow(held), wanted, table=True).ok
+    fits = held.names and "struct<>" not in str(held) and compare(held, wanted).ok
     event("fits" if fits else "does not fit")
     if fits:
         assert compile(wanted, held)
@@ -85,7 +85,7 @@ def test_a_table_of_the_models_own_types_fits_as_the_engine_says(columns, seed):
     if "Map" in repr(wanted):  # whether its keys are there is a matter of rows
         return
     held = to_arrow(Schema(kept or [ColSpec("long", "a")]))
-    found = {(one.code, one.path) for one in compare(from_arrow(held), wanted, table=True).inputs.upgrade}
+    found = {(one.code, one.path) for one in compare(held, wanted).inputs.upgrade}
     event("refused" if found else "taken")
     if found == {(Code.MISSING_COLUMN, "")}:  # none of the columns, which tables are refused for
         assert not compile(wanted, held).columns
@@ -118,7 +118,7 @@ TENSORS = [
 
 @each("table, tensors", list(product(TABLES, TENSORS)))
 def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
-    told = compare(from_arrow(table.schema), tensors, table=True)
+    told = compare(table.schema, tensors)
     lists_are_longer = "list" in str(table.schema) and tensors.inputs[0].shape == (-1, 1)
     if told.ok and not lists_are_longer:  # which is a matter of rows
         assert enforce(table, tensors) is not None
@@ -128,7 +128,7 @@ def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
 
 
 def test_some_tables_make_tensors():
-    fits = [compare(from_arrow(one.schema), spec, table=True).ok for one in TABLES for spec in TENSORS]
+    fits = [compare(one.schema, spec).ok for one in TABLES for spec in TENSORS]
     assert 20 < sum(fits) < len(fits) - 20
 
 

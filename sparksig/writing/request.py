@@ -1,0 +1,53 @@
+"""The arguments of a write, which its plan, its Parquet files and its Delta commits share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparksig.tables.contract import Contract, contract_of_table, resolve_contract
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import SparkReader, spark_table
+
+__all__ = ["WriteRequest"]
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """The arguments of :func:`~sparksig.write`, apart from the DataFrame and the contract.
+
+    ``format`` is None until the format of the existing table is known.
+    """
+
+    target: str
+    format: str | None
+    mode: str
+    run_id: str | None
+    partition_by: Sequence[str]
+    evolve: bool
+    side: str
+    types: str | None
+    missing: str | None
+    extra: str | None
+    note: str = ""
+
+    def resolve_contract(self, spark: SparkSession, contract: Any) -> Contract | None:
+        """Resolve the contract of the write; None if it has none."""
+        if contract is None:
+            return None
+        reader = SparkReader(spark)
+        declared = resolve_contract(
+            contract, side=self.side, reader=reader, missing=self.missing, extra=self.extra
+        )
+        return resolve_contract(declared, types=self.types) if declared.is_table else declared
+
+    def resolve_target(self, existing: Existing) -> Contract:
+        """Return the contract that an existing target is; it forbids extra columns."""
+        filled = {column: fills.how for column, fills in existing.filled.items()}
+        partitions = existing.partitions if self.format == "parquet" else ()
+        table = spark_table(existing.schema, partitions, filled)
+        contract = contract_of_table(table, self.target, tensors=False)
+        return resolve_contract(contract, types=self.types, missing=self.missing)
