@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
 from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
 from sparksig.scoring.failures import FINDINGS, score_leniently
+from sparksig.scoring.results import finish_predictions, score_pairs
 
 __all__ = [
     "BATCH_BYTES",
@@ -12,7 +13,9 @@ __all__ = [
     "FINDINGS",
     "CacheInfo",
     "ModelCache",
+    "finish_predictions",
     "rebatched",
     "score_batches",
     "score_leniently",
+    "score_pairs",
 ]

@@ -18,6 +18,7 @@ from sparksig.errors import Code, ContractError, Finding, PredictionError, descr
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, call_model
+from sparksig.scoring.tally import FindingTally
 from sparksig.types import describe
 
 __all__ = ["FINDINGS", "score_leniently"]
@@ -39,6 +40,7 @@ def score_leniently(
     finish: Callable[[pa.Array], pa.Array] = lambda scored: scored,
     *,
     texts: TextDtypes = OBJECTS,
+    tally: FindingTally | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches in which rows may fail: yield the predictions and the findings of each batch.
 
@@ -55,6 +57,7 @@ def score_leniently(
         params: values for all of its params, enforced already; None for a model without params.
         finish: what is done to predictions before they count as such; it may refuse them.
         texts: the dtypes of the model's text columns.
+        tally: counts the findings of all batches.
 
     Yields:
         The predictions, null for rows that failed, and the findings, null for rows that were scored.
@@ -98,6 +101,8 @@ def score_leniently(
                 parts += search.score_rows(chosen, good)
             except _RefusedOutputError as failure:
                 raise failure.error from None
+        if tally is not None:
+            tally.add(failures)
         scored = pa.concat_arrays(parts)
         yield _spread(scored, batch.num_rows, failures), _told(batch.num_rows, failures)
 

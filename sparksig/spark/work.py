@@ -27,7 +27,7 @@ from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
+from sparksig.scoring import BATCH_BYTES, CACHE, finish_predictions, rebatched, score_batches, score_pairs
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
 
@@ -111,13 +111,9 @@ class Work:
             for scored in score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts):
                 yield finish(scored)
             return
-        lenient = self.lenient
-        pairs: Iterator[tuple[pa.Array, pa.Array]]
-        if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, texts=texts)
-        else:
-            whole = score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts)
-            pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
+        pairs = score_pairs(
+            cut, predict, self.inputs, outputs, self.params, finish, lenient=self.lenient, texts=texts
+        )
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
 
@@ -156,7 +152,7 @@ class Work:
                 )
                 raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
             return _placed(scored, zone)
-        return place_times(_widened(scored), zone)
+        return finish_predictions(scored, zone)
 
 
 def _keep_all() -> None:
@@ -168,31 +164,6 @@ def _keep_all() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-_WIDER = {
-    pa.uint8(): pa.int16(),
-    pa.uint16(): pa.int32(),
-    pa.uint32(): pa.int64(),
-    pa.float16(): pa.float32(),
-}
-"""Types that Spark lacks, and those that hold them."""
-
-
-def _wider(dtype: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(dtype):
-        return pa.list_(_wider(dtype.value_type))
-    return _WIDER.get(dtype, dtype)
-
-
-def _widened(scored: pa.Array) -> pa.Array:
-    """Predictions in types that Spark has."""
-    if pa.types.is_struct(scored.type):
-        parts = [_widened(part) for part in scored.flatten()]
-        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    wider = _wider(scored.type)
-    return scored if wider == scored.type else scored.cast(wider)
 
 
 def _placed(scored: pa.Array, zone: str) -> pa.Array:
