@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from sparksig.parquet import check_parquet, infer_parquet
     from sparksig.report import ColumnReport, Report
     from sparksig.schema import ColSpec, Schema, TensorSpec
+    from sparksig.scoring.local import ScoredFiles, score_files
     from sparksig.signature import ModelSignature
     from sparksig.spark.check import check, split, violations
     from sparksig.spark.frame import score
@@ -131,6 +132,7 @@ __all__ = [
     "SampledSignature",
     "Sampler",
     "Schema",
+    "ScoredFiles",
     "SideComparison",
     "SignatureError",
     "SignatureMismatchWarning",
@@ -171,6 +173,7 @@ __all__ = [
     "sample_signature",
     "save_model",
     "score",
+    "score_files",
     "set_model",
     "set_signature",
     "spark_udf",
@@ -248,6 +251,7 @@ _HOMES = {
     "sparksig.report": ["ColumnReport", "Report"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],
+    "sparksig.scoring.local": ["ScoredFiles", "score_files"],
     "sparksig.spark.check": ["check", "split", "violations"],
     "sparksig.spark.frame": ["score"],
     "sparksig.spark.sample": ["Evidence", "SampledSignature", "Sampler", "sample_signature"],

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, kind, step
 from sparksig.models.registry import fetched, is_remote, reason_of, shown, store_of
+from sparksig.parquet.layout import Layout, read_layout
 from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
 
 __all__ = ["File", "Table", "open_table"]
@@ -40,6 +41,7 @@ class File:
         values: of the columns of its directories.
         batch_rows: how many rows are read at once.
         kept: what its writer left beside the schema.
+        layout: how it stores its rows.
     """
 
     path: str
@@ -49,6 +51,7 @@ class File:
     values: Mapping[str, str | None]
     batch_rows: int = BATCH_ROWS
     kept: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    layout: Layout = field(default_factory=Layout, repr=False)
 
     @property
     def rows(self) -> int:
@@ -243,7 +246,8 @@ def _footer(store: Any, found: _Found, place: str) -> File:
     width = max((one.total_byte_size // max(one.num_rows, 1) for one in groups), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
     counts = tuple(one.num_rows for one in groups)
-    return File(found.path, found.name, schema, counts, found.values, rows, metadata.metadata or {})
+    layout = read_layout(metadata, schema)
+    return File(found.path, found.name, schema, counts, found.values, rows, metadata.metadata or {}, layout)
 
 
 def _stored(schema: pa.Schema) -> pa.Schema:
