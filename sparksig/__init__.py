@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
-    from sparksig.contracts import load_signature
     from sparksig.convert.ddl import from_ddl, to_ddl
     from sparksig.convert.exports import Exported, export
+    from sparksig.engine.absent import AbsentColumnWarning
     from sparksig.engine.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
@@ -72,15 +72,17 @@ if TYPE_CHECKING:
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
-    from sparksig.parquet import check_parquet, infer_parquet
-    from sparksig.report import ColumnReport, Report
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.scoring.local import ScoredFiles, score_files
     from sparksig.signature import ModelSignature
-    from sparksig.spark.check import check, split, violations
     from sparksig.spark.frame import score
-    from sparksig.spark.sample import Evidence, SampledSignature, Sampler, sample_signature
     from sparksig.spark.udf import spark_udf
+    from sparksig.tables.check import check, check_parquet
+    from sparksig.tables.infer import infer_parquet, sample_signature
+    from sparksig.tables.report import ColumnReport, Report
+    from sparksig.tables.sample import Evidence, SampledSignature, Sampler
+    from sparksig.tables.signatures import load_signature
+    from sparksig.tables.split import split, violations
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
     from sparksig.writing.target import ColumnPlan
     from sparksig.writing.write import WritePlan, Written, plan_write, write
@@ -88,6 +90,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AbsentColumnWarning",
     "AnyType",
     "Array",
     "BudgetExceededError",
@@ -187,9 +190,10 @@ __all__ = [
 
 _HOMES = {
     "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
-    "sparksig.contracts": ["load_signature"],
+    "sparksig.tables.signatures": ["load_signature"],
     "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
     "sparksig.convert.exports": ["Exported", "export"],
+    "sparksig.engine.absent": ["AbsentColumnWarning"],
     "sparksig.engine.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",
@@ -246,15 +250,16 @@ _HOMES = {
     ],
     "sparksig.models.saving": ["save_model"],
     "sparksig.models.seal": ["digest"],
-    "sparksig.parquet": ["check_parquet", "infer_parquet"],
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
-    "sparksig.report": ["ColumnReport", "Report"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],
     "sparksig.scoring.local": ["ScoredFiles", "score_files"],
-    "sparksig.spark.check": ["check", "split", "violations"],
     "sparksig.spark.frame": ["score"],
-    "sparksig.spark.sample": ["Evidence", "SampledSignature", "Sampler", "sample_signature"],
+    "sparksig.tables.check": ["check", "check_parquet"],
+    "sparksig.tables.infer": ["infer_parquet", "sample_signature"],
+    "sparksig.tables.report": ["ColumnReport", "Report"],
+    "sparksig.tables.sample": ["Evidence", "SampledSignature", "Sampler"],
+    "sparksig.tables.split": ["split", "violations"],
     "sparksig.spark.udf": ["spark_udf"],
     "sparksig.writing.target": ["ColumnPlan"],
     "sparksig.writing.write": ["WritePlan", "Written", "plan_write", "write"],

@@ -116,7 +116,7 @@ class ModelSignature:
             params
               stop  list of string  default ["."]
         """
-        from sparksig.report import aligned
+        from sparksig.views import aligned
 
         lines: list[str] = []
         for title, rows in self._sides():
@@ -145,7 +145,7 @@ class ModelSignature:
         Path(path).write_text(self._rendered(whole=True), encoding="utf-8")
 
     def _rendered(self, *, whole: bool) -> str:
-        from sparksig.report import render
+        from sparksig.views import render
 
         return render("signature.html", sides=self._sides(), whole=whole)
 

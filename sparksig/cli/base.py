@@ -10,11 +10,26 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["Commands", "as_json", "complain", "names_of", "page", "say", "show_html", "tell", "trace"]
+if TYPE_CHECKING:
+    from sparksig.signature import ModelSignature
+
+__all__ = [
+    "Commands",
+    "as_json",
+    "complain",
+    "document_of",
+    "names_of",
+    "page",
+    "resolve_at",
+    "say",
+    "show_html",
+    "tell",
+    "trace",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -214,3 +229,33 @@ def names_of(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -
     del ctx, param
     parts = [part.replace("\0", ",") for text in value for part in text.replace(",,", "\0").split(",")]
     return tuple(part for part in parts if part)
+
+
+# --- contracts ----------------------------------------------------------------------------------------------
+
+
+def resolve_at(text: str, side: str | None = None, **options: Any) -> Any:
+    """Resolve a contract of the command line; what is wrong with it is wrong with the command.
+
+    Args:
+        text: a model directory, a signature's JSON file, a Parquet table, or DDL.
+        side: "inputs" or "outputs"; None for all sides.
+        options: of :func:`sparksig.tables.contract.resolve_contract`.
+
+    Raises:
+        ConfigError: it is not a contract, or has no such side.
+        ModelError, TableNotFoundError: it cannot be read.
+    """
+    from sparksig.errors import ConfigError, ContractError, ConversionError, SignatureError
+    from sparksig.tables.contract import resolve_contract, resolve_sides
+
+    try:
+        return resolve_sides(text) if side is None else resolve_contract(text, side=side, **options)
+    except (ContractError, ConversionError, SignatureError) as error:
+        raise ConfigError(error.message, error.findings) from None
+
+
+def document_of(signature: ModelSignature) -> dict[str, Any]:
+    """Return a signature as JSON built-ins: each side a list, where MLmodel files have text."""
+    document: dict[str, Any] = json.loads(signature.to_json())
+    return document

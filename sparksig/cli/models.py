@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, complain, say, tell, trace
-from sparksig.cli.contracts import contract_at, document_of
+from sparksig.cli.base import as_json, complain, document_of, resolve_at, say, tell, trace
 
 if TYPE_CHECKING:
+    from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 
 __all__ = ["COMMANDS", "MODEL"]
@@ -87,14 +87,24 @@ def _changed(model: str, signature: str | None, inputs: str | None, outputs: str
     held = None if is_remote(model) else ModelDirectory.read(local_path(model)).signature
     sides: dict[str, Any] = {side: getattr(held, side, None) for side in ("inputs", "outputs", "params")}
     if signature is not None:
-        given = contract_at(signature).declared
-        if given.form in ("table", "DDL"):
+        given = resolve_at(signature)
+        if not isinstance(given, ModelSignature):
             raise click.UsageError(f"{signature!r} has columns alone: give them as --inputs, or --outputs")
-        new = {side: getattr(given.signature, side) for side in sides}
+        new = {side: getattr(given, side) for side in sides}
     else:
         texts = {"inputs": inputs, "outputs": outputs}
-        new = {side: contract_at(text).side(side).schema for side, text in texts.items() if text is not None}
+        new = {side: _schema_at(text, side) for side, text in texts.items() if text is not None}
     return ModelSignature(**sides | {side: one for side, one in new.items() if one is not None})
+
+
+def _schema_at(text: str, side: str) -> Schema:
+    from sparksig.errors import ConfigError, ConversionError
+
+    try:
+        schema: Schema = resolve_at(text, side).require_schema()
+    except ConversionError as error:
+        raise ConfigError(error.message, error.findings) from None
+    return schema
 
 
 # --- validate-serving-input ---------------------------------------------------------------------------------
@@ -204,9 +214,10 @@ def export(
     """
     from sparksig.convert.exports import export as export_to
 
-    given = contract_at(contract)
-    chosen = given.whole if side is None else given.only(side)
-    made = export_to(chosen, to, side=side, name=name, version=release)
+    resolved = resolve_at(contract)
+    if side is not None:
+        resolve_at(contract, side)  # it has that side
+    made = export_to(resolved, to, side=side, name=name, version=release)
     if output is not None:
         body = made.content.serialize().to_pybytes() if to == "arrow" else f"{made.text.rstrip()}\n".encode()
         Path(output).write_bytes(body)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, page, tell
-from sparksig.cli.contracts import document_of
+from sparksig.cli.base import as_json, document_of, page, tell
 from sparksig.cli.models import MODEL
 
 if TYPE_CHECKING:
@@ -36,10 +35,10 @@ def show(model: str, json_wanted: bool) -> int:
     MODEL is a directory, a signature's JSON file, or a URI: models:/, runs:/, s3://, gs://, abfs://, hdfs://.
     A directory that was changed since it was sealed is shown, and ends with exit code 5.
     """
-    from sparksig.contracts import is_signature_file, read_signature
     from sparksig.models.directory import MLMODEL, ModelDirectory
     from sparksig.models.info import get_model_info
     from sparksig.models.registry import fetched, local_path, shown
+    from sparksig.tables.signatures import is_signature_file, read_signature
 
     local = fetched(model) if shown(model).endswith(".json") else local_path(model)
     if local.name != MLMODEL and is_signature_file(local):

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, names_of, say, show_html, tell
-from sparksig.cli.contracts import Given, contract_at, document_of
+from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, show_html, tell
 
 if TYPE_CHECKING:
-    from sparksig.report import Report
-    from sparksig.sampling import SampledSignature
-    from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
+    from sparksig.tables.report import Report
+    from sparksig.tables.sample import SampledSignature
 
 __all__ = ["COMMANDS"]
 
@@ -45,6 +43,17 @@ SPARK = click.option(
 CONF = click.option(
     "--conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting, with --spark; repeatable."
 )
+
+
+def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  as the other options are written
+    """Add the options of a contract to a command."""
+    for name, choices, text in (
+        ("--extra", ("forbid", "allow", "warn"), "Columns that are not declared; of a table: forbid."),
+        ("--missing", ("forbid", "allow"), "Declared columns that may be absent; of a table: forbid."),
+        ("--types", ("exact", "lossless"), "Of a table: as declared (the default), or losslessly widened."),
+    ):
+        command = click.option(name, type=click.Choice(choices), help=text)(command)
+    return command
 
 
 # --- infer --------------------------------------------------------------------------------------------------
@@ -93,7 +102,7 @@ def infer(
             raise click.UsageError("--columns are those of a table: an example is taken as it is")
         signature = _from_json(Path(example))
     else:
-        from sparksig.parquet import infer_parquet
+        from sparksig.tables.infer import infer_parquet
 
         evidence = infer_parquet(example, rows=rows, seed=seed, method=method, columns=list(columns) or None)
     signature = evidence.signature if evidence is not None else signature
@@ -116,17 +125,16 @@ def _seen(one: Any) -> dict[str, Any]:
 def _evidence(sampled: SampledSignature) -> str:
     """What was seen of each column, as lines."""
     from sparksig.errors import step
-    from sparksig.report import aligned
+    from sparksig.views import aligned, count_nouns
 
-    rows = max((one.rows for one in sampled.evidence), default=0)
-    groups = max((one.partitions or 0 for one in sampled.evidence), default=0)
-    of = f" of {_counted(groups, sampled.parts.removesuffix('s'))}" if groups else ""
-    lines = [(step(one.name), _counted(one.nulls, "null"), one.suggestion) for one in sampled.evidence]
-    return "\n".join([f"seen in {_counted(rows, 'row')}{of}", *aligned(lines)])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' if count != 1 else ''}" if count else f"no {what}s"
+    rows = max((seen.rows for seen in sampled.evidence), default=0)
+    partitions = max((seen.partitions or 0 for seen in sampled.evidence), default=0)
+    of = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
+    lines = [
+        (step(seen.name), count_nouns(seen.nulls, "null") if seen.nulls else "no nulls", seen.suggestion)
+        for seen in sampled.evidence
+    ]
+    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{of}", *aligned(lines)])
 
 
 def _from_json(path: Path) -> ModelSignature:
@@ -165,7 +173,8 @@ def _sampled_by_spark(
 ) -> SampledSignature:
     from sparksig.cli.spark import read
     from sparksig.spark.bind import column
-    from sparksig.spark.sample import Sampler, sample_signature
+    from sparksig.tables.infer import sample_signature
+    from sparksig.tables.sample import Sampler
 
     df = read("sparksig infer", table, conf)
     chosen = df.select([column(name) for name in columns]) if columns else df
@@ -217,6 +226,7 @@ def _sampled_by_spark(
 )
 @click.option("--refuse-nan", is_flag=True, help="NaN breaks the contract, too.")
 @click.option("--html", metavar="FILE", type=click.Path(), help="Write the report as a page of HTML, too.")
+@CONTRACT_OPTIONS
 @SPARK
 @CONF
 @as_json
@@ -242,9 +252,10 @@ def check(
     if by_spark:
         report = _checked_by_spark(table, contract, rows, seed, method, conf, options)
     else:
-        from sparksig.parquet import check_parquet
+        from sparksig.tables.check import check_parquet
 
-        declared = contract_at(contract).side(options["side"])
+        choice = {name: options.pop(name) for name in ("types", "missing", "extra")}
+        declared = resolve_at(contract, options["side"], **choice)
         report = check_parquet(table, declared, rows=rows, seed=seed, method=method, **options)
     show_html(report, html)
     say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
@@ -261,8 +272,8 @@ def _checked_by_spark(
     options: dict[str, Any],
 ) -> Report:
     from sparksig.cli.spark import read
-    from sparksig.spark.check import check as check_table
-    from sparksig.spark.sample import Sampler
+    from sparksig.tables.check import check as check_table
+    from sparksig.tables.sample import Sampler
 
     df = read("sparksig check", table, conf)
     sampler = Sampler(rows, seed=seed, method=method)
@@ -278,7 +289,7 @@ def _checked_by_spark(
     "  sparksig diff model model-new            in CI: ends with 3 if callers would break\n"
     "  sparksig diff signature.json model\n"
     "  sparksig diff orders/ model              whether the model can score the table, by its types\n"
-    "  sparksig diff 'id int' 'id bigint'",
+    "  sparksig diff 'id int' 'id bigint' --types lossless",
 )
 @click.argument("old")
 @click.argument("new")
@@ -286,8 +297,18 @@ def _checked_by_spark(
 @click.option(
     "--html", metavar="FILE", type=click.Path(), help="Write the comparison as a page of HTML, too."
 )
+@CONTRACT_OPTIONS
 @as_json
-def diff(old: str, new: str, side: str | None, html: str | None, json_wanted: bool) -> int:
+def diff(
+    old: str,
+    new: str,
+    side: str | None,
+    html: str | None,
+    types: str | None,
+    missing: str | None,
+    extra: str | None,
+    json_wanted: bool,
+) -> int:
     """Whether NEW can take OLD's place, and the reverse; ends with exit code 3 if NEW cannot.
 
     Each is a model directory (or its MLmodel), a JSON file with a signature, a Parquet table, or DDL. Tables
@@ -295,18 +316,10 @@ def diff(old: str, new: str, side: str | None, html: str | None, json_wanted: bo
     """
     from sparksig.comparison import compare
 
-    first, second = contract_at(old), contract_at(new)
-    whole = side is None and {first.declared.form, second.declared.form} <= {"model", "signature"}
-    left, right = (_compared(one, None if whole else side or "inputs") for one in (first, second))
-    found = compare(left, right, side=None if whole else side, table=first.declared.form == "table")
+    found = compare(resolve_at(old), resolve_at(new), side=side, types=types, missing=missing, extra=extra)
     show_html(found, html)
     say(found.to_json() if json_wanted else str(found))
     return 0 if found.ok else 3
-
-
-def _compared(given: Given, side: str | None) -> ModelSignature | Schema:
-    """A signature, or, for one side of it, a schema."""
-    return given.declared.signature if side is None else given.side(side).schema
 
 
 COMMANDS: tuple[click.Command, ...] = (infer, check, diff)

@@ -7,16 +7,14 @@ where consumers of the old one want them. So there is one rule, of what is given
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from typing import Any
 
 from sparksig.comparison.changes import beside, param_changes, schema_changes
 from sparksig.comparison.reasons import counted, params_refused, refused
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
-from sparksig.comparison.tables import rename_numbers, table_refused
+from sparksig.comparison.tables import compare_tables, rename_numbers, table_refused
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
+from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
@@ -25,11 +23,14 @@ __all__ = ["Comparison", "Note", "SideComparison", "Verdict", "compare"]
 
 
 def compare(
-    old: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
-    new: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
+    old: Any,
+    new: Any,
     *,
     side: str | None = None,
     table: bool = False,
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
 ) -> Comparison:
     """Whether ``new`` can take ``old``'s place, and ``old`` that of ``new``: every reason, with its path.
 
@@ -50,13 +51,16 @@ def compare(
     the first to the last: compare with every version that has callers.
 
     Args:
-        old: a signature, or a schema; a signature's dictionary; the path of a signature's JSON file, of a
-            model directory or of a table, or DDL.
+        old: a contract, in any form that :func:`check` takes. That of a table (DDL, an existing table, ...) is
+            compared by its exact types.
         new: likewise.
         side: "inputs" or "outputs", to compare nothing else. None for all sides; for inputs, if one of the
             two is a schema.
         table: ``old`` is the schema of a table: its columns, and the fields in them, are all there; those
             that are optional may hold nulls, which only the rows can tell. A path of a table means it.
+        types: of tables' contracts: "exact" (default) or "lossless", as of :func:`check`.
+        missing: of tables' contracts: "forbid" (default) or "allow".
+        extra: of tables' contracts: "forbid" (default), "allow" or "warn".
 
     Returns:
         The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side on its own.
@@ -90,33 +94,37 @@ def compare(
         >>> compare(held, Schema([ColSpec("long", "id")]), table=True).ok
         True
     """  # noqa: E501
-    old, is_table = _resolve_contract(from_mlflow(old), "old")
-    new, _ = _resolve_contract(from_mlflow(new), "new")
-    table = table or is_table
     if side not in (None, "inputs", "outputs"):
         raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")
-    if table and not isinstance(old, Schema):
+    first, second = _resolve(old, types, missing, extra), _resolve(new, types, missing, extra)
+    if table and isinstance(first, ModelSignature):
         raise SignatureTypeError("with table=True, old is the Schema of a table and no signature")
-    if side is None and isinstance(old, ModelSignature) and isinstance(new, ModelSignature):
+    if side is None and isinstance(first, ModelSignature) and isinstance(second, ModelSignature):
         return Comparison(
-            _compared(old.inputs, new.inputs, "inputs"),
-            _compared(old.outputs, new.outputs, "outputs"),
-            _compared_params(old.params, new.params),
+            _compared(first.inputs, second.inputs, "inputs"),
+            _compared(first.outputs, second.outputs, "outputs"),
+            _compared_params(first.params, second.params),
         )
     chosen = side or "inputs"
-    first, second = (one if isinstance(one, Schema) else getattr(one, chosen) for one in (old, new))
-    return Comparison(**{chosen: _compared(first, second, chosen, table=table)})
+    left, right = (
+        getattr(one, chosen) if isinstance(one, ModelSignature) else one for one in (first, second)
+    )
+    if left is None or right is None or (isinstance(left, Schema) and isinstance(right, Schema)):
+        return Comparison(**{chosen: _compared(left, right, chosen, table=table)})
+    return Comparison(**{chosen: compare_tables(left, right, chosen)})
 
 
-def _resolve_contract(contract: Any, name: str) -> tuple[ModelSignature | Schema, bool]:
-    """The contract as an object, and whether it is a table."""
+def _resolve(contract: Any, types: str | None, missing: str | None, extra: str | None) -> Any:
+    """Return a contract with all sides: a signature, a schema, or the contract of a table."""
+    contract = from_mlflow(contract)
     if isinstance(contract, (ModelSignature, Schema)):
-        return contract, False
-    if not isinstance(contract, (Mapping, str, os.PathLike)):
-        raise SignatureTypeError(f"compare takes signatures or schemas, but {name} is {kind(contract)}")
-    from sparksig.parquet.declared import whole_contract
+        return contract
+    from sparksig.tables.contract import Contract, resolve_contract, resolve_sides
 
-    return whole_contract(contract)
+    resolved = resolve_sides(contract)
+    if not isinstance(resolved, Contract):
+        return resolved
+    return resolve_contract(resolved, types=types, missing=missing, extra=extra)
 
 
 def _compared(old: Schema | None, new: Schema | None, side: str, *, table: bool = False) -> SideComparison:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import ContractError, Finding
-from sparksig.report import render
+from sparksig.views import render
 
 __all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
 

@@ -3,14 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from sparksig.comparison.changes import beside, schema_changes
 from sparksig.comparison.reasons import described, refused
+from sparksig.comparison.results import SideComparison
 from sparksig.errors import Code, Finding, nearest, step
 from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
 
-__all__ = ["rename_numbers", "table_refused"]
+if TYPE_CHECKING:
+    from sparksig.tables.columns import Column
+    from sparksig.tables.contract import Contract
+
+__all__ = ["compare_tables", "rename_numbers", "table_refused"]
+
+
+def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) -> SideComparison:
+    """Compare two contracts, at least one of which is a table's.
+
+    Columns of a table are judged by the other contract as :func:`sparksig.check` judges them.
+    """
+    first, second = _schema_of(old), _schema_of(new)
+    upgrade, rollback = _judge(old, new, side), _judge(new, old, side)
+    if side == "outputs":
+        upgrade, rollback = rollback, upgrade
+    notes = beside(schema_changes(rename_numbers(first, second), second, side), upgrade)
+    return SideComparison(tuple(upgrade), tuple(rollback), notes)
+
+
+def _schema_of(contract: Contract | Schema) -> Schema:
+    return contract if isinstance(contract, Schema) else contract.schema
+
+
+def _judge(given: Contract | Schema, wanted: Contract | Schema, side: str) -> list[Finding]:
+    """Report why data under one contract is not always accepted under another."""
+    from sparksig.tables.contract import resolve_contract
+    from sparksig.tables.types import judge_nulls, judge_types
+
+    if isinstance(given, Schema):
+        assert not isinstance(wanted, Schema)
+        return refused(given, wanted.schema, side)
+    columns = [_with_arrow(column) for column in given.columns]
+    findings = judge_types(resolve_contract(wanted), columns)
+    if given.promises and not isinstance(wanted, Schema):
+        findings += judge_nulls(wanted, columns)
+    return findings
+
+
+def _with_arrow(column: Column) -> Column:
+    from sparksig.tables.exact import source_to_arrow
+
+    findings: list[Finding] = []
+    arrow = column.arrow or source_to_arrow(column.field.source, step(column.name), findings)
+    return replace(column, arrow=None if findings else arrow)
 
 
 def rename_numbers(table: Schema, wanted: Schema) -> Schema:

@@ -280,7 +280,7 @@ def _string(reader: _Reader, path: str, name: str) -> Source:
         return reader.refused(path, name + _shown(sizes), "a text of limited length is a varchar")
     if name != "string" and len(sizes) != 1:
         return reader.refused(path, name + _shown(sizes), f"give it its length, as in {name}(10)")
-    return Scalar("string", name + _shown(sizes))
+    return Scalar("string", name + _shown(sizes), sizes[0] if sizes else None)
 
 
 def _timestamp(reader: _Reader, path: str, name: str) -> Source:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from sparksig.convert.ddl import lost_in_ddl, to_ddl
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.odcs import lost_in_odcs, to_odcs
 from sparksig.convert.oip import lost_in_oip, to_oip
-from sparksig.errors import Code, ConversionError, Finding, below, kind, nearest
+from sparksig.errors import Code, ConversionError, Finding, below, nearest
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
@@ -49,7 +48,7 @@ class Exported:
 
 
 def export(
-    contract: ModelSignature | Schema | Mapping[str, Any] | str | os.PathLike[str],
+    contract: Any,
     to: str,
     *,
     side: str | None = None,
@@ -59,8 +58,8 @@ def export(
     """A signature, or one side of it, in a form that others read.
 
     Args:
-        contract: a signature or a schema; a signature's dictionary; the path of a signature's JSON file, of a
-            model directory or of a table, or DDL.
+        contract: in any form that :func:`check` takes. DDL and an Arrow schema keep the exact types of a
+            table; other forms have the nearest types of a signature, and list the others among what is lost.
         to: ``ddl`` (Spark's column list), ``arrow``, ``json-schema`` (draft 2020-12, of one record), ``odcs``
             (a data contract of the Open Data Contract Standard 3.1) or ``oip`` (model metadata of the Open
             Inference Protocol).
@@ -83,22 +82,28 @@ def export(
         id bigint not null, text string
     """
     contract = from_mlflow(contract)
-    if not isinstance(contract, (ModelSignature, Schema, Mapping, str, os.PathLike)):
-        raise ConversionError(f"export takes a ModelSignature or a Schema, not {kind(contract)}")
+    declared = None
     if not isinstance(contract, (ModelSignature, Schema)):
-        from sparksig.parquet.declared import whole_contract
+        from sparksig.tables.contract import Contract, resolve_sides
 
-        contract, _ = whole_contract(contract)
+        contract = resolve_sides(contract)
+        if isinstance(contract, Contract):
+            declared, contract = contract, contract.schema
     if not isinstance(to, str) or to not in EXPORTS:
         known, hint = ", ".join(EXPORTS), nearest(to, EXPORTS)
         raise ConversionError(f"a signature is exported to {known}, not to {to!r}{hint and f': {hint}'}")
-    wanted = _Wanted(contract if side is None else _narrowed(contract, side), side, name, version)
+    side = None if declared is not None else side
+    wanted = _Wanted(contract if side is None else _narrowed(contract, side), side, name, version, declared)
     try:
         content, text, findings = _convert(wanted, to)
         (text + (_json(content) if isinstance(content, dict) else "")).encode()
     except UnicodeEncodeError:
         finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "half a surrogate pair")
         raise ConversionError.of(f"no {to} for this signature", [finding]) from None
+    if declared is not None and to not in ("ddl", "arrow"):
+        from sparksig.tables.exact import lost_in_signature
+
+        findings = [*lost_in_signature(declared), *findings]
     return Exported(content, text, tuple(findings))
 
 
@@ -108,6 +113,7 @@ class _Wanted:
     side: str | None
     name: str
     version: str | None
+    declared: Any = None  # the contract of a table
 
 
 def _narrowed(contract: ModelSignature | Schema, side: str) -> ModelSignature:
@@ -184,6 +190,11 @@ def _table(contract: ModelSignature | Schema) -> tuple[Schema, str, list[Finding
 
 
 def _ddl(wanted: _Wanted) -> Form:
+    if wanted.declared is not None:
+        from sparksig.tables.exact import columns_to_ddl
+
+        text, findings = columns_to_ddl(wanted.declared)
+        return text, text, findings
     schema, side, findings = _table(wanted.contract)
     text = to_ddl(schema)
     return text, text, [one.below(side) for one in lost_in_ddl(schema)] + findings
@@ -192,6 +203,11 @@ def _ddl(wanted: _Wanted) -> Form:
 def _arrow(wanted: _Wanted) -> Form:
     from sparksig.convert.arrow import lost_in_arrow, to_arrow
 
+    if wanted.declared is not None:
+        from sparksig.tables.exact import columns_to_arrow, lost_lengths
+
+        content = columns_to_arrow(wanted.declared)
+        return content, content.to_string(), lost_lengths(wanted.declared)
     schema, side, findings = _table(wanted.contract)
     content = to_arrow(schema)
     text = content.to_string(truncate_metadata=False)

@@ -19,6 +19,7 @@ from sparksig.convert.arrow import is_arrow, read_arrow, to_arrow
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.objects import from_objects, from_times, mixed_finding
 from sparksig.engine import plan as plans
+from sparksig.engine.absent import Absent, missing_column
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
 from sparksig.engine.findings import FIRST_ROWS, HINTS
 from sparksig.engine.python import as_series, to_frame
@@ -30,8 +31,6 @@ from sparksig.errors import (
     ConversionError,
     Finding,
     SignatureError,
-    SignatureTypeError,
-    kind,
     nearest,
     step,
 )
@@ -115,14 +114,9 @@ def enforce(
 def _resolve_schema(contract: Any) -> Schema:
     if isinstance(contract, Schema):
         return contract
-    if not isinstance(contract, (ModelSignature, pa.Schema, Mapping, str, os.PathLike)):
-        raise SignatureTypeError(
-            "data is enforced against a Schema, a ModelSignature, its dictionary, the path of its JSON file "
-            f"or of a model directory, or DDL, not {kind(contract)}"
-        )
-    from sparksig.parquet.declared import contract_of
+    from sparksig.tables.contract import resolve_contract
 
-    return contract_of(contract).schema
+    return resolve_contract(contract).require_schema()
 
 
 @dataclass(frozen=True)
@@ -132,9 +126,17 @@ class _Options:
     show_values: bool = False
     share: bool = False  # a model gets blocks of its own, in the layout that it gets on Spark
     texts: TextDtypes = OBJECTS
+    absent: Absent = "omit"
 
 
-def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS) -> Any:
+def model_input(
+    data: Any,
+    schema: Schema,
+    *,
+    strict_nulls: bool = False,
+    texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
+) -> Any:
     """Convert ``data`` to what a model sees of it, a frame of columns or tensors.
 
     Args:
@@ -142,6 +144,8 @@ def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts:
         schema: the model's inputs.
         strict_nulls: as :func:`enforce` takes it.
         texts: the dtypes of the model's text columns.
+        absent: "null" adds a column of nulls for each optional column that the data lacks, "omit" leaves it
+            out, "forbid" refuses the data.
 
     Raises:
         ContractError: as :func:`enforce`.
@@ -150,25 +154,30 @@ def model_input(data: Any, schema: Schema, *, strict_nulls: bool = False, texts:
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema)
-    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts)
+    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts, absent=absent)
 
 
 def model_frame(
-    data: Any, schema: Schema, *, strict_nulls: bool = False, texts: TextDtypes = OBJECTS
+    data: Any,
+    schema: Schema,
+    *,
+    strict_nulls: bool = False,
+    texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
 ) -> pd.DataFrame:
     """Convert ``data`` to the frame that a model with columns sees; arguments as of :func:`model_input`."""
-    return _model_frame(data, schema, _Options(strict_nulls, texts=texts))
+    return _model_frame(data, schema, _Options(strict_nulls, texts=texts, absent=absent))
 
 
 def _model_frame(data: Any, schema: Schema, options: _Options) -> pd.DataFrame:
     if isinstance(data, pa.RecordBatch):  # as they come from Spark, many of them
-        plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+        plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra, options.absent)
         frame = to_pandas(plan.apply(data, show_values=options.show_values), _layout(plan, options.texts))
         return _relabelled(frame, schema, data.schema.names)
     if isinstance(data, pa.Table) or _lends(data):
         table = _borrowed(data)
         enforced = _apply_all(table, schema, options)
-        plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra)
+        plan = plans.compile(schema, table.schema, options.strict_nulls, options.extra, options.absent)
         if len(enforced) > 1:  # several remain where 32-bit offsets cannot hold all text
             enforced = pa.Table.from_batches(enforced).combine_chunks().to_batches() or enforced[:1]
         frames = [to_pandas(batch, _layout(plan, options.texts)) for batch in enforced]
@@ -205,9 +214,10 @@ def _enforce_frame(
     columns: dict[Any, Any] = {}
     plain: dict[ColSpec, pa.Array] = {}
     for label, spec, position in zip(schema.input_names(), schema, positions):
-        if position is None:
+        if position is None and (spec.required or options.absent != "null"):
             continue
-        column, before = data.iloc[:, position], len(findings)
+        column = _nulls_column(data) if position is None else data.iloc[:, position]
+        before = len(findings)
         if not isinstance(spec.type, DataType):
             columns[label] = _enforce_cells(column, spec, step(label), options, findings)
             continue
@@ -222,13 +232,18 @@ def _enforce_frame(
         raise ContractError.of("the data does not fit the schema", plans.in_order(findings, schema))
     assert frame is not None
     if columns:
-        present = [label for label, at in zip(schema.input_names(), positions) if at is not None]
+        present = [label for label in schema.input_names() if label in columns or label in frame]
         whole = {label: columns[label] if label in columns else frame[label] for label in present}
         frame = pd.DataFrame(whole, columns=labels_of(present), index=pd.RangeIndex(len(data)))
     if not schema.has_input_names():
         frame.columns = _labels_seen(data.columns)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
+
+
+def _nulls_column(data: pd.DataFrame) -> pd.Series:
+    """Return the column that stands for an absent one."""
+    return pd.Series([None] * len(data), index=data.index, dtype=object)
 
 
 def _is_as_shown(column: pd.Series, label: object, spec: ColSpec, options: _Options) -> bool:
@@ -348,11 +363,8 @@ def _positions(
         if len(found_at) > 1:
             found = str(len(found_at))
             findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
-        elif not found_at and spec.required:
-            hint = nearest(spec.name, seen or labels) if len(findings) < HINTS else ""
-            findings.append(
-                Finding(Code.MISSING_COLUMN, step(spec.name), describe(spec.type), "no such column", hint)
-            )
+        elif not found_at and (spec.required or options.absent == "forbid"):
+            findings.append(missing_column(spec, (seen or labels) if len(findings) < HINTS else ()))
     if options.extra == "forbid":
         names = {spec.name for spec in schema}
         findings += [
@@ -426,7 +438,7 @@ def _enforce_arrow_cells(
 
 def _apply_all(data: pa.Table | pa.RecordBatch, schema: Schema, options: _Options) -> list[pa.RecordBatch]:
     """Each batch of a table through one plan; what is found in several is told once."""
-    plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra)
+    plan = plans.compile(schema, data.schema, options.strict_nulls, options.extra, options.absent)
     found: dict[Finding, Finding] = {}
     enforced, first_row = [], 0
     for batch in _as_batches(data):

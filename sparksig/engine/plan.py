@@ -14,13 +14,14 @@ from functools import lru_cache
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
+from sparksig.engine.absent import Absent, missing_column
 from sparksig.engine.findings import FIRST_ROWS, HINTS
 from sparksig.engine.nested import Node, Place, Rows, Rules, compile_node
 from sparksig.engine.zones import is_known
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, nearest, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, step
 from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema
-from sparksig.types import Array, DataType, Map, Object, Type, describe
+from sparksig.types import Array, DataType, Map, Object, Type
 
 __all__ = ["Plan", "compile", "in_order", "zone_findings"]
 
@@ -32,13 +33,13 @@ class Column:
     Attributes:
         spec: what the contract declares.
         name: its name in what a plan gives.
-        index: where the column stands in the batches.
+        index: where the column stands in the batches; None for a column of nulls in place of an absent one.
         node: converts and checks it.
     """
 
     spec: ColSpec
     name: str
-    index: int
+    index: int | None
     node: Node
 
 
@@ -47,7 +48,7 @@ class Plan:
     """How the batches of one Arrow schema become what a model's schema declares.
 
     Attributes:
-        columns: one entry for each declared column that the batches have, in the schema's order.
+        columns: one entry for each declared column that the model sees, in the schema's order.
         extra: the batches' columns, and the fields inside them, that the schema does not declare; they
             are dropped.
         in_place: whether the batches have exactly the declared columns, in order: one of which nothing
@@ -60,7 +61,7 @@ class Plan:
 
     @property
     def specs(self) -> tuple[ColSpec, ...]:
-        """The declared columns that are there, in the schema's order."""
+        """The declared columns that the model sees, in the schema's order."""
         return tuple(column.spec for column in self.columns)
 
     def apply(
@@ -87,7 +88,10 @@ class Plan:
         """
         findings: list[Finding] = []
         place = Place(Rows(first=first_row), findings, show_values, first_rows)
-        held = [batch.column(column.index) for column in self.columns]
+        held = [
+            pa.nulls(batch.num_rows) if column.index is None else batch.column(column.index)
+            for column in self.columns
+        ]
         arrays = [_applied(column.node, array, place) for column, array in zip(self.columns, held)]
         if findings:
             raise ContractError.of(f"a batch of {batch.num_rows} rows breaks the contract", findings)
@@ -109,7 +113,11 @@ def _applied(node: Node, array: pa.Array, place: Place) -> pa.Array:
 
 
 def compile(
-    schema: Schema, arrow_schema: pa.Schema, strict_nulls: bool = False, extra: str = "ignore"
+    schema: Schema,
+    arrow_schema: pa.Schema,
+    strict_nulls: bool = False,
+    extra: str = "ignore",
+    absent: Absent = "omit",
 ) -> Plan:
     """The plan for batches of one Arrow schema; compiled once per pair of schemas.
 
@@ -122,6 +130,8 @@ def compile(
         arrow_schema: what the batches have.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "forbid" refuses columns and fields that the schema does not declare.
+        absent: "null" adds a column of nulls for each optional column that the batches lack, "omit" leaves it
+            out, "forbid" refuses the batches.
 
     Raises:
         ContractError: columns missing, doubled, or of a type that does not widen; all of them.
@@ -137,24 +147,27 @@ def compile(
     try:
         hash(plain)
     except TypeError:  # on account of somebody's own type, which may well be an extra column
-        return _compile.__wrapped__(schema, plain, strict_nulls, extra == "forbid")
-    return _compile(schema, plain, strict_nulls, extra == "forbid")
+        return _compile.__wrapped__(schema, plain, strict_nulls, extra == "forbid", absent)
+    return _compile(schema, plain, strict_nulls, extra == "forbid", absent)
 
 
 @lru_cache(maxsize=256)
-def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool) -> Plan:
+def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool, absent: Absent) -> Plan:
     if schema.is_tensor_spec():
         raise UnsupportedError("a plan is made of columns; tensors are enforced by sparksig.enforce")
     findings: list[Finding] = []
     rules = Rules(strict, forbid)
-    positions = _positions(schema, arrow_schema, findings)
+    positions = _positions(schema, arrow_schema, absent, findings)
     columns = []
     extra: list[str] = []
     for spec, name, index in zip(schema, schema.input_names(), positions):
+        path = step(name)
         if index is None:
+            if absent == "null":  # a required column that is missing is a finding
+                node = compile_node(pa.null(), spec.type, path, required=False, rules=rules)
+                columns.append(Column(spec, str(name), None, node))
             continue
         held = arrow_schema.field(index).type
-        path = step(name)
         found = mismatches(source(held), spec.type, path, spec.required)
         found = found or zone_findings(held, spec.type, path)
         findings += found
@@ -236,7 +249,9 @@ def _walk(held: pa.DataType, dtype: Type, path: str) -> Iterator[tuple[pa.DataTy
             yield part.type, known.get(part.name), below(path, part.name)
 
 
-def _positions(schema: Schema, arrow_schema: pa.Schema, findings: list[Finding]) -> list[int | None]:
+def _positions(
+    schema: Schema, arrow_schema: pa.Schema, absent: Absent, findings: list[Finding]
+) -> list[int | None]:
     if not schema.has_input_names():
         if len(schema) != len(arrow_schema):
             hint = "columns without names are taken by position: select exactly these"
@@ -244,10 +259,10 @@ def _positions(schema: Schema, arrow_schema: pa.Schema, findings: list[Finding])
             findings.append(Finding(Code.COLUMN_COUNT, "", expected, found, hint))
             return [None] * len(schema)
         return list(range(len(schema)))
-    return [_position(spec, arrow_schema, findings) for spec in schema]
+    return [_position(spec, arrow_schema, absent, findings) for spec in schema]
 
 
-def _position(spec: ColSpec, arrow_schema: pa.Schema, findings: list[Finding]) -> int | None:
+def _position(spec: ColSpec, arrow_schema: pa.Schema, absent: Absent, findings: list[Finding]) -> int | None:
     name = str(spec.name)
     try:
         held = arrow_schema.get_all_field_indices(name)
@@ -257,7 +272,6 @@ def _position(spec: ColSpec, arrow_schema: pa.Schema, findings: list[Finding]) -
         return int(held[0])
     if held:
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", f"{len(held)}"))
-    elif spec.required:
-        hint = nearest(name, arrow_schema.names) if len(findings) < HINTS else ""
-        findings.append(Finding(Code.MISSING_COLUMN, step(name), describe(spec.type), "no such column", hint))
+    elif spec.required or absent == "forbid":
+        findings.append(missing_column(spec, arrow_schema.names if len(findings) < HINTS else ()))
     return None

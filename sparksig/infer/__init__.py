@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any, get_origin
 
@@ -36,6 +37,8 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
     other lists, scalars                                 one unnamed column
     Spark DataFrame                                      a column for each of its columns, by its schema
                                                          alone: no Spark job
+    pathlib.Path of a Parquet table                      a column for each of its columns, optional where a
+                                                         sample of its rows holds a null
     dataclass, TypedDict or NamedTuple (a class, or an   a column for each field, by its annotations
     instance)
     type hint, ``list[...]``                             one unnamed column of its elements
@@ -114,6 +117,12 @@ def _infer(example: Any) -> Schema:
         from sparksig.infer.frames import from_struct
 
         return from_struct(example.schema)
+    if isinstance(example, os.PathLike):
+        from sparksig.tables.infer import infer_parquet
+
+        inputs = infer_parquet(example).signature.inputs
+        assert inputs is not None
+        return inputs
     cls = example if isinstance(example, type) else type(example)
     if is_record(cls):
         from sparksig.convert.hints import from_record
@@ -193,7 +202,9 @@ def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, re
 
 def _rows_of(model_input: Any) -> tuple[int | None, bool]:
     """Return how many rows an example has, and whether it is a single row by its form."""
-    if model_input is None or type(model_input).__module__.partition(".")[0] == "pyspark":
+    if model_input is None or isinstance(model_input, os.PathLike):
+        return None, False
+    if type(model_input).__module__.partition(".")[0] == "pyspark":
         return None, False
     from sparksig.infer.outputs import count_rows, is_record
 

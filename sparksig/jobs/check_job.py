@@ -20,13 +20,14 @@ from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.progress import bar_settings, watched
 from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.signatures import read_signature
-from sparksig.report import Report
 from sparksig.signature import ModelSignature
+from sparksig.tables.report import Report
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from sparksig.spark.sample import Sampler
+    from sparksig.tables.contract import Contract
+    from sparksig.tables.sample import Sampler
 
 __all__ = ["CheckPlan", "check", "plan_check", "sampler_of", "session_of"]
 
@@ -81,7 +82,7 @@ def plan_check(config: CheckConfig) -> CheckPlan:
     Raises:
         SparksigError: as :func:`check`.
     """
-    from sparksig.spark.check import check as check_table
+    from sparksig.tables.check import check as check_table
 
     spark = session_of("check", config)
     contract = _contract(spark, config)
@@ -90,7 +91,7 @@ def plan_check(config: CheckConfig) -> CheckPlan:
 
 
 def _check(config: CheckConfig, run: Run) -> None:
-    from sparksig.spark.check import check as check_table
+    from sparksig.tables.check import check as check_table
 
     with run.phase("start"):
         spark = session_of("check", config)
@@ -130,20 +131,20 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
 
 def sampler_of(section: SampleSection) -> Sampler:
     """The sampler that a configuration asks for."""
-    from sparksig.spark.sample import Sampler
+    from sparksig.tables.sample import Sampler
 
     return Sampler(**section.model_dump())
 
 
-def _contract(spark: SparkSession, config: CheckConfig) -> ModelSignature | str:
+def _contract(spark: SparkSession, config: CheckConfig) -> Contract:
     """The contract, where what is wrong with it is wrong with the configuration."""
-    from sparksig.spark.declared import contract_of
+    from sparksig.tables.contract import resolve_contract
+    from sparksig.tables.readers import SparkReader
 
-    contract: ModelSignature | str = config.contract
+    source: ModelSignature | str = config.contract
     if config.contract.endswith(".json"):
-        contract = read_signature(config.contract, config.spark)
+        source = read_signature(config.contract, config.spark)
     try:
-        contract_of(spark, contract, config.side)
+        return resolve_contract(source, side=config.side, reader=SparkReader(spark))
     except (ContractError, ConversionError, SignatureError, TableNotFoundError) as error:
         raise ConfigError(f"contract: {error.message}", error.findings) from None
-    return contract

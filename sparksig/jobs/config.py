@@ -82,6 +82,11 @@ def _as_text(value: Any) -> Any:
     return repr(value) if isinstance(value, (int, float)) else value
 
 
+def _null_as_text(value: Any) -> Any:
+    """Return YAML's null as the choice of that name."""
+    return "null" if value is None else value
+
+
 def _is_whole(field: FieldInfo) -> bool:
     """Whether a field holds a section, a list or a mapping, and never null."""
     form = field.annotation
@@ -149,6 +154,11 @@ class ModelSection(_Section):
     batch_rows: int | None = Field(default=None, ge=1, description="how many rows the model is given at once")
     on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
         default="warn", description="where packages have other versions than the model was saved with"
+    )
+    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_null_as_text)] = Field(
+        default="auto",
+        description="an optional column that the table lacks: null (the model sees nulls), omit (no column), "
+        "forbid (an error), auto (null for estimators and boosters, omit for other models)",
     )
 
 

@@ -106,7 +106,7 @@ def plan_infer(config: InferConfig) -> InferPlan:
 def _infer(config: InferConfig, run: Run) -> None:
     from sparksig.models.info import set_signature
     from sparksig.models.seal import digest
-    from sparksig.spark.sample import sample_signature
+    from sparksig.tables.infer import sample_signature
 
     run.tell(model_path=config.model, output=config.signature)
     held = _held(config)

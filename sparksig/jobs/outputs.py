@@ -14,6 +14,7 @@ from sparksig.jobs.files import write_whole
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
 from sparksig.spark.hadoop import Place
+from sparksig.tables.delta import read_delta
 from sparksig.writing import delta
 from sparksig.writing.staged import RUN_COLUMN
 from sparksig.writing.write import WritePlan, plan_write, write
@@ -37,6 +38,7 @@ def plan_output(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
         run_id=_run_of(section, run_id),
         partition_by=section.partition_by,
         evolve=section.evolve,
+        types="lossless",
     )
 
 
@@ -46,7 +48,7 @@ def plan_quarantine(rows: DataFrame, config: ScoreConfig, run_id: str) -> WriteP
     if section is None:
         return None
     target = _target(rows.sparkSession, section)
-    return plan_write(rows, target, format=section.format, mode="append", run_id=run_id)
+    return plan_write(rows, target, format=section.format, mode="append", run_id=run_id, types="lossless")
 
 
 def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[str, Any] | None:
@@ -54,7 +56,7 @@ def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[
     section = config.output
     if section.format == "delta":
         target = _target(spark, section)
-        there = delta.existing(spark, target) is not None
+        there = read_delta(spark, target) is not None
         if not there or not delta.committed(spark, target, run_id):
             return None
         return json_object(delta.noted(spark, target, run_id)) or {}
@@ -73,7 +75,7 @@ def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
         return
     if section.format == "delta":
         target = _target(spark, section)
-        taken = delta.existing(spark, target) is not None and delta.committed(spark, target, run_id)
+        taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
     else:
         taken = (Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}").is_there()
     if taken:
@@ -144,7 +146,14 @@ class Publication:
             return {}
         run_id = self.staging.run_id
         bad = quarantined_rows(self._staged(), self.config, run_id)
-        done = write(bad, _target(self._spark, section), format=section.format, mode="append", run_id=run_id)
+        done = write(
+            bad,
+            _target(self._spark, section),
+            format=section.format,
+            mode="append",
+            run_id=run_id,
+            types="lossless",
+        )
         _check_count(section.place, rows, rows if done.repeated else done.rows)
         return {section.place: rows}
 
@@ -163,6 +172,7 @@ class Publication:
             partition_by=section.partition_by,
             evolve=section.evolve,
             note=self._told(),
+            types="lossless",
         )
         _check_count(section.place, rows, rows if done.repeated else done.rows)
         if section.format == "parquet":

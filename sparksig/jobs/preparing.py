@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs
 
+from sparksig.engine.absent import find_absent_columns
 from sparksig.errors import (
     Code,
     ConfigError,
@@ -20,8 +21,8 @@ from sparksig.errors import (
     step,
 )
 from sparksig.jobs.config import ScoreConfig
-from sparksig.jobs.footers import check_input
 from sparksig.jobs.places import file_system
+from sparksig.jobs.preflight import check_input
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
 from sparksig.jobs.tables import Input, open_input
 from sparksig.models.features import features_of
@@ -181,6 +182,7 @@ def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
             method=section.method,
             model_config=section.config or None,
             batch_rows=section.batch_rows,
+            absent=None if section.absent == "auto" else section.absent,
             on_version_mismatch="ignore",  # which was told before
             **_trust(config),
         )
@@ -221,6 +223,13 @@ class Prepared:
     plan: WritePlan | None = None
     quarantine: WritePlan | None = None
 
+    @property
+    def absent(self) -> tuple[Finding, ...]:
+        """Return the optional columns of the model that the table lacks, unless they are forbidden."""
+        if self.udf.absent == "forbid":
+            return ()
+        return find_absent_columns(self.udf.inputs, self.input.rows.columns)
+
     def raise_if_refused(self) -> None:
         """Raise what stands in the way.
 
@@ -243,7 +252,7 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
     """
     from sparksig.jobs.outputs import plan_output, plan_quarantine
     from sparksig.jobs.rows import needed, output_rows, quarantined_rows, staged_rows
-    from sparksig.spark.frame import score as score_frame
+    from sparksig.spark.frame import score_table
 
     _refuse_nesting(spark, config)
     section = config.output
@@ -252,7 +261,7 @@ def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF
     rows = needed(table.rows, udf, section)
     told = config.budget is not None and config.quarantine is None
     try:  # of the whole table, with the names as they will be: all findings
-        score_frame(
+        score_table(
             table.rows,
             udf,
             section.column,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sparksig.spark.hadoop import is_connect
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -56,7 +58,7 @@ def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None
         what: the word that each line starts with.
         every: how many seconds lie between two looks.
     """
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(spark):
         yield
         return
     context = spark.sparkContext

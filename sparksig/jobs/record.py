@@ -27,7 +27,7 @@ Config = TypeVar("Config", bound=JobConfig)
 
 _TOLD = {
     "model_path", "model_digest", "signature", "input", "rows_in", "scored", "rejected", "findings", "check",
-    "evidence",
+    "evidence", "absent",
     "model_loads", "model_load_seconds", "output", "quarantine", "written", "repeated",
 }  # fmt: skip
 
@@ -47,6 +47,7 @@ class Run:
             rows_in, scored, rejected: counts; rows_in = scored + rejected.
             findings: of rejected rows (tuple of Finding with counts).
             check: what a check has found (Report).
+            absent: the optional columns of the model that the input lacks (tuple of Finding).
             evidence: what was seen of each column that a signature was inferred from (tuple of lines).
             model_loads, model_load_seconds: how often workers loaded the model, and how long that took.
             output, quarantine: places that were written, or were to be (str).

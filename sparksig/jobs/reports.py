@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
-from sparksig.report import ColumnReport, Report, render
+from sparksig.tables.report import ColumnReport, Report
+from sparksig.views import render
 
 __all__ = ["RunReport"]
 
@@ -36,6 +38,7 @@ class RunReport:
         scored: rows with a prediction.
         rejected: rows without one.
         findings: why rows were rejected, with counts.
+        absent: the optional columns of the model that the input lacks, with their near misses.
         check: what a check of the input has found.
         evidence: what was seen of each column that a signature was inferred from.
         model_loads: how often workers loaded the model.
@@ -78,6 +81,7 @@ class RunReport:
     scored: int | None = None
     rejected: int | None = None
     findings: tuple[Finding, ...] = ()
+    absent: tuple[Finding, ...] = ()
     check: Report | None = None
     evidence: tuple[str, ...] = ()
     model_loads: int | None = None
@@ -103,6 +107,7 @@ class RunReport:
             "signature": None if self.signature is None else dict(self.signature),
             "input": dict(self.input),
             "findings": [finding.to_dict() for finding in self.findings],
+            "absent": [column.to_dict() for column in self.absent],
             "check": None if self.check is None else self.check.to_dict(),
             "evidence": list(self.evidence),
             "written": dict(self.written),
@@ -119,8 +124,8 @@ class RunReport:
         """Read what :meth:`to_json` gave."""
         body = json.loads(text)
         body.pop("rows_per_second")
-        for name in ("findings", "error_findings"):
-            body[name] = tuple(map(_finding, body[name]))
+        for name in ("findings", "error_findings", "absent"):
+            body[name] = tuple(map(_finding, body.get(name, ())))
         return cls(**body | {"check": _check(body["check"]), "evidence": tuple(body["evidence"])})
 
     def _repr_html_(self) -> str:
@@ -154,6 +159,7 @@ class RunReport:
             ("model digest", self.model_digest),
             ("input", _input(self.input)),
             ("input digest", self.input.get("sha256")),
+            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
             ("rows in", _number(self.rows_in)),
             ("scored", _number(self.scored)),
             ("rejected", _number(self.rejected)),
@@ -166,6 +172,10 @@ class RunReport:
             ("quarantine", self._place(self.quarantine)),
         ]
         return [(name, text) for name, text in known if text]
+
+    def _absent_only_here(self) -> Sequence[Finding]:
+        """Return the absent columns that the report of the check does not list."""
+        return [column for column in self.absent if self.check is None or column not in self.check.absent]
 
     def _place(self, place: str | None) -> str | None:
         rows = self.written.get(place or "")

@@ -13,7 +13,7 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
-from sparksig.spark.frame import score
+from sparksig.spark.frame import score_table
 from sparksig.writing.staged import RUN_COLUMN
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def staged_rows(
         _refuse_own(rows.columns)
     if counts is not None:
         rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
-    staged = score(
+    staged = score_table(
         rows,
         udf,
         _PREDICTION if apart else config.output.column,

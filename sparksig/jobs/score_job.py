@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ def _score(config: ScoreConfig, run: Run) -> None:
         return
     with run.phase("plan"):
         prepared = prepare(spark, config, run.run_id, udf)
-        run.tell(input=dict(prepared.input.identity))
+        run.tell(input=dict(prepared.input.identity), absent=prepared.absent)
         prepared.raise_if_refused()
         refuse_quarantined(spark, config)
     made_of = fingerprint(config, udf.digest, prepared.input.identity)
@@ -177,7 +178,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
         ContractError: some break the contract, and there is no budget for them.
         BudgetExceededError: too many rows do.
     """
-    from sparksig.spark.check import check
+    from sparksig.tables.check import check
 
     mode = config.check.mode
     if mode == "schema":  # which was checked with the plan
@@ -186,6 +187,7 @@ def _preflight(spark: SparkSession, config: ScoreConfig, run: Run, prepared: Pre
         sampler = sampler_of(config.check.sample)
         rows, inputs = prepared.rows, prepared.udf.inputs
         report = check(rows, inputs, mode, sampler=sampler, strict_nulls=False)
+    report = replace(report, absent=prepared.absent)  # with near misses among all columns of the input
     run.tell(check=report)
     if config.budget is None or (mode == "full" and not report.bad_rows):
         report.raise_if_failed()

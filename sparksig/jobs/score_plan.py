@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Finding
 from sparksig.jobs.check_job import session_of
 from sparksig.jobs.config import BudgetSection, ScoreConfig
@@ -14,7 +15,7 @@ from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
 from sparksig.jobs.record import new_run_id
 from sparksig.jobs.staging import Staging
 from sparksig.jobs.tables import open_input
-from sparksig.report import aligned
+from sparksig.views import aligned
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,6 +46,7 @@ class ScorePlan:
         findings: what keeps the job from being done.
         exit_code: what the job would end with because of that; 0 if there is nothing.
         known: whether the run was done before, or is being published: it would only be brought to its end.
+        absent: the optional columns of the model that the table lacks, with their near misses.
     """
 
     run_id: str | None
@@ -61,12 +63,14 @@ class ScorePlan:
     findings: tuple[Finding, ...]
     exit_code: int
     known: bool = False
+    absent: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-ready built-ins."""
         return asdict(self) | {
             "input": dict(self.input),
             "findings": [finding.to_dict() for finding in self.findings],
+            "absent": [column.to_dict() for column in self.absent],
             "write": _plan_dict(self.write),
             "quarantine": _plan_dict(self.quarantine),
         }
@@ -91,6 +95,8 @@ class ScorePlan:
             ("output files", "as the partitions are" if self.files is None else f"about {self.files:,}"),
         ]
         lines = [f"{name:<16} {text}" for name, text in facts]
+        if self.absent:
+            lines += ["absent columns", *(f"  {format_absent_column(column)}" for column in self.absent)]
         lines += (
             ["casts", *(f"  {name}: {held} -> {wanted}" for name, held, wanted in self.casts)]
             if self.casts
@@ -150,6 +156,7 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
         (*broken, *refused),
         3 if broken else 6 if refused else 0,
         known,
+        prepared.absent,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sparksig.contracts import parse_signature
 from sparksig.errors import ConfigError, OutputRefusedError, SignatureError
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.signature import ModelSignature
+from sparksig.tables.signatures import parse_signature
 
 __all__ = ["read_signature", "write_signature"]
 

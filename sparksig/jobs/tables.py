@@ -21,8 +21,8 @@ from sparksig.errors import (
     TableNotFoundError,
 )
 from sparksig.jobs.config import InputSection
-from sparksig.jobs.footers import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.jobs.places import file_system
+from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
 from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
@@ -356,18 +356,14 @@ def _filtered(opened: Input, condition: str | None, text: Text | None, *, lenien
     if not lenient:
         place = opened.identity["place"]
         message = f"sparksig.errors.ContractError: the table {place!r} is not as declared:"
-        failed = f"raise_error(concat({_quoted(message)}, {_in_words(text)}))"
+        from sparksig.tables.sql import quote_text
+
+        failed = f"raise_error(concat({quote_text(message)}, {_in_words(text)}))"
         rows = rows.where(f"case when {text.malformed} then {failed} else {met} end").drop(text.record)
         return Input(rows, identity=opened.identity, _files=opened._files)
     malformed = rows.where(text.malformed).withColumn(FINDINGS, F.expr(text.told))
     good = rows.where(f"case when {text.malformed} then false else {met} end").drop(text.record)
     return Input(good, malformed, text.record, opened.identity, opened._files)
-
-
-def _quoted(text: str) -> str:
-    from sparksig.spark.rules import text_of
-
-    return text_of(text)
 
 
 def _in_words(text: Text) -> str:

@@ -19,22 +19,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ConfigError, Finding, step
 from sparksig.jobs.config import InputSection
 from sparksig.spark.names import name_folding
-from sparksig.spark.rules import Rule, any_of, name_of, text_of
+from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_column
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["FINDINGS_TYPE", "Text", "read_text"]
-
-FINDINGS_TYPE = "array<struct<code:string,path:string,detail:string>>"
-"""What is told of a row, in Spark's DDL."""
+__all__ = ["Text", "read_text"]
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,7 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
     whole = T.StructType([*declared.fields, T.StructField(record, T.StringType())])
     rows = spark.read.schema(whole).options(**section.options, **options).format(section.format).load(place)
     rules = [_not_as_declared(declared, record, section.format), *_value_rules(declared, record)]
-    parts = ", ".join(map(_told, rules))
-    return Text(rows, record, any_of(rules), f"cast(array_compact(array({parts})) as {FINDINGS_TYPE})")
+    return Text(rows, record, is_broken(rules), format_findings(rules))
 
 
 _TIMES = "spark.sql.legacy.timeParserPolicy"
@@ -141,29 +137,25 @@ def _unread(field: T.StructField, form: str) -> list[Finding]:
 # --- what is wrong with a row -----------------------------------------------------------------------------
 
 
-def _not_as_declared(declared: T.StructType, record: str, form: str) -> Rule:
+def _not_as_declared(declared: T.StructType, record: str, form: str) -> SqlRule:
     finding = Finding(Code.INVALID_VALUE, "", f"a record of {form} with the declared columns", "another")
     # Spark parses nothing where the malformed line is all that a query asks for
-    some = f"coalesce(length(string({name_of(declared.names[0])})), 0) >= 0"
-    return Rule(finding, _flag(f"{name_of(record)} is not null and {some}"))
+    some = f"coalesce(length(string({name_column(declared.names[0])})), 0) >= 0"
+    return SqlRule(finding, flag(f"{name_column(record)} is not null and {some}"))
 
 
-def _value_rules(declared: T.StructType, record: str) -> list[Rule]:
+def _value_rules(declared: T.StructType, record: str) -> list[SqlRule]:
     rules = []
     for field in declared.fields:
-        value, path = name_of(field.name), step(field.name)
+        value, path = name_column(field.name), step(field.name)
         if not field.nullable:
             finding = Finding(Code.NULL_IN_REQUIRED, path, "a value, as declared by NOT NULL", "a null")
-            rules.append(Rule(finding, _flag(f"{name_of(record)} is null and {value} is null")))
+            rules.append(SqlRule(finding, flag(f"{name_column(record)} is null and {value} is null")))
         infinite = _infinite(value, field.dataType)
         if infinite:
             finding = Finding(Code.OUT_OF_RANGE, path, "numbers that the declared type holds", "a larger one")
-            rules.append(Rule(finding, _flag(infinite)))
+            rules.append(SqlRule(finding, flag(infinite)))
     return rules
-
-
-def _flag(condition: str) -> str:
-    return f"case when {condition} then 1 else 0 end"
 
 
 def _infinite(value: str, dtype: T.DataType, depth: int = 0) -> str:
@@ -172,7 +164,9 @@ def _infinite(value: str, dtype: T.DataType, depth: int = 0) -> str:
     if isinstance(dtype, (T.DoubleType, T.FloatType)):
         return f"abs({value}) = double('infinity')"
     if isinstance(dtype, T.StructType):
-        parts = [_infinite(f"{value}.{name_of(part.name)}", part.dataType, depth) for part in dtype.fields]
+        parts = [
+            _infinite(f"{value}.{name_column(part.name)}", part.dataType, depth) for part in dtype.fields
+        ]
         return " or ".join(f"({part})" for part in parts if part)
     if isinstance(dtype, T.ArrayType):
         inner, elements = _infinite(one, dtype.elementType, depth + 1), value
@@ -181,10 +175,3 @@ def _infinite(value: str, dtype: T.DataType, depth: int = 0) -> str:
     else:
         return ""
     return f"exists({elements}, {one} -> {inner})" if inner else ""
-
-
-def _told(rule: Rule) -> str:
-    finding: Any = rule.finding
-    said = {"code": finding.code.value, "path": finding.path, "detail": str(finding)}
-    fields = ", ".join(f"'{name}', {text_of(text)}" for name, text in said.items())
-    return f"case when {rule.broken} then named_struct({fields}) end"

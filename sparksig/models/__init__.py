@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import has_features, select_features
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import check
@@ -53,6 +54,7 @@ class LoadedModel:
         path: the directory it came from.
         text_dtypes: the dtypes of its text columns, as recorded when it was saved. Without a record the
             categories of an estimator decide.
+        absent: "null", "omit" or "forbid": what the model sees of an optional column that the data lacks.
         metadata: the :class:`ModelInfo` of the directory.
 
     Example:
@@ -71,10 +73,12 @@ class LoadedModel:
         predictor: Predictor,
         signature: ModelSignature | None,
         text_dtypes: TextDtypes = OBJECTS,
+        absent: Absent = "omit",
     ) -> None:
         self.path = path
         self.signature = signature
         self.text_dtypes = text_dtypes
+        self.absent = absent
         self._directory = directory  # a private copy goes when nobody has it any more
         self._predictor = predictor
         self._features = recorded_features(directory) or getattr(predictor, "feature_names", None)
@@ -165,7 +169,8 @@ class LoadedModel:
             ContractError: the data breaks the signature; all findings.
         """
         selected = select_features(data, inputs, self._features)
-        return self._name_features(model_input(selected, inputs, texts=self.text_dtypes))
+        enforced = model_input(selected, inputs, texts=self.text_dtypes, absent=self.absent)
+        return self._name_features(enforced)
 
     def _name_features(self, frame: Any) -> Any:
         """Name the columns of a frame by the model's features, where the signature does not name them."""
@@ -197,6 +202,7 @@ def load_model(
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
     on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
 ) -> LoadedModel:
     """Load a model directory, written here or by MLflow.
 
@@ -215,11 +221,16 @@ def load_model(
         model_config: overrides entries of the configuration that a PythonModel was saved with.
         on_version_mismatch: "warn", "fail" or "ignore", where packages are installed in other versions than
             the model was saved with.
+        absent: what the model sees of an optional column that the data lacks: "null" for a column of nulls,
+            "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
+            which refuse a frame without the columns that they were trained with, and for "omit" with
+            PythonModels, functions and loader modules.
 
     Returns:
         The model, which enforces its signature around each prediction.
 
     Raises:
+        ContractError: ``absent`` is none of the choices.
         ModelNotFoundError: there is no model directory.
         ModelDamagedError: it is malformed, incomplete, changed since it was sealed, or not the pinned one.
         ModelNotTrustedError: loading would execute code, and it was not allowed.
@@ -244,7 +255,10 @@ def load_model(
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
         raise ModelError(f"model_config is a mapping, not {kind(model_config)}")
-    return load_directory(local_path(model_uri), Loading(trust, method, model_config), on_version_mismatch)
+    check_absent(absent)
+    model = load_directory(local_path(model_uri), Loading(trust, method, model_config), on_version_mismatch)
+    model.absent = absent or model.absent
+    return model
 
 
 def load_directory(
@@ -275,7 +289,7 @@ def load_directory(
     if signature is not None and loading.method not in (None, saved):
         signature = _without_outputs(signature)
     texts = _text_dtypes(recorded, predictor, signature)
-    return LoadedModel(home, directory, predictor, signature, texts)
+    return LoadedModel(home, directory, predictor, signature, texts, flavors.default_absent(directory))
 
 
 def _text_dtypes(recorded: TextDtypes, predictor: Predictor, signature: ModelSignature | None) -> TextDtypes:

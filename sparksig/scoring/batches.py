@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparksig.engine.absent import Absent
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
@@ -123,6 +124,7 @@ def score_batches(
     params: Mapping[str, Any] | None,
     *,
     texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
 ) -> Iterator[pa.Array]:
     """One array of predictions for each batch, as long as the batch.
 
@@ -135,6 +137,7 @@ def score_batches(
         outputs: what it gives.
         params: values for all of its params, enforced already; None for a model without params.
         texts: the dtypes of the model's text columns.
+        absent: what the model sees of an optional column that the batches lack.
 
     Raises:
         ContractError: a batch breaks the input schema.
@@ -154,5 +157,5 @@ def score_batches(
         if batch.num_rows == 0:
             yield nothing
             continue
-        predicted = call_model(predict, model_input(batch, inputs, texts=texts), params)
+        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
         yield encode(predicted, outputs, batch.num_rows)

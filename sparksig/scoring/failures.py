@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparksig.engine import plan as plans
+from sparksig.engine.absent import Absent
 from sparksig.engine.findings import null_hint
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
@@ -40,6 +41,7 @@ def score_leniently(
     finish: Callable[[pa.Array], pa.Array] = lambda scored: scored,
     *,
     texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
     tally: FindingTally | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches in which rows may fail: yield the predictions and the findings of each batch.
@@ -57,6 +59,7 @@ def score_leniently(
         params: values for all of its params, enforced already; None for a model without params.
         finish: what is done to predictions before they count as such; it may refuse them.
         texts: the dtypes of the model's text columns.
+        absent: what the model sees of an optional column that the batches lack.
         tally: counts the findings of all batches.
 
     Yields:
@@ -78,7 +81,7 @@ def score_leniently(
     """
 
     def score(batch: pa.RecordBatch) -> pa.Array:
-        predicted = call_model(predict, model_input(batch, inputs, texts=texts), params)
+        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
         try:
             encoded = encode(predicted, outputs, batch.num_rows)
         except PredictionError as error:
@@ -91,7 +94,7 @@ def score_leniently(
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
-            plans.compile(inputs, batch.schema)  # types that do not widen are no matter of rows
+            plans.compile(inputs, batch.schema, absent=absent)  # raises what concerns all rows
         search.failures = failures = _forbidden_nulls(batch, inputs)
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]

@@ -13,12 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known
 from sparksig.errors import ContractError, Finding, OutputRefusedError, SparksigError, UnsupportedError
 from sparksig.models.features import features_of
+from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
 from sparksig.params import enforce_params
-from sparksig.parquet.files import open_table
 from sparksig.scoring.part import Target
 from sparksig.scoring.pool import SplitTask, count_cores, score_splits
 from sparksig.scoring.prepared import pin_directory, prepare_model, share_directory
@@ -27,6 +28,7 @@ from sparksig.scoring.split import SplitResult
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
 from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
+from sparksig.tables.parquet import open_parquet
 
 __all__ = ["ScoredFiles", "score_files"]
 
@@ -86,6 +88,7 @@ def score_files(
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
     filter: str | None = None,
     engine: str = "local",
     time_zone: str | None = None,
@@ -118,6 +121,8 @@ def score_files(
         trusted_types: the types that a skops file may hold beyond those known to be safe.
         on_version_mismatch: "warn", "fail" or "ignore", where packages have other versions than the model was
             saved with.
+        absent: what the model sees of an optional column that the table lacks, as in
+            :func:`sparksig.load_model`.
         filter: None: conditions on rows need Spark.
         engine: "local".
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
@@ -135,6 +140,9 @@ def score_files(
         UnsupportedError: only Spark reads, or writes, this table as Spark does. The message says why.
         SparksigError: a process was killed.
 
+    Warns:
+        AbsentColumnWarning: the table lacks optional columns of the model.
+
     Example:
         >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq, sparksig
         >>> home = tempfile.mkdtemp()
@@ -149,6 +157,7 @@ def score_files(
         [{'id': 1, 'x': 1.5, 'prediction': 3.0}, {'id': 2, 'x': 2.5, 'prediction': 5.0}]
     """
     _check_options(on_error, engine, filter, batch_rows, processes)
+    check_absent(absent)
     zone = _resolve_zone(time_zone)
     clock = _Phases()
     with clock.phase("model"):
@@ -169,8 +178,11 @@ def score_files(
         place = shown(output)
         store, path = _open_output(output, input)
         require_free(store, path, place)
-        table = open_table(input)
-        options = ScanOptions(column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows)
+        table = open_parquet(input)
+        effect = absent or default_absent(prepared.directory)
+        options = ScanOptions(
+            column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect
+        )
         scan = plan_scan(table, prepared, enforced, features, options)
         cores = processes or count_cores()
         splits = plan_splits(table, scan, cores)
@@ -183,6 +195,7 @@ def score_files(
         _require_all_rows(splits, results)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
+    warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     return _build_report(place, results, actual_digest, clock.seconds)
 
 

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sparksig.errors import Code, Finding, kind, nearest, step
+from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
 
-__all__ = ["find_name_conflicts"]
+__all__ = ["find_missing_columns", "find_name_conflicts"]
+
+
+def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
+    """Report the columns that a caller chose for a model, and that the table lacks.
+
+    Raises:
+        ContractError: the columns are no list of names.
+    """
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise ContractError(f"columns is a list of names, not {kind(columns)}")
+    return [
+        Finding(
+            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, table)
+        )
+        for name in columns
+        if name not in table
+    ]
 
 
 def find_name_conflicts(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sparksig.engine.absent import Absent
 from sparksig.engine.predictions.times import place_times
 from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.schema import Schema
@@ -27,6 +28,7 @@ def score_pairs(
     *,
     lenient: bool,
     texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
     tally: FindingTally | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches: yield the finished predictions and the findings of each batch.
@@ -40,17 +42,17 @@ def score_pairs(
         finish: converts the predictions of a batch; see :func:`finish_predictions`.
         lenient: report rows that cannot be scored instead of raising an error.
         texts: the dtypes of the model's text columns.
+        absent: what the model sees of an optional column that the batches lack.
         tally: counts the findings of all batches.
 
     Raises:
         ContractError, PredictionError: as :func:`score_batches` or :func:`score_leniently`.
     """
+    how: dict[str, Any] = {"texts": texts, "absent": absent}
     if lenient:
-        yield from score_leniently(
-            batches, predict, inputs, outputs, params, finish, texts=texts, tally=tally
-        )
+        yield from score_leniently(batches, predict, inputs, outputs, params, finish, tally=tally, **how)
         return
-    for scored in score_batches(batches, predict, inputs, outputs, params, texts=texts):
+    for scored in score_batches(batches, predict, inputs, outputs, params, **how):
         yield finish(scored), pa.nulls(len(scored), FINDINGS)
 
 

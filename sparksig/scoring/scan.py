@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from sparksig.engine.absent import Absent
 from sparksig.engine.arrived import as_declared
 from sparksig.errors import ContractError
 from sparksig.models.registry import reason_of
@@ -99,6 +100,7 @@ class ScanPlan:
         findings: the name of the findings' column.
         zone: the time zone of the session.
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
+        absent: what the model sees of an optional column that the table lacks.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """
 
@@ -117,6 +119,7 @@ class ScanPlan:
     findings: str = "findings"
     zone: str = "UTC"
     batch_rows: int | None = None
+    absent: Absent = "omit"
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -94,6 +94,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             lambda scored: finish_predictions(scored, plan.zone),
             lenient=plan.lenient,
             texts=model.text_dtypes,
+            absent=plan.absent,
             tally=tally,
         )
         for predictions, findings in clock.time("score", pairs):

@@ -12,23 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.engine.features import match_features, misplaced_features
+from sparksig.engine.absent import Absent
+from sparksig.engine.features import misplaced_features
 from sparksig.engine.predictions import result_type
-from sparksig.errors import (
-    Code,
-    ContractError,
-    ConversionError,
-    Finding,
-    UnsupportedError,
-    kind,
-    nearest,
-    step,
-)
-from sparksig.parquet.files import File, Table
-from sparksig.parquet.judge import differing, twins, type_findings
-from sparksig.parquet.partitions import partition_value
-from sparksig.schema import Schema, TensorSpec
-from sparksig.scoring.names import find_name_conflicts
+from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.names import find_missing_columns, find_name_conflicts
 from sparksig.scoring.part import output_schema
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import Piece, ScanPlan, Split
@@ -39,7 +28,12 @@ from sparksig.scoring.storage import (
     spark_type,
     with_zone,
 )
-from sparksig.types import Object
+from sparksig.tables.columns import arrow_columns
+from sparksig.tables.contract import Contract
+from sparksig.tables.parquet import File, ParquetTable
+from sparksig.tables.partitions import partition_value
+from sparksig.tables.types import match_columns
+from sparksig.types import AnyType, Object
 
 __all__ = ["ScanOptions", "plan_scan", "plan_splits"]
 
@@ -56,10 +50,11 @@ class ScanOptions:
     findings: str = "findings"
     zone: str = "UTC"
     batch_rows: int | None = None
+    absent: Absent = "omit"
 
 
 def plan_scan(
-    table: Table,
+    table: ParquetTable,
     model: PreparedModel,
     params: Mapping[str, Any] | None,
     features: Sequence[str] | None,
@@ -81,16 +76,13 @@ def plan_scan(
     schema = _type_partitions(table)
     types = pa.schema([part.with_type(_spark_or_own(part)) for part in schema])
     findings: list[Finding] = []
-    fed, is_row = _choose_columns(types, model.inputs, features, options.columns, findings)
+    fed, is_row = _choose_columns(types, model, features, options, findings)
     added = _name_outputs(model.outputs, options)
     conflicts = find_name_conflicts(schema.names, added, options.keep, str.casefold)
     kept = tuple(schema.names if isinstance(options.keep, str) else options.keep)
     needed = [name for name in dict.fromkeys([*fed, *kept]) if name in schema.names]
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += twins(schema, fed)
-    known = {finding.path for finding in findings}
-    differences = differing(table, needed, required)
-    findings += [finding for finding in differences if finding.path not in known]
+    findings += table.compare_files(needed, required)
     if findings or conflicts:
         what = "the table does not fit the model's input schema" if findings else "the table cannot be scored"
         raise ContractError.of(what, [*findings, *conflicts])
@@ -116,13 +108,14 @@ def plan_scan(
         findings=options.findings,
         zone=options.zone,
         batch_rows=options.batch_rows,
+        absent=options.absent,
         spark_fields={name: spark_fields[name] for name in kept if name in spark_fields},
     )
     output_schema(scan)  # which has to exist
     return scan
 
 
-def _type_partitions(table: Table) -> pa.Schema:
+def _type_partitions(table: ParquetTable) -> pa.Schema:
     """Return the schema of a table, with text for partition columns without any value, as Spark has them."""
     partitions = table.files[0].values
     return pa.schema(
@@ -165,66 +158,43 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
 
 def _choose_columns(
     table: pa.Schema,
-    inputs: Schema,
+    model: PreparedModel,
     features: Sequence[str] | None,
-    columns: Sequence[str] | None,
+    options: ScanOptions,
     findings: list[Finding],
 ) -> tuple[list[str], bool]:
     """Return the columns that the model is given, and whether each row is one object; add the findings."""
-    if inputs.has_input_names():
-        if columns is not None:
-            raise ContractError(
-                "the model's columns have names: columns= chooses those of a model without names"
-            )
-        findings += type_findings(table, inputs)
-        return [name for name in map(str, inputs.input_names()) if name in table.names], False
-    if columns is None and (properties := _row_properties(table, inputs)) is not None:
-        findings += type_findings(table, inputs)
+    inputs, columns = model.inputs, options.columns
+    if inputs.has_input_names() and columns is not None:
+        raise ContractError("the model's columns have names: columns= chooses those of a model without names")
+    if columns is not None:
+        findings += find_missing_columns(table.names, columns) + misplaced_features(columns, inputs, features)
+        if findings:
+            return [], False
+        table = pa.schema([table.field(name) for name in columns])
+    contract = Contract(
+        "model",
+        "the model's input schema",
+        inputs,
+        features=None if features is None else tuple(features),
+        missing="forbid" if options.absent == "forbid" else "allow",
+        extra="allow",
+    )
+    match = match_columns(contract, arrow_columns(table), by_position=columns is not None)
+    findings += match.findings
+    if match.row is not None:
+        assert isinstance(match.row.type, Object)
+        properties = {prop.name for prop in match.row.type.properties}
         return [name for name in table.names if name in properties], True
-    if columns is None:
-        nested = len(table) > 0 and pa.types.is_nested(table.types[0])
-        positions, missing = match_features(table.names, inputs, features, is_nested=nested)
-        findings += missing
-        names = table.names if positions is None else [table.names[position] for position in positions]
-    else:
-        names = _require_columns(table, columns, findings)
-        findings += misplaced_features(names, inputs, features)
-    if not findings:
-        chosen = pa.schema([table.field(name) for name in names if table.names.count(name) == 1])
-        findings += type_findings(chosen, inputs)
-    return list(names), False
-
-
-def _row_properties(table: pa.Schema, inputs: Schema) -> set[str] | None:
-    """Return the properties of the object that each row is; None where rows are no objects."""
-    spec = inputs.inputs[0]
-    if len(inputs) > 1 or isinstance(spec, TensorSpec) or not isinstance(spec.type, Object):
-        return None
-    only = table.types[0] if len(table) == 1 else None
-    if only is not None and (pa.types.is_struct(only) or pa.types.is_map(only)):
-        return None
-    return {prop.name for prop in spec.type.properties}
-
-
-def _require_columns(table: pa.Schema, columns: Any, findings: list[Finding]) -> list[str]:
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise ContractError(f"columns is a list of names, not {kind(columns)}")
-    findings += [
-        Finding(
-            Code.MISSING_COLUMN,
-            step(name),
-            "a column of the table",
-            "no such column",
-            nearest(name, table.names),
-        )
-        for name in columns
-        if name not in table.names
-    ]
-    return [name for name in columns if name in table.names]
+    for spec, column in match.pairs:
+        is_open = not isinstance(spec, ColSpec) or isinstance(spec.type, AnyType)
+        if is_open and getattr(column.field.source, "kind", "") == "vector":
+            raise UnsupportedError(f"{step(column.name)} holds vectors, which only Spark makes arrays of")
+    return [column.name for _, column in match.pairs], False
 
 
 def _require_supported(
-    table: Table, needed: pa.Schema, spark_fields: Mapping[str, Mapping[str, Any]]
+    table: ParquetTable, needed: pa.Schema, spark_fields: Mapping[str, Mapping[str, Any]]
 ) -> pa.Schema:
     """Return the columns in the types that Spark reads.
 
@@ -234,8 +204,7 @@ def _require_supported(
     partitions = table.files[0].values
     fields = []
     for part in needed:
-        int96 = any(part.name in file.layout.int96 for file in table.files)
-        dtype = pa.timestamp("us", "UTC") if int96 else part.type
+        dtype = part.type
         if part.name in partitions and pa.types.is_timestamp(dtype):
             dtype = pa.timestamp("us", "UTC")  # a local time of the session
         field = pa.field(part.name, spark_type(dtype, step(part.name)))
@@ -258,7 +227,7 @@ _FEWEST_BYTES = 2**22
 """Splits are no smaller than that, unless the table is."""
 
 
-def plan_splits(table: Table, scan: ScanPlan, cores: int) -> list[Split]:
+def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
     """Divide the row groups of a table into splits of about as many bytes, in the order of the files.
 
     A row group is never cut. There are at least two splits for each core, if the table has enough row groups

@@ -21,6 +21,7 @@ from sparksig.convert.arrow import from_arrow
 from sparksig.convert.json import dumps, from_json, loads, to_json
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
+from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.bind import Bound
 from sparksig.spark.work import Work, Zone, columns_of
 
@@ -85,7 +86,7 @@ def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -
 
 def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dtype: T.DataType) -> pa.Array:
     values = series.pop(0)
-    target = binding.arrow_type(dtype)
+    target = arrow_type(dtype)
     if _is_json(dtype):
         return _from_texts(values, spec, target)
     if isinstance(dtype, _INTEGERS):

@@ -16,24 +16,26 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
-from sparksig.engine.arrived import tensor_findings
-from sparksig.engine.features import match_features, misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, nearest, step
-from sparksig.lattice import mismatches, widens
+from sparksig.engine.absent import Absent
+from sparksig.engine.features import misplaced_features
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, step
+from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.names import find_missing_columns
 from sparksig.spark.names import Fold
-from sparksig.spark.variants import VARIANT, holds_any, is_variant
+from sparksig.spark.variants import is_variant
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import Contract
+from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = [
     "Bound",
-    "arrow_type",
     "as_json",
     "bind",
     "column",
     "guarded",
     "is_composite",
-    "matched_fields",
     "require_arrow",
     "spark_type",
     "travel_type",
@@ -87,6 +89,7 @@ def bind(
     columns: Sequence[str] | None = None,
     features: Sequence[str] | None = None,
     fold: Fold = str.casefold,
+    absent: Absent = "omit",
 ) -> Bound:
     """The columns of a table that a model is given, checked whole.
 
@@ -100,38 +103,38 @@ def bind(
         columns: the columns that a caller chose, for inputs without names.
         features: the names of the model's features; None if it knows none.
         fold: folds names as the session compares them.
+        absent: "forbid" refuses a table that lacks an optional column.
 
     Raises:
         ContractError: columns missing, doubled, too many, too few, or of types that do not widen; every
             finding.
     """
+    if schema.has_input_names() and columns is not None:
+        raise ContractError("the model's columns have names: columns= chooses those of a model without names")
+    contract = Contract(
+        "model",
+        "the model's input schema",
+        schema,
+        features=None if features is None else tuple(features),
+        missing="forbid" if absent == "forbid" else "allow",
+        extra="allow",
+    )
+    held = table
     findings: list[Finding] = []
-    if columns is None and (rows := _as_rows(table, schema)) is not None:
-        return rows
-    if schema.has_input_names():
-        if columns is not None:
-            raise ContractError(
-                "the model's columns have names: columns= chooses those of a model without names"
-            )
-        fields = {spec.name: _field(str(spec.name), spec, table, findings, fold) for spec in schema}
-        present = [(spec, field) for spec in schema if (field := fields[spec.name]) is not None]
-    else:
-        if columns is None:
-            chosen = matched_fields(table, schema, features, findings)
-        else:
-            chosen = _chosen(table, columns, findings)
-            findings += misplaced_features(columns, schema, features)
-        present = [] if findings else _by_position(schema, chosen, findings)
+    if columns is not None:
+        findings += find_missing_columns(table.names, columns)
+        held = T.StructType([table[name] for name in columns if name in table.names])
+        findings += misplaced_features(columns, schema, features)
+    known = spark_columns(held)
     if not findings:
-        _judge(schema, present, findings)
-    else:
-        for spec, field in present:
-            if isinstance(spec, ColSpec):
-                findings += mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
+        match = match_columns(contract, known, fold=fold, by_position=columns is not None)
+        findings += match.findings
     if findings:
-        raise ContractError.of("the table does not fit the model's input schema", _in_order(findings, schema))
-    if not present:
-        raise ContractError("the table has none of the model's columns, which are all optional")
+        raise ContractError.of("the table does not fit the model's input schema", findings)
+    if match.row is not None:
+        return _bind_rows(held, match.row)
+    fields = {id(part): field for part, field in zip(known, held.fields)}
+    present = [(spec, fields[id(part)]) for spec, part in match.pairs]
     sent = [_travelling(_value_of(field), field.dataType, spec) for spec, field in present]
     names = [
         field.name if schema.has_input_names() else str(index) for index, (_, field) in enumerate(present)
@@ -149,148 +152,17 @@ def _value_of(field: T.StructField) -> Column:
     return F.lit(None) if isinstance(field.dataType, T.NullType) else column(field.name)
 
 
-def _as_rows(table: T.StructType, schema: Schema) -> Bound | None:
-    """A table's rows as the values of a model's only column, which has no name and is an object.
+def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
+    """Bind a table's rows as the values of a model's only column, which has no name and is an object.
 
-    So models with a type hint take a table: one object a row. None where the table is no such thing, or has
-    the objects in a column of its own.
-
-    Raises:
-        ContractError: its columns do not fit the object's properties; every finding.
+    So models with a type hint accept a table: one object a row.
     """
-    spec = schema.inputs[0]
-    if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
-        return None
-    if not isinstance(spec.type, Object) or (
-        len(table.fields) == 1 and isinstance(table.fields[0].dataType, (T.StructType, T.MapType))
-    ):
-        return None
+    assert isinstance(spec.type, Object)
     known = {prop.name for prop in spec.type.properties}
-    findings = mismatches(source(table), spec.type, "", spec.required)
-    if findings:
-        raise ContractError.of("the table does not fit the model's input schema", findings)
     held = T.StructType([field for field in table.fields if field.name in known])
     target = _target(held, spec.type)
     row = F.struct(*(column(name) for name in held.names))
     return Bound(("0",), (_converted(row, held, spec.type, target),), (spec,), (target,))
-
-
-def _in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
-    roots = [step(name) for name in schema.input_names()]
-
-    def place(finding: Finding) -> int:
-        return next((i for i, root in enumerate(roots) if finding.path.startswith(root)), len(roots))
-
-    return sorted(findings, key=place)
-
-
-def _field(
-    name: str, spec: ColSpec | TensorSpec, table: T.StructType, findings: list[Finding], fold: Fold
-) -> T.StructField | None:
-    fields = [field for field in table.fields if field.name == name]
-    duplicates = [field.name for field in table.fields if fold(field.name) == fold(name)]
-    if fields and len(duplicates) > 1:
-        hint = "Spark does not distinguish such names: drop or rename one"
-        found = ", ".join(map(step, duplicates))
-        findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", found, hint))
-        return None
-    if not fields and (isinstance(spec, TensorSpec) or spec.required):
-        expected = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-        hint = nearest(name, table.names)
-        findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
-    return fields[0] if fields else None
-
-
-def matched_fields(
-    table: T.StructType, schema: Schema, features: Sequence[str] | None, findings: list[Finding]
-) -> list[T.StructField]:
-    """The columns for inputs without names: by the names of the features, else all of them."""
-    nested = bool(table.fields) and not _is_scalar(table.fields[0].dataType)
-    positions, found = match_features(table.names, schema, features, is_nested=nested)
-    findings += found
-    return list(table.fields) if positions is None else [table.fields[index] for index in positions]
-
-
-def _is_scalar(dtype: T.DataType) -> bool:
-    return not isinstance(dtype, (T.ArrayType, T.MapType, T.StructType)) and not _is_vector(dtype)
-
-
-def _chosen(table: T.StructType, columns: Sequence[str], findings: list[Finding]) -> list[T.StructField]:
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise ContractError(f"columns is a list of names, not {kind(columns)}")
-    held = {field.name: field for field in table.fields}
-    findings += [
-        Finding(
-            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, held)
-        )
-        for name in columns
-        if name not in held
-    ]
-    return [held[name] for name in columns if name in held]
-
-
-def _by_position(
-    schema: Schema, fields: list[T.StructField], findings: list[Finding]
-) -> list[tuple[ColSpec | TensorSpec | None, T.StructField]]:
-    specs = list(schema)
-    if isinstance(specs[0], TensorSpec):
-        return [(None, field) for field in fields]
-    if len(fields) != len(specs):
-        hint = "choose them by columns=[...]"
-        expected = f"{len(specs)} column{'s' if len(specs) > 1 else ''}, without names"
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, f"{len(fields)} columns", hint))
-        return []
-    return list(zip(specs, fields))
-
-
-_UNREACHABLE = ("CalendarIntervalType", "YearMonthIntervalType", "DayTimeIntervalType", "TimeType")
-
-
-def _unreachable(held: T.DataType, path: str) -> list[Finding]:
-    """What no Python worker is given, wherever it is in a type."""
-    if isinstance(held, T.ArrayType):
-        return _unreachable(held.elementType, f"{path}[]")
-    if isinstance(held, T.MapType):
-        return _unreachable(held.keyType, f"{path}[]") + _unreachable(held.valueType, f"{path}[]")
-    if isinstance(held, T.StructType):
-        return [
-            one for part in held.fields for one in _unreachable(part.dataType, f"{path}.{step(part.name)}")
-        ]
-    if type(held).__name__ not in _UNREACHABLE:
-        return []
-    hint = "cast it on purpose, or leave it out"
-    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", held.simpleString(), hint)]
-
-
-def _judge(
-    schema: Schema,
-    present: Sequence[tuple[ColSpec | TensorSpec | None, T.StructField]],
-    findings: list[Finding],
-) -> None:
-    """The casting table's verdict on the types; of tensors the engine's, on a row of zeros."""
-    for spec, field in present:
-        if isinstance(spec, ColSpec):
-            found = mismatches(source(field.dataType), spec.type, step(field.name), spec.required)
-            findings += found or (
-                _unreachable(field.dataType, step(field.name)) if holds_any(spec.type) else []
-            )
-    if not schema.is_tensor_spec():
-        return
-    columns: list[tuple[str, pa.DataType, str]] = []
-    for spec, field in present:
-        tensor = spec if isinstance(spec, TensorSpec) else next(iter(schema))
-        said = field.dataType.simpleString()
-        try:
-            columns.append((field.name, _arrow(field.dataType), said))
-        except UnsupportedError as error:
-            path, hint = step(field.name), error.message
-            findings.append(Finding(Code.TYPE_MISMATCH, path, repr(tensor), said, hint))
-    if not findings:
-        findings += tensor_findings(schema, columns)
-
-
-def _arrow(dtype: T.DataType) -> pa.DataType:
-    return arrow_type(T.ArrayType(T.DoubleType()) if _is_vector(dtype) else dtype)
 
 
 # --- travelling -------------------------------------------------------------------------------------------
@@ -463,45 +335,6 @@ _SPARK: dict[DataType, T.DataType] = {
     DataType.datetime: T.TimestampNTZType(),
 }
 """The Spark type in which each scalar type travels to Python."""
-
-_ARROW: dict[str, pa.DataType] = {
-    "NullType": pa.null(),
-    "BooleanType": pa.bool_(),
-    "ByteType": pa.int8(),
-    "ShortType": pa.int16(),
-    "IntegerType": pa.int32(),
-    "LongType": pa.int64(),
-    "FloatType": pa.float32(),
-    "DoubleType": pa.float64(),
-    "StringType": pa.string(),
-    "CharType": pa.string(),
-    "VarcharType": pa.string(),
-    "BinaryType": pa.binary(),
-    "DateType": pa.date32(),
-    "TimestampType": pa.timestamp("us", "UTC"),
-    "TimestampNTZType": pa.timestamp("us"),
-    "VariantType": VARIANT,
-}
-
-
-def arrow_type(dtype: T.DataType) -> pa.DataType:
-    """The Arrow type in which a Spark type reaches Python.
-
-    Raises:
-        UnsupportedError: it cannot.
-    """
-    name = type(dtype).__name__
-    if name in _ARROW:
-        return _ARROW[name]
-    if isinstance(dtype, T.DecimalType):
-        return pa.decimal128(dtype.precision, dtype.scale)
-    if isinstance(dtype, T.ArrayType):
-        return pa.list_(arrow_type(dtype.elementType))
-    if isinstance(dtype, T.MapType):
-        return pa.map_(arrow_type(dtype.keyType), arrow_type(dtype.valueType))
-    if isinstance(dtype, T.StructType):
-        return pa.struct([pa.field(part.name, arrow_type(part.dataType)) for part in dtype.fields])
-    raise UnsupportedError(f"{dtype.simpleString()} does not reach Python")
 
 
 def spark_type(arrow: pa.DataType) -> T.DataType:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.engine.absent import Absent, warn_of_absent_columns
 from sparksig.errors import ContractError, kind
 from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark.bind import column
@@ -17,7 +18,7 @@ from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
-__all__ = ["score"]
+__all__ = ["score", "score_table"]
 
 _HELD = "sparksig scored"
 """The name under which predictions, and what is told of them, are held until they are taken apart."""
@@ -43,6 +44,7 @@ def score(
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
 
@@ -72,6 +74,9 @@ def score(
         digest: as in :func:`spark_udf`.
         trusted_types: as in :func:`spark_udf`.
         on_version_mismatch: as in :func:`spark_udf`.
+        absent: what the model sees of an optional column that ``df`` lacks: "null" for a column of nulls,
+            "omit" for no column, "forbid" to refuse ``df``. None for "null" with estimators and boosters, and
+            for "omit" with PythonModels, functions and loader modules.
 
     Returns:
         A table with the kept columns, the predictions, and where asked for their findings; not yet computed.
@@ -80,6 +85,9 @@ def score(
         ContractError: the table does not fit the model, a kept column is not there, or a new one is; all
             findings.
         ModelError: as :func:`spark_udf`.
+
+    Warns:
+        AbsentColumnWarning: ``df`` lacks optional columns of the model; all of them, with their near misses.
 
     Example:
         >>> import tempfile, sparksig
@@ -95,8 +103,6 @@ def score(
     """
     if not hasattr(df, "sparkSession"):
         raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")
-    if on_error not in ("fail", "null"):
-        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
     if isinstance(model, ModelUDF):
         _refuse(
             params=params,
@@ -104,6 +110,7 @@ def score(
             result_type=result_type,
             model_config=model_config,
             batch_rows=batch_rows,
+            absent=absent,
         )
         udf = model
     else:
@@ -119,7 +126,38 @@ def score(
             digest=digest,
             trusted_types=trusted_types,
             on_version_mismatch=on_version_mismatch,
+            absent=absent,
         )
+    scored = score_table(
+        df,
+        udf,
+        output,
+        keep,
+        on_error=on_error,
+        findings=findings,
+        flatten=flatten,
+        columns=columns,
+        observation=observation,
+    )
+    warn_of_absent_columns(udf.inputs, df.columns, udf.absent, 2)
+    return scored
+
+
+def score_table(
+    df: DataFrame,
+    udf: ModelUDF,
+    output: str,
+    keep: str | Sequence[str],
+    *,
+    on_error: str = "fail",
+    findings: str = "findings",
+    flatten: bool = False,
+    columns: Sequence[str] | None = None,
+    observation: Any = None,
+) -> DataFrame:
+    """Score a table with a column function; arguments and errors as of :func:`score`, without its warning."""
+    if on_error not in ("fail", "null"):
+        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
     lenient = on_error == "null"
     made = _made(udf, output, flatten, findings if lenient else None)
     problems = find_name_conflicts(df.columns, made, keep, name_folding(df.sparkSession))

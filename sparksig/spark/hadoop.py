@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import OutputRefusedError
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Place", "file_system_of", "is_nowhere"]
+__all__ = ["Place", "file_system_of", "is_connect", "is_nowhere"]
 
 
 def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
@@ -24,12 +24,17 @@ def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     return java, place.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()), place
 
 
+def is_connect(frame: SparkSession | DataFrame) -> bool:
+    """Return whether a session, or a DataFrame, is of Spark Connect."""
+    return type(frame).__module__.startswith("pyspark.sql.connect")
+
+
 def is_nowhere(spark: SparkSession, path: str) -> bool:
     """Whether it is known that nothing is at a path; on Spark Connect, nobody knows.
 
     Spark's readers would say the same, after a warning with a stack trace in the log.
     """
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(spark):
         return False
     _, files, place = file_system_of(spark, path)
     return not files.exists(place)

@@ -8,7 +8,6 @@ whether it is null; and composite columns as JSON.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,20 +17,15 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.convert.spark import from_spark
-from sparksig.engine.features import misplaced_features
+from sparksig.engine.absent import Absent, check_absent
 from sparksig.errors import (
-    Code,
     ContractError,
     ConversionError,
-    Finding,
-    SignatureError,
     SparksigError,
     UnsupportedError,
     kind,
-    nearest,
-    step,
 )
+from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
 from sparksig.models.flavors.interface import Loading
@@ -49,11 +43,17 @@ from sparksig.spark.before_arrow import (
     to_texts,
 )
 from sparksig.spark.bind import Bound
+from sparksig.spark.calls import HAS_ARROW, CallBinding, show_spec
 from sparksig.spark.names import name_folding
+from sparksig.spark.result_types import (
+    build_outputs,
+    has_times,
+    read_result_type,
+    to_arrow_result,
+)
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
-from sparksig.spark.work import WALL, Work, Zone, columns_of, explode
-from sparksig.types import describe
+from sparksig.spark.work import Work, Zone, columns_of, explode
 
 __all__ = ["ModelUDF", "check_model", "spark_udf"]
 
@@ -71,6 +71,7 @@ def spark_udf(
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
 ) -> ModelUDF:
     """A model directory as a column function.
 
@@ -95,6 +96,8 @@ def spark_udf(
         trusted_types: the types that a skops file may hold beyond those known to be safe.
         on_version_mismatch: "warn", "fail" or "ignore", where the driver has packages in other versions than
             the model was saved with.
+        absent: what the model sees of an optional column that the table lacks, as in
+            :func:`sparksig.load_model`.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
@@ -102,7 +105,7 @@ def spark_udf(
 
     Raises:
         ModelError: the directory is not there, damaged, not trusted, or has no input or output schema.
-        ContractError: params that do not fit.
+        ContractError: params that do not fit, or an argument that is none of its choices.
         UnsupportedError: a model, or a result type, that cannot be scored on this Spark.
         SparksigError: no session is active.
 
@@ -129,7 +132,8 @@ def spark_udf(
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
-    returned = None if result_type is None else _returned(session, result_type)
+    check_absent(absent)
+    returned = None if result_type is None else read_result_type(session, result_type)
     directory, loading, (inputs, outputs, declared) = check_model(
         model_uri,
         allow_pickle=allow_pickle,
@@ -137,15 +141,18 @@ def spark_udf(
         trusted_types=trusted_types,
         method=method,
         model_config=model_config,
-        outputs=None if returned is None else _as_outputs(returned),
+        outputs=None if returned is None else build_outputs(returned),
         on_version_mismatch=on_version_mismatch,
     )
     given = None if params is None and declared is None else enforce_params(params, declared)
-    arrow = None if returned is None else _arrow_result(returned)
+    arrow = None if returned is None else to_arrow_result(returned)
     zone = str(session.conf.get("spark.sql.session.timeZone"))
     features = features_of(directory, loading.trust)
     shipment = ship(session, directory)
-    work = Work(shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows)
+    shown = absent or flavors.default_absent(directory)
+    work = Work(
+        shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows, absent=shown
+    )
     return ModelUDF(work, returned)
 
 
@@ -180,66 +187,6 @@ def check_model(
     return model.directory, model.loading, (model.inputs, model.outputs, model.params)
 
 
-# --- result types -----------------------------------------------------------------------------------------
-
-
-def _returned(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
-    """A DataType, or what DDL says; Spark reads the DDL, without a job."""
-    if isinstance(result_type, T.DataType):
-        return result_type
-    if not isinstance(result_type, str):
-        raise ContractError(f"result_type is a DataType or DDL, not {kind(result_type)}")
-    try:
-        schema = session.createDataFrame([], result_type).schema
-    except Exception as error:  # a parser's, of a class that depends on the Spark
-        reason = str(error).strip().partition("\n")[0]
-        raise ContractError(f"result_type {result_type!r} is no Spark type: {reason}") from None
-    alone = len(schema) == 1 and schema[0].name == "value"
-    if alone and not re.match(r"\s*(struct\s*<)?\s*`?value`?[\s:]", result_type):
-        return schema[0].dataType
-    return schema
-
-
-def _as_outputs(returned: T.DataType) -> Schema:
-    """What a model has to give for a Spark type to come back."""
-    try:
-        found = from_spark(returned)
-    except (SparksigError, SignatureError) as error:
-        raise ContractError(f"result_type {returned.simpleString()} has no signature: {error}") from None
-    if isinstance(found, Schema):
-        return Schema(
-            [ColSpec(spec.type, spec.name, required=False) for spec in found if isinstance(spec, ColSpec)]
-        )
-    return Schema([ColSpec(found, "prediction", required=False)])
-
-
-def _arrow_result(returned: T.DataType) -> pa.DataType:
-    """The Arrow type of predictions before their times are placed."""
-    if isinstance(returned, T.StructType):
-        return pa.struct([pa.field(part.name, _arrow_result(part.dataType)) for part in returned.fields])
-    if isinstance(returned, T.ArrayType):
-        return pa.list_(_arrow_result(returned.elementType))
-    if isinstance(returned, T.MapType):
-        return pa.map_(_arrow_result(returned.keyType), _arrow_result(returned.valueType))
-    if isinstance(returned, T.TimestampNTZType):
-        return WALL
-    if isinstance(returned, T.TimestampType):
-        return pa.timestamp("ns")  # until it is placed in the zone
-    if isinstance(returned, T.DecimalType):
-        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
-    return binding.arrow_type(returned)
-
-
-def _has_times(dtype: T.DataType) -> bool:
-    if isinstance(dtype, T.ArrayType):
-        return _has_times(dtype.elementType)
-    if isinstance(dtype, T.MapType):
-        return _has_times(dtype.valueType)
-    if isinstance(dtype, T.StructType):
-        return any(_has_times(field.dataType) for field in dtype.fields)
-    return isinstance(dtype, T.TimestampType)
-
-
 # --- the function -----------------------------------------------------------------------------------------
 
 
@@ -250,6 +197,7 @@ class ModelUDF:
         inputs: what the model takes.
         outputs: what it gives.
         digest: of the model directory; what every worker verifies.
+        absent: "null", "omit" or "forbid": what the model sees of an optional column that the table lacks.
         return_type: the Spark type of the predictions.
     """
 
@@ -258,13 +206,14 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
+        self.absent = work.absent
         self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
-        if not _ARROW and "array<timestamp>" in self.return_type.simpleString():
+        if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
 
     def __repr__(self) -> str:
         takes = ", ".join(
-            str(name) if name is not None else _shown(spec)
+            str(name) if name is not None else show_spec(spec)
             for name, spec in zip(self.inputs.input_names(), self.inputs)
         )
         return f"ModelUDF({takes}) -> {self.return_type.simpleString()}"
@@ -286,8 +235,9 @@ class ModelUDF:
             ContractError: too many, too few, or unknown columns; all findings.
             UnsupportedError: composite columns on Spark before 4.1.
         """
-        specs, values = self._arguments(columns, named)
-        if _ARROW:
+        binder = CallBinding(self.inputs, self._work.features, self.absent)
+        specs, values = binder.bind(columns, named)
+        if HAS_ARROW:
             names = None if specs is None else _transfer_names(specs)
             return self._arrow_column(values, names)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
@@ -296,7 +246,7 @@ class ModelUDF:
                 "pass the columns "
                 "one by one, or use sparksig.score(df, model)"
             )
-        binding.require_arrow(self.inputs, _ARROW, "calling the function")
+        binding.require_arrow(self.inputs, HAS_ARROW, "calling the function")
         plain = [spec for spec in specs if isinstance(spec, ColSpec)]
         sent = binding.guarded(values, plain)
         types = [binding.travel_type(spec) for spec in plain]
@@ -315,13 +265,16 @@ class ModelUDF:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
         bound = self.bind(table, columns, session=session)
-        return self._arrow_column(list(bound.values), bound.names) if _ARROW else self._pandas_column(bound)
+        return (
+            self._arrow_column(list(bound.values), bound.names) if HAS_ARROW else self._pandas_column(bound)
+        )
 
     def bind(
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None
     ) -> Bound:
         """The columns that the model is given of a table; arguments and errors as of :meth:`on`."""
-        return binding.bind(table, self.inputs, columns, self._work.features, name_folding(session))
+        fold = name_folding(session)
+        return binding.bind(table, self.inputs, columns, self._work.features, fold, self.absent)
 
     def with_(self, **changes: Any) -> ModelUDF:
         """The same function with other settings of its work in the workers."""
@@ -331,7 +284,7 @@ class ModelUDF:
 
     @property
     def _registered(self) -> Any:
-        if not _ARROW:
+        if not HAS_ARROW:
             raise UnsupportedError("a model is registered for SQL on Spark 4.1 or newer")
         function = _arrow_function(self._work, None, zoned=False)
         return F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
@@ -340,82 +293,6 @@ class ModelUDF:
         if name in ("func", "returnType", "evalType", "deterministic", "asNondeterministic"):
             return getattr(self._registered, name)
         raise AttributeError(f"a ModelUDF has no attribute {name!r}")
-
-    def _arguments(
-        self, columns: tuple[Column | str, ...], named: Mapping[str, Column | str]
-    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
-        """The specifications that the columns are for, None where only the worker knows; and the columns."""
-        specs = list(self.inputs)
-        if columns and named:
-            raise ContractError("give the model's columns either by position or by name, not both")
-        if columns:
-            return self._by_position(specs, columns)
-        if named:
-            return self._by_name(named)
-        if not self.inputs.has_input_names():
-            raise ContractError(
-                f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
-            )
-        fold = name_folding()
-        folded = [fold(str(spec.name)) for spec in specs]
-        twins = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
-        if twins:
-            raise ContractError(
-                f"Spark does not tell these names apart: {', '.join(twins)}; give the columns by position"
-            )
-        optional = [step(spec.name) for spec in specs if isinstance(spec, ColSpec) and not spec.required]
-        if optional:
-            raise ContractError(
-                f"whether the table has the optional columns ({', '.join(optional)}) is not known here: "
-                "give the columns by name, or use sparksig.score(df, model)"
-            )
-        return specs, [binding.column(spec.name) for spec in specs]
-
-    def _by_position(
-        self, specs: list[ColSpec | TensorSpec], columns: tuple[Column | str, ...]
-    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
-        values = [_as_column(value) for value in columns]
-        if len(columns) == 1:  # it may be a struct of all
-            return (specs if len(specs) == 1 and not _ARROW else None), values
-        named = [value if isinstance(value, str) else None for value in columns]
-        if findings := misplaced_features(named, self.inputs, self._work.features):
-            raise ContractError.of("the call does not fit the model's features", findings)
-        if len(columns) == len(specs):
-            return specs, values
-        only = specs[0]
-        if isinstance(only, TensorSpec) and only.name is None:
-            if len(only.shape) == 2 and only.shape[1] in (-1, len(columns)):
-                return None, values
-            expected = (
-                f"one column of arrays, or {only.shape[1]} columns" if len(only.shape) == 2 else "one column"
-            )
-            finding = Finding(Code.COLUMN_COUNT, "", expected, f"{len(columns)} columns")
-            raise ContractError.of("the call does not fit the model's input schema", [finding])
-        names = ", ".join(step(spec.name) if spec.name is not None else _shown(spec) for spec in specs)
-        hint = f"in this order: {names}; to leave out optional ones, give the others by name"
-        finding = Finding(Code.COLUMN_COUNT, "", f"{len(specs)} columns", f"{len(columns)} columns", hint)
-        raise ContractError.of("the call does not fit the model's input schema", [finding])
-
-    def _by_name(
-        self, named: Mapping[str, Column | str]
-    ) -> tuple[list[ColSpec | TensorSpec] | None, list[Column]]:
-        known = {str(spec.name): spec for spec in self.inputs if spec.name is not None}
-        findings = [
-            Finding(
-                Code.UNKNOWN_KEY, step(name), "a column of the signature", "another", nearest(name, known)
-            )
-            for name in named
-            if name not in known
-        ]
-        findings += [
-            Finding(Code.MISSING_COLUMN, step(name), _shown(spec), "no such argument")
-            for name, spec in known.items()
-            if (isinstance(spec, TensorSpec) or spec.required) and name not in named
-        ]
-        if findings:
-            raise ContractError.of("the call does not fit the model's input schema", findings)
-        held = [spec for name, spec in known.items() if name in named]
-        return held, [_as_column(named[str(spec.name)]) for spec in held]
 
     @property
     def _column_type(self) -> T.DataType:
@@ -429,13 +306,13 @@ class ModelUDF:
         return T.StructType(fields)
 
     def _arrow_column(self, values: list[Column], names: tuple[str, ...] | None) -> Column:
-        zoned = [F.current_timezone()] if _has_times(self.return_type) else []
+        zoned = [F.current_timezone()] if has_times(self.return_type) else []
         function = _arrow_function(self._work, names, zoned=bool(zoned))
         scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*values, *zoned))
 
     def _pandas_column(self, bound: Bound) -> Column:
-        zoned = [F.current_timezone()] if _has_times(self.return_type) else []
+        zoned = [F.current_timezone()] if has_times(self.return_type) else []
         sent, held = pandas_columns(bound), self._column_type
         if comes_as_json(held):
             function = pandas_function(self._work, bound, to_texts)
@@ -462,21 +339,9 @@ _FINDING = T.StructType(
 )
 
 
-def _shown(spec: ColSpec | TensorSpec) -> str:
-    return describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
-
-
 def _transfer_names(specs: Sequence[ColSpec | TensorSpec]) -> tuple[str, ...]:
     """Return the names under which columns reach the worker; columns without names are numbered."""
     return tuple(str(index if spec.name is None else spec.name) for index, spec in enumerate(specs))
-
-
-_ARROW = hasattr(F, "arrow_udf")
-"""Spark >= 4.1."""
-
-
-def _as_column(value: Column | str) -> Column:
-    return binding.column(value) if isinstance(value, str) else value
 
 
 def _zone_of(arrays: list[pa.Array]) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
+from sparksig.engine.absent import Absent
 from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
 from sparksig.engine.nested import lists, mapped
@@ -51,6 +52,7 @@ class Work:
         observed: whether the loads of models are told beside.
         batch_rows: how many rows the model is given at once; None for those of Arrow's batches.
         batch_bytes: larger batches are cut.
+        absent: what the model sees of an optional column that the table lacks.
     """
 
     shipment: Shipment
@@ -65,6 +67,7 @@ class Work:
     observed: bool = False
     batch_rows: int | None = None
     batch_bytes: int = BATCH_BYTES
+    absent: Absent = "omit"
 
     @property
     def has_beside(self) -> bool:
@@ -106,13 +109,13 @@ class Work:
                 yield as_declared(batch, self.inputs)
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
-        texts = model.text_dtypes
+        how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, texts=texts):
+            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, **how):
                 yield finish(scored)
             return
         pairs = score_pairs(
-            cut, predict, self.inputs, outputs, self.params, finish, lenient=self.lenient, texts=texts
+            cut, predict, self.inputs, outputs, self.params, finish, lenient=self.lenient, **how
         )
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)

@@ -7,106 +7,16 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, ContractError, Finding, MissingDependencyError, below
+from sparksig.errors import Code, Finding, below
 from sparksig.spark.bind import column
-from sparksig.writing.target import Existing, Filled, is_path
+from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
 
-__all__ = ["Commit", "commit", "committed", "counts", "existing", "noted", "refusals"]
-
-
-def _named(target: str) -> str:
-    """What SQL calls a Delta table."""
-    return f"delta.`{target.replace('`', '``')}`" if is_path(target) else target
-
-
-def existing(spark: SparkSession, target: str) -> Existing | None:
-    """The Delta table at a target; None if there is none.
-
-    Raises:
-        ContractError: it is a table of another format, a view, or no name at all.
-        MissingDependencyError: the session knows no Delta tables.
-    """
-    try:
-        row, *others = spark.sql(f"DESCRIBE DETAIL {_named(target)}").collect()
-    except Exception as error:  # Spark's, of a class that depends on the session
-        told = str(error)
-        if "PARSE_SYNTAX_ERROR" in told or "EXPECT_TABLE_NOT_VIEW" in told:
-            raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
-        if _is_unknown(told):
-            raise MissingDependencyError(_MISSING) from None
-        if "DELTA_MISSING_DELTA_TABLE" in told or "NOT_FOUND" in told or "not a Delta table" in told:
-            return None
-        raise
-    detail = row.asDict()
-    if others or "format" not in detail:  # it described the column of a table that is called detail
-        raise MissingDependencyError(_MISSING)
-    if detail["format"] != "delta":
-        raise ContractError(f"{target} is a table of the format {detail['format']}, not delta")
-    frame = spark.read.format("delta").load(target) if is_path(target) else spark.table(target)
-    features = set(detail.get("tableFeatures") or ())
-    told_by_log = features & {"generatedColumns", "identityColumns"}
-    whole = _logged_schema(spark, detail["location"]) if told_by_log else frame.schema
-    return Existing(
-        frame.schema,
-        tuple(detail["partitionColumns"] or ()),
-        dict(detail["properties"] or {}),
-        _filled(whole, defaults="allowColumnDefaults" in features),
-    )
-
-
-_MISSING = (
-    "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-    "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-    "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-)
-
-
-def _is_unknown(told: str) -> bool:
-    """Whether Spark took DESCRIBE DETAIL for the description of a column, as it does without Delta."""
-    signs = ("`DETAIL`", "COLUMN_NOT_FOUND", "DATA_SOURCE_NOT_FOUND", "UNSUPPORTED_DATASOURCE")
-    return any(sign in told for sign in signs)
-
-
-def _logged_schema(spark: SparkSession, location: str) -> T.StructType:
-    """The schema as the table's log has it: Spark is not shown which columns are generated.
-
-    As Delta's protocol says: the newest ``metaData`` of the commits and checkpoints, whose names have the
-    version that they end at.
-    """
-    log, shape = f"{location.rstrip('/')}/_delta_log", "metaData struct<schemaString: string>"
-    reader = spark.read.schema(shape)
-    commits = reader.option("pathGlobFilter", "*.json").json(log)
-    checkpoints = reader.option("pathGlobFilter", "*.checkpoint*.parquet").parquet(log)
-    version = F.regexp_extract(F.input_file_name(), r"(\d{20})(?!.*\d{20})[^/]*$", 1)
-    told = [
-        one.where("metaData.schemaString is not null").select(
-            "metaData.schemaString", version.alias("version")
-        )
-        for one in (commits, checkpoints)
-    ]
-    [row] = told[0].union(told[1]).select(F.max_by("schemaString", "version")).collect()
-    return T.StructType.fromJson(json.loads(row[0]))
-
-
-def _filled(schema: T.StructType, *, defaults: bool) -> dict[str, Filled]:
-    """The columns that Delta fills where they are not given."""
-    filled = {}
-    for field in schema.fields:
-        told: Mapping[str, Any] = field.metadata or {}
-        if "delta.generationExpression" in told:
-            filled[field.name] = Filled("generated", str(told["delta.generationExpression"]))
-        elif "delta.identity.start" in told:
-            takes = bool(told.get("delta.identity.allowExplicitInsert"))
-            filled[field.name] = Filled("identity" if takes else "always")
-        elif defaults and "CURRENT_DEFAULT" in told:
-            filled[field.name] = Filled("default", str(told["CURRENT_DEFAULT"]))
-    return filled
+__all__ = ["Commit", "commit", "committed", "counts", "noted", "refusals"]
 
 
 # --- the dry run ------------------------------------------------------------------------------------------
@@ -205,10 +115,10 @@ def noted(spark: SparkSession, target: str, run_id: str) -> str:
     """What was noted of a run that a Delta table has; empty if nothing."""
     metadata = F.col("userMetadata")
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
-    history = spark.sql(f"DESCRIBE HISTORY {_named(target)}").where(marked)
+    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}").where(marked)
     told = history.select(F.get_json_object(metadata, f"$['{_NOTE}']")).collect()
     if not told and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {_named(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
         properties = detail[0] or {}
         return str(properties.get(_NOTE, "")) if properties.get(_RUN) == run_id else ""
     return str(told[0][0] or "") if told else ""
@@ -240,7 +150,7 @@ def _has_come(spark: SparkSession, how: Commit) -> bool:
     created = not is_path(how.target) and not how.exists  # catalogs learn of a table after its first commit
     for wait in (0.0, 0.5, 1.0, 2.0, 4.0) if created else (0.0,):
         time.sleep(wait)
-        if existing(spark, how.target) is not None:
+        if read_delta(spark, how.target) is not None:
             return _rows(spark, how.target, _RUN, str(how.run_id)) is not None
     return False
 
@@ -248,11 +158,11 @@ def _has_come(spark: SparkSession, how: Commit) -> bool:
 def _rows(spark: SparkSession, target: str, key: str, value: str) -> int | None:
     """How many rows the commit with a mark has written; None if there is none."""
     recent = " LIMIT 1000" if key == _WRITE else ""  # one's own commit is not far back
-    history = spark.sql(f"DESCRIBE HISTORY {_named(target)}{recent}")
+    history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}{recent}")
     marked = F.get_json_object("userMetadata", f"$['{key}']") == F.lit(value)
     told = history.where(marked).select("operationMetrics").collect()
     if not told and not is_path(target):
-        [detail] = spark.sql(f"DESCRIBE DETAIL {_named(target)}").select("properties").collect()
+        [detail] = spark.sql(f"DESCRIBE DETAIL {delta_name(target)}").select("properties").collect()
         if (detail[0] or {}).get(key) == value:
             told = history.where("version = 0").select("operationMetrics").collect()
     return int((told[0][0] or {}).get("numOutputRows", 0)) if told else None

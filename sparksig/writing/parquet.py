@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, Finding, OutputRefusedError, step
-from sparksig.spark.hadoop import Place, is_nowhere
+from sparksig.spark.hadoop import is_connect, is_nowhere
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import find_partitions
 from sparksig.writing.staged import RUN_COLUMN, ParquetWrite
 from sparksig.writing.staged import save as save_staged
-from sparksig.writing.target import Existing, holds
+from sparksig.writing.target import holds
 
 __all__ = [
     "can_observe",
     "existing",
-    "find_source_overlap",
     "has_run",
     "holds_others",
     "is_delta",
@@ -53,7 +51,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         raise OutputRefusedError(
             f"{target} holds something that is no Parquet table ({reason}); nothing was written"
         ) from None
-    return Existing(schema, _partitions_of(files, target))
+    return Existing(schema, find_partitions(files, target))
 
 
 def is_delta(spark: SparkSession, path: str) -> bool:
@@ -86,30 +84,6 @@ def _has_files(spark: SparkSession, path: str) -> bool:
         if "PATH_NOT_FOUND" in str(error):
             return False
         raise
-
-
-def _partitions_of(files: Sequence[str], target: str) -> tuple[str, ...]:
-    """The partition columns of a Parquet table, as the names of its directories say.
-
-    Example:
-        >>> _partitions_of(["file:/d/k=v/t/day=2024-01-02/hour=3/part-0.parquet"], "/d/k=v/t")
-        ('day', 'hour')
-    """
-    if not files:
-        return ()
-    file = unquote(files[0])
-    place = re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", target).rstrip("/")
-    if file.startswith("file:"):
-        place = os.path.abspath(place)
-    if place.startswith("/"):
-        file = file.partition(f"{place}/")[2] or file
-    names: list[str] = []
-    for directory in reversed(file.split("/")[:-1]):  # from the file upwards
-        name, equals, _ = directory.partition("=")
-        if not equals:
-            break
-        names.insert(0, unquote(name))
-    return tuple(names)
 
 
 _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
@@ -157,26 +131,6 @@ def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
     return _can_list(spark, f"{target.rstrip('/')}/{RUN_COLUMN}={run_id}")
 
 
-def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
-    """Find out whether a DataFrame reads files of the table that it is to be written to.
-
-    Views, tables and joins are looked through; files that only a subquery expression reads are not seen.
-    """
-    path = _path_of(target if is_connect(df) else Place.of(df.sparkSession, target).uri)
-    if not any(_path_of(unquote(file)).startswith(f"{path}/") for file in df.inputFiles()):
-        return []
-    hint = "write to another path, and rename it afterwards"
-    expected, actual = "a target that the DataFrame does not read", "the DataFrame reads files of the target"
-    return [Finding(Code.INVALID_VALUE, "", expected, actual, hint)]
-
-
-def _path_of(uri: str) -> str:
-    """Return the path of a URI without its scheme; links on this machine are followed."""
-    scheme, _, rest = uri.rpartition(":") if re.match(r"[A-Za-z][\w+.-]*:", uri) else ("", "", uri)
-    path = re.sub(r"^//[^/]*", "", rest) if scheme else rest
-    return os.path.realpath(path) if scheme in ("", "file") else path.rstrip("/")
-
-
 def save(df: DataFrame, write: ParquetWrite) -> int | None:
     """Write the files, and count the rows of them.
 
@@ -209,11 +163,6 @@ def _save_by_spark(df: DataFrame, write: ParquetWrite) -> int:
             f"{write.target}: there is a directory already; nothing was written"
         ) from None
     return df.count() if counts is None else int(counts.get["rows"])
-
-
-def is_connect(df: DataFrame) -> bool:
-    """Return whether a DataFrame belongs to a session of Spark Connect."""
-    return type(df).__module__.startswith("pyspark.sql.connect")
 
 
 def can_observe(df: DataFrame) -> bool:

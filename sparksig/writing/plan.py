@@ -13,13 +13,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, below, kind, nearest, step
-from sparksig.spark.check import check
-from sparksig.spark.declared import Contract, contract_of
 from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.null_types import restore_null_types
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import Contract, contract_of_table, resolve_contract
+from sparksig.tables.delta import Existing, is_path, read_delta
+from sparksig.tables.readers import SparkReader, spark_table
+from sparksig.tables.types import judge_types
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
+from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.staged import RUN_COLUMN
-from sparksig.writing.target import ColumnPlan, Existing, against, is_path
+from sparksig.writing.target import ColumnPlan, plan_columns
 
 __all__ = ["Planned", "WritePlan", "plan_write", "planned"]
 
@@ -95,6 +100,9 @@ def plan_write(
     partition_by: Sequence[str] = (),
     evolve: bool = False,
     side: str = "inputs",
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
 ) -> WritePlan:
     """The dry run of :func:`write`, with the same arguments: nothing is read but schemas, nothing is written.
 
@@ -108,6 +116,10 @@ def plan_write(
         partition_by: columns to partition by.
         evolve: let the target's schema change.
         side: of a signature: "inputs" or "outputs".
+        types: of the target and of a table's contract: "exact" (default), or "lossless", which casts columns
+            whose types widen to the declared ones.
+        missing: "forbid" (default), or "allow": columns that the table lacks are null in every row.
+        extra: of the contract: "forbid", "allow" or "warn", as of :func:`check`.
 
     Returns:
         What would become of each column, and all that stands in the way.
@@ -120,13 +132,44 @@ def plan_write(
         >>> import tempfile
         >>> home = tempfile.mkdtemp()
         >>> spark.range(3).write.parquet(f"{home}/ids")
-        >>> plan = plan_write(spark.sql("select 7 as id, 'x' as note"), f"{home}/ids", mode="append")
-        >>> [(one.path, one.verdict) for one in plan.columns]
+        >>> rows = spark.sql("select 7 as id, 'x' as note")
+        >>> plan = plan_write(rows, f"{home}/ids", mode="append", types="lossless")
+        >>> [(column.path, column.verdict) for column in plan.columns]
         [('id', 'widened'), ('note', 'refused')]
         >>> [(finding.path, finding.code.value) for finding in plan.findings]
-        [('note', 'TYPE_MISMATCH')]
+        [('note', 'EXTRA_COLUMN')]
     """
-    return planned(df, target, contract, format, mode, run_id, partition_by, evolve, side).plan
+    options = WriteOptions(types, missing, extra)
+    return planned(df, target, contract, format, mode, run_id, partition_by, evolve, side, options).plan
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """The options of the contracts that a write must keep: its own, and the target.
+
+    Attributes:
+        types: "exact" or "lossless"; None for the default.
+        missing: "forbid" or "allow"; None for the default.
+        extra: "forbid", "allow" or "warn"; None for the default. The target itself forbids.
+    """
+
+    types: str | None = None
+    missing: str | None = None
+    extra: str | None = None
+
+    def resolve(self, spark: SparkSession, contract: Any, side: str) -> Contract:
+        """Resolve the contract of a write."""
+        declared = resolve_contract(
+            contract, side=side, reader=SparkReader(spark), missing=self.missing, extra=self.extra
+        )
+        return resolve_contract(declared, types=self.types) if declared.is_table else declared
+
+    def resolve_target(self, existing: Existing, name: str, format: str) -> Contract:
+        """Return the contract that an existing table is."""
+        filled = {column: fills.how for column, fills in existing.filled.items()}
+        partitions = existing.partitions if format == "parquet" else ()
+        contract = contract_of_table(spark_table(existing.schema, partitions, filled), name, tensors=False)
+        return resolve_contract(contract, types=self.types, missing=self.missing)
 
 
 @dataclass(frozen=True)
@@ -158,6 +201,7 @@ def planned(
     partition_by: Sequence[str],
     evolve: bool,
     side: str,
+    options: WriteOptions,
 ) -> Planned:
     """The plan of a write; arguments and errors as of :func:`plan_write`."""
     where = os.path.abspath(target) if isinstance(target, os.PathLike) else target
@@ -165,8 +209,8 @@ def planned(
     spark, given = df.sparkSession, df.schema
     format = format or _find_format(spark, where)
     _check_target(where, format)
-    declared = None if contract is None else contract_of(spark, contract, side)
-    findings = [] if declared is None else list(check(df, declared.schema).findings)
+    declared = None if contract is None else options.resolve(spark, contract, side)
+    findings = [] if declared is None else _judge(df, declared)
     findings += _missing(partition_by, df.columns)
     found = _existing(spark, where, format)
     keeps = mode == "append" or (mode == "overwrite" and format == "delta" and not evolve)
@@ -174,7 +218,8 @@ def planned(
     by = tuple(partition_by) or (() if kept is None else kept.partitions)
     # Delta compares names up to case in every session
     fold = str.casefold if format == "delta" else name_folding(spark)
-    columns = _column_plans(given, kept, format, fold)
+    target_contract = None if kept is None else options.resolve_target(kept, where, format)
+    columns, refused = _column_plans(df, kept, target_contract, format, fold, evolve)
     if found is not None and mode == "error":
         hint = "choose mode='append' or mode='overwrite', or another place"
         findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
@@ -185,18 +230,8 @@ def planned(
         findings += delta.refusals(spark, given, found, mode)
     else:
         findings += [*parquet.unsafe(spark), *_run_findings(run_id)]
-        findings += parquet.find_source_overlap(df, where) if found is not None else []
-    findings += [
-        Finding(
-            Code.TYPE_MISMATCH,
-            one.path,
-            one.target or "no such column",
-            one.found or "no such column",
-            one.reason,
-        )
-        for one in columns
-        if one.verdict == "refused" or (one.verdict == "evolution" and not evolve)
-    ]
+        findings += find_source_overlap(df, where)
+    findings += refused
     distinct = tuple(dict.fromkeys(findings))
     plan = WritePlan(where, format, mode, found is not None, tuple(columns), distinct)
     return Planned(plan, found, kept, declared, by)
@@ -206,22 +241,34 @@ def _existing(spark: SparkSession, target: str, format: str) -> Existing | None:
     """The table at a target; None if there is nothing."""
     if format == "parquet":
         return parquet.existing(spark, target)
-    found = delta.existing(spark, target)
+    found = read_delta(spark, target)
     if found is None and is_path(target) and parquet.holds_others(spark, target):
         raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
     return found
 
 
-def _column_plans(given: T.StructType, kept: Existing | None, format: str, fold: Fold) -> list[ColumnPlan]:
-    """What becomes of each column: as it is in a new table, and against one that keeps its schema."""
-    types = {field.name: field.dataType.simpleString() for field in given.fields}
-    if kept is None:
-        return [ColumnPlan(step(name), "ok", held, held) for name, held in types.items()]
-    # Spark reads the types of partitions off the names of their directories
-    named = kept.partitions if format == "parquet" else ()
-    return against(given, kept, format, fold) + [
-        ColumnPlan(step(name), "ok", types[name], "a partition") for name in named if name in types
-    ]
+def _judge(df: DataFrame, contract: Contract) -> list[Finding]:
+    columns = spark_columns(restore_null_types(df, contract.schema))
+    return judge_types(contract, columns, fold=name_folding(df.sparkSession))
+
+
+def _column_plans(
+    df: DataFrame,
+    kept: Existing | None,
+    contract: Contract | None,
+    format: str,
+    fold: Fold,
+    evolve: bool,
+) -> tuple[list[ColumnPlan], list[Finding]]:
+    """Plan the columns of a new table, or against one that keeps its schema."""
+    if kept is None or contract is None:
+        plans = [
+            ColumnPlan(step(column.name), "ok", column.text, column.text)
+            for column in spark_columns(df.schema)
+        ]
+        return plans, []
+    columns = spark_columns(restore_null_types(df, contract.schema))
+    return plan_columns(columns, contract, kept, format, fold, evolve=evolve)
 
 
 def _find_format(spark: SparkSession, target: str) -> str:

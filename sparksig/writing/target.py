@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.errors import below, step
-from sparksig.lattice import Scalar, upper_bounds, widens
+from sparksig.errors import Finding, step
+from sparksig.lattice import Decimal, Source
 from sparksig.spark.names import Fold
-from sparksig.types import DataType
+from sparksig.tables.columns import Column, format_type
+from sparksig.tables.contract import Contract
+from sparksig.tables.delta import Existing
+from sparksig.tables.differences import Difference, compare_fields, is_lossless, required_fields
+from sparksig.tables.types import KEYS_HINT, judge_types
 
-__all__ = [
-    "ColumnPlan",
-    "Existing",
-    "Filled",
-    "against",
-    "can_widen",
-    "holds",
-    "is_path",
-    "length_of",
-    "same",
-]
+__all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
 
 
 @dataclass(frozen=True)
@@ -61,61 +54,68 @@ class ColumnPlan:
         }
 
 
-@dataclass(frozen=True)
-class Filled:
-    """How a target fills a column that it is not given.
-
-    Attributes:
-        how: "default", "generated", "identity", or "always": an identity that takes no values from outside.
-        expression: of a default or a generated column, in SQL.
-    """
-
-    how: str
-    expression: str = ""
-
-
-@dataclass(frozen=True)
-class Existing:
-    """A table that is there.
-
-    Attributes:
-        schema: its columns.
-        partitions: those that it is partitioned by.
-        properties: of the table.
-        filled: the columns that it fills itself where they are not given.
-    """
-
-    schema: T.StructType
-    partitions: tuple[str, ...]
-    properties: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    filled: Mapping[str, Filled] = dataclasses.field(default_factory=dict)
-
-
-def is_path(target: str) -> bool:
-    """Whether a target is a path, and no name of a table."""
-    return "/" in target or "\\" in target
-
-
 # --- types ----------------------------------------------------------------------------------------------
 
 
-def against(given: T.StructType, kept: Existing, format: str, fold: Fold = str.casefold) -> list[ColumnPlan]:
-    """The columns of a table against those of the target, but partitions of Parquet, which have no types."""
-    skip = kept.partitions if format == "parquet" else ()
-    there = T.StructType([field for field in kept.schema.fields if field.name not in skip])
-    widening = str(kept.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
-    rules = _Rules(format, widening, kept.filled, fold)
-    return _fields(
-        T.StructType([field for field in given.fields if field.name not in skip]), there, "", rules, top=True
-    )
+def plan_columns(
+    columns: Sequence[Column],
+    contract: Contract,
+    existing: Existing,
+    format: str,
+    fold: Fold = str.casefold,
+    *,
+    evolve: bool = False,
+) -> tuple[list[ColumnPlan], list[Finding]]:
+    """Plan the columns of a table that is written to an existing one.
 
+    Args:
+        columns: of the table that is written.
+        contract: of the existing table.
+        existing: the table.
+        format: its format.
+        fold: folds names as the target's readers compare them.
+        evolve: whether the target's schema may change.
 
-@dataclass(frozen=True)
-class _Rules:
-    format: str
-    widening: bool  # whether the table lets its types be widened
-    filled: Mapping[str, Filled]
-    fold: Fold  # as the target's readers compare names
+    Returns:
+        The plan of each column, and the findings of :func:`judge_types`, apart from those that the evolution
+        of the target resolves.
+    """
+    planner = _Planner(contract, existing, format, fold)
+    actual = {column.name: column for column in columns}
+    folded = {fold(column.name): column.name for column in columns}
+    plans: list[ColumnPlan] = []
+    for declared in contract.columns:
+        path = step(declared.name)
+        if declared.name in contract.partitions:
+            if declared.name in actual:
+                plans.append(ColumnPlan(path, "ok", actual[declared.name].text, "a partition"))
+        elif declared.name in actual:
+            plans += planner.plan_column(declared, actual[declared.name], path)
+        elif (name := folded.get(fold(declared.name))) is not None:
+            plans.append(ColumnPlan(step(name), "refused", name, declared.name, _other_case(path)))
+        else:
+            plans.append(planner.plan_missing(declared, path))
+    names = {fold(column.name) for column in contract.columns}
+    extra = [column for column in columns if fold(column.name) not in names]
+    plans += [
+        planner.plan_extra(step(column.name), column.text)
+        for column in extra
+        if column.name not in contract.partitions
+    ]
+    absent = ("no such column", "no such field")
+    reasons = {
+        (plan.path, target): plan.reason
+        for plan in plans
+        if plan.reason
+        for target in ([plan.target] if plan.target else absent)
+    }
+    evolved = {plan.path for plan in plans if plan.verdict == "evolution"} if evolve else set()
+    findings = [
+        replace(finding, hint=reasons.get((finding.path, finding.expected), finding.hint))
+        for finding in judge_types(contract, columns, fold=fold)
+        if finding.path not in evolved
+    ]
+    return plans, findings
 
 
 _FILLS = {
@@ -126,146 +126,112 @@ _FILLS = {
 }
 
 
-def _fields(
-    given: T.StructType, there: T.StructType, path: str, rules: _Rules, *, top: bool = False
-) -> list[ColumnPlan]:
-    plans: list[ColumnPlan] = []
-    known = {field.name: field for field in given.fields}
-    folded = {rules.fold(field.name): field.name for field in given.fields}
-    for field in there.fields:
-        where, wanted = below(path, field.name), field.dataType.simpleString()
-        fills = rules.filled.get(field.name) if top else None
-        if field.name in known:
-            plans += _given(known[field.name], field, where, rules, fills, told=top)
-        elif rules.fold(field.name) in folded:
-            found = folded[rules.fold(field.name)]
-            reason = f"the target calls it {step(field.name)}: names are the same to the letter here"
-            plans.append(ColumnPlan(below(path, found), "refused", found, field.name, reason))
-        elif fills is not None:
-            plans.append(ColumnPlan(where, "ok", "", wanted, _FILLS[fills.how]))
-        elif missing := _required(field, where):
-            plans += [ColumnPlan(one, "refused", "", kind, "the target requires it") for one, kind in missing]
-        else:
-            plans.append(ColumnPlan(where, "ok", "", wanted, "null in every row"))
-    taken = {rules.fold(field.name) for field in there.fields}
-    for field in given.fields:
-        if rules.fold(field.name) not in taken:
-            where, held = below(path, field.name), field.dataType.simpleString()
-            if rules.format == "delta":
-                plans.append(ColumnPlan(where, "evolution", held, "", "a new column: evolve=True adds it"))
-            else:
-                reason = "readers of Parquet would not see it: write another table"
-                plans.append(ColumnPlan(where, "refused", held, "", reason))
-    return plans
+def _other_case(path: str) -> str:
+    return f"the target calls it {path}: names are case sensitive here"
 
 
-def _required(field: T.StructField, path: str) -> list[tuple[str, str]]:
-    """What must have values where a column has none: for Delta a field of a struct that is null is null."""
-    if not field.nullable:
-        return [(path, field.dataType.simpleString())]
-    if not isinstance(field.dataType, T.StructType):
-        return []
-    return [one for part in field.dataType.fields for one in _required(part, below(path, part.name))]
+class _Planner:
+    """Plans single columns for one target."""
 
+    def __init__(self, contract: Contract, existing: Existing, format: str, fold: Fold) -> None:
+        self._contract, self._is_delta, self._fold = contract, format == "delta", fold
+        self._widening = str(existing.properties.get("delta.enableTypeWidening", "false")).lower() == "true"
 
-def _given(
-    given: T.StructField, there: T.StructField, path: str, rules: _Rules, fills: Filled | None, *, told: bool
-) -> list[ColumnPlan]:
-    """A column that both have."""
-    if fills is not None and fills.how == "always":
-        reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): leave it out"
-        types = given.dataType.simpleString(), there.dataType.simpleString()
-        return [ColumnPlan(path, "refused", *types, reason)]
-    plans = _types(given.dataType, there.dataType, path, rules, told=told)
-    padded = length_of(there)
-    if padded.startswith("char") and len(plans) == 1 and plans[0].verdict == "ok":
-        return [replace(plans[0], reason=f"{padded}: blanks are added to shorter texts")]
-    return plans
+    def plan_column(self, declared: Column, column: Column, path: str) -> list[ColumnPlan]:
+        """Plan a column that both have, and the nested fields that are not the same."""
+        if self._contract.filled.get(declared.name) == "always":
+            reason = "the target numbers it itself (GENERATED ALWAYS AS IDENTITY): leave it out"
+            return [ColumnPlan(path, "refused", column.text, declared.text, reason)]
+        plans = []
+        differences = list(compare_fields(declared.field, column.field, path))
+        missing = {self._fold(part.path): part.path for part in differences if part.verdict == "missing"}
+        for difference in differences:
+            plan = self._plan_difference(difference)
+            if difference.verdict == "extra" and (name := missing.get(self._fold(difference.path))):
+                plan = replace(plan, verdict="refused", reason=_other_case(name))
+            if difference.path == path:
+                plan = replace(plan, found=column.text, target=declared.text)
+            plans.append(plan)
+        verdicts = {plan.verdict for plan in plans}
+        worst = next((one for one in ("refused", "evolution", "widened") if one in verdicts), "ok")
+        inner = [plan for plan in plans if plan.path != path and (plan.verdict != "ok" or plan.reason)]
+        if worst not in ("ok", "widened"):
+            return [plan for plan in plans if plan.verdict not in ("ok", "widened")] + [
+                plan for plan in inner if plan.verdict in ("ok", "widened")
+            ]
+        reason = ""
+        if worst == "ok" and declared.text.startswith("char("):
+            reason = f"{declared.text}: blanks are added to shorter texts"
+        return [ColumnPlan(path, worst, column.text, declared.text, reason), *inner]
 
+    def _plan_difference(self, difference: Difference) -> ColumnPlan:
+        expected, actual, path = difference.expected, difference.actual, difference.path
+        if expected is None:
+            assert actual is not None
+            return self.plan_extra(path, format_type(actual.source))
+        wanted = format_type(expected.source)
+        if actual is None:
+            return self.plan_missing(Column(expected, wanted), path)
+        held = format_type(actual.source)
+        if difference.verdict == "same":
+            return ColumnPlan(path, "ok", held, wanted)
+        if difference.verdict == "key":
+            return ColumnPlan(path, "refused", held, wanted, KEYS_HINT)
+        if difference.verdict == "widened":
+            if self._contract.types == "lossless":
+                return ColumnPlan(path, "widened", held, wanted)
+            return ColumnPlan(path, "refused", held, wanted, "cast it, or pass types='lossless'")
+        if self._is_delta and can_widen(expected.source, actual.source):
+            if self._widening:
+                return ColumnPlan(path, "evolution", held, wanted, "evolve=True widens the target")
+            reason = "to widen the target, it needs the property delta.enableTypeWidening=true"
+            return ColumnPlan(path, "refused", held, wanted, reason)
+        return ColumnPlan(
+            path, "refused", held, wanted, "the target's type does not hold it: cast on purpose"
+        )
 
-def length_of(field: T.StructField) -> str:
-    """The type of a column with the lengths of its texts, as char(3) or array<varchar(3)>; or nothing."""
-    return str((field.metadata or {}).get("__CHAR_VARCHAR_TYPE_STRING", ""))
+    def plan_missing(self, declared: Column, path: str) -> ColumnPlan:
+        """Plan a declared column, or field, that the table does not have."""
+        how = self._contract.filled.get(declared.name) if path == step(declared.name) else None
+        if how is not None:
+            return ColumnPlan(path, "ok", "", declared.text, _FILLS[how])
+        if required_fields(declared.field, path):
+            return ColumnPlan(path, "refused", "", declared.text, "the target requires it")
+        if self._contract.missing == "allow":
+            return ColumnPlan(path, "ok", "", declared.text, "null in every row")
+        return ColumnPlan(path, "refused", "", declared.text, "add it, or pass missing='allow' for nulls")
 
-
-def _types(given: T.DataType, there: T.DataType, path: str, rules: _Rules, *, told: bool) -> list[ColumnPlan]:
-    """One type against the target's; of nested ones what is not just the same, unless ``told``."""
-    held, wanted = given.simpleString(), there.simpleString()
-    if same(given, there):
-        return [ColumnPlan(path, "ok", held, wanted)] if told else []
-    if isinstance(given, T.StructType) and isinstance(there, T.StructType):
-        inner = _fields(given, there, path, rules)
-    elif isinstance(given, T.ArrayType) and isinstance(there, T.ArrayType):
-        inner = _types(given.elementType, there.elementType, f"{path}[]", rules, told=False)
-    elif isinstance(given, T.MapType) and isinstance(there, T.MapType):
-        inner = []
-        if not same(given.keyType, there.keyType):
-            keys = given.keyType.simpleString(), there.keyType.simpleString()
-            inner.append(ColumnPlan(f"{path}[]", "refused", *keys, "keys of maps are not converted"))
-        inner += _types(given.valueType, there.valueType, f"{path}[]", rules, told=False)
-    else:
-        return [_scalar(given, there, path, rules)]
-    verdicts = {one.verdict for one in inner}
-    worst = next((one for one in ("refused", "evolution", "widened") if one in verdicts), "ok")
-    return ([ColumnPlan(path, worst, held, wanted)] if told and worst in ("ok", "widened") else []) + inner
-
-
-def same(one: T.DataType, other: T.DataType) -> bool:
-    """Whether two types are one, whatever may be null in them."""
-    return one.simpleString() == other.simpleString()
-
-
-def _scalar(given: T.DataType, there: T.DataType, path: str, rules: _Rules) -> ColumnPlan:
-    held, wanted = given.simpleString(), there.simpleString()
-    if holds(there, given):
-        return ColumnPlan(path, "widened", held, wanted)
-    if rules.format == "delta" and can_widen(there, given):
-        if rules.widening:
-            return ColumnPlan(path, "evolution", held, wanted, "the target is widened: evolve=True does it")
-        reason = "the target would have to be widened: it needs the property delta.enableTypeWidening=true"
-        return ColumnPlan(path, "refused", held, wanted, reason)
-    return ColumnPlan(path, "refused", held, wanted, "the target's type does not hold it: cast on purpose")
-
-
-_DIGITS = {"ByteType": 3, "ShortType": 5, "IntegerType": 10, "LongType": 19}
+    def plan_extra(self, path: str, text: str) -> ColumnPlan:
+        """Plan a column, or field, that the target does not have."""
+        if self._is_delta:
+            return ColumnPlan(path, "evolution", text, "", "a new column: evolve=True adds it")
+        return ColumnPlan(
+            path, "refused", text, "", "readers of Parquet would not see it: write another table"
+        )
 
 
 def holds(target: T.DataType, given: T.DataType) -> bool:
-    """Whether a Spark type holds all values of another, exactly, and means the same.
+    """Return whether a scalar Spark type holds all values of another, exactly, with the same meaning.
 
     Example:
         >>> holds(T.LongType(), T.IntegerType()), holds(T.DoubleType(), T.LongType())
         (True, False)
     """
-    if isinstance(target, T.DecimalType):
-        whole = target.precision - target.scale
-        if isinstance(given, T.DecimalType):
-            return target.scale >= given.scale and whole >= given.precision - given.scale
-        return whole >= _DIGITS.get(type(given).__name__, 99)
-    if isinstance(given, T.DecimalType):
-        declared = {"IntegerType": DataType.integer, "LongType": DataType.long, "DoubleType": DataType.double}
-        wanted = declared.get(type(target).__name__)
-        return wanted is not None and widens(source(given), wanted)
-    one, other = source(given), source(target)
-    if not isinstance(one, Scalar) or not isinstance(other, Scalar):
-        return False
-    if {one.name, other.name} & {"timestamp_tz"} or "null" in (one.name, other.name):
-        return one.name == other.name or one.name == "null"
-    return other.name in upper_bounds(one.name)
+    return is_lossless(source(given), source(target))
 
 
 _WIDENING: dict[str, tuple[str, ...]] = {
-    "ByteType": ("ShortType", "IntegerType", "LongType"),
-    "ShortType": ("IntegerType", "LongType"),
-    "IntegerType": ("LongType",),
-    "FloatType": ("DoubleType",),
-    "DateType": ("TimestampNTZType",),
+    "int8": ("int16", "int32", "int64"),
+    "int16": ("int32", "int64"),
+    "int32": ("int64",),
+    "float32": ("float64",),
+    "date32": ("timestamp",),
 }
 """To which types Delta widens a column while it is written, decimals aside (docs.delta.io, type widening)."""
 
 
-def can_widen(there: T.DataType, given: T.DataType) -> bool:
-    """Whether Delta can give a column a wider type without writing its files anew."""
-    if isinstance(given, T.DecimalType):
-        return isinstance(there, T.DecimalType) and holds(given, there)
-    return type(given).__name__ in _WIDENING.get(type(there).__name__, ())
+def can_widen(existing: Source, given: Source) -> bool:
+    """Return whether Delta can give a column a wider type without writing its files again."""
+    if isinstance(given, Decimal):
+        return isinstance(existing, Decimal) and is_lossless(existing, given)
+    return getattr(given, "name", "") in _WIDENING.get(getattr(existing, "name", ""), ())

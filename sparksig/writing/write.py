@@ -5,27 +5,38 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.contracts import CONTRACT_KEY
-from sparksig.convert.spark import TENSOR_KEY
-from sparksig.errors import Finding, OutputRefusedError
-from sparksig.report import Report
-from sparksig.schema import Schema
+from sparksig.convert.spark import TENSOR_KEY, source
+from sparksig.convert.spark_json import write_spark_field
+from sparksig.errors import OutputRefusedError
+from sparksig.lattice import Field
 from sparksig.spark.bind import column
-from sparksig.spark.check import full, without_vectors
-from sparksig.spark.rules import Rule, lengths_of, rules_of
-from sparksig.spark.verdicts import columns_of
+from sparksig.tables.check import build_rules, report_outcome
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.delta import Existing
+from sparksig.tables.differences import normalize
+from sparksig.tables.findings import report_columns
+from sparksig.tables.report import Report
+from sparksig.tables.rules import ValueOptions
+from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.sql import SqlRule, compile_rules
 from sparksig.writing import delta, parquet
-from sparksig.writing.limits import asked, checks, partitions_asked
-from sparksig.writing.plan import Planned, WritePlan, plan_write, planned
+from sparksig.writing.limits import (
+    constrain_checks,
+    constrain_columns,
+    constrain_generated,
+    constrain_partitions,
+)
+from sparksig.writing.plan import Planned, WriteOptions, WritePlan, plan_write, planned
 from sparksig.writing.staged import ParquetWrite
-from sparksig.writing.target import ColumnPlan, Existing, can_widen, holds, same
+from sparksig.writing.target import ColumnPlan, can_widen, holds
 
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
@@ -80,6 +91,9 @@ def write(
     side: str = "inputs",
     strict_nulls: bool = True,
     note: str = "",
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
 ) -> Written:
     """Write a table that keeps to a contract, or nothing at all.
 
@@ -106,6 +120,10 @@ def write(
         side: of a signature: "inputs" or "outputs".
         strict_nulls: as of :func:`check`.
         note: a text that is kept with the run's commit to a Delta table.
+        types: of the target and of a table's contract: "exact" (default), or "lossless", which casts columns
+            whose types widen to the declared ones.
+        missing: "forbid" (default), or "allow": columns that the table lacks are null in every row.
+        extra: of the contract: "forbid", "allow" or "warn", as of :func:`check`.
 
     Returns:
         The plan, what was checked, and how many rows were written.
@@ -120,13 +138,14 @@ def write(
         >>> home = tempfile.mkdtemp()
         >>> write(spark.range(3), f"{home}/ids", "id bigint not null").rows
         3
-        >>> write(spark.sql("select nullif(1, 1) as id"), f"{home}/ids", "id int not null", mode="append")
+        >>> write(spark.sql("select nullif(1L, 1) as id"), f"{home}/ids", "id bigint not null", mode="append")
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table breaks the contract (DDL): 1 finding
-          - id: expected integer without nulls, found nulls, once (declare it optional, or double)
+          - id: expected long without nulls, found nulls, once (declare it optional, or double)
             [NULL_IN_REQUIRED]
     """
-    made = planned(df, target, contract, format, mode, run_id, partition_by, evolve, side)
+    options = WriteOptions(types, missing, extra)
+    made = planned(df, target, contract, format, mode, run_id, partition_by, evolve, side, options)
     plan, spark = made.plan, df.sparkSession
     if run_id is not None and plan.exists and _has_run(spark, plan, run_id):
         return Written(plan, _BEFORE, 0, repeated=True)
@@ -160,34 +179,40 @@ def _has_run(spark: SparkSession, plan: WritePlan, run_id: str) -> bool:
 def _sent(df: DataFrame, made: Planned) -> DataFrame:
     """The rows as the target has them; what it fills itself is left out."""
     kept, known = made.kept, {field.name: field for field in df.schema.fields}
-    told = _told(None if made.declared is None else made.declared.schema)
+    told = {} if made.declared is None else contract_metadata(made.declared)
     parts = []
-    for field in [] if kept is None else kept.schema.fields:
+    layout = _declared_fields(df.schema, made.declared) if kept is None else kept.schema.fields
+    for field in layout:
         name, dtype = field.name, field.dataType
         if made.plan.format == "parquet" and kept is not None and name in kept.partitions:
             continue  # of which the names of directories have the types
         own = {
             key: value for key, value in (field.metadata or {}).items() if key in (CONTRACT_KEY, TENSOR_KEY)
         }
+        if kept is None:
+            own = told[name]
         if name in known:
             given = known.pop(name)
             value = _aligned(column(name), given.dataType, dtype)
             parts.append(_remembering(value, given, own))  # all files of a table say the same
-        elif kept is not None and name not in kept.filled:
+        elif kept is None or name not in kept.filled:
             parts.append(_remembering(F.lit(None).cast(dtype), T.StructField(name, dtype), own))
     new = (_remembering(column(name), field, told.get(name, {})) for name, field in known.items())
     return df.select(*parts, *new)
 
 
-def _told(declared: Schema | None) -> dict[str, dict[str, str]]:
-    """What a contract says of each column, as metadata that tell it to readers of the table."""
-    if declared is None or not declared.has_input_names():
-        return {}
-    bodies = {str(spec.name): spec.to_dict() for spec in declared}
-    return {
-        name: {CONTRACT_KEY: json.dumps({key: value for key, value in body.items() if key != "name"})}
-        for name, body in bodies.items()
-    }
+def _declared_fields(table: T.StructType, declared: Contract | None) -> list[T.StructField]:
+    """Return the fields of a new table as its contract declares them; nothing of a model's contract."""
+    if declared is None or not declared.is_table:
+        return []
+    actual = {field.name: field.dataType for field in table.fields}
+    fields = []
+    for declaration in declared.columns:
+        dtype = actual.get(declaration.name)
+        if dtype is None or normalize(source(dtype)) != normalize(declaration.field.source):
+            dtype = T.StructField.fromJson(write_spark_field(declaration.field, lengths=False)).dataType
+        fields.append(T.StructField(declaration.name, dtype))
+    return fields
 
 
 _FOREIGN = {CONTRACT_KEY, "CURRENT_DEFAULT", "EXISTS_DEFAULT"}
@@ -207,7 +232,7 @@ def _remembering(value: Column, given: T.StructField, told: dict[str, str]) -> C
 
 def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
     """A value in the target's type, which holds it."""
-    if same(given, there):
+    if given.simpleString() == there.simpleString():
         return value
     if isinstance(given, T.StructType) and isinstance(there, T.StructType):
         known = {field.name: field for field in given.fields}
@@ -227,7 +252,9 @@ def _aligned(value: Column, given: T.DataType, there: T.DataType) -> Column:
     if isinstance(given, T.MapType) and isinstance(there, T.MapType):
         inner, item = given.valueType, there.valueType
         return F.transform_values(value, lambda _, one: _aligned(one, inner, item))
-    narrower = can_widen(there, given) and not holds(there, given)  # Delta widens its own column
+    narrower = can_widen(source(there), source(given)) and not holds(
+        there, given
+    )  # Delta widens its own column
     return value if narrower else value.cast(there)
 
 
@@ -236,27 +263,34 @@ def _checked(sent: DataFrame, made: Planned, *, strict_nulls: bool) -> Report:
 
     No job, where neither says more than types do: the rows are counted as they are written.
     """
-    declared, kept, held = made.declared, made.kept, without_vectors(sent)
-    table = held.schema
-    by = [field for field in table.fields if field.name in made.by]
-    rules = partitions_asked(by, made.plan.format, kept)
-    lengths: Sequence[tuple[Finding, str, str]] = ()
-    if declared is not None:
-        rules += rules_of(declared.schema, table, strict_nulls=strict_nulls)
-        lengths = lengths_of(declared.schema, table)
+    contract, kept, filled = made.declared, made.kept, vectors_as_arrays(sent)
+    columns, rules = spark_columns(filled.schema), []
+    if contract is not None:
+        rules = build_rules(contract, _fields(filled), ValueOptions(strict_nulls))
+    by = [field for field in filled.schema.fields if field.name in made.by]
+    sql = constrain_partitions(by, made.plan.format, kept)
     if kept is not None:
-        held = _as_filled(held, kept)
-        rules += asked(kept, held.columns, sent.columns)
+        filled = _as_filled(filled, kept)
+        rules += constrain_columns(kept, _fields(filled))
+        sql += constrain_generated(kept, sent.columns)
     if made.found is not None and made.plan.format == "delta":
-        whole = kept is not None and not kept.filled
-        rules += [rule for rule in checks(made.found) if whole or _resolves(held, rule)]
-    name = declared.name if declared is not None else "the target's constraints"
-    schema = declared.schema if declared is not None else None
-    columns = columns_of(table, schema)
+        is_complete = kept is not None and not kept.filled
+        sql += [rule for rule in constrain_checks(made.found) if is_complete or _resolves(filled, rule)]
+    distinct = {(rule.column, rule.steps, rule.condition): rule for rule in reversed(rules)}
+    sql = [*compile_rules([*reversed(distinct.values())], _fields(filled)), *sql]
+    name = contract.name if contract is not None else "the target's constraints"
+    report = Report("full", name, (), report_columns(contract, columns))
+    if contract is not None:
+        report = replace(report, kind=contract.kind, options=contract.options)
     counted = delta.counts(sent.sparkSession) if made.plan.format == "delta" else parquet.can_observe(sent)
-    if not rules and not lengths and counted:
-        return Report("schema", name, (), columns)
-    return full(held, schema, rules, Report("full", name, (), columns), (), lengths)
+    if not sql and counted:
+        return replace(report, mode="schema")
+    names = SparkTable(filled).find_unambiguous([column.name for column in report.columns if column.found])
+    return report_outcome(report, contract, columns, count_rows(filled, sql, names))
+
+
+def _fields(df: DataFrame) -> list[Field]:
+    return [column.field for column in spark_columns(df.schema)]
 
 
 def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
@@ -272,7 +306,7 @@ def _as_filled(held: DataFrame, kept: Existing) -> DataFrame:
     return held
 
 
-def _resolves(held: DataFrame, rule: Rule) -> bool:
+def _resolves(held: DataFrame, rule: SqlRule) -> bool:
     """Whether a rule speaks of columns that are there; of others Delta itself sees to it."""
     try:
         return bool(held.selectExpr(rule.places).schema)

@@ -138,7 +138,6 @@ def test_lines_of_lost_to_arrow_that_are_no_refusals():
         ((SIGNATURE, "jsonschema"), "not to 'jsonschema': did you mean 'json-schema'?"),
         ((SIGNATURE, ["ddl"]), "not to ['ddl']"),
         ((SIGNATURE, "xml"), "a signature is exported to ddl, arrow, json-schema, odcs, oip, not to 'xml'"),
-        ((None, "ddl"), "export takes a ModelSignature or a Schema, not None"),
         ((SIGNATURE, "ddl", "params"), "side is 'inputs' or 'outputs', not 'params'"),
         ((INPUTS, "ddl", "inputs"), "a schema has no sides: there is nothing to export"),
         (

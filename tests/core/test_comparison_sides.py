@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparksig.comparison import Verdict, compare
-from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError
+from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -166,20 +166,26 @@ def test_a_schema_is_compared_as_inputs_unless_said_otherwise():
     )
 
 
+_NO_CONTRACT = (
+    "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, DDL, "
+    "a model directory, a signature's JSON file, or a table, not "
+)
+
+
 @each(
     "args, options, error, text",
     [
         (
             (None, columns(a="long")),
             {},
-            SignatureTypeError,
-            "compare takes signatures or schemas, but old is None",
+            ContractError,
+            _NO_CONTRACT + "None",
         ),
         (
             (columns(a="long"), b"model"),
             {},
-            SignatureTypeError,
-            "compare takes signatures or schemas, but new is a value of type bytes",
+            ContractError,
+            _NO_CONTRACT + "a value of type bytes",
         ),
         (
             (columns(a="long"), columns(a="long")),

@@ -121,7 +121,7 @@ def test_a_report_without_findings_as_text():
 
 def test_a_report_with_findings_is_aligned_and_says_all():
     assert str(BAD) == (
-        "the table breaks the contract (DDL): 12,345 rows checked, 2 of them break it\n"
+        "the table breaks the contract (DDL): 12,345 rows checked, 2 rows break it\n"
         "  id     long               bigint  2 nulls (< 0.1 %)  FINDINGS\n"
         "  name   string             -                          FINDINGS\n"
         "  `a.b`  double (optional)  double  1 null (< 0.1 %)   ok\n"
@@ -172,7 +172,8 @@ def test_a_report_without_columns():
 def test_a_report_as_a_dictionary():
     told = BAD.to_dict()
     assert list(told) == [
-        "ok", "mode", "contract", "rows", "bad_rows", "claim", "seconds", "findings", "columns",
+        "ok", "mode", "contract", "kind", "options", "rows", "bad_rows", "claim", "seconds", "findings",
+        "warnings", "absent", "columns",
     ]  # fmt: skip
     assert told["findings"] == [
         {
@@ -289,7 +290,7 @@ def test_every_finding_and_column_is_shown(report, tmp_path):
 
 def test_what_was_counted_is_shown(tmp_path):
     _, page = page_of(BAD, tmp_path / "r.html")
-    assert "12,345 rows were checked (full); 2 of them break the contract." in page.text
+    assert "12,345 rows were checked (full); 2 rows break the contract." in page.text
     assert "3 findings" in page.texts
     for said in ("id=3", "id=9", "2 nulls (< 0.1 %)", "no nulls"):
         assert said in page.texts

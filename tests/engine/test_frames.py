@@ -25,7 +25,7 @@ from sparksig.engine.frames import (
     model_frame,
     validate_schema,
 )
-from sparksig.errors import Code, ContractError, Finding, SignatureError, SignatureTypeError
+from sparksig.errors import Code, ContractError, Finding, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
 from tests.tables import each
@@ -923,12 +923,10 @@ def test_enforce_is_an_ordinary_function_with_its_own_signature():
 def test_the_arguments_themselves():
     inputs = Schema([ColSpec("double", "x")])
     for other in (None, [inputs], 5):
-        text = (
-            "^data is enforced against a Schema, a ModelSignature, its dictionary, the path of its JSON file"
-        )
-        with pytest.raises(SignatureTypeError, match=text):
+        text = "^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType"
+        with pytest.raises(ContractError, match=text):
             enforce(pd.DataFrame({"x": [1.5]}), other)
-        with pytest.raises(SignatureTypeError, match=text):
+        with pytest.raises(ContractError, match=text):
             validate_schema(pd.DataFrame({"x": [1.5]}), other)
     with pytest.raises(SignatureError, match=r"^extra is 'ignore' or 'forbid', not 'no'$"):
         enforce(pd.DataFrame({"x": [1.5]}), inputs, extra="no")

@@ -58,6 +58,12 @@ def test_what_is_left_empty_is_as_if_it_were_not_there(loader):
     assert [line.split(":")[0] for line in loader.wrong(text)] == ["output.column", "output.keep"]
 
 
+@pytest.mark.parametrize("text", ["null", "'null'", "~"])
+def test_null_is_a_choice_of_absent_and_not_its_default(loader, text):
+    config = loader.load(SCORE.replace("model: {path: m}", f"model: {{path: m, absent: {text}}}"))
+    assert config.model.absent == "null"
+
+
 def test_all_that_is_wrong_is_told_at_once(loader):
     assert loader.wrong("""
 model: {path: m, digest: abc, trusted_types: [1, ''], on_version_mismatch: wran, batch_rows: 0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import json
 import re
 import sys
@@ -27,12 +29,17 @@ from sparksig import (
     UnsupportedError,
     __version__,
 )
+from sparksig.engine.absent import find_absent_columns
 from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.jobs.record import Run, new_run_id, recorded, report_of
 from tests.strategies import names
 
 FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it optional", 3)
+ABSENT = find_absent_columns(
+    Schema([ColSpec("double", "rooms", required=False), ColSpec("long", "pets", required=False)]),
+    ["area", "Rooms"],
+)
 CHECK = Report(
     "full",
     "DDL",
@@ -88,6 +95,20 @@ quarantine       /data/bad (10 rows)
     )
 
 
+def test_absent_columns_are_listed_with_their_near_misses():
+    report = dataclasses.replace(WHOLE, absent=ABSENT)
+    lines = [line for line in str(report).splitlines() if line.startswith("absent column")]
+    assert lines == [
+        "absent column    rooms: optional, and the table has no such column (did you mean 'Rooms'? Names are "
+        "case sensitive)",
+        "absent column    pets: optional, and the table has no such column",
+    ]
+    assert [column["path"] for column in report.to_dict()["absent"]] == ["rooms", "pets"]
+    assert RunReport.from_json(report.to_json()) == report
+    page = html.unescape(report.as_page())
+    assert all(line.removeprefix("absent column    ") in page for line in lines)
+
+
 def test_the_text_of_a_run_that_failed():
     failed = RunReport(
         "check", "r", "failed", 3, "2026-01-31T12:00:00Z", 1.0, {}, "the table breaks it: 2 findings",
@@ -130,7 +151,8 @@ seconds = st.integers(0, 10**9).map(lambda thousandths: thousandths / 1000)
 reports = st.builds(
     RunReport, names, names, names, st.integers(0, 9), names, seconds, st.dictionaries(names, seconds), names,
     st.lists(findings, max_size=2).map(tuple), rows_in=st.none() | st.integers(0, 2**70),
-    findings=st.lists(findings, max_size=2).map(tuple), written=st.dictionaries(names, st.integers(0)),
+    findings=st.lists(findings, max_size=2).map(tuple), absent=st.lists(findings, max_size=2).map(tuple),
+    written=st.dictionaries(names, st.integers(0)),
     evidence=st.lists(names, max_size=2).map(tuple),
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from mlflow.types.schema import Schema as TheirSchema
 
 from sparksig import Code, InferenceError, Schema, enforce, merge_schemas
 from sparksig.engine.python import as_series
-from sparksig.sampling import signature_of
+from sparksig.tables.sample import signature_of
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL
 from tests.strategies import names

@@ -29,9 +29,12 @@ from sparksig import (
     TableNotFoundError,
     TensorSpec,
     UnsupportedError,
+    check_parquet,
+    from_ddl,
+    infer_parquet,
 )
-from sparksig.parquet import check_parquet, infer_parquet
-from sparksig.parquet.files import open_table
+from sparksig.tables.parquet import open_parquet
+from sparksig.tables.sample import Sampler
 
 
 @pytest.fixture
@@ -66,9 +69,9 @@ def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write)
     data = (home / "part-0.parquet").read_bytes()
     at = pq.read_metadata(home / "part-0.parquet").row_group(0).column(0).data_page_offset
     (home / "part-0.parquet").write_bytes(data[:at] + b"\xff" * 8 + data[at + 8 :])  # no row can be read
-    report = check_parquet(home, "id bigint, price double, name string not null")
+    report = check_parquet(home, from_ddl("id bigint, price double, name string not null"))
     assert str(report) == (
-        "the table breaks the contract (DDL): schema checked\n"
+        "the table breaks the contract (schema): schema checked\n"
         "  id     long (optional)    int64  ok\n"
         "  price  double (optional)  int64  FINDINGS\n"
         "  name   string             -      FINDINGS\n"
@@ -78,7 +81,7 @@ def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write)
         "[MISSING_COLUMN]"
     )
     with pytest.raises(ContractError, match=r"the file part-0\.parquet cannot be read to its end"):
-        check_parquet(home, "id bigint", "full")
+        check_parquet(home, from_ddl("id bigint"), "full")
 
 
 def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contract_could_take(write):
@@ -87,7 +90,7 @@ def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contra
         {"x": pa.array([1], pa.int64()), "y": ["not asked for"]},
         {"y": [1]},
     )
-    report = check_parquet(home, "x bigint", "full")
+    report = check_parquet(home, from_ddl("x bigint"), "full")
     assert [str(one) for one in report.findings] == [
         "x: expected int32 as in part-0.parquet, found int64 in part-1.parquet (rewrite the files with one "
         "schema) [TYPE_MISMATCH]",
@@ -111,12 +114,13 @@ def test_what_arrow_holds_differently_is_no_difference_between_files(write):
 def test_names_that_spark_does_not_tell_apart_are_refused(write):
     struct = pa.array([{"k": 1, "K": 2}], pa.struct([("k", pa.int64()), ("K", pa.int64())]))
     report = check_parquet(
-        write(pa.table({"a": [1], "A": [2], "s": struct, "b": [None]})), "b int, s struct<k: bigint>"
+        write(pa.table({"a": [1], "A": [2], "s": struct, "b": [None]})),
+        from_ddl("b int, s struct<k: bigint>"),
     )
     assert told(report) == [
+        ("DUPLICATE_NAME", "s.k", None),
         ("DUPLICATE_NAME", "a", None),
         ("DUPLICATE_NAME", "A", None),
-        ("DUPLICATE_NAME", "s.k", None),
     ]
     twice = pa.Table.from_arrays([pa.array([1]), pa.array([None], pa.int64())], ["x", "x"])
     report = check_parquet(write(twice), "x bigint not null", "full")
@@ -132,13 +136,13 @@ def test_twins_in_a_later_file_are_refused_and_not_left_unread(write, twin):
         report = check_parquet(home, "x bigint not null", mode)
         assert "x: expected one column of that name, found several in part-1.parquet" in str(report)
         assert ("DUPLICATE_NAME", "x", None) in told(report)
-    assert check_parquet(write({"y": [1], twin: [1]}, {"y": [1], "z": [1]}), "y bigint").ok
+    assert check_parquet(write({"y": [1], twin: [1]}, {"y": [1], "z": [1]}), from_ddl("y bigint")).ok
     with pytest.raises(InferenceError, match=r"found several in part-1\.parquet"):
         infer_parquet(write({"x": [1]}, later))
 
 
 def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
-    report = check_parquet(write({"x": [1]}), "y bigint, z string")
+    report = check_parquet(write({"x": [1]}), from_ddl("y bigint, z string"))
     assert [str(one) for one in report.findings] == [
         "expected at least one of the contract's columns, which are all optional, found none of them "
         "[MISSING_COLUMN]"
@@ -182,7 +186,7 @@ def test_strict_nulls_and_nan(write):
     home = write(
         {"s": ["a", None], "x": [float("nan"), 1.0], "i": [1, None], "l": [[float("nan"), 1.0], None]}
     )
-    contract = "s string not null, x double not null, i bigint not null, l array<double>"
+    contract = from_ddl("s string not null, x double not null, i bigint not null, l array<double>")
     assert told(check_parquet(home, contract, "full")) == [
         ("NULL_IN_REQUIRED", "s", 1),
         ("NULL_IN_REQUIRED", "i", 1),
@@ -218,7 +222,7 @@ def test_tables_without_rows_and_without_the_wanted_columns(write):
     assert (report.ok, report.rows, report.bad_rows) == (True, 0, 0)
     report = check_parquet(write(empty), "x bigint not null", "sample", method="uniform")
     assert (report.ok, report.rows, report.claim) == (True, 0, "the table has no rows")
-    report = check_parquet(write({"x": [1, 2]}), "y bigint not null", "full")
+    report = check_parquet(write({"x": [1, 2]}), from_ddl("y bigint not null"), "full")
     assert (told(report), report.rows) == ([("MISSING_COLUMN", "y", None)], 2)
 
 
@@ -351,7 +355,7 @@ def test_directories_name_columns_with_the_types_that_spark_gives_them(write):
     (home / ".part-0.parquet.crc").write_bytes(b"crc")
     (home / "_temporary").mkdir()
     (home / "_temporary" / "half.parquet").write_bytes(b"half a file")
-    contract = "x bigint not null, day timestamp not null, no bigint not null, note string not null"
+    contract = "x bigint not null, day date not null, no bigint not null, note string not null"
     report = check_parquet(home, contract, "full", row_key="no")
     assert told(report) == [("NULL_IN_REQUIRED", "note", 1)]
     assert report.examples == {0: ("no=20000000000",)}
@@ -418,10 +422,10 @@ def test_a_single_file_and_its_uri(write):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"mode": "all"}, "mode is one of 'schema', 'sample', 'full', not 'all'"),
+        ({"mode": "all"}, "mode: expected 'schema', 'sample', 'full', got 'all'"),
         ({"side": "input"}, "side is 'inputs' or 'outputs', not 'input'"),
-        ({"rows": 0}, "rows is a number, 1 or more, not 0"),
-        ({"method": "heads"}, "method is one of 'partitions', 'uniform', not 'heads'"),
+        ({"rows": 0}, "rows: expected an integer of 1 or more, got 0"),
+        ({"method": "heads"}, "method: expected 'partitions' or 'uniform', got 'heads'"),
         ({"row_key": []}, "row_key names columns of the table: 0 findings"),
         ({"row_key": "l"}, "row_key: l is list<int64>, which has no order"),
     ],
@@ -491,10 +495,10 @@ def test_the_contract_that_spark_has_kept_with_a_table_is_found(write, tmp_path)
     kept = {"org.apache.spark.sql.parquet.row.metadata": json.dumps({"type": "struct", "fields": fields})}
     table = pa.table({"x": [1.0], "run": ["a"]}).replace_schema_metadata(kept)
     pq.write_table(table, tmp_path / "kept.parquet")
-    report = check_parquet(write({"x": [1.0, None]}), tmp_path / "kept.parquet", "full")
+    report = check_parquet(write({"x": [1.0, None], "run": ["a", "b"]}), tmp_path / "kept.parquet", "full")
     assert [(one.name, one.expected) for one in report.columns] == [
-        ("x", "double"),
-        ("run", "string (optional)"),
+        ("x", "double not null"),
+        ("run", "string"),
     ]
     assert told(report) == [("NULL_IN_REQUIRED", "x", 1)]
     garbled = pa.table({"x": [1.0]}).replace_schema_metadata({next(iter(kept)): '{"fields": [1]}'})
@@ -534,17 +538,14 @@ def test_a_uniform_sample_is_the_same_for_the_same_seed_and_spread_over_the_tabl
     method=st.sampled_from(["partitions", "uniform"]),
 )
 def test_a_sample_has_rows_of_the_table_each_at_most_once(tmp_path_factory, groups, rows, method):
-    from sparksig.parquet.rows import rows_of
-    from sparksig.sampling import Choice
-
     home = tmp_path_factory.mktemp("t")
     start = 0
     with pq.ParquetWriter(home / "a.parquet", pa.schema([("x", pa.int64())])) as writer:
         for size in groups:
             writer.write_table(pa.table({"x": pa.array(range(start, start + size), pa.int64())}))
             start += size
-    looked = rows_of(open_table(home), ["x"], Choice(rows, method=method))
-    seen = [value for part in looked.parts for value in part.batch.column(0).to_pylist()]
+    sample = open_parquet(home).sample(["x"], Sampler(rows, method=method))
+    seen = [value for part in sample.parts for value in part.batch.column(0).to_pylist()]
     assert len(seen) == len(set(seen)) <= rows
     assert set(seen) <= set(range(start))
     if method == "uniform":
@@ -583,7 +584,7 @@ def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
             texts = [f"{index * 10**6 + row:0>1000}" for row in range(8000)]
             writer.write_table(pa.table({"s": texts}), row_group_size=8000)
     code = (
-        "import resource, sys; from sparksig.parquet import check_parquet\n"
+        "import resource, sys; from sparksig import check_parquet\n"
         f"check_parquet({str(tmp_path)!r}, 's string not null')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"report = check_parquet({str(tmp_path)!r}, 's string not null', 'full')\n"
@@ -597,7 +598,7 @@ def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
 
 def test_text_that_repeats_is_read_in_batches_of_its_length_in_memory(write):
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int8()), pa.array(["x" * 2**14]))
-    table = open_table(write({"a": texts.cast(pa.string())}))
+    table = open_parquet(write({"a": texts.cast(pa.string())}))
     [file] = table.files
     first = next(table.batches(file, ["a"]))
     assert 2**24 < first.nbytes < 2**26
@@ -605,7 +606,7 @@ def test_text_that_repeats_is_read_in_batches_of_its_length_in_memory(write):
 
 def test_pyspark_is_never_imported():
     code = (
-        "import sys, sparksig.parquet\n"
+        "import sys, sparksig\nsparksig.check_parquet\n"
         "print([name for name in ('pyspark', 'pydantic', 'sklearn', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import Code, ContractError, InferenceError, UnsupportedError, infer_signature
-from sparksig.parquet import check_parquet, infer_parquet
-from sparksig.parquet.partitions import partition_type, partition_value, partitions_in
+from sparksig import (
+    Code,
+    ContractError,
+    InferenceError,
+    UnsupportedError,
+    check_parquet,
+    infer_parquet,
+    infer_signature,
+)
+from sparksig.tables.partitions import partition_type, partition_value, partitions_in
 
 
 @pytest.fixture
@@ -38,15 +45,15 @@ def test_types_are_the_tables_and_columns_are_optional_where_nulls_were_seen(wri
     })  # fmt: skip
     found = infer_parquet(write(table))
     assert str(found) == (
-        "'id': long (required): 0 nulls in 2 rows of 1 row groups\n"
-        "'price': double (optional): 1 nulls in 2 rows of 1 row groups\n"
-        "'at': datetime (required): 0 nulls in 2 rows of 1 row groups\n"
+        "'id': long (required): 0 nulls in 2 rows of 1 row group\n"
+        "'price': double (optional): 1 null in 2 rows of 1 row group\n"
+        "'at': datetime (required): 0 nulls in 2 rows of 1 row group\n"
         "'who': {name: string (required), vip: boolean (optional)} (required): 0 nulls in 2 rows of 1 row "
-        "groups\n"
-        "'tags': Array(string) (required): 0 nulls in 2 rows of 1 row groups\n"
-        "'image': Array(double) (required): 0 nulls in 2 rows of 1 row groups (all lists have one length: it "
+        "group\n"
+        "'tags': Array(string) (required): 0 nulls in 2 rows of 1 row group\n"
+        "'image': Array(double) (required): 0 nulls in 2 rows of 1 row group (all lists have one length: it "
         "may be a 'image': Tensor('float64', (-1, 3)))\n"
-        "'kind': string (required): 0 nulls in 2 rows of 1 row groups"
+        "'kind': string (required): 0 nulls in 2 rows of 1 row group"
     )
 
 
@@ -196,5 +203,5 @@ def test_tables_and_lists_without_columns(write):
     home = write(pa.table({"x": [1]}).select([]))
     with pytest.raises(ContractError, match=r"the table has no columns$"):
         infer_parquet(home)
-    with pytest.raises(ContractError, match=r"columns names at least one column$"):
+    with pytest.raises(ContractError, match=r"columns: expected at least one column$"):
         infer_parquet(home, columns=[])

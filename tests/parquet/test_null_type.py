@@ -8,7 +8,7 @@ import pytest
 
 import sparksig
 from sparksig import ColSpec, Schema
-from sparksig.jobs.footers import schemas_with_null_types
+from sparksig.jobs.preflight import schemas_with_null_types
 
 NOTES = pa.table({"id": [1, 2], "note": ["late", None]})
 SILENT = pa.table({"id": [3, 4], "note": pa.nulls(2)})

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import sparksig
+from sparksig import check_parquet, infer_parquet
 from sparksig.cli import cli
-from sparksig.parquet import check_parquet, infer_parquet
 from tests.cli.runner import runner
 from tests.models import servers
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 import sparksig
 from sparksig import ColSpec, ModelSignature, Schema
-from sparksig.parquet.files import open_table
 from sparksig.scoring.prepared import pin_directory, prepare_model
 from sparksig.scoring.splits import ScanOptions, plan_scan
+from sparksig.tables.parquet import open_parquet
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -58,7 +58,7 @@ def write(home, *tables, **options):
 
 def plan(source, model, **options):
     """Return the table, the prepared model and the plan of scoring it."""
-    table = open_table(source)
+    table = open_parquet(source)
     prepared = prepare_model(model, allow_pickle=True, digest=None, trusted_types=())
     pin_directory(prepared.directory)
     return table, prepared, plan_scan(table, prepared, None, None, ScanOptions(**options))

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import AnyType, ColSpec, ContractError, Schema, TensorSpec, UnsupportedError
-from sparksig.parquet.files import open_table
-from sparksig.parquet.layout import Layout
 from sparksig.scoring import splits as planning
 from sparksig.scoring.splits import plan_splits
-from tests.scoring.helpers import of_numbers, plan, save, write
+from sparksig.tables.layout import Layout
+from sparksig.tables.parquet import open_parquet
+from tests.scoring.helpers import of_numbers, plan, read, save, score, write
 
 
 @pytest.fixture
@@ -250,11 +250,11 @@ def test_int96_is_an_instant(tmp_path):
     assert scan.source.field("t").type == pa.timestamp("us", "UTC")
 
 
-def test_int96_in_a_struct_is_left_to_spark(tmp_path):
+def test_int96_in_a_struct_is_an_instant(tmp_path):
     struct = pa.array([{"a": NEW}], pa.struct([("a", pa.timestamp("us"))]))
     source = write(tmp_path, pa.table({"x": [1.0], "s": struct}), use_deprecated_int96_timestamps=True)
-    with pytest.raises(UnsupportedError, match=r"^s holds INT96 timestamps in a list, map or struct"):
-        plan(source, save(tmp_path))
+    score(tmp_path, source, save(tmp_path), time_zone="Asia/Tokyo")
+    assert read(tmp_path)["s"][0].as_py() == {"a": NEW.replace(tzinfo=dt.timezone.utc)}
 
 
 def test_nulls_among_lists_of_a_fixed_size_are_left_to_spark(tmp_path):
@@ -265,6 +265,6 @@ def test_nulls_among_lists_of_a_fixed_size_are_left_to_spark(tmp_path):
 
 
 def test_the_layout_has_the_bytes_of_row_groups(tmp_path):
-    [file] = open_table(write(tmp_path, of_numbers(20), row_group_size=10)).files
+    [file] = open_parquet(write(tmp_path, of_numbers(20), row_group_size=10)).files
     assert len(file.layout.sizes) == 2
     assert all(size > 80 for size in file.layout.sizes)

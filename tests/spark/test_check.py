@@ -296,7 +296,7 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
     try:
         forms = [
             (signature, "signature, inputs"), (inputs, "schema"), (struct, "StructType"),
-            ("id bigint not null, name string", "DDL"), ("id long, name string, more int", "DDL"),
+            ("id bigint not null, name string", "DDL"), ("name string, id long", "DDL"),
             (model, f"{model}, inputs"), (str(model), f"{model}, inputs"),
             (home, str(home)), (str(home), str(home)), (f"file://{home}", f"file://{home}"),
             ("checked", "checked"), ("default.checked", "default.checked"),
@@ -304,7 +304,7 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
         for contract, name in forms:
             report = check(df, contract)
             assert (report.contract, report.ok) == (name, True), contract
-            assert [one.name for one in report.columns][:2] == ["id", "name"]
+            assert sorted(one.name for one in report.columns) == ["id", "name"]
             assert report.rows is None
     finally:
         spark.sql("drop table checked")
@@ -315,7 +315,8 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
     strict = T.StructType().add("id", "long").add("name", "string", False)
     [row] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
     assert str(row) == (
-        "name: expected string without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED]"
+        "name: expected string without nulls, found nulls, once (fill the nulls, or filter the rows) "
+        "[NULL_IN_REQUIRED]"
     )
     assert jobs_started() - before <= 4  # three read the footer of a Parquet file, one is the full check
 
@@ -339,11 +340,12 @@ def test_text_that_is_empty(spark, text):
         check(spark.range(1), text)
 
 
-@pytest.mark.parametrize("contract", [None, 1, ["id bigint"], {"id": "long"}, T.LongType()])
+@pytest.mark.parametrize("contract", [None, 1, ["id bigint"], T.LongType()])
 def test_what_is_no_contract(spark, contract):
     text = (
-        r"^a contract is a ModelSignature, a Schema, a StructType, DDL, a model directory, a signature's "
-        r"JSON file, or a table, not (None|a value of type \w+)$"
+        r"^a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow "
+        r"schema, DDL, a model directory, a signature's JSON file, or a table, not "
+        r"(None|a value of type \w+)$"
     )
     with pytest.raises(ContractError, match=text):
         check(spark.range(1), contract)
@@ -351,9 +353,9 @@ def test_what_is_no_contract(spark, contract):
 
 def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
     df, good = spark.range(1), schema(id="long")
-    with pytest.raises(ContractError, match=r"^check takes a Spark DataFrame, not a value of type list$"):
+    with pytest.raises(ContractError, match=r"^table: expected a Spark DataFrame, a path, or the name of"):
         check([1], good)
-    with pytest.raises(ContractError, match=r"^mode is one of 'schema', 'sample', 'full', not 'fast'$"):
+    with pytest.raises(ContractError, match=r"^mode: expected 'schema', 'sample', 'full', got 'fast'$"):
         check(df, good, "fast")
     with pytest.raises(ContractError, match=r"^side is 'inputs' or 'outputs', not 'params'$"):
         check(df, good, side="params")
@@ -367,15 +369,15 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, good, "full", row_key="Id")
     with pytest.raises(ContractError, match=r"^row_key names columns of the table"):
         check(df, good, "full", row_key=[])
-    with pytest.raises(ContractError, match=r"^sampler is a Sampler, not a value of type str$"):
+    with pytest.raises(ContractError, match=r"^sampler: expected a Sampler, got a value of type str$"):
         check(df, good, "sample", sampler="uniform")
-    with pytest.raises(ContractError, match=r"^violations takes a Schema, not a value of type str$"):
-        violations("id bigint")
+    with pytest.raises(ContractError, match=r"^a contract is a ModelSignature, .*, not a value of type int$"):
+        violations(1)
     with pytest.raises(
-        ContractError, match=r"^violations of a schema without names: give the table's schema$"
+        ContractError, match=r"^violations of a contract without names: pass the table's schema as table=$"
     ):
         violations(Schema([ColSpec("long")]))
-    with pytest.raises(ContractError, match=r"^the table does not fit the model's input schema: 1 finding\n"):
+    with pytest.raises(ContractError, match=r"^the table does not fit the contract \(schema\): 1 finding\n"):
         violations(schema(id="string"), df.schema)
     tensors = Schema([TensorSpec(np.dtype("float64"), (-1, 2), "v")])
     with pytest.raises(UnsupportedError, match=r"tensors in vectors of Spark ML \(v\): convert them by vec"):
@@ -495,7 +497,7 @@ def test_places_and_counts(spark):
     ]  # fmt: skip
     assert (report.rows, report.bad_rows, report.claim) == (100, 3, "")
     assert str(report).splitlines()[0] == (
-        "the table breaks the contract (schema): 100 rows checked, 3 of them break it"
+        "the table breaks the contract (schema): 100 rows checked, 3 rows break it"
     )
     with pytest.raises(ContractError, match=r"^the table breaks the contract \(schema\): 1 finding\n"):
         report.raise_if_failed()
@@ -510,8 +512,8 @@ def test_rows_are_named_by_their_keys(spark):
     assert full.examples == {0: ("a key='0', id=0", "a key='2', id=2")}
     assert check(df, contract, "full", row_key="id").examples == {0: ("id=0", "id=2")}
     sampled = check(df, contract, "sample", row_key="id")
-    assert sampled.examples == {0: ("id=0", "id=1")}
-    assert "of single rows elsewhere nothing is known" in sampled.claim
+    assert sampled.examples == {0: ("id=0", "id=2")}
+    assert "nothing is known about single rows elsewhere" in sampled.claim
     assert check(df, contract, "sample").examples == {}
     [one] = sampled.findings
     assert one.rows == ()

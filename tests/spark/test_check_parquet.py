@@ -19,9 +19,11 @@ from sparksig import (
     Schema,
     TensorSpec,
     check,
+    check_parquet,
+    from_ddl,
+    infer_parquet,
     sample_signature,
 )
-from sparksig.parquet import check_parquet, infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
 NAN = float("nan")
@@ -99,9 +101,9 @@ def test_both_say_the_same(spark, tmp_path):
             assert not mine.ok
             if "row_key" in options:
                 assert _examples(mine) == _examples(theirs)
-        assert [one.found for one in check_parquet(place, "year int").columns] == ["int32"]
-        assert check(df, "year int", "full").ok
-        assert check_parquet(place, "year int", "full").ok
+        assert [one.found for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
+        assert check(df, from_ddl("year int"), "full").ok
+        assert check_parquet(place, from_ddl("year int"), "full").ok
         if name == "columns":
             assert _said(check_parquet(place, place, "full")) == _said(check(df, place, "full"))
 
@@ -141,7 +143,7 @@ def test_partitions_are_of_the_same_types(spark, tmp_path):
         df = spark.read.parquet(str(tmp_path / f"{index}"))
         for dtype in ("bigint", "double", "timestamp", "string"):
             mine, theirs = (
-                done(place, f"x bigint, p {dtype}")
+                done(place, from_ddl(f"x bigint, p {dtype}"))
                 for done, place in ((check_parquet, tmp_path / f"{index}"), (check, df))
             )
             assert mine.ok == theirs.ok, (values, dtype)

@@ -239,6 +239,15 @@ def test_metadata_and_vectors_of_spark_stay(spark, tmp_path):
     compare(spark, tmp_path, save(tmp_path, **X_TO_DOUBLE))
 
 
+@pytest.mark.parametrize("absent", [None, "null", "omit"])
+@pytest.mark.filterwarnings("ignore::sparksig.AbsentColumnWarning")
+def test_absent_optional_columns_are_the_same(spark, tmp_path, absent):
+    write(tmp_path, of_numbers(3))
+    function = lambda frame: [",".join(frame.columns)] * len(frame)  # noqa: E731
+    model = save(tmp_path, function, columns(x="double", z=["long"]), Schema([ColSpec("string")]))
+    compare(spark, tmp_path, model, absent=absent)
+
+
 def test_a_null_type_column_feeds_an_optional_column(spark, tmp_path):
     write(tmp_path, pa.table({"x": [1.0, 2.0], "s": pa.nulls(2)}))
     function = lambda frame: frame["x"] + frame["s"].isna()  # noqa: E731

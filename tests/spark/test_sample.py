@@ -32,8 +32,9 @@ from sparksig import (
     check,
     sample_signature,
 )
-from sparksig.sampling import METHODS, seen_with
-from sparksig.spark.sample import Sample, order_of
+from sparksig.tables.arrow import Part
+from sparksig.tables.sample import METHODS, Sample, seen_with
+from sparksig.tables.spark import order_of
 
 ROOT = Path(__file__).parents[2]
 BATCH = "spark.sql.execution.arrow.maxRecordsPerBatch"
@@ -202,7 +203,9 @@ def test_a_uniform_choice_needs_no_python(spark):
 def test_the_stated_probability_is_that_of_a_simulation(whole, opened, concerned):
     seeds = 1000
     bad = set(np.random.default_rng(whole).choice(whole, concerned, replace=False).tolist())
-    seen = sum(bool(bad & set(Sampler(partitions=opened, seed=s).chosen(whole))) for s in range(seeds))
+    seen = sum(
+        bool(bad & set(Sampler(partitions=opened, seed=s).choose_partitions(whole))) for s in range(seeds)
+    )
     stated = seen_with(whole, opened, concerned)
     assert abs(seen / seeds - stated) < 4 * math.sqrt(stated * (1 - stated) / seeds) + 1e-9
 
@@ -217,31 +220,35 @@ def test_the_stated_probability_at_its_ends():
     assert seen_with(1_000_000, 32, 50_000) == pytest.approx(1 - 0.95**32, abs=1e-4)
 
 
+def sample_of(rows, method, partitions=None, opened=0):
+    batch = pa.record_batch([pa.array(range(rows), pa.int64())], ["id"])
+    return Sample((Part(batch),), batch.schema, method, partitions, opened)
+
+
 def test_the_claim_of_partitions():
-    rows = pa.table({"id": range(9984)})
-    sample = Sample(rows, "partitions", (0,) * 9984, 1000, 32)
+    sample = sample_of(9984, "partitions", 1000, 32)
     assert sample.claim(0) == (
-        "9,984 rows, the first of each of 32 of 1,000 partitions: what stands at the head of 5% of the "
-        "partitions is seen with a probability of 81%; of single rows elsewhere nothing is known"
+        "9,984 rows, the first of each of 32 of 1,000 partitions: what the first rows of 5% of the "
+        "partitions show is seen with a probability of 81%; nothing is known about single rows elsewhere"
     )
 
 
 @pytest.mark.parametrize("whole", [20, 140, 280, 1000, 2300])
 def test_the_claim_speaks_of_no_more_than_five_percent(whole):
     """0.05 * 140 is a little more than 7: the next whole number would promise too much."""
-    sample = Sample(pa.table({"id": [1]}), "partitions", (0,), whole, 3)
+    sample = sample_of(1, "partitions", whole, 3)
     assert f"a probability of {seen_with(whole, 3, -(-whole // 20)):.0%};" in sample.claim(0)
 
 
 def test_what_is_not_certain_is_not_called_so():
-    sample = Sample(pa.table({"id": [1]}), "partitions", (0,), 1000, 200)
+    sample = sample_of(1, "partitions", 1000, 200)
     assert seen_with(1000, 200, 50) < 1
     assert "100%" not in sample.claim(0)
 
 
 def test_the_claims_of_uniform_samples():
     def claim(rows, bad):
-        return Sample(pa.table({"id": range(rows)}), "uniform").claim(bad)
+        return sample_of(rows, "uniform").claim(bad)
 
     assert claim(0, 0) == "the table has no rows"
     assert claim(1000, 0) == (
@@ -318,15 +325,15 @@ def test_any_integer_of_64_bits_is_a_seed(spark, method, seed):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"rows": 0}, r"^rows is a number, 1 or more, not 0$"),
-        ({"rows": 1.0}, r"^rows is a number, 1 or more, not 1\.0$"),
-        ({"rows": True}, r"^rows is a number, 1 or more, not True$"),
-        ({"partitions": -1}, r"^partitions is a number, 1 or more, not -1$"),
-        ({"seed": None}, r"^seed is an integer, not None$"),
-        ({"seed": "0"}, r"^seed is an integer, not a value of type str$"),
-        ({"seed": 2**63}, r"^seed is an integer of 64 bits, not a larger one$"),
-        ({"seed": -(2**63) - 1}, r"^seed is an integer of 64 bits, not a larger one$"),
-        ({"method": "head"}, r"^method is one of 'partitions', 'uniform', not 'head'$"),
+        ({"rows": 0}, r"^rows: expected an integer of 1 or more, got 0$"),
+        ({"rows": 1.0}, r"^rows: expected an integer of 1 or more, got 1\.0$"),
+        ({"rows": True}, r"^rows: expected an integer of 1 or more, got True$"),
+        ({"partitions": -1}, r"^partitions: expected an integer of 1 or more, got -1$"),
+        ({"seed": None}, r"^seed: expected an integer, got None$"),
+        ({"seed": "0"}, r"^seed: expected an integer, got a value of type str$"),
+        ({"seed": 2**63}, r"^seed: expected an integer of 64 bits, got a larger one$"),
+        ({"seed": -(2**63) - 1}, r"^seed: expected an integer of 64 bits, got a larger one$"),
+        ({"method": "head"}, r"^method: expected 'partitions' or 'uniform', got 'head'$"),
     ],
 )
 def test_arguments_of_a_sampler(arguments, text):
@@ -362,8 +369,8 @@ def test_a_signature_of_a_sample(spark):
         ("id", 3, 0, 1), ("s", 3, 1, 1), ("o", 3, 1, 1), ("l", 3, 0, 1), ("m", 3, 0, 1),
     ]  # fmt: skip
     assert str(found).splitlines()[:2] == [
-        "'id': long (required): 0 nulls in 3 rows of 1 partitions",
-        "'s': string (optional): 1 nulls in 3 rows of 1 partitions",
+        "'id': long (required): 0 nulls in 3 rows of 1 partition",
+        "'s': string (optional): 1 null in 3 rows of 1 partition",
     ]
     assert check(df, found.signature, "full").ok
     uniform = sample_signature(df, Sampler(method="uniform"))
@@ -386,7 +393,7 @@ def test_lists_of_one_length_suggest_a_tensor(spark):
         "some": "", "texts": "", "holes": "", "gone": "",
     }  # fmt: skip
     assert str(sample_signature(df)).splitlines()[0] == (
-        "'two': Array(double) (required): 0 nulls in 2 rows of 1 partitions "
+        "'two': Array(double) (required): 0 nulls in 2 rows of 1 partition "
         "(all lists have one length: it may be a 'two': Tensor('float64', (-1, 2)))"
     )
 
@@ -481,7 +488,7 @@ def test_on_spark_connect(spark, tmp_path):
     assert found.pop("split") == [199, 1]
     assert found.pop("signature") == [
         "'id': long (required): 0 nulls in 200 rows of 8 partitions",
-        "'x': long (optional): 1 nulls in 200 rows of 8 partitions",
+        "'x': long (optional): 1 null in 200 rows of 8 partitions",
     ]
     assert found.pop("ddl")
     assert found.pop("batch") == "77"

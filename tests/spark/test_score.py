@@ -15,6 +15,9 @@ import sparksig
 from sparksig import Code, ContractError
 from tests.spark import models
 
+# many tests score a single column of a model that has one of each type
+pytestmark = pytest.mark.filterwarnings("ignore::sparksig.AbsentColumnWarning")
+
 
 @pytest.fixture(scope="module")
 def breast_cancer(tmp_path_factory):

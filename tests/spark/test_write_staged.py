@@ -23,7 +23,24 @@ SOURCES = {
         f"select id from range(3) where id in (select id from parquet.`{path}`)"
     ),
     "file": lambda spark, path: spark.read.parquet(path + "/*.parquet"),
+    "cache": lambda spark, path: spark.read.parquet(path).cache(),
+    "view": lambda spark, path: _name(spark, "read_view", spark.read.parquet(path)),
+    "view of a view": lambda spark, path: _name(
+        spark, "outer_view", _name(spark, "read_view", spark.read.parquet(path)).where("id > 0")
+    ),
+    "cached view": lambda spark, path: _name(spark, "read_view", spark.read.parquet(path).cache()),
+    "no rows": lambda spark, path: spark.read.parquet(path).where("false"),
+    "scalar subquery": lambda spark, path: spark.sql(f"select (select max(id) from parquet.`{path}`) as id"),
+    "common table expression": lambda spark, path: spark.sql(
+        f"with old as (select id from parquet.`{path}`) select * from old union all select * from old"
+    ),
 }
+
+
+def _name(spark, name, df):
+    """Return a DataFrame as the view of a name."""
+    df.createOrReplaceTempView(name)
+    return spark.table(name)
 
 
 @pytest.fixture
@@ -41,6 +58,13 @@ def hidden_directories(tmp_path):
     return [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.fixture
+def nothing_cached(spark):
+    yield
+    spark.catalog.clearCache()
+
+
+@pytest.mark.usefixtures("nothing_cached")
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_table_that_the_dataframe_reads_is_not_a_target(spark, table, source, mode):
@@ -52,17 +76,48 @@ def test_table_that_the_dataframe_reads_is_not_a_target(spark, table, source, mo
     assert ids(spark, table) == [0, 1, 2, 3, 4]
 
 
-def test_views_and_tables_are_looked_through(spark, table):
-    spark.read.parquet(table).createOrReplaceTempView("read_view")
+def test_tables_and_views_of_the_catalog_are_looked_through(spark, table):
     spark.sql("drop table if exists read_table")
     spark.sql(f"create table read_table using parquet location '{table}'")
+    spark.sql("create or replace view kept_view as select * from read_table where id > 0")
     try:
-        for name in ("read_view", "read_table"):
-            with pytest.raises(OutputRefusedError, match="reads files of the target"):
-                sparksig.write(spark.table(name), table, mode="overwrite")
+        for name in ("read_table", "kept_view"):
+            for df in (spark.table(name), spark.sql(f"select * from {name}")):
+                with pytest.raises(OutputRefusedError, match="reads files of the target"):
+                    sparksig.write(df, table, mode="overwrite")
     finally:
-        spark.catalog.dropTempView("read_view")
+        spark.sql("drop view kept_view")
         spark.sql("drop table read_table")
+
+
+def test_readers_of_the_second_api_are_looked_through(spark, table):
+    spark.conf.set("spark.sql.sources.useV1SourceList", "")
+    try:
+        df = spark.read.parquet(table)
+    finally:
+        spark.conf.unset("spark.sql.sources.useV1SourceList")
+    with pytest.raises(OutputRefusedError, match="reads files of the target"):
+        sparksig.write(df, table, mode="overwrite")
+
+
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("t/k=0", "t"), ("t", "t/k=0"), ("t", "t/k=2"), ("t", "t"), ("empty", "empty"), ("empty", "empty/new")],
+)
+def test_paths_in_the_source_and_around_it_are_no_targets(spark, tmp_path, source, target, mode):
+    spark.range(4).selectExpr("id", "id % 2 as k").write.partitionBy("k").parquet(f"{tmp_path}/t")
+    spark.range(0).write.parquet(f"{tmp_path}/empty")
+    df = spark.read.parquet(f"{tmp_path}/{source}").select("id")
+    plan = sparksig.plan_write(df, f"{tmp_path}/{target}", mode=mode)
+    assert "the DataFrame reads files of the target" in str(plan)
+
+
+def test_a_link_to_the_source_is_no_target(spark, table, tmp_path):
+    (tmp_path / "link").symlink_to(table)
+    for source, target in ((table, tmp_path / "link"), (str(tmp_path / "link"), table)):
+        plan = sparksig.plan_write(spark.read.parquet(source), target, mode="overwrite")
+        assert "the DataFrame reads files of the target" in str(plan)
 
 
 def test_table_beside_the_one_that_is_read_is_a_target(spark, table):

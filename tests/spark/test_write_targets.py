@@ -21,9 +21,11 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
-from sparksig.writing.limits import _with_lengths, asked, reads_back_otherwise
-from sparksig.writing.parquet import _partitions_of
-from sparksig.writing.target import Existing
+from sparksig.tables.columns import spark_columns, spark_field
+from sparksig.tables.delta import Existing
+from sparksig.tables.readers import find_partitions
+from sparksig.tables.sql import compile_rules
+from sparksig.writing.limits import constrain_columns, reads_back_otherwise
 from tests.spark.conftest import _delta
 
 
@@ -151,24 +153,29 @@ def test_lists_and_maps_that_hold_no_nulls(spark):
             T.StructField("absent", T.IntegerType(), nullable=False),
         ]
     )
-    rules = asked(Existing(schema, ()), ["l", "m"], ["l", "m"])
     df = spark.sql(
         "select array(null, named_struct('n', 1), named_struct('n', int(null))) as l, "
         "map('a', int(null), 'b', 1) as m"
     )
-    assert [one.finding.path for one in rules] == ["l[].n", "m[]"]
-    assert list(df.selectExpr(*(one.places for one in rules)).first()) == [1, 1]
+    columns = [column.field for column in spark_columns(df.schema)]
+    rules = compile_rules(constrain_columns(Existing(schema, ()), columns), columns)
+    assert [rule.finding.path for rule in rules] == ["l[].n", "m[]"]
+    assert list(df.selectExpr(*(rule.places for rule in rules)).first()) == [1, 1]
 
 
 def test_a_type_with_lengths_is_read_whatever_the_names():
     inner = T.StructType([T.StructField("x y", T.StringType()), T.StructField("d", T.DecimalType(10, 2))])
     dtype = T.StructType([T.StructField("a,b", T.ArrayType(inner)), T.StructField("n", T.StringType())])
-    text = "struct<`a,b`:array<struct<x y:varchar(3),d:decimal(10,2)>>,n:char(2)>"
-    found = _with_lengths(dtype, text)
-    assert found[0].dataType.elementType[0].dataType == T.VarcharType(3)
-    assert found[1].dataType == T.CharType(2)
-    for other in ("", "struct<>", text + ">", "varchar(3)", text.replace("n:", "m:")):
-        assert _with_lengths(dtype, other) is dtype
+
+    def read(text):
+        return spark_field(T.StructField("c", dtype, metadata={"__CHAR_VARCHAR_TYPE_STRING": text})).source
+
+    text = "struct<`a,b`:array<struct<`x y`:varchar(3),d:decimal(10,2)>>,n:char(2)>"
+    source = read(text)
+    assert source.fields[0].source.item.fields[0].source.max_length == 3
+    assert source.fields[1].source.max_length == 2
+    for other in ("", "struct<>", text + ">", "varchar(3)"):
+        assert read(other).fields[1].source.max_length is None
 
 
 def test_a_table_that_is_only_appended_to_and_names_that_need_mapping(delta, tmp_path):
@@ -403,15 +410,15 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
     ],
 )
 def test_partitions_are_those_below_the_table(file, target, names):
-    assert _partitions_of([file], target) == names
+    assert find_partitions([file], target) == names
 
 
 def test_a_table_given_relatively_below_what_looks_like_a_partition(spark, tmp_path, monkeypatch):
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], f"{tmp_path}/k=v/t") == ("n",)
     (tmp_path / "k=v").mkdir()
     monkeypatch.chdir(tmp_path / "k=v")
-    assert _partitions_of([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
-    assert _partitions_of([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/n=1/p.parquet"], "./") == ("n",)
+    assert find_partitions([f"file:{tmp_path}/k=v/t/n=1/p.parquet"], "./t") == ("n",)
 
 
 def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_path):
@@ -448,7 +455,7 @@ def test_all_files_of_a_table_say_its_contract_tensors_too(spark, form, tmp_path
     ]
     other = spark.read.format(form).load(str(tmp_path / "t"))
     sparksig.write(other, tmp_path / "u", Schema([ColSpec(Array("double"), "t")]), format=form)
-    assert sparksig.check(spark.sql("select array(1D) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
+    assert sparksig.check(spark.sql("select array(1F) as t, tinyint(1) as n, 1 as more"), tmp_path / "u").ok
 
 
 def test_damaged_contracts_are_told(spark, tmp_path):
@@ -458,7 +465,7 @@ def test_damaged_contracts_are_told(spark, tmp_path):
         field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": text})
         spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / str(index)))
         with pytest.raises(
-            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are no column of a con"
+            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are not a column of a con"
         ):
             sparksig.check(spark.range(1), tmp_path / str(index))
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from sparksig.engine.absent import Absent
 from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
 from sparksig.models.flavors.interface import Loading, Predictor, missing_libraries
 
-__all__ = ["ALL", "check", "load", "of", "opens_files"]
+__all__ = ["ALL", "check", "default_absent", "load", "of", "opens_files"]
 
 ALL: tuple[ModuleType, ...] = (python, sklearn, xgboost, lightgbm, onnx, loader_module)
 """The last one matches whatever has a loader module."""
@@ -53,6 +54,20 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
 def opens_files(directory: ModelDirectory) -> bool:
     """Whether the model opens files in its directory by itself: it needs one that nobody changes."""
     return bool(directory.pyfunc.get("code")) or bool(of(directory).opens_files(directory))
+
+
+def default_absent(directory: ModelDirectory) -> Absent:
+    """Return what a model sees of an optional column that the data lacks, unless the caller chooses.
+
+    Estimators and boosters refuse a frame without the columns that they were trained with, so they see a
+    column of nulls. A PythonModel, a function, or a model with a loader module of its own sees no column.
+    """
+    flavor, loader = of(directory), str(directory.pyfunc.get("loader_module"))
+    if flavor is loader_module:
+        is_trained = loader.startswith("mlflow.") and not loader.startswith("mlflow.pyfunc.")
+    else:
+        is_trained = flavor is not python
+    return "null" if is_trained else "omit"
 
 
 def load(directory: ModelDirectory, loading: Loading) -> Predictor:

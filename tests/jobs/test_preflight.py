@@ -9,7 +9,7 @@ import pytest
 
 from sparksig import ColSpec, ContractError, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig
-from sparksig.jobs.footers import check_input
+from sparksig.jobs.preflight import check_input
 
 PAIR = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
 READINGS = pa.table({"id": [1], "wind": [2.5], "rain": [0.5]})
@@ -58,6 +58,6 @@ def test_the_null_type_fits_an_optional_column_only(tmp_path, tables):
 
 def test_a_case_sensitive_session_has_both_columns(tmp_path):
     both = pa.table({"id": [1], "note": ["late"], "Note": [7]})
-    with pytest.raises(ContractError, match="note: expected one column of that name, found several"):
+    with pytest.raises(ContractError, match="note: expected one column of that name, found note, Note"):
         check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "false"})
     check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "true"})

@@ -1,73 +1,17 @@
-"""What contracts of tables have in common, whoever reads the tables: their forms, and how files keep them."""
+"""Signatures in JSON files and in model directories."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from sparksig.errors import (
-    ContractError,
-    ModelNotFoundError,
-    SignatureError,
-    SignatureTypeError,
-    kind,
-    nearest,
-    step,
-)
+from sparksig.errors import ModelNotFoundError, SignatureError, SignatureTypeError, kind, nearest, step
 from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.registry import fetched, shown
-from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "CONTRACT_KEY",
-    "Contract",
-    "is_signature_file",
-    "kept_column",
-    "load_signature",
-    "parse_signature",
-    "read_signature",
-    "schema_of",
-    "side_of",
-]
-
-CONTRACT_KEY = "sparksig.column"
-"""The metadata key under which a written table's field keeps what its contract declares."""
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a table is checked against.
-
-    Attributes:
-        schema: its columns.
-        name: what it is called in reports.
-        features: of a model whose inputs have no names, the names of its features, if it knows them.
-    """
-
-    schema: Schema
-    name: str
-    features: tuple[str, ...] | None = None
-
-
-def side_of(signature: ModelSignature, side: str, what: str) -> Schema:
-    """The inputs or the outputs of a signature, which ``what`` is.
-
-    Raises:
-        ContractError: it has none, or there is no such side.
-    """
-    if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
-    found = signature.inputs if side == "inputs" else signature.outputs
-    if found is None:
-        raise ContractError(f"{what} has no {side}")
-    return found
-
-
-# --- in files ---------------------------------------------------------------------------------------------
+__all__ = ["is_signature_file", "load_signature", "parse_signature", "read_signature"]
 
 
 def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
@@ -150,31 +94,3 @@ def parse_signature(content: bytes) -> ModelSignature:
             f"not of {', '.join(map(step, unknown))}" + (f" ({hint})" if hint else "")
         )
     return ModelSignature.from_dict(body)
-
-
-# --- in the metadata of tables ----------------------------------------------------------------------------
-
-
-def kept_column(text: object, name: str) -> ColSpec | TensorSpec:
-    """What a written table's field says, under :data:`CONTRACT_KEY`, that its contract declares.
-
-    Raises:
-        ContractError: that is no column of a contract.
-    """
-    try:
-        body = json.loads(text) if isinstance(text, str) else None
-        if not isinstance(body, dict):
-            raise ValueError("no object")
-        kind_of = TensorSpec if body.get("type") == "tensor" else ColSpec
-        return kind_of.from_json_dict(**{**body, "name": name})
-    except (ValueError, TypeError, RecursionError):
-        raise ContractError(
-            f"{step(name)}: the field's metadata {CONTRACT_KEY} are no column of a contract: give the "
-            "contract, or write the table anew"
-        ) from None
-
-
-def schema_of(specs: Sequence[ColSpec | TensorSpec]) -> Schema:
-    """The schema of a table's fields, some of which say what they were written as."""
-    tensors = [spec for spec in specs if isinstance(spec, TensorSpec)]
-    return Schema(tensors or list(specs))  # a contract is all of tensors, or of none

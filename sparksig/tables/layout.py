@@ -25,12 +25,10 @@ class Layout:
 
     Attributes:
         sizes: the bytes of each row group, uncompressed.
-        int96: the columns that are INT96 timestamps, which are instants.
         reasons: why only Spark reads a column as Spark does, by the column's name.
     """
 
     sizes: tuple[int, ...] = ()
-    int96: frozenset[str] = frozenset()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,14 +43,10 @@ def read_layout(metadata: pq.FileMetaData, schema: pa.Schema) -> Layout:
     keys = metadata.metadata or {}
     version = _spark_version(keys)
     fixed = {part.name for part in schema if _has_fixed_lists(part.type)}
-    int96: set[str] = set()
     reasons: dict[str, str] = {}
     for index, column, name in _list_special(metadata, schema.names, fixed):
         if column.physical_type == "INT96":
-            int96.add(name)
-            if column.path != name:
-                reasons[name] = "holds INT96 timestamps in a list, map or struct"
-            elif version and (version < (3, 1) or b"org.apache.spark.legacyINT96" in keys):
+            if version and (version < (3, 1) or b"org.apache.spark.legacyINT96" in keys):
                 reasons[name] = "holds INT96 timestamps of the calendar that Spark used before 3.0"
         elif name in fixed and any(_may_have_nulls(group.column(index)) for group in groups):
             reasons[name] = "holds nulls among lists of a fixed size, which pyarrow does not read"
@@ -62,7 +56,7 @@ def read_layout(metadata: pq.FileMetaData, schema: pa.Schema) -> Layout:
             _may_be_ancient(group.column(index), column) for group in groups
         ):
             reasons[name] = "holds ancient dates of the calendar that Spark used before 3.0"
-    return Layout(tuple(group.total_byte_size for group in groups), frozenset(int96), reasons)
+    return Layout(tuple(group.total_byte_size for group in groups), reasons)
 
 
 def _spark_version(keys: Mapping[bytes, bytes]) -> tuple[int, ...]:

@@ -1,0 +1,105 @@
+"""Spark's JSON of fields and types <-> the casting table's types, without pyspark.
+
+Spark keeps this JSON in the footers of Parquet files and in the log of Delta tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sparksig.convert.ddl_reader import read_columns
+from sparksig.errors import Finding
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
+
+__all__ = ["read_spark_field", "write_spark_field"]
+
+_JSON_NAMES = {"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"}
+"""The names that Spark's JSON has for types, where they are not those of DDL."""
+
+_DDL_NAMES = {json_name: name for name, json_name in _JSON_NAMES.items()}
+
+_NATIVE = {
+    "null": "void", "bool": "boolean", "int8": "byte", "int16": "short", "int32": "integer", "int64": "long",
+    "uint8": "short", "uint16": "integer", "uint32": "long", "float16": "float", "float32": "float",
+    "float64": "double", "date32": "date", "date64": "date", "timestamp_tz": "timestamp",
+    "timestamp": "timestamp_ntz", "large_string": "string", "string_view": "string",
+    "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
+}  # fmt: skip
+"""Spark's names of the scalar types, in JSON."""
+
+
+def read_spark_field(body: Mapping[str, Any]) -> Field:
+    """Read a field from Spark's JSON.
+
+    Args:
+        body: an entry of ``fields``.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not Spark's JSON.
+
+    Example:
+        >>> read_spark_field({"name": "a", "type": "long", "nullable": False})
+        Field(name='a', source=Scalar(name='int64', native='bigint', max_length=None), nullable=False)
+    """
+    return Field(str(body["name"]), _read_type(body["type"]), bool(body["nullable"]))
+
+
+def _read_type(body: Any) -> Source:
+    if isinstance(body, str):
+        findings: list[Finding] = []
+        [column] = read_columns(f"x {_DDL_NAMES.get(body, body)}", findings)
+        if findings:
+            raise ValueError(body)
+        return column.source
+    if body["type"] == "array":
+        return ListOf(_read_type(body["elementType"]), nullable=bool(body["containsNull"]))
+    if body["type"] == "map":
+        key, value = _read_type(body["keyType"]), _read_type(body["valueType"])
+        return MapOf(key, value, nullable=bool(body["valueContainsNull"]))
+    if body["type"] == "struct":
+        return Struct(tuple(map(read_spark_field, body["fields"])))
+    if body["type"] == "udt" and str(body.get("class", "")).endswith("VectorUDT"):
+        return Struct((), "vector")
+    raise ValueError(body["type"])
+
+
+def write_spark_field(field: Field, *, lengths: bool = True) -> dict[str, Any]:
+    """Write a field as Spark's JSON.
+
+    Args:
+        field: to write.
+        lengths: whether texts of limited length are ``varchar(5)``, or plain strings, as in a DataFrame.
+
+    Example:
+        >>> write_spark_field(Field("a", ListOf(Decimal(10, 2))))["type"]["elementType"]
+        'decimal(10,2)'
+    """
+    return {
+        "name": field.name,
+        "type": _write_type(field.source, lengths),
+        "nullable": field.nullable,
+        "metadata": {},
+    }
+
+
+def _write_type(source: Source, lengths: bool) -> Any:
+    if isinstance(source, ListOf):
+        return {
+            "type": "array",
+            "elementType": _write_type(source.item, lengths),
+            "containsNull": source.nullable,
+        }
+    if isinstance(source, MapOf):
+        key, value = _write_type(source.key, lengths), _write_type(source.value, lengths)
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": source.nullable}
+    if isinstance(source, Struct):
+        return source.kind or {
+            "type": "struct",
+            "fields": [write_spark_field(part, lengths=lengths) for part in source.fields],
+        }
+    if isinstance(source, Decimal):
+        return str(source)
+    if source.max_length is not None and lengths:
+        return source.native
+    return _NATIVE.get(source.name) or source.native or source.name

@@ -1,0 +1,129 @@
+"""Optional columns that the data lacks: what a model sees in their place, and what reports say about them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, get_args
+
+from sparksig.engine.findings import HINTS
+from sparksig.errors import Code, ContractError, Finding, nearest, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.types import describe
+
+__all__ = [
+    "Absent",
+    "AbsentColumnWarning",
+    "check_absent",
+    "find_absent_columns",
+    "format_absent_column",
+    "list_absent_columns",
+    "missing_column",
+    "warn_of_absent_columns",
+]
+
+Absent = Literal["null", "omit", "forbid"]
+"""What a model sees of an optional column that the data lacks: a column of nulls, no column, or an error."""
+
+
+class AbsentColumnWarning(UserWarning):
+    """A table lacks optional columns of the model that scores it."""
+
+
+def check_absent(absent: object) -> None:
+    """Check an argument ``absent``.
+
+    Raises:
+        ContractError: it is neither one of the choices nor None.
+    """
+    choices = get_args(Absent)
+    if absent is not None and absent not in choices:
+        raise ContractError(
+            f"absent is one of {', '.join(map(repr, choices))}, or None, not {absent!r}"[:200]
+        )
+
+
+def find_absent_columns(schema: Schema, names: Sequence[object]) -> tuple[Finding, ...]:
+    """Find the optional columns of a schema that a table lacks.
+
+    Args:
+        schema: the columns that a model declares.
+        names: the names of the table's columns.
+
+    Returns:
+        One entry for each column, in the schema's order. The hint has the nearest name of the table. The
+        entries are no errors: the table fits the schema without these columns.
+
+    Example:
+        >>> flats = Schema([ColSpec("double", "area"), ColSpec("double", "rooms", required=False)])
+        >>> [column] = find_absent_columns(flats, ["area", "Rooms"])
+        >>> column.path, column.hint
+        ('rooms', "did you mean 'Rooms'? Names are case sensitive")
+    """
+    if not schema.has_input_names():
+        return ()
+    columns = [spec for spec in schema if isinstance(spec, ColSpec) and not spec.required]
+    optional = {str(spec.name): describe(spec.type) for spec in columns}
+    return list_absent_columns(optional, {str(name) for name in schema.input_names()}, names)
+
+
+def list_absent_columns(
+    optional: Mapping[str, str], declared: Collection[str], names: Sequence[object]
+) -> tuple[Finding, ...]:
+    """List the optional columns that a table lacks, as :func:`find_absent_columns` does.
+
+    Args:
+        optional: the types of the optional columns, by their names.
+        declared: the names of all columns of the contract, which are no near misses.
+        names: the names of the table's columns.
+    """
+    existing = {str(name) for name in names}
+    others = [name for name in names if str(name) not in declared]
+    absent = [name for name in optional if name not in existing]
+    return tuple(
+        _missing_column(name, optional[name], others if index < HINTS else ())
+        for index, name in enumerate(absent)
+    )
+
+
+def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Absent, stacklevel: int) -> None:
+    """Warn of the optional columns that a table lacks.
+
+    Args:
+        schema: the columns that a model declares.
+        names: the names of the table's columns.
+        absent: what the model sees of them.
+        stacklevel: as of :func:`warnings.warn`, seen from the caller.
+    """
+    if columns := find_absent_columns(schema, names):
+        shown = [f"{column.path} ({column.hint})" if column.hint else column.path for column in columns]
+        effect = "does not see them" if absent == "omit" else "sees nulls in their place"
+        text = f"the table has no such optional columns, and the model {effect}: {', '.join(shown)}"
+        warnings.warn(text, AbsentColumnWarning, stacklevel=stacklevel + 1)
+
+
+def missing_column(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
+    """Build the finding for a column that the data lacks.
+
+    Args:
+        spec: the column, or the tensor.
+        names: the names of the data's columns, for the hint.
+    """
+    return _missing_column(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
+
+
+def _missing_column(name: object, declared_type: str, names: Sequence[object]) -> Finding:
+    return Finding(Code.MISSING_COLUMN, step(name), declared_type, "no such column", nearest(name, names))
+
+
+def format_absent_column(column: Finding) -> str:
+    """Format an entry of :func:`find_absent_columns` for people.
+
+    Example:
+        >>> flats = Schema([ColSpec("double", "rooms", required=False)])
+        >>> [column] = find_absent_columns(flats, ["Rooms"])
+        >>> format_absent_column(column)
+        "rooms: optional, and the table has no such column (did you mean 'Rooms'? Names are case sensitive)"
+    """
+    hint = f" ({column.hint})" if column.hint else ""
+    return f"{column.path}: optional, and the table has no such column{hint}"

@@ -1,0 +1,168 @@
+"""The input before Spark starts: that it is there, and what its Parquet files' footers say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow
+import pyarrow.fs
+
+from sparksig.engine.features import has_features
+from sparksig.errors import (
+    Code,
+    ConfigError,
+    ContractError,
+    Finding,
+    SparksigError,
+    TableNotFoundError,
+    nearest,
+    step,
+)
+from sparksig.jobs.config import ScoreConfig
+from sparksig.jobs.places import file_system
+from sparksig.schema import Schema, TensorSpec
+from sparksig.spark.names import CASE_SENSITIVE, Fold, fold_of, name_folding
+from sparksig.tables.columns import arrow_columns
+from sparksig.tables.contract import Contract
+from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.tables.types import judge_types
+
+__all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_null_types"]
+
+
+def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | None = None) -> None:
+    """Judge the table by the footers of all its Parquet files, read here, before Spark even starts.
+
+    Spark takes one file's schema for all of them, so the columns that are needed must be of one type in
+    every file. Partition columns are in no footer; they, and what this process cannot read (a file system
+    that pyarrow does not know), are judged by Spark's own reading of the schema later, as everything is.
+
+    Args:
+        config: of the job.
+        inputs: what the model declares.
+        features: of inputs without names, the names of the model's features; None if it knows none.
+    """
+    if config.input.path is None:
+        return
+    files, place = file_system(config.input.path, config.spark)
+    if files is None:
+        return
+    shown, form = repr(config.input.path), config.input.format
+    log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
+    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound or (form == "delta" and not log):
+        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
+    if log and form != "delta":
+        raise not_files(form)
+    if form == "parquet":
+        _check_parquet(config, inputs, features, (files, place))
+
+
+NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
+"""What people call the formats."""
+
+
+def not_files(form: str) -> ConfigError:
+    """The error of a Delta table that is to be read as files."""
+    hint = "read as files it would show rows that were deleted"
+    finding = Finding(Code.INVALID_VALUE, "input.format", "delta, which the table is", form, hint)
+    return ConfigError.of("the configuration is wrong", [finding])
+
+
+def _check_parquet(
+    config: ScoreConfig, inputs: Schema, features: Sequence[str] | None, store: tuple[Any, str]
+) -> None:
+    fold = _name_folding(config)
+    table = open_parquet(config.input.path or "", store)
+    partitions = set(table.files[0].values)
+    keep = [] if config.output.keep == "*" else config.output.keep
+    names = [name for name in table.schema.names if name not in partitions]
+    findings = [
+        Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, names))
+        for name in keep
+        if name not in names and name not in partitions
+    ]
+    columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
+    contract = _without_columns(inputs, partitions, features)
+    if contract is not None and config.model.absent == "forbid":
+        contract = replace(contract, missing="forbid")
+    if contract is not None:
+        findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
+    needed = _needed_columns(config, inputs, features, table, names)
+    required = [str(spec.name) for spec in inputs if isinstance(spec, TensorSpec) or spec.required]
+    findings += table.compare_files(needed, required, fold)
+    if findings:
+        findings = list(dict.fromkeys(findings))
+        raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
+
+
+def _without_columns(
+    inputs: Schema, partitions: Collection[str], features: Sequence[str] | None
+) -> Contract | None:
+    """Return the contract for the columns that the files have; Spark reads the types of partitions."""
+    schema: Schema | None = inputs
+    if inputs.has_input_names():
+        specs = [spec for spec in inputs if str(spec.name) not in partitions]
+        schema = Schema(specs) if specs else None
+    elif partitions:  # which feed inputs without names as well
+        schema = None
+    if schema is None:
+        return None
+    known = None if features is None else tuple(features)
+    return Contract("model", "the model", schema, features=known, missing="allow", extra="allow")
+
+
+def _needed_columns(
+    config: ScoreConfig,
+    inputs: Schema,
+    features: Sequence[str] | None,
+    table: ParquetTable,
+    names: Sequence[str],
+) -> list[str]:
+    """Return the columns that the job reads, which must be of one type in all files."""
+    every = dict.fromkeys([*names, *(part for file in table.files for part in file.schema.names)])
+    every = {name: None for name in every if name not in table.files[0].values}
+    named = inputs.has_input_names()
+    if config.output.keep == "*" or not (named or has_features(inputs, features)):
+        return list(every)
+    wanted = {*config.output.keep, *(map(str, inputs.input_names()) if named else features or ())}
+    condition = (config.input.filter or "").casefold()
+    return [name for name in every if name in wanted or name.casefold() in condition]
+
+
+def _name_folding(config: ScoreConfig) -> Fold:
+    """Return how the session that will read the table compares names, as far as it is known yet."""
+    setting = config.spark.get(CASE_SENSITIVE)
+    return name_folding() if setting is None else fold_of(setting)
+
+
+def is_null_type(field: pyarrow.Field) -> bool:
+    """Return whether a column of a Parquet file has the null type, which Spark reads as int."""
+    return bool(pyarrow.types.is_null(field.type))
+
+
+def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
+    """Return the schemas of a Parquet table's files, if some column has the null type in some file.
+
+    Args:
+        uri: the table's path, with its scheme.
+
+    Returns:
+        From the files' names below the path (empty for a single file); nothing where this process cannot read
+        the files, or no column has the null type.
+    """
+    store, place = file_system(uri, {})
+    if store is None:
+        return {}
+    try:
+        table = open_parquet(uri, (store, place))
+    except SparksigError:  # which Spark reports when it reads them
+        return {}
+    schemas = {
+        "" if file.path == place else file.name: pyarrow.schema(
+            [field for field in file.schema if field.name not in file.values]
+        )
+        for file in table.files
+    }
+    return schemas if any(is_null_type(field) for schema in schemas.values() for field in schema) else {}

@@ -1,0 +1,87 @@
+"""The types of predictions that a caller declares with ``result_type``."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql import types as T
+
+from sparksig.convert.spark import from_spark
+from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, kind
+from sparksig.schema import ColSpec, Schema
+from sparksig.spark.arrow_types import arrow_type
+from sparksig.spark.work import WALL
+
+__all__ = ["build_outputs", "has_times", "read_result_type", "to_arrow_result"]
+
+
+def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
+    """Return a DataType as it is, or read DDL by Spark, without a job.
+
+    Raises:
+        ContractError: the text is no DDL.
+    """
+    if isinstance(result_type, T.DataType):
+        return result_type
+    if not isinstance(result_type, str):
+        raise ContractError(f"result_type is a DataType or DDL, not {kind(result_type)}")
+    try:
+        schema = session.createDataFrame([], result_type).schema
+    except Exception as error:  # a parser's, of a class that depends on the Spark
+        reason = str(error).strip().partition("\n")[0]
+        raise ContractError(f"result_type {result_type!r} is no Spark type: {reason}") from None
+    alone = len(schema) == 1 and schema[0].name == "value"
+    if alone and not re.match(r"\s*(struct\s*<)?\s*`?value`?[\s:]", result_type):
+        return schema[0].dataType
+    return schema
+
+
+def build_outputs(returned: T.DataType) -> Schema:
+    """Build the outputs that a model must return for predictions of a Spark type.
+
+    Raises:
+        ContractError: no signature has the type.
+    """
+    try:
+        found = from_spark(returned)
+    except (SparksigError, SignatureError) as error:
+        raise ContractError(f"result_type {returned.simpleString()} has no signature: {error}") from None
+    if isinstance(found, Schema):
+        return Schema(
+            [ColSpec(spec.type, spec.name, required=False) for spec in found if isinstance(spec, ColSpec)]
+        )
+    return Schema([ColSpec(found, "prediction", required=False)])
+
+
+def to_arrow_result(returned: T.DataType) -> pa.DataType:
+    """Return the Arrow type of predictions of a Spark type, before their times are placed in a zone.
+
+    Raises:
+        UnsupportedError: predictions are never of the type.
+    """
+    if isinstance(returned, T.StructType):
+        return pa.struct([pa.field(part.name, to_arrow_result(part.dataType)) for part in returned.fields])
+    if isinstance(returned, T.ArrayType):
+        return pa.list_(to_arrow_result(returned.elementType))
+    if isinstance(returned, T.MapType):
+        return pa.map_(to_arrow_result(returned.keyType), to_arrow_result(returned.valueType))
+    if isinstance(returned, T.TimestampNTZType):
+        return WALL
+    if isinstance(returned, T.TimestampType):
+        return pa.timestamp("ns")  # until it is placed in the zone
+    if isinstance(returned, T.DecimalType):
+        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
+    return arrow_type(returned)
+
+
+def has_times(dtype: T.DataType) -> bool:
+    """Return whether a Spark type is, or contains, a timestamp with a time zone."""
+    if isinstance(dtype, T.ArrayType):
+        return has_times(dtype.elementType)
+    if isinstance(dtype, T.MapType):
+        return has_times(dtype.valueType)
+    if isinstance(dtype, T.StructType):
+        return any(has_times(field.dataType) for field in dtype.fields)
+    return isinstance(dtype, T.TimestampType)

@@ -1,0 +1,367 @@
+"""Check a table against a contract: one algorithm for tables of Spark and of Parquet files."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Union
+
+from sparksig.engine.absent import find_absent_columns, list_absent_columns
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    TableNotFoundError,
+    UnsupportedError,
+    kind,
+    nearest,
+    step,
+)
+from sparksig.lattice import Decimal, Field, Scalar
+from sparksig.schema import TensorSpec
+from sparksig.tables.arrow import Breach, Outcome, count_violations
+from sparksig.tables.columns import Column
+from sparksig.tables.contract import Contract, resolve_contract
+from sparksig.tables.distributions import measure_distributions
+from sparksig.tables.findings import broken_columns, order_findings, report_columns
+from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.tables.report import Report
+from sparksig.tables.rules import Rule, ValueOptions, build_model_rules, build_table_rules
+from sparksig.tables.sample import Sampler
+from sparksig.tables.types import extra_columns, judge_types, match_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sparksig.tables.spark import SparkTable
+
+__all__ = ["build_rules", "check", "check_parquet", "open_table", "report_outcome", "resolve_for"]
+
+MODES = ("schema", "sample", "full")
+
+Table = Union[ParquetTable, "SparkTable"]
+
+
+def check(
+    table: DataFrame | str | os.PathLike[str],
+    contract: Any,
+    mode: str = "schema",
+    *,
+    side: str = "inputs",
+    sampler: Sampler | None = None,
+    strict_nulls: bool = True,
+    refuse_nan: bool = False,
+    row_key: str | Sequence[str] | None = None,
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
+) -> Report:
+    """Check a table against a contract.
+
+    A contract is a model's or a table's. A model's contract says what the model accepts: its types are judged
+    by the casting table. A table's contract declares exact types and all columns.
+
+    Args:
+        table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
+            reads without Spark; or, where a Spark session is active, a Delta table's path or a table's name.
+        contract: of a model: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a model
+            directory, or a JSON file with a signature. Of a table: a StructType, an Arrow schema, DDL, or a
+            table's path or name.
+        mode: "schema": types alone, without a Spark job. "sample": also the values of some rows, chosen by
+            the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
+        side: the side of a signature: "inputs" or "outputs".
+        sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
+        strict_nulls: whether a model's required columns of any type must have values. If False, only required
+            integers and booleans must, as a model accepts nulls.
+        refuse_nan: whether NaN breaks the contract.
+        row_key: columns that identify a row: findings show the smallest and the largest key of their
+            rows. These are values of the table.
+        types: of a table's contract: "exact" (default), or "lossless" for lossless widening.
+        missing: "forbid" (default of a table's contract) or "allow" (default of a model's): optional columns
+            that the table does not have.
+        extra: "forbid" (default of a table's contract), "allow" (default of a model's) or "warn": columns
+            that the contract does not declare.
+
+    Returns:
+        A report: ``ok``, ``findings``, ``raise_if_failed()``, ``to_json()``, ``to_html(path)``.
+
+    Raises:
+        ContractError: an argument is wrong, or a file is damaged.
+        ModelError: a model directory cannot be read.
+        TableNotFoundError: the table, or the table that is the contract, does not exist.
+        UnsupportedError: a Delta table without a Spark session.
+
+    Example:
+        >>> report = check(spark.range(3), "id int, name string not null")
+        >>> report.ok, [(finding.path, finding.code.value) for finding in report.findings]
+        (False, [('id', 'TYPE_MISMATCH'), ('name', 'MISSING_COLUMN')])
+        >>> print(check(spark.range(3), "id bigint not null", mode="full"))
+        the table fits the contract (DDL): 3 rows checked
+          id  bigint not null  bigint  no nulls  ok
+    """
+    started = time.perf_counter()
+    if mode not in MODES:
+        raise ContractError(f"mode: expected {', '.join(map(repr, MODES))}, got {mode!r}")
+    if sampler is not None and not isinstance(sampler, Sampler):
+        raise ContractError(f"sampler: expected a Sampler, got {kind(sampler)}")
+    opened = open_table(table)
+    resolved = resolve_for(opened, contract, side=side, types=types, missing=missing, extra=extra)
+    options = ValueOptions(strict_nulls, refuse_nan)
+    report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
+    return replace(report, seconds=time.perf_counter() - started)
+
+
+def check_parquet(
+    path: str | os.PathLike[str],
+    contract: Any,
+    mode: str = "schema",
+    *,
+    rows: int = 10_000,
+    seed: int = 0,
+    method: str = "partitions",
+    **options: Any,
+) -> Report:
+    """Check a Parquet table against a contract, without Spark: :func:`check` of a path.
+
+    Timestamps are judged by the local time of their column's time zone, which Parquet files give as UTC.
+
+    Args:
+        path: a file, a directory of files, or a URI of an object store (``s3://``, ``gs://``, ``abfs://``,
+            ``hdfs://``).
+        contract: as for :func:`check`.
+        mode: as for :func:`check`; "schema" reads the footers of all files.
+        rows: the largest number of rows of a sample.
+        seed: the seed of a sample: the same rows for the same seed and the same files.
+        method: the method of a sample: "partitions" reads the first rows of at most 32 row groups; "uniform"
+            chooses each row with the same probability.
+        options: all other options of :func:`check`.
+
+    Returns:
+        A report, as :func:`check` returns it.
+
+    Raises:
+        ContractError: an argument is wrong, or a file is damaged.
+        ModelError, SignatureError: the contract cannot be read.
+        TableNotFoundError: there is no Parquet table, neither to check nor as contract.
+        UnsupportedError: a Delta table.
+
+    Example:
+        >>> import tempfile
+        >>> import pyarrow as pa, pyarrow.parquet
+        >>> table = pa.table({"id": [1, None, 3], "price": [9, 8, 7]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
+        ...     print(check_parquet(folder, "id bigint not null, price bigint", "full"))
+        the table breaks the contract (DDL): 3 rows checked, 1 row breaks it
+          id     bigint not null  int64  1 null (33.3 %)  FINDINGS
+          price  bigint           int64  no nulls         ok
+        - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
+    """  # noqa: E501  as it is printed
+    sampler = Sampler(rows, seed=seed, method=method)
+    table: Any = open_parquet(path)
+    return check(table, contract, mode, sampler=sampler, **options)
+
+
+def open_table(table: Any) -> Table:
+    """Open a table.
+
+    Raises:
+        ContractError: not a table.
+        TableNotFoundError: there is no such table.
+        UnsupportedError: a Delta table, and no Spark session is active.
+    """
+    if isinstance(table, ParquetTable):
+        return table
+    if hasattr(table, "sparkSession"):
+        from sparksig.tables.spark import SparkTable
+
+        return SparkTable(table)
+    if not isinstance(table, (str, os.PathLike)):
+        expected = "a Spark DataFrame, a path, or the name of a table"
+        raise ContractError(f"table: expected {expected}, got {kind(table)}")
+    try:
+        return open_parquet(table)
+    except (TableNotFoundError, UnsupportedError):
+        opened = _open_by_session(os.fspath(table))
+        if opened is None:
+            raise
+        return opened
+
+
+def _open_by_session(text: str) -> SparkTable | None:
+    """Open a Delta table or a named table by the active Spark session, if there is one."""
+    if "pyspark.sql" not in sys.modules:
+        return None
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is None:
+        return None
+    from sparksig.tables.spark import SparkTable
+
+    try:
+        df = session.read.format("delta").load(text) if "/" in text else session.table(text)
+        return SparkTable(df) if df.columns else None
+    except Exception:  # Spark's, of a class that depends on the session: the first error says what is wrong
+        return None
+
+
+def resolve_for(table: Table, contract: Any, **options: Any) -> Contract:
+    """Resolve a contract as the readers of a table do: with Spark for a table of Spark."""
+    return resolve_contract(contract, reader=table.reader, **options)
+
+
+def _check_table(
+    table: Table,
+    contract: Contract,
+    mode: str,
+    options: ValueOptions,
+    sampler: Sampler,
+    row_key: str | Sequence[str] | None,
+) -> Report:
+    """Check an opened table: types first, then the values of the columns whose types fit."""
+    keys = _read_keys(table, row_key)
+    table = table.restore_nulls(contract.schema)
+    declared = _name_columns(contract, table)
+    findings = judge_types(contract, table.columns, fold=table.fold, all_names=table.has_files)
+    findings += table.compare_files([*declared, *keys], _list_required(contract))
+    findings = list(dict.fromkeys(findings))
+    is_unclear = bool(findings) and (not _has_names(contract) or any(not one.path for one in findings))
+    if not contract.is_table and not _has_names(contract) and not findings:
+        matched = [column.name for _, column in match_columns(contract, table.columns, fold=table.fold).pairs]
+        table = table.select(matched) if matched else table
+    warnings = extra_columns(contract, table.columns, table.fold) if contract.extra == "warn" else []
+    report = Report(
+        mode,
+        contract.name,
+        tuple(findings),
+        report_columns(contract, table.columns, findings),
+        absent=_list_absent(contract, table.columns),
+        kind=contract.kind,
+        options=contract.options,
+        warnings=tuple(warnings),
+    )
+    if mode == "schema":
+        return report
+    broken = broken_columns(findings)
+    names = table.find_unambiguous([column.name for column in report.columns if column.found])
+    fits = [column.field for column in table.columns if step(column.name) not in broken]
+    rules = [] if is_unclear else build_rules(contract, fits, options)
+    clashes = broken_columns([one for one in findings if one.code is not Code.EXTRA_COLUMN])
+    shown = () if clashes.intersection(map(step, keys)) else keys
+    if mode == "full":
+        return report_outcome(report, contract, table.columns, table.run(rules, names, shown))
+    return _check_sample(table, contract, report, rules, names, shown, sampler)
+
+
+def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOptions) -> list[Rule]:
+    """Build the rules of a contract for the values of some columns."""
+    if not contract.is_table:
+        return build_model_rules(contract.schema, columns, options)
+    return build_table_rules([column.field for column in contract.columns], columns, options)
+
+
+def _check_sample(
+    table: Table,
+    contract: Contract,
+    report: Report,
+    rules: Sequence[Rule],
+    names: Sequence[str],
+    keys: Sequence[str],
+    sampler: Sampler,
+) -> Report:
+    columns = list(dict.fromkeys([*names, *(rule.column for rule in rules), *keys]))
+    if not columns:
+        return report
+    sample = table.sample(columns, sampler)
+    outcome = count_violations(sample.parts, rules, names, keys)
+    values = measure_distributions(sample, names)
+    claim = sample.claim(outcome.bad_rows)
+    return replace(report_outcome(report, contract, table.columns, outcome, values), claim=claim)
+
+
+def report_outcome(
+    report: Report,
+    contract: Contract | None,
+    columns: Sequence[Column],
+    outcome: Outcome,
+    values: dict[str, tuple[tuple[str, int], ...]] | None = None,
+) -> Report:
+    """Add the result of applying rules to a report, in the order of the contract's columns."""
+    breaches = [*map(Breach, report.findings), *dict.fromkeys(outcome.breaches)]
+    names = [column.name for column in report.columns]
+    order = order_findings([breach.finding for breach in breaches], names)
+    breaches = [breaches[index] for index in order]
+    findings = tuple(breach.finding for breach in breaches)
+    return replace(
+        report,
+        findings=findings,
+        examples={index: examples for index, (_, examples) in enumerate(breaches) if examples},
+        columns=report_columns(contract, columns, findings, outcome.nulls, values or {}),
+        rows=outcome.rows,
+        bad_rows=outcome.bad_rows,
+    )
+
+
+def _has_names(contract: Contract) -> bool:
+    return contract.is_table or contract.schema.has_input_names()
+
+
+def _name_columns(contract: Contract, table: Table) -> list[str]:
+    """Return the names of the columns that a contract is about; all of the table, if it has no names."""
+    if contract.is_table:
+        return [column.name for column in contract.columns]
+    if contract.schema.has_input_names():
+        return [str(name) for name in contract.schema.input_names()]
+    return [column.name for column in table.columns]
+
+
+def _list_required(contract: Contract) -> set[str]:
+    if contract.is_table:
+        return {column.name for column in contract.columns if not column.field.nullable}
+    return {str(spec.name) for spec in contract.schema if isinstance(spec, TensorSpec) or spec.required}
+
+
+def _list_absent(contract: Contract, columns: Sequence[Column]) -> tuple[Finding, ...]:
+    """Return the optional columns of a contract that a table lacks, with names that are nearly equal."""
+    if contract.missing == "forbid" or not _has_names(contract):
+        return ()
+    names = [column.name for column in columns]
+    if not contract.is_table:
+        return find_absent_columns(contract.schema, names)
+    optional = {column.name: column.text for column in contract.columns if column.field.nullable}
+    return list_absent_columns(optional, {column.name for column in contract.columns}, names)
+
+
+def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns that identify a row.
+
+    Raises:
+        ContractError: the table has no such column, or two, or its type has no order.
+    """
+    if row_key is None:
+        return ()
+    names = (row_key,) if isinstance(row_key, str) else tuple(row_key)
+    columns = {column.name: column for column in table.columns}
+    missing = [name for name in names if name not in columns]
+    if missing or not names:
+        raise ContractError.of("row_key names columns of the table", find_missing(missing, list(columns)))
+    clear = set(table.find_unambiguous(names))
+    for name in names:
+        if name not in clear and not table.has_files:
+            raise ContractError(f"row_key: {step(name)} is the name of several columns: rename one")
+        source = columns[name].field.source
+        if not isinstance(source, (Scalar, Decimal)) or str(source) == "interval":
+            raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which has no order")
+    return names
+
+
+def find_missing(names: Sequence[str], known: Sequence[str]) -> list[Finding]:
+    """Return a finding for each name, which no column of the table has."""
+    return [
+        Finding(Code.MISSING_COLUMN, step(name), "a column", "no such column", nearest(name, known))
+        for name in names
+    ]

@@ -1,0 +1,147 @@
+"""The columns of a table, from Arrow or from Spark, in the types of the casting table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.ddl_reader import read_columns
+from sparksig.errors import SignatureError, step
+from sparksig.lattice import Field, ListOf, MapOf, Scalar, Source, Struct
+
+if TYPE_CHECKING:
+    from pyspark.sql import types as T
+
+__all__ = ["Column", "arrow_columns", "declared_column", "format_type", "spark_columns", "spark_field"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        field: its name, its type, and whether it may hold nulls.
+        text: its type, as the table's own system writes it.
+        arrow: the Arrow type in which Python receives it; None if it has none.
+    """
+
+    field: Field
+    text: str
+    arrow: pa.DataType | None = None
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.field.name
+
+
+def arrow_columns(schema: pa.Schema) -> list[Column]:
+    """Return the columns of an Arrow schema.
+
+    Example:
+        >>> [column.text for column in arrow_columns(pa.schema([("a", pa.list_(pa.int8()))]))]
+        ['list<int8>']
+    """
+    sources = [arrow_source(part.type) for part in schema]
+    return [
+        Column(Field(part.name, source, part.nullable), str(source), part.type)
+        for part, source in zip(schema, sources)
+    ]
+
+
+def spark_columns(table: T.StructType) -> list[Column]:
+    """Return the columns of a Spark schema."""
+    from sparksig.errors import UnsupportedError
+    from sparksig.spark.arrow_types import arrow_type
+
+    columns = []
+    for part in table.fields:
+        try:
+            arrow = arrow_type(part.dataType)
+        except (UnsupportedError, ValueError):  # a map whose keys are of the null type
+            arrow = None
+        field = spark_field(part)
+        text = (
+            format_type(field.source)
+            if _LENGTHS_KEY in (part.metadata or {})
+            else part.dataType.simpleString()
+        )
+        columns.append(Column(field, text, arrow))
+    return columns
+
+
+def declared_column(field: Field) -> Column:
+    """Return a column that only a contract declares, in the words of DDL."""
+    return Column(field, format_type(field.source))
+
+
+# --- text ---------------------------------------------------------------------------------------------------
+
+
+def format_type(source: Source) -> str:
+    """Write a type as DDL does.
+
+    Example:
+        >>> from sparksig.lattice import Decimal
+        >>> format_type(ListOf(Decimal(10, 2))), format_type(Struct((Field("a", Scalar("int64", "bigint")),)))
+        ('array<decimal(10,2)>', 'struct<a:bigint>')
+    """
+    if isinstance(source, ListOf):
+        return f"array<{format_type(source.item)}>"
+    if isinstance(source, MapOf):
+        return f"map<{format_type(source.key)},{format_type(source.value)}>"
+    if isinstance(source, Struct) and not source.kind:
+        return (
+            f"struct<{','.join(f'{step(part.name)}:{format_type(part.source)}' for part in source.fields)}>"
+        )
+    return str(source)
+
+
+# --- lengths of texts ---------------------------------------------------------------------------------------
+
+_LENGTHS_KEY = "__CHAR_VARCHAR_TYPE_STRING"
+"""The metadata key under which Spark keeps a type with the lengths of its texts."""
+
+
+def spark_field(part: T.StructField) -> Field:
+    """Return a field of a Spark schema, with the lengths of its texts.
+
+    Spark keeps ``varchar(5)`` as a string with the type's text in the field's metadata.
+    """
+    from sparksig.convert.spark import source
+
+    return with_lengths(Field(part.name, source(part.dataType), part.nullable), part.metadata or {})
+
+
+def with_lengths(field: Field, metadata: dict[str, object]) -> Field:
+    """Return a field with the lengths of texts that Spark has kept in its metadata."""
+    text = metadata.get(_LENGTHS_KEY)
+    if not isinstance(text, str):
+        return field
+    try:
+        [declared] = read_columns(f"x {text}", [])
+    except (SignatureError, ValueError):  # the text of another system
+        return field
+    return replace(field, source=_merge_lengths(field.source, declared.source))
+
+
+def _merge_lengths(source: Source, declared: Source) -> Source:
+    """Return a type with the lengths of another that is the same apart from them."""
+    if isinstance(source, Scalar) and isinstance(declared, Scalar) and source == declared:
+        return declared if declared.max_length is not None else source
+    if isinstance(source, ListOf) and isinstance(declared, ListOf):
+        return replace(source, item=_merge_lengths(source.item, declared.item))
+    if isinstance(source, MapOf) and isinstance(declared, MapOf):
+        key = _merge_lengths(source.key, declared.key)
+        return replace(source, key=key, value=_merge_lengths(source.value, declared.value))
+    if isinstance(source, Struct) and isinstance(declared, Struct):
+        types = {part.name: part.source for part in declared.fields}
+        fields = [
+            replace(part, source=_merge_lengths(part.source, types.get(part.name, part.source)))
+            for part in source.fields
+        ]
+        return replace(source, fields=tuple(fields))
+    return source

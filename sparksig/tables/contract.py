@@ -1,0 +1,465 @@
+"""The contract of a table, from everything that people give as one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparksig.convert.arrow import TENSOR_KEY, from_arrow
+from sparksig.convert.mlflow import from_mlflow
+from sparksig.errors import (
+    Code,
+    ContractError,
+    ConversionError,
+    Finding,
+    UnsupportedError,
+    kind,
+    step,
+)
+from sparksig.lattice import Field, ListOf, MapOf, Source, Struct, narrowest
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.features import features_of
+from sparksig.models.registry import is_remote, local_path, shown, store_of
+from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
+from sparksig.signature import ModelSignature
+from sparksig.tables.columns import Column, arrow_columns, declared_column, format_type, spark_columns
+from sparksig.tables.signatures import is_signature_file, read_signature
+from sparksig.types import AnyType, Array, Map, Object, Type
+
+if TYPE_CHECKING:
+    from pyspark.sql import types as T
+
+    from sparksig.tables.readers import Reader, TableSchema
+
+__all__ = [
+    "CONTRACT_KEY",
+    "RUN_COLUMN",
+    "Contract",
+    "choose_side",
+    "contract_metadata",
+    "contract_of_table",
+    "path_exists",
+    "resolve_contract",
+    "resolve_sides",
+]
+
+CONTRACT_KEY = "sparksig.column"
+"""The metadata key under which a written table's field keeps what its contract declares."""
+
+RUN_COLUMN = "run_id"
+"""The column in which Parquet tables keep their runs apart; no contract is about it."""
+
+_OPTIONS = {
+    "types": ("exact", "lossless"),
+    "missing": ("forbid", "allow"),
+    "extra": ("forbid", "allow", "warn"),
+}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A resolved contract.
+
+    Attributes:
+        kind: "model" (judged by the casting table) or "table" (judged by the declared types).
+        name: of the contract in reports.
+        schema: the columns of a model's contract. For a table's, the nearest signature: Any where no
+            signature type holds a declared type.
+        columns: the declared columns of a table's contract, with their exact types.
+        features: of a model whose inputs have no names, the names of its features, if it knows them.
+        types: of a table's contract: "exact" or "lossless".
+        missing: "forbid" or "allow": columns that may be absent. A model's required columns never may.
+        extra: "forbid", "allow" or "warn": columns that the contract does not declare.
+        partitions: columns whose types a table's directories do not keep; only their presence is judged.
+        filled: the columns that a Delta table fills itself, with how ("default", "generated", ...).
+        promises: whether NOT NULL counts; Parquet files declare everything nullable.
+
+    Example:
+        >>> contract = resolve_contract("total decimal(10,2) not null")
+        >>> contract.kind, contract.types, contract.columns[0].text
+        ('table', 'exact', 'decimal(10,2)')
+    """
+
+    kind: str
+    name: str
+    schema: Schema
+    columns: tuple[Column, ...] = ()
+    features: tuple[str, ...] | None = None
+    types: str = "exact"
+    missing: str = "forbid"
+    extra: str = "forbid"
+    partitions: frozenset[str] = frozenset()
+    filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    promises: bool = True
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the contract is a table's."""
+        return self.kind == "table"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options that apply to its kind."""
+        names = ("types", "missing", "extra") if self.is_table else ("missing", "extra")
+        return {name: getattr(self, name) for name in names}
+
+    def require_schema(self) -> Schema:
+        """Return the signature of the contract.
+
+        Raises:
+            ConversionError: it declares types that no signature has; all of them.
+        """
+        findings: list[Finding] = []
+        for column in self.columns:
+            narrowest(column.field.source, step(column.name), findings)
+        if findings:
+            raise ConversionError.of(f"no signature for the contract ({self.name})", findings)
+        return self.schema
+
+
+def choose_side(signature: ModelSignature, side: str, name: str) -> Schema:
+    """Return the inputs or the outputs of a signature.
+
+    Raises:
+        ContractError: it has none, or there is no such side.
+    """
+    _check_side(side)
+    schema = signature.inputs if side == "inputs" else signature.outputs
+    if schema is None:
+        raise ContractError(f"{name} has no {side}")
+    return schema
+
+
+def _check_side(side: str) -> None:
+    if side not in ("inputs", "outputs"):
+        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+
+
+# --- resolving ----------------------------------------------------------------------------------------------
+
+
+def resolve_contract(
+    source: Any,
+    *,
+    side: str = "inputs",
+    reader: Reader | None = None,
+    types: str | None = None,
+    missing: str | None = None,
+    extra: str | None = None,
+) -> Contract:
+    """Resolve a contract.
+
+    Args:
+        source: a :class:`~sparksig.ModelSignature`, a :class:`~sparksig.Schema`, a signature's dictionary, an
+            Arrow schema, a StructType; as text or path: a model directory, a JSON file with a signature, a
+            table, or DDL. A :class:`Contract` is returned with the options that are given.
+        side: of a signature: "inputs" or "outputs".
+        reader: reads tables and DDL; without Spark, if None.
+        types: of a table's contract: "exact" (default) or "lossless".
+        missing: "forbid" (default of tables) or "allow" (default of models).
+        extra: "forbid" (default of tables), "allow" (default of models) or "warn".
+
+    Raises:
+        ContractError: nothing that is a contract, or an option is wrong.
+        ModelError: the model directory is damaged, or has no signature (MissingSignatureError).
+        TableNotFoundError: there is no table at a path.
+        SignatureError: the file's JSON is not a signature.
+        UnsupportedError: a Delta table without Spark, or an unknown kind of URI.
+
+    Example:
+        >>> resolve_contract("id bigint not null, note string").schema
+        ['id': long (required), 'note': string (optional)]
+    """
+    _check_side(side)
+    given = {"types": types, "missing": missing, "extra": extra}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, value in options.items():
+        if value not in _OPTIONS[name]:
+            known = ", ".join(map(repr, _OPTIONS[name]))
+            raise ContractError(f"{name} is one of {known}, not {value!r}")
+    contract = _load(source, reader)
+    if isinstance(contract, _Signed):
+        contract = contract.choose(side)
+    if types is not None and not contract.is_table:
+        raise ContractError(
+            f"types={types!r} is an option of a table's contract; {contract.name} is a model's, which the "
+            "casting table judges: leave types out"
+        )
+    return replace(contract, **options) if options else contract
+
+
+def resolve_sides(source: Any, *, reader: Reader | None = None) -> ModelSignature | Schema | Contract:
+    """Resolve a contract with all sides that it has.
+
+    Args:
+        source: as of :func:`resolve_contract`.
+        reader: as of :func:`resolve_contract`.
+
+    Returns:
+        The signature, or the schema, of a model's contract; the contract of a table.
+
+    Raises:
+        SparksigError: as of :func:`resolve_contract`.
+    """
+    loaded = _load(source, reader)
+    if isinstance(loaded, _Signed):
+        return loaded.signature
+    return loaded if loaded.is_table else loaded.schema
+
+
+@dataclass(frozen=True)
+class _Signed:
+    """A signature before one of its sides is chosen."""
+
+    signature: ModelSignature
+    name: str = "the signature"
+    features: tuple[str, ...] | None = None
+
+    def choose(self, side: str) -> Contract:
+        schema = choose_side(self.signature, side, self.name)
+        features = self.features if side == "inputs" else None
+        return _of_model(schema, f"{self.name.removeprefix('the ')}, {side}", features)
+
+
+def _load(source: Any, reader: Reader | None) -> Contract | _Signed:
+    source = source if isinstance(source, Contract) else from_mlflow(source)
+    if isinstance(source, Contract):
+        return source
+    if isinstance(source, Schema):
+        return _of_model(source, "schema")
+    if isinstance(source, Mapping):
+        source = ModelSignature.from_dict(source)
+    if isinstance(source, ModelSignature):
+        return _Signed(source)
+    if isinstance(source, pa.Schema):
+        if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in source):
+            return _of_model(from_arrow(source), "Arrow schema")
+        return _of_columns(arrow_columns(source), {}, "Arrow schema")
+    if type(source).__name__ == "StructType" and type(source).__module__.startswith("pyspark."):
+        return _of_struct_type(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _of_text(source, reader or _default_reader())
+    raise ContractError(
+        "a contract is a ModelSignature, a Schema, a signature's dictionary, a StructType, an Arrow schema, "
+        f"DDL, a model directory, a signature's JSON file, or a table, not {kind(source)}"
+    )
+
+
+def _of_struct_type(table: T.StructType) -> Contract:
+    from sparksig.convert.spark import from_spark
+
+    metadata = {part.name: part.metadata or {} for part in table.fields}
+    if any(TENSOR_KEY in kept for kept in metadata.values()) and len(set(table.names)) == len(table.names):
+        return _of_model(from_spark(table), "StructType")
+    return _of_columns(spark_columns(table), metadata, "StructType")
+
+
+def _default_reader() -> Reader:
+    from sparksig.tables.readers import FileReader
+
+    return FileReader()
+
+
+def _of_model(schema: Schema, name: str, features: tuple[str, ...] | None = None) -> Contract:
+    return Contract("model", name, schema, features=features, missing="allow", extra="allow")
+
+
+def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
+    text = os.fspath(source)
+    if not text.strip():
+        raise ContractError("a contract is not empty")
+    name = shown(text)  # a URI may hold credentials
+    if (model := _model_directory(text)) is not None:
+        directory = ModelDirectory.read(local_path(model))
+        return _Signed(directory.require_signature(name), name, features_of(directory))
+    path = None if is_remote(text) else local_path(text)
+    if path is not None and path_exists(path) and is_signature_file(path):
+        return _Signed(read_signature(path), name)
+    table = reader.read_table(text, is_path=not isinstance(source, str))
+    if table is not None:
+        return contract_of_table(table, name)
+    fields = reader.read_ddl(text)
+    return _of_columns([declared_column(part) for part in fields], {}, "DDL")
+
+
+def _model_directory(text: str) -> str | None:
+    """Return the model directory that a text names, if it names one."""
+    if is_remote(text):
+        if text.partition(":")[0].lower() in ("models", "runs", "mlflow-artifacts"):
+            return text
+        try:
+            store, root = store_of(text)
+            is_model = store.get_file_info(f"{root}/MLmodel").type is pafs.FileType.File
+        except (OSError, pa.ArrowException, UnsupportedError):
+            return None  # the reader of tables reports the reason
+        return text if is_model else None
+    path = local_path(text)
+    if path.name == "MLmodel" and path_exists(path):
+        return str(path.parent)
+    return text if path_exists(path / "MLmodel") else None
+
+
+def path_exists(path: Path) -> bool:
+    """Return whether a path exists; DDL may be too long for a path."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) -> Contract:
+    """Return the contract that an existing table is: its types, with what its writer has promised.
+
+    Args:
+        table: its schema.
+        name: of the contract in reports.
+        tensors: whether columns that were written as tensors are tensors again.
+    """
+    columns = [column for column in table.columns if column.name != RUN_COLUMN]
+    contract = _of_columns(columns, table.metadata, name, tensors=tensors)
+    promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
+    return replace(contract, partitions=table.partitions, filled=table.filled, promises=promises)
+
+
+def _of_columns(
+    columns: Sequence[Column],
+    metadata: Mapping[str, Mapping[str, Any]],
+    name: str,
+    *,
+    tensors: bool = True,
+) -> Contract:
+    """Return the contract that declared columns are, with what a write under a contract has kept."""
+    findings: list[Finding] = []
+    specs: list[ColSpec | TensorSpec] = []
+    declared = []
+    names = [column.name for column in columns]
+    for column in columns:
+        if names.count(column.name) > 1:
+            expected = "one column of that name"
+            findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
+        kept = metadata.get(column.name, {})
+        promised = _promised_field(column.field, kept.get(CONTRACT_KEY))
+        if "char(" in (text := format_type(promised.source)):
+            column = replace(column, text=text)
+        column = replace(column, field=promised)
+        tensor = _tensor_of(column, kept) if tensors else None
+        declared.append(column)
+        dtype = narrowest(column.field.source, step(column.name), []) or AnyType()
+        specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
+    if findings:
+        raise ContractError.of(f"{name} is not a contract", list(dict.fromkeys(findings)))
+    if not specs:
+        raise ContractError(f"{name} declares no columns")
+    if any(isinstance(spec, TensorSpec) for spec in specs):  # the table of a schema of tensors
+        return _of_model(Schema([spec for spec in specs if isinstance(spec, TensorSpec)]), name)
+    return Contract("table", name, Schema(specs), tuple(declared))
+
+
+def _tensor_of(column: Column, metadata: Mapping[str, Any]) -> TensorSpec | None:
+    """Return the tensor that a column's metadata describe."""
+    text = metadata.get(TENSOR_KEY)
+    kept = metadata.get(CONTRACT_KEY)
+    if text is None and isinstance(kept, str) and json.loads(kept).get("type") == "tensor":
+        text = kept
+    return None if text is None else tensor_from_metadata(text, column.name)
+
+
+def contract_metadata(contract: Contract) -> dict[str, dict[str, str]]:
+    """Return what a written table keeps of its contract, as metadata of each column."""
+    from sparksig.convert.spark_json import write_spark_field
+
+    if contract.is_table:
+        bodies: dict[str, Any] = {
+            column.name: {"field": write_spark_field(column.field)} for column in contract.columns
+        }
+    elif contract.schema.has_input_names():
+        bodies = {str(spec.name): spec.to_dict() for spec in contract.schema}
+    else:
+        return {}
+    return {
+        name: {CONTRACT_KEY: json.dumps({key: value for key, value in body.items() if key != "name"})}
+        for name, body in bodies.items()
+    }
+
+
+def _promised_field(actual: Field, text: object) -> Field:
+    """Return a field of a written table with what its contract promises of it.
+
+    The types are the table's. Whether values may be null, and how long texts may be, the files do not say:
+    this is the contract's.
+
+    Raises:
+        ContractError: the metadata are not those of a contract.
+    """
+    if text is None:
+        return actual
+    from sparksig.convert.spark_json import read_spark_field
+
+    try:
+        body = json.loads(text) if isinstance(text, str) else None
+        if not isinstance(body, dict):
+            raise ValueError("not an object")
+        if "field" in body:
+            return _with_promises(actual, read_spark_field(body["field"]))
+        if body.get("type") == "tensor":
+            return actual
+        spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ContractError(
+            f"{step(actual.name)}: the field's metadata {CONTRACT_KEY} are not a column of a contract. Pass "
+            "the contract, or write the table again."
+        ) from None
+    source = _with_required(actual.source, spec.type)
+    return replace(actual, source=source, nullable=not spec.required)
+
+
+def _with_promises(actual: Field, declared: Field) -> Field:
+    source, other = actual.source, declared.source
+    if isinstance(source, ListOf) and isinstance(other, ListOf):
+        item = _with_promises(Field("", source.item, source.nullable), Field("", other.item, other.nullable))
+        source = replace(source, item=item.source, nullable=item.nullable)
+    elif isinstance(source, MapOf) and isinstance(other, MapOf):
+        key = _with_promises(Field("", source.key), Field("", other.key)).source
+        value = Field("", source.value, source.nullable)
+        value = _with_promises(value, Field("", other.value, other.nullable))
+        source = replace(source, key=key, value=value.source, nullable=value.nullable)
+    elif isinstance(source, Struct) and isinstance(other, Struct):
+        known = {part.name: part for part in other.fields}
+        parts = [_with_promises(part, known.get(part.name, part)) for part in source.fields]
+        source = replace(source, fields=tuple(parts))
+    elif getattr(other, "max_length", None) is not None and source == other:
+        source = other
+    return replace(actual, source=source, nullable=declared.nullable)
+
+
+def _with_required(source: Source, declared: Type) -> Source:
+    """Return a table's type, in which the required properties of a signature's type are not nullable."""
+    if isinstance(source, ListOf) and isinstance(declared, Array):
+        return replace(source, item=_with_required(source.item, declared.dtype))
+    if isinstance(source, MapOf) and isinstance(declared, Map):
+        return replace(source, value=_with_required(source.value, declared.value_type))
+    if isinstance(source, Struct) and isinstance(declared, Object):
+        known = {prop.name: prop for prop in declared.properties}
+        parts = [
+            replace(
+                part,
+                source=_with_required(part.source, known[part.name].dtype),
+                nullable=not known[part.name].required,
+            )
+            if part.name in known
+            else part
+            for part in source.fields
+        ]
+        return replace(source, fields=tuple(parts))
+    return source

@@ -1,0 +1,183 @@
+"""Exact types of a table's contract in other systems, and what a signature cannot express of them."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+
+from sparksig.convert import lost
+from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.arrow import to_arrow, vector_type
+from sparksig.errors import Code, ConversionError, Finding, below, step
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct, narrowest
+from sparksig.tables.columns import format_type
+from sparksig.tables.contract import Contract
+from sparksig.tables.differences import normalize
+from sparksig.types import describe
+
+__all__ = ["columns_to_arrow", "columns_to_ddl", "lost_in_signature", "lost_lengths", "source_to_arrow"]
+
+_ARROW: dict[str, pa.DataType] = {
+    "null": pa.null(),
+    "bool": pa.bool_(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "uint8": pa.uint8(),
+    "uint16": pa.uint16(),
+    "uint32": pa.uint32(),
+    "uint64": pa.uint64(),
+    "float16": pa.float16(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "large_string": pa.large_string(),
+    "binary": pa.binary(),
+    "large_binary": pa.large_binary(),
+    "date32": pa.date32(),
+    "date64": pa.date64(),
+    "timestamp_tz": pa.timestamp("us", "UTC"),
+    "timestamp": pa.timestamp("us"),
+    "time": pa.time64("us"),
+}
+
+
+def columns_to_arrow(contract: Contract) -> pa.Schema:
+    """Return the Arrow schema of a table's contract, in its exact types.
+
+    Raises:
+        ConversionError: Arrow has no such type; each as a finding with its path.
+
+    Example:
+        >>> from sparksig.tables.contract import resolve_contract
+        >>> columns_to_arrow(resolve_contract("total decimal(10,2), day date"))
+        total: decimal128(10, 2)
+        day: date32[day]
+    """
+    findings: list[Finding] = []
+    fields = []
+    for column in contract.columns:
+        dtype = column.arrow or source_to_arrow(column.field.source, step(column.name), findings)
+        fields.append(pa.field(column.name, dtype, column.field.nullable))
+    if findings:
+        raise ConversionError.of("no Arrow schema", findings)
+    return pa.schema(fields)
+
+
+def source_to_arrow(source: Source, path: str, findings: list[Finding]) -> pa.DataType:
+    """Return the Arrow type of an exact type; a finding, where Arrow has none."""
+    if isinstance(source, Decimal):
+        return pa.decimal128(source.precision, source.scale)
+    if isinstance(source, ListOf):
+        item = source_to_arrow(source.item, f"{path}[]", findings)
+        return pa.list_(pa.field("item", item, source.nullable))
+    if isinstance(source, MapOf):
+        key = source_to_arrow(source.key, path, findings)
+        value = source_to_arrow(source.value, f"{path}[]", findings)
+        return pa.map_(key, pa.field("value", value, source.nullable))
+    if isinstance(source, Struct):
+        if source.kind == "vector":
+            return vector_type()
+        if source.kind:
+            return pa.struct([("value", pa.binary()), ("metadata", pa.binary())])
+        parts = [
+            pa.field(part.name, source_to_arrow(part.source, below(path, part.name), findings), part.nullable)
+            for part in source.fields
+        ]
+        return pa.struct(parts)
+    if source.name in _ARROW:
+        return _ARROW[source.name]
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that Arrow has", str(source)))
+    return pa.null()
+
+
+# --- DDL ----------------------------------------------------------------------------------------------------
+
+_DDL_NAMES = {
+    "null": "void", "bool": "boolean", "int8": "tinyint", "int16": "smallint", "int32": "int",
+    "int64": "bigint", "uint8": "smallint", "uint16": "int", "uint32": "bigint", "uint64": "decimal(20,0)",
+    "float16": "float", "float32": "float", "float64": "double", "date32": "date", "date64": "date",
+    "timestamp_tz": "timestamp", "timestamp": "timestamp_ntz", "large_string": "string",
+    "string_view": "string", "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
+}  # fmt: skip
+
+
+def columns_to_ddl(contract: Contract) -> tuple[str, list[Finding]]:
+    """Write a table's contract as DDL, in its exact types.
+
+    Returns:
+        The text, and what DDL cannot express: that items of arrays and values of maps are never null.
+
+    Example:
+        >>> from sparksig.tables.contract import resolve_contract
+        >>> columns_to_ddl(resolve_contract("total decimal(10,2) not null, code varchar(5)"))
+        ('total decimal(10,2) not null, code varchar(5)', [])
+    """
+    findings: list[Finding] = []
+    parts = [_write_field(column.field, step(column.name), " ", findings) for column in contract.columns]
+    return ", ".join(parts), findings
+
+
+def _write_field(field: Field, path: str, joint: str, findings: list[Finding]) -> str:
+    plain = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", field.name)
+    name = field.name if plain else "`" + field.name.replace("`", "``") + "`"
+    nulls = "" if field.nullable else " not null"
+    return f"{name}{joint}{_write_type(field.source, path, findings)}{nulls}"
+
+
+def _write_type(source: Source, path: str, findings: list[Finding]) -> str:
+    if isinstance(source, (ListOf, MapOf)) and not source.nullable:
+        findings.append(lost(f"{path}[]", "never null", "nullable"))
+    if isinstance(source, ListOf):
+        return f"array<{_write_type(source.item, f'{path}[]', findings)}>"
+    if isinstance(source, MapOf):
+        key = _write_type(source.key, path, findings)
+        return f"map<{key}, {_write_type(source.value, f'{path}[]', findings)}>"
+    if isinstance(source, Struct):
+        parts = [_write_field(part, below(path, part.name), ": ", findings) for part in source.fields]
+        return source.kind or f"struct<{', '.join(parts)}>"
+    if isinstance(source, Decimal):
+        return str(source)
+    return source.native if source.max_length is not None else _DDL_NAMES.get(source.name, str(source))
+
+
+# --- signatures ---------------------------------------------------------------------------------------------
+
+
+def lost_in_signature(contract: Contract) -> list[Finding]:
+    """Return what a signature cannot express of a table's contract, each with its path.
+
+    Example:
+        >>> from sparksig.tables.contract import resolve_contract
+        >>> [str(finding) for finding in lost_in_signature(resolve_contract("id bigint, day date"))]
+        ['day: expected date, found datetime [NOT_EXPRESSED]']
+    """
+    parts = (_lost_types(column.field.source, step(column.name)) for column in contract.columns)
+    return [finding for findings in parts for finding in findings]
+
+
+def lost_lengths(contract: Contract) -> list[Finding]:
+    """Return what Arrow cannot express of a table's contract: the lengths of texts."""
+    return [finding for finding in lost_in_signature(contract) if re.match(r"(var)?char", finding.expected)]
+
+
+def _lost_types(source: Source, path: str) -> list[Finding]:
+    if isinstance(source, ListOf):
+        return _lost_types(source.item, f"{path}[]")
+    if isinstance(source, MapOf):
+        return _lost_types(source.value, f"{path}[]")
+    if isinstance(source, Struct) and not source.kind:
+        parts = (_lost_types(part.source, below(path, part.name)) for part in source.fields)
+        return [finding for findings in parts for finding in findings]
+    dtype = narrowest(source, path, [])
+    if dtype is None:
+        return [lost(path, format_type(source), "Any")]
+    length = getattr(source, "max_length", None)
+    try:
+        same = normalize(arrow_source(to_arrow(dtype))) == normalize(source)
+    except ConversionError:  # Any, of a variant
+        same = True
+    is_time = getattr(source, "name", "") == "timestamp_tz"  # the signature's datetime is a TIMESTAMP
+    return [] if (same or is_time) and length is None else [lost(path, format_type(source), describe(dtype))]

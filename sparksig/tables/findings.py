@@ -1,0 +1,85 @@
+"""Findings by the columns of a table: their order, and the reports of the columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+
+from sparksig.errors import Finding, step
+from sparksig.schema import ColSpec
+from sparksig.tables.columns import Column
+from sparksig.tables.contract import Contract
+from sparksig.tables.report import ColumnReport
+from sparksig.types import describe
+
+__all__ = ["broken_columns", "order_findings", "report_columns", "root_of"]
+
+
+def report_columns(
+    contract: Contract | None,
+    columns: Sequence[Column],
+    findings: Sequence[Finding] = (),
+    nulls: Mapping[str, int] = MappingProxyType({}),
+    values: Mapping[str, tuple[tuple[str, int], ...]] = MappingProxyType({}),
+) -> tuple[ColumnReport, ...]:
+    """Return a report on each column of a contract; on each of the table, without a contract.
+
+    Args:
+        contract: the contract.
+        columns: of the table.
+        findings: on the table.
+        nulls: of each column that was counted.
+        values: the counts of ranges of values, of each column.
+    """
+    broken = broken_columns(findings)
+    actual = {column.name: column.text for column in columns}
+
+    def report(name: str, expected: str) -> ColumnReport:
+        ok = step(name) not in broken and "" not in broken
+        return ColumnReport(name, expected, actual.get(name, ""), ok, nulls.get(name), values.get(name, ()))
+
+    if contract is None:
+        return tuple(report(column.name, column.text) for column in columns)
+    if contract.is_table:
+        return tuple(
+            report(column.name, column.text + ("" if column.field.nullable else " not null"))
+            for column in contract.columns
+        )
+    reports = []
+    for index, spec in enumerate(contract.schema):
+        named = contract.schema.has_input_names()
+        name = str(spec.name) if named else columns[index].name if index < len(columns) else str(index)
+        text = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
+        reports.append(report(name, text + ("" if spec.required else " (optional)")))
+    return tuple(reports)
+
+
+def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[int]:
+    """Return the order of findings: by their columns, as a contract has them.
+
+    Example:
+        >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
+        >>> order_findings(found, ["a", "ab"])
+        [1, 0, 2]
+    """
+    ranks = {step(name): rank for rank, name in enumerate(names)}
+    return sorted(
+        range(len(findings)), key=lambda index: ranks.get(root_of(findings[index].path), len(ranks))
+    )
+
+
+def broken_columns(findings: Collection[Finding]) -> set[str]:
+    """Return the roots of the findings' paths, as :func:`~sparksig.errors.step` writes names."""
+    return {root_of(finding.path) for finding in findings}
+
+
+def root_of(path: str) -> str:
+    """Return the column of a path.
+
+    Example:
+        >>> root_of("orders[].price"), root_of("`odd.name`.x")
+        ('orders', '`odd.name`')
+    """
+    match = re.match(r"`(?:[^`]|``)*`|[^.\[]*", path)
+    return match[0] if match else path

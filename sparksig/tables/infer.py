@@ -1,0 +1,129 @@
+"""Infer a signature from some rows of a table: one algorithm for tables of Spark and of Parquet files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
+from sparksig.signature import ModelSignature
+from sparksig.tables.check import Table, find_missing, open_table
+from sparksig.tables.parquet import open_parquet
+from sparksig.tables.sample import SampledSignature, Sampler, signature_of
+from sparksig.tables.types import duplicate_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["infer_parquet", "infer_table", "sample_signature"]
+
+
+def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
+    """Infer the signature of a Spark table from some of its rows.
+
+    The types are the table's; a column, or a field of a struct, is optional where the sample has nulls.
+
+    Args:
+        table: the table, classic or of Spark Connect.
+        sampler: chooses the rows; the default :class:`Sampler`, if None.
+
+    Returns:
+        The signature, and the evidence for each column.
+
+    Raises:
+        ContractError: not a DataFrame.
+        InferenceError: columns of types that no signature has; all of them.
+
+    Example:
+        >>> print(sample_signature(spark.range(0, 3, 1, 2)))
+        'id': long (required): 0 nulls in 3 rows of 2 partitions
+    """
+    if not hasattr(table, "sparkSession"):
+        raise ContractError(f"df: expected a Spark DataFrame, got {kind(table)}")
+    return infer_table(open_table(table), sampler)
+
+
+def infer_parquet(
+    path: str | os.PathLike[str],
+    *,
+    rows: int = 10_000,
+    seed: int = 0,
+    columns: str | Sequence[str] | None = None,
+    method: str = "partitions",
+) -> SampledSignature:
+    """Infer the signature of a Parquet table from some of its rows, without Spark.
+
+    The types are the table's; a column, or a field of a struct, is optional where the sample has nulls.
+
+    Args:
+        path: a file, a directory of files, or a URI of an object store.
+        rows: the largest number of rows.
+        seed: the seed of their choice: the same rows for the same seed and the same files.
+        columns: the columns of the signature; all of the table, if None.
+        method: "partitions": the first rows of some row groups; "uniform": each row as likely as any other.
+
+    Returns:
+        The signature, and the evidence for each column; ``signature.inputs`` are the columns.
+
+    Raises:
+        InferenceError: types that no signature has, columns of one name, files that differ; all of them.
+        ContractError: an argument is wrong.
+        TableNotFoundError: there is no Parquet table.
+        UnsupportedError: a Delta table.
+
+    Example:
+        >>> import tempfile
+        >>> import pyarrow as pa, pyarrow.parquet
+        >>> table = pa.table({"id": [1, 2], "price": [9.5, None]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
+        ...     print(infer_parquet(folder))
+        'id': long (required): 0 nulls in 2 rows of 1 row group
+        'price': double (optional): 1 null in 2 rows of 1 row group
+    """
+    sampler = Sampler(rows, seed=seed, method=method)
+    return infer_table(open_parquet(path), sampler, columns)
+
+
+def infer_table(
+    opened: Table, sampler: Sampler | None = None, columns: str | Sequence[str] | None = None
+) -> SampledSignature:
+    """Infer the signature of an opened table; see :func:`infer_parquet`."""
+    names = _choose_columns(opened, columns)
+    findings = opened.compare_files(names, ())
+    if opened.has_files:
+        findings = [*duplicate_columns(opened.columns, opened.fold), *findings]
+    if findings:
+        raise InferenceError.of(f"no signature for the table {opened.place!r}", findings)
+    try:
+        declared = opened.declare(names)
+    except (ConversionError, SignatureError) as error:
+        raise InferenceError(error.message, error.findings) from None
+    sample = opened.sample(names, sampler or Sampler())
+    partitions = len(set(sample.partition_of)) or sample.opened
+    is_uniform = sample.method == "uniform"
+    inferred = signature_of(declared, sample.rows, None if is_uniform else partitions, sample.noun)
+    if opened.has_files or sample.rows.num_rows:
+        return inferred
+    # without a row there is no evidence against nulls: the schema of the DataFrame decides
+    return replace(inferred, signature=ModelSignature(inputs=declared))
+
+
+def _choose_columns(table: Table, columns: str | Sequence[str] | None) -> list[str]:
+    """Return the columns of the signature.
+
+    Raises:
+        ContractError: the table has no such column, or no column is chosen.
+    """
+    actual = [column.name for column in table.columns]
+    names = [columns] if isinstance(columns, str) else list(actual if columns is None else columns)
+    if not names:
+        problem = "the table has no columns" if columns is None else "columns: expected at least one column"
+        raise ContractError(f"{table.place}: {problem}")
+    known = set(actual)
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ContractError.of("columns names columns of the table", find_missing(missing, actual))
+    return names

@@ -1,0 +1,254 @@
+"""Readers of tables and DDL for contracts: without Spark, and with a session."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
+
+from sparksig.convert.ddl_reader import read_columns
+from sparksig.errors import ContractError, ConversionError, Finding, SignatureError, TableNotFoundError
+from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
+from sparksig.models.registry import is_remote, local_path
+from sparksig.tables.columns import Column, arrow_columns, spark_columns, with_lengths
+from sparksig.tables.contract import path_exists
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql import types as T
+
+__all__ = [
+    "FileReader",
+    "Reader",
+    "SparkReader",
+    "TableSchema",
+    "find_partitions",
+    "kept_metadata",
+    "spark_table",
+]
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The schema of an existing table.
+
+    Attributes:
+        columns: of the table.
+        metadata: of each column, as its writer has kept it.
+        partitions: columns whose types the table's directories do not keep.
+        filled: the columns that the table fills itself, with how.
+        promises: whether NOT NULL counts.
+    """
+
+    columns: tuple[Column, ...]
+    metadata: Mapping[str, Mapping[str, Any]]
+    partitions: frozenset[str] = frozenset()
+    filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    promises: bool = False
+
+
+class Reader(Protocol):
+    """Reads the contracts that are tables or DDL."""
+
+    def read_table(self, text: str, *, is_path: bool) -> TableSchema | None:
+        """Return the schema of the table that a text names; None if it names no table."""
+
+    def read_ddl(self, text: str) -> Sequence[Field]:
+        """Return the columns that DDL declares."""
+
+
+# --- without Spark ------------------------------------------------------------------------------------------
+
+
+class FileReader:
+    """Reads Parquet tables by pyarrow, and DDL."""
+
+    def read_table(self, text: str, *, is_path: bool) -> TableSchema | None:
+        """Return the schema of a Parquet table.
+
+        Raises:
+            TableNotFoundError: there is no table at the path.
+            UnsupportedError: a Delta table, or an unknown kind of URI.
+        """
+        from sparksig.tables.parquet import open_parquet
+
+        if is_path or is_remote(text) or path_exists(local_path(text)):
+            table = open_parquet(text)
+            kept = kept_metadata(table.files[0].kept)
+            columns = []
+            for column in arrow_columns(table.schema):
+                part = Field(column.name, _nullable(column.field.source))
+                columns.append(replace(column, field=with_lengths(part, kept.get(column.name, {}))))
+            return TableSchema(tuple(columns), kept, frozenset(table.files[0].values))
+        if re.fullmatch(r"\S*[/\\]\S*|\S+\.(json|parquet)", text):
+            raise TableNotFoundError(f"there is no model directory, signature or table at {text!r}")
+        return None
+
+    def read_ddl(self, text: str) -> Sequence[Field]:
+        """Return the columns that DDL declares.
+
+        Raises:
+            ContractError: it is not DDL, or has types that Spark does not have.
+        """
+        findings: list[Finding] = []
+        try:
+            fields = read_columns(text, findings)
+        except (SignatureError, ConversionError) as error:
+            raise ContractError(f"{text!r} is {_NO_CONTRACT}: {error.message}", error.findings) from None
+        if findings:
+            raise ContractError.of(f"{text!r} is {_NO_CONTRACT}", findings)
+        return fields
+
+
+_NO_CONTRACT = "no model directory, no file, and no DDL (as 'id bigint not null, name string')"
+
+
+def _nullable(source: Source) -> Source:
+    """Return a type with nulls allowed everywhere.
+
+    That one file declares a column as required is no promise of the other files.
+    """
+    if isinstance(source, ListOf):
+        return replace(source, item=_nullable(source.item), nullable=True)
+    if isinstance(source, MapOf):
+        return replace(source, key=_nullable(source.key), value=_nullable(source.value), nullable=True)
+    if isinstance(source, Struct):
+        parts = [replace(part, source=_nullable(part.source), nullable=True) for part in source.fields]
+        return replace(source, fields=tuple(parts))
+    return source
+
+
+_SPARK_KEY = b"org.apache.spark.sql.parquet.row.metadata"
+"""The key under which Spark keeps a table's schema in a Parquet file, with the metadata of its fields."""
+
+
+def kept_metadata(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
+    """Return the metadata that Spark has kept of each column; nothing if another system wrote the file."""
+    try:
+        fields = json.loads(footer.get(_SPARK_KEY, b"{}")).get("fields", [])
+        return {part["name"]: part["metadata"] for part in fields if isinstance(part.get("metadata"), dict)}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # of another system
+        return {}
+
+
+# --- with Spark ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SparkReader:
+    """Reads tables and DDL as a Spark session does.
+
+    Attributes:
+        spark: the session.
+    """
+
+    spark: SparkSession
+
+    def read_table(self, text: str, *, is_path: bool) -> TableSchema | None:
+        """Return the schema of a Parquet or Delta table, by its path or name.
+
+        Raises:
+            TableNotFoundError: there is no table at the path.
+        """
+        local = None if is_remote(text) else local_path(text)
+        exists = local is not None and path_exists(local)
+        if is_path or exists or re.fullmatch(r"\S*/\S*", text):
+            return self._table_at(text, exists, exists and path_exists(local_path(text) / "_delta_log"))
+        return self._table_named(text) if self._is_table(text) else None
+
+    def read_ddl(self, text: str) -> Sequence[Field]:
+        """Return the columns that DDL declares; Spark's own parser reads what this reader does not know.
+
+        Raises:
+            ContractError: it is not DDL.
+        """
+        try:
+            return FileReader().read_ddl(text)
+        except ContractError as error:
+            reason = error.message
+        try:
+            table = self.spark.createDataFrame([], text).schema
+        except Exception:  # a parser's: the first reason names the position
+            raise ContractError(reason.replace("no file", "no table")) from None
+        return [column.field for column in spark_columns(table)]
+
+    def _table_at(self, path: str, exists: bool, is_delta: bool) -> TableSchema:
+        forms = (["delta"] if is_delta else ["parquet"]) if exists else ["delta", "parquet"]
+        for form in forms:
+            try:
+                frame = self.spark.read.format(form).load(path)
+                table = frame.schema
+                partitions = find_partitions(frame.inputFiles(), path) if form == "parquet" else ()
+            except Exception as error:  # Spark's, of a class that depends on the session
+                reason = str(error).strip().partition("\n")[0]
+                continue
+            filled = self._filled(path) if form == "delta" else {}
+            return replace(spark_table(table, partitions, filled), promises=form == "delta")
+        raise TableNotFoundError(f"{path}: no table ({' or '.join(forms)}) can be read there: {reason}")
+
+    def _is_table(self, text: str) -> bool:
+        if not re.fullmatch(r"[^\s:,<>()]+", text):  # which DDL has
+            return False
+        try:
+            return bool(self.spark.catalog.tableExists(text))
+        except Exception:  # a parser's: it is not a name
+            return False
+
+    def _table_named(self, name: str) -> TableSchema:
+        try:
+            rows = self.spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()
+            provider = {row[0]: row[1] for row in rows}.get("Provider", "")
+        except Exception:  # a temporary view's
+            provider = ""
+        filled = self._filled(name) if str(provider).lower() == "delta" else {}
+        table = spark_table(self.spark.table(name).schema, (), filled)
+        return replace(table, promises=str(provider).lower() == "delta")
+
+    def _filled(self, target: str) -> dict[str, str]:
+        from sparksig.tables.delta import read_delta
+
+        existing = read_delta(self.spark, target)
+        return {} if existing is None else {name: fills.how for name, fills in existing.filled.items()}
+
+
+def spark_table(
+    table: T.StructType, partitions: Iterable[str] = (), filled: Mapping[str, str] = MappingProxyType({})
+) -> TableSchema:
+    """Return the schema of a table that Spark has read.
+
+    Args:
+        table: its columns.
+        partitions: columns whose types the table's directories do not keep.
+        filled: the columns that the table fills itself, with how.
+    """
+    metadata = {part.name: part.metadata or {} for part in table.fields}
+    return TableSchema(tuple(spark_columns(table)), metadata, frozenset(partitions), filled)
+
+
+def find_partitions(files: Sequence[str], target: str) -> tuple[str, ...]:
+    """Return the partition columns of a Parquet table, as the names of its directories say.
+
+    Example:
+        >>> find_partitions(["file:/d/k=v/t/day=2024-01-02/hour=3/part-0.parquet"], "/d/k=v/t")
+        ('day', 'hour')
+    """
+    if not files:
+        return ()
+    file = unquote(files[0])
+    place = re.sub(r"^[A-Za-z][\w+.-]*:(//[^/]*)?", "", target).rstrip("/")
+    if file.startswith("file:"):
+        place = os.path.abspath(place)
+    if place.startswith("/"):
+        file = file.partition(f"{place}/")[2] or file
+    names: list[str] = []
+    for directory in reversed(file.split("/")[:-1]):  # from the file upwards
+        name, equals, _ = directory.partition("=")
+        if not equals:
+            break
+        names.insert(0, unquote(name))
+    return tuple(names)

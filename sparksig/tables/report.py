@@ -1,0 +1,179 @@
+"""The result of a check, as text, JSON, and a page of HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sparksig.engine.absent import format_absent_column
+from sparksig.errors import ContractError, Finding, step
+from sparksig.views import aligned, count_nouns, format_nulls, render
+
+__all__ = ["ColumnReport", "Report"]
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """The result of a check for one column.
+
+    Attributes:
+        name: of the column; its number, where it has none.
+        expected: the declared type, in the contract's words.
+        found: the table's type; empty if there is no such column.
+        ok: whether the column has no finding.
+        nulls: the number of nulls; None if they were not counted.
+        values: the distribution of the values in a sample: pairs of a range and a count.
+
+    Example:
+        >>> column = ColumnReport("age", "long", "bigint", False, nulls=3)
+        >>> column.name, column.ok, column.nulls
+        ('age', False, 3)
+    """
+
+    name: str
+    expected: str
+    found: str
+    ok: bool
+    nulls: int | None = None
+    values: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a check.
+
+    Attributes:
+        mode: "schema", "sample" or "full".
+        contract: the contract's name.
+        findings: everything that breaks the contract, in the contract's order.
+        columns: one entry for each column of the contract.
+        rows: the number of rows that were checked; None for a check of the schema alone.
+        bad_rows: the number of rows that break the contract.
+        claim: what a sample proves about the entire table; empty for other checks.
+        examples: keys or positions of some rows, by the index of their finding.
+        absent: the optional columns of a model's contract that the table does not have. They do not break
+            the contract; the hint names a column whose name is nearly the same.
+        seconds: the duration of the check.
+        kind: the kind of the contract: "model" or "table".
+        options: the options of the contract, as ``types``, ``missing`` and ``extra``.
+        warnings: columns that the contract does not declare, with ``extra="warn"``.
+
+    Example:
+        >>> report = Report("schema", "signature", (), (ColumnReport("x", "double", "double", True),))
+        >>> report.ok
+        True
+        >>> print(report)
+        the table fits the contract (signature): schema checked
+          x  double  double  ok
+    """
+
+    mode: str
+    contract: str
+    findings: tuple[Finding, ...]
+    columns: tuple[ColumnReport, ...]
+    rows: int | None = None
+    bad_rows: int | None = None
+    claim: str = ""
+    examples: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    absent: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    kind: str = "model"
+    options: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the table fits the contract."""
+        return not self.findings
+
+    def raise_if_failed(self) -> None:
+        """Raise the findings, if there are any.
+
+        Raises:
+            ContractError: the table breaks the contract; it carries all findings.
+        """
+        if self.findings:
+            raise ContractError.of(f"the table breaks the contract ({self.contract})", self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready built-ins."""
+        findings: list[dict[str, object]] = [finding.to_dict() for finding in self.findings]
+        for index, keys in self.examples.items():
+            findings[index]["examples"] = list(keys)
+        columns = [
+            {
+                "name": column.name,
+                "expected": column.expected,
+                "found": column.found,
+                "ok": column.ok,
+                "nulls": column.nulls,
+                "values": [list(pair) for pair in column.values],
+            }
+            for column in self.columns
+        ]
+        return {
+            "ok": self.ok,
+            "mode": self.mode,
+            "contract": self.contract,
+            "kind": self.kind,
+            "options": dict(self.options),
+            "rows": self.rows,
+            "bad_rows": self.bad_rows,
+            "claim": self.claim,
+            "seconds": round(self.seconds, 3),
+            "findings": findings,
+            "warnings": [finding.to_dict() for finding in self.warnings],
+            "absent": [finding.to_dict() for finding in self.absent],
+            "columns": columns,
+        }
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *aligned(self._rows()), *self._notes()])
+
+    def _headline(self) -> str:
+        fits = "fits" if self.ok else "breaks"
+        rows = "schema checked" if self.rows is None else f"{count_nouns(self.rows, 'row')} checked"
+        broken = ""
+        if self.bad_rows:
+            broken = f", {count_nouns(self.bad_rows, 'row')} {'breaks' if self.bad_rows == 1 else 'break'} it"
+        return f"the table {fits} the contract ({self.contract}): {rows}{broken}"
+
+    def _rows(self) -> list[Sequence[str]]:
+        has_nulls = any(column.nulls is not None for column in self.columns)
+        rows: list[Sequence[str]] = []
+        for column in self.columns:
+            nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
+            verdict = "ok" if column.ok else "FINDINGS"
+            rows.append([step(column.name), column.expected, column.found or "-", *nulls, verdict])
+        return rows
+
+    def _notes(self) -> list[str]:
+        notes = []
+        for index, finding in enumerate(self.findings):
+            keys = self.examples.get(index, ())
+            notes.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
+        notes += [f"- {format_absent_column(column)}" for column in self.absent]
+        notes += [f"- warning: {finding}" for finding in self.warnings]
+        return [*notes, *([self.claim] if self.claim else [])]
+
+    def _repr_html_(self) -> str:
+        return render("report.html", report=self, whole=False)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report as one self-contained page: no script, no network.
+
+        Args:
+            path: the path of the file; an existing file is replaced.
+
+        Raises:
+            MissingDependencyError: jinja2 is not installed.
+            OSError: the file cannot be written.
+        """
+        Path(path).write_text(render("report.html", report=self, whole=True), encoding="utf-8")

@@ -1,0 +1,296 @@
+"""Samples: which rows of a table are read, what they prove, and the signature that they show."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.errors import ContractError, kind
+from sparksig.infer import verify_times
+from sparksig.infer.arrow import observe_nulls, with_nulls
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.signature import ModelSignature
+from sparksig.tables.arrow import Part
+from sparksig.views import count_nouns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = [
+    "METHODS",
+    "Evidence",
+    "Sample",
+    "SampledSignature",
+    "Sampler",
+    "heads_claim",
+    "seen_with",
+    "signature_of",
+    "uniform_claim",
+]
+
+METHODS = ("partitions", "uniform")
+
+SEVERAL = 0.05
+"""The share of partitions whose probability of being seen a sample of first rows states."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Chooses rows of a table; the same rows for the same seed and the same partitions.
+
+    The number of cores makes no difference. How Spark divides files into partitions may depend on it: then
+    other rows are chosen.
+
+    Args:
+        rows: the largest number of rows.
+        partitions: the largest number of partitions (row groups of Parquet files) that are read, by the
+            method "partitions".
+        seed: the seed of the choice.
+        method: "partitions" reads the first rows of some partitions, spread over the table, and nothing of
+            others. "uniform" reads all rows; each is as likely to be chosen as any other, so that what the
+            sample does not show is bounded.
+
+    Raises:
+        ContractError: an argument has a wrong type or value.
+
+    Example:
+        >>> sample = Sampler(rows=4, partitions=2, seed=7).sample(spark.range(0, 100, 1, 10))
+        >>> sample.rows.num_rows, sample.opened, sample.partitions
+        (4, 2, 10)
+    """
+
+    rows: int = 10_000
+    partitions: int = 32
+    seed: int = 0
+    method: str = "partitions"
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "partitions"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ContractError(f"{name}: expected an integer of 1 or more, got {value!r}")
+        if type(self.seed) is not int:
+            raise ContractError(f"seed: expected an integer, got {kind(self.seed)}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise ContractError("seed: expected an integer of 64 bits, got a larger one")
+        if self.method not in METHODS:
+            methods = " or ".join(map(repr, METHODS))
+            raise ContractError(f"method: expected {methods}, got {self.method!r}")
+
+    def sample(self, df: DataFrame) -> Sample:
+        """Read some rows of a Spark table, by one Spark job; by partitions and on Spark Connect, by two.
+
+        The table must not have columns of types that Python cannot receive.
+
+        Args:
+            df: the table, classic or of Spark Connect.
+
+        Raises:
+            ContractError: the table has no columns.
+        """
+        from sparksig.tables.spark import sample_rows
+
+        return sample_rows(df, self)
+
+    def choose_partitions(self, count: int) -> list[int]:
+        """Choose some of ``count`` partitions, each as likely as any other."""
+        chosen = min(self.partitions, self.rows, count)
+        generator = random.Random(self.seed)  # noqa: S311  a sample is no secret
+        return sorted(generator.sample(range(count), chosen))
+
+    def count_rows(self, partitions: int) -> int:
+        """Return the number of rows that are read from each of some partitions."""
+        return max(self.rows // max(partitions, 1), 1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some rows of a table.
+
+    Attributes:
+        parts: the rows, as they were read.
+        schema: the columns of the table, in Arrow.
+        method: the method by which the rows were chosen.
+        partitions: the number of partitions of the table; None if they were not counted.
+        opened: the number of partitions that were read.
+        partition_of: the number of the partition of each row; empty for a uniform sample.
+        noun: the word for a partition.
+    """
+
+    parts: tuple[Part, ...]
+    schema: pa.Schema
+    method: str
+    partitions: int | None = None
+    opened: int = 0
+    partition_of: tuple[int, ...] = ()
+    noun: str = "partition"
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """The rows as one table."""
+        return pa.Table.from_batches([_align(part.batch, self.schema) for part in self.parts], self.schema)
+
+    def claim(self, bad: int) -> str:
+        """Return what the sample proves about the entire table, if ``bad`` of its rows break the contract."""
+        rows = sum(part.batch.num_rows for part in self.parts)
+        if self.method == "uniform":
+            return uniform_claim(rows, bad)
+        return heads_claim(rows, self.opened, self.partitions or 0, self.noun)
+
+
+def _align(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
+    """Cast columns that a file holds in another layout than the first file, such as a dictionary."""
+    arrays = [
+        array if array.type == column.type else array.cast(column.type)
+        for array, column in zip(batch.columns, target)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=target)
+
+
+def heads_claim(rows: int, opened: int, partitions: int, noun: str) -> str:
+    """Return what the first rows of some partitions prove about the entire table."""
+    share = seen_with(partitions, opened, math.ceil(SEVERAL * partitions))
+    return (
+        f"{count_nouns(rows, 'row')}, the first of each of {opened:,} of {count_nouns(partitions, noun)}: "
+        f"what the first rows of {SEVERAL:.0%} of the {noun}s show is seen with a probability of "
+        f"{math.floor(100 * share)}%; nothing is known about single rows elsewhere"
+    )
+
+
+def uniform_claim(rows: int, bad: int) -> str:
+    """Return what rows that were chosen uniformly prove, if ``bad`` of them break the contract."""
+    if not rows:
+        return "the table has no rows"
+    if bad:
+        verb = "breaks" if bad == 1 else "break"
+        return (
+            f"{bad:,} of {count_nouns(rows, 'row')}, chosen uniformly, {verb} the contract, or more: "
+            f"about {bad / rows:.2%} of the table"
+        )
+    bound = min(3 / rows, 1)
+    return (
+        f"none of {count_nouns(rows, 'row')}, chosen uniformly, breaks the contract: with 95 % confidence at "
+        f"most {bound:.2%} of the table's rows do"
+    )
+
+
+def seen_with(partitions: int, opened: int, concerned: int) -> float:
+    """Return the probability that at least one of the partitions concerned is opened.
+
+    Example:
+        >>> round(seen_with(1000, 32, 50), 2)
+        0.81
+    """
+    if not concerned or not opened:
+        return 0.0
+    if opened + concerned > partitions:
+        return 1.0
+    missed = math.comb(partitions - concerned, opened) / math.comb(partitions, opened)
+    return 1 - missed
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The evidence for one column of an inferred signature.
+
+    Attributes:
+        name: the name of the column.
+        rows: the number of rows in the sample.
+        nulls: the number of nulls among them.
+        partitions: the number of partitions that they come from; None for a uniform sample.
+        suggestion: another declaration that the values suggest; may be empty.
+
+    Example:
+        >>> age = Evidence("age", rows=1000, nulls=3, partitions=32)
+        >>> f"{age.nulls} of {age.rows} rows have no {age.name}"
+        '3 of 1000 rows have no age'
+    """
+
+    name: str
+    rows: int
+    nulls: int
+    partitions: int | None
+    suggestion: str = ""
+
+
+@dataclass(frozen=True)
+class SampledSignature:
+    """A signature that was inferred from some rows.
+
+    Attributes:
+        signature: the signature, whose inputs are the table's columns.
+        evidence: the evidence for each column.
+        noun: the word for a partition of the table.
+
+    Example:
+        >>> from sparksig.schema import Schema
+        >>> signature = ModelSignature(Schema([ColSpec("long", "id")]))
+        >>> print(SampledSignature(signature, (Evidence("id", 1000, 0, 32),)))
+        'id': long (required): 0 nulls in 1,000 rows of 32 partitions
+    """
+
+    signature: ModelSignature
+    evidence: tuple[Evidence, ...]
+    noun: str = "partition"
+
+    def __str__(self) -> str:
+        lines = []
+        for spec, seen in zip(self.signature.inputs or (), self.evidence):
+            partitions = "" if seen.partitions is None else f" of {count_nouns(seen.partitions, self.noun)}"
+            note = f" ({seen.suggestion})" if seen.suggestion else ""
+            nulls, rows = count_nouns(seen.nulls, "null"), count_nouns(seen.rows, "row")
+            lines.append(f"{spec!r}: {nulls} in {rows}{partitions}{note}")
+        return "\n".join(lines)
+
+
+def signature_of(
+    declared: Schema, rows: pa.Table, partitions: int | None = None, noun: str = "partition"
+) -> SampledSignature:
+    """Infer a signature from some rows of a table, with the evidence for each column.
+
+    :func:`~sparksig.infer_signature` infers the same signature from these rows.
+
+    Args:
+        declared: the table's own types.
+        rows: some of its rows, in its order of columns.
+        partitions: the number of partitions that the rows come from; None for a uniform sample.
+        noun: the word for a partition.
+
+    Raises:
+        InferenceError: some rows have times that nanoseconds cannot hold.
+    """
+    specs, evidence = [], []
+    for index, spec in enumerate(declared):
+        values = with_nulls(rows.column(index)).combine_chunks()
+        suggestion = ""
+        if isinstance(spec, ColSpec):
+            suggestion = _suggestion(values, spec)
+            spec = ColSpec(observe_nulls(spec.type, [values]), spec.name, required=not values.null_count)
+        specs.append(spec)
+        evidence.append(Evidence(str(spec.name), len(values), values.null_count, partitions, suggestion))
+    schema = Schema(specs)
+    verify_times(rows, schema)
+    return SampledSignature(ModelSignature(inputs=schema), tuple(evidence), noun)
+
+
+def _suggestion(values: pa.Array, spec: ColSpec) -> str:
+    """Suggest a tensor where all lists of numbers have one length."""
+    shape: list[int] = []
+    while pa.types.is_list(values.type) and len(values) and not values.null_count:
+        lengths = pc.unique(pc.list_value_length(values))
+        if len(lengths) != 1:
+            return ""
+        shape.append(lengths[0].as_py())
+        values = values.flatten()
+    number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if not shape or not number or values.null_count or pa.types.is_list(values.type):
+        return ""
+    dtype = np.dtype(values.type.to_pandas_dtype())
+    return f"all lists have one length: it may be a {TensorSpec(dtype, (-1, *shape), spec.name)!r}"

@@ -1,0 +1,125 @@
+"""Good rows and bad rows: the findings of each row as a column of a Spark table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from sparksig.errors import ContractError, UnsupportedError, step
+from sparksig.spark.names import Fold, name_folding
+from sparksig.tables.check import build_rules
+from sparksig.tables.columns import spark_columns
+from sparksig.tables.contract import Contract, resolve_contract
+from sparksig.tables.readers import SparkReader
+from sparksig.tables.rules import ValueOptions
+from sparksig.tables.spark import SparkTable
+from sparksig.tables.sql import FINDINGS_TYPE, compile_rules, format_findings, is_broken, quote_name
+from sparksig.tables.types import judge_types
+
+__all__ = ["split", "violations"]
+
+
+def violations(
+    contract: Any,
+    table: T.StructType | None = None,
+    *,
+    strict_nulls: bool = True,
+    refuse_nan: bool = False,
+) -> Column:
+    """Return the findings of each row as a column: an array of structs of code, path, detail; else null.
+
+    Args:
+        contract: the contract, of any kind that :func:`check` accepts; its columns have names.
+        table: the schema of the table that the column is for; None for the contract's own types.
+        strict_nulls: as for :func:`check`.
+        refuse_nan: as for :func:`check`.
+
+    Returns:
+        A column for a table of that schema.
+
+    Raises:
+        ContractError: the contract's columns have no names, or the table's types do not fit.
+        UnsupportedError: tensors in vectors of Spark ML.
+
+    Example:
+        >>> from sparksig.schema import ColSpec, Schema
+        >>> findings = violations(Schema([ColSpec("long", "id")]))
+        >>> table = spark.sql("select nullif(id, 1) as id from range(2)").withColumn("findings", findings)
+        >>> [row.findings and row.findings[0].code for row in table.collect()]
+        [None, 'NULL_IN_REQUIRED']
+    """
+    session = SparkSession.getActiveSession()
+    resolved = resolve_contract(contract, reader=None if session is None else SparkReader(session))
+    if table is None:
+        schema = resolved.schema.as_spark_schema()
+        if not isinstance(schema, T.StructType) or not resolved.schema.has_input_names():
+            raise ContractError("violations of a contract without names: pass the table's schema as table=")
+        table = schema
+    return _build_findings(resolved, table, name_folding(), ValueOptions(strict_nulls, refuse_nan))
+
+
+def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options: ValueOptions) -> Column:
+    """Build the column of findings, for a session that compares names by ``fold``."""
+    columns = spark_columns(table)
+    findings = judge_types(contract, columns, fold=fold)
+    if findings:
+        raise ContractError.of(f"the table does not fit the contract ({contract.name})", findings)
+    fields = [column.field for column in columns]
+    rules = compile_rules(build_rules(contract, fields, options), fields)
+    rules = [rule for rule in rules if rule.lengths is None]
+    if not rules:
+        return F.lit(None).cast(FINDINGS_TYPE)
+    vectors = [step(field.name) for field in table.fields if type(field.dataType).__name__ == "VectorUDT"]
+    if vectors and contract.schema.is_tensor_spec():
+        raise UnsupportedError(
+            f"violations of tensors in vectors of Spark ML ({', '.join(vectors)}): convert them by "
+            "vector_to_array first"
+        )
+    return F.expr(f"case when {is_broken(rules)} then {format_findings(rules)} end")
+
+
+def split(
+    df: DataFrame,
+    contract: Any,
+    findings: str = "findings",
+    *,
+    strict_nulls: bool = True,
+    refuse_nan: bool = False,
+) -> tuple[DataFrame, DataFrame]:
+    """Split a table into the rows that fit a contract, and those that do not, with a column that says why.
+
+    Each row is in exactly one of the two.
+
+    Args:
+        df: the table.
+        contract: the contract, of any kind that :func:`check` accepts.
+        findings: the name of the column of findings.
+        strict_nulls: as for :func:`check`.
+        refuse_nan: as for :func:`check`.
+
+    Returns:
+        The good rows, with their own columns; the others, with the column of findings.
+
+    Raises:
+        ContractError: the table's types do not fit, or the table has a column named like ``findings``.
+
+    Example:
+        >>> from sparksig.schema import ColSpec, Schema
+        >>> table = spark.sql("select nullif(id, 2) as id from range(4)")
+        >>> good, bad = split(table, Schema([ColSpec("long", "id")]))
+        >>> [row.id for row in good.collect()], [row.findings[0].code for row in bad.collect()]
+        ([0, 1, 3], ['NULL_IN_REQUIRED'])
+    """
+    table = SparkTable(df)
+    taken = [name for name in df.columns if table.fold(name) == table.fold(findings)]
+    if taken:
+        raise ContractError(f"the table has a column {step(taken[0])}: choose another name for findings=")
+    resolved = resolve_contract(contract, reader=table.reader)
+    restored = table.restore_nulls(resolved.schema).df.schema
+    column = _build_findings(resolved, restored, table.fold, ValueOptions(strict_nulls, refuse_nan))
+    rows = df.withColumn(findings, column)
+    name = F.col(quote_name(findings))
+    return rows.filter(name.isNull()).drop(name), rows.filter(name.isNotNull())

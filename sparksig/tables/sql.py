@@ -1,0 +1,227 @@
+"""Value rules compiled to Spark SQL: text, because building columns of functions calls the JVM for each one.
+
+Spark substitutes variables (``${...}``) in SQL text, also inside quoted names. So a name with ``$`` is never
+part of the text: a column is named by bytes, and a field by its position in a struct of plain names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sparksig.errors import Finding
+from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
+from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
+
+__all__ = [
+    "FINDINGS_TYPE",
+    "SqlRule",
+    "compile_rules",
+    "flag",
+    "format_findings",
+    "is_broken",
+    "name_column",
+    "quote_name",
+    "quote_text",
+]
+
+FINDINGS_TYPE = "array<struct<code:string,path:string,detail:string>>"
+"""The type of a column of findings."""
+
+
+@dataclass(frozen=True)
+class SqlRule:
+    """A rule for the values of a row, in SQL.
+
+    Attributes:
+        finding: reported where rows break the rule; without a count.
+        places: how often a row breaks the rule: an integer, never null.
+        is_repeating: whether one row can break it several times.
+        lengths: of a rule that compares the rows with each other, the least and the largest length in a row;
+            no row alone breaks it.
+    """
+
+    finding: Finding
+    places: str
+    is_repeating: bool = False
+    lengths: tuple[str, str] | None = None
+
+    @property
+    def broken(self) -> str:
+        """Whether a row breaks the rule."""
+        return f"({self.places} > 0)"
+
+
+# --- names ------------------------------------------------------------------------------------------------
+
+
+def quote_name(name: str) -> str:
+    """Quote the name of a column or a field.
+
+    Example:
+        >>> quote_name("unit`price")
+        '`unit``price`'
+    """
+    return "`" + name.replace("`", "``") + "`"
+
+
+def name_column(name: str) -> str:
+    """Name a column, without a variable that Spark would substitute.
+
+    Example:
+        >>> name_column("price"), name_column("${a}")
+        ('`price`', "identifier(cast(X'60247b617d60' as string))")
+    """
+    quoted = quote_name(name)
+    return f"identifier(cast(X'{quoted.encode().hex()}' as string))" if "$" in name else quoted
+
+
+def quote_text(text: str) -> str:
+    """Quote a text, independently of how the session reads backslashes."""
+    if not set("'\\$") & set(text) and text.isprintable():  # a $ may begin a variable
+        return f"'{text}'"
+    return f"decode(unhex('{text.encode('utf-8', 'replace').hex()}'), 'UTF-8')"
+
+
+def _name_field(value: str, source: Source, name: str) -> str:
+    """Name a field of a struct."""
+    if "$" not in name or not isinstance(source, Struct):
+        return f"{value}.{quote_name(name)}"
+    index = [field.name for field in source.fields].index(name)
+    return f"cast({value} as {_format_type(source)}).f{index}"
+
+
+def _format_type(source: Source) -> str:
+    """Format a Spark type as DDL, with positional names of fields."""
+    if isinstance(source, Struct):
+        fields = (f"f{index}:{_format_type(field.source)}" for index, field in enumerate(source.fields))
+        return source.kind or f"struct<{','.join(fields)}>"
+    if isinstance(source, ListOf):
+        return f"array<{_format_type(source.item)}>"
+    if isinstance(source, MapOf):
+        return f"map<{_format_type(source.key)},{_format_type(source.value)}>"
+    return str(source)
+
+
+# --- rules ------------------------------------------------------------------------------------------------
+
+
+def compile_rules(rules: Sequence[Rule], columns: Sequence[Field]) -> list[SqlRule]:
+    """Compile rules to SQL.
+
+    Args:
+        rules: the rules.
+        columns: the columns of the table, as Spark spells their types.
+
+    Example:
+        >>> from sparksig.errors import Code
+        >>> from sparksig.lattice import Scalar
+        >>> rule = Rule(Finding(Code.NULL_IN_REQUIRED, "id"), "id", (), Condition(Test.NULL))
+        >>> compile_rules([rule], [Field("id", Scalar("int64"))])[0].broken
+        '(case when `id` is null then 1 else 0 end > 0)'
+    """
+    sources = {column.name: column.source for column in columns}
+    compiled = []
+    for rule in rules:
+        values, source = name_column(rule.column), sources[rule.column]
+        if rule.condition.test is Test.UNEQUAL_LENGTHS:
+            least, largest = (_measure_lists(values, len(rule.steps), end) for end in ("min", "max"))
+            compiled.append(SqlRule(rule.finding, "0", lengths=(least, largest)))
+            continue
+        places = _count_places(values, source, rule.steps, rule.condition)
+        places = f"coalesce({places}, 0)" if rule.steps else places
+        compiled.append(SqlRule(rule.finding, places, rule.is_repeating))
+    return compiled
+
+
+def _count_places(value: str, source: Source, steps: Sequence[Step], condition: Condition) -> str:
+    """Count how often a value breaks a rule: an integer, null where a parent is null."""
+    if not steps:
+        return flag(_CONDITIONS[condition.test](value, condition.argument))
+    step, rest = steps[0], steps[1:]
+    inner = _step_into(source, step)
+    if step.kind in (StepKind.FIELD, StepKind.DELTA_FIELD):
+        count = _count_places(_name_field(value, source, step.name), inner, rest, condition)
+        is_own = step.kind is StepKind.FIELD
+        return f"case when {value} is not null then {count} end" if is_own else count
+    if step.kind is StepKind.KEY:
+        key = quote_text(step.name)
+        count = _count_places(f"element_at({value}, {key})", inner, rest, condition)
+        return f"case when map_contains_key({value}, {key}) then {count} end"
+    parts = {StepKind.KEYS: f"map_keys({value})", StepKind.VALUES: f"map_values({value})"}
+    items = parts.get(step.kind, value)
+    depth = sum(each.kind in _LOOPS for each in rest)  # so that nested variables have different names
+    count = _count_places(f"item{depth}", inner, rest, condition)
+    total = f"so_far{depth} + coalesce({count}, 0)"
+    return f"aggregate({items}, 0, (so_far{depth}, item{depth}) -> {total})"
+
+
+_LOOPS = (StepKind.ITEMS, StepKind.KEYS, StepKind.VALUES)
+
+
+def _step_into(source: Source, step: Step) -> Source:
+    """Return the type of the values that a step leads to."""
+    if isinstance(source, ListOf):
+        return source.item
+    if isinstance(source, MapOf):
+        return source.key if step.kind is StepKind.KEYS else source.value
+    if isinstance(source, Struct) and source.fields:
+        return next(field.source for field in source.fields if field.name == step.name)
+    return source
+
+
+def _measure_lists(values: str, depth: int, end: str) -> str:
+    """Return the least or the largest length of the lists at a depth."""
+    if not depth:
+        return f"case when {values} is not null then size({values}) end"
+    inner = _measure_lists(f"item{depth}", depth - 1, end)
+    return f"array_{end}(transform({values}, item{depth} -> {inner}))"
+
+
+def flag(condition: str) -> str:
+    """Return 1 where a condition is true, else 0."""
+    return f"case when {condition} then 1 else 0 end"
+
+
+_EARLIEST, _LATEST = "1677-09-21T00:12:43.145225", "2262-04-11T23:47:16.854775"
+
+
+def _is_outside(value: str, _: object) -> str:
+    naive = f"cast({value} as timestamp_ntz)"  # the local time of the session's zone
+    return f"{naive} < timestamp_ntz'{_EARLIEST}' or {naive} > timestamp_ntz'{_LATEST}'"
+
+
+def _has_duplicates(value: str, _: object) -> str:
+    keys = f"map_keys({value})"
+    return f"{value} is not null and size({keys}) > size(array_distinct({keys}))"
+
+
+_CONDITIONS: Mapping[Test, Callable[[str, int | str], str]] = {
+    Test.NULL: lambda value, _: f"{value} is null",
+    Test.NAN: lambda value, _: f"isnan({value})",
+    Test.OUTSIDE_NANOSECONDS: _is_outside,
+    Test.LONGER: lambda value, limit: f"length({value}) > {limit}",
+    Test.OTHER_LENGTH: lambda value, size: f"{value} is not null and size({value}) <> {size}",
+    Test.DUPLICATE_KEYS: _has_duplicates,
+    Test.MISSING_KEY: lambda value, key: f"not map_contains_key({value}, {quote_text(str(key))})",
+}
+
+
+def is_broken(rules: Sequence[SqlRule]) -> str:
+    """Return whether a row breaks any rule: a balanced tree, because parsers recurse into long chains."""
+    parts = [rule.broken for rule in rules if rule.lengths is None]
+    while len(parts) > 1:
+        parts = [" or ".join(parts[index : index + 16]) for index in range(0, len(parts), 16)]
+        parts = [f"({part})" for part in parts]
+    return parts[0] if parts else "false"
+
+
+def format_findings(rules: Sequence[SqlRule]) -> str:
+    """Return the findings of a row as an array of structs."""
+    findings = []
+    for rule in rules:
+        finding = rule.finding
+        texts = {"code": finding.code.value, "path": finding.path, "detail": str(finding)}
+        fields = ", ".join(f"'{name}', {quote_text(text)}" for name, text in texts.items())
+        findings.append(f"case when {rule.broken} then named_struct({fields}) end")
+    return f"cast(array_compact(array({', '.join(findings)})) as {FINDINGS_TYPE})"

@@ -1,0 +1,392 @@
+"""The one judge of types: the columns of a table against a contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sparksig.convert.arrow import vector_type
+from sparksig.engine.arrived import tensor_findings
+from sparksig.engine.features import match_features
+from sparksig.engine.plan import zone_findings
+from sparksig.errors import Code, Finding, below, nearest, step
+from sparksig.lattice import (
+    IMMEDIATE,
+    NULL,
+    Decimal,
+    ListOf,
+    MapOf,
+    Source,
+    Struct,
+    mismatches,
+)
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.spark.names import Fold
+from sparksig.tables.columns import Column, format_type
+from sparksig.tables.contract import RUN_COLUMN, Contract
+from sparksig.tables.differences import Difference, compare_fields, nullable_parts, required_fields
+from sparksig.types import AnyType, Object, Type, describe
+
+__all__ = [
+    "DUPLICATES_HINT",
+    "KEYS_HINT",
+    "Match",
+    "extra_columns",
+    "judge_nulls",
+    "judge_types",
+    "match_columns",
+]
+
+KEYS_HINT = "keys of maps are not converted: build the map again"
+DUPLICATES_HINT = "Spark does not distinguish such names: drop or rename one"
+
+
+def judge_types(
+    contract: Contract,
+    columns: Sequence[Column],
+    *,
+    fold: Fold = str.casefold,
+    all_names: bool = False,
+) -> list[Finding]:
+    """Judge the types of a table's columns: every finding, in the order of the contract's columns.
+
+    Whether values are null, and how long texts are, only values can tell; neither is judged here.
+
+    Args:
+        contract: of a model or of a table.
+        columns: of the table.
+        fold: folds names as the readers of the table compare them.
+        all_names: whether columns that the contract does not declare must differ in their names, too, as
+            those of a file must.
+
+    Example:
+        >>> from sparksig.tables.columns import declared_column
+        >>> from sparksig.tables.contract import resolve_contract
+        >>> table = [declared_column(Field("total", Decimal(8, 1)))]
+        >>> [str(finding) for finding in judge_types(resolve_contract("total decimal(10,2)"), table)]
+        ["total: expected decimal(10,2), found decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
+    """  # noqa: E501  as it is printed
+    if contract.is_table:
+        findings = _judge_table(contract, columns, fold)
+    else:
+        findings = match_columns(contract, columns, fold=fold).findings
+    if contract.extra == "forbid":
+        findings += extra_columns(contract, columns, fold)
+    if all_names:
+        findings += duplicate_columns(columns, fold)
+    return list(dict.fromkeys(findings))
+
+
+def extra_columns(contract: Contract, columns: Sequence[Column], fold: Fold = str.casefold) -> list[Finding]:
+    """Return a finding for each column that a contract does not declare, apart from that of runs.
+
+    Args:
+        contract: with names of columns; without names, nothing is extra.
+        columns: of the table.
+        fold: folds names as the readers of the table compare them.
+    """
+    if contract.is_table:
+        declared = {column.name for column in contract.columns}
+    elif contract.schema.has_input_names():
+        declared = {str(name) for name in contract.schema.input_names()}
+    else:
+        return []
+    hint = "drop it, declare it, or pass extra='allow'"
+    return [
+        Finding(Code.EXTRA_COLUMN, step(column.name), "no such column", column.text, hint)
+        for column in columns
+        if column.name not in declared and fold(column.name) != RUN_COLUMN
+    ]
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+def duplicate_columns(columns: Sequence[Column], fold: Fold) -> list[Finding]:
+    """Report all columns whose names readers do not distinguish."""
+    names: dict[str, list[str]] = {}
+    for column in columns:
+        names.setdefault(fold(column.name), []).append(column.name)
+    return [
+        _duplicate(name, same) for same in names.values() if len(same) > 1 for name in dict.fromkeys(same)
+    ]
+
+
+def _duplicate(name: str, same: Sequence[str]) -> Finding:
+    actual = ", ".join(map(step, same))
+    return Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", actual, DUPLICATES_HINT)
+
+
+def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
+    """Report fields of structs, at every depth, whose names readers do not distinguish."""
+    if isinstance(source, ListOf):
+        return duplicate_fields(source.item, f"{path}[]", fold)
+    if isinstance(source, MapOf):
+        return duplicate_fields(source.value, f"{path}[]", fold)
+    if not isinstance(source, Struct):
+        return []
+    folded = [fold(part.name) for part in source.fields]
+    findings = [
+        Finding(
+            Code.DUPLICATE_NAME, below(path, part.name), "one field of that name", "several", DUPLICATES_HINT
+        )
+        for index, part in enumerate(source.fields)
+        if folded[index] in folded[index + 1 :]
+    ]
+    inner = (duplicate_fields(part.source, below(path, part.name), fold) for part in source.fields)
+    return findings + [finding for found in inner for finding in found]
+
+
+class _Names:
+    """The columns of a table by their exact and by their folded names."""
+
+    def __init__(self, columns: Sequence[Column], fold: Fold) -> None:
+        self._fold, self.names = fold, [column.name for column in columns]
+        self._exact: dict[str, Column] = {}
+        self._folded: dict[str, list[str]] = {}
+        for column in columns:
+            self._exact.setdefault(column.name, column)
+            self._folded.setdefault(fold(column.name), []).append(column.name)
+
+    def find(self, name: str, expected: str | None, findings: list[Finding]) -> Column | None:
+        """Return the column of a name; a finding, if there are several, or none that is expected."""
+        column = self._exact.get(name)
+        same = self._folded.get(self._fold(name), [])
+        if column is not None and len(same) > 1:
+            findings.append(_duplicate(name, same))
+            return None
+        if column is None and expected is not None:
+            hint = nearest(name, self.names)
+            findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
+        return column
+
+
+# --- a model's contract: the casting table ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Match:
+    """The columns of a table that a model's contract is about.
+
+    Attributes:
+        pairs: each column with what is declared of it; None for the columns of an unnamed tensor.
+        findings: everything in which the table does not fit.
+        row: the object that each row of the table is, where a contract declares just that.
+    """
+
+    pairs: list[tuple[ColSpec | TensorSpec | None, Column]]
+    findings: list[Finding]
+    row: ColSpec | None = None
+
+
+def match_columns(
+    contract: Contract,
+    columns: Sequence[Column],
+    *,
+    fold: Fold = str.casefold,
+    by_position: bool = False,
+) -> Match:
+    """Match the columns of a table with a model's contract, and judge their types.
+
+    Named columns are found by their exact names (case sensitive); unnamed ones by the names of the model's
+    features, if it knows them, else by their positions.
+
+    Args:
+        contract: of a model.
+        columns: of the table.
+        fold: folds names as the readers of the table compare them.
+        by_position: whether a caller has chosen the columns of a contract without names.
+    """
+    schema = contract.schema
+    if not by_position and (row := _row_object(schema, columns)) is not None:
+        row_type = Struct(tuple(column.field for column in columns))
+        return Match([], mismatches(row_type, row.type, "", row.required), row)
+    if schema.has_input_names():
+        return _match_names(contract, columns, fold)
+    chosen = list(columns)
+    if not by_position:
+        nested = bool(columns) and isinstance(columns[0].field.source, (ListOf, MapOf, Struct))
+        names = [column.name for column in columns]
+        positions, missing = match_features(names, schema, contract.features, is_nested=nested)
+        if missing:
+            return Match([], missing)
+        chosen = chosen if positions is None else [columns[position] for position in positions]
+    return _match_positions(schema, chosen)
+
+
+def _row_object(schema: Schema, columns: Sequence[Column]) -> ColSpec | None:
+    """Return the only column of a contract, if it is an object without a name, and each row is one."""
+    spec = schema.inputs[0]
+    if schema.has_input_names() or len(schema) > 1 or not isinstance(spec, ColSpec):
+        return None
+    if not isinstance(spec.type, Object):
+        return None
+    is_column = len(columns) == 1 and isinstance(columns[0].field.source, (Struct, MapOf))
+    return None if is_column else spec
+
+
+def _match_names(contract: Contract, columns: Sequence[Column], fold: Fold) -> Match:
+    schema, names = contract.schema, _Names(columns, fold)
+    findings: list[Finding] = []
+    pairs: list[tuple[ColSpec | TensorSpec | None, Column]] = []
+    tensors: list[Column] = []
+    for spec in schema:
+        required = isinstance(spec, TensorSpec) or spec.required or contract.missing == "forbid"
+        text = describe(spec.type) if isinstance(spec, ColSpec) else repr(spec)
+        column = names.find(str(spec.name), text if required else None, findings)
+        if column is None:
+            continue
+        pairs.append((spec, column))
+        if isinstance(spec, ColSpec):
+            findings += _judge_column(column, spec, fold)
+        else:
+            tensors.append(column)
+    if tensors and not findings:
+        findings = _judge_tensors(schema, tensors)
+    if not pairs and not findings:
+        expected = "at least one of the contract's columns, which are all optional"
+        findings.append(Finding(Code.MISSING_COLUMN, "", expected, "none of them"))
+    return Match(pairs, findings)
+
+
+def _match_positions(schema: Schema, columns: Sequence[Column]) -> Match:
+    specs = list(schema)
+    if isinstance(specs[0], TensorSpec):
+        return Match([(None, column) for column in columns], _judge_tensors(schema, columns))
+    if len(columns) != len(specs):
+        hint = "choose them by columns=[...]"
+        expected = f"{len(specs)} column{'s' if len(specs) > 1 else ''}, without names"
+        actual = f"{len(columns)} column{'s' if len(columns) != 1 else ''}"
+        return Match([], [Finding(Code.COLUMN_COUNT, "", expected, actual, hint)])
+    pairs: list[tuple[ColSpec | TensorSpec | None, Column]] = list(zip(specs, columns))
+    found = [_judge_column(column, spec, str.casefold) for spec, column in pairs if isinstance(spec, ColSpec)]
+    return Match(pairs, [finding for findings in found for finding in findings])
+
+
+def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
+    """Judge one column by the casting table."""
+    path = step(column.name)
+    findings = [
+        replace(finding, found=column.text) if finding.path == path and finding.found else finding
+        for finding in mismatches(column.field.source, spec.type, path, spec.required)
+    ]
+    if not findings and column.arrow is not None:
+        findings = zone_findings(column.arrow, spec.type, path)
+    if not findings and column.arrow is None and _holds_any(spec.type):
+        findings = _unreachable(column.field.source, path)
+    return findings + duplicate_fields(column.field.source, path, fold)
+
+
+def _holds_any(dtype: Type) -> bool:
+    """Return whether a signature type is Any, or has it somewhere inside."""
+    if isinstance(dtype, Object):
+        return any(_holds_any(prop.dtype) for prop in dtype.properties)
+    inner = getattr(dtype, "dtype", None) or getattr(dtype, "value_type", None)
+    return isinstance(dtype, AnyType) or (inner is not None and _holds_any(inner))
+
+
+def _unreachable(source: Source, path: str) -> list[Finding]:
+    """Report types, at every depth, in which Spark gives a Python worker nothing."""
+    if isinstance(source, ListOf):
+        return _unreachable(source.item, f"{path}[]")
+    if isinstance(source, MapOf):
+        return _unreachable(source.key, f"{path}[]") + _unreachable(source.value, f"{path}[]")
+    if isinstance(source, Struct):
+        inner = (_unreachable(part.source, below(path, part.name)) for part in source.fields)
+        return [finding for found in inner for finding in found]
+    if isinstance(source, Decimal) or source.name in IMMEDIATE or source == NULL:
+        return []
+    hint = "cast it on purpose, or leave it out"
+    return [Finding(Code.UNSUPPORTED_TYPE, path, "a type that reaches Python", str(source), hint)]
+
+
+def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
+    """Return the engine's verdict on columns that are read as tensors."""
+    findings = []
+    prepared = []
+    for index, column in enumerate(columns):
+        spec = schema.inputs[index if schema.has_input_names() else 0]
+        is_vector = getattr(column.field.source, "kind", "") == "vector"
+        arrow = vector_type().field("values").type if is_vector else column.arrow
+        if arrow is None:
+            hint = f"{column.text} does not reach Python"
+            findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))
+        prepared.append((column.name, arrow, column.text))
+    return findings or tensor_findings(schema, prepared)
+
+
+# --- a table's contract: the declared types -----------------------------------------------------------------
+
+
+def judge_nulls(contract: Contract, columns: Sequence[Column]) -> list[Finding]:
+    """Report columns and fields that may be null by their declaration, and must not be by a table's contract.
+
+    Only declarations are compared so; whether the values of a table are null, only they can tell.
+
+    Args:
+        contract: of a table.
+        columns: that another contract declares.
+    """
+    actual = {column.name: column.field for column in columns}
+    return [
+        Finding(
+            Code.NULL_IN_REQUIRED,
+            path,
+            f"{format_type(part.source)} not null",
+            f"{format_type(part.source)} that may be null",
+            "declare NOT NULL in both contracts, or in neither",
+        )
+        for declared in contract.columns
+        if declared.name in actual
+        for path, part in nullable_parts(declared.field, actual[declared.name], step(declared.name))
+    ]
+
+
+def _judge_table(contract: Contract, columns: Sequence[Column], fold: Fold) -> list[Finding]:
+    names = _Names(columns, fold)
+    findings: list[Finding] = []
+    for declared in contract.columns:
+        how = contract.filled.get(declared.name)
+        optional = how is not None or (
+            contract.missing == "allow" and not required_fields(declared.field, declared.name)
+        )
+        column = names.find(declared.name, None if optional else declared.text, findings)
+        if column is None:
+            continue
+        path = step(declared.name)
+        if how == "always":
+            hint = "drop it: the table numbers it itself (GENERATED ALWAYS AS IDENTITY)"
+            findings.append(Finding(Code.EXTRA_COLUMN, path, "no values", column.text, hint))
+        elif declared.name not in contract.partitions:
+            for difference in compare_fields(declared.field, column.field, path):
+                findings += _difference_finding(difference, contract, declared, column)
+        findings += duplicate_fields(column.field.source, path, fold)
+    return findings
+
+
+def _difference_finding(
+    difference: Difference, contract: Contract, declared: Column, column: Column
+) -> list[Finding]:
+    expected, actual, path = difference.expected, difference.actual, difference.path
+    top = path == step(column.name)
+    if difference.verdict == "missing" and expected is not None:
+        if contract.missing == "allow" and not required_fields(expected, path):
+            return []
+        return [Finding(Code.MISSING_FIELD, path, format_type(expected.source), "no such field")]
+    if difference.verdict == "extra" and actual is not None:
+        hint = "drop it, declare it, or pass extra='allow'"
+        text = format_type(actual.source)
+        forbidden = contract.extra == "forbid"
+        return [Finding(Code.UNKNOWN_KEY, path, "no such field", text, hint)] if forbidden else []
+    widened = difference.verdict == "widened"
+    if difference.verdict == "same" or (widened and contract.types == "lossless"):
+        return []
+    assert expected is not None
+    assert actual is not None
+    hint = "cast it, or pass types='lossless'" if widened else "cast it on purpose"
+    if difference.verdict == "key":
+        hint = KEYS_HINT
+    texts = (
+        (declared.text, column.text) if top else (format_type(expected.source), format_type(actual.source))
+    )
+    return [Finding(Code.TYPE_MISMATCH, path, *texts, hint)]

@@ -1,0 +1,78 @@
+"""The files that a DataFrame reads, and whether a write would change them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame
+
+from sparksig.errors import Code, Finding
+from sparksig.spark.hadoop import Place, is_connect
+
+__all__ = ["find_source_overlap"]
+
+
+def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
+    """Find out whether a DataFrame reads the path that it is to be written to, or a path in it or around it.
+
+    Views, tables, cached DataFrames, joins and subqueries are looked through. On Spark Connect, files that
+    are cached, or that only a subquery reads, are not seen.
+    """
+    if is_connect(df):
+        path = _path_of(target)
+        overlaps = any(_path_of(unquote(file)).startswith(f"{path}/") for file in df.inputFiles())
+    else:
+        place = Place.of(df.sparkSession, target)
+        sources = [Place.of(df.sparkSession, path) for path in _source_paths(df)]
+        overlaps = any(source.is_in(place) or place.is_in(source) for source in sources)
+    if not overlaps:
+        return []
+    hint = "write to another path, and rename it afterwards"
+    expected, actual = "a target that the DataFrame does not read", "the DataFrame reads files of the target"
+    return [Finding(Code.INVALID_VALUE, "", expected, actual, hint)]
+
+
+def _path_of(uri: str) -> str:
+    """Return the path of a URI without its scheme; links on this machine are followed."""
+    scheme, _, rest = uri.rpartition(":") if re.match(r"[A-Za-z][\w+.-]*:", uri) else ("", "", uri)
+    path = re.sub(r"^//[^/]*", "", rest) if scheme else rest
+    return os.path.realpath(path) if scheme in ("", "file") else path.rstrip("/")
+
+
+def _source_paths(df: DataFrame) -> set[str]:
+    """Return the files and directories that the plan of a DataFrame reads, before Spark optimizes it.
+
+    The optimized plan lacks the files of cached DataFrames and of branches without rows.
+    """
+    frame: Any = df
+    plan = frame._jdf.queryExecution().analyzed()
+    plans = [plan, *_items(plan.subqueriesAll())]
+    return {path for plan in plans for leaf in _items(plan.collectLeaves()) for path in _paths_of(leaf)}
+
+
+def _paths_of(leaf: Any) -> list[str]:
+    """Return the paths that a leaf of a plan reads; none where it reads no files."""
+    kind = leaf.getClass().getSimpleName()
+    if kind == "HiveTableRelation":
+        return [str(leaf.tableMeta().location().toString())]
+    if kind == "LogicalRelation" and leaf.relation().getClass().getSimpleName() == "HadoopFsRelation":
+        index = leaf.relation().location()
+    elif kind == "DataSourceV2Relation" and _is_of_files(leaf.table()):
+        index = leaf.table().fileIndex()
+    else:
+        return []
+    return [str(path.toString()) for path in _items(index.rootPaths())]
+
+
+def _is_of_files(table: Any) -> bool:
+    """Return whether a table of Spark's second API for sources reads files."""
+    return bool(table.getClass().getSuperclass().getSimpleName() == "FileTable")
+
+
+def _items(sequence: Any) -> Iterator[Any]:
+    """Iterate over a sequence of Scala."""
+    return (sequence.apply(index) for index in range(sequence.length()))
