@@ -181,7 +181,7 @@ def test_predictions_of_any_are_left_to_spark(tmp_path):
     [
         pa.array([1], pa.time32("s")),
         pa.array([1], pa.duration("us")),
-        pa.array([1.0], pa.float16()),
+        pa.array(np.array([1.0], "float16")),
         pa.array([[1]], pa.list_(pa.duration("us"))),
         pa.array([{"a": 1}], pa.struct([("a", pa.time64("us"))])),
     ],
