@@ -28,7 +28,7 @@ from sparksig.scoring.split import SplitResult
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
 from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
-from sparksig.tables.parquet import open_parquet
+from sparksig.tables.parquet import ParquetTable, open_parquet
 
 __all__ = ["ScoredFiles", "score_files"]
 
@@ -127,7 +127,8 @@ def score_files(
         engine: "local".
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
             understood, like ``spark.sql.session.timeZone``; None for that of this machine.
-        processes: how many processes score at once; None for one per core.
+        processes: how many processes score at once; None for one per core, but not more than one for each
+            64 MB of the table, since a process takes seconds to start. One process is this one.
 
     Returns:
         The report: rows, findings, a summary of the predictions, and the seconds of each step.
@@ -184,7 +185,7 @@ def score_files(
             column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect
         )
         scan = plan_scan(table, prepared, enforced, features, options)
-        cores = processes or count_cores()
+        cores = processes or min(count_cores(), 1 + _count_bytes(table) // _PROCESS_BYTES)
         splits = plan_splits(table, scan, cores)
     with staging_directory(store, path) as staging:
         with clock.phase("run"):
@@ -197,6 +198,14 @@ def score_files(
             publish_directory(store, staging, path, place)
     warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     return _build_report(place, results, actual_digest, clock.seconds)
+
+
+_PROCESS_BYTES = 2**26
+"""A further process starts for each so many bytes, uncompressed."""
+
+
+def _count_bytes(table: ParquetTable) -> int:
+    return sum(size for file in table.files for size in file.layout.sizes)
 
 
 def _check_options(

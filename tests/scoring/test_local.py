@@ -28,6 +28,7 @@ from sparksig import (
     TableNotFoundError,
     UnsupportedError,
 )
+from sparksig.scoring import local
 from sparksig.scoring import splits as planning
 from tests.models import servers
 from tests.scoring.helpers import of_numbers, read, save, score, write
@@ -72,15 +73,37 @@ def test_findings_of_all_processes_are_summed(tmp_path):
 def test_each_process_loads_the_model_once(tmp_path):
     log = tmp_path / "log"
 
+    class Logging(sparksig.PythonModel):
+        def load_context(self, context):
+            with log.open("a") as lines:
+                lines.write(f"{os.getpid()}\n")
+
+        def predict(self, model_input, params=None):
+            return model_input["x"]
+
+    source = write(tmp_path, of_numbers(100), row_group_size=5)
+    example = pa.table({"x": [1.0]}).to_pandas()
+    sparksig.save_model(tmp_path / "model", Logging(), sparksig.infer_signature(example, [1.0]))
+    log.unlink(missing_ok=True)
+    score(tmp_path, source, tmp_path / "model", processes=2)
+    processes = log.read_text().split()
+    assert len(processes) == len(set(processes)) == 2
+    assert str(os.getpid()) not in processes
+
+
+@pytest.mark.parametrize(("size", "count"), [(2**26, 1), (1, 2)], ids=["small", "large"])
+def test_a_process_starts_where_the_table_is_worth_it(tmp_path, monkeypatch, size, count):
+    monkeypatch.setattr(local, "_PROCESS_BYTES", size)
+    monkeypatch.setattr(local, "count_cores", lambda: 2)
+
     def predict(frame):
         return np.full(len(frame), os.getpid(), dtype="float64")
 
     source = write(tmp_path, of_numbers(100), row_group_size=10)
-    score(tmp_path, source, save(tmp_path, predict), processes=2)
+    score(tmp_path, source, save(tmp_path, predict), processes=None)
     processes = set(read(tmp_path)["prediction"].to_pylist())
-    assert 1 <= len(processes) <= 2
-    assert os.getpid() not in processes
-    assert not log.exists()
+    assert (os.getpid() in processes) == (count == 1)
+    assert len(processes) <= count
 
 
 def test_a_script_needs_no_guard(tmp_path):
