@@ -5,7 +5,7 @@ from __future__ import annotations
 from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
 from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
 from sparksig.scoring.failures import FINDINGS, score_leniently
-from sparksig.scoring.results import finish_predictions, score_pairs
+from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 
 __all__ = [
     "BATCH_BYTES",
@@ -18,4 +18,5 @@ __all__ = [
     "score_batches",
     "score_leniently",
     "score_pairs",
+    "select_column",
 ]

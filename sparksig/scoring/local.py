@@ -23,6 +23,7 @@ from sparksig.params import enforce_params
 from sparksig.scoring.part import Target
 from sparksig.scoring.pool import SplitTask, count_cores, score_splits
 from sparksig.scoring.prepared import pin_directory, prepare_model, share_directory
+from sparksig.scoring.result_types import read_result_type
 from sparksig.scoring.scan import Split
 from sparksig.scoring.split import SplitResult
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -78,6 +79,7 @@ def score_files(
     keep: str | Sequence[str] = "*",
     params: Mapping[str, Any] | None = None,
     method: str | None = None,
+    result_type: str | None = None,
     on_error: str = "fail",
     findings: str = "findings",
     flatten: bool = False,
@@ -108,7 +110,9 @@ def score_files(
         column: the name of the predictions' column.
         keep: the columns of the input in the output; "*" for all.
         params: values for the model's params.
-        method: the method that predicts; None for the one that was saved.
+        method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
+        result_type: the Spark type of a prediction as DDL, as "array<double>" or "a int, b string"; None for
+            what the signature's outputs say.
         on_error: "fail": a row that cannot be scored fails the run. "null": its prediction is null, and the
             column of findings says why.
         findings: the name of that column.
@@ -161,6 +165,7 @@ def score_files(
     check_absent(absent)
     zone = _resolve_zone(time_zone)
     clock = _Phases()
+    declared_outputs, returned = (None, None) if result_type is None else read_result_type(result_type)
     with clock.phase("model"):
         prepared = prepare_model(
             model,
@@ -169,6 +174,7 @@ def score_files(
             trusted_types=trusted_types,
             method=method,
             model_config=model_config,
+            outputs=declared_outputs,
             on_version_mismatch=on_version_mismatch,
         )
         declared = prepared.params
@@ -182,7 +188,7 @@ def score_files(
         table = open_parquet(input)
         effect = absent or default_absent(prepared.directory)
         options = ScanOptions(
-            column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect
+            column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect, returned
         )
         scan = plan_scan(table, prepared, enforced, features, options)
         cores = processes or min(count_cores(), 1 + _count_bytes(table) // _PROCESS_BYTES)

@@ -46,7 +46,8 @@ def name_predictions(predictions: pa.Array, plan: ScanPlan) -> dict[str, pa.Arra
 
 def output_schema(plan: ScanPlan) -> pa.Schema:
     """Return the schema of the files that are written."""
-    nothing = finish_predictions(pa.array([], result_type(plan.outputs)), plan.zone)
+    encoded = pa.array([], result_type(plan.outputs))
+    nothing = finish_predictions(encoded, plan.zone, plan.outputs, plan.returned)
     fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept]
     fields += [
         pa.field(name, _stored_type(with_zone(array.type, "UTC")))

@@ -62,9 +62,12 @@ class SplitTask:
 
     def run(self, split: Split) -> SplitResult:
         """Score a split with the one copy of the model in this process."""
-        sys.dont_write_bytecode = True  # of code in the model's directory, which stays as it is
-        model = CACHE.get(self.digest, lambda: Path(self.model), self.loading)
-        return score_split(split, model, self.plan, self.target)
+        before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # in the model's directory
+        try:
+            model = CACHE.get(self.digest, lambda: Path(self.model), self.loading)
+            return score_split(split, model, self.plan, self.target)
+        finally:
+            sys.dont_write_bytecode = before
 
 
 def score_splits(task: SplitTask, splits: Sequence[Split], processes: int) -> Iterator[SplitResult]:
@@ -89,8 +92,10 @@ def score_splits(task: SplitTask, splits: Sequence[Split], processes: int) -> It
     workers = {}
     try:
         for _ in range(processes):
-            worker = _Worker.start(task, processes)
+            worker = _Worker.start(processes)
             workers[worker.connection] = worker
+        for worker in workers.values():  # which start at the same time
+            worker.prepare(task)
             worker.send(pending.popleft())
         busy = set(workers)
         while busy:
@@ -116,7 +121,7 @@ class _Worker:
         self._split: Split | None = None
 
     @classmethod
-    def start(cls, task: SplitTask, processes: int) -> _Worker:
+    def start(cls, processes: int) -> _Worker:
         connection, other = Pipe()
         threads = str(max(1, count_cores() // processes))
         environment = dict.fromkeys(_THREADS, threads) | os.environ
@@ -125,9 +130,10 @@ class _Worker:
             [sys.executable, "-c", _START, number, path], pass_fds=[other.fileno()], env=environment
         )
         other.close()
-        worker = cls(process, connection)
-        worker._send(task)
-        return worker
+        return cls(process, connection)
+
+    def prepare(self, task: SplitTask) -> None:
+        self._send(task)
 
     def send(self, split: Split) -> None:
         self._split = split

@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from sparksig.convert.variant import is_variant
 from sparksig.engine.absent import Absent
+from sparksig.engine.nested import lists, mapped
+from sparksig.engine.predictions.reading import frame_of
 from sparksig.engine.predictions.times import place_times
 from sparksig.engine.texts import OBJECTS, TextDtypes
-from sparksig.schema import Schema
+from sparksig.errors import Code, Finding, PredictionError
+from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, score_batches
 from sparksig.scoring.failures import FINDINGS, score_leniently
 from sparksig.scoring.tally import FindingTally
 
-__all__ = ["finish_predictions", "score_pairs", "widen_predictions", "widen_type"]
+__all__ = [
+    "LOCAL_TIME",
+    "_widen_predictions",
+    "_widen_type",
+    "finish_predictions",
+    "score_pairs",
+    "select_column",
+]
 
 
 def score_pairs(
@@ -56,17 +70,99 @@ def score_pairs(
         yield finish(scored), pa.nulls(len(scored), FINDINGS)
 
 
-def finish_predictions(scored: pa.Array, zone: str) -> pa.Array:
+def select_column(predicted: Any, outputs: Schema, returned: pa.DataType | None, rows: int | None) -> Any:
+    """Return the only column of a prediction, under any name, where a plain type was asked for.
+
+    Args:
+        predicted: the model's return value.
+        outputs: what the model has to return.
+        returned: the type that was asked for; None for what the outputs say.
+        rows: how many rows the model was given; None where that is not known.
+    """
+    is_plain = returned is not None and (is_variant(returned) or not pa.types.is_struct(returned))
+    if not is_plain or isinstance(predicted, (np.ndarray, pd.Series)):
+        return predicted
+    frame = frame_of(predicted, Schema([ColSpec(outputs.inputs[0].type)]), rows)
+    return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
+
+
+def finish_predictions(
+    scored: pa.Array, zone: str, outputs: Schema, returned: pa.DataType | None = None
+) -> pa.Array:
     """Convert encoded predictions to types that Spark has, with local times placed in a time zone.
 
+    Args:
+        scored: the predictions, encoded by the outputs.
+        zone: the time zone.
+        outputs: what the model has to return.
+        returned: the type that was asked for, with timestamps not placed yet; None for what the outputs say.
+
     Raises:
-        PredictionError: the zone lacks a local time, or has it twice.
+        PredictionError: the zone lacks a local time, or has it twice; or a value does not fit the type that
+            was asked for.
 
     Example:
-        >>> finish_predictions(pa.array([1, 2], pa.uint8()), "UTC").type
+        >>> from sparksig.schema import TensorSpec
+        >>> bytes = Schema([TensorSpec(np.dtype("uint8"), (-1,))])
+        >>> finish_predictions(pa.array([1, 2], pa.uint8()), "UTC", bytes).type
         DataType(int16)
     """
-    return place_times(widen_predictions(scored), zone)
+    if returned is None:
+        return place_times(_widen_predictions(scored), zone)
+    if pa.types.is_struct(returned) and len(outputs) == 1 and not is_variant(returned):
+        scored = pa.StructArray.from_arrays([scored], names=[returned.field(0).name])
+    try:
+        scored = _cast_exactly(scored, returned)
+    except pa.ArrowInvalid:
+        finding = Finding(Code.TYPE_MISMATCH, "", f"{returned}", "values that it does not hold exactly")
+        raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
+    return _place_timestamps(scored, zone)
+
+
+LOCAL_TIME = pa.timestamp("us")
+"""The Arrow type of predictions that are asked for as timestamp_ntz."""
+
+
+def _place_timestamps(scored: pa.Array, zone: str) -> pa.Array:
+    """Place local times in a zone, apart from those that were asked for as local times, in microseconds."""
+    if pa.types.is_struct(scored.type):
+        parts = [_place_timestamps(part, zone) for part in scored.flatten()]
+        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
+    return scored if _is_local_time(scored.type) else place_times(scored, zone)
+
+
+def _is_local_time(dtype: pa.DataType) -> bool:
+    if pa.types.is_list(dtype):
+        return _is_local_time(dtype.value_type)
+    if pa.types.is_map(dtype):
+        return _is_local_time(dtype.item_type)
+    return bool(dtype == LOCAL_TIME)
+
+
+def _cast_exactly(scored: pa.Array, target: pa.DataType) -> pa.Array:
+    """Cast predictions to exactly the type that was asked for, fields by name.
+
+    Raises:
+        pyarrow.ArrowInvalid: that loses anything.
+    """
+    if is_variant(target):
+        return scored  # which is marked at last
+    if pa.types.is_struct(target):
+        known = dict(zip((field.name for field in scored.type), scored.flatten()))
+        parts = [_cast_exactly(known[field.name], field.type) for field in target]
+        fields = [pa.field(field.name, part.type) for field, part in zip(target, parts)]
+        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
+    if pa.types.is_list(target):
+        return lists(scored, _cast_exactly(scored.flatten(), target.value_type))
+    if pa.types.is_map(target):
+        return mapped(scored, lambda items: _cast_exactly(items, target.item_type))
+    if scored.type == target:
+        return scored
+    cast = pc.cast(scored, target, safe=True)
+    if target == pa.date32() and not pc.cast(cast, scored.type).equals(scored):
+        raise pa.ArrowInvalid("times of the day")
+    return cast
 
 
 _WIDER = {
@@ -78,23 +174,23 @@ _WIDER = {
 """Types that Spark lacks, and the types that hold their values."""
 
 
-def widen_type(dtype: pa.DataType) -> pa.DataType:
+def _widen_type(dtype: pa.DataType) -> pa.DataType:
     """Return the type that Spark has for a type of predictions, without the zone of timestamps.
 
     Example:
-        >>> widen_type(pa.list_(pa.uint32()))
+        >>> _widen_type(pa.list_(pa.uint32()))
         ListType(list<item: int64>)
     """
     if pa.types.is_list(dtype):
-        return pa.list_(widen_type(dtype.value_type))
+        return pa.list_(_widen_type(dtype.value_type))
     return _WIDER.get(dtype, dtype)
 
 
-def widen_predictions(scored: pa.Array) -> pa.Array:
+def _widen_predictions(scored: pa.Array) -> pa.Array:
     """Convert encoded predictions to types that Spark has."""
     if pa.types.is_struct(scored.type):
-        parts = [widen_predictions(part) for part in scored.flatten()]
+        parts = [_widen_predictions(part) for part in scored.flatten()]
         fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
         return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    wider = widen_type(scored.type)
+    wider = _widen_type(scored.type)
     return scored if wider == scored.type else scored.cast(wider)

@@ -101,6 +101,7 @@ class ScanPlan:
         zone: the time zone of the session.
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
         absent: what the model sees of an optional column that the table lacks.
+        returned: the Arrow type of predictions that was asked for; None for what the outputs say.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """
 
@@ -120,6 +121,7 @@ class ScanPlan:
     zone: str = "UTC"
     batch_rows: int | None = None
     absent: Absent = "omit"
+    returned: pa.DataType | None = None
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:

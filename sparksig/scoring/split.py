@@ -22,10 +22,11 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.errors import Finding, PredictionError, SparksigError, describe_exception
+from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.part import Target, name_predictions, open_writer
-from sparksig.scoring.results import finish_predictions, score_pairs
+from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ScanPlan, Split, read_batches
 from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
 
@@ -87,11 +88,11 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
 
         pairs = score_pairs(
             feed(),
-            _guard(model, split, lenient=plan.lenient),
+            _guard(model, split, plan),
             plan.inputs,
             plan.outputs,
             plan.params,
-            lambda scored: finish_predictions(scored, plan.zone),
+            lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
             lenient=plan.lenient,
             texts=model.text_dtypes,
             absent=plan.absent,
@@ -122,15 +123,15 @@ def _restore_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _guard(model: LoadedModel, split: Split, *, lenient: bool) -> Predict:
+def _guard(model: LoadedModel, split: Split, plan: ScanPlan) -> Predict:
     """Return the model's function, with its exceptions as errors that name the files."""
     handler = signal.getsignal(signal.SIGINT)
     is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)
-    where = "" if lenient else f", scoring {split.describe()}"
+    where = "" if plan.lenient else f", scoring {split.describe()}"
 
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
         try:
-            return model.predict_raw(data, params)
+            predicted = model.predict_raw(data, params)
         except (SparksigError, ImportError):
             raise
         except KeyboardInterrupt:
@@ -139,6 +140,7 @@ def _guard(model: LoadedModel, split: Split, *, lenient: bool) -> Predict:
             raise
         except Exception as error:
             raise PredictionError(f"the model raised {describe_exception(error)}{where}") from error
+        return select_column(predicted, plan.outputs, plan.returned, count_rows(data))
 
     return predict
 

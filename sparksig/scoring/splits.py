@@ -51,6 +51,7 @@ class ScanOptions:
     zone: str = "UTC"
     batch_rows: int | None = None
     absent: Absent = "omit"
+    returned: pa.DataType | None = None
 
 
 def plan_scan(
@@ -109,6 +110,7 @@ def plan_scan(
         zone=options.zone,
         batch_rows=options.batch_rows,
         absent=options.absent,
+        returned=options.returned,
         spark_fields={name: spark_fields[name] for name in kept if name in spark_fields},
     )
     output_schema(scan)  # which has to exist
@@ -141,7 +143,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
         ContractError: there are no fields to take apart.
     """
     try:
-        dtype = result_type(outputs)
+        dtype = options.returned or result_type(outputs)
     except ConversionError as error:
         raise UnsupportedError(
             f"predictions are variants, which only Spark writes: {error.message}"

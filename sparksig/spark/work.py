@@ -12,27 +12,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
 from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
-from sparksig.engine.nested import lists, mapped
-from sparksig.engine.predictions.reading import frame_of
-from sparksig.engine.predictions.times import place_times
-from sparksig.errors import Code, ContractError, Finding, PredictionError, step
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring import BATCH_BYTES, CACHE, finish_predictions, rebatched, score_batches, score_pairs
+from sparksig.scoring import (
+    BATCH_BYTES,
+    CACHE,
+    finish_predictions,
+    rebatched,
+    score_batches,
+    score_pairs,
+    select_column,
+)
 from sparksig.spark.ship import Shipment
-from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
+from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
-__all__ = ["WALL", "Work", "Zone", "columns_of", "explode"]
+__all__ = ["Work", "Zone", "columns_of", "explode"]
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ class Work:
         def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
             predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
             rows = count_rows(data)
-            return packed(self._only_column(predicted, rows), self.outputs, rows)
+            predicted = select_column(predicted, self.outputs, self.returned, rows)
+            return packed(predicted, self.outputs, rows)
 
         def finish(scored: pa.Array) -> pa.Array:
-            found = self._finished(scored, (zone() if zone is not None else "") or self.zone)
-            return as_variants(found, self.returned or result(self.outputs))
+            query_zone = (zone() if zone is not None else "") or self.zone
+            finished = finish_predictions(scored, query_zone, self.outputs, self.returned)
+            return as_variants(finished, self.returned or result(self.outputs))
 
         columns: list[pa.Schema] = []
 
@@ -120,16 +125,6 @@ class Work:
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
 
-    def _only_column(self, predicted: Any, rows: int | None) -> Any:
-        """Return the one column of a prediction, under any name, where a plain type was asked for."""
-        by_type = self.returned is not None and (
-            is_variant(self.returned) or not pa.types.is_struct(self.returned)
-        )
-        if not by_type or isinstance(predicted, (np.ndarray, pd.Series)):
-            return predicted
-        frame = frame_of(predicted, Schema([ColSpec(self.outputs.inputs[0].type)]), rows)
-        return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
-
     def _beside(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
         rows = len(scored)
         loads, seconds = np.zeros(rows, dtype=np.int64), np.zeros(rows)
@@ -142,21 +137,6 @@ class Work:
             arrays, names = [*arrays, pa.array(loads), pa.array(seconds)], [*names, "loads", "seconds"]
         return pa.StructArray.from_arrays(arrays, names)
 
-    def _finished(self, scored: pa.Array, zone: str) -> pa.Array:
-        if self.returned is not None:
-            alone = pa.types.is_struct(self.returned) and len(self.outputs) == 1
-            if alone and not is_variant(self.returned):  # a struct of one field
-                scored = pa.StructArray.from_arrays([scored], names=[self.returned.field(0).name])
-            try:
-                scored = _as(scored, self.returned)
-            except pa.ArrowInvalid:
-                finding = Finding(
-                    Code.TYPE_MISMATCH, "", f"{self.returned}", "values that it does not hold exactly"
-                )
-                raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
-            return _placed(scored, zone)
-        return finish_predictions(scored, zone)
-
 
 def _keep_all() -> None:
     """Let the garbage collector pass over what this process has imported and loaded.
@@ -167,48 +147,6 @@ def _keep_all() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _placed(scored: pa.Array, zone: str) -> pa.Array:
-    """Wall times placed in a zone, but for those that were asked for as wall times: they are microseconds."""
-    if pa.types.is_struct(scored.type):
-        parts = [_placed(part, zone) for part in scored.flatten()]
-        fields = [pa.field(field.name, part.type) for field, part in zip(scored.type, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    return scored if _is_wall(scored.type) else place_times(scored, zone)
-
-
-def _is_wall(dtype: pa.DataType) -> bool:
-    if pa.types.is_list(dtype):
-        return _is_wall(dtype.value_type)
-    if pa.types.is_map(dtype):
-        return _is_wall(dtype.item_type)
-    return bool(dtype == WALL)
-
-
-WALL = pa.timestamp("us")
-"""The Arrow type of a result that is asked for as timestamp_ntz."""
-
-
-def _as(scored: pa.Array, wanted: pa.DataType) -> pa.Array:
-    """Predictions in exactly the type that was asked for, field by name; raises where that loses anything."""
-    if is_variant(wanted):
-        return scored  # which gets its mark at last
-    if pa.types.is_struct(wanted):
-        held = dict(zip((field.name for field in scored.type), scored.flatten()))
-        parts = [_as(held[field.name], field.type) for field in wanted]
-        fields = [pa.field(field.name, part.type) for field, part in zip(wanted, parts)]
-        return pa.StructArray.from_arrays(parts, fields=fields, mask=scored.is_null())
-    if pa.types.is_list(wanted):
-        return lists(scored, _as(scored.flatten(), wanted.value_type))
-    if pa.types.is_map(wanted):
-        return mapped(scored, lambda items: _as(items, wanted.item_type))
-    if scored.type == wanted:
-        return scored
-    found = pc.cast(scored, wanted, safe=True)
-    if wanted == pa.date32() and not pc.cast(found, scored.type).equals(scored):
-        raise pa.ArrowInvalid("times of the day")
-    return found
 
 
 # --- a struct of all columns --------------------------------------------------------------------------------

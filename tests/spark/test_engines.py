@@ -330,6 +330,42 @@ def test_predictions_have_the_types_of_spark(spark, tmp_path, kind):
     compare(spark, tmp_path, save(tmp_path, function, columns(x="double"), outputs), keep=["id"])
 
 
+RESULT_TYPES = ["double", "bigint", "string", "tinyint", "date", "timestamp", "timestamp_ntz", "array<float>"]
+RESULT_TYPES += ["a int, b string", "struct<a: double>", "map<string, double>"]
+
+
+@pytest.mark.parametrize("result_type", RESULT_TYPES)
+def test_declared_result_types_are_the_same(spark, tmp_path, result_type):
+    noon = pd.Timestamp("2024-07-01")
+    functions = {
+        "string": lambda frame: frame["x"].astype(str),
+        "bigint": lambda frame: frame["x"].astype("int64"),
+        "tinyint": lambda frame: frame["x"].astype("int8"),
+        "date": lambda frame: [noon] * len(frame),
+        "timestamp": lambda frame: [noon] * len(frame),
+        "timestamp_ntz": lambda frame: [noon] * len(frame),
+        "array<float>": lambda frame: [np.array([value], "float32") for value in frame["x"]],
+        "a int, b string": lambda frame: pd.DataFrame({"a": frame["x"].astype("int32"), "b": "b"}),
+        "struct<a: double>": lambda frame: pd.DataFrame({"a": frame["x"]}),
+        "map<string, double>": lambda frame: [{"k": value} for value in frame["x"]],
+    }
+    write(tmp_path, of_numbers(3))
+    function = functions.get(result_type, double_x)
+    model = save(tmp_path, function, columns(x="double"), Schema([ColSpec("double")]))
+    if not ARROW and result_type not in ("double", "bigint", "string"):
+        pytest.skip("Spark 4.1 is needed to return these as they are")
+    compare(spark, tmp_path, model, keep=["id"], result_type=result_type)
+
+
+def test_another_method_needs_a_result_type(spark, tmp_path):
+    frame = of_numbers(40).to_pandas()[["x", "y"]]
+    estimator = LogisticRegression().fit(frame, frame["x"] > 20)
+    sparksig.save_model(str(tmp_path / "model"), estimator, input_example=frame)
+    write(tmp_path, of_numbers(50))
+    options = {"method": "predict_proba", "result_type": "array<double>"}
+    compare(spark, tmp_path, str(tmp_path / "model"), pickle=False, **options)
+
+
 def test_several_outputs_become_columns(spark, tmp_path):
     outputs, function = OUTPUTS["several"]
     write(tmp_path, of_numbers(6))
