@@ -193,6 +193,7 @@ def score_files(
         scan = plan_scan(table, prepared, enforced, features, options)
         cores = processes or min(count_cores(), 1 + _count_bytes(table) // _PROCESS_BYTES)
         splits = plan_splits(table, scan, cores)
+    warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     with staging_directory(store, path) as staging:
         with clock.phase("run"):
             model_path = str(share_directory(actual_digest, pinned))
@@ -202,7 +203,6 @@ def score_files(
         _require_all_rows(splits, results)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
-    warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     return _build_report(place, results, actual_digest, clock.seconds)
 
 

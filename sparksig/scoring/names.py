@@ -46,8 +46,8 @@ def find_name_conflicts(
         hint = f"keep=[{keep!r}]"
         return [Finding(Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", hint)]
     if not all(isinstance(name, str) for name in [*added, *keep]):
-        found = next(kind(name) for name in [*added, *keep] if not isinstance(name, str))
-        return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", found)]
+        actual = next(kind(name) for name in [*added, *keep] if not isinstance(name, str))
+        return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", actual)]
     names = list(columns) if keep == "*" else list(keep)
     table = list(columns)
     twice = [name for name in names if keep != "*" and (names.count(name) > 1 or table.count(name) > 1)]

@@ -48,7 +48,7 @@ def output_schema(plan: ScanPlan) -> pa.Schema:
     """Return the schema of the files that are written."""
     encoded = pa.array([], result_type(plan.outputs))
     nothing = finish_predictions(encoded, plan.zone, plan.outputs, plan.returned)
-    fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept]
+    fields = [pa.field(name, _stored_type(plan.source.field(name).type)) for name in plan.kept_columns]
     fields += [
         pa.field(name, _stored_type(with_zone(array.type, "UTC")))
         for name, array in name_predictions(nothing, plan).items()
@@ -69,9 +69,9 @@ def _stored_type(dtype: pa.DataType) -> pa.DataType:
 class PartWriter:
     """One Parquet file, whose row groups are written as soon as they are large enough."""
 
-    def __init__(self, target: Target, index: int, schema: pa.Schema, kept: tuple[str, ...]) -> None:
+    def __init__(self, target: Target, index: int, schema: pa.Schema, kept_columns: tuple[str, ...]) -> None:
         self.path = f"{target.path}/part-{index:05d}-{uuid.uuid4()}.snappy.parquet"
-        self._schema, self._kept = schema, kept
+        self._schema, self._kept_columns = schema, kept_columns
         self._store = target.store
         self._stream = target.store.open_output_stream(self.path)
         # Dictionaries save space for text; for numbers they take time and rarely save anything.
@@ -86,7 +86,7 @@ class PartWriter:
 
     def write(self, batch: pa.RecordBatch, predictions: Mapping[str, pa.Array], findings: pa.Array) -> None:
         """Add rows: the kept columns of a batch, its predictions, and its findings where they are written."""
-        arrays = [batch.column(batch.schema.get_field_index(name)) for name in self._kept]
+        arrays = [batch.column(batch.schema.get_field_index(name)) for name in self._kept_columns]
         arrays += predictions.values()
         if len(arrays) < len(self._schema):
             arrays.append(findings)
@@ -130,7 +130,7 @@ def open_writer(plan: ScanPlan, target: Target, index: int) -> Iterator[PartWrit
         target: the directory.
         index: the position of the split, for the name.
     """
-    writer = PartWriter(target, index, output_schema(plan), plan.kept)
+    writer = PartWriter(target, index, output_schema(plan), plan.kept_columns)
     try:
         yield writer
     except BaseException:

@@ -36,7 +36,7 @@ sys.path[:] = json.loads(sys.argv[2])
 from sparksig.scoring import pool
 pool.serve()
 """
-"""What a worker runs: modules are found where the parent finds them."""
+"""The program of a worker, which finds modules where the parent finds them."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """The variables that limit the threads of a model, so that workers do not compete for cores."""
@@ -165,18 +165,15 @@ class _Worker:
             with contextlib.suppress(ValueError):
                 cause = f"was killed by {signal.Signals(-code).name}"
         hint = " It may have run out of memory: use fewer processes." if code == -signal.SIGKILL else ""
-        names = [] if self._split is None else [piece.name for piece in self._split.pieces]
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
-        return (
-            f"the process that scored {shown or 'a table without rows'} {cause}; nothing was written.{hint}"
-        )
+        files = "nothing" if self._split is None else self._split.describe()
+        return f"the process that scored {files} {cause}; nothing was written.{hint}"
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, busy or not."""
         self.connection.close()
         if self.process.poll() is None and self._split is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.2)  # it ends by itself where it is idle
+                self.process.wait(0.2)  # an idle process ends by itself
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

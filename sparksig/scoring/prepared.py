@@ -52,7 +52,7 @@ def prepare_model(
     outputs: Schema | None = None,
     on_version_mismatch: str = "warn",
 ) -> PreparedModel:
-    """Check all that can be known of a model without loading it; arguments as of :func:`sparksig.spark_udf`.
+    """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
 
     Raises:
         ModelError: the directory is missing, damaged or not trusted, or has no input or output schema.
@@ -82,10 +82,10 @@ def _require_schemas(
         lacking.insert(0, "inputs")
     if lacking:
         way = "" if lacking != ["outputs"] else " Or pass result_type."
-        whole = "the model has no signature"
+        no_signature = "the model has no signature"
         part = f"the model's signature has no {' and no '.join(lacking)}"
         raise MissingSignatureError(
-            f"{directory.path}: {whole if signature is None else part}: "
+            f"{directory.path}: {no_signature if signature is None else part}: "
             "what to hand over and what comes back is not known. Set one: "
             f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
             "prediction)); or save "

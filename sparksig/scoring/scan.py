@@ -90,7 +90,7 @@ class ScanPlan:
         fed: the columns that the model is given, in order.
         transfer: their names and types in the model's input.
         is_row: give them to the model as one column of objects.
-        kept: the columns of the input in the output, in order.
+        kept_columns: the columns of the input in the output, in order.
         inputs: what the model accepts.
         outputs: what it returns.
         params: values for all of its params, enforced already; None for a model without params.
@@ -110,7 +110,7 @@ class ScanPlan:
     fed: tuple[str, ...]
     transfer: pa.Schema
     is_row: bool
-    kept: tuple[str, ...]
+    kept_columns: tuple[str, ...]
     inputs: Schema
     outputs: Schema
     params: Mapping[str, Any] | None
@@ -125,7 +125,7 @@ class ScanPlan:
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return what the model is given of a batch of :attr:`source`."""
+        """Return the model's columns of a batch of :attr:`source`."""
         arrays = [
             convert_array(batch.column(batch.schema.get_field_index(name)), part.type)
             for name, part in zip(self.fed, self.transfer)

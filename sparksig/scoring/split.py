@@ -112,7 +112,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
 
 
 class _InterruptedError(BaseException):
-    """Ctrl-C while a model predicts, which is no error of the model."""
+    """Ctrl-C while a model predicts: an exception that does not count as the model's."""
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Plan the scoring of a Parquet table from the footers of its files: the columns to read, and the splits.
 
-Whatever Spark would read in another way than pyarrow raises an UnsupportedError with the reason: the caller
-lets Spark read it.
+A column that Spark reads in another way than pyarrow raises an UnsupportedError with the reason, so that the
+caller can let Spark read the table.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def plan_scan(
     fed, is_row = _choose_columns(types, model, features, options, findings)
     added = _name_outputs(model.outputs, options)
     conflicts = find_name_conflicts(schema.names, added, options.keep, str.casefold)
-    kept = tuple(schema.names if isinstance(options.keep, str) else options.keep)
-    needed = [name for name in dict.fromkeys([*fed, *kept]) if name in schema.names]
+    kept_columns = tuple(schema.names if isinstance(options.keep, str) else options.keep)
+    needed = [name for name in dict.fromkeys([*fed, *kept_columns]) if name in schema.names]
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
     findings += table.compare_files(needed, required)
     if findings or conflicts:
@@ -93,27 +93,21 @@ def plan_scan(
     transfer = [
         pa.field(new, with_zone(source.field(old).type, options.zone)) for new, old in zip(names, fed)
     ]
+    shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned")
     scan = ScanPlan(
         store=table.store,
         source=source,
         fed=tuple(fed),
         transfer=pa.schema(transfer),
         is_row=is_row,
-        kept=kept,
+        kept_columns=kept_columns,
         inputs=model.inputs,
         outputs=model.outputs,
         params=params,
-        output=options.output,
-        flatten=options.flatten,
-        lenient=options.lenient,
-        findings=options.findings,
-        zone=options.zone,
-        batch_rows=options.batch_rows,
-        absent=options.absent,
-        returned=options.returned,
-        spark_fields={name: spark_fields[name] for name in kept if name in spark_fields},
+        spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
+        **{name: getattr(options, name) for name in shared},
     )
-    output_schema(scan)  # which has to exist
+    output_schema(scan)  # raises an error where there is none
     return scan
 
 

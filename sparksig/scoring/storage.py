@@ -153,8 +153,8 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
         UnsupportedError: it has another one: an interval, a variant, or a type of the user.
     """
     if _strip(declared.get("type")) != _strip(_type_json(field.type)):
-        said = declared.get("type")
-        name = said if isinstance(said, str) else said.get("type") if isinstance(said, dict) else "unknown"
+        dtype = declared.get("type")
+        name = dtype.get("type") if isinstance(dtype, dict) else dtype
         raise UnsupportedError(
             f"{step(field.name)} is stored as {field.type}, and Spark declares it as {name}"
         )

@@ -37,7 +37,6 @@ ZONE = "America/New_York"  # the session's
 ARROW = hasattr(F, "arrow_udf")
 needs_arrow = pytest.mark.skipif(not ARROW, reason="composite predictions of this kind need Spark 4.1")
 
-UTC = dt.timezone.utc
 TIMES = [
     dt.datetime(2024, 7, 1, 12, 30, 15, 123456),
     None,
@@ -219,7 +218,7 @@ def test_timestamps_of_spark_are_read_as_spark_reads_them(spark, tmp_path, writt
     setting = "spark.sql.parquet.outputTimestampType"
     spark.conf.set(setting, written)
     try:
-        times = [(1, time and time.replace(tzinfo=UTC)) for time in TIMES]
+        times = [(1, time and time.replace(tzinfo=dt.timezone.utc)) for time in TIMES]
         spark.createDataFrame(times, "id int, c timestamp").write.parquet(str(tmp_path / "table"))
     finally:
         spark.conf.unset(setting)
@@ -228,12 +227,8 @@ def test_timestamps_of_spark_are_read_as_spark_reads_them(spark, tmp_path, writt
 
 
 def test_metadata_and_vectors_of_spark_stay(spark, tmp_path):
-    schema = T.StructType(
-        [
-            T.StructField("x", T.DoubleType(), metadata={"comment": "a number"}),
-            T.StructField("v", VectorUDT()),
-        ]
-    )
+    number = T.StructField("x", T.DoubleType(), metadata={"comment": "a number"})
+    schema = T.StructType([number, T.StructField("v", VectorUDT())])
     rows = [(1.0, Vectors.dense([1.0, 2.0])), (2.0, Vectors.sparse(3, [1], [5.0]))]
     spark.createDataFrame(rows, schema).write.parquet(str(tmp_path / "table"))
     compare(spark, tmp_path, save(tmp_path, **X_TO_DOUBLE))
@@ -362,8 +357,8 @@ def test_another_method_needs_a_result_type(spark, tmp_path):
     estimator = LogisticRegression().fit(frame, frame["x"] > 20)
     sparksig.save_model(str(tmp_path / "model"), estimator, input_example=frame)
     write(tmp_path, of_numbers(50))
-    options = {"method": "predict_proba", "result_type": "array<double>"}
-    compare(spark, tmp_path, str(tmp_path / "model"), pickle=False, **options)
+    how = {"method": "predict_proba", "result_type": "array<double>", "pickle": False}
+    compare(spark, tmp_path, str(tmp_path / "model"), **how)
 
 
 def test_several_outputs_become_columns(spark, tmp_path):
