@@ -15,6 +15,8 @@ SparksigError
  ├── ConfigError (ValueError)            a job's configuration is wrong
  │    └── ConfigNotFoundError (FileNotFoundError)
  ├── TableNotFoundError (FileNotFoundError)  a job's input is not there
+ ├── ModelFailedError                    a model raised an exception while it was loaded or predicted
+ ├── ExecutionError                      Spark could not finish, for a reason outside of table and model
  ├── BudgetExceededError                 more rows could not be scored than a job's budget allows
  ├── OutputRefusedError                  nothing was written, because something is there already
  ├── MissingDependencyError (ImportError)    an optional package is needed
@@ -39,12 +41,14 @@ __all__ = [
     "ConfigNotFoundError",
     "ContractError",
     "ConversionError",
+    "ExecutionError",
     "Finding",
     "InferenceError",
     "MissingDependencyError",
     "MissingSignatureError",
     "ModelDamagedError",
     "ModelError",
+    "ModelFailedError",
     "ModelNotFoundError",
     "ModelNotTrustedError",
     "OutputRefusedError",
@@ -59,6 +63,7 @@ __all__ = [
     "kind",
     "nearest",
     "printable",
+    "printable_lines",
     "step",
 ]
 
@@ -241,6 +246,14 @@ class TableNotFoundError(SparksigError, FileNotFoundError):
     """A job's input table is not there."""
 
 
+class ModelFailedError(SparksigError):
+    """A model raised an exception while it was loaded, or while it predicted."""
+
+
+class ExecutionError(SparksigError):
+    """Spark could not finish because of a worker, a disk or a session; not because of table or model."""
+
+
 class BudgetExceededError(SparksigError):
     """More rows could not be scored than a job's budget allows; nothing was published."""
 
@@ -295,6 +308,17 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    r"""Return a text of several lines, with what :func:`printable` escapes in each of them.
+
+    Example:
+        >>> print(printable_lines("a\x1b[2J\nb"))
+        a\x1b[2J
+        b
+    """
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
 def describe_exception(error: BaseException, limit: int = 1000) -> str:

@@ -32,7 +32,8 @@ def cli() -> None:
       sparksig diff model model-new              whether one can take the other's place
 
     Exit codes: 0 done, 2 usage or configuration, 3 findings, 4 error budget exceeded, 5 model damaged or not
-    trusted, 6 output refused, 7 no such configuration, 8 no such model, 9 no such table, 1 anything else.
+    trusted, 6 output refused, 7 no such configuration, 8 no such model, 9 no such table, 10 the model failed,
+    1 anything else.
     """  # noqa: D301  click's mark for lines to leave alone
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +27,6 @@ __all__ = [
     "say",
     "show_html",
     "tell",
-    "trace",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,7 +50,7 @@ class Commands(click.Group):
                 ended = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
                 code = ended if isinstance(ended, int) else 0
             except Exception as error:
-                code = _failed(error, "--json" in given)
+                code = _report_failure(error, "--json" in given)
         if not standalone_mode:
             return code
         sys.exit(code)
@@ -72,55 +70,44 @@ class Commands(click.Group):
 # --- how commands end ---------------------------------------------------------------------------------------
 
 
-def _failed(error: Exception, json_wanted: bool) -> int:
-    """Tell why a command failed; the result is its exit code."""
-    message, findings, code = _told(error)
-    report = _report(error)
-    if json_wanted:
-        said = [finding.to_dict() for finding in findings]
-        body = {"error": message, "findings": said, "exit_code": code}
-        say(json.dumps(body | ({} if report is None else {"report": json.loads(report.to_json())})))
-    elif isinstance(error, click.ClickException):
+def _report_failure(error: Exception, json_wanted: bool) -> int:
+    """Print why a command failed; return its exit code."""
+    if isinstance(error, click.ClickException) and not json_wanted:
         error.show()
-    else:
-        if report is not None:
-            say(str(report))
-        complain("\n".join([message, *(f"  - {finding}" for finding in findings)]))
+        return error.exit_code
+    message, findings, code = _explain(error, with_findings=not json_wanted)
+    report = _report_of(error)
+    if json_wanted:
+        body = {"error": message, "findings": [finding.to_dict() for finding in findings], "exit_code": code}
+        say(json.dumps(body | ({} if report is None else {"report": json.loads(report.to_json())})))
+        return code
+    if report is not None:
+        say(report.to_text(with_error=False))
+    complain(message)
     return code
 
 
-def _report(error: Exception) -> Any:
-    """The report of a job that has failed, which tells how far it has come."""
-    if isinstance(error, click.ClickException):
-        return None
-    from sparksig.jobs.record import report_of
-
-    return report_of(error)
+def _report_of(error: Exception) -> Any:
+    """Return the report of the job that an error has ended; None where there is none."""
+    return getattr(error, "sparksig_run", None)
 
 
-def _told(error: Exception) -> tuple[str, Sequence[Any], int]:
+def _explain(error: Exception, *, with_findings: bool) -> tuple[str, Sequence[Any], int]:
+    """Return the message of an error, its findings, and its exit code."""
     if isinstance(error, click.Abort):
         return "interrupted", (), 130
     if isinstance(error, click.ClickException):
         return error.format_message(), (), error.exit_code
-    from sparksig.jobs.exits import exit_code, known
-
-    told = known(error)
-    if told is not None:
-        return told.message, told.findings, exit_code(told)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}", (), 1
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return "a name is no UTF-8 text", (), 1
-    trace(error)
-    unknown = f"an error that sparksig does not know: {type(error).__name__}"
-    return f"{unknown}; the traceback above is what a bug report needs", (), 1
+    from sparksig.jobs.exits import exit_code
+    from sparksig.jobs.failures import describe_failure
+    from sparksig.spark.diagnosis import diagnose
 
-
-def trace(error: BaseException) -> None:
-    """Print where an error came from to standard error; what it says may hold anything."""
-    click.echo(_printable("".join(traceback.format_exception(error))), nl=False, err=True)
+    known = diagnose(error)
+    findings = () if known is None else known.findings
+    message = describe_failure(error, _report_of(error), with_findings=with_findings)
+    return message, findings, exit_code(error)
 
 
 def complain(text: str) -> None:
@@ -179,11 +166,10 @@ def _colored(line: re.Match[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text)
+    """Return a text without secrets in its URIs, and without what a terminal would act on."""
+    from sparksig.errors import printable_lines
 
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape", "backslashreplace").decode()
+    return printable_lines(re.sub(r"(?<=//)[^/@\s]*@", "", text))
 
 
 def tell(text: str, document: dict[str, Any], json_wanted: bool) -> None:

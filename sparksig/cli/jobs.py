@@ -60,7 +60,7 @@ def score(
     if dry_run:
         plan = job.plan(chosen)
         say(plan.to_json() if json_wanted else str(plan))
-        return 3 if plan.findings else 0
+        return plan.exit_code
     report = job.do(chosen)
     say(report.to_json() if json_wanted else str(report))
     return 0

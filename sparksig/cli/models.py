@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, complain, document_of, resolve_at, say, tell, trace
+from sparksig.cli.base import as_json, complain, document_of, resolve_at, say, tell
 
 if TYPE_CHECKING:
     from sparksig.schema import Schema
@@ -144,6 +144,7 @@ def validate_serving_input(
     from sparksig.convert.json import to_json
     from sparksig.errors import SparksigError
     from sparksig.models import validate_serving_input as validate
+    from sparksig.scoring.exceptions import wrap_exception
 
     body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
     trust = {"allow_pickle": allow_pickle, "digest": digest, "trusted_types": trusted_types}
@@ -153,9 +154,7 @@ def validate_serving_input(
     except SparksigError:
         raise
     except (Exception, SystemExit) as error:  # the model's code may raise anything
-        trace(error)
-        failed = f"the model failed on the request: {type(error).__name__}"
-        raise click.ClickException(f"{failed}; the traceback above says where") from None
+        raise wrap_exception(error) from error
     if not json_wanted:
         say(f"the request fits; the model predicts\n{predicted}")
         return

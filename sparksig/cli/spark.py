@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["read", "where"]
 
 
+_UNTIL_THE_END = contextlib.ExitStack()
+"""What lasts as long as the process of a command."""
+
+
 def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     """A table by its path (Delta or Parquet), or by its name, in a session with some settings.
 
@@ -24,6 +29,7 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     try:
         from sparksig.jobs.config import InputSection
         from sparksig.jobs.tables import read_input
+        from sparksig.spark.quiet import mute_failing_tasks, mute_query_errors
         from sparksig.spark.session import build_session
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("pyspark"):
@@ -35,6 +41,8 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     spark = build_session(
         app, {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **settings}
     )
+    _UNTIL_THE_END.enter_context(mute_query_errors())
+    _UNTIL_THE_END.enter_context(mute_failing_tasks(spark))
     return read_input(spark, InputSection.model_validate(where(table)))
 
 

@@ -249,6 +249,8 @@ def check(
     file with a signature, another Parquet table, or DDL.
     """
     options["row_key"] = row_key or None
+    if table.endswith(".json") and not contract.endswith(".json"):
+        raise click.UsageError(f"the table comes first, then the contract: sparksig check {contract} {table}")
     if by_spark:
         report = _checked_by_spark(table, contract, rows, seed, method, conf, options)
     else:

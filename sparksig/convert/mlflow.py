@@ -5,9 +5,22 @@ MLflow is never imported here: its objects are recognized by the modules of thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["from_mlflow", "mlflow_class"]
+from sparksig.errors import UnsupportedError
+
+__all__ = ["from_mlflow", "mlflow_class", "refuse_arguments"]
+
+_ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
+_ARGUMENTS = {
+    "env_manager": _ENVIRONMENT,
+    "prebuilt_env_uri": _ENVIRONMENT,
+    "extra_env": "set spark.executorEnv.NAME in the Spark settings",
+    "suppress_warnings": "use warnings.filterwarnings",
+    "dst_path": "a local model is read where it is, and a remote one is fetched into a private directory",
+}
+"""Arguments of MLflow's functions that have no counterpart, and what to do instead."""
 
 _CONVERTED = (
     "ModelSignature",
@@ -41,6 +54,25 @@ def mlflow_class(value: object, module: str = "mlflow") -> str:
         if base.__module__ == module or base.__module__.startswith(f"{module}."):
             return base.__name__
     return ""
+
+
+def refuse_arguments(function: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse the keyword arguments that a function does not have, those of MLflow's with the way to do it.
+
+    Raises:
+        UnsupportedError: MLflow's function has the argument.
+        TypeError: no function has it.
+
+    Example:
+        >>> refuse_arguments("load_model", {"suppress_warnings": True})
+        Traceback (most recent call last):
+        sparksig.errors.UnsupportedError: load_model has no suppress_warnings=, as MLflow has: use
+            warnings.filterwarnings
+    """
+    for name in arguments:
+        if name not in _ARGUMENTS:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+        raise UnsupportedError(f"{function} has no {name}=, as MLflow has: {_ARGUMENTS[name]}")
 
 
 def from_mlflow(value: Any) -> Any:

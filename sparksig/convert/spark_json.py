@@ -40,7 +40,7 @@ def read_spark_field(body: Mapping[str, Any]) -> Field:
 
     Example:
         >>> read_spark_field({"name": "a", "type": "long", "nullable": False})
-        Field(name='a', source=Scalar(name='int64', native='bigint', max_length=None), nullable=False)
+        Field(name='a', source=Scalar(name='int64', native='bigint'), nullable=False)
     """
     return Field(str(body["name"]), _read_type(body["type"]), bool(body["nullable"]))
 

@@ -97,7 +97,7 @@ def enforce(
           tags
         0  [a]
     """
-    schema = _resolve_schema(from_mlflow(schema))
+    schema = _resolve_schema(from_mlflow(schema), data)
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)
@@ -111,12 +111,22 @@ def enforce(
     return enforced[0] if isinstance(data, pa.RecordBatch) else pa.Table.from_batches(enforced)
 
 
-def _resolve_schema(contract: Any) -> Schema:
+def _resolve_schema(contract: Any, data: Any) -> Schema:
+    """Resolve a contract; that of a table judges the types of Arrow data, which are widened, and no more."""
     if isinstance(contract, Schema):
         return contract
+    from sparksig.tables.columns import arrow_columns
     from sparksig.tables.contract import resolve_contract
+    from sparksig.tables.types import judge_types
 
-    return resolve_contract(contract).require_schema()
+    resolved = resolve_contract(contract)
+    schema = resolved.require_schema()
+    if resolved.is_table and (isinstance(data, (pa.Table, pa.RecordBatch)) or _lends(data)):
+        declared = resolve_contract(resolved, types="lossless", extra="allow")
+        findings = judge_types(declared, arrow_columns(_borrowed(data).schema), fold=str)
+        if findings:
+            raise ContractError.of(f"the data does not fit the contract ({resolved.name})", findings)
+    return schema
 
 
 @dataclass(frozen=True)

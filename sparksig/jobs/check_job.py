@@ -145,6 +145,13 @@ def _contract(spark: SparkSession, config: CheckConfig) -> Contract:
     if config.contract.endswith(".json"):
         source = read_signature(config.contract, config.spark)
     try:
-        return resolve_contract(source, side=config.side, reader=SparkReader(spark))
+        return resolve_contract(
+            source,
+            side=config.side,
+            reader=SparkReader(spark),
+            types=config.types,
+            missing=config.missing,
+            extra=config.extra,
+        )
     except (ContractError, ConversionError, SignatureError, TableNotFoundError) as error:
         raise ConfigError(f"contract: {error.message}", error.findings) from None

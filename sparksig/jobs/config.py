@@ -6,8 +6,17 @@ import os
 import re
 from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+from typing_extensions import Self
 
 __all__ = [
     "BudgetSection",
@@ -46,6 +55,11 @@ def _literal(path: str) -> str:
     if any(sign in path for sign in "*?[]{}"):
         raise ValueError("a path without *, ?, [, ], { and }, which Spark takes for a pattern")
     return _absolute(path)
+
+
+def _report_path(path: str) -> str:
+    _literal(path.replace("{run_id}", ""))
+    return path
 
 
 def _local(path: str) -> str:
@@ -97,6 +111,7 @@ def _is_whole(field: FieldInfo) -> bool:
 
 Text = Annotated[str, Field(min_length=1)]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_literal)]
+ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_report_path)]
 Names = list[Text]
 RunId = Annotated[str, AfterValidator(_run_id)] | None
 Settings = dict[str, Annotated[str, BeforeValidator(_as_text)]]
@@ -174,6 +189,10 @@ class InputSection(_Table):
     options: Settings = Field(default={}, description="options of Spark's reader, for csv and json")
     version: int | None = Field(default=None, ge=0, description="of a Delta table; the newest, if null")
     filter: Text | None = Field(default=None, description="a condition in SQL: only rows that meet it")
+    select: dict[Text, Text] = Field(
+        default={},
+        description="more columns, or columns replaced: each name with its SQL expression, after the filter",
+    )
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> InputSection:
@@ -259,8 +278,12 @@ class PreflightSection(_Section):
 class ReportSection(_Section):
     """Where the run report goes, which is written when the job fails, too."""
 
-    json_: Place | None = Field(default=None, alias="json", description="a file, as JSON")
-    html: Place | None = Field(default=None, description="a file, as a page of HTML")
+    json_: ReportPath | None = Field(
+        default=None, alias="json", description="a file, as JSON; {run_id} stands for the run id"
+    )
+    html: ReportPath | None = Field(
+        default=None, description="a file, as a page of HTML; {run_id} stands for the run id"
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> ReportSection:
@@ -276,6 +299,20 @@ class JobConfig(_Section):
     input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
     spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the configuration that a mapping describes.
+
+        Raises:
+            ConfigError: it is wrong; all findings, by the keys of the file.
+        """
+        from sparksig.jobs.loading import explain_validation
+
+        try:
+            return super().model_validate(obj, **options)
+        except ValidationError as error:
+            raise explain_validation(error, cls) from None
 
     @model_validator(mode="after")
     def _reports_replace_nothing(self) -> JobConfig:
@@ -340,6 +377,15 @@ class CheckConfig(JobConfig):
     )
     refuse_nan: bool = Field(default=False, description="NaN breaks the contract, in columns of numbers")
     row_key: Names = Field(default=[], description="columns that name a row; their values are shown")
+    types: Literal["exact", "lossless"] | None = Field(
+        default=None, description="of a table's contract: exact, if null; lossless: types that widen to it"
+    )
+    missing: Literal["forbid", "allow"] | None = Field(
+        default=None, description="columns that may be absent; a table's contract forbids it, if null"
+    )
+    extra: Literal["forbid", "allow", "warn"] | None = Field(
+        default=None, description="columns that are not declared; a table's contract forbids them, if null"
+    )
 
     def _places(self) -> list[tuple[str, str | None]]:
         return [*super()._places(), ("contract", self.contract)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
-import sparksig.errors
 from sparksig.errors import (
     BudgetExceededError,
     ConfigError,
@@ -12,13 +9,14 @@ from sparksig.errors import (
     ContractError,
     MissingSignatureError,
     ModelError,
+    ModelFailedError,
     ModelNotFoundError,
     OutputRefusedError,
-    SparksigError,
     TableNotFoundError,
 )
+from sparksig.spark.diagnosis import diagnose
 
-__all__ = ["EXIT_CODES", "exit_code", "known"]
+__all__ = ["EXIT_CODES", "exit_code"]
 
 EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
     ConfigNotFoundError: (7, "the configuration file is not there"),
@@ -29,7 +27,8 @@ EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
     TableNotFoundError: (9, "the input table is not there, or empty of files"),
     ContractError: (3, "the table, or a prediction, breaks the contract"),
     BudgetExceededError: (4, "error budget exceeded: too many rows could not be scored"),
-    OutputRefusedError: (6, "the output was refused: something is there already"),
+    OutputRefusedError: (6, "the output was refused: something is there already, or it cannot be written"),
+    ModelFailedError: (10, "the model failed: it raised an exception"),
 }
 """The exit code of each kind of error, with its meaning; 0 is done, 1 anything else, 130 interrupted."""
 
@@ -43,25 +42,5 @@ def exit_code(error: BaseException) -> int:
     """
     if isinstance(error, KeyboardInterrupt):
         return 130  # as shells have it: 128 and the signal's number
-    told = known(error) or error
-    return next((code for form, (code, _) in EXIT_CODES.items() if isinstance(told, form)), 1)
-
-
-_WORKER_ERROR = re.compile(r"sparksig\.errors\.(\w+): (.*(?:\n  - .*)*)")
-
-
-def known(error: BaseException) -> SparksigError | None:
-    """The error as sparksig's own: itself, or what was raised in a worker, of which Spark hands on the text.
-
-    Example:
-        >>> known(RuntimeError("Job aborted: sparksig.errors.ContractError: the data does not fit"))
-        ContractError('the data does not fit')
-    """
-    if isinstance(error, SparksigError):
-        return error
-    found = _WORKER_ERROR.search(str(error)) if isinstance(error, Exception) else None
-    form = getattr(sparksig.errors, found[1], None) if found else None
-    if found is None or not (isinstance(form, type) and issubclass(form, SparksigError)):
-        return None
-    told: SparksigError = form(found[2])
-    return told
+    known = diagnose(error) or error
+    return next((code for kind, (code, _) in EXIT_CODES.items() if isinstance(known, kind)), 1)

@@ -15,7 +15,7 @@ from sparksig.jobs.forms import Loc, at, fields_of, is_section, shown
 from sparksig.jobs.given import BY_SET, expanded, override
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["config_of", "load_config"]
+__all__ = ["config_of", "explain_validation", "load_config"]
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -69,7 +69,7 @@ def config_of(data: Any, form: type[Config], overrides: Sequence[str], place: st
     data = expanded(data, (), problems)
     findings += [_sourced(finding, loc, places) for loc, finding in problems.items()]
     try:
-        config = form.model_validate(data)
+        config = form.__pydantic_validator__.validate_python(data)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             loc = tuple(problem["loc"])
@@ -77,7 +77,13 @@ def config_of(data: Any, form: type[Config], overrides: Sequence[str], place: st
                 findings.append(_sourced(_finding(problem, form), loc, places))
     if findings:
         raise ConfigError.of(f"{place}: the configuration is wrong", findings)
-    return config
+    return config  # type: ignore[no-any-return]
+
+
+def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
+    """Return the error that reports what pydantic found, by the keys of the file."""
+    findings = [_finding(problem, form) for problem in error.errors(include_url=False)]
+    return ConfigError.of("the configuration is wrong", findings)
 
 
 def _sourced(finding: Finding, loc: Loc, places: Sequence[Loc]) -> Finding:

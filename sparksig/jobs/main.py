@@ -7,7 +7,6 @@ import contextlib
 import signal
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,12 @@ from typing import Any, Protocol
 from sparksig.errors import Finding
 from sparksig.jobs import check_job, infer_job, score_job
 from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfig
-from sparksig.jobs.exits import exit_code, known
+from sparksig.jobs.console import complain, say
+from sparksig.jobs.exits import exit_code
+from sparksig.jobs.failures import describe_failure
 from sparksig.jobs.loading import load_config
-from sparksig.jobs.record import RunReport, report_of
+from sparksig.jobs.record import RunReport, explained, report_of
+from sparksig.jobs.secrets import find_secrets
 from sparksig.models.registry import shown
 
 __all__ = ["JOBS", "Job", "Plan", "run"]
@@ -75,16 +77,19 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     # Of PySpark on every query; what sparksig uses of it is tested with pandas 3.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    secrets: frozenset[str] = frozenset()
     try:
         with _termination_as_interrupt():
             config = load_config(options.config, job.form, options.set)
+            secrets = find_secrets(config.model_dump())
             if options.dry_run:
-                plan = job.plan(config)
-                _say(shown(plan))
+                with explained(config):
+                    plan = job.plan(config)
+                say(shown(plan), secrets)
                 return plan.exit_code
-            _say(str(job.do(config)))
+            say(str(job.do(config)), secrets)
     except (Exception, KeyboardInterrupt) as error:
-        return _failed(error)
+        return _report_failure(error, secrets)
     return 0
 
 
@@ -121,26 +126,11 @@ def _termination_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _failed(error: BaseException) -> int:
-    report, told = report_of(error), known(error)
+def _report_failure(error: BaseException, secrets: frozenset[str]) -> int:
+    """Print why a job failed; return its exit code."""
+    report = report_of(error)
     if report is not None:
-        _say(str(report))
-    if told is not None:
-        _complain(str(told))
-    elif isinstance(error, KeyboardInterrupt):
-        _complain("interrupted")
-    else:
-        traceback.print_exception(type(error), error, error.__traceback__)
-        _complain(
-            f"the job failed by an error that it does not know: {type(error).__name__}; the traceback above "
-            "is what a bug report needs"
-        )
+        say(report.to_text(with_error=False), secrets)
+    print(file=sys.stderr)  # noqa: T201
+    complain(describe_failure(error, report, secrets), secrets)
     return exit_code(error)
-
-
-def _complain(text: str) -> None:
-    print(shown(f"\nsparksig: {text}"), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201

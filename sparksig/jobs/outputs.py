@@ -42,11 +42,10 @@ def plan_output(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
     )
 
 
-def plan_quarantine(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan | None:
-    """The dry run of the quarantine's write; None where there is no quarantine."""
+def plan_quarantine(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
+    """Return what the quarantine's write would do; there is one."""
     section = config.quarantine
-    if section is None:
-        return None
+    assert section is not None
     target = _target(rows.sparkSession, section)
     return plan_write(rows, target, format=section.format, mode="append", run_id=run_id, types="lossless")
 

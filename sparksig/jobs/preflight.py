@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow
@@ -51,16 +52,38 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
         return
     shown, form = repr(config.input.path), config.input.format
     log = files.get_file_info(f"{place}/_delta_log").type != pyarrow.fs.FileType.NotFound
-    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound or (form == "delta" and not log):
+    if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
         raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
     if log and form != "delta":
         raise not_files(form)
+    actual = "delta" if log else _find_format(files, place)
+    if actual is not None and actual != form:
+        hint = f"the names of its files end in .{actual}"
+        raise ConfigError.of(
+            "the configuration is wrong",
+            [Finding(Code.INVALID_VALUE, "input.format", f"{actual}, as the table is", form, hint)],
+        )
+    if form == "delta" and not log:
+        raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
     if form == "parquet":
         _check_parquet(config, inputs, features, (files, place))
 
 
 NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
 """What people call the formats."""
+
+
+def _find_format(files: Any, place: str) -> str | None:
+    """Return the format that the names of all files at a place have; None if they have several, or none."""
+    info = files.get_file_info(place)
+    if info.type == pyarrow.fs.FileType.Directory:
+        entries = files.get_file_info(pyarrow.fs.FileSelector(place))
+        names = [entry.base_name for entry in entries if entry.type == pyarrow.fs.FileType.File]
+    else:
+        names = [info.base_name]
+    suffixes = {PurePath(name).suffix for name in names if not name.startswith((".", "_"))}
+    known = {f".{form}": form for form in NAMES} | {".jsonl": "json"}
+    return known.get(suffixes.pop()) if len(suffixes) == 1 else None
 
 
 def not_files(form: str) -> ConfigError:
@@ -75,7 +98,8 @@ def _check_parquet(
 ) -> None:
     fold = _name_folding(config)
     table = open_parquet(config.input.path or "", store)
-    partitions = set(table.files[0].values)
+    # Spark judges what no footer has: partition columns, and those that the configuration makes
+    partitions = {*table.files[0].values, *config.input.select}
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
     findings = [
@@ -127,7 +151,7 @@ def _needed_columns(
     if config.output.keep == "*" or not (named or has_features(inputs, features)):
         return list(every)
     wanted = {*config.output.keep, *(map(str, inputs.input_names()) if named else features or ())}
-    condition = (config.input.filter or "").casefold()
+    condition = " ".join([config.input.filter or "", *config.input.select.values()]).casefold()
     return [name for name in every if name in wanted or name.casefold() in condition]
 
 

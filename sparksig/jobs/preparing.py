@@ -1,20 +1,21 @@
-"""All that is known before a row is scored: the model, the input, what becomes of its columns, the output."""
+"""The checks of a score job before anything is read: the model, its params, the places."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs
 
-from sparksig.engine.absent import find_absent_columns
 from sparksig.errors import (
     Code,
     ConfigError,
     ContractError,
     Finding,
+    ModelError,
     OutputRefusedError,
+    SignatureError,
     SparksigError,
     UnsupportedError,
     nearest,
@@ -24,26 +25,24 @@ from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import check_input
 from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
-from sparksig.jobs.tables import Input, open_input
+from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
-from sparksig.signature import ModelSignature
 from sparksig.spark.hadoop import Place
-from sparksig.types import AnyType, DataType
+from sparksig.types import DataType
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from sparksig.spark.udf import ModelUDF
-    from sparksig.writing.write import WritePlan
 
-__all__ = ["Prepared", "before_spark", "model_of", "prepare"]
+__all__ = ["before_spark", "build_udf", "refuse_nesting"]
 
 
-def before_spark(config: ScoreConfig) -> ModelSignature | None:
-    """Whatever can be known before Spark starts; the model's signature.
+def before_spark(config: ScoreConfig) -> ModelDirectory:
+    """Check all that can be known before Spark starts; return the model's directory.
 
     Raises:
         SparksigError: as :func:`sparksig.jobs.score`; what is wrong with params, places, input and output is
@@ -63,22 +62,39 @@ def before_spark(config: ScoreConfig) -> ModelSignature | None:
             on_version_mismatch=section.on_version_mismatch,
         )
     except UnsupportedError as error:
-        if section.method is None:
-            raise
-        raise _wrong("model.method", "a method that predicts", error) from None
+        if section.method is not None:
+            raise _wrong("model.method", "a method that predicts", error) from None
+        if "result_type" in error.message:
+            raise _wrong("model.result_type", "the type of predictions, as DDL", error) from None
+        raise
+    except (ModelError, SignatureError) as error:
+        error.message = _spell_as_keys(error.message)
+        raise
     _all_of(
         lambda: _check_params(config, declared),
         lambda: _check_places(config),
         lambda: check_input(config, inputs, features_of(directory, loading.trust)),
         lambda: _refuse_existing(config),
     )
-    return directory.signature
+    return directory
 
 
 def _wrong(path: str, expected: str, error: SparksigError) -> ConfigError:
     """The error of a key whose value another part of sparksig does not take."""
     finding = Finding(Code.INVALID_VALUE, path, expected, "another", error.message)
     return ConfigError.of("the configuration is wrong", [finding])
+
+
+def _spell_as_keys(message: str) -> str:
+    """Return a message with the keys of a configuration in place of the arguments of functions.
+
+    Example:
+        >>> _spell_as_keys("pass allow_pickle=True, or pin it with digest=")
+        'set model.allow_pickle: true, or pin it with model.digest'
+    """
+    message = message.replace("pass allow_pickle=True", "set model.allow_pickle: true")
+    message = re.sub(r"\bpass trusted_types=", "set model.trusted_types: ", message)
+    return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 
 
 def _trust(config: ScoreConfig) -> dict[str, Any]:
@@ -164,8 +180,13 @@ def _is_taken_up(config: ScoreConfig, files: Any, place: str) -> bool:
 # --- with Spark ---------------------------------------------------------------------------------------------
 
 
-def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
-    """The model as a column function.
+def build_udf(spark: SparkSession, config: ScoreConfig, directory: ModelDirectory) -> ModelUDF:
+    """Return the model as a column function.
+
+    Args:
+        spark: the session.
+        config: of the job.
+        directory: the model as it was checked; a remote one is not fetched again.
 
     Raises:
         ConfigError: ``result_type`` or ``flatten`` do not go with the model.
@@ -176,7 +197,7 @@ def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
     try:
         udf = spark_udf(
             spark,
-            section.path,
+            directory.path if is_remote(section.path) else section.path,
             result_type=section.result_type,
             params=config.params,
             method=section.method,
@@ -201,99 +222,7 @@ def model_of(spark: SparkSession, config: ScoreConfig) -> ModelUDF:
     return udf
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run that can begin, unless there are findings.
-
-    Attributes:
-        udf: the model.
-        input: the table as it is now.
-        rows: those columns of it that are read.
-        output: the output, were it computed; None if the table does not fit the model.
-        contract: why the table does not fit.
-        plan: what the output's write would do.
-        quarantine: what the quarantine's write would do.
-    """
-
-    udf: ModelUDF
-    input: Input
-    rows: DataFrame
-    output: DataFrame | None
-    contract: ContractError | None
-    plan: WritePlan | None = None
-    quarantine: WritePlan | None = None
-
-    @property
-    def absent(self) -> tuple[Finding, ...]:
-        """Return the optional columns of the model that the table lacks, unless they are forbidden."""
-        if self.udf.absent == "forbid":
-            return ()
-        return find_absent_columns(self.udf.inputs, self.input.rows.columns)
-
-    def raise_if_refused(self) -> None:
-        """Raise what stands in the way.
-
-        Raises:
-            ContractError: the table does not fit the model.
-            OutputRefusedError: the output, or the quarantine, would not be written.
-        """
-        if self.contract is not None:
-            raise self.contract
-        for plan in (self.plan, self.quarantine):
-            if plan is not None and plan.findings:
-                raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
-
-
-def prepare(spark: SparkSession, config: ScoreConfig, run_id: str, udf: ModelUDF) -> Prepared:
-    """Open the input, and plan everything: no Spark job but those that read schemas.
-
-    Raises:
-        SparksigError: as :func:`sparksig.jobs.score`.
-    """
-    from sparksig.jobs.outputs import plan_output, plan_quarantine
-    from sparksig.jobs.rows import needed, output_rows, quarantined_rows, staged_rows
-    from sparksig.spark.frame import score_table
-
-    _refuse_nesting(spark, config)
-    section = config.output
-    types = _null_types(udf.inputs)
-    table = open_input(spark, config.input, lenient=config.budget is not None, types=types)
-    rows = needed(table.rows, udf, section)
-    told = config.budget is not None and config.quarantine is None
-    try:  # of the whole table, with the names as they will be: all findings
-        score_table(
-            table.rows,
-            udf,
-            section.column,
-            section.keep,
-            flatten=section.flatten,
-            on_error="null" if told else "fail",
-        )
-        staged = staged_rows(rows, table, udf, config)
-    except ContractError as error:
-        return Prepared(udf, table, rows, None, error)
-    output = output_rows(staged, config)
-    plan = plan_output(output, config, run_id)
-    if config.quarantine is None:
-        return Prepared(udf, table, rows, output, None, plan)
-    bad = quarantined_rows(staged, config, run_id)
-    return Prepared(udf, table, rows, output, None, plan, plan_quarantine(bad, config, run_id))
-
-
-def _null_types(inputs: Schema) -> dict[str, Any]:
-    """The Spark types that columns of nothing but nulls are read in: an optional one in the declared type."""
-    from pyspark.sql import types as T
-
-    from sparksig.convert.spark import to_spark
-
-    return {
-        str(spec.name): T.NullType() if spec.required else to_spark(spec.type)
-        for spec in inputs
-        if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType)
-    }
-
-
-def _refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
+def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
     """See that no place is another one, or in it.
 
     Raises:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparksig.spark.hadoop import is_connect
+from sparksig.spark.quiet import mute_failing_tasks
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,7 +49,7 @@ def _on_terminal() -> bool:
 
 @contextlib.contextmanager
 def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None]:
-    """Tell of the Spark jobs that are started inside, by this thread, how far they are.
+    """Print the progress of the Spark jobs that are started inside, and no stack traces of their tasks.
 
     Nothing is told where Spark shows its own bar, and on Spark Connect, where nobody knows. What cannot be
     found out is not told; the job goes on.
@@ -58,6 +59,12 @@ def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None
         what: the word that each line starts with.
         every: how many seconds lie between two looks.
     """
+    with mute_failing_tasks(spark), _progress(spark, what, every):
+        yield
+
+
+@contextlib.contextmanager
+def _progress(spark: SparkSession, what: str, every: float) -> Iterator[None]:
     if is_connect(spark):
         yield
         return

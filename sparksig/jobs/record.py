@@ -15,13 +15,18 @@ from typing import Any, TypeVar
 
 from sparksig.errors import MissingDependencyError, OutputRefusedError, SignatureError, SparksigError
 from sparksig.jobs.config import JobConfig
-from sparksig.jobs.exits import exit_code, known
+from sparksig.jobs.console import complain
+from sparksig.jobs.exits import exit_code
+from sparksig.jobs.failures import needs_log, write_failure_log
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.reports import RunReport
+from sparksig.jobs.secrets import find_secrets, hide_in_error
 from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
+from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.quiet import mute_query_errors
 
-__all__ = ["Run", "RunReport", "new_run_id", "recorded", "report_of"]
+__all__ = ["Run", "RunReport", "explained", "new_run_id", "recorded", "report_of"]
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -60,14 +65,20 @@ class Run:
     phases: dict[str, float] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
 
+    _inner: list[float] = field(default_factory=list, repr=False)
+
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time what is done inside; what fails is timed, too."""
+        """Time what is done inside, phases within it excluded; a phase that fails is timed, too."""
         started = time.perf_counter()
+        self._inner.append(0.0)
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            self.phases[name] = self.phases.get(name, 0.0) + seconds - self._inner.pop()
+            if self._inner:
+                self._inner[-1] += seconds
 
     def tell(self, **fields: Any) -> None:
         """Note fields of the report.
@@ -86,11 +97,26 @@ def new_run_id() -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
+@contextlib.contextmanager
+def explained(config: JobConfig) -> Iterator[None]:
+    """Raise errors of Spark as errors of sparksig, without the secrets of a configuration.
+
+    Raises:
+        SparksigError: what the work inside raises, or why Spark failed.
+    """
+    try:
+        with mute_query_errors(), diagnosed():
+            yield
+    except SparksigError as error:
+        hide_in_error(error, find_secrets(config.model_dump()))
+        raise
+
+
 def recorded(name: str, config: Config, work: Callable[[Config, Run], None]) -> RunReport:
     """Do a job's work, and report it, whether it goes well or not.
 
-    The report goes where the configuration says. One that cannot be written is told on stderr where the job
-    has failed, and is an error of its own where it has not. The error that is raised bears the report, see
+    The report goes where the configuration says. If it cannot be written, that is printed to stderr where
+    the job has failed, and raised where it has not. The error that is raised has the report, see
     :func:`report_of`.
 
     Args:
@@ -99,25 +125,26 @@ def recorded(name: str, config: Config, work: Callable[[Config, Run], None]) -> 
         work: the job; it tells the run what it does.
 
     Raises:
-        Exception: whatever ``work`` raises.
+        SparksigError: what ``work`` raises, or why Spark failed.
         OutputRefusedError: a report cannot be written.
     """
     run = Run(name, config.run_id or new_run_id())
     started, clock = datetime.datetime.now(datetime.timezone.utc), time.perf_counter()
     failure: BaseException | None = None
     try:
-        _check_places(config)
-        work(config, run)
+        with explained(config):
+            _check_places(config)
+            work(config, run)
     except BaseException as error:
         failure = error
         raise
     finally:
-        report = _report(run, started, time.perf_counter() - clock, failure)
+        report = _report(run, config, started, time.perf_counter() - clock, failure)
         if failure is not None:
             failure.sparksig_run = report  # type: ignore[attr-defined]
         problems = _write(report, config)
         for problem in problems if failure is not None else ():
-            print(f"sparksig: {problem}", file=sys.stderr, flush=True)  # noqa: T201
+            complain(problem)
     if problems:
         undone = OutputRefusedError("the job is done, but " + "; ".join(problems))
         undone.sparksig_run = report  # type: ignore[attr-defined]
@@ -130,17 +157,20 @@ def report_of(error: BaseException) -> RunReport | None:
     return getattr(error, "sparksig_run", None)
 
 
-def _report(run: Run, started: datetime.datetime, seconds: float, failure: BaseException | None) -> RunReport:
+def _report(
+    run: Run, config: JobConfig, started: datetime.datetime, seconds: float, failure: BaseException | None
+) -> RunReport:
     told = dict(run.told)
     status = "repeated" if told.pop("repeated", False) else "done"
     told["signature"] = _as_texts(told.get("signature"))
     for name in ("model_path", "output", "quarantine"):
         told[name] = shown(told[name]) if told.get(name) is not None else None
     told["written"] = {shown(place): rows for place, rows in told.get("written", {}).items()}
-    told["input"] = {
-        name: shown(one) if name == "place" else one for name, one in told.get("input", {}).items()
-    }
-    error = known(failure) if failure is not None else None
+    if "place" in told.get("input", {}):
+        told["input"] = told["input"] | {"place": shown(told["input"]["place"])}
+    log = None
+    if failure is not None and needs_log(failure):
+        log = write_failure_log(failure, f"{run.job}-{run.run_id}", find_secrets(config.model_dump()))
     return RunReport(
         run.job,
         run.run_id,
@@ -148,24 +178,33 @@ def _report(run: Run, started: datetime.datetime, seconds: float, failure: BaseE
         0 if failure is None else exit_code(failure),
         f"{started:%Y-%m-%dT%H:%M:%SZ}",
         round(seconds, 3),
-        {name: round(took, 3) for name, took in run.phases.items()},
-        "" if failure is None else shown(error.message) if error is not None else _stranger(failure),
-        () if error is None else error.findings,
+        _add_rest(run.phases, round(seconds, 3)),
+        "" if failure is None else _describe_failure(failure),
+        failure.findings if isinstance(failure, SparksigError) else (),
+        log=log,
         versions=_versions(),
         **told,
     )
 
 
-def _stranger(error: BaseException) -> str:
-    """Somebody else's error, without its text, which may hold values of the table."""
+def _add_rest(phases: Mapping[str, float], total: float) -> dict[str, float]:
+    """Return the rounded phases, and the rest of the time as a phase of its own: they sum to the total."""
+    rounded = {name: round(seconds, 3) for name, seconds in phases.items()}
+    rest = round(total - sum(rounded.values()), 3)
+    return {**rounded, "other": rest} if rest > 0 else rounded
+
+
+def _describe_failure(error: BaseException) -> str:
+    """Return the message of a failure; for an error that sparksig does not know without its text.
+
+    The text of such an error may hold values of the table.
+    """
+    if isinstance(error, SparksigError):
+        return error.message
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
-    form = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    for name in ("getCondition", "getErrorClass"):  # Spark 4's name, and Spark 3's
-        if hasattr(error, name):
-            form += f" [{getattr(error, name)()}]"
-            break
-    return f"{form}: see the job's log"
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return f"unexpected error {kind}: see the log"
 
 
 def _as_texts(signature: ModelSignature | None) -> dict[str, str | None] | None:
@@ -193,9 +232,10 @@ def _check_places(config: JobConfig) -> None:
 def _write(report: RunReport, config: JobConfig) -> list[str]:
     """Write the reports; what went wrong, in words."""
     problems = []
-    for path, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
-        if path is None:
+    for template, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
+        if template is None:
             continue
+        path = template.replace("{run_id}", report.run_id)
         try:
             write_whole(path, text().encode(), config.spark)
         except (OSError, SparksigError) as error:

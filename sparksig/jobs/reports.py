@@ -30,6 +30,7 @@ class RunReport:
         phases: seconds of each phase, in their order.
         error: why it failed.
         error_findings: all that was wrong.
+        log: the file with the complete log of a failure; None where the message says all.
         model_path: the model directory that was used.
         model_digest: of its content.
         signature: the model's, or the inferred one: JSON texts of inputs, outputs and params, and ``text``.
@@ -56,7 +57,7 @@ class RunReport:
         status           done
         rows in          10
         scored           9
-        rejected         1
+        rejected         1 (10 %)
         seconds          2.0
         rows per second  5
         phases           score 1.5 s
@@ -73,6 +74,7 @@ class RunReport:
     phases: Mapping[str, float]
     error: str = ""
     error_findings: tuple[Finding, ...] = ()
+    log: str | None = None
     model_path: str | None = None
     model_digest: str | None = None
     signature: Mapping[str, str | None] | None = None
@@ -93,8 +95,10 @@ class RunReport:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows read per second, of all seconds."""
-        return None if self.rows_in is None or not self.seconds else self.rows_in / self.seconds
+        """Rows read per second, of all seconds; None for a repeated run, which has read none."""
+        if self.rows_in is None or not self.seconds or self.status == "repeated":
+            return None
+        return self.rows_in / self.seconds
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready built-ins."""
@@ -149,48 +153,75 @@ class RunReport:
         return render("run.html", report=self, facts=self.facts(), checked=checked, whole=whole)
 
     def facts(self) -> list[tuple[str, str]]:
-        """What is known, as pairs of a name and a text."""
+        """Return what is known, as pairs of a name and a text: the outcome and the numbers first."""
         rate = self.rows_per_second
         loads, load_seconds = self.model_loads, self.model_load_seconds
         known: list[tuple[str, str | None]] = [
             ("run", self.run_id),
-            ("status", self.status + (f", exit code {self.exit_code}" if self.status == "failed" else "")),
-            ("model", self.model_path),
-            ("model digest", self.model_digest),
-            ("input", _input(self.input)),
-            ("input digest", self.input.get("sha256")),
-            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
+            ("status", self._status()),
             ("rows in", _number(self.rows_in)),
             ("scored", _number(self.scored)),
-            ("rejected", _number(self.rejected)),
+            ("rejected", self._rejected()),
             ("seconds", f"{self.seconds:.1f}"),
             ("rows per second", None if rate is None else f"{rate:,.0f}"),
             ("phases", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.phases.items())),
+            ("model", self.model_path),
+            ("model digest", _fold(self.model_digest)),
             ("model loads", _number(loads)),
             ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
+            ("input", _input(self.input)),
+            ("input digest", _fold(self.input.get("sha256"))),
+            *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),
             ("output", self._place(self.output)),
             ("quarantine", self._place(self.quarantine)),
+            ("log", self.log),
         ]
         return [(name, text) for name, text in known if text]
+
+    def _status(self) -> str:
+        if self.status == "failed":
+            return f"failed, exit code {self.exit_code}"
+        return f"{self.status}: the run was done before" if self.status == "repeated" else self.status
+
+    def _rejected(self) -> str | None:
+        if not self.rejected or not self.rows_in:
+            return _number(self.rejected)
+        return f"{self.rejected:,} ({100 * self.rejected / self.rows_in:.2g} %)"
 
     def _absent_only_here(self) -> Sequence[Finding]:
         """Return the absent columns that the report of the check does not list."""
         return [column for column in self.absent if self.check is None or column not in self.check.absent]
 
     def _place(self, place: str | None) -> str | None:
+        """Return an output with its rows; None for one that a failed run has not written."""
         rows = self.written.get(place or "")
-        return place if rows is None else f"{place} ({rows:,} rows)"
+        if rows is None:
+            return None if self.status == "failed" else place
+        return f"{place} ({rows:,} row{'s' if rows != 1 else ''})"
 
     def __str__(self) -> str:
+        return self.to_text()
+
+    def to_text(self, *, with_error: bool = True) -> str:
+        """Return the report as text.
+
+        Args:
+            with_error: whether it says why the job failed; not where that is printed beside it.
+        """
         lines = [] if self.check is None else [str(self.check)]
         lines += self.evidence
         lines += [f"{name:<16} {text}" for name, text in self.facts()]
         lines += [f"- {finding}" for finding in self.findings]
-        if self.error:  # of which a check has told its part itself
-            told = () if self.check is None else self.check.findings
+        if self.error and with_error:
+            shown = {*self.findings, *(() if self.check is None else self.check.findings)}
             lines += [f"{'error':<16} {self.error}"]
-            lines += [f"- {finding}" for finding in self.error_findings if finding not in told]
+            lines += [f"- {finding}" for finding in self.error_findings if finding not in shown]
         return "\n".join(lines)
+
+
+def _fold(digest: str | None) -> str | None:
+    """Return the first digits of a digest; the JSON has all of them."""
+    return None if digest is None else f"{digest[:12]}..."
 
 
 def _number(count: int | None) -> str | None:

@@ -57,7 +57,7 @@ def findings_column(config: ScoreConfig) -> str:
 
 
 def staged_rows(
-    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts | None = None
+    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts
 ) -> DataFrame:
     """The rows as they are staged: the output as it will be, or all that output and quarantine are made of.
 
@@ -67,8 +67,7 @@ def staged_rows(
     apart = config.quarantine is not None
     if apart:
         _refuse_own(rows.columns)
-    if counts is not None:
-        rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
     staged = score_table(
         rows,
         udf,
@@ -77,16 +76,15 @@ def staged_rows(
         flatten=config.output.flatten,
         on_error="fail" if config.budget is None else "null",
         findings=findings_column(config),
-        observation=None if counts is None else counts.scored,
+        observation=counts.scored,
     )
     if table.malformed is None:
         return staged
     bad = table.malformed
     if apart:
         staged = staged.withColumn(_RECORD, F.lit(None).cast("string"))
-    if counts is not None:
-        bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
-    held = {name: column(name) for name in rows.columns}
+    bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
+    held = {name: column(name) for name in rows.columns if name in bad.columns}
     held |= {findings_column(config): column(FINDINGS), _RECORD: column(table.record)}
     return staged.union(
         bad.select(
@@ -136,19 +134,19 @@ def quarantined_rows(staged: DataFrame, config: ScoreConfig, run_id: str) -> Dat
 
 
 def reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
-    """Why rows were rejected, by code and path, the most frequent first; no text of a model's own error."""
-    one = rejected.select(F.explode(column(findings)).alias("one"))
-    said = F.when(F.col("one.code") != Code.PREDICTION_FAILED.value, F.col("one.detail"))
-    by = one.groupBy("one.code", "one.path").agg(F.count(F.lit(1)).alias("rows"), F.min(said).alias("detail"))
-    told = by.orderBy(F.col("rows").desc(), "code", "path").limit(most).collect()
-    return [_counted(row["code"], row["path"], row["detail"], int(row["rows"])) for row in told]
+    """Return why rows were rejected, the most frequent reasons first; exceptions of the model by text."""
+    entries = rejected.select(F.explode(column(findings)).alias("entry"))
+    error = F.when(F.col("entry.code") == Code.PREDICTION_FAILED.value, F.col("entry.detail"))
+    groups = entries.groupBy("entry.code", "entry.path", error.alias("error"))
+    counts = groups.agg(F.count(F.lit(1)).alias("rows"), F.min("entry.detail").alias("detail"))
+    top = counts.orderBy(F.col("rows").desc(), "code", "path", "detail").limit(most).collect()
+    return [_counted(row["code"], row["path"], row["detail"], int(row["rows"])) for row in top]
 
 
-def _counted(code: str, path: str, detail: str | None, rows: int) -> Finding:
-    found = re.fullmatch(
-        r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]", detail or "", re.DOTALL
-    )
-    expected, held, hint = found.groups("") if found else ("a row that can be scored", "another", "")
-    if code == Code.PREDICTION_FAILED.value:
-        expected, held, hint = "a prediction", "an error of the model", ""
-    return Finding(Code(code), path, expected, held, hint, count=rows)
+def _counted(code: str, path: str, detail: str, rows: int) -> Finding:
+    pattern = r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]"
+    if code == Code.PREDICTION_FAILED.value:  # the text of an exception may end in parentheses
+        pattern = r"expected (.*?), found (.*)() \[\w+\]"
+    parts = re.fullmatch(pattern, detail, re.DOTALL)
+    expected, actual, hint = parts.groups("") if parts else ("a row that can be scored", "another", "")
+    return Finding(Code(code), path, expected, actual, hint, count=rows)

@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparksig.engine.absent import format_absent_column
-from sparksig.errors import Finding
-from sparksig.jobs.check_job import session_of
+from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import BudgetSection, ScoreConfig
-from sparksig.jobs.preparing import Prepared, before_spark, model_of, prepare
-from sparksig.jobs.record import new_run_id
-from sparksig.jobs.staging import Staging
+from sparksig.jobs.record import Run, new_run_id
+from sparksig.jobs.score_run import ScoreRun
 from sparksig.jobs.tables import open_input
 from sparksig.views import aligned
 
@@ -128,60 +126,42 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
         SparksigError: as :func:`sparksig.jobs.score`, of what is wrong with the configuration, the model, the
             places, or the files' footers. What the plan itself finds, it tells.
     """
-    from sparksig.jobs.outputs import refuse_quarantined
-
-    before_spark(config)
-    spark = session_of("score", config)
-    known = _is_known(spark, config)
-    udf = model_of(spark, config)
-    prepared = prepare(spark, config, config.run_id or new_run_id(), udf)
-    plans = [plan for plan in (prepared.plan, prepared.quarantine) if plan is not None and not known]
-    if not known:
-        refuse_quarantined(spark, config)
-    broken = () if prepared.contract is None or known else _findings_of(prepared)
+    run = ScoreRun.open(config, Run("score", config.run_id or new_run_id()))
+    run.plan()
+    refusal = run.refusal
+    broken = () if refusal is None or run.is_known else _findings_of(refusal)
+    plans = () if run.is_known else run.plans
     refused = tuple(finding for plan in plans for finding in plan.findings)
-    output = [] if prepared.output is None else prepared.output.schema.fields
+    output = [] if run.output is None else run.output.schema.fields
+    write, quarantine = (*run.plans, None, None)[:2]
     return ScorePlan(
         config.run_id,
         config.model.path,
-        udf.digest,
-        prepared.input.identity,
-        () if prepared.contract is not None else _casts(prepared),
+        run.udf.digest,
+        run.input.identity,
+        () if refusal is not None else _casts(run),
         tuple((field.name, field.dataType.simpleString()) for field in output),
-        None if config.output.partition_by else _partitions(spark, config),
-        prepared.plan,
-        prepared.quarantine,
+        None if config.output.partition_by else _partitions(run.spark, config),
+        write,
+        quarantine,
         config.check.mode,
         _budget(config.budget),
         (*broken, *refused),
         3 if broken else 6 if refused else 0,
-        known,
-        prepared.absent,
+        run.is_known,
+        run.absent,
     )
 
 
-def _is_known(spark: SparkSession, config: ScoreConfig) -> bool:
-    """Whether the run was done before, or is being published."""
-    from sparksig.jobs.outputs import published
-
-    if config.run_id is None:
-        return False
-    staging = Staging.of(spark, config.output, config.run_id)
-    return published(spark, config, config.run_id) is not None or staging.moved() is not None
+def _findings_of(error: ContractError) -> tuple[Finding, ...]:
+    return error.findings or (Finding(Code.INVALID_VALUE, "", error.message),)
 
 
-def _findings_of(prepared: Prepared) -> tuple[Finding, ...]:
-    from sparksig.errors import Code
-
-    assert prepared.contract is not None
-    return prepared.contract.findings or (Finding(Code.INVALID_VALUE, "", prepared.contract.message),)
-
-
-def _casts(prepared: Prepared) -> tuple[tuple[str, str, str], ...]:
-    table = prepared.rows.schema
-    bound = prepared.udf.bind(table, session=prepared.rows.sparkSession)
+def _casts(run: ScoreRun) -> tuple[tuple[str, str, str], ...]:
+    table = run.rows.schema
+    bound = run.udf.bind(table, session=run.rows.sparkSession)
     held = {field.name: field.dataType.simpleString() for field in table.fields}
-    if not prepared.udf.inputs.has_input_names():
+    if not run.udf.inputs.has_input_names():
         held = {str(index): field.dataType.simpleString() for index, field in enumerate(table.fields)}
     pairs = [
         (name, held.get(name, ""), wanted.simpleString()) for name, wanted in zip(bound.names, bound.types)

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,10 +19,13 @@ from sparksig.errors import (
     MissingDependencyError,
     SparksigError,
     TableNotFoundError,
+    step,
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
+from sparksig.models.registry import shown
+from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import Place
 
 if TYPE_CHECKING:
@@ -122,12 +125,18 @@ def open_input(
     else:
         text = _text(spark, section)
         rows, identity = text.rows, {"format": section.format}
-    identity, files = {"place": section.place, **identity}, {}
+    identity, files = {"place": shown(section.place), **identity}, {}
     if "version" not in identity:
-        files = _statuses(spark, rows.inputFiles())
+        try:
+            files = _statuses(spark, rows.inputFiles())
+        except FileNotFoundError as error:
+            raise TableNotFoundError(
+                f"the file {error.filename} vanished while the table was read. Start again when nobody "
+                "replaces the table's files"
+            ) from None
         identity |= _digest(files)
     told = Input(rows, identity=identity, _files=files)
-    return _filtered(told, section.filter, text, lenient=lenient)
+    return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
 
 
 _HEADERS = ("CSV header does not conform to the schema", "Number of column in CSV header is not equal to")
@@ -304,24 +313,20 @@ def _reading(error: Exception, section: InputSection) -> SparksigError:
     """What Spark's error, whose class depends on the session, is in the words of jobs."""
     if isinstance(error, SparksigError):
         return error
-    told, shown = str(error), repr(section.place)
+    told, place = str(error), repr(section.place)
     reason = told.strip().partition("\n")[0]
     if any(sign in told for sign in _NOT_THERE):
         version = "" if section.version is None else f" in version {section.version}"
         form = "" if section.table else f" {NAMES[section.format]}"
-        return TableNotFoundError(f"there is no{form} table at {shown}{version}")
+        return TableNotFoundError(f"there is no{form} table at {place}{version}")
     if any(sign in told for sign in _NO_DELTA):
-        return MissingDependencyError(
-            "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-            "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-            "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-        )
+        return MissingDependencyError(NO_DELTA)
     if section.table and "PARSE_SYNTAX_ERROR" in told:
         finding = Finding(
             Code.INVALID_NAME, "input.table", "the name of a table, as SQL has it", "another text"
         )
         return ConfigError.of("the configuration is wrong", [finding])
-    return ContractError(f"Spark cannot read the table {shown}: {reason}")
+    return ContractError(f"Spark cannot read the table {place}: {reason}")
 
 
 # --- what is read -------------------------------------------------------------------------------------------
@@ -370,6 +375,35 @@ def _in_words(text: Text) -> str:
     """The findings of a row as the lines of an error, and the file that it stands in, in SQL."""
     lines = f"array_join(transform({text.told}, one -> concat('\\n  - ', one.detail)), '')"
     return f"' one row in ', input_file_name(), {lines}, '\\n'"
+
+
+def _select(opened: Input, expressions: Mapping[str, str]) -> Input:
+    """Add the columns that a configuration makes; of malformed rows, those columns are null.
+
+    Raises:
+        ConfigError: an expression is wrong, or has another value each time it is evaluated.
+    """
+    from pyspark.sql import functions as F
+
+    findings = []
+    for name, expression in expressions.items():
+        reason = ""
+        try:
+            made: Any = opened.rows.select(F.expr(expression).alias("made"))
+            if not made._jdf.queryExecution().analyzed().deterministic():
+                reason = "its value changes each time it is evaluated"
+        except Exception as error:  # a parser's, or an analyser's
+            reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
+        if reason:
+            path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
+            findings.append(Finding(Code.INVALID_VALUE, path, expected, "another text", reason))
+    if findings:
+        raise ConfigError.of("the configuration is wrong", findings)
+    if not expressions:
+        return opened
+    made_columns = {name: F.expr(expression) for name, expression in expressions.items()}
+    malformed = None if opened.malformed is None else opened.malformed.drop(*expressions)
+    return replace(opened, rows=opened.rows.withColumns(made_columns), malformed=malformed)
 
 
 def _check_condition(rows: DataFrame, condition: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import has_features, select_features
 from sparksig.engine.frames import model_input
@@ -203,6 +204,7 @@ def load_model(
     model_config: Mapping[str, Any] | None = None,
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    **arguments: Any,
 ) -> LoadedModel:
     """Load a model directory, written here or by MLflow.
 
@@ -225,6 +227,7 @@ def load_model(
             "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
             which refuse a frame without the columns that they were trained with, and for "omit" with
             PythonModels, functions and loader modules.
+        **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
         The model, which enforces its signature around each prediction.
@@ -252,6 +255,7 @@ def load_model(
         >>> load_model(home, digest=sparksig.digest(home)).predict({"x": [1.0, 2.5]}).tolist()
         [2.0, 5.0]
     """
+    refuse_arguments("load_model", arguments)
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     if model_config is not None and not isinstance(model_config, Mapping):
         raise ModelError(f"model_config is a mapping, not {kind(model_config)}")

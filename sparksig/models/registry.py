@@ -107,7 +107,10 @@ def _local(uri: str | os.PathLike[str], is_model: bool) -> Path:
         raise ModelError("a model that MLflow has loaded is not accepted: pass its URI or directory")
     if not isinstance(uri, (str, os.PathLike)):
         what = "a model" if is_model else "an artifact"
-        raise ModelError(f"{what} is a path or a URI, not a value of type {type(uri).__name__}")
+        message = f"{what} is a path or a URI, not a value of type {type(uri).__name__}"
+        if hasattr(uri, "predict"):
+            message += ". Save it first, save_model(path, model), and pass the path"
+        raise ModelError(message)
     scheme = _scheme(uri)
     if not scheme:
         return Path(uri)

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelNotFoundError
+from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
 
 __all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "seal_text"]
 
@@ -54,7 +54,7 @@ def combine(digests: Mapping[str, str]) -> str:
     """One digest of all files' digests."""
     whole = hashlib.sha256()
     for name in sorted(digests):
-        raw = os.fsencode(name)  # a name may be no text
+        raw = os.fsencode(name)
         whole.update(b"%d:%s=%s\n" % (len(raw), raw, digests[name].encode()))
     return whole.hexdigest()
 
@@ -75,6 +75,10 @@ def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
 def _files(root: Path) -> Iterator[Path]:
     with os.scandir(root) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
+            if not _is_text(entry.name):
+                raise ModelDamagedError(
+                    f"{printable(entry.path)}: the name of a file in a model must be UTF-8 text. Rename it"
+                )
             mode = entry.stat(follow_symlinks=False).st_mode
             if stat.S_ISDIR(mode):
                 yield from _files(Path(entry.path))
@@ -84,6 +88,11 @@ def _files(root: Path) -> Iterator[Path]:
                 raise ModelDamagedError(
                     f"{entry.path} is neither a file nor a directory: a model may hold no links"
                 )
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name can be encoded: bytes that are no UTF-8 are surrogates in Python."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _file_digest(file: Path) -> str:

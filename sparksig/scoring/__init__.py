@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
-from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
+from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache, load_cached
 from sparksig.scoring.failures import FINDINGS, score_leniently
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 
@@ -14,6 +14,7 @@ __all__ = [
     "CacheInfo",
     "ModelCache",
     "finish_predictions",
+    "load_cached",
     "rebatched",
     "score_batches",
     "score_leniently",

@@ -11,8 +11,9 @@ from sparksig.engine.absent import Absent
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
-from sparksig.errors import PredictionError, describe_exception
+from sparksig.errors import ModelFailedError, SparksigError, describe_exception
 from sparksig.schema import Schema
+from sparksig.scoring.exceptions import find_failing_row, wrap_exception
 
 __all__ = ["BATCH_BYTES", "Predict", "call_model", "join_batches", "rebatched", "score_batches"]
 
@@ -108,12 +109,12 @@ def call_model(predict: Predict, data: Any, params: Mapping[str, Any] | None) ->
     """Return the raw prediction of a model.
 
     Raises:
-        PredictionError: the model tried to end the process, by SystemExit or KeyboardInterrupt.
+        ModelFailedError: the model tried to end the process, by SystemExit or KeyboardInterrupt.
     """
     try:
         return predict(data, params)
     except (SystemExit, KeyboardInterrupt) as error:
-        raise PredictionError(f"the model raised {describe_exception(error)}") from error
+        raise ModelFailedError(f"the model raised {describe_exception(error)}") from error
 
 
 def score_batches(
@@ -124,6 +125,8 @@ def score_batches(
     params: Mapping[str, Any] | None,
     *,
     texts: TextDtypes = OBJECTS,
+    first_row: int = 0,
+    source: str = "",
     absent: Absent = "omit",
 ) -> Iterator[pa.Array]:
     """One array of predictions for each batch, as long as the batch.
@@ -137,11 +140,15 @@ def score_batches(
         outputs: what it gives.
         params: values for all of its params, enforced already; None for a model without params.
         texts: the dtypes of the model's text columns.
+        first_row: the number of rows before the first batch, which positions in messages count.
+        source: what the positions count from, for messages.
         absent: what the model sees of an optional column that the batches lack.
 
     Raises:
         ContractError: a batch breaks the input schema.
-        PredictionError: a prediction breaks the output schema, or the model tried to end the process.
+        PredictionError: a prediction breaks the output schema.
+        ModelFailedError: the model raised an exception; the message has its type, its text, the frames of the
+            model's own code, and the first row that fails.
 
     Example:
         >>> import pandas as pd
@@ -152,10 +159,39 @@ def score_batches(
         >>> next(scored).to_pylist()
         [2.0, 4.0]
     """
+
+    def call(batch: pa.RecordBatch) -> Any:
+        return call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+
     nothing = pa.array([], type=result_type(outputs))
     for batch in batches:
         if batch.num_rows == 0:
             yield nothing
             continue
-        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+        data = model_input(batch, inputs, texts=texts, absent=absent)
+        try:
+            predicted = call_model(predict, data, params)
+        except SparksigError as error:
+            if isinstance(error, ModelFailedError):
+                raise _locate_failure(error.__cause__ or error, call, batch, first_row, source) from error
+            raise
+        except Exception as error:
+            raise _locate_failure(error, call, batch, first_row, source) from error
         yield encode(predicted, outputs, batch.num_rows)
+        first_row += batch.num_rows
+
+
+def _locate_failure(
+    error: BaseException,
+    call: Callable[[pa.RecordBatch], Any],
+    batch: pa.RecordBatch,
+    first_row: int,
+    source: str,
+) -> ModelFailedError:
+    """Return the error that reports a model's exception, with the first row that causes it."""
+    if isinstance(error, ImportError):
+        return wrap_exception(error)
+    position = find_failing_row(call, batch)
+    if position is None:
+        return wrap_exception(error, row=f"unknown; {first_row:,} rows{source} were scored before")
+    return wrap_exception(error, row=f"{first_row + position:,}{source}, counted from 0")

@@ -15,10 +15,19 @@ from sparksig.engine.findings import null_hint
 from sparksig.engine.frames import model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
-from sparksig.errors import Code, ContractError, Finding, PredictionError, describe_exception, step
+from sparksig.errors import (
+    Code,
+    ContractError,
+    Finding,
+    ModelFailedError,
+    PredictionError,
+    describe_exception,
+    step,
+)
 from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, call_model
+from sparksig.scoring.exceptions import wrap_exception
 from sparksig.scoring.tally import FindingTally
 from sparksig.types import describe
 
@@ -69,7 +78,7 @@ def score_leniently(
         ContractError: the batches are of types that do not widen: no row of them can be scored.
         PredictionError: the model returns another number of predictions than there are rows, other columns,
             or an array of another dtype than it declares. No row is to blame for that.
-        ImportError: a library that the model imports is missing.
+        ModelFailedError: a library that the model imports is missing.
 
     Example:
         >>> from sparksig.schema import ColSpec
@@ -94,7 +103,7 @@ def score_leniently(
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
-            plans.compile(inputs, batch.schema, absent=absent)  # raises what concerns all rows
+            plans.compile(inputs, batch.schema, absent=absent)  # for errors of all rows
         search.failures = failures = _forbidden_nulls(batch, inputs)
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]
@@ -104,6 +113,8 @@ def score_leniently(
                 parts += search.score_rows(chosen, good)
             except _RefusedOutputError as failure:
                 raise failure.error from None
+            except ImportError as error:
+                raise wrap_exception(error) from error
         if tally is not None:
             tally.add(failures)
         scored = pa.concat_arrays(parts)
@@ -223,7 +234,7 @@ def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Fi
 def _findings_of(error: Exception) -> list[Finding]:
     if isinstance(error, ContractError) and error.findings:
         return list(error.findings)
-    if isinstance(error, PredictionError):
+    if isinstance(error, ModelFailedError):
         return [
             Finding(
                 Code.PREDICTION_FAILED, "", "a prediction", error.message.removeprefix("the model raised ")

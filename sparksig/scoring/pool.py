@@ -23,7 +23,7 @@ from typing import Any
 
 from sparksig.errors import SparksigError, describe_exception
 from sparksig.models.flavors.interface import Loading
-from sparksig.scoring.cache import CACHE
+from sparksig.scoring.cache import load_cached
 from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, score_split
@@ -64,7 +64,7 @@ class SplitTask:
         """Score a split with the one copy of the model in this process."""
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # in the model's directory
         try:
-            model = CACHE.get(self.digest, lambda: Path(self.model), self.loading)
+            model = load_cached(self.digest, lambda: Path(self.model), self.loading)
             return score_split(split, model, self.plan, self.target)
         finally:
             sys.dont_write_bytecode = before
@@ -82,7 +82,7 @@ def score_splits(task: SplitTask, splits: Sequence[Split], processes: int) -> It
 
     Raises:
         SparksigError: a process was killed; the message names the files of its split.
-        ContractError, PredictionError: as :func:`score_split`.
+        ContractError, PredictionError, ModelFailedError: as :func:`score_split`.
     """
     processes = min(processes, len(splits))
     if processes <= 1:

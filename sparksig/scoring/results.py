@@ -43,6 +43,8 @@ def score_pairs(
     lenient: bool,
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
+    first_row: int = 0,
+    source: str = "",
     tally: FindingTally | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches: yield the finished predictions and the findings of each batch.
@@ -57,6 +59,8 @@ def score_pairs(
         lenient: report rows that cannot be scored instead of raising an error.
         texts: the dtypes of the model's text columns.
         absent: what the model sees of an optional column that the batches lack.
+        first_row: the number of rows before the first batch, which positions in messages count.
+        source: what the positions count from, for messages.
         tally: counts the findings of all batches.
 
     Raises:
@@ -66,7 +70,10 @@ def score_pairs(
     if lenient:
         yield from score_leniently(batches, predict, inputs, outputs, params, finish, tally=tally, **how)
         return
-    for scored in score_batches(batches, predict, inputs, outputs, params, **how):
+    scores = score_batches(
+        batches, predict, inputs, outputs, params, first_row=first_row, source=source, **how
+    )
+    for scored in scores:
         yield finish(scored), pa.nulls(len(scored), FINDINGS)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.errors import Finding, PredictionError, SparksigError, describe_exception
+from sparksig.errors import Finding
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
@@ -73,7 +73,8 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
 
     Raises:
         ContractError: a file cannot be read, or rows break the input schema.
-        PredictionError: a prediction breaks the output schema, or the model raised an error.
+        PredictionError: a prediction breaks the output schema.
+        ModelFailedError: the model raised an exception.
     """
     clock = _Clock()
     tally, summary = FindingTally(), dict[str, Summary]()
@@ -88,7 +89,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
 
         pairs = score_pairs(
             feed(),
-            _guard(model, split, plan),
+            _guard(model, plan),
             plan.inputs,
             plan.outputs,
             plan.params,
@@ -96,6 +97,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             lenient=plan.lenient,
             texts=model.text_dtypes,
             absent=plan.absent,
+            source=f" of {split.describe()}",
             tally=tally,
         )
         for predictions, findings in clock.time("score", pairs):
@@ -123,23 +125,18 @@ def _restore_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _guard(model: LoadedModel, split: Split, plan: ScanPlan) -> Predict:
-    """Return the model's function, with its exceptions as errors that name the files."""
+def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
+    """Return the model's function; Ctrl-C in it ends the run, and is no failure of a row."""
     handler = signal.getsignal(signal.SIGINT)
     is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)
-    where = "" if plan.lenient else f", scoring {split.describe()}"
 
     def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
         try:
             predicted = model.predict_raw(data, params)
-        except (SparksigError, ImportError):
-            raise
         except KeyboardInterrupt:
             if is_interactive:
                 raise _InterruptedError from None
             raise
-        except Exception as error:
-            raise PredictionError(f"the model raised {describe_exception(error)}{where}") from error
         return select_column(predicted, plan.outputs, plan.returned, count_rows(data))
 
     return predict

@@ -10,9 +10,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, warn_of_absent_columns
-from sparksig.errors import ContractError, kind
+from sparksig.errors import ContractError
 from sparksig.scoring.names import find_name_conflicts
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import column
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
@@ -45,6 +47,7 @@ def score(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
 
@@ -77,6 +80,7 @@ def score(
         absent: what the model sees of an optional column that ``df`` lacks: "null" for a column of nulls,
             "omit" for no column, "forbid" to refuse ``df``. None for "null" with estimators and boosters, and
             for "omit" with PythonModels, functions and loader modules.
+        **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
         A table with the kept columns, the predictions, and where asked for their findings; not yet computed.
@@ -101,8 +105,8 @@ def score(
           - x: expected double, found string (text and other types are never converted into each other:
             cast it on purpose) [TYPE_MISMATCH]
     """
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"score takes a Spark DataFrame, not {kind(df)}")
+    refuse_arguments("score", arguments)
+    require_frame(df, "score(df, model)", model)
     if isinstance(model, ModelUDF):
         _refuse(
             params=params,

@@ -17,6 +17,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, check_absent
 from sparksig.errors import (
     ContractError,
@@ -44,6 +45,7 @@ from sparksig.spark.before_arrow import (
 )
 from sparksig.spark.bind import Bound
 from sparksig.spark.calls import HAS_ARROW, CallBinding, show_spec
+from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import name_folding
 from sparksig.spark.result_types import (
     build_outputs,
@@ -72,6 +74,7 @@ def spark_udf(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
 
@@ -98,6 +101,7 @@ def spark_udf(
             the model was saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
         A function of columns: call it with no arguments (columns of the signature's names), with names or
@@ -119,6 +123,7 @@ def spark_udf(
         >>> [row.y for row in spark.sql("select 1.5D as x").select(double().alias("y")).collect()]
         [3.0]
     """
+    refuse_arguments("spark_udf", arguments)
     if model_uri is None:
         if not isinstance(spark, (str, os.PathLike)):
             raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
@@ -129,6 +134,7 @@ def spark_udf(
         session = spark  # type: ignore[assignment]
         if not hasattr(session, "createDataFrame"):
             raise SparksigError(f"spark_udf takes a Spark session first, not {kind(spark)}")
+        refuse_stopped_session(session)
     assert session is not None
     if batch_rows is not None and (type(batch_rows) is not int or batch_rows < 1):
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
@@ -370,9 +376,14 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
             return explode(arrays, work.inputs, work.features)
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
+    passed = 0
+
     def score(*given: pa.Array) -> pa.Array:
+        nonlocal passed
         zone = Zone()
-        parts = list(work.run(iter([opened(list(given), zone)]), zone))
+        batch = opened(list(given), zone)
+        parts = list(work.run(iter([batch]), zone, passed))
+        passed += batch.num_rows
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyspark import TaskContext
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
@@ -27,6 +28,7 @@ from sparksig.scoring import (
     BATCH_BYTES,
     CACHE,
     finish_predictions,
+    load_cached,
     rebatched,
     score_batches,
     score_pairs,
@@ -78,17 +80,24 @@ class Work:
         return self.lenient or self.observed
 
     def run(
-        self, batches: Iterator[pa.RecordBatch], zone: Callable[[], str] | None = None
+        self,
+        batches: Iterator[pa.RecordBatch],
+        zone: Callable[[], str] | None = None,
+        first_row: int = 0,
     ) -> Iterator[pa.Array]:
         """Score batches with the one model of this process; as many rows come back, in the same order.
 
         Args:
             batches: of the model's columns.
             zone: what to ask for the zone of the query, once the first batch is there.
+            first_row: the number of rows before these batches in the partition, for messages.
+
+        Raises:
+            ModelFailedError: the model, or code that loads it, raised an exception.
         """
         sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
         before = CACHE.info()
-        model = CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
+        model = load_cached(self.shipment.digest, self.shipment.locate, self.loading)
         after = CACHE.info()
         spent = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:
@@ -115,12 +124,24 @@ class Work:
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
         how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
+        where = _name_partition()
         if not self.has_beside:
-            for scored in score_batches(cut, predict, self.inputs, outputs, self.params, **how):
-                yield finish(scored)
+            scores = score_batches(
+                cut, predict, self.inputs, outputs, self.params, first_row=first_row, source=where, **how
+            )
+            yield from map(finish, scores)
             return
         pairs = score_pairs(
-            cut, predict, self.inputs, outputs, self.params, finish, lenient=self.lenient, **how
+            cut,
+            predict,
+            self.inputs,
+            outputs,
+            self.params,
+            finish,
+            lenient=self.lenient,
+            first_row=first_row,
+            source=where,
+            **how,
         )
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
@@ -136,6 +157,12 @@ class Work:
         if self.observed:
             arrays, names = [*arrays, pa.array(loads), pa.array(seconds)], [*names, "loads", "seconds"]
         return pa.StructArray.from_arrays(arrays, names)
+
+
+def _name_partition() -> str:
+    """Return the words for the partition of the running task, for messages; empty outside of a task."""
+    task = TaskContext.get()
+    return "" if task is None else f" of partition {task.partitionId()}"
 
 
 def _keep_all() -> None:

@@ -22,6 +22,8 @@ from sparksig.errors import (
 )
 from sparksig.lattice import Decimal, Field, Scalar
 from sparksig.schema import TensorSpec
+from sparksig.spark.arguments import refuse_object
+from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
@@ -45,6 +47,7 @@ MODES = ("schema", "sample", "full")
 Table = Union[ParquetTable, "SparkTable"]
 
 
+@diagnosed()
 def check(
     table: DataFrame | str | os.PathLike[str],
     contract: Any,
@@ -74,8 +77,8 @@ def check(
             the sampler: at most two jobs. "full": the values of all rows, in one job without Python.
         side: the side of a signature: "inputs" or "outputs".
         sampler: chooses the rows of a sample; the default :class:`Sampler`, if None.
-        strict_nulls: whether a model's required columns of any type must have values. If False, only required
-            integers and booleans must, as a model accepts nulls.
+        strict_nulls: whether required columns of any type must have values. If False, only required integers
+            and booleans must, as a model accepts nulls.
         refuse_nan: whether NaN breaks the contract.
         row_key: columns that identify a row: findings show the smallest and the largest key of their
             rows. These are values of the table.
@@ -107,7 +110,7 @@ def check(
         raise ContractError(f"mode: expected {', '.join(map(repr, MODES))}, got {mode!r}")
     if sampler is not None and not isinstance(sampler, Sampler):
         raise ContractError(f"sampler: expected a Sampler, got {kind(sampler)}")
-    opened = open_table(table)
+    opened = open_table(table, contract)
     resolved = resolve_for(opened, contract, side=side, types=types, missing=missing, extra=extra)
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
@@ -165,11 +168,16 @@ def check_parquet(
     return check(table, contract, mode, sampler=sampler, **options)
 
 
-def open_table(table: Any) -> Table:
+def open_table(table: Any, contract: Any = None) -> Table:
     """Open a table.
+
+    Args:
+        table: the table.
+        contract: the other argument of the call, which may be the table where they are swapped.
 
     Raises:
         ContractError: not a table.
+        ExecutionError: the table's Spark session was stopped.
         TableNotFoundError: there is no such table.
         UnsupportedError: a Delta table, and no Spark session is active.
     """
@@ -178,10 +186,11 @@ def open_table(table: Any) -> Table:
     if hasattr(table, "sparkSession"):
         from sparksig.tables.spark import SparkTable
 
+        refuse_stopped_session(table.sparkSession)
         return SparkTable(table)
     if not isinstance(table, (str, os.PathLike)):
         expected = "a Spark DataFrame, a path, or the name of a table"
-        raise ContractError(f"table: expected {expected}, got {kind(table)}")
+        refuse_object(table, expected, "check(table, contract)", contract)
     try:
         return open_parquet(table)
     except (TableNotFoundError, UnsupportedError):
@@ -261,7 +270,8 @@ def build_rules(contract: Contract, columns: Sequence[Field], options: ValueOpti
     """Build the rules of a contract for the values of some columns."""
     if not contract.is_table:
         return build_model_rules(contract.schema, columns, options)
-    return build_table_rules([column.field for column in contract.columns], columns, options)
+    declared = [column.field for column in contract.columns]
+    return build_table_rules(declared, columns, options, is_delta=contract.is_delta)
 
 
 def _check_sample(

@@ -81,6 +81,7 @@ class Contract:
         partitions: columns whose types a table's directories do not keep; only their presence is judged.
         filled: the columns that a Delta table fills itself, with how ("default", "generated", ...).
         promises: whether NOT NULL counts; Parquet files declare everything nullable.
+        is_delta: whether it is a Delta table, in which a field of a null struct breaks NOT NULL.
 
     Example:
         >>> contract = resolve_contract("total decimal(10,2) not null")
@@ -99,6 +100,7 @@ class Contract:
     partitions: frozenset[str] = frozenset()
     filled: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     promises: bool = True
+    is_delta: bool = False
 
     @property
     def is_table(self) -> bool:
@@ -329,7 +331,8 @@ def contract_of_table(table: TableSchema, name: str, *, tensors: bool = True) ->
     columns = [column for column in table.columns if column.name != RUN_COLUMN]
     contract = _of_columns(columns, table.metadata, name, tensors=tensors)
     promises = table.promises or any(CONTRACT_KEY in kept for kept in table.metadata.values())
-    return replace(contract, partitions=table.partitions, filled=table.filled, promises=promises)
+    contract = replace(contract, partitions=table.partitions, filled=table.filled)
+    return replace(contract, promises=promises, is_delta=table.promises)
 
 
 def _of_columns(

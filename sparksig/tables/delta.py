@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import ContractError, MissingDependencyError
+from sparksig.spark.diagnosis import NO_DELTA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql import types as T
 
-__all__ = ["MISSING_DELTA", "Existing", "Filled", "delta_name", "is_path", "read_delta"]
+__all__ = ["NO_DELTA", "Existing", "Filled", "delta_name", "is_path", "read_delta"]
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,13 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
         if "PARSE_SYNTAX_ERROR" in told or "EXPECT_TABLE_NOT_VIEW" in told:
             raise ContractError(f"{target!r} is neither the name of a table nor a path") from None
         if _is_unknown(told):
-            raise MissingDependencyError(MISSING_DELTA) from None
-        if "DELTA_MISSING_DELTA_TABLE" in told or "NOT_FOUND" in told or "not a Delta table" in told:
+            raise MissingDependencyError(NO_DELTA) from None
+        if "DELTA_NO_DELTA_TABLE" in told or "NOT_FOUND" in told or "not a Delta table" in told:
             return None
         raise
     detail = row.asDict()
     if others or "format" not in detail:  # it described the column of a table that is called detail
-        raise MissingDependencyError(MISSING_DELTA)
+        raise MissingDependencyError(NO_DELTA)
     if detail["format"] != "delta":
         raise ContractError(f"{target} is a table of the format {detail['format']}, not delta")
     frame = spark.read.format("delta").load(target) if is_path(target) else spark.table(target)
@@ -90,13 +91,6 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
         dict(detail["properties"] or {}),
         _filled(whole, defaults="allowColumnDefaults" in features),
     )
-
-
-MISSING_DELTA = (
-    "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
-    "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
-    "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
-)
 
 
 def _is_unknown(told: str) -> bool:

@@ -59,6 +59,7 @@ def order_findings(findings: Sequence[Finding], names: Sequence[str]) -> list[in
     """Return the order of findings: by their columns, as a contract has them.
 
     Example:
+        >>> from sparksig.errors import Code
         >>> found = [Finding(Code.EMPTY, "ab"), Finding(Code.EMPTY, "a[]"), Finding(Code.EMPTY, "")]
         >>> order_findings(found, ["a", "ab"])
         [1, 0, 2]

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError, kind
+from sparksig.errors import ContractError, ConversionError, InferenceError, SignatureError
 from sparksig.signature import ModelSignature
+from sparksig.spark.arguments import require_frame
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import Table, find_missing, open_table
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import SampledSignature, Sampler, signature_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["infer_parquet", "infer_table", "sample_signature"]
 
 
+@diagnosed()
 def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
     """Infer the signature of a Spark table from some of its rows.
 
@@ -40,8 +43,7 @@ def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> Sample
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
         'id': long (required): 0 nulls in 3 rows of 2 partitions
     """
-    if not hasattr(table, "sparkSession"):
-        raise ContractError(f"df: expected a Spark DataFrame, got {kind(table)}")
+    require_frame(table, "sample_signature(df)")
     return infer_table(open_table(table), sampler)
 
 

@@ -211,7 +211,8 @@ def _test_value(
 ) -> Iterator[tuple[Finding, Condition]]:
     """Test one value itself."""
     if isinstance(declared, _SOURCES):
-        words, hint, is_strict = str(declared), "fill the nulls, or filter the rows", True
+        words, hint = str(declared), "fill the nulls, or filter the rows"
+        is_strict = options.strict_nulls or getattr(declared, "name", "").startswith(("bool", "int", "uint"))
     else:
         words, hint = describe(declared), null_hint(declared)
         is_strict = options.strict_nulls or declared in NEVER_NULL

@@ -106,7 +106,7 @@ class Sampler:
         return sorted(generator.sample(range(count), chosen))
 
     def count_rows(self, partitions: int) -> int:
-        """Return the number of rows that are read from each of some partitions."""
+        """Return the number of rows that are read from each of ``partitions`` partitions."""
         return max(self.rows // max(partitions, 1), 1)
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import ContractError, UnsupportedError, step
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.tables.check import build_rules
 from sparksig.tables.columns import spark_columns
@@ -113,6 +114,7 @@ def split(
         >>> [row.id for row in good.collect()], [row.findings[0].code for row in bad.collect()]
         ([0, 1, 3], ['NULL_IN_REQUIRED'])
     """
+    require_frame(df, "split(df, contract)", contract)
     table = SparkTable(df)
     taken = [name for name in df.columns if table.fold(name) == table.fold(findings)]
     if taken:

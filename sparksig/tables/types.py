@@ -60,6 +60,7 @@ def judge_types(
             those of a file must.
 
     Example:
+        >>> from sparksig.lattice import Decimal, Field
         >>> from sparksig.tables.columns import declared_column
         >>> from sparksig.tables.contract import resolve_contract
         >>> table = [declared_column(Field("total", Decimal(8, 1)))]

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, below, kind, nearest, step
+from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
@@ -300,8 +301,7 @@ def _find_format(spark: SparkSession, target: str) -> str:
 def _check_arguments(
     df: Any, target: Any, format: str | None, mode: str, run_id: str | None, partition_by: Sequence[str]
 ) -> None:
-    if not hasattr(df, "sparkSession"):
-        raise ContractError(f"write takes a Spark DataFrame, not {kind(df)}")
+    require_frame(df, "write(df, target)", target)
     if not isinstance(target, str) or not target:
         raise ContractError(f"the target is a path, or the name of a table, not {kind(target)}")
     if format is not None and format not in FORMATS:

@@ -17,6 +17,7 @@ from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
 from sparksig.lattice import Field
 from sparksig.spark.bind import column
+from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
@@ -78,6 +79,7 @@ class Written:
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
+@diagnosed()
 def write(
     df: DataFrame,
     target: str | os.PathLike[str],
@@ -141,7 +143,7 @@ def write(
         >>> write(spark.sql("select nullif(1L, 1) as id"), f"{home}/ids", "id bigint not null", mode="append")
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table breaks the contract (DDL): 1 finding
-          - id: expected long without nulls, found nulls, once (declare it optional, or double)
+          - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows)
             [NULL_IN_REQUIRED]
     """
     options = WriteOptions(types, missing, extra)

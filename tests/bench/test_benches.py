@@ -14,12 +14,25 @@ from tests.bench.__main__ import BENCHES
 from tests.bench.harness import Case, Result, measure, table
 
 
-@pytest.mark.parametrize("name", [name for name in BENCHES if name != "spark"])
+@pytest.mark.parametrize("name", [name for name in BENCHES if name not in ("spark", "tables")])
 def test_a_bench_runs(name):
     cases = import_module(f"tests.bench.{name}").cases(scale=0.001)
     shown = table(measure(cases, rounds=1))
     assert len(shown.splitlines()) == 2 + sum(len(case.contenders) for case in cases)
     assert all(case.name in shown for case in cases)
+
+
+@pytest.mark.spark
+@pytest.mark.xdist_group("bench")
+def test_the_bench_of_tables_runs():
+    code = (
+        "from tests.bench import tables, harness; "
+        "print(harness.table(harness.measure(tables.cases(0.001), 1)))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "all rows of a Spark table" in done.stdout
 
 
 @pytest.mark.spark

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +19,7 @@ from sparksig.engine import plan as plans
 from sparksig.errors import (
     ContractError,
     ModelDamagedError,
+    ModelFailedError,
     ModelNotFoundError,
     PredictionError,
 )
@@ -158,12 +161,40 @@ def test_a_wrong_prediction_is_a_finding():
         next(scored)
 
 
-def test_an_error_of_the_model_is_its_own():
+def test_exception_of_the_model_is_described_with_its_first_row():
     def predict(frame, params):
-        raise ZeroDivisionError("mine")
+        if (frame["x"] > 6).any():
+            raise ZeroDivisionError("mine")
+        return frame["x"]
 
-    with pytest.raises(ZeroDivisionError, match=r"^mine$"):
-        next(score_batches([batch(1.0)], predict, INPUTS, OUTPUTS, {}))
+    batches = [batch(1.0, 2.0, 3.0), batch(4.0, 5.0, 6.0, 7.0, 8.0)]
+    scored = score_batches(batches, predict, INPUTS, OUTPUTS, {}, first_row=1000, source=" of partition 2")
+    next(scored)
+    with pytest.raises(ModelFailedError, match=r"^the model raised ZeroDivisionError: mine\n") as error:
+        next(scored)
+    assert isinstance(error.value.__cause__, ZeroDivisionError)
+    _, frame, row = str(error.value).split("\n")
+    assert re.fullmatch(r"  at .*test_scoring\.py, line \d+, in predict", frame)
+    assert row == "  first failing row: 1,006 of partition 2, counted from 0"
+
+
+def test_exception_of_a_batch_has_no_failing_row():
+    def predict(frame, params):
+        if len(frame) > 1:
+            raise ValueError("one at a time")
+        return frame["x"]
+
+    with pytest.raises(ModelFailedError, match="first failing row: unknown; 0 rows were scored before"):
+        next(score_batches([batch(1.0, 2.0)], predict, INPUTS, OUTPUTS, {}))
+
+
+def test_exception_of_a_library_is_described_by_the_frames_of_the_model():
+    def parse(text):
+        return json.loads(text)
+
+    with pytest.raises(ModelFailedError) as error:
+        next(score_batches([batch(1.0)], lambda frame, params: parse("{"), INPUTS, OUTPUTS, {}))
+    assert [line.rpartition(" ")[2] for line in str(error.value).split("\n")[1:-1]] == ["<lambda>", "parse"]
 
 
 def test_composites_go_in_and_out():

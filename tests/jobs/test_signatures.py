@@ -6,9 +6,9 @@ import json
 
 import pytest
 from hypothesis import given
+from sparksig.contracts import parse_signature
 
 from sparksig import ColSpec, ConfigError, ModelSignature, OutputRefusedError, Schema, SignatureError
-from sparksig.contracts import parse_signature
 from sparksig.jobs.signatures import read_signature, write_signature
 from tests.strategies import signatures
 

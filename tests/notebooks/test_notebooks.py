@@ -69,7 +69,7 @@ def test_the_quickstart(run, tmp_path):
         assert text in lenient
     report = of(shown, "sparksig.check(visits")
     assert "breaks the contract</span>" in report
-    assert "1,000 rows were checked (full); 4 of them break the contract" in report
+    assert "1,000 rows were checked (full); 4 rows break the contract" in report
     printed = of(shown, "print(report)")
     assert "age   long    bigint  3 nulls (0.3 %)  FINDINGS" in printed
     assert "e.g. id=7, id=807" in printed

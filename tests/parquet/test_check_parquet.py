@@ -6,6 +6,8 @@ import datetime
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sparksig
 from sparksig import (
     AnyType,
     Array,
+    Code,
     ColSpec,
     ContractError,
     InferenceError,
@@ -147,6 +151,41 @@ def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
         "expected at least one of the contract's columns, which are all optional, found none of them "
         "[MISSING_COLUMN]"
     ]
+
+
+@pytest.mark.parametrize(("name", "hint"), [("Rooms", "did you mean 'Rooms'"), ("floor", "")])
+@pytest.mark.parametrize("mode", ["schema", "sample", "full"])
+def test_an_absent_optional_column_is_reported_with_a_near_miss(write, mode, name, hint):
+    schema = Schema([ColSpec("double", "area"), ColSpec("double", "rooms", required=False)])
+    report = check_parquet(write({"area": [50.0], name: [2.0]}), schema, mode)
+    assert report.ok
+    [absent] = report.absent
+    assert (absent.code, absent.path, absent.expected) == (Code.MISSING_COLUMN, "rooms", "double")
+    assert absent.hint.startswith(hint)
+    assert "- rooms: optional, and the table has no such column" in str(report)
+    assert report.to_dict()["absent"] == [absent.to_dict()]
+
+
+@pytest.mark.parametrize("as_path", [str, Path], ids=["text", "path"])
+def test_check_accepts_a_path_as_it_accepts_a_table(write, as_path):
+    home = write({"id": [1, None]})
+    report = sparksig.check(as_path(home), "id bigint not null", "full", row_key="id")
+    assert told(report) == [("NULL_IN_REQUIRED", "id", 1)]
+    assert replace(report, seconds=0) == replace(
+        check_parquet(home, "id bigint not null", "full", row_key="id"), seconds=0
+    )
+
+
+@pytest.mark.parametrize("table", [None, 1, [1]], ids=["none", "number", "list"])
+def test_check_refuses_what_is_not_a_table(table):
+    text = "^table: expected a Spark DataFrame, a path, or the name of a table, got "
+    with pytest.raises(ContractError, match=text):
+        sparksig.check(table, "id bigint")
+
+
+def test_a_sample_shows_the_distribution_of_values(write):
+    report = check_parquet(write({"flag": [True, None, False, True]}), "flag boolean", "sample")
+    assert report.columns[0].values == (("false", 1), ("true", 2))
 
 
 # --- values -------------------------------------------------------------------------------------------------

@@ -120,6 +120,16 @@ def test_files_that_hold_text_differently_and_tables_without_rows(write):
     assert found.signature.inputs == infer_signature(nothing).inputs
 
 
+def test_a_path_has_a_signature_as_its_table_has(write):
+    table = pa.table({"id": [1.5, 2.5], "price": [0.5, None]})
+    assert infer_signature(write(table)).inputs == infer_signature(table).inputs
+
+
+def test_a_single_name_is_one_column(write):
+    found = infer_parquet(write({"id": [1], "note": ["x"]}), columns="id")
+    assert found.signature.inputs.input_names() == ["id"]
+
+
 def test_what_has_no_signature(write):
     home = write({"t": pa.array([1], pa.time32("s")), "x": [1], "X": [2]}, {"t": [1], "x": [1], "X": [1]})
     with pytest.raises(InferenceError) as caught:

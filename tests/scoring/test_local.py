@@ -20,9 +20,9 @@ from sparksig import (
     ColSpec,
     ContractError,
     ModelDamagedError,
+    ModelFailedError,
     ModelNotTrustedError,
     OutputRefusedError,
-    PredictionError,
     Schema,
     SparksigError,
     TableNotFoundError,
@@ -139,9 +139,8 @@ def test_an_error_of_the_model_names_the_file(tmp_path, processes):
 
     source = write(tmp_path, *(of_numbers(10, start) for start in range(0, 100, 10)))
     model = save(tmp_path, fail)
-    with pytest.raises(
-        PredictionError, match=r"^the model raised ValueError: no such price, scoring .*part-007"
-    ):
+    message = r"^the model raised ValueError: no such price\n[\s\S]*part-007"
+    with pytest.raises(ModelFailedError, match=message):
         score(tmp_path, source, model, processes=processes)
     assert is_clean(tmp_path)
 
@@ -181,7 +180,7 @@ def test_an_exception_that_cannot_be_sent_is_described(tmp_path):
         raise StrangeError("lost")
 
     source = write(tmp_path, of_numbers(100), row_group_size=10)
-    with pytest.raises(SparksigError, match=r"^StrangeError: lost"):
+    with pytest.raises(ModelFailedError, match=r"^the model raised StrangeError: lost\n"):
         score(tmp_path, source, save(tmp_path, fail), processes=2)
     assert is_clean(tmp_path)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparksig
-from sparksig import ColSpec, ContractError, PredictionError, Schema
+from sparksig import ColSpec, ContractError, ModelFailedError, Schema
 from sparksig.models import load_model
 from sparksig.scoring.part import Target
 from sparksig.scoring.split import score_split
@@ -135,9 +135,10 @@ def test_rejected_rows_have_findings(tmp_path):
 
 def test_a_row_that_fails_leaves_no_file(tmp_path):
     source = write(tmp_path, of_numbers(20))
-    with pytest.raises(
-        PredictionError, match=r"^the model raised ValueError: seven is secret, scoring part-000\.parquet$"
-    ):
+    message = (
+        r"^the model raised ValueError: seven is secret\n[\s\S]*row: 7 of part-000\.parquet, counted from 0$"
+    )
+    with pytest.raises(ModelFailedError, match=message):
         score_all(tmp_path, source, save(tmp_path, fail_on_seven))
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -353,7 +353,7 @@ def test_what_is_no_contract(spark, contract):
 
 def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
     df, good = spark.range(1), schema(id="long")
-    with pytest.raises(ContractError, match=r"^table: expected a Spark DataFrame, a path, or the name of"):
+    with pytest.raises(ContractError, match=r"^expected a Spark DataFrame, a path, or the name of"):
         check([1], good)
     with pytest.raises(ContractError, match=r"^mode: expected 'schema', 'sample', 'full', got 'fast'$"):
         check(df, good, "fast")

@@ -135,7 +135,7 @@ def test_a_model_that_is_not_trusted_or_damaged(place, capsys):
     model = models.save_python(path / "pickled", models.Echo(), {"x": "long"}, {"x": "long"})
     config["model"] = {"path": model}
     assert call(path, config) == 5
-    assert "pass allow_pickle=True" in said(capsys)
+    assert "set model.allow_pickle: true" in said(capsys)
 
 
 @pytest.mark.parametrize("missing", ["nope", "empty"])
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_parquet(place, capsys):
     (path / "t.parquet").write_bytes(b"not Parquet")
     config["input"]["path"] = str(path / "t.parquet")
     assert call(path, config) == 9
-    assert "is no Parquet table" in said(capsys)
+    assert "is no Parquet file" in said(capsys)
 
 
 def test_an_output_that_exists_is_left_as_it_is(place, capsys):

@@ -457,3 +457,34 @@ def test_generated_types_have_one_verdict(spark, tmp_path_factory, table, data, 
         sparksig.write(df, str(folder / "new"), contract, types=types)
         assert sparksig.check_parquet(folder / "new", contract).ok
         assert sparksig.check(spark.read.parquet(str(folder / "new")), contract).ok
+
+
+# --- data in memory -----------------------------------------------------------------------------------------
+
+
+def test_enforce_judges_arrow_data_by_a_tables_contract():
+    narrow = pa.table({"id": pa.array([1], pa.int32()), "day": pa.array([MOMENT.date()], pa.date32())})
+    assert sparksig.enforce(narrow, "id bigint, day date")["id"].type == pa.int64()
+    wrong = pa.table({"id": [1.5], "day": [MOMENT]})
+    with pytest.raises(ContractError, match="the data does not fit the contract") as error:
+        sparksig.enforce(wrong, "id bigint, day date, gone string")
+    assert [finding.path for finding in error.value.findings] == ["id", "day", "gone"]
+    with pytest.raises(sparksig.ConversionError, match="no signature for the contract"):
+        sparksig.enforce(narrow, "id decimal(38,0), day date")
+
+
+def test_exports_keep_exact_types():
+    contract = (
+        "total decimal(10,2) not null, day date, code varchar(5), l array<struct<a: smallint not null>>"
+    )
+    assert sparksig.export(contract, "ddl").text == contract
+    assert sparksig.export(contract, "ddl").lost == ()
+    arrow = sparksig.export(contract, "arrow")
+    assert arrow.content.types[:2] == [pa.decimal128(10, 2), pa.date32()]
+    assert [lost.path for lost in arrow.lost] == ["code"]
+    assert [lost.path for lost in sparksig.export(contract, "json-schema").lost][:4] == [
+        "total", "day", "code", "l[].a"
+    ]  # fmt: skip
+    assert sparksig.compare(contract, contract).verdict == "identical"
+    assert not sparksig.compare("day date", "day timestamp").ok
+    assert not sparksig.compare("day date", "day date not null").ok

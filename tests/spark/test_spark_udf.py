@@ -165,7 +165,7 @@ def test_arguments_of_the_wrong_kind(spark, difference, tmp_path):
         sparksig.spark_udf("x", difference)
     with pytest.raises(ModelError, match=r"trusted_types is a list of names: trusted_types=\['abc'\]"):
         sparksig.spark_udf(spark, difference, trusted_types="abc")
-    with pytest.raises(ContractError, match="score takes a Spark DataFrame, not None"):
+    with pytest.raises(ContractError, match="expected a Spark DataFrame, got None"):
         sparksig.score(None, difference)
     with pytest.raises(ContractError, match="names of columns, as strings"):
         sparksig.score(spark.range(1), difference, keep=[1], allow_pickle=True)

@@ -495,7 +495,7 @@ def test_what_delta_can_widen_holds_what_was_there():
         ),
         ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
         ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
-        ({"df": 7}, r"write takes a Spark DataFrame, not a value of type int"),
+        ({"df": 7}, r"expected a Spark DataFrame, got a value of type int"),
     ],
     ids=str,
 )

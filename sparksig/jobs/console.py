@@ -1,0 +1,21 @@
+"""What jobs print: texts without secrets, and without what a terminal would act on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from sparksig.errors import printable_lines
+from sparksig.jobs.secrets import hide_secrets
+
+__all__ = ["complain", "say"]
+
+
+def say(text: str, secrets: Iterable[str] = ()) -> None:
+    """Print to standard output."""
+    print(printable_lines(hide_secrets(text, secrets)), flush=True)  # noqa: T201
+
+
+def complain(text: str, secrets: Iterable[str] = ()) -> None:
+    """Print a message to standard error."""
+    print(f"sparksig: {printable_lines(hide_secrets(text, secrets))}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,103 @@
+"""Failures of jobs and commands as a person reads them: a short message, and the complete log in a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sparksig.errors import (
+    ConfigError,
+    MissingDependencyError,
+    SparksigError,
+    TableNotFoundError,
+    printable,
+)
+from sparksig.jobs.secrets import hide_secrets
+from sparksig.spark.diagnosis import diagnose, is_of_spark
+
+__all__ = ["describe_failure", "needs_log", "write_failure_log"]
+
+_LONGEST = 500_000
+
+
+def describe_failure(
+    error: BaseException,
+    report: Any = None,
+    secrets: Iterable[str] = (),
+    *,
+    with_findings: bool = True,
+) -> str:
+    """Return the message of a failure: the cause, what to do about it, and the file that has the rest.
+
+    Args:
+        error: what was raised.
+        report: the run report of the job that it has ended; None outside of a run.
+        secrets: texts that the log must not have.
+        with_findings: whether the message lists the findings.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    known = diagnose(error)
+    if known is None and isinstance(error, OSError) and error.strerror:  # of this machine: it says all
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    unexpected = f"unexpected error {type(error).__name__}. Report it with the log, which may hold your data"
+    lines = [unexpected if known is None else str(known) if with_findings else known.message]
+    log = None if report is None else report.log
+    if report is None and needs_log(error):
+        log = write_failure_log(error, "command", secrets)
+    if log is not None:
+        lines.append(f"  log: {log}")
+    return "\n".join(lines)
+
+
+_COMPLETE = (ConfigError, MissingDependencyError, TableNotFoundError)
+"""Errors whose messages say all that there is to know."""
+
+
+def needs_log(error: BaseException) -> bool:
+    """Return whether more is known of an error than its message: a traceback of Spark, or of a bug."""
+    if isinstance(error, (KeyboardInterrupt, *_COMPLETE)):
+        return False
+    return not isinstance(error, SparksigError) or any(map(is_of_spark, _chain(error)))
+
+
+def write_failure_log(error: BaseException, name: str, secrets: Iterable[str] = ()) -> str | None:
+    """Write the tracebacks of an error and its causes to a file in the directory for temporary files.
+
+    Args:
+        error: the error.
+        name: a part of the file's name, such as the run's.
+        secrets: texts that the file must not have.
+
+    Returns:
+        The path; None if the file cannot be written.
+    """
+    parts = []
+    for cause in _chain(error):
+        lines = traceback.format_exception(type(cause), cause, cause.__traceback__, chain=False)
+        parts.append("".join(lines)[:_LONGEST])
+    text = hide_secrets("\n".join(reversed(parts)), secrets)
+    text = "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines())
+    try:
+        file, path = tempfile.mkstemp(
+            prefix=f"sparksig-{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-", suffix=".log"
+        )
+        with os.fdopen(file, "w", encoding="utf-8") as stream:  # of mode 0600: values may be in it
+            stream.write(f"{text}\n")
+    except OSError:
+        return None
+    return path
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and its causes, those included that ``from None`` hides."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__

@@ -1,0 +1,89 @@
+"""Exceptions of a model, described from the frames of its own code."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import sysconfig
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from sparksig.errors import ModelFailedError, describe_exception, printable
+
+__all__ = ["describe_frames", "find_failing_row", "wrap_exception"]
+
+_OWN_CODE = str(Path(__file__).parents[1])
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_SEARCH_SECONDS = 10.0
+
+
+def wrap_exception(error: BaseException, action: str = "the model raised", row: str = "") -> ModelFailedError:
+    """Return the error that reports an exception of a model.
+
+    Args:
+        error: the exception.
+        action: what failed.
+        row: where the first failing row is, if that is known.
+
+    Example:
+        >>> print(wrap_exception(ValueError("no rate"), row="row 3 of the batch"))
+        the model raised ValueError: no rate
+          first failing row: row 3 of the batch
+    """
+    lines = [f"{action} {describe_exception(error)}", *describe_frames(error)]
+    if isinstance(error, ImportError):
+        lines.append(f"install it for {sys.executable} on {platform.node()}, which runs the model")
+    if row:
+        lines.append(f"first failing row: {row}")
+    return ModelFailedError("\n  ".join(lines))
+
+
+def describe_frames(error: BaseException, limit: int = 3) -> list[str]:
+    """Return the innermost frames of the user's code in a traceback; the raising one if there are none."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((_OWN_CODE, "<frozen "))
+    ]
+    own = [
+        frame
+        for frame in frames
+        if "site-packages" not in frame.filename and not frame.filename.startswith(_LIBRARIES)
+    ]
+    chosen = (own or frames[-1:])[-limit:]
+    return [f"at {printable(frame.filename)}, line {frame.lineno}, in {frame.name}" for frame in chosen]
+
+
+def find_failing_row(score: Callable[[pa.RecordBatch], object], batch: pa.RecordBatch) -> int | None:
+    """Return the position of the first row of a batch on which a model fails, halving the batch.
+
+    Args:
+        score: raises an exception for a batch with such a row.
+        batch: one that has failed.
+
+    Returns:
+        The position; None if the rows fail only together, or if the search takes too long.
+    """
+    deadline = time.monotonic() + _SEARCH_SECONDS
+    start, stop = 0, batch.num_rows
+    while stop - start > 1:
+        if time.monotonic() > deadline:
+            return None
+        middle = (start + stop) // 2
+        if _fails(score, batch.slice(start, middle - start)):
+            stop = middle
+        else:
+            start = middle
+    return start if _fails(score, batch.slice(start, 1)) else None
+
+
+def _fails(score: Callable[[pa.RecordBatch], object], batch: pa.RecordBatch) -> bool:
+    try:
+        score(batch)
+    except Exception:
+        return True
+    return False

@@ -1,0 +1,49 @@
+"""Checks of the arguments that functions on Spark have in common."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from sparksig.errors import ContractError, kind
+from sparksig.spark.diagnosis import refuse_stopped_session
+
+__all__ = ["refuse_object", "require_frame"]
+
+
+def require_frame(value: Any, call: str, *others: Any) -> None:
+    """Check that an argument is a DataFrame of a session that runs.
+
+    Args:
+        value: the argument.
+        call: the call that works, such as ``score(df, model)``.
+        others: the other arguments, one of which may be the DataFrame.
+
+    Raises:
+        ContractError: it is something else; the message says what was passed, and the call that works.
+        ExecutionError: its session was stopped.
+    """
+    if not hasattr(value, "sparkSession"):
+        refuse_object(value, "a Spark DataFrame", call, *others)
+    refuse_stopped_session(value.sparkSession)
+
+
+def refuse_object(value: Any, expected: str, call: str, *others: Any) -> NoReturn:
+    """Raise the error for an argument that is no table.
+
+    Args:
+        value: the argument.
+        expected: what it should be.
+        call: as for :func:`require_frame`.
+        others: as for :func:`require_frame`.
+
+    Raises:
+        ContractError: always.
+    """
+    if any(hasattr(other, "sparkSession") for other in others):
+        raise ContractError(f"the arguments are in the wrong order: the DataFrame comes first, {call}")
+    module = type(value).__module__.partition(".")[0]
+    if module in ("pandas", "polars", "pyarrow", "numpy"):
+        actual, way = f"a {type(value).__name__} of {module}", "spark.createDataFrame(...)"
+    else:
+        actual, way = kind(value), "spark.read or spark.table"
+    raise ContractError(f"expected {expected}, got {actual}: make one with {way}, then call {call}")

@@ -1,0 +1,278 @@
+"""Errors of Spark, diagnosed: the cause in one message, without the frames of the JVM.
+
+Spark reports the same failure by other classes in other versions, on Connect, and inside of tasks. Here the
+class and the error condition decide where Spark has them, and its text where it does not. Nothing here
+imports pyspark, so that a missing pyspark, or a missing Java, can be diagnosed, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sparksig.errors
+from sparksig.errors import (
+    ContractError,
+    ExecutionError,
+    MissingDependencyError,
+    OutputRefusedError,
+    SparksigError,
+    TableNotFoundError,
+    printable,
+    printable_lines,
+)
+
+__all__ = ["NO_DELTA", "diagnose", "diagnosed", "is_of_spark", "refuse_stopped_session"]
+
+NO_DELTA = (
+    "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
+    "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "
+    "spark.sql.catalog.spark_catalog=org.apache.spark.sql.delta.catalog.DeltaCatalog"
+)
+
+_STOPPED = "the Spark session was stopped; start a new one and create the DataFrame again"
+
+
+@contextlib.contextmanager
+def diagnosed() -> Iterator[None]:
+    """Raise errors of Spark as errors of sparksig, where their cause is known.
+
+    Raises:
+        SparksigError: as :func:`diagnose` returns it; its context is the error of Spark.
+    """
+    try:
+        yield
+    except SparksigError:
+        raise
+    except Exception as error:
+        known = diagnose(error)
+        if known is None:
+            raise
+        raise known from None
+
+
+def diagnose(error: BaseException) -> SparksigError | None:
+    """Return the error of sparksig that says why Spark failed; None for an error that is not of Spark.
+
+    Example:
+        >>> diagnose(RuntimeError("Job aborted: sparksig.errors.ContractError: the data does not fit"))
+        ContractError('the data does not fit')
+        >>> diagnose(ZeroDivisionError("by zero"))
+    """
+    if isinstance(error, SparksigError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pyspark":
+        return MissingDependencyError.naming("pyspark", "Spark", "spark")
+    if not isinstance(error, Exception):
+        return None
+    text = _text_of(error)
+    own = _read_own_error(text)
+    if own is not None:
+        return own
+    if _is_of_stopped_session(error, text):
+        return ExecutionError(_STOPPED)
+    if not is_of_spark(error):
+        return None
+    causes = (rule.build(text) for rule in _RULES)
+    return next((cause for cause in causes if cause is not None), None) or _summarize(error, text)
+
+
+def is_of_spark(error: BaseException) -> bool:
+    """Return whether an error was raised by PySpark, or by its bridge to the JVM."""
+    return type(error).__module__.partition(".")[0] in ("pyspark", "py4j")
+
+
+def refuse_stopped_session(session: object) -> None:
+    """Check that a session has not been stopped.
+
+    Raises:
+        ExecutionError: it has been.
+    """
+    context = getattr(session, "_sc", None)
+    if context is not None and getattr(context, "_jsc", None) is None:
+        raise ExecutionError(_STOPPED)
+
+
+# --- reading an error ---------------------------------------------------------------------------------------
+
+
+def _text_of(error: Exception) -> str:
+    """Return the condition and the messages of an error and its causes, without frames of the JVM."""
+    try:
+        text = str(error)
+    except Exception:  # py4j asks the JVM for the text, and the JVM may be gone
+        text = type(error).__name__
+    parts = [_condition_of(error), text, str(getattr(error, "_stackTrace", None) or "")]
+    lines = "\n".join(part for part in parts if part).splitlines()
+    return "\n".join(line for line in lines if not re.match(r"\s+(at [\w.$/]+\(|\.\.\. \d+ more)", line))
+
+
+def _condition_of(error: Exception) -> str:
+    for name in ("getCondition", "getErrorClass"):  # Spark 4's name, and Spark 3's
+        if hasattr(error, name):
+            with contextlib.suppress(Exception):  # the JVM may be gone
+                return f"[{getattr(error, name)()}]"
+    return ""
+
+
+_OWN = re.compile(r"sparksig\.errors\.(\w+): (.*(?:\n  .*)*)")
+
+
+def _read_own_error(text: str) -> SparksigError | None:
+    """Return the error of sparksig that a worker raised, of which Spark passes on the text.
+
+    The last one counts: the ones before are its causes.
+    """
+    for match in reversed(list(_OWN.finditer(text))):
+        kind = getattr(sparksig.errors, match[1], None)
+        if isinstance(kind, type) and issubclass(kind, SparksigError):
+            error: SparksigError = kind(printable_lines(match[2]))
+            return error
+    return None
+
+
+def _is_of_stopped_session(error: Exception, text: str) -> bool:
+    if isinstance(error, AttributeError):  # PySpark's own, of the context that is None now
+        return (
+            "'NoneType' object has no attribute" in text
+            and re.search("sc'|setCallSite|_jvm", text) is not None
+        )
+    signs = ("stopped SparkContext", "SparkContext was shut down", "Job cancelled because", "None.get")
+    return is_of_spark(error) and any(sign in text for sign in signs)
+
+
+# --- what the causes are ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A cause.
+
+    Attributes:
+        pattern: what the text of the error shows.
+        kind: the error that reports it.
+        message: its message, with the groups of the pattern by their numbers, 0 for the entire match.
+    """
+
+    pattern: str
+    kind: type[SparksigError]
+    message: str
+
+    def build(self, text: str) -> SparksigError | None:
+        """Return the error, if a text shows this cause."""
+        match = re.search(self.pattern, text)
+        if match is None:
+            return None
+        return self.kind(self.message.format(*(_clean(group or "") for group in (match[0], *match.groups()))))
+
+
+_USE_PYTHON = "Set PYSPARK_PYTHON to a Python that has sparksig[spark], on every node"
+_DIFFERENT_VERSIONS = r"different (?:minor )?version:? \(?([\d., ]+\d)\)? than that in driver:? ([\d.]+\d)"
+_RULES = (
+    _Rule(
+        "JAVA_GATEWAY_EXITED|Java gateway process exited|JAVA_HOME is not set",
+        MissingDependencyError,
+        "Spark cannot start Java. Install a Java that this Spark supports, for example 17, and set JAVA_HOME "
+        "to it",
+    ),
+    _Rule(
+        _DIFFERENT_VERSIONS,
+        ExecutionError,
+        "the Python workers run Python {1}, and the driver runs Python {2}. " + _USE_PYTHON,
+    ),
+    _Rule(
+        r"No module named '?(pyspark|pyarrow|pandas|numpy|sparksig|[\w.]+')",
+        ExecutionError,
+        "the Python workers cannot import {1}. " + _USE_PYTHON,
+    ),
+    _Rule(
+        r"Cannot run program \"?([^\"\s]+)",
+        ExecutionError,
+        "Spark cannot start its Python workers: there is no program {1}. " + _USE_PYTHON,
+    ),
+    _Rule(
+        "reading the port number from pyspark.daemon",
+        ExecutionError,
+        "Spark cannot start its Python workers. " + _USE_PYTHON,
+    ),
+    _Rule(
+        r"(?:[^\s'\"]+ \()?(?:No space left on device|Disk quota exceeded|File too large)",
+        ExecutionError,
+        "a disk is full: {0}. Free space at the output and in spark.local.dir, then start again",
+    ),
+    _Rule(
+        "OutOfMemoryError:? ?(.*)",
+        ExecutionError,
+        "Spark ran out of memory: {1}. Raise spark.driver.memory and spark.executor.memory, or read smaller "
+        "partitions (spark.sql.files.maxPartitionBytes)",
+    ),
+    _Rule(
+        "Python worker exited unexpectedly|Python worker failed to connect|ExecutorLostFailure|"
+        "Container killed|MemoryError",
+        ExecutionError,
+        "a Python worker or an executor ended unexpectedly: it was killed, it ran out of memory, or native "
+        "code of the model crashed. Lower batch_rows (model.batch_rows in a job), or raise "
+        "spark.executor.memoryOverhead; with spark.python.worker.faulthandler.enabled=true the log shows "
+        "where native code crashed",
+    ),
+    _Rule(
+        r"DATA_SOURCE_NOT_FOUND\].*\bdelta\b|delta\.DefaultSource|DeltaSparkSessionExtension",
+        MissingDependencyError,
+        NO_DELTA,
+    ),
+    _Rule(
+        r"(?:FILE_NOT_EXIST\].* reading file|FileNotFoundException: File) (\S+?)(?:\. File)? does not exist",
+        TableNotFoundError,
+        "the file {1} vanished while the table was read. Start again when nobody replaces the table's files",
+    ),
+    _Rule(
+        r"Class \S+\.(\w+FileSystem) not found|No FileSystem for scheme:? \"?(\w+)",
+        MissingDependencyError,
+        "Spark lacks the file system {1}{2}. Add its jars with spark.jars.packages, for example "
+        "org.apache.hadoop:hadoop-aws for s3a",
+    ),
+    _Rule(
+        r"(?:FAILED_READ_FILE|CANNOT_READ_FILE)\S*\] .*?file:? (\S+?)\.?\s|(\S+) is not a Parquet file",
+        ContractError,
+        "Spark cannot read the file {1}{2}: it is damaged, or has another format or other types than the "
+        "table",
+    ),
+    _Rule(
+        r"Mkdirs failed to create [^\s(]+|Parent path is not a directory: \S+|AccessControlException: .*|"
+        r"[^\s'\"]* ?\(?(?:Permission denied|Read-only file system)",
+        OutputRefusedError,
+        "the output cannot be written: {0}. Choose a directory that this user may write to",
+    ),
+    _Rule(
+        "Py4JNetworkError|Answer from Java side is empty|Connection refused",
+        ExecutionError,
+        "the JVM of the Spark driver has ended: it was killed, or ran out of memory. Raise "
+        "spark.driver.memory, then start again",
+    ),
+)
+"""The causes; the first that the text shows counts."""
+
+
+def _clean(text: str) -> str:
+    return printable(text.strip(" '()"))[:500]
+
+
+_NOISE = re.compile(
+    r"^(An error occurred while calling [\w.]+\n?:?|An exception was thrown from the Python worker.*|"
+    r"Traceback \(most recent call last\):)\s*"
+)
+
+
+def _summarize(error: Exception, text: str) -> SparksigError:
+    """Return the error that quotes Spark where nothing more is known."""
+    if "Traceback (most recent call last):" in text:  # of a function of Python in a worker
+        lines = [line for line in text.rpartition("Traceback (most")[2].splitlines()[1:] if line]
+        raised = next((line for line in lines if not line.startswith((" ", "\t"))), "")
+        if raised and "PythonException" in f"{type(error).__name__} {text}":
+            return ExecutionError(f"a Python function of the query raised {_clean(raised)}")
+    body = text.removeprefix(_condition_of(error)).strip()
+    while (shorter := _NOISE.sub("", body)) != body:
+        body = shorter
+    return ExecutionError(f"Spark failed: {_clean(body.partition(chr(10))[0]) or type(error).__name__}")
