@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from sparksig.models.seal import digest
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
     from sparksig.schema import ColSpec, Schema, TensorSpec
+    from sparksig.scoring.local import ScoredFiles, score_files
     from sparksig.signature import ModelSignature
     from sparksig.spark.frame import score
     from sparksig.spark.udf import spark_udf
@@ -138,6 +139,7 @@ __all__ = [
     "SampledSignature",
     "Sampler",
     "Schema",
+    "ScoredFiles",
     "SideComparison",
     "SignatureError",
     "SignatureMismatchWarning",
@@ -178,6 +180,7 @@ __all__ = [
     "sample_signature",
     "save_model",
     "score",
+    "score_files",
     "set_model",
     "set_signature",
     "spark_udf",
@@ -256,6 +259,7 @@ _HOMES = {
     "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],
+    "sparksig.scoring.local": ["ScoredFiles", "score_files"],
     "sparksig.spark.frame": ["score"],
     "sparksig.tables.check": ["check", "check_parquet"],
     "sparksig.tables.infer": ["infer_parquet", "sample_signature"],

@@ -24,10 +24,27 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 
-__all__ = ["to_variant"]
+__all__ = ["VARIANT", "is_variant", "to_variant"]
+
+VARIANT = pa.struct(
+    [
+        pa.field("value", pa.binary(), nullable=False),
+        pa.field("metadata", pa.binary(), nullable=False, metadata={b"variant": b"true"}),
+    ]
+)
+"""The Arrow type of variants."""
+
+
+def is_variant(dtype: pa.DataType) -> bool:
+    """Return whether Spark has marked a struct as a variant."""
+    if not pa.types.is_struct(dtype) or dtype.num_fields != 2:
+        return False
+    marks = (dtype.field(index).metadata or {} for index in range(2))
+    return any(b"variant" in mark for mark in marks)
 
 
 def to_variant(value: Any, path: str = "") -> tuple[bytes, bytes]:

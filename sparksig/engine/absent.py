@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
@@ -18,6 +19,7 @@ __all__ = [
     "format_absent_column",
     "list_absent_columns",
     "missing_column",
+    "warn_of_absent_columns",
 ]
 
 Absent = Literal["null", "omit", "forbid"]
@@ -82,6 +84,22 @@ def list_absent_columns(
         _missing_column(name, optional[name], others if index < HINTS else ())
         for index, name in enumerate(absent)
     )
+
+
+def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Absent, stacklevel: int) -> None:
+    """Warn of the optional columns that a table lacks.
+
+    Args:
+        schema: the columns that a model declares.
+        names: the names of the table's columns.
+        absent: what the model sees of them.
+        stacklevel: as of :func:`warnings.warn`, seen from the caller.
+    """
+    if columns := find_absent_columns(schema, names):
+        shown = [f"{column.path} ({column.hint})" if column.hint else column.path for column in columns]
+        effect = "does not see them" if absent == "omit" else "sees nulls in their place"
+        text = f"the table has no such optional columns, and the model {effect}: {', '.join(shown)}"
+        warnings.warn(text, AbsentColumnWarning, stacklevel=stacklevel + 1)
 
 
 def missing_column(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sparksig.scoring.batches import BATCH_BYTES, rebatched, score_batches
-from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache
+from sparksig.scoring.cache import CACHE, CacheInfo, ModelCache, load_cached
 from sparksig.scoring.failures import FINDINGS, score_leniently
+from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 
 __all__ = [
     "BATCH_BYTES",
@@ -12,7 +13,11 @@ __all__ = [
     "FINDINGS",
     "CacheInfo",
     "ModelCache",
+    "finish_predictions",
+    "load_cached",
     "rebatched",
     "score_batches",
     "score_leniently",
+    "score_pairs",
+    "select_column",
 ]

@@ -15,7 +15,7 @@ from sparksig.errors import ModelFailedError, SparksigError, describe_exception
 from sparksig.schema import Schema
 from sparksig.scoring.exceptions import find_failing_row, wrap_exception
 
-__all__ = ["BATCH_BYTES", "Predict", "call_model", "rebatched", "score_batches"]
+__all__ = ["BATCH_BYTES", "Predict", "call_model", "join_batches", "rebatched", "score_batches"]
 
 BATCH_BYTES = 256 * 2**20
 """Larger batches are cut before a model sees them."""
@@ -53,6 +53,34 @@ def rebatched(
             count += batch.num_rows - start
     if held:
         yield from _cut(_joined(held), size)
+
+
+def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    """Join small batches, so that a model is not called for a few rows; drop batches without rows.
+
+    Args:
+        batches: of one schema.
+        rows: a batch of fewer rows, and fewer bytes, is joined with the following ones.
+        size: the bytes.
+
+    Example:
+        >>> batch = pa.record_batch([pa.array([1, 2, 3])], ["x"])
+        >>> [joined.num_rows for joined in join_batches([batch] * 5, 6, 2**20)]
+        [6, 6, 3]
+    """
+    pending: list[pa.RecordBatch] = []
+    count = total = 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        pending.append(batch)
+        count += batch.num_rows
+        total += batch.get_total_buffer_size()
+        if count >= rows or total >= size:
+            yield _joined(pending)
+            pending, count, total = [], 0, 0
+    if pending:
+        yield _joined(pending)
 
 
 def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

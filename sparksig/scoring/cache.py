@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sparksig.errors import SparksigError
 from sparksig.models import LoadedModel, load_directory
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.trust import Trust
+from sparksig.scoring.exceptions import wrap_exception
 
-__all__ = ["CACHE", "CacheInfo", "ModelCache"]
+__all__ = ["CACHE", "CacheInfo", "ModelCache", "load_cached"]
 
 
 @dataclass(frozen=True)
@@ -87,3 +89,18 @@ class ModelCache:
 
 CACHE = ModelCache()
 """The one cache of this process."""
+
+
+def load_cached(digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
+    """Return the model of this process; arguments as of :meth:`ModelCache.get`.
+
+    Raises:
+        ModelFailedError: the model's own code fails, or a library is missing.
+        ModelError: the directory cannot be used.
+    """
+    try:
+        return CACHE.get(digest, locate, loading)
+    except Exception as error:
+        if isinstance(error, SparksigError) and not isinstance(error, ImportError):
+            raise
+        raise wrap_exception(error, "loading the model raised") from error

@@ -28,6 +28,7 @@ from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, call_model
 from sparksig.scoring.exceptions import wrap_exception
+from sparksig.scoring.tally import FindingTally
 from sparksig.types import describe
 
 __all__ = ["FINDINGS", "score_leniently"]
@@ -50,6 +51,7 @@ def score_leniently(
     *,
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
+    tally: FindingTally | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches in which rows may fail: yield the predictions and the findings of each batch.
 
@@ -67,6 +69,7 @@ def score_leniently(
         finish: what is done to predictions before they count as such; it may refuse them.
         texts: the dtypes of the model's text columns.
         absent: what the model sees of an optional column that the batches lack.
+        tally: counts the findings of all batches.
 
     Yields:
         The predictions, null for rows that failed, and the findings, null for rows that were scored.
@@ -112,6 +115,8 @@ def score_leniently(
                 raise failure.error from None
             except ImportError as error:
                 raise wrap_exception(error) from error
+        if tally is not None:
+            tally.add(failures)
         scored = pa.concat_arrays(parts)
         yield _spread(scored, batch.num_rows, failures), _told(batch.num_rows, failures)
 

@@ -18,14 +18,14 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import source, to_spark
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import misplaced_features
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, kind, step
+from sparksig.errors import Code, ContractError, Finding, UnsupportedError, step
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.names import find_missing_columns
 from sparksig.spark.names import Fold
 from sparksig.spark.variants import is_variant
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import model_contract
-from sparksig.tables.findings import find_missing
 from sparksig.tables.sql import quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
@@ -115,7 +115,8 @@ def bind(
     contract = model_contract(schema, "the model's input schema", features, missing=missing)
     findings: list[Finding] = []
     if columns is not None:
-        table = T.StructType(_choose_fields(table, columns, findings))
+        findings += find_missing_columns(table.names, columns)
+        table = T.StructType([table[name] for name in columns if name in table.names])
         findings += misplaced_features(columns, schema, features)
     table_columns = spark_columns(table)
     if not findings:
@@ -150,16 +151,6 @@ def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
     row = F.struct(*(column(name) for name in row_type.names))
     values, target = _convert_column(row, row_type, spec)
     return Bound(("0",), (values,), (spec,), (target,))
-
-
-def _choose_fields(
-    table: T.StructType, columns: Sequence[str], findings: list[Finding]
-) -> list[T.StructField]:
-    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
-        raise ContractError(f"columns is a list of names, not {kind(columns)}")
-    fields = {field.name: field for field in table.fields}
-    findings += find_missing(columns, fields, "a column of the table")
-    return [fields[name] for name in columns if name in fields]
 
 
 # --- transfer types ---------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.convert.mlflow import refuse_arguments
-from sparksig.engine.absent import Absent, AbsentColumnWarning, find_absent_columns
-from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
+from sparksig.engine.absent import Absent, warn_of_absent_columns
+from sparksig.errors import ContractError
+from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import column
 from sparksig.spark.names import name_folding
@@ -143,16 +143,8 @@ def score(
         columns=columns,
         observation=observation,
     )
-    _warn_of_absent_columns(udf, df)
+    warn_of_absent_columns(udf.inputs, df.columns, udf.absent, 2)
     return scored
-
-
-def _warn_of_absent_columns(udf: ModelUDF, df: DataFrame) -> None:
-    if absent := find_absent_columns(udf.inputs, df.columns):
-        columns = [f"{one.path} ({one.hint})" if one.hint else one.path for one in absent]
-        effect = "does not see them" if udf.absent == "omit" else "sees nulls in their place"
-        text = f"the table has no such optional columns, and the model {effect}: {', '.join(columns)}"
-        warnings.warn(text, AbsentColumnWarning, stacklevel=3)
 
 
 def score_table(
@@ -172,7 +164,7 @@ def score_table(
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
     lenient = on_error == "null"
     made = _made(udf, output, flatten, findings if lenient else None)
-    problems = _name_findings(df, made, keep)
+    problems = find_name_conflicts(df.columns, made, keep, name_folding(df.sparkSession))
     beside = udf.with_(lenient=lenient, observed=observation is not None)
     try:
         table = restore_null_types(df, udf.inputs)
@@ -242,36 +234,3 @@ def _apart(
     if lenient:
         predicted.append(whole.getField("findings").alias(findings))
     return held.select("*", *predicted).drop(_HELD)
-
-
-def _name_findings(df: DataFrame, made: list[Any], keep: str | Sequence[str]) -> list[Finding]:
-    if isinstance(keep, str) and keep != "*":
-        return [
-            Finding(
-                Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", f"keep=[{keep!r}]"
-            )
-        ]
-    if not all(isinstance(name, str) for name in [*made, *keep]):
-        found = next(kind(name) for name in [*made, *keep] if not isinstance(name, str))
-        return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", found)]
-    kept = df.columns if keep == "*" else list(keep)
-    twice = [name for name in kept if keep != "*" and (kept.count(name) > 1 or df.columns.count(name) > 1)]
-    if twice:
-        return [Finding(Code.DUPLICATE_NAME, step(twice[0]), "one column of that name to keep", "several")]
-    findings = [
-        Finding(
-            Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, df.columns)
-        )
-        for name in kept
-        if name not in df.columns
-    ]
-    fold = name_folding(df.sparkSession)
-    taken = [fold(name) for name in kept]
-    for name in made:
-        if fold(name) in taken:
-            hint = "choose another name for output=, or keep= other columns"
-            findings.append(
-                Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
-            )
-        taken.append(fold(name))
-    return findings

@@ -11,8 +11,8 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import from_spark, walk_spark
 from sparksig.errors import ContractError, SignatureError, SparksigError, UnsupportedError, kind
 from sparksig.schema import ColSpec, Schema
+from sparksig.scoring.results import LOCAL_TIME
 from sparksig.spark.arrow_types import arrow_type
-from sparksig.spark.work import WALL
 
 __all__ = ["build_outputs", "has_times", "read_result_type", "to_arrow_result"]
 
@@ -68,7 +68,7 @@ def to_arrow_result(returned: T.DataType) -> pa.DataType:
     if isinstance(returned, T.MapType):
         return pa.map_(to_arrow_result(returned.keyType), to_arrow_result(returned.valueType))
     if isinstance(returned, T.TimestampNTZType):
-        return WALL
+        return LOCAL_TIME
     if isinstance(returned, T.TimestampType):
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from sparksig.errors import ModelDamagedError
-from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.seal import NO_CONTENT, combine, file_digests
+from sparksig.models.seal import NO_CONTENT, combine
+from sparksig.scoring.prepared import pin_directory, share_directory
 
 __all__ = ["Shipment", "ship"]
 
@@ -84,15 +84,10 @@ def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
     Raises:
         ModelDamagedError: the directory changed after its content was verified.
     """
-    pinned = directory
-    if directory.digests is None:
-        pinned = replace(directory, digests=file_digests(directory.path))
-    digest = combine(pinned.digests or {})
+    digest, pinned = pin_directory(directory)
     connected = ".connect." in type(spark).__module__
     if not connected and _is_local(spark.sparkContext.master):
-        if flavors.opens_files(directory):  # by itself, unverified: what it opens must be nobody else's
-            pinned = _PRIVATE[digest] = _PRIVATE.get(digest) or pinned.snapshot()
-        return Shipment(digest, path=str(pinned.path))
+        return Shipment(digest, path=str(share_directory(digest, pinned)))
     archive, package = _pack(directory.path, digest), _package()
     if connected:
         sent = _SENT.setdefault(spark, set())
@@ -106,9 +101,6 @@ def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
         spark.sparkContext.addFile(str(archive))
     return Shipment(digest, archive=archive.name)
 
-
-_PRIVATE: dict[str, ModelDirectory] = {}
-"""Copies that the workers on this machine read, by their digests; kept for as long as the driver lives."""
 
 _SENT: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
 """What each session of Spark Connect has: it refuses to be given the same twice."""

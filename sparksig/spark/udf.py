@@ -22,21 +22,17 @@ from sparksig.engine.absent import Absent, check_absent
 from sparksig.errors import (
     ContractError,
     ConversionError,
-    MissingSignatureError,
-    ModelError,
     SparksigError,
     UnsupportedError,
     kind,
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import compare_versions
 from sparksig.models.features import features_of
 from sparksig.models.flavors.interface import Loading
-from sparksig.models.registry import local_path
-from sparksig.models.trust import Trust, type_names
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.prepared import prepare_model
 from sparksig.spark import bind as binding
 from sparksig.spark.before_arrow import (
     INSTANTS,
@@ -178,51 +174,23 @@ def check_model(
     on_version_mismatch: str = "warn",
 ) -> tuple[ModelDirectory, Loading, tuple[Schema, Schema, ParamSchema | None]]:
     """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
-    trust = Trust(allow_pickle, digest, type_names(trusted_types))
-    directory = trust.verify(ModelDirectory.read(local_path(path)))
-    loading = Loading(trust, method, model_config)
-    flavors.check(directory, loading)
-    compare_versions(directory, on_version_mismatch)
-    declared = _contract(directory, method, outputs)
+    model = prepare_model(
+        path,
+        allow_pickle=allow_pickle,
+        digest=digest,
+        trusted_types=trusted_types,
+        method=method,
+        model_config=model_config,
+        outputs=outputs,
+        on_version_mismatch=on_version_mismatch,
+    )
     try:
-        binding.spark_type(result(declared[1]))
+        binding.spark_type(result(model.outputs))
     except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
-            f"{directory.path}: its outputs have no type to come back in: {error}; or pass result_type"
+            f"{model.directory.path}: its outputs have no type to come back in: {error}; or pass result_type"
         ) from None
-    return directory, loading, declared
-
-
-def _contract(
-    directory: ModelDirectory, method: str | None, outputs: Schema | None
-) -> tuple[Schema, Schema, ParamSchema | None]:
-    signature = directory.signature
-    saved = directory.pyfunc.get("predict_fn") or "predict"
-    if outputs is None and method not in (None, saved):
-        raise ModelError(
-            f"{directory.path}: what the method {method!r} gives is not in the signature, which is "
-            f"that of {saved!r}: "
-            "pass result_type"
-        )
-    given = outputs if outputs is not None or signature is None else signature.outputs
-    lacking = [] if given is not None else ["outputs"]
-    if signature is None or signature.inputs is None:
-        lacking.insert(0, "inputs")
-    if lacking:
-        way = "" if lacking != ["outputs"] else " Or pass result_type."
-        whole = "the model has no signature"
-        part = f"the model's signature has no {' and no '.join(lacking)}"
-        raise MissingSignatureError(
-            f"{directory.path}: {whole if signature is None else part}: "
-            "what to hand over and what comes back is not known. Set one: "
-            f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
-            "prediction)); or save "
-            f"it with one, or with an input_example.{way}"
-        )
-    assert signature is not None
-    assert signature.inputs is not None
-    assert given is not None
-    return signature.inputs, given, signature.params
+    return model.directory, model.loading, (model.inputs, model.outputs, model.params)
 
 
 # --- the function -----------------------------------------------------------------------------------------

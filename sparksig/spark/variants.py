@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.errors import PySparkException
 
 from sparksig.convert.instances import to_builtins
-from sparksig.convert.variant import to_variant
+from sparksig.convert.variant import VARIANT, is_variant, to_variant
 from sparksig.engine.arrays import conform
 from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.predictions import result_type
@@ -29,23 +29,6 @@ from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
 from sparksig.walks import contains, transform
 
 __all__ = ["VARIANT", "as_objects", "as_variants", "holds_any", "is_variant", "opened", "packed", "result"]
-
-VARIANT = pa.struct(
-    [
-        pa.field("value", pa.binary(), nullable=False),
-        pa.field("metadata", pa.binary(), nullable=False, metadata={b"variant": b"true"}),
-    ]
-)
-"""The Arrow type of variants."""
-
-
-def is_variant(dtype: pa.DataType) -> bool:
-    """Whether Spark has marked a struct as a variant."""
-    if not pa.types.is_struct(dtype) or dtype.num_fields != 2:
-        return False
-    marks = (dtype.field(index).metadata or {} for index in range(2))
-    return any(b"variant" in one for one in marks)
-
 
 # --- in ---------------------------------------------------------------------------------------------------
 

@@ -9,33 +9,35 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark import TaskContext
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
-from sparksig.engine.arrays import conform, convert_leaves
 from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
-from sparksig.engine.predictions.reading import frame_of
-from sparksig.engine.predictions.times import place_times
-from sparksig.errors import Code, ContractError, Finding, PredictionError, SparksigError, step
+from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
-from sparksig.scoring import BATCH_BYTES, CACHE, FINDINGS, rebatched, score_batches, score_leniently
-from sparksig.scoring.exceptions import wrap_exception
+from sparksig.scoring import (
+    BATCH_BYTES,
+    CACHE,
+    finish_predictions,
+    load_cached,
+    rebatched,
+    score_batches,
+    score_pairs,
+    select_column,
+)
 from sparksig.spark.ship import Shipment
-from sparksig.spark.variants import as_objects, as_variants, is_variant, opened, packed, result
+from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
-__all__ = ["WALL", "Work", "Zone", "columns_of", "explode"]
+__all__ = ["Work", "Zone", "columns_of", "explode"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Work:
         """
         sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
         before = CACHE.info()
-        model = self._load()
+        model = load_cached(self.shipment.digest, self.shipment.locate, self.loading)
         after = CACHE.info()
         spent = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:
@@ -104,11 +106,13 @@ class Work:
         def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
             predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
             rows = count_rows(data)
-            return packed(self._only_column(predicted, rows), self.outputs, rows)
+            predicted = select_column(predicted, self.outputs, self.returned, rows)
+            return packed(predicted, self.outputs, rows)
 
         def finish(scored: pa.Array) -> pa.Array:
-            found = self._finished(scored, (zone() if zone is not None else "") or self.zone)
-            return as_variants(found, self.returned or result(self.outputs))
+            query_zone = (zone() if zone is not None else "") or self.zone
+            finished = finish_predictions(scored, query_zone, self.outputs, self.returned)
+            return as_variants(finished, self.returned or result(self.outputs))
 
         columns: list[pa.Schema] = []
 
@@ -120,45 +124,27 @@ class Work:
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
         how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
-        score: Callable[..., Iterator[pa.Array]] = partial(
-            score_batches, **how, first_row=first_row, source=_name_partition()
-        )
+        where = _name_partition()
         if not self.has_beside:
-            yield from map(finish, score(cut, predict, self.inputs, outputs, self.params))
+            scores = score_batches(
+                cut, predict, self.inputs, outputs, self.params, first_row=first_row, source=where, **how
+            )
+            yield from map(finish, scores)
             return
-        lenient = self.lenient
-        pairs: Iterator[tuple[pa.Array, pa.Array]]
-        if lenient:
-            pairs = score_leniently(cut, predict, self.inputs, outputs, self.params, finish, **how)
-        else:
-            whole = score(cut, predict, self.inputs, outputs, self.params)
-            pairs = ((finish(scored), pa.nulls(len(scored), FINDINGS)) for scored in whole)
+        pairs = score_pairs(
+            cut,
+            predict,
+            self.inputs,
+            outputs,
+            self.params,
+            finish,
+            lenient=self.lenient,
+            first_row=first_row,
+            source=where,
+            **how,
+        )
         for scored, findings in pairs:
             yield self._beside(scored, findings, spent)
-
-    def _load(self) -> Any:
-        """Return the model of this process.
-
-        Raises:
-            ModelFailedError: its own code fails, or a library is missing on this worker.
-            ModelError: the directory cannot be used.
-        """
-        try:
-            return CACHE.get(self.shipment.digest, self.shipment.locate, self.loading)
-        except Exception as error:
-            if isinstance(error, SparksigError) and not isinstance(error, ImportError):
-                raise
-            raise wrap_exception(error, "loading the model raised") from error
-
-    def _only_column(self, predicted: Any, rows: int | None) -> Any:
-        """Return the one column of a prediction, under any name, where a plain type was asked for."""
-        by_type = self.returned is not None and (
-            is_variant(self.returned) or not pa.types.is_struct(self.returned)
-        )
-        if not by_type or isinstance(predicted, (np.ndarray, pd.Series)):
-            return predicted
-        frame = frame_of(predicted, Schema([ColSpec(self.outputs.inputs[0].type)]), rows)
-        return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
 
     def _beside(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
         rows = len(scored)
@@ -171,21 +157,6 @@ class Work:
         if self.observed:
             arrays, names = [*arrays, pa.array(loads), pa.array(seconds)], [*names, "loads", "seconds"]
         return pa.StructArray.from_arrays(arrays, names)
-
-    def _finished(self, scored: pa.Array, zone: str) -> pa.Array:
-        if self.returned is not None:
-            alone = pa.types.is_struct(self.returned) and len(self.outputs) == 1
-            if alone and not is_variant(self.returned):  # a struct of one field
-                scored = pa.StructArray.from_arrays([scored], names=[self.returned.field(0).name])
-            try:
-                scored = conform(scored, self.returned, _cast_exactly)
-            except pa.ArrowInvalid:
-                finding = Finding(
-                    Code.TYPE_MISMATCH, "", f"{self.returned}", "values that it does not hold exactly"
-                )
-                raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
-            return place_times(scored, zone, skip=WALL)
-        return place_times(convert_leaves(scored, _widen), zone)
 
 
 def _name_partition() -> str:
@@ -203,35 +174,6 @@ def _keep_all() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-_WIDER = {
-    pa.uint8(): pa.int16(),
-    pa.uint16(): pa.int32(),
-    pa.uint32(): pa.int64(),
-    pa.float16(): pa.float32(),
-}
-"""Types that Spark lacks, and those that hold them."""
-
-
-def _widen(array: pa.Array, _path: str) -> pa.Array:
-    return array.cast(_WIDER[array.type]) if array.type in _WIDER else array
-
-
-WALL = pa.timestamp("us")
-"""The Arrow type of a result that is asked for as timestamp_ntz."""
-
-
-def _cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
-    """Cast to the requested type, and raise where that loses anything; None for a type with parts."""
-    if is_variant(target) or array.type == target:
-        return array  # a variant gets its mark at last
-    if pa.types.is_nested(target):
-        return None
-    converted = pc.cast(array, target, safe=True)
-    if target == pa.date32() and not pc.cast(converted, array.type).equals(array):
-        raise pa.ArrowInvalid("times of the day")
-    return converted
 
 
 # --- a struct of all columns --------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
 from sparksig.tables.differences import normalize
+from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.partitions import partition_type, partition_value, partitions_in
 from sparksig.tables.readers import FileReader, kept_metadata
 from sparksig.tables.rules import Rule
@@ -62,6 +63,7 @@ class File:
         values: of the columns of its directories.
         batch_rows: the number of rows in a batch.
         metadata: the metadata of its schema.
+        layout: how it stores its rows.
     """
 
     path: str
@@ -71,6 +73,7 @@ class File:
     values: Mapping[str, str | None]
     batch_rows: int = BATCH_ROWS
     metadata: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    layout: Layout = field(default_factory=Layout, repr=False)
 
     @property
     def rows(self) -> int:
@@ -410,14 +413,14 @@ def _read_footer(store: Any, location: _Location, place: str) -> File:
             schema, metadata = _unwrap_extensions(reader.schema_arrow), reader.metadata
             physical = [reader.schema.column(index).physical_type for index in range(len(reader.schema))]
             schema = mark_int96(schema, physical) if "INT96" in physical else schema
-            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+            layout = read_layout(metadata, schema)
     except (pa.ArrowException, OSError) as error:
         problem = f"{place}: {location.name} is not a Parquet file"
         raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
-    width = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+    width = max((size // max(count, 1) for size, count in zip(layout.sizes, counts)), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
-    counts = tuple(group.num_rows for group in groups)
-    return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {})
+    return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {}, layout)
 
 
 def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:

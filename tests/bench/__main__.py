@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench.harness import Result, measure, table
 
-BENCHES = {"infer": 5, "enforce": 7, "models": 7, "tables": 5, "spark": 3}
+BENCHES = {"infer": 5, "enforce": 7, "models": 7, "tables": 5, "engines": 3, "spark": 3}
 """Each bench, and how many rounds it takes."""
 
 TARGET = Path("build/bench")

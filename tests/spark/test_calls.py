@@ -381,7 +381,7 @@ def test_another_method_needs_a_result_type(spark, frame_of, tmp_path):
     scored = scored.withColumn("same", F.lit(1))
     found = np.array([row.prediction for row in scored.collect()])
     assert found.tobytes() == model.predict_proba(frame).tobytes()
-    with pytest.raises(UnsupportedError, match="the method 'guess' is none of predict, predict_proba"):
+    with pytest.raises(UnsupportedError, match=r"method: expected one of predict, .*, got 'guess'"):
         sparksig.score(df, tmp_path / "m", method="guess", result_type="double", **trust)
 
 
@@ -459,12 +459,12 @@ def test_batch_rows_is_a_number_of_rows(spark, doubler, rows):
 
 
 def picky(data, params):
-    """Raises for 13; gives a text for 5, and too few predictions where a 7 is among the rows."""
+    """Raises for 7 and 13; returns a text for 5."""
     values = data["x"].tolist()
     if 13 in values:
         raise ValueError("thirteen is no number")
     if 7 in values:
-        return [0.5] * (len(values) - 1)
+        raise LookupError("seven is unknown")
     return pd.Series(["five" if value == 5 else value / 2 for value in values], dtype=object)
 
 
@@ -500,7 +500,7 @@ def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spar
     assert codes == {
         2: [("NULL_IN_REQUIRED", "x"), ("NULL_IN_REQUIRED", "z")],
         5: [("TYPE_MISMATCH", "y")],
-        7: [("ROW_COUNT", "")],
+        7: [("PREDICTION_FAILED", "")],
         13: [("PREDICTION_FAILED", "")],
         17: [("NULL_IN_REQUIRED", "x")],
     }
@@ -508,8 +508,7 @@ def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spar
     assert details[2][0].startswith("x: expected long without nulls, found a null (")
     assert details[2][0].endswith("[NULL_IN_REQUIRED]")
     assert details[5][0].startswith("y: expected double, found ")
-    assert details[7][0].startswith("expected one prediction for 1 row, found 0 (")
-    assert details[7][0].endswith("[ROW_COUNT]")
+    assert details[7] == ["expected a prediction, found LookupError: seven is unknown [PREDICTION_FAILED]"]
     assert details[13] == [
         "expected a prediction, found ValueError: thirteen is no number [PREDICTION_FAILED]"
     ]
@@ -523,6 +522,14 @@ def test_all_rows_bad_or_none_there(spark, fussy, where, rows):
     found = scored.collect()
     assert [row.prediction for row in found] == [None] * rows
     assert all(row.findings for row in found)
+
+
+@pytest.mark.parametrize("on_error", ["fail", "null"])
+def test_a_wrong_number_of_predictions_fails_the_query(spark, tmp_path, on_error):
+    path = save(tmp_path / "m", lambda data, params: [0.5] * (len(data) - 1), {"x": "long"}, {"y": "double"})
+    scored = sparksig.score(spark.range(3).toDF("x"), path, on_error=on_error, allow_pickle=True)
+    with pytest.raises(PySparkException, match=r"expected one prediction for .*, found "):
+        scored.collect()
 
 
 def test_rows_are_told_apart_in_batches_and_structs_and_flattened(spark, tmp_path):

@@ -786,7 +786,7 @@ def test_columns_without_names_are_taken_by_position(spark, tmp_path):
     text = r"expected 2 columns, without names, found 3 columns \(choose them by columns=\[\.\.\.\]\)"
     with pytest.raises(ContractError, match=text):
         sparksig.score(df, path, allow_pickle=True)
-    with pytest.raises(ContractError, match=r"b: expected long, found list<double>"):
+    with pytest.raises(ContractError, match=r"b: expected long, found array<double>"):
         sparksig.score(df, path, columns=["b", "a"], allow_pickle=True)
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
     with pytest.raises(

@@ -1,0 +1,313 @@
+"""Score Parquet files on this machine, without Spark: the local engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
+from sparksig.engine.zones import is_known
+from sparksig.errors import ContractError, Finding, OutputRefusedError, SparksigError, UnsupportedError
+from sparksig.models.features import features_of
+from sparksig.models.flavors import default_absent
+from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
+from sparksig.params import enforce_params
+from sparksig.scoring.part import Target
+from sparksig.scoring.pool import SplitTask, count_cores, score_splits
+from sparksig.scoring.prepared import pin_directory, prepare_model, share_directory
+from sparksig.scoring.result_types import read_result_type
+from sparksig.scoring.scan import Split
+from sparksig.scoring.split import SplitResult
+from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
+from sparksig.scoring.staging import publish_directory, require_free, staging_directory
+from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
+from sparksig.tables.parquet import ParquetTable, open_parquet
+
+__all__ = ["ScoredFiles", "score_files"]
+
+
+@dataclass(frozen=True)
+class ScoredFiles:
+    """The report of :func:`score_files`.
+
+    Attributes:
+        output: the directory that was written.
+        engine: the engine that scored.
+        rows: the rows of the input.
+        scored: the rows with a prediction.
+        rejected: the rows without one.
+        findings: why rows were rejected, with counts, the most frequent first.
+        predictions: the predictions in numbers, by column.
+        files: the number of files that were written.
+        size: their bytes.
+        digest: the digest of the model directory.
+        seconds: the time of each step. Those of ``read``, ``score`` and ``write`` are sums over processes.
+
+    Example:
+        >>> report = ScoredFiles("scored", "local", 2, 2, 0, (), {}, 1, 1024, "", {"run": 0.1})
+        >>> report.rows == report.scored + report.rejected
+        True
+    """
+
+    output: str
+    engine: str
+    rows: int
+    scored: int
+    rejected: int
+    findings: tuple[Finding, ...]
+    predictions: Mapping[str, Summary]
+    files: int
+    size: int
+    digest: str
+    seconds: Mapping[str, float]
+
+
+def score_files(
+    input: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    column: str = "prediction",
+    keep: str | Sequence[str] = "*",
+    params: Mapping[str, Any] | None = None,
+    method: str | None = None,
+    result_type: str | None = None,
+    on_error: str = "fail",
+    findings: str = "findings",
+    flatten: bool = False,
+    columns: Sequence[str] | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    batch_rows: int | None = None,
+    allow_pickle: bool = False,
+    digest: str | None = None,
+    trusted_types: Sequence[str] = (),
+    on_version_mismatch: str = "warn",
+    absent: Absent | None = None,
+    filter: str | None = None,
+    engine: str = "local",
+    time_zone: str | None = None,
+    processes: int | None = None,
+) -> ScoredFiles:
+    """Score a Parquet table with a model on this machine, and write the predictions as Parquet files.
+
+    The rows, types and findings are those of :func:`sparksig.score`. The table is checked against the model
+    by the footers of its files before a row is read. It is scored in processes, each with its own copy of the
+    model; the files are written beside the output and published by one rename.
+
+    Args:
+        input: a Parquet file, or a directory of them, with or without partitions (``year=2026``): a path, or
+            a URI of an object store.
+        model: the model directory, or a URI as :func:`sparksig.load_model` accepts it.
+        output: the directory to write, which does not exist yet, or is empty.
+        column: the name of the predictions' column.
+        keep: the columns of the input in the output; "*" for all.
+        params: values for the model's params.
+        method: the method that predicts; None for the one that was saved. Another one needs ``result_type``.
+        result_type: the Spark type of a prediction as DDL, as "array<double>" or "a int, b string"; None for
+            what the signature's outputs say.
+        on_error: "fail": a row that cannot be scored fails the run. "null": its prediction is null, and the
+            column of findings says why.
+        findings: the name of that column.
+        flatten: write each field of a prediction of several outputs as a column, ``<column>_<field>``.
+        columns: for a model whose inputs have no names: the columns to use, in this order.
+        model_config: overrides entries of the configuration that a PythonModel was saved with.
+        batch_rows: how many rows the model is given at once; None to choose by their size.
+        allow_pickle: code in the model directory may run.
+        digest: refuse the model directory unless its content has this digest.
+        trusted_types: the types that a skops file may hold beyond those known to be safe.
+        on_version_mismatch: "warn", "fail" or "ignore", where packages have other versions than the model was
+            saved with.
+        absent: what the model sees of an optional column that the table lacks, as in
+            :func:`sparksig.load_model`.
+        filter: None: conditions on rows need Spark.
+        engine: "local".
+        time_zone: the time zone in which the model sees timestamps, and in which predicted times are
+            understood, like ``spark.sql.session.timeZone``; None for that of this machine.
+        processes: how many processes score at once; None for one per core, but not more than one for each
+            64 MB of the table, since a process takes seconds to start. One process is this one.
+
+    Returns:
+        The report: rows, findings, a summary of the predictions, and the seconds of each step.
+
+    Raises:
+        ContractError: the table does not fit the model, or a row cannot be scored; all findings.
+        ModelError: the model directory is missing, damaged or not trusted, or has no schemas.
+        TableNotFoundError: there is no Parquet table at the path.
+        OutputRefusedError: something is at the output's path.
+        UnsupportedError: only Spark reads, or writes, this table as Spark does. The message says why.
+        SparksigError: a process was killed.
+
+    Warns:
+        AbsentColumnWarning: the table lacks optional columns of the model.
+
+    Example:
+        >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq, sparksig
+        >>> home = tempfile.mkdtemp()
+        >>> pq.write_table(pa.table({"id": [1, 2], "x": [1.5, 2.5]}), f"{home}/table.parquet")
+        >>> double = lambda model_input: model_input["x"] * 2
+        >>> _ = sparksig.save_model(f"{home}/model", double, input_example={"x": 1.5})
+        >>> table, model, scored = (f"{home}/{name}" for name in ("table.parquet", "model", "scored"))
+        >>> report = score_files(table, model, scored, allow_pickle=True)
+        >>> report.rows, report.rejected
+        (2, 0)
+        >>> pq.read_table(scored).to_pylist()
+        [{'id': 1, 'x': 1.5, 'prediction': 3.0}, {'id': 2, 'x': 2.5, 'prediction': 5.0}]
+    """
+    _check_options(on_error, engine, filter, batch_rows, processes)
+    check_absent(absent)
+    zone = _resolve_zone(time_zone)
+    clock = _Phases()
+    declared_outputs, returned = (None, None) if result_type is None else read_result_type(result_type)
+    with clock.phase("model"):
+        prepared = prepare_model(
+            model,
+            allow_pickle=allow_pickle,
+            digest=digest,
+            trusted_types=trusted_types,
+            method=method,
+            model_config=model_config,
+            outputs=declared_outputs,
+            on_version_mismatch=on_version_mismatch,
+        )
+        declared = prepared.params
+        enforced = None if params is None and declared is None else enforce_params(params, declared)
+        features = features_of(prepared.directory, prepared.loading.trust)
+        actual_digest, pinned = pin_directory(prepared.directory)
+    with clock.phase("plan"):
+        place = shown(output)
+        store, path = _open_output(output, input)
+        require_free(store, path, place)
+        table = open_parquet(input)
+        effect = absent or default_absent(prepared.directory)
+        options = ScanOptions(
+            column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect, returned
+        )
+        scan = plan_scan(table, prepared, enforced, features, options)
+        cores = processes or min(count_cores(), 1 + _count_bytes(table) // _PROCESS_BYTES)
+        splits = plan_splits(table, scan, cores)
+    warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
+    with staging_directory(store, path) as staging:
+        with clock.phase("run"):
+            model_path = str(share_directory(actual_digest, pinned))
+            target = Target(store, staging)
+            task = SplitTask(actual_digest, model_path, prepared.loading, scan, target)
+            results = list(score_splits(task, splits, cores))
+        _require_all_rows(splits, results)
+        with clock.phase("publish"):
+            publish_directory(store, staging, path, place)
+    return _build_report(place, results, actual_digest, clock.seconds)
+
+
+_PROCESS_BYTES = 2**26
+"""A further process starts for each so many bytes, uncompressed."""
+
+
+def _count_bytes(table: ParquetTable) -> int:
+    return sum(size for file in table.files for size in file.layout.sizes)
+
+
+def _check_options(
+    on_error: str, engine: str, filter: str | None, batch_rows: int | None, processes: int | None
+) -> None:
+    if on_error not in ("fail", "null"):
+        raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
+    if engine != "local":
+        raise ContractError(f"engine is 'local', not {engine!r}")
+    if filter is not None:
+        raise UnsupportedError("engine 'local' applies no filter: filter the table by Spark, or before")
+    for name, value in (("batch_rows", batch_rows), ("processes", processes)):
+        if value is not None and (type(value) is not int or value < 1):
+            raise ContractError(f"{name} is a number, 1 or more, or None")
+
+
+def _resolve_zone(time_zone: str | None) -> str:
+    """Return the time zone of the session: as given, or that of this machine as Java finds it.
+
+    Raises:
+        ContractError: the zone is unknown.
+    """
+    if time_zone is not None:
+        if not isinstance(time_zone, str) or not is_known(time_zone):
+            raise ContractError(
+                f"time_zone is a name of the IANA database, as 'Europe/Berlin', not {time_zone!r}"
+            )
+        return time_zone
+    configured = os.environ.get("TZ", "").lstrip(":")
+    link = os.path.realpath("/etc/localtime").rpartition("zoneinfo/")[2]
+    return next((zone for zone in (configured, link) if zone and is_known(zone)), "UTC")
+
+
+class _Phases:
+    """The seconds of the steps of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+
+
+def _open_output(
+    output: str | os.PathLike[str], input: str | os.PathLike[str]
+) -> tuple[pafs.FileSystem, str]:
+    """Return the file system and the path of the output.
+
+    Raises:
+        OutputRefusedError: it lies in the table that is read.
+    """
+    try:
+        store, path = _locate(output)
+        source_store, source = _locate(input)
+    except (OSError, pa.ArrowException) as error:
+        raise OutputRefusedError(f"{shown(output)} cannot be written: {reason_of(error)}") from None
+    if store.equals(source_store) and f"{path}/".startswith(f"{source}/"):
+        raise OutputRefusedError(f"{shown(output)} lies in the table that is read; nothing was written")
+    return store, path
+
+
+def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
+    if is_remote(path):
+        store, root = store_of(str(path))
+        return store, root
+    return pafs.LocalFileSystem(), str(Path(local_path(path)).resolve())
+
+
+def _require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:
+    """Check that as many rows were scored or rejected as the footers say.
+
+    Raises:
+        SparksigError: they were not; a file may have changed meanwhile.
+    """
+    expected, actual = sum(split.rows for split in splits), sum(result.rows for result in results)
+    if expected != actual or len(splits) != len(results):
+        raise SparksigError(f"the table has {expected:,} rows, and {actual:,} were read; nothing was written")
+
+
+def _build_report(
+    output: str, results: Sequence[SplitResult], digest: str, seconds: Mapping[str, float]
+) -> ScoredFiles:
+    steps = {step: sum(result.seconds[step] for result in results) for step in ("read", "score", "write")}
+    return ScoredFiles(
+        output=output,
+        engine="local",
+        rows=sum(result.rows for result in results),
+        scored=sum(result.scored for result in results),
+        rejected=sum(result.rejected for result in results),
+        findings=merge_findings(finding for result in results for finding in result.findings),
+        predictions=merge_summaries(*(result.summary for result in sorted(results, key=lambda r: r.index))),
+        files=len(results),
+        size=sum(result.size for result in results),
+        digest=digest,
+        seconds={**seconds, **steps},
+    )

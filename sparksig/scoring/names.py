@@ -1,0 +1,69 @@
+"""The names of the columns that scoring adds to those it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
+
+__all__ = ["find_missing_columns", "find_name_conflicts"]
+
+
+def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
+    """Report the columns that a caller chose for a model, and that the table lacks.
+
+    Raises:
+        ContractError: the columns are no list of names.
+    """
+    if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
+        raise ContractError(f"columns is a list of names, not {kind(columns)}")
+    return [
+        Finding(
+            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, table)
+        )
+        for name in columns
+        if name not in table
+    ]
+
+
+def find_name_conflicts(
+    columns: Sequence[str], added: Sequence[Any], keep: str | Sequence[str], fold: Callable[[str], str]
+) -> list[Finding]:
+    """Report names that cannot stand in one table: kept columns that are missing, and names that are taken.
+
+    Args:
+        columns: the columns of the table that is scored.
+        added: the columns of predictions and findings.
+        keep: the columns to keep; "*" for all.
+        fold: folds names as the engine compares them.
+
+    Example:
+        >>> [found.path for found in find_name_conflicts(["id", "x"], ["X"], ["id", "y"], str.casefold)]
+        ['y']
+    """
+    if isinstance(keep, str) and keep != "*":
+        hint = f"keep=[{keep!r}]"
+        return [Finding(Code.INVALID_VALUE, "keep", 'a list of names, or "*"', "a single string", hint)]
+    if not all(isinstance(name, str) for name in [*added, *keep]):
+        actual = next(kind(name) for name in [*added, *keep] if not isinstance(name, str))
+        return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", actual)]
+    names = list(columns) if keep == "*" else list(keep)
+    table = list(columns)
+    twice = [name for name in names if keep != "*" and (names.count(name) > 1 or table.count(name) > 1)]
+    if twice:
+        return [Finding(Code.DUPLICATE_NAME, step(twice[0]), "one column of that name to keep", "several")]
+    findings = [
+        Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, columns))
+        for name in names
+        if name not in columns
+    ]
+    taken = [fold(name) for name in names]
+    for name in added:
+        if fold(name) in taken:
+            hint = "choose another name for output=, or keep= other columns"
+            findings.append(
+                Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
+            )
+        taken.append(fold(name))
+    return findings

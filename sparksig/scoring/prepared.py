@@ -1,0 +1,120 @@
+"""A model directory, checked before anything is scored: trust, versions, signature, and pinned content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import MissingSignatureError, ModelError
+from sparksig.models import flavors
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.environment import compare_versions
+from sparksig.models.flavors.interface import Loading
+from sparksig.models.registry import local_path
+from sparksig.models.seal import combine, file_digests
+from sparksig.models.trust import Trust, type_names
+from sparksig.params import ParamSchema
+from sparksig.schema import Schema
+
+__all__ = ["PreparedModel", "pin_directory", "prepare_model", "share_directory"]
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """A model directory that was checked, and not loaded.
+
+    Attributes:
+        directory: the directory.
+        loading: how to load it.
+        inputs: what the model accepts.
+        outputs: what it returns.
+        params: its params; None for a model without any.
+    """
+
+    directory: ModelDirectory
+    loading: Loading
+    inputs: Schema
+    outputs: Schema
+    params: ParamSchema | None
+
+
+def prepare_model(
+    path: str | os.PathLike[str],
+    *,
+    allow_pickle: bool,
+    digest: str | None,
+    trusted_types: Sequence[str],
+    method: str | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    outputs: Schema | None = None,
+    on_version_mismatch: str = "warn",
+) -> PreparedModel:
+    """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
+
+    Raises:
+        ModelError: the directory is missing, damaged or not trusted, or has no input or output schema.
+    """
+    trust = Trust(allow_pickle, digest, type_names(trusted_types))
+    directory = trust.verify(ModelDirectory.read(local_path(path)))
+    loading = Loading(trust, method, model_config)
+    flavors.check(directory, loading)
+    compare_versions(directory, on_version_mismatch)
+    return PreparedModel(directory, loading, *_require_schemas(directory, method, outputs))
+
+
+def _require_schemas(
+    directory: ModelDirectory, method: str | None, outputs: Schema | None
+) -> tuple[Schema, Schema, ParamSchema | None]:
+    signature = directory.signature
+    saved = directory.pyfunc.get("predict_fn") or "predict"
+    if outputs is None and method not in (None, saved):
+        raise ModelError(
+            f"{directory.path}: what the method {method!r} gives is not in the signature, which is "
+            f"that of {saved!r}: "
+            "pass result_type"
+        )
+    declared = outputs if outputs is not None or signature is None else signature.outputs
+    lacking = [] if declared is not None else ["outputs"]
+    if signature is None or signature.inputs is None:
+        lacking.insert(0, "inputs")
+    if lacking:
+        way = "" if lacking != ["outputs"] else " Or pass result_type."
+        no_signature = "the model has no signature"
+        part = f"the model's signature has no {' and no '.join(lacking)}"
+        raise MissingSignatureError(
+            f"{directory.path}: {no_signature if signature is None else part}: "
+            "what to hand over and what comes back is not known. Set one: "
+            f"sparksig.set_signature({str(directory.path)!r}, sparksig.infer_signature(data, "
+            "prediction)); or save "
+            f"it with one, or with an input_example.{way}"
+        )
+    assert signature is not None
+    assert signature.inputs is not None
+    assert declared is not None
+    return signature.inputs, declared, signature.params
+
+
+def pin_directory(directory: ModelDirectory) -> tuple[str, ModelDirectory]:
+    """Return the digest of a directory's content, and the directory with the digests of its files."""
+    pinned = directory
+    if directory.digests is None:
+        pinned = replace(directory, digests=file_digests(directory.path))
+    return combine(pinned.digests or {}), pinned
+
+
+def share_directory(digest: str, pinned: ModelDirectory) -> Path:
+    """Return the path at which the processes of this machine read a model, for as long as this one lives.
+
+    A private copy is made where the model opens files itself, unverified.
+    """
+    if not flavors.opens_files(pinned):
+        return pinned.path
+    copied = _PRIVATE[digest] = _PRIVATE.get(digest) or pinned.snapshot()
+    return copied.path
+
+
+_PRIVATE: dict[str, ModelDirectory] = {}
+"""Private copies by their digests, kept for as long as this process lives."""

@@ -1,0 +1,67 @@
+"""The type of predictions that a caller declares by DDL, without Spark."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from sparksig.convert.ddl import from_ddl
+from sparksig.errors import ContractError, ConversionError, SignatureError, UnsupportedError, kind
+from sparksig.schema import ColSpec, Schema
+from sparksig.scoring.results import LOCAL_TIME
+from sparksig.tables.exact import source_to_arrow
+from sparksig.tables.readers import FileReader
+from sparksig.types import Object
+
+__all__ = ["read_result_type"]
+
+
+def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
+    """Read a type as DDL: the outputs that a model must return, and the Arrow type of predictions.
+
+    Args:
+        text: a type, as "array<float>", or columns, as "a int, b string".
+
+    Raises:
+        ContractError: the text is no DDL, or no signature has the type.
+        UnsupportedError: predictions are never of the type.
+
+    Example:
+        >>> read_result_type("smallint")
+        (['prediction': integer (optional)], DataType(int16))
+    """
+    if not isinstance(text, str):
+        raise ContractError(f"result_type is DDL, as 'double', not {kind(text)}")
+    for ddl in (f"prediction {text}", text):
+        try:
+            fields, outputs = FileReader().read_ddl(ddl), from_ddl(ddl)
+        except (ContractError, ConversionError, SignatureError) as error:
+            failure = error
+            continue
+        declared = {str(spec.name): spec.type for spec in outputs if isinstance(spec, ColSpec)}
+        types = [_place_later(source_to_arrow(field.source, field.name, [])) for field in fields]
+        dtype = pa.struct(list(zip(declared, types))) if ddl is text else types[0]
+        if ddl is not text and isinstance(declared["prediction"], Object):  # which has columns, as DDL has
+            known = {prop.name: prop.dtype for prop in declared["prediction"].properties}
+            declared = {part.name: known[part.name] for part in dtype}
+        return Schema([ColSpec(part, name, required=False) for name, part in declared.items()]), dtype
+    raise ContractError(f"result_type {text!r} is no Spark type: {failure.message}") from None
+
+
+def _place_later(dtype: pa.DataType) -> pa.DataType:
+    """Return a type with timestamps as predictions have them before they are placed in a zone.
+
+    Raises:
+        UnsupportedError: predictions are never of the type.
+    """
+    if pa.types.is_struct(dtype):
+        parts = [dtype.field(index) for index in range(dtype.num_fields)]
+        return pa.struct([pa.field(part.name, _place_later(part.type)) for part in parts])
+    if pa.types.is_list(dtype):
+        return pa.list_(_place_later(dtype.value_type))
+    if pa.types.is_map(dtype):
+        return pa.map_(_place_later(dtype.key_type), _place_later(dtype.item_type))
+    if pa.types.is_decimal(dtype):
+        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
+    if pa.types.is_timestamp(dtype):
+        return LOCAL_TIME if dtype.tz is None else pa.timestamp("ns")
+    return dtype

@@ -1,0 +1,153 @@
+"""Predictions as every engine returns them: in types that Spark has, with local times placed in a zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.convert.variant import is_variant
+from sparksig.engine.absent import Absent
+from sparksig.engine.arrays import conform, convert_leaves
+from sparksig.engine.predictions.reading import frame_of
+from sparksig.engine.predictions.times import place_times
+from sparksig.engine.texts import OBJECTS, TextDtypes
+from sparksig.errors import Code, Finding, PredictionError
+from sparksig.schema import ColSpec, Schema
+from sparksig.scoring.batches import Predict, score_batches
+from sparksig.scoring.failures import FINDINGS, score_leniently
+from sparksig.scoring.tally import FindingTally
+
+__all__ = [
+    "LOCAL_TIME",
+    "finish_predictions",
+    "score_pairs",
+    "select_column",
+]
+
+
+def score_pairs(
+    batches: Iterable[pa.RecordBatch],
+    predict: Predict,
+    inputs: Schema,
+    outputs: Schema,
+    params: Mapping[str, Any] | None,
+    finish: Callable[[pa.Array], pa.Array],
+    *,
+    lenient: bool,
+    texts: TextDtypes = OBJECTS,
+    absent: Absent = "omit",
+    first_row: int = 0,
+    source: str = "",
+    tally: FindingTally | None = None,
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Score batches: yield the finished predictions and the findings of each batch.
+
+    Args:
+        batches: what to score.
+        predict: what predicts.
+        inputs: what the model accepts.
+        outputs: what it returns.
+        params: values for all of its params, enforced already; None for a model without params.
+        finish: converts the predictions of a batch; see :func:`finish_predictions`.
+        lenient: report rows that cannot be scored instead of raising an error.
+        texts: the dtypes of the model's text columns.
+        absent: what the model sees of an optional column that the batches lack.
+        first_row: the number of rows before the first batch, which positions in messages count.
+        source: what the positions count from, for messages.
+        tally: counts the findings of all batches.
+
+    Raises:
+        ContractError, PredictionError: as :func:`score_batches` or :func:`score_leniently`.
+    """
+    how: dict[str, Any] = {"texts": texts, "absent": absent}
+    if lenient:
+        yield from score_leniently(batches, predict, inputs, outputs, params, finish, tally=tally, **how)
+        return
+    scores = score_batches(
+        batches, predict, inputs, outputs, params, first_row=first_row, source=source, **how
+    )
+    for scored in scores:
+        yield finish(scored), pa.nulls(len(scored), FINDINGS)
+
+
+def select_column(predicted: Any, outputs: Schema, returned: pa.DataType | None, rows: int | None) -> Any:
+    """Return the only column of a prediction, under any name, where a plain type was asked for.
+
+    Args:
+        predicted: the model's return value.
+        outputs: what the model has to return.
+        returned: the type that was asked for; None for what the outputs say.
+        rows: how many rows the model was given; None where that is not known.
+    """
+    is_plain = returned is not None and (is_variant(returned) or not pa.types.is_struct(returned))
+    if not is_plain or isinstance(predicted, (np.ndarray, pd.Series)):
+        return predicted
+    frame = frame_of(predicted, Schema([ColSpec(outputs.inputs[0].type)]), rows)
+    return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
+
+
+def finish_predictions(
+    scored: pa.Array, zone: str, outputs: Schema, returned: pa.DataType | None = None
+) -> pa.Array:
+    """Convert encoded predictions to types that Spark has, with local times placed in a time zone.
+
+    Args:
+        scored: the predictions, encoded by the outputs.
+        zone: the time zone.
+        outputs: what the model has to return.
+        returned: the type that was asked for, with timestamps not placed yet; None for what the outputs say.
+
+    Raises:
+        PredictionError: the zone lacks a local time, or has it twice; or a value does not fit the type that
+            was asked for.
+
+    Example:
+        >>> from sparksig.schema import TensorSpec
+        >>> bytes = Schema([TensorSpec(np.dtype("uint8"), (-1,))])
+        >>> finish_predictions(pa.array([1, 2], pa.uint8()), "UTC", bytes).type
+        DataType(int16)
+    """
+    if returned is None:
+        return place_times(convert_leaves(scored, _widen), zone)
+    if pa.types.is_struct(returned) and len(outputs) == 1 and not is_variant(returned):
+        scored = pa.StructArray.from_arrays([scored], names=[returned.field(0).name])
+    try:
+        scored = conform(scored, returned, _cast_exactly)
+    except pa.ArrowInvalid:
+        finding = Finding(Code.TYPE_MISMATCH, "", f"{returned}", "values that it does not hold exactly")
+        raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
+    return place_times(scored, zone, skip=LOCAL_TIME)
+
+
+LOCAL_TIME = pa.timestamp("us")
+"""The Arrow type of predictions that are asked for as timestamp_ntz."""
+
+
+def _cast_exactly(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    """Cast to the requested type, and raise where that loses anything; None for a type with parts."""
+    if is_variant(target) or array.type == target:
+        return array  # a variant gets its mark at last
+    if pa.types.is_nested(target):
+        return None
+    converted = pc.cast(array, target, safe=True)
+    if target == pa.date32() and not pc.cast(converted, array.type).equals(array):
+        raise pa.ArrowInvalid("times of the day")
+    return converted
+
+
+_WIDER = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.float16(): pa.float32(),
+}
+"""Types that Spark lacks, and the types that hold their values."""
+
+
+def _widen(array: pa.Array, _path: str) -> pa.Array:
+    return array.cast(_WIDER[array.type]) if array.type in _WIDER else array

@@ -1,0 +1,215 @@
+"""Splits of a Parquet table: which row groups they have, and how their rows are read. No Spark."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from sparksig.engine.absent import Absent
+from sparksig.engine.arrived import as_declared
+from sparksig.errors import ContractError
+from sparksig.models.registry import reason_of
+from sparksig.schema import Schema
+from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
+from sparksig.scoring.storage import convert_array
+
+__all__ = ["Piece", "ScanPlan", "Split", "read_batches"]
+
+READ_ROWS, READ_BYTES = 2**18, 2**25
+"""The most rows, and about the most bytes, of one batch."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Row groups of one file.
+
+    Attributes:
+        path: the file, in the file system of the table.
+        name: the file within the table, for messages.
+        groups: the row groups, in order.
+        counts: the number of rows of each.
+        size: their bytes, uncompressed.
+        partitions: the values of partition columns.
+    """
+
+    path: str
+    name: str
+    groups: tuple[int, ...]
+    counts: tuple[int, ...]
+    size: int
+    partitions: Mapping[str, pa.Scalar]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The part of a table that is scored into one file.
+
+    Attributes:
+        index: its position among the splits of the table.
+        pieces: the row groups, file by file.
+    """
+
+    index: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return sum(piece.rows for piece in self.pieces)
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes, uncompressed."""
+        return sum(piece.size for piece in self.pieces)
+
+    def describe(self) -> str:
+        """Return the names of the first files, for messages."""
+        names = [piece.name for piece in self.pieces]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more or "a table without rows"
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """The part of a run that all splits share: what to read, how to score, what to write.
+
+    Attributes:
+        store: the file system of the table.
+        source: the columns that are read, in the types that Spark reads.
+        fed: the columns that the model is given, in order.
+        transfer: their names and types in the model's input.
+        is_row: give them to the model as one column of objects.
+        kept_columns: the columns of the input in the output, in order.
+        inputs: what the model accepts.
+        outputs: what it returns.
+        params: values for all of its params, enforced already; None for a model without params.
+        output: the name of the predictions' column.
+        flatten: write each field of a prediction of several outputs as a column ``<output>_<field>``.
+        lenient: write rows that cannot be scored with a null, and their findings, instead of failing.
+        findings: the name of the findings' column.
+        zone: the time zone of the session.
+        batch_rows: the rows that the model is given at once; None to leave it to the reader.
+        absent: what the model sees of an optional column that the table lacks.
+        returned: the Arrow type of predictions that was asked for; None for what the outputs say.
+        spark_fields: the fields of kept columns that Spark has described in the footers of the table.
+    """
+
+    store: pafs.FileSystem
+    source: pa.Schema
+    fed: tuple[str, ...]
+    transfer: pa.Schema
+    is_row: bool
+    kept_columns: tuple[str, ...]
+    inputs: Schema
+    outputs: Schema
+    params: Mapping[str, Any] | None
+    output: str
+    flatten: bool = False
+    lenient: bool = False
+    findings: str = "findings"
+    zone: str = "UTC"
+    batch_rows: int | None = None
+    absent: Absent = "omit"
+    returned: pa.DataType | None = None
+    spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the model's columns of a batch of :attr:`source`."""
+        arrays = [
+            convert_array(batch.column(batch.schema.get_field_index(name)), part.type)
+            for name, part in zip(self.fed, self.transfer)
+        ]
+        if self.is_row:
+            rows = pa.StructArray.from_arrays(arrays, fields=list(self.transfer))
+            return pa.RecordBatch.from_arrays([rows], names=["0"])
+        return as_declared(pa.RecordBatch.from_arrays(arrays, schema=self.transfer), self.inputs)
+
+
+def read_batches(split: Split, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a split in the types that Spark reads, in batches that are bounded by rows and bytes.
+
+    Raises:
+        ContractError: a file cannot be read, or has a value that the type of Spark does not hold.
+    """
+    batches = (batch for piece in split.pieces for batch in _read_piece(piece, plan))
+    if plan.batch_rows is not None:
+        return rebatched(batches, plan.batch_rows, BATCH_BYTES)
+    return rebatched(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
+
+
+def _read_piece(piece: Piece, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
+    stored = [name for name in plan.source.names if name not in piece.partitions]
+    if not stored:
+        for rows in piece.counts:
+            for start in range(0, rows, READ_ROWS):
+                yield _complete_batch(None, piece, plan, min(READ_ROWS, rows - start))
+        return
+    try:
+        with _open_file(piece, plan.store) as file:
+            at_once = _batch_size(piece)
+            for groups in _join_groups(piece, at_once):
+                # A name with a dot selects more than its column: the rest is dropped afterwards.
+                for batch in file.iter_batches(at_once, row_groups=groups, columns=stored, use_threads=False):
+                    yield _complete_batch(batch, piece, plan, batch.num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise ContractError(f"the file {piece.name} cannot be read to its end: {reason_of(error)}") from None
+
+
+@contextlib.contextmanager
+def _open_file(piece: Piece, store: pafs.FileSystem) -> Iterator[pq.ParquetFile]:
+    options: dict[str, Any] = {"coerce_int96_timestamp_unit": "us"}
+    if isinstance(store, pafs.LocalFileSystem):
+        with pq.ParquetFile(piece.path, memory_map=True, pre_buffer=False, **options) as file:
+            yield file
+        return
+    with (
+        store.open_input_file(piece.path) as stream,
+        pq.ParquetFile(stream, pre_buffer=True, **options) as file,
+    ):
+        yield file
+
+
+def _batch_size(piece: Piece) -> int:
+    """Return how many rows to read at once."""
+    width = piece.size // max(piece.rows, 1)
+    return max(min(READ_ROWS, READ_BYTES // max(width, 1)), 1)
+
+
+def _join_groups(piece: Piece, rows: int) -> Iterator[list[int]]:
+    """Yield row groups to read together: several only where they are small, since all are buffered."""
+    groups: list[int] = []
+    count = 0
+    for group, size in zip(piece.groups, piece.counts):
+        if groups and count + size > rows:
+            yield groups
+            groups, count = [], 0
+        groups.append(group)
+        count += size
+    if groups:
+        yield groups
+
+
+def _complete_batch(batch: pa.RecordBatch | None, piece: Piece, plan: ScanPlan, rows: int) -> pa.RecordBatch:
+    """Return the columns of the plan, in order and in the types of Spark, with those of the directories."""
+    arrays = []
+    for part in plan.source:
+        if part.name in piece.partitions:
+            arrays.append(pa.repeat(piece.partitions[part.name], rows))
+            continue
+        assert batch is not None
+        array = batch.column(batch.schema.get_field_index(part.name))
+        if isinstance(array.type, pa.BaseExtensionType):
+            array = array.storage
+        arrays.append(convert_array(array, part.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=plan.source)

@@ -1,0 +1,168 @@
+"""Score one split of a Parquet table: read row groups, predict batch by batch, write one file. No Spark.
+
+The steps, and what each of them holds in memory:
+
+======  ====================================================================================
+read    one batch of the needed columns, converted to the types that Spark reads
+score   the batch as the model sees it, and its predictions
+write   the finished batches of one row group, until there are enough of them
+======  ====================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sparksig.errors import Finding
+from sparksig.infer.outputs import count_rows
+from sparksig.models import LoadedModel
+from sparksig.scoring.batches import Predict
+from sparksig.scoring.part import Target, name_predictions, open_writer
+from sparksig.scoring.results import finish_predictions, score_pairs, select_column
+from sparksig.scoring.scan import ScanPlan, Split, read_batches
+from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
+
+__all__ = ["SplitResult", "score_split"]
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """The result of scoring a split.
+
+    Attributes:
+        index: the position of the split.
+        file: the path of the file that was written.
+        rows: the rows that were read.
+        scored: the rows with a prediction.
+        rejected: the rows without one.
+        findings: why rows were rejected, with counts.
+        summary: the predictions in numbers, by column.
+        size: the bytes of the file.
+        seconds: the time of each step: read, score, write.
+    """
+
+    index: int
+    file: str
+    rows: int
+    scored: int
+    rejected: int
+    findings: tuple[Finding, ...]
+    summary: Mapping[str, Summary]
+    size: int
+    seconds: Mapping[str, float]
+
+
+def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
+    """Score a split of a Parquet table into one file of a unique name.
+
+    After an error nothing is left of the file.
+
+    Args:
+        split: the row groups.
+        model: the model, loaded.
+        plan: what to read, how to score and what to write.
+        target: the directory for the file, which exists.
+
+    Raises:
+        ContractError: a file cannot be read, or rows break the input schema.
+        PredictionError: a prediction breaks the output schema.
+        ModelFailedError: the model raised an exception.
+    """
+    clock = _Clock()
+    tally, summary = FindingTally(), dict[str, Summary]()
+    rows = 0
+    with _restore_interrupt(), open_writer(plan, target, split.index) as writer:
+        pending: deque[pa.RecordBatch] = deque()
+
+        def feed() -> Iterator[pa.RecordBatch]:
+            for batch in clock.time("read", read_batches(split, plan)):
+                pending.append(batch)
+                yield plan.build_input(batch)
+
+        pairs = score_pairs(
+            feed(),
+            _guard(model, plan),
+            plan.inputs,
+            plan.outputs,
+            plan.params,
+            lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
+            lenient=plan.lenient,
+            texts=model.text_dtypes,
+            absent=plan.absent,
+            source=f" of {split.describe()}",
+            tally=tally,
+        )
+        for predictions, findings in clock.time("score", pairs):
+            batch = pending.popleft()
+            rows += len(predictions)
+            with clock.measure("write"):
+                columns = name_predictions(predictions, plan)
+                summary = merge_summaries(summary, summarize_predictions(columns))
+                writer.write(batch, columns, findings)
+        with clock.measure("write"):
+            size = writer.close()
+    counts = rows, rows - tally.rejected, tally.rejected
+    return SplitResult(split.index, writer.path, *counts, tally.findings(), summary, size, clock.seconds)
+
+
+class _InterruptedError(BaseException):
+    """Ctrl-C while a model predicts: an exception that does not count as the model's."""
+
+
+@contextlib.contextmanager
+def _restore_interrupt() -> Iterator[None]:
+    try:
+        yield
+    except _InterruptedError:
+        raise KeyboardInterrupt from None
+
+
+def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
+    """Return the model's function; Ctrl-C in it ends the run, and is no failure of a row."""
+    handler = signal.getsignal(signal.SIGINT)
+    is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)
+
+    def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
+        try:
+            predicted = model.predict_raw(data, params)
+        except KeyboardInterrupt:
+            if is_interactive:
+                raise _InterruptedError from None
+            raise
+        return select_column(predicted, plan.outputs, plan.returned, count_rows(data))
+
+    return predict
+
+
+class _Clock:
+    """The seconds of each step; those of an inner step are not counted for the outer one."""
+
+    def __init__(self) -> None:
+        self.seconds = {"read": 0.0, "score": 0.0, "write": 0.0}
+
+    @contextlib.contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        started, inner = time.perf_counter(), sum(self.seconds.values())
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - started
+            self.seconds[step] += elapsed - (sum(self.seconds.values()) - inner)
+
+    def time(self, step: str, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield items, and measure the time that it takes to get each of them."""
+        iterator = iter(items)
+        while True:
+            with self.measure(step):
+                item = next(iterator, None)
+            if item is None:
+                return
+            yield item

@@ -1,0 +1,281 @@
+"""Plan the scoring of a Parquet table from the footers of its files: the columns to read, and the splits.
+
+A column that Spark reads in another way than pyarrow raises an UnsupportedError with the reason, so that the
+caller can let Spark read the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sparksig.engine.absent import Absent
+from sparksig.engine.features import misplaced_features
+from sparksig.engine.predictions import result_type
+from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
+from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.names import find_missing_columns, find_name_conflicts
+from sparksig.scoring.part import output_schema
+from sparksig.scoring.prepared import PreparedModel
+from sparksig.scoring.scan import Piece, ScanPlan, Split
+from sparksig.scoring.storage import (
+    place_partition,
+    read_spark_fields,
+    require_same_type,
+    spark_type,
+    with_zone,
+)
+from sparksig.tables.columns import arrow_columns
+from sparksig.tables.contract import Contract
+from sparksig.tables.parquet import File, ParquetTable
+from sparksig.tables.partitions import partition_value
+from sparksig.tables.types import match_columns
+from sparksig.types import AnyType, Object
+
+__all__ = ["ScanOptions", "plan_scan", "plan_splits"]
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """The options of a run that decide what is read and written; as of :func:`sparksig.score_files`."""
+
+    output: str = "prediction"
+    keep: str | Sequence[str] = "*"
+    columns: Sequence[str] | None = None
+    flatten: bool = False
+    lenient: bool = False
+    findings: str = "findings"
+    zone: str = "UTC"
+    batch_rows: int | None = None
+    absent: Absent = "omit"
+    returned: pa.DataType | None = None
+
+
+def plan_scan(
+    table: ParquetTable,
+    model: PreparedModel,
+    params: Mapping[str, Any] | None,
+    features: Sequence[str] | None,
+    options: ScanOptions,
+) -> ScanPlan:
+    """Judge a table by the footers of its files, and plan what is read, scored and written.
+
+    Args:
+        table: the table.
+        model: the model.
+        params: values for all of its params, enforced already.
+        features: the names of the model's features; None if it knows none.
+        options: what to read and to write.
+
+    Raises:
+        ContractError: the table does not fit the model, or columns cannot be named so; all findings.
+        UnsupportedError: only Spark reads or writes these columns as Spark does.
+    """
+    schema = _type_partitions(table)
+    types = pa.schema([part.with_type(_spark_or_own(part)) for part in schema])
+    findings: list[Finding] = []
+    fed, is_row = _choose_columns(types, model, features, options, findings)
+    added = _name_outputs(model.outputs, options)
+    conflicts = find_name_conflicts(schema.names, added, options.keep, str.casefold)
+    kept_columns = tuple(schema.names if isinstance(options.keep, str) else options.keep)
+    needed = [name for name in dict.fromkeys([*fed, *kept_columns]) if name in schema.names]
+    required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
+    findings += table.compare_files(needed, required)
+    if findings or conflicts:
+        what = "the table does not fit the model's input schema" if findings else "the table cannot be scored"
+        raise ContractError.of(what, [*findings, *conflicts])
+    spark_fields = read_spark_fields(table.files[0].metadata)
+    source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
+    names = fed if is_row or model.inputs.has_input_names() else [str(index) for index in range(len(fed))]
+    transfer = [
+        pa.field(new, with_zone(source.field(old).type, options.zone)) for new, old in zip(names, fed)
+    ]
+    shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned")
+    scan = ScanPlan(
+        store=table.store,
+        source=source,
+        fed=tuple(fed),
+        transfer=pa.schema(transfer),
+        is_row=is_row,
+        kept_columns=kept_columns,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        params=params,
+        spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
+        **{name: getattr(options, name) for name in shared},
+    )
+    output_schema(scan)  # raises an error where there is none
+    return scan
+
+
+def _type_partitions(table: ParquetTable) -> pa.Schema:
+    """Return the schema of a table, with text for partition columns without any value, as Spark has them."""
+    partitions = table.files[0].values
+    return pa.schema(
+        [
+            part.with_type(pa.string()) if part.name in partitions and pa.types.is_null(part.type) else part
+            for part in table.schema
+        ]
+    )
+
+
+def _spark_or_own(part: pa.Field) -> pa.DataType:
+    try:
+        return spark_type(part.type, step(part.name))
+    except UnsupportedError:
+        return part.type
+
+
+def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
+    """Return the names of the columns that are added.
+
+    Raises:
+        UnsupportedError: predictions that only Spark can hold.
+        ContractError: there are no fields to take apart.
+    """
+    try:
+        dtype = options.returned or result_type(outputs)
+    except ConversionError as error:
+        raise UnsupportedError(
+            f"predictions are variants, which only Spark writes: {error.message}"
+        ) from None
+    names = [options.output]
+    if options.flatten:
+        if not pa.types.is_struct(dtype):
+            raise ContractError(
+                f"flatten takes predictions of several outputs apart; this model's are {dtype}"
+            )
+        names = [f"{options.output}_{field.name}" for field in dtype]
+    return [*names, options.findings] if options.lenient else names
+
+
+def _choose_columns(
+    table: pa.Schema,
+    model: PreparedModel,
+    features: Sequence[str] | None,
+    options: ScanOptions,
+    findings: list[Finding],
+) -> tuple[list[str], bool]:
+    """Return the columns that the model is given, and whether each row is one object; add the findings."""
+    inputs, columns = model.inputs, options.columns
+    if inputs.has_input_names() and columns is not None:
+        raise ContractError("the model's columns have names: columns= chooses those of a model without names")
+    if columns is not None:
+        findings += find_missing_columns(table.names, columns) + misplaced_features(columns, inputs, features)
+        if findings:
+            return [], False
+        table = pa.schema([table.field(name) for name in columns])
+    contract = Contract(
+        "model",
+        "the model's input schema",
+        inputs,
+        features=None if features is None else tuple(features),
+        missing="forbid" if options.absent == "forbid" else "allow",
+        extra="allow",
+    )
+    match = match_columns(contract, arrow_columns(table), by_position=columns is not None)
+    findings += match.findings
+    if match.row is not None:
+        assert isinstance(match.row.type, Object)
+        properties = {prop.name for prop in match.row.type.properties}
+        return [name for name in table.names if name in properties], True
+    for spec, column in match.pairs:
+        is_open = not isinstance(spec, ColSpec) or isinstance(spec.type, AnyType)
+        if is_open and getattr(column.field.source, "kind", "") == "vector":
+            raise UnsupportedError(f"{step(column.name)} holds vectors, which only Spark makes arrays of")
+    return [column.name for _, column in match.pairs], False
+
+
+def _require_supported(
+    table: ParquetTable, needed: pa.Schema, spark_fields: Mapping[str, Mapping[str, Any]]
+) -> pa.Schema:
+    """Return the columns in the types that Spark reads.
+
+    Raises:
+        UnsupportedError: Spark reads one of them in another way than pyarrow does.
+    """
+    partitions = table.files[0].values
+    fields = []
+    for part in needed:
+        dtype = part.type
+        if part.name in partitions and pa.types.is_timestamp(dtype):
+            dtype = pa.timestamp("us", "UTC")  # a local time of the session
+        field = pa.field(part.name, spark_type(dtype, step(part.name)))
+        if part.name in spark_fields and not pa.types.is_null(part.type):
+            require_same_type(field, spark_fields[part.name])
+        fields.append(field)
+    for file in table.files:
+        for name, reason in file.layout.reasons.items():
+            if name in needed.names and name not in partitions:
+                raise UnsupportedError(f"{step(name)} {reason} ({file.name}): read the table with Spark")
+    return pa.schema(fields)
+
+
+# --- splits -----------------------------------------------------------------------------------------------
+
+_MOST_BYTES = 2**29
+"""Splits are no larger than that, as far as row groups go: each is written as one file."""
+
+_FEWEST_BYTES = 2**22
+"""Splits are no smaller than that, unless the table is."""
+
+
+def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
+    """Divide the row groups of a table into splits of about as many bytes, in the order of the files.
+
+    A row group is never cut. There are at least two splits for each core, if the table has enough row groups
+    and bytes; and at least one split, without row groups if the table has none.
+
+    Args:
+        table: the table.
+        scan: the plan.
+        cores: how many splits are scored at once.
+
+    Raises:
+        UnsupportedError: a partition value that the time zone of the session does not have.
+    """
+    pieces = [piece for file in table.files for piece in _cut_file(file, scan)]
+    total = sum(piece.size for piece in pieces)
+    count = max(2 * cores, -(-total // _MOST_BYTES))
+    count = max(1, min(count, -(-total // _FEWEST_BYTES), len(pieces)))
+    splits: list[list[Piece]] = [[]]
+    done = 0
+    for piece in pieces:
+        # the middle of the piece decides, so that no split is larger than its share by more than half a piece
+        if splits[-1] and (done + piece.size / 2) * count >= total * len(splits):
+            splits.append([])
+        splits[-1].append(piece)
+        done += piece.size
+    return [Split(index, tuple(_merge_pieces(parts))) for index, parts in enumerate(splits)]
+
+
+def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
+    """Return a piece for each row group with rows."""
+    partitions = {
+        name: place_partition(partition_value(text, file.schema.field(name).type), scan.zone).cast(
+            scan.source.field(name).type
+        )
+        for name, text in file.values.items()
+        if name in scan.source.names
+    }
+    sizes = file.layout.sizes
+    return [
+        Piece(file.path, file.name, (group,), (rows,), sizes[group], partitions)
+        for group, rows in enumerate(file.groups)
+        if rows
+    ]
+
+
+def _merge_pieces(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces, with those of one file merged."""
+    merged: list[Piece] = []
+    for piece in pieces:
+        if merged and merged[-1].path == piece.path:
+            last = merged.pop()
+            groups, counts = last.groups + piece.groups, last.counts + piece.counts
+            piece = Piece(last.path, last.name, groups, counts, last.size + piece.size, last.partitions)
+        merged.append(piece)
+    return merged

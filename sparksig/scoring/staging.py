@@ -1,0 +1,77 @@
+"""Files that are written beside their target, and published by one rename. No Spark.
+
+Readers see nothing, or all of it. Object stores have no renames: there each file is moved by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparksig.errors import OutputRefusedError
+from sparksig.models.registry import reason_of
+
+__all__ = ["has_renames", "publish_directory", "require_free", "staging_directory"]
+
+
+def has_renames(store: pafs.FileSystem) -> bool:
+    """Return whether a file system renames a directory in one step."""
+    return store.type_name in ("local", "hdfs")
+
+
+def require_free(store: pafs.FileSystem, path: str, name: str) -> None:
+    """Check that nothing is at a path, or an empty directory.
+
+    Raises:
+        OutputRefusedError: something is there.
+    """
+    if _exists(store, path):
+        raise OutputRefusedError(
+            f"{name} exists already; nothing was written. Choose another path, or remove it"
+        )
+
+
+def _exists(store: pafs.FileSystem, path: str) -> bool:
+    info = store.get_file_info(path)
+    if info.type is not pafs.FileType.Directory:
+        return bool(info.type is not pafs.FileType.NotFound)
+    return bool(store.get_file_info(pafs.FileSelector(path)))
+
+
+@contextlib.contextmanager
+def staging_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
+    """Make a hidden directory beside a path, and remove what is left of it at the end."""
+    parent, _, name = path.rpartition("/")
+    staging = f"{parent}/.{name}.sparksig-write-{secrets.token_hex(8)}"
+    store.create_dir(staging, recursive=True)
+    try:
+        yield staging
+    finally:
+        with contextlib.suppress(OSError, pa.ArrowException):  # it was moved
+            store.delete_dir(staging)
+
+
+def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str) -> None:
+    """Move a directory of files to a path where nothing is.
+
+    Raises:
+        OutputRefusedError: something came there meanwhile, or it cannot be moved.
+    """
+    require_free(store, path, name)
+    try:
+        if has_renames(store):
+            if isinstance(store, pafs.LocalFileSystem):
+                os.rename(staging, path)  # replaces an empty directory, and nothing else
+            else:
+                store.move(staging, path)
+            return
+        store.create_dir(path, recursive=True)
+        for info in store.get_file_info(pafs.FileSelector(staging)):
+            store.move(info.path, f"{path}/{info.base_name}")
+    except (OSError, pa.ArrowException) as error:
+        raise OutputRefusedError(f"{name}: the output cannot be published: {reason_of(error)}") from None

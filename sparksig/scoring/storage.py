@@ -1,0 +1,208 @@
+"""The types of Parquet columns as Spark reads and writes them, and Spark's own schema in a file's footer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from sparksig.engine.zones import instants
+from sparksig.errors import UnsupportedError, below, step
+
+__all__ = [
+    "SPARK_SCHEMA_KEY",
+    "build_spark_schema",
+    "convert_array",
+    "read_spark_fields",
+    "spark_type",
+    "with_zone",
+]
+
+SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
+"""The key under which Spark keeps the schema of a table in the footers of its files."""
+
+INSTANT = pa.timestamp("us", "UTC")
+
+_PLAIN = {
+    dtype.id: spark
+    for dtype, spark in [
+        (pa.bool_(), pa.bool_()),
+        (pa.int8(), pa.int8()),
+        (pa.int16(), pa.int16()),
+        (pa.int32(), pa.int32()),
+        (pa.int64(), pa.int64()),
+        (pa.uint8(), pa.int16()),
+        (pa.uint16(), pa.int32()),
+        (pa.uint32(), pa.int64()),
+        (pa.uint64(), pa.decimal128(20, 0)),
+        (pa.float32(), pa.float32()),
+        (pa.float64(), pa.float64()),
+        (pa.string(), pa.string()),
+        (pa.large_string(), pa.string()),
+        (pa.string_view(), pa.string()),
+        (pa.binary(), pa.binary()),
+        (pa.large_binary(), pa.binary()),
+        (pa.binary_view(), pa.binary()),
+        (pa.binary(1), pa.binary()),
+        (pa.date32(), pa.date32()),
+        (pa.date64(), pa.date32()),
+        (pa.null(), pa.null()),
+    ]
+}
+
+
+def spark_type(dtype: pa.DataType, path: str) -> pa.DataType:
+    """Return the Arrow type of what Spark reads from a Parquet column.
+
+    Args:
+        dtype: the type that pyarrow reads.
+        path: the column, for the error.
+
+    Raises:
+        UnsupportedError: Spark reads it as something else, or not at all.
+
+    Example:
+        >>> spark_type(pa.list_(pa.uint8()), "x")
+        ListType(list<item: int16>)
+    """
+    if dtype.id in _PLAIN:
+        return _PLAIN[dtype.id]
+    if pa.types.is_dictionary(dtype):
+        return spark_type(dtype.value_type, path)
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us") if dtype.tz is None else INSTANT
+    if pa.types.is_decimal(dtype) and dtype.precision <= 38 and 0 <= dtype.scale <= dtype.precision:
+        return pa.decimal128(dtype.precision, dtype.scale)
+    if pa.types.is_map(dtype):
+        inner = f"{path}[]"
+        return pa.map_(spark_type(dtype.key_type, inner), spark_type(dtype.item_type, inner))
+    if pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype):
+        return pa.list_(spark_type(dtype.value_type, f"{path}[]"))
+    if pa.types.is_struct(dtype):
+        parts = [dtype.field(index) for index in range(dtype.num_fields)]
+        return pa.struct(
+            [pa.field(part.name, spark_type(part.type, below(path, part.name))) for part in parts]
+        )
+    raise UnsupportedError(f"{path} is {dtype}, which only Spark reads as Spark does")
+
+
+def with_zone(dtype: pa.DataType, zone: str) -> pa.DataType:
+    """Return a type with its timestamps in another time zone, at any depth."""
+    if pa.types.is_timestamp(dtype):
+        return dtype if dtype.tz is None else pa.timestamp(dtype.unit, zone)
+    if pa.types.is_list(dtype):
+        return pa.list_(with_zone(dtype.value_type, zone))
+    if pa.types.is_map(dtype):
+        return pa.map_(with_zone(dtype.key_type, zone), with_zone(dtype.item_type, zone))
+    if pa.types.is_struct(dtype):
+        parts = [dtype.field(index) for index in range(dtype.num_fields)]
+        return pa.struct([pa.field(part.name, with_zone(part.type, zone)) for part in parts])
+    return dtype
+
+
+def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
+    """Convert an array to a type of Spark; raises pyarrow.ArrowInvalid where that loses anything."""
+    if array.type == target:
+        return array
+    if pa.types.is_struct(target) and pa.types.is_struct(array.type):
+        # not flatten(): the fields of null structs may stay as they are
+        parts = [convert_array(array.field(index), field.type) for index, field in enumerate(target)]
+        mask = array.is_null() if array.null_count else None
+        return pa.StructArray.from_arrays(parts, fields=list(target), mask=mask)
+    return array.cast(target)
+
+
+def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
+    """Return the value of a partition column as Spark has it: a timestamp is a local time of the session.
+
+    Raises:
+        UnsupportedError: the zone lacks this local time, or has it twice.
+    """
+    if not pa.types.is_timestamp(value.type) or not value.is_valid:
+        return value.cast(INSTANT) if pa.types.is_timestamp(value.type) else value
+    placed, unplaced = instants(pa.array([value.as_py()], pa.timestamp("us")), zone)
+    if unplaced.any():
+        raise UnsupportedError(f"the partition value {value.as_py()} is no local time, or two, in {zone}")
+    return placed.cast(INSTANT)[0]
+
+
+# --- Spark's schema in a footer ---------------------------------------------------------------------------
+
+
+def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]]:
+    """Return the fields of the schema that Spark has kept in a footer; nothing of another writer."""
+    try:
+        fields = json.loads(footer.get(SPARK_SCHEMA_KEY, b"{}")).get("fields", [])
+        return {field["name"]: dict(field) for field in fields}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # another program's
+        return {}
+
+
+def build_spark_schema(schema: pa.Schema, known: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Build the schema that Spark keeps in a footer: known fields as they are, others from their types."""
+    fields = [dict(known.get(field.name) or _field_json(field)) | {"nullable": True} for field in schema]
+    return json.dumps({"type": "struct", "fields": fields}).encode()
+
+
+def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
+    """Check that a column has the type that Spark has kept in the footer.
+
+    Raises:
+        UnsupportedError: it has another one: an interval, a variant, or a type of the user.
+    """
+    if _strip(declared.get("type")) != _strip(_type_json(field.type)):
+        dtype = declared.get("type")
+        name = dtype.get("type") if isinstance(dtype, dict) else dtype
+        raise UnsupportedError(
+            f"{step(field.name)} is stored as {field.type}, and Spark declares it as {name}"
+        )
+
+
+def _strip(dtype: Any) -> Any:
+    """Return a type of the schema without nullability and metadata; a vector as the struct that it is."""
+    if not isinstance(dtype, dict):
+        return "string" if isinstance(dtype, str) and dtype.startswith(("char(", "varchar(")) else dtype
+    if dtype.get("type") == "udt":
+        is_vector = str(dtype.get("pyClass", "")) == "pyspark.ml.linalg.VectorUDT"
+        return _strip(dtype.get("sqlType")) if is_vector else dtype.get("class")
+    if dtype.get("type") == "struct":
+        return {"struct": [(field["name"], _strip(field["type"])) for field in dtype["fields"]]}
+    keys = ("type", "elementType", "keyType", "valueType")
+    return {key: _strip(dtype[key]) for key in keys if key in dtype}
+
+
+_NAMES = {
+    pa.bool_(): "boolean",
+    pa.int8(): "byte",
+    pa.int16(): "short",
+    pa.int32(): "integer",
+    pa.int64(): "long",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.binary(): "binary",
+    pa.date32(): "date",
+    pa.timestamp("us"): "timestamp_ntz",
+    INSTANT: "timestamp",
+    pa.null(): "integer",
+}
+
+
+def _field_json(field: pa.Field) -> dict[str, Any]:
+    return {"name": field.name, "type": _type_json(field.type), "nullable": True, "metadata": {}}
+
+
+def _type_json(dtype: pa.DataType) -> Any:
+    if pa.types.is_decimal(dtype):
+        return f"decimal({dtype.precision},{dtype.scale})"
+    if pa.types.is_list(dtype):
+        return {"type": "array", "elementType": _type_json(dtype.value_type), "containsNull": True}
+    if pa.types.is_map(dtype):
+        key, value = _type_json(dtype.key_type), _type_json(dtype.item_type)
+        return {"type": "map", "keyType": key, "valueType": value, "valueContainsNull": True}
+    if pa.types.is_struct(dtype):
+        parts: Sequence[pa.Field] = [dtype.field(index) for index in range(dtype.num_fields)]
+        return {"type": "struct", "fields": [_field_json(part) for part in parts]}
+    return _NAMES[dtype]
