@@ -287,6 +287,10 @@ _NOISE = re.compile(
 )
 
 
+_CAUSE = re.compile(r"^\s*Caused by: (?:[\w$]+\.)*[\w$]+: (.+)$", re.MULTILINE)
+"""The message of an exception that caused another one, without its class."""
+
+
 def _summarize(error: Exception, text: str) -> SparksigError:
     """Return the error that quotes Spark where nothing more is known."""
     if "Traceback (most recent call last):" in text:  # of a function of Python in a worker
@@ -297,4 +301,7 @@ def _summarize(error: Exception, text: str) -> SparksigError:
     body = text.removeprefix(_condition_of(error)).strip()
     while (shorter := _NOISE.sub("", body)) != body:
         body = shorter
-    return ExecutionError(f"Spark failed: {_clean(body.partition(chr(10))[0]) or type(error).__name__}")
+    first = _clean(body.partition("\n")[0]) or type(error).__name__
+    causes = _CAUSE.findall(body)
+    root = f". Its cause: {_clean(causes[-1])}" if causes and causes[-1] not in first else ""
+    return ExecutionError(f"Spark failed: {first}{root}")
