@@ -326,9 +326,9 @@ def test_parent_directories_are_made(tmp_path):
         ({"result_type": "decimal(9,2)"}, UnsupportedError, "predictions are no decimals"),
         ({"result_type": "dbl"}, ContractError, "result_type 'dbl' is no Spark type"),
         ({"result_type": 1}, ContractError, "result_type is DDL, as 'double', not"),
-        ({"method": "transform"}, UnsupportedError, "the method .transform. is none of predict"),
+        ({"method": "transform"}, UnsupportedError, "method: expected one of predict, got .transform."),
         ({"allow_pickle": False}, ModelNotTrustedError, "allow_pickle"),
-        ({"digest": "0" * 64}, ModelDamagedError, "the content is not what was pinned"),
+        ({"digest": "0" * 64}, ModelDamagedError, "the content differs from the pinned digest"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
