@@ -100,10 +100,11 @@ def infer(
             raise click.UsageError("--columns are those of a table: an example is taken as it is")
         signature = _from_json(Path(example))
     else:
+        from sparksig.tables.check import open_table
         from sparksig.tables.infer import infer_table
         from sparksig.tables.sample import Sampler
 
-        opened = _open_table("sparksig infer", example, by_spark, conf)
+        opened = open_table(_open_table("sparksig infer", example, by_spark, conf))
         evidence = infer_table(opened, Sampler(rows, seed=seed, method=method), columns or None)
         signature = evidence.signature
     if output is not None:
@@ -164,14 +165,13 @@ def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> Any:
-    from sparksig.tables.check import open_table
     from sparksig.tables.parquet import open_parquet
 
     if not by_spark:
         return open_parquet(table)
     from sparksig.cli.spark import read
 
-    return open_table(read(app, table, conf))
+    return read(app, table, conf)
 
 
 # --- check --------------------------------------------------------------------------------------------------

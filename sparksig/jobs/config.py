@@ -298,7 +298,7 @@ class JobConfig(_Section):
     run_id: RunId = Field(default=None, description="names the run in its report; a new name, if null")
     input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
-    spark: Settings = Field(default={}, description="Spark settings; they come before spark-submit's flags")
+    spark: Settings = Field(default={}, description="Spark settings; they override spark-submit's flags")
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:

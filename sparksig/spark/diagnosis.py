@@ -160,7 +160,8 @@ def _explain_header(text: str) -> SparksigError:
         "",
         "a header with the declared names, in their order",
         f"another first line in {file[1]}" if file else "another first line",
-        "declare them as they stand there, or set the option header to false, if there is none",
+        "declare the columns with the header's names, in its order; if the file has no header, set the "
+        "option header to false",
     )
     return ContractError.of("the table is not as declared", [finding])
 
@@ -207,7 +208,8 @@ _RULES = (
     _Rule(
         r"No module named '?(pyspark|pyarrow|pandas|numpy|sparksig|[\w.]+')",
         ExecutionError,
-        "the Python workers cannot import {1}. " + _USE_PYTHON,
+        "the Python workers cannot import {1}. Install it on every node, or set PYSPARK_PYTHON to a Python "
+        "that has it",
     ),
     _Rule(
         r"Cannot run program \"?([^\"\s]+)",
@@ -222,12 +224,13 @@ _RULES = (
     _Rule(
         r"(?:[^\s'\"]+ \()?(?:No space left on device|Disk quota exceeded|File too large)",
         ExecutionError,
-        "a disk is full: {0}. Free space at the output and in spark.local.dir, then start again",
+        "a file cannot be written ({0}): the disk is full, or a quota is used up. Free space at the output "
+        "and in spark.local.dir, then start again",
     ),
     _Rule(
-        "OutOfMemoryError:? ?(.*)",
+        "OutOfMemoryError(:? ?.*)",
         ExecutionError,
-        "Spark ran out of memory: {1}. Raise spark.driver.memory and spark.executor.memory, or read smaller "
+        "Spark ran out of memory{1}. Raise spark.driver.memory and spark.executor.memory, or read smaller "
         "partitions (spark.sql.files.maxPartitionBytes)",
     ),
     _Rule(
@@ -265,10 +268,10 @@ _RULES = (
         r"Mkdirs failed to create [^\s(]+|Parent path is not a directory: \S+|AccessControlException: .*|"
         r"[^\s'\"]* ?\(?(?:Permission denied|Read-only file system)",
         OutputRefusedError,
-        "the output cannot be written: {0}. Choose a directory that this user may write to",
+        "access was denied: {0}. Choose a directory that this user may write to, and files that it may read",
     ),
     _Rule(
-        "Py4JNetworkError|Answer from Java side is empty|Connection refused",
+        "Py4JNetworkError|Answer from Java side is empty|py4j[\\s\\S]*Connection refused",
         ExecutionError,
         "the JVM of the Spark driver has ended: it was killed, or ran out of memory. Raise "
         "spark.driver.memory, then start again",

@@ -336,13 +336,15 @@ def _read_keys(table: Table, row_key: str | Sequence[str] | None) -> tuple[str, 
     names = (row_key,) if isinstance(row_key, str) else tuple(row_key)
     columns = {column.name: column for column in table.columns}
     missing = find_missing(names, columns)
-    if missing or not names:
-        raise ContractError.of("row_key names columns of the table", missing)
+    if not names:
+        raise ContractError("row_key: expected at least one column")
+    if missing:
+        raise ContractError.of("row_key: the table has no such columns", missing)
     clear = set(table.find_unambiguous(names))
     for name in names:
         if name not in clear and not isinstance(table, ParquetTable):
             raise ContractError(f"row_key: {step(name)} is the name of several columns: rename one")
         source = columns[name].field.source
         if not isinstance(source, (Scalar, Decimal)) or str(source) == "interval":
-            raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which has no order")
+            raise ContractError(f"row_key: {step(name)} is {columns[name].text}, which cannot be ordered")
     return names

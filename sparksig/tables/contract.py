@@ -77,7 +77,8 @@ class Contract:
         columns: the declared columns of a table's contract, with their exact types.
         features: of a model whose inputs have no names, the names of its features, if it knows them.
         types: of a table's contract: "exact" or "lossless".
-        missing: "forbid" or "allow": columns that may be absent. A model's required columns never may.
+        missing: "forbid" or "allow": columns that may be absent. A model's required columns, and a
+            table's NOT NULL columns, never may.
         extra: "forbid", "allow" or "warn": columns that the contract does not declare.
         partitions: columns whose types a table's directories do not keep; only their presence is judged.
         filled: the columns that a Delta table fills itself, with how ("default", "generated", ...).
@@ -190,8 +191,8 @@ def resolve_contract(
         contract = contract.choose(side)
     if types is not None and not contract.is_table:
         raise ContractError(
-            f"types={types!r} is an option of a table's contract; {contract.name} is a model's, which the "
-            "casting table judges: leave types out"
+            f"types={types!r} applies to a table's contract only, and {contract.name} is a model's contract: "
+            "leave types out"
         )
     return replace(contract, **options) if options else contract
 
@@ -289,7 +290,7 @@ def model_contract(
 def _of_text(source: str | os.PathLike[str], reader: Reader) -> Contract | _Signed:
     text = os.fspath(source)
     if not text.strip():
-        raise ContractError("a contract is not empty")
+        raise ContractError("the contract is an empty text")
     name = shown(text)  # a URI may hold credentials
     if (model := _model_directory(text)) is not None:
         directory = ModelDirectory.read(local_path(model))
@@ -432,8 +433,8 @@ def _promised_field(actual: Field, text: object) -> Field:
         spec = ColSpec.from_json_dict(**{**body, "name": actual.name})
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ContractError(
-            f"{step(actual.name)}: the field's metadata {CONTRACT_KEY} are not a column of a contract. Pass "
-            "the contract, or write the table again."
+            f"{step(actual.name)}: the metadata key {CONTRACT_KEY} cannot be read as a column of a contract. "
+            "Pass the contract, or write the table again."
         ) from None
     source = _with_required(actual.source, spec.type)
     return replace(actual, source=source, nullable=not spec.required)

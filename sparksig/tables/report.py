@@ -54,8 +54,8 @@ class Report:
         bad_rows: the number of rows that break the contract.
         claim: the conclusion from a sample about the entire table; empty for other checks.
         examples: keys or positions of some rows, by the index of their finding.
-        absent: the optional columns of a model's contract that the table does not have. They do not break
-            the contract; the hint names a column whose name is nearly the same.
+        absent: the columns that the table does not have, and may lack. They do not break the contract; the
+            hint names a column whose name is nearly the same.
         seconds: the duration of the check.
         kind: the kind of the contract: "model" or "table".
         options: the options of the contract, as ``types``, ``missing`` and ``extra``.

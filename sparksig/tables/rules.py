@@ -204,6 +204,7 @@ def _walk(
 
 
 _SOURCES = (Scalar, Decimal, ListOf, MapOf, Struct)
+_NEVER_NULL = frozenset({"bool"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)})
 
 
 def _test_value(
@@ -212,7 +213,7 @@ def _test_value(
     """Test one value itself."""
     if isinstance(declared, _SOURCES):
         words, hint = str(declared), "fill the nulls, or filter the rows"
-        is_strict = options.strict_nulls or getattr(declared, "name", "").startswith(("bool", "int", "uint"))
+        is_strict = options.strict_nulls or getattr(declared, "name", "") in _NEVER_NULL
     else:
         words, hint = describe(declared), null_hint(declared)
         is_strict = options.strict_nulls or declared in NEVER_NULL

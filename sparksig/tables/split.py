@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -9,11 +10,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from sparksig.errors import ContractError, UnsupportedError, step
+from sparksig.lattice import Field, Scalar
+from sparksig.source_walks import rebuild_source
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.tables.check import build_rules
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import Contract, resolve_contract
+from sparksig.tables.exact import columns_to_ddl
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import ValueOptions
 from sparksig.tables.spark import SparkTable
@@ -34,7 +38,7 @@ def violations(
 
     Args:
         contract: the contract, of any kind that :func:`check` accepts; its columns have names.
-        table: the schema of the table that the column is for; None for the contract's own types.
+        table: the schema of the table that the column is for; None for the types that the contract declares.
         strict_nulls: as for :func:`check`.
         refuse_nan: as for :func:`check`.
 
@@ -54,12 +58,32 @@ def violations(
     """
     session = SparkSession.getActiveSession()
     resolved = resolve_contract(contract, reader=None if session is None else SparkReader(session))
+    if table is None and resolved.is_table:
+        table = _declared_schema(resolved)
     if table is None:
         schema = resolved.schema.as_spark_schema()
         if not isinstance(schema, T.StructType) or not resolved.schema.has_input_names():
             raise ContractError("violations of a contract without names: pass the table's schema as table=")
         table = schema
     return _build_findings(resolved, table, name_folding(), ValueOptions(strict_nulls, refuse_nan))
+
+
+def _declared_schema(contract: Contract) -> T.StructType:
+    """Return the exact types of a table's contract as a Spark schema, parsed by the active session."""
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise ContractError("no Spark session is active: pass the table's schema as table=")
+    columns = tuple(replace(column, field=_drop_lengths(column.field)) for column in contract.columns)
+    text, _ = columns_to_ddl(replace(contract, columns=columns))  # DDL loses NOT NULL, which rules judge
+    return session.createDataFrame([], text).schema
+
+
+def _drop_lengths(field: Field) -> Field:
+    """Return a field with char and varchar as string: DataFrames have no such types."""
+    source = field.source
+    if not isinstance(source, Scalar):
+        return replace(field, source=rebuild_source(source, _drop_lengths))
+    return field if source.max_length is None else replace(field, source=Scalar(source.name))
 
 
 def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options: ValueOptions) -> Column:

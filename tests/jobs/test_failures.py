@@ -187,7 +187,10 @@ TEXTS = {
         "ExecutorLostFailure (executor 1 exited caused by one of the running tasks)",
         "was killed",
     ),
-    "disk": ("java.io.IOException: No space left on device\n\tat java.base/x.y(Z.java:3)", "a disk is full"),
+    "disk": (
+        "java.io.IOException: No space left on device\n\tat java.base/x.y(Z.java:3)",
+        "the disk is full",
+    ),
     "no Delta": (
         "org.apache.spark.SparkClassNotFoundException: [DATA_SOURCE_NOT_FOUND] Failed to find the data "
         "source: delta. Make sure the provider name is correct",

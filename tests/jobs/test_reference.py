@@ -29,8 +29,7 @@ def test_a_table_says_of_each_key_what_it_is():
     ) in lines
     assert "| `check.mode` | schema, sample, full | `schema` | types alone, some rows, or all |" in lines
     assert (
-        "| `spark` | mapping to text | empty | Spark settings; they come before spark-submit's flags |"
-        in lines
+        "| `spark` | mapping to text | empty | Spark settings; they override spark-submit's flags |" in lines
     )
     keys = [line.split("`")[1] for line in lines[2:]]
     assert len(keys) == len(set(keys)) > 30

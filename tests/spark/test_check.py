@@ -336,7 +336,7 @@ def test_text_that_is_nothing(spark, text):
 
 @pytest.mark.parametrize("text", ["", " \n"])
 def test_text_that_is_empty(spark, text):
-    with pytest.raises(ContractError, match=r"^a contract is not empty$"):
+    with pytest.raises(ContractError, match=r"^the contract is an empty text$"):
         check(spark.range(1), text)
 
 
@@ -365,7 +365,7 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check(df, tmp_path / "absent")
     with pytest.raises(TableNotFoundError, match=r"^/absent/table: no table \(delta or parquet\) can"):
         check(df, "/absent/table")
-    with pytest.raises(ContractError, match=r"^row_key names columns of the table: 1 finding\n"):
+    with pytest.raises(ContractError, match=r"^row_key: the table has no such columns: 1 finding\n"):
         check(df, good, "full", row_key="Id")
     with pytest.raises(ContractError, match=r"^row_key names columns of the table"):
         check(df, good, "full", row_key=[])
@@ -642,6 +642,15 @@ def test_every_row_is_in_one_part_and_says_why(spark):
         (NULL, "x", "x: expected long without nulls, found nulls (declare it optional, or double) "
          "[NULL_IN_REQUIRED]"),
     ]  # fmt: skip
+
+
+def test_violations_has_the_exact_types_of_a_table_contract(spark):
+    contract = "day date not null, total decimal(10,2), part smallint not null, code varchar(2)"
+    table = spark.sql(
+        "select date'2026-01-31' as day, 1.25BD as total, cast(null as smallint) as part, 'abc' as code"
+    ).selectExpr("day", "cast(total as decimal(10,2)) as total", "part", "code")
+    [row] = table.select(sparksig.violations(contract).alias("findings")).collect()
+    assert [finding.path for finding in row.findings] == ["part", "code"]
 
 
 def test_violations_is_a_column_of_the_contracts_own_table(spark):

@@ -468,7 +468,8 @@ def test_damaged_contracts_are_told(spark, tmp_path):
         field = T.StructField("a.b", T.LongType(), metadata={"sparksig.column": text})
         spark.createDataFrame([(1,)], T.StructType([field])).write.parquet(str(tmp_path / str(index)))
         with pytest.raises(
-            ContractError, match=r"`a\.b`: the field's metadata sparksig\.column are not a column of a con"
+            ContractError,
+            match=r"`a\.b`: the metadata key sparksig\.column cannot be read as a column of a con",
         ):
             sparksig.check(spark.range(1), tmp_path / str(index))
 
