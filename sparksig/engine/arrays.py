@@ -163,14 +163,16 @@ def take(array: pa.Array, places: pa.Array) -> pa.Array:
 
 def entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
     """Return the keys and items of all maps that are not null, and how many each map has."""
+    keys, items = array.keys, array.items
+    if not len(array):  # an array without rows that was read from a stream may have no valid offsets
+        return keys.slice(0, 0), items.slice(0, 0), np.zeros(0, dtype=np.int64)
     offsets = array.offsets.to_numpy(zero_copy_only=False)
     lengths = np.diff(offsets)
-    keys, items = array.keys, array.items
     if array.null_count and (lengths[null_mask(array)] > 0).any():  # a null may have entries all the same
         keep = int(offsets[0]) + np.flatnonzero(np.repeat(~null_mask(array), lengths))
         chosen = pa.array(keep)
         return take(keys, chosen), take(items, chosen), np.where(null_mask(array), 0, lengths)
-    first, count = (int(offsets[0]), int(offsets[-1] - offsets[0])) if len(offsets) else (0, 0)
+    first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
     return keys.slice(first, count), items.slice(first, count), lengths
 
 

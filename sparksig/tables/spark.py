@@ -57,6 +57,8 @@ class SparkTable:
 
     def select(self, names: Sequence[str]) -> SparkTable:
         """Return the table with some of its columns, in this order."""
+        if list(names) == self.df.columns:  # which need not be resolved: names may be equal up to case
+            return self
         return SparkTable(self.df.select([F.col(quote_name(name)) for name in names]))
 
     def restore_nulls(self, schema: Schema) -> SparkTable:
