@@ -178,7 +178,7 @@ def test_workers_with_another_python(job, spark, tmp_path, monkeypatch):
         monkeypatch.setattr(spark.sparkContext, "pythonExec", program)
         code, message, _ = job()
         assert code == 1, message
-        check_message(message, f"{pattern}.*Set PYSPARK_PYTHON")
+        check_message(message, f"{pattern}.*[Ss]et PYSPARK_PYTHON")
 
 
 def test_check_and_infer_report_failures_of_spark(spark, tmp_path, capfd):
