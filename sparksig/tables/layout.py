@@ -44,7 +44,7 @@ def read_layout(metadata: pq.FileMetaData, schema: pa.Schema) -> Layout:
     version = _spark_version(keys)
     fixed = {part.name for part in schema if _has_fixed_lists(part.type)}
     reasons: dict[str, str] = {}
-    for index, column, name in _list_special(metadata, schema.names, fixed):
+    for index, column, name in _list_special(metadata, frozenset(schema.names), fixed):
         if column.physical_type == "INT96":
             if version and (version < (3, 1) or b"org.apache.spark.legacyINT96" in keys):
                 reasons[name] = "holds INT96 timestamps of the calendar that Spark used before 3.0"
@@ -80,10 +80,16 @@ def _list_special(
     """List the leaves that are times, or in lists of a fixed size: their positions, types and columns."""
     for index in range(metadata.num_columns):
         column = metadata.schema.column(index)
-        path = column.path
-        name = path if path in names else next((name for name in names if path.startswith(f"{name}.")), path)
+        name = _find_column(column.path, names)
         if name in fixed or column.physical_type == "INT96" or _is_time(column):
             yield index, column, name
+
+
+def _find_column(path: str, names: Collection[str]) -> str:
+    """Return the column that a leaf is in; names may have dots, as paths have."""
+    parts = path.split(".")
+    prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in names), path)
 
 
 def _may_have_nulls(chunk: Any) -> bool:

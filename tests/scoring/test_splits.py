@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sparksig import AnyType, ColSpec, ContractError, Schema, TensorSpec, UnsupportedError
 from sparksig.scoring import splits as planning
 from sparksig.scoring.splits import plan_splits
-from sparksig.tables.layout import Layout
+from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.parquet import open_parquet
 from tests.scoring.helpers import of_numbers, plan, read, save, score, write
 
@@ -268,3 +269,17 @@ def test_the_layout_has_the_bytes_of_row_groups(tmp_path):
     [file] = open_parquet(write(tmp_path, of_numbers(20), row_group_size=10)).files
     assert len(file.layout.sizes) == 2
     assert all(size > 80 for size in file.layout.sizes)
+
+
+def test_reading_a_layout_is_linear_in_columns(tmp_path):
+    def cpu_seconds(columns):
+        path = tmp_path / f"{columns}.parquet"
+        pq.write_table(pa.table({f"c{number}": [0.5] for number in range(columns)}), path)
+        reader = pq.ParquetFile(path)
+        started = time.process_time()
+        layout = read_layout(reader.metadata, reader.schema_arrow)
+        assert (len(layout.sizes), layout.reasons) == (1, {})
+        return time.process_time() - started
+
+    cpu_seconds(100)
+    assert cpu_seconds(10_000) < 10 * cpu_seconds(2_500) + 0.1  # 16 times as long if it were quadratic
