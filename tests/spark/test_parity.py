@@ -18,7 +18,7 @@ from pyspark.sql import types as T
 import sparksig
 from sparksig import Code, ColSpec, ContractError, Schema
 from sparksig.cli import cli
-from sparksig.jobs import ScoreConfig
+from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs.preflight import check_input
 from sparksig.spark.bind import bind
 
@@ -242,15 +242,30 @@ MODEL_TABLES = {
 }
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A saved model of the contract MODEL."""
+    path = tmp_path_factory.mktemp("model") / "m"
+    signature = sparksig.ModelSignature(MODEL, Schema([ColSpec("double")]))
+    sparksig.save_model(path, lambda model_input: model_input["rate"], signature)
+    return str(path)
+
+
 @pytest.mark.parametrize("name", MODEL_TABLES)
-def test_a_models_contract(spark, tmp_path, name):
+def test_a_models_contract(spark, tmp_path, model, name):
     table, expected = MODEL_TABLES[name]
     path = str(tmp_path / "table")
     df = write_empty(spark, table, path)
     paths = verdicts(df, path, MODEL, tmp_path)
-    config = {"model": {"path": "m"}, "input": {"path": path}, "output": {"path": "s", "keep": ["id"]}}
+    config = {
+        "model": {"path": model, "allow_pickle": True},
+        "input": {"path": path},
+        "output": {"path": str(tmp_path / "scored"), "keep": ["id"]},
+    }
     if "id" in df.columns:
-        paths["preflight"] = caught(lambda: check_input(ScoreConfig.model_validate(config), MODEL))
+        job = ScoreConfig.model_validate(config)
+        paths["preflight"] = caught(lambda: check_input(job, MODEL))
+        paths["dry run"] = caught(lambda: plan_score(job))
     paths["score"] = caught(lambda: bind(df.schema, MODEL))
     paths["compare"] = list_paths(sparksig.compare(path, MODEL).inputs.upgrade)
     agree(paths, expected)
