@@ -29,7 +29,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, call_model
 from sparksig.scoring.exceptions import wrap_exception
 from sparksig.scoring.tally import FindingTally
-from sparksig.types import describe
+from sparksig.types import DataType, describe
 
 __all__ = ["FINDINGS", "score_leniently"]
 
@@ -118,7 +118,7 @@ def score_leniently(
         if tally is not None:
             tally.add(failures)
         scored = pa.concat_arrays(parts)
-        yield _spread(scored, batch.num_rows, failures), _told(batch.num_rows, failures)
+        yield _spread(scored, batch.num_rows, failures), _build_findings(batch.num_rows, failures)
 
 
 class _RefusedOutputError(Exception):
@@ -146,7 +146,7 @@ def _is_of_the_model(error: PredictionError, predicted: object) -> bool:
     return False
 
 
-_INTEGERS = ("integer", "long")
+_INTEGERS = (describe(DataType.integer), describe(DataType.long))
 
 
 class _Search:
@@ -169,43 +169,44 @@ class _Search:
             batch: the rows.
             rows: their positions in the batch that they were taken from.
         """
+        outcome = self._attempt(batch)
+        if not isinstance(outcome, Exception):
+            return [outcome]
+        if batch.num_rows == 1:
+            self._failed += 1
+            self.failures[int(rows[0])] = _list_findings(outcome)
+            return []
+        if self._is_broken() and self._fails_everywhere(batch):
+            untried = _untried_finding(outcome)
+            self._failed += batch.num_rows
+            self.failures |= {int(row): [untried] for row in rows}
+            return []
+        half = batch.num_rows // 2
+        first = self.score_rows(batch.slice(0, half), rows[:half])
+        return first + self.score_rows(batch.slice(half), rows[half:])
+
+    def _attempt(self, batch: pa.RecordBatch) -> pa.Array | Exception:
+        """Return the predictions of a batch, or the exception that the model raised on some row of it.
+
+        Raises:
+            _RefusedOutputError, ImportError: the failure concerns all rows.
+        """
         try:
             scored = self._score(batch)
         except (_RefusedOutputError, ImportError):
             raise
-        except Exception as error:  # of the model, on some row
-            if batch.num_rows == 1:
-                self._failed += 1
-                self.failures[int(rows[0])] = _findings_of(error)
-                return []
-            if self._is_broken() and self._fails_everywhere(batch):
-                untried = _untried_finding(error)
-                self._failed += batch.num_rows
-                self.failures |= {int(row): [untried] for row in rows}
-                return []
-        else:
-            self._has_succeeded = True
-            return [scored]
-        half = batch.num_rows // 2
-        first = self.score_rows(batch.slice(0, half), rows[:half])
-        return first + self.score_rows(batch.slice(half), rows[half:])
+        except Exception as error:  # whatever a model raises is reported with the row
+            return error
+        self._has_succeeded = True
+        return scored
 
     def _is_broken(self) -> bool:
         return self._failed >= BROKEN_AFTER and not self._has_succeeded
 
     def _fails_everywhere(self, batch: pa.RecordBatch) -> bool:
         """Return whether the model fails on each of a few rows, evenly spaced: as many as the logarithm."""
-        count = batch.num_rows.bit_length()
-        for position in np.linspace(0, batch.num_rows - 1, count, dtype=int).tolist():
-            try:
-                self._score(batch.slice(position, 1))
-            except (_RefusedOutputError, ImportError):
-                raise
-            except Exception:  # noqa: S112  which is what is counted here
-                continue
-            self._has_succeeded = True
-            return False
-        return True
+        positions = np.linspace(0, batch.num_rows - 1, batch.num_rows.bit_length(), dtype=int).tolist()
+        return all(isinstance(self._attempt(batch.slice(position, 1)), Exception) for position in positions)
 
 
 def _untried_finding(error: Exception) -> Finding:
@@ -215,7 +216,7 @@ def _untried_finding(error: Exception) -> Finding:
 
 
 def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Finding]]:
-    """The rows with nulls in columns that never have any, seen from the columns' masks alone."""
+    """Return findings for the rows with nulls in columns that must not have any, by position of the row."""
     failures: dict[int, list[Finding]] = {}
     for index, spec in enumerate(inputs):
         if not isinstance(spec, ColSpec) or not spec.required or spec.type not in NEVER_NULL:
@@ -231,34 +232,35 @@ def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Fi
     return failures
 
 
-def _findings_of(error: Exception) -> list[Finding]:
+def _list_findings(error: Exception) -> list[Finding]:
+    """Return the findings of a row on which the model raised an exception."""
     if isinstance(error, ContractError) and error.findings:
         return list(error.findings)
+    text = describe_exception(error)
     if isinstance(error, ModelFailedError):
-        return [
-            Finding(
-                Code.PREDICTION_FAILED, "", "a prediction", error.message.removeprefix("the model raised ")
-            )
-        ]
-    return [Finding(Code.PREDICTION_FAILED, "", "a prediction", describe_exception(error))]
+        text = error.message.removeprefix("the model raised ")
+    return [Finding(Code.PREDICTION_FAILED, "", "a prediction", text)]
 
 
 def _spread(scored: pa.Array, rows: int, failures: Mapping[int, object]) -> pa.Array:
-    """Predictions in the places of their rows, null in those that have none."""
+    """Return an array with a prediction for each row, null for the rows that failed."""
     if not failures:
         return scored
-    gone = np.zeros(rows, dtype=bool)
-    gone[list(failures)] = True
-    places = np.cumsum(~gone) - 1
-    return scored.take(pa.array(places, mask=gone))
+    has_failed = np.zeros(rows, dtype=bool)
+    has_failed[list(failures)] = True
+    positions = np.cumsum(~has_failed) - 1
+    return scored.take(pa.array(positions, mask=has_failed))
 
 
-def _told(rows: int, failures: Mapping[int, list[Finding]]) -> pa.Array:
+def _build_findings(rows: int, failures: Mapping[int, list[Finding]]) -> pa.Array:
+    """Return an array with the findings of each row that failed, null for the others."""
     if not failures:
         return pa.nulls(rows, FINDINGS)
-    held: list[Any] = [None] * rows
+    values: list[Any] = [None] * rows
     for row, findings in failures.items():
-        # a row is told by itself: its position in a batch, and how many there are, say nothing
-        own = [replace(one, count=None, rows=()) for one in findings]
-        held[row] = [{"code": one.code.value, "path": one.path, "detail": str(one)} for one in own]
-    return pa.array(held, FINDINGS)
+        # Counts and positions are those of the batch, and say nothing about a single row.
+        single = [replace(finding, count=None, rows=()) for finding in findings]
+        values[row] = [
+            {"code": finding.code.value, "path": finding.path, "detail": str(finding)} for finding in single
+        ]
+    return pa.array(values, FINDINGS)
