@@ -32,6 +32,7 @@ from sparksig.types import (
 __all__ = [
     "DECIMAL_DIGITS",
     "IMMEDIATE",
+    "INTEGER_DIGITS",
     "MODEL_TYPE",
     "NEVER_NULL",
     "NULL",
@@ -42,8 +43,10 @@ __all__ = [
     "Scalar",
     "Source",
     "Struct",
+    "is_lossless",
     "mismatches",
     "narrowest",
+    "normalize_scalar",
     "upper_bounds",
     "void_finding",
     "widens",
@@ -328,6 +331,57 @@ def _mismatch(path: str, target: Type, source: Source, hint: str = "") -> Findin
 
 def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# --- between the exact types of two tables --------------------------------------------------------------
+
+INTEGER_DIGITS: dict[str, int] = {
+    "int8": 3, "int16": 5, "int32": 10, "int64": 19, "uint8": 3, "uint16": 5, "uint32": 10, "uint64": 20,
+}  # fmt: skip
+"""The decimal digits that the values of each integer type may have."""
+
+_LAYOUTS = {
+    "large_string": "string", "string_view": "string", "date64": "date32",
+    "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
+}  # fmt: skip
+"""Types that every reader returns as the same type."""
+
+_OF_DECIMALS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
+
+
+def normalize_scalar(source: Scalar) -> Scalar:
+    """Return a scalar type without its layout, length and unit."""
+    if source.native.startswith("interval"):
+        return Scalar(source.native)
+    is_time = source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
+    return Scalar("time" if is_time else _LAYOUTS.get(source.name, source.name))
+
+
+def is_lossless(source: Source, target: Source) -> bool:
+    """Return whether a scalar type holds all values of another exactly, with the same meaning.
+
+    Example:
+        >>> is_lossless(Scalar("int32"), Scalar("int64")), is_lossless(Scalar("int64"), Scalar("float64"))
+        (True, False)
+        >>> is_lossless(Decimal(8, 1), Decimal(10, 2)), is_lossless(Scalar("date32"), Scalar("timestamp_tz"))
+        (True, False)
+    """
+    if source == NULL:
+        return True
+    if isinstance(target, Decimal):
+        digits = target.precision - target.scale
+        if isinstance(source, Decimal):
+            return target.scale >= source.scale and digits >= source.precision - source.scale
+        return isinstance(source, Scalar) and digits >= INTEGER_DIGITS.get(source.name, 99)
+    if isinstance(source, Decimal):
+        declared = _OF_DECIMALS.get(getattr(target, "name", ""))
+        return declared is not None and widens(source, declared)
+    if not isinstance(source, Scalar) or not isinstance(target, Scalar):
+        return False
+    source, target = normalize_scalar(source), normalize_scalar(target)
+    if "timestamp_tz" in (source.name, target.name):
+        return source.name == target.name
+    return target.name in upper_bounds(source.name)
 
 
 # --- the other direction: the narrowest signature type that a source widens to --------------------------

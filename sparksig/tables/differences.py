@@ -1,4 +1,4 @@
-"""The exact types of tables: where two differ, and which widen to which without a loss."""
+"""The exact types of tables: the positions at which two of them differ."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sparksig.errors import below
-from sparksig.lattice import NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, upper_bounds, widens
+from sparksig.lattice import NULL, Field, ListOf, MapOf, Scalar, Source, Struct, is_lossless, normalize_scalar
 from sparksig.source_walks import rebuild_source, zip_sources
-from sparksig.types import DataType
 
-__all__ = ["Difference", "compare_fields", "is_lossless", "normalize", "nullable_parts", "required_fields"]
+__all__ = ["Difference", "compare_fields", "normalize", "nullable_parts", "required_fields"]
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,7 @@ def nullable_parts(expected: Field, actual: Field, path: str) -> Iterator[tuple[
         yield from nullable_parts(declared, part, where)
 
 
-# --- one order of the exact types ---------------------------------------------------------------------------
-
-_EQUIVALENT = {
-    "large_string": "string",
-    "string_view": "string",
-    "large_binary": "binary",
-    "binary_view": "binary",
-    "fixed_size_binary": "binary",
-    "date64": "date32",
-}
-"""Types that every reader gives back alike."""
+# --- types that are the same --------------------------------------------------------------------------------
 
 
 def normalize(source: Source) -> Source:
@@ -114,56 +103,8 @@ def normalize(source: Source) -> Source:
         True
     """
     if isinstance(source, Scalar):
-        if source.native.startswith("interval"):
-            return Scalar(source.native)
-        is_time = source.name.startswith("time[") or source.name[:6] in ("time32", "time64")
-        name = "time" if is_time else source.name
-        return Scalar(_EQUIVALENT.get(name, name))
+        return normalize_scalar(source)
     source = rebuild_source(source, lambda part: Field(part.name, normalize(part.source)))
     if isinstance(source, Struct):
         return replace(source, fields=tuple(sorted(source.fields, key=lambda part: part.name)))
     return replace(source, size=None) if isinstance(source, ListOf) else source
-
-
-_DIGITS = {
-    "int8": 3,
-    "int16": 5,
-    "int32": 10,
-    "int64": 19,
-    "uint8": 3,
-    "uint16": 5,
-    "uint32": 10,
-    "uint64": 20,
-}
-"""The decimal digits of the integer types."""
-
-_OF_DECIMALS = {"int32": DataType.integer, "int64": DataType.long, "float64": DataType.double}
-
-
-def is_lossless(source: Source, target: Source) -> bool:
-    """Return whether a scalar type holds all values of another exactly, with the same meaning.
-
-    Example:
-        >>> is_lossless(Scalar("int32"), Scalar("int64")), is_lossless(Scalar("int64"), Scalar("float64"))
-        (True, False)
-        >>> is_lossless(Decimal(8, 1), Decimal(10, 2)), is_lossless(Scalar("date32"), Scalar("timestamp_tz"))
-        (True, False)
-    """
-    if source == NULL:
-        return True
-    if isinstance(target, Decimal):
-        digits = target.precision - target.scale
-        if isinstance(source, Decimal):
-            return target.scale >= source.scale and digits >= source.precision - source.scale
-        return isinstance(source, Scalar) and digits >= _DIGITS.get(source.name, 99)
-    if isinstance(source, Decimal):
-        declared = _OF_DECIMALS.get(getattr(target, "name", ""))
-        return declared is not None and widens(source, declared)
-    if not isinstance(source, Scalar) or not isinstance(target, Scalar):
-        return False
-    source, target = normalize(source), normalize(target)
-    assert isinstance(source, Scalar)
-    assert isinstance(target, Scalar)
-    if "timestamp_tz" in (source.name, target.name):
-        return source.name == target.name
-    return target.name in upper_bounds(source.name)

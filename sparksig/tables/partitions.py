@@ -44,7 +44,7 @@ _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(\.\d)?")
 
 _BLANKS = "".join(map(chr, range(33)))
 _DIGITS = {pa.int32(): 10, pa.int64(): 20}
-"""The precision of the decimals that hold the integers of a type."""
+"""The precision of the decimals that Spark gives to integers among longer ones in partition values."""
 
 
 def partition_type(values: Sequence[str | None]) -> pa.DataType:

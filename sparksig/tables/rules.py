@@ -12,7 +12,7 @@ from enum import Enum
 
 from sparksig.engine.findings import RANGE_HINT, null_hint
 from sparksig.errors import Code, Finding, below, step
-from sparksig.lattice import NEVER_NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
+from sparksig.lattice import INTEGER_DIGITS, NEVER_NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
 
@@ -204,7 +204,7 @@ def _walk(
 
 
 _SOURCES = (Scalar, Decimal, ListOf, MapOf, Struct)
-_NEVER_NULL = frozenset({"bool"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)})
+_NEVER_NULL = frozenset({"bool", *INTEGER_DIGITS})
 
 
 def _test_value(

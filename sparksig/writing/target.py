@@ -9,12 +9,12 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
 from sparksig.errors import Finding, step
-from sparksig.lattice import Decimal, Source
+from sparksig.lattice import Decimal, Source, is_lossless
 from sparksig.spark.names import Fold
 from sparksig.tables.columns import Column, format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.delta import Existing
-from sparksig.tables.differences import Difference, compare_fields, is_lossless, required_fields
+from sparksig.tables.differences import Difference, compare_fields, required_fields
 from sparksig.tables.types import KEYS_HINT, judge_types
 
 __all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
