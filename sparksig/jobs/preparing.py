@@ -48,12 +48,13 @@ def before_spark(config: ScoreConfig) -> ModelDirectory:
         SparksigError: as :func:`sparksig.jobs.score`; what is wrong with params, places, input and output is
             told at once.
     """
-    from sparksig.spark.udf import check_model
+    from sparksig.scoring.prepared import prepare_model
+    from sparksig.spark.udf import require_result_type
 
     section = config.model
     untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
     try:
-        directory, loading, (inputs, _, declared) = check_model(
+        model = prepare_model(
             section.path,
             **_trust(config),
             method=section.method,
@@ -61,6 +62,7 @@ def before_spark(config: ScoreConfig) -> ModelDirectory:
             outputs=untold,  # only the session can read the DDL of result_type
             on_version_mismatch=section.on_version_mismatch,
         )
+        require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
             raise _wrong("model.method", "a method that predicts", error) from None
@@ -71,12 +73,12 @@ def before_spark(config: ScoreConfig) -> ModelDirectory:
         error.message = _spell_as_keys(error.message)
         raise
     _all_of(
-        lambda: _check_params(config, declared),
+        lambda: _check_params(config, model.params),
         lambda: _check_places(config),
-        lambda: check_input(config, inputs, features_of(directory, loading.trust)),
+        lambda: check_input(config, model.inputs, features_of(model.directory, model.loading.trust)),
         lambda: _refuse_existing(config),
     )
-    return directory
+    return model.directory
 
 
 def _wrong(path: str, expected: str, error: SparksigError) -> ConfigError:

@@ -27,12 +27,10 @@ from sparksig.errors import (
     kind,
 )
 from sparksig.models import flavors
-from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
-from sparksig.models.flavors.interface import Loading
-from sparksig.params import ParamSchema, enforce_params
-from sparksig.schema import ColSpec, Schema, TensorSpec
-from sparksig.scoring.prepared import prepare_model
+from sparksig.params import enforce_params
+from sparksig.schema import ColSpec, TensorSpec
+from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.spark import bind as binding
 from sparksig.spark.before_arrow import (
     INSTANTS,
@@ -57,7 +55,7 @@ from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
 from sparksig.spark.work import Work, Zone, columns_of, explode
 
-__all__ = ["ModelUDF", "check_model", "spark_udf"]
+__all__ = ["ModelUDF", "require_result_type", "spark_udf"]
 
 
 def spark_udf(
@@ -140,7 +138,7 @@ def spark_udf(
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
     check_absent(absent)
     returned = None if result_type is None else read_result_type(session, result_type)
-    directory, loading, (inputs, outputs, declared) = check_model(
+    model = prepare_model(
         model_uri,
         allow_pickle=allow_pickle,
         digest=digest,
@@ -150,47 +148,34 @@ def spark_udf(
         outputs=None if returned is None else build_outputs(returned),
         on_version_mismatch=on_version_mismatch,
     )
-    given = None if params is None and declared is None else enforce_params(params, declared)
-    arrow = None if returned is None else to_arrow_result(returned)
-    zone = str(session.conf.get("spark.sql.session.timeZone"))
-    features = features_of(directory, loading.trust)
-    shipment = ship(session, directory)
-    shown = absent or flavors.default_absent(directory)
+    require_result_type(model)
     work = Work(
-        shipment, loading, inputs, outputs, given, features, arrow, zone, batch_rows=batch_rows, absent=shown
+        ship(session, model.directory),
+        model.loading,
+        model.inputs,
+        model.outputs,
+        None if params is None and model.params is None else enforce_params(params, model.params),
+        features_of(model.directory, model.loading.trust),
+        None if returned is None else to_arrow_result(returned),
+        str(session.conf.get("spark.sql.session.timeZone")),
+        batch_rows=batch_rows,
+        absent=absent or flavors.default_absent(model.directory),
     )
     return ModelUDF(work, returned)
 
 
-def check_model(
-    path: str | os.PathLike[str],
-    *,
-    allow_pickle: bool,
-    digest: str | None,
-    trusted_types: Sequence[str],
-    method: str | None = None,
-    model_config: Mapping[str, Any] | None = None,
-    outputs: Schema | None = None,
-    on_version_mismatch: str = "warn",
-) -> tuple[ModelDirectory, Loading, tuple[Schema, Schema, ParamSchema | None]]:
-    """All that can be known of a model before Spark starts; arguments and errors as of :func:`spark_udf`."""
-    model = prepare_model(
-        path,
-        allow_pickle=allow_pickle,
-        digest=digest,
-        trusted_types=trusted_types,
-        method=method,
-        model_config=model_config,
-        outputs=outputs,
-        on_version_mismatch=on_version_mismatch,
-    )
+def require_result_type(model: PreparedModel) -> None:
+    """Check that the predictions of a model have a Spark type.
+
+    Raises:
+        UnsupportedError: they have none on this Spark.
+    """
     try:
         binding.spark_type(result(model.outputs))
     except (ConversionError, UnsupportedError) as error:
         raise UnsupportedError(
-            f"{model.directory.path}: its outputs have no type to come back in: {error}; or pass result_type"
+            f"{model.directory.path}: the outputs have no Spark type: {error}. Pass result_type"
         ) from None
-    return model.directory, model.loading, (model.inputs, model.outputs, model.params)
 
 
 # --- the function -----------------------------------------------------------------------------------------
