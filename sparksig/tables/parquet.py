@@ -125,6 +125,11 @@ class ParquetTable:
         """The number of rows, from the footers."""
         return sum(file.rows for file in self.files)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the row groups, uncompressed."""
+        return sum(size for file in self.files for size in file.layout.sizes)
+
     def select(self, names: Sequence[str]) -> ParquetTable:
         """Return the table with some of its columns, in this order; a file may lack some."""
         files = []
