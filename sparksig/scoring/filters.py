@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.zones import instants
+from sparksig.engine.zones import place_local_times
 from sparksig.errors import UnsupportedError, step
 from sparksig.scoring.filter_text import (
     AllOf,
@@ -388,5 +388,5 @@ def _convert_moment(literal: Literal, dtype: pa.DataType, zone: str) -> pa.Scala
         return pa.scalar(moment.date(), dtype) if is_day else None
     if dtype != pa.timestamp("us", "UTC"):
         return None
-    placed, unplaced = instants(pa.array([moment], pa.timestamp("us")), zone)
+    placed, unplaced = to_zoned_times(pa.array([moment], pa.timestamp("us")), zone)
     return None if unplaced.any() else placed.cast(dtype)[0]
