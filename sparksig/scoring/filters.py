@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.zones import place_local_times
+from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, step
 from sparksig.scoring.filter_text import (
     AllOf,
