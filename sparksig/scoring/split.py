@@ -25,7 +25,7 @@ from sparksig.errors import Finding, SparksigError
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
-from sparksig.scoring.part import Target, name_predictions, open_writer
+from sparksig.scoring.part import Target, name_predictions, open_writer, output_schema
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
@@ -83,7 +83,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     clock = _Clock()
     tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
     rows = 0
-    with _restore_interrupt(), open_writer(plan, target, split.index) as writer:
+    with _restore_interrupt(), open_writer(target, split.index, output_schema(plan)) as writer:
         pending: deque[pa.RecordBatch] = deque()
 
         def feed() -> Iterator[pa.RecordBatch]:
@@ -110,7 +110,8 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             with clock.measure("write"):
                 columns = name_predictions(predictions, plan)
                 summary = merge_summaries(summary, summarize_predictions(columns))
-                writer.write(batch, columns, findings)
+                kept = (batch.column(batch.schema.get_field_index(name)) for name in plan.kept_columns)
+                writer.write([*kept, *columns.values(), *([findings] if plan.lenient else [])])
         with clock.measure("write"):
             size = writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
