@@ -166,7 +166,7 @@ def test_a_job_that_is_ended_by_a_signal_is_reported(job, tmp_path, capsys):
 
 def test_a_job_in_another_thread(job):
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(job(lambda config, run: None)))
+    thread = threading.Thread(target=lambda: codes.append(job(lambda run: None)))
     thread.start()
     thread.join()
     assert codes == [0]
@@ -214,7 +214,7 @@ def test_credentials_in_places_are_not_printed(job, capsys):
 
 
 def test_a_report_that_cannot_be_written_is_printed(job, capsys):
-    assert job(lambda config, run: run.note(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
+    assert job(lambda run: run.note(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
     said = capsys.readouterr()
     assert "rows in          7" in said.out
     assert "the job is done, but the run report cannot be written to 'nowhere://h/r.json'" in said.err
