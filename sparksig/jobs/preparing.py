@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pyarrow.fs
@@ -53,8 +54,6 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:
     """Check the model's directory, without loading the model."""
-    from sparksig.spark.udf import require_result_type
-
     section = config.model
     # only the session can read the DDL of result_type
     unknown = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
@@ -69,7 +68,10 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             outputs=unknown,
             on_version_mismatch=section.on_version_mismatch,
         )
-        require_result_type(model)
+        if config.engine != "local" and find_spec("pyspark") is not None:
+            from sparksig.spark.udf import require_result_type
+
+            require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
             raise wrong_value("model.method", "a method that predicts", error.message) from None

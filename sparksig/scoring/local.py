@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ from sparksig.tables.parquet import ParquetTable, open_parquet
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["ScoredFiles", "score_files", "score_locally"]
+__all__ = ["ScoredFiles", "count_processes", "resolve_zone", "score_files", "score_locally"]
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def score_files(
     clock = _Phases()
     with clock.phase("start"):
         session = _start_session(spark) if engine == "direct" else None
-    zone = _resolve_zone(time_zone, session)
+    zone = resolve_zone(time_zone, session)
     declared_outputs, returned = (None, None) if result_type is None else read_result_type(result_type)
     with clock.phase("model"):
         prepared = prepare_model(
@@ -229,7 +229,12 @@ def score_files(
 
 
 def score_locally(
-    model: PreparedModel, plan: ScanPlan, splits: Sequence[Split], target: Target, processes: int
+    model: PreparedModel,
+    plan: ScanPlan,
+    splits: Sequence[Split],
+    target: Target,
+    processes: int,
+    done: Callable[[], None] = lambda: None,
 ) -> list[SplitResult]:
     """Score splits in processes of this machine.
 
@@ -239,6 +244,7 @@ def score_locally(
         splits: the splits, at least one.
         target: the directory of the files, which exists.
         processes: how many run at once; with one, this process scores.
+        done: called after each split.
 
     Returns:
         The results, in the order of the splits.
@@ -249,7 +255,11 @@ def score_locally(
     """
     path = share_directory(model.digest, model.directory)
     task = SplitTask(model.digest, partial(Path, path), model.loading, plan, target)
-    results = sorted(score_splits(task, splits, processes), key=lambda result: result.index)
+    results = []
+    for result in score_splits(task, splits, processes):
+        results.append(result)
+        done()
+    results.sort(key=lambda result: result.index)
     require_all_rows(splits, results)
     return results
 
@@ -264,6 +274,11 @@ def _count_workers(table: ParquetTable, session: SparkSession | None) -> int:
         from sparksig.spark.direct import count_slots
 
         return count_slots(session)
+    return count_processes(table)
+
+
+def count_processes(table: ParquetTable) -> int:
+    """Return how many processes are worth starting for a table."""
     return min(count_cores(), 1 + table.size // _PROCESS_BYTES)
 
 
@@ -283,7 +298,7 @@ def _check_options(on_error: str, engine: str, batch_rows: int | None, processes
             raise ContractError(f"{name} is a number, 1 or more, or None")
 
 
-def _resolve_zone(time_zone: str | None, session: SparkSession | None) -> str:
+def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> str:
     """Return the configured time zone, else that of the session, else that of this machine as Java finds it.
 
     Raises:

@@ -35,6 +35,7 @@ class Piece:
         name: the file within the table, for messages.
         groups: the row groups, in order.
         counts: the number of rows of each.
+        first_row: the number of rows of the file before these.
         size: their bytes, uncompressed.
         partitions: the values of partition columns.
     """
@@ -43,6 +44,7 @@ class Piece:
     name: str
     groups: tuple[int, ...]
     counts: tuple[int, ...]
+    first_row: int
     size: int
     partitions: Mapping[str, pa.Scalar]
 
@@ -73,6 +75,14 @@ class Split:
     def size(self) -> int:
         """Return the number of bytes, uncompressed."""
         return sum(piece.size for piece in self.pieces)
+
+    def locate_row(self, row: int) -> str:
+        """Return the position of a row of the split in its file, as text."""
+        for piece in self.pieces:
+            if row < piece.rows:
+                return f"{piece.first_row + row:,} of {piece.name}, counted from 0"
+            row -= piece.rows
+        return self.describe()
 
     def describe(self) -> str:
         """Return the names of the first files, for messages."""

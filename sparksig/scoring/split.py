@@ -12,6 +12,7 @@ write   the finished batches of one row group, until there are enough of them
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.errors import Finding, SparksigError
+from sparksig.errors import Finding, ModelFailedError, SparksigError
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
@@ -83,7 +84,8 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     clock = _Clock()
     tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
     rows = 0
-    with _restore_interrupt(), open_writer(target, split.index, output_schema(plan)) as writer:
+    opened = open_writer(target, split.index, output_schema(plan))
+    with _restore_interrupt(), _locate_failure(split, plan), opened as writer:
         pending: deque[pa.RecordBatch] = deque()
 
         def feed() -> Iterator[pa.RecordBatch]:
@@ -142,6 +144,20 @@ def _restore_interrupt() -> Iterator[None]:
         yield
     except _InterruptedError:
         raise KeyboardInterrupt from None
+
+
+@contextlib.contextmanager
+def _locate_failure(split: Split, plan: ScanPlan) -> Iterator[None]:
+    """Name the file of the failing row in the error of a model, if no condition drops rows before it."""
+    try:
+        yield
+    except ModelFailedError as error:
+        position = re.search(r"first failing row: ([\d,]+) of .*, counted from 0$", error.message)
+        if position is None or plan.condition is not None:
+            raise
+        row = split.locate_row(int(position[1].replace(",", "")))
+        before = error.message[: position.start()]
+        raise ModelFailedError(f"{before}first failing row: {row}") from error.__cause__
 
 
 def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:

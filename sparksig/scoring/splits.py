@@ -272,7 +272,7 @@ def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
         return []
     sizes = file.layout.sizes
     return [
-        Piece(file.path, file.name, (group,), (rows,), sizes[group], partitions)
+        Piece(file.path, file.name, (group,), (rows,), sum(file.groups[:group]), sizes[group], partitions)
         for group, rows in enumerate(file.groups)
         if rows
     ]
@@ -285,6 +285,7 @@ def _merge_pieces(pieces: Sequence[Piece]) -> list[Piece]:
         if merged and merged[-1].path == piece.path:
             last = merged.pop()
             groups, counts = last.groups + piece.groups, last.counts + piece.counts
-            piece = Piece(last.path, last.name, groups, counts, last.size + piece.size, last.partitions)
+            size = last.size + piece.size
+            piece = Piece(last.path, last.name, groups, counts, last.first_row, size, last.partitions)
         merged.append(piece)
     return merged
