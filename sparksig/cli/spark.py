@@ -29,7 +29,7 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     try:
         from sparksig.jobs.config import InputSection
         from sparksig.jobs.tables import read_input
-        from sparksig.spark.quiet import mute_stack_traces, mute_query_errors
+        from sparksig.spark.quiet import mute_query_errors, mute_stack_traces
         from sparksig.spark.session import build_session
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("pyspark"):

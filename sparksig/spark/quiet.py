@@ -13,7 +13,7 @@ __all__ = ["mute_query_errors", "mute_stack_traces"]
 _OF_QUERIES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 _TRACES = r"(?s)^.*(\n\s+at [\w.$/]+\(|Traceback \(most recent|\d times; aborting job|: TaskKilled \().*$"
-"""An event with a stack trace of the JVM or of Python, or that only announces one, as the console shows it."""
+"""A printed event with a stack trace of the JVM or of Python, or that only announces one."""
 
 _LONGEST_WAIT = 5.0
 """How many seconds killed tasks may take to end; Spark kills their Python workers after two."""
@@ -99,8 +99,8 @@ def _replace_appenders(jvm: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
             )
             builder = core.appender.ConsoleAppender.newBuilder()
             builder = builder.setName(f"{original.getName()} without stack traces")
-            builder = builder.setLayout(layout).setFilter(original.getFilter()).setTarget(original.getTarget())
-            muted = builder.setConfiguration(configuration).build()
+            builder = builder.setLayout(layout).setFilter(original.getFilter())
+            muted = builder.setTarget(original.getTarget()).setConfiguration(configuration).build()
             muted.start()
             logger.addAppender(muted, reference.getLevel(), reference.getFilter())
             logger.removeAppender(original.getName())

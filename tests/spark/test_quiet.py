@@ -9,7 +9,7 @@ import pytest
 from sparksig.spark.quiet import mute_stack_traces
 
 TRACES = {
-    "stack trace": "Lost task 1.0\norg.x.Y: no\n\tat org.x.Y$.z(Y.scala:1)\n\t... 17 more\n\nDriver stacktrace:",
+    "stack trace": "Lost task\norg.x.Y: no\n\tat org.x.Y$.z(Y.scala:1)\n\t... 17 more\n\nDriver stacktrace:",
     "killed task": "Lost task 1.0 in stage 2.0 (TID 3) (host executor driver): TaskKilled (Stage cancelled)",
     "aborted stage": "Task 1 in stage 2.0 failed 4 times; aborting job",
     "traceback": 'Error in task\nTraceback (most recent call last):\n  File "a.py", line 1, in f\n',
