@@ -31,7 +31,8 @@ from sparksig.scoring.storage import (
 )
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract
-from sparksig.tables.parquet import File, ParquetTable
+from sparksig.tables.footers import File
+from sparksig.tables.parquet import ParquetTable
 from sparksig.tables.partitions import partition_value
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Object

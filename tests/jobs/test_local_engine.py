@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparksig import BudgetExceededError, ColSpec, ConfigError, ContractError, OutputRefusedError, Schema
+from sparksig.cli import cli
 from sparksig.jobs import ScoreConfig, plan_score, score
+from tests.cli.runner import runner
 from tests.scoring.helpers import read, save
 from tests.spark.score_jobs import BAD
 
@@ -233,6 +235,15 @@ def test_dates_and_null_partitions_are_read_back(home):
     (home / "table" / "10.parquet").unlink()
     score(configure(home, output={"keep": ["id", "day"], "partition_by": ["day"]}))
     assert read(home).num_rows == 10
+
+
+def test_the_command_takes_the_engine(home):
+    arguments = ["score", *map(str, (home / "model", home / "table", home / "scored")), "--keep", "id"]
+    options = ["--engine", "local", "--set", "model.allow_pickle=true"]
+    done = runner().invoke(cli, [*arguments, *options], prog_name="sparksig")
+    assert done.exit_code == 0, done.output
+    assert "engine           local" in done.output
+    assert read(home).num_rows == 20
 
 
 SCRIPT = """
