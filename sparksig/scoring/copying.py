@@ -167,7 +167,7 @@ class _TableWriter:
 
 
 def find_unsafe_partitions(schema: pa.Schema, by: Sequence[str]) -> list[Finding]:
-    """Report columns that cannot be read back from the names of directories as they are."""
+    """Report columns whose values the names of directories would change."""
     findings = []
     for name in by:
         dtype = schema.field(name).type

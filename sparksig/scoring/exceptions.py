@@ -1,4 +1,4 @@
-"""Exceptions of a model, described from the frames of its own code."""
+"""Exceptions of a model, described from the frames of the user's code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def wrap_exception(error: BaseException, action: str = "the model raised", row: 
 
 
 def describe_frames(error: BaseException, limit: int = 3) -> list[str]:
-    """Return the innermost frames of the user's code in a traceback; the raising one if there are none."""
+    """Return the innermost frames of the user's code in a traceback, else the raising frame."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

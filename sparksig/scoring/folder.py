@@ -1,4 +1,4 @@
-"""Files and directories of any file system of pyarrow: what a run needs to stage and publish. No Spark.
+"""Files and directories of any file system of pyarrow, for staging and publishing. No Spark.
 
 :class:`sparksig.spark.hadoop.Place` has the same methods, for file systems as Spark's Hadoop knows them.
 """
@@ -61,7 +61,7 @@ class Folder:
 
     @property
     def renames_at_once(self) -> bool:
-        """Whether the file system renames a directory in one step."""
+        """True if the file system renames a directory in one step."""
         return self.store.type_name in ("local", "hdfs")
 
     def is_in(self, other: Folder) -> bool:

@@ -14,7 +14,7 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
     """Report the columns that a caller chose for a model, and that the table lacks.
 
     Raises:
-        ContractError: the columns are no list of names.
+        ContractError: the columns are not a list of names.
     """
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
@@ -30,7 +30,7 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
 def find_name_conflicts(
     columns: Sequence[str], added: Sequence[Any], keep: str | Sequence[str], fold: Callable[[str], str]
 ) -> list[Finding]:
-    """Report names that cannot stand in one table: kept columns that are missing, and names that are taken.
+    """Report names that cannot stand in one table: kept columns that are missing, and names that exist twice.
 
     Args:
         columns: the columns of the table that is scored.
@@ -58,12 +58,12 @@ def find_name_conflicts(
         for name in names
         if name not in columns
     ]
-    taken = [fold(name) for name in names]
+    occupied = [fold(name) for name in names]
     for name in added:
-        if fold(name) in taken:
+        if fold(name) in occupied:
             hint = "choose another name for output=, or keep= other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
             )
-        taken.append(fold(name))
+        occupied.append(fold(name))
     return findings

@@ -20,7 +20,7 @@ from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, conve
 __all__ = ["Target", "name_predictions", "open_writer", "output_schema"]
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
-"""A row group is written as soon as it has so many rows, or bytes in memory."""
+"""The rows of a row group, or its bytes in memory, that are enough to write it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _stored_type(dtype: pa.DataType) -> pa.DataType:
 
 
 class PartWriter:
-    """One Parquet file, whose row groups are written as soon as they are large enough."""
+    """One Parquet file; a row group is written when it is large enough."""
 
     def __init__(self, target: Target, index: int, schema: pa.Schema) -> None:
         self.path = f"{target.path}/part-{index:05d}-{uuid.uuid4()}.snappy.parquet"
@@ -118,7 +118,7 @@ class PartWriter:
 
 @contextlib.contextmanager
 def open_writer(target: Target, index: int, schema: pa.Schema) -> Iterator[PartWriter]:
-    """Open a file of a unique name; after an error nothing is left of it.
+    """Open a file of a unique name; after an error it is removed.
 
     Args:
         target: the directory.

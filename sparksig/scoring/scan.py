@@ -102,8 +102,8 @@ class ScanPlan:
         transfer: their names and types in the model's input.
         is_row: give them to the model as one column of objects.
         kept_columns: the columns of the input in the output, in order.
-        inputs: what the model accepts.
-        outputs: what it returns.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         output: the name of the predictions' column.
         flatten: write each field of a prediction of several outputs as a column ``<output>_<field>``.
@@ -111,8 +111,8 @@ class ScanPlan:
         findings: the name of the findings' column.
         zone: the time zone of the session.
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
-        absent: what the model sees of an optional column that the table lacks.
-        returned: the Arrow type of predictions that was asked for; None for what the outputs say.
+        absent: the treatment of an optional column that the table lacks.
+        returned: the Arrow type of predictions that was asked for; None to use the output schema.
         condition: the rows to score; None for all.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """

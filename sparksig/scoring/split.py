@@ -1,11 +1,11 @@
 """Score one split of a Parquet table: read row groups, predict batch by batch, write one file. No Spark.
 
-The steps, and what each of them holds in memory:
+The steps, and their memory:
 
 ======  ====================================================================================
 read    one batch of the needed columns, converted to the types that Spark reads
 score   the batch as the model sees it, and its predictions
-write   the finished batches of one row group, until there are enough of them
+write   the finished batches of one row group
 ======  ====================================================================================
 """
 
@@ -68,12 +68,12 @@ class SplitResult:
 def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
     """Score a split of a Parquet table into one file of a unique name.
 
-    After an error nothing is left of the file.
+    After an error the file is removed.
 
     Args:
         split: the row groups.
         model: the model, loaded.
-        plan: what to read, how to score and what to write.
+        plan: the columns to read, the model's schemas, the columns to write.
         target: the directory for the file, which exists.
 
     Raises:
@@ -161,7 +161,7 @@ def _locate_failure(split: Split, plan: ScanPlan) -> Iterator[None]:
 
 
 def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
-    """Return the model's function; Ctrl-C in it ends the run, and is no failure of a row."""
+    """Return the model's function; Ctrl-C inside it ends the run, instead of failing a row."""
     handler = signal.getsignal(signal.SIGINT)
     is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)
 
@@ -193,7 +193,7 @@ class _Clock:
             self.seconds[step] += elapsed - (sum(self.seconds.values()) - inner)
 
     def time(self, step: str, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield items, and measure the time that it takes to get each of them."""
+        """Yield items, and measure the time to get each item."""
         iterator = iter(items)
         while True:
             with self.measure(step):

@@ -42,7 +42,7 @@ __all__ = ["ScanOptions", "plan_scan", "plan_splits"]
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """The options of a run that decide what is read and written; as of :func:`sparksig.score_files`."""
+    """The options for reading and writing; as of :func:`sparksig.score_files`."""
 
     output: str = "prediction"
     keep: str | Sequence[str] = "*"
@@ -64,14 +64,14 @@ def plan_scan(
     features: Sequence[str] | None,
     options: ScanOptions,
 ) -> ScanPlan:
-    """Judge a table by the footers of its files, and plan what is read, scored and written.
+    """Judge a table by the footers of its files, and plan the run.
 
     Args:
         table: the table.
         model: the model.
         params: values for all of its params, enforced already.
         features: the names of the model's features; None if it knows none.
-        options: what to read and to write.
+        options: the columns to read and to write.
 
     Raises:
         ContractError: the table does not fit the model, or columns cannot be named so; all findings.
@@ -113,7 +113,7 @@ def plan_scan(
         spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
         **{name: getattr(options, name) for name in shared},
     )
-    output_schema(scan)  # raises an error where there is none
+    output_schema(scan)  # raises an error if a type is not supported
     return scan
 
 
@@ -140,7 +140,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
 
     Raises:
         UnsupportedError: predictions that only Spark can hold.
-        ContractError: there are no fields to take apart.
+        ContractError: predictions without fields cannot be flattened.
     """
     try:
         dtype = options.returned or result_type(outputs)
@@ -203,7 +203,7 @@ def _require_supported(
     """Return the columns in the types that Spark reads.
 
     Raises:
-        UnsupportedError: Spark reads one of them in another way than pyarrow does.
+        UnsupportedError: Spark and pyarrow read a column differently.
     """
     partitions = table.files[0].values
     fields = []
@@ -225,10 +225,10 @@ def _require_supported(
 # --- splits -----------------------------------------------------------------------------------------------
 
 _MOST_BYTES = 2**29
-"""Splits are no larger than that, as far as row groups go: each is written as one file."""
+"""The largest size of a split, unless a row group is larger. Each split becomes one file."""
 
 _FEWEST_BYTES = 2**22
-"""Splits are no smaller than that, unless the table is."""
+"""The smallest size of a split, unless the table is smaller."""
 
 
 def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:

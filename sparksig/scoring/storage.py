@@ -109,7 +109,7 @@ def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
     if array.type == target:
         return array
     if pa.types.is_struct(target) and pa.types.is_struct(array.type):
-        # not flatten(): the fields of null structs may stay as they are
+        # not flatten(), which would apply the nulls of the structs to their fields
         parts = [convert_array(array.field(index), field.type) for index, field in enumerate(target)]
         mask = array.is_null() if array.null_count else None
         return pa.StructArray.from_arrays(parts, fields=list(target), mask=mask)
@@ -126,7 +126,7 @@ def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
         return value.cast(INSTANT) if pa.types.is_timestamp(value.type) else value
     placed, unplaced = to_zoned_times(pa.array([value.as_py()], pa.timestamp("us")), zone)
     if unplaced.any():
-        raise UnsupportedError(f"the partition value {value.as_py()} is no local time, or two, in {zone}")
+        raise UnsupportedError(f"the partition value {value.as_py()} is not exactly one local time in {zone}")
     return placed.cast(INSTANT)[0]
 
 
@@ -143,7 +143,7 @@ def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]
 
 
 def build_spark_schema(schema: pa.Schema, known: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Build the schema that Spark keeps in a footer: known fields as they are, others from their types."""
+    """Build the schema that Spark keeps in a footer: known fields unchanged, others from their types."""
     fields = [dict(known.get(field.name) or _field_json(field)) | {"nullable": True} for field in schema]
     return json.dumps({"type": "struct", "fields": fields}).encode()
 
