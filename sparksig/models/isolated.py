@@ -195,7 +195,7 @@ class _Process:
 
 def _copy_output(stream: Any, lines: deque[str]) -> None:
     """Copy the output of a process to standard error, and keep the last lines."""
-    with contextlib.suppress(OSError, ValueError):  # standard error may be closed
+    with stream, contextlib.suppress(OSError, ValueError):  # standard error may be closed
         for line in stream:
             text = line.decode(errors="replace").rstrip("\n")
             lines.append(text[:1_000])

@@ -91,6 +91,8 @@ def score_files(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     filter: str | None = None,
     engine: str = "local",
     time_zone: str | None = None,
@@ -127,6 +129,8 @@ def score_files(
             saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        environment: the environment in which the model runs, as in :func:`sparksig.load_model`.
+        allow_install: as in :func:`sparksig.load_model`.
         filter: None: conditions on rows need Spark.
         engine: "local".
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
@@ -176,10 +180,12 @@ def score_files(
             model_config=model_config,
             outputs=declared_outputs,
             on_version_mismatch=on_version_mismatch,
+            environment=environment,
+            allow_install=allow_install,
         )
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = features_of(prepared.directory, prepared.loading.trust)
+        features = features_of(prepared.directory, prepared.loading.trust, prepared.loading.environment)
         actual_digest, pinned = pin_directory(prepared.directory)
     with clock.phase("plan"):
         place = shown(output)

@@ -58,7 +58,8 @@ def prepare_model(
     """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
 
     Raises:
-        ModelError: the directory is missing, damaged or not trusted, or has no input or output schema.
+        ModelError: the directory is missing, damaged or not trusted, or has no input or output schema; or its
+            environment cannot be built.
     """
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     directory = trust.verify(ModelDirectory.read(local_path(path)))
@@ -67,6 +68,8 @@ def prepare_model(
     flavors.check(directory, loading)
     if isolated is None:
         compare_versions(directory, on_version_mismatch)
+    else:
+        isolated.locate()  # what cannot be built fails here, and not in the workers
     return PreparedModel(directory, loading, *_require_schemas(directory, method, outputs))
 
 
