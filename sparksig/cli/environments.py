@@ -45,24 +45,24 @@ def check(model: str, json_wanted: bool) -> None:
 @click.option("--no-index", is_flag=True, help="Install from --find-links only.")
 @click.option("--find-links", multiple=True, metavar="PATH", help="A directory or page with wheels.")
 @as_json
-def build(
-    model: str, output: str, no_index: bool, find_links: tuple[str, ...], json_wanted: bool
-) -> None:
+def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], json_wanted: bool) -> None:
     """Build the environment of a model into one file, for machines that install nothing.
 
-    Installing packages runs code of theirs: build environments only for models whose origin you trust. Pass the
-    file as environment= to load_model, spark_udf and score, or as model.environment in a job's configuration.
+    Installing packages runs code of theirs, so build environments only for models whose origin you trust. Pass
+    the file as environment= to load_model, spark_udf and score, or as model.environment in a job.
     """
+    from pathlib import Path
+
     from sparksig.models.archives import build_archive, hash_archive
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import local_path
     from sparksig.models.trust import Trust
 
     directory = Trust().verify(ModelDirectory.read(local_path(model)))
-    options = [*(["--no-index"] if no_index else []), *(part for link in find_links for part in ("--find-links", link))]
+    options = ["--no-index"] if no_index else []
+    for link in find_links:
+        options += ["--find-links", link]
     info = build_archive(directory, output, options)
-    from pathlib import Path
-
     digest = hash_archive(Path(output))
     lines = [f"{name}=={version}" for name, version in info.packages.items()]
     text = "\n".join([f"{output}: Python {info.python}, {len(lines)} packages", *lines, f"digest {digest}"])

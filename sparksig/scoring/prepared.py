@@ -28,7 +28,8 @@ class PreparedModel:
     """A model directory that was checked, and not loaded.
 
     Attributes:
-        directory: the directory.
+        directory: the directory, with the digests of its files.
+        digest: the digest of its content.
         loading: how to load it.
         inputs: what the model accepts.
         outputs: what it returns.
@@ -36,6 +37,7 @@ class PreparedModel:
     """
 
     directory: ModelDirectory
+    digest: str
     loading: Loading
     inputs: Schema
     outputs: Schema
@@ -70,7 +72,9 @@ def prepare_model(
         compare_versions(directory, on_version_mismatch)
     else:
         isolated.locate()  # what cannot be built fails here, and not in the workers
-    return PreparedModel(directory, loading, *_require_schemas(directory, method, outputs))
+    schemas = _require_schemas(directory, method, outputs)
+    digest, pinned = pin_directory(directory)
+    return PreparedModel(pinned, digest, loading, *schemas)
 
 
 def _require_schemas(

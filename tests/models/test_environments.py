@@ -17,7 +17,13 @@ from click.testing import CliRunner
 
 import sparksig
 from sparksig.cli import main
-from sparksig.errors import ContractError, ModelDamagedError, ModelError, ModelNotTrustedError, UnsupportedError
+from sparksig.errors import (
+    ContractError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotTrustedError,
+    UnsupportedError,
+)
 from sparksig.models import virtualenvs
 from sparksig.models.archives import hash_archive, read_archive
 from sparksig.models.directory import ModelDirectory
@@ -77,9 +83,7 @@ def test_requirement_that_is_not_a_name_is_refused(model, line):
 
 def test_key_depends_on_requirements_and_python():
     keys = {
-        Requirements(lines, python).key
-        for lines in ((), ("a==1",), ("a==2",))
-        for python in ("3.10", "3.11")
+        Requirements(lines, python).key for lines in ((), ("a==1",), ("a==2",)) for python in ("3.10", "3.11")
     }
     assert len(keys) == 6
 
@@ -121,14 +125,19 @@ def test_pinned_digest_allows_pinned_requirements(model):
 
 def test_python_that_is_not_there(model):
     directory = with_requirements(model, "pandas\n", "3.99.1")
-    with pytest.raises(ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99 on its PATH"):
+    with pytest.raises(
+        ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99 on its PATH"
+    ):
         resolve_environment(directory, "model", Trust(), allow_install=True)
 
 
 @pytest.mark.parametrize(
     ("options", "pattern"),
     [
-        ({"environment": "modle"}, "environment: expected 'worker', 'model' or the path of an archive, got 'modle'"),
+        (
+            {"environment": "modle"},
+            "environment: expected 'worker', 'model' or the path of an archive, got 'modle'",
+        ),
         ({"environment": 3}, "environment: expected 'worker', 'model' or a path, got a value of type int"),
         ({"environment": "model", "allow_install": "yes"}, "allow_install: expected True or False"),
     ],
@@ -152,7 +161,9 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
     directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
     environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
-    with pytest.raises(ModelError, match=r"(?s)\(Python .*\) cannot be built:.*a-package-that-does-not-exist"):
+    with pytest.raises(
+        ModelError, match=r"(?s)\(Python .*\) cannot be built:.*a-package-that-does-not-exist"
+    ):
         environment.locate()
     assert not list((tmp_path / "cache").glob("*/bin"))
 
@@ -162,7 +173,9 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
 
 def test_file_that_is_no_environment(model, tmp_path):
     (tmp_path / "env.tar.gz").write_bytes(b"nothing")
-    with pytest.raises(ModelDamagedError, match=r"is not an environment that `sparksig env build` has written"):
+    with pytest.raises(
+        ModelDamagedError, match=r"is not an environment that `sparksig env build` has written"
+    ):
         sparksig.load_model(model, allow_pickle=True, environment=tmp_path / "env.tar.gz")
 
 
@@ -229,7 +242,9 @@ def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
     lines = ("scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0")
     python = virtualenvs.build_environment(Requirements(lines, PYTHON)) / "bin" / "python"
     files = [str(tmp_path / name) for name in ("model", "rows.parquet", "expected.npy")]
-    subprocess.run([python, "-c", TRAIN, *files], check=True, env={"PYTHONPATH": str(home), "PATH": os.defpath})
+    subprocess.run(
+        [python, "-c", TRAIN, *files], check=True, env={"PYTHONPATH": str(home), "PATH": os.defpath}
+    )
     model, rows, expected = files
     frame = pd.read_parquet(rows)
     isolated = sparksig.load_model(model, environment="model", allow_install=True)
