@@ -27,6 +27,10 @@ _LINE = re.compile(
 _CHILD_NEEDS = ("numpy>=1.26", "pandas>=2.2", "pyarrow>=17", "pydantic>=2.7", "pyyaml>=6.0.1")
 """The packages that sparksig needs to run a model. Its own code is not installed, but passed by path."""
 
+_NUMPY_1 = re.compile(r"numpy\s*(?:==\s*1\.|<\s*2\b)", re.IGNORECASE)
+_PYARROW_FOR_NUMPY_1 = "pyarrow<22"
+"""Newer versions of pyarrow fail to import with NumPy 1, which their metadata does not say."""
+
 
 @dataclass(frozen=True)
 class Requirements:
@@ -52,7 +56,10 @@ class Requirements:
     @property
     def install_lines(self) -> tuple[str, ...]:
         """Return the requirements together with the packages that sparksig needs to run a model."""
-        return (*self.lines, *_CHILD_NEEDS)
+        needs = _CHILD_NEEDS
+        if any(_NUMPY_1.match(line) for line in self.lines):
+            needs = (*needs, _PYARROW_FOR_NUMPY_1)
+        return (*self.lines, *needs)
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""Environments of models: requirements, permission to install, built archives, and a real older scikit-learn."""
+"""Environments of models: requirements, permission to install, archives, and a real older scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 import sparksig
-from sparksig.cli import main
+from sparksig.cli import cli
 from sparksig.errors import (
     ContractError,
     ModelDamagedError,
@@ -30,6 +29,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
 from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.trust import Trust
+from tests.cli.runner import runner
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
 
@@ -52,9 +52,9 @@ def with_requirements(model, text, python=None):
 
 
 def test_requirements_are_read_without_sparksig(model):
-    text = "# comment\nsparksig==0.1.0\nscikit-learn==1.5.0  # why\nnumpy<2, >=1.26; python_version > '3'\n\nUvicorn[standard]\n"
-    requirements = read_requirements(with_requirements(model, text, "3.10.4"))
     lines = ("scikit-learn==1.5.0", "numpy<2, >=1.26; python_version > '3'", "Uvicorn[standard]")
+    text = "# comment\nsparksig==0.1.0\n\n" + "  # why\n".join(lines)
+    requirements = read_requirements(with_requirements(model, text, "3.10.4"))
     assert requirements == Requirements(lines, "3.10")
     assert not requirements.is_pinned
     assert "pyarrow>=17" in requirements.install_lines
@@ -110,7 +110,7 @@ def test_damaged_version_of_python(model):
 
 
 def test_installing_needs_permission(model):
-    with pytest.raises(ModelNotTrustedError, match="installs the packages .* pass allow_install=True"):
+    with pytest.raises(ModelNotTrustedError, match=r"installs the packages .* pass allow_install=True"):
         sparksig.load_model(model, environment="model", allow_pickle=True)
 
 
@@ -125,9 +125,7 @@ def test_pinned_digest_allows_pinned_requirements(model):
 
 def test_python_that_is_not_there(model):
     directory = with_requirements(model, "pandas\n", "3.99.1")
-    with pytest.raises(
-        ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99 on its PATH"
-    ):
+    with pytest.raises(ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99"):
         resolve_environment(directory, "model", Trust(), allow_install=True)
 
 
@@ -161,9 +159,7 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
     directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
     environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
-    with pytest.raises(
-        ModelError, match=r"(?s)\(Python .*\) cannot be built:.*a-package-that-does-not-exist"
-    ):
+    with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
         environment.locate()
     assert not list((tmp_path / "cache").glob("*/bin"))
 
@@ -173,9 +169,7 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
 
 def test_file_that_is_no_environment(model, tmp_path):
     (tmp_path / "env.tar.gz").write_bytes(b"nothing")
-    with pytest.raises(
-        ModelDamagedError, match=r"is not an environment that `sparksig env build` has written"
-    ):
+    with pytest.raises(ModelDamagedError, match=r"is not an environment that `sparksig env build` has"):
         sparksig.load_model(model, allow_pickle=True, environment=tmp_path / "env.tar.gz")
 
 
@@ -210,10 +204,10 @@ def test_differences_that_matter_are_named(model):
         ("cloudpickle", True),
         ("requests", False),
     ]
-    result = CliRunner().invoke(main, ["env", "check", str(model)], standalone_mode=False)
+    result = runner().invoke(cli, ["env", "check", str(model)], standalone_mode=False)
     assert "cloudpickle  expected 0.1, got" in result.output
     assert "matters for loading" in result.output
-    result = CliRunner().invoke(main, ["env", "check", str(model), "--json"], standalone_mode=False)
+    result = runner().invoke(cli, ["env", "check", str(model), "--json"], standalone_mode=False)
     assert json.loads(result.output)["differences"][0]["matters"] is True
 
 
@@ -255,7 +249,7 @@ def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
     assert report.rows == 300
     assert np.array_equal(pd.read_parquet(tmp_path / "scored")["prediction"], np.load(expected))
     archive = tmp_path / "env.tar.gz"
-    result = CliRunner().invoke(main, ["env", "build", model, "-o", str(archive)], standalone_mode=False)
+    result = runner().invoke(cli, ["env", "build", model, "-o", str(archive)], standalone_mode=False)
     assert result.return_value == 0, result.output
     assert read_archive(archive).packages["scikit-learn"] == "1.5.0"
     monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
