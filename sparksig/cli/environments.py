@@ -10,7 +10,11 @@ from sparksig.cli.models import MODEL
 __all__ = ["COMMANDS"]
 
 
-@click.group("env", short_help="Compare or build the environment of a model.")
+@click.group(
+    "env",
+    short_help="Compare or build the environment of a model.",
+    epilog="\b\nExamples:\n  sparksig env check model\n  sparksig env build model -o env.tar.gz",
+)
 def env() -> None:
     """Compare the environment of a model with this one, or build it in advance."""
 
