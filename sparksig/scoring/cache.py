@@ -62,6 +62,7 @@ class ModelCache:
         key = (
             digest,
             trust.trusted_types,
+            trust.knows_content,
             loading.method,
             repr(sorted((loading.model_config or {}).items())),
             loading.environment,
