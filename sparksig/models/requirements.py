@@ -24,7 +24,13 @@ _LINE = re.compile(
     rf"(?P<name>{_NAME})\s*(?:\[[A-Za-z0-9._, -]*\])?\s*(?P<versions>{_VERSION}(?:\s*,\s*{_VERSION})*)?"
     r"\s*(?:;[^#]*)?"
 )
-_CHILD_NEEDS: tuple[str, ...] = ("numpy>=1.26", "pandas>=2.2", "pyarrow>=17", "pydantic>=2.7", "pyyaml>=6.0.1")
+_CHILD_NEEDS: tuple[str, ...] = (
+    "numpy>=1.26",
+    "pandas>=2.2",
+    "pyarrow>=17",
+    "pydantic>=2.7",
+    "pyyaml>=6.0.1",
+)
 """The packages that sparksig needs to run a model. Its own code is not installed, but passed by path."""
 
 _NUMPY_1 = re.compile(r"numpy\s*(?:==\s*1\.|<\s*2\b)", re.IGNORECASE)
