@@ -93,19 +93,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
                 pending.append(batch)
                 yield plan.build_input(batch)
 
-        pairs = score_pairs(
-            feed(),
-            _guard(model, plan),
-            plan.inputs,
-            plan.outputs,
-            plan.params,
-            lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
-            lenient=plan.lenient,
-            texts=model.text_dtypes,
-            absent=plan.absent,
-            source=f" of {split.describe()}",
-            tally=tally,
-        )
+        pairs = _score_batches(feed(), model, plan, f" of {split.describe()}", tally)
         for predictions, findings in clock.time("score", pairs):
             batch = pending.popleft()
             rows += len(predictions)
@@ -118,6 +106,25 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             size = writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(split.index, writer.path, *counts, tally.findings(), summary, size, clock.seconds)
+
+
+def _score_batches(
+    batches: Iterator[pa.RecordBatch], model: LoadedModel, plan: ScanPlan, source: str, tally: FindingTally
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Yield the predictions and the findings of each batch."""
+    return score_pairs(
+        batches,
+        _guard(model, plan),
+        plan.inputs,
+        plan.outputs,
+        plan.params,
+        lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
+        lenient=plan.lenient,
+        texts=model.text_dtypes,
+        absent=plan.absent,
+        source=source,
+        tally=tally,
+    )
 
 
 def require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:

@@ -6,7 +6,7 @@ caller can let Spark read the table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,22 +88,16 @@ def plan_scan(
     filtered = () if condition is None else condition.columns
     needed = [name for name in dict.fromkeys([*fed, *kept_columns, *filtered]) if name in schema.names]
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += table.compare_files(needed, required)
-    if findings or conflicts:
-        what = "the table does not fit the model's input schema" if findings else "the table cannot be scored"
-        raise ContractError.of(what, [*findings, *conflicts])
+    _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
-    names = fed if is_row or model.inputs.has_input_names() else [str(index) for index in range(len(fed))]
-    transfer = [
-        pa.field(new, with_zone(source.field(old).type, options.zone)) for new, old in zip(names, fed)
-    ]
+    names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
     shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned")
     scan = ScanPlan(
         store=table.store,
         source=source,
         fed=tuple(fed),
-        transfer=pa.schema(transfer),
+        transfer=pa.schema(_name_transfer(names, [source.field(name).type for name in fed], options.zone)),
         is_row=is_row,
         kept_columns=kept_columns,
         inputs=model.inputs,
@@ -115,6 +109,19 @@ def plan_scan(
     )
     output_schema(scan)  # raises an error if a type is not supported
     return scan
+
+
+def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -> None:
+    if findings or conflicts:
+        problem = "does not fit the model's input schema" if findings else "cannot be scored"
+        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
+
+
+def _name_transfer(
+    names: Iterable[str], types: Sequence[pa.DataType], zone: str
+) -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the columns of the model's input."""
+    return ((name, with_zone(dtype, zone)) for name, dtype in zip(names, types))
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
