@@ -454,7 +454,7 @@ def test_a_dry_run_tells_all_and_does_nothing(job, tmp_path, jobs_started):
     )  # fmt: skip
     assert (plan.input["files"], plan.budget, plan.write.mode) == (2, "1 % of the rows", "error")
     told = str(plan)
-    assert "output files     about 2" in told
+    assert "output files     about 1" in told
     assert f"create {tmp_path / 'out'} (parquet)" in told
     assert json.loads(plan.to_json())["input"]["sha256"] == plan.input["sha256"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
