@@ -12,13 +12,10 @@ from sparksig.engine.arrays import Mask
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = ["FIRST_ROWS", "HINTS", "LONG_HINT", "RANGE_HINT", "Place", "Report", "Rows", "null_hint"]
+__all__ = ["FIRST_ROWS", "LONG_HINT", "RANGE_HINT", "Place", "Report", "Rows", "null_hint"]
 
 FIRST_ROWS = 5
 """How many row positions a finding names."""
-
-HINTS = 20
-"""How many missing names are offered a near one: to look for it takes time."""
 
 SHOWN = 3
 """How many values a finding shows, where it may."""

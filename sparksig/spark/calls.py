@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,8 +61,8 @@ class CallBinding:
                 f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
             )
         fold = name_folding()
-        folded = [fold(str(spec.name)) for spec in specs]
-        duplicates = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
+        counts = Counter(fold(str(spec.name)) for spec in specs)
+        duplicates = [step(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
         if duplicates:
             raise ContractError(
                 f"Spark does not tell these names apart: {', '.join(duplicates)}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,10 +82,9 @@ class SparkTable:
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that every query of the session finds by their names."""
-        folded = [self.fold(column.name) for column in self.columns]
+        counts = Counter(self.fold(column.name) for column in self.columns)
         actual = {column.name for column in self.columns}
-        counts = {name: folded.count(name) for name in set(folded)} if len(set(folded)) < len(folded) else {}
-        return [name for name in names if name in actual and counts.get(self.fold(name), 1) == 1]
+        return [name for name in names if name in actual and counts[self.fold(name)] == 1]
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
         """Read some rows of some columns; of types that Python cannot receive, only the nulls."""
