@@ -117,8 +117,8 @@ class Finding:
         rows: the positions (from 0) of the first rows concerned, where they are known.
 
     Example:
-        >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it on purpose"))
-        price: expected double, found string (cast it on purpose) [TYPE_MISMATCH]
+        >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it explicitly"))
+        price: expected double, found string (cast it explicitly) [TYPE_MISMATCH]
     """
 
     code: Code

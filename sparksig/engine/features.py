@@ -24,7 +24,7 @@ from sparksig.errors import HINTS, Code, ContractError, ConversionError, Finding
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
-__all__ = ["has_features", "match_features", "misplaced_features", "select_features"]
+__all__ = ["find_misplaced_features", "has_features", "match_features", "select_features"]
 
 
 def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
@@ -101,7 +101,7 @@ def _types(schema: Schema, count: int) -> list[str]:
     return [describe(spec.type) for spec in schema if isinstance(spec, ColSpec)]
 
 
-def misplaced_features(
+def find_misplaced_features(
     labels: Sequence[Any], schema: Schema, features: Sequence[str] | None
 ) -> list[Finding]:
     """Report columns that a caller listed, and that have the name of a feature at another position.
@@ -114,7 +114,7 @@ def misplaced_features(
     Example:
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
-        >>> print(*misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
+        >>> print(*find_misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
         power: expected column 2, found column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, found column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
     """  # noqa: E501  as it is printed
     if not has_features(schema, features):

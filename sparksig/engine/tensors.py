@@ -22,12 +22,12 @@ import pyarrow.compute as pc
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
 from sparksig.convert.objects import from_times
-from sparksig.engine.findings import FIRST_ROWS, Report
-from sparksig.engine.plan import zone_findings
-from sparksig.engine.series import dtype_name
+from sparksig.engine.findings import FIRST_ROWS, Collector
+from sparksig.engine.plan import find_unknown_zones
+from sparksig.engine.series import format_dtype
 from sparksig.engine.sources import lends_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
-from sparksig.engine.zones import wall_times
+from sparksig.engine.zones import to_local_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.lattice import upper_bounds
 from sparksig.scalars import scalar_mismatch
@@ -132,7 +132,7 @@ def _tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
 
 def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        hint = "fill the masked values on purpose"
+        hint = "fill the masked values explicitly"
         findings.append(Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint))
         return array
     if -1 in spec.shape[1:] and array.ndim == 1 and array.dtype.kind == "O":
@@ -141,7 +141,7 @@ def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: l
         _ragged(array, spec, path, findings)
         return array
     if not _same_dtype(array.dtype, spec.type):
-        hint = f"cast it on purpose: astype({spec.type.name!r})"
+        hint = f"cast it explicitly: astype({spec.type.name!r})"
         findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, array.dtype.name, hint))
     _check_shape(array.shape, spec, path, findings)
     return array
@@ -162,7 +162,7 @@ def _check_shape(shape: tuple[int, ...], spec: TensorSpec, path: str, findings: 
 
 def _ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
     """Rows of unequal shapes, each an array, or nested lists whose values are judged one by one."""
-    inner, report = spec.shape[1:], Report()
+    inner, report = spec.shape[1:], Collector()
     try:
         dtype = from_numpy(spec.type)
     except ConversionError:
@@ -204,7 +204,7 @@ def _sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -
         hint = "convert it with tocsr()"
         findings.append(Finding(Code.TYPE_MISMATCH, path, "the format csr or csc", matrix.format, hint))
     if not _same_dtype(matrix.dtype, spec.type):
-        hint = f"cast it on purpose: astype({spec.type.name!r})"
+        hint = f"cast it explicitly: astype({spec.type.name!r})"
         findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, matrix.dtype.name, hint))
     _check_shape(matrix.shape, spec, path, findings)
     return matrix
@@ -265,7 +265,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     declared = getattr(source(spec.type), "name", "")
     fits = declared in upper_bounds(name) if upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
-        _add_mismatch(path, spec, dtype_name(dtype), findings)
+        _add_mismatch(path, spec, format_dtype(dtype), findings)
         return None
     missing = column.isna().to_numpy()
     if missing.any() and spec.type.kind not in "fc":
@@ -291,7 +291,7 @@ def _name(column: pd.Series) -> str:
 
 
 def _add_mismatch(path: str, spec: TensorSpec, found: str, findings: list[Finding]) -> None:
-    hint = f"cast it on purpose: astype({spec.type.name!r})"
+    hint = f"cast it explicitly: astype({spec.type.name!r})"
     findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, found, hint))
 
 
@@ -303,12 +303,12 @@ def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[F
     elif isinstance(dtype, pd.ArrowDtype) and pa.types.is_timestamp(dtype.pyarrow_dtype):
         held = pa.array(column, from_pandas=True)
         array = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
-        if found := zone_findings(array.type, DataType.datetime, path):
+        if found := find_unknown_zones(array.type, DataType.datetime, path):
             findings += found
             return None
-        array = wall_times(array) if array.type.tz is not None else array
+        array = to_local_times(array) if array.type.tz is not None else array
     else:
-        _add_mismatch(path, spec, dtype_name(dtype), findings)
+        _add_mismatch(path, spec, format_dtype(dtype), findings)
         return None
     values = array.to_numpy(zero_copy_only=False)
     if values.dtype != spec.type:
@@ -391,7 +391,7 @@ def _inner_nulls(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, pat
 def _stacked(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     """Arrays of one shape as one array; by their dtypes."""
     if any(isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value) for value in values):
-        hint = "fill the masked values on purpose"
+        hint = "fill the masked values explicitly"
         told = Finding(Code.INVALID_VALUE, f"{path}[]", "arrays without masked values", "others", hint)
         findings.append(told)
         return None

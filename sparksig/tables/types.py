@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sparksig.convert.arrow import vector_type
-from sparksig.engine.arrived import tensor_findings
 from sparksig.engine.features import match_features
-from sparksig.engine.plan import zone_findings
+from sparksig.engine.plan import find_unknown_zones
+from sparksig.engine.transfer import judge_tensors
 from sparksig.errors import HINTS, Code, Finding, below, nearest, step
 from sparksig.lattice import (
     IMMEDIATE,
@@ -269,7 +269,7 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
         for finding in mismatches(column.field.source, spec.type, path, spec.required)
     ]
     if not findings and column.arrow is not None:
-        findings = zone_findings(column.arrow, spec.type, path)
+        findings = find_unknown_zones(column.arrow, spec.type, path)
     if not findings and column.arrow is None and contains(spec.type, lambda part: isinstance(part, AnyType)):
         findings = _unreachable(column.field.source, path)
     return findings + duplicate_fields(column.field.source, path, fold)
@@ -277,7 +277,7 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
 
 def _unreachable(source: Source, path: str) -> list[Finding]:
     """Report types, at every depth, in which Spark gives a Python worker nothing."""
-    hint = "cast it on purpose, or leave it out"
+    hint = "cast it explicitly, or leave it out"
     return [
         Finding(Code.UNSUPPORTED_TYPE, where, "a type that reaches Python", str(part), hint)
         for where, part in walk_source(source, path, keys=True)
@@ -297,7 +297,7 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
             hint = f"{column.text} does not reach Python"
             findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))
         prepared.append((column.name, arrow, column.text))
-    return findings or tensor_findings(schema, prepared)
+    return findings or judge_tensors(schema, prepared)
 
 
 # --- a table's contract: the declared types -----------------------------------------------------------------
@@ -368,7 +368,7 @@ def _difference_finding(
         return []
     assert expected is not None
     assert actual is not None
-    hint = "cast it, or pass types='lossless'" if widened else "cast it on purpose"
+    hint = "cast it, or pass types='lossless'" if widened else "cast it explicitly"
     if difference.verdict == "key":
         hint = KEYS_HINT
     texts = (

@@ -722,7 +722,7 @@ def test_merge_reports_every_place_from_where_it_starts():
     ]
     first, second, third = caught.value.findings
     assert (first.expected, first.found) == ("values of one type", "long and double")
-    assert first.hint == "make them one type on purpose before inferring: nothing is widened by guess"
+    assert first.hint == "make them one type explicitly before inferring: nothing is widened by guess"
     assert (second.hint, third.hint) == ("", "")
     assert third.found == "{a: long (required)} and Map(str -> DataType.long)"
 

@@ -28,7 +28,7 @@ from sparksig import infer_signature
 from sparksig.convert.hints import from_hint, from_record, parse_input
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
-from sparksig.engine.rows import rows_of
+from sparksig.engine.rows import to_rows
 from sparksig.errors import Code, ContractError, ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Property
@@ -790,13 +790,13 @@ FRAMES = {
 @each("data, hint, expected", FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
     listing = parse_input(list[hint])
-    assert same(check_rows(rows_of(data, listing), listing), expected)
+    assert same(check_rows(to_rows(data, listing), listing), expected)
 
 
 def test_a_missing_decimal_is_none_and_not_a_number():
     listing = parse_input(list[Money])
     with pytest.raises(ContractError, match=r"\[\]: expected Decimal, found None, once, first in row 1"):
-        check_rows(rows_of(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
+        check_rows(to_rows(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
 
 
 # --- columns --------------------------------------------------------------------------------------------

@@ -400,10 +400,10 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
     assert str(error.value).splitlines()[:6] == [
         "no signature for this DataFrame: 7 findings",
         "  - `u.64`: expected a type that a signature has, found uint64 (values beyond 2^63 fit no signature "
-        "type: cast it on purpose) [UNSUPPORTED_TYPE]",
+        "type: cast it explicitly) [UNSUPPORTED_TYPE]",
         "  - mixed: expected values of one type, found long and string [MIXED_TYPES]",
         "  - digits: expected a type that a signature has, found a value of type Decimal "
-        "(cast it on purpose: to double, or to an integer) [UNSUPPORTED_TYPE]",
+        "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
         "  - cells.a[]: expected values of one type, found long and string [MIXED_TYPES]",
         "  - cells.b: expected a type that a signature has, found a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",

@@ -15,7 +15,7 @@ from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects
 from sparksig.engine.kernels import Values
-from sparksig.engine.predictions.counts import row_count_finding
+from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.errors import Code, Finding, PredictionError, kind, step
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
@@ -73,7 +73,7 @@ def _encode_tensor(
     if values.ndim == 0 and rows == 1 and len(spec.shape) == 1:
         values = values.reshape(1)
     if values.ndim == 0 or (rows is not None and len(values) != rows):
-        findings.append(row_count_finding(path, rows, len(values) if values.ndim else None))
+        findings.append(build_row_count_finding(path, rows, len(values) if values.ndim else None))
         return None
     inner = spec.shape[1:]
     if values.ndim != len(spec.shape) or any(
@@ -99,7 +99,7 @@ def _dtype_finding(spec: TensorSpec, found: str) -> Finding:
 def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
     """The prediction as an array; each column of a frame, and each value of a list, widened by itself."""
     if isinstance(prediction, np.ma.MaskedArray):
-        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it on purpose")
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it explicitly")
     if isinstance(prediction, pd.DataFrame):
         columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
         refused = [column.dtype.name for column in columns if not dtype_widens(column.dtype, spec.type)]
