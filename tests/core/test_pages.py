@@ -25,7 +25,7 @@ def test_readme_is_short():
     assert len(README.read_text().splitlines()) <= 350
 
 
-@pytest.mark.parametrize("name", set(PAGES) - {"README.md"})
+@pytest.mark.parametrize("name", sorted(set(PAGES) - {"README.md"}))
 def test_readme_links_to_the_page(name):
     assert f"]({name})" in README.read_text()
 
