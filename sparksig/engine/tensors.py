@@ -72,7 +72,7 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
     if not schema.has_input_names():
         return {None: data}
     if isinstance(data, (Mapping, pd.DataFrame)):
-        counts = Counter(data)
+        counts = Counter(list(data))  # of labels: a mapping would be taken for counts
         for spec in schema:
             if counts[spec.name] != 1:
                 found = "no such tensor" if spec.name not in counts else "several"
