@@ -7,20 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import find_misplaced_features
 from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
+from sparksig.spark.bind import HAS_ARROW
 from sparksig.spark.names import name_folding
 from sparksig.types import describe
 
-__all__ = ["HAS_ARROW", "CallBinding", "show_spec"]
-
-HAS_ARROW = hasattr(F, "arrow_udf")
-"""Whether this Spark (>= 4.1) hands Arrow data to functions."""
+__all__ = ["CallBinding", "show_spec"]
 
 
 @dataclass(frozen=True)
