@@ -102,7 +102,7 @@ class Work:
         """
         sys.dont_write_bytecode = True  # the model's directory, which may have code, has to stay as it is
         before = CACHE.info()
-        model = load_cached(self.shipment.digest, self.shipment.locate, self.loading)
+        model = load_cached(self.shipment.digest, self.shipment.locate, self.shipment.localize(self.loading))
         after = CACHE.info()
         loads = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:
