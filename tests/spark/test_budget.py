@@ -31,7 +31,9 @@ def test_broken_model_ends_the_run_early(spark, tmp_path):
     config = score_jobs.config_of(
         model, tmp_path, budget={"rows": 10}, spark={"spark.sql.files.openCostInBytes": 134217728}
     )
-    text = r"^at least [\d,]+ rows cannot be scored, and the budget is 10 rows; nothing was written\n.*no rate"
+    text = (
+        r"^at least [\d,]+ rows cannot be scored, and the budget is 10 rows; nothing was written\n.*no rate"
+    )
     with pytest.raises(BudgetExceededError, match=text) as caught:
         score(config)
     assert report_of(caught.value).exit_code == 4
