@@ -285,11 +285,25 @@ class ReportSection(_Section):
         default=None, description="a file, as a page of HTML; {run_id} stands for the run id"
     )
 
+    log: ReportPath | None = Field(
+        default=None,
+        description="a file for the complete log of a failure; {run_id} stands for the run id; a file in the "
+        "directory for temporary files, if null",
+    )
+
     @model_validator(mode="after")
     def _apart(self) -> ReportSection:
-        if self.json_ is not None and self.json_ == self.html:
-            raise ValueError("two files: json and html name the same one")
+        files = {"json": self.json_, "html": self.html, "log": self.log}
+        names = [name for name, path in files.items() if path is not None]
+        for index, name in enumerate(names):
+            for other in names[index + 1 :]:
+                if files[name] == files[other]:
+                    raise ValueError(f"two files: {name} and {other} name the same one")
         return self
+
+    def resolve_log(self, run_id: str) -> str | None:
+        """Return the path of the log of a run; None for a file in the directory for temporary files."""
+        return None if self.log is None else self.log.replace("{run_id}", run_id)
 
 
 class JobConfig(_Section):
@@ -317,7 +331,8 @@ class JobConfig(_Section):
     @model_validator(mode="after")
     def _reports_replace_nothing(self) -> JobConfig:
         """A report takes the place of the file that is there, and makes directories, though the job fails."""
-        for name, report in (("json", self.report.json_), ("html", self.report.html)):
+        reports = {"json": self.report.json_, "html": self.report.html, "log": self.report.log}
+        for name, report in reports.items():
             for what, place in self._places():
                 if report is not None and place is not None and _is_in(report, place):
                     raise ValueError(f"report.{name} in a place of its own: it is {what}, or in it")

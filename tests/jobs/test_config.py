@@ -148,6 +148,8 @@ budgte: 4
      "expected two places: output and quarantine name the same one [INVALID_VALUE]"),
     ("report: {json: x, html: x}",
      "report: expected two files: json and html name the same one [INVALID_VALUE]"),
+    ("report: {html: x, log: x}",
+     "report: expected two files: html and log name the same one [INVALID_VALUE]"),
     ("run_id: '../x'", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
      "at most 200 of them, found another [INVALID_VALUE]"),
     ("run_id: \"x\\n\"", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
