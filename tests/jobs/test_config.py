@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sparksig import ConfigError, ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
-from sparksig.jobs.forms import at, bare, fields_of, is_section, shown, takes_text
+from sparksig.jobs.forms import accepts_text, fields_of, find_type, format_key, is_section, strip_type
 from tests.jobs.helpers import SCORE
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -321,7 +321,7 @@ def test_a_path_as_findings_show_it_is_a_path_to_set(tmp_path_factory, names):
     """What stands below a mapping with keys of one's own."""
     file = tmp_path_factory.getbasetemp() / "path.yaml"
     file.write_text(SCORE)
-    path = shown(("spark", *names))
+    path = format_key(("spark", *names))
     if "=" not in path:
         assert load_config(file, ScoreConfig, [f"{path}=x"]).spark == {names[0]: "x"}
 
@@ -388,21 +388,21 @@ def test_the_value_of_a_variable_is_never_shown(loader, monkeypatch):
 
 
 def test_forms_are_walked_by_the_keys_of_the_file():
-    assert at(ScoreConfig, ("input", "schema")) is str
-    assert at(ScoreConfig, ("output", "keep", 0)) is str
-    assert at(ScoreConfig, ("spark", "anything")) is str
-    assert at(ScoreConfig, ("input", "schema_")) is None
-    assert at(ScoreConfig, ("params", "x", "y")) is None
-    assert takes_text(at(ScoreConfig, ("output", "keep"))) == "also"
-    assert takes_text(at(ScoreConfig, ("output", "mode"))) == "only"
-    assert takes_text(at(ScoreConfig, ("budget", "rows"))) == "no"
-    assert shown(("a", 0, "b.c", 1)) == "a[0].`b.c`[1]"
+    assert find_type(ScoreConfig, ("input", "schema")) is str
+    assert find_type(ScoreConfig, ("output", "keep", 0)) is str
+    assert find_type(ScoreConfig, ("spark", "anything")) is str
+    assert find_type(ScoreConfig, ("input", "schema_")) is None
+    assert find_type(ScoreConfig, ("params", "x", "y")) is None
+    assert accepts_text(find_type(ScoreConfig, ("output", "keep"))) == "also"
+    assert accepts_text(find_type(ScoreConfig, ("output", "mode"))) == "only"
+    assert accepts_text(find_type(ScoreConfig, ("budget", "rows"))) == "no"
+    assert format_key(("a", 0, "b.c", 1)) == "a[0].`b.c`[1]"
 
 
 def _keys(form, before=""):
     for name, field in fields_of(form).items():
         yield f"{before}{name}"
-        inner = bare(field.annotation)
+        inner = strip_type(field.annotation)
         if is_section(inner):
             yield from _keys(inner, f"{before}{name}.")
 
@@ -411,7 +411,7 @@ def _keys(form, before=""):
 def test_every_key_is_described(name):
     def undescribed(form):
         for key, field in fields_of(form).items():
-            inner = bare(field.annotation)
+            inner = strip_type(field.annotation)
             if not field.description:
                 yield f"{form.__name__}.{key}"
             if is_section(inner):

@@ -178,7 +178,7 @@ def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, m
             return rows if when == "after the quarantine" else publish_part(*arguments)
 
         patch.setattr(publishing, name, occupy_output)
-        with pytest.raises(OutputRefusedError, match="something is at 'file:.*/out' already") as error:
+        with pytest.raises(OutputRefusedError, match=r"something is at 'file:.*/out' already") as error:
             score(config)
     assert report_of(error.value).written == {}
     assert not list((tmp_path / "bad").rglob("*.parquet"))
