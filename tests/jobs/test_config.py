@@ -100,7 +100,7 @@ budgte: 4
         "output.evolve: expected true or false, found a value of type int [INVALID_VALUE]",
         "quarantine.path: expected a path without *, ?, [, ], { and }, which Spark takes for a pattern, "
         "found another [INVALID_VALUE]",
-        "budget: expected a limit: rows, share, or both (then both hold) [INVALID_VALUE]",
+        "budget: expected a limit: rows, share, or both (then both apply) [INVALID_VALUE]",
         "check.mode: expected one of 'schema', 'sample', 'full', found another "
         "(did you mean 'sample'?) [INVALID_VALUE]",
         "check.sample.rows: expected a whole number, found a value of type str [INVALID_VALUE]",
@@ -143,17 +143,17 @@ budgte: 4
     ("budget: {share: .nan}",
      "budget.share: expected a finite number, found a value of type float [INVALID_VALUE]"),
     ("quarantine: {path: q}",
-     "expected a budget beside the quarantine: without one the first bad row ends the run [INVALID_VALUE]"),
+     "expected a budget for the quarantine: without one, the first bad row fails the run [INVALID_VALUE]"),
     ("quarantine: {path: o}\nbudget: {rows: 1}",
      "expected two places: output and quarantine name the same one [INVALID_VALUE]"),
     ("report: {json: x, html: x}",
      "report: expected two files: json and html name the same one [INVALID_VALUE]"),
     ("report: {html: x, log: x}",
      "report: expected two files: html and log name the same one [INVALID_VALUE]"),
-    ("run_id: '../x'", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
-     "at most 200 of them, found another [INVALID_VALUE]"),
-    ("run_id: \"x\\n\"", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
-     "at most 200 of them, found another [INVALID_VALUE]"),
+    ("run_id: '../x'", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
+     "the first a letter or a digit, found another [INVALID_VALUE]"),
+    ("run_id: \"x\\n\"", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
+     "the first a letter or a digit, found another [INVALID_VALUE]"),
     ("params:\n  1: x", "params[1]: expected a key that is text, found another (write it in quotes) "
      "[INVALID_VALUE]"),
 ])  # fmt: skip
@@ -451,13 +451,13 @@ def test_configurations_need_no_spark():
 
 
 @pytest.mark.parametrize(("sets", "text"), [
-    (["report.json=t"], "report.json in a place of its own: it is input.path, or in it"),
-    (["report.html=./t/deep/r.html"], "report.html in a place of its own: it is input.path, or in it"),
-    (["report.json=link/r.json"], "report.json in a place of its own: it is output.path, or in it"),
-    (["report.json=m/r.json"], "report.json in a place of its own: it is model.path, or in it"),
-    (["input.path=s3://b/t/", "report.json=s3://b/t/r.json"], "report.json in a place of its own: it is in"),
-    (["input.path=file:///t", "report.json=/t/r.json"], "report.json in a place of its own: it is input"),
-    (["budget.rows=1", "quarantine.path=q", "report.json=q/r.json"], "report.json in a place of its own: it"),
+    (["report.json=t"], "report.json in another place: it is input.path, or inside it"),
+    (["report.html=./t/deep/r.html"], "report.html in another place: it is input.path, or inside it"),
+    (["report.json=link/r.json"], "report.json in another place: it is output.path, or inside it"),
+    (["report.json=m/r.json"], "report.json in another place: it is model.path, or inside it"),
+    (["input.path=s3://b/t/", "report.json=s3://b/t/r.json"], "report.json in another place: it is in"),
+    (["input.path=file:///t", "report.json=/t/r.json"], "report.json in another place: it is input"),
+    (["budget.rows=1", "quarantine.path=q", "report.json=q/r.json"], "report.json in another place: it"),
 ])  # fmt: skip
 def test_a_report_takes_the_place_of_nothing(loader, tmp_path, monkeypatch, sets, text):
     """It is written when the job fails, too: an input would be gone, and an output's place taken."""
