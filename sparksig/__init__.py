@@ -51,7 +51,6 @@ if TYPE_CHECKING:
         validate_serving_input,
     )
     from sparksig.models.dependencies import RequirementsWarning
-    from sparksig.models.environment import VersionMismatchWarning
     from sparksig.models.examples import convert_input_example_to_serving_input
     from sparksig.models.flavors.onnx import PrecisionWarning
     from sparksig.models.info import (
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
     )
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
+    from sparksig.models.versions import VersionMismatchWarning
     from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.scoring.local import ScoredFiles, score_files
@@ -234,7 +234,7 @@ _HOMES = {
         "validate_serving_input",
     ],
     "sparksig.models.dependencies": ["RequirementsWarning"],
-    "sparksig.models.environment": ["VersionMismatchWarning"],
+    "sparksig.models.versions": ["VersionMismatchWarning"],
     "sparksig.models.examples": ["convert_input_example_to_serving_input"],
     "sparksig.models.flavors.onnx": ["PrecisionWarning"],
     "sparksig.models.info": [

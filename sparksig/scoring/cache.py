@@ -65,6 +65,7 @@ class ModelCache:
             trust.knows_content,
             loading.method,
             repr(sorted((loading.model_config or {}).items())),
+            loading.environment,
         )
         with self._lock:
             if key in self._models:

@@ -47,6 +47,8 @@ def score(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: str = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
@@ -80,6 +82,8 @@ def score(
         absent: what the model sees of an optional column that ``df`` lacks: "null" for a column of nulls,
             "omit" for no column, "forbid" to refuse ``df``. None for "null" with estimators and boosters, and
             for "omit" with PythonModels, functions and loader modules.
+        environment: as in :func:`spark_udf`.
+        allow_install: as in :func:`spark_udf`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -131,6 +135,8 @@ def score(
             trusted_types=trusted_types,
             on_version_mismatch=on_version_mismatch,
             absent=absent,
+            environment=environment,
+            allow_install=allow_install,
         )
     scored = score_table(
         df,

@@ -131,7 +131,7 @@ budgte: 4
     ("input: {path: t, version: 3}", "input: expected `version` with Delta tables alone [INVALID_VALUE]"),
     ("input: {}", "input: expected either a path, or the name of a table [INVALID_VALUE]"),
     ("input: t", "input: expected a section, found a value of type str [INVALID_VALUE]"),
-    ("output: {path: o}", "output.keep: expected the columns of the input to keep beside the prediction; "
+    ("output: {path: o}", "output.keep: expected the columns of the input in the output; "
      '"*" for all, found nothing [MISSING_KEY]'),
     ("output: {path: o, keep: [1]}", 'output.keep: expected a list of names, or "*", '
      "found a value of type list [INVALID_VALUE]"),

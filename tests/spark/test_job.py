@@ -104,7 +104,7 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
     )
     assert "  - inptu: expected a known key, found another (did you mean 'input'?) [UNKNOWN_KEY]" in text
     assert "  - input: expected a section, found nothing [MISSING_KEY]" in text
-    assert "  - output.keep: expected the columns of the input to keep beside the prediction; " in text
+    assert "  - output.keep: expected the columns of the input in the output; " in text
     assert "  - model.allow_pickle: expected true or false, found " in text
 
 
