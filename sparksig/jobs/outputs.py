@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
-from sparksig.jobs.rows import select_output, select_quarantined
+from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import (
     MARKER,
     StagedResult,
@@ -228,7 +228,7 @@ def publish_quarantine(
     if section is None or not rows:
         return {}
     done = write(
-        select_quarantined(staged, run.config, run.run_id),
+        quarantined_rows(staged, run.config, run.run_id),
         _resolve_target(spark, section),
         format=section.format,
         mode="append",
@@ -250,7 +250,7 @@ def publish_output(
         return {section.place: rows}
     notes = run.describe_result(result)
     done = write(
-        select_output(staged, run.config),
+        output_rows(staged, run.config),
         _resolve_target(spark, section),
         format=section.format,
         mode=section.mode,
@@ -278,7 +278,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     """
     section = run.config.output
     if section.format != "parquet" or section.mode != "error":
-        plan = plan_output(select_output(staged, run.config), run.config, run.run_id)
+        plan = plan_output(output_rows(staged, run.config), run.config, run.run_id)
         if plan.findings:
             raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
         return None
@@ -290,7 +290,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     if run.config.quarantine is not None or section.partition_by:
         directory = _staging(run) / result.final
         if not is_moving and not _is_prepared(directory):
-            rows = select_output(staged, run.config)
+            rows = output_rows(staged, run.config)
             done = write(rows, directory.uri, mode="overwrite", partition_by=section.partition_by)
             _check_count(section.place, _count_output_rows(run.config, result), done.rows)
     if not is_moving and not _is_prepared(directory):

@@ -1,4 +1,4 @@
-"""The rows of a score job: those that are read, staged, written to the output, and to the quarantine."""
+"""The rows of a score job: what is read, what is staged, and what of that is output or quarantine."""
 
 from __future__ import annotations
 
@@ -22,50 +22,42 @@ if TYPE_CHECKING:
     from sparksig.spark.bind import Bound
     from sparksig.spark.udf import ModelUDF
 
-__all__ = [
-    "Counts",
-    "build_staged_rows",
-    "count_reasons",
-    "name_findings",
-    "select_needed",
-    "select_output",
-    "select_quarantined",
-]
+__all__ = ["Counts", "findings_column", "needed", "output_rows", "quarantined_rows", "reasons", "staged_rows"]
 
-_PREFIX = "sparksig "
+_OWN = "sparksig "
 _PREDICTION, _REASONS, _RECORD = "sparksig prediction", "sparksig findings", "sparksig record"
-"""The prefix and the names of the columns that are staged with those of the input, for a quarantine."""
+"""What columns are called that are staged beside those of the input, for a quarantine."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Observations that count rows while they are written.
+    """The rows, counted as they pass.
 
     Attributes:
-        input: the rows that the model receives.
-        scored: the observation of :func:`sparksig.score`.
-        malformed: the malformed rows of text files, which the model does not receive.
+        seen: rows on their way to the model.
+        scored: what :func:`sparksig.score` observes.
+        malformed: rows that are not on their way to it.
     """
 
-    input: Observation = field(default_factory=Observation)
+    seen: Observation = field(default_factory=Observation)
     scored: Observation = field(default_factory=Observation)
     malformed: Observation = field(default_factory=Observation)
 
 
-def select_needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
-    """Select the columns of the input that the output keeps, or that the model needs."""
+def needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
+    """Those columns of the input that are kept, or that the model takes."""
     if output.keep == "*" or not udf.inputs.has_input_names():
         return rows
     names = dict.fromkeys([*output.keep, *(str(spec.name) for spec in udf.inputs)])
     return rows.select([column(name) for name in names if name in rows.columns])
 
 
-def name_findings(config: ScoreConfig) -> str:
-    """Return the name of the column of findings in the staged rows."""
+def findings_column(config: ScoreConfig) -> str:
+    """What the findings of rejected rows are called where they are staged."""
     return "findings" if config.quarantine is None else _REASONS
 
 
-def build_staged_rows(
+def staged_rows(
     rows: DataFrame, table: Input, udf: ModelUDF, bound: Bound, config: ScoreConfig, counts: Counts
 ) -> DataFrame:
     """Return the rows as they are staged: those of the output, or with a quarantine those of both.
@@ -73,86 +65,86 @@ def build_staged_rows(
     Raises:
         ContractError: the table has columns with names of the job's own.
     """
-    has_quarantine = config.quarantine is not None
-    if has_quarantine:
-        _refuse_reserved(rows.columns)
-    rows = rows.observe(counts.input, F.count(F.lit(1)).alias("rows"))
+    apart = config.quarantine is not None
+    if apart:
+        _refuse_own(rows.columns)
+    rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
     staged = add_predictions(
         rows,
         udf,
         bound,
-        _PREDICTION if has_quarantine else config.output.column,
-        "*" if has_quarantine else config.output.keep,
+        _PREDICTION if apart else config.output.column,
+        "*" if apart else config.output.keep,
         config.output.flatten,
-        None if config.budget is None else name_findings(config),
+        None if config.budget is None else findings_column(config),
         counts.scored,
     )
     if table.malformed is None:
         return staged
-    malformed = table.malformed
-    if has_quarantine:
+    bad = table.malformed
+    if apart:
         staged = staged.withColumn(_RECORD, F.lit(None).cast("string"))
-    malformed = malformed.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
-    values = {name: column(name) for name in rows.columns if name in malformed.columns}
-    values |= {name_findings(config): column(FINDINGS), _RECORD: column(table.record)}
+    bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
+    held = {name: column(name) for name in rows.columns if name in bad.columns}
+    held |= {findings_column(config): column(FINDINGS), _RECORD: column(table.record)}
     return staged.union(
-        malformed.select(
+        bad.select(
             [
-                values.get(field.name, F.lit(None).cast(field.dataType)).alias(field.name)
-                for field in staged.schema.fields
+                held.get(one.name, F.lit(None).cast(one.dataType)).alias(one.name)
+                for one in staged.schema.fields
             ]
         )
     )
 
 
-def _refuse_reserved(names: list[str]) -> None:
-    """Check that no column of the input has a name that the job reserves for staged columns."""
-    expected, hint = f"a name that does not begin with {_PREFIX!r}", "the job reserves these names: rename it"
-    findings = [
-        Finding(Code.INVALID_NAME, step(name), expected, "such a name", hint)
+def _refuse_own(names: list[str]) -> None:
+    """See that no column of the input would be taken for one that is staged beside them, and lost."""
+    expected, hint = f"no name that begins with {_OWN!r}", "the job's own columns are called so: rename it"
+    found = [
+        Finding(Code.INVALID_NAME, step(name), expected, "one", hint)
         for name in names
-        if name.startswith(_PREFIX)
+        if name.startswith(_OWN)
     ]
-    if findings:
-        raise ContractError.of("the table cannot be scored with a quarantine", findings)
+    if found:
+        raise ContractError.of("the table cannot be scored with a quarantine", found)
 
 
-def select_output(staged: DataFrame, config: ScoreConfig) -> DataFrame:
-    """Select the rows and columns of the output from the staged rows."""
+def output_rows(staged: DataFrame, config: ScoreConfig) -> DataFrame:
+    """What of the staged rows is the output."""
     if config.quarantine is None:
         return staged
-    names = [name for name in staged.columns if not name.startswith(_PREFIX)]
-    keep = names if config.output.keep == "*" else config.output.keep
-    predictions = [name for name in staged.columns if name.startswith(_PREDICTION)]
+    names = [name for name in staged.columns if not name.startswith(_OWN)]
+    kept = names if config.output.keep == "*" else config.output.keep
+    made = [name for name in staged.columns if name.startswith(_PREDICTION)]
     return staged.where(column(_REASONS).isNull()).select(
-        *(column(name) for name in keep),
-        *(column(name).alias(name.replace(_PREDICTION, config.output.column, 1)) for name in predictions),
+        *(column(name) for name in kept),
+        *(column(name).alias(name.replace(_PREDICTION, config.output.column, 1)) for name in made),
     )
 
 
-def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
-    """Select the rejected rows from the staged rows, with the columns of the input and the findings."""
+def quarantined_rows(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
+    """What of the staged rows is the quarantine: all that was read of them, and why they are there."""
     assert config.quarantine is not None
-    names = [name for name in staged.columns if not name.startswith(_PREFIX)]
-    added = [column(_REASONS).alias("findings")]
+    names = [name for name in staged.columns if not name.startswith(_OWN)]
+    more = [column(_REASONS).alias("findings")]
     if _RECORD in staged.columns:
-        added.append(column(_RECORD).alias("record"))
+        more.append(column(_RECORD).alias("record"))
     if config.quarantine.format == "delta":  # Parquet has it as a partition
-        added.append(F.lit(run_id).alias(RUN_COLUMN))
-    return staged.where(column(_REASONS).isNotNull()).select(*(column(name) for name in names), *added)
+        more.append(F.lit(run_id).alias(RUN_COLUMN))
+    return staged.where(column(_REASONS).isNotNull()).select(*(column(name) for name in names), *more)
 
 
-def count_reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
-    """Count the reasons of rejected rows, the most frequent first; exceptions of the model by their text."""
+def reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
+    """Return why rows were rejected, the most frequent reasons first; exceptions of the model by text."""
     entries = rejected.select(F.explode(column(findings)).alias("entry"))
     error = F.when(F.col("entry.code") == Code.PREDICTION_FAILED.value, F.col("entry.detail"))
     groups = entries.groupBy("entry.code", "entry.path", error.alias("error"))
     counts = groups.agg(F.count(F.lit(1)).alias("rows"), F.min("entry.detail").alias("detail"))
     top = counts.orderBy(F.col("rows").desc(), "code", "path", "detail").limit(most).collect()
-    return [_build_finding(row["code"], row["path"], row["detail"], int(row["rows"])) for row in top]
+    return [_counted(row["code"], row["path"], row["detail"], int(row["rows"])) for row in top]
 
 
-def _build_finding(code: str, path: str, detail: str, rows: int) -> Finding:
+def _counted(code: str, path: str, detail: str, rows: int) -> Finding:
     pattern = r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]"
     if code == Code.PREDICTION_FAILED.value:  # the text of an exception may end in parentheses
         pattern = r"expected (.*?), found (.*)() \[\w+\]"
