@@ -115,7 +115,7 @@ def committed(spark: SparkSession, target: str, run_id: str) -> bool:
 
 
 def noted(spark: SparkSession, target: str, run_id: str) -> str:
-    """Return the note of a run that a Delta table has; empty if there is none."""
+    """Return the note of a run in a Delta table; empty without one."""
     metadata = F.col("userMetadata")
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
     history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}").where(marked)
