@@ -231,7 +231,7 @@ def test_a_delta_table_is_not_taken_for_its_files(place, capsys):
     path, config, _ = place
     (path / "table" / "_delta_log").mkdir()
     assert call(path, config) == 2
-    assert "input.format: expected delta, which the table is, found parquet" in said(capsys)
+    assert "input.format: expected delta, the format of the table, found parquet" in said(capsys)
 
 
 def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):

@@ -146,7 +146,7 @@ def test_a_signature_is_inferred_into_a_file(spark, job, tmp_path, capsys):
     assert job("check", contract=file) == 0
     assert job("infer", signature=file) == 0  # the same again
     assert job("infer", signature=file, columns=["a.b"]) == 6
-    assert "something else is at the signature's place already" in capsys.readouterr().err
+    assert "exists and has another signature; nothing was written" in capsys.readouterr().err
     assert job("infer", columns=["A.b", "id"]) == 3
     assert "`A.b`: expected a column, found no such column (did you mean 'a.b'?" in capsys.readouterr().err
 
