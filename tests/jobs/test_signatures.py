@@ -33,7 +33,7 @@ def test_the_same_may_be_there_and_nothing_else(tmp_path):
         write_signature(path, OTHER, {})
     assert (tmp_path / "s.json").read_bytes() == before
     (tmp_path / "s.json").write_text("precious")
-    with pytest.raises(OutputRefusedError, match="something else is at"):
+    with pytest.raises(OutputRefusedError, match="exists and has another signature"):
         write_signature(path, ONE, {})
     assert (tmp_path / "s.json").read_text() == "precious"
 
