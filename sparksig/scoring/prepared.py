@@ -16,6 +16,7 @@ from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.seal import combine, file_digests
 from sparksig.models.trust import Trust, type_names
+from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 
@@ -52,7 +53,7 @@ def prepare_model(
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
     outputs: Schema | None = None,
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
 ) -> PreparedModel:
     """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
 

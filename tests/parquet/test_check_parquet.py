@@ -33,10 +33,10 @@ from sparksig import (
     TableNotFoundError,
     TensorSpec,
     UnsupportedError,
-    check_parquet,
-    from_ddl,
-    infer_parquet,
 )
+from sparksig.convert.ddl import from_ddl
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import Sampler
 
