@@ -57,6 +57,7 @@ __all__ = [
     "SignatureError",
     "SignatureTypeError",
     "SparksigError",
+    "SparksigWarning",
     "TableNotFoundError",
     "UnsupportedError",
     "below",
@@ -190,6 +191,10 @@ class SparksigError(Exception):
         """The error that reports ``findings``, each in a line below "``what``: N findings"."""
         found = tuple(findings)
         return cls(f"{what}: {len(found)} finding{'s' if len(found) != 1 else ''}", found)
+
+
+class SparksigWarning(UserWarning):
+    """The base class of all warnings of sparksig."""
 
 
 class SignatureError(SparksigError, ValueError):

@@ -15,6 +15,7 @@ from sparksig.errors import (
     Finding,
     ModelDamagedError,
     SignatureTypeError,
+    SparksigWarning,
     UnsupportedError,
     kind,
     step,
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-class ExampleMismatchWarning(UserWarning):
+class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""
 
 
@@ -136,11 +137,11 @@ _MLMODEL_KEYS = (
 )
 
 
-def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
+def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
     """Describe a model directory without loading the model.
 
     Args:
-        model_uri: a directory, or a URI that :func:`sparksig.load_model` accepts.
+        model: a directory, or a URI that :func:`sparksig.load_model` accepts.
 
     Returns:
         The content of MLmodel, the differences from the installed packages, and the digest.
@@ -157,7 +158,7 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    return describe(ModelDirectory.read(local_path(model_uri)), shown(model_uri))
+    return describe(ModelDirectory.read(local_path(model)), shown(model))
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
@@ -207,14 +208,14 @@ def _read_loader_module(directory: ModelDirectory) -> str | None:
     return str(directory.pyfunc["loader_module"])
 
 
-def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
+def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> None:
     """Replace the signature of a model directory or of a logged model.
 
     Only the MLmodel file and the seal change, and therefore the digest. A crash at any point leaves the old
     or the new directory. Logged models are changed through the installed MLflow client.
 
     Args:
-        model_uri: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
+        model: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
         signature: the new contract.
 
     Raises:
@@ -252,17 +253,17 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
             or signature._is_type_hint_from_example,
         }
         replace_mlmodel(directory, config)
-        _compare_example(ModelDirectory.read(directory.path), shown(model_uri))
+        _compare_example(ModelDirectory.read(directory.path), shown(model))
 
-    if is_logged(model_uri):
-        replace_logged_mlmodel(str(model_uri), change)
+    if is_logged(model):
+        replace_logged_mlmodel(str(model), change)
         return
-    if is_remote(model_uri):
+    if is_remote(model):
         raise UnsupportedError(
-            f"cannot set the signature of {shown(model_uri)!r}, because the model is not local. Download the "
+            f"cannot set the signature of {shown(model)!r}, because the model is not local. Download the "
             "directory, call set_signature() on it, and upload it again"
         )
-    change(ModelDirectory.read(local_path(model_uri)))
+    change(ModelDirectory.read(local_path(model)))
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:

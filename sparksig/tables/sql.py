@@ -268,8 +268,8 @@ def list_entries(
     Example:
         >>> rules = [count_nulls(name) for name in ("a", "b")]
         >>> numbered, sql = list_entries(rules, [], {"a": "bigint", "b": "bigint"})
-        >>> numbered == rules, sql.count("is null")
-        (True, 2)
+        >>> numbered == rules, sql.count("transform")
+        (True, 1)
     """
     columns: dict[str, list[tuple[SqlRule, bool]]] = {}
     blocks: list[tuple[bool, list[SqlRule]]] = []
