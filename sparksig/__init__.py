@@ -47,7 +47,6 @@ if TYPE_CHECKING:
         load_serving_example,
         validate_serving_input,
     )
-    from sparksig.models.environment import VersionMismatchWarning
     from sparksig.models.info import (
         ModelInfo,
         get_model_info,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     )
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
+    from sparksig.models.versions import VersionMismatchWarning
     from sparksig.params import ParamSchema, ParamSpec
     from sparksig.schema import ColSpec, Schema, TensorSpec
     from sparksig.scoring.local import score_files
@@ -198,7 +198,7 @@ _HOMES = {
         "load_serving_example",
         "validate_serving_input",
     ],
-    "sparksig.models.environment": ["VersionMismatchWarning"],
+    "sparksig.models.versions": ["VersionMismatchWarning"],
     "sparksig.models.info": [
         "ModelInfo",
         "get_model_info",

@@ -23,15 +23,17 @@ from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import compare_versions
+from sparksig.models.environments import resolve_environment
 from sparksig.models.features import read_features
 from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
 from sparksig.models.info import ModelInfo, describe
+from sparksig.models.isolated import load_predictor
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import set_serving
 from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, read_shape
 from sparksig.models.trust import Trust, type_names
+from sparksig.models.versions import compare_versions
 from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
@@ -206,6 +208,8 @@ def load_model(
     model_config: Mapping[str, Any] | None = None,
     on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> LoadedModel:
     """Load a model directory that sparksig or MLflow saved.
@@ -229,6 +233,11 @@ def load_model(
             "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
             which refuse a frame without the columns that they were trained with, and for "omit" with
             PythonModels, functions and loader modules.
+        environment: "worker" to run the model in this process; "model" to run it in a process of its own, in
+            an environment that is built from the model's requirements; or the path of an environment that
+            ``sparksig env build`` has written.
+        allow_install: allow the packages of the model's requirements to be installed, which runs code of
+            theirs. A pinned digest allows it, too, if the requirements name one exact version each.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -262,7 +271,12 @@ def load_model(
     if model_config is not None and not isinstance(model_config, Mapping):
         raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
     check_absent(absent)
-    loaded = load_directory(local_path(model), Loading(trust, method, model_config), on_version_mismatch)
+    path = local_path(model)
+    directory = (
+        trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
+    )
+    isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
+    loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
     loaded.absent = absent or loaded.absent
     return loaded
 
@@ -283,13 +297,14 @@ def load_directory(
     except ModelDamagedError:  # another process may have replaced the signature between the two reads
         directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
-    compare_versions(directory, on_version_mismatch)
+    if loading.environment is None:
+        compare_versions(directory, on_version_mismatch)
     recorded = directory.text_dtypes
     home = directory.path
     if not private and flavors.opens_files(directory):
         directory = directory.snapshot()
     with _no_bytecode():
-        predictor = flavors.load(directory, loading)
+        predictor = load_predictor(directory, loading)
     signature = directory.signature
     saved_method = directory.pyfunc.get("predict_fn") or "predict"
     if signature is not None and loading.method not in (None, saved_method):

@@ -22,7 +22,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from sparksig.errors import SparksigWarning
-from sparksig.models.environment import normalize_name
+from sparksig.models.versions import normalize_name
 
 __all__ = ["RequirementsWarning", "detect_packages", "find_packages", "inspect_pickle", "record_imports"]
 

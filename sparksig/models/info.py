@@ -22,11 +22,11 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
-from sparksig.models.environment import find_mismatches
 from sparksig.models.examples import read_example
 from sparksig.models.registry import is_logged, is_remote, local_path, shown
 from sparksig.models.seal import digest
 from sparksig.models.tracking import replace_logged_mlmodel
+from sparksig.models.versions import list_differences
 from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -212,7 +212,7 @@ def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
         model_id=read_text("model_id"),
         model_size_bytes=size if type(size) is int else None,
         saved_input_example_info=read_mapping("saved_input_example_info"),
-        version_mismatches=tuple(find_mismatches(directory)),
+        version_mismatches=tuple(map(str, list_differences(directory))),
         digest=digest(directory.path),
     )
 

@@ -111,6 +111,8 @@ def score_files(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     filter: str | None = None,
     engine: str = "local",
     spark: SparkSession | None = None,
@@ -149,6 +151,8 @@ def score_files(
             saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        environment: the environment in which the model runs, as in :func:`sparksig.load_model`.
+        allow_install: as in :func:`sparksig.load_model`.
         filter: a condition in SQL: only rows that meet it are scored. It has comparisons of columns with
             literals or other columns, ``BETWEEN``, ``IN``, ``IS NULL``, ``AND``, ``OR`` and ``NOT``.
         engine: "local" for processes of this machine, "direct" for tasks of Spark.
@@ -203,10 +207,12 @@ def score_files(
             model_config=model_config,
             outputs=declared_outputs,
             on_version_mismatch=on_version_mismatch,
+            environment=environment,
+            allow_install=allow_install,
         )
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = features_of(prepared.directory, prepared.loading.trust)
+        features = features_of(prepared.directory, prepared.loading.trust, prepared.loading.environment)
     with clock.phase("plan"):
         place = shown(output)
         store, path = _open_output(output, input)

@@ -49,6 +49,8 @@ def score(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
@@ -81,6 +83,8 @@ def score(
         absent: what the model sees of an optional column that ``df`` lacks: "null" for a column of nulls,
             "omit" for no column, "forbid" to refuse ``df``. None for "null" with estimators and boosters, and
             for "omit" with PythonModels, functions and loader modules.
+        environment: as in :func:`spark_udf`.
+        allow_install: as in :func:`spark_udf`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -132,6 +136,8 @@ def score(
             trusted_types=trusted_types,
             on_version_mismatch=on_version_mismatch,
             absent=absent,
+            environment=environment,
+            allow_install=allow_install,
         )
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")

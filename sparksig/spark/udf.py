@@ -73,6 +73,8 @@ def spark_udf(
     trusted_types: Sequence[str] = (),
     on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
@@ -100,6 +102,9 @@ def spark_udf(
             the model was saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
+            "model" or the path of a built one. Each node builds or unpacks it once.
+        allow_install: as in :func:`sparksig.load_model`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -148,6 +153,8 @@ def spark_udf(
         model_config=model_config,
         outputs=None if returned is None else build_outputs(returned),
         on_version_mismatch=on_version_mismatch,
+        environment=environment,
+        allow_install=allow_install,
     )
     return build_udf(session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent)
 
@@ -167,12 +174,12 @@ def build_udf(
     """
     require_result_type(model)
     work = Work(
-        ship(session, model.directory),
+        ship(session, model.directory, model.loading.environment),
         model.loading,
         model.inputs,
         model.outputs,
         None if params is None and model.params is None else enforce_params(params, model.params),
-        features_of(model.directory, model.loading.trust),
+        features_of(model.directory, model.loading.trust, model.loading.environment),
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,

@@ -170,9 +170,8 @@ class Report(TextView):
         """Return the columns as a DataFrame: name, expected, found, ok, nulls and the texts of the findings.
 
         Example:
-            >>> finding = Finding(Code.NULL_IN_REQUIRED, "x", "double without nulls", "nulls")
-            >>> columns = (ColumnReport("x", "double", "double", False, 3),)
-            >>> Report("full", "DDL", (finding,), columns, rows=9).to_pandas().loc[0, ["name", "ok", "nulls"]].tolist()
+            >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
+            >>> Report("full", "DDL", (), columns, rows=9).to_pandas().loc[0, ["name", "ok", "nulls"]].tolist()
             ['x', False, 3]
         """
         import pandas as pd
@@ -194,10 +193,8 @@ class Report(TextView):
     def _findings_of(self, name: str) -> list[Finding]:
         """Return the findings of a column, and of the fields in it."""
         path = step(name)
-        starts = (f"{path}.", f"{path}[", f"{path}{{")
-        return [
-            finding for finding in self.findings if finding.path == path or finding.path.startswith(starts)
-        ]
+        nested = (f"{path}.", f"{path}[", f"{path}{{")
+        return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 
     def _render(self) -> str:
         return render("report.html", report=self, whole=False)
