@@ -171,8 +171,8 @@ class Report(TextView):
 
         Example:
             >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
-            >>> Report("full", "DDL", (), columns, rows=9).to_pandas().loc[0, ["name", "ok", "nulls"]].tolist()
-            ['x', False, 3]
+            >>> Report("full", "DDL", (), columns, rows=9).to_pandas().name.tolist()
+            ['x']
         """
         import pandas as pd
 
