@@ -29,6 +29,7 @@ from sparksig.tables.report import Report
 from sparksig.tables.rules import ValueOptions
 from sparksig.tables.spark import SparkTable, vectors_as_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
+from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import (
     constrain_checks,
@@ -43,8 +44,8 @@ from sparksig.writing.target import ColumnPlan, can_widen, holds
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(TextView):
     """The result of a write.
 
     Attributes:
@@ -78,6 +79,11 @@ class Written:
     def to_json(self) -> str:
         """Return the result as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __str__(self) -> str:
+        if self.repeated:
+            return f"{self.plan.target} ({self.plan.format}) has this run already: nothing was written"
+        return f"{count_nouns(self.rows, 'row')} written to {self.plan.target} ({self.plan.format})"
 
 
 @diagnosed()
