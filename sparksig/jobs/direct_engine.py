@@ -15,7 +15,7 @@ from sparksig.jobs.local_engine import open_table
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
-from sparksig.jobs.progress import watched
+from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, findings_column
 from sparksig.scoring.part import Target, output_schema
@@ -120,7 +120,7 @@ class DirectEngine(SparkEngine):
             return super().stage(run, directory)
         assert isinstance(directory, Place)
         store, path = file_system(directory.uri, run.config.spark)
-        with watched(self.spark, "score"), _explain_model():
+        with show_progress(self.spark, "score"), _explain_model():
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, Target(store, path))
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")

@@ -20,6 +20,7 @@ from sparksig.jobs.staged_columns import (
     refuse_own_names,
 )
 from sparksig.jobs.tables import FINDINGS, Input
+from sparksig.scoring.limits import RejectionLimit
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
 from sparksig.tables.contract import RUN_COLUMN
@@ -75,6 +76,8 @@ def staged_rows(
     if apart:
         refuse_own_names(rows.columns)
     rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    if config.budget is not None and config.budget.rows is not None:
+        udf = udf.with_(limit=RejectionLimit(config.budget.rows))
     staged = add_predictions(
         rows,
         udf,

@@ -1,7 +1,7 @@
 """Parquet files are written beside their table and published by renames.
 
 Readers see the old table or the new one, a failure leaves the old one, and several writers never share a
-directory. Each write stages in a hidden directory of its own beside the target:
+directory. Each write stages in its own hidden directory beside the target:
 
 ============================  ======================================================================
 target                        published by
@@ -40,8 +40,8 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
         The number of rows; None if the target has this run already.
 
     Raises:
-        OutputRefusedError: the mode is "error" and something is at the target, or another writer is replacing
-            the table.
+        OutputRefusedError: the mode is "error" and the target exists, or another writer is replacing the
+            table.
     """
     spark = df.sparkSession
     target = Place.of(spark, request.target)
@@ -75,7 +75,7 @@ def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
     if not target.is_there() and move_new(staged, target):
         return True
     if request.mode == "error":
-        raise OutputRefusedError(f"{target.uri}: something is there already; nothing was written")
+        raise OutputRefusedError(f"{target.uri} exists already; nothing was written")
     if request.mode == "overwrite":
         replace_directory(staged, target)
         return True
