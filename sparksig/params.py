@@ -231,7 +231,7 @@ class ParamSchema(Specs[ParamSpec]):
     def _parse_entry(cls, entry: Any, index: int) -> ParamSpec:
         del index
         if not isinstance(entry, Mapping):
-            raise SignatureError(f"a JSON object expected, found {kind(entry)}")
+            raise SignatureError(f"a JSON object expected, got {kind(entry)}")
         return ParamSpec.from_json_dict(**entry)
 
 
