@@ -117,8 +117,8 @@ class Finding:
         rows: the positions (from 0) of the first rows concerned, where they are known.
 
     Example:
-        >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it on purpose"))
-        price: expected double, got string (cast it on purpose) [TYPE_MISMATCH]
+        >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it explicitly"))
+        price: expected double, got string (cast it explicitly) [TYPE_MISMATCH]
     """
 
     code: Code
@@ -166,7 +166,7 @@ H = TypeVar("H", bound=Hashable)
 
 
 class SparksigError(Exception):
-    """The root: ``except SparksigError`` catches all that sparksig raises on purpose.
+    """The root: ``except SparksigError`` catches every error of sparksig.
 
     Attributes:
         findings: what is wrong, one entry each; empty where the message says it all.

@@ -424,7 +424,7 @@ def _narrow(source: Source, path: str, findings: list[Finding]) -> Type | None:
         whole, real = DECIMAL_DIGITS[DataType.long], DECIMAL_DIGITS[DataType.double]
         hint = (
             f"a signature holds {whole} digits without a fraction, or {real} with one: "
-            "shorten the precision, or cast it to double on purpose"
+            "shorten the precision, or cast it to double explicitly"
         )
     else:
         hint = _hint(source, DataType.long)
@@ -487,30 +487,30 @@ def _hint(source: Source, target: DataType) -> str:
         return ""
     held, wanted = _FAMILY.get(source.name), _TARGET_FAMILY[target]
     if held is None:
-        return f"{source} has no counterpart in a signature: cast it on purpose, or leave it out"
+        return f"{source} has no counterpart in a signature: cast it explicitly, or leave it out"
     if source.name == "uint64":
-        return "values beyond 2^63 fit no signature type: cast it on purpose"
+        return "values beyond 2^63 fit no signature type: cast it explicitly"
     if held == "integer" and target is DataType.double:
-        return "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"
+        return "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"
     if held == "integer" and target is DataType.float:
         wide = "double" if MODEL_TYPE[DataType.double] in upper_bounds(source.name) else _narrowest(source)
-        return f"a float holds 24 bits: cast it on purpose, or declare it {wide}"
+        return f"a float holds 24 bits: cast it explicitly, or declare it {wide}"
     if held == wanted:
-        return f"it would be narrowed: cast it on purpose, or declare it {_narrowest(source)}"
+        return f"it would be narrowed: cast it explicitly, or declare it {_narrowest(source)}"
     if "string" in (held, wanted):
-        return "text and other types are never converted into each other: cast it on purpose"
-    return f"cast it on purpose, or declare it {_narrowest(source)}"
+        return "text and other types are never converted into each other: cast it explicitly"
+    return f"cast it explicitly, or declare it {_narrowest(source)}"
 
 
 def _decimal_hint(source: Decimal, target: DataType) -> str:
     digits, limit = DECIMAL_DIGITS.get(target), DECIMAL_DIGITS[DataType.double]
     if digits is not None and (target is DataType.double or source.scale <= 0):
-        return f"{target.name} holds {digits} digits exactly: cast it on purpose, or shorten the precision"
+        return f"{target.name} holds {digits} digits exactly: cast it explicitly, or shorten the precision"
     if not _decimal_fits(source, DataType.double):
-        return f"cast it on purpose, or shorten the precision: a double holds {limit} digits exactly"
+        return f"cast it explicitly, or shorten the precision: a double holds {limit} digits exactly"
     if digits is not None:
-        return f"it has a fraction: cast it on purpose, or declare it double (up to {limit} digits)"
-    return "cast it on purpose, or declare it double"
+        return f"it has a fraction: cast it explicitly, or declare it double (up to {limit} digits)"
+    return "cast it explicitly, or declare it double"
 
 
 def _narrowest(source: Scalar) -> str:

@@ -78,7 +78,7 @@ def compare(
         new cannot take old's place:
         - inputs.code: expected string, got no such column [MISSING_COLUMN]
         old cannot take new's place:
-        - inputs.id: expected integer, got long (it would be narrowed: cast it on purpose, or declare it long) [TYPE_MISMATCH]
+        - inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it long) [TYPE_MISMATCH]
         - inputs.name: expected string, got no such column [MISSING_COLUMN]
         different as well:
         - inputs.id: integer -> long

@@ -272,7 +272,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
 def _unreadable_columns(frame: Any) -> list[Finding]:
     """Return a finding for each column of a frame of another library whose type pyarrow does not know."""
     findings = []
-    hint = "cast it on purpose, or select the other columns"
+    hint = "cast it explicitly, or select the other columns"
     try:
         columns = {name: frame[name] for name in getattr(frame, "columns", ())}
     except Exception:  # a library's own error, where columns are not looked up by name

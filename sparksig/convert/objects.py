@@ -129,7 +129,7 @@ def _from_times(column: pd.Series) -> pa.Array | None:
     return pa.array(nanoseconds, pa.int64()).cast(pa.timestamp("ns"))
 
 
-ZONE_HINT = "convert them to one zone on purpose, for example pandas.to_datetime(values, utc=True)"
+ZONE_HINT = "convert them to one zone explicitly, for example pandas.to_datetime(values, utc=True)"
 
 
 def mixed_finding(values: Iterable[Any], path: str) -> Finding:
@@ -140,7 +140,7 @@ def mixed_finding(values: Iterable[Any], path: str) -> Finding:
         actual = "times with and without a time zone" if None in zones else "times of several UTC offsets"
         return Finding(Code.MIXED_TYPES, path, "times of one time zone", actual, ZONE_HINT)
     actual = " and ".join(sorted(form.__name__ for form in forms))
-    hint = "make all its values one type, or convert the column on purpose"
+    hint = "make all its values one type, or convert the column explicitly"
     return Finding(Code.MIXED_TYPES, path, "values of one type", actual, hint)
 
 

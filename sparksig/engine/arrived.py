@@ -108,7 +108,7 @@ def _of_table(finding: Finding, columns: dict[str, tuple[str, str]]) -> Finding:
     if root not in columns or finding.code is not Code.TYPE_MISMATCH:
         return finding
     path, said = columns[root]
-    return replace(finding, path=path + bracket + rest, actual=said, hint="cast it on purpose")
+    return replace(finding, path=path + bracket + rest, actual=said, hint="cast it explicitly")
 
 
 def _zero(held: pa.DataType, spec: TensorSpec, *, alone: bool) -> pa.Array:

@@ -134,7 +134,7 @@ def _cells(array: pa.Array, dtype: Type) -> list[Any]:
         except (OverflowError, ValueError, pa.ArrowException) as error:
             raise ContractError(
                 f"a column of Any, {array.type} in Arrow, holds values that Python has not "
-                f"({type(error).__name__}): cast it on purpose"
+                f"({type(error).__name__}): cast it explicitly"
             ) from None
     if isinstance(dtype, Array) and dtype.dtype in BLOCK and not pa.types.is_null(array.type):
         flat = array.flatten().to_numpy(zero_copy_only=False).copy()

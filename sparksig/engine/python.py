@@ -154,7 +154,7 @@ def _shown(schema: Schema) -> str:
 
 def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | None) -> pd.DataFrame:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
-        hint = "fill them on purpose"
+        hint = "fill them explicitly"
         finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "others", hint)
         raise ContractError.of("the data does not fit the schema", [finding])
     if not is_positional(schema):

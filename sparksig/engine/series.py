@@ -35,7 +35,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
         "a type that a signature has",
-        "convert it on purpose, or leave it out",
+        "convert it explicitly, or leave it out",
     )
     array = None
     if isinstance(dtype, pd.CategoricalDtype):
@@ -71,7 +71,7 @@ def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]
     findings: list[Finding] = []
     if isinstance(target, DataType):
         enforce_values(column.tolist(), target, path, findings, required=False)
-    hint = "convert the values on purpose, or leave the column out"
+    hint = "convert the values explicitly, or leave the column out"
     return [replace(finding, hint=finding.hint or hint) for finding in findings] or [
         mixed_finding(column, path)
     ]

@@ -131,7 +131,7 @@ def _tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
 
 def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        hint = "fill the masked values on purpose"
+        hint = "fill the masked values explicitly"
         findings.append(Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint))
         return array
     if -1 in spec.shape[1:] and array.ndim == 1 and array.dtype.kind == "O":
@@ -140,7 +140,7 @@ def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: l
         _ragged(array, spec, path, findings)
         return array
     if not _same_dtype(array.dtype, spec.type):
-        hint = f"cast it on purpose: astype({spec.type.name!r})"
+        hint = f"cast it explicitly: astype({spec.type.name!r})"
         findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, array.dtype.name, hint))
     _check_shape(array.shape, spec, path, findings)
     return array
@@ -203,7 +203,7 @@ def _sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -
         hint = "convert it with tocsr()"
         findings.append(Finding(Code.TYPE_MISMATCH, path, "the format csr or csc", matrix.format, hint))
     if not _same_dtype(matrix.dtype, spec.type):
-        hint = f"cast it on purpose: astype({spec.type.name!r})"
+        hint = f"cast it explicitly: astype({spec.type.name!r})"
         findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, matrix.dtype.name, hint))
     _check_shape(matrix.shape, spec, path, findings)
     return matrix
@@ -290,7 +290,7 @@ def _name(column: pd.Series) -> str:
 
 
 def _add_mismatch(path: str, spec: TensorSpec, found: str, findings: list[Finding]) -> None:
-    hint = f"cast it on purpose: astype({spec.type.name!r})"
+    hint = f"cast it explicitly: astype({spec.type.name!r})"
     findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, found, hint))
 
 
@@ -390,7 +390,7 @@ def _inner_nulls(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, pat
 def _stacked(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     """Arrays of one shape as one array; by their dtypes."""
     if any(isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value) for value in values):
-        hint = "fill the masked values on purpose"
+        hint = "fill the masked values explicitly"
         told = Finding(Code.INVALID_VALUE, f"{path}[]", "arrays without masked values", "others", hint)
         findings.append(told)
         return None

@@ -45,7 +45,7 @@ def from_batches(example: Any) -> Schema:
     findings = duplicates(table.schema.names)
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # of Polars, which lends its Python objects as bytes
-            hint = "convert it on purpose, or leave it out"
+            hint = "convert it explicitly, or leave it out"
             findings.append(
                 Finding(Code.UNSUPPORTED_TYPE, step(name), "a type that a signature has", "Object", hint)
             )

@@ -73,5 +73,5 @@ def _merge_properties(x: Property | None, y: Property | None, path: str) -> Prop
 def _merge_hint(x: Type, y: Type) -> str:
     numbers = {DataType.integer, DataType.long, DataType.float, DataType.double}
     if x in numbers and y in numbers:
-        return "make them one type on purpose before inferring: nothing is widened by guess"
+        return "make them one type explicitly before inferring: nothing is widened by guess"
     return ""

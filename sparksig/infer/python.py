@@ -284,7 +284,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
         try:
             array("q", values)  # the quickest look at the 64 bits of each
         except OverflowError:
-            hint = "no signature type holds them: keep them as text, or as doubles on purpose"
+            hint = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
             findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger ones", hint))
             return None
     if forms & {datetime.datetime, pd.Timestamp}:
@@ -310,7 +310,7 @@ def _array(values: Sequence[Any], path: str, findings: list[Finding], depth: int
         if held.ndim == 0:
             findings.append(Finding(Code.SHAPE_MISMATCH, path, "arrays of rank 1 or more", "one of rank 0"))
         elif isinstance(held, np.ma.MaskedArray) and np.ma.is_masked(held):
-            hint = "a signature has no masks: fill the masked values on purpose"
+            hint = "a signature has no masks: fill the masked values explicitly"
             findings.append(Finding(Code.INVALID_VALUE, path, "arrays without masked values", "others", hint))
         elif held.dtype.kind == "O" and held.size:
             lists.append(held.tolist())
@@ -412,7 +412,7 @@ _ADVICE = {
     "set": "make it a list",
     "frozenset": "make it a list",
     "UUID": "make it a text: str(value)",
-    "Decimal": "cast it on purpose: to double, or to an integer",
+    "Decimal": "cast it explicitly: to double, or to an integer",
     "Series": "make it a list",
     "DataFrame": "make it a list of dictionaries",
 }
@@ -422,11 +422,11 @@ def _strange(form: type, path: str) -> Finding:
     if hasattr(form, "model_fields") or is_record(form):
         hint = f"give the type itself, as list[{form.__name__}], or its fields as a dictionary"
     elif issubclass(form, np.generic):
-        hint = "no signature type holds all its values: convert it on purpose"
+        hint = "no signature type holds all its values: convert it explicitly"
     elif issubclass(form, enum.Enum):
         hint = "take its value"
     elif issubclass(form, tuple(_SCALARS)):
-        hint = "a subclass may hold more than its base: convert it on purpose"
+        hint = "a subclass may hold more than its base: convert it explicitly"
     else:
         hint = ""
     found = f"a value of type {form.__name__}"
@@ -436,7 +436,7 @@ def _strange(form: type, path: str) -> Finding:
 
 def _mixed(words: set[str], path: str) -> Finding:
     numbers = {"integer", "long", "float", "double"}
-    hint = "make them one type on purpose: nothing is widened by guess" if words <= numbers else ""
+    hint = "make them one type explicitly: nothing is widened by guess" if words <= numbers else ""
     first, *rest = sorted(words)
     return Finding(
         Code.MIXED_TYPES,

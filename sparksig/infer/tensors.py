@@ -74,7 +74,7 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
 def _spec(array: Any, name: Name | None) -> TensorSpec:
     path = "" if name is None else step(name)
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        hint = "a signature has no masks: fill the masked values on purpose"
+        hint = "a signature has no masks: fill the masked values explicitly"
         finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint)
         raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:

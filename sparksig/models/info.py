@@ -236,7 +236,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
         Traceback (most recent call last):
         sparksig.errors.ContractError: the data does not fit the schema: 1 finding
           - x: expected double, got string (text and other types are never converted into each other:
-            cast it on purpose) [TYPE_MISMATCH]
+            cast it explicitly) [TYPE_MISMATCH]
     """
     signature = from_mlflow(signature)
     if not isinstance(signature, ModelSignature):

@@ -61,7 +61,7 @@ def _place_later(dtype: pa.DataType) -> pa.DataType:
     if pa.types.is_map(dtype):
         return pa.map_(_place_later(dtype.key_type), _place_later(dtype.item_type))
     if pa.types.is_decimal(dtype):
-        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
+        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast explicitly")
     if pa.types.is_timestamp(dtype):
         return LOCAL_TIME if dtype.tz is None else pa.timestamp("ns")
     return dtype

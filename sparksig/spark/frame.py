@@ -103,7 +103,7 @@ def score(
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table does not fit the model's input schema: 1 finding
           - x: expected double, got string (text and other types are never converted into each other:
-            cast it on purpose) [TYPE_MISMATCH]
+            cast it explicitly) [TYPE_MISMATCH]
     """
     refuse_arguments("score", arguments)
     require_frame(df, "score(df, model)", model)

@@ -72,7 +72,7 @@ def to_arrow_result(returned: T.DataType) -> pa.DataType:
     if isinstance(returned, T.TimestampType):
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):
-        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast on purpose")
+        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast explicitly")
     return arrow_type(returned)
 
 

@@ -277,7 +277,7 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
 
 def _unreachable(source: Source, path: str) -> list[Finding]:
     """Report types, at every depth, in which Spark gives a Python worker nothing."""
-    hint = "cast it on purpose, or leave it out"
+    hint = "cast it explicitly, or leave it out"
     return [
         Finding(Code.UNSUPPORTED_TYPE, where, "a type that reaches Python", str(part), hint)
         for where, part in walk_source(source, path, keys=True)
@@ -368,7 +368,7 @@ def _difference_finding(
         return []
     assert expected is not None
     assert actual is not None
-    hint = "cast it, or pass types='lossless'" if widened else "cast it on purpose"
+    hint = "cast it, or pass types='lossless'" if widened else "cast it explicitly"
     if difference.verdict == "key":
         hint = KEYS_HINT
     texts = (

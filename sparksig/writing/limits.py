@@ -96,7 +96,7 @@ def constrain_partitions(
             continue
         expected = "texts that readers of Parquet give back, in a column to partition by"
         actual = "some that Spark takes for numbers or moments and spells in another way, as 007 or 1.50"
-        hint = "cast the column on purpose, to int for example, or write Delta"
+        hint = "cast the column explicitly, to int for example, or write Delta"
         ambiguous, exact = quote_text(f"^({_AMBIGUOUS})$"), quote_text(f"^({_EXACT})$")
         finding = Finding(Code.INVALID_VALUE, path, expected, actual, hint)
         rules.append(SqlRule(finding, flag(f"{value} rlike {ambiguous} and not {value} rlike {exact}")))

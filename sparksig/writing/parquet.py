@@ -115,7 +115,7 @@ def partition_refusals(table: T.StructType, by: Sequence[str], layout: Existing 
         actual, path = field.dataType, step(field.name)
         is_integer = isinstance(actual, T.DecimalType) and actual.scale == 0
         if not is_integer and not isinstance(actual, _READ_BACK):
-            hint = "Spark reads partitions back as others: cast it on purpose, or write Delta"
+            hint = "Spark reads partitions back as others: cast it explicitly, or write Delta"
             expected = "whole numbers, doubles, dates or texts, in a column to partition by"
             findings.append(Finding(Code.TYPE_MISMATCH, path, expected, actual.simpleString(), hint))
             continue

@@ -189,7 +189,7 @@ class _Planner:
             reason = "to widen the target, it needs the property delta.enableTypeWidening=true"
             return ColumnPlan(path, "refused", text, target_text, reason)
         return ColumnPlan(
-            path, "refused", text, target_text, "the target's type does not hold it: cast on purpose"
+            path, "refused", text, target_text, "the target's type does not hold it: cast explicitly"
         )
 
     def plan_missing(self, declared: Column, path: str) -> ColumnPlan:

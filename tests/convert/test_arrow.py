@@ -269,9 +269,9 @@ def test_a_struct_that_only_looks_like_a_vector_is_an_object():
     assert isinstance(from_arrow(pa.struct([("type", pa.int16()), *parts[1:]])), Object)
 
 
-ON_PURPOSE = "cast it on purpose, or"
-TEXT = "text and other types are never converted into each other: cast it on purpose"
-NO_COUNTERPART = "has no counterpart in a signature: cast it on purpose, or leave it out"
+ON_PURPOSE = "cast it explicitly, or"
+TEXT = "text and other types are never converted into each other: cast it explicitly"
+NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or leave it out"
 HINTS = [
     (pa.int64(), "double", f"beyond 2^53 a double loses digits: {ON_PURPOSE} declare it long"),
     (pa.int64(), "integer", f"it would be narrowed: {ON_PURPOSE} declare it long"),
@@ -285,7 +285,7 @@ HINTS = [
     (pa.binary(), "string", TEXT),
     (pa.bool_(), "double", f"{ON_PURPOSE} declare it boolean"),
     (pa.int32(), "boolean", f"{ON_PURPOSE} declare it integer"),
-    (pa.uint64(), "long", "values beyond 2^63 fit no signature type: cast it on purpose"),
+    (pa.uint64(), "long", "values beyond 2^63 fit no signature type: cast it explicitly"),
     (pa.time64("us"), "datetime", f"time64[us] {NO_COUNTERPART}"),
     (pa.duration("ns"), "long", f"duration[ns] {NO_COUNTERPART}"),
     (pa.decimal128(16, 2), "double", f"double holds 15 digits exactly: {ON_PURPOSE} shorten the precision"),
@@ -831,12 +831,12 @@ def test_to_arrow_reports_every_tensor():
 
 
 TEXTS = [
-    (pa.uint64(), "got uint64 (values beyond 2^63 fit no signature type: cast it on purpose) ["),
+    (pa.uint64(), "got uint64 (values beyond 2^63 fit no signature type: cast it explicitly) ["),
     (pa.time32("ms"), f"got time32[ms] (time32[ms] {NO_COUNTERPART}) ["),
     (
         pa.decimal128(38, 10),
         "got decimal(38,10) (a signature holds 18 digits without a fraction, or 15 with one: "
-        "shorten the precision, or cast it to double on purpose) [",
+        "shorten the precision, or cast it to double explicitly) [",
     ),
     (TIMES_BY_NUMBER, "got map<int32, duration[s]> (the keys of a map must be strings) ["),
     (pa.struct([]), "expected a struct with fields, got one without ["),

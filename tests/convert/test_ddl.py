@@ -191,15 +191,15 @@ NO_TYPES = {
 }
 NO_COUNTERPARTS = {
     **{
-        text: f"{text} ({text} has no counterpart in a signature: cast it on purpose, or leave it out)"
+        text: f"{text} ({text} has no counterpart in a signature: cast it explicitly, or leave it out)"
         for text in [
             *("interval", "interval year", "interval year to month", "interval day to second"),
             *("interval month", "interval second", "time(3)", "time(9)", "geometry(4326)", "geography(any)"),
         ]
     },
-    "time": "time(6) (time(6) has no counterpart in a signature: cast it on purpose, or leave it out)",
+    "time": "time(6) (time(6) has no counterpart in a signature: cast it explicitly, or leave it out)",
     "decimal(20)": "decimal(20,0) (a signature holds 18 digits without a fraction, or 15 with one: "
-    "shorten the precision, or cast it to double on purpose)",
+    "shorten the precision, or cast it to double explicitly)",
 }
 
 

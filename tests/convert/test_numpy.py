@@ -100,9 +100,9 @@ def test_byte_order_changes_no_verdict(order):
             assert [target for target in DataType if widens(source(ordered), target)] == wide, dtype
 
 
-NO_COUNTERPART = "has no counterpart in a signature: cast it on purpose, or leave it out"
+NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or leave it out"
 TEXTS = {
-    "uint64": "uint64 (values beyond 2^63 fit no signature type: cast it on purpose)",
+    "uint64": "uint64 (values beyond 2^63 fit no signature type: cast it explicitly)",
     "complex128": f"complex128 (complex128 {NO_COUNTERPART})",
     "timedelta64[ns]": f"timedelta64[ns] (timedelta64[ns] {NO_COUNTERPART})",
     "datetime64": f"datetime64 without a unit (datetime64 without a unit {NO_COUNTERPART})",

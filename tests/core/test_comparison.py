@@ -116,7 +116,7 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         ("MISSING_COLUMN", "prize", "long", "no such column"),
     ]
     assert [one.hint for one in side.upgrade] == [
-        "it would be narrowed: cast it on purpose, or declare it double",
+        "it would be narrowed: cast it explicitly, or declare it double",
         "it may be absent, or null: require it on both sides, or on neither",
         "did you mean 'price'?",
     ]

@@ -255,7 +255,7 @@ def test_what_a_model_gives_goes_into_a_table():
     told_ = compare(to_arrow(table), model, side="outputs")
     assert told_.ok
     assert [str(one) for one in told_.outputs.rollback] == [
-        "score: expected float, got double (it would be narrowed: cast it on purpose, or declare it "
+        "score: expected float, got double (it would be narrowed: cast it explicitly, or declare it "
         "double) [TYPE_MISMATCH]"
     ]
 

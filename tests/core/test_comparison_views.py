@@ -33,13 +33,13 @@ new against old: incompatible
   outputs  backward compatible
   params   fully compatible
 new cannot take old's place:
-- inputs.price: expected float, got double (it would be narrowed: cast it on purpose, or declare it \
+- inputs.price: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
 - inputs.`a.b`: expected string, got no such column [MISSING_COLUMN]
 old cannot take new's place:
-- inputs.id: expected integer, got long (it would be narrowed: cast it on purpose, or declare it \
+- inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it \
 long) [TYPE_MISMATCH]
-- outputs.0: expected float, got double (it would be narrowed: cast it on purpose, or declare it \
+- outputs.0: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
 different as well:
 - inputs.id: integer -> long

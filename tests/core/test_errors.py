@@ -67,7 +67,7 @@ TREE = {
     UnsupportedError: {SparksigError, NotImplementedError},
 }
 FINDINGS = (
-    Finding(Code.TYPE_MISMATCH, "orders[].price", "double", "string", "cast it on purpose"),
+    Finding(Code.TYPE_MISMATCH, "orders[].price", "double", "string", "cast it explicitly"),
     Finding(Code.NULL_IN_REQUIRED, "n", "no nulls", "nulls", "declare it optional", 3, (0, 7, 9)),
 )
 

@@ -304,22 +304,22 @@ def test_sources_in_words():
 
 # --- hints: one for every refusal that the design names -----------------------------------------------
 
-_TEXT = "text and other types are never converted into each other: cast it on purpose"
-_UINT64 = "values beyond 2^63 fit no signature type: cast it on purpose"
+_TEXT = "text and other types are never converted into each other: cast it explicitly"
+_UINT64 = "values beyond 2^63 fit no signature type: cast it explicitly"
 
 
 @each(
     ("name", "target", "hint"),
     [
-        ("int64", "double", "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"),
-        ("int64", "integer", "it would be narrowed: cast it on purpose, or declare it long"),
-        ("uint32", "integer", "it would be narrowed: cast it on purpose, or declare it long"),
-        ("float64", "float", "it would be narrowed: cast it on purpose, or declare it double"),
-        ("float64", "integer", "cast it on purpose, or declare it double"),
-        ("float32", "integer", "cast it on purpose, or declare it float"),
-        ("float16", "long", "cast it on purpose, or declare it float"),
-        ("int32", "float", "a float holds 24 bits: cast it on purpose, or declare it double"),
-        ("int8", "float", "a float holds 24 bits: cast it on purpose, or declare it double"),
+        ("int64", "double", "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"),
+        ("int64", "integer", "it would be narrowed: cast it explicitly, or declare it long"),
+        ("uint32", "integer", "it would be narrowed: cast it explicitly, or declare it long"),
+        ("float64", "float", "it would be narrowed: cast it explicitly, or declare it double"),
+        ("float64", "integer", "cast it explicitly, or declare it double"),
+        ("float32", "integer", "cast it explicitly, or declare it float"),
+        ("float16", "long", "cast it explicitly, or declare it float"),
+        ("int32", "float", "a float holds 24 bits: cast it explicitly, or declare it double"),
+        ("int8", "float", "a float holds 24 bits: cast it explicitly, or declare it double"),
         ("int32", "string", _TEXT),
         ("float64", "string", _TEXT),
         ("bool", "string", _TEXT),
@@ -330,15 +330,15 @@ _UINT64 = "values beyond 2^63 fit no signature type: cast it on purpose"
         ("string", "boolean", _TEXT),
         ("string", "datetime", _TEXT),
         ("string", "binary", _TEXT),
-        ("bool", "long", "cast it on purpose, or declare it boolean"),
-        ("bool", "double", "cast it on purpose, or declare it boolean"),
-        ("int8", "boolean", "cast it on purpose, or declare it integer"),
-        ("float64", "boolean", "cast it on purpose, or declare it double"),
-        ("date32", "long", "cast it on purpose, or declare it datetime"),
-        ("int64", "datetime", "cast it on purpose, or declare it long"),
+        ("bool", "long", "cast it explicitly, or declare it boolean"),
+        ("bool", "double", "cast it explicitly, or declare it boolean"),
+        ("int8", "boolean", "cast it explicitly, or declare it integer"),
+        ("float64", "boolean", "cast it explicitly, or declare it double"),
+        ("date32", "long", "cast it explicitly, or declare it datetime"),
+        ("int64", "datetime", "cast it explicitly, or declare it long"),
         *(("uint64", target.name, _UINT64) for target in DataType),
         *(
-            (name, target, f"{name} has no counterpart in a signature: cast it on purpose, or leave it out")
+            (name, target, f"{name} has no counterpart in a signature: cast it explicitly, or leave it out")
             for name in ("duration", "time64", "interval")
             for target in ("long", "datetime", "string")
         ),
@@ -355,26 +355,26 @@ def test_a_refused_scalar_has_a_hint(name, target, hint):
         (
             Decimal(10, 0),
             "integer",
-            "integer holds 9 digits exactly: cast it on purpose, or shorten the precision",
+            "integer holds 9 digits exactly: cast it explicitly, or shorten the precision",
         ),
         (
             Decimal(19, 0),
             "long",
-            "long holds 18 digits exactly: cast it on purpose, or shorten the precision",
+            "long holds 18 digits exactly: cast it explicitly, or shorten the precision",
         ),
         (
             Decimal(16, 2),
             "double",
-            "double holds 15 digits exactly: cast it on purpose, or shorten the precision",
+            "double holds 15 digits exactly: cast it explicitly, or shorten the precision",
         ),
         (
             Decimal(9, 2),
             "integer",
-            "it has a fraction: cast it on purpose, or declare it double (up to 15 digits)",
+            "it has a fraction: cast it explicitly, or declare it double (up to 15 digits)",
         ),
-        (Decimal(9, 2), "float", "cast it on purpose, or declare it double"),
-        (Decimal(9, 0), "string", "cast it on purpose, or declare it double"),
-        (Decimal(1, 0), "boolean", "cast it on purpose, or declare it double"),
+        (Decimal(9, 2), "float", "cast it explicitly, or declare it double"),
+        (Decimal(9, 0), "string", "cast it explicitly, or declare it double"),
+        (Decimal(1, 0), "boolean", "cast it explicitly, or declare it double"),
     ],
     ids=str,
 )
@@ -475,7 +475,7 @@ def test_what_no_type_holds_is_found_everywhere(source, places):
     ("source", "hint"),
     [
         (Scalar("uint64"), _UINT64),
-        (Scalar("time64"), "time64 has no counterpart in a signature: cast it on purpose, or leave it out"),
+        (Scalar("time64"), "time64 has no counterpart in a signature: cast it explicitly, or leave it out"),
         (MapOf(Scalar("int32"), STRING), "the keys of a map must be strings"),
         (
             Struct((Field("a", NULL, nullable=False),)),
@@ -484,7 +484,7 @@ def test_what_no_type_holds_is_found_everywhere(source, places):
         (
             Decimal(16, 2),
             "a signature holds 18 digits without a fraction, or 15 with one: "
-            "shorten the precision, or cast it to double on purpose",
+            "shorten the precision, or cast it to double explicitly",
         ),
     ],
     ids=str,

@@ -297,7 +297,7 @@ def test_a_value_becomes_a_built_in_of_its_type(dtype, value, built_in):
     assert read.default == built_in
 
 
-_ZONED = "an instant with a time zone: convert it, and take the zone off, on purpose"
+_ZONED = "an instant with a time zone: convert it, and remove the zone explicitly"
 _NOT_ISO = "a text that is not an ISO 8601 date or time, as 2020-01-31T12:30:00"
 REFUSED = [
     ("boolean", 1, "a value of type int"),

@@ -20,7 +20,7 @@ REPORT = Report(
     "model <script>alert(1)</script>, inputs",
     (
         Finding(Code.NULL_IN_REQUIRED, "id", "long without nulls", "nulls", "declare it optional", 12),
-        Finding(Code.TYPE_MISMATCH, "orders[].price", "double", "string", "cast it on purpose"),
+        Finding(Code.TYPE_MISMATCH, "orders[].price", "double", "string", "cast it explicitly"),
         Finding(Code.MISSING_COLUMN, "`a.b<c>`", "string", "no such column"),
     ),
     (

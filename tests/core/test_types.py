@@ -718,7 +718,7 @@ def test_merge_reports_every_place_from_where_it_starts():
     ]
     first, second, third = caught.value.findings
     assert (first.expected, first.actual) == ("values of one type", "long and double")
-    assert first.hint == "make them one type on purpose before inferring: nothing is widened by guess"
+    assert first.hint == "make them one type explicitly before inferring: nothing is widened by guess"
     assert (second.hint, third.hint) == ("", "")
     assert third.actual == "{a: long (required)} and Map(str -> DataType.long)"
 

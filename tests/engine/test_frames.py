@@ -416,7 +416,7 @@ def test_floats_with_nan_for_integers_get_the_hint(kind, required):
         "declare the column double, or give it the nullable dtype Int64"
     )
     [finding] = refusals(pd.DataFrame({"a.b": [1.0, 2.0]}), schema)
-    assert finding.hint == "cast it on purpose, or declare it double"
+    assert finding.hint == "cast it explicitly, or declare it double"
 
 
 def test_unnamed_and_numbered_columns_get_the_hint_as_well():
@@ -425,13 +425,13 @@ def test_unnamed_and_numbered_columns_get_the_hint_as_well():
         hints = [
             finding.hint for finding in refusals(frame, Schema([ColSpec("long", name) for name in names]))
         ]
-        assert hints == ["cast it on purpose, or declare it double", MISSING_INTEGERS]
+        assert hints == ["cast it explicitly, or declare it double", MISSING_INTEGERS]
     frame.columns = ["x", "y"]
     assert refusals(frame, Schema([ColSpec("long"), ColSpec("long")]))[1].hint == MISSING_INTEGERS
 
 
-CONVERT = "convert the values on purpose, or leave the column out"
-ZONES = "convert them to one zone on purpose, for example pandas.to_datetime(values, utc=True)"
+CONVERT = "convert the values explicitly, or leave the column out"
+ZONES = "convert them to one zone explicitly, for example pandas.to_datetime(values, utc=True)"
 MIXTURES = {
     "number and text": [1, "x"],
     "text and number": ["x", 1],
@@ -820,7 +820,7 @@ def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
         "the data does not fit the schema: 3 findings",
         "  - o.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
         "  - s: expected string, got int64 (text and other types are never converted into each other: "
-        "cast it on purpose) [TYPE_MISMATCH]",
+        "cast it explicitly) [TYPE_MISMATCH]",
         "  - c[]: expected long, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
     ]
     fine = Schema([ColSpec(Map("long"), "o"), ColSpec("long", "s"), ColSpec(AnyType(), "c")])

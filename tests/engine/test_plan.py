@@ -76,29 +76,29 @@ def test_all_type_findings_come_at_once():
         compile(schema, arrow)
     assert str(error.value).splitlines() == [
         "the data does not fit the schema: 15 findings",
-        "  - long: expected double, got int64 (beyond 2^53 a double loses digits: cast it on purpose, "
+        "  - long: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - wide: expected integer, got int64 (it would be narrowed: cast it on purpose, "
+        "  - wide: expected integer, got int64 (it would be narrowed: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - real: expected float, got double (it would be narrowed: cast it on purpose, "
+        "  - real: expected float, got double (it would be narrowed: cast it explicitly, "
         "or declare it double) [TYPE_MISMATCH]",
-        "  - whole: expected integer, got double (cast it on purpose, or declare it double) "
+        "  - whole: expected integer, got double (cast it explicitly, or declare it double) "
         "[TYPE_MISMATCH]",
         "  - text: expected double, got string (text and other types are never converted into each other: "
-        "cast it on purpose) [TYPE_MISMATCH]",
+        "cast it explicitly) [TYPE_MISMATCH]",
         "  - number: expected string, got int32 (text and other types are never converted into each other: "
-        "cast it on purpose) [TYPE_MISMATCH]",
-        "  - flag: expected long, got bool (cast it on purpose, or declare it boolean) [TYPE_MISMATCH]",
+        "cast it explicitly) [TYPE_MISMATCH]",
+        "  - flag: expected long, got bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
         "  - huge: expected long, got uint64 (values beyond 2^63 fit no signature type: "
-        "cast it on purpose) [TYPE_MISMATCH]",
+        "cast it explicitly) [TYPE_MISMATCH]",
         "  - length: expected long, got duration[us] (duration[us] has no counterpart in a signature: "
-        "cast it on purpose, or leave it out) [TYPE_MISMATCH]",
-        "  - exact: expected long, got decimal(9,2) (it has a fraction: cast it on purpose, "
+        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
+        "  - exact: expected long, got decimal(9,2) (it has a fraction: cast it explicitly, "
         "or declare it double (up to 15 digits)) [TYPE_MISMATCH]",
         "  - digits: expected double, got decimal(16,2) (double holds 15 digits exactly: "
-        "cast it on purpose, or shorten the precision) [TYPE_MISMATCH]",
+        "cast it explicitly, or shorten the precision) [TYPE_MISMATCH]",
         "  - hour: expected datetime, got time64[us] (time64[us] has no counterpart in a signature: "
-        "cast it on purpose, or leave it out) [TYPE_MISMATCH]",
+        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
         "  - nothing: expected double, got null (it can hold nothing but nulls: declare it optional, "
         "or cast the column to its type) [TYPE_MISMATCH]",
         "  - many: expected double, got list<double> [TYPE_MISMATCH]",
@@ -108,7 +108,7 @@ def test_all_type_findings_come_at_once():
 
 def test_a_finding_is_data():
     [finding] = findings(lambda: compile(schema_of(a="double"), pa.schema({"a": pa.int64()})))
-    hint = "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"
+    hint = "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"
     assert finding == Finding(Code.TYPE_MISMATCH, "a", "double", "int64", hint)
 
 
@@ -212,7 +212,7 @@ def test_unnamed_columns_go_by_position():
     assert plan.extra == ()
     assert lines(lambda: compile(schema, batch.schema.set(0, pa.field("b", pa.string())))) == [
         "0: expected double, got string (text and other types are never converted into each other: "
-        "cast it on purpose) [TYPE_MISMATCH]"
+        "cast it explicitly) [TYPE_MISMATCH]"
     ]
 
 

@@ -298,7 +298,7 @@ def test_rows_of_another_width():
 
 
 def test_values_of_a_column_that_are_of_other_types():
-    end = "(convert the values on purpose, or leave the column out) [TYPE_MISMATCH]"
+    end = "(convert the values explicitly, or leave the column out) [TYPE_MISMATCH]"
     text = "expected {}, got a value of type {}, once, first in row {} " + end
     assert told([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
     assert told({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]
@@ -412,7 +412,7 @@ def test_arrays_that_do_not_fit():
         "expected an array of rank 1 or 2, got one of rank 3 [SHAPE_MISMATCH]"
     ]
     assert told(np.ma.array([1.0, 2.0], mask=[True, False]), unnamed("double")) == [
-        "expected an array without masked values, got others (fill them on purpose) [INVALID_VALUE]"
+        "expected an array without masked values, got others (fill them explicitly) [INVALID_VALUE]"
     ]
     assert told(np.ones((2, 3)), unnamed("double")) == [
         "expected 1 column, got 3 columns (columns without names are taken by position: "

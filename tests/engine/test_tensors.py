@@ -122,7 +122,7 @@ DTYPES = [
 @each("array, dtype, found", DTYPES)
 def test_a_dtype_is_the_declared_one(array, dtype, found):
     name = np.dtype(dtype).name
-    text = f"expected {name}, got {found} (cast it on purpose: astype('{name}')) [TYPE_MISMATCH]"
+    text = f"expected {name}, got {found} (cast it explicitly: astype('{name}')) [TYPE_MISMATCH]"
     assert told(array, tensor(dtype, -1)) == [text]
     assert told(array, tensor(dtype, -1, name="x")) == [f"x: {text}"]
 
@@ -144,7 +144,7 @@ def test_a_tensor_of_rank_0():
 
 
 def test_masked_values_are_no_values():
-    text = "expected an array without masked values, got others (fill the masked values on purpose)"
+    text = "expected an array without masked values, got others (fill the masked values explicitly)"
     masked = np.ma.array([1.0, 2.0], mask=[True, False])
     assert told(masked, tensor("float64", -1)) == [f"{text} [INVALID_VALUE]"]
     assert codes(cells(masked), tensor("float64", -1, 2)) == [("q[]", Code.INVALID_VALUE)]
@@ -223,7 +223,7 @@ def test_all_that_is_wrong_with_a_sparse_matrix():
     matrix = scipy.sparse.coo_matrix(np.eye(2, dtype="float32"))
     assert told({"x": matrix}, tensor("float64", -1, 3, name="x")) == [
         "x: expected the format csr or csc, got coo (convert it with tocsr()) [TYPE_MISMATCH]",
-        "x: expected float64, got float32 (cast it on purpose: astype('float64')) [TYPE_MISMATCH]",
+        "x: expected float64, got float32 (cast it explicitly: astype('float64')) [TYPE_MISMATCH]",
         "x: expected shape (-1, 3), got shape (2, 2) [SHAPE_MISMATCH]",
     ]
 
@@ -246,7 +246,7 @@ def test_all_that_is_wrong_with_a_dictionary_of_tensors():
     assert told({"A": 1, "b": np.ones((3, 2))}, TWO) == [
         "a: expected 'a': Tensor('float64', (-1,)), got no such tensor (did you mean 'A'? Names are case "
         "sensitive) [MISSING_COLUMN]",
-        "b: expected int64, got float64 (cast it on purpose: astype('int64')) [TYPE_MISMATCH]",
+        "b: expected int64, got float64 (cast it explicitly: astype('int64')) [TYPE_MISMATCH]",
     ]
     assert told({"a": [1.0], "b": np.ones((1, 3), "int64")}, TWO) == [
         "a: expected 'a': Tensor('float64', (-1,)), got a value of type list "
@@ -333,7 +333,7 @@ def test_frames_and_tables_become_tensors(data, schema, expected):
 
 
 def mismatch(dtype, found, path="q"):
-    return f"{path}: expected {dtype}, got {found} (cast it on purpose: astype('{dtype}')) [TYPE_MISMATCH]"
+    return f"{path}: expected {dtype}, got {found} (cast it explicitly: astype('{dtype}')) [TYPE_MISMATCH]"
 
 
 def nulls(dtype, rows=", once, first in row 1"):

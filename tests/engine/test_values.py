@@ -310,14 +310,14 @@ def test_what_is_no_sequence_is_no_array(value):
     assert [str(finding) for finding in findings] == [f"{text} [TYPE_MISMATCH]"]
 
 
-DIGITS = "beyond 2^53 a double loses digits: cast it on purpose, or declare it long"
-HUGE = "values beyond 2^63 fit no signature type: cast it on purpose"
+DIGITS = "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"
+HUGE = "values beyond 2^63 fit no signature type: cast it explicitly"
 ARRAYS = [
     (np.array([1]), "double", "int64", DIGITS),
-    (np.array([1]), "integer", "int64", "it would be narrowed: cast it on purpose, or declare it long"),
-    (np.array([0.5]), "float", "float64", "it would be narrowed: cast it on purpose, or declare it double"),
-    (np.array([], "float64"), "long", "float64", "cast it on purpose, or declare it double"),
-    (np.array([True]), "long", "bool", "cast it on purpose, or declare it boolean"),
+    (np.array([1]), "integer", "int64", "it would be narrowed: cast it explicitly, or declare it long"),
+    (np.array([0.5]), "float", "float64", "it would be narrowed: cast it explicitly, or declare it double"),
+    (np.array([], "float64"), "long", "float64", "cast it explicitly, or declare it double"),
+    (np.array([True]), "long", "bool", "cast it explicitly, or declare it boolean"),
     (np.array([1], "uint64"), "long", "uint64", HUGE),
 ]  # fmt: skip
 

@@ -216,7 +216,7 @@ def test_all_types_that_no_signature_has_come_at_once():
     lines = {finding.path: str(finding) for finding in findings}
     assert lines["u"] == (
         "u: expected a type that a signature has, got uint64 "
-        "(values beyond 2^63 fit no signature type: cast it on purpose) [UNSUPPORTED_TYPE]"
+        "(values beyond 2^63 fit no signature type: cast it explicitly) [UNSUPPORTED_TYPE]"
     )
     assert lines["k"] == (
         "k: expected map<string, ...>, got map<int64, int64> (the keys of a map must be strings) "
@@ -500,7 +500,7 @@ def test_columns_that_pyarrow_cannot_read_are_named(verb):
     frame = pl.DataFrame({"fits": [1], "huge": huge, "also huge": huge})
     schema = Schema([ColSpec("long", "fits")])
     run = infer if verb == "infer" else lambda data: enforce(data, schema)
-    hint = "cast it on purpose, or select the other columns"
+    hint = "cast it explicitly, or select the other columns"
     for data, names in ((frame, ["huge", "also huge"]), (huge, ["huge"])):
         with pytest.raises((InferenceError, ContractError)) as error:
             run(data)
@@ -517,5 +517,5 @@ def test_python_objects_of_polars_are_refused():
     (finding,) = found(frame)
     assert str(finding) == (
         "a: expected a type that a signature has, got Object "
-        "(convert it on purpose, or leave it out) [UNSUPPORTED_TYPE]"
+        "(convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
     )

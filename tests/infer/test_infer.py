@@ -298,7 +298,7 @@ def test_the_first_dimension_is_the_rows(array, spec):
     assert infer({"x": array}).inputs == Schema([TensorSpec(spec.type, spec.shape, "x")])
 
 
-# --- where ours is another, on purpose ------------------------------------------------------------------
+# --- where ours is another deliberately ------------------------------------------------------------------
 
 
 def arrow(dtype, *values):
@@ -400,10 +400,10 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
     assert str(error.value).splitlines()[:6] == [
         "no signature for this DataFrame: 7 findings",
         "  - `u.64`: expected a type that a signature has, got uint64 (values beyond 2^63 fit no signature "
-        "type: cast it on purpose) [UNSUPPORTED_TYPE]",
+        "type: cast it explicitly) [UNSUPPORTED_TYPE]",
         "  - mixed: expected values of one type, got long and string [MIXED_TYPES]",
         "  - digits: expected a type that a signature has, got a value of type Decimal "
-        "(cast it on purpose: to double, or to an integer) [UNSUPPORTED_TYPE]",
+        "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
         "  - cells.a[]: expected values of one type, got long and string [MIXED_TYPES]",
         "  - cells.b: expected a type that a signature has, got a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",

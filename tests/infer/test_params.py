@@ -86,7 +86,7 @@ def test_a_dictionary_is_an_object(value):
     assert signature.to_dict() == theirs(params={"p": value}).to_dict()
 
 
-WIDE = "no signature type holds them: keep them as text, or as doubles on purpose"
+WIDE = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
 BY_HAND = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
 NO_DEFAULT = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
 TYPE = "expected a type that a signature has, got a value of type "
@@ -104,7 +104,7 @@ REFUSED = {
     "Decimal": (
         decimal.Decimal(1),
         "",
-        f"{TYPE}Decimal (cast it on purpose: to double, or to an integer) [UNSUPPORTED_TYPE]",
+        f"{TYPE}Decimal (cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
     ),
     "complex": (1j, "", f"{TYPE}complex [UNSUPPORTED_TYPE]"),
     "timedelta": (datetime.timedelta(1), "", f"{TYPE}timedelta [UNSUPPORTED_TYPE]"),

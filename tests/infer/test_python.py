@@ -166,9 +166,9 @@ def test_a_generator_is_refused_and_not_consumed():
 
 
 HINTS = {
-    "uint64": "no signature type holds all its values: convert it on purpose",
-    "Decimal": "cast it on purpose: to double, or to an integer",
-    "Text": "a subclass may hold more than its base: convert it on purpose",
+    "uint64": "no signature type holds all its values: convert it explicitly",
+    "Decimal": "cast it explicitly: to double, or to an integer",
+    "Text": "a subclass may hold more than its base: convert it explicitly",
     "tuple": "make it a list",
     "set": "make it a list",
     "Model": "give the type itself, as list[Model], or its fields as a dictionary",
@@ -199,7 +199,7 @@ def test_ints_of_more_than_64_bits(value):
         [finding] = found(example)
         assert str(finding) == (f"{path}: " if path else "") + (
             "expected integers of 64 bits, got larger ones (no signature type holds them: keep them as "
-            "text, or as doubles on purpose) [OUT_OF_RANGE]"
+            "text, or convert them to doubles explicitly) [OUT_OF_RANGE]"
         )
         assert str(value) not in str(finding)
 
@@ -343,7 +343,7 @@ def test_no_key_is_no_column():
 
 # --- what does not go together --------------------------------------------------------------------------
 
-BY_GUESS = "make them one type on purpose: nothing is widened by guess"
+BY_GUESS = "make them one type explicitly: nothing is widened by guess"
 MIXTURES = {
     "int and float": ([1, 2.5], "double and long", BY_GUESS),
     "int32 and int": ([np.int32(1), 1], "integer and long", BY_GUESS),
@@ -374,7 +374,7 @@ def test_times_with_a_zone_beside_others(other):
         [finding] = found({"a": order})
         assert str(finding) == (
             "a[]: expected times of one time zone, got times with and without a time zone (convert them to "
-            "one zone on purpose, for example pandas.to_datetime(values, utc=True)) [MIXED_TYPES]"
+            "one zone explicitly, for example pandas.to_datetime(values, utc=True)) [MIXED_TYPES]"
         )
 
 
@@ -516,12 +516,12 @@ def test_all_findings_come_at_once():
         "  - d.e: expected a type that a signature has, got a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",
         "  - d.f[]: expected integers of 64 bits, got larger ones (no signature type holds them: keep them "
-        "as text, or as doubles on purpose) [OUT_OF_RANGE]",
+        "as text, or convert them to doubles explicitly) [OUT_OF_RANGE]",
         "  - d.3: expected a string, got a value of type int [INVALID_NAME]",
         "  - g: expected a type that a signature has, got a value of type Decimal "
-        "(cast it on purpose: to double, or to an integer) [UNSUPPORTED_TYPE]",
+        "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
         "  - g: expected a type that a signature has, got a value of type Text "
-        "(a subclass may hold more than its base: convert it on purpose) [UNSUPPORTED_TYPE]",
+        "(a subclass may hold more than its base: convert it explicitly) [UNSUPPORTED_TYPE]",
     ]
 
 
@@ -608,7 +608,7 @@ CELL_FINDINGS = {
     "masked": (
         np.ma.masked_array([1, 2], [False, True]),
         "expected arrays without masked values, got others "
-        "(a signature has no masks: fill the masked values on purpose) [INVALID_VALUE]",
+        "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]",
     ),
     "empty": (
         np.zeros(0),

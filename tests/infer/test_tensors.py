@@ -94,7 +94,7 @@ def test_a_mask_that_hides_something_is_refused():
     for path, example in {"": masked, "x": {"x": masked}}.items():
         assert str(found(example)[0]) == (f"{path}: " if path else "") + (
             "expected an array without masked values, got others "
-            "(a signature has no masks: fill the masked values on purpose) [INVALID_VALUE]"
+            "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
         )
 
 

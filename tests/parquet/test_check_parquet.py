@@ -79,7 +79,7 @@ def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write)
         "  id     long (optional)    int64  ok\n"
         "  price  double (optional)  int64  FINDINGS\n"
         "  name   string             -      FINDINGS\n"
-        "- price: expected double, got int64 (beyond 2^53 a double loses digits: cast it on purpose, or "
+        "- price: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, or "
         "declare it long) [TYPE_MISMATCH]\n"
         "- name: expected string, got no such column (did you mean 'Name'? Names are case sensitive) "
         "[MISSING_COLUMN]"
@@ -339,7 +339,7 @@ def test_tensors(write, name, group):
 def test_tensors_are_judged_by_their_types_too(write):
     report = check_parquet(write({"t": [["x"]], "u": [[1]]}), tensor("float64", (-1, 1), "t"))
     assert [str(one) for one in report.findings] == [
-        "t[]: expected float64, got list<string> (cast it on purpose) [TYPE_MISMATCH]"
+        "t[]: expected float64, got list<string> (cast it explicitly) [TYPE_MISMATCH]"
     ]
     report = check_parquet(write({"T": [[1.0]]}), tensor("float64", (-1, 1), "t"))
     assert told(report) == [("MISSING_COLUMN", "t", None)]

@@ -296,7 +296,7 @@ def test_a_prediction_that_the_result_type_does_not_hold_exactly_is_refused(spar
 
 
 @pytest.mark.parametrize(("result_type", "error", "text"), [
-    ("decimal(10,2)", UnsupportedError, "no decimals: take double or bigint, and cast on purpose"),
+    ("decimal(10,2)", UnsupportedError, "no decimals: take double or bigint, and cast explicitly"),
     ("array<decimal(5,1)>", UnsupportedError, "predictions are no decimals"),
     ("interval year to month", ContractError, "result_type .* has no signature"),
     ("map<int, double>", ContractError, "result_type .* has no signature"),

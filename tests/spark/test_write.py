@@ -517,9 +517,9 @@ def test_the_plan_reads_as_text(spark, tmp_path):
     assert str(plan).splitlines() == [
         f"append to {where} (parquet, which exists)",
         "  id: widened, int -> bigint",
-        "  x: refused, string -> double (the target's type does not hold it: cast on purpose)",
+        "  x: refused, string -> double (the target's type does not hold it: cast explicitly)",
         "  - x: expected double, got string "
-        "(the target's type does not hold it: cast on purpose) [TYPE_MISMATCH]",
+        "(the target's type does not hold it: cast explicitly) [TYPE_MISMATCH]",
     ]
     assert not plan.ok
 

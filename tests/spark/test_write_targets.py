@@ -493,7 +493,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "verdict": "refused",
                 "actual": "string",
                 "target": "bigint",
-                "reason": "the target's type does not hold it: cast on purpose",
+                "reason": "the target's type does not hold it: cast explicitly",
             }
         ],
         "findings": [
@@ -502,7 +502,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "path": "id",
                 "expected": "bigint",
                 "actual": "string",
-                "hint": "the target's type does not hold it: cast on purpose",
+                "hint": "the target's type does not hold it: cast explicitly",
             }
         ],
     }

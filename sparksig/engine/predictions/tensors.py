@@ -99,7 +99,7 @@ def _dtype_finding(spec: TensorSpec, found: str) -> Finding:
 def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
     """The prediction as an array; each column of a frame, and each value of a list, widened by itself."""
     if isinstance(prediction, np.ma.MaskedArray):
-        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it on purpose")
+        return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it explicitly")
     if isinstance(prediction, pd.DataFrame):
         columns = [prediction.iloc[:, i].to_numpy() for i in range(prediction.shape[1])]
         refused = [column.dtype.name for column in columns if not dtype_widens(column.dtype, spec.type)]

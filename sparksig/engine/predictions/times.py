@@ -50,7 +50,7 @@ def _place(array: pa.Array, path: str, zone: str, findings: list[Finding]) -> pa
     except pa.ArrowInvalid:
         findings.append(
             Finding(
-                Code.OUT_OF_RANGE, path, "instants in microseconds", "finer ones", "round them on purpose"
+                Code.OUT_OF_RANGE, path, "instants in microseconds", "finer ones", "round them explicitly"
             )
         )
         return array
