@@ -111,27 +111,27 @@ class Finding:
         path: where it is: ``orders[].price`` is the field ``price`` of every element of ``orders``;
             empty when it concerns the whole.
         expected: what the contract says there, in the signature's words.
-        found: what is there instead: a type or a description, never a value of the data.
+        actual: what the data has there instead: a type or a description, never a value of the data.
         hint: what to do about it, one sentence; may be empty.
         count: how many rows or places are concerned, where something was counted.
         rows: the positions (from 0) of the first rows concerned, where they are known.
 
     Example:
         >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it explicitly"))
-        price: expected double, found string (cast it explicitly) [TYPE_MISMATCH]
+        price: expected double, got string (cast it explicitly) [TYPE_MISMATCH]
     """
 
     code: Code
     path: str
     expected: str = ""
-    found: str = ""
+    actual: str = ""
     hint: str = ""
     count: int | None = None
     rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         said = [f"expected {self.expected}"] if self.expected else []
-        said += [f"found {self.found}"] if self.found else []
+        said += [f"got {self.actual}"] if self.actual else []
         text = (f"{self.path}: " if self.path else "") + ", ".join(said)
         if self.count is not None:
             text += f", {self.count} times" if self.count != 1 else ", once"
@@ -148,7 +148,7 @@ class Finding:
             "code": self.code.value,
             "path": self.path,
             "expected": self.expected,
-            "found": self.found,
+            "actual": self.actual,
             "hint": self.hint,
             "count": self.count,
             "rows": list(self.rows),
@@ -166,7 +166,7 @@ H = TypeVar("H", bound=Hashable)
 
 
 class SparksigError(Exception):
-    """The root: ``except SparksigError`` catches all that sparksig raises on purpose.
+    """The root: ``except SparksigError`` catches every error of sparksig.
 
     Attributes:
         findings: what is wrong, one entry each; empty where the message says it all.
@@ -188,8 +188,10 @@ class SparksigError(Exception):
     @classmethod
     def of(cls: type[E], what: str, findings: Iterable[Finding]) -> E:
         """The error that reports ``findings``, each in a line below "``what``: N findings"."""
-        found = tuple(findings)
-        return cls(f"{what}: {len(found)} finding{'s' if len(found) != 1 else ''}", found)
+        all_findings = tuple(findings)
+        return cls(
+            f"{what}: {len(all_findings)} finding{'s' if len(all_findings) != 1 else ''}", all_findings
+        )
 
 
 class SignatureError(SparksigError, ValueError):

@@ -231,7 +231,7 @@ class ParamSchema(Specs[ParamSpec]):
     def _parse_entry(cls, entry: Any, index: int) -> ParamSpec:
         del index
         if not isinstance(entry, Mapping):
-            raise SignatureError(f"a JSON object expected, found {kind(entry)}")
+            raise SignatureError(f"a JSON object expected, got {kind(entry)}")
         return ParamSpec.from_json_dict(**entry)
 
 
@@ -408,7 +408,7 @@ def _instant(value: Any) -> tuple[datetime.date | None, str]:
         return None, kind(value)
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            return None, "an instant with a time zone: convert it, and take the zone off, on purpose"
+            return None, "an instant with a time zone: convert it, and remove the zone explicitly"
         if getattr(value, "nanosecond", 0):
             return None, "an instant finer than a microsecond"
         return datetime.datetime.fromisoformat(value.isoformat()), ""

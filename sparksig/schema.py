@@ -181,7 +181,7 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     try:
         return TensorSpec._parse({**data, "name": name}, path)
     except SignatureError as error:
-        findings = error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+        findings = error.findings or (Finding(Code.INVALID_VALUE, path, actual=error.message),)
         raise SignatureError.of("malformed metadata of a tensor", findings) from None
 
 
@@ -391,9 +391,9 @@ def _dimensions(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
     try:
         sizes = tuple(operator.index(size) for size in shape)
     except TypeError:
-        raise SignatureError(f"a tensor's shape is made of integers, found {list(shape)!r}") from None
+        raise SignatureError(f"a tensor's shape is made of integers, got {list(shape)!r}") from None
     if any(size < -1 or isinstance(given, bool) for size, given in zip(sizes, shape)):
-        raise SignatureError(f"a dimension is a size, or -1 for any size, found {list(shape)!r}")
+        raise SignatureError(f"a dimension is a size, or -1 for any size, got {list(shape)!r}")
     return sizes
 
 

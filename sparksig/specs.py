@@ -108,7 +108,7 @@ class Specs(Generic[S]):
                 specs.append(cls._parse_entry(entry, index))
             except SignatureError as error:
                 path = cls._entry_path(entry, index)
-                findings += error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+                findings += error.findings or (Finding(Code.INVALID_VALUE, path, actual=error.message),)
         if findings:
             raise SignatureError.of("malformed signature JSON", findings)
         return cls(specs)
@@ -134,5 +134,5 @@ def _parse_list(text: str, name: str) -> list[Any]:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise SignatureError(f"this is not the JSON of {name}: {reason}") from None
     if not isinstance(data, list):
-        raise SignatureError(f"the JSON of {name} must be a list, found {kind(data)}")
+        raise SignatureError(f"the JSON of {name} must be a list, got {kind(data)}")
     return data

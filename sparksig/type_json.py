@@ -54,7 +54,7 @@ def unknown_keys(data: Mapping[str, Any], known: Sequence[str], path: str) -> li
 
     Example:
         >>> print(*unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
-        nmae: expected one of the keys type, name, found an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
+        nmae: expected one of the keys type, name, got an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
     """
     expected = f"one of the keys {', '.join(known)}"
     return [

@@ -76,10 +76,10 @@ def compare(
           outputs  not declared
           params   not declared
         new cannot take old's place:
-        - inputs.code: expected string, found no such column [MISSING_COLUMN]
+        - inputs.code: expected string, got no such column [MISSING_COLUMN]
         old cannot take new's place:
-        - inputs.id: expected integer, found long (it would be narrowed: cast it explicitly, or declare it long) [TYPE_MISMATCH]
-        - inputs.name: expected string, found no such column [MISSING_COLUMN]
+        - inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it long) [TYPE_MISMATCH]
+        - inputs.name: expected string, got no such column [MISSING_COLUMN]
         different as well:
         - inputs.id: integer -> long
         - inputs.name: only in old: dropped, as extra columns are

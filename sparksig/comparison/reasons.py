@@ -119,7 +119,7 @@ def _type_refused(given: Type, wanted: Type, path: str, vector: Source) -> list[
     findings = mismatches(_source(given, vector), wanted, path)
     held = dict(walk(given, path)) if findings else {}
     findings = [  # in the words of signatures
-        replace(one, found=describe(held[one.path]))
+        replace(one, actual=describe(held[one.path]))
         if one.code is Code.TYPE_MISMATCH and one.path in held
         else one
         for one in findings

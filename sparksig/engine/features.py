@@ -113,7 +113,7 @@ def find_misplaced_features(
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
         >>> print(*find_misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
-        power: expected column 2, found column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, found column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
+        power: expected column 2, got column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, got column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
     """  # noqa: E501  as it is printed
     if not has_features(schema, features):
         return []

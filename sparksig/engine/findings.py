@@ -122,6 +122,6 @@ class Collector:
         collected = []
         for one, places in self.findings.items():
             rows = list(dict.fromkeys(places))
-            found = ": ".join([one.found, *([", ".join(self._shown[one])] if one in self._shown else [])])
-            collected.append(replace(one, found=found, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
+            found = ": ".join([one.actual, *([", ".join(self._shown[one])] if one in self._shown else [])])
+            collected.append(replace(one, actual=found, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
         return collected

@@ -478,7 +478,7 @@ def validate_schema(
         >>> validate_schema(pd.DataFrame({"X": [1.5]}), schema)
         Traceback (most recent call last):
         sparksig.errors.ContractError: the data does not fit the schema: 1 finding
-          - x: expected double, found no such column (did you mean 'X'? Names are case sensitive)
+          - x: expected double, got no such column (did you mean 'X'? Names are case sensitive)
             [MISSING_COLUMN]
     """
     enforce(data, expected_schema)
@@ -489,7 +489,7 @@ def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding
     if finding.code is Code.MISSING_COLUMN:
         return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns))
     wants_integer = finding.expected in ("integer", "long")
-    if finding.code is not Code.TYPE_MISMATCH or not wants_integer or finding.found != "double":
+    if finding.code is not Code.TYPE_MISMATCH or not wants_integer or finding.actual != "double":
         return finding
     names = schema.input_names() if not schema.has_input_names() else list(frame.columns)
     held = [position for position, name in enumerate(names) if step(name) == finding.path]

@@ -315,7 +315,7 @@ class _Convert:
             if refused := mismatches(arrow_source(elements.type), item, where, required=False):
                 for finding in refused:
                     self.refuse(
-                        finding.code, finding.path, finding.expected, finding.found, finding.hint, value
+                        finding.code, finding.path, finding.expected, finding.actual, finding.hint, value
                     )
                 return value
             elements = elements.to_pylist()
@@ -337,7 +337,7 @@ class _Convert:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), str(value.dtype), "", None)
         if found := mismatches(actual, dtype.dtype, f"{path}[]"):
             for one in found:
-                self.refuse(one.code, one.path, one.expected, one.found, one.hint, None)
+                self.refuse(one.code, one.path, one.expected, one.actual, one.hint, None)
             return value
         return [self.value(one, dtype.dtype, f"{path}[]") for one in value]
 
@@ -349,7 +349,7 @@ class _Convert:
         held = source(value.dtype)
         if not widens(held, item):
             [finding] = mismatches(held, item, where)
-            return self.refuse(finding.code, where, finding.expected, finding.found, finding.hint, value)
+            return self.refuse(finding.code, where, finding.expected, finding.actual, finding.hint, value)
         if item in (DataType.string, DataType.binary):
             return value.tolist()
         if item is DataType.datetime:

@@ -284,7 +284,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
         try:
             array("q", values)  # the quickest look at the 64 bits of each
         except OverflowError:
-            hint = "no signature type holds them: keep them as text, or explicitly as doubles"
+            hint = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
             findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger ones", hint))
             return None
     if forms & {datetime.datetime, pd.Timestamp}:

@@ -90,5 +90,5 @@ def _spec(array: Any, name: Name | None) -> TensorSpec:
     try:
         return TensorSpec(dtype, (-1, *array.shape[1:]), name)
     except SignatureError as error:
-        finding = Finding(Code.UNSUPPORTED_TYPE, path, found=str(array.dtype), hint=error.message)
+        finding = Finding(Code.UNSUPPORTED_TYPE, path, actual=str(array.dtype), hint=error.message)
         raise InferenceError.of("no signature for this array", [finding]) from None

@@ -47,7 +47,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping, found {kind(data)}")
+        raise ConfigError(f"{path}: a configuration is a mapping, got {kind(data)}")
     return config_of(data, form, overrides, str(path))
 
 
@@ -90,7 +90,7 @@ def _sourced(finding: Finding, loc: Loc, places: Sequence[Loc]) -> Finding:
     """The finding, saying so where what is wrong was not in the file."""
     deeper = finding.code is Code.UNKNOWN_KEY and any(place[: len(loc)] == loc for place in places)
     if deeper or any(place and loc[: len(place)] == place for place in places):
-        return replace(finding, found=f"{finding.found or 'another'}, {BY_SET}")
+        return replace(finding, actual=f"{finding.actual or 'another'}, {BY_SET}")
     return finding
 
 

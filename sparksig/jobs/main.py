@@ -27,7 +27,7 @@ __all__ = ["JOBS", "Job", "Plan", "run"]
 
 
 class Plan(Protocol):
-    """What a job would do, found out without doing it: its text is what --dry-run prints."""
+    """What a job would do, got out without doing it: its text is what --dry-run prints."""
 
     @property
     def findings(self) -> Sequence[Finding]:

@@ -153,7 +153,7 @@ def lost_in_signature(contract: Contract) -> list[Finding]:
     Example:
         >>> from sparksig.tables.contract import resolve_contract
         >>> [str(finding) for finding in lost_in_signature(resolve_contract("id bigint, day date"))]
-        ['day: expected date, found datetime [NOT_EXPRESSED]']
+        ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
     parts = (_lost_types(column.field.source, step(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]

@@ -22,7 +22,7 @@ class ColumnReport:
     Attributes:
         name: of the column; its number, where it has none.
         expected: the declared type, in the contract's words.
-        found: the table's type; empty if the table lacks the column.
+        actual: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
         values: the distribution of the values in a sample: pairs of a range and a count.
@@ -35,7 +35,7 @@ class ColumnReport:
 
     name: str
     expected: str
-    found: str
+    actual: str
     ok: bool
     nulls: int | None = None
     values: tuple[tuple[str, int], ...] = ()
@@ -107,7 +107,7 @@ class Report:
             {
                 "name": column.name,
                 "expected": column.expected,
-                "found": column.found,
+                "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
                 "values": [list(pair) for pair in column.values],
@@ -151,7 +151,7 @@ class Report:
         for column in self.columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
             verdict = "ok" if column.ok else "FINDINGS"
-            rows.append([step(column.name), column.expected, column.found or "-", *nulls, verdict])
+            rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 
     def _notes(self) -> list[str]:

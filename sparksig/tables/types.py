@@ -67,7 +67,7 @@ def judge_types(
         >>> from sparksig.tables.contract import resolve_contract
         >>> table = [declared_column(Field("total", Decimal(8, 1)))]
         >>> [str(finding) for finding in judge_types(resolve_contract("total decimal(10,2)"), table)]
-        ["total: expected decimal(10,2), found decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
+        ["total: expected decimal(10,2), got decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
     """  # noqa: E501  as it is printed
     if contract.is_table:
         findings = _judge_table(contract, columns, fold)
@@ -265,7 +265,7 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     """Judge one column by the casting table."""
     path = step(column.name)
     findings = [
-        replace(finding, found=column.text) if finding.path == path and finding.found else finding
+        replace(finding, actual=column.text) if finding.path == path and finding.actual else finding
         for finding in mismatches(column.field.source, spec.type, path, spec.required)
     ]
     if not findings and column.arrow is not None:

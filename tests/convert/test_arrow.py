@@ -148,7 +148,7 @@ def test_each_refusal_has_a_hint_and_names_the_type(dtype, wide):
         [finding] = mismatches(source(dtype), target, "a.b")
         assert (finding.code, finding.path, finding.expected) == (Code.TYPE_MISMATCH, "a.b", target.name)
         assert finding.hint
-        assert finding.found
+        assert finding.actual
 
 
 @table
@@ -197,9 +197,7 @@ def test_other_map_keys_are_refused(key):
     for target in (Map("integer"), Object([Property("a", "integer")])):
         [finding] = mismatches(source(held), target, "m")
         assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
-    with pytest.raises(
-        ConversionError, match=r"m: expected map<string, \.\.\.>, found map<.*must be strings"
-    ):
+    with pytest.raises(ConversionError, match=r"m: expected map<string, \.\.\.>, got map<.*must be strings"):
         from_arrow(column(held, name="m"))
 
 
@@ -450,9 +448,7 @@ def _returns(ours, expected):
 def _any_is_refused():
     for wrap, _ in NESTED.values():
         for required in (True, False):
-            with pytest.raises(
-                ConversionError, match=r"found Any \(Arrow has no type for any value: declare"
-            ):
+            with pytest.raises(ConversionError, match=r"got Any \(Arrow has no type for any value: declare"):
                 to_arrow(Schema([ColSpec(wrap(AnyType()), "a", required)]))
 
 
@@ -477,7 +473,7 @@ def _some_tensors_are_refused():
     for dtype in map(np.dtype, HOPELESS_DTYPES):
         if dtype == np.float64:
             continue  # where the C compiler has no long double
-        expected = f"x.y`: expected a dtype that Arrow has, found {dtype.name} "
+        expected = f"x.y`: expected a dtype that Arrow has, got {dtype.name} "
         with pytest.raises(ConversionError, match=expected):
             to_arrow(Schema([TensorSpec(dtype, (-1, 2), "x.y")]))
 
@@ -539,7 +535,7 @@ def _times():
 def _null_is_refused():
     assert from_arrow(column(pa.null())) == Schema([ColSpec(AnyType(), "a", required=False)])
     assert from_arrow(pa.list_(pa.null())) == Array(AnyType())
-    with pytest.raises(ConversionError, match="found Any"):
+    with pytest.raises(ConversionError, match="got Any"):
         to_arrow(from_arrow(column(pa.null())))
 
 
@@ -670,7 +666,7 @@ def tensor_field(text, name="t.x", dtype=None):
 
 
 TEXT_OF_A_MISFIT = (
-    r"`t\.x`: expected 't\.x': Tensor\(.*\), found .* \(the metadata sparksig.tensor says another type"
+    r"`t\.x`: expected 't\.x': Tensor\(.*\), got .* \(the metadata sparksig.tensor says another type"
 )
 
 
@@ -735,13 +731,13 @@ def test_odd_names_and_case_twins_come_back():
 
 def test_two_columns_of_one_name_are_refused():
     schema = pa.schema([("a.b", pa.int8()), ("a.b", pa.int8()), ("c", pa.int8())])
-    with pytest.raises(ConversionError, match="expected one column of that name, found several") as error:
+    with pytest.raises(ConversionError, match="expected one column of that name, got several") as error:
         from_arrow(schema)
     assert codes(error) == [("`a.b`", Code.DUPLICATE_NAME)]
 
 
 def test_a_number_and_its_text_cannot_both_be_names():
-    text = "^no Arrow schema: 1 finding\n  - 0: expected one column of that name as text, found several "
+    text = "^no Arrow schema: 1 finding\n  - 0: expected one column of that name as text, got several "
     with pytest.raises(ConversionError, match=text):
         to_arrow(Schema([ColSpec("long", 0), ColSpec("long", "0")]))
 
@@ -835,16 +831,16 @@ def test_to_arrow_reports_every_tensor():
 
 
 TEXTS = [
-    (pa.uint64(), "found uint64 (values beyond 2^63 fit no signature type: cast it explicitly) ["),
-    (pa.time32("ms"), f"found time32[ms] (time32[ms] {NO_COUNTERPART}) ["),
+    (pa.uint64(), "got uint64 (values beyond 2^63 fit no signature type: cast it explicitly) ["),
+    (pa.time32("ms"), f"got time32[ms] (time32[ms] {NO_COUNTERPART}) ["),
     (
         pa.decimal128(38, 10),
-        "found decimal(38,10) (a signature holds 18 digits without a fraction, or 15 with one: "
+        "got decimal(38,10) (a signature holds 18 digits without a fraction, or 15 with one: "
         "shorten the precision, or cast it to double explicitly) [",
     ),
-    (TIMES_BY_NUMBER, "found map<int32, duration[s]> (the keys of a map must be strings) ["),
-    (pa.struct([]), "expected a struct with fields, found one without ["),
-    (pa.struct([("b", pa.int8())] * 2), "- a.b: expected one field of that name, found several ["),
+    (TIMES_BY_NUMBER, "got map<int32, duration[s]> (the keys of a map must be strings) ["),
+    (pa.struct([]), "expected a struct with fields, got one without ["),
+    (pa.struct([("b", pa.int8())] * 2), "- a.b: expected one field of that name, got several ["),
 ]
 
 
@@ -867,4 +863,4 @@ def test_types_too_deep_for_a_signature_are_refused():
         from_arrow(column(dtype))
     [finding] = error.value.findings
     assert finding.path.startswith("a")
-    assert str(finding).endswith("expected at most 100 levels of nesting, found more [UNSUPPORTED_TYPE]")
+    assert str(finding).endswith("expected at most 100 levels of nesting, got more [UNSUPPORTED_TYPE]")

@@ -89,7 +89,7 @@ def test_each_refusal_has_a_hint_and_names_the_dtype(dtype, wide):
         [finding] = mismatches(source(dtype), target, "a")
         assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, target.name)
         assert finding.hint
-        assert finding.found == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
+        assert finding.actual == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
 
 
 @pytest.mark.parametrize("order", [">", "<"], ids=["big", "little"])
@@ -113,7 +113,7 @@ TEXTS = {
 
 @each("name", TEXTS)
 def test_the_text_of_a_refusal(name):
-    text = f"expected a type that a signature has, found {TEXTS[name]} [UNSUPPORTED_TYPE]"
+    text = f"expected a type that a signature has, got {TEXTS[name]} [UNSUPPORTED_TYPE]"
     with pytest.raises(ConversionError, match=re.escape(text)):
         from_numpy(np.dtype(name))
 

@@ -42,7 +42,7 @@ def thing(**types):
 
 
 def told(findings):
-    return [(one.code.value, one.path, one.expected, one.found) for one in findings]
+    return [(one.code.value, one.path, one.expected, one.actual) for one in findings]
 
 
 def verdicts(old, new):
@@ -141,18 +141,18 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         (
             columns(a="long", b="long"),
             unnamed("long"),
-            "expected 1 column without a name, found 2 columns (a, b) (some are found by name, others by "
+            "expected 1 column without a name, got 2 columns (a, b) (some are found by name, others by "
             "position: name both, or none) [INVALID_NAME]",
         ),
         (
             unnamed("long", "long"),
             unnamed("long"),
-            "expected 1 column without a name, found 2 columns without names [COLUMN_COUNT]",
+            "expected 1 column without a name, got 2 columns without names [COLUMN_COUNT]",
         ),
         (
             columns(**dict.fromkeys("abcdefg", "long")),
             Schema([tensor("float64", -1, 7)]),
-            "expected 1 tensor without a name, found 7 columns (a, b, c, d, e, ...) (tensors are taken in "
+            "expected 1 tensor without a name, got 7 columns (a, b, c, d, e, ...) (tensors are taken in "
             "their exact dtype and shape: declare both as tensors, or as columns) [TYPE_MISMATCH]",
         ),
     ],
@@ -166,7 +166,7 @@ def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
 def test_one_output_does_not_become_several():
     side = compare(columns(a="long"), columns(a="long", b="long"), side="outputs").outputs
     assert [str(one) for one in side.upgrade] == [
-        "expected 1 column (a), found 2 columns (a, b) (one output comes back as its plain type, several as "
+        "expected 1 column (a), got 2 columns (a, b) (one output comes back as its plain type, several as "
         "a struct) [SHAPE_MISMATCH]"
     ]
     assert told(side.rollback) == [
@@ -242,7 +242,7 @@ def test_findings_have_their_place_at_every_depth():
 def test_types_are_told_in_the_words_of_signatures():
     given = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
     wanted = thing(**dict.fromkeys("abcde", "double"))
-    found = [one.found for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
+    found = [one.actual for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
     assert found == [
         "Array(long)",
         "Map(str -> DataType.long)",
@@ -307,10 +307,10 @@ def test_tensors_are_told_by_name():
     new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
     side = compare(old, new).inputs
     assert [str(one) for one in side.upgrade] == [
-        "a: expected float32, found float64 (a tensor's dtype is taken as it is, and never widened) "
+        "a: expected float32, got float64 (a tensor's dtype is taken as it is, and never widened) "
         "[TYPE_MISMATCH]",
-        "a: expected shape (-1, 4), found shape (-1, 3) [SHAPE_MISMATCH]",
-        "c: expected Tensor('int64', (-1,)), found no such tensor [MISSING_COLUMN]",
+        "a: expected shape (-1, 4), got shape (-1, 3) [SHAPE_MISMATCH]",
+        "c: expected Tensor('int64', (-1,)), got no such tensor [MISSING_COLUMN]",
     ]
     assert list(map(str, side.notes)) == ["b: only in old: dropped, as extra columns are"]
     wider = compare(Schema([tensor("int8", 2)]), Schema([tensor("int8", -1)])).inputs

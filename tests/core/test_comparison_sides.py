@@ -60,9 +60,9 @@ def test_findings_and_notes_of_params():
     new = params(("temprature", "double", 0.5), ("stop", "string", "x"), ("n", "long", 5), ("k", "long", 4))
     side = compare(old, new).params
     assert [str(one) for one in side.upgrade] == [
-        "temperature: expected no such param, found double (did you mean 'temprature'?) [UNKNOWN_KEY]",
-        "stop: expected string, found a list of string [SHAPE_MISMATCH]",
-        "n: expected long, found long or None (None is a value where the default has it) [NULL_IN_REQUIRED]",
+        "temperature: expected no such param, got double (did you mean 'temprature'?) [UNKNOWN_KEY]",
+        "stop: expected string, got a list of string [SHAPE_MISMATCH]",
+        "n: expected long, got long or None (None is a value where the default has it) [NULL_IN_REQUIRED]",
     ]
     assert [one.path for one in side.rollback] == ["temprature", "stop"]
     assert list(map(str, side.notes)) == [
@@ -76,19 +76,19 @@ def test_findings_and_notes_of_params():
 def test_objects_that_are_told_have_no_keys_but_theirs():
     old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
     assert [str(one) for one in compare(old, new).params.upgrade] == [
-        "p.b: expected no such property, found long [UNKNOWN_KEY]"
+        "p.b: expected no such property, got long [UNKNOWN_KEY]"
     ]
     assert compare(old, new).params.rollback == ()
     nested = [params(("p", thing(x=dtype), {"x": {"a": 1}})) for dtype in (thing(a="long"), Map("long"))]
     assert compare(*nested).params.upgrade == ()
     assert [str(one) for one in compare(*nested).params.rollback] == [
-        "p.x.a: expected a required property, found a map, which may lack the key [MISSING_FIELD]",
-        "p.x: expected {a: long (required)}, found Map(str -> DataType.long) (a map has any keys) "
+        "p.x.a: expected a required property, got a map, which may lack the key [MISSING_FIELD]",
+        "p.x: expected {a: long (required)}, got Map(str -> DataType.long) (a map has any keys) "
         "[TYPE_MISMATCH]",
     ]
     nested[0] = params(("p", thing(x=thing(a=("long",))), {"x": {"a": 1}}))
     assert [str(one) for one in compare(*nested).params.upgrade] == [
-        "p.x.a: expected long, found an optional property, which may be None [NULL_IN_REQUIRED]"
+        "p.x.a: expected long, got an optional property, which may be None [NULL_IN_REQUIRED]"
     ]
 
 
@@ -255,7 +255,7 @@ def test_what_a_model_gives_goes_into_a_table():
     told_ = compare(to_arrow(table), model, side="outputs")
     assert told_.ok
     assert [str(one) for one in told_.outputs.rollback] == [
-        "score: expected float, found double (it would be narrowed: cast it explicitly, or declare it "
+        "score: expected float, got double (it would be narrowed: cast it explicitly, or declare it "
         "double) [TYPE_MISMATCH]"
     ]
 

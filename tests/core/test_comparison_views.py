@@ -33,13 +33,13 @@ new against old: incompatible
   outputs  backward compatible
   params   fully compatible
 new cannot take old's place:
-- inputs.price: expected float, found double (it would be narrowed: cast it explicitly, or declare it \
+- inputs.price: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
-- inputs.`a.b`: expected string, found no such column [MISSING_COLUMN]
+- inputs.`a.b`: expected string, got no such column [MISSING_COLUMN]
 old cannot take new's place:
-- inputs.id: expected integer, found long (it would be narrowed: cast it explicitly, or declare it \
+- inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it \
 long) [TYPE_MISMATCH]
-- outputs.0: expected float, found double (it would be narrowed: cast it explicitly, or declare it \
+- outputs.0: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
 different as well:
 - inputs.id: integer -> long
@@ -72,7 +72,7 @@ def test_as_json():
         "code": "MISSING_COLUMN",
         "path": "`a.b`",
         "expected": "string",
-        "found": "no such column",
+        "actual": "no such column",
     }
 
 
@@ -125,7 +125,7 @@ def test_as_a_page(tmp_path):
         assert "<script" not in source.lower()
         assert "//" not in source
         for one in (*told.whole.upgrade, *told.whole.rollback):
-            assert all(part in text_of(source) for part in (one.path, one.expected, one.found, one.hint))
+            assert all(part in text_of(source) for part in (one.path, one.expected, one.actual, one.hint))
         assert "not declared" in text_of(source)
     assert "its default: 0.5 -> 0.7" in text_of(compare(OLD, NEW)._repr_html_())
     assert compare(OLD, NEW)._repr_html_().count("<h2") == 3

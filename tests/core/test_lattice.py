@@ -85,7 +85,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
         "binary_view": "binary",
     }
     told = layouts.get(name, name)  # nobody chose that pandas' text is large
-    assert [(f.code, f.path, f.expected, f.found) for f in findings] == (
+    assert [(f.code, f.path, f.expected, f.actual) for f in findings] == (
         [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, told)]
     )
 
@@ -185,7 +185,7 @@ def test_nothing_but_nulls_is_for_what_is_optional(target):
     hint = "it can hold nothing but nulls: declare it optional, or cast the column to its type"
     assert widens(NULL, target, required=False)
     [finding] = mismatches(NULL, target, "c", required=True)
-    assert (finding.code, finding.path, finding.found, finding.hint) == (
+    assert (finding.code, finding.path, finding.actual, finding.hint) == (
         Code.TYPE_MISMATCH,
         "c",
         "null",
@@ -235,7 +235,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
         v=STRING,
     )
     findings = mismatches(source, target, "")
-    assert sorted((f.code.value, f.path, f.expected, f.found) for f in findings) == [
+    assert sorted((f.code.value, f.path, f.expected, f.actual) for f in findings) == [
         ("MISSING_FIELD", "orders[].absent", "long", "no such field"),
         ("TYPE_MISMATCH", "m", "Map(str -> Array(double))", "map<int32, list<int64>>"),
         ("TYPE_MISMATCH", "m[][]", "double", "int64"),
@@ -285,8 +285,8 @@ def test_a_map_has_no_place_for_a_field_that_is_there_twice():
 def test_what_is_long_is_cut_in_findings():
     wide = struct(**{f"field_{i}": Scalar("int8") for i in range(20)})
     [finding] = mismatches(wide, DataType.long, "c")
-    assert finding.found == str(wide)[:77] + "..."
-    assert len(finding.found) == 80
+    assert finding.actual == str(wide)[:77] + "..."
+    assert len(finding.actual) == 80
 
 
 def test_sources_in_words():
@@ -299,7 +299,7 @@ def test_sources_in_words():
     assert str(VARIANT) == "variant"
     assert len({ROW, *copies(ROW), struct(a=Scalar("int32"), b=STRING)}) == 1
     [finding] = mismatches(Scalar("int64", "bigint"), DataType.double, "c")
-    assert finding.found == "bigint"
+    assert finding.actual == "bigint"
 
 
 # --- hints: one for every refusal that the design names -----------------------------------------------
@@ -528,7 +528,7 @@ def test_a_verdict_is_its_findings_and_what_is_required_only_adds_to_them(source
     assert widens(source, target) is (not required)
     assert widens(source, target, required=False) is (not optional)
     assert {f.path for f in optional} <= {f.path for f in required}
-    assert all(f.path.startswith("c") and f.expected and f.found for f in required)
+    assert all(f.path.startswith("c") and f.expected and f.actual for f in required)
 
 
 # --- Python scalars -----------------------------------------------------------------------------------

@@ -161,9 +161,9 @@ def test_defaults_are_copies(dtype, shape, default):
         (
             lambda: ParamSpec("a.b", "binary", "eA=="),
             SignatureError,
-            "- `a.b`: expected binary, found a value of type str",
+            "- `a.b`: expected binary, got a value of type str",
         ),
-        (lambda: ParamSpec("a", DataType.binary, [b"x"]), SignatureError, "expected binary, found a value"),
+        (lambda: ParamSpec("a", DataType.binary, [b"x"]), SignatureError, "expected binary, got a value"),
         (
             lambda: ParamSpec("a", 1, 1),
             SignatureTypeError,
@@ -191,18 +191,18 @@ def test_defaults_are_copies(dtype, shape, default):
             lambda: ParamSpec("a.b", "long", "1"),
             SignatureError,
             r"^the default of the param `a\.b` does not fit: 1 finding\n  - `a\.b`: expected long, "
-            r"found a value of type str \[TYPE_MISMATCH\]$",
+            r"got a value of type str \[TYPE_MISMATCH\]$",
         ),
         (
             lambda: ParamSpec("a", "long", 1, (-1,)),
             SignatureError,
-            r"- a: expected a list of long, found a value of type int \[SHAPE_MISMATCH\]$",
+            r"- a: expected a list of long, got a value of type int \[SHAPE_MISMATCH\]$",
         ),
-        (lambda: ParamSpec("a", "long", (1,), (-1,)), SignatureError, "a list of long, found a value"),
-        (lambda: ParamSpec("a", "long", None, (-1,)), SignatureError, "a list of long, found None"),
+        (lambda: ParamSpec("a", "long", (1,), (-1,)), SignatureError, "a list of long, got a value"),
+        (lambda: ParamSpec("a", "long", None, (-1,)), SignatureError, "a list of long, got None"),
         (lambda: ParamSpec("a", "long", np.zeros((1, 1)), (-1,)), SignatureError, "of type ndarray"),
-        (lambda: ParamSpec("a", DICT, None), SignatureError, "- a: expected {x: long .*}, found None"),
-        (lambda: ParamSpec("a", "long", [1]), SignatureError, "expected long, found a value of type list"),
+        (lambda: ParamSpec("a", DICT, None), SignatureError, "- a: expected {x: long .*}, got None"),
+        (lambda: ParamSpec("a", "long", [1]), SignatureError, "expected long, got a value of type list"),
     ],
     ids=[
         "unknown", "object", "binary-text", "binary-list", "int", "array", "map", "any", "none", "shape-1",
@@ -297,7 +297,7 @@ def test_a_value_becomes_a_built_in_of_its_type(dtype, value, built_in):
     assert read.default == built_in
 
 
-_ZONED = "an instant with a time zone: convert it, and take the zone off, on purpose"
+_ZONED = "an instant with a time zone: convert it, and remove the zone explicitly"
 _NOT_ISO = "a text that is not an ISO 8601 date or time, as 2020-01-31T12:30:00"
 REFUSED = [
     ("boolean", 1, "a value of type int"),
@@ -375,7 +375,7 @@ def test_a_value_that_would_change_is_refused(dtype, value, reason):
         ParamSpec("p", dtype, None).enforce(value)
     assert places(caught.value) == [("TYPE_MISMATCH", "p")]
     assert caught.value.findings[0].expected == dtype
-    assert caught.value.findings[0].found.replace("bytes8", "binary") == reason
+    assert caught.value.findings[0].actual.replace("bytes8", "binary") == reason
     with pytest.raises(SignatureError, match=r"^the default of the param p does not fit"):
         ParamSpec("p", dtype, value)
 
@@ -396,7 +396,7 @@ def test_a_value_that_would_change_is_refused(dtype, value, reason):
     ids=["list", "tuple", "dict", "set", "object", "array-of-1", "array-of-2", "array-of-dates"],
 )
 def test_a_scalar_is_no_collection(dtype, value):
-    with pytest.raises(ContractError, match=f"- p: expected {dtype}, found "):
+    with pytest.raises(ContractError, match=f"- p: expected {dtype}, got "):
         ParamSpec("p", dtype, None).enforce(value)
 
 
@@ -405,9 +405,9 @@ def test_none_is_a_value_only_where_the_default_has_it(dtype):
     value = next(built_in for name, _, built_in in ACCEPTED if name == dtype)
     assert ParamSpec("p", dtype, None).enforce(None) is None
     assert ParamSpec("p", dtype, [None], (-1,)).enforce([value, None]) == [value, None]
-    with pytest.raises(ContractError, match=f"- p: expected {dtype}, found None"):
+    with pytest.raises(ContractError, match=f"- p: expected {dtype}, got None"):
         ParamSpec("p", dtype, value).enforce(None)
-    with pytest.raises(ContractError, match=rf"- p\[1\]: expected {dtype}, found None"):
+    with pytest.raises(ContractError, match=rf"- p\[1\]: expected {dtype}, got None"):
         ParamSpec("p", dtype, [value], (-1,)).enforce([value, None])
 
 
@@ -500,7 +500,7 @@ def test_all_that_is_wrong_with_an_object_is_reported_at_once():
     ]
     by_path = {finding.path: finding for finding in caught.value.findings}
     assert by_path["p.`c.d`.even"].expected == "integer"
-    assert by_path["p.`c.d`.even"].found == "nothing"
+    assert by_path["p.`c.d`.even"].actual == "nothing"
     assert by_path["p.`c.d`.evn"].hint == "did you mean 'even'?"
 
 
@@ -545,9 +545,9 @@ def test_what_does_not_fit_an_object_is_refused(value, path, expected):
 def test_what_json_cannot_carry_stays_out_of_objects(dtype, value, reason):
     optional = Object([Property("x", dtype, required=False)])
     assert ParamSpec("p", optional, {}).default == {}
-    with pytest.raises(ContractError, match=f"- p.x: expected {dtype}, found {reason}"):
+    with pytest.raises(ContractError, match=f"- p.x: expected {dtype}, got {reason}"):
         ParamSpec("p", optional, {}).enforce({"x": value})
-    with pytest.raises(SignatureError, match=f"- p.x: expected {dtype}, found {reason}"):
+    with pytest.raises(SignatureError, match=f"- p.x: expected {dtype}, got {reason}"):
         ParamSpec("p", optional, {"x": value})
 
 
@@ -695,7 +695,7 @@ def test_older_and_other_json_is_read(entry, spec):
 @each(
     ("entry", "place", "text"),
     [
-        (3, ("INVALID_VALUE", "[0]"), "a JSON object expected, found a value of type int"),
+        (3, ("INVALID_VALUE", "[0]"), "a JSON object expected, got a value of type int"),
         ({}, ("INVALID_VALUE", "[0]"), "the JSON of a param lacks name, default, type"),
         ({"name": "p", "default": 1}, ("INVALID_VALUE", "[0]"), "the JSON of a param lacks type"),
         ({"type": "long", "default": 1}, ("INVALID_VALUE", "[0]"), "the JSON of a param lacks name"),
@@ -707,13 +707,13 @@ def test_older_and_other_json_is_read(entry, spec):
         (
             {"name": "p", "type": "long", "default": 1, "defualt": 2},
             ("UNKNOWN_KEY", "p.defualt"),
-            "expected one of the keys type, name, default, shape, found an unknown key "
+            "expected one of the keys type, name, default, shape, got an unknown key "
             r"\(did you mean 'default'\?\)",
         ),
         (
             {"name": "p", "type": "long", "default": 1, "properties": {}},
             ("UNKNOWN_KEY", "p.properties"),
-            "found an unknown key",
+            "got an unknown key",
         ),
         (
             {"name": "p", "type": "long", "dtype": "string", "default": 1},
@@ -724,11 +724,11 @@ def test_older_and_other_json_is_read(entry, spec):
         (
             {"name": "p", "type": "x", "default": 1},
             ("INVALID_VALUE", "p"),
-            "expected one of boolean, .*, found 'x'",
+            "expected one of boolean, .*, got 'x'",
         ),
-        ({"name": "a.b", "dtype": "x", "default": 1}, ("INVALID_VALUE", "`a.b`"), "found 'x'"),
-        ({"name": "p", "type": 3, "default": 1}, ("INVALID_VALUE", "p"), "the name of a type, found a value"),
-        ({"name": "p", "type": None, "default": 1}, ("INVALID_VALUE", "p"), "the name of a type, found None"),
+        ({"name": "a.b", "dtype": "x", "default": 1}, ("INVALID_VALUE", "`a.b`"), "got 'x'"),
+        ({"name": "p", "type": 3, "default": 1}, ("INVALID_VALUE", "p"), "the name of a type, got a value"),
+        ({"name": "p", "type": None, "default": 1}, ("INVALID_VALUE", "p"), "the name of a type, got None"),
         (
             {"name": "p", "type": "array", "items": {"type": "long"}, "default": [1]},
             ("INVALID_VALUE", "[0]"),
@@ -748,14 +748,14 @@ def test_older_and_other_json_is_read(entry, spec):
         (
             {"name": "p", "type": "binary", "default": "x"},
             ("INVALID_VALUE", "p"),
-            "expected binary, as base64 text, found text that is not base64",
+            "expected binary, as base64 text, got text that is not base64",
         ),
         (
             {"name": "p", "type": "binary", "default": 1},
             ("TYPE_MISMATCH", "p"),
-            "expected binary, found a value",
+            "expected binary, got a value",
         ),
-        ({"name": "p", "type": "long", "default": "x"}, ("TYPE_MISMATCH", "p"), "found a value of type str"),
+        ({"name": "p", "type": "long", "default": "x"}, ("TYPE_MISMATCH", "p"), "got a value of type str"),
         (
             {"name": "p", "type": "long", "default": 1, "shape": [2]},
             ("INVALID_VALUE", "[0]"),
@@ -803,7 +803,7 @@ def test_all_malformed_entries_are_reported_at_once():
     [
         ("", SignatureError, "^this is not the JSON of params: Expecting value"),
         ("[" * 10_000, SignatureError, "^this is not the JSON of params: nested too deeply$"),
-        ("{}", SignatureError, "^the JSON of params must be a list, found a value of type dict$"),
+        ("{}", SignatureError, "^the JSON of params must be a list, got a value of type dict$"),
         (None, SignatureTypeError, "^the JSON of params must be a string, not None$"),
         (
             '[{"name": "a", "type": "long", "default": 1}, {"name": "a", "type": "long", "default": 2}]',
@@ -900,7 +900,7 @@ def test_all_errors_are_reported_together_and_no_value_is_shown():
         ("TYPE_MISMATCH", "l[2]"),
         ("TYPE_MISMATCH", "t"),
     ]
-    assert "5: expected a string as name, found a value of type int [INVALID_NAME]" in str(caught.value)
+    assert "5: expected a string as name, got a value of type int [INVALID_NAME]" in str(caught.value)
     assert "4929" not in str(caught.value)
 
 
@@ -979,6 +979,6 @@ def test_whatever_is_given_fits_or_is_refused(dtype, value):
 
 def test_an_array_inside_an_object_is_no_value_of_json():
     spec = ParamSpec("o", Object([Property("any", AnyType())]), {"any": 1})
-    text = r"o\.any: expected a value that JSON carries, found a value of type ndarray"
+    text = r"o\.any: expected a value that JSON carries, got a value of type ndarray"
     with pytest.raises(ContractError, match=text):
         enforce_params({"o": {"any": np.zeros(2)}}, ParamSchema([spec]))

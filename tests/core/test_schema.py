@@ -201,7 +201,7 @@ def test_a_tensor_is_its_dtype_shape_and_name_and_always_required():
     assert spec != TensorSpec(np.dtype("float32"), (-1, 3), "a")
     data = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [1]}, "required": True}
     assert TensorSpec.from_json_dict(**data) == TensorSpec(F8, (1,))
-    with pytest.raises(SignatureError, match="required: expected true, found another value") as caught:
+    with pytest.raises(SignatureError, match="required: expected true, got another value") as caught:
         TensorSpec.from_json_dict(**(data | {"required": False}))
     assert places(caught.value) == [("INVALID_VALUE", "required")]
 
@@ -278,10 +278,10 @@ def test_a_dtype_without_a_name_is_refused(dtype, text):
         (None, SignatureTypeError, "^a tensor's shape must be a tuple or a list, not None$"),
         ("12", SignatureTypeError, "^a tensor's shape must be a tuple or a list, not a value of type str$"),
         (np.array([1]), SignatureTypeError, "a tuple or a list, not a value of type ndarray$"),
-        (("a", None), SignatureError, r"^a tensor's shape is made of integers, found \['a', None\]$"),
-        ((1.0,), SignatureError, r"^a tensor's shape is made of integers, found \[1\.0\]$"),
-        ((-2,), SignatureError, r"^a dimension is a size, or -1 for any size, found \[-2\]$"),
-        ((True, 2), SignatureError, r"^a dimension is a size, or -1 for any size, found \[True, 2\]$"),
+        (("a", None), SignatureError, r"^a tensor's shape is made of integers, got \['a', None\]$"),
+        ((1.0,), SignatureError, r"^a tensor's shape is made of integers, got \[1\.0\]$"),
+        ((-2,), SignatureError, r"^a dimension is a size, or -1 for any size, got \[-2\]$"),
+        ((True, 2), SignatureError, r"^a dimension is a size, or -1 for any size, got \[True, 2\]$"),
     ],
     ids=["int", "None", "str", "ndarray", "junk", "float", "-2", "bool"],
 )
@@ -472,7 +472,7 @@ def test_duplicate_names_are_refused_each_as_a_finding(build):
     paths = [path for _, path in places(caught.value)]
     assert sorted(paths) == ["0", "`x.y`", "a", "b"]
     assert {code for code, _ in places(caught.value)} == {"DUPLICATE_NAME"}
-    assert "expected one column of that name, found several [DUPLICATE_NAME]" in str(caught.value)
+    assert "expected one column of that name, got several [DUPLICATE_NAME]" in str(caught.value)
 
 
 def test_names_are_told_apart_by_case_and_kind():
@@ -514,21 +514,21 @@ def test_unknown_keys_are_refused(entry):
     [
         (
             {"type": "long", "name": "a", "requierd": False},
-            "a.requierd: expected one of the keys type, required, optional, name, found an unknown key "
+            "a.requierd: expected one of the keys type, required, optional, name, got an unknown key "
             "(did you mean 'required'?) [UNKNOWN_KEY]",
         ),
         (
             {"type": "array", "items": {"type": "long", "name": "b"}, "name": "a"},
-            "a[].name: expected one of the keys type, found an unknown key [UNKNOWN_KEY]",
+            "a[].name: expected one of the keys type, got an unknown key [UNKNOWN_KEY]",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1], "shpae": [2]}, "name": "t"},
-            "t.tensor-spec.shpae: expected one of the keys dtype, shape, found an unknown key "
+            "t.tensor-spec.shpae: expected one of the keys dtype, shape, got an unknown key "
             "(did you mean 'shape'?) [UNKNOWN_KEY]",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1]}, "nmae": "t"},
-            "[0].nmae: expected one of the keys type, tensor-spec, name, required, found an unknown key "
+            "[0].nmae: expected one of the keys type, tensor-spec, name, required, got an unknown key "
             "(did you mean 'name'?) [UNKNOWN_KEY]",
         ),
     ],
@@ -554,10 +554,10 @@ def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional
 @each(
     ("entry", "place", "text"),
     [
-        (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, found a value of type int"),
-        (None, ("INVALID_VALUE", "[0]"), "expected a JSON object, found None"),
-        ({}, ("MISSING_KEY", "[0]"), 'expected the key "type", found keys []'),
-        ({"name": "a"}, ("MISSING_KEY", "a"), "a: expected the key \"type\", found keys ['name']"),
+        (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, got a value of type int"),
+        (None, ("INVALID_VALUE", "[0]"), "expected a JSON object, got None"),
+        ({}, ("MISSING_KEY", "[0]"), 'expected the key "type", got keys []'),
+        ({"name": "a"}, ("MISSING_KEY", "a"), "a: expected the key \"type\", got keys ['name']"),
         ({"name": "a.b"}, ("MISSING_KEY", "`a.b`"), 'the key "type"'),
         ({"name": "a", "type": "x"}, ("INVALID_VALUE", "a"), "expected one of boolean, integer, "),
         ({"name": "a", "type": "long", "required": 1}, ("INVALID_VALUE", "a.required"), "true or false"),
@@ -572,7 +572,7 @@ def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional
         (
             {"type": "tensor"},
             ("INVALID_VALUE", "[0]"),
-            'expected "type": "tensor" and a "tensor-spec" with dtype and shape, found something else',
+            'expected "type": "tensor" and a "tensor-spec" with dtype and shape, got something else',
         ),
         ({"type": "tensor", "tensor-spec": [], "name": "t"}, ("INVALID_VALUE", "t"), "something else"),
         ({"type": "tensor", "tensor-spec": {"dtype": "int8"}}, ("INVALID_VALUE", "[0]"), "something else"),
@@ -580,27 +580,27 @@ def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional
         (
             {"type": "tensor", "tensor-spec": {"dtype": "nope", "shape": [1]}, "name": "t"},
             ("INVALID_VALUE", "t"),
-            "t: expected the name of a numpy dtype, found 'nope'",
+            "t: expected the name of a numpy dtype, got 'nope'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": None, "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "expected the name of a numpy dtype, found None",
+            "expected the name of a numpy dtype, got None",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "void32", "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "the name of a numpy dtype, found 'void32'",
+            "the name of a numpy dtype, got 'void32'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "i4,f8", "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "expected the name of a numpy dtype, found 'i4,f8'",
+            "expected the name of a numpy dtype, got 'i4,f8'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [1]}},
             ("INVALID_VALUE", "[0]"),
-            "expected the name of a numpy dtype, found 'U5'",
+            "expected the name of a numpy dtype, got 'U5'",
         ),
         (
             {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": 3}, "name": "t"},
@@ -610,7 +610,7 @@ def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional
         (
             {"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": [1.5]}},
             ("INVALID_VALUE", "[0]"),
-            "a tensor's shape is made of integers, found [1.5]",
+            "a tensor's shape is made of integers, got [1.5]",
         ),
     ],
     ids=lambda v: json.dumps(v) if not isinstance(v, (str, tuple)) else "",
@@ -682,10 +682,10 @@ def test_from_json_dict_refuses(build, place):
         ("[{]", SignatureError, "^this is not the JSON of a schema: Expecting property name"),
         (b"\xff\xff", SignatureError, "^this is not the JSON of a schema: 'utf-"),
         ("1" * 5000, SignatureError, "^this is not the JSON of a schema: Exceeds the limit"),
-        ("{}", SignatureError, "^the JSON of a schema must be a list, found a value of type dict$"),
-        ("null", SignatureError, "^the JSON of a schema must be a list, found None$"),
-        ('"a"', SignatureError, "^the JSON of a schema must be a list, found a value of type str$"),
-        ("NaN", SignatureError, "^the JSON of a schema must be a list, found a value of type float$"),
+        ("{}", SignatureError, "^the JSON of a schema must be a list, got a value of type dict$"),
+        ("null", SignatureError, "^the JSON of a schema must be a list, got None$"),
+        ('"a"', SignatureError, "^the JSON of a schema must be a list, got a value of type str$"),
+        ("NaN", SignatureError, "^the JSON of a schema must be a list, got a value of type float$"),
         (None, SignatureTypeError, "^the JSON of a schema must be a string, not None$"),
         ([], SignatureTypeError, "^the JSON of a schema must be a string, not a value of type list$"),
         ("[]", SignatureError, "^a Schema needs at least one column or tensor$"),
@@ -740,7 +740,7 @@ def test_json_nested_without_end_is_refused_without_a_crash(head, tail, levels):
 @pytest.mark.parametrize("levels", [MAX_DEPTH, 300])
 def test_types_nested_too_deep_are_a_finding(levels):
     data = nested(levels, lambda inner: {"type": "array", "items": inner}, {"type": "long"})
-    with pytest.raises(SignatureError, match="at most 100 levels of nesting, found more") as caught:
+    with pytest.raises(SignatureError, match="at most 100 levels of nesting, got more") as caught:
         Schema.from_json(json.dumps([data | {"name": "a"}, {"name": "b", "type": "x"}]))
     assert places(caught.value) == [("INVALID_VALUE", "a" + "[]" * 100), ("INVALID_VALUE", "b")]
 
@@ -797,27 +797,27 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
 @each(
     ("text", "said"),
     [
-        (None, "expected the JSON of a tensor in the field's metadata, found something else"),
-        (5, "expected the JSON of a tensor in the field's metadata, found something else"),
-        ("{", "expected the JSON of a tensor in the field's metadata, found something else"),
-        ("[" * 10_000, "expected the JSON of a tensor in the field's metadata, found something else"),
-        ("[]", "expected the JSON of a tensor in the field's metadata, found something else"),
+        (None, "expected the JSON of a tensor in the field's metadata, got something else"),
+        (5, "expected the JSON of a tensor in the field's metadata, got something else"),
+        ("{", "expected the JSON of a tensor in the field's metadata, got something else"),
+        ("[" * 10_000, "expected the JSON of a tensor in the field's metadata, got something else"),
+        ("[]", "expected the JSON of a tensor in the field's metadata, got something else"),
         (
             json.dumps(TensorSpec(F8, (1,), "b").to_dict()),
-            "expected the JSON of a tensor in the field's metadata, found something else",
+            "expected the JSON of a tensor in the field's metadata, got something else",
         ),
-        ("{}", 'expected "type": "tensor" and a "tensor-spec" with dtype and shape, found something else'),
+        ("{}", 'expected "type": "tensor" and a "tensor-spec" with dtype and shape, got something else'),
         (
             '{"type": "tensor", "tensor-spec": {"dtype": "nope", "shape": [1]}}',
-            "expected the name of a numpy dtype, found 'nope'",
+            "expected the name of a numpy dtype, got 'nope'",
         ),
         (
             '{"type": "tensor", "tensor-spec": {"dtype": "int8", "shape": 3}}',
-            "found a tensor's shape must be a tuple or a list, not a value of type int",
+            "got a tensor's shape must be a tuple or a list, not a value of type int",
         ),
         (
             '{"type": "tensor", "tensor-spec": {"dtype": "U5", "shape": [3]}}',
-            "expected the name of a numpy dtype, found 'U5'",
+            "expected the name of a numpy dtype, got 'U5'",
         ),
     ],
     ids=["none", "int", "cut", "deep", "list", "named", "empty", "dtype", "shape", "sized"],

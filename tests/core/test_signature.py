@@ -149,8 +149,8 @@ def test_a_signature_is_read_from_a_dictionary(value):
         (
             {"inputs": 1, "outputs": "{}", "params": "null"},
             "^inputs: the JSON of a schema must be a string, not a value of type int; "
-            "outputs: the JSON of a schema must be a list, found a value of type dict; "
-            "params: the JSON of params must be a list, found None$",
+            "outputs: the JSON of a schema must be a list, got a value of type dict; "
+            "params: the JSON of params must be a list, got None$",
         ),
     ],
     ids=["list", "dict", "no-json", "empty", "deep", "all"],

@@ -385,7 +385,7 @@ def test_the_deepest_types_can_be_copied(wrap):
 @each("levels", [MAX_DEPTH, 10_000])
 def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, levels):
     data = nested(levels, JSON_WRAPS[wrap], {"type": "long"})
-    with pytest.raises(SignatureError, match="at most 100 levels of nesting, found more") as caught:
+    with pytest.raises(SignatureError, match="at most 100 levels of nesting, got more") as caught:
         parse_type(data)
     assert places(caught.value) == [("INVALID_VALUE", path)]
 
@@ -398,44 +398,44 @@ _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
 @each(
     ("data", "place", "text"),
     [
-        (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", found None'),
-        ("long", ("INVALID_VALUE", "c"), 'a JSON object with the key "type", found a value of type str'),
-        ([], ("INVALID_VALUE", "c"), 'a JSON object with the key "type", found a value of type list'),
-        ({}, ("MISSING_KEY", "c"), 'c: expected the key "type", found keys []'),
-        ({"typ": 1, "a": 2}, ("MISSING_KEY", "c"), "expected the key \"type\", found keys ['a', 'typ']"),
-        ({"type": None}, ("INVALID_VALUE", "c"), "expected the name of a type, found None"),
-        ({"type": 3}, ("INVALID_VALUE", "c"), "expected the name of a type, found a value of type int"),
-        ({"type": ["long"]}, ("INVALID_VALUE", "c"), "the name of a type, found a value of type list"),
+        (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", got None'),
+        ("long", ("INVALID_VALUE", "c"), 'a JSON object with the key "type", got a value of type str'),
+        ([], ("INVALID_VALUE", "c"), 'a JSON object with the key "type", got a value of type list'),
+        ({}, ("MISSING_KEY", "c"), 'c: expected the key "type", got keys []'),
+        ({"typ": 1, "a": 2}, ("MISSING_KEY", "c"), "expected the key \"type\", got keys ['a', 'typ']"),
+        ({"type": None}, ("INVALID_VALUE", "c"), "expected the name of a type, got None"),
+        ({"type": 3}, ("INVALID_VALUE", "c"), "expected the name of a type, got a value of type int"),
+        ({"type": ["long"]}, ("INVALID_VALUE", "c"), "the name of a type, got a value of type list"),
         (
             {"type": "x"},
             ("INVALID_VALUE", "c"),
-            f"expected one of {_NAMES}, array, object, map, any, sparkml_vector, found 'x'",
+            f"expected one of {_NAMES}, array, object, map, any, sparkml_vector, got 'x'",
         ),
-        ({"type": "LONG"}, ("INVALID_VALUE", "c"), "found 'LONG'"),
-        ({"type": "tensor"}, ("INVALID_VALUE", "c"), "found 'tensor'"),
-        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", found an array without it'),
-        ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "found a value of type str"),
+        ({"type": "LONG"}, ("INVALID_VALUE", "c"), "got 'LONG'"),
+        ({"type": "tensor"}, ("INVALID_VALUE", "c"), "got 'tensor'"),
+        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without it'),
+        ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "got a value of type str"),
         ({"type": "array", "items": {}}, ("MISSING_KEY", "c[]"), 'expected the key "type"'),
-        ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "found 'x'"),
-        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", found a map without it'),
-        ({"type": "map", "values": None}, ("INVALID_VALUE", "c[]"), "found None"),
+        ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "got 'x'"),
+        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", got a map without it'),
+        ({"type": "map", "values": None}, ("INVALID_VALUE", "c[]"), "got None"),
         (
             {"type": "object"},
             ("INVALID_VALUE", "c"),
-            'expected the key "properties" with at least one property, found an object without it',
+            'expected the key "properties" with at least one property, got an object without it',
         ),
         (
             {"type": "object", "properties": {}},
             ("INVALID_VALUE", "c"),
-            'the key "properties" with at least one property, found a value of type dict',
+            'the key "properties" with at least one property, got a value of type dict',
         ),
-        ({"type": "object", "properties": ["a"]}, ("INVALID_VALUE", "c"), "found a value of type list"),
-        ({"type": "object", "properties": {"a": 1}}, ("INVALID_VALUE", "c.a"), "found a value of type int"),
+        ({"type": "object", "properties": ["a"]}, ("INVALID_VALUE", "c"), "got a value of type list"),
+        ({"type": "object", "properties": {"a": 1}}, ("INVALID_VALUE", "c.a"), "got a value of type int"),
         ({"type": "object", "properties": {"x.y": {}}}, ("MISSING_KEY", "c.`x.y`"), 'the key "type"'),
         (
             {"type": "object", "properties": {"a": {"type": "long", "required": "yes"}}},
             ("INVALID_VALUE", "c.a.required"),
-            "expected true or false, found a value of type str",
+            "expected true or false, got a value of type str",
         ),
     ],
     ids=lambda v: json.dumps(v) if not isinstance(v, (str, tuple)) else "",
@@ -500,9 +500,7 @@ def test_unknown_keys_are_refused_at_every_depth(data):
 
     paths = []
     strewn = strew(data, "", paths)
-    with pytest.raises(
-        SignatureError, match=r"expected one of the keys type.*found an unknown key"
-    ) as caught:
+    with pytest.raises(SignatureError, match=r"expected one of the keys type.*got an unknown key") as caught:
         parse_type(strewn)
     assert sorted(places(caught.value)) == sorted(("UNKNOWN_KEY", path) for path in paths)
 
@@ -519,15 +517,15 @@ def test_optional_of_older_signatures_is_the_opposite_of_required(optional):
         (
             {"optional": True, "required": True},
             "p.optional",
-            "expected either required or optional, found both",
+            "expected either required or optional, got both",
         ),
         (
             {"optional": False, "required": None},
             "p.optional",
-            "expected either required or optional, found both",
+            "expected either required or optional, got both",
         ),
-        ({"optional": "yes"}, "p.optional", "expected true or false, found a value of type str"),
-        ({"optional": None}, "p.optional", "expected true or false, found None"),
+        ({"optional": "yes"}, "p.optional", "expected true or false, got a value of type str"),
+        ({"optional": None}, "p.optional", "expected true or false, got None"),
     ],
     ids=["both", "both-null", "text", "null"],
 )
@@ -549,7 +547,7 @@ def test_parse_typed():
                            ({"required": False}, False)):  # fmt: skip
         assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
     for value in (0, 1, "true", [], {}):
-        with pytest.raises(SignatureError, match=r"c\.required: expected true or false, found a value"):
+        with pytest.raises(SignatureError, match=r"c\.required: expected true or false, got a value"):
             parse_typed({"type": "long", "required": value}, "c")
 
 
@@ -593,9 +591,7 @@ def test_from_json_dict_refuses_what_is_not_its_own(build, text):
 
 
 def test_a_property_whose_name_is_no_string_is_never_dropped():
-    with pytest.raises(
-        SignatureError, match="expected a property's name, a string, found a value of type int"
-    ):
+    with pytest.raises(SignatureError, match="expected a property's name, a string, got a value of type int"):
         Object.from_json_dict(type="object", properties={1: {"type": "long"}, "a": {"type": "long"}})
 
 
@@ -721,10 +717,10 @@ def test_merge_reports_every_place_from_where_it_starts():
         ("MIXED_TYPES", "rows[].d"),
     ]
     first, second, third = caught.value.findings
-    assert (first.expected, first.found) == ("values of one type", "long and double")
+    assert (first.expected, first.actual) == ("values of one type", "long and double")
     assert first.hint == "make them one type explicitly before inferring: nothing is widened by guess"
     assert (second.hint, third.hint) == ("", "")
-    assert third.found == "{a: long (required)} and Map(str -> DataType.long)"
+    assert third.actual == "{a: long (required)} and Map(str -> DataType.long)"
 
 
 def merged(x, y):

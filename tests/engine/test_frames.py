@@ -473,25 +473,25 @@ def test_mixed_objects_are_a_finding(values):
 FINDINGS = {
     "number and text": (
         "long",
-        "found a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]",
+        "got a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]",
     ),
     "list and text": (
         "string",
-        "found a value of type list, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
+        "got a value of type list, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
     ),
     "beyond 64 bits": (
         "long",
-        "found an int beyond 64 bits, once, first in row 0 ({LONG_HINT}) [OUT_OF_RANGE]",
+        "got an int beyond 64 bits, once, first in row 0 ({LONG_HINT}) [OUT_OF_RANGE]",
     ),
     "inexact beside a float": (
         "double",
-        "found an int that double cannot hold exactly, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
+        "got an int that double cannot hold exactly, once, first in row 0 ({CONVERT}) [TYPE_MISMATCH]",
     ),
     "half a character": (
         "string",
-        "found half a surrogate pair, once, first in row 0 ({CONVERT}) [INVALID_VALUE]",
+        "got half a surrogate pair, once, first in row 0 ({CONVERT}) [INVALID_VALUE]",
     ),
-    "with zone and without": ("datetime", "found times with and without a time zone ({ZONES}) [MIXED_TYPES]"),
+    "with zone and without": ("datetime", "got times with and without a time zone ({ZONES}) [MIXED_TYPES]"),
 }
 
 
@@ -508,7 +508,7 @@ def test_times_of_several_offsets_are_refused_and_the_advice_works():
     times = [pd.Timestamp("2026-05-01T08:00Z"), pd.Timestamp("2026-05-01T10:00+02:00"), None]
     schema = Schema([ColSpec("datetime", "m")])
     frame = pd.DataFrame({"m": pd.Series(times, dtype=object)})
-    text = f"m: expected times of one time zone, found times of several UTC offsets ({ZONES}) [MIXED_TYPES]"
+    text = f"m: expected times of one time zone, got times of several UTC offsets ({ZONES}) [MIXED_TYPES]"
     assert [str(finding) for finding in refusals(frame, schema)] == [text]
     frame["m"] = pd.to_datetime(frame["m"], utc=True)
     assert enforce(frame, schema)["m"].tolist() == [pd.Timestamp("2026-05-01T08:00")] * 2 + [pd.NaT]
@@ -544,7 +544,7 @@ def test_dates_beside_datetimes_are_midnights(reverse, null):
 
 def test_the_text_of_mixed_objects():
     frame = pd.DataFrame({"m n": pd.Series([1, "x"], dtype=object)})
-    text = f"m n: expected long, found a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]"
+    text = f"m n: expected long, got a value of type str, once, first in row 1 ({CONVERT}) [TYPE_MISMATCH]"
     with pytest.raises(
         ContractError, match=f"^the data does not fit the schema: 1 finding\n  - {re.escape(text)}$"
     ):
@@ -718,14 +718,14 @@ def test_strict_nulls():
     for data in (frame, pa.Table.from_pandas(frame), pa.RecordBatch.from_pandas(frame)):
         assert len(enforce(data, schema)) == 2
         with pytest.raises(
-            ContractError, match="s: expected string without nulls, found nulls, once, first in row 1"
+            ContractError, match="s: expected string without nulls, got nulls, once, first in row 1"
         ):
             enforce(data, schema, strict_nulls=True)
 
 
 def test_validating_gives_nothing_back():
     assert validate_schema(pd.DataFrame({"x": [1.5]}), SCHEMA) is None
-    with pytest.raises(ContractError, match="x: expected double, found no such column"):
+    with pytest.raises(ContractError, match="x: expected double, got no such column"):
         validate_schema(pd.DataFrame(), SCHEMA)
 
 
@@ -818,10 +818,10 @@ def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
         enforce(frame, schema)
     assert str(error.value).splitlines() == [
         "the data does not fit the schema: 3 findings",
-        "  - o.x: expected double, found no such field, once, first in row 0 [MISSING_FIELD]",
-        "  - s: expected string, found int64 (text and other types are never converted into each other: "
+        "  - o.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
+        "  - s: expected string, got int64 (text and other types are never converted into each other: "
         "cast it explicitly) [TYPE_MISMATCH]",
-        "  - c[]: expected long, found a value of type str, once, first in row 1 [TYPE_MISMATCH]",
+        "  - c[]: expected long, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
     ]
     fine = Schema([ColSpec(Map("long"), "o"), ColSpec("long", "s"), ColSpec(AnyType(), "c")])
     seen = enforce(frame, fine)
@@ -840,9 +840,7 @@ def test_a_column_of_nothing_but_nulls_is_a_composite_of_nulls():
     for column in (pd.Series([None, np.nan], dtype=object), pd.Series([None, pd.NA], dtype=object)):
         frame = pd.DataFrame({"c": column})
         assert enforce(frame, Schema([ColSpec(Array("long"), "c")]))["c"].isna().all()
-        with pytest.raises(
-            ContractError, match=r"expected Array\(long\) without nulls, found nulls, 2 times"
-        ):
+        with pytest.raises(ContractError, match=r"expected Array\(long\) without nulls, got nulls, 2 times"):
             enforce(frame, Schema([ColSpec(Array("long"), "c")]), strict_nulls=True)
 
 
@@ -851,7 +849,7 @@ def test_a_typed_column_is_no_composite_whatever_it_holds():
     for column in (np.zeros(0, "int64"), np.zeros(1, "int64"), [np.nan]):
         for required in (True, False):
             schema = Schema([ColSpec(Array("double"), "c", required)])
-            with pytest.raises(ContractError, match=r"c: expected Array\(double\), found (int64|float64) "):
+            with pytest.raises(ContractError, match=r"c: expected Array\(double\), got (int64|float64) "):
                 enforce(pd.DataFrame({"c": column}), schema)
 
 
@@ -938,7 +936,7 @@ def test_text_beyond_32_bit_offsets_is_an_error_and_never_left_out():
     huge = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.allocate_buffer(2**31 + 5)])
     fine = pa.array(["x"], pa.large_string())
     text = (
-        r"1 finding\n  - a: expected less than 2\^31 bytes or elements in a batch, found a column that can"
+        r"1 finding\n  - a: expected less than 2\^31 bytes or elements in a batch, got a column that can"
         r"not be converted \(ArrowInvalid\) \(use smaller batches\) \[OUT_OF_RANGE\]$"
     )
     for data in (

@@ -241,42 +241,42 @@ def test_a_field_of_a_model_takes_what_the_hint_alone_takes(hint):
             assert same(getattr(got, name), ACCEPTED[hint][case]), case
         else:
             (line,) = refused([{name: value}], Holder)
-            assert line.startswith(f"[].{name}: expected {name}, found "), case
+            assert line.startswith(f"[].{name}: expected {name}, got "), case
 
 
 @SCALARS
 def test_none_reaches_an_optional_scalar_alone(hint):
     assert check([[None]], list[Optional[hint]]) == [[None]]
-    assert refused([None], hint) == [once("[]", f"expected {hint.__name__}, found None")]
+    assert refused([None], hint) == [once("[]", f"expected {hint.__name__}, got None")]
 
 
 REASONS = [
-    (True, int, "expected int, found a value of type bool"),
-    (1, bool, "expected bool, found a value of type int"),
-    ("1", int, "expected int, found a value of type str"),
-    (1.0, int, "expected int, found a float"),
-    (2**70, int, "expected int, found an int beyond 64 bits"),
-    (-(2**63) - 1, int, "expected int, found an int beyond 64 bits"),
-    (2**53 + 1, float, "expected float, found an int that double cannot hold exactly"),
-    (np.int64(1), float, "expected float, found NumPy's int64"),
-    (np.uint64(1), int, "expected int, found NumPy's uint64"),
-    ("2020-01-31", dt.datetime, "expected datetime, found a value of type str"),
-    (NOON, dt.date, "expected date, found a value of type datetime"),
-    (MIDNIGHT, dt.date, "expected date, found a value of type datetime"),
+    (True, int, "expected int, got a value of type bool"),
+    (1, bool, "expected bool, got a value of type int"),
+    ("1", int, "expected int, got a value of type str"),
+    (1.0, int, "expected int, got a float"),
+    (2**70, int, "expected int, got an int beyond 64 bits"),
+    (-(2**63) - 1, int, "expected int, got an int beyond 64 bits"),
+    (2**53 + 1, float, "expected float, got an int that double cannot hold exactly"),
+    (np.int64(1), float, "expected float, got NumPy's int64"),
+    (np.uint64(1), int, "expected int, got NumPy's uint64"),
+    ("2020-01-31", dt.datetime, "expected datetime, got a value of type str"),
+    (NOON, dt.date, "expected date, got a value of type datetime"),
+    (MIDNIGHT, dt.date, "expected date, got a value of type datetime"),
     (
         VALUES["nanoseconds"],
         dt.datetime,
-        "expected datetime, found a value of type Timestamp that no datetime holds exactly",
+        "expected datetime, got a value of type Timestamp that no datetime holds exactly",
     ),
     (
         pd.NaT,
         dt.datetime,
-        "expected datetime, found a value of type NaTType that no datetime holds exactly",
+        "expected datetime, got a value of type NaTType that no datetime holds exactly",
     ),
     (
         VALUES["datetime64 with nanoseconds"],
         dt.datetime,
-        "expected datetime, found a value of type datetime64 that no datetime holds exactly",
+        "expected datetime, got a value of type datetime64 that no datetime holds exactly",
     ),
 ]
 
@@ -342,19 +342,19 @@ def test_a_list_that_fits_is_handed_back_itself(rows, hint):
 @each("bad", [(1,), "ab", {"a": 1}, {1}, np.array([1]), None, range(1)], ids=repr)
 def test_a_list_is_a_list(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    assert refused([bad], list[int]) == [once("[]", f"expected a list, found {what}")]
-    assert refused([[bad]], list[list[int]]) == [once("[][]", f"expected a list, found {what}")]
+    assert refused([bad], list[int]) == [once("[]", f"expected a list, got {what}")]
+    assert refused([[bad]], list[list[int]]) == [once("[][]", f"expected a list, got {what}")]
 
 
 @pytest.mark.parametrize("bad", [[("a", 1)], "ab", None, pd.Series({"a": 1})], ids=repr)
 def test_a_dict_is_a_dict(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    assert refused([bad], dict[str, int]) == [once("[]", f"expected a dictionary, found {what}")]
+    assert refused([bad], dict[str, int]) == [once("[]", f"expected a dictionary, got {what}")]
 
 
 @pytest.mark.parametrize("key", [1, None, b"a", ("a",)], ids=repr)
 def test_keys_are_texts(key):
-    found = f"expected keys that are strings, found keys of type {type(key).__name__}"
+    found = f"expected keys that are strings, got keys of type {type(key).__name__}"
     assert refused([{"a": 1, key: 1}], dict[str, int]) == [once("[]", found, "INVALID_NAME")]
 
 
@@ -387,13 +387,13 @@ def test_else_the_first_member_that_takes_it_converted():
 
 
 def test_a_value_that_is_no_member_of_a_union():
-    assert refused([None], Union[int, str]) == [once("[]", "expected int or str, found None")]
+    assert refused([None], Union[int, str]) == [once("[]", "expected int or str, got None")]
     assert refused([["a", 1.5]], list[Union[int, str]]) == [
-        once("[][]", "expected int or str, found a value of type float")
+        once("[][]", "expected int or str, got a value of type float")
     ]
     assert refused([["a"]], Union[list[int], dict[str, int]]) == [
-        "[]: expected list[int] or dict[str, int], found a value of type list, once, first in "
-        "row 0 ([][]: expected int, found a value of type str [TYPE_MISMATCH]) [TYPE_MISMATCH]"
+        "[]: expected list[int] or dict[str, int], got a value of type list, once, first in "
+        "row 0 ([][]: expected int, got a value of type str [TYPE_MISMATCH]) [TYPE_MISMATCH]"
     ]
 
 
@@ -401,13 +401,13 @@ def test_a_literal_is_one_of_its_values():
     assert check(["a", "b"], Literal["a", "b"]) == ["a", "b"]
     assert same(check([Text("a"), np.str_("b")], Literal["a", "b"]), ["a", "b"])
     assert refused(["a", "c", "d"], Literal["a", "b"]) == [
-        "[]: expected one of ('a', 'b'), found another value, 2 times, first in rows 1, 2 [INVALID_VALUE]"
+        "[]: expected one of ('a', 'b'), got another value, 2 times, first in rows 1, 2 [INVALID_VALUE]"
     ]
     assert refused([True, 1.0], Literal[1]) == [
-        once("[]", "expected int, found a value of type bool"),
-        "[]: expected int, found a float, once, first in row 1 [TYPE_MISMATCH]",
+        once("[]", "expected int, got a value of type bool"),
+        "[]: expected int, got a float, once, first in row 1 [TYPE_MISMATCH]",
     ]
-    assert refused([1], Literal[True]) == [once("[]", "expected bool, found a value of type int")]
+    assert refused([1], Literal[True]) == [once("[]", "expected bool, got a value of type int")]
 
 
 class Positive(BaseModel):
@@ -421,20 +421,20 @@ Above = Annotated[int, Field(gt=0)]
 def test_constraints_hold_for_elements():
     assert same(check([1, np.int8(2)], Above), [1, 2])
     assert refused([1, 0, -1], Above) == [
-        "[]: expected int, found a value against the rule greater_than, 2 times, first in rows 1, 2 "
+        "[]: expected int, got a value against the rule greater_than, 2 times, first in rows 1, 2 "
         "[INVALID_VALUE]"
     ]
     assert refused([[0]], list[Above]) == [
-        once("[][]", "expected int, found a value against the rule greater_than", "INVALID_VALUE")
+        once("[][]", "expected int, got a value against the rule greater_than", "INVALID_VALUE")
     ]
-    assert refused([True], Above) == [once("[]", "expected int, found a value of type bool")]
+    assert refused([True], Above) == [once("[]", "expected int, got a value of type bool")]
 
 
 def test_constraints_hold_for_fields():
     assert same(check([{"n": 1, "m": 2}], Positive), [Positive(n=1, m=2.0)])
     assert refused([{"n": 0, "m": 10}], Positive) == [
-        once("[].n", "expected int, found a value against the rule greater_than", "INVALID_VALUE"),
-        once("[].m", "expected float, found a value against the rule less_than", "INVALID_VALUE"),
+        once("[].n", "expected int, got a value against the rule greater_than", "INVALID_VALUE"),
+        once("[].m", "expected float, got a value against the rule less_than", "INVALID_VALUE"),
     ]
 
 
@@ -444,14 +444,13 @@ def test_all_failures_come_at_once_with_counts_and_first_rows():
         check(rows, dict[str, list[int]])
     assert str(caught.value).splitlines() == [
         "the data does not fit the type hint: 6 findings",
-        "  - [][][]: expected int, found a value of type str, 11 times, first in rows 0, 2, 3, 4, 5 "
+        "  - [][][]: expected int, got a value of type str, 11 times, first in rows 0, 2, 3, 4, 5 "
         "[TYPE_MISMATCH]",
-        "  - [][][]: expected int, found a value of type bool, once, first in row 1 [TYPE_MISMATCH]",
-        "  - [][][]: expected int, found None, once, first in row 1 [TYPE_MISMATCH]",
-        "  - [][]: expected a list, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
-        "  - []: expected keys that are strings, found keys of type int, once, first in row 12 "
-        "[INVALID_NAME]",
-        "  - []: expected a dictionary, found a value of type list, once, first in row 13 [TYPE_MISMATCH]",
+        "  - [][][]: expected int, got a value of type bool, once, first in row 1 [TYPE_MISMATCH]",
+        "  - [][][]: expected int, got None, once, first in row 1 [TYPE_MISMATCH]",
+        "  - [][]: expected a list, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        "  - []: expected keys that are strings, got keys of type int, once, first in row 12 [INVALID_NAME]",
+        "  - []: expected a dictionary, got a value of type list, once, first in row 13 [TYPE_MISMATCH]",
     ]
 
 
@@ -496,12 +495,12 @@ def test_an_instance_is_validated_anew():
     changed, built = Item(sku="a"), Item.model_construct(sku=1)
     changed.count = "many"
     assert refused([changed, built, Item.model_construct()], Item) == [
-        once("[].count", "expected int, found a value of type str"),
-        "[].sku: expected str, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
-        "[].sku: expected str, found no such field, once, first in row 2 [MISSING_FIELD]",
+        once("[].count", "expected int, got a value of type str"),
+        "[].sku: expected str, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        "[].sku: expected str, got no such field, once, first in row 2 [MISSING_FIELD]",
     ]
     assert refused([Order(items=[Item(sku="a")]).model_copy(update={"items": [built]})], Order) == [
-        once("[].items[].sku", "expected str, found a value of type int")
+        once("[].items[].sku", "expected str, got a value of type int")
     ]
 
 
@@ -510,7 +509,7 @@ def test_an_instance_is_validated_anew():
 )
 def test_nothing_else_becomes_an_instance(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    text = f"expected a dictionary, or an instance of Item, found {what}"
+    text = f"expected a dictionary, or an instance of Item, got {what}"
     assert refused([bad], Item) == [once("[]", text)]
     assert refused([{"items": [bad]}], Order) == [once("[].items[]", text)]
 
@@ -518,15 +517,15 @@ def test_nothing_else_becomes_an_instance(bad):
 @each(
     ("field", "value", "text"),
     [
-        ("count", "1", "expected int, found a value of type str"),
-        ("count", 1.0, "expected int, found a float"),
-        ("count", True, "expected int, found a value of type bool"),
-        ("count", None, "expected int, found None"),
-        ("count", np.float64(1), "expected int, found NumPy's float64"),
-        ("price", "1.5", "expected float, found a value of type str"),
-        ("price", True, "expected float, found a value of type bool"),
-        ("sku", 1, "expected str, found a value of type int"),
-        ("sku", b"a", "expected str, found a value of type bytes"),
+        ("count", "1", "expected int, got a value of type str"),
+        ("count", 1.0, "expected int, got a float"),
+        ("count", True, "expected int, got a value of type bool"),
+        ("count", None, "expected int, got None"),
+        ("count", np.float64(1), "expected int, got NumPy's float64"),
+        ("price", "1.5", "expected float, got a value of type str"),
+        ("price", True, "expected float, got a value of type bool"),
+        ("sku", 1, "expected str, got a value of type int"),
+        ("sku", b"a", "expected str, got a value of type bytes"),
     ],
 )
 def test_fields_are_strict(field, value, text):
@@ -538,8 +537,8 @@ def test_fields_are_strict(field, value, text):
 
 def test_missing_fields_are_named():
     assert refused([{}, {"items": []}, {"items": [{}]}], Order) == [
-        "[].items: expected list[Item], found no such field, once, first in row 0 [MISSING_FIELD]",
-        "[].items[].sku: expected str, found no such field, once, first in row 2 [MISSING_FIELD]",
+        "[].items: expected list[Item], got no such field, once, first in row 0 [MISSING_FIELD]",
+        "[].items[].sku: expected str, got no such field, once, first in row 2 [MISSING_FIELD]",
     ]
 
 
@@ -558,7 +557,7 @@ def test_extra_keys_are_as_the_model_says():
     (got,) = check([{"a": 1, "more": [2]}], Allowing)
     assert got.more == [2]
     assert refused([{"a": 1, "more": 1}, {"a": 2, "more": 3}], Forbidding) == [
-        "[].more: found a key that is not declared, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
+        "[].more: got a key that is not declared, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
     ]
     kept = Allowing(a=1, more=2)
     assert check([kept], Allowing)[0] is kept
@@ -603,11 +602,9 @@ def test_aliases_come_before_names():
 
 def test_findings_have_the_name_of_a_field():
     for key in ("unitPrice", "price"):
-        assert refused([{key: "x"}], Aliased) == [
-            once("[].price", "expected float, found a value of type str")
-        ]
+        assert refused([{key: "x"}], Aliased) == [once("[].price", "expected float, got a value of type str")]
     assert refused([{"in": {}}], Outer) == [
-        once("[].inner.price", "expected float, found no such field", "MISSING_FIELD")
+        once("[].inner.price", "expected float, got no such field", "MISSING_FIELD")
     ]
 
 
@@ -645,7 +642,7 @@ class Ambiguous(BaseModel):
 
 
 def test_a_field_given_by_alias_and_by_name_is_not_silently_dropped():
-    text = "expected one value, found two, under its name and under its alias"
+    text = "expected one value, got two, under its name and under its alias"
     for value in (2, "b"):
         assert refused([{"x": 1, "a": value}], Ambiguous) == [once("[].a", text, "DUPLICATE_NAME")]
     row = {"unitPrice": 1.0, "price": 1.0}
@@ -672,7 +669,7 @@ class Checked(BaseModel):
 
 
 VALIDATOR = (
-    "found a value that a validator of the model refuses, once, first in row 0 "
+    "got a value that a validator of the model refuses, once, first in row 0 "
     "(validate the row with the model itself to see what its validator says) [INVALID_VALUE]"
 )
 
@@ -697,11 +694,11 @@ class Fragile(BaseModel):
 
 
 def test_a_validator_that_fails_is_a_finding_without_what_it_says():
-    found = "found a validator that fails with AttributeError"
+    found = "got a validator that fails with AttributeError"
     assert refused([{"a": 12345678}], Fragile) == [once("[]", found, "INVALID_VALUE")]
     lookup = Annotated[str, AfterValidator(lambda value: {}[value])]
     for hint, data in ((lookup, "SECRET"), (list[lookup], ["SECRET"])):
-        found = "found a validator that fails with KeyError"
+        found = "got a validator that fails with KeyError"
         assert refused([data], hint) == [once("[]", found, "INVALID_VALUE")]
 
 
@@ -754,7 +751,7 @@ def test_a_column_of_times_reaches_a_date():
 def test_what_a_field_cannot_be_is_told_once_and_beside_what_the_model_refuses():
     row = {"low": "x", "high": 1, "name": "a b"}
     assert refused([row], Checked) == [
-        once("[].low", "expected int, found a value of type str"),
+        once("[].low", "expected int, got a value of type str"),
         f"[].name: {VALIDATOR}",
     ]
 
@@ -826,8 +823,8 @@ def test_an_instance_of_a_subclass_has_more_fields_even_where_keys_are_forbidden
 
 def test_a_field_that_is_no_member_of_its_union():
     assert refused([{"pet": {"lives": 1}}, {"pet": 5}], Owner) == [
-        once("[].pet", "expected Cat or Dog, found a value that is none of these"),
-        "[].pet: expected Cat or Dog, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        once("[].pet", "expected Cat or Dog, got a value that is none of these"),
+        "[].pet: expected Cat or Dog, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
     ]
 
 
@@ -837,9 +834,7 @@ class Counts(BaseModel):
 
 def test_keys_of_a_field_are_texts():
     (line,) = refused([{"by_name": {1: 2}}], Counts)
-    assert line == once(
-        "[].by_name", "expected keys that are strings, found keys of type int", "INVALID_NAME"
-    )
+    assert line == once("[].by_name", "expected keys that are strings, got keys of type int", "INVALID_NAME")
 
 
 # --- from JSON ------------------------------------------------------------------------------------------
@@ -878,7 +873,7 @@ def test_json_has_bytes_and_times_as_text(hint, text, expected):
     assert same(check([[text]], list[hint], from_json=True), [[expected]])
     assert same(check([{"k": text}], dict[str, hint], from_json=True), [{"k": expected}])
     if hint in (bytes, dt.datetime, dt.date):
-        assert refused([text], hint) == [once("[]", f"expected {hint.__name__}, found a value of type str")]
+        assert refused([text], hint) == [once("[]", f"expected {hint.__name__}, got a value of type str")]
 
 
 def test_json_reaches_the_fields_of_a_model():
@@ -901,12 +896,12 @@ def test_json_reaches_the_fields_of_a_model():
     assert same(check([row], Event, from_json=True), [expected])
     assert same(check([{"k": [row]}], dict[str, list[Event]], from_json=True), [{"k": [expected]}])
     assert refused([row], Event) == [
-        once("[].day", "expected date, found a value of type str"),
-        once("[].at", "expected datetime, found a value of type str"),
-        once("[].raw", "expected bytes, found a value of type str"),
-        once("[].times[]", "expected datetime, found a value of type str"),
-        once("[].blobs[]", "expected bytes, found a value of type str"),
-        once("[].either", "expected int or datetime, found a value of type str"),
+        once("[].day", "expected date, got a value of type str"),
+        once("[].at", "expected datetime, got a value of type str"),
+        once("[].raw", "expected bytes, got a value of type str"),
+        once("[].times[]", "expected datetime, got a value of type str"),
+        once("[].blobs[]", "expected bytes, got a value of type str"),
+        once("[].either", "expected int or datetime, got a value of type str"),
     ]
 
 
@@ -933,10 +928,10 @@ def test_values_of_python_pass_beside_json():
 )
 def test_text_that_is_neither_base64_nor_iso_8601(hint, text):
     form = "base64" if hint is bytes else "ISO 8601"
-    line = once("[]", f"expected {hint.__name__}, found a text that is not {form}")
+    line = once("[]", f"expected {hint.__name__}, got a text that is not {form}")
     assert refused([text], hint, from_json=True) == [line]
     assert refused([1], hint, from_json=True) == [
-        once("[]", f"expected {hint.__name__}, found a value of type int")
+        once("[]", f"expected {hint.__name__}, got a value of type int")
     ]
 
 
@@ -1024,8 +1019,8 @@ def test_what_is_missing_is_nan_for_float_and_none_elsewhere():
     )
     assert same(through(frame, Event), [Event(day=DAY, times=[NOON, MIDNIGHT])])
     assert lines(lambda: through(pd.DataFrame({"sku": [None], "count": [np.nan]}), Item)) == [
-        once("[].sku", "expected str, found None"),
-        once("[].count", "expected int, found None"),
+        once("[].sku", "expected str, got None"),
+        once("[].count", "expected int, got None"),
     ]
 
 
@@ -1051,7 +1046,7 @@ def test_a_union_of_models_takes_the_rows_of_a_frame():
 def test_other_frames_have_one_column(hint, width):
     frame = pd.DataFrame({f"c{i}": [1] for i in range(width)}, index=[0])
     assert lines(lambda: rows(frame, hint)) == [
-        f"expected 1 column, found {width} columns (select the one that the model takes) [COLUMN_COUNT]"
+        f"expected 1 column, got {width} columns (select the one that the model takes) [COLUMN_COUNT]"
     ]
 
 
@@ -1060,7 +1055,7 @@ def test_labels_stand_once(hint):
     for labels in (["sku", "sku"], [1, "1"]):
         frame = pd.DataFrame([[1, 2]], columns=labels)
         assert lines(lambda frame=frame: rows(frame, hint)) == [
-            f"{labels[1]}: expected one column of that name, found several [DUPLICATE_NAME]"
+            f"{labels[1]}: expected one column of that name, got several [DUPLICATE_NAME]"
         ]
 
 

@@ -595,7 +595,7 @@ def test_decimals_without_a_value_arrive():
 
 FAR = datetime.datetime(2900, 1, 1)
 RANGE = (
-    "expected instants that nanoseconds can hold, found others",
+    "expected instants that nanoseconds can hold, got others",
     "(a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows) "
     "[OUT_OF_RANGE]",
 )
@@ -609,9 +609,9 @@ def test_nulls_in_required_properties_are_refused_with_their_rows():
     full = {"n": 1, "f": True, "i": 2, "x": None}
     rows = [full, {**full, "n": None}, None, {**full, "f": None, "i": None}, {**full, "n": None}]
     assert lines(lambda: apply(pa.array(rows, held), dtype)) == [
-        f"a.f: expected boolean without nulls, found nulls, once, first in row 3 {NULL}",
-        f"a.i: expected integer without nulls, found nulls, once, first in row 3 {NULL_NUMBER}",
-        f"a.n: expected long without nulls, found nulls, 2 times, first in rows 1, 4 {NULL_NUMBER}",
+        f"a.f: expected boolean without nulls, got nulls, once, first in row 3 {NULL}",
+        f"a.i: expected integer without nulls, got nulls, once, first in row 3 {NULL_NUMBER}",
+        f"a.n: expected long without nulls, got nulls, 2 times, first in rows 1, 4 {NULL_NUMBER}",
     ]
 
 
@@ -642,7 +642,7 @@ def test_rows_of_findings_are_those_of_the_batch():
 def test_only_the_first_rows_are_named_and_all_counted():
     array = pa.array([[{"n": None}] * 3] * 9, pa.list_(fields(n=pa.int64())))
     assert lines(lambda: apply(array, Array(obj(n="long")))) == [
-        f"a[].n: expected long without nulls, found nulls, 9 times, first in rows 0, 1, 2, 3, 4 {NULL_NUMBER}"
+        f"a[].n: expected long without nulls, got nulls, 9 times, first in rows 0, 1, 2, 3, 4 {NULL_NUMBER}"
     ]
 
 
@@ -668,13 +668,12 @@ def test_strict_nulls_reach_every_required_property_and_no_element():
     array = pa.array([whole, blank, {**whole, "o": {"m": None}}, None], held)
     assert found(array, dtype) == {}
     assert sorted(lines(lambda: apply(array, dtype, strict_nulls=True))) == [
-        f"a.l: expected Array(long) without nulls, found nulls, once, first in row 1 {NULL}",
-        f"a.o.m: expected {describe(Map('long'))} without nulls, found nulls, once, first in row 2 {NULL}",
-        f"a.o: expected {describe(obj(m=Map('long')))} without nulls, "
-        f"found nulls, once, first in row 1 {NULL}",
-        f"a.s: expected string without nulls, found nulls, once, first in row 1 {NULL}",
-        f"a.x: expected double without nulls, found nulls, once, first in row 1 {NULL}",
-        f"a: expected {describe(dtype)} without nulls, found nulls, once, first in row 3 {NULL}",
+        f"a.l: expected Array(long) without nulls, got nulls, once, first in row 1 {NULL}",
+        f"a.o.m: expected {describe(Map('long'))} without nulls, got nulls, once, first in row 2 {NULL}",
+        f"a.o: expected {describe(obj(m=Map('long')))} without nulls, got nulls, once, first in row 1 {NULL}",
+        f"a.s: expected string without nulls, got nulls, once, first in row 1 {NULL}",
+        f"a.x: expected double without nulls, got nulls, once, first in row 1 {NULL}",
+        f"a: expected {describe(dtype)} without nulls, got nulls, once, first in row 3 {NULL}",
     ]
     assert found(array, dtype, strict_nulls=True) == expected_findings(array, dtype, strict=True)
     assert (Code.NULL_IN_REQUIRED, "a") not in found(array, dtype, required=False, strict_nulls=True)
@@ -685,9 +684,9 @@ def test_keys_that_a_map_lacks_are_counted():
     array = pa.array(rows, texts_to(pa.int8()))
     dtype = obj(k="long", l="double")
     assert lines(lambda: apply(array, dtype)) == [
-        "a.k: expected long, found maps without that key, 2 times, first in rows 1, 3 [MISSING_FIELD]",
-        f"a.k: expected long without nulls, found nulls, once, first in row 5 {NULL_NUMBER}",
-        "a.l: expected double, found maps without that key, 3 times, first in rows 3, 4, 5 [MISSING_FIELD]",
+        "a.k: expected long, got maps without that key, 2 times, first in rows 1, 3 [MISSING_FIELD]",
+        f"a.k: expected long without nulls, got nulls, once, first in row 5 {NULL_NUMBER}",
+        "a.l: expected double, got maps without that key, 3 times, first in rows 3, 4, 5 [MISSING_FIELD]",
     ]
     for part in windows(array):
         assert found(part, dtype) == expected_findings(part, dtype)
@@ -1042,11 +1041,11 @@ def test_type_findings_of_every_depth_come_at_once():
     )
     dtype = Array(obj(x="double", o=obj(amount="string", t="float"), m=Map("long"), q="long"))
     assert [line.partition(" (")[0] for line in lines(lambda: plan_of(held, dtype))] == [
-        "a[].m[]: expected long, found string",
-        "a[].o.amount: expected string, found no such field",
-        "a[].o.t: expected float, found double",
-        "a[].q: expected long, found no such field [MISSING_FIELD]",
-        "a[].x: expected double, found int64",
+        "a[].m[]: expected long, got string",
+        "a[].o.amount: expected string, got no such field",
+        "a[].o.t: expected float, got double",
+        "a[].q: expected long, got no such field [MISSING_FIELD]",
+        "a[].x: expected double, got int64",
     ]
 
 
@@ -1059,7 +1058,7 @@ def test_a_zone_that_nobody_knows_is_named_where_it_counts():
         (pa.list_(pa.dictionary(pa.int8(), mars)), Array("datetime"), "a[]"),
     ):
         assert lines(lambda: plan_of(held, dtype)) == [  # noqa: B023
-            f"{path}: expected a time zone that is known here, found Mars/Olympus "
+            f"{path}: expected a time zone that is known here, got Mars/Olympus "
             "(install the time zone database (tzdata), or convert the column to UTC) [UNSUPPORTED_TYPE]"
         ]
 
@@ -1179,14 +1178,14 @@ def test_a_vector_that_is_none_is_a_finding_and_writes_nowhere_else(wrong):
     array = vectors((0, 3, [0], [1.0]), None, wrong, (1, None, None, [2.0]))
     [line] = lines(lambda: apply(array, SparkMLVector()))
     assert line.startswith("a: expected a vector: its values, or its size")
-    assert line.endswith("found others, once, first in row 2 [INVALID_VALUE]")
+    assert line.endswith("got others, once, first in row 2 [INVALID_VALUE]")
 
 
 def test_vectors_of_a_huge_declared_size_are_refused_before_they_take_memory():
     huge = (0, 2**31 - 1, [0], [1.0])
     [line] = lines(lambda: apply(vectors(huge, huge), SparkMLVector()))
     assert line == (
-        "a: expected 2^31 values in a batch, found more, 2 times, first in rows 0, 1 (use smaller batches) "
+        "a: expected 2^31 values in a batch, got more, 2 times, first in rows 0, 1 (use smaller batches) "
         "[OUT_OF_RANGE]"
     )
 

@@ -76,33 +76,33 @@ def test_all_type_findings_come_at_once():
         compile(schema, arrow)
     assert str(error.value).splitlines() == [
         "the data does not fit the schema: 15 findings",
-        "  - long: expected double, found int64 (beyond 2^53 a double loses digits: cast it explicitly, "
+        "  - long: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - wide: expected integer, found int64 (it would be narrowed: cast it explicitly, "
+        "  - wide: expected integer, got int64 (it would be narrowed: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - real: expected float, found double (it would be narrowed: cast it explicitly, "
+        "  - real: expected float, got double (it would be narrowed: cast it explicitly, "
         "or declare it double) [TYPE_MISMATCH]",
-        "  - whole: expected integer, found double (cast it explicitly, or declare it double) "
+        "  - whole: expected integer, got double (cast it explicitly, or declare it double) "
         "[TYPE_MISMATCH]",
-        "  - text: expected double, found string (text and other types are never converted into each other: "
+        "  - text: expected double, got string (text and other types are never converted into each other: "
         "cast it explicitly) [TYPE_MISMATCH]",
-        "  - number: expected string, found int32 (text and other types are never converted into each other: "
+        "  - number: expected string, got int32 (text and other types are never converted into each other: "
         "cast it explicitly) [TYPE_MISMATCH]",
-        "  - flag: expected long, found bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
-        "  - huge: expected long, found uint64 (values beyond 2^63 fit no signature type: "
+        "  - flag: expected long, got bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
+        "  - huge: expected long, got uint64 (values beyond 2^63 fit no signature type: "
         "cast it explicitly) [TYPE_MISMATCH]",
-        "  - length: expected long, found duration[us] (duration[us] has no counterpart in a signature: "
+        "  - length: expected long, got duration[us] (duration[us] has no counterpart in a signature: "
         "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
-        "  - exact: expected long, found decimal(9,2) (it has a fraction: cast it explicitly, "
+        "  - exact: expected long, got decimal(9,2) (it has a fraction: cast it explicitly, "
         "or declare it double (up to 15 digits)) [TYPE_MISMATCH]",
-        "  - digits: expected double, found decimal(16,2) (double holds 15 digits exactly: "
+        "  - digits: expected double, got decimal(16,2) (double holds 15 digits exactly: "
         "cast it explicitly, or shorten the precision) [TYPE_MISMATCH]",
-        "  - hour: expected datetime, found time64[us] (time64[us] has no counterpart in a signature: "
+        "  - hour: expected datetime, got time64[us] (time64[us] has no counterpart in a signature: "
         "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
-        "  - nothing: expected double, found null (it can hold nothing but nulls: declare it optional, "
+        "  - nothing: expected double, got null (it can hold nothing but nulls: declare it optional, "
         "or cast the column to its type) [TYPE_MISMATCH]",
-        "  - many: expected double, found list<double> [TYPE_MISMATCH]",
-        "  - amount: expected double, found no such column (did you mean 'amuont'?) [MISSING_COLUMN]",
+        "  - many: expected double, got list<double> [TYPE_MISMATCH]",
+        "  - amount: expected double, got no such column (did you mean 'amuont'?) [MISSING_COLUMN]",
     ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_a_map_that_has_a_key_twice_is_refused():
     """A dictionary would lose a value."""
     held = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
     batch = pa.record_batch({"m": held})
-    twice = "m: expected keys that differ, found keys that stand twice, once, first in row 2 [DUPLICATE_NAME]"
+    twice = "m: expected keys that differ, got keys that stand twice, once, first in row 2 [DUPLICATE_NAME]"
     for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
         schema = schema_of(m=dtype)
         assert lines(lambda schema=schema: apply(schema, batch)) == [twice]
@@ -199,7 +199,7 @@ def test_a_name_that_stands_twice_is_refused_where_it_counts(required):
     )
     schema = Schema([ColSpec("long", "a", required), ColSpec("long", "c")])
     assert lines(lambda: compile(schema, arrow)) == [
-        "a: expected one column of that name, found 2 [DUPLICATE_NAME]"
+        "a: expected one column of that name, got 2 [DUPLICATE_NAME]"
     ]
     assert compile(schema_of(c="long"), arrow).extra == ("a", "b", "a", "b")
 
@@ -211,7 +211,7 @@ def test_unnamed_columns_go_by_position():
     assert plan.apply(batch).to_pydict() == {"0": [1.0], "1": ["x"]}
     assert plan.extra == ()
     assert lines(lambda: compile(schema, batch.schema.set(0, pa.field("b", pa.string())))) == [
-        "0: expected double, found string (text and other types are never converted into each other: "
+        "0: expected double, got string (text and other types are never converted into each other: "
         "cast it explicitly) [TYPE_MISMATCH]"
     ]
 
@@ -328,9 +328,9 @@ def test_what_is_not_declared_is_listed_or_forbidden(held, dtype, extra):
         return
     columns = [path for path in extra if not path.startswith("a")]
     assert lines(lambda: compile(schema, arrow, extra="forbid")) == [
-        f"{path}: expected no column beside the declared ones, found a column more [EXTRA_COLUMN]"
+        f"{path}: expected no column beside the declared ones, got a column more [EXTRA_COLUMN]"
         if path in columns
-        else f"{path}: expected no field beside the declared ones, found a field more [UNKNOWN_KEY]"
+        else f"{path}: expected no field beside the declared ones, got a field more [UNKNOWN_KEY]"
         for path in extra
     ]
 
@@ -368,11 +368,11 @@ def test_nulls_in_required_columns_are_counted_all_at_once():
         apply(schema, batch)
     assert str(error.value).splitlines() == [
         "a batch of 100 rows breaks the contract: 3 findings",
-        "  - flag: expected boolean without nulls, found nulls, once, first in row 3 (declare it optional) "
+        "  - flag: expected boolean without nulls, got nulls, once, first in row 3 (declare it optional) "
         "[NULL_IN_REQUIRED]",
-        "  - small: expected integer without nulls, found nulls, 2 times, first in rows 0, 99 "
+        "  - small: expected integer without nulls, got nulls, 2 times, first in rows 0, 99 "
         "(declare it optional, or double) [NULL_IN_REQUIRED]",
-        "  - big: expected long without nulls, found nulls, 7 times, first in rows 50, 51, 52, 53, 54 "
+        "  - big: expected long without nulls, got nulls, 7 times, first in rows 50, 51, 52, 53, 54 "
         "(declare it optional, or double) [NULL_IN_REQUIRED]",
     ]
 
@@ -412,12 +412,12 @@ def test_instants_beyond_nanoseconds_are_counted():
     hint = (
         "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
     )
-    far, said = "expected instants that nanoseconds can hold, found others", f"({hint}) [OUT_OF_RANGE]"
+    far, said = "expected instants that nanoseconds can hold, got others", f"({hint}) [OUT_OF_RANGE]"
     assert lines(lambda: apply(schema_of(t="datetime", z="datetime", d="datetime", n="long"), batch)) == [
         f"t: {far}, 3 times, first in rows 1, 2, 3 {said}",
         f"z: {far}, once, first in row 1 {said}",
         f"d: {far}, 3 times, first in rows 1, 2, 3 {said}",
-        "n: expected long without nulls, found nulls, once, first in row 4 (declare it optional, or double) "
+        "n: expected long without nulls, got nulls, once, first in row 4 (declare it optional, or double) "
         "[NULL_IN_REQUIRED]",
     ]
 
@@ -553,5 +553,5 @@ def test_a_name_that_no_arrow_column_can_have_is_missing(required):
             == compile(Schema([ColSpec("long", "a")]), held.schema).columns
         )
         return
-    with pytest.raises(ContractError, match="expected long, found no such column"):
+    with pytest.raises(ContractError, match="expected long, got no such column"):
         compile(schema, held.schema)

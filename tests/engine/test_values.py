@@ -180,7 +180,7 @@ def test_numpys_times_of_every_unit(unit):
     ],
 )
 def test_times_that_nanoseconds_cannot_hold(value):
-    text = f"p: expected instants that nanoseconds can hold, found others, once, first in row 1 {RANGE}"
+    text = f"p: expected instants that nanoseconds can hold, got others, once, first in row 1 {RANGE}"
     assert lines([NOON, value], DataType.datetime) == [text]
     assert lines([[], [value]], Array("datetime")) == [text.replace("p:", "p[]:")]
 
@@ -209,7 +209,7 @@ def test_a_float_is_a_float32_only_if_it_is_one(number):
         []
         if exact
         else [
-            "p: expected float, found a float that is not exactly a float32, once, first in row 0 "
+            "p: expected float, got a float that is not exactly a float32, once, first in row 0 "
             "[TYPE_MISMATCH]"
         ]
     )
@@ -253,10 +253,10 @@ def test_what_would_change_is_refused(value, dtype, found):
         result = enforce_values([None, value], dtype, "p", findings, required=required)
         assert result[1] is value
         end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in found else "[TYPE_MISMATCH]"
-        text = f"p: expected {dtype.name}, found {found}, once, first in row 1 {end}"
+        text = f"p: expected {dtype.name}, got {found}, once, first in row 1 {end}"
         assert str(findings[-1]) == text
     assert lines([[value]], Array(dtype)) == [
-        f"p[]: expected {dtype.name}, found {found}, once, first in row 0 {end}"
+        f"p[]: expected {dtype.name}, got {found}, once, first in row 0 {end}"
     ]
 
 
@@ -284,7 +284,7 @@ def test_every_sequence_is_an_array(name):
 
 @pytest.mark.parametrize("name", ["Series", "nullable Series", "Index", "Categorical"])
 def test_a_sequence_with_a_dtype_is_judged_by_it(name):
-    text = f"p[]: expected double, found int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
+    text = f"p[]: expected double, got int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
     assert lines([SEQUENCES[name]], Array("double")) == [text]
 
 
@@ -306,7 +306,7 @@ def test_times_in_a_series_are_times():
 def test_what_is_no_sequence_is_no_array(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
-    text = f"p: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0"
+    text = f"p: expected Array(long), got a value of type {type(value).__name__}, once, first in row 0"
     assert [str(finding) for finding in findings] == [f"{text} [TYPE_MISMATCH]"]
 
 
@@ -324,13 +324,13 @@ ARRAYS = [
 
 @each("array, dtype, found, hint", ARRAYS)
 def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
-    text = f"p[]: expected {dtype}, found {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
+    text = f"p[]: expected {dtype}, got {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
     assert lines([[], array], Array(dtype)) == [text]
 
 
 def test_masked_values_are_no_values():
     held = [np.ma.array([1.0, 2.0], mask=[False, True])]
-    text = "p[]: expected arrays without masked values, found others, once, first in row 0 [INVALID_VALUE]"
+    text = "p[]: expected arrays without masked values, got others, once, first in row 0 [INVALID_VALUE]"
     assert lines(held, Array("double")) == [text]
     assert lines([np.ma.array([1.0])], Array("double")) == []
 
@@ -339,11 +339,11 @@ def test_rows_are_counted_and_the_first_are_named():
     values = ["a"] * 3 + [1] + ["a"] * 4 + [2.5]
     assert FIRST_ROWS == 5
     assert lines(values, DataType.long) == [
-        "p: expected long, found a value of type str, 7 times, first in rows 0, 1, 2, 4, 5 [TYPE_MISMATCH]",
-        "p: expected long, found a float, once, first in row 8 [TYPE_MISMATCH]",
+        "p: expected long, got a value of type str, 7 times, first in rows 0, 1, 2, 4, 5 [TYPE_MISMATCH]",
+        "p: expected long, got a float, once, first in row 8 [TYPE_MISMATCH]",
     ]
     assert lines([[1, "a", "b"], [2], ["c"]], Array("long")) == [
-        "p[]: expected long, found a value of type str, 2 times, first in rows 0, 2 [TYPE_MISMATCH]"
+        "p[]: expected long, got a value of type str, 2 times, first in rows 0, 2 [TYPE_MISMATCH]"
     ]
 
 
@@ -364,19 +364,19 @@ def test_paths_lead_into_what_is_nested():
 
 def test_properties_and_keys():
     assert lines([{"X": 1}, {}], POINT) == [
-        "p.x: expected long, found no such field, 2 times, first in rows 0, 1 "
+        "p.x: expected long, got no such field, 2 times, first in rows 0, 1 "
         "(did you mean 'X'? Names are case sensitive) [MISSING_FIELD]",
     ]
     assert lines([{1: 1}, {"a": 1, None: 2}], Map("long")) == [
-        "p: expected keys that are strings, found keys of type int, once, first in row 0 [INVALID_NAME]",
-        "p: expected keys that are strings, found keys of type NoneType, once, first in row 1 [INVALID_NAME]",
+        "p: expected keys that are strings, got keys of type int, once, first in row 0 [INVALID_NAME]",
+        "p: expected keys that are strings, got keys of type NoneType, once, first in row 1 [INVALID_NAME]",
     ]
 
 
 def test_keys_that_are_not_declared_are_dropped_or_forbidden():
     values = [{"x": 1, "z": 9}, {"x": 2, 3: 9}]
     assert enforced(values, POINT) == ([{"x": 1}, {"x": 2}], [])
-    expected = "expected no key beside the declared ones, found a key more, once, first in row"
+    expected = "expected no key beside the declared ones, got a key more, once, first in row"
     assert lines(values, POINT, forbid=True) == [
         f"p.z: {expected} 0 [UNKNOWN_KEY]",
         f"p.3: {expected} 1 [UNKNOWN_KEY]",
@@ -391,12 +391,12 @@ NULLS = [None, pd.NA, pd.NaT, float("nan")]
 
 @each("null", NULLS)
 def test_a_null_in_what_is_required(null):
-    text = "expected long without nulls, found nulls, 2 times, first in rows 0, 2"
+    text = "expected long without nulls, got nulls, 2 times, first in rows 0, 2"
     text += " (declare it optional, or double)"
     assert lines([null, 1, null], DataType.long) == [f"p: {text} [NULL_IN_REQUIRED]"]
     inside = [{"x": null}, {"x": 1}, {"x": null}]
     assert lines(inside, POINT) == [f"p.x: {text} [NULL_IN_REQUIRED]"]
-    text = "p: expected boolean without nulls, found nulls, once, first in row 0 (declare it optional)"
+    text = "p: expected boolean without nulls, got nulls, once, first in row 0 (declare it optional)"
     assert lines([null], DataType.boolean) == [f"{text} [NULL_IN_REQUIRED]"]
 
 
@@ -407,12 +407,12 @@ def test_nulls_elsewhere_pass_unless_asked_for(null):
         assert lines([null], dtype, required=False, strict=True) == []
         [line] = lines([null], dtype, strict=True)
         assert line.endswith(
-            "without nulls, found nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
+            "without nulls, got nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
         )
     assert lines([None], DataType.long, required=False, strict=True) == []
     assert lines([{"s": null}], TEXTS) == []
     assert lines([{"s": null}], TEXTS, strict=True) == [
-        "p.s: expected string without nulls, found nulls, once, first in row 0 "
+        "p.s: expected string without nulls, got nulls, once, first in row 0 "
         "(declare it optional) [NULL_IN_REQUIRED]"
     ]
     assert lines([{"x": 1, "y": null}, None], POINT, required=False, strict=True) == []
@@ -451,7 +451,7 @@ def test_a_null_is_none_whatever_stands_beside_it(null):
 
 @each("values", [["\ud800"], ["\ud800", np.str_("a")]])
 def test_half_a_character_is_no_text_whatever_stands_beside_it(values):
-    text = "expected Unicode text, found half a surrogate pair, once, first in row 0 [INVALID_VALUE]"
+    text = "expected Unicode text, got half a surrogate pair, once, first in row 0 [INVALID_VALUE]"
     assert lines(values, DataType.string) == [f"p: {text}"]
     assert lines([values], Array("string")) == [f"p[]: {text}"]
 
@@ -482,7 +482,7 @@ def test_no_value_is_told_unless_asked_for(values, dtype, strict):
 
 def test_values_are_shown_when_asked_for_and_cut():
     assert lines(["s3cret"], DataType.long, show_values=True) == [
-        "p: expected long, found a value of type str: 's3cret', once, first in row 0 [TYPE_MISMATCH]"
+        "p: expected long, got a value of type str: 's3cret', once, first in row 0 [TYPE_MISMATCH]"
     ]
     [line] = lines([{"x": "x" * 999}], POINT, show_values=True)
     assert len(line) < 160

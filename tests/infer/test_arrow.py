@@ -111,7 +111,7 @@ def test_an_array_with_nulls_needs_a_name():
         with pytest.raises(InferenceError, match=r"^no signature for this array: 1 finding\n") as error:
             infer(example)
         assert str(error.value.findings[0]) == (
-            "expected a name for a column with nulls, found none "
+            "expected a name for a column with nulls, got none "
             "(a column without a name must be required: make a table of it, with a name) [INVALID_NAME]"
         )
 
@@ -179,7 +179,7 @@ def test_a_type_is_read_off_even_without_rows(dtype, kind):
 
 def test_a_table_without_columns():
     for example in (pa.table({}), Stream(pa.table({}))):
-        assert str(found(example)[0]) == "expected at least one column, found none [EMPTY]"
+        assert str(found(example)[0]) == "expected at least one column, got none [EMPTY]"
 
 
 def union():
@@ -215,11 +215,11 @@ def test_all_types_that_no_signature_has_come_at_once():
     assert {finding.code for finding in findings} == {Code.UNSUPPORTED_TYPE}
     lines = {finding.path: str(finding) for finding in findings}
     assert lines["u"] == (
-        "u: expected a type that a signature has, found uint64 "
+        "u: expected a type that a signature has, got uint64 "
         "(values beyond 2^63 fit no signature type: cast it explicitly) [UNSUPPORTED_TYPE]"
     )
     assert lines["k"] == (
-        "k: expected map<string, ...>, found map<int64, int64> (the keys of a map must be strings) "
+        "k: expected map<string, ...>, got map<int64, int64> (the keys of a map must be strings) "
         "[UNSUPPORTED_TYPE]"
     )
 
@@ -235,8 +235,8 @@ def test_twins():
     assert [
         str(finding) for finding in found(pa.table([[1], [2], ["x"], [3]], names=["b", "a", "b", "a"]))
     ] == [
-        "b: expected one column of that name, found several [DUPLICATE_NAME]",
-        "a: expected one column of that name, found several [DUPLICATE_NAME]",
+        "b: expected one column of that name, got several [DUPLICATE_NAME]",
+        "a: expected one column of that name, got several [DUPLICATE_NAME]",
     ]
     twins = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])
     [finding] = found(pa.table({"s": twins}))
@@ -382,7 +382,7 @@ def test_polars():
     )
     assert (first.path, second.path) == ("a", "b")
     [finding] = found(frame.lazy())
-    assert finding.found == "a value of type LazyFrame"
+    assert finding.actual == "a value of type LazyFrame"
 
 
 def test_duckdb():
@@ -505,7 +505,7 @@ def test_columns_that_pyarrow_cannot_read_are_named(verb):
         with pytest.raises((InferenceError, ContractError)) as error:
             run(data)
         assert [str(finding) for finding in error.value.findings] == [
-            f"{name}: expected a type that pyarrow can read, found Int128 ({hint}) [UNSUPPORTED_TYPE]"
+            f"{name}: expected a type that pyarrow can read, got Int128 ({hint}) [UNSUPPORTED_TYPE]"
             for name in names
         ]
     run(frame.select("fits"))
@@ -516,6 +516,6 @@ def test_python_objects_of_polars_are_refused():
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
     (finding,) = found(frame)
     assert str(finding) == (
-        "a: expected a type that a signature has, found Object "
+        "a: expected a type that a signature has, got Object "
         "(convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
     )

@@ -298,7 +298,7 @@ def test_the_first_dimension_is_the_rows(array, spec):
     assert infer({"x": array}).inputs == Schema([TensorSpec(spec.type, spec.shape, "x")])
 
 
-# --- where ours is another, on purpose ------------------------------------------------------------------
+# --- where ours is another deliberately ------------------------------------------------------------------
 
 
 def arrow(dtype, *values):
@@ -399,13 +399,13 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
         infer_signature(frame)
     assert str(error.value).splitlines()[:6] == [
         "no signature for this DataFrame: 7 findings",
-        "  - `u.64`: expected a type that a signature has, found uint64 (values beyond 2^63 fit no signature "
+        "  - `u.64`: expected a type that a signature has, got uint64 (values beyond 2^63 fit no signature "
         "type: cast it explicitly) [UNSUPPORTED_TYPE]",
-        "  - mixed: expected values of one type, found long and string [MIXED_TYPES]",
-        "  - digits: expected a type that a signature has, found a value of type Decimal "
+        "  - mixed: expected values of one type, got long and string [MIXED_TYPES]",
+        "  - digits: expected a type that a signature has, got a value of type Decimal "
         "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
-        "  - cells.a[]: expected values of one type, found long and string [MIXED_TYPES]",
-        "  - cells.b: expected a type that a signature has, found a value of type tuple (make it a list) "
+        "  - cells.a[]: expected values of one type, got long and string [MIXED_TYPES]",
+        "  - cells.b: expected a type that a signature has, got a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",
     ]
     assert [finding.code for finding in error.value.findings[5:]] == [
@@ -440,19 +440,19 @@ def refusal(text):
 
 def test_the_texts_of_errors():
     with refusal(
-        "no signature for this DataFrame: 1 finding\n  - expected at least one column, found none [EMPTY]"
+        "no signature for this DataFrame: 1 finding\n  - expected at least one column, got none [EMPTY]"
     ):
         infer_signature(pd.DataFrame())
     with refusal("there is nothing to infer a signature from: model_input, model_output and params are None"):
         infer_signature()
     [finding] = found(np.array(1.5))
     assert str(finding) == (
-        "expected an array of rank 1 or more, found an array without a dimension "
+        "expected an array of rank 1 or more, got an array without a dimension "
         "(its first dimension is the rows: give it one) [SHAPE_MISMATCH]"
     )
     [finding] = found(pd.Series([1.5, None]))
     assert str(finding) == (
-        "expected a name for a column with nulls, found none "
+        "expected a name for a column with nulls, got none "
         "(a column without a name must be required: name it) [INVALID_NAME]"
     )
 
@@ -565,7 +565,7 @@ def test_all_spark_columns_without_a_type_come_at_once():
         ("c[]", Code.UNSUPPORTED_TYPE),
         ("d", Code.UNSUPPORTED_TYPE),
     ]
-    with pytest.raises(InferenceError, match=r"expected at least one column, found none \[EMPTY\]$"):
+    with pytest.raises(InferenceError, match=r"expected at least one column, got none \[EMPTY\]$"):
         from_struct(T.StructType([]))
 
 

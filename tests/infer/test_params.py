@@ -86,20 +86,20 @@ def test_a_dictionary_is_an_object(value):
     assert signature.to_dict() == theirs(params={"p": value}).to_dict()
 
 
-WIDE = "no signature type holds them: keep them as text, or explicitly as doubles"
+WIDE = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
 BY_HAND = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
 NO_DEFAULT = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
-TYPE = "expected a type that a signature has, found a value of type "
-PLAIN = "expected a scalar, a list of scalars, or an object, found "
-LIST = "expected a list of scalars, found "
-MIXED = "expected values of one type, found "
+TYPE = "expected a type that a signature has, got a value of type "
+PLAIN = "expected a scalar, a list of scalars, or an object, got "
+LIST = "expected a list of scalars, got "
+MIXED = "expected values of one type, got "
 
 REFUSED = {
-    "2^63": (2**63, "", f"expected integers of 64 bits, found larger ones ({WIDE}) [OUT_OF_RANGE]"),
+    "2^63": (2**63, "", f"expected integers of 64 bits, got larger ones ({WIDE}) [OUT_OF_RANGE]"),
     "None": (
         None,
         "",
-        f"expected a default that has a type and a JSON, found None ({NO_DEFAULT}) [INVALID_VALUE]",
+        f"expected a default that has a type and a JSON, got None ({NO_DEFAULT}) [INVALID_VALUE]",
     ),
     "Decimal": (
         decimal.Decimal(1),
@@ -131,9 +131,9 @@ REFUSED = {
     "a date inside": (
         {"k": DAY},
         ".k",
-        "expected datetime, found an instant inside an object, which its JSON cannot carry [TYPE_MISMATCH]",
+        "expected datetime, got an instant inside an object, which its JSON cannot carry [TYPE_MISMATCH]",
     ),
-    "{}": ({}, "", "expected at least one key, found an empty dictionary [EMPTY]"),
+    "{}": ({}, "", "expected at least one key, got an empty dictionary [EMPTY]"),
 }
 
 
@@ -207,8 +207,8 @@ def test_what_ours_refuses_alone(value, code, reason):
 
 def test_the_text_of_an_empty_list_and_of_nan():
     assert [str(finding) for finding in found(params={"a": [], "b": NAN, "c": [NAN, 1.5]})] == [
-        f"a: expected at least one element, found an empty list ({BY_HAND}) [EMPTY]",
-        "b: expected a default that has a type and a JSON, found a float that is not finite "
+        f"a: expected at least one element, got an empty list ({BY_HAND}) [EMPTY]",
+        "b: expected a default that has a type and a JSON, got a float that is not finite "
         f"({NO_DEFAULT}) [INVALID_VALUE]",
         "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot say: "
         "use None) [INVALID_VALUE]",
@@ -247,7 +247,7 @@ def test_defaults_are_copies():
 def test_names_are_text():
     assert [spec.name for spec in infer(params={1: 1, None: 2, "x": 3}).params] == ["1", "None", "x"]
     [finding] = found(params={1: 1, "1": 2, "fine": 3})
-    assert str(finding) == "1: expected one param of that name, as text, found several [DUPLICATE_NAME]"
+    assert str(finding) == "1: expected one param of that name, as text, got several [DUPLICATE_NAME]"
 
 
 @pytest.mark.parametrize("params", [[1], "x", 1, {("a", 1)}], ids=repr)

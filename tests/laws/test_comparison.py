@@ -355,7 +355,7 @@ def test_what_can_take_a_place_takes_all_data_as_it_is(old, seed):
 
 def by_types(old, new):
     """The paths of the reasons that the engine finds before it looks at any row: it looks at none, then."""
-    return {one.path for one in compare(old, new).inputs.upgrade if not one.found.startswith("a map")}
+    return {one.path for one in compare(old, new).inputs.upgrade if not one.actual.startswith("a map")}
 
 
 def lies_at(path, place):
@@ -373,7 +373,7 @@ def test_every_reason_has_data_that_is_refused_at_its_path(pair):
         with pytest.raises(ContractError) as info:
             enforce(table, new)
         found = {one.path for one in info.value.findings}
-        assert finding.path in found or (finding.found.startswith("a map") and by_types(old, new) & found)
+        assert finding.path in found or (finding.actual.startswith("a map") and by_types(old, new) & found)
 
 
 def test_by_name_and_by_position_are_two_things():

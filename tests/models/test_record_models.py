@@ -230,7 +230,7 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
 
     sparksig.save_model(tmp_path / "m", Wrong())
     loaded = sparksig.load_model(tmp_path / "m", allow_pickle=True)
-    with pytest.raises(PredictionError, match=r"0\.miles: expected double, found a value of type str"):
+    with pytest.raises(PredictionError, match=r"0\.miles: expected double, got a value of type str"):
         loaded.predict([1])
 
 
@@ -241,7 +241,7 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
         (datetime.time, "no signature type holds a time of day"),
         (set[int], r"use list\[int\]"),
         (tuple[int, str], "expected a tuple of elements of one type"),
-        (np.int64, "expected a type that a signature has, found int64"),
+        (np.int64, "expected a type that a signature has, got int64"),
     ],
     ids=["Decimal", "time", "set", "tuple", "NumPy"],
 )

@@ -64,12 +64,12 @@ def _contract(columns):
 
 def _said(report):
     findings = [
-        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.found), one.hint)
+        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.actual), one.hint)
         for one in report.findings
     ]
     # the two systems call types otherwise: int64 is bigint
     findings = [one if one[3] is not None else (*one[:4], "", one[5]) for one in findings]
-    columns = [(one.name, one.expected, bool(one.found), one.ok, one.nulls) for one in report.columns]
+    columns = [(one.name, one.expected, bool(one.actual), one.ok, one.nulls) for one in report.columns]
     return report.mode, report.contract, report.rows, report.bad_rows, sorted(findings, key=str), columns
 
 
@@ -101,7 +101,7 @@ def test_both_say_the_same(spark, tmp_path):
             assert not mine.ok
             if "row_key" in options:
                 assert _examples(mine) == _examples(theirs)
-        assert [one.found for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
+        assert [one.actual for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
         assert check(df, from_ddl("year int"), "full").ok
         assert check_parquet(place, from_ddl("year int"), "full").ok
         if name == "columns":

@@ -158,7 +158,7 @@ def test_how_often_a_model_is_loaded(spark, home, theirs):
 )
 def test_a_named_output_is_not_the_leftmost_column(spark, home, theirs):
     assert theirs["named"] == 5.0
-    with pytest.raises(PySparkException, match="z: expected a declared output, found another column"):
+    with pytest.raises(PySparkException, match="z: expected a declared output, got another column"):
         value(spark.sql(ROW), ours(spark, home, "named")("a"))
 
 

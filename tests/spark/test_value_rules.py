@@ -88,8 +88,8 @@ def compare(frame_of, table, build):
     spark_table = SparkTable(frame_of(table))
     by_spark = spark_table.run(build(spark_table.columns), names, ())
     assert summarize(by_spark) == summarize(by_arrow)
-    found = [breach.finding.found for breach in by_arrow.breaches]
-    assert sorted(breach.finding.found for breach in by_spark.breaches) == sorted(found)
+    found = [breach.finding.actual for breach in by_arrow.breaches]
+    assert sorted(breach.finding.actual for breach in by_spark.breaches) == sorted(found)
     return by_arrow
 
 

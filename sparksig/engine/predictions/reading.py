@@ -173,7 +173,7 @@ def _read_by_position(
     except ContractError as error:
         if is_rank:
             found = f"an array of rank {prediction.ndim}"
-            findings += [replace(one, expected=expected, found=found) for one in _findings_of(error)]
+            findings += [replace(one, expected=expected, actual=found) for one in _findings_of(error)]
         else:
             findings += _findings_of(error)
         return None
