@@ -181,7 +181,7 @@ def _name_finding(key: Any, forms: tuple[type, ...], path: str = "") -> Finding 
     try:
         str(key).encode()
     except UnicodeEncodeError:
-        return Finding(Code.INVALID_NAME, where, "a name that is Unicode text", "half a surrogate pair")
+        return Finding(Code.INVALID_NAME, where, "a name that is Unicode text", "a lone surrogate")
     return None
 
 
@@ -296,7 +296,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
         try:
             "".join(values).encode()
         except UnicodeEncodeError:
-            findings.append(Finding(Code.INVALID_VALUE, path, "Unicode text", "half a surrogate pair"))
+            findings.append(Finding(Code.INVALID_VALUE, path, "Unicode text", "a lone surrogate"))
             return None
     return dtype
 
@@ -311,7 +311,9 @@ def _array(values: Sequence[Any], path: str, findings: list[Finding], depth: int
             findings.append(Finding(Code.SHAPE_MISMATCH, path, "arrays of rank 1 or more", "one of rank 0"))
         elif isinstance(held, np.ma.MaskedArray) and np.ma.is_masked(held):
             hint = "a signature has no masks: fill the masked values explicitly"
-            findings.append(Finding(Code.INVALID_VALUE, path, "arrays without masked values", "others", hint))
+            findings.append(
+                Finding(Code.INVALID_VALUE, path, "arrays without masked values", "masked values", hint)
+            )
         elif held.dtype.kind == "O" and held.size:
             lists.append(held.tolist())
         elif held.size:

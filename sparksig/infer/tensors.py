@@ -75,7 +75,7 @@ def _spec(array: Any, name: Name | None) -> TensorSpec:
     path = "" if name is None else step(name)
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         hint = "a signature has no masks: fill the masked values explicitly"
-        finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint)
+        finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)
         raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:
         finding = Finding(

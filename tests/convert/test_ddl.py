@@ -336,7 +336,7 @@ def lose_namelessness():
 def lose_integer_name():
     schema = Schema([ColSpec("long", 7)])
     assert _back(schema) == Schema([ColSpec("long", "7")])
-    return schema, "7: expected an integer as name, found its digits"
+    return schema, "7: expected an integer as name, got its digits"
 
 
 def lose_tensor():

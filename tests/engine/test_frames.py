@@ -19,11 +19,11 @@ from sparksig.convert.arrow import to_arrow
 from sparksig.engine.blocks import to_python
 from sparksig.engine.findings import LONG_HINT
 from sparksig.engine.frames import (
-    MISSING_INTEGERS,
     build_model_frame,
     enforce,
     validate_schema,
 )
+from sparksig.engine.pandas_frames import MISSING_INTEGERS
 from sparksig.engine.series import column_to_arrow
 from sparksig.errors import Code, ContractError, Finding, SignatureError
 from sparksig.schema import ColSpec, Schema
@@ -412,8 +412,8 @@ def test_floats_with_nan_for_integers_get_the_hint(kind, required):
     [finding] = refusals(pd.DataFrame({"a.b": [1.0, np.nan]}), schema)
     assert finding == Finding(Code.TYPE_MISMATCH, "`a.b`", kind, "double", MISSING_INTEGERS)
     assert MISSING_INTEGERS == (
-        "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
-        "declare the column double, or give it the nullable dtype Int64"
+        "declare the column double, or convert it to the nullable dtype Int64: pandas represents integers "
+        "with missing values as float64 (Handling Integers With Missing Values)"
     )
     [finding] = refusals(pd.DataFrame({"a.b": [1.0, 2.0]}), schema)
     assert finding.hint == "cast it explicitly, or declare it double"
@@ -489,7 +489,7 @@ FINDINGS = {
     ),
     "half a character": (
         "string",
-        "got half a surrogate pair, once, first in row 0 ({CONVERT}) [INVALID_VALUE]",
+        "got a lone surrogate, once, first in row 0 ({CONVERT}) [INVALID_VALUE]",
     ),
     "with zone and without": ("datetime", "got times with and without a time zone ({ZONES}) [MIXED_TYPES]"),
 }
@@ -730,7 +730,7 @@ def test_validating_gives_nothing_back():
 
 
 def test_extra_is_one_of_two_words():
-    with pytest.raises(ValueError, match=r"^extra is 'ignore' or 'forbid', not 'drop'$"):
+    with pytest.raises(ValueError, match=r"^extra: expected 'ignore' or 'forbid', got 'drop'$"):
         enforce(pd.DataFrame(), SCHEMA, extra="drop")
 
 
@@ -883,8 +883,8 @@ def test_extra_columns_are_dropped_or_forbidden(data):
     assert len(enforce(data, SCHEMA)) == 1
     with pytest.raises(ContractError) as error:
         enforce(data, SCHEMA, extra="forbid")
-    expected = "no column beside the declared ones"
-    assert error.value.findings == (Finding(Code.EXTRA_COLUMN, "y", expected, "a column more"),)
+    expected = "only declared columns"
+    assert error.value.findings == (Finding(Code.EXTRA_COLUMN, "y", expected, "an undeclared column"),)
 
 
 def test_a_frame_as_declared_is_passed_by_its_dtypes_and_still_ones_own():
@@ -926,7 +926,7 @@ def test_the_arguments_themselves():
             enforce(pd.DataFrame({"x": [1.5]}), other)
         with pytest.raises(ContractError, match=text):
             validate_schema(pd.DataFrame({"x": [1.5]}), other)
-    with pytest.raises(SignatureError, match=r"^extra is 'ignore' or 'forbid', not 'no'$"):
+    with pytest.raises(SignatureError, match=r"^extra: expected 'ignore' or 'forbid', got 'no'$"):
         enforce(pd.DataFrame({"x": [1.5]}), inputs, extra="no")
 
 

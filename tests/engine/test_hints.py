@@ -266,17 +266,17 @@ REASONS = [
     (
         VALUES["nanoseconds"],
         dt.datetime,
-        "expected datetime, got a value of type Timestamp that no datetime holds exactly",
+        "expected datetime, got a value of type Timestamp that datetime cannot represent exactly",
     ),
     (
         pd.NaT,
         dt.datetime,
-        "expected datetime, got a value of type NaTType that no datetime holds exactly",
+        "expected datetime, got a value of type NaTType that datetime cannot represent exactly",
     ),
     (
         VALUES["datetime64 with nanoseconds"],
         dt.datetime,
-        "expected datetime, got a value of type datetime64 that no datetime holds exactly",
+        "expected datetime, got a value of type datetime64 that datetime cannot represent exactly",
     ),
 ]
 
@@ -354,7 +354,7 @@ def test_a_dict_is_a_dict(bad):
 
 @pytest.mark.parametrize("key", [1, None, b"a", ("a",)], ids=repr)
 def test_keys_are_texts(key):
-    found = f"expected keys that are strings, got keys of type {type(key).__name__}"
+    found = f"expected string keys, got keys of type {type(key).__name__}"
     assert refused([{"a": 1, key: 1}], dict[str, int]) == [once("[]", found, "INVALID_NAME")]
 
 
@@ -401,7 +401,8 @@ def test_a_literal_is_one_of_its_values():
     assert check(["a", "b"], Literal["a", "b"]) == ["a", "b"]
     assert same(check([Text("a"), np.str_("b")], Literal["a", "b"]), ["a", "b"])
     assert refused(["a", "c", "d"], Literal["a", "b"]) == [
-        "[]: expected one of ('a', 'b'), got another value, 2 times, first in rows 1, 2 [INVALID_VALUE]"
+        "[]: expected one of ('a', 'b'), got a value that is not listed, 2 times, first in rows "
+        "1, 2 [INVALID_VALUE]"
     ]
     assert refused([True, 1.0], Literal[1]) == [
         once("[]", "expected int, got a value of type bool"),
@@ -449,7 +450,7 @@ def test_all_failures_come_at_once_with_counts_and_first_rows():
         "  - [][][]: expected int, got a value of type bool, once, first in row 1 [TYPE_MISMATCH]",
         "  - [][][]: expected int, got None, once, first in row 1 [TYPE_MISMATCH]",
         "  - [][]: expected a list, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
-        "  - []: expected keys that are strings, got keys of type int, once, first in row 12 [INVALID_NAME]",
+        "  - []: expected string keys, got keys of type int, once, first in row 12 [INVALID_NAME]",
         "  - []: expected a dictionary, got a value of type list, once, first in row 13 [TYPE_MISMATCH]",
     ]
 
@@ -557,7 +558,7 @@ def test_extra_keys_are_as_the_model_says():
     (got,) = check([{"a": 1, "more": [2]}], Allowing)
     assert got.more == [2]
     assert refused([{"a": 1, "more": 1}, {"a": 2, "more": 3}], Forbidding) == [
-        "[].more: got a key that is not declared, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
+        "[].more: got an undeclared key, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
     ]
     kept = Allowing(a=1, more=2)
     assert check([kept], Allowing)[0] is kept
@@ -642,7 +643,7 @@ class Ambiguous(BaseModel):
 
 
 def test_a_field_given_by_alias_and_by_name_is_not_silently_dropped():
-    text = "expected one value, got two, under its name and under its alias"
+    text = "expected one value, got two values, under its name and its alias"
     for value in (2, "b"):
         assert refused([{"x": 1, "a": value}], Ambiguous) == [once("[].a", text, "DUPLICATE_NAME")]
     row = {"unitPrice": 1.0, "price": 1.0}
@@ -670,7 +671,7 @@ class Checked(BaseModel):
 
 VALIDATOR = (
     "got a value that a validator of the model refuses, once, first in row 0 "
-    "(validate the row with the model itself to see what its validator says) [INVALID_VALUE]"
+    "(validate the row with the model itself to see the validator's message) [INVALID_VALUE]"
 )
 
 
@@ -823,7 +824,7 @@ def test_an_instance_of_a_subclass_has_more_fields_even_where_keys_are_forbidden
 
 def test_a_field_that_is_no_member_of_its_union():
     assert refused([{"pet": {"lives": 1}}, {"pet": 5}], Owner) == [
-        once("[].pet", "expected Cat or Dog, got a value that is none of these"),
+        once("[].pet", "expected Cat or Dog, got a value of another type"),
         "[].pet: expected Cat or Dog, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
     ]
 
@@ -834,7 +835,7 @@ class Counts(BaseModel):
 
 def test_keys_of_a_field_are_texts():
     (line,) = refused([{"by_name": {1: 2}}], Counts)
-    assert line == once("[].by_name", "expected keys that are strings, got keys of type int", "INVALID_NAME")
+    assert line == once("[].by_name", "expected string keys, got keys of type int", "INVALID_NAME")
 
 
 # --- from JSON ------------------------------------------------------------------------------------------
@@ -1046,7 +1047,7 @@ def test_a_union_of_models_takes_the_rows_of_a_frame():
 def test_other_frames_have_one_column(hint, width):
     frame = pd.DataFrame({f"c{i}": [1] for i in range(width)}, index=[0])
     assert lines(lambda: rows(frame, hint)) == [
-        f"expected 1 column, got {width} columns (select the one that the model takes) [COLUMN_COUNT]"
+        f"expected 1 column, got {width} columns (select the column that the model accepts) [COLUMN_COUNT]"
     ]
 
 
@@ -1126,7 +1127,7 @@ def test_an_array_of_another_type_or_rank_is_refused(array, hint):
 )
 def test_nothing_else_has_rows(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
-    text = f"^the type hint asks for a list, one element a row, not {what}$"
+    text = f"^the data does not fit the type hint: expected a list of rows, got {what}$"
     with pytest.raises(ContractError, match=text):
         rows(data, int)
 

@@ -595,9 +595,8 @@ def test_decimals_without_a_value_arrive():
 
 FAR = datetime.datetime(2900, 1, 1)
 RANGE = (
-    "expected instants that nanoseconds can hold, got others",
-    "(a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows) "
-    "[OUT_OF_RANGE]",
+    "expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range",
+    "(replace them or filter the rows: models receive timestamps in nanoseconds) [OUT_OF_RANGE]",
 )
 NULL = "(declare it optional) [NULL_IN_REQUIRED]"
 NULL_NUMBER = "(declare it optional, or double) [NULL_IN_REQUIRED]"
@@ -1025,7 +1024,7 @@ def test_cuts_change_neither_verdict_nor_values(dtype, seed):
 
 def test_twins_are_refused():
     twins = pa.struct([("x", pa.int64()), ("x", pa.int64()), ("y", pa.int64())])
-    said = "expected one field of that name, found"
+    said = "expected one field of that name, got"
     assert lines(lambda: plan_of(twins, obj(x="long"))) == [f"a.x: {said} 2 [DUPLICATE_NAME]"]
     assert lines(lambda: plan_of(pa.list_(twins), Array(Map("long")))) == [
         f"a[].x: {said} several [DUPLICATE_NAME]"
@@ -1058,7 +1057,7 @@ def test_a_zone_that_nobody_knows_is_named_where_it_counts():
         (pa.list_(pa.dictionary(pa.int8(), mars)), Array("datetime"), "a[]"),
     ):
         assert lines(lambda: plan_of(held, dtype)) == [  # noqa: B023
-            f"{path}: expected a time zone that is known here, got Mars/Olympus "
+            f"{path}: expected a known time zone, got Mars/Olympus "
             "(install the time zone database (tzdata), or convert the column to UTC) [UNSUPPORTED_TYPE]"
         ]
 
@@ -1177,8 +1176,8 @@ WRONG = {
 def test_a_vector_that_is_none_is_a_finding_and_writes_nowhere_else(wrong):
     array = vectors((0, 3, [0], [1.0]), None, wrong, (1, None, None, [2.0]))
     [line] = lines(lambda: apply(array, SparkMLVector()))
-    assert line.startswith("a: expected a vector: its values, or its size")
-    assert line.endswith("got others, once, first in row 2 [INVALID_VALUE]")
+    assert line.startswith("a: expected dense vectors, or sparse ones")
+    assert line.endswith("got malformed vectors, once, first in row 2 [INVALID_VALUE]")
 
 
 def test_vectors_of_a_huge_declared_size_are_refused_before_they_take_memory():

@@ -140,7 +140,7 @@ def test_a_map_that_has_a_key_twice_is_refused():
     """A dictionary would lose a value."""
     held = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
     batch = pa.record_batch({"m": held})
-    twice = "m: expected keys that differ, got keys that stand twice, once, first in row 2 [DUPLICATE_NAME]"
+    twice = "m: expected unique keys, got duplicate keys, once, first in row 2 [DUPLICATE_NAME]"
     for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
         schema = schema_of(m=dtype)
         assert lines(lambda schema=schema: apply(schema, batch)) == [twice]
@@ -220,7 +220,7 @@ def test_unnamed_columns_go_by_position():
 def test_unnamed_columns_are_counted(held, found):
     arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(held)])
     [finding] = findings(lambda: compile(Schema([ColSpec("long"), ColSpec("long")]), arrow))
-    hint = "columns without names are taken by position: select exactly these"
+    hint = "select exactly these: columns without names are matched by position"
     assert finding == Finding(Code.COLUMN_COUNT, "", "2 columns", found, hint)
 
 
@@ -276,7 +276,7 @@ TENSORS = {
 
 @each("schema", TENSORS.values(), ids=TENSORS)
 def test_a_plan_is_made_of_columns(schema):
-    text = "a plan is made of columns; tensors are enforced by sparksig.enforce"
+    text = "cannot compile a schema of tensors: pass it to sparksig.enforce"
     with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
         compile(schema, pa.schema([]))
 
@@ -328,9 +328,9 @@ def test_what_is_not_declared_is_listed_or_forbidden(held, dtype, extra):
         return
     columns = [path for path in extra if not path.startswith("a")]
     assert lines(lambda: compile(schema, arrow, extra="forbid")) == [
-        f"{path}: expected no column beside the declared ones, got a column more [EXTRA_COLUMN]"
+        f"{path}: expected only declared columns, got an undeclared column [EXTRA_COLUMN]"
         if path in columns
-        else f"{path}: expected no field beside the declared ones, got a field more [UNKNOWN_KEY]"
+        else f"{path}: expected only declared fields, got an undeclared field [UNKNOWN_KEY]"
         for path in extra
     ]
 
@@ -409,10 +409,11 @@ def test_instants_beyond_nanoseconds_are_counted():
             "n": pa.array([0] * 4 + [None], pa.int64()),
         }
     )
-    hint = (
-        "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
+    hint = "replace them or filter the rows: models receive timestamps in nanoseconds"
+    far, said = (
+        "expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range",
+        f"({hint}) [OUT_OF_RANGE]",
     )
-    far, said = "expected instants that nanoseconds can hold, got others", f"({hint}) [OUT_OF_RANGE]"
     assert lines(lambda: apply(schema_of(t="datetime", z="datetime", d="datetime", n="long"), batch)) == [
         f"t: {far}, 3 times, first in rows 1, 2, 3 {said}",
         f"z: {far}, once, first in row 1 {said}",

@@ -314,8 +314,8 @@ def test_a_wrong_shape(values, inner, expected, found):
 
 
 VECTORIZER = (
-    "return one prediction for each input row; a text vectorizer that is given a DataFrame iterates over its "
-    "column names: pass it one column, for example with a ColumnTransformer"
+    "return one prediction for each input row; a text vectorizer iterates over the columns of a DataFrame: "
+    "pass it one column, for example with a ColumnTransformer"
 )
 
 
@@ -421,10 +421,10 @@ def test_all_that_is_wrong_with_several_tensors():
         "y z: expected shape (-1, 2), got shape (-1, 3) [SHAPE_MISMATCH]",
     ]
     assert [str(finding) for finding in refused({"y": np.zeros(3), 7: 1}, PAIR, 2)] == [
-        "x: expected a tensor, got nothing [MISSING_KEY]",
-        "y z: expected a tensor, got nothing [MISSING_KEY]",
-        "y: expected a declared output, got another key [UNKNOWN_KEY]",
-        "7: expected a declared output, got another key [UNKNOWN_KEY]",
+        "x: expected a tensor, got no such key [MISSING_KEY]",
+        "y z: expected a tensor, got no such key [MISSING_KEY]",
+        "y: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
+        "7: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
     ]
     assert [str(finding) for finding in refused([np.zeros(3)], PAIR, 2)] == [
         "expected a dictionary of 2 tensors, got a value of type list [TYPE_MISMATCH]"
@@ -587,10 +587,10 @@ def test_python_values_that_would_change_are_refused(prediction, kind):
 def test_names_missing_and_too_many():
     outputs = Schema([ColSpec("long", "a"), ColSpec("double", "amount"), ColSpec("long", "o", False)])
     frame = pd.DataFrame({"a": [1], "b.c": [2], 3: [4]})
-    hint = "(return the declared columns only, or declare it)"
+    hint = "(return only the declared columns, or declare this one)"
     assert {str(finding) for finding in refused(frame, outputs, 1)} >= {
-        f"`b.c`: expected a declared output, got another column {hint} [UNKNOWN_KEY]",
-        f"3: expected a declared output, got another column {hint} [UNKNOWN_KEY]",
+        f"`b.c`: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
+        f"3: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
     }
     assert [str(finding) for finding in refused(frame[["a"]], outputs, 1)] == [
         "amount: expected double, got no such column [MISSING_COLUMN]"
@@ -831,9 +831,9 @@ def test_a_wall_time_without_one_instant_is_refused(zone, wall):
     [finding] = error.value.findings
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, "")
     if wall.endswith(("001", "999")):
-        assert (finding.expected, finding.actual) == ("instants in microseconds", "finer ones")
+        assert (finding.expected, finding.actual) == ("times in microseconds", "times in nanoseconds")
     else:
-        assert finding.expected == f"wall times that {zone} has just once"
+        assert finding.expected == f"local times that exist exactly once in {zone}"
         assert (finding.count, finding.rows) == (1, (1,))
         assert "set spark.sql.session.timeZone to UTC" in finding.hint
 
@@ -860,7 +860,9 @@ def test_times_inside_a_struct_are_placed():
     assert there.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
     gap = encode({"t": [datetime.datetime(2024, 3, 10, 2, 30)], "p": [0.5]}, outputs, 1)
     with pytest.raises(
-        ContractError, match="t: expected wall times that America/New_York has just once, got others, once"
+        ContractError,
+        match="t: expected local times that exist exactly once in America/New_York, got ambiguous or "
+        "nonexistent times, once",
     ):
         place_times(gap, NEW_YORK)
 

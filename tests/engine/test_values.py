@@ -25,10 +25,7 @@ UTC = datetime.timezone.utc
 NOON = datetime.datetime(2020, 1, 1, 12)
 POINT = Object([Property("x", "long"), Property("y", "double", False)])
 TEXTS = Object([Property("s", "string")])
-RANGE = (
-    "(a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows) "
-    "[OUT_OF_RANGE]"
-)
+RANGE = "(replace them or filter the rows: models receive timestamps in nanoseconds) [OUT_OF_RANGE]"
 
 
 def enforced(values, dtype, required=True, **options):
@@ -180,7 +177,8 @@ def test_numpys_times_of_every_unit(unit):
     ],
 )
 def test_times_that_nanoseconds_cannot_hold(value):
-    text = f"p: expected instants that nanoseconds can hold, got others, once, first in row 1 {RANGE}"
+    expected = "timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range"
+    text = f"p: expected {expected}, once, first in row 1 {RANGE}"
     assert lines([NOON, value], DataType.datetime) == [text]
     assert lines([[], [value]], Array("datetime")) == [text.replace("p:", "p[]:")]
 
@@ -330,7 +328,9 @@ def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
 
 def test_masked_values_are_no_values():
     held = [np.ma.array([1.0, 2.0], mask=[False, True])]
-    text = "p[]: expected arrays without masked values, got others, once, first in row 0 [INVALID_VALUE]"
+    text = (
+        "p[]: expected arrays without masked values, got masked values, once, first in row 0 [INVALID_VALUE]"
+    )
     assert lines(held, Array("double")) == [text]
     assert lines([np.ma.array([1.0])], Array("double")) == []
 
@@ -368,15 +368,15 @@ def test_properties_and_keys():
         "(did you mean 'X'? Names are case sensitive) [MISSING_FIELD]",
     ]
     assert lines([{1: 1}, {"a": 1, None: 2}], Map("long")) == [
-        "p: expected keys that are strings, got keys of type int, once, first in row 0 [INVALID_NAME]",
-        "p: expected keys that are strings, got keys of type NoneType, once, first in row 1 [INVALID_NAME]",
+        "p: expected string keys, got keys of type int, once, first in row 0 [INVALID_NAME]",
+        "p: expected string keys, got keys of type NoneType, once, first in row 1 [INVALID_NAME]",
     ]
 
 
 def test_keys_that_are_not_declared_are_dropped_or_forbidden():
     values = [{"x": 1, "z": 9}, {"x": 2, 3: 9}]
     assert enforced(values, POINT) == ([{"x": 1}, {"x": 2}], [])
-    expected = "expected no key beside the declared ones, got a key more, once, first in row"
+    expected = "expected only declared keys, got an undeclared key, once, first in row"
     assert lines(values, POINT, forbid=True) == [
         f"p.z: {expected} 0 [UNKNOWN_KEY]",
         f"p.3: {expected} 1 [UNKNOWN_KEY]",
@@ -451,7 +451,7 @@ def test_a_null_is_none_whatever_stands_beside_it(null):
 
 @each("values", [["\ud800"], ["\ud800", np.str_("a")]])
 def test_half_a_character_is_no_text_whatever_stands_beside_it(values):
-    text = "expected Unicode text, got half a surrogate pair, once, first in row 0 [INVALID_VALUE]"
+    text = "expected Unicode text, got a lone surrogate, once, first in row 0 [INVALID_VALUE]"
     assert lines(values, DataType.string) == [f"p: {text}"]
     assert lines([values], Array("string")) == [f"p[]: {text}"]
 

@@ -209,7 +209,7 @@ def test_half_a_surrogate_pair_is_no_text(text):
     for path, example in {"": text, "a[]": {"a": ["x", text]}, "a": [{"a": text}]}.items():
         [finding] = found(example)
         assert str(finding) == (f"{path}: " if path else "") + (
-            "expected Unicode text, got half a surrogate pair [INVALID_VALUE]"
+            "expected Unicode text, got a lone surrogate [INVALID_VALUE]"
         )
     assert infer("\U0001f600").inputs == one("string")
 
@@ -425,7 +425,7 @@ def test_times_that_nanoseconds_cannot_hold_are_refused_as_they_are_when_enforce
     example, path = FAR_TIMES[name]
     [finding] = found(example)
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, path)
-    assert finding.expected == "instants that nanoseconds can hold"
+    assert finding.expected == "timestamps from 1677-09-21 to 2262-04-11"
     assert finding.count == 1
     name = None if path == "0" else path.partition(".")[0].partition("[")[0]
     with pytest.raises(ContractError) as error:
@@ -539,17 +539,17 @@ KEYS = {
     ),
     "of an object in a list": ([{"a": [{1: 2}]}], ["a[].1: expected a string, got a value of type int"]),
     "of an object in lists": ([[{True: 2}]], ["[].True: expected a string, got a value of type bool"]),
-    "half a surrogate pair": (
+    "a lone surrogate": (
         {"\ud800": 1},
-        ["`\\ud800`: expected a name that is Unicode text, got half a surrogate pair"],
+        ["`\\ud800`: expected a name that is Unicode text, got a lone surrogate"],
     ),
-    "half a surrogate pair in an object": (
+    "a lone surrogate in an object": (
         [{"a": {"\udfff": 1}}],
-        ["a.`\\udfff`: expected a name that is Unicode text, got half a surrogate pair"],
+        ["a.`\\udfff`: expected a name that is Unicode text, got a lone surrogate"],
     ),
-    "half a surrogate pair of rows": (
+    "a lone surrogate of rows": (
         [{"\ud800": 1}],
-        ["`\\ud800`: expected a name that is Unicode text, got half a surrogate pair"],
+        ["`\\ud800`: expected a name that is Unicode text, got a lone surrogate"],
     ),
     "of a list of dictionaries": (
         [{1.5: "x", "a": "y"}, {None: "x", True: "y"}],
@@ -607,7 +607,7 @@ def test_an_array_of_objects_counts_as_a_list():
 CELL_FINDINGS = {
     "masked": (
         np.ma.masked_array([1, 2], [False, True]),
-        "expected arrays without masked values, got others "
+        "expected arrays without masked values, got masked values "
         "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]",
     ),
     "empty": (

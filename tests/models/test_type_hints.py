@@ -663,7 +663,7 @@ def test_a_loaded_model_validates_here_and_in_mlflow(save):
         with pytest.raises(ContractError, match=text):
             model.predict(["a", 7])
         with pytest.raises(
-            ContractError, match=r"^the type hint asks for a list, one element a row, not None$"
+            ContractError, match=r"^the data does not fit the type hint: expected a list of rows, got None$"
         ):
             model.predict(None)
 

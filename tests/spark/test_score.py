@@ -254,7 +254,7 @@ def test_params_are_handed_on(frame_of, spark, tmp_path):
     (lambda data, params: 7, "expected one prediction for each of 10 rows, got 1"),
     (lambda data, params: data["x"].astype(str), "y: expected double, found"),
     (lambda data, params: data["x"].astype("int64"), "y: expected double, got int64"),
-    (lambda data, params: data.assign(y=1.0), "x: expected a declared output, got another column"),
+    (lambda data, params: data.assign(y=1.0), "x: expected only declared columns, got an undeclared column"),
 ], ids=["too few", "scalar", "text", "int64", "extra column"])  # fmt: skip
 def test_a_prediction_that_breaks_the_output_schema_fails(frame_of, spark, tmp_path, function, text):
     path = models.save_python(tmp_path / "m", models.Returning(function), {"x": "double"}, {"y": "double"})
