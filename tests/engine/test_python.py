@@ -108,8 +108,10 @@ def test_a_list_is_what_its_own_column_says_whatever_the_others_are():
 
 
 def test_columns_of_different_lengths_are_refused():
-    hint = "(pass lists of equal length; for a column declared an Array, a list is the value of one row) "
+    hint = (
+        "(pass lists of equal length; for a column declared an Array, a list is the value of one row) "
         "[ROW_COUNT]"
+    )
     data = {"a": [1, 2, 3], "b": [1], "c": 5, "d": [1, 2, 3]}
     assert told(data, named(a="long", b="long", c="long", d="long")) == [
         f"b: expected 3 rows, as the longest column, got 1 {hint}",
