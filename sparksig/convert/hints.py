@@ -279,7 +279,7 @@ def _parse(
     if is_record(hint):
         return _parse_record(hint, path, outer, findings)
     findings.append(
-        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name_of(hint), _advice(hint))
+        Finding(Code.UNSUPPORTED_TYPE, path, "a type that signatures support", name_of(hint), _advice(hint))
     )
     return None
 

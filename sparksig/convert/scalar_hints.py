@@ -112,7 +112,7 @@ def parse_scalar_class(
     if _is_enum(cls):
         return _parse_members(cls, list(cls), path, findings)
     findings.append(
-        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", cls.__name__, _REFUSED[cls])
+        Finding(Code.UNSUPPORTED_TYPE, path, "a type that signatures support", cls.__name__, _REFUSED[cls])
     )
     return None
 

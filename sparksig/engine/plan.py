@@ -19,7 +19,7 @@ from sparksig.engine.findings import FIRST_ROWS, HINTS, Place, Rows
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, step
-from sparksig.lattice import mismatches
+from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
 
@@ -168,7 +168,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
                 columns.append(Column(spec, str(name), None, node))
             continue
         held = arrow_schema.field(index).type
-        found = mismatches(source(held), spec.type, path, spec.required)
+        found = find_mismatches(source(held), spec.type, path, spec.required)
         found = found or zone_findings(held, spec.type, path)
         findings += found
         if not found:

@@ -24,7 +24,7 @@ from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
 from sparksig.engine.findings import HINTS, LONG_HINT, RANGE_HINT, Report, null_hint
 from sparksig.errors import Code, Finding, below, kind, nearest
-from sparksig.lattice import NEVER_NULL, mismatches, widens
+from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
@@ -308,7 +308,7 @@ class _Convert:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
         if isinstance(elements, pa.Array):
             where = f"{path}[]"
-            if refused := mismatches(arrow_source(elements.type), item, where, required=False):
+            if refused := find_mismatches(arrow_source(elements.type), item, where, required=False):
                 for finding in refused:
                     self.refuse(
                         finding.code, finding.path, finding.expected, finding.actual, finding.hint, value
@@ -331,7 +331,7 @@ class _Convert:
             actual = arrow_source(pa.array(pd.Series(value), from_pandas=True).type)
         except (pa.ArrowException, TypeError, ValueError):
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), str(value.dtype), "", None)
-        if found := mismatches(actual, dtype.dtype, f"{path}[]"):
+        if found := find_mismatches(actual, dtype.dtype, f"{path}[]"):
             for one in found:
                 self.refuse(one.code, one.path, one.expected, one.actual, one.hint, None)
             return value
@@ -344,7 +344,7 @@ class _Convert:
             return self.refuse(Code.INVALID_VALUE, where, "arrays without masked values", "others", "", value)
         held = source(value.dtype)
         if not widens(held, item):
-            [finding] = mismatches(held, item, where)
+            [finding] = find_mismatches(held, item, where)
             return self.refuse(finding.code, where, finding.expected, finding.actual, finding.hint, value)
         if item in (DataType.string, DataType.binary):
             return value.tolist()
