@@ -19,7 +19,7 @@ from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Pro
 
 __all__ = ["build_null_finding", "find_narrowest_type"]
 
-_EXPECTED = "a type that signatures support"
+_EXPECTED = "a supported type"
 
 
 def find_narrowest_type(source: Source, path: str, findings: list[Finding]) -> Type | None:

@@ -1,6 +1,6 @@
-"""What sparksig does otherwise than MLflow, on purpose: each difference is told where a test proves it.
+"""Intended differences from MLflow, each declared by a decorator on the test that proves it.
 
-The README's table is made of what is told; ``python -m tests.differences`` writes it there.
+``python -m tests.differences`` writes them into the table of tests/differences.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGE = HERE / "differences.md"
 MARKS = re.compile(
     r"(<!-- differences from MLflow, written by.*?-->\n).*?(<!-- end of the differences -->)", re.DOTALL
 )
@@ -22,7 +22,7 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def differs(topic: str, what: str, *, mlflow: str, sparksig: str) -> Callable[[Test], Test]:
-    """On the test that proves it: what differs, and what each of the two makes of it, as text in Markdown."""
+    """Declare a difference on the test that proves it, with the behaviour of both sides as Markdown."""
     Difference(topic, what, mlflow, sparksig, "").checked()
     return lambda test: test
 
@@ -37,7 +37,8 @@ class Difference(NamedTuple):
     test: str
 
     def checked(self) -> Difference:
-        assert self.topic in TOPICS, f"{self.topic!r} is none of {TOPICS}"
+        """Return the difference, if its texts fit a table."""
+        assert self.topic in TOPICS, f"{self.topic!r} is not in {TOPICS}"
         for text in (self.what, self.mlflow, self.sparksig):
             assert text, f"{self.what!r} has an empty cell"
             assert "|" not in text, f"a cell has no |: {text!r}"
@@ -48,52 +49,52 @@ class Difference(NamedTuple):
         return f"| {self.what} | {self.mlflow} | {self.sparksig} | [test]({self.test}) |"
 
 
-def collected(folder: Path = HERE) -> list[Difference]:
-    """Those of all tests below a folder, read and not imported: by topic, then where they stand."""
-    found = [
-        Difference(*told, test=str(path.relative_to(folder.parent))).checked()
+def collect(folder: Path = HERE) -> list[Difference]:
+    """Return the differences of all tests in a folder, by topic; the tests are read, not imported."""
+    differences = [
+        Difference(*texts, test=path.relative_to(folder).as_posix()).checked()
         for path in sorted(folder.rglob("test_*.py"))
-        for told in _told_in(path.read_text(encoding="utf-8"))
+        for texts in _read_source(path.read_text(encoding="utf-8"))
     ]
-    return sorted(found, key=lambda one: TOPICS.index(one.topic))
+    return sorted(differences, key=lambda difference: TOPICS.index(difference.topic))
 
 
-def _told_in(source: str) -> Iterator[tuple[str, str, str, str]]:
+def _read_source(source: str) -> Iterator[tuple[str, str, str, str]]:
     if "@differs(" not in source:
         return
     for node in ast.walk(ast.parse(source)):
-        decorators = [ast.unparse(one) for one in getattr(node, "decorator_list", [])]
-        for told in (one for one in decorators if one.startswith("differs(")):
-            assert isinstance(node, ast.FunctionDef), "a difference is told on a class"
-            assert node.name.startswith("test_"), f"{node.name} is no test"
+        decorators = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", [])]
+        for decorator in (text for text in decorators if text.startswith("differs(")):
+            assert isinstance(node, ast.FunctionDef), "a difference is declared on a class"
+            assert node.name.startswith("test_"), f"{node.name} is not a test"
             assert not re.search(r"skip|xfail", " ".join(decorators)), f"{node.name} may not run"
-            call = ast.parse(told, mode="eval").body
+            call = ast.parse(decorator, mode="eval").body
             assert isinstance(call, ast.Call)
             topic, what = map(ast.literal_eval, call.args)
-            sides = {one.arg: ast.literal_eval(one.value) for one in call.keywords}
+            sides = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
             yield topic, what, sides["mlflow"], sides["sparksig"]
 
 
-def lines(differences: list[Difference]) -> Iterator[str]:
-    """The table in Markdown: a line for each difference, below its topic."""
+def write_lines(differences: list[Difference]) -> Iterator[str]:
+    """Write the table in Markdown: a line for each difference, below its topic."""
     [version] = set(re.findall(r'"mlflow==([\d.]+)"', (HERE.parent / "pyproject.toml").read_text()))
     yield f"| | MLflow {version} | sparksig | proof |"
     yield "|---|---|---|---|"
     topic = None
-    for one in differences:
-        if one.topic != topic:
-            topic = one.topic
+    for difference in differences:
+        if difference.topic != topic:
+            topic = difference.topic
             yield f"| **{topic}** | | | |"
-        yield str(one)
+        yield str(difference)
 
 
-def written(readme: str, differences: list[Difference]) -> str:
-    """The README with that table between its marks."""
-    table = "\n".join(lines(differences))
-    whole, count = MARKS.subn(lambda found: f"{found[1]}{table}\n{found[2]}", readme)
-    assert count == 1, "the README has no marks for the table, or several"
-    return whole
+def write_page(page: str, differences: list[Difference]) -> str:
+    """Return the page with a current table between its marks."""
+    table = "\n".join(write_lines(differences))
+    page, count = MARKS.subn(lambda marks: f"{marks[1]}{table}\n{marks[2]}", page)
+    assert count == 1, "the page has no marks for the table, or several"
+    return page
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text(encoding="utf-8"), collected()), encoding="utf-8")
+    PAGE.write_text(write_page(PAGE.read_text(encoding="utf-8"), collect()), encoding="utf-8")

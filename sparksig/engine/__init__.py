@@ -1,1 +1,1 @@
-"""The engine: data enforced against a schema, by the casting table, in Arrow kernels."""
+"""Enforcement of a schema on data: pandas, Arrow, NumPy and Python values, by one casting table."""

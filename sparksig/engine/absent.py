@@ -1,4 +1,4 @@
-"""Optional columns that the data lacks: what a model sees in their place, and what reports say about them."""
+"""Optional columns that the data lacks: their replacement for the model, and their entries in reports."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sparksig.types import describe
 __all__ = [
     "Absent",
     "AbsentColumnWarning",
+    "build_missing_finding",
     "check_absent",
     "find_absent_columns",
     "format_absent_column",
     "list_absent_columns",
-    "missing_column",
     "warn_of_absent_columns",
 ]
 
 Absent = Literal["null", "omit", "forbid"]
-"""What a model sees of an optional column that the data lacks: a column of nulls, no column, or an error."""
+"""The treatment of an optional column that the data lacks: a column of nulls, no column, or an error."""
 
 
 class AbsentColumnWarning(UserWarning):
@@ -34,12 +34,12 @@ def check_absent(absent: object) -> None:
     """Check an argument ``absent``.
 
     Raises:
-        ContractError: it is neither one of the choices nor None.
+        ContractError: the argument is neither one of the choices nor None.
     """
     choices = get_args(Absent)
     if absent is not None and absent not in choices:
         raise ContractError(
-            f"absent is one of {', '.join(map(repr, choices))}, or None, not {absent!r}"[:200]
+            f"absent: expected one of {', '.join(map(repr, choices))}, or None, got {absent!r}"[:200]
         )
 
 
@@ -51,8 +51,8 @@ def find_absent_columns(schema: Schema, names: Sequence[object]) -> tuple[Findin
         names: the names of the table's columns.
 
     Returns:
-        One entry for each column, in the schema's order. The hint has the nearest name of the table. The
-        entries are no errors: the table fits the schema without these columns.
+        One entry for each absent column, in the schema's order. The hint suggests the most similar name of
+        the table. The entries are not errors: the table fits the schema without these columns.
 
     Example:
         >>> flats = Schema([ColSpec("double", "area"), ColSpec("double", "rooms", required=False)])
@@ -74,40 +74,42 @@ def list_absent_columns(
 
     Args:
         optional: the types of the optional columns, by their names.
-        declared: the names of all columns of the contract, which are no near misses.
+        declared: the names of all columns of the contract. They are not suggested as similar names.
         names: the names of the table's columns.
     """
-    existing = {str(name) for name in names}
-    others = [name for name in names if str(name) not in declared]
-    absent = [name for name in optional if name not in existing]
+    existing_names = {str(name) for name in names}
+    undeclared = [name for name in names if str(name) not in declared]
+    absent = [name for name in optional if name not in existing_names]
     return tuple(
-        _missing_column(name, optional[name], others if index < HINTS else ())
+        _missing_column(name, optional[name], undeclared if index < HINTS else ())
         for index, name in enumerate(absent)
     )
 
 
 def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Absent, stacklevel: int) -> None:
-    """Warn of the optional columns that a table lacks.
+    """Warn about the optional columns that a table lacks.
 
     Args:
         schema: the columns that a model declares.
         names: the names of the table's columns.
-        absent: what the model sees of them.
-        stacklevel: as of :func:`warnings.warn`, seen from the caller.
+        absent: the treatment of these columns.
+        stacklevel: the ``stacklevel`` of :func:`warnings.warn`, counted from the caller.
     """
     if columns := find_absent_columns(schema, names):
-        shown = [f"{column.path} ({column.hint})" if column.hint else column.path for column in columns]
+        descriptions = [
+            f"{column.path} ({column.hint})" if column.hint else column.path for column in columns
+        ]
         effect = "does not see them" if absent == "omit" else "sees nulls in their place"
-        text = f"the table has no such optional columns, and the model {effect}: {', '.join(shown)}"
+        text = f"the table lacks optional columns, and the model {effect}: {', '.join(descriptions)}"
         warnings.warn(text, AbsentColumnWarning, stacklevel=stacklevel + 1)
 
 
-def missing_column(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
+def build_missing_finding(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
     """Build the finding for a column that the data lacks.
 
     Args:
-        spec: the column, or the tensor.
-        names: the names of the data's columns, for the hint.
+        spec: the declaration of the missing column or tensor.
+        names: the names of the data's columns. The hint suggests the most similar one.
     """
     return _missing_column(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
 
@@ -117,7 +119,7 @@ def _missing_column(name: object, declared_type: str, names: Sequence[object]) -
 
 
 def format_absent_column(column: Finding) -> str:
-    """Format an entry of :func:`find_absent_columns` for people.
+    """Format an entry of :func:`find_absent_columns` as text for a report.
 
     Example:
         >>> flats = Schema([ColSpec("double", "rooms", required=False)])

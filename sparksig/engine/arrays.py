@@ -1,6 +1,6 @@
-"""Nested Arrow arrays: taken apart, put together, and walked with one function each.
+"""Functions that walk nested Arrow arrays, flatten them, and build them from their parts.
 
-No value becomes a Python object, but for the few types that pyarrow's kernels lack.
+Values stay in Arrow buffers. Only a few types that pyarrow's kernels do not support become Python objects.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sparksig.errors import below
 
 __all__ = [
     "Mask",
+    "arrow_null_mask",
     "build_lists",
     "build_maps",
     "build_structs",
     "conform",
     "convert_leaves",
-    "entries",
     "flatten_lists",
+    "flatten_maps",
     "list_lengths",
     "null_mask",
-    "nulls_of",
     "take",
 ]
 
@@ -35,15 +35,15 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array], path: str = "") -> pa.Array:
-    """Convert the arrays without parts inside a nested array; keys of maps stay as they are.
+    """Convert the leaf arrays of a nested array; keys of maps are not converted.
 
     Args:
-        array: of any type.
-        convert: gets each array without parts, and its path; it returns the array itself to leave it.
+        array: an array of any type.
+        convert: receives each leaf array and its path. It returns the same array to leave it unchanged.
         path: the path of ``array``.
 
     Returns:
-        The array itself where ``convert`` changed nothing.
+        The converted array, or ``array`` itself if ``convert`` changed nothing.
 
     Example:
         >>> lists = pa.array([[1], [2, 3]])
@@ -57,7 +57,7 @@ def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array]
         unchanged = all(new is old for new, old in zip(converted, parts))
         return array if unchanged else build_structs(converted, names, array)
     if pa.types.is_map(dtype):
-        keys, items, lengths = entries(array)
+        keys, items, lengths = flatten_maps(array)
         values = convert_leaves(items, convert, f"{path}[]")
         return array if values is items else build_maps(lengths, keys, values, array)
     if pa.types.is_nested(dtype) and hasattr(dtype, "value_type"):
@@ -70,13 +70,13 @@ def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array]
 def conform(
     array: pa.Array, target: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array | None]
 ) -> pa.Array:
-    """Rebuild a nested array in another nested type, with fields of structs by name.
+    """Convert a nested array to another nested type, matching the fields of structs by name.
 
     Args:
-        array: of any type.
-        target: a type of the same nesting. Fields that the array lacks are null.
-        convert: gets an array and its target, from the outside to the inside; None means that the
-            parts are converted instead.
+        array: an array of any type.
+        target: a type of the same nesting. Fields that the array lacks are filled with nulls.
+        convert: receives an array and its target type, outer arrays first. It returns the converted array,
+            or None to have the array's parts converted instead.
 
     Example:
         >>> records = pa.array([{"b": 1}])
@@ -97,7 +97,7 @@ def conform(
         ]
         return build_structs(fields, [field.name for field in target], array)
     if pa.types.is_map(target):
-        keys, items, lengths = entries(array)
+        keys, items, lengths = flatten_maps(array)
         return build_maps(lengths, keys, conform(items, target.item_type, convert), array)
     return build_lists(list_lengths(array), conform(array.flatten(), target.value_type, convert), array)
 
@@ -106,80 +106,83 @@ def conform(
 
 
 def build_structs(parts: Sequence[pa.Array], names: Sequence[str], like: pa.Array) -> pa.StructArray:
-    """Build structs of these parts, null where ``like`` is."""
+    """Build structs from their parts; a struct is null where ``like`` is null."""
     if not parts:
         return pa.array([None if null else {} for null in null_mask(like)], pa.struct([]))
     fields = [pa.field(name, part.type) for name, part in zip(names, parts)]
-    return pa.StructArray.from_arrays(parts, fields=fields, mask=nulls_of(like))
+    return pa.StructArray.from_arrays(parts, fields=fields, mask=arrow_null_mask(like))
 
 
-def nulls_of(array: pa.Array) -> pa.Array | None:
-    """Return where an array is null, as pyarrow takes a mask; None if it has no nulls."""
+def arrow_null_mask(array: pa.Array) -> pa.Array | None:
+    """Return the null mask of an array as pyarrow's constructors accept it: None if nothing is null."""
     return array.is_null() if array.null_count else None
 
 
 def null_mask(array: pa.Array) -> Mask:
-    """Return where an array is null."""
+    """Return a boolean mask that is True where an array is null."""
     mask: Mask = array.is_null().to_numpy(zero_copy_only=False)
     return mask
 
 
 def list_lengths(array: pa.Array) -> np.ndarray[Any, Any]:
-    """Return how many elements each list has; a null has none."""
+    """Return the number of elements of each list, 0 for a null."""
     lengths: np.ndarray[Any, Any] = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     return lengths
 
 
 def build_lists(lengths: np.ndarray[Any, Any], values: pa.Array, like: pa.Array) -> pa.ListArray:
-    """Build lists of these lengths, null where ``like`` is."""
-    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=nulls_of(like))
+    """Build lists of the given lengths; a list is null where ``like`` is null."""
+    return pa.ListArray.from_arrays(_offsets(lengths), values, mask=arrow_null_mask(like))
 
 
 def flatten_lists(array: pa.Array) -> pa.Array:
     """Return the elements of all lists that are not null."""
-    views = not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)) and array.type.num_fields
-    if not (views and pa.types.is_dictionary(array.type.value_type)):  # which pyarrow's views of lists mix up
+    is_view = (
+        not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)) and array.type.num_fields
+    )
+    # pyarrow mixes up the values when it flattens list views of dictionaries
+    if not (is_view and pa.types.is_dictionary(array.type.value_type)):
         try:
             return array.flatten()
-        except pa.ArrowException:  # dictionaries of nested values
+        except pa.ArrowException:  # pyarrow does not flatten dictionaries of nested values
             pass
     values = [item for items in array.to_pylist() if items is not None for item in items]
-    return pa.array(values, _value_type(array.type.value_type))
+    return pa.array(values, _decoded_type(array.type.value_type))
 
 
-def _value_type(dtype: pa.DataType) -> pa.DataType:
+def _decoded_type(dtype: pa.DataType) -> pa.DataType:
     return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
 
 
-def take(array: pa.Array, places: pa.Array) -> pa.Array:
-    """Return the values at some places; null where a place is null."""
+def take(array: pa.Array, positions: pa.Array) -> pa.Array:
+    """Return the values at some positions; a null position gives a null."""
     try:
-        return array.take(places)
-    except pa.ArrowNotImplementedError:  # of views, and of dictionaries of them
+        return array.take(positions)
+    except pa.ArrowNotImplementedError:  # raised for views and for dictionaries of views
         values = array.to_pylist()
-        taken = [None if place is None else values[place] for place in places.to_pylist()]
-        return pa.array(taken, _value_type(array.type))
+        chosen = [None if position is None else values[position] for position in positions.to_pylist()]
+        return pa.array(chosen, _decoded_type(array.type))
 
 
-def entries(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
-    """Return the keys and items of all maps that are not null, and how many each map has."""
+def flatten_maps(array: pa.MapArray) -> tuple[pa.Array, pa.Array, np.ndarray[Any, Any]]:
+    """Return the keys and the items of all maps that are not null, and the number of entries of each map."""
     keys, items = array.keys, array.items
     if not len(array):  # an array without rows that was read from a stream may have no valid offsets
         return keys.slice(0, 0), items.slice(0, 0), np.zeros(0, dtype=np.int64)
     offsets = array.offsets.to_numpy(zero_copy_only=False)
     lengths = np.diff(offsets)
-    if array.null_count and (lengths[null_mask(array)] > 0).any():  # a null may have entries all the same
-        keep = int(offsets[0]) + np.flatnonzero(np.repeat(~null_mask(array), lengths))
-        chosen = pa.array(keep)
-        return take(keys, chosen), take(items, chosen), np.where(null_mask(array), 0, lengths)
+    if array.null_count and (lengths[null_mask(array)] > 0).any():  # Arrow allows entries behind a null
+        entries = int(offsets[0]) + np.flatnonzero(np.repeat(~null_mask(array), lengths))
+        positions = pa.array(entries)
+        return take(keys, positions), take(items, positions), np.where(null_mask(array), 0, lengths)
     first, count = int(offsets[0]), int(offsets[-1] - offsets[0])
     return keys.slice(first, count), items.slice(first, count), lengths
 
 
 def build_maps(lengths: np.ndarray[Any, Any], keys: pa.Array, items: pa.Array, like: pa.Array) -> pa.MapArray:
-    """Build maps of these lengths, null where ``like`` is."""
+    """Build maps of the given lengths; a map is null where ``like`` is null."""
     offsets = _offsets(lengths)
-    if like.null_count:  # a map is null where its offset is
+    if like.null_count:  # Arrow builds a null map where an offset is null
         mask = np.append(null_mask(like), False)
         offsets = pa.array(offsets.to_numpy(), pa.int32(), mask=mask)
     return pa.MapArray.from_arrays(offsets, keys, items)

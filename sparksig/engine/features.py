@@ -23,7 +23,7 @@ from sparksig.errors import Code, ContractError, ConversionError, Finding, neare
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
-__all__ = ["has_features", "match_features", "misplaced_features", "select_features"]
+__all__ = ["find_misplaced_features", "has_features", "match_features", "select_features"]
 
 
 def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
@@ -99,7 +99,7 @@ def _types(schema: Schema, count: int) -> list[str]:
     return [describe(spec.type) for spec in schema if isinstance(spec, ColSpec)]
 
 
-def misplaced_features(
+def find_misplaced_features(
     labels: Sequence[Any], schema: Schema, features: Sequence[str] | None
 ) -> list[Finding]:
     """Report columns that a caller listed, and that have the name of a feature at another position.
@@ -112,7 +112,7 @@ def misplaced_features(
     Example:
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
-        >>> print(*misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
+        >>> print(*find_misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
         power: expected column 2, got column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, got column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
     """  # noqa: E501  as it is printed
     if not has_features(schema, features):

@@ -12,7 +12,16 @@ from sparksig.engine.arrays import Mask
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = ["FIRST_ROWS", "HINTS", "LONG_HINT", "RANGE_HINT", "Place", "Report", "Rows", "null_hint"]
+__all__ = [
+    "FIRST_ROWS",
+    "HINTS",
+    "LONG_HINT",
+    "RANGE_HINT",
+    "Collector",
+    "Location",
+    "Rows",
+    "format_null_hint",
+]
 
 FIRST_ROWS = 5
 """How many row positions a finding names."""
@@ -30,11 +39,11 @@ RANGE_HINT = (
 LONG_HINT = "no signature type holds it: declare the column string and pass text, or drop the value"
 
 
-def null_hint(dtype: Type) -> str:
+def format_null_hint(dtype: Type) -> str:
     """What to do about nulls where the contract requires values.
 
     Example:
-        >>> null_hint(DataType.long)
+        >>> format_null_hint(DataType.long)
         'declare it optional, or double'
     """
     number = ", or double" if dtype in (DataType.integer, DataType.long) else ""
@@ -60,7 +69,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """The position of values, and the list for findings about them."""
 
     rows: Rows
@@ -68,9 +77,9 @@ class Place:
     show_values: bool = False
     first_rows: int | None = FIRST_ROWS  # how many a finding names; None for all
 
-    def inside(self, lengths: np.ndarray[Any, Any]) -> Place:
+    def inside(self, lengths: np.ndarray[Any, Any]) -> Location:
         """Return the place of the values in lists of these lengths."""
-        return Place(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
+        return Location(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
 
     def report(
         self, mask: Mask, code: Code, path: str, expected: str, found: str, hint: str, values: Any = None
@@ -84,7 +93,7 @@ class Place:
         self.findings.append(Finding(code, path, expected, found, hint, len(rows), first))
 
 
-class Report:
+class Collector:
     """Findings, each kind once, with the rows that have it.
 
     Attributes:
@@ -103,7 +112,7 @@ class Report:
         if shown and len(self._shown.setdefault(one, [])) < SHOWN:
             self._shown[one].append(shown)
 
-    def extend(self, trial: Report) -> None:
+    def extend(self, trial: Collector) -> None:
         """Report what another found, as of the present row."""
         for one in trial.findings:
             self.findings.setdefault(one, []).append(self.row)

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.engine import plan as plans
-from sparksig.engine.absent import Absent, missing_column
-from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, labels_of, to_pandas
+from sparksig.engine.absent import Absent, build_missing_finding
+from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, build_labels, to_pandas
 from sparksig.engine.findings import FIRST_ROWS, HINTS
-from sparksig.engine.python import as_series, to_frame
-from sparksig.engine.series import column_to_arrow, dtype_name, is_name, is_objects
+from sparksig.engine.python import to_frame, to_object_series
+from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.sources import borrow_arrow, lends_arrow, split_batches
 from sparksig.engine.texts import OBJECTS, TextDtype, TextDtypes
 from sparksig.engine.values import are_texts, enforce_values
@@ -37,7 +37,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, DataType, describe
 
-__all__ = ["enforce", "model_frame", "model_input", "validate_schema"]
+__all__ = ["build_model_frame", "build_model_input", "enforce", "validate_schema"]
 
 MISSING_INTEGERS = (
     "Handling Integers With Missing Values: pandas holds integers with missing values as float64; "
@@ -130,7 +130,7 @@ class _Options:
     absent: Absent = "omit"
 
 
-def model_input(
+def build_model_input(
     data: Any,
     schema: Schema,
     *,
@@ -155,10 +155,10 @@ def model_input(
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema)
-    return model_frame(data, schema, strict_nulls=strict_nulls, texts=texts, absent=absent)
+    return build_model_frame(data, schema, strict_nulls=strict_nulls, texts=texts, absent=absent)
 
 
-def model_frame(
+def build_model_frame(
     data: Any,
     schema: Schema,
     *,
@@ -166,7 +166,7 @@ def model_frame(
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
 ) -> pd.DataFrame:
-    """Convert ``data`` to the frame that a model with columns sees; arguments as of :func:`model_input`."""
+    """Convert ``data`` to the frame that a model with columns receives; see :func:`build_model_input`."""
     return _model_frame(data, schema, _Options(strict_nulls, texts=texts, absent=absent))
 
 
@@ -202,7 +202,7 @@ def _relabelled(frame: pd.DataFrame, schema: Schema, labels: list[str]) -> pd.Da
 
 @lru_cache(maxsize=256)
 def _layout(plan: plans.Plan, texts: TextDtypes) -> Layout:
-    return Layout.of(plan.specs, texts)
+    return Layout.from_specs(plan.specs, texts)
 
 
 def _enforce_frame(
@@ -230,12 +230,12 @@ def _enforce_frame(
             plain[ColSpec(spec.type, label, spec.required)] = array
     frame = _enforce_plain(data, plain, schema, options, findings)
     if findings:
-        raise ContractError.of("the data does not fit the schema", plans.in_order(findings, schema))
+        raise ContractError.of("the data does not fit the schema", plans.sort_findings(findings, schema))
     assert frame is not None
     if columns:
         present = [label for label in schema.input_names() if label in columns or label in frame]
         whole = {label: columns[label] if label in columns else frame[label] for label in present}
-        frame = pd.DataFrame(whole, columns=labels_of(present), index=pd.RangeIndex(len(data)))
+        frame = pd.DataFrame(whole, columns=build_labels(present), index=pd.RangeIndex(len(data)))
     if not schema.has_input_names():
         frame.columns = _labels_seen(data.columns)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
@@ -281,7 +281,7 @@ def _as_declared(data: pd.DataFrame, schema: Schema, options: _Options) -> pd.Da
     if not all(are_texts(chosen.iloc[:, index].tolist(), nulls=True) for index in texts):
         return None
     frame = chosen.copy(deep=not _COPY_ON_WRITE)
-    frame.columns = _labels_seen(data.columns) if unnamed else labels_of(names)
+    frame.columns = _labels_seen(data.columns) if unnamed else build_labels(names)
     frame.index = data.index.copy()  # so that renaming it does not rename the caller's
     return frame
 
@@ -365,7 +365,7 @@ def _positions(
             found = str(len(found_at))
             findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
         elif not found_at and (spec.required or options.absent == "forbid"):
-            findings.append(missing_column(spec, (seen or labels) if len(findings) < HINTS else ()))
+            findings.append(build_missing_finding(spec, (seen or labels) if len(findings) < HINTS else ()))
     if options.extra == "forbid":
         names = {spec.name for spec in schema}
         findings += [
@@ -401,7 +401,7 @@ def _enforce_cells(
     if isinstance(dtype, pd.ArrowDtype):
         return _enforce_arrow_cells(column, spec, path, options, findings)
     if not is_objects(dtype):
-        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), dtype_name(dtype)))
+        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), format_dtype(dtype)))
         return column
     values = column.tolist()
     enforced = enforce_values(
@@ -416,7 +416,7 @@ def _enforce_cells(
     )
     if enforced is values and is_objects(dtype):
         return column.reset_index(drop=True)
-    return as_series(enforced)
+    return to_object_series(enforced)
 
 
 def _enforce_arrow_cells(

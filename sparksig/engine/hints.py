@@ -39,12 +39,12 @@ from sparksig.convert.hints import (
 )
 from sparksig.convert.records import build_record, is_record_instance, record_kind
 from sparksig.engine.encoded import decode, describe_digits
-from sparksig.engine.findings import Report
+from sparksig.engine.findings import Collector
 from sparksig.errors import Code, ContractError, below, kind
 from sparksig.scalars import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType
 
-__all__ = ["check_rows", "plain"]
+__all__ = ["check_rows", "unwrap_hint"]
 
 
 def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> list[Any]:
@@ -67,7 +67,7 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
     """
     if _fit(rows, hint.item):
         return rows
-    report = Report()
+    report = Collector()
     checked = []
     for row, value in enumerate(rows):
         report.row = row
@@ -77,9 +77,9 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
     return checked
 
 
-def _check(value: Any, hint: Listing, report: Report, from_json: bool) -> Any:
+def _check(value: Any, hint: Listing, report: Collector, from_json: bool) -> Any:
     """One row: by the casting table first, then, where it declares something, by pydantic."""
-    own = Report()
+    own = Collector()
     normal = _convert(value, hint.item, "[]", own, from_json)
     report.extend(own)
     if not _is_pydantic(hint.item) or hasattr(type(value), "model_fields"):
@@ -126,7 +126,7 @@ def _fit(values: Sequence[Any], hint: Hint) -> bool:
 # --- one by one -----------------------------------------------------------------------------------------
 
 
-def _convert(value: Any, hint: Hint, path: str, report: Report, from_json: bool) -> Any:
+def _convert(value: Any, hint: Hint, path: str, report: Collector, from_json: bool) -> Any:
     if isinstance(hint, Anything):
         return value
     if isinstance(hint, Leaf):
@@ -146,7 +146,7 @@ def _convert(value: Any, hint: Hint, path: str, report: Report, from_json: bool)
     return _convert_model(value, hint, path, report, from_json)
 
 
-def _convert_leaf(value: Any, hint: Leaf, path: str, report: Report, from_json: bool) -> Any:
+def _convert_leaf(value: Any, hint: Leaf, path: str, report: Collector, from_json: bool) -> Any:
     converted, reason = _as_leaf(value, hint, from_json)
     if reason:
         report.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
@@ -155,13 +155,13 @@ def _convert_leaf(value: Any, hint: Leaf, path: str, report: Report, from_json: 
     return converted
 
 
-def _convert_encoded(value: Any, hint: Encoded, path: str, report: Report, from_json: bool) -> Any:
+def _convert_encoded(value: Any, hint: Encoded, path: str, report: Collector, from_json: bool) -> Any:
     if not isinstance(value, hint.cls):
-        plain, reason = _as_leaf(value, hint.leaf, from_json)
+        builtin, reason = _as_leaf(value, hint.leaf, from_json)
         if reason:
             report.add(Code.TYPE_MISMATCH, path, hint.cls.__name__, reason)
             return value
-        value = plain
+        value = builtin
     decoded, reason = decode(value, hint)
     if reason:
         expected = describe_digits(hint) or f"a value of {hint.cls.__name__}"
@@ -169,7 +169,7 @@ def _convert_encoded(value: Any, hint: Encoded, path: str, report: Report, from_
     return decoded
 
 
-def _convert_listing(value: Any, hint: Listing, path: str, report: Report, from_json: bool) -> Any:
+def _convert_listing(value: Any, hint: Listing, path: str, report: Collector, from_json: bool) -> Any:
     forms = (list,) if hint.form is list else (list, tuple)
     if not isinstance(value, forms):
         report.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
@@ -190,8 +190,8 @@ def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
         return value, ""
     if hint.dtype is DataType.datetime:
         return _as_time(value, hint)
-    plain = value.item() if hasattr(value, "item") else value
-    return (str.__str__(plain) if hint.python is str else hint.python(plain)), ""
+    builtin = value.item() if hasattr(value, "item") else value
+    return (str.__str__(builtin) if hint.python is str else hint.python(builtin)), ""
 
 
 def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
@@ -226,7 +226,7 @@ def _decoded(text: str, hint: Leaf) -> tuple[Any, str]:
         return text, f"a text that is not {form}"
 
 
-def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Report, from_json: bool) -> Any:
+def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Collector, from_json: bool) -> Any:
     if not isinstance(value, dict):
         report.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
         return value
@@ -235,7 +235,7 @@ def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Report,
     return {key: _convert(item, hint.value, f"{path}[]", report, from_json) for key, item in value.items()}
 
 
-def _convert_either(value: Any, hint: Either, path: str, report: Report, from_json: bool) -> Any:
+def _convert_either(value: Any, hint: Either, path: str, report: Collector, from_json: bool) -> Any:
     if value is None and hint.nullable:
         return None
     member, converted, trials = _choose(value, hint, path, from_json)
@@ -249,7 +249,7 @@ def _convert_either(value: Any, hint: Either, path: str, report: Report, from_js
     return value
 
 
-def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Report]]:
+def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Collector]]:
     """The member that the value is one of, else the first that it can be converted to; its result.
 
     Of several models for a dictionary it is the one that knows most of its keys, as pydantic chooses.
@@ -259,9 +259,9 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
     others = [member for member in hint.members if member not in exact]
     if isinstance(value, dict):
         others.sort(key=lambda member: -_known_keys(value, member))
-    trials: list[Report] = []
+    trials: list[Collector] = []
     for member in [*exact, *others]:
-        trial = Report()
+        trial = Collector()
         converted = _convert(value, member, path, trial, from_json)
         if not trial.findings:
             return member, converted, trials
@@ -270,21 +270,21 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
 
 
 def _is_exactly(value: Any, hint: Hint) -> bool:
-    hint = plain(hint)
+    hint = unwrap_hint(hint)
     if isinstance(hint, (Model, Record, Encoded)):
         return type(value) is hint.cls
     return _fit([value], hint)
 
 
 def _known_keys(value: dict[Any, Any], hint: Hint) -> int:
-    hint = plain(hint)
+    hint = unwrap_hint(hint)
     if not isinstance(hint, (Model, Record)):
         return 0
     return len(value.keys() & {key for field in hint.fields for key in (*field.keys, field.name)})
 
 
 def _describe(hint: Hint) -> str:
-    hint = plain(hint)
+    hint = unwrap_hint(hint)
     if isinstance(hint, Leaf):
         return hint.python.__name__
     if isinstance(hint, Listing):
@@ -300,7 +300,7 @@ def _describe(hint: Hint) -> str:
 # --- records --------------------------------------------------------------------------------------------
 
 
-def _convert_record(value: Any, hint: Record, path: str, report: Report, from_json: bool) -> Any:
+def _convert_record(value: Any, hint: Record, path: str, report: Collector, from_json: bool) -> Any:
     """Return an instance of a record class, or the value itself where a field does not fit."""
     given = is_record_instance(value, hint.cls)
     if not given and not isinstance(value, dict):
@@ -309,7 +309,7 @@ def _convert_record(value: Any, hint: Record, path: str, report: Report, from_js
         expected = "a dictionary" if plain_only else f"a dictionary, or an instance of {name}"
         report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
         return value
-    own = Report()
+    own = Collector()
     values: dict[str, Any] = {}
     for field in hint.fields:
         where = below(path, field.name)
@@ -338,8 +338,8 @@ def _convert_record(value: Any, hint: Record, path: str, report: Report, from_js
         return value
 
 
-def _convert_field(value: Any, field: Field, path: str, report: Report, from_json: bool) -> Any:
-    own = Report()
+def _convert_field(value: Any, field: Field, path: str, report: Collector, from_json: bool) -> Any:
+    own = Collector()
     converted = _convert(value, field.hint, path, own, from_json)
     report.extend(own)
     if not _is_pydantic(field.hint):
@@ -367,7 +367,7 @@ def _is_unchanged(before: Any, after: Any) -> bool:
 # --- pydantic -------------------------------------------------------------------------------------------
 
 
-def _convert_model(value: Any, hint: Model, path: str, report: Report, from_json: bool) -> Any:
+def _convert_model(value: Any, hint: Model, path: str, report: Collector, from_json: bool) -> Any:
     """A dictionary of plain values under the keys from which pydantic reads them; an instance itself."""
     given = isinstance(value, hint.cls)
     if hint.raw and not given:
@@ -401,7 +401,9 @@ def _convert_model(value: Any, hint: Model, path: str, report: Report, from_json
     return prepared | {key: beside for key, beside in held.items() if key not in used}
 
 
-def _validated(value: Any, hint: Hint, annotation: Any, path: str, report: Report, failed: Set[str]) -> Any:
+def _validated(
+    value: Any, hint: Hint, annotation: Any, path: str, report: Collector, failed: Set[str]
+) -> Any:
     """Validate a value with pydantic; errors at other paths than ``failed`` are reported."""
     import pydantic
 
@@ -423,7 +425,7 @@ def _adapter(annotation: Any) -> Any:
     return pydantic.TypeAdapter(annotation)
 
 
-def _add_errors(error: Any, hint: Hint, path: str, report: Report, failed: Set[str]) -> None:
+def _add_errors(error: Any, hint: Hint, path: str, report: Collector, failed: Set[str]) -> None:
     """The errors as findings: without the input, and without what the user's own validators say of it."""
     for one in error.errors(include_url=False, include_context=False):
         where, held = _locate(hint, one["loc"], path)
@@ -458,7 +460,7 @@ def _field(hint: Hint, key: Any) -> str:
 def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
     """The path of a pydantic location, and the hint that stands there; it stops at a union."""
     for part in loc:
-        hint = plain(hint)
+        hint = unwrap_hint(hint)
         if isinstance(hint, (Listing, Dictionary)):
             path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
         elif isinstance(hint, (Model, Record)):
@@ -467,10 +469,10 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
             path, hint = below(path, name), hints[0] if hints else Anything()
         else:
             break
-    return path, plain(hint)
+    return path, unwrap_hint(hint)
 
 
-def plain(hint: Hint) -> Hint:
+def unwrap_hint(hint: Hint) -> Hint:
     """A hint without its constraints, and without its None."""
     while isinstance(hint, Constrained) or (isinstance(hint, Either) and len(hint.members) == 1):
         hint = hint.hint if isinstance(hint, Constrained) else hint.members[0]

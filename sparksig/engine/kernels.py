@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.zones import PER_SECOND, wall_times
+from sparksig.engine.zones import PER_SECOND, to_local_times
 
-__all__ = ["Kernel", "Mask", "Values", "decoded", "nanosecond_wall_times", "scalar_kernel"]
+__all__ = ["Kernel", "Mask", "Values", "choose_kernel", "decode_dictionary", "to_local_nanoseconds"]
 
 Kernel = Callable[[pa.Array], pa.Array]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Values = np.ndarray[Any, Any]
 
 
-def scalar_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None:
+def choose_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None:
     """What turns an array of ``arrow_type`` into ``target``; the casting table has allowed it.
 
     Dictionaries are decoded before, instants have a way of their own.
@@ -47,7 +47,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return views.get(str(dtype), dtype)
 
 
-def decoded(array: pa.DictionaryArray) -> pa.Array:
+def decode_dictionary(array: pa.DictionaryArray) -> pa.Array:
     """The values that a dictionary array stands for."""
     values = array.dictionary
     return _cast(values, _plain(values.type)).take(array.indices)
@@ -58,7 +58,7 @@ _MARGIN_SECONDS = 2 * 86_400
 _INT64 = np.iinfo(np.int64)
 
 
-def nanosecond_wall_times(array: pa.Array) -> tuple[pa.Array, Mask]:
+def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
     """Naive timestamps in nanoseconds, and which of the instants do not fit in them.
 
     The smallest 64-bit integer is pandas' NaT, so that it does not fit either. Where one does not fit, the
@@ -75,13 +75,13 @@ def nanosecond_wall_times(array: pa.Array) -> tuple[pa.Array, Mask]:
     span = pc.min_max(raw).as_py()
     none = np.zeros(len(array), dtype=bool)
     if span["min"] is None or (span["min"] >= low + margin and span["max"] <= high - margin):
-        naive = array if zone is None else wall_times(array)
+        naive = array if zone is None else to_local_times(array)
         return naive.cast(pa.timestamp("ns")), none
     ticks = raw.fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(array), dtype=np.int64)
     if zone is not None:  # at the edges, the offset of two days further in
         inner = np.clip(ticks, low + margin, high - margin)
-        offsets = wall_times(pa.array(inner, array.type)).cast(pa.int64()).to_numpy() - inner
+        offsets = to_local_times(pa.array(inner, array.type)).cast(pa.int64()).to_numpy() - inner
     outside = np.where(offsets >= 0, ticks > high - offsets, ticks < low - offsets)  # neither side overflows
     walls = np.where(outside, 0, ticks + offsets)
     outside |= (walls < low) | (walls > high)

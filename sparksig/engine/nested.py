@@ -21,14 +21,14 @@ from sparksig.engine.arrays import (
     build_maps,
     build_structs,
     conform,
-    entries,
     flatten_lists,
+    flatten_maps,
     list_lengths,
     null_mask,
     take,
 )
-from sparksig.engine.findings import RANGE_HINT, Place, null_hint
-from sparksig.engine.kernels import decoded, nanosecond_wall_times, scalar_kernel
+from sparksig.engine.findings import RANGE_HINT, Location, format_null_hint
+from sparksig.engine.kernels import choose_kernel, decode_dictionary, to_local_nanoseconds
 from sparksig.engine.vectors import convert_vectors
 from sparksig.errors import Code, ConversionError, below
 from sparksig.lattice import NEVER_NULL
@@ -49,7 +49,7 @@ class Rules(NamedTuple):
     forbid: bool = False
 
 
-Step = Callable[[pa.Array, Place], pa.Array]
+Step = Callable[[pa.Array, Location], pa.Array]
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Node:
         """Whether there is nothing to convert and nothing to check."""
         return self.step is None and not self.no_nulls and not self.encoded
 
-    def apply(self, array: pa.Array, place: Place) -> pa.Array:
+    def apply(self, array: pa.Array, place: Location) -> pa.Array:
         """The values as the contract declares them; the array itself where nothing is to be done."""
         if self.encoded and pa.types.is_dictionary(array.type):
-            array = decoded(array)
+            array = decode_dictionary(array)
         if self.no_nulls and array.null_count:
             nulls = array.is_null().to_numpy(zero_copy_only=False)
             place.report(
@@ -89,7 +89,7 @@ class Node:
                 self.path,
                 f"{describe(self.dtype)} without nulls",
                 "nulls",
-                null_hint(self.dtype),
+                format_null_hint(self.dtype),
             )
         return array if self.step is None else self.step(array, place)
 
@@ -113,7 +113,7 @@ def _compile(held: pa.DataType, dtype: Type, path: str, rules: Rules) -> tuple[p
         return to_arrow(dtype), _times(path)
     if isinstance(dtype, DataType):
         target = to_arrow(dtype)
-        kernel = scalar_kernel(held, target)
+        kernel = choose_kernel(held, target)
         return target, None if kernel is None else lambda array, place: kernel(array)
     if isinstance(dtype, SparkMLVector) and pa.types.is_struct(held):
         return to_arrow(dtype), lambda array, place: convert_vectors(array, place, path)
@@ -138,8 +138,8 @@ def _arrow_type(dtype: Type) -> pa.DataType | None:
 
 
 def _times(path: str) -> Step:
-    def step(array: pa.Array, place: Place) -> pa.Array:
-        walls, outside = nanosecond_wall_times(array)
+    def step(array: pa.Array, place: Location) -> pa.Array:
+        walls, outside = to_local_nanoseconds(array)
         walls = array if walls.type == array.type and array.type.tz is None else walls
         if outside.any():
             place.report(
@@ -168,7 +168,7 @@ def _compile_list(
     if item.trivial and plain:
         return held, None
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
+    def step(array: pa.Array, place: Location) -> pa.Array:
         values = flatten_lists(array)
         lengths = list_lengths(array)
         converted = values if item.trivial else item.apply(values, place.inside(lengths))
@@ -200,7 +200,7 @@ def _compile_struct(
         return held, None
     target = pa.struct([pa.field(name, node.target) for name, node in zip(names, nodes)])
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
+    def step(array: pa.Array, place: Location) -> pa.Array:
         # flatten takes the struct's own nulls over into the parts, field does not
         parts = array.flatten() if array.null_count else [array.field(i) for i in range(held.num_fields)]
         chosen = [parts[index] for index in indices]
@@ -217,11 +217,11 @@ def _compile_struct(
 class _Within:
     """A place inside a struct: what is null because the struct is does not count."""
 
-    place: Place
+    place: Location
     absent: Mask | None
 
 
-def _present(array: pa.Array, place: Place) -> _Within:
+def _present(array: pa.Array, place: Location) -> _Within:
     return _Within(place, null_mask(array) if array.null_count else None)
 
 
@@ -230,13 +230,15 @@ def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
         return part
     if within.absent is None or not node.no_nulls:
         return node.apply(part, within.place)
-    part = decoded(part) if pa.types.is_dictionary(part.type) else part
+    part = decode_dictionary(part) if pa.types.is_dictionary(part.type) else part
     nulls = null_mask(part) & ~within.absent
     quiet = Node(node.path, node.dtype, node.target, node.step, False, False)
     converted = quiet.apply(part, within.place)
     if nulls.any():
         expected = f"{describe(node.dtype)} without nulls"
-        within.place.report(nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", null_hint(node.dtype))
+        within.place.report(
+            nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", format_null_hint(node.dtype)
+        )
     return converted
 
 
@@ -248,8 +250,8 @@ def _compile_map(held: pa.MapType, dtype: Map, path: str, rules: Rules) -> tuple
     item = compile_node(held.item_type, dtype.value_type, f"{path}[]", required=False, rules=rules)
     target = held if key.trivial and item.trivial else pa.map_(key.target, item.target)
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
-        keys, items, lengths = entries(array)
+    def step(array: pa.Array, place: Location) -> pa.Array:
+        keys, items, lengths = flatten_maps(array)
         inner = place.inside(lengths)
         converted, plain = item.apply(items, inner), key.apply(keys, inner)
         _check_twins(plain, lengths, path, inner)
@@ -260,7 +262,7 @@ def _compile_map(held: pa.MapType, dtype: Map, path: str, rules: Rules) -> tuple
     return target, step
 
 
-def _check_twins(keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, place: Place) -> None:
+def _check_twins(keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, place: Location) -> None:
     """A key that stands twice in one map would lose a value."""
     if not len(keys):
         return
@@ -284,8 +286,8 @@ def _compile_map_as_struct(
     names = [prop.name for prop in dtype.properties]
     target = pa.struct([pa.field(name, node.target) for name, node in zip(names, nodes)])
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
-        keys, items, lengths = entries(array)
+    def step(array: pa.Array, place: Location) -> pa.Array:
+        keys, items, lengths = flatten_maps(array)
         plain = key.apply(keys, place)
         owners = np.repeat(np.arange(len(array)), lengths)
         if rules.forbid:
@@ -337,7 +339,7 @@ def _compile_struct_as_map(
     target = pa.map_(pa.string(), value)
     names = np.array([part.name for part in parts], dtype=object)
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
+    def step(array: pa.Array, place: Location) -> pa.Array:
         chosen = array.flatten()
         converted = [conform(node.apply(part, place), value, _pad) for node, part in zip(nodes, chosen)]
         rows, width = np.flatnonzero(~null_mask(array)), len(parts)
@@ -353,7 +355,7 @@ def _compile_struct_as_map(
 def _parts_of_struct(held: pa.StructType, nodes: list[Node]) -> Step:
     """Checks and converts the fields, each by itself, and leaves them a struct."""
 
-    def step(array: pa.Array, place: Place) -> pa.Array:
+    def step(array: pa.Array, place: Location) -> pa.Array:
         converted = [node.apply(part, place) for node, part in zip(nodes, array.flatten())]
         return build_structs(converted, [field.name for field in held], array)
 

@@ -14,16 +14,16 @@ from functools import lru_cache
 import pyarrow as pa
 
 from sparksig.convert.arrow import source
-from sparksig.engine.absent import Absent, missing_column
-from sparksig.engine.findings import FIRST_ROWS, HINTS, Place, Rows
+from sparksig.engine.absent import Absent, build_missing_finding
+from sparksig.engine.findings import FIRST_ROWS, HINTS, Location, Rows
 from sparksig.engine.nested import Node, Rules, compile_node
-from sparksig.engine.zones import is_known
+from sparksig.engine.zones import is_known_zone
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, step
 from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
 
-__all__ = ["Plan", "compile", "in_order", "zone_findings"]
+__all__ = ["Plan", "compile", "find_unknown_zones", "sort_findings"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Plan:
                 every one, with its count and the first rows.
         """
         findings: list[Finding] = []
-        place = Place(Rows(first=first_row), findings, show_values, first_rows)
+        place = Location(Rows(first=first_row), findings, show_values, first_rows)
         held = [
             pa.nulls(batch.num_rows) if column.index is None else batch.column(column.index)
             for column in self.columns
@@ -102,7 +102,7 @@ class Plan:
         return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in self.columns])
 
 
-def _applied(node: Node, array: pa.Array, place: Place) -> pa.Array:
+def _applied(node: Node, array: pa.Array, place: Location) -> pa.Array:
     try:
         return node.apply(array, place)
     except pa.ArrowInvalid as error:  # what one array of 32-bit offsets cannot hold
@@ -169,7 +169,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
             continue
         held = arrow_schema.field(index).type
         found = find_mismatches(source(held), spec.type, path, spec.required)
-        found = found or zone_findings(held, spec.type, path)
+        found = found or find_unknown_zones(held, spec.type, path)
         findings += found
         if not found:
             node = compile_node(held, spec.type, path, required=spec.required, rules=rules)
@@ -181,13 +181,13 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
         findings += [_extra_finding(Code.EXTRA_COLUMN, name, "column") for name in undeclared]
         findings += [_extra_finding(Code.UNKNOWN_KEY, path, "field") for path in extra]
     if findings:
-        raise ContractError.of("the data does not fit the schema", in_order(findings, schema))
+        raise ContractError.of("the data does not fit the schema", sort_findings(findings, schema))
     in_place = [column.index for column in columns] == list(range(len(arrow_schema)))
     in_place = in_place and [column.name for column in columns] == arrow_schema.names
     return Plan(tuple(columns), (*undeclared, *extra), in_place and bool(columns))
 
 
-def in_order(findings: list[Finding], schema: Schema) -> list[Finding]:
+def sort_findings(findings: list[Finding], schema: Schema) -> list[Finding]:
     """Findings as the schema has their columns; those of other columns come last."""
     roots = {step(name): index for index, name in enumerate(schema.input_names())}
 
@@ -214,16 +214,16 @@ def _extra_fields(held: pa.DataType, dtype: Type, path: str) -> list[str]:
     return extra
 
 
-def zone_findings(held: pa.DataType, dtype: Type, path: str) -> list[Finding]:
+def find_unknown_zones(held: pa.DataType, dtype: Type, path: str) -> list[Finding]:
     """The time zones that a type is to be read in, at every depth, and that are not known here."""
     held = _plain(held)
     if dtype is DataType.datetime and pa.types.is_timestamp(held):
-        if held.tz is None or is_known(held.tz):
+        if held.tz is None or is_known_zone(held.tz):
             return []
         hint = "install the time zone database (tzdata), or convert the column to UTC"
         return [Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", held.tz, hint)]
     inner = [one for one in _walk(held, dtype, path) if one[1] is not None]
-    return [one for part, what, where in inner if what for one in zone_findings(part, what, where)]
+    return [one for part, what, where in inner if what for one in find_unknown_zones(part, what, where)]
 
 
 def _plain(held: pa.DataType) -> pa.DataType:
@@ -273,5 +273,5 @@ def _position(spec: ColSpec, arrow_schema: pa.Schema, absent: Absent, findings: 
     if held:
         findings.append(Finding(Code.DUPLICATE_NAME, step(name), "one column of that name", f"{len(held)}"))
     elif spec.required or absent == "forbid":
-        findings.append(missing_column(spec, arrow_schema.names if len(findings) < HINTS else ()))
+        findings.append(build_missing_finding(spec, arrow_schema.names if len(findings) < HINTS else ()))
     return None

@@ -34,7 +34,7 @@ from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
-__all__ = ["as_series", "holds_mappings", "is_positional", "label_by_position", "to_frame"]
+__all__ = ["accepts_mappings", "is_positional", "label_by_position", "to_frame", "to_object_series"]
 
 
 def to_frame(
@@ -77,7 +77,7 @@ def to_frame(
         raise ContractError.of("the data does not fit the schema", [finding])
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"enforce takes a scalar, list, dictionary, array or frame, not {kind(data)}")
-    return pd.DataFrame({0: as_series([data])})
+    return pd.DataFrame({0: to_object_series([data])})
 
 
 def is_positional(schema: Schema) -> bool:
@@ -85,14 +85,14 @@ def is_positional(schema: Schema) -> bool:
     return schema.input_names() == list(range(len(schema)))
 
 
-def holds_mappings(schema: Schema) -> bool:
+def accepts_mappings(schema: Schema) -> bool:
     """Return whether a schema has one column, whose values may be dictionaries."""
     return len(schema) == 1 and isinstance(schema.inputs[0].type, (Object, Map, AnyType))
 
 
 def _is_value(data: Mapping[Any, Any], schema: Schema) -> bool:
     """Return whether a dictionary is a value of the only column, instead of a row of columns."""
-    if not holds_mappings(schema) or not is_positional(schema):
+    if not accepts_mappings(schema) or not is_positional(schema):
         return False
     return not schema.has_input_names() or schema.inputs[0].name not in data
 
@@ -136,7 +136,7 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
 _SCALARS = {type(None), bool, int, float, str, bytes}
 
 
-def as_series(values: Sequence[Any]) -> pd.Series:
+def to_object_series(values: Sequence[Any]) -> pd.Series:
     """Values as a column of objects, each as it is: pandas looks for no dtype of its own."""
     held = np.empty(len(values), dtype=object)
     if set(map(type, values)) <= _SCALARS:
@@ -163,9 +163,9 @@ def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | Non
         raise ContractError.of("the data does not fit the schema", [finding])
     only = schema.inputs[0].type
     if len(schema) == 1 and row_count == 1 and _is_one_row(data, only, in_doubt=False):
-        return pd.DataFrame({0: as_series([data])})
+        return pd.DataFrame({0: to_object_series([data])})
     if len(schema) == 1 and isinstance(only, Array) and data.ndim > 1:
-        return pd.DataFrame({0: as_series(list(data))})
+        return pd.DataFrame({0: to_object_series(list(data))})
     if data.ndim > 2:
         finding = Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", f"one of rank {data.ndim}")
         raise ContractError.of("the data does not fit the schema", [finding])
@@ -183,7 +183,7 @@ def _series(array: np.ndarray[Any, Any]) -> pd.Series | None:
         if count != 1 or unit in ("generic", "ps", "fs", "as"):
             return None
     try:
-        return as_series(array.tolist()) if array.dtype.kind == "O" else pd.Series(array)
+        return to_object_series(array.tolist()) if array.dtype.kind == "O" else pd.Series(array)
     except (TypeError, ValueError, OverflowError):  # which may tell a value: structured, too far, no text
         return None
 
@@ -197,7 +197,7 @@ def _from_list(
     if is_positional(schema) and not are_records:
         only = schema.inputs[0].type
         if len(schema) == 1 and row_count == 1 and _is_one_row(rows, only, in_doubt=False):
-            return pd.DataFrame({0: as_series([rows])})
+            return pd.DataFrame({0: to_object_series([rows])})
         return _from_rows(rows, len(schema))
     strange = sorted({type(row).__name__ for row in rows if not isinstance(row, Mapping)})
     if strange:
@@ -216,11 +216,11 @@ def _from_list(
         if absent and spec.required:
             told = Finding(Code.MISSING_COLUMN, step(label), describe(spec.type), "rows without it")
             findings.append(replace(told, count=len(absent), rows=absent[:FIRST_ROWS]))
-        columns[label] = as_series([row.get(label) for row in rows])
+        columns[label] = to_object_series([row.get(label) for row in rows])
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
     if not rows:  # a table of no rows has all columns
-        columns = {name: as_series([]) for name in declared}
+        columns = {name: to_object_series([]) for name in declared}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
 
 
@@ -234,7 +234,7 @@ def _twins(labels: Iterable[Any], seen: list[Any] | None) -> list[Finding]:
 
 def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
     if width == 1:
-        return pd.DataFrame({0: as_series(rows)})
+        return pd.DataFrame({0: to_object_series(rows)})
     wrong = tuple(
         index
         for index, row in enumerate(rows)
@@ -244,7 +244,7 @@ def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
         told = Finding(Code.COLUMN_COUNT, "", f"a list of {width} values for each row", "other rows")
         finding = replace(told, count=len(wrong), rows=wrong[:FIRST_ROWS])
         raise ContractError.of("the data does not fit the schema", [finding])
-    return pd.DataFrame({index: as_series([row[index] for row in rows]) for index in range(width)})
+    return pd.DataFrame({index: to_object_series([row[index] for row in rows]) for index in range(width)})
 
 
 def _from_mapping(
@@ -283,18 +283,18 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
     is_typed = isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray))
     if isinstance(dtype, (Array, AnyType)) and not (is_typed and row_count is None):
         if _is_one_row(value, dtype, in_doubt=row_count in (None, 1)):
-            return as_series([value])
+            return to_object_series([value])
         if isinstance(value, np.ndarray) and value.ndim > 1:
-            return as_series(list(value))
+            return to_object_series(list(value))
     if is_typed:
         return pd.Series(value).reset_index(drop=True)
     if isinstance(value, np.ndarray):
         if value.ndim == 0:
-            return as_series([value[()]])
+            return to_object_series([value[()]])
         if value.ndim > 1 or (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
             return None
         return _series(value)
-    return as_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
+    return to_object_series(list(value) if is_sequence(value) and fields_of(value) is None else [value])
 
 
 def _is_one_row(value: Any, dtype: Type, *, in_doubt: bool) -> bool:

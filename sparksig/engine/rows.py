@@ -21,13 +21,13 @@ from sparksig.convert.hints import (
     Record,
 )
 from sparksig.convert.records import record_kind
-from sparksig.engine.hints import plain
+from sparksig.engine.hints import unwrap_hint
 from sparksig.errors import Code, ContractError, Finding, kind
 
-__all__ = ["rows_of"]
+__all__ = ["to_rows"]
 
 
-def rows_of(data: Any, hint: Listing) -> list[Any]:
+def to_rows(data: Any, hint: Listing) -> list[Any]:
     """Data of any kind as a list with one element a row, as a model with a type hint asks for it.
 
     A frame of one column without a name (or numbered 0) gives its cells, any other its rows as
@@ -64,7 +64,7 @@ def _records(frame: pd.DataFrame, item: Hint) -> list[Any]:
 
 
 def _is_keyed(item: Hint) -> bool:
-    item = plain(item)
+    item = unwrap_hint(item)
     if isinstance(item, Either):
         return any(_is_keyed(member) for member in item.members)
     return isinstance(item, (Model, Record, Dictionary, Anything))
@@ -72,15 +72,16 @@ def _is_keyed(item: Hint) -> bool:
 
 def _holds_rows(column: pd.Series, item: Hint) -> bool:
     """Whether a single column's cells are what the hint asks for, and not the values of one field."""
-    item = plain(item)
+    item = unwrap_hint(item)
     if isinstance(item, (Model, Record)) and column.name in _names(item):
         return False
     if isinstance(item, Anything) or (
-        isinstance(item, Dictionary) and isinstance(plain(item.value), (Dictionary, Model, Record, Anything))
+        isinstance(item, Dictionary)
+        and isinstance(unwrap_hint(item.value), (Dictionary, Model, Record, Anything))
     ):
         return False
     members = item.members if isinstance(item, Either) else (item,)
-    classes = [member.cls for member in map(plain, members) if isinstance(member, (Model, Record))]
+    classes = [member.cls for member in map(unwrap_hint, members) if isinstance(member, (Model, Record))]
     forms = (dict, *(cls for cls in classes if record_kind(cls) != "TypedDict"))
     return all(issubclass(form, forms) for form in set(map(type, column)))
 

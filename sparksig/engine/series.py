@@ -16,7 +16,7 @@ from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType
 
-__all__ = ["column_to_arrow", "dtype_name", "is_name", "is_objects"]
+__all__ = ["column_to_arrow", "format_dtype", "is_name", "is_objects"]
 
 
 def is_name(label: Hashable) -> bool:
@@ -34,7 +34,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     dtype: Any = column.dtype
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
-        "a type that signatures support",
+        "a supported type",
         "convert it explicitly, or leave it out",
     )
     array = None
@@ -57,7 +57,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
             array = None
     if array is None:
-        findings.append(Finding(code, path, expected, dtype_name(dtype), hint))
+        findings.append(Finding(code, path, expected, format_dtype(dtype), hint))
         return _nulls(len(column), target)
     return array
 
@@ -93,6 +93,6 @@ def _typed(column: pd.Series) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def dtype_name(dtype: Any) -> str:
+def format_dtype(dtype: Any) -> str:
     """Return the name of a pandas dtype, without the values that some hold (a sparse one's fill value)."""
     return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)

@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
 from sparksig.convert.objects import from_times
-from sparksig.engine.findings import FIRST_ROWS, Report
-from sparksig.engine.plan import zone_findings
-from sparksig.engine.series import dtype_name
+from sparksig.engine.findings import FIRST_ROWS, Collector
+from sparksig.engine.plan import find_unknown_zones
+from sparksig.engine.series import format_dtype
 from sparksig.engine.sources import lends_arrow, read_column_or_table
 from sparksig.engine.values import enforce_values
-from sparksig.engine.zones import wall_times
+from sparksig.engine.zones import to_local_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.lattice import upper_bounds
 from sparksig.scalars import scalar_mismatch
@@ -161,7 +161,7 @@ def _check_shape(shape: tuple[int, ...], spec: TensorSpec, path: str, findings: 
 
 def _ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
     """Rows of unequal shapes, each an array, or nested lists whose values are judged one by one."""
-    inner, report = spec.shape[1:], Report()
+    inner, report = spec.shape[1:], Collector()
     try:
         dtype = from_numpy(spec.type)
     except ConversionError:
@@ -264,7 +264,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     declared = getattr(source(spec.type), "name", "")
     fits = declared in upper_bounds(name) if upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
-        _add_mismatch(path, spec, dtype_name(dtype), findings)
+        _add_mismatch(path, spec, format_dtype(dtype), findings)
         return None
     missing = column.isna().to_numpy()
     if missing.any() and spec.type.kind not in "fc":
@@ -302,12 +302,12 @@ def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[F
     elif isinstance(dtype, pd.ArrowDtype) and pa.types.is_timestamp(dtype.pyarrow_dtype):
         held = pa.array(column, from_pandas=True)
         array = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
-        if found := zone_findings(array.type, DataType.datetime, path):
+        if found := find_unknown_zones(array.type, DataType.datetime, path):
             findings += found
             return None
-        array = wall_times(array) if array.type.tz is not None else array
+        array = to_local_times(array) if array.type.tz is not None else array
     else:
-        _add_mismatch(path, spec, dtype_name(dtype), findings)
+        _add_mismatch(path, spec, format_dtype(dtype), findings)
         return None
     values = array.to_numpy(zero_copy_only=False)
     if values.dtype != spec.type:

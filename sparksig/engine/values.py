@@ -22,7 +22,7 @@ from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
-from sparksig.engine.findings import HINTS, LONG_HINT, RANGE_HINT, Report, null_hint
+from sparksig.engine.findings import HINTS, LONG_HINT, RANGE_HINT, Collector, format_null_hint
 from sparksig.errors import Code, Finding, below, kind, nearest
 from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
@@ -61,7 +61,7 @@ def enforce_values(
     """
     if _fit(values, dtype, required=required, strict=strict):
         return values
-    report = Report()
+    report = Collector()
     convert = _Convert(report, strict, forbid, show_values)
     enforced = []
     for row, value in enumerate(values):
@@ -220,7 +220,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 class _Convert:
     """Values one by one, widened as the casting table says, or reported."""
 
-    report: Report
+    report: Collector
     strict: bool
     forbid: bool
     show_values: bool
@@ -255,7 +255,11 @@ class _Convert:
         """What stands for a missing value: None, but for Any."""
         if required and (self.strict or dtype in NEVER_NULL):
             self.report.add(
-                Code.NULL_IN_REQUIRED, path, f"{describe(dtype)} without nulls", "nulls", null_hint(dtype)
+                Code.NULL_IN_REQUIRED,
+                path,
+                f"{describe(dtype)} without nulls",
+                "nulls",
+                format_null_hint(dtype),
             )
         return value if isinstance(dtype, AnyType) else None
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sparksig.engine.arrays import Mask, build_lists, list_lengths, null_mask
-from sparksig.engine.findings import Place
+from sparksig.engine.findings import Location
 from sparksig.errors import Code
 
 __all__ = ["convert_vectors"]
 
 
-def convert_vectors(array: pa.Array, place: Place, path: str) -> pa.Array:
+def convert_vectors(array: pa.Array, place: Location, path: str) -> pa.Array:
     """Convert vectors of Spark ML to lists: dense ones as they are, the zeros of sparse ones filled in."""
     kinds, sizes, indices, values = (array.flatten()[index] for index in range(4))
     sparse = pc.equal(kinds, 0).fill_null(False).to_numpy(zero_copy_only=False)

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["PER_SECOND", "instants", "is_known", "wall_times"]
+__all__ = ["PER_SECOND", "is_known_zone", "to_local_times", "to_zoned_times"]
 
 Array = np.ndarray[Any, Any]
 
@@ -29,12 +29,12 @@ _RULES_FROM = 2_114_380_800  # 2037-01-01 in seconds
 _RULES_TO = 9_223_459_200  # 2262-04-12, beyond the last nanosecond
 
 
-def wall_times(array: pa.Array) -> pa.Array:
+def to_local_times(array: pa.Array) -> pa.Array:
     """What clocks in the column's zone showed at these instants: the same unit, without a zone.
 
     Example:
         >>> noon = pa.array([2_540_462_400], pa.timestamp("s", "America/New_York"))  # 2050-07-03 12:00Z
-        >>> wall_times(noon)[0].as_py().hour
+        >>> to_local_times(noon)[0].as_py().hour
         8
     """
     unit, zone = array.type.unit, array.type.tz
@@ -55,7 +55,7 @@ def wall_times(array: pa.Array) -> pa.Array:
     return _merged(early, late, shifted, naive, array)
 
 
-def instants(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
+def to_zoned_times(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
     """The instants at which clocks in ``zone`` showed these wall times, and which have not just one.
 
     Args:
@@ -135,11 +135,11 @@ def _rules(zone: str) -> tuple[Array, Array]:
     return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
 
 
-def is_known(zone: str) -> bool:
+def is_known_zone(zone: str) -> bool:
     """Whether this machine knows a zone by that name.
 
     Example:
-        >>> is_known("Europe/Berlin"), is_known("GMT+2"), is_known("Mars/Olympus")
+        >>> is_known_zone("Europe/Berlin"), is_known_zone("GMT+2"), is_known_zone("Mars/Olympus")
         (True, True, False)
     """
     if zone in _UTC or _fixed_offset(zone) is not None:

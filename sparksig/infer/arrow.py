@@ -46,9 +46,7 @@ def from_batches(example: Any) -> Schema:
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # of Polars, which lends its Python objects as bytes
             hint = "convert it explicitly, or leave it out"
-            findings.append(
-                Finding(Code.UNSUPPORTED_TYPE, step(name), "a type that signatures support", "Object", hint)
-            )
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), "a supported type", "Object", hint))
     if not table.schema.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in table.schema):

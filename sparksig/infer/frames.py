@@ -146,7 +146,7 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that signatures support", name))
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name))
         return None
     return find_narrowest_type(source(arrow), path, findings)
 

@@ -285,7 +285,7 @@ def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[F
         try:
             array("q", values)  # the quickest look at the 64 bits of each
         except OverflowError:
-            hint = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
+            hint = "no signature type holds them: keep them as text, or explicitly as doubles"
             findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger ones", hint))
             return None
     if forms & {datetime.datetime, pd.Timestamp}:
@@ -432,7 +432,7 @@ def _strange(form: type, path: str) -> Finding:
         hint = ""
     found = f"a value of type {form.__name__}"
     hint = _ADVICE.get(form.__name__, hint)
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a type that signatures support", found, hint)
+    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a supported type", found, hint)
 
 
 def _mixed(words: set[str], path: str) -> Finding:

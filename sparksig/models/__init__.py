@@ -16,7 +16,7 @@ import pandas as pd
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, check_absent
 from sparksig.engine.features import has_features, select_features
-from sparksig.engine.frames import model_input
+from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import check
 from sparksig.engine.texts import OBJECTS, TextDtypes, text_labels
 from sparksig.errors import ModelDamagedError, ModelError, kind
@@ -171,7 +171,7 @@ class LoadedModel:
             ContractError: the data breaks the signature; with all findings.
         """
         selected = select_features(data, inputs, self._features)
-        enforced = model_input(selected, inputs, texts=self.text_dtypes, absent=self.absent)
+        enforced = build_model_input(selected, inputs, texts=self.text_dtypes, absent=self.absent)
         return self._name_features(enforced)
 
     def _name_features(self, frame: Any) -> Any:

@@ -18,7 +18,7 @@ from sparksig.convert.arrow import is_arrow
 from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import to_builtins
-from sparksig.engine.frames import model_frame, model_input
+from sparksig.engine.frames import build_model_frame, build_model_input
 from sparksig.engine.texts import TextDtypes
 from sparksig.errors import ContractError, ModelDamagedError, ModelError, SignatureTypeError, kind, step
 from sparksig.infer import infer_signature
@@ -168,7 +168,7 @@ def _encode_example(data: Any, signature: ModelSignature | None) -> InputExample
     has_type_hint = signature is not None and signature._is_signature_from_type_hint
     is_series = isinstance(data, pd.Series)
     if inputs is not None and inputs.is_tensor_spec():
-        data = model_input(data, inputs)
+        data = build_model_input(data, inputs)
     elif (
         isinstance(data, (pd.DataFrame, pd.Series))
         or is_arrow(data)
@@ -208,7 +208,7 @@ def _to_frame(data: Any, inputs: Schema | None) -> pd.DataFrame:
     if inputs is None and is_arrow(data):
         inputs = infer_signature(data).inputs
     if inputs is not None:
-        return model_frame(data, inputs)
+        return build_model_frame(data, inputs)
     if isinstance(data, pd.Series):
         return data.to_frame(0 if data.name is None else data.name)
     assert isinstance(data, pd.DataFrame)

@@ -266,7 +266,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:
-    from sparksig.engine.frames import model_input
+    from sparksig.engine.frames import build_model_input
 
     signature = directory.signature
     if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
@@ -274,7 +274,7 @@ def _compare_example(directory: ModelDirectory, model_uri: str) -> None:
     try:
         example = read_example(directory)
         if example is not None:
-            model_input(example, signature.inputs)
+            build_model_input(example, signature.inputs)
     except (ContractError, ModelDamagedError) as error:
         warnings.warn(
             f"{model_uri}: the saved input example does not fit the new signature: {error}",

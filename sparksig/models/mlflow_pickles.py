@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from sparksig.convert import hints
 from sparksig.engine.hints import check_rows
-from sparksig.engine.rows import rows_of
+from sparksig.engine.rows import to_rows
 from sparksig.errors import MissingDependencyError
 from sparksig.models.python_model import PythonModelContext, is_serving
 
@@ -67,7 +67,7 @@ def _validate_model_input(
     list_hint = hints.parse_input(hint)
 
     def validate(data: Any) -> list[Any]:
-        return check_rows(rows_of(data, list_hint), list_hint, from_json=is_serving())
+        return check_rows(to_rows(data, list_hint), list_hint, from_json=is_serving())
 
     if name in kwargs:
         return args, {**kwargs, name: validate(kwargs[name])}

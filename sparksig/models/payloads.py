@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import TEXTS, from_json, loads, plain, to_json
-from sparksig.engine.python import as_series
+from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.models.examples import LLM_KEYS
 from sparksig.models.table_json import (
@@ -139,7 +139,10 @@ def _parse_data(data_format: str, content: Any, inputs: Schema | None) -> Any:
         content = _group_by_name(content)
     elif inputs.is_tensor_spec() and data_format == "dataframe_records":
         return pd.DataFrame(
-            {key: as_series([plain(row.get(key)) for row in content]) for key in _collect_keys(content)}
+            {
+                key: to_object_series([plain(row.get(key)) for row in content])
+                for key in _collect_keys(content)
+            }
         )
     return data_from_json(content, inputs)
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 from sparksig.convert import hints
 from sparksig.convert.mlflow import mlflow_class
 from sparksig.engine.hints import check_rows
-from sparksig.engine.rows import rows_of
+from sparksig.engine.rows import to_rows
 from sparksig.errors import Code, ConversionError, Finding, ModelError, UnsupportedError, kind
 from sparksig.schema import ColSpec, Schema
 
@@ -364,7 +364,7 @@ def _validate_input(function: F, name: str) -> F:
     def validated(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        rows = rows_of(bound.arguments[data], list_hint)
+        rows = to_rows(bound.arguments[data], list_hint)
         bound.arguments[data] = check_rows(rows, list_hint, from_json=is_serving())
         return function(*bound.args, **bound.kwargs)
 
@@ -441,7 +441,7 @@ def is_from_example(model: object) -> bool:
 def convert_to_rows(model: object, data: Any) -> Any:
     """Convert data to the rows that a model's type hint declares; return it unchanged without such a hint."""
     contract = _get_contract(model)
-    return data if contract is None or contract.input is None else rows_of(data, contract.input)
+    return data if contract is None or contract.input is None else to_rows(data, contract.input)
 
 
 def get_hint_schemas(model: object) -> tuple[Schema | None, Schema | None]:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.json import column_from_json, from_json, plain
-from sparksig.engine.frames import model_input
-from sparksig.engine.python import as_series, holds_mappings, is_positional, label_by_position
+from sparksig.engine.frames import build_model_input
+from sparksig.engine.python import accepts_mappings, is_positional, label_by_position, to_object_series
 from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError
 from sparksig.models.tensor_json import arrays_from_json
@@ -50,7 +50,7 @@ def frame_from_json(
     frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:
         return frame
-    enforced: pd.DataFrame = model_input(frame, inputs, texts=texts)
+    enforced: pd.DataFrame = build_model_input(frame, inputs, texts=texts)
     return enforced
 
 
@@ -129,7 +129,7 @@ def to_plain_series(values: list[Any]) -> pd.Series:
         return pd.Series([np.nan if value is None else float(value) for value in values])
     if types == {float} or (types == {bool} and not has_nulls):
         return pd.Series([np.nan if value is None else value for value in values])
-    return as_series(values)
+    return to_object_series(values)
 
 
 def _to_series(cells: Any, dtype: Type | None, *, nat: bool) -> pd.Series:
@@ -139,7 +139,7 @@ def _to_series(cells: Any, dtype: Type | None, *, nat: bool) -> pd.Series:
     values = column_from_json(cells, AnyType() if dtype is None else dtype)
     if dtype is DataType.double and set(map(type, values)) == {float}:
         return pd.Series(np.array(values))
-    return as_series(values)
+    return to_object_series(values)
 
 
 def _map_types(names: list[Any], inputs: Schema | None) -> dict[Any, Any]:
@@ -191,7 +191,7 @@ def _convert_named(content: Any, specs: Mapping[str, ColSpec]) -> Any:
 
 def _label_columns(content: Any, inputs: Schema) -> Schema:
     """Label the unnamed columns of a schema with the keys of rows or columns, if their numbers agree."""
-    if inputs.has_input_names() or holds_mappings(inputs):
+    if inputs.has_input_names() or accepts_mappings(inputs):
         return inputs
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         content = dict.fromkeys(key for row in content for key in row)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.frames import model_input
+from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import ModelFailedError, SparksigError, describe_exception
@@ -161,14 +161,14 @@ def score_batches(
     """
 
     def call(batch: pa.RecordBatch) -> Any:
-        return call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+        return call_model(predict, build_model_input(batch, inputs, texts=texts, absent=absent), params)
 
     nothing = pa.array([], type=result_type(outputs))
     for batch in batches:
         if batch.num_rows == 0:
             yield nothing
             continue
-        data = model_input(batch, inputs, texts=texts, absent=absent)
+        data = build_model_input(batch, inputs, texts=texts, absent=absent)
         try:
             predicted = call_model(predict, data, params)
         except SparksigError as error:

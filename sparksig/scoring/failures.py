@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from sparksig.engine import plan as plans
 from sparksig.engine.absent import Absent
-from sparksig.engine.findings import null_hint
-from sparksig.engine.frames import model_input
+from sparksig.engine.findings import format_null_hint
+from sparksig.engine.frames import build_model_input
 from sparksig.engine.predictions import encode, result_type
 from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import (
@@ -90,7 +90,7 @@ def score_leniently(
     """
 
     def score(batch: pa.RecordBatch) -> pa.Array:
-        predicted = call_model(predict, model_input(batch, inputs, texts=texts, absent=absent), params)
+        predicted = call_model(predict, build_model_input(batch, inputs, texts=texts, absent=absent), params)
         try:
             encoded = encode(predicted, outputs, batch.num_rows)
         except PredictionError as error:
@@ -226,7 +226,7 @@ def _forbidden_nulls(batch: pa.RecordBatch, inputs: Schema) -> dict[int, list[Fi
             continue
         path = step(spec.name) if spec.name is not None else str(index)
         expected = f"{describe(spec.type)} without nulls"
-        finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "a null", null_hint(spec.type))
+        finding = Finding(Code.NULL_IN_REQUIRED, path, expected, "a null", format_null_hint(spec.type))
         for row in np.flatnonzero(batch.column(at).is_null().to_numpy(zero_copy_only=False)).tolist():
             failures.setdefault(row, []).append(finding)
     return failures

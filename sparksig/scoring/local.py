@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
-from sparksig.engine.zones import is_known
+from sparksig.engine.zones import is_known_zone
 from sparksig.errors import ContractError, Finding, OutputRefusedError, SparksigError, UnsupportedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
@@ -235,14 +235,14 @@ def _resolve_zone(time_zone: str | None) -> str:
         ContractError: the zone is unknown.
     """
     if time_zone is not None:
-        if not isinstance(time_zone, str) or not is_known(time_zone):
+        if not isinstance(time_zone, str) or not is_known_zone(time_zone):
             raise ContractError(
                 f"time_zone is a name of the IANA database, as 'Europe/Berlin', not {time_zone!r}"
             )
         return time_zone
     configured = os.environ.get("TZ", "").lstrip(":")
     link = os.path.realpath("/etc/localtime").rpartition("zoneinfo/")[2]
-    return next((zone for zone in (configured, link) if zone and is_known(zone)), "UTC")
+    return next((zone for zone in (configured, link) if zone and is_known_zone(zone)), "UTC")
 
 
 class _Phases:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sparksig.convert.variant import is_variant
 from sparksig.engine.absent import Absent
 from sparksig.engine.arrays import conform, convert_leaves
-from sparksig.engine.predictions.reading import frame_of
+from sparksig.engine.predictions.reading import read_predictions
 from sparksig.engine.predictions.times import place_times
 from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import Code, Finding, PredictionError
@@ -87,7 +87,7 @@ def select_column(predicted: Any, outputs: Schema, returned: pa.DataType | None,
     is_plain = returned is not None and (is_variant(returned) or not pa.types.is_struct(returned))
     if not is_plain or isinstance(predicted, (np.ndarray, pd.Series)):
         return predicted
-    frame = frame_of(predicted, Schema([ColSpec(outputs.inputs[0].type)]), rows)
+    frame = read_predictions(predicted, Schema([ColSpec(outputs.inputs[0].type)]), rows)
     return frame.iloc[:, 0] if frame.shape[1] == 1 else predicted
 
 

@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.arrived import as_declared
+from sparksig.engine.transfer import restore_types
 from sparksig.errors import ContractError
 from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
@@ -133,7 +133,7 @@ class ScanPlan:
         if self.is_row:
             rows = pa.StructArray.from_arrays(arrays, fields=list(self.transfer))
             return pa.RecordBatch.from_arrays([rows], names=["0"])
-        return as_declared(pa.RecordBatch.from_arrays(arrays, schema=self.transfer), self.inputs)
+        return restore_types(pa.RecordBatch.from_arrays(arrays, schema=self.transfer), self.inputs)
 
 
 def read_batches(split: Split, plan: ScanPlan) -> Iterator[pa.RecordBatch]:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import misplaced_features
+from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -164,7 +164,9 @@ def _choose_columns(
     if inputs.has_input_names() and columns is not None:
         raise ContractError("the model's columns have names: columns= chooses those of a model without names")
     if columns is not None:
-        findings += find_missing_columns(table.names, columns) + misplaced_features(columns, inputs, features)
+        findings += find_missing_columns(table.names, columns) + find_misplaced_features(
+            columns, inputs, features
+        )
         if findings:
             return [], False
         table = pa.schema([table.field(name) for name in columns])

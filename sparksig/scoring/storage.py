@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.engine.zones import instants
+from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, below, step
 
 __all__ = [
@@ -122,7 +122,7 @@ def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
     """
     if not pa.types.is_timestamp(value.type) or not value.is_valid:
         return value.cast(INSTANT) if pa.types.is_timestamp(value.type) else value
-    placed, unplaced = instants(pa.array([value.as_py()], pa.timestamp("us")), zone)
+    placed, unplaced = to_zoned_times(pa.array([value.as_py()], pa.timestamp("us")), zone)
     if unplaced.any():
         raise UnsupportedError(f"the partition value {value.as_py()} is no local time, or two, in {zone}")
     return placed.cast(INSTANT)[0]

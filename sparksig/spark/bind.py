@@ -17,7 +17,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import source, to_spark
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import misplaced_features
+from sparksig.engine.features import find_misplaced_features
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, step
 from sparksig.lattice import widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -117,7 +117,7 @@ def bind(
     if columns is not None:
         findings += find_missing_columns(table.names, columns)
         table = T.StructType([table[name] for name in columns if name in table.names])
-        findings += misplaced_features(columns, schema, features)
+        findings += find_misplaced_features(columns, schema, features)
     table_columns = spark_columns(table)
     if not findings:
         match = match_columns(contract, table_columns, fold=fold, by_position=columns is not None)

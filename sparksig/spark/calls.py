@@ -9,7 +9,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from sparksig.engine.absent import Absent
-from sparksig.engine.features import misplaced_features
+from sparksig.engine.features import find_misplaced_features
 from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
@@ -82,7 +82,7 @@ class CallBinding:
         if len(columns) == 1:  # it may be a struct of all
             return (specs if len(specs) == 1 and not HAS_ARROW else None), values
         named = [value if isinstance(value, str) else None for value in columns]
-        if findings := misplaced_features(named, self.inputs, self.features):
+        if findings := find_misplaced_features(named, self.inputs, self.features):
             raise ContractError.of("the call does not fit the model's features", findings)
         if len(columns) == len(specs):
             return specs, values

@@ -21,8 +21,8 @@ from sparksig.convert.variant import VARIANT, is_variant, to_variant
 from sparksig.engine.arrays import conform
 from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.predictions import result_type
-from sparksig.engine.predictions.reading import frame_of
-from sparksig.engine.python import as_series
+from sparksig.engine.predictions.reading import read_predictions
+from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError, below, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, Type
@@ -54,7 +54,7 @@ def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
         if opener is not None:
             with decimal.localcontext() as context:  # Spark's reader rounds to that of the context
                 context.prec = 100
-                values = as_series(_opened(data[label], opener, step(label)))
+                values = to_object_series(_opened(data[label], opener, step(label)))
             values.index = data.index
             data[label] = values
     return data
@@ -168,7 +168,7 @@ def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
     if not _has_any(outputs):
         return prediction
     found: dict[Finding, list[int]] = {}
-    frame = _packed_frame(frame_of(prediction, outputs, rows), outputs, found)
+    frame = _packed_frame(read_predictions(prediction, outputs, rows), outputs, found)
     if found:
         told = [replace(one, count=len(at), rows=tuple(at[:FIRST_ROWS])) for one, at in found.items()]
         raise PredictionError.of("the prediction breaks the model's output schema", told)
@@ -204,7 +204,7 @@ def _packed(values: pd.Series, spec: ColSpec, found: dict[Finding, list[int]]) -
             held.append(None)
             for one in error.findings:
                 found.setdefault(one, []).append(row)
-    column = as_series(held)
+    column = to_object_series(held)
     column.index = values.index
     return column
 

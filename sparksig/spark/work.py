@@ -17,8 +17,8 @@ from pyspark import TaskContext
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
-from sparksig.engine.arrived import as_declared
 from sparksig.engine.features import match_features
+from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import find_mismatches
@@ -120,7 +120,7 @@ class Work:
             for batch in batches:
                 if not columns:
                     columns.append(batch.schema)
-                yield as_declared(batch, self.inputs)
+                yield restore_types(batch, self.inputs)
 
         cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
         how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source
 from sparksig.engine import plan as plans
-from sparksig.engine.arrays import entries
-from sparksig.engine.kernels import decoded, nanosecond_wall_times
+from sparksig.engine.arrays import flatten_maps
+from sparksig.engine.kernels import decode_dictionary, to_local_nanoseconds
 from sparksig.errors import Finding
 from sparksig.schema import ColSpec, Schema
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
@@ -189,7 +189,7 @@ class _Values(NamedTuple):
 def _prepare(array: pa.Array) -> pa.Array:
     """Return a column without dictionaries, and with the vectors of Spark ML as lists."""
     if pa.types.is_dictionary(array.type):
-        array = decoded(array)
+        array = decode_dictionary(array)
     if not pa.types.is_struct(array.type):
         return array
     if getattr(source(array.type), "kind", "") != "vector":
@@ -224,7 +224,7 @@ def _step_into(values: _Values, step: Step) -> _Values:
     if step.kind is StepKind.ITEMS:
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         return _Values(_decode(array.flatten()), _repeat(owners, lengths))
-    keys, items, lengths = entries(array)
+    keys, items, lengths = flatten_maps(array)
     owners = _repeat(owners, lengths)
     if step.kind is not StepKind.KEY:
         return _Values(_decode(keys if step.kind is StepKind.KEYS else items), owners)
@@ -241,7 +241,7 @@ def _select(owners: Rows | None, mask: Mask) -> Rows:
 
 
 def _decode(array: pa.Array) -> pa.Array:
-    return decoded(array) if pa.types.is_dictionary(array.type) else array
+    return decode_dictionary(array) if pa.types.is_dictionary(array.type) else array
 
 
 def _match_key(keys: pa.Array, name: str) -> pa.Array:
@@ -269,7 +269,7 @@ def _is_nan(array: pa.Array, _: Condition) -> Mask | None:
 
 
 def _is_outside(array: pa.Array, _: Condition) -> Mask | None:
-    return None if pa.types.is_null(array.type) else nanosecond_wall_times(array)[1]
+    return None if pa.types.is_null(array.type) else to_local_nanoseconds(array)[1]
 
 
 def _is_longer(array: pa.Array, condition: Condition) -> Mask:
@@ -282,7 +282,7 @@ def _has_other_length(array: pa.Array, condition: Condition) -> Mask:
 
 
 def _has_duplicates(array: pa.MapArray, _: Condition) -> Mask:
-    keys, _items, lengths = entries(array)
+    keys, _items, lengths = flatten_maps(array)
     codes = pc.dictionary_encode(_decode(keys)).indices.fill_null(-1).to_numpy(zero_copy_only=False)
     owners = np.repeat(np.arange(len(lengths)), lengths)
     order = np.lexsort((codes, owners))
@@ -293,7 +293,7 @@ def _has_duplicates(array: pa.MapArray, _: Condition) -> Mask:
 
 
 def _misses_key(array: pa.MapArray, condition: Condition) -> Mask:
-    keys, _items, lengths = entries(array)
+    keys, _items, lengths = flatten_maps(array)
     owners = np.repeat(np.arange(len(lengths)), lengths)
     mask = _as_mask(array.is_valid()).copy()
     mask[owners[_as_mask(_match_key(keys, str(condition.argument)))]] = False

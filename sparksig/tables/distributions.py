@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.engine.kernels import decoded
-from sparksig.engine.zones import wall_times
+from sparksig.engine.kernels import decode_dictionary
+from sparksig.engine.zones import to_local_times
 from sparksig.tables.sample import Sample
 
 __all__ = ["measure_distributions"]
@@ -40,9 +40,9 @@ def measure_distributions(sample: Sample, names: Sequence[str]) -> dict[str, Bin
 
 def _plain(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
-        return decoded(array)
+        return decode_dictionary(array)
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
-        return wall_times(array)
+        return to_local_times(array)
     if pa.types.is_date(array.type):
         return array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
     return array

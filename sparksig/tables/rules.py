@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from sparksig.engine.findings import RANGE_HINT, null_hint
+from sparksig.engine.findings import RANGE_HINT, format_null_hint
 from sparksig.errors import Code, Finding, below, step
 from sparksig.lattice import INTEGER_DIGITS, NEVER_NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -215,7 +215,7 @@ def _test_value(
         words, hint = str(declared), "fill the nulls, or filter the rows"
         is_strict = options.strict_nulls or getattr(declared, "name", "") in _NEVER_NULL
     else:
-        words, hint = describe(declared), null_hint(declared)
+        words, hint = describe(declared), format_null_hint(declared)
         is_strict = options.strict_nulls or declared in NEVER_NULL
     if required and is_strict:
         finding = Finding(Code.NULL_IN_REQUIRED, path, f"{words} without nulls", "nulls", hint)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sparksig.convert.arrow import vector_type
-from sparksig.engine.arrived import tensor_findings
 from sparksig.engine.features import match_features
-from sparksig.engine.plan import zone_findings
+from sparksig.engine.plan import find_unknown_zones
+from sparksig.engine.transfer import judge_tensors
 from sparksig.errors import Code, Finding, below, nearest, step
 from sparksig.lattice import IMMEDIATE, NULL, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -260,7 +260,7 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
         for finding in find_mismatches(column.field.source, spec.type, path, spec.required)
     ]
     if not findings and column.arrow is not None:
-        findings = zone_findings(column.arrow, spec.type, path)
+        findings = find_unknown_zones(column.arrow, spec.type, path)
     if not findings and column.arrow is None and contains(spec.type, lambda part: isinstance(part, AnyType)):
         findings = _unreachable(column.field.source, path)
     return findings + duplicate_fields(column.field.source, path, fold)
@@ -288,7 +288,7 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
             hint = f"{column.text} does not reach Python"
             findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))
         prepared.append((column.name, arrow, column.text))
-    return findings or tensor_findings(schema, prepared)
+    return findings or judge_tensors(schema, prepared)
 
 
 # --- a table's contract: the declared types -----------------------------------------------------------------

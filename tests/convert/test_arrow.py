@@ -223,10 +223,7 @@ def test_nulls_widen_to_what_is_optional():
     for target in (*DataType, Array("long"), Map("long"), Object([Property("a", "long")]), SparkMLVector()):
         assert widens(source(pa.null()), target, required=False)
         [finding] = find_mismatches(source(pa.null()), target, "a")
-        assert (
-            finding.hint
-            == "it holds only nulls: declare it optional, or cast the column to its type"
-        )
+        assert finding.hint == "it holds only nulls: declare it optional, or cast the column to its type"
     assert widens(source(pa.null()), AnyType())
     assert widens(source(pa.list_(pa.null())), Array("long"))
     empty = source(pa.struct([("a", pa.null())]))

@@ -206,7 +206,7 @@ NO_COUNTERPARTS = {
 @each(
     "text, expected, told",
     [(text, "a type that Spark has", told) for text, told in NO_TYPES.items()]
-    + [(text, "a type that signatures support", told) for text, told in NO_COUNTERPARTS.items()],
+    + [(text, "a supported type", told) for text, told in NO_COUNTERPARTS.items()],
 )
 def test_types_that_are_none(text, expected, told):
     with pytest.raises(ConversionError) as error:
@@ -336,7 +336,7 @@ def lose_namelessness():
 def lose_integer_name():
     schema = Schema([ColSpec("long", 7)])
     assert _back(schema) == Schema([ColSpec("long", "7")])
-    return schema, "7: expected an integer as name, found its digits"
+    return schema, "7: expected an integer as name, got its digits"
 
 
 def lose_tensor():

@@ -113,7 +113,7 @@ TEXTS = {
 
 @each("name", TEXTS)
 def test_the_text_of_a_refusal(name):
-    text = f"expected a type that signatures support, got {TEXTS[name]} [UNSUPPORTED_TYPE]"
+    text = f"expected a supported type, got {TEXTS[name]} [UNSUPPORTED_TYPE]"
     with pytest.raises(ConversionError, match=re.escape(text)):
         from_numpy(np.dtype(name))
 

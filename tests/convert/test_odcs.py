@@ -223,7 +223,7 @@ LOSSES = {
     ),
     "Any": (column(AnyType()), "a: expected Any, got no logical type"),
     "a column without a name": (column("long", None), "expected a column without a name, got the name 0"),
-    "an integer name": (column("long", 7), "7: expected an integer as name, found its digits"),
+    "an integer name": (column("long", 7), "7: expected an integer as name, got its digits"),
     "the first dimension of a tensor, where it is fixed": (
         tensor("int8", (2, 3)),
         "a: expected 2 rows, got any number of them",

@@ -200,9 +200,11 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
         assert from_spark(dtype) == wide[0]
         assert from_spark(T.ArrayType(dtype)) == Array(wide[0])
         return
-    text = f"expected a type that signatures support, got {source(dtype)} ({source(dtype)} has no counterpart"
+    text = f"expected a supported type, got {source(dtype)} ({source(dtype)} has no counterpart"
     if isinstance(dtype, T.DecimalType):
-        text = text.split(f" ({source(dtype)}")[0] + " (signatures support 18 digits without a fraction, or 15"
+        text = (
+            text.split(f" ({source(dtype)}")[0] + " (signatures support 18 digits without a fraction, or 15"
+        )
     with pytest.raises(ConversionError, match=re.escape(text)) as error:
         from_spark(table(T.ArrayType(dtype), name="a.b"))
     assert codes(error) == [("`a.b`[]", Code.UNSUPPORTED_TYPE)]

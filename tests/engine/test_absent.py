@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparksig import Code, ColSpec, ContractError, DataType, Schema, TensorSpec
 from sparksig.engine.absent import check_absent, find_absent_columns, format_absent_column
-from sparksig.engine.frames import model_input
+from sparksig.engine.frames import build_model_input
 from sparksig.engine.texts import TextDtype, TextDtypes
 from tests.strategies import composite_types
 
@@ -33,46 +33,46 @@ def schema_with(dtype, name="y"):
 @pytest.mark.parametrize("dtype", [*DataType], ids=lambda dtype: dtype.name)
 @sources
 def test_nulls_have_the_declared_dtype(data, dtype):
-    expected = model_input(pa.table({"x": VALUES, "y": pa.nulls(2)}), schema_with(dtype))
-    pd.testing.assert_frame_equal(model_input(data, schema_with(dtype), absent="null"), expected)
+    expected = build_model_input(pa.table({"x": VALUES, "y": pa.nulls(2)}), schema_with(dtype))
+    pd.testing.assert_frame_equal(build_model_input(data, schema_with(dtype), absent="null"), expected)
 
 
 @given(composite_types())
 def test_an_absent_column_is_seen_as_a_column_of_nulls(dtype):
     schema, absent = schema_with(dtype), {"x": VALUES}
     for nulls in (pa.table({**absent, "y": pa.nulls(2)}), pd.DataFrame({**absent, "y": [None, None]})):
-        expected = model_input(nulls, schema)
-        pd.testing.assert_frame_equal(model_input(absent, schema, absent="null"), expected)
-        pd.testing.assert_frame_equal(model_input(pa.table(absent), schema, absent="null"), expected)
+        expected = build_model_input(nulls, schema)
+        pd.testing.assert_frame_equal(build_model_input(absent, schema, absent="null"), expected)
+        pd.testing.assert_frame_equal(build_model_input(pa.table(absent), schema, absent="null"), expected)
 
 
 @sources
 def test_columns_are_in_the_order_of_the_schema(data):
     schema = Schema([ColSpec("string", "a", False), ColSpec("double", "x"), ColSpec("long", "b", False)])
-    assert list(model_input(data, schema, absent="null")) == ["a", "x", "b"]
-    assert list(model_input(data, schema)) == ["x"]
+    assert list(build_model_input(data, schema, absent="null")) == ["a", "x", "b"]
+    assert list(build_model_input(data, schema)) == ["x"]
 
 
 @sources
 def test_a_missing_text_is_the_one_that_the_model_knows(data):
     texts = TextDtypes.from_mapping({"y": TextDtype.OBJECT_NAN})
-    frame = model_input(data, schema_with("string"), texts=texts, absent="null")
+    frame = build_model_input(data, schema_with("string"), texts=texts, absent="null")
     assert [type(value) for value in frame["y"]] == [float, float]
 
 
 def test_an_index_is_kept():
     frame = pd.DataFrame({"x": VALUES}, index=[7, 9])
-    assert model_input(frame, schema_with("long"), absent="null").index.tolist() == [7, 9]
+    assert build_model_input(frame, schema_with("long"), absent="null").index.tolist() == [7, 9]
 
 
 @sources
 def test_a_forbidden_absence_is_reported_as_a_required_column_is(data):
     schema = schema_with("long", "X")
     with pytest.raises(ContractError, match="did you mean 'x'") as optional:
-        model_input(data, schema, absent="forbid")
+        build_model_input(data, schema, absent="forbid")
     required = Schema([ColSpec("double", "x"), ColSpec("long", "X")])
     with pytest.raises(ContractError) as other:
-        model_input(data, required)
+        build_model_input(data, required)
     assert optional.value.findings == other.value.findings
 
 
@@ -80,7 +80,7 @@ def test_a_required_column_is_missing_whatever_absent_says():
     schema = Schema([ColSpec("double", "x"), ColSpec("long", "y")])
     for absent in ("null", "omit", "forbid"):
         with pytest.raises(ContractError) as caught:
-            model_input({"x": VALUES}, schema, absent=absent)
+            build_model_input({"x": VALUES}, schema, absent=absent)
         assert [(one.code, one.path) for one in caught.value.findings] == [(Code.MISSING_COLUMN, "y")]
 
 
@@ -90,7 +90,7 @@ def test_a_tensor_is_missing_whatever_absent_says():
     )
     for absent in ("null", "omit", "forbid"):
         with pytest.raises(ContractError, match="y: expected"):
-            model_input({"x": np.array(VALUES)}, schema, absent=absent)
+            build_model_input({"x": np.array(VALUES)}, schema, absent=absent)
 
 
 @given(st.lists(st.sampled_from(["area", "Rooms", "rooms", "kids"]), unique=True))
@@ -119,6 +119,6 @@ def test_columns_without_names_are_never_absent():
 def test_an_unknown_choice_is_refused():
     check_absent(None)
     with pytest.raises(
-        ContractError, match="absent is one of 'null', 'omit', 'forbid', or None, not 'nulls'"
+        ContractError, match="absent: expected one of 'null', 'omit', 'forbid', or None, got 'nulls'"
     ):
         check_absent("nulls")

@@ -20,8 +20,8 @@ from sparksig.engine.blocks import to_python
 from sparksig.engine.findings import LONG_HINT
 from sparksig.engine.frames import (
     MISSING_INTEGERS,
+    build_model_frame,
     enforce,
-    model_frame,
     validate_schema,
 )
 from sparksig.engine.series import column_to_arrow
@@ -229,7 +229,7 @@ def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
         "c": ColSpec("string", "c"),
     }
     schema = Schema([specs[name] for name in names])
-    seen = model_frame(batch, schema)
+    seen = build_model_frame(batch, schema)
     assert list(seen.columns) == list(names)
     assert seen.index.equals(pd.RangeIndex(rows))
     for name in names:
@@ -288,7 +288,7 @@ def test_the_smallest_tick_is_not_silently_lost():
     # NumPy takes it for NaT
     batch = pa.record_batch([pa.array([-(2**63)], pa.int64()).view(pa.timestamp("ns"))], ["a"])
     with pytest.raises(ContractError):
-        model_frame(batch, Schema([ColSpec("datetime", "a")]))
+        build_model_frame(batch, Schema([ColSpec("datetime", "a")]))
 
 
 # --- names, order, index --------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ def test_labels_of_a_frame_reach_a_model_with_unnamed_columns(kind):
     if kind == "cells":
         frame["y"], schema = [[1]], Schema([ColSpec("double"), ColSpec(Array("long"))])
     data = pa.Table.from_pandas(frame) if kind == "Arrow" else frame
-    seen = model_frame(data, schema)
+    seen = build_model_frame(data, schema)
     assert seen.columns.tolist() == ["x", "y"]
     assert seen.iloc[0].tolist() == frame.iloc[0].tolist()
     seen.columns.name = "changed"
@@ -653,7 +653,7 @@ def test_writing_into_the_frame_leaves_the_batch_alone():
     batch = build()
     for kinds in (["double"], ["double", "long", "datetime"], ["long"], ["datetime"]):
         names = {"double": "f", "long": "i", "datetime": "t"}
-        seen = model_frame(batch, Schema([ColSpec(kind, names[kind]) for kind in kinds]))
+        seen = build_model_frame(batch, Schema([ColSpec(kind, names[kind]) for kind in kinds]))
         for position, kind in enumerate(kinds):
             seen.iloc[:, position] = OTHER[kind]
     assert batch.equals(build())
@@ -796,14 +796,14 @@ def test_arrows_composites_are_pythons_in_a_frame(dtype, values):
     )
     assert to_python(array) == values
     held = pd.DataFrame({"c": pd.Series(array, dtype=pd.ArrowDtype(array.type))})
-    for seen in (model_frame(pa.table({"c": array}), schema), enforce(held, schema)):
+    for seen in (build_model_frame(pa.table({"c": array}), schema), enforce(held, schema)):
         assert seen["c"].tolist() == values
     assert enforce(pa.table({"c": array}), schema)["c"].combine_chunks().equals(array)
 
 
 def test_arrays_of_floats_are_numpys_and_null_in_one_is_nan():
     table = pa.table({"c": pa.array([[1.0, None], None, []], pa.list_(pa.float64()))})
-    seen = model_frame(table, Schema([ColSpec(Array("double"), "c")]))["c"].tolist()
+    seen = build_model_frame(table, Schema([ColSpec(Array("double"), "c")]))["c"].tolist()
     assert seen[1] is None
     assert [(type(seen[row]), seen[row].dtype) for row in (0, 2)] == [(np.ndarray, np.dtype("float64"))] * 2
     np.testing.assert_array_equal(seen[0], [1.0, np.nan])
@@ -908,7 +908,7 @@ def test_what_a_model_sees_depends_on_no_path():
     table = pa.table({"a": [1.5, -0.0], "b": pa.array([2.5, np.nan])})
     forms = [frame, frame.astype(object), frame.astype("category"), table, frame.assign(a=frame["a"])]
     for data in forms:
-        seen = model_frame(data, schema)
+        seen = build_model_frame(data, schema)
         pd.testing.assert_frame_equal(seen, frame[["b", "a"]])
         assert np.signbit(seen["a"].tolist()[1])
 
@@ -944,6 +944,6 @@ def test_text_beyond_32_bit_offsets_is_an_error_and_never_left_out():
         pa.table({"a": huge}),
         pa.record_batch({"a": huge}),
     ):
-        for call in (enforce, model_frame):
+        for call in (enforce, build_model_frame):
             with pytest.raises(ContractError, match=text):
                 call(data, Schema([ColSpec("string", "a")]))

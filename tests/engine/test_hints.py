@@ -36,7 +36,7 @@ from pydantic import (
 
 from sparksig.convert.hints import parse_input
 from sparksig.engine.hints import check_rows
-from sparksig.engine.rows import rows_of
+from sparksig.engine.rows import to_rows
 from sparksig.errors import ContractError
 from tests.tables import each
 
@@ -741,7 +741,7 @@ def test_optional_models_in_each_other_take_linear_time():
 def test_a_column_of_times_reaches_a_date():
     day = create_model("Day", placed=(dt.date, ...))
     frame = pd.DataFrame({"placed": pd.to_datetime(["2026-01-01", "2026-01-02"])})
-    assert [one.placed for one in check(rows_of(frame, parse_input(list[day])), day)] == [
+    assert [one.placed for one in check(to_rows(frame, parse_input(list[day])), day)] == [
         dt.date(2026, 1, 1),
         dt.date(2026, 1, 2),
     ]
@@ -945,7 +945,7 @@ def test_base64_in_lines_as_mlflow_writes_its_examples():
 
 
 def rows(data, item):
-    return rows_of(data, parse_input(list[item]))
+    return to_rows(data, parse_input(list[item]))
 
 
 def through(data, item):

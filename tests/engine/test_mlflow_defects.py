@@ -26,7 +26,7 @@ from mlflow.types.type_hints import _validate_data_against_type_hint
 from pyspark.sql import types as T
 
 from sparksig.convert.hints import parse_input
-from sparksig.engine.frames import enforce, model_frame
+from sparksig.engine.frames import build_model_frame, enforce
 from sparksig.engine.hints import check_rows
 from sparksig.engine.predictions import encode
 from sparksig.engine.predictions.times import place_times
@@ -561,7 +561,7 @@ def test_9_1_13_integers_beside_nulls_in_objects_stay_integers():
     held = pa.table({"a": pa.array([{"n": 2**53 + 1}, {"n": None}, None])})
     schema = one(Object([Property("n", "long", required=False)]), required=False)
     assert enforce(held, schema)["a"].to_pylist() == held["a"].to_pylist()
-    assert model_frame(held, schema)["a"].tolist() == [{"n": 2**53 + 1}, {"n": None}, None]
+    assert build_model_frame(held, schema)["a"].tolist() == [{"n": 2**53 + 1}, {"n": None}, None]
 
 
 def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparksig
-from sparksig.engine.frames import enforce, model_frame
-from sparksig.engine.python import as_series, to_frame
+from sparksig.engine.frames import build_model_frame, enforce
+from sparksig.engine.python import to_frame, to_object_series
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
@@ -253,7 +253,7 @@ def test_a_list_has_one_element_a_row(data, schema, expected):
     seen = enforce(data, schema)
     assert list(seen) == list(expected)
     for name, values in expected.items():
-        pd.testing.assert_series_equal(as_series(list(seen[name])), as_series(values))
+        pd.testing.assert_series_equal(to_object_series(list(seen[name])), to_object_series(values))
     assert len(seen) == len(data)
 
 
@@ -499,12 +499,14 @@ def test_every_form_of_the_same_rows_is_the_same_frame(rows):
     by_columns = {name: [row[name] for row in rows] for name in ("b", "a")}
     seen = enforce(rows, schema)
     assert len(seen) == len(rows)
-    held = pd.DataFrame({"a": pd.Series(by_columns["a"], dtype="int64"), "b": as_series(by_columns["b"])})
+    held = pd.DataFrame(
+        {"a": pd.Series(by_columns["a"], dtype="int64"), "b": to_object_series(by_columns["b"])}
+    )
     table = pa.table(
         {"a": pa.array(by_columns["a"], pa.int64()), "b": pa.array(by_columns["b"], pa.string())}
     )
     for data in (by_columns, held, table):
-        pd.testing.assert_frame_equal(model_frame(data, schema), seen, check_index_type=False)
+        pd.testing.assert_frame_equal(build_model_frame(data, schema), seen, check_index_type=False)
     bare = enforce([[row["a"], row["b"]] for row in rows], unnamed("long", "string"))
     assert bare.to_numpy().tolist() == seen.to_numpy().tolist()
 
@@ -525,7 +527,7 @@ def test_arrow_arrays():
         assert seen.equals(pa.table({"0": [1.0, 2.0]}))
         with pytest.raises(ContractError, match="a: expected long, got no such column"):
             enforce(array, named(a="long"))
-        assert model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
+        assert build_model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
 
 
 def test_a_reader_is_refused_and_not_consumed():

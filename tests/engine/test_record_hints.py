@@ -28,7 +28,7 @@ from sparksig import infer_signature
 from sparksig.convert.hints import from_hint, from_record, parse_input
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
-from sparksig.engine.rows import rows_of
+from sparksig.engine.rows import to_rows
 from sparksig.errors import Code, ContractError, ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Property
@@ -327,37 +327,37 @@ REFUSED = {
     ),
     "time": (
         datetime.time,
-        "expected a type that signatures support, got time (no signature type holds a time of day: use "
+        "expected a supported type, got time (no signature type holds a time of day: use "
         "datetime, or str in ISO 8601) [UNSUPPORTED_TYPE]",
     ),
     "timedelta": (
         datetime.timedelta,
-        "expected a type that signatures support, got timedelta (no signature type holds a duration: use "
+        "expected a supported type, got timedelta (no signature type holds a duration: use "
         "float for seconds, or int for microseconds) [UNSUPPORTED_TYPE]",
     ),
     "set": (
         set[int],
-        "expected a type that signatures support, got set[int] (a signature has no sets: use list[int], and "
+        "expected a supported type, got set[int] (a signature has no sets: use list[int], and "
         "make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "frozenset": (
         frozenset[str],
-        "expected a type that signatures support, got frozenset[str] (a signature has no sets: use list[str], "
+        "expected a supported type, got frozenset[str] (a signature has no sets: use list[str], "
         "and make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "bare set": (
         set,
-        "expected a type that signatures support, got set (a signature has no sets: use list[...], and make "
+        "expected a supported type, got set (a signature has no sets: use list[...], and make "
         "it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "complex": (
         complex,
-        "expected a type that signatures support, got complex (no signature type holds complex numbers: use "
+        "expected a supported type, got complex (no signature type holds complex numbers: use "
         "two floats) [UNSUPPORTED_TYPE]",
     ),
     "bare tuple": (
         tuple,
-        "expected a type that signatures support, got tuple (write what it holds, for example tuple[float, "
+        "expected a supported type, got tuple (write what it holds, for example tuple[float, "
         "...]) [UNSUPPORTED_TYPE]",
     ),
     "Literal beyond 64 bits": (
@@ -790,13 +790,13 @@ FRAMES = {
 @each("data, hint, expected", FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
     listing = parse_input(list[hint])
-    assert same(check_rows(rows_of(data, listing), listing), expected)
+    assert same(check_rows(to_rows(data, listing), listing), expected)
 
 
 def test_a_missing_decimal_is_none_and_not_a_number():
     listing = parse_input(list[Money])
     with pytest.raises(ContractError, match=r"\[\]: expected Decimal, got None, once, first in row 1"):
-        check_rows(rows_of(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
+        check_rows(to_rows(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
 
 
 # --- columns --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import Array, Code, ColSpec, ContractError, Schema, enforce
-from sparksig.engine.frames import model_frame
+from sparksig.engine.frames import build_model_frame
 from sparksig.engine.texts import TextDtype, TextDtypes, example_dtypes, text_column
 
 CITY = Schema([ColSpec("string", "city", required=False)])
@@ -52,7 +52,7 @@ INPUTS = {
 
 @pytest.mark.parametrize("build", INPUTS.values(), ids=INPUTS)
 def test_a_missing_string_is_none_in_an_object_column(build):
-    column = model_frame(build(), CITY)["city"]
+    column = build_model_frame(build(), CITY)["city"]
     assert column.dtype == object
     assert column.tolist() == CELLS
 
@@ -73,7 +73,7 @@ def test_enforce_shows_what_a_model_sees(build):
     ids=lambda data: type(data).__name__,
 )
 def test_a_column_without_a_name_shows_none_as_well(data):
-    column = model_frame(data, UNNAMED)[0]
+    column = build_model_frame(data, UNNAMED)[0]
     assert (column.dtype, column.tolist()) == (object, CELLS)
 
 
@@ -90,7 +90,7 @@ DTYPES = {
 @pytest.mark.parametrize("build", INPUTS.values(), ids=INPUTS)
 def test_a_recorded_dtype_comes_with_its_own_missing_value(build, text):
     dtype, missing = DTYPES[text]
-    column = model_frame(build(), CITY, texts=TextDtypes.from_mapping({"city": text}))["city"]
+    column = build_model_frame(build(), CITY, texts=TextDtypes.from_mapping({"city": text}))["city"]
     assert column.dtype == dtype
     assert [cell if isinstance(cell, str) else type(cell) for cell in column] == [
         "Oslo",
@@ -107,12 +107,12 @@ def test_the_dtype_depends_on_no_batch(rows, text):
     batch = arrow(pa.string()).slice(0, rows)
     frame = pd.DataFrame({"city": series(object)[:rows]})
     for data in (batch, frame, frame.astype("string")):
-        assert model_frame(data, CITY, texts=texts)["city"].dtype == DTYPES[text][0]
+        assert build_model_frame(data, CITY, texts=texts)["city"].dtype == DTYPES[text][0]
 
 
 def test_an_absent_record_leaves_other_columns_as_objects():
     schema = Schema([ColSpec("string", "a"), ColSpec("string", "b")])
-    frame = model_frame(
+    frame = build_model_frame(
         {"a": ["x"], "b": ["y"]}, schema, texts=TextDtypes.from_mapping({"b": TextDtype.STRING_PYTHON})
     )
     assert frame.dtypes.tolist() == [object, pd.StringDtype("python")]
@@ -121,7 +121,7 @@ def test_an_absent_record_leaves_other_columns_as_objects():
 def test_a_column_without_a_name_is_recorded_by_its_position():
     texts = TextDtypes.from_mapping({"0": TextDtype.OBJECT_NAN})
     for data in (CELLS, pa.array(CELLS), pd.DataFrame({"any": CELLS})):
-        column = model_frame(data, UNNAMED, texts=texts).iloc[:, 0]
+        column = build_model_frame(data, UNNAMED, texts=texts).iloc[:, 0]
         assert [type(cell) for cell in column] == [str, float, str, str]
 
 
@@ -134,7 +134,7 @@ def test_every_way_in_gives_the_same_objects(cells):
         {"city": cells},
     ]
     for data in ways:
-        column = model_frame(data, CITY)["city"]
+        column = build_model_frame(data, CITY)["city"]
         assert (column.dtype, column.tolist()) == (object, cells)
 
 
@@ -158,7 +158,7 @@ def test_cells_of_an_object_column_are_handed_on_themselves():
 def test_the_callers_frame_is_not_changed_through_the_models():
     frame = pd.DataFrame({"city": series(object), "n": [1, 2, 3, 4]})
     schema = Schema([ColSpec("string", "city", required=False), ColSpec("long", "n")])
-    for data in (enforce(frame, schema), model_frame(frame, schema)):
+    for data in (enforce(frame, schema), build_model_frame(frame, schema)):
         data.loc[0, "city"] = "Bergen"
         data.loc[0, "n"] = 9
     assert frame.iloc[0].tolist() == ["Oslo", 1]
@@ -169,7 +169,7 @@ def test_a_mixed_frame_keeps_its_columns_in_order_and_its_index():
         {"n": [1, 2], "city": pd.Series(["Oslo", None], dtype=object), "x": [0.5, 1.5]}
     ).set_axis(["k", "l"])
     schema = Schema([ColSpec("double", "x"), ColSpec("string", "city", required=False), ColSpec("long", "n")])
-    seen = model_frame(frame, schema)
+    seen = build_model_frame(frame, schema)
     assert list(seen.columns) == ["x", "city", "n"]
     assert seen.index.tolist() == ["k", "l"]
     assert seen.dtypes.tolist() == [np.dtype("float64"), np.dtype(object), np.dtype("int64")]
@@ -184,7 +184,7 @@ def test_strings_inside_arrays_stay_as_they_are():
         pa.table({"tags": [["a", None]]}),
         [{"tags": ["a", None]}],
     ):
-        assert model_frame(data, tags, texts=texts)["tags"].tolist() == [["a", None]]
+        assert build_model_frame(data, tags, texts=texts)["tags"].tolist() == [["a", None]]
 
 
 @pytest.mark.parametrize("cells", [["a", 1], ["a", b"b"], ["a", 1.5]], ids=["integer", "bytes", "float"])

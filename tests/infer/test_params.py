@@ -86,10 +86,10 @@ def test_a_dictionary_is_an_object(value):
     assert signature.to_dict() == theirs(params={"p": value}).to_dict()
 
 
-WIDE = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
+WIDE = "no signature type holds them: keep them as text, or explicitly as doubles"
 BY_HAND = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
 NO_DEFAULT = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
-TYPE = "expected a type that signatures support, got a value of type "
+TYPE = "expected a supported type, got a value of type "
 PLAIN = "expected a scalar, a list of scalars, or an object, got "
 LIST = "expected a list of scalars, got "
 MIXED = "expected values of one type, got "

@@ -1,4 +1,4 @@
-"""The README's configuration reference, made of the forms: ``python -m tests.jobs.reference`` writes it."""
+"""The configuration reference of the jobs' page; ``python -m tests.jobs.reference`` writes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
 from sparksig.jobs.forms import bare, fields_of, is_section
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "jobs" / "README.md"
 FORMS = {"score": ScoreConfig, "check": CheckConfig, "infer": InferConfig}
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true, false", Any: "anything"}
 
@@ -62,19 +62,19 @@ def _escaped(text):
 
 
 def marks(name):
-    """Where a configuration's table stands in the README."""
+    """Return the pattern of a configuration's table in the page."""
     start = f"<!-- configuration of jobs/{name}.py, written by tests/jobs/reference.py -->\n"
     end = f"<!-- end of configuration of jobs/{name}.py -->"
     return re.compile(rf"({re.escape(start)}).*?({re.escape(end)})", re.DOTALL)
 
 
-def written(readme):
-    """The README with its tables as the forms are now."""
+def written(page):
+    """Return the page with current tables."""
     for name, form in FORMS.items():
         lines = "\n".join(table(form))
-        readme = marks(name).sub(lambda found: f"{found[1]}{lines}\n{found[2]}", readme)  # noqa: B023  used at once
-    return readme
+        page = marks(name).sub(lambda found: f"{found[1]}{lines}\n{found[2]}", page)  # noqa: B023  used at once
+    return page
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    PAGE.write_text(written(PAGE.read_text()))

@@ -1,4 +1,4 @@
-"""The README's configuration reference is that of the forms."""
+"""The configuration reference lists the keys of the configuration classes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 
 import pytest
 
-from tests.jobs.reference import FORMS, README, marks, table, written
+from tests.jobs.reference import FORMS, PAGE, marks, table, written
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_the_readme_has_each_table_once(name):
-    assert len(marks(name).findall(README.read_text())) == 1
+def test_page_has_each_table_once(name):
+    assert len(marks(name).findall(PAGE.read_text())) == 1
 
 
-def test_the_readme_is_current():
-    readme = README.read_text()
-    assert written(readme) == readme, "write it anew: python -m tests.jobs.reference"
+def test_page_is_current():
+    page = PAGE.read_text()
+    assert written(page) == page, "python -m tests.jobs.reference writes the page"
 
 
 def test_a_table_says_of_each_key_what_it_is():

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from mlflow.types.schema import Schema as TheirSchema
 
 from sparksig import Code, InferenceError, Schema, enforce, merge_schemas
-from sparksig.engine.python import as_series
+from sparksig.engine.python import to_object_series
 from sparksig.tables.sample import signature_of
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL
@@ -347,7 +347,7 @@ def python_examples(draw):
     if form == "rows without some keys":
         return [{key: cell for key, cell in row.items() if draw(st.booleans())} for row in rows]
     if form == "frame":
-        return pd.DataFrame({key: as_series([row[key] for row in rows]) for key in keys})
+        return pd.DataFrame({key: to_object_series([row[key] for row in rows]) for key in keys})
     return rows[0] if form == "row" else [row[keys[0]] for row in rows]
 
 
@@ -385,7 +385,7 @@ def test_rows_and_their_frame_have_one_verdict_on_times(example):
     """Refused with the same code and path, whichever form they have."""
     if not isinstance(example, list) or not all(type(row) is dict and list(row) == ["x"] for row in example):
         return
-    frame = pd.DataFrame({"x": as_series([row["x"] for row in example])})
+    frame = pd.DataFrame({"x": to_object_series([row["x"] for row in example])})
     assert range_paths(example) == range_paths(frame)
 
 

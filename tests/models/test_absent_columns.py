@@ -135,7 +135,9 @@ def test_an_estimator_gets_no_column_where_that_is_chosen(tmp_path):
 
 
 def test_an_unknown_choice_is_refused_before_loading(tmp_path):
-    with pytest.raises(ContractError, match="absent is one of 'null', 'omit', 'forbid', or None, not 'drop'"):
+    with pytest.raises(
+        ContractError, match="absent: expected one of 'null', 'omit', 'forbid', or None, got 'drop'"
+    ):
         sparksig.load_model(tmp_path / "nothing", absent="drop")
 
 

@@ -44,7 +44,7 @@ from sparksig import (
     validate_serving_input,
 )
 from sparksig.convert.arrow import is_arrow
-from sparksig.engine.frames import model_input
+from sparksig.engine.frames import build_model_input
 from sparksig.errors import ConversionError, ModelDamagedError
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
@@ -223,8 +223,8 @@ def kept(directory, example, signature=None):
     save_model(directory, Returning(rows_of), signature, input_example=example)
     both_files(directory)
     model = load_model(directory, allow_pickle=True)
-    expected, back = model_input(data, model.signature.inputs), load_input_example(directory)
-    assert told(model_input(back, model.signature.inputs)) == told(expected)
+    expected, back = build_model_input(data, model.signature.inputs), load_input_example(directory)
+    assert told(build_model_input(back, model.signature.inputs)) == told(expected)
     served = validate_serving_input(model, load_serving_example(directory))
     assert key(served) == key(model.predict(data, load_input_example_params(directory)))
     return back
@@ -529,7 +529,7 @@ def test_mlflow_reads_what_is_kept_here(tmp_path, example):
     model = Model.load(str(home))
     back = model.load_input_example(str(home))
     inputs = load_model(home, allow_pickle=True).signature.inputs
-    ours, theirs = model_input(example, inputs), model_input(back, inputs)
+    ours, theirs = build_model_input(example, inputs), build_model_input(back, inputs)
     assert told(theirs) == told(ours)
     assert model.get_serving_input(str(home)) == load_serving_example(home)
     if model.signature.inputs.is_tensor_spec() and not hasattr(example, "toarray"):
@@ -597,7 +597,7 @@ def test_examples_that_mlflow_wrote_are_read_here(tmp_path, example):
     home = fresh(tmp_path)
     data = by_mlflow(home, example)
     inputs = sparksig.get_model_info(home).signature.inputs
-    assert told(model_input(load_input_example(home), inputs)) == told(model_input(data, inputs))
+    assert told(build_model_input(load_input_example(home), inputs)) == told(build_model_input(data, inputs))
     assert load_input_example_params(home) == (example[1] if isinstance(example, tuple) else None)
     assert load_serving_example(home) == Model.load(str(home)).get_serving_input(str(home))
 
@@ -646,12 +646,14 @@ def test_a_model_with_type_from_example_sees_rows_in_the_form_of_its_example(tmp
     save_model(home, Seen(), input_example=example)
     model = load_model(home, allow_pickle=True)
     inputs = model.signature.inputs
-    frame = model_input(example, inputs)
+    frame = build_model_input(example, inputs)
     for data in (example, frame, load_input_example(home)):
         SEEN.clear()
         model.predict(data)
         expected = in_form(
-            example if isinstance(example, list) else model_input(example, inputs, texts=model.text_dtypes)
+            example
+            if isinstance(example, list)
+            else build_model_input(example, inputs, texts=model.text_dtypes)
         )
         if isinstance(example, pd.Series):
             expected = ("Series", key(example.tolist()))

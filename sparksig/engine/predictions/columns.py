@@ -14,9 +14,9 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
-from sparksig.engine.predictions.counts import row_count_finding
+from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.engine.predictions.reading import read_frame
-from sparksig.engine.series import column_to_arrow, dtype_name, is_name, is_objects
+from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
@@ -57,7 +57,7 @@ def encode_columns(
             path = step(outputs.input_names()[position])
             given[position] = _encode_column(column, spec, path, findings, keep)
     if rows is not None and len(frame) != rows and (frame.shape[1] or len(findings) == before):
-        findings.insert(before, row_count_finding("", rows, len(frame)))
+        findings.insert(before, build_row_count_finding("", rows, len(frame)))
     if findings:
         return []
     # an optional column that the model left out is null
@@ -120,7 +120,7 @@ def _encode_column(
             return None
         return pa.array([_entries(value, spec.type) for value in enforced], to_arrow(spec.type))
     else:
-        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), dtype_name(column.dtype)))
+        findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), format_dtype(column.dtype)))
         return None
     return None if len(findings) > before else _widen(array, spec, path, findings)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparksig.errors import Code, Finding
 
-__all__ = ["row_count_finding"]
+__all__ = ["build_row_count_finding"]
 
 _FEWER = (
     "return one prediction for each input row; a text vectorizer that is given a DataFrame iterates over its "
@@ -12,7 +12,7 @@ _FEWER = (
 )
 
 
-def row_count_finding(path: str, rows: int | None, actual: int | None) -> Finding:
+def build_row_count_finding(path: str, rows: int | None, actual: int | None) -> Finding:
     """Return the finding of a wrong number of predictions; ``actual`` is None for a single value."""
     expected = f"one prediction for each of {rows} rows"
     if rows is None or rows == 1:

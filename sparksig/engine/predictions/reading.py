@@ -29,10 +29,10 @@ from sparksig.errors import (
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Map, Object
 
-__all__ = ["frame_of", "read_frame"]
+__all__ = ["read_frame", "read_predictions"]
 
 
-def frame_of(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
+def read_predictions(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
     """Return a prediction as a frame with the columns of its outputs, in any order; no type is judged.
 
     Args:
@@ -44,7 +44,7 @@ def frame_of(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame
         PredictionError: it cannot be read as these columns.
 
     Example:
-        >>> frame_of([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
+        >>> read_predictions([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
           label
         0   hot
     """
@@ -58,7 +58,7 @@ def frame_of(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame
 def read_frame(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding]
 ) -> pd.DataFrame | None:
-    """Read a prediction as a frame, as :func:`frame_of` does; return None if it added to ``findings``."""
+    """Read a prediction as a frame; return None if a problem was added to ``findings``."""
     if isinstance(prediction, pd.DataFrame):
         return prediction
     if isinstance(prediction, (pd.Index, pd.api.extensions.ExtensionArray)):

@@ -15,7 +15,7 @@ from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import dtype_widens
 from sparksig.convert.objects import from_objects
 from sparksig.engine.kernels import Values
-from sparksig.engine.predictions.counts import row_count_finding
+from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.errors import Code, Finding, PredictionError, kind, step
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
@@ -73,7 +73,7 @@ def _encode_tensor(
     if values.ndim == 0 and rows == 1 and len(spec.shape) == 1:
         values = values.reshape(1)
     if values.ndim == 0 or (rows is not None and len(values) != rows):
-        findings.append(row_count_finding(path, rows, len(values) if values.ndim else None))
+        findings.append(build_row_count_finding(path, rows, len(values) if values.ndim else None))
         return None
     inner = spec.shape[1:]
     if values.ndim != len(spec.shape) or any(

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from sparksig.engine.arrays import convert_leaves
 from sparksig.engine.findings import FIRST_ROWS
-from sparksig.engine.zones import instants, is_known
+from sparksig.engine.zones import is_known_zone, to_zoned_times
 from sparksig.errors import Code, Finding, PredictionError
 
 __all__ = ["place_times"]
@@ -41,7 +41,7 @@ def place_times(array: pa.Array, zone: str, skip: pa.DataType | None = None) -> 
 def _place(array: pa.Array, path: str, zone: str, findings: list[Finding]) -> pa.Array:
     if not pa.types.is_timestamp(array.type):
         return array
-    if not is_known(zone):
+    if not is_known_zone(zone):
         hint = "set spark.sql.session.timeZone to a name of the IANA database, as America/New_York"
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", zone, hint))
         return array
@@ -54,7 +54,7 @@ def _place(array: pa.Array, path: str, zone: str, findings: list[Finding]) -> pa
             )
         )
         return array
-    found, unplaced = instants(micros, zone)
+    found, unplaced = to_zoned_times(micros, zone)
     if unplaced.any():
         hint = "predict wall times that the session's zone has once, or set spark.sql.session.timeZone to UTC"
         expected = f"wall times that {zone} has just once"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.numpy import dtype_widens, to_numpy
-from sparksig.engine.python import as_series
+from sparksig.engine.python import to_object_series
 from sparksig.errors import (
     Code,
     ContractError,
@@ -393,7 +393,7 @@ def _to_columns(outputs: dict[str, Any]) -> Any:
     columns: dict[str, Any] = {}
     for name, value in outputs.items():
         if isinstance(value, list):  # a sequence, for example of maps
-            columns[name] = as_series(value)
+            columns[name] = to_object_series(value)
         elif value.ndim == 1 or value.shape[1:] == (1,):
             columns[name] = value.reshape(-1)
     return pd.DataFrame(columns) if len(columns) == len(outputs) else outputs
