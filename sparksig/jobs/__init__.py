@@ -6,9 +6,9 @@ from sparksig.jobs.check_job import check, plan_check
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
 from sparksig.jobs.exits import EXIT_CODES, exit_code
 from sparksig.jobs.infer_job import infer, plan_infer
+from sparksig.jobs.job_run import RunReport
 from sparksig.jobs.loading import load_config
 from sparksig.jobs.main import JOBS, run
-from sparksig.jobs.record import Run, RunReport
 from sparksig.jobs.score_job import plan_score, score
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "JOBS",
     "CheckConfig",
     "InferConfig",
-    "Run",
     "RunReport",
     "ScoreConfig",
     "check",

@@ -17,8 +17,8 @@ from sparksig.errors import (
 )
 from sparksig.jobs import tables
 from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
+from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import bar_settings, watched
-from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.signatures import read_signature
 from sparksig.signature import ModelSignature
 from sparksig.tables.report import Report
@@ -34,12 +34,12 @@ __all__ = ["CheckPlan", "check", "plan_check", "sampler_of", "session_of"]
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """What a check would look at, and what the table's types show already.
+    """The plan of a check, with the findings of the table's schema.
 
     Attributes:
-        place: of the table.
-        mode: of the check.
-        report: of its schema alone.
+        place: the path or name of the table.
+        mode: the mode of the check.
+        report: the report of the schema alone.
     """
 
     place: str
@@ -48,16 +48,16 @@ class CheckPlan:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What the table's types break of the contract."""
+        """The findings of the schema."""
         return self.report.findings
 
     @property
     def exit_code(self) -> int:
-        """What the job would end with because of them."""
+        """The exit code of the job for these findings."""
         return 3 if self.findings else 0
 
     def to_json(self) -> str:
-        """The plan as JSON text."""
+        """Return the plan as JSON text."""
         return json.dumps({"input": self.place, "mode": self.mode, "report": self.report.to_dict()})
 
     def __str__(self) -> str:
@@ -69,57 +69,71 @@ def check(config: CheckConfig) -> RunReport:
     """Check a table against a contract, as the configuration says.
 
     Raises:
-        ContractError: the table breaks the contract; the run report, which the error bears, says how.
-        ConfigError: the contract is none.
+        ContractError: the table breaks the contract; the error has the run report with the details.
+        ConfigError: the contract cannot be read.
         SparksigError: as :data:`EXIT_CODES` lists.
     """
-    return recorded("check", config, _check)
+    return CheckRun(config).execute()
 
 
 def plan_check(config: CheckConfig) -> CheckPlan:
-    """What the check would look at; of the table, only its schema is read.
+    """Plan a check; of the table, only its schema is read.
 
     Raises:
         SparksigError: as :func:`check`.
     """
-    from sparksig.tables.check import check as check_table
-
-    spark = session_of("check", config)
-    contract = _contract(spark, config)
-    report = check_table(tables.read_input(spark, config.input), contract, side=config.side)
-    return CheckPlan(config.input.place, config.mode, report)
+    run = CheckRun(config)
+    with run.explain_errors():
+        return run.make_plan()
 
 
-def _check(config: CheckConfig, run: Run) -> None:
-    from sparksig.tables.check import check as check_table
+class CheckRun(JobRun[CheckConfig]):
+    """A run of the check job."""
 
-    with run.phase("start"):
+    job = "check"
+
+    def make_plan(self) -> CheckPlan:
+        """Check the schema of the table alone."""
+        from sparksig.tables.check import check as check_table
+
+        config = self.config
         spark = session_of("check", config)
-    with run.phase("read"):
-        contract = _contract(spark, config)
-        opened = tables.open_input(spark, config.input)
-        run.tell(input=dict(opened.identity))
-    with run.phase("check"), watched(spark, "check"):
-        report = check_table(
-            opened.rows,
-            contract,
-            config.mode,
-            side=config.side,
-            sampler=sampler_of(config.sample),
-            strict_nulls=config.strict_nulls,
-            refuse_nan=config.refuse_nan,
-            row_key=config.row_key or None,
-        )
-    run.tell(check=report, rows_in=report.rows)
-    opened.check_unchanged()
-    report.raise_if_failed()
+        contract = _resolve_contract(spark, config)
+        report = check_table(tables.read_input(spark, config.input), contract, side=config.side)
+        return CheckPlan(config.input.place, config.mode, report)
+
+    def run(self) -> None:
+        """Check the table."""
+        from sparksig.tables.check import check as check_table
+
+        config = self.config
+        with self.phase("start"):
+            spark = session_of("check", config)
+        with self.phase("read"):
+            contract = _resolve_contract(spark, config)
+            table = tables.open_input(spark, config.input)
+            self.note(input=dict(table.identity))
+        with self.phase("check"), watched(spark, "check"):
+            report = check_table(
+                table.rows,
+                contract,
+                config.mode,
+                side=config.side,
+                sampler=sampler_of(config.sample),
+                strict_nulls=config.strict_nulls,
+                refuse_nan=config.refuse_nan,
+                row_key=config.row_key or None,
+            )
+        self.note(check=report, rows_in=report.rows)
+        table.check_unchanged()
+        report.raise_if_failed()
 
 
 def session_of(name: str, config: JobConfig) -> SparkSession:
-    """The session of a job.
+    """Return the session of a job.
 
     Raises:
-        UnsupportedError: it is one of Spark Connect, which has no file systems.
+        UnsupportedError: it is a session of Spark Connect, which has no file systems.
     """
     from sparksig.spark.session import build_session
 
@@ -130,14 +144,18 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
 
 
 def sampler_of(section: SampleSection) -> Sampler:
-    """The sampler that a configuration asks for."""
+    """Return the sampler that a configuration describes."""
     from sparksig.tables.sample import Sampler
 
     return Sampler(**section.model_dump())
 
 
-def _contract(spark: SparkSession, config: CheckConfig) -> Contract:
-    """The contract, where what is wrong with it is wrong with the configuration."""
+def _resolve_contract(spark: SparkSession, config: CheckConfig) -> Contract:
+    """Resolve the contract.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     from sparksig.tables.contract import resolve_contract
     from sparksig.tables.readers import SparkReader
 

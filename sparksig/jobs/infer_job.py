@@ -10,8 +10,8 @@ from sparksig.errors import ContractError, ConversionError, Finding, InferenceEr
 from sparksig.jobs import tables
 from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import InferConfig
+from sparksig.jobs.job_run import JobRun, RunReport
 from sparksig.jobs.progress import watched
-from sparksig.jobs.record import Run, RunReport, recorded
 from sparksig.jobs.signatures import write_signature
 from sparksig.signature import ModelSignature
 
@@ -23,13 +23,13 @@ __all__ = ["InferPlan", "infer", "plan_infer"]
 
 @dataclass(frozen=True)
 class InferPlan:
-    """What a signature would be inferred from, and where it would go.
+    """The plan of an inference.
 
     Attributes:
-        place: of the table.
-        rows: how many rows would be looked at, at most.
-        signature: as far as the table's schema shows it.
-        targets: where it would go.
+        place: the path or name of the table.
+        rows: the largest number of rows to inspect.
+        signature: the signature as far as the table's schema shows it.
+        targets: the paths that the signature is written to.
     """
 
     place: str
@@ -39,16 +39,16 @@ class InferPlan:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Nothing: what keeps a signature from being inferred is an error."""
+        """No findings: the reasons why a signature cannot be inferred are errors."""
         return ()
 
     @property
     def exit_code(self) -> int:
-        """What the job would end with because of them."""
+        """The exit code of the job."""
         return 0
 
     def to_json(self) -> str:
-        """The plan as JSON text."""
+        """Return the plan as JSON text."""
         return json.dumps(
             {
                 "input": self.place,
@@ -71,71 +71,93 @@ def infer(config: InferConfig) -> RunReport:
 
     Raises:
         InferenceError: the table has columns of types that no signature has.
-        OutputRefusedError: another signature is where it should go.
+        OutputRefusedError: the path of the signature has another one.
         SparksigError: as :data:`EXIT_CODES` lists.
     """
-    return recorded("infer", config, _infer)
+    return InferRun(config).execute()
 
 
 def plan_infer(config: InferConfig) -> InferPlan:
-    """What would be inferred from what; of the table, only its schema is read.
+    """Plan an inference; of the table, only its schema is read.
 
     Raises:
         SparksigError: as :func:`infer`.
     """
-    from sparksig.convert.spark import from_spark
-
-    _held(config)
-    spark = session_of("infer", config)
-    targets = tuple(place for place in (config.signature, config.model) if place is not None)
-    try:
-        signature = ModelSignature(from_spark(_chosen(tables.read_input(spark, config.input), config).schema))
-    except (ConversionError, SignatureError) as error:
-        raise InferenceError(error.message, error.findings) from None
-    return InferPlan(config.input.place, config.sample.rows, signature, targets)
+    run = InferRun(config)
+    with run.explain_errors():
+        return run.make_plan()
 
 
-def _infer(config: InferConfig, run: Run) -> None:
-    from sparksig.models.info import set_signature
-    from sparksig.models.seal import digest
-    from sparksig.tables.infer import sample_signature
+class InferRun(JobRun[InferConfig]):
+    """A run of the infer job."""
 
-    run.tell(model_path=config.model, output=config.signature)
-    held = _held(config)
-    with run.phase("start"):
+    job = "infer"
+
+    def make_plan(self) -> InferPlan:
+        """Infer a signature from the schema of the table alone."""
+        from sparksig.convert.spark import from_spark
+
+        config = self.config
+        _read_signature_of_model(config)
         spark = session_of("infer", config)
-    with run.phase("read"):
-        opened = tables.open_input(spark, config.input)
-        run.tell(input=dict(opened.identity))
-        table = _chosen(opened.rows, config)
-    with run.phase("sample"), watched(spark, "infer"):
-        sampled = sample_signature(table, sampler_of(config.sample))
-    opened.check_unchanged()
-    rows = max((one.rows for one in sampled.evidence), default=0)
-    run.tell(rows_in=rows, signature=sampled.signature, evidence=tuple(str(sampled).splitlines()))
-    with run.phase("write"):
+        targets = tuple(path for path in (config.signature, config.model) if path is not None)
+        try:
+            table = _select_columns(tables.read_input(spark, config.input), config)
+            signature = ModelSignature(from_spark(table.schema))
+        except (ConversionError, SignatureError) as error:
+            raise InferenceError(error.message, error.findings) from None
+        return InferPlan(config.input.place, config.sample.rows, signature, targets)
+
+    def run(self) -> None:
+        """Infer the signature from some rows, and write it."""
+        from sparksig.tables.infer import sample_signature
+
+        config = self.config
+        self.note(model_path=config.model, output=config.signature)
+        existing = _read_signature_of_model(config)
+        with self.phase("start"):
+            spark = session_of("infer", config)
+        with self.phase("read"):
+            source = tables.open_input(spark, config.input)
+            self.note(input=dict(source.identity))
+            table = _select_columns(source.rows, config)
+        with self.phase("sample"), watched(spark, "infer"):
+            sampled = sample_signature(table, sampler_of(config.sample))
+        source.check_unchanged()
+        rows = max((evidence.rows for evidence in sampled.evidence), default=0)
+        lines = tuple(str(sampled).splitlines())
+        self.note(rows_in=rows, signature=sampled.signature, evidence=lines)
+        with self.phase("write"):
+            self._write(sampled.signature, existing)
+
+    def _write(self, signature: ModelSignature, existing: ModelSignature | None) -> None:
+        """Write the signature to its file, and as the inputs of the model."""
+        from sparksig.models.info import set_signature
+        from sparksig.models.seal import digest
+
+        config = self.config
         if config.signature is not None:
-            write_signature(config.signature, sampled.signature, config.spark)
+            write_signature(config.signature, signature, config.spark)
         if config.model is not None:
-            outputs, params = (held.outputs, held.params) if held is not None else (None, None)
-            new = ModelSignature(sampled.signature.inputs, outputs, params)
-            set_signature(config.model, new)
-            run.tell(signature=new, model_digest=digest(config.model))
+            outputs, params = (None, None) if existing is None else (existing.outputs, existing.params)
+            complete = ModelSignature(signature.inputs, outputs, params)
+            set_signature(config.model, complete)
+            self.note(signature=complete, model_digest=digest(config.model))
 
 
-def _held(config: InferConfig) -> ModelSignature | None:
-    """The signature that the model has, which must be there; None if it has none, or there is no model."""
+def _read_signature_of_model(config: InferConfig) -> ModelSignature | None:
+    """Read the signature of the configured model; None without a model, or without a signature."""
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import local_path
 
     return None if config.model is None else ModelDirectory.read(local_path(config.model)).signature
 
 
-def _chosen(table: DataFrame, config: InferConfig) -> DataFrame:
-    """The columns that a signature is inferred of.
+def _select_columns(table: DataFrame, config: InferConfig) -> DataFrame:
+    """Return the columns that the signature is inferred from.
 
     Raises:
-        ContractError: some are not there.
+        ContractError: columns are missing.
     """
     from sparksig.spark.bind import column
     from sparksig.tables.findings import find_missing

@@ -18,8 +18,8 @@ from sparksig.jobs.config import CheckConfig, InferConfig, JobConfig, ScoreConfi
 from sparksig.jobs.console import complain, say
 from sparksig.jobs.exits import exit_code
 from sparksig.jobs.failures import describe_failure
+from sparksig.jobs.job_run import RunReport, report_of
 from sparksig.jobs.loading import load_config
-from sparksig.jobs.record import RunReport, explained, report_of
 from sparksig.jobs.secrets import find_secrets
 from sparksig.models.registry import shown
 
@@ -83,8 +83,7 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
             config = load_config(options.config, job.form, options.set)
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
-                with explained(config):
-                    plan = job.plan(config)
+                plan = job.plan(config)
                 say(shown(plan), secrets)
                 return plan.exit_code
             say(str(job.do(config)), secrets)

@@ -1,18 +1,24 @@
-"""Publishing what a run has scored: quarantine first, output last, every step one that can be repeated."""
+"""Publishing with Spark: the quarantine first, the output last, each step repeatable."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.rows import output_rows, quarantined_rows
-from sparksig.jobs.staging import MARKER, Scored, Staging, json_object, read_json
+from sparksig.jobs.staging import (
+    MARKER,
+    StagedResult,
+    StagingDirectory,
+    name_staging,
+    parse_object,
+    read_json,
+)
+from sparksig.models.registry import is_remote, local_path
 from sparksig.spark.hadoop import Place
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import read_delta
@@ -22,79 +28,157 @@ from sparksig.writing.write import WritePlan, plan_write, write
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Publication", "plan_output", "plan_quarantine", "published", "refuse_quarantined"]
+    from sparksig.jobs.score_run import ScoreRun
+
+__all__ = [
+    "locate_staging",
+    "plan_output",
+    "plan_quarantine",
+    "publish",
+    "read_published",
+    "refuse_nesting",
+    "refuse_quarantined",
+]
 
 # --- before anything is scored ------------------------------------------------------------------------------
 
 
 def plan_output(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
-    """The dry run of the output's write."""
+    """Plan the write of the output."""
     section = config.output
     return plan_write(
         rows,
-        _target(rows.sparkSession, section),
+        _resolve_target(rows.sparkSession, section),
         format=section.format,
         mode=section.mode,
-        run_id=_run_of(section, run_id),
+        run_id=_find_write_run_id(section, run_id),
         partition_by=section.partition_by,
         evolve=section.evolve,
         types="lossless",
     )
 
 
-def plan_quarantine(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
-    """Return what the quarantine's write would do; there is one."""
-    section = config.quarantine
-    assert section is not None
-    target = _target(rows.sparkSession, section)
+def plan_quarantine(rows: DataFrame, section: QuarantineSection, run_id: str) -> WritePlan:
+    """Plan the write of the quarantine."""
+    target = _resolve_target(rows.sparkSession, section)
     return plan_write(rows, target, format=section.format, mode="append", run_id=run_id, types="lossless")
 
 
-def published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[str, Any] | None:
-    """What is known of a run that the output has already; None if it has not."""
+def locate_staging(spark: SparkSession, output: OutputSection, run_id: str) -> StagingDirectory:
+    """Return the staging directory of a run: beside the output's path, or where its database is stored."""
+    if output.path is not None:
+        path = Place.of(spark, output.path)
+        return StagingDirectory(path.parent / name_staging(path.name, run_id), run_id)
+    names = _split_table_name(spark, str(output.table))
+    database = ".".join(f"`{name}`" for name in names[:-1])
+    home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", names[-1])
+    return StagingDirectory(home / name_staging(name, run_id), run_id)
+
+
+def read_published(spark: SparkSession, config: ScoreConfig, run_id: str) -> Mapping[str, Any] | None:
+    """Return the notes of a run that the output has already; None if it does not have the run."""
     section = config.output
     if section.format == "delta":
-        target = _target(spark, section)
-        there = read_delta(spark, target) is not None
-        if not there or not delta.committed(spark, target, run_id):
+        target = _resolve_target(spark, section)
+        exists = read_delta(spark, target) is not None
+        if not exists or not delta.committed(spark, target, run_id):
             return None
-        return json_object(delta.noted(spark, target, run_id)) or {}
-    marker = read_json((_marked_place(spark, section, run_id) / MARKER).uri, {})
+        return parse_object(delta.noted(spark, target, run_id)) or {}
+    marker = read_json((_locate_run(spark, section, run_id) / MARKER).uri, {})
     return marker if marker is not None and marker.get("run_id") == run_id else None
 
 
 def refuse_quarantined(spark: SparkSession, config: ScoreConfig) -> None:
-    """See that the quarantine has no rows of a run that begins: it would keep them, or lose them for the new.
+    """Check that the quarantine has no rows of a new run: they would remain, or replace those of the run.
 
     Raises:
-        OutputRefusedError: it has some, of another job, or of a run whose output somebody has removed.
+        OutputRefusedError: it has rows of another job, or of a run whose output somebody has removed.
     """
     section, run_id = config.quarantine, config.run_id
     if section is None or run_id is None:
         return
     if section.format == "delta":
-        target = _target(spark, section)
-        taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
+        target = _resolve_target(spark, section)
+        is_taken = read_delta(spark, target) is not None and delta.committed(spark, target, run_id)
     else:
-        taken = (Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}").is_there()
-    if taken:
+        is_taken = _locate_quarantined(spark, section, run_id).is_there()
+    if is_taken:
         raise OutputRefusedError(
             f"the quarantine {section.place!r} has rows of a run {run_id} already, which is not this one: "
             "choose another run id, or remove them; nothing was written"
         )
 
 
-def _marked_place(spark: SparkSession, section: OutputSection, run_id: str) -> Place:
+def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
+    """Check that no path of the job is another one, or inside it.
+
+    Raises:
+        OutputRefusedError: a path is.
+    """
+    sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
+    places = {
+        name: _locate_table(spark, section) for name, section in sections.items() if section is not None
+    }
+    if not is_remote(config.model.path):  # an overwrite would remove it
+        places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
+    for name, other in (
+        ("output", "input"),
+        ("quarantine", "input"),
+        ("quarantine", "output"),
+        ("output", "model"),
+        ("quarantine", "model"),
+    ):
+        inner, outer = places.get(name), places.get(other)
+        if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
+            raise OutputRefusedError(
+                f"the {name} {inner.uri!r} and the {other} {outer.uri!r} are the same, or one is inside the "
+                "other; nothing was written"
+            )
+    tables = [section.table for section in (config.output, config.quarantine) if section is not None]
+    if len(tables) == 2 and None not in tables:  # which may not exist yet
+        names = [[part.casefold() for part in _split_table_name(spark, str(table))] for table in tables]
+        if names[0] == names[1]:
+            raise OutputRefusedError(f"output and quarantine are one table, {tables[0]}; nothing was written")
+
+
+def _locate_table(spark: SparkSession, section: Any) -> Place | None:
+    """Return the directory of a table; None for a name without one."""
+    if section.path is not None:
+        return Place.of(spark, section.path)
+    try:
+        details = spark.sql(f"DESCRIBE TABLE EXTENDED {section.table}")
+        rows = details.where("col_name = 'Location'").collect()
+    except Exception:  # Spark's: the table does not exist, which is reported where it matters
+        return None
+    return Place.of(spark, rows[0]["data_type"]) if rows else None
+
+
+def _split_table_name(spark: SparkSession, table: str) -> list[str]:
+    """Return the parts of a table's name, its database included."""
+    session: Any = spark
+    parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(table)
+    names = [str(parts.apply(index)) for index in range(parts.length())]
+    return names if len(names) > 1 else [spark.catalog.currentDatabase(), *names]
+
+
+def _locate_run(spark: SparkSession, section: OutputSection, run_id: str) -> Place:
+    """Return the directory of Parquet that has the marker of a run."""
     place = Place.of(spark, section.place)
     return place / f"{RUN_COLUMN}={run_id}" if section.mode == "append" else place
 
 
-def _run_of(section: OutputSection, run_id: str) -> str | None:
-    """The run as the write is told of it: an overwritten or new directory of Parquet is of one run anyway."""
+def _locate_quarantined(spark: SparkSession, section: QuarantineSection, run_id: str) -> Place:
+    """Return the directory with the quarantined rows of a run."""
+    return Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}"
+
+
+def _find_write_run_id(section: OutputSection, run_id: str) -> str | None:
+    """Return the run id of the write; None for a Parquet directory that only has the rows of one run."""
     return run_id if section.format == "delta" or section.mode == "append" else None
 
 
-def _target(spark: SparkSession, section: OutputSection | QuarantineSection) -> str:
+def _resolve_target(spark: SparkSession, section: OutputSection | QuarantineSection) -> str:
     if section.path is None or re.match(r"/|[A-Za-z][\w+.-]*:/", section.path):
         return section.place
     return Place.of(spark, section.path).uri
@@ -103,141 +187,149 @@ def _target(spark: SparkSession, section: OutputSection | QuarantineSection) -> 
 # --- publishing ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Publication:
-    """A run's result on its way from the staging to where it is wanted.
+def publish(spark: SparkSession, run: ScoreRun, result: StagedResult) -> dict[str, int]:
+    """Publish the staged rows; a second call after a crash completes it without duplicates.
 
-    Attributes:
-        config: of the job.
-        staging: where the result is.
-        scored: what it is.
+    Everything that can be refused is checked before the first row is published. If the output is refused
+    nevertheless, since somebody was faster, quarantined rows in Parquet are removed again.
+
+    Returns:
+        The number of rows written, by path or table.
+
+    Raises:
+        OutputRefusedError: something came to the path of the output meanwhile.
     """
+    staged = spark.read.parquet((_staging(run) / result.data).uri)
+    prepared = _prepare_output(run, result, staged)
+    quarantined = publish_quarantine(spark, run, result, staged)
+    try:
+        written = publish_output(spark, run, result, staged, prepared)
+    except OutputRefusedError:
+        section = run.config.quarantine
+        if quarantined and section is not None and section.format == "parquet":
+            _locate_quarantined(spark, section, run.run_id).delete()
+        raise
+    return {**quarantined, **written}
 
-    config: ScoreConfig
-    staging: Staging
-    scored: Scored
 
-    @property
-    def _spark(self) -> SparkSession:
-        return self.staging.place.spark
+def _staging(run: ScoreRun) -> Place:
+    directory = run.staging.directory
+    assert isinstance(directory, Place)
+    return directory
 
-    def publish(self) -> dict[str, int]:
-        """Publish it, and remove the staging; after a crash the same again ends it, without duplicates.
 
-        Returns:
-            The number of rows written, by place.
+def publish_quarantine(
+    spark: SparkSession, run: ScoreRun, result: StagedResult, staged: DataFrame
+) -> dict[str, int]:
+    """Write the rejected rows to the quarantine."""
+    section, rows = run.config.quarantine, result.counts.rejected
+    if section is None or not rows:
+        return {}
+    done = write(
+        quarantined_rows(staged, run.config, run.run_id),
+        _resolve_target(spark, section),
+        format=section.format,
+        mode="append",
+        run_id=run.run_id,
+        types="lossless",
+    )
+    _check_count(section.place, rows, rows if done.repeated else done.rows)
+    return {section.place: rows}
 
-        Raises:
-            OutputRefusedError: something came to the output's place meanwhile.
-        """
-        if self.staging.moved() is None:
-            self.staging.publishing()
-        written = {**self._publish_quarantine(), **self._publish_output()}
-        self.staging.remove()
-        return written
 
-    def _staged(self) -> DataFrame:
-        return self._spark.read.parquet((self.staging.place / self.scored.data).uri)
-
-    def _publish_quarantine(self) -> dict[str, int]:
-        section, rows = self.config.quarantine, self.scored.rejected
-        if section is None or not rows:
-            return {}
-        run_id = self.staging.run_id
-        bad = quarantined_rows(self._staged(), self.config, run_id)
-        done = write(
-            bad,
-            _target(self._spark, section),
-            format=section.format,
-            mode="append",
-            run_id=run_id,
-            types="lossless",
-        )
-        _check_count(section.place, rows, rows if done.repeated else done.rows)
+def publish_output(
+    spark: SparkSession, run: ScoreRun, result: StagedResult, staged: DataFrame, prepared: Place | None
+) -> dict[str, int]:
+    """Write the scored rows to the output, or move the directory that was prepared for it."""
+    section = run.config.output
+    rows = _count_output_rows(run.config, result)
+    if prepared is not None:
+        _move_directory(run, prepared, Place.of(spark, section.place))
         return {section.place: rows}
+    notes = run.describe_result(result)
+    done = write(
+        output_rows(staged, run.config),
+        _resolve_target(spark, section),
+        format=section.format,
+        mode=section.mode,
+        run_id=_find_write_run_id(section, run.run_id),
+        partition_by=section.partition_by,
+        evolve=section.evolve,
+        note=notes,
+        types="lossless",
+    )
+    _check_count(section.place, rows, rows if done.repeated else done.rows)
+    if section.format == "parquet":
+        mark_directory(_locate_run(spark, section, run.run_id), notes)
+    return {section.place: rows}
 
-    def _publish_output(self) -> dict[str, int]:
-        section = self.config.output
-        rows = self.scored.rows_in if self.config.quarantine is None else self.scored.scored
-        if section.format == "parquet" and section.mode == "error":
-            self._move(self._final(rows))
-            return {section.place: rows}
-        done = write(
-            output_rows(self._staged(), self.config),
-            _target(self._spark, section),
-            format=section.format,
-            mode=section.mode,
-            run_id=_run_of(section, self.staging.run_id),
-            partition_by=section.partition_by,
-            evolve=section.evolve,
-            note=self._told(),
-            types="lossless",
+
+def _count_output_rows(config: ScoreConfig, result: StagedResult) -> int:
+    return result.counts.rows_in if config.quarantine is None else result.counts.scored
+
+
+def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> Place | None:
+    """Prepare the directory that becomes the output by renaming it; None if the output is written instead.
+
+    Raises:
+        OutputRefusedError: the output cannot be written any more.
+    """
+    section = run.config.output
+    if section.format != "parquet" or section.mode != "error":
+        plan = plan_output(output_rows(staged, run.config), run.config, run.run_id)
+        if plan.findings:
+            raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
+        return None
+    is_moving = bool(run.staging.read_published_files())
+    target = Place.of(staged.sparkSession, section.place)
+    if not is_moving and target.is_there() and not (target.is_directory() and not target.names()):
+        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
+    directory = _staging(run) / result.data
+    if run.config.quarantine is not None or section.partition_by:
+        directory = _staging(run) / result.final
+        if not is_moving and not _is_prepared(directory):
+            rows = output_rows(staged, run.config)
+            done = write(rows, directory.uri, mode="overwrite", partition_by=section.partition_by)
+            _check_count(section.place, _count_output_rows(run.config, result), done.rows)
+    if not is_moving and not _is_prepared(directory):
+        mark_directory(directory, run.describe_result(result))
+    return directory
+
+
+def _is_prepared(directory: Place) -> bool:
+    """Return whether an earlier attempt has prepared a directory completely."""
+    return (directory / MARKER).is_there()
+
+
+def mark_directory(directory: Place, notes: str) -> None:
+    """Write the marker of a run to a directory of Parquet files."""
+    write_whole((directory / MARKER).uri, notes.encode(), {})
+
+
+def _move_directory(run: ScoreRun, source: Place, target: Place) -> None:
+    """Rename a directory in one step, or move it file by file where the file system has no such step."""
+    if target.renames_at_once:
+        if target.is_directory() and not target.names():
+            target.delete()
+        source.move_to(target)
+        return
+    files = run.staging.read_published_files()
+    if not files:
+        files = sorted(source.files(), key=lambda name: (name.rpartition("/")[2].startswith("_"), name))
+        run.staging.note_publishing(files)
+    unknown = set(target.files() if target.is_there() else ()) - set(files)
+    if unknown:
+        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not made")
+    for name in files:
+        if (source / name).is_there():
+            (source / name).move_file_to(target / name)
+    missing = set(files) - set(target.files())
+    if missing:
+        raise SparksigError(
+            f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"
         )
-        _check_count(section.place, rows, rows if done.repeated else done.rows)
-        if section.format == "parquet":
-            self._mark(_marked_place(self._spark, section, self.staging.run_id))
-        return {section.place: rows}
-
-    def _final(self, rows: int) -> Place:
-        """The directory that becomes the output as it is."""
-        data = self.staging.place / self.scored.data
-        if self.config.quarantine is not None or self.config.output.partition_by:
-            final = self.staging.place / self.scored.data.replace("data", "final")
-            if not self.staging.moved():
-                done = write(
-                    output_rows(self._staged(), self.config),
-                    final.uri,
-                    mode="overwrite",
-                    partition_by=self.config.output.partition_by,
-                )
-                _check_count(self.config.output.place, rows, done.rows)
-            data = final
-        if not self.staging.moved():
-            self._mark(data)
-        return data
-
-    def _mark(self, place: Place) -> None:
-        write_whole((place / MARKER).uri, self._told().encode(), {})
-
-    def _told(self) -> str:
-        """What is to be known of the run when it is started again."""
-        scored = self.scored
-        told = {
-            "run_id": scored.run_id,
-            "rows_in": scored.rows_in,
-            "scored": scored.scored,
-            "rejected": scored.rejected,
-            "model_digest": scored.made_of["model"],
-            "config": scored.made_of["config"],
-            "input": dict(scored.input),
-        }
-        return json.dumps(told)
-
-    def _move(self, final: Place) -> None:
-        """Give the directory its name, in one step; file by file where the file system has no such step."""
-        target = Place.of(self._spark, self.config.output.place)
-        if target.renames_at_once:
-            if target.is_directory() and not target.names():
-                target.delete()
-            final.move_to(target)
-            return
-        files = self.staging.moved()
-        if not files:
-            files = sorted(final.files(), key=lambda name: (name.rpartition("/")[2].startswith("_"), name))
-            self.staging.publishing(files)
-        strangers = set(target.files() if target.is_there() else ()) - set(files)
-        if strangers:
-            raise OutputRefusedError(
-                f"something is at the output's place {target.uri!r} that the run has not made"
-            )
-        for name in files:
-            if (final / name).is_there():
-                (final / name).move_file_to(target / name)
-        missing = set(files) - set(target.files())
-        if missing:
-            raise SparksigError(f"{target.uri}: {len(missing)} files of the run are neither here nor there")
 
 
-def _check_count(place: str, expected: int, found: int) -> None:
-    if expected != found:
-        raise SparksigError(f"{place}: {found:,} rows were written instead of {expected:,}")
+def _check_count(place: str, expected: int, actual: int) -> None:
+    if expected != actual:
+        raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")

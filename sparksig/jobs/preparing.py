@@ -1,10 +1,10 @@
-"""The checks of a score job before anything is read: the model, its params, the places."""
+"""The checks of a score job before its engine starts: the model, its params, the paths."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.fs
 
@@ -24,74 +24,75 @@ from sparksig.errors import (
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import check_input
-from sparksig.jobs.staging import MARKER, names_of, read_json, staging_name
-from sparksig.models.directory import ModelDirectory
+from sparksig.jobs.staging import MARKER, name_staging, read_json
 from sparksig.models.features import features_of
-from sparksig.models.registry import is_remote, local_path
 from sparksig.params import ParamSchema, enforce_params
 from sparksig.schema import ColSpec, Schema
-from sparksig.spark.hadoop import Place
+from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.types import DataType
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from sparksig.spark.udf import ModelUDF
-
-__all__ = ["before_spark", "build_udf", "refuse_nesting"]
+__all__ = ["check_before_start", "wrong_value"]
 
 
-def before_spark(config: ScoreConfig) -> ModelDirectory:
-    """Check all that can be known before Spark starts; return the model's directory.
+def check_before_start(config: ScoreConfig) -> PreparedModel:
+    """Check everything that can be known before the engine starts; return the model, checked.
 
     Raises:
-        SparksigError: as :func:`sparksig.jobs.score`; what is wrong with params, places, input and output is
-            told at once.
+        SparksigError: as :func:`sparksig.jobs.score`; the findings of params, paths, input and output are
+            reported together.
     """
-    from sparksig.scoring.prepared import prepare_model
+    model = _prepare_model(config)
+    _collect_errors(
+        lambda: _check_params(config, model.params),
+        lambda: _check_paths(config),
+        lambda: check_input(config, model.inputs, features_of(model.directory, model.loading.trust)),
+        lambda: _refuse_existing(config),
+    )
+    return model
+
+
+def _prepare_model(config: ScoreConfig) -> PreparedModel:
+    """Check the model's directory, without loading the model."""
     from sparksig.spark.udf import require_result_type
 
     section = config.model
-    untold = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
+    # only the session can read the DDL of result_type
+    unknown = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
     try:
         model = prepare_model(
             section.path,
-            **_trust(config),
+            digest=section.digest,
+            allow_pickle=section.allow_pickle,
+            trusted_types=section.trusted_types,
             method=section.method,
             model_config=section.config or None,
-            outputs=untold,  # only the session can read the DDL of result_type
+            outputs=unknown,
             on_version_mismatch=section.on_version_mismatch,
         )
         require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
-            raise _wrong("model.method", "a method that predicts", error) from None
+            raise wrong_value("model.method", "a method that predicts", error.message) from None
         if "result_type" in error.message:
-            raise _wrong("model.result_type", "the type of predictions, as DDL", error) from None
+            raise wrong_value("model.result_type", "the type of predictions, as DDL", error.message) from None
         raise
     except (ModelError, SignatureError) as error:
-        error.message = _spell_as_keys(error.message)
+        error.message = _use_config_keys(error.message)
         raise
-    _all_of(
-        lambda: _check_params(config, model.params),
-        lambda: _check_places(config),
-        lambda: check_input(config, model.inputs, features_of(model.directory, model.loading.trust)),
-        lambda: _refuse_existing(config),
-    )
-    return model.directory
+    return model
 
 
-def _wrong(path: str, expected: str, error: SparksigError) -> ConfigError:
-    """The error of a key whose value another part of sparksig does not take."""
-    finding = Finding(Code.INVALID_VALUE, path, expected, "another", error.message)
+def wrong_value(key: str, expected: str, hint: str = "", actual: str = "another") -> ConfigError:
+    """Return the error for a key with a wrong value."""
+    finding = Finding(Code.INVALID_VALUE, key, expected, actual, hint)
     return ConfigError.of("the configuration is wrong", [finding])
 
 
-def _spell_as_keys(message: str) -> str:
+def _use_config_keys(message: str) -> str:
     """Return a message with the keys of a configuration in place of the arguments of functions.
 
     Example:
-        >>> _spell_as_keys("pass allow_pickle=True, or pin it with digest=")
+        >>> _use_config_keys("pass allow_pickle=True, or pin it with digest=")
         'set model.allow_pickle: true, or pin it with model.digest'
     """
     message = message.replace("pass allow_pickle=True", "set model.allow_pickle: true")
@@ -99,12 +100,8 @@ def _spell_as_keys(message: str) -> str:
     return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 
 
-def _trust(config: ScoreConfig) -> dict[str, Any]:
-    return config.model.model_dump(include={"digest", "allow_pickle", "trusted_types"})
-
-
-def _all_of(*checks: Callable[[], None]) -> None:
-    """Make all checks; several errors are told as one, which is of the first one's class."""
+def _collect_errors(*checks: Callable[[], None]) -> None:
+    """Run all checks; raise several errors as one of the first error's class."""
     errors: list[SparksigError] = []
     for check in checks:
         try:
@@ -114,8 +111,8 @@ def _all_of(*checks: Callable[[], None]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        found = [finding for error in errors for finding in error.findings]
-        raise type(errors[0])("; ".join(error.message for error in errors), found)
+        findings = [finding for error in errors for finding in error.findings]
+        raise type(errors[0])("; ".join(error.message for error in errors), findings)
 
 
 def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
@@ -135,7 +132,7 @@ def _check_params(config: ScoreConfig, declared: ParamSchema | None) -> None:
         raise ConfigError.of("the configuration is wrong", findings)
 
 
-def _check_places(config: ScoreConfig) -> None:
+def _check_paths(config: ScoreConfig) -> None:
     findings = [
         Finding(Code.INVALID_VALUE, f"{name}.table", "a path, for Parquet", "a name", "or format: delta")
         for name, section in (("output", config.output), ("quarantine", config.quarantine))
@@ -146,120 +143,34 @@ def _check_places(config: ScoreConfig) -> None:
 
 
 def _refuse_existing(config: ScoreConfig) -> None:
-    """See that the output's place is free; a run that is started again may find what it has left there."""
+    """Check that the output does not exist, unless it may be of the same run."""
     path, section = config.output.path, config.output
     if path is None:
         return
     if config.input.path and f"{path.rstrip('/')}/".startswith(f"{config.input.path.rstrip('/')}/"):
-        raise OutputRefusedError(f"the output's place {path!r} is the input, or in it; nothing was written")
+        raise OutputRefusedError(f"the output {path!r} is the input, or inside it; nothing was written")
     files, place = file_system(path, config.spark)
     if files is None:
-        return  # Spark looks itself, later
-    above = place.rpartition("/")[0]
-    if above and files.get_file_info(above).type == pyarrow.fs.FileType.File:
-        raise OutputRefusedError(f"the output's place {path!r} is below a file; nothing was written")
+        return  # the engine checks it later
+    parent = place.rpartition("/")[0]
+    if parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
+        raise OutputRefusedError(f"the output {path!r} is below a file; nothing was written")
     if section.mode != "error" or files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
         return
     is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory
     if is_directory and not files.get_file_info(pyarrow.fs.FileSelector(place)):
         return
-    if not is_directory or not _is_taken_up(config, files, place):
-        raise OutputRefusedError(f"something is at the output's place already: {path!r}; nothing was written")
+    if not is_directory or not _may_be_of_run(config, files, place):
+        raise OutputRefusedError(f"the output {path!r} exists already; nothing was written")
 
 
-def _is_taken_up(config: ScoreConfig, files: Any, place: str) -> bool:
-    """Whether what is at the output's place may be of this run, when it was started before."""
-    if config.run_id is None or config.output.format == "delta":  # which is asked itself, later
+def _may_be_of_run(config: ScoreConfig, files: Any, place: str) -> bool:
+    """Return whether an existing output may be of the same run, started before."""
+    if config.run_id is None or config.output.format == "delta":  # a Delta table is asked later
         return config.run_id is not None
-    above, _, name = place.rpartition("/")
-    begun = files.get_file_info(f"{above}/{staging_name(name, config.run_id)}")
+    parent, _, name = place.rpartition("/")
+    staging = files.get_file_info(f"{parent}/{name_staging(name, config.run_id)}")
     marker = read_json(f"{config.output.place.rstrip('/')}/{MARKER}", config.spark)
-    return begun.type == pyarrow.fs.FileType.Directory or (
+    return staging.type == pyarrow.fs.FileType.Directory or (
         marker is not None and marker.get("run_id") == config.run_id
     )
-
-
-# --- with Spark ---------------------------------------------------------------------------------------------
-
-
-def build_udf(spark: SparkSession, config: ScoreConfig, directory: ModelDirectory) -> ModelUDF:
-    """Return the model as a column function.
-
-    Args:
-        spark: the session.
-        config: of the job.
-        directory: the model as it was checked; a remote one is not fetched again.
-
-    Raises:
-        ConfigError: ``result_type`` or ``flatten`` do not go with the model.
-    """
-    from sparksig.spark.udf import spark_udf
-
-    section = config.model
-    try:
-        udf = spark_udf(
-            spark,
-            directory.path if is_remote(section.path) else section.path,
-            result_type=section.result_type,
-            params=config.params,
-            method=section.method,
-            model_config=section.config or None,
-            batch_rows=section.batch_rows,
-            absent=None if section.absent == "auto" else section.absent,
-            on_version_mismatch="ignore",  # which was told before
-            **_trust(config),
-        )
-    except (ContractError, UnsupportedError) as error:
-        if section.result_type is None:
-            raise
-        raise _wrong("model.result_type", "a type for predictions, as DDL", error) from None
-    if config.output.flatten and not hasattr(udf.return_type, "fields"):
-        finding = Finding(
-            Code.INVALID_VALUE,
-            "output.flatten",
-            "false, for predictions that are one value",
-            f"true, for {udf.return_type.simpleString()}",
-        )
-        raise ConfigError.of("the configuration is wrong", [finding])
-    return udf
-
-
-def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
-    """See that no place is another one, or in it.
-
-    Raises:
-        OutputRefusedError: some is.
-    """
-    sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
-    places = {name: _place_of(spark, section) for name, section in sections.items() if section is not None}
-    if not is_remote(config.model.path):  # an overwrite would take it away
-        places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
-    for one, other in (
-        ("output", "input"),
-        ("quarantine", "input"),
-        ("quarantine", "output"),
-        ("output", "model"),
-        ("quarantine", "model"),
-    ):
-        inner, outer = places.get(one), places.get(other)
-        if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
-            raise OutputRefusedError(
-                f"the {one}'s place {inner.uri!r} and the {other}'s {outer.uri!r} are one, or one is in the "
-                "other; nothing was written"
-            )
-    tables = [section.table for section in (config.output, config.quarantine) if section is not None]
-    if len(tables) == 2 and None not in tables:  # which may not be there yet
-        names = [[name.casefold() for name in names_of(spark, str(table))] for table in tables]
-        if names[0] == names[1]:
-            raise OutputRefusedError(f"output and quarantine are one table, {tables[0]}; nothing was written")
-
-
-def _place_of(spark: SparkSession, section: Any) -> Place | None:
-    """The place of a table; None for a name that has none."""
-    if section.path is not None:
-        return Place.of(spark, section.path)
-    try:
-        told = spark.sql(f"DESCRIBE TABLE EXTENDED {section.table}").where("col_name = 'Location'").collect()
-    except Exception:  # Spark's: there is no such table, which is told where it matters
-        return None
-    return Place.of(spark, told[0]["data_type"]) if told else None

@@ -13,12 +13,13 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
-from sparksig.spark.frame import score_table
+from sparksig.spark.frame import add_predictions
 from sparksig.tables.contract import RUN_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sparksig.spark.bind import Bound
     from sparksig.spark.udf import ModelUDF
 
 __all__ = ["Counts", "findings_column", "needed", "output_rows", "quarantined_rows", "reasons", "staged_rows"]
@@ -57,26 +58,26 @@ def findings_column(config: ScoreConfig) -> str:
 
 
 def staged_rows(
-    rows: DataFrame, table: Input, udf: ModelUDF, config: ScoreConfig, counts: Counts
+    rows: DataFrame, table: Input, udf: ModelUDF, bound: Bound, config: ScoreConfig, counts: Counts
 ) -> DataFrame:
-    """The rows as they are staged: the output as it will be, or all that output and quarantine are made of.
+    """Return the rows as they are staged: those of the output, or with a quarantine those of both.
 
     Raises:
-        ContractError: the table does not fit the model.
+        ContractError: the table has columns with names of the job's own.
     """
     apart = config.quarantine is not None
     if apart:
         _refuse_own(rows.columns)
     rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
-    staged = score_table(
+    staged = add_predictions(
         rows,
         udf,
+        bound,
         _PREDICTION if apart else config.output.column,
         "*" if apart else config.output.keep,
-        flatten=config.output.flatten,
-        on_error="fail" if config.budget is None else "null",
-        findings=findings_column(config),
-        observation=counts.scored,
+        config.output.flatten,
+        None if config.budget is None else findings_column(config),
+        counts.scored,
     )
     if table.malformed is None:
         return staged

@@ -1,4 +1,4 @@
-"""The dry run of the score job: what it would do, and what keeps it from being done."""
+"""The dry run of the score job: its plan, and the reasons why it would be refused."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import BudgetSection, ScoreConfig
-from sparksig.jobs.record import Run, new_run_id
 from sparksig.jobs.score_run import ScoreRun
-from sparksig.jobs.tables import open_input
 from sparksig.views import aligned
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from sparksig.writing.write import WritePlan
 
 __all__ = ["ScorePlan", "plan_score"]
@@ -25,25 +21,24 @@ __all__ = ["ScorePlan", "plan_score"]
 
 @dataclass(frozen=True)
 class ScorePlan:
-    """What a score job would do.
+    """The plan of a score job.
 
     Attributes:
-        run_id: of the run, if the configuration names it.
-        model: the model's directory.
-        digest: of its content.
+        run_id: the name of the run, if the configuration has one.
+        model: the model directory.
+        digest: the digest of its content.
         input: the identity of the table: place, format, and version (Delta) or files, bytes and sha256.
-        casts: the columns that are cast for the model, in the JVM: name, type in the table, type in which it
-            travels.
-        columns: the output's, with their types in Spark.
-        files: how many files the output would have: one for each partition that Spark makes of the input that
-            has rows; None if the output is partitioned, which is not known before.
-        write: what the output's write would do; None if the table does not fit the model.
-        quarantine: what the quarantine's write would do; None if there is none.
-        check: the check before anything is scored.
-        budget: how many rows may fail, in words.
-        findings: what keeps the job from being done.
-        exit_code: what the job would end with because of that; 0 if there is nothing.
-        known: whether the run was done before, or is being published: it would only be brought to its end.
+        casts: the columns that Spark casts for the model: name, type in the table, transfer type.
+        columns: the names and Spark types of the output's columns.
+        files: the number of files of the output: one for each partition that Spark makes of the input; None
+            if the output is partitioned, so that the number is not known before.
+        write: the plan of the output's write; None if the table does not fit the model.
+        quarantine: the plan of the quarantine's write; None without one.
+        check: the mode of the check before anything is scored.
+        budget: the rows that may fail, as text.
+        findings: the reasons why the job would be refused.
+        exit_code: the exit code of the job for these findings; 0 without any.
+        known: whether the run was done before, or is being published: it would only be completed.
         absent: the optional columns of the model that the table lacks, with their near misses.
     """
 
@@ -64,7 +59,7 @@ class ScorePlan:
     absent: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON-ready built-ins."""
+        """Return the plan as JSON-ready built-ins."""
         return asdict(self) | {
             "input": dict(self.input),
             "findings": [finding.to_dict() for finding in self.findings],
@@ -74,11 +69,11 @@ class ScorePlan:
         }
 
     def to_json(self) -> str:
-        """The plan as JSON text."""
+        """Return the plan as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
-        told = {name: value for name, value in self.input.items() if name != "place" and value is not None}
+        details = {name: value for name, value in self.input.items() if name != "place" and value is not None}
         facts = [
             ("run", f"{self.run_id or 'a new one'}{_KNOWN if self.known else ''}"),
             ("model", self.model),
@@ -86,7 +81,7 @@ class ScorePlan:
             ("input", str(self.input.get("place"))),
             *(
                 (f"input {name}", f"{value:,}" if isinstance(value, int) else str(value))
-                for name, value in told.items()
+                for name, value in details.items()
             ),
             ("check", self.check),
             ("budget", self.budget),
@@ -95,16 +90,13 @@ class ScorePlan:
         lines = [f"{name:<16} {text}" for name, text in facts]
         if self.absent:
             lines += ["absent columns", *(f"  {format_absent_column(column)}" for column in self.absent)]
-        lines += (
-            ["casts", *(f"  {name}: {held} -> {wanted}" for name, held, wanted in self.casts)]
-            if self.casts
-            else []
-        )
-        lines += (
-            ["output columns", *aligned([("", name, held) for name, held in self.columns])]
-            if self.columns
-            else []
-        )
+        if self.casts:
+            lines += [
+                "casts",
+                *(f"  {name}: {actual} -> {transfer}" for name, actual, transfer in self.casts),
+            ]
+        if self.columns:
+            lines += ["output columns", *aligned([("", name, dtype) for name, dtype in self.columns])]
         lines += [str(plan) for plan in (self.write, self.quarantine) if plan is not None]
         if self.findings:
             lines += [f"the job would end with exit code {self.exit_code}"]
@@ -112,73 +104,55 @@ class ScorePlan:
         return "\n".join(lines)
 
 
-_KNOWN = ", which was done before, or is being published: it would only be brought to its end"
+_KNOWN = ", which was done before, or is being published: it would only be completed"
 
 
 def _plan_dict(plan: WritePlan | None) -> dict[str, Any] | None:
-    return None if plan is None else asdict(plan) | {"findings": [one.to_dict() for one in plan.findings]}
+    return None if plan is None else plan.to_dict()
 
 
 def plan_score(config: ScoreConfig) -> ScorePlan:
-    """What the score job would do: nothing is scored or written, and of tables only schemas are read.
+    """Plan a score job: nothing is scored or written, and of tables only schemas are read.
 
     Raises:
-        SparksigError: as :func:`sparksig.jobs.score`, of what is wrong with the configuration, the model, the
-            places, or the files' footers. What the plan itself finds, it tells.
+        SparksigError: as :func:`sparksig.jobs.score`, for a wrong configuration, model, path or footer. The
+            findings of the plan itself are in the result.
     """
-    run = ScoreRun.open(config, Run("score", config.run_id or new_run_id()))
-    run.plan()
-    refusal = run.refusal
-    broken = () if refusal is None or run.is_known else _findings_of(refusal)
-    plans = () if run.is_known else run.plans
-    refused = tuple(finding for plan in plans for finding in plan.findings)
-    output = [] if run.output is None else run.output.schema.fields
-    write, quarantine = (*run.plans, None, None)[:2]
+    run = ScoreRun(config)
+    with run.explain_errors():
+        run.prepare()
+        plan = run.make_plan()
+        files = run.engine.count_output_files(run)
+    refusal = None if run.is_known else plan.refusal
+    refused = () if run.is_known else tuple(finding for write in plan.writes for finding in write.findings)
+    broken = () if refusal is None else _list_findings(refusal)
+    write, quarantine = (*plan.writes, None, None)[:2]
     return ScorePlan(
-        config.run_id,
-        config.model.path,
-        run.udf.digest,
-        run.input.identity,
-        () if refusal is not None else _casts(run),
-        tuple((field.name, field.dataType.simpleString()) for field in output),
-        None if config.output.partition_by else _partitions(run.spark, config),
-        write,
-        quarantine,
-        config.check.mode,
-        _budget(config.budget),
-        (*broken, *refused),
-        3 if broken else 6 if refused else 0,
-        run.is_known,
-        run.absent,
+        run_id=config.run_id,
+        model=config.model.path,
+        digest=run.digest,
+        input=plan.input,
+        casts=plan.casts,
+        columns=plan.columns,
+        files=files,
+        write=write,
+        quarantine=quarantine,
+        check=config.check.mode,
+        budget=_format_budget(config.budget),
+        findings=(*broken, *refused),
+        exit_code=3 if broken else 6 if refused else 0,
+        known=run.is_known,
+        absent=plan.absent,
     )
 
 
-def _findings_of(error: ContractError) -> tuple[Finding, ...]:
+def _list_findings(error: ContractError) -> tuple[Finding, ...]:
     return error.findings or (Finding(Code.INVALID_VALUE, "", error.message),)
 
 
-def _casts(run: ScoreRun) -> tuple[tuple[str, str, str], ...]:
-    table = run.rows.schema
-    bound = run.udf.bind(table, session=run.rows.sparkSession)
-    held = {field.name: field.dataType.simpleString() for field in table.fields}
-    if not run.udf.inputs.has_input_names():
-        held = {str(index): field.dataType.simpleString() for index, field in enumerate(table.fields)}
-    pairs = [
-        (name, held.get(name, ""), wanted.simpleString()) for name, wanted in zip(bound.names, bound.types)
-    ]
-    return tuple(pair for pair in pairs if pair[1] != pair[2])
-
-
-def _partitions(spark: SparkSession, config: ScoreConfig) -> int:
-    """How many partitions Spark makes of the table; without its filter, which might ask for a query."""
-    bare = open_input(spark, config.input.model_copy(update={"filter": None}))
-    rows: Any = bare.rows
-    return int(rows._jdf.queryExecution().toRdd().getNumPartitions())
-
-
-def _budget(budget: BudgetSection | None) -> str:
+def _format_budget(budget: BudgetSection | None) -> str:
     if budget is None:
-        return "none: the first row that cannot be scored ends the run"
+        return "none: the first row that cannot be scored fails the run"
     rows = [] if budget.rows is None else [f"{budget.rows:,} rows"]
     share = [] if budget.share is None else [f"{float(100 * budget.share):g} % of the rows"]
     return " and ".join([*rows, *share])

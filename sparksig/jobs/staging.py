@@ -1,4 +1,8 @@
-"""What a run has scored, beside its output, until it is published: so a run that died is taken up again."""
+"""The staging directory of a run: its rows beside the output until they are published.
+
+A run that died is completed from there. Since others may be able to write beside the output, nothing in a
+staging directory is trusted before it is verified: its owner, its names, and the paths in its notes.
+"""
 
 from __future__ import annotations
 
@@ -7,172 +11,211 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from sparksig.errors import OutputRefusedError
-from sparksig.jobs.config import OutputSection, ScoreConfig
+from sparksig.jobs.config import ScoreConfig
+from sparksig.jobs.engine import StagedCounts
 from sparksig.jobs.files import read_whole, write_whole
-from sparksig.spark.hadoop import Place
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 __all__ = [
     "MARKER",
-    "Scored",
-    "Staging",
-    "fingerprint",
-    "json_object",
-    "names_of",
+    "Directory",
+    "StagedResult",
+    "StagingDirectory",
+    "build_fingerprints",
+    "name_staging",
+    "parse_object",
     "read_json",
-    "staging_name",
 ]
 
 MARKER = "_sparksig_run.json"
-"""The file in a directory of Parquet files that names the run which wrote them."""
+"""The file in a directory of Parquet files that describes the run which wrote them."""
 
 _SCORED, _PUBLISHING = "scored.json", "publishing.json"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a run has scored, all of it.
+class StagedResult:
+    """The complete result of scoring, as noted in the staging directory.
 
     Attributes:
-        run_id: of the run.
-        data: the name of the directory in the staging that has the rows.
-        made_of: what they were made of, see :func:`fingerprint`.
+        run_id: the name of the run.
+        data: the name of the directory with the rows, in the staging directory.
+        fingerprints: the model, the configuration and the input, see :func:`build_fingerprints`.
         input: the identity of the table that was read.
-        rows_in: rows read.
-        scored: rows with a prediction.
-        rejected: rows without one.
-        findings: why, as JSON-ready built-ins.
-        model_loads: how often workers loaded the model.
-        model_load_seconds: how long that took.
+        counts: the rows, and the reasons why some were rejected.
     """
 
     run_id: str
-    data: str
-    made_of: Mapping[str, str]
+    data: Annotated[str, Field(pattern=r"^data-[0-9a-f]{8}$")]
+    fingerprints: Mapping[str, str]
     input: Mapping[str, Any]
-    rows_in: int
-    scored: int
-    rejected: int
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    model_loads: int = 0
-    model_load_seconds: float = 0.0
+    counts: StagedCounts
 
-    def to_json(self) -> str:
-        """As JSON text."""
-        return json.dumps(asdict(self))
+    @property
+    def final(self) -> str:
+        """The name of the directory with the rows as they are published."""
+        return self.data.replace("data", "final")
 
 
-def fingerprint(config: ScoreConfig, digest: str, identity: Mapping[str, Any]) -> dict[str, str]:
-    """What the result of a run depends on: the model, the configuration, the input."""
+class Directory(Protocol):
+    """A directory of any file system; :class:`sparksig.spark.hadoop.Place` is one."""
+
+    @property
+    def uri(self) -> str:
+        """The path, with its scheme."""
+
+    def __truediv__(self, name: str) -> Directory: ...
+
+    def names(self) -> list[str]:
+        """Return the names in the directory; none if it does not exist."""
+
+    def is_own(self) -> bool:
+        """Return whether it belongs to the user of this process, as far as the file system knows users."""
+
+    def make(self) -> None:
+        """Make the directory, and those above it."""
+
+    def delete(self) -> None:
+        """Remove the directory with its content."""
+
+
+@dataclass(frozen=True)
+class StagingDirectory:
+    """A hidden directory beside the output that belongs to one run.
+
+    Attributes:
+        directory: the directory, which exists from :meth:`reset` on.
+        run_id: the name of the run.
+    """
+
+    directory: Directory
+    run_id: str
+
+    def verify(self) -> None:
+        """Check that the directory, if it exists, was made by this user and for this run.
+
+        Raises:
+            OutputRefusedError: it belongs to another user, or has files that no run writes.
+        """
+        names = self.directory.names()
+        unknown = [name for name in names if not _OWN_NAMES.fullmatch(name)]
+        if unknown:
+            raise OutputRefusedError(
+                f"{self.directory.uri} is the staging directory of the run {self.run_id}, and it has "
+                f"{unknown[0]!r}, which no run writes. Remove it, or choose another run id"
+            )
+        if names and not self.directory.is_own():
+            raise OutputRefusedError(
+                f"{self.directory.uri} is the staging directory of the run {self.run_id}, and it belongs to "
+                "another user. Remove it, or choose another run id"
+            )
+
+    def reset(self) -> str:
+        """Remove the files of an earlier attempt, and return the name of a new directory for rows.
+
+        Two attempts at the same time never write into one directory.
+
+        Raises:
+            OutputRefusedError: the staging directory is of somebody else, or cannot be made.
+        """
+        self.remove()
+        self.directory.make()
+        return f"data-{secrets.token_hex(4)}"
+
+    def read_result(self) -> StagedResult | None:
+        """Read the result of an attempt that scored all rows; None if there is none, or it is damaged."""
+        content = read_whole((self.directory / _SCORED).uri, {})
+        if content is None:
+            return None
+        try:
+            result = _RESULTS.validate_json(content)
+        except ValidationError:  # of another version, or changed by somebody
+            return None
+        return result if result.run_id == self.run_id else None
+
+    def write_result(self, result: StagedResult) -> None:
+        """Note that all rows are scored."""
+        content = json.dumps(_RESULTS.dump_python(result, mode="json"))
+        write_whole((self.directory / _SCORED).uri, content.encode(), {})
+
+    def read_published_files(self) -> list[str] | None:
+        """Read the names of the files that are being published; None if publishing has not begun.
+
+        Raises:
+            OutputRefusedError: a name leads out of the directory.
+        """
+        body = read_json((self.directory / _PUBLISHING).uri, {})
+        if body is None:
+            return None
+        files = body.get("files")
+        if not isinstance(files, list) or not all(map(_is_inside, files)):
+            raise OutputRefusedError(
+                f"{(self.directory / _PUBLISHING).uri} was changed: it names files outside of the directory. "
+                f"Remove {self.directory.uri}, and start the run again"
+            )
+        return files
+
+    def note_publishing(self, files: Iterable[str] = ()) -> None:
+        """Note that publishing has begun: from now on the run can only be completed."""
+        write_whole((self.directory / _PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
+
+    def remove(self) -> None:
+        """Remove the directory.
+
+        Raises:
+            OutputRefusedError: it is of somebody else.
+        """
+        self.verify()
+        self.directory.delete()
+
+
+_RESULTS = TypeAdapter(StagedResult)
+
+_DATA = r"(data|final)-[0-9a-f]{8}"
+_OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{_PUBLISHING})(\..*)?")
+
+
+def _is_inside(name: Any) -> bool:
+    """Return whether a name is a relative path that stays in its directory."""
+    if not isinstance(name, str) or not name or "\\" in name or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def name_staging(name: str, run_id: str) -> str:
+    """Return the name of the staging directory of a run, beside an output of that name."""
+    return f".{name}.sparksig-{run_id}"
+
+
+def build_fingerprints(config: ScoreConfig, digest: str, identity: Mapping[str, Any]) -> dict[str, str]:
+    """Return a digest each of what a result depends on: the model, the configuration, the input."""
     from sparksig import __version__
 
-    told = config.model_dump(mode="json", exclude={"run_id", "report", "spark"})
-    told["spark"] = {key: value for key, value in config.spark.items() if key.startswith("spark.sql.")}
-    told["sparksig"] = __version__
-    return {"model": digest, "config": _hash(told), "input": _hash(dict(identity))}
+    settings = config.model_dump(mode="json", exclude={"run_id", "report", "spark"})
+    settings["spark"] = {key: value for key, value in config.spark.items() if key.startswith("spark.sql.")}
+    settings["sparksig"] = __version__
+    return {"model": digest, "config": _hash(settings), "input": _hash(dict(identity))}
 
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Staging:
-    """A hidden directory beside the output, which belongs to one run."""
-
-    place: Place
-    run_id: str
-
-    @classmethod
-    def of(cls, spark: SparkSession, output: OutputSection, run_id: str) -> Staging:
-        """The staging of a run: beside the output's path, or in the place of its table's database."""
-        if output.path is not None:
-            path = Place.of(spark, output.path)
-            return cls(path.parent / staging_name(path.name, run_id), run_id)
-        names = names_of(spark, str(output.table))
-        database = ".".join(f"`{name}`" for name in names[:-1])
-        home = Place.of(spark, spark.catalog.getDatabase(database).locationUri)
-        name = re.sub(r"[^A-Za-z0-9_-]", "_", names[-1])
-        return cls(home / staging_name(name, run_id), run_id)
-
-    def begin(self) -> str:
-        """Remove what an earlier attempt has left, and name the directory of this one's rows.
-
-        Two attempts at once never write into one directory.
-
-        Raises:
-            OutputRefusedError: what is there was not made by the run, or the directory cannot be made.
-        """
-        self.remove()
-        self.place.make()
-        return f"data-{secrets.token_hex(4)}"
-
-    def found(self) -> Scored | None:
-        """What an earlier attempt has scored, if it came to the end of it."""
-        body = read_json((self.place / _SCORED).uri, {})
-        try:
-            return None if body is None or body.get("run_id") != self.run_id else Scored(**body)
-        except TypeError:  # of another version
-            return None
-
-    def finish(self, scored: Scored) -> None:
-        """Note that all is scored."""
-        write_whole((self.place / _SCORED).uri, scored.to_json().encode(), {})
-
-    def moved(self) -> list[str] | None:
-        """The names of the files that are being published; None where publishing has not begun."""
-        body = read_json((self.place / _PUBLISHING).uri, {})
-        return None if body is None else list(body["files"])
-
-    def publishing(self, files: Iterable[str] = ()) -> None:
-        """Note that publishing has begun: from now on the run can only be brought to its end."""
-        write_whole((self.place / _PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
-
-    def remove(self) -> None:
-        """Remove it.
-
-        Raises:
-            OutputRefusedError: there is something in it that the run has not made.
-        """
-        directories = r"(data|final)-[0-9a-f]{8}"
-        ours = re.compile(
-            rf"{directories}|\.{directories}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{_PUBLISHING})(\..*)?"
-        )
-        strangers = [name for name in self.place.names() if not ours.fullmatch(name)]
-        if strangers:
-            raise OutputRefusedError(
-                f"{self.place.uri} is not as the run {self.run_id} leaves it: {strangers[0]!r}"
-            )
-        self.place.delete()
-
-
-def names_of(spark: SparkSession, table: str) -> list[str]:
-    """The parts of a table's name, its database included."""
-    session: Any = spark
-    parts = session._jsparkSession.sessionState().sqlParser().parseMultipartIdentifier(table)
-    names = [str(parts.apply(index)) for index in range(parts.length())]
-    return names if len(names) > 1 else [spark.catalog.currentDatabase(), *names]
-
-
-def staging_name(name: str, run_id: str) -> str:
-    """What the staging of a run is called, beside an output of that name."""
-    return f".{name}.sparksig-{run_id}"
-
-
 def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
-    """An object in a file of JSON; None where there is no file, or one whose writer died."""
+    """Read an object from a JSON file; None if there is no file, or its writer died."""
     content = read_whole(path, conf)
-    return None if content is None else json_object(content)
+    return None if content is None else parse_object(content)
 
 
-def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """An object of JSON; None if it is none."""
+def parse_object(text: str | bytes) -> dict[str, Any] | None:
+    """Parse an object of JSON; None for anything else."""
     try:
         body = json.loads(text)
     except ValueError:

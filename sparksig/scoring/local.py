@@ -7,31 +7,35 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, OutputRefusedError, SparksigError, UnsupportedError
+from sparksig.errors import ContractError, Finding, OutputRefusedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
 from sparksig.params import enforce_params
 from sparksig.scoring.part import Target
 from sparksig.scoring.pool import SplitTask, count_cores, score_splits
-from sparksig.scoring.prepared import pin_directory, prepare_model, share_directory
+from sparksig.scoring.prepared import PreparedModel, prepare_model, share_directory
 from sparksig.scoring.result_types import read_result_type
-from sparksig.scoring.scan import Split
-from sparksig.scoring.split import SplitResult
+from sparksig.scoring.scan import ScanPlan, Split
+from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
 from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
 from sparksig.tables.parquet import ParquetTable, open_parquet
 
-__all__ = ["ScoredFiles", "score_files"]
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["ScoredFiles", "score_files", "score_locally"]
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,16 @@ def score_files(
     absent: Absent | None = None,
     filter: str | None = None,
     engine: str = "local",
+    spark: SparkSession | None = None,
     time_zone: str | None = None,
     processes: int | None = None,
 ) -> ScoredFiles:
-    """Score a Parquet table with a model on this machine, and write the predictions as Parquet files.
+    """Score a Parquet table with a model, and write the predictions as Parquet files.
 
     The rows, types and findings are those of :func:`sparksig.score`. The table is checked against the model
-    by the footers of its files before a row is read. It is scored in processes, each with its own copy of the
-    model; the files are written beside the output and published by one rename.
+    by the footers of its files before a row is read. Its row groups are scored by processes of this machine,
+    or by the tasks of a Spark job, which read and write the files themselves. They are written beside the
+    output and published by one rename.
 
     Args:
         input: a Parquet file, or a directory of them, with or without partitions (``year=2026``): a path, or
@@ -127,12 +133,15 @@ def score_files(
             saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
-        filter: None: conditions on rows need Spark.
-        engine: "local".
+        filter: a condition in SQL: only rows that meet it are scored. It has comparisons of columns with
+            literals or other columns, ``BETWEEN``, ``IN``, ``IS NULL``, ``AND``, ``OR`` and ``NOT``.
+        engine: "local" for processes of this machine, "direct" for tasks of Spark.
+        spark: the session for the engine "direct"; None for the active one, or a new one.
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
-            understood, like ``spark.sql.session.timeZone``; None for that of this machine.
-        processes: how many processes score at once; None for one per core, but not more than one for each
-            64 MB of the table, since a process takes seconds to start. One process is this one.
+            understood, like ``spark.sql.session.timeZone``; None for that of the session, or of this machine.
+        processes: how many processes or tasks score at once. None for one per core, with the engine "local"
+            but not more than one for each 64 MB of the table, since a process takes seconds to start. One
+            process is this one.
 
     Returns:
         The report: rows, findings, a summary of the predictions, and the seconds of each step.
@@ -161,10 +170,12 @@ def score_files(
         >>> pq.read_table(scored).to_pylist()
         [{'id': 1, 'x': 1.5, 'prediction': 3.0}, {'id': 2, 'x': 2.5, 'prediction': 5.0}]
     """
-    _check_options(on_error, engine, filter, batch_rows, processes)
+    _check_options(on_error, engine, batch_rows, processes)
     check_absent(absent)
-    zone = _resolve_zone(time_zone)
     clock = _Phases()
+    with clock.phase("start"):
+        session = _start_session(spark) if engine == "direct" else None
+    zone = _resolve_zone(time_zone, session)
     declared_outputs, returned = (None, None) if result_type is None else read_result_type(result_type)
     with clock.phase("model"):
         prepared = prepare_model(
@@ -180,7 +191,6 @@ def score_files(
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
         features = features_of(prepared.directory, prepared.loading.trust)
-        actual_digest, pinned = pin_directory(prepared.directory)
     with clock.phase("plan"):
         place = shown(output)
         store, path = _open_output(output, input)
@@ -188,48 +198,93 @@ def score_files(
         table = open_parquet(input)
         effect = absent or default_absent(prepared.directory)
         options = ScanOptions(
-            column, keep, columns, flatten, on_error == "null", findings, zone, batch_rows, effect, returned
+            output=column,
+            keep=keep,
+            columns=columns,
+            flatten=flatten,
+            lenient=on_error == "null",
+            findings=findings,
+            zone=zone,
+            batch_rows=batch_rows,
+            absent=effect,
+            filter=filter,
+            returned=returned,
         )
         scan = plan_scan(table, prepared, enforced, features, options)
-        cores = processes or min(count_cores(), 1 + _count_bytes(table) // _PROCESS_BYTES)
+        cores = processes or _count_workers(table, session)
         splits = plan_splits(table, scan, cores)
     warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     with staging_directory(store, path) as staging:
+        target = Target(store, staging)
         with clock.phase("run"):
-            model_path = str(share_directory(actual_digest, pinned))
-            target = Target(store, staging)
-            task = SplitTask(actual_digest, model_path, prepared.loading, scan, target)
-            results = list(score_splits(task, splits, cores))
-        _require_all_rows(splits, results)
+            if session is None:
+                results = score_locally(prepared, scan, splits, target, cores)
+            else:
+                from sparksig.spark.direct import score_on_spark
+
+                results = score_on_spark(session, prepared, scan, splits, target)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
-    return _build_report(place, results, actual_digest, clock.seconds)
+    return _build_report(place, engine, results, prepared.digest, clock.seconds)
+
+
+def score_locally(
+    model: PreparedModel, plan: ScanPlan, splits: Sequence[Split], target: Target, processes: int
+) -> list[SplitResult]:
+    """Score splits in processes of this machine.
+
+    Args:
+        model: the model.
+        plan: what to read, how to score and what to write.
+        splits: the splits, at least one.
+        target: the directory of the files, which exists.
+        processes: how many run at once; with one, this process scores.
+
+    Returns:
+        The results, in the order of the splits.
+
+    Raises:
+        SparksigError: a process was killed, or another number of rows was read than the footers say.
+        ContractError, PredictionError, ModelFailedError: as :func:`sparksig.scoring.split.score_split`.
+    """
+    path = share_directory(model.digest, model.directory)
+    task = SplitTask(model.digest, partial(Path, path), model.loading, plan, target)
+    results = sorted(score_splits(task, splits, processes), key=lambda result: result.index)
+    require_all_rows(splits, results)
+    return results
 
 
 _PROCESS_BYTES = 2**26
 """A further process starts for each so many bytes, uncompressed."""
 
 
-def _count_bytes(table: ParquetTable) -> int:
-    return sum(size for file in table.files for size in file.layout.sizes)
+def _count_workers(table: ParquetTable, session: SparkSession | None) -> int:
+    """Return how many splits are scored at once."""
+    if session is not None:
+        from sparksig.spark.direct import count_slots
+
+        return count_slots(session)
+    return min(count_cores(), 1 + table.size // _PROCESS_BYTES)
 
 
-def _check_options(
-    on_error: str, engine: str, filter: str | None, batch_rows: int | None, processes: int | None
-) -> None:
+def _start_session(spark: SparkSession | None) -> SparkSession:
+    from sparksig.spark.session import build_session
+
+    return build_session("sparksig") if spark is None else spark
+
+
+def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
-    if engine != "local":
-        raise ContractError(f"engine is 'local', not {engine!r}")
-    if filter is not None:
-        raise UnsupportedError("engine 'local' applies no filter: filter the table by Spark, or before")
+    if engine not in ("local", "direct"):
+        raise ContractError(f"engine is 'local' or 'direct', not {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
             raise ContractError(f"{name} is a number, 1 or more, or None")
 
 
-def _resolve_zone(time_zone: str | None) -> str:
-    """Return the time zone of the session: as given, or that of this machine as Java finds it.
+def _resolve_zone(time_zone: str | None, session: SparkSession | None) -> str:
+    """Return the configured time zone, else that of the session, else that of this machine as Java finds it.
 
     Raises:
         ContractError: the zone is unknown.
@@ -240,6 +295,8 @@ def _resolve_zone(time_zone: str | None) -> str:
                 f"time_zone is a name of the IANA database, as 'Europe/Berlin', not {time_zone!r}"
             )
         return time_zone
+    if session is not None:
+        return str(session.conf.get("spark.sql.session.timeZone"))
     configured = os.environ.get("TZ", "").lstrip(":")
     link = os.path.realpath("/etc/localtime").rpartition("zoneinfo/")[2]
     return next((zone for zone in (configured, link) if zone and is_known_zone(zone)), "UTC")
@@ -283,29 +340,20 @@ def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
     return pafs.LocalFileSystem(), str(Path(local_path(path)).resolve())
 
 
-def _require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:
-    """Check that as many rows were scored or rejected as the footers say.
-
-    Raises:
-        SparksigError: they were not; a file may have changed meanwhile.
-    """
-    expected, actual = sum(split.rows for split in splits), sum(result.rows for result in results)
-    if expected != actual or len(splits) != len(results):
-        raise SparksigError(f"the table has {expected:,} rows, and {actual:,} were read; nothing was written")
-
-
 def _build_report(
-    output: str, results: Sequence[SplitResult], digest: str, seconds: Mapping[str, float]
+    output: str, engine: str, results: Sequence[SplitResult], digest: str, seconds: Mapping[str, float]
 ) -> ScoredFiles:
-    steps = {step: sum(result.seconds[step] for result in results) for step in ("read", "score", "write")}
+    steps = {
+        step: sum(result.seconds[step] for result in results) for step in ("load", "read", "score", "write")
+    }
     return ScoredFiles(
         output=output,
-        engine="local",
+        engine=engine,
         rows=sum(result.rows for result in results),
         scored=sum(result.scored for result in results),
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
-        predictions=merge_summaries(*(result.summary for result in sorted(results, key=lambda r: r.index))),
+        predictions=merge_summaries(*(result.summary for result in results)),
         files=len(results),
         size=sum(result.size for result in results),
         digest=digest,

@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any
 
 from sparksig.errors import SparksigError, describe_exception
 from sparksig.models.flavors.interface import Loading
-from sparksig.scoring.cache import load_cached
+from sparksig.scoring.cache import CACHE, load_cached
 from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, score_split
@@ -48,14 +48,14 @@ class SplitTask:
 
     Attributes:
         digest: the digest of the model directory.
-        model: the path of the directory.
+        locate: returns the path of the directory in the process that scores.
         loading: how to load it.
         plan: what to read, how to score and what to write.
         target: the directory of the files.
     """
 
     digest: str
-    model: str
+    locate: Callable[[], Path]
     loading: Loading
     plan: ScanPlan
     target: Target
@@ -64,8 +64,12 @@ class SplitTask:
         """Score a split with the one copy of the model in this process."""
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # in the model's directory
         try:
-            model = load_cached(self.digest, lambda: Path(self.model), self.loading)
-            return score_split(split, model, self.plan, self.target)
+            earlier = CACHE.info()
+            model = load_cached(self.digest, self.locate, self.loading)
+            now = CACHE.info()
+            result = score_split(split, model, self.plan, self.target)
+            seconds = {"load": now.seconds - earlier.seconds, **result.seconds}
+            return replace(result, loads=now.loads - earlier.loads, seconds=seconds)
         finally:
             sys.dont_write_bytecode = before
 

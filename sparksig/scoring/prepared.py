@@ -27,7 +27,8 @@ class PreparedModel:
     """A model directory that was checked, and not loaded.
 
     Attributes:
-        directory: the directory.
+        directory: the directory, with the digests of its files.
+        digest: the digest of its content.
         loading: how to load it.
         inputs: what the model accepts.
         outputs: what it returns.
@@ -35,6 +36,7 @@ class PreparedModel:
     """
 
     directory: ModelDirectory
+    digest: str
     loading: Loading
     inputs: Schema
     outputs: Schema
@@ -62,7 +64,9 @@ def prepare_model(
     loading = Loading(trust, method, model_config)
     flavors.check(directory, loading)
     compare_versions(directory, on_version_mismatch)
-    return PreparedModel(directory, loading, *_require_schemas(directory, method, outputs))
+    schemas = _require_schemas(directory, method, outputs)
+    digest, pinned = pin_directory(directory)
+    return PreparedModel(pinned, digest, loading, *schemas)
 
 
 def _require_schemas(

@@ -17,9 +17,10 @@ from sparksig.errors import ContractError
 from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
 from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
+from sparksig.scoring.filters import Condition
 from sparksig.scoring.storage import convert_array
 
-__all__ = ["Piece", "ScanPlan", "Split", "read_batches"]
+__all__ = ["Piece", "ReadCount", "ScanPlan", "Split", "read_batches"]
 
 READ_ROWS, READ_BYTES = 2**18, 2**25
 """The most rows, and about the most bytes, of one batch."""
@@ -102,6 +103,7 @@ class ScanPlan:
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
         absent: what the model sees of an optional column that the table lacks.
         returned: the Arrow type of predictions that was asked for; None for what the outputs say.
+        condition: the rows to score; None for all.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """
 
@@ -122,6 +124,7 @@ class ScanPlan:
     batch_rows: int | None = None
     absent: Absent = "omit"
     returned: pa.DataType | None = None
+    condition: Condition | None = None
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -136,16 +139,35 @@ class ScanPlan:
         return restore_types(pa.RecordBatch.from_arrays(arrays, schema=self.transfer), self.inputs)
 
 
-def read_batches(split: Split, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
+@dataclass
+class ReadCount:
+    """The number of rows that were read, including those that the condition drops."""
+
+    rows: int = 0
+
+
+def read_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
     """Read the rows of a split in the types that Spark reads, in batches that are bounded by rows and bytes.
+
+    Args:
+        split: the split.
+        plan: the columns to read, and the condition on rows.
+        count: counts the rows.
 
     Raises:
         ContractError: a file cannot be read, or has a value that the type of Spark does not hold.
     """
-    batches = (batch for piece in split.pieces for batch in _read_piece(piece, plan))
+    batches = _filter_batches(split, plan, count)
     if plan.batch_rows is not None:
         return rebatched(batches, plan.batch_rows, BATCH_BYTES)
     return rebatched(join_batches(batches, READ_ROWS // 4, READ_BYTES // 4), None, BATCH_BYTES)
+
+
+def _filter_batches(split: Split, plan: ScanPlan, count: ReadCount) -> Iterator[pa.RecordBatch]:
+    for piece in split.pieces:
+        for batch in _read_piece(piece, plan):
+            count.rows += batch.num_rows
+            yield batch if plan.condition is None else plan.condition.apply(batch)
 
 
 def _read_piece(piece: Piece, plan: ScanPlan) -> Iterator[pa.RecordBatch]:

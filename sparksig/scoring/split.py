@@ -15,22 +15,22 @@ import contextlib
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from sparksig.errors import Finding
+from sparksig.errors import Finding, SparksigError
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.part import Target, name_predictions, open_writer
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
-from sparksig.scoring.scan import ScanPlan, Split, read_batches
+from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
 
-__all__ = ["SplitResult", "score_split"]
+__all__ = ["SplitResult", "require_all_rows", "score_split"]
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,28 @@ class SplitResult:
     Attributes:
         index: the position of the split.
         file: the path of the file that was written.
-        rows: the rows that were read.
+        rows: the rows that meet the condition.
+        rows_read: the rows that were read.
         scored: the rows with a prediction.
         rejected: the rows without one.
         findings: why rows were rejected, with counts.
         summary: the predictions in numbers, by column.
         size: the bytes of the file.
-        seconds: the time of each step: read, score, write.
+        seconds: the time of each step: load, read, score, write.
+        loads: how often the model was loaded: 1 for the first split of a process.
     """
 
     index: int
     file: str
     rows: int
+    rows_read: int
     scored: int
     rejected: int
     findings: tuple[Finding, ...]
     summary: Mapping[str, Summary]
     size: int
     seconds: Mapping[str, float]
+    loads: int = 0
 
 
 def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
@@ -77,13 +81,13 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
         ModelFailedError: the model raised an exception.
     """
     clock = _Clock()
-    tally, summary = FindingTally(), dict[str, Summary]()
+    tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
     rows = 0
     with _restore_interrupt(), open_writer(plan, target, split.index) as writer:
         pending: deque[pa.RecordBatch] = deque()
 
         def feed() -> Iterator[pa.RecordBatch]:
-            for batch in clock.time("read", read_batches(split, plan)):
+            for batch in clock.time("read", read_batches(split, plan, read)):
                 pending.append(batch)
                 yield plan.build_input(batch)
 
@@ -109,8 +113,22 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
                 writer.write(batch, columns, findings)
         with clock.measure("write"):
             size = writer.close()
-    counts = rows, rows - tally.rejected, tally.rejected
+    counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(split.index, writer.path, *counts, tally.findings(), summary, size, clock.seconds)
+
+
+def require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:
+    """Check that each split was scored once, and has as many rows as the footers say.
+
+    Raises:
+        SparksigError: a file has changed meanwhile.
+    """
+    expected, actual = sum(split.rows for split in splits), sum(result.rows_read for result in results)
+    if expected != actual or sorted(result.index for result in results) != list(range(len(splits))):
+        raise SparksigError(
+            f"{expected:,} rows were expected by the footers, and {actual:,} were read; nothing was written. "
+            "Start again when nobody replaces the files of the table"
+        )
 
 
 class _InterruptedError(BaseException):

@@ -17,6 +17,7 @@ from sparksig.engine.features import find_misplaced_features
 from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
+from sparksig.scoring.filters import compile_filter
 from sparksig.scoring.names import find_missing_columns, find_name_conflicts
 from sparksig.scoring.part import output_schema
 from sparksig.scoring.prepared import PreparedModel
@@ -51,6 +52,7 @@ class ScanOptions:
     zone: str = "UTC"
     batch_rows: int | None = None
     absent: Absent = "omit"
+    filter: str | None = None
     returned: pa.DataType | None = None
 
 
@@ -81,7 +83,9 @@ def plan_scan(
     added = _name_outputs(model.outputs, options)
     conflicts = find_name_conflicts(schema.names, added, options.keep, str.casefold)
     kept_columns = tuple(schema.names if isinstance(options.keep, str) else options.keep)
-    needed = [name for name in dict.fromkeys([*fed, *kept_columns]) if name in schema.names]
+    condition = None if options.filter is None else compile_filter(options.filter, types, options.zone)
+    filtered = () if condition is None else condition.columns
+    needed = [name for name in dict.fromkeys([*fed, *kept_columns, *filtered]) if name in schema.names]
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
     findings += table.compare_files(needed, required)
     if findings or conflicts:
@@ -104,6 +108,7 @@ def plan_scan(
         inputs=model.inputs,
         outputs=model.outputs,
         params=params,
+        condition=condition,
         spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
         **{name: getattr(options, name) for name in shared},
     )
@@ -263,6 +268,8 @@ def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
         for name, text in file.values.items()
         if name in scan.source.names
     }
+    if scan.condition is not None and not scan.condition.can_hold(partitions):
+        return []
     sizes = file.layout.sizes
     return [
         Piece(file.path, file.name, (group,), (rows,), sizes[group], partitions)

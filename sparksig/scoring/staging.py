@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -16,7 +16,14 @@ import pyarrow.fs as pafs
 from sparksig.errors import OutputRefusedError
 from sparksig.models.registry import reason_of
 
-__all__ = ["has_renames", "publish_directory", "require_free", "staging_directory"]
+__all__ = [
+    "accept_files",
+    "attempt_directory",
+    "has_renames",
+    "publish_directory",
+    "require_free",
+    "staging_directory",
+]
 
 
 def has_renames(store: pafs.FileSystem) -> bool:
@@ -54,6 +61,39 @@ def staging_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
     finally:
         with contextlib.suppress(OSError, pa.ArrowException):  # it was moved
             store.delete_dir(staging)
+
+
+@contextlib.contextmanager
+def attempt_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
+    """Make a directory for the files of all attempts at the tasks of a run.
+
+    It is a hidden one beside the path, from which accepted files are moved. On object stores, where a move is
+    a copy, it is the path itself.
+    """
+    if has_renames(store):
+        with staging_directory(store, path) as attempts:
+            yield attempts
+        return
+    store.create_dir(path, recursive=True)
+    yield path
+
+
+def accept_files(store: pafs.FileSystem, files: Sequence[str], path: str) -> list[str]:
+    """Move files from the directory of attempts to a path; return their paths there.
+
+    Afterwards the path has no other files: those of a task that was started twice, or of one that was killed,
+    are left behind, or removed.
+    """
+    accepted = [f"{path}/{file.rpartition('/')[2]}" for file in files]
+    if has_renames(store):
+        store.create_dir(path, recursive=True)
+        for file, target in zip(files, accepted):
+            store.move(file, target)
+        return accepted
+    for info in store.get_file_info(pafs.FileSelector(path)):
+        if info.path not in accepted:
+            store.delete_file(info.path)
+    return accepted
 
 
 def publish_directory(store: pafs.FileSystem, staging: str, path: str, name: str) -> None:

@@ -15,12 +15,12 @@ from sparksig.engine.absent import Absent, warn_of_absent_columns
 from sparksig.errors import ContractError
 from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.bind import column
+from sparksig.spark.bind import Bound, column
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
-__all__ = ["score", "score_table"]
+__all__ = ["add_predictions", "judge_table", "score", "score_table"]
 
 _HELD = "sparksig scored"
 """The name under which predictions, and what is told of them, are held until they are taken apart."""
@@ -162,25 +162,55 @@ def score_table(
     """Score a table with a column function; arguments and errors as of :func:`score`, without its warning."""
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
-    lenient = on_error == "null"
-    made = _made(udf, output, flatten, findings if lenient else None)
+    column_of_findings = findings if on_error == "null" else None
+    bound = judge_table(df, udf, output, keep, flatten, column_of_findings, columns)
+    return add_predictions(df, udf, bound, output, keep, flatten, column_of_findings, observation)
+
+
+def judge_table(
+    df: DataFrame,
+    udf: ModelUDF,
+    output: str,
+    keep: str | Sequence[str],
+    flatten: bool = False,
+    findings: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> Bound:
+    """Bind the columns of a table to a model's inputs, and check the names of the result.
+
+    Arguments and errors as of :func:`score`; ``findings`` is None for ``on_error="fail"``.
+    """
+    made = _made(udf, output, flatten, findings)
     problems = find_name_conflicts(df.columns, made, keep, name_folding(df.sparkSession))
-    beside = udf.with_(lenient=lenient, observed=observation is not None)
     try:
-        table = restore_null_types(df, udf.inputs)
-        prediction = beside.on(table, columns, session=df.sparkSession)
+        bound = udf.bind(restore_null_types(df, udf.inputs), columns, session=df.sparkSession)
     except ContractError as error:
         if not problems:
             raise
         raise ContractError.of("the table cannot be scored", [*error.findings, *problems]) from None
     if problems:
         raise ContractError.of("the table cannot be scored", problems)
+    return bound
+
+
+def add_predictions(
+    df: DataFrame,
+    udf: ModelUDF,
+    bound: Bound,
+    output: str,
+    keep: str | Sequence[str],
+    flatten: bool = False,
+    findings: str | None = None,
+    observation: Any = None,
+) -> DataFrame:
+    """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
+    lenient = findings is not None
+    prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
     kept = [df["*"]] if keep == "*" else [column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*kept, prediction.alias(output))
-    return _apart(
-        df.select(*kept, prediction.alias(_HELD)), udf, output, flatten, lenient, findings, observation
-    )
+    scored = df.select(*kept, prediction.alias(_HELD))
+    return _apart(scored, udf, output, flatten, lenient, findings or "", observation)
 
 
 def _refuse(**given: Any) -> None:

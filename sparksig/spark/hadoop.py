@@ -116,6 +116,17 @@ class Place:
         while found.hasNext():
             yield str(found.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
 
+    def is_own(self) -> bool:
+        """Return whether it belongs to the user of this process; object stores know no users."""
+        if self.local is not None:
+            owner = getattr(os.lstat(self.local), "st_uid", None)
+            return owner is None or owner == os.geteuid()
+        if not self.renames_at_once:
+            return True
+        java, files, place = file_system_of(self.spark, self.uri)
+        user = java.org.apache.hadoop.security.UserGroupInformation.getCurrentUser().getShortUserName()
+        return bool(files.getFileStatus(place).getOwner() == user)
+
     def status(self) -> tuple[int, int]:
         """The size of a file in bytes, and when it was changed, in milliseconds."""
         if self.local is not None:

@@ -55,7 +55,7 @@ from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
 from sparksig.spark.work import Work, Zone, columns_of, explode
 
-__all__ = ["ModelUDF", "require_result_type", "spark_udf"]
+__all__ = ["ModelUDF", "build_udf", "require_result_type", "spark_udf"]
 
 
 def spark_udf(
@@ -148,6 +148,22 @@ def spark_udf(
         outputs=None if returned is None else build_outputs(returned),
         on_version_mismatch=on_version_mismatch,
     )
+    return build_udf(session, model, returned, params=params, batch_rows=batch_rows, absent=absent)
+
+
+def build_udf(
+    session: SparkSession,
+    model: PreparedModel,
+    returned: T.DataType | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    batch_rows: int | None = None,
+    absent: Absent | None = None,
+) -> ModelUDF:
+    """Build the column function of a model that was checked; arguments and errors as of :func:`spark_udf`.
+
+    ``returned`` is the type that ``result_type`` asks for; the outputs of ``model`` are built from it.
+    """
     require_result_type(model)
     work = Work(
         ship(session, model.directory),
@@ -255,10 +271,13 @@ class ModelUDF:
         Raises:
             ContractError: columns missing, doubled, or of types that do not widen; every finding.
         """
-        bound = self.bind(table, columns, session=session)
-        return (
-            self._arrow_column(list(bound.values), bound.names) if HAS_ARROW else self._pandas_column(bound)
-        )
+        return self.predict_column(self.bind(table, columns, session=session))
+
+    def predict_column(self, bound: Bound) -> Column:
+        """Return the predictions for columns that were bound."""
+        if HAS_ARROW:
+            return self._arrow_column(list(bound.values), bound.names)
+        return self._pandas_column(bound)
 
     def bind(
         self, table: T.StructType, columns: Sequence[str] | None = None, *, session: Any = None

@@ -42,7 +42,7 @@ from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.types import DUPLICATES_HINT
 
-__all__ = ["File", "ParquetTable", "open_parquet"]
+__all__ = ["File", "Location", "ParquetTable", "open_parquet", "read_footers"]
 
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """The approximate size of a batch."""
@@ -124,6 +124,11 @@ class ParquetTable:
     def rows(self) -> int:
         """The number of rows, from the footers."""
         return sum(file.rows for file in self.files)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the row groups, uncompressed."""
+        return sum(size for file in self.files for size in file.layout.sizes)
 
     def select(self, names: Sequence[str]) -> ParquetTable:
         """Return the table with some of its columns, in this order; a file may lack some."""
@@ -346,13 +351,27 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
     try:
         file_system, root = store or _find_store(path)
         locations = _list_files(file_system, root, place)
-        with ThreadPoolExecutor(16) as pool:
-            files = list(pool.map(lambda location: _read_footer(file_system, location, place), locations))
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
+    files = read_footers(file_system, locations, place)
     return ParquetTable(place, file_system, tuple(_add_partitions(files, place)))
+
+
+def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:
+    """Read the footers of files in several threads.
+
+    Args:
+        store: the file system.
+        locations: the files.
+        place: the path of their table, for messages.
+
+    Raises:
+        TableNotFoundError: one of them is missing, or is not Parquet.
+    """
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(lambda location: _read_footer(store, location, place), locations))
 
 
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
@@ -361,7 +380,7 @@ def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
 
 
-class _Location(NamedTuple):
+class Location(NamedTuple):
     """A file before its footer is read; the attributes are those of :class:`File`."""
 
     path: str
@@ -369,11 +388,11 @@ class _Location(NamedTuple):
     values: Mapping[str, str | None]
 
 
-def _list_files(store: Any, root: str, place: str) -> list[_Location]:
+def _list_files(store: Any, root: str, place: str) -> list[Location]:
     """Return the files of a table, in order of their names."""
     info = store.get_file_info(root)
     if info.type is pafs.FileType.File:
-        return [_Location(root, root.rpartition("/")[2], {})]
+        return [Location(root, root.rpartition("/")[2], {})]
     if info.type is not pafs.FileType.Directory:
         raise TableNotFoundError(f"there is no Parquet table at {place!r}")
     if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
@@ -390,7 +409,7 @@ def _list_files(store: Any, root: str, place: str) -> list[_Location]:
         for name in names
         if not any(map(_is_hidden, name.split("/")))
     }
-    files = [_Location(f"{root}/{name}", name, pairs) for name, pairs in values.items() if pairs is not None]
+    files = [Location(f"{root}/{name}", name, pairs) for name, pairs in values.items() if pairs is not None]
     skipped = next((name for name, pairs in values.items() if pairs is None), None)
     reason = ""
     if skipped is not None:
@@ -406,7 +425,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
-def _read_footer(store: Any, location: _Location, place: str) -> File:
+def _read_footer(store: Any, location: Location, place: str) -> File:
     try:
         with store.open_input_file(location.path) as stream:
             reader = pq.ParquetFile(stream, **_AS_IT_IS)

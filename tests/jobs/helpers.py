@@ -6,6 +6,7 @@ import pytest
 
 from sparksig import ConfigError
 from sparksig.jobs import ScoreConfig, load_config
+from sparksig.jobs.job_run import JobRun
 
 SCORE = "model: {path: m}\ninput: {path: t}\noutput: {path: o, keep: [id]}\n"
 
@@ -29,3 +30,14 @@ class Loader:
             [f"{self.file}: the configuration is wrong: {count}", *(f"  - {line}" for line in lines)]
         )
         return lines
+
+
+def run_job(config, work, job="check"):
+    """Execute a job that does something with its run; return the report."""
+
+    class Run(JobRun):
+        def run(self):
+            work(self)
+
+    Run.job = job
+    return Run(config).execute()

@@ -98,9 +98,9 @@ JOBS = {
     "Parquet as Delta": (["--set", "input.format=delta"], 2, "input.format: expected parquet, .*got delta"),
     "damaged input": (["--set", "input.path=damaged.parquet"], 9, "damaged.parquet"),
     "no such column to keep": (["--set", "output.keep=[idd]"], 3, "idd: .*did you mean 'id'"),
-    "existing output": (["--set", "output.path=file"], 6, "at the output's place already: 'file'"),
+    "existing output": (["--set", "output.path=file"], 6, "the output 'file' exists already"),
     "output below a file": (["--set", "output.path=file/scored"], 6, "below a file"),
-    "output in the input": (["--set", "output.path=table.parquet/scored"], 6, "is the input, or in it"),
+    "output in the input": (["--set", "output.path=table.parquet/scored"], 6, "is the input, or inside it"),
 }
 
 

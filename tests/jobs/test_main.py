@@ -17,7 +17,7 @@ from sparksig import Code, Finding, SparksigError
 from sparksig.errors import ConfigError, ModelDamagedError, ModelNotFoundError
 from sparksig.jobs import EXIT_CODES, JOBS, RunReport, exit_code, main, run
 from sparksig.jobs.config import CheckConfig
-from sparksig.jobs.record import recorded
+from tests.jobs.helpers import run_job
 
 CONFIG = "input: {path: t}\ncontract: c\n"
 
@@ -40,7 +40,7 @@ def job(monkeypatch, tmp_path):
     (tmp_path / "c.yaml").write_text(CONFIG)
 
     def call(work, *arguments, plan=None):
-        job = main.Job(CheckConfig, lambda config: recorded("check", config, work), plan)
+        job = main.Job(CheckConfig, lambda config: run_job(config, work), plan)
         monkeypatch.setitem(JOBS, "check", job)
         return run("check", ["--config", str(tmp_path / "c.yaml"), *arguments])
 
@@ -48,9 +48,9 @@ def job(monkeypatch, tmp_path):
 
 
 def test_a_job_is_done_and_its_report_is_printed(job, capsys):
-    def work(config, run):
-        run.tell(rows_in=7)
-        assert config.input.path == "u"
+    def work(run):
+        run.note(rows_in=7)
+        assert run.config.input.path == "u"
 
     assert job(work, "--set", "input.path=t2", "--set", "input.path=u") == 0
     said = capsys.readouterr()
@@ -59,7 +59,7 @@ def test_a_job_is_done_and_its_report_is_printed(job, capsys):
 
 
 def test_the_plan_is_printed_and_nothing_is_done(job, capsys):
-    def work(config, run):
+    def work(run):
         pytest.fail("it was done")
 
     assert job(work, "--dry-run", plan=lambda config: Planned()) == 0
@@ -85,7 +85,7 @@ def _forms(form=SparksigError):
 def test_each_error_ends_with_its_code_and_one_message(job, capsys, form):
     finding = Finding(Code.EMPTY, "x", "rows")
 
-    def work(config, run):
+    def work(run):
         raise form("what went wrong", [finding])
 
     code = job(work)
@@ -109,7 +109,7 @@ def test_the_exit_codes():
 
 
 def test_unexpected_error_is_logged(job, capsys):
-    def work(config, run):
+    def work(run):
         raise ZeroDivisionError("by zero")
 
     assert job(work) == 1
@@ -134,7 +134,7 @@ def test_an_error_of_a_worker_is_told_as_if_it_had_been_raised_here(job, capsys)
         "\n\tat org.apache.spark"
     )
 
-    def work(config, run):
+    def work(run):
         raise RuntimeError(text)
 
     assert job(work) == 3
@@ -144,7 +144,7 @@ def test_an_error_of_a_worker_is_told_as_if_it_had_been_raised_here(job, capsys)
 
 
 def test_an_interrupted_job(job, capsys):
-    def work(config, run):
+    def work(run):
         raise KeyboardInterrupt
 
     assert job(work) == 130
@@ -152,7 +152,7 @@ def test_an_interrupted_job(job, capsys):
 
 
 def test_a_job_that_is_ended_by_a_signal_is_reported(job, tmp_path, capsys):
-    def work(config, run):
+    def work(run):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
 
@@ -166,7 +166,7 @@ def test_a_job_that_is_ended_by_a_signal_is_reported(job, tmp_path, capsys):
 
 def test_a_job_in_another_thread(job):
     codes = []
-    thread = threading.Thread(target=lambda: codes.append(job(lambda config, run: None)))
+    thread = threading.Thread(target=lambda: codes.append(job(lambda run: None)))
     thread.start()
     thread.join()
     assert codes == [0]
@@ -198,7 +198,7 @@ def test_a_wrong_configuration(tmp_path, capsys):
 
 
 def test_credentials_in_places_are_not_printed(job, capsys):
-    def work(config, run):
+    def work(run):
         raise SparksigError("there is no table at 's3a://key:secret@bucket/t'")
 
     class Place(Planned):
@@ -214,7 +214,7 @@ def test_credentials_in_places_are_not_printed(job, capsys):
 
 
 def test_a_report_that_cannot_be_written_is_printed(job, capsys):
-    assert job(lambda config, run: run.tell(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
+    assert job(lambda run: run.note(rows_in=7), "--set", "report.json=nowhere://h/r.json") == 6
     said = capsys.readouterr()
     assert "rows in          7" in said.out
     assert "the job is done, but the run report cannot be written to 'nowhere://h/r.json'" in said.err

@@ -34,7 +34,8 @@ from sparksig import (
 from sparksig.engine.absent import find_absent_columns
 from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
-from sparksig.jobs.record import Run, new_run_id, recorded, report_of
+from sparksig.jobs.job_run import new_run_id, report_of
+from tests.jobs.helpers import run_job
 from tests.strategies import names
 
 FINDING = Finding(Code.NULL_IN_REQUIRED, "a.b", "long without nulls", "nulls", "declare it optional", 3)
@@ -199,15 +200,15 @@ def test_the_page_of_a_check_has_the_check(tmp_path):
 def test_a_run_is_recorded(tmp_path):
     signature = ModelSignature(Schema([ColSpec("long", "x")]))
 
-    def work(config, run):
-        assert config.report.html is not None
+    def work(run):
+        assert run.config.report.html is not None
         with run.phase("read"):
             pass
         with run.phase("read"), run.phase("score"):
-            run.tell(rows_in=3, signature=signature)
+            run.note(rows_in=3, signature=signature)
 
     config = config_of(json=tmp_path / "a b" / "ü" / "r.json", html=tmp_path / "r.html")
-    report = recorded("check", config, work)
+    report = run_job(config, work)
     assert (report.status, report.exit_code, report.rows_in, report.error) == ("done", 0, 3, "")
     assert list(report.phases)[:2] == ["read", "score"]
     assert report.seconds == pytest.approx(sum(report.phases.values()), abs=0.0011)
@@ -232,13 +233,13 @@ def test_a_run_is_recorded(tmp_path):
     (SystemExit(9), 1, "unexpected error SystemExit: see the log", ()),
 ], ids=["a contract", "a budget", "a stranger", "a worker", "Ctrl-C", "the end"])  # fmt: skip
 def test_a_run_that_fails_is_recorded_too(tmp_path, error, code, text, findings):
-    def work(config, run):
-        run.tell(rows_in=3)
+    def work(run):
+        run.note(rows_in=3)
         with run.phase("score"):
             raise error
 
     with pytest.raises(PredictionError if "PredictionError" in str(error) else type(error)) as caught:
-        recorded("check", config_of(json=tmp_path / "r.json"), work)
+        run_job(config_of(json=tmp_path / "r.json"), work)
     report = RunReport.from_json((tmp_path / "r.json").read_text())
     assert report.to_json() == report_of(caught.value).to_json()
     assert (report.status, report.exit_code, report.error) == ("failed", code, text)
@@ -249,7 +250,7 @@ def test_a_run_that_fails_is_recorded_too(tmp_path, error, code, text, findings)
 
 def test_a_name_is_kept_and_a_repeated_run_says_so():
     config = config_of().model_copy(update={"run_id": "nightly"})
-    report = recorded("check", config, lambda config, run: run.tell(repeated=True, rows_in=0))
+    report = run_job(config, lambda run: run.note(status="repeated", rows_in=0))
     assert (report.run_id, report.status, report.rows_in) == ("nightly", "repeated", 0)
     assert new_run_id() != new_run_id()
     assert report_of(ValueError()) is None
@@ -258,13 +259,13 @@ def test_a_name_is_kept_and_a_repeated_run_says_so():
 def test_no_credentials_of_a_uri_reach_a_report():
     secret = "s3://key:hunter2@bucket/x"
 
-    def work(config, run):
-        run.tell(model_path=secret, output=secret, quarantine=f"{secret}?k=hunter2", written={secret: 3})
-        run.tell(input={"place": secret, "format": "parquet"})
+    def work(run):
+        run.note(model_path=secret, output=secret, quarantine=f"{secret}?k=hunter2", written={secret: 3})
+        run.note(input={"place": secret, "format": "parquet"})
         raise ContractError(f"{secret}: it is not as it should be")
 
     with pytest.raises(ContractError) as error:
-        recorded("check", config_of(), work)
+        run_job(config_of(), work)
     report = report_of(error.value)
     assert "hunter2" not in report.to_json() + str(report) + report.as_page()
     assert "output           s3://bucket/x (3 rows)" in str(report)
@@ -272,14 +273,14 @@ def test_no_credentials_of_a_uri_reach_a_report():
 
 
 def test_phases_sum_to_the_total_and_exclude_each_other():
-    def work(config, run):
+    def work(run):
         with run.phase("outer"):
             time.sleep(0.02)
             with run.phase("inner"):
                 time.sleep(0.05)
         time.sleep(0.02)
 
-    report = recorded("check", config_of(), work)
+    report = run_job(config_of(), work)
     assert list(report.phases) == ["inner", "outer", "other"]
     assert report.phases["outer"] < report.phases["inner"]
     assert sum(report.phases.values()) == pytest.approx(report.seconds, abs=0.0011)
@@ -287,18 +288,18 @@ def test_phases_sum_to_the_total_and_exclude_each_other():
 
 def test_run_id_in_the_paths_of_reports(tmp_path):
     config = config_of(json=tmp_path / "{run_id}.json", html=tmp_path / "{run_id}" / "run.html")
-    report = recorded("check", config, lambda config, run: None)
+    report = run_job(config, lambda run: None)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {f"{report.run_id}.json", f"{report.run_id}/run.html"}
 
 
 def test_failed_run_names_no_output_that_it_has_not_written():
-    def work(config, run):
-        run.tell(output="out", quarantine="bad", findings=(FINDING,), written={"bad": 1})
+    def work(run):
+        run.note(output="out", quarantine="bad", findings=(FINDING,), written={"bad": 1})
         raise BudgetExceededError("too many rows", (FINDING,))
 
     with pytest.raises(BudgetExceededError) as error:
-        recorded("score", config_of(), work)
+        run_job(config_of(), work, "score")
     text = str(report_of(error.value))
     assert "output " not in text
     assert "quarantine       bad (1 row)" in text
@@ -307,13 +308,13 @@ def test_failed_run_names_no_output_that_it_has_not_written():
 
 def test_a_run_tells_only_what_a_report_has():
     with pytest.raises(TypeError, match="a run report has no rowsin, skore"):
-        Run("check", "r").tell(rows_in=1, rowsin=1, skore=1)
+        run_job(config_of(), lambda run: run.note(rows_in=1, rowsin=1, skore=1))
 
 
 def test_a_default_that_json_cannot_say_does_not_keep_the_report_from_being_written(tmp_path):
     signature = ModelSignature(params=ParamSchema([ParamSpec("p", "double", float("nan"))]))
     config = config_of(json=tmp_path / "r.json")
-    report = recorded("check", config, lambda config, run: run.tell(signature=signature))
+    report = run_job(config, lambda run: run.note(signature=signature))
     assert report.signature == {"text": signature.to_text()}
     assert json.loads((tmp_path / "r.json").read_text())["signature"]["text"].startswith("inputs\n  none")
 
@@ -325,19 +326,19 @@ def test_a_report_that_cannot_be_written_is_an_error_where_the_job_has_gone_well
         with pytest.raises(
             OutputRefusedError, match="the job is done, but the run report cannot be written to"
         ):
-            recorded("check", config_of(json=tmp_path / place), lambda config, run: None)
+            run_job(config_of(json=tmp_path / place), lambda run: None)
     assert [path.name for path in tmp_path.iterdir() if path.name not in ("file", "place")] == []
 
 
 def test_a_report_that_cannot_be_written_does_not_hide_the_error_of_the_job(tmp_path, capsys):
     (tmp_path / "file").touch()
 
-    def work(config, run):
+    def work(run):
         raise ContractError("the error itself")
 
     config = config_of(json=tmp_path / "file" / "r.json", html=tmp_path / "r.html")
     with pytest.raises(ContractError, match="the error itself"):
-        recorded("check", config, work)
+        run_job(config, work)
     assert "sparksig: the run report cannot be written to" in capsys.readouterr().err
     assert "the error itself" in (tmp_path / "r.html").read_text()
 
@@ -346,7 +347,7 @@ def test_a_report_that_needs_a_package_is_refused_before_anything_is_done(tmp_pa
     monkeypatch.setitem(sys.modules, "jinja2", None)
     config = config_of(json=tmp_path / "r.json", html=tmp_path / "r.html")
     with pytest.raises(MissingDependencyError, match=r"report\.html needs the package 'jinja2'"):
-        recorded("check", config, lambda config, run: pytest.fail("it was done"))
+        run_job(config, lambda run: pytest.fail("it was done"))
     assert RunReport.from_json((tmp_path / "r.json").read_text()).status == "failed"
 
 

@@ -56,7 +56,17 @@ def test_a_table_is_scored_and_published(tmp_path, processes):
     assert report.size == sum(file.stat().st_size for file in (tmp_path / "scored").iterdir())
     assert report.predictions["prediction"].rows == 150
     assert report.digest == sparksig.digest(tmp_path / "model")
-    assert set(report.seconds) == {"model", "plan", "run", "publish", "read", "score", "write"}
+    assert set(report.seconds) == {
+        "start",
+        "model",
+        "plan",
+        "run",
+        "publish",
+        "load",
+        "read",
+        "score",
+        "write",
+    }
     assert {path.name for path in tmp_path.iterdir()} == {"table", "model", "scored"}
 
 
@@ -318,8 +328,8 @@ def test_parent_directories_are_made(tmp_path):
     ("options", "error", "message"),
     [
         ({"on_error": "skip"}, ContractError, "on_error is 'fail' or 'null', not 'skip'"),
-        ({"engine": "fast"}, ContractError, "engine is 'local', not 'fast'"),
-        ({"filter": "x > 1"}, UnsupportedError, "engine 'local' applies no filter"),
+        ({"engine": "fast"}, ContractError, "engine is 'local' or 'direct', not 'fast'"),
+        ({"filter": "abs(x) > 1"}, UnsupportedError, "the filter calls the function abs"),
         ({"batch_rows": 0}, ContractError, "batch_rows is a number, 1 or more, or None"),
         ({"processes": True}, ContractError, "processes is a number, 1 or more, or None"),
         ({"time_zone": "Mars/Base"}, ContractError, "time_zone is a name of the IANA database"),

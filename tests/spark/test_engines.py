@@ -70,31 +70,38 @@ def columns(**types):
     return Schema(specs)
 
 
-def compare(spark, home, model, *, column="prediction", pickle=True, **options):
-    """Score the table with both engines, compare the tables that they write, and return the local report."""
+def compare(spark, home, model, *, column="prediction", pickle=True, engine="local", **options):
+    """Score the table with Spark's engine and another one, compare the tables, and return its report."""
     source = str(home / "table")
     scored = sparksig.score(spark.read.parquet(source), model, column, allow_pickle=pickle, **options)
     scored.write.parquet(str(home / "spark"))
+    expected = spark.read.parquet(str(home / "spark"))
     report = sparksig.score_files(
         source,
         model,
-        home / "local",
+        home / engine,
         column=column,
         allow_pickle=pickle,
+        engine=engine,
+        spark=spark,
         time_zone=ZONE,
         processes=1,
         **options,
     )
-    expected, actual = (spark.read.parquet(str(home / name)) for name in ("spark", "local"))
+    _require_same(spark, expected, home / engine, report)
+    return report
+
+
+def _require_same(spark, expected, output, report):
+    actual = spark.read.parquet(str(output))
     assert actual.schema == expected.schema
     assert [field.metadata for field in actual.schema] == [field.metadata for field in expected.schema]
     assert rows_of(actual) == rows_of(expected)
     assert report.rows == report.scored + report.rejected == expected.count()
-    if options.get("on_error") == "null":
+    if "findings" in expected.columns:
         rejected = expected.where("findings is not null").select(F.explode("findings").alias("finding"))
         by_kind = Counter((row.finding.code, row.finding.path) for row in rejected.collect())
         assert {(found.code.value, found.path): found.count for found in report.findings} == by_kind
-    return report
 
 
 def rows_of(df):

@@ -160,7 +160,7 @@ def test_an_output_that_exists_is_left_as_it_is(place, capsys):
     (path / "out").mkdir()
     (path / "out" / "precious").write_text("x")
     assert call(path, config) == 6
-    assert "something is at the output's place already" in said(capsys)
+    assert "exists already; nothing was written" in said(capsys)
     assert (path / "out" / "precious").read_text() == "x"
 
 

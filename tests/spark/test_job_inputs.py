@@ -10,7 +10,7 @@ import pytest
 
 from sparksig.errors import Code, ConfigError, ContractError, OutputRefusedError, TableNotFoundError
 from sparksig.jobs import score
-from sparksig.jobs.record import report_of
+from sparksig.jobs.job_run import report_of
 from tests.spark import score_jobs
 from tests.spark.score_jobs import read, table
 
@@ -141,7 +141,7 @@ def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_pat
 
 @pytest.mark.parametrize(("changes", "error", "text"), [
     ({"output": {"path": None, "table": "t"}}, ConfigError, "output.table: expected a path, for Parquet"),
-    ({"output": {"mode": "overwrite", "path": "{in}"}}, OutputRefusedError, "is the input, or in it"),
+    ({"output": {"mode": "overwrite", "path": "{in}"}}, OutputRefusedError, "is the input, or inside it"),
     ({"output": {"mode": "append", "path": "{}"}}, OutputRefusedError, "one is in the"),
     ({"output": {"mode": "overwrite", "path": "{model}"}}, OutputRefusedError, "the model's .* are one"),
     ({"output": {"path": None, "table": "t", "format": "delta"}, "budget": {"rows": 1},

@@ -24,9 +24,9 @@ from sparksig.errors import (
 )
 from sparksig.jobs import ScoreConfig, score
 from sparksig.jobs import outputs as publishing
-from sparksig.jobs.record import report_of
+from sparksig.jobs.job_run import report_of
 from sparksig.jobs.score_plan import plan_score
-from sparksig.jobs.staging import MARKER
+from sparksig.jobs.staging import MARKER, StagingDirectory
 from sparksig.spark.hadoop import Place
 from tests.spark import models, score_jobs
 from tests.spark.score_jobs import BAD, left, read, table
@@ -80,7 +80,7 @@ def test_without_a_quarantine_the_output_has_all_rows_and_why_some_have_no_predi
 
 
 @pytest.mark.parametrize(("budget", "limits"), [
-    ({"rows": 1}, "1 rows"), ({"rows": 2, "share": 0.09}, "9 % of the rows"),
+    ({"rows": 1}, "1 row"), ({"rows": 2, "share": 0.09}, "9 % of the rows"),
 ])  # fmt: skip
 def test_a_budget_that_is_exceeded_leaves_nothing_anywhere(job, tmp_path, budget, limits):
     table(tmp_path / "in", BAD)
@@ -129,9 +129,9 @@ def dying(monkeypatch, owner, name, *, after=False, calls=1):
 
 
 DEATHS = {
-    "all is scored": (publishing.Publication, "publish", {}),
-    "publishing has begun": (publishing.Publication, "_publish_quarantine", {}),
-    "the quarantine is written": (publishing.Publication, "_publish_quarantine", {"after": True}),
+    "all is scored": (StagingDirectory, "note_publishing", {}),
+    "publishing has begun": (publishing, "publish_quarantine", {}),
+    "the quarantine is written": (publishing, "publish_quarantine", {"after": True}),
     # the quarantine and the final form of the output are moved before
     "the output has its final form": (Place, "move_to", {"calls": 3}),
     "the output is there": (Place, "move_to", {"calls": 3, "after": True}),
@@ -158,7 +158,7 @@ def test_a_run_that_died_is_brought_to_its_end_by_its_name(job, tmp_path, monkey
     before = sorted(one.name for one in (tmp_path / "out").iterdir())
     assert score(config).status == "repeated"
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == before
-    with pytest.raises(OutputRefusedError, match="something is at the output's place already"):
+    with pytest.raises(OutputRefusedError, match="exists already; nothing was written"):
         score(config.model_copy(update={"run_id": "another"}))
 
 
@@ -188,7 +188,7 @@ def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monke
     begun = tmp_path / ".out.sparksig-r" / "publishing.json"
     told = json.loads(begun.read_text())
     begun.write_text(json.dumps({"files": [*told["files"], "z.parquet"]}))
-    with pytest.raises(SparksigError, match="1 files of the run are neither here nor there"):
+    with pytest.raises(SparksigError, match="1 files of the run are missing in the staging"):
         score(config)
     assert begun.exists()
     begun.write_text(json.dumps(told))
@@ -204,7 +204,7 @@ def test_runs_beside_each_other_and_over_each_other(job, tmp_path, monkeypatch, 
     score(job(run_id="old", output={"mode": mode}))
     config = job(run_id="new", output={"mode": mode})
     with monkeypatch.context() as patch:
-        dying(patch, publishing.Publication, "_mark")
+        dying(patch, publishing, "mark_directory")
         with pytest.raises(Died):
             score(config)
     assert "score" not in score(config).phases
@@ -220,12 +220,12 @@ def test_what_was_scored_of_something_else_is_scored_anew(job, tmp_path, monkeyp
     table(tmp_path / "in", range(10))
     config = job(run_id="r")
     with monkeypatch.context() as patch:
-        dying(patch, publishing.Publication, "publish")
+        dying(patch, StagingDirectory, "note_publishing")
         with pytest.raises(Died):
             score(config)
     pq.write_table(pa.table({"id": [10], "x": [10], "color": ["red"]}), tmp_path / "in" / "more.parquet")
     with monkeypatch.context() as patch:
-        dying(patch, publishing.Publication, "_publish_output")
+        dying(patch, publishing, "publish_output")
         with pytest.raises(Died):
             score(config)
     changed = job(run_id="r", output={"column": "half"})
@@ -243,7 +243,7 @@ def test_what_was_scored_of_a_view_is_scored_anew(job, spark, tmp_path, monkeypa
     config = job(run_id="r", input={"path": None, "table": "changing"})
     with monkeypatch.context() as patch:
         spark.sql("select id, id as x from range(3)").createOrReplaceTempView("changing")
-        dying(patch, publishing.Publication, "publish")
+        dying(patch, StagingDirectory, "note_publishing")
         with pytest.raises(Died):
             score(config)
     spark.sql("select id, id as x from range(4)").createOrReplaceTempView("changing")
@@ -290,7 +290,7 @@ def test_a_staging_that_the_run_has_not_made_is_left_as_it_is(job, tmp_path):
     table(tmp_path / "in", range(10))
     (tmp_path / ".out.sparksig-r").mkdir()
     (tmp_path / ".out.sparksig-r" / "precious").touch()
-    with pytest.raises(OutputRefusedError, match="is not as the run r leaves it: 'precious'"):
+    with pytest.raises(OutputRefusedError, match="it has 'precious', which no run writes"):
         score(job(run_id="r"))
     assert (tmp_path / ".out.sparksig-r" / "precious").exists()
 
@@ -302,7 +302,7 @@ def test_an_input_that_changes_while_it_is_read_is_not_published(job, tmp_path, 
         (tmp_path / "in" / "0.parquet").touch()
         return 10
 
-    monkeypatch.setattr("sparksig.jobs.score_run._rows_at", finish)
+    monkeypatch.setattr("sparksig.jobs.spark_engine.count_rows", finish)
     with pytest.raises(SparksigError, match="the input changed while it was read: 1 files, first "):
         score(job())
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
@@ -310,7 +310,7 @@ def test_an_input_that_changes_while_it_is_read_is_not_published(job, tmp_path, 
 
 def test_rows_that_are_not_in_the_files_are_missed(job, tmp_path, monkeypatch):
     table(tmp_path / "in", range(10))
-    monkeypatch.setattr("sparksig.jobs.score_run._rows_at", lambda place: 9)
+    monkeypatch.setattr("sparksig.jobs.spark_engine.count_rows", lambda place: 9)
     with pytest.raises(
         SparksigError, match="10 rows were read, 10 scored, 0 rejected, and 9 are in the files"
     ):
@@ -415,7 +415,7 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
     changes = {"input": given, "output": {**place, "format": "delta", "mode": "append"}}
     config = job(run_id="r", **changes)
     with monkeypatch.context() as patch:
-        dying(patch, publishing.Publication, "_publish_output", after=True)
+        dying(patch, publishing, "publish_output", after=True)
         with pytest.raises(Died):
             score(config)
     out = place["table"] or place["path"]

@@ -1,0 +1,142 @@
+"""The engine of a score job: the part of a run that depends on who reads, scores and writes the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sparksig.errors import ContractError, Finding
+from sparksig.jobs.config import ScoreConfig
+
+if TYPE_CHECKING:
+    from sparksig.jobs.score_run import ScoreRun
+    from sparksig.jobs.staging import Directory, StagedResult, StagingDirectory
+    from sparksig.tables.report import Report
+    from sparksig.writing.plan import WritePlan
+
+__all__ = ["Engine", "RunPlan", "StagedCounts", "choose_engine"]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan of a run: what it reads, what it writes, and why it is refused.
+
+    Attributes:
+        input: the identity of the table: place, format, and version (Delta), or files, bytes and sha256.
+        is_input_identified: whether the same identity means the same rows; not for a view.
+        absent: the optional columns of the model that the table lacks.
+        refusal: the reason why the table does not fit the model; None if it fits.
+        casts: the columns that are cast for the model: name, type in the table, transfer type.
+        columns: the names and Spark types of the output's columns; empty if the table does not fit.
+        writes: the plans of the output's write and of the quarantine's; empty if the table does not fit.
+    """
+
+    input: Mapping[str, Any]
+    is_input_identified: bool
+    absent: tuple[Finding, ...]
+    refusal: ContractError | None = None
+    casts: tuple[tuple[str, str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    writes: tuple[WritePlan, ...] = ()
+
+
+@dataclass(frozen=True)
+class StagedCounts:
+    """The counts of the rows that were scored into the staging directory.
+
+    Attributes:
+        rows_in: the rows that were read.
+        scored: the rows with a prediction.
+        rejected: the rows without one; ``rows_in`` is ``scored + rejected``.
+        findings: the reasons, with counts, the most frequent first.
+        model_loads: how often workers loaded the model.
+        model_load_seconds: the time of these loads.
+    """
+
+    rows_in: int
+    scored: int
+    rejected: int
+    findings: tuple[Finding, ...] = ()
+    model_loads: int = 0
+    model_load_seconds: float = 0.0
+
+
+class Engine(Protocol):
+    """A strategy of a :class:`~sparksig.jobs.score_run.ScoreRun` to read, score and write its rows.
+
+    A run calls these methods in the order of the table. Everything else is common to all engines: the check
+    of the configuration and the model, run ids, the budget, the order of publishing, the report.
+
+    ======================  ====================================================================
+    method                  phase of the run
+    ======================  ====================================================================
+    ``start``               "start": start what the engine needs, and pin the model
+    ``locate_staging``      "start"
+    ``read_published``      "start", with a run id
+    ``identify_input``      for a run that was done before
+    ``plan``                "plan": open the table, judge it, plan all writes; the dry run ends here
+    ``check_values``        "preflight", if the configuration asks for it
+    ``stage``               "score": score all rows into a new directory of the staging
+    ``publish``             "publish": write the staged rows to the quarantine and the output
+    ======================  ====================================================================
+
+    ``stage`` writes Parquet files with these columns, whichever engine it is. Without a quarantine they are
+    those of the output: the kept columns, the predictions, and ``findings`` if there is a budget. With a
+    quarantine they are all columns of the table, ``sparksig prediction`` (or one column for each output),
+    ``sparksig findings``, and for text files ``sparksig record``; see :mod:`sparksig.jobs.rows`. So an
+    engine that only scores in its own way is a subclass of
+    :class:`~sparksig.jobs.spark_engine.SparkEngine` with another ``stage``.
+
+    Attributes:
+        name: the name of the engine in configurations and reports.
+    """
+
+    name: str
+
+    def start(self, run: ScoreRun) -> str:
+        """Start the engine with the model ``run.model``; return the digest of the model's directory."""
+
+    def locate_staging(self, run: ScoreRun) -> StagingDirectory:
+        """Return the staging directory of the run, beside the output."""
+
+    def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
+        """Return the notes of a run that the output has already; None if it does not have the run.
+
+        The notes are those of :meth:`~sparksig.jobs.score_run.ScoreRun.describe_result`; they may be empty.
+        """
+
+    def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
+        """Return the present identity of the table, as in :attr:`RunPlan.input`."""
+
+    def plan(self, run: ScoreRun) -> RunPlan:
+        """Open the table and plan the run; nothing is scored or written."""
+
+    def count_output_files(self, run: ScoreRun) -> int | None:
+        """Return the approximate number of files of the output; None if it is not known before."""
+
+    def check_values(self, run: ScoreRun) -> Report:
+        """Check the values of the table, as ``run.config.check`` says."""
+
+    def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
+        """Score all rows into Parquet files in a directory that does not exist yet.
+
+        Raises:
+            SparksigError: rows cannot be scored, the counts disagree, or the table changed meanwhile.
+        """
+
+    def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
+        """Publish the staged rows, and return the number of rows that were written, by path or table.
+
+        Called again after a crash, it completes the publication without duplicates.
+
+        Raises:
+            OutputRefusedError: something came to the path of the output meanwhile.
+        """
+
+
+def choose_engine(config: ScoreConfig) -> Engine:  # noqa: ARG001  there is one so far
+    """Return the engine for a configuration."""
+    from sparksig.jobs.spark_engine import SparkEngine
+
+    return SparkEngine()

@@ -1,0 +1,266 @@
+"""The run of a job: its phases, the facts for its report, and the report, also if the job fails."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import platform
+import secrets
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib import metadata
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sparksig.errors import MissingDependencyError, OutputRefusedError, SignatureError, SparksigError
+from sparksig.jobs.config import JobConfig
+from sparksig.jobs.console import complain
+from sparksig.jobs.exits import exit_code
+from sparksig.jobs.failures import needs_log, write_failure_log
+from sparksig.jobs.files import write_whole
+from sparksig.jobs.reports import RunReport
+from sparksig.jobs.secrets import find_secrets, hide_in_error
+from sparksig.models.registry import shown
+from sparksig.signature import ModelSignature
+from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.quiet import mute_query_errors
+
+__all__ = ["JobRun", "RunReport", "new_run_id", "report_of"]
+
+Config = TypeVar("Config", bound=JobConfig)
+
+_FACTS = {field.name for field in fields(RunReport)}
+
+
+class JobRun(ABC, Generic[Config]):
+    """A run of a job, from its configuration to its report.
+
+    A job is a subclass with a method :meth:`run`, which notes what the report says while it goes on.
+
+    Attributes:
+        job: "score", "check" or "infer".
+        config: the configuration.
+        run_id: the name of the run.
+        phases: the seconds of each phase, in order.
+        facts: other fields of the report, by their names; see :class:`RunReport`.
+    """
+
+    job: ClassVar[str]
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.run_id = config.run_id or new_run_id()
+        self.phases: dict[str, float] = {}
+        self.facts: dict[str, Any] = {}
+        self._nested_seconds: list[float] = []
+
+    @abstractmethod
+    def run(self) -> None:
+        """Do the job."""
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure the time of a phase, without the phases inside it, also if it fails."""
+        started = time.perf_counter()
+        self._nested_seconds.append(0.0)
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            self.phases[name] = self.phases.get(name, 0.0) + seconds - self._nested_seconds.pop()
+            if self._nested_seconds:
+                self._nested_seconds[-1] += seconds
+
+    def note(self, **facts: Any) -> None:
+        """Note fields of the report.
+
+        Raises:
+            TypeError: the report has no such field.
+        """
+        if not facts.keys() <= _FACTS:
+            raise TypeError(f"a run report has no {', '.join(sorted(facts.keys() - _FACTS))}")
+        self.facts.update(facts)
+
+    @contextlib.contextmanager
+    def explain_errors(self) -> Iterator[None]:
+        """Raise errors of Spark as errors of sparksig, without the secrets of the configuration.
+
+        Raises:
+            SparksigError: the error of the code inside, or why Spark failed.
+        """
+        try:
+            with mute_query_errors(), diagnosed():
+                yield
+        except SparksigError as error:
+            hide_in_error(error, find_secrets(self.config.model_dump()))
+            raise
+
+    def execute(self) -> RunReport:
+        """Do the job, and write its report to where the configuration says, also if the job fails.
+
+        If the job fails and its report cannot be written, the latter is printed to stderr. The error that is
+        raised has the report, see :func:`report_of`.
+
+        Raises:
+            SparksigError: the error of the job, or why Spark failed.
+            OutputRefusedError: the job is done, and a report cannot be written.
+        """
+        started, clock = datetime.datetime.now(datetime.timezone.utc), time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            with self.explain_errors():
+                _check_report_paths(self.config)
+                self.run()
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            report = self._build_report(started, time.perf_counter() - clock, failure)
+            if failure is not None:
+                failure.sparksig_run = report  # type: ignore[attr-defined]
+            problems = _write_report(report, self.config)
+            for problem in problems if failure is not None else ():
+                complain(problem)
+        if problems:
+            unreported = OutputRefusedError("the job is done, but " + "; ".join(problems))
+            unreported.sparksig_run = report  # type: ignore[attr-defined]
+            raise unreported
+        return report
+
+    def _build_report(
+        self, started: datetime.datetime, seconds: float, failure: BaseException | None
+    ) -> RunReport:
+        facts = dict(self.facts)
+        facts["status"] = facts.get("status", "done") if failure is None else "failed"
+        facts["signature"] = _format_signature(facts.get("signature"))
+        for name in ("model_path", "output", "quarantine"):
+            facts[name] = shown(facts[name]) if facts.get(name) is not None else None
+        facts["written"] = {shown(place): rows for place, rows in facts.get("written", {}).items()}
+        if "place" in facts.get("input", {}):
+            facts["input"] = facts["input"] | {"place": shown(facts["input"]["place"])}
+        log = None
+        if failure is not None and needs_log(failure):
+            log = write_failure_log(
+                failure, f"{self.job}-{self.run_id}", find_secrets(self.config.model_dump())
+            )
+        return RunReport(
+            self.job,
+            self.run_id,
+            exit_code=0 if failure is None else exit_code(failure),
+            started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+            seconds=round(seconds, 3),
+            phases=_add_rest(self.phases, round(seconds, 3)),
+            error="" if failure is None else _describe_failure(failure),
+            error_findings=failure.findings if isinstance(failure, SparksigError) else (),
+            log=log,
+            versions=_find_versions(),
+            **facts,
+        )
+
+
+def new_run_id() -> str:
+    """Return a name for a run: UTC timestamp plus a random suffix."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def report_of(error: BaseException) -> RunReport | None:
+    """Return the report of the run that ended with an error; None outside of a run."""
+    return getattr(error, "sparksig_run", None)
+
+
+def _add_rest(phases: Mapping[str, float], total: float) -> dict[str, float]:
+    """Return the rounded phases, and the rest of the time as a phase of its own: they sum to the total."""
+    rounded = {name: round(seconds, 3) for name, seconds in phases.items()}
+    rest = round(total - sum(rounded.values()), 3)
+    return {**rounded, "other": rest} if rest > 0 else rounded
+
+
+def _describe_failure(error: BaseException) -> str:
+    """Return the message of a failure; for an error that sparksig does not know without its text.
+
+    The text of such an error may hold values of the table.
+    """
+    if isinstance(error, SparksigError):
+        return error.message
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    return f"unexpected error {kind}: see the log"
+
+
+def _format_signature(signature: ModelSignature | None) -> dict[str, str | None] | None:
+    if signature is None:
+        return None
+    try:
+        texts = signature.to_dict()
+    except SignatureError:  # a default that JSON cannot express
+        texts = {}
+    return texts | {"text": signature.to_text()}
+
+
+# --- reports --------------------------------------------------------------------------------------------
+
+
+def _check_report_paths(config: JobConfig) -> None:
+    """Check before the job starts that its reports can be rendered."""
+    if config.report.html is not None:
+        try:
+            import jinja2  # noqa: F401
+        except ImportError:
+            raise MissingDependencyError.naming("jinja2", "report.html", "report") from None
+
+
+def _write_report(report: RunReport, config: JobConfig) -> list[str]:
+    """Write the report to the configured paths; return the messages of failures."""
+    problems = []
+    for template, text in ((config.report.json_, report.to_json), (config.report.html, report.as_page)):
+        if template is None:
+            continue
+        path = template.replace("{run_id}", report.run_id)
+        try:
+            write_whole(path, text().encode(), config.spark)
+        except (OSError, SparksigError) as error:
+            problems.append(f"the run report cannot be written to {shown(path)!r}: {shown(error)}")
+    return problems
+
+
+# --- versions -------------------------------------------------------------------------------------------
+
+_PACKAGES = {
+    "pandas": "pandas", "numpy": "numpy", "pyarrow": "pyarrow", "delta": "delta-spark",
+    "sklearn": "scikit-learn", "skops": "skops", "xgboost": "xgboost", "lightgbm": "lightgbm",
+    "onnxruntime": "onnxruntime", "cloudpickle": "cloudpickle", "mlflow": "mlflow",
+}  # fmt: skip
+
+
+def _find_versions() -> dict[str, str]:
+    """Return the versions of the packages that this process has imported."""
+    from sparksig import __version__
+
+    versions = {"sparksig": __version__, "python": platform.python_version(), **_spark_versions()}
+    for module, package in _PACKAGES.items():
+        if module in sys.modules:
+            version = getattr(sys.modules[module], "__version__", None)
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions[package] = str(version or metadata.version(package))
+    return versions
+
+
+def _spark_versions() -> Mapping[str, str]:
+    pyspark: Any = sys.modules.get("pyspark")
+    if pyspark is None or "pyspark.sql" not in sys.modules:
+        return {}
+    versions = {"spark": str(pyspark.__version__)}
+    sql: Any = sys.modules["pyspark.sql"]
+    try:
+        session = sql.SparkSession.getActiveSession()
+        if session is not None:
+            versions["spark"] = str(session.version)
+            if hasattr(session, "_jvm"):  # not on Connect
+                versions["java"] = str(session._jvm.java.lang.System.getProperty("java.version"))
+    except Exception:  # the JVM may have died, which is what the report is about
+        return versions
+    return versions

@@ -1,0 +1,277 @@
+"""The engine that reads, scores and writes with Spark."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sparksig.engine.absent import find_absent_columns
+from sparksig.errors import (
+    ContractError,
+    ModelFailedError,
+    SparksigError,
+    UnsupportedError,
+)
+from sparksig.jobs import outputs
+from sparksig.jobs.check_job import sampler_of, session_of
+from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.preparing import wrong_value
+from sparksig.jobs.progress import watched
+from sparksig.jobs.rows import (
+    Counts,
+    findings_column,
+    needed,
+    output_rows,
+    quarantined_rows,
+    reasons,
+    staged_rows,
+)
+from sparksig.jobs.tables import Input, open_input
+from sparksig.schema import ColSpec, Schema
+from sparksig.spark.bind import column
+from sparksig.spark.diagnosis import diagnosed
+from sparksig.spark.frame import judge_table
+from sparksig.spark.hadoop import Place
+from sparksig.spark.result_types import build_outputs, read_result_type
+from sparksig.spark.udf import ModelUDF, build_udf
+from sparksig.types import AnyType
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sparksig.jobs.config import ScoreConfig
+    from sparksig.jobs.score_run import ScoreRun
+    from sparksig.jobs.staging import Directory, StagedResult, StagingDirectory
+    from sparksig.scoring.prepared import PreparedModel
+    from sparksig.tables.report import Report
+
+__all__ = ["SparkEngine"]
+
+
+class SparkEngine:
+    """Spark reads the table, calls the model in Python workers, and writes the rows.
+
+    It reads and writes every format. Engines that use Spark only to distribute their work are subclasses
+    with another :meth:`stage`.
+
+    Attributes:
+        spark: the session.
+        udf: the model as a column function.
+        input: the table as it is now.
+        rows: the columns of it that are read.
+        staged: the rows as they are staged; None if the table does not fit the model.
+        counts: counts the rows while they are staged.
+    """
+
+    name = "spark"
+
+    def __init__(self) -> None:
+        self.spark: SparkSession
+        self.udf: ModelUDF
+        self.input: Input
+        self.rows: DataFrame
+        self.staged: DataFrame | None = None
+        self.counts = Counts()
+
+    # --- before anything is scored --------------------------------------------------------------------------
+
+    def start(self, run: ScoreRun) -> str:
+        """Start the session, and ship the model to its workers."""
+        self.spark = session_of("score", run.config)
+        self.udf = _build_udf(self.spark, run.config, run.model)
+        return self.udf.digest
+
+    def locate_staging(self, run: ScoreRun) -> StagingDirectory:
+        """Return the staging directory of the run, beside the output."""
+        return outputs.locate_staging(self.spark, run.config.output, run.run_id)
+
+    def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
+        """Return the notes of a run that the output has already; None if it does not have the run."""
+        return outputs.read_published(self.spark, run.config, run.run_id)
+
+    def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
+        """Return the present identity of the table."""
+        return open_input(self.spark, run.config.input, lenient=run.config.budget is not None).identity
+
+    def plan(self, run: ScoreRun) -> RunPlan:
+        """Open the table and plan the run: no Spark job but those that read schemas."""
+        config, section = run.config, run.config.output
+        outputs.refuse_nesting(self.spark, config)
+        lenient = config.budget is not None
+        types = _null_types(self.udf.inputs)
+        self.input = open_input(self.spark, config.input, lenient=lenient, types=types)
+        self.rows = needed(self.input.rows, self.udf, section)
+        absent = (
+            ()
+            if self.udf.absent == "forbid"
+            else find_absent_columns(self.udf.inputs, self.input.rows.columns)
+        )
+        plan = RunPlan(dict(self.input.identity), self.input.is_known, absent)
+        findings = "findings" if lenient and config.quarantine is None else None
+        try:  # of the entire table, with the names of the output: all findings
+            bound = judge_table(
+                self.input.rows, self.udf, section.column, section.keep, section.flatten, findings
+            )
+            self.staged = staged_rows(self.rows, self.input, self.udf, bound, config, self.counts)
+        except ContractError as error:
+            return replace(plan, refusal=error)
+        if not run.is_known:
+            outputs.refuse_quarantined(self.spark, config)
+        output = output_rows(self.staged, config)
+        writes = [outputs.plan_output(output, config, run.run_id)]
+        if config.quarantine is not None:
+            rejected = quarantined_rows(self.staged, config, run.run_id)
+            writes.append(outputs.plan_quarantine(rejected, config.quarantine, run.run_id))
+        names = tuple((field.name, field.dataType.simpleString()) for field in output.schema.fields)
+        actual = {field.name: field.dataType.simpleString() for field in self.input.rows.schema.fields}
+        if not self.udf.inputs.has_input_names():
+            actual = {str(index): text for index, text in enumerate(actual.values())}
+        casts = tuple(
+            (name, actual.get(name, ""), dtype.simpleString())
+            for name, dtype in zip(bound.names, bound.types)
+            if actual.get(name, "") != dtype.simpleString()
+        )
+        return replace(plan, casts=casts, columns=names, writes=tuple(writes))
+
+    def count_output_files(self, run: ScoreRun) -> int | None:
+        """Return the number of partitions of the table, without a filter, which might ask for a query."""
+        if run.config.output.partition_by:
+            return None
+        unfiltered = open_input(self.spark, run.config.input.model_copy(update={"filter": None}))
+        rows: Any = unfiltered.rows
+        return int(rows._jdf.queryExecution().toRdd().getNumPartitions())
+
+    def check_values(self, run: ScoreRun) -> Report:
+        """Check the values of the table, as the configuration asks for it."""
+        from sparksig.tables.check import check
+
+        section = run.config.check
+        with watched(self.spark, "check"):
+            sampler = sampler_of(section.sample)
+            return check(self.rows, self.udf.inputs, section.mode, sampler=sampler, strict_nulls=False)
+
+    # --- scoring --------------------------------------------------------------------------------------------
+
+    def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
+        """Score all rows, write them, and count them: while they pass, and in the files."""
+        assert self.staged is not None
+        assert isinstance(directory, Place)
+        with watched(self.spark, "score"), self._explain_model():
+            self.staged.write.parquet(directory.uri)
+            counts = self._read_counts(directory, findings_column(run.config))
+        self.input.check_unchanged()
+        return counts
+
+    def _read_counts(self, directory: Place, findings: str) -> StagedCounts:
+        observed = self.counts.scored.get
+        malformed = 0 if self.input.malformed is None else int(self.counts.malformed.get["rows"])
+        rows_in = int(self.counts.seen.get["rows"]) + malformed
+        scored, rejected = int(observed["scored"]), int(observed["rejected"]) + malformed
+        require_all_rows(rows_in, scored, rejected, count_rows(directory))
+        reasons_of_rows: tuple[Any, ...] = ()
+        if rejected:
+            rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
+            reasons_of_rows = tuple(reasons(rows, findings))
+        loads, seconds = observed["model_loads"] or 0, observed["model_load_seconds"] or 0.0
+        return StagedCounts(rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds))
+
+    @contextlib.contextmanager
+    def _explain_model(self) -> Iterator[None]:
+        """Add to the error of a model the file of its row, and what to configure for the run to go on."""
+        try:
+            with diagnosed():
+                yield
+        except ModelFailedError as error:
+            position = re.search(r"first failing row: ([\d,]+) of partition (\d+)", error.message)
+            if position is None:  # no row is to blame
+                raise
+            row, partition = (int(part.replace(",", "")) for part in position.groups())
+            lines = [error.message, *self._locate_row(partition, row)]
+            lines.append("to reject the rows on which the model fails, configure a budget and a quarantine")
+            raise ModelFailedError("\n  ".join(lines)) from error.__context__
+
+    def _locate_row(self, partition: int, row: int) -> list[str]:
+        """Return the file of a row of a partition, and its position there, as a line; none if unknown."""
+        from pyspark.sql import functions as F
+
+        number = (partition << 33) + row  # as monotonically_increasing_id counts
+        for index in ("_metadata.row_index", "null"):  # which Parquet has
+            with contextlib.suppress(Exception):  # it only adds to the error that is reported anyway
+                names = (F.expr(index).alias("row"), F.input_file_name().alias("file"))
+                rows = self.input.rows.select(*names, F.monotonically_increasing_id().alias("number"))
+                for match in rows.where(F.col("number") == number).limit(1).collect():
+                    file = f"file: {match.file}"
+                    return [file if match.row is None else f"{file}, row {match.row:,}, counted from 0"]
+        return []
+
+    def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
+        """Publish the staged rows; a second call after a crash completes it without duplicates."""
+        return outputs.publish(self.spark, run, result)
+
+
+def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -> ModelUDF:
+    """Build the column function of a model that was checked; a remote model is not fetched again.
+
+    Raises:
+        ConfigError: ``result_type`` or ``flatten`` do not fit the model.
+    """
+    section = config.model
+    try:
+        returned = None
+        if section.result_type is not None:
+            returned = read_result_type(spark, section.result_type)
+            model = replace(model, outputs=build_outputs(returned))
+        udf = build_udf(
+            spark,
+            model,
+            returned,
+            params=config.params,
+            batch_rows=section.batch_rows,
+            absent=None if section.absent == "auto" else section.absent,
+        )
+    except (ContractError, UnsupportedError) as error:
+        if section.result_type is None:
+            raise
+        raise wrong_value("model.result_type", "a type for predictions, as DDL", error.message) from None
+    if config.output.flatten and not hasattr(udf.return_type, "fields"):
+        expected = "false, for predictions that are one value"
+        raise wrong_value("output.flatten", expected, actual=f"true, for {udf.return_type.simpleString()}")
+    return udf
+
+
+def _null_types(inputs: Schema) -> dict[str, Any]:
+    """Return the Spark types for columns of the null type: for an optional column the declared type."""
+    from pyspark.sql import types as T
+
+    from sparksig.convert.spark import to_spark
+
+    return {
+        str(spec.name): T.NullType() if spec.required else to_spark(spec.type)
+        for spec in inputs
+        if isinstance(spec, ColSpec) and not isinstance(spec.type, AnyType)
+    }
+
+
+def require_all_rows(rows_in: int, scored: int, rejected: int, written: int) -> None:
+    """Check that the rows that were read, counted, and written are the same number.
+
+    Raises:
+        SparksigError: they are not.
+    """
+    if not rows_in == scored + rejected == written:
+        raise SparksigError(
+            f"{rows_in:,} rows were read, {scored:,} scored, {rejected:,} rejected, and {written:,} are "
+            "in the files; nothing was published"
+        )
+
+
+def count_rows(directory: Place) -> int:
+    """Return the number of rows in a directory of Parquet files, by their footers."""
+    if directory.local is None:
+        return directory.spark.read.parquet(directory.uri).count()
+    import pyarrow.dataset
+
+    return int(pyarrow.dataset.dataset(str(directory.local), format="parquet").count_rows())

@@ -1,0 +1,392 @@
+"""Conditions on rows, with the results that Spark has: null logic, NaN, and only casts that lose nothing.
+
+A condition is compiled against the columns of a table. Two types are compared only if every Spark compares
+them so, whatever its settings; otherwise the error says what is left to Spark.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sparksig.engine.zones import to_zoned_times
+from sparksig.errors import UnsupportedError, step
+from sparksig.scoring.filter_text import (
+    AllOf,
+    AnyOf,
+    Between,
+    Compare,
+    Expression,
+    In,
+    IsNull,
+    Literal,
+    Name,
+    Not,
+    read_filter,
+)
+
+__all__ = ["Condition", "compile_filter"]
+
+Outcome = bool | None
+_ANY_OUTCOME: frozenset[Outcome] = frozenset((True, False, None))
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on the rows of a table.
+
+    Attributes:
+        text: the condition in SQL.
+        columns: the columns that it needs.
+    """
+
+    text: str
+    columns: tuple[str, ...]
+    _expression: _Test
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that meet the condition; those for which it is null do not."""
+        mask = self._expression.test(batch)
+        return batch if pc.all(pc.fill_null(mask, False)).as_py() else batch.filter(mask)
+
+    def can_hold(self, values: Mapping[str, pa.Scalar]) -> bool:
+        """Return whether some row with these values can meet the condition."""
+        return True in self._expression.outcomes(values)
+
+
+def compile_filter(text: str, schema: pa.Schema, zone: str) -> Condition:
+    """Compile a condition against the columns of a table.
+
+    Args:
+        text: the condition in SQL.
+        schema: the columns of the table, in the types that Spark reads.
+        zone: the time zone in which times are local times.
+
+    Raises:
+        UnsupportedError: only Spark applies the condition; the message says why.
+
+    Example:
+        >>> schema = pa.schema([("id", pa.int64()), ("day", pa.string())])
+        >>> condition = compile_filter("id > 1 and day is not null", schema, "UTC")
+        >>> rows = pa.record_batch({"id": [1, 2, 3], "day": ["a", "b", None]}, schema)
+        >>> condition.apply(rows).to_pylist(), condition.columns
+        ([{'id': 2, 'day': 'b'}], ('id', 'day'))
+    """
+    compiler = _Compiler(schema, zone)
+    test = compiler.compile(read_filter(text))
+    return Condition(text, tuple(compiler.columns), test)
+
+
+# --- compiled conditions ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """A column in the type in which it is compared, or a literal."""
+
+    name: str | None
+    dtype: pa.DataType
+    value: pa.Scalar | None = None
+
+    def get(self, batch: pa.RecordBatch) -> Any:
+        if self.name is None:
+            return self.value
+        column = batch.column(batch.schema.get_field_index(self.name))
+        return column if column.type == self.dtype else column.cast(self.dtype)
+
+    def known(self, values: Mapping[str, pa.Scalar]) -> pa.Scalar | None:
+        """Return the value where it is the same for all rows; else None."""
+        if self.name is None:
+            return self.value
+        value = values.get(self.name)
+        return None if value is None else value.cast(self.dtype)
+
+
+class _Test:
+    """A compiled condition."""
+
+    def test(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return true, false or null for each row."""
+        raise NotImplementedError
+
+    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
+        """Return what the condition may be for rows with these values."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _Leaf(_Test):
+    """A function of operands, by its name in :data:`_FUNCTIONS`."""
+
+    function: str
+    operands: tuple[_Operand, ...]
+
+    def test(self, batch: pa.RecordBatch) -> pa.Array:
+        result = _FUNCTIONS[self.function](*(operand.get(batch) for operand in self.operands))
+        return pa.repeat(result, batch.num_rows) if isinstance(result, pa.Scalar) else result
+
+    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
+        known = [operand.known(values) for operand in self.operands]
+        if any(value is None for value in known):
+            return _ANY_OUTCOME
+        arrays = [pa.array([value.as_py()], value.type) for value in known if value is not None]
+        return frozenset(_FUNCTIONS[self.function](*arrays).to_pylist())
+
+
+@dataclass(frozen=True)
+class _Listed(_Test):
+    """A comparison with each value of a list."""
+
+    operand: _Operand
+    values: pa.Array
+
+    def test(self, batch: pa.RecordBatch) -> pa.Array:
+        return self._test(self.operand.get(batch))
+
+    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
+        known = self.operand.known(values)
+        if known is None:
+            return _ANY_OUTCOME
+        return frozenset(self._test(pa.array([known.as_py()], known.type)).to_pylist())
+
+    def _test(self, array: pa.Array) -> pa.Array:
+        return pc.if_else(array.is_null(), pa.scalar(None, pa.bool_()), pc.is_in(array, self.values))
+
+
+@dataclass(frozen=True)
+class _Joined(_Test):
+    """Conditions joined by AND, or by OR."""
+
+    is_all: bool
+    parts: tuple[_Test, ...]
+
+    def test(self, batch: pa.RecordBatch) -> pa.Array:
+        return functools.reduce(
+            pc.and_kleene if self.is_all else pc.or_kleene, (part.test(batch) for part in self.parts)
+        )
+
+    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
+        return functools.reduce(self._join, (part.outcomes(values) for part in self.parts))
+
+    def _join(self, left: Iterable[Outcome], right: Iterable[Outcome]) -> frozenset[Outcome]:
+        decisive = not self.is_all
+        pairs = itertools.product(left, right)
+        return frozenset(
+            decisive if decisive in pair else None if None in pair else not decisive for pair in pairs
+        )
+
+
+@dataclass(frozen=True)
+class _Negated(_Test):
+    """The opposite of a condition."""
+
+    part: _Test
+
+    def test(self, batch: pa.RecordBatch) -> pa.Array:
+        return pc.invert(self.part.test(batch))
+
+    def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
+        return frozenset(None if outcome is None else not outcome for outcome in self.part.outcomes(values))
+
+
+# --- comparisons as Spark makes them ----------------------------------------------------------------------
+
+
+def _is_greater(left: Any, right: Any) -> Any:
+    """Compare, with NaN greater than all other numbers."""
+    greater = pc.greater(left, right)
+    if not pa.types.is_floating(left.type):
+        return greater
+    return pc.or_kleene(greater, pc.and_kleene(pc.is_nan(left), pc.invert(pc.is_nan(right))))
+
+
+def _is_equal(left: Any, right: Any) -> Any:
+    """Compare, with NaN equal to itself."""
+    equal = pc.equal(left, right)
+    if not pa.types.is_floating(left.type):
+        return equal
+    return pc.or_kleene(equal, pc.and_kleene(pc.is_nan(left), pc.is_nan(right)))
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "=": _is_equal,
+    "<>": lambda left, right: pc.invert(_is_equal(left, right)),
+    ">": _is_greater,
+    "<": lambda left, right: _is_greater(right, left),
+    ">=": lambda left, right: pc.invert(_is_greater(right, left)),
+    "<=": lambda left, right: pc.invert(_is_greater(left, right)),
+    "is null": lambda operand: operand.is_null(),
+    "is true": lambda operand: operand,
+}
+
+
+# --- compiling --------------------------------------------------------------------------------------------
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}:\d{2}(\.\d{1,6})?)?")
+_MOST_FLOATS = 10
+"""Longer lists are sets for Spark, which tells 0.0 from -0.0 in them."""
+
+
+class _Compiler:
+    """The columns of a table; gathers those that a condition needs."""
+
+    def __init__(self, schema: pa.Schema, zone: str) -> None:
+        self._schema, self._zone = schema, zone
+        self.columns: dict[str, None] = {}
+
+    def compile(self, expression: Expression) -> _Test:
+        if isinstance(expression, (AllOf, AnyOf)):
+            parts = tuple(map(self.compile, expression.parts))
+            return _Joined(isinstance(expression, AllOf), parts)
+        if isinstance(expression, Not):
+            return _Negated(self.compile(expression.part))
+        if isinstance(expression, Between):
+            low, high = (expression.low, ">="), (expression.high, "<=")
+            ends = (self._compare(expression.operand, sign, end) for end, sign in (low, high))
+            return _Joined(True, tuple(ends))
+        if isinstance(expression, Compare):
+            return self._compare(expression.left, expression.sign, expression.right)
+        if isinstance(expression, In):
+            return self._list(expression)
+        if isinstance(expression, IsNull):
+            field = self._find(expression.operand)
+            return _Leaf("is null", (_Operand(field.name, field.type),))
+        field = self._find(expression)
+        if field.type != pa.bool_():
+            raise UnsupportedError(f"the filter has {step(field.name)}, which is no condition")
+        return _Leaf("is true", (_Operand(field.name, field.type),))
+
+    def _find(self, operand: Name | Literal) -> pa.Field:
+        """Return the column of a name, which Spark finds in upper or lower case."""
+        if isinstance(operand, Literal):
+            raise UnsupportedError("the filter has a condition on literals")
+        matches = [field for field in self._schema if field.name.casefold() == operand.text.casefold()]
+        if len(matches) != 1:
+            count = "a name that several columns have" if matches else "not a column of the table"
+            raise UnsupportedError(f"the filter has {step(operand.text)}, which is {count}")
+        self.columns[matches[0].name] = None
+        return matches[0]
+
+    def _compare(self, left: Name | Literal, sign: str, right: Name | Literal) -> _Test:
+        if isinstance(left, Literal):
+            if isinstance(right, Literal):
+                raise UnsupportedError("the filter compares literals with each other")
+            flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(sign, sign)
+            return self._compare(right, flipped, left)
+        field = self._find(left)
+        if pa.types.is_boolean(field.type) and sign not in ("=", "<>"):
+            raise UnsupportedError(f"the filter compares the booleans of {step(field.name)} by their order")
+        if isinstance(right, Name):
+            other = self._find(right)
+            dtype = _common_type(field, other)
+            return _Leaf(sign, (_Operand(field.name, dtype), _Operand(other.name, dtype)))
+        value = _convert_literal(right, field, self._zone)
+        return _Leaf(sign, (_Operand(field.name, value.type), _Operand(None, value.type, value)))
+
+    def _list(self, expression: In) -> _Test:
+        field = self._find(expression.operand)
+        scalars = [_convert_literal(value, field, self._zone) for value in expression.values]
+        if pa.types.is_timestamp(field.type) and any(value.kind == "string" for value in expression.values):
+            raise UnsupportedError(f"the filter has a list of texts for the times of {step(field.name)}")
+        dtypes = {value.type for value in scalars}
+        if pa.types.is_floating(field.type) or len(dtypes) > 1:
+            if pa.types.is_floating(field.type) and len(scalars) > _MOST_FLOATS:
+                raise UnsupportedError(
+                    f"the filter has a list of more than {_MOST_FLOATS} floating-point numbers"
+                )
+            tests = [
+                _Leaf("=", (_Operand(field.name, value.type), _Operand(None, value.type, value)))
+                for value in scalars
+            ]
+            return tests[0] if len(tests) == 1 else _Joined(False, tuple(tests))
+        [dtype] = dtypes
+        return _Listed(_Operand(field.name, dtype), pa.array([value.as_py() for value in scalars], dtype))
+
+
+def _common_type(left: pa.Field, right: pa.Field) -> pa.DataType:
+    """Return the type in which two columns are compared."""
+    if all(pa.types.is_integer(field.type) for field in (left, right)):
+        return pa.int64()
+    is_known = pa.types.is_floating(left.type) or left.type in (
+        pa.string(), pa.bool_(), pa.date32(), pa.timestamp("us"), pa.timestamp("us", "UTC"),
+    )  # fmt: skip
+    if left.type == right.type and (is_known or pa.types.is_decimal(left.type)):
+        return left.type
+    raise UnsupportedError(
+        f"the filter compares {step(left.name)}, which is {left.type}, with {step(right.name)}, which is "
+        f"{right.type}"
+    )
+
+
+def _convert_literal(literal: Literal, field: pa.Field, zone: str) -> pa.Scalar:
+    """Return a literal in the type in which it is compared with a column.
+
+    Raises:
+        UnsupportedError: Spark would cast one of them by its settings, or with a loss.
+    """
+    value: Any = literal.value
+    if literal.kind in ("integer", "decimal", "double"):
+        converted = _convert_number(literal.kind, value, field.type)
+    elif literal.kind in ("date", "timestamp") or pa.types.is_temporal(field.type):
+        converted = _convert_moment(literal, field.type, zone)
+    else:
+        same = {"string": pa.string(), "boolean": pa.bool_()}[literal.kind] == field.type
+        converted = pa.scalar(value, field.type) if same else None
+    if converted is None:
+        kind = "an integer" if literal.kind == "integer" else f"a {literal.kind}"
+        raise UnsupportedError(f"the filter compares {step(field.name)}, which is {field.type}, with {kind}")
+    return converted
+
+
+def _convert_number(kind: str, value: Any, dtype: pa.DataType) -> pa.Scalar | None:
+    if pa.types.is_floating(dtype):
+        exact = 2**24 if dtype == pa.float32() else 2**53  # a cast of a larger integer loses digits
+        is_exact = kind != "integer" or abs(value) <= exact
+        return pa.scalar(float(value), pa.float64()) if is_exact else None
+    if kind == "double":
+        is_narrow = pa.types.is_integer(dtype) and dtype.bit_width < 64
+        return pa.scalar(value, pa.float64()) if is_narrow else None
+    if kind == "integer" and pa.types.is_integer(dtype):
+        return pa.scalar(value, pa.int64()) if -(2**63) <= value < 2**63 else None
+    if pa.types.is_integer(dtype):
+        whole, scale = 20, 0
+    elif pa.types.is_decimal(dtype):
+        whole, scale = dtype.precision - dtype.scale, dtype.scale
+    else:
+        return None
+    number = Decimal(value)
+    _, digits, exponent = number.as_tuple()
+    fraction = max(-int(exponent), 0)
+    whole, scale = max(whole, len(digits) - fraction), max(scale, fraction)
+    if whole + scale > 38:
+        return None
+    return pa.scalar(number, pa.decimal128(38, scale))
+
+
+def _convert_moment(literal: Literal, dtype: pa.DataType, zone: str) -> pa.Scalar | None:
+    """Return a date or a time; a time is a local time of the zone, and a date its midnight."""
+    text = str(literal.value)
+    pattern = _MOMENT if literal.kind in ("timestamp", "string") else _DAY
+    if literal.kind not in ("date", "timestamp", "string") or not pattern.fullmatch(text):
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(re.sub(r"\.(\d+)$", lambda match: f".{match[1]:0<6}", text))
+    except ValueError:
+        return None
+    if dtype == pa.date32():
+        is_day = literal.kind != "timestamp" and _DAY.fullmatch(text)
+        return pa.scalar(moment.date(), dtype) if is_day else None
+    if dtype != pa.timestamp("us", "UTC"):
+        return None
+    placed, unplaced = to_zoned_times(pa.array([moment], pa.timestamp("us")), zone)
+    return None if unplaced.any() else placed.cast(dtype)[0]
