@@ -188,7 +188,7 @@ class SparksigError(Exception):
 
     @classmethod
     def of(cls: type[E], summary: str, findings: Iterable[Finding]) -> E:
-        """Build the error for findings; its message is the summary and their number."""
+        """Build the error for ``findings``; its message is the ``summary`` and their number."""
         findings = tuple(findings)
         return cls(f"{summary}: {len(findings)} finding{'s' if len(findings) != 1 else ''}", findings)
 
@@ -270,7 +270,7 @@ class MissingDependencyError(SparksigError, ImportError):
 
     @classmethod
     def naming(cls, package: str, feature: str, extra: str) -> MissingDependencyError:
-        """Build the error for a feature that needs a package, which an extra of sparksig installs."""
+        """Build the error for a ``feature`` that needs a ``package``; the ``extra`` installs it."""
         return cls(f"{feature} needs the package {package!r}: pip install 'sparksig[{extra}]'")
 
 

@@ -283,7 +283,8 @@ def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
         dtype = from_mlflow(dtype)
     if not isinstance(dtype, (DataType, Object, str)):
         raise SignatureTypeError(
-            f"param {step(name)}: the type: expected a DataType, its name, or an Object, got {kind(dtype)}"
+            f"the type of the param {step(name)}: expected a DataType, its name, or an Object, "
+            f"got {kind(dtype)}"
         )
     param_type = as_type(dtype)
     assert isinstance(param_type, (DataType, Object))

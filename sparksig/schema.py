@@ -186,7 +186,9 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     try:
         return TensorSpec._parse({**data, "name": name}, path)
     except SignatureError as error:
-        findings = error.findings or (Finding(Code.INVALID_VALUE, path, actual=error.message),)
+        findings = error.findings or (
+            Finding(Code.INVALID_VALUE, path, actual="an invalid entry", hint=error.message),
+        )
         raise SignatureError.of("malformed metadata of a tensor", findings) from None
 
 
@@ -310,7 +312,7 @@ class Schema(Specs[Any]):
         if not specs:
             raise SignatureError("a Schema needs at least one column or tensor")
         if len({type(spec) for spec in specs}) > 1:
-            raise SignatureError("a Schema has columns (ColSpec) or tensors (TensorSpec), not both")
+            raise SignatureError("a Schema has columns or tensors, not both")
         names = [spec.name for spec in specs]
         unnamed = sum(name is None for name in names)
         if unnamed not in (0, len(names)):

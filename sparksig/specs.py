@@ -109,7 +109,9 @@ class Specs(Generic[S]):
                 specs.append(cls._parse_entry(entry, index))
             except SignatureError as error:
                 path = cls._entry_path(entry, index)
-                findings += error.findings or (Finding(Code.INVALID_VALUE, path, actual=error.message),)
+                findings += error.findings or (
+                    Finding(Code.INVALID_VALUE, path, actual="an invalid entry", hint=error.message),
+                )
         if findings:
             raise SignatureError.of("malformed signature JSON", findings)
         return cls(specs)

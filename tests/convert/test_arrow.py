@@ -711,7 +711,7 @@ def test_items_that_cannot_be_null_are_still_a_tensor():
 
 
 def test_tensors_beside_columns_are_refused():
-    with pytest.raises(SignatureError, match="a Schema is made of ColSpec or of TensorSpec, not of both"):
+    with pytest.raises(SignatureError, match="a Schema has columns or tensors, not both"):
         from_arrow(pa.schema([tensor_field(tensor_json()), pa.field("a", pa.int8())]))
 
 
@@ -836,7 +836,7 @@ TEXTS = [
         "reduce the precision, or cast it to double explicitly) [",
     ),
     (TIMES_BY_NUMBER, "got map<int32, duration[s]> (the keys of a map must be strings) ["),
-    (pa.struct([]), "expected a struct with fields, got one without ["),
+    (pa.struct([]), "expected a struct with fields, got no field ["),
     (pa.struct([("b", pa.int8())] * 2), "- a.b: expected one field of that name, got several ["),
 ]
 

@@ -155,13 +155,13 @@ def lose_names():
 
 
 def lose_integer_name():
-    assert lost(Schema([ColSpec("long", 7)])) == ["inputs.7: expected an integer as name, found its digits"]
+    assert lost(Schema([ColSpec("long", 7)])) == ["inputs.7: expected an integer as name, got its digits"]
 
 
 def refuse_dtypes():
     for name in ("complex64", "longdouble", "timedelta64[ns]"):
         with pytest.raises(
-            ConversionError, match="1 finding\n  - a: expected a dtype that the protocol has, found"
+            ConversionError, match="1 finding\n  - a: expected a dtype that the protocol has, got"
         ):
             to_oip(Schema([TensorSpec(np.dtype(name), (-1,), "a")]), name="m")
 

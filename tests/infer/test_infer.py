@@ -421,7 +421,7 @@ def test_labels_that_are_no_names():
         ("`1.5`", Code.INVALID_NAME),
     ]
     assert findings[0].hint == (
-        "a column's name must be a string or an integer, not a value of type tuple: rename the column"
+        "a column's name: expected a string or an integer, got a value of type tuple. Rename the column"
     )
 
 

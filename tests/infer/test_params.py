@@ -131,7 +131,8 @@ REFUSED = {
     "a date inside": (
         {"k": DAY},
         ".k",
-        "expected datetime, got an instant inside an object, which its JSON cannot carry [TYPE_MISMATCH]",
+        "expected datetime, got a datetime inside an object, which is not supported in params "
+        "[TYPE_MISMATCH]",
     ),
     "{}": ({}, "", "expected at least one key, got an empty dictionary [EMPTY]"),
 }
@@ -210,8 +211,8 @@ def test_the_text_of_an_empty_list_and_of_nan():
         f"a: expected at least one element, got an empty list ({BY_HAND}) [EMPTY]",
         "b: expected a default that has a type and a JSON, got a float that is not finite "
         f"({NO_DEFAULT}) [INVALID_VALUE]",
-        "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot say: "
-        "use None) [INVALID_VALUE]",
+        "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot "
+        "represent: use None) [INVALID_VALUE]",
     ]
 
 
