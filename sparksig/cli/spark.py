@@ -29,7 +29,7 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     try:
         from sparksig.jobs.config import InputSection
         from sparksig.jobs.tables import read_input
-        from sparksig.spark.quiet import mute_failing_tasks, mute_query_errors
+        from sparksig.spark.quiet import mute_query_errors, mute_stack_traces
         from sparksig.spark.session import build_session
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("pyspark"):
@@ -42,7 +42,7 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
         app, {"spark.log.level": "ERROR", "spark.ui.showConsoleProgress": "false", **settings}
     )
     _UNTIL_THE_END.enter_context(mute_query_errors())
-    _UNTIL_THE_END.enter_context(mute_failing_tasks(spark))
+    _UNTIL_THE_END.enter_context(mute_stack_traces(spark))
     return read_input(spark, InputSection.model_validate(where(table)))
 
 

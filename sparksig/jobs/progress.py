@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sparksig.spark.hadoop import is_connect
-from sparksig.spark.quiet import mute_failing_tasks
+from sparksig.spark.quiet import mute_stack_traces
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -59,7 +59,7 @@ def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None
         what: the word that each line starts with.
         every: how many seconds lie between two looks.
     """
-    with mute_failing_tasks(spark), _progress(spark, what, every):
+    with mute_stack_traces(spark), _progress(spark, what, every):
         yield
 
 

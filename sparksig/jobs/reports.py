@@ -13,7 +13,7 @@ from sparksig.errors import Code, Finding
 from sparksig.tables.report import ColumnReport, Report
 from sparksig.views import render
 
-__all__ = ["RunReport"]
+__all__ = ["RunReport", "format_size"]
 
 
 @dataclass(frozen=True)
@@ -234,16 +234,16 @@ def _input(told: Mapping[str, Any]) -> str | None:
     said += [f"version {told['version']}"] if told.get("version") is not None else []
     files = told.get("files")
     said += [f"{files:,} file{'s' if files != 1 else ''}"] if files is not None else []
-    said += [_size(told["bytes"])] if told.get("bytes") is not None else []
+    said += [format_size(told["bytes"])] if told.get("bytes") is not None else []
     place = told.get("place")
     return f"{place} ({', '.join(said)})" if place and said else place
 
 
-def _size(count: int) -> str:
-    """A number of bytes as people say it.
+def format_size(count: int) -> str:
+    """Format a number of bytes.
 
     Example:
-        >>> _size(999), _size(57_100_000)
+        >>> format_size(999), format_size(57_100_000)
         ('999 bytes', '57.1 MB')
     """
     size, unit = float(count), "bytes"

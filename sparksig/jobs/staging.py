@@ -24,6 +24,8 @@ from sparksig.jobs.files import read_whole, write_whole
 
 __all__ = [
     "MARKER",
+    "OWN_NAMES",
+    "PUBLISHING",
     "Directory",
     "StagedResult",
     "StagingDirectory",
@@ -36,7 +38,8 @@ __all__ = [
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that describes the run which wrote them."""
 
-_SCORED, _PUBLISHING = "scored.json", "publishing.json"
+_SCORED, PUBLISHING = "scored.json", "publishing.json"
+"""The files with the notes of a staging directory."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class StagingDirectory:
             OutputRefusedError: it belongs to another user, or has files that no run writes.
         """
         names = self.directory.names()
-        unknown = [name for name in names if not _OWN_NAMES.fullmatch(name)]
+        unknown = [name for name in names if not OWN_NAMES.fullmatch(name)]
         if unknown:
             raise OutputRefusedError(
                 f"{self.directory.uri} is the staging directory of the run {self.run_id}, and it has "
@@ -150,20 +153,20 @@ class StagingDirectory:
         Raises:
             OutputRefusedError: a name leads out of the directory.
         """
-        body = read_json((self.directory / _PUBLISHING).uri, {})
+        body = read_json((self.directory / PUBLISHING).uri, {})
         if body is None:
             return None
         files = body.get("files")
         if not isinstance(files, list) or not all(map(_is_inside, files)):
             raise OutputRefusedError(
-                f"{(self.directory / _PUBLISHING).uri} was changed: it names files outside of the directory. "
+                f"{(self.directory / PUBLISHING).uri} was changed: it names files outside of the directory. "
                 f"Remove {self.directory.uri}, and start the run again"
             )
         return files
 
     def note_publishing(self, files: Iterable[str] = ()) -> None:
         """Note that publishing has begun: from now on the run can only be completed."""
-        write_whole((self.directory / _PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
+        write_whole((self.directory / PUBLISHING).uri, json.dumps({"files": list(files)}).encode(), {})
 
     def remove(self) -> None:
         """Remove the directory.
@@ -178,7 +181,7 @@ class StagingDirectory:
 _RESULTS = TypeAdapter(StagedResult)
 
 _DATA = r"(data|final)-[0-9a-f]{8}"
-_OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{_PUBLISHING})(\..*)?")
+OWN_NAMES = re.compile(rf"{_DATA}|\.{_DATA}\.sparksig-write-[0-9a-f]+|\.?({_SCORED}|{PUBLISHING})(\..*)?")
 
 
 def _is_inside(name: Any) -> bool:

@@ -1,41 +1,120 @@
-"""Loggers of Spark that repeat the failure of a query with a stack trace, muted while errors are reported."""
+"""A console without stack traces while a query fails: the error that is raised has the cause and the log."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["mute_failing_tasks", "mute_query_errors"]
+__all__ = ["mute_query_errors", "mute_stack_traces"]
 
-_OF_TASKS = (
-    "org.apache.spark.executor.Executor",
-    "org.apache.spark.scheduler.TaskSetManager",
-    "org.apache.spark.sql.execution.datasources.FileFormatWriter",
-    "org.apache.spark.sql.execution.datasources.v2",
-    "org.apache.spark.util.Utils",
-    "org.apache.spark.api.python",
-)
 _OF_QUERIES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+
+_TRACES = r"(?s)^.*(\n\s+at [\w.$/]+\(|Traceback \(most recent|\d times; aborting job|: TaskKilled \().*$"
+"""A printed event with a stack trace of the JVM or of Python, or that only announces one."""
+
+_LONGEST_WAIT = 5.0
+"""How many seconds killed tasks may take to end; Spark kills their Python workers after two."""
+
+
+class _Console:
+    """The console appenders of the JVM, which any number of queries mutes at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._replaced: list[tuple[Any, Any, Any, Any]] = []
+
+    def mute(self, spark: Any) -> None:
+        """Print no event that holds a stack trace, whichever logger it is of."""
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            with contextlib.suppress(Exception):  # Connect has no JVM; other logging libraries, other APIs
+                self._replaced = list(_replace_appenders(spark._jvm))
+
+    def unmute(self) -> None:
+        """Print all events again, once nobody else mutes them."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            for logger, reference, original, muted in self._replaced:
+                with contextlib.suppress(Exception):  # the JVM may be gone
+                    logger.addAppender(original, reference.getLevel(), reference.getFilter())
+                    logger.removeAppender(muted.getName())
+                    muted.stop()
+            self._replaced = []
+
+
+_CONSOLE = _Console()
 
 
 @contextlib.contextmanager
-def mute_failing_tasks(spark: Any) -> Iterator[None]:
-    """Keep the JVM from printing the stack traces of tasks that fail: the error of the query has them."""
-    levels = {}
-    with contextlib.suppress(
-        Exception
-    ):  # on Connect there is no JVM; other logging libraries have other APIs
-        log4j = spark._jvm.org.apache.logging.log4j
-        for name in _OF_TASKS:
-            levels[name] = log4j.LogManager.getLogger(name).getLevel()
-            log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
+def mute_stack_traces(spark: Any) -> Iterator[None]:
+    """Keep the JVM from printing the stack traces of a query that fails: its error has them.
+
+    A query fails with its first task. The others are killed, and may print their traces later, so a
+    failure is raised after they have ended, or after a few seconds.
+    """
+    _CONSOLE.mute(spark)
     try:
         yield
+    except BaseException:
+        with contextlib.suppress(Exception):  # Connect has no JVM, or the JVM is gone: nothing to wait for
+            _await_tasks(spark)
+        raise
     finally:
-        with contextlib.suppress(Exception):  # the JVM may be gone
-            for name, level in levels.items():
-                log4j.core.config.Configurator.setLevel(name, level)
+        _CONSOLE.unmute()
+
+
+def _replace_appenders(jvm: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Replace each appender that prints text to the console by one that leaves traces out.
+
+    Yields:
+        The configuration of a logger, its reference to the appender, the appender, and its replacement.
+    """
+    log4j, patterns = jvm.org.apache.logging.log4j, jvm.java.util.regex.Pattern
+    core = log4j.core
+    layouts = core.layout.PatternLayout
+    without_traces = core.pattern.RegexReplacement.createRegexReplacement(patterns.compile(_TRACES), "")
+    configuration = log4j.LogManager.getContext(False).getConfiguration()
+    for logger in list(configuration.getLoggers().values()):
+        for reference in list(logger.getAppenderRefs()):
+            original = logger.getAppenders().get(reference.getRef())
+            if original is None or original.getClass().getSimpleName() != "ConsoleAppender":
+                continue
+            layout = original.getLayout()
+            if layout.getClass().getSimpleName() != "PatternLayout":  # JSON is read by programs
+                continue
+            layout = (
+                layouts.newBuilder()
+                .withConfiguration(configuration)
+                .withPattern(layout.getConversionPattern())
+                .withRegexReplacement(without_traces)
+                .build()
+            )
+            builder = core.appender.ConsoleAppender.newBuilder()
+            builder = builder.setName(f"{original.getName()} without stack traces")
+            builder = builder.setLayout(layout).setFilter(original.getFilter())
+            muted = builder.setTarget(original.getTarget()).setConfiguration(configuration).build()
+            muted.start()
+            logger.addAppender(muted, reference.getLevel(), reference.getFilter())
+            logger.removeAppender(original.getName())
+            yield logger, reference, original, muted
+
+
+def _await_tasks(spark: Any) -> None:
+    """Wait until no task runs, for a few seconds at most."""
+    tracker = spark.sparkContext._jsc.sc().statusTracker()
+    deadline = time.monotonic() + _LONGEST_WAIT
+    while time.monotonic() < deadline:
+        if not sum(executor.numRunningTasks() for executor in tracker.getExecutorInfos()):
+            return
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

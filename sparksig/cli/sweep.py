@@ -1,0 +1,73 @@
+"""``sparksig sweep``: the staging directories that killed runs and writes have left behind."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import click
+
+from sparksig.cli.base import as_json, say
+
+__all__ = ["COMMANDS"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _parse_age(context: click.Context | None, option: click.Parameter | None, text: str) -> float:  # noqa: ARG001  as click calls it
+    """Parse an age as 12h: a number of seconds, minutes, hours or days.
+
+    Example:
+        >>> _parse_age(None, None, "12h"), _parse_age(None, None, "1d")
+        (43200.0, 86400.0)
+    """
+    match = re.fullmatch(r"(\d+)([smhd])", text, re.ASCII)
+    if match is None:
+        raise click.BadParameter("expected a number of days, hours, minutes or seconds, for example 12h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@click.command(
+    short_help="Find what killed runs have left behind, and remove it.",
+    epilog="\b\nExamples:\n  sparksig sweep results/\n  sparksig sweep results/ --older-than 7d --delete",
+)
+@click.argument("path", type=click.Path())
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    default="1d",
+    show_default=True,
+    callback=_parse_age,
+    help="Leave out directories that changed since then: 30m, 12h, 7d.",
+)
+@click.option("--delete", is_flag=True, help="Remove the directories; otherwise they are only listed.")
+@as_json
+def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
+    """List abandoned staging directories in PATH, and those beside a table at PATH.
+
+    A score job or a write that is killed leaves a hidden directory, .NAME.sparksig-..., beside its output. A
+    job with a run id uses it when it is started again; the others are never read again. Directories that have
+    the only copy of some rows are kept, with the reason.
+    """
+    from sparksig.jobs.sweeping import find_stagings, remove_staging
+
+    stagings = find_stagings(path, older_than)
+    removable = [staging for staging in stagings if not staging.obstacle]
+    for staging in removable if delete else ():
+        remove_staging(path, staging)
+    if json_wanted:
+        removed = {id(staging) for staging in removable} if delete else set()
+        bodies = [staging.to_dict() | {"removed": id(staging) in removed} for staging in stagings]
+        say(json.dumps({"stagings": bodies}))
+        return 0
+    for staging in stagings:
+        verb = "removed " if delete and not staging.obstacle else ""
+        say(f"{verb}{staging}")
+    if not stagings:
+        say("no abandoned staging directories")
+    elif removable and not delete:
+        say("nothing was removed: --delete removes them")
+    return 0
+
+
+COMMANDS: tuple[click.Command, ...] = (sweep,)
