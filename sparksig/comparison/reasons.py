@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sparksig.errors import Code, Finding, nearest, step
-from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, mismatches
+from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Map, Object, SparkMLVector, Type, describe
@@ -116,7 +116,7 @@ def _tensor_refused(given: TensorSpec, wanted: TensorSpec, path: str) -> list[Fi
 
 def _type_refused(given: Type, wanted: Type, path: str, vector: Source) -> list[Finding]:
     """Why not all values of one type reach another: the casting table's findings, and what may be absent."""
-    findings = mismatches(_source(given, vector), wanted, path)
+    findings = find_mismatches(_source(given, vector), wanted, path)
     held = dict(walk(given, path)) if findings else {}
     findings = [  # in the words of signatures
         replace(one, actual=describe(held[one.path]))

@@ -19,7 +19,7 @@ from sparksig.engine.findings import FIRST_ROWS, HINTS, Location, Rows
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, step
-from sparksig.lattice import mismatches
+from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
 
@@ -168,7 +168,7 @@ def _compile(schema: Schema, arrow_schema: pa.Schema, strict: bool, forbid: bool
                 columns.append(Column(spec, str(name), None, node))
             continue
         arrow_type = arrow_schema.field(index).type
-        type_findings = mismatches(source(arrow_type), spec.type, path, spec.required)
+        type_findings = find_mismatches(source(arrow_type), spec.type, path, spec.required)
         type_findings = type_findings or find_unknown_zones(arrow_type, spec.type, path)
         findings += type_findings
         if not type_findings:

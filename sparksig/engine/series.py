@@ -42,7 +42,7 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
     dtype: Any = column.dtype
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
-        "a type that a signature has",
+        "a supported type",
         "convert it explicitly, or leave it out",
     )
     array = None

@@ -32,7 +32,7 @@ from sparksig.engine.findings import (
     format_null_hint,
 )
 from sparksig.errors import Code, Finding, below, kind, nearest
-from sparksig.lattice import NEVER_NULL, mismatches, widens
+from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
@@ -333,7 +333,7 @@ class _Converter:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
         if isinstance(elements, pa.Array):
             item_path = f"{path}[]"
-            if refused := mismatches(arrow_source(elements.type), item, item_path, required=False):
+            if refused := find_mismatches(arrow_source(elements.type), item, item_path, required=False):
                 for finding in refused:
                     self.refuse(
                         finding.code, finding.path, finding.expected, finding.actual, finding.hint, value
@@ -353,7 +353,7 @@ class _Converter:
             )
         source_type = source(value.dtype)
         if not widens(source_type, item):
-            [finding] = mismatches(source_type, item, item_path)
+            [finding] = find_mismatches(source_type, item, item_path)
             return self.refuse(finding.code, item_path, finding.expected, finding.actual, finding.hint, value)
         if item in (DataType.string, DataType.binary):
             return value.tolist()

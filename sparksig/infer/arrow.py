@@ -15,7 +15,7 @@ import pyarrow as pa
 from sparksig.convert import duplicates
 from sparksig.convert.arrow import TENSOR_KEY, from_arrow, read_arrow, source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, step
-from sparksig.lattice import narrowest
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
@@ -46,9 +46,7 @@ def from_batches(example: Any) -> Schema:
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # of Polars, which lends its Python objects as bytes
             hint = "convert it explicitly, or leave it out"
-            findings.append(
-                Finding(Code.UNSUPPORTED_TYPE, step(name), "a type that a signature has", "Object", hint)
-            )
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, step(name), "a supported type", "Object", hint))
     if not table.schema.names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if any(TENSOR_KEY.encode() in (part.metadata or {}) for part in table.schema):
@@ -78,7 +76,7 @@ def _from_column(column: pa.ChunkedArray, name: str | None) -> Schema:
 def column_type(column: pa.ChunkedArray, path: str, findings: list[Finding]) -> Type | None:
     """The type of a column; properties that the data shows to be null are optional, at every depth."""
     try:
-        dtype = narrowest(source(column.type), path, findings)
+        dtype = find_narrowest_type(source(column.type), path, findings)
         return None if dtype is None else observe_nulls(dtype, column.chunks)
     except RecursionError:
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fewer levels of nesting", "more"))

@@ -29,7 +29,8 @@ from sparksig.errors import (
 )
 from sparksig.infer.arrow import column_type
 from sparksig.infer.python import type_of
-from sparksig.lattice import NULL, narrowest
+from sparksig.lattice import NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Type
 
@@ -95,7 +96,10 @@ def from_struct(struct: StructType) -> Schema:
     findings += duplicates(names)
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
-    types = [narrowest(spark_source(field.dataType), step(field.name), findings) for field in struct.fields]
+    types = [
+        find_narrowest_type(spark_source(field.dataType), step(field.name), findings)
+        for field in struct.fields
+    ]
     if findings:
         raise InferenceError.of("no signature for this Spark DataFrame", findings)
     void = [spark_source(field.dataType) == NULL for field in struct.fields]  # holds nothing but nulls
@@ -131,7 +135,7 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _object_type(column, path, findings)
     if isinstance(dtype, np.dtype):
-        return narrowest(numpy_source(dtype), path, findings)
+        return find_narrowest_type(numpy_source(dtype), path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
         return _type(dtype.categories.to_series(), path, findings)
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -142,9 +146,9 @@ def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name))
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name))
         return None
-    return narrowest(source(arrow), path, findings)
+    return find_narrowest_type(source(arrow), path, findings)
 
 
 def _chunked(column: pd.Series) -> pa.ChunkedArray:
@@ -177,4 +181,4 @@ def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type 
     if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in forms:
         # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
         return DataType.double if is_exact_double(array) else DataType.long
-    return narrowest(source(array.type), path, findings)
+    return find_narrowest_type(source(array.type), path, findings)

@@ -16,7 +16,8 @@ from sparksig.convert.numpy import source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer import frames, python, tensors
 from sparksig.infer.merging import merge
-from sparksig.lattice import NEVER_NULL, narrowest
+from sparksig.lattice import NEVER_NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, Object, Property
 
@@ -115,7 +116,7 @@ def _from_array(array: np.ndarray[Any, Any], of_columns: bool) -> Schema:
         return _from_objects(array)
     if of_columns and array.ndim == 1 and not np.ma.is_masked(array):
         findings: list[Finding] = []
-        dtype = narrowest(source(array.dtype), "", findings)
+        dtype = find_narrowest_type(source(array.dtype), "", findings)
         if dtype is not None:  # a dtype without a type of columns is still one of tensors
             return Schema([ColSpec(dtype)])
     return tensors.from_array(array)

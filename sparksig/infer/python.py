@@ -29,7 +29,8 @@ from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_findi
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
 from sparksig.infer.merging import merge
-from sparksig.lattice import NEVER_NULL, narrowest
+from sparksig.lattice import NEVER_NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Name, Schema
 from sparksig.types import (
     MAX_DEPTH,
@@ -328,7 +329,7 @@ def _array(values: Sequence[Any], path: str, findings: list[Finding], depth: int
     found: list[Type] = []
     for dtype, rank in typed:
         where = path + "[]" * rank
-        item = narrowest(source(dtype), where, findings)
+        item = find_narrowest_type(source(dtype), where, findings)
         for _ in range(rank):
             item = None if item is None else Array(item)
         found += [] if item is None else [item]
@@ -433,7 +434,7 @@ def _strange(form: type, path: str) -> Finding:
         hint = ""
     found = f"a value of type {form.__name__}"
     hint = _ADVICE.get(form.__name__, hint)
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a type that a signature has", found, hint)
+    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a supported type", found, hint)
 
 
 def _mixed(words: set[str], path: str) -> Finding:

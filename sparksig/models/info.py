@@ -235,7 +235,7 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
         >>> sparksig.load_model(home, allow_pickle=True).predict({"x": "1.5"})
         Traceback (most recent call last):
         sparksig.errors.ContractError: the data does not fit the schema: 1 finding
-          - x: expected double, got string (text and other types are never converted into each other:
+          - x: expected double, got string (strings are not converted to or from other types:
             cast it explicitly) [TYPE_MISMATCH]
     """
     signature = from_mlflow(signature)

@@ -191,22 +191,22 @@ NO_TYPES = {
 }
 NO_COUNTERPARTS = {
     **{
-        text: f"{text} ({text} has no counterpart in a signature: cast it explicitly, or leave it out)"
+        text: f"{text} ({text} has no counterpart in a signature: cast it explicitly, or drop it)"
         for text in [
             *("interval", "interval year", "interval year to month", "interval day to second"),
             *("interval month", "interval second", "time(3)", "time(9)", "geometry(4326)", "geography(any)"),
         ]
     },
-    "time": "time(6) (time(6) has no counterpart in a signature: cast it explicitly, or leave it out)",
-    "decimal(20)": "decimal(20,0) (a signature holds 18 digits without a fraction, or 15 with one: "
-    "shorten the precision, or cast it to double explicitly)",
+    "time": "time(6) (time(6) has no counterpart in a signature: cast it explicitly, or drop it)",
+    "decimal(20)": "decimal(20,0) (signatures support 18 digits without a fraction, or 15 with one: "
+    "reduce the precision, or cast it to double explicitly)",
 }
 
 
 @each(
     "text, expected, told",
     [(text, "a type that Spark has", told) for text, told in NO_TYPES.items()]
-    + [(text, "a type that a signature has", told) for text, told in NO_COUNTERPARTS.items()],
+    + [(text, "a supported type", told) for text, told in NO_COUNTERPARTS.items()],
 )
 def test_types_that_are_none(text, expected, told):
     with pytest.raises(ConversionError) as error:

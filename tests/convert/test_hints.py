@@ -363,7 +363,7 @@ UNSUPPORTED = {
 
 @each(("hint", "name"), UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_types_that_no_signature_has_are_refused(hint, name):
-    line = f"expected a type that a signature has, got {name} {ADVICE}"
+    line = f"expected a supported type, got {name} {ADVICE}"
     assert refused(list[hint]) == [f"[]: {line}"]
     assert refused(list[dict[str, list[hint]]]) == [f"[][][]: {line}"]
     assert refused(hint, parse) == [line]
@@ -436,7 +436,7 @@ def test_all_that_is_wrong_is_said_at_once():
 
 def test_names_of_fields_that_are_no_identifiers_stand_in_backticks():
     made = create_model("Made", **{"a.b": (object, ...)})
-    assert refused(list[made]) == [f"[].`a.b`: expected a type that a signature has, got object {ADVICE}"]
+    assert refused(list[made]) == [f"[].`a.b`: expected a supported type, got object {ADVICE}"]
 
 
 @pytest.mark.parametrize("wrap", [lambda h: list[h], lambda h: dict[str, h]], ids=["list", "dict"])

@@ -25,7 +25,7 @@ from sparksig.convert.spark import (
     to_spark,
 )
 from sparksig.errors import Code, ConversionError, SignatureError
-from sparksig.lattice import mismatches, widens
+from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.convert.helpers import (
@@ -200,9 +200,11 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
         assert from_spark(dtype) == wide[0]
         assert from_spark(T.ArrayType(dtype)) == Array(wide[0])
         return
-    text = f"expected a type that a signature has, got {source(dtype)} ({source(dtype)} has no counterpart"
+    text = f"expected a supported type, got {source(dtype)} ({source(dtype)} has no counterpart"
     if isinstance(dtype, T.DecimalType):
-        text = text.split(f" ({source(dtype)}")[0] + " (a signature holds 18 digits without a fraction, or 15"
+        text = (
+            text.split(f" ({source(dtype)}")[0] + " (signatures support 18 digits without a fraction, or 15"
+        )
     with pytest.raises(ConversionError, match=re.escape(text)) as error:
         from_spark(table(T.ArrayType(dtype), name="a.b"))
     assert codes(error) == [("`a.b`[]", Code.UNSUPPORTED_TYPE)]
@@ -211,7 +213,7 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
 @widening
 def test_each_refusal_has_a_hint_and_the_name_that_spark_users_know(dtype, wide):
     for target in set(DataType) - set(wide):
-        [finding] = mismatches(source(dtype), target, "a")
+        [finding] = find_mismatches(source(dtype), target, "a")
         assert finding.hint
         known = (
             f"user defined type {type(dtype).__name__}"
@@ -288,9 +290,9 @@ def test_a_foreign_type_that_is_called_vector_is_refused():
 def test_void_is_refused_in_a_required_column_by_name():
     for target in (*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()):
         assert widens(source(T.NullType()), target, required=False)
-        [finding] = mismatches(source(T.NullType()), target, "a")
+        [finding] = find_mismatches(source(T.NullType()), target, "a")
         assert finding.actual == "void"
-        assert finding.hint.startswith("it can hold nothing but nulls: declare it optional, or cast")
+        assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
     assert widens(source(T.ArrayType(T.NullType())), Array("long"))
 
 
@@ -300,7 +302,7 @@ def test_a_variant_is_taken_by_any_only():
     assert widens(variant, AnyType())
     others = (*DataType, Array("long"), Map("long"), SparkMLVector(), Object([Property("value", "binary")]))
     for target in others:
-        [finding] = mismatches(variant, target, "a")
+        [finding] = find_mismatches(variant, target, "a")
         assert (finding.code, finding.actual) == (Code.TYPE_MISMATCH, "variant")
 
 
@@ -319,7 +321,7 @@ def test_other_map_keys_are_refused(key):
         from_spark(table(held, name="m"))
     assert codes(error) == [("m", Code.UNSUPPORTED_TYPE)]
     for target in (Map("long"), Object([Property("a", "long")])):
-        [finding] = mismatches(source(held), target, "m")
+        [finding] = find_mismatches(source(held), target, "m")
         assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
 
 
@@ -407,7 +409,7 @@ def test_spark_schemas_of_tensors_come_back(schema):
 @given(spark_schemas)
 def test_what_comes_from_spark_takes_that_table(schema):
     for field, spec in zip(schema.fields, from_spark(schema)):
-        assert not mismatches(source(field.dataType), spec.type, field.name, spec.required)
+        assert not find_mismatches(source(field.dataType), spec.type, field.name, spec.required)
 
 
 # --- what is lost on the way to Spark -----------------------------------------------------------------------
@@ -685,7 +687,7 @@ def test_items_that_cannot_be_null_are_still_a_tensor():
 
 
 def test_tensors_beside_columns_are_refused():
-    with pytest.raises(SignatureError, match="a Schema is made of ColSpec or of TensorSpec, not of both"):
+    with pytest.raises(SignatureError, match="a Schema has columns or tensors, not both"):
         from_spark(tensor_table(tensor_json()).add("a", "long"))
 
 
@@ -719,16 +721,14 @@ def test_a_number_and_its_text_cannot_both_be_names():
     ids=["column", "field"],
 )
 def test_void_that_is_never_null_is_refused(nest):
-    with pytest.raises(ConversionError, match="got void, never null"):
+    with pytest.raises(ConversionError, match="got the null type, not nullable"):
         from_spark(nest)
 
 
 def test_a_struct_without_fields_is_refused():
     with pytest.raises(SignatureError, match="a Schema needs at least one column or tensor"):
         from_spark(T.StructType())
-    with pytest.raises(
-        ConversionError, match=r"a\[\]: expected a struct with fields, got one without"
-    ) as error:
+    with pytest.raises(ConversionError, match=r"a\[\]: expected a struct with fields, got no field") as error:
         from_spark(table(T.ArrayType(T.StructType())))
     assert codes(error) == [("a[]", Code.UNSUPPORTED_TYPE)]
 

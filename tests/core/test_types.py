@@ -259,7 +259,7 @@ def test_describe_cuts_what_is_long():
 
 # --- constructors refuse ------------------------------------------------------------------------------
 
-_NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyType, not "
+_NO_TYPE = "a type: expected a DataType, its name, an Array, Object, Map or AnyType, got "
 
 
 @each(
@@ -273,12 +273,12 @@ _NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyTyp
         (
             "x",
             SignatureError,
-            "^unknown type 'x'; the scalar types are boolean, integer, long, float, double, ",
+            "^unknown type 'x': use one of boolean, integer, long, float, double, ",
         ),
-        ("array", SignatureError, "^unknown type 'array'; "),
-        ("any", SignatureError, "^unknown type 'any'; "),
-        ("int", SignatureError, "^unknown type 'int'; "),
-        ("Long", SignatureError, "^unknown type 'Long'; "),
+        ("array", SignatureError, "^unknown type 'array': "),
+        ("any", SignatureError, "^unknown type 'any': "),
+        ("int", SignatureError, "^unknown type 'int': "),
+        ("Long", SignatureError, "^unknown type 'Long': "),
         (1, SignatureTypeError, f"^{_NO_TYPE}a value of type int$"),
         (None, SignatureTypeError, f"^{_NO_TYPE}None$"),
         (int, SignatureTypeError, f"^{_NO_TYPE}a value of type type$"),
@@ -299,44 +299,44 @@ def test_what_is_no_type_is_refused(build, dtype, error, text):
         (
             lambda: Property(1, "long"),
             SignatureTypeError,
-            "^a property's name must be a string, not a value of type int$",
+            "^a property's name: expected a string, got a value of type int$",
         ),
         (
             lambda: Property(None, "long"),
             SignatureTypeError,
-            "^a property's name must be a string, not None$",
+            "^a property's name: expected a string, got None$",
         ),
         (
             lambda: Property("a.b", "long", None),
             SignatureTypeError,
-            r"^property `a\.b`: required must be True or False, not None$",
+            r"^property `a\.b`: required: expected True or False, got None$",
         ),
         (
             lambda: Property("a", "long", 1),
             SignatureTypeError,
-            "^property a: required must be True or False, not a value of type int$",
+            "^property a: required: expected True or False, got a value of type int$",
         ),
         (
             lambda: Object({"a": "long"}),
             SignatureTypeError,
-            "^an Object takes a list of Property, not a value of type dict$",
+            "^Object: expected a list of Property, got a value of type dict$",
         ),
         (
             lambda: Object(Property("a", "long")),
             SignatureTypeError,
-            "^an Object takes a list of Property, not a value of type Property$",
+            "^Object: expected a list of Property, got a value of type Property$",
         ),
         (lambda: Object([]), SignatureError, "^an Object needs at least one property$"),
         (lambda: Object(()), SignatureError, "^an Object needs at least one property$"),
         (
             lambda: Object([Property("a", "long"), "b"]),
             SignatureTypeError,
-            "^an Object takes a list of Property; element 1 is a value of type str$",
+            "^Object: expected a list of Property, got a value of type str at position 1$",
         ),
         (
             lambda: Object([Property(name, "long") for name in ("b", "a", "b", "x.y", "a", "x.y")]),
             SignatureError,
-            r"^an Object has two properties of one name: a, b, `x\.y`$",
+            r"^an Object has duplicate properties: a, b, `x\.y`$",
         ),
     ],
     ids=[
@@ -368,7 +368,7 @@ def test_types_are_nested_so_deep_and_no_deeper(wrap):
     assert hash(deepest) == hash(nested(MAX_DEPTH - 1, wrap, LONG))
     assert merge(deepest, deepest) == deepest
     assert len(repr(deepest)) > MAX_DEPTH
-    with pytest.raises(SignatureError, match=r"^types may be nested 100 levels deep at most$"):
+    with pytest.raises(SignatureError, match=r"^types may be nested at most 100 levels deep$"):
         wrap(deepest)
 
 
@@ -413,16 +413,16 @@ _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
         ),
         ({"type": "LONG"}, ("INVALID_VALUE", "c"), "got 'LONG'"),
         ({"type": "tensor"}, ("INVALID_VALUE", "c"), "got 'tensor'"),
-        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without it'),
+        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without items'),
         ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "got a value of type str"),
         ({"type": "array", "items": {}}, ("MISSING_KEY", "c[]"), 'expected the key "type"'),
         ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "got 'x'"),
-        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", got a map without it'),
+        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", got a map without values'),
         ({"type": "map", "values": None}, ("INVALID_VALUE", "c[]"), "got None"),
         (
             {"type": "object"},
             ("INVALID_VALUE", "c"),
-            'expected the key "properties" with at least one property, got an object without it',
+            'expected the key "properties" with at least one property, got an object without properties',
         ),
         (
             {"type": "object", "properties": {}},
@@ -556,27 +556,27 @@ def test_parse_typed():
     [
         (
             lambda: Array.from_json_dict(type="map", values={"type": "long"}),
-            r"^this is the JSON of Map\(str -> DataType\.long\), not of Array$",
+            r"^expected the JSON of Array, got that of Map\(str -> DataType\.long\)$",
         ),
         (
             lambda: Array.from_json_dict(type="sparkml_vector"),
-            "^this is the JSON of SparkML vector, not of Array$",
+            "^expected the JSON of Array, got that of SparkML vector$",
         ),
         (
             lambda: SparkMLVector.from_json_dict(type="array", items={"type": "double"}),
-            r"^this is the JSON of Array\(double\), not of SparkMLVector$",
+            r"^expected the JSON of SparkMLVector, got that of Array\(double\)$",
         ),
-        (lambda: Map.from_json_dict(type="any"), "^this is the JSON of Any, not of Map$"),
-        (lambda: Object.from_json_dict(type="long"), "^this is the JSON of long, not of Object$"),
-        (lambda: AnyType.from_json_dict(type="long"), "^this is the JSON of long, not of AnyType$"),
+        (lambda: Map.from_json_dict(type="any"), "^expected the JSON of Map, got that of Any$"),
+        (lambda: Object.from_json_dict(type="long"), "^expected the JSON of Object, got that of long$"),
+        (lambda: AnyType.from_json_dict(type="long"), "^expected the JSON of AnyType, got that of long$"),
         (lambda: Array.from_json_dict(), "^malformed signature JSON: 1 finding\n.*the key \"type\""),
         (
             lambda: Property.from_json_dict(),
-            "^a property's JSON has one key, its name; found 0 keys$",
+            "^the JSON of a property: expected one key, its name, got 0 keys$",
         ),
         (
             lambda: Property.from_json_dict(a={"type": "long"}, b={"type": "long"}),
-            "^a property's JSON has one key, its name; found 2 keys$",
+            "^the JSON of a property: expected one key, its name, got 2 keys$",
         ),
         (lambda: Property.from_json_dict(a=3), "a: expected a JSON object with the key"),
     ],
@@ -591,7 +591,9 @@ def test_from_json_dict_refuses_what_is_not_its_own(build, text):
 
 
 def test_a_property_whose_name_is_no_string_is_never_dropped():
-    with pytest.raises(SignatureError, match="expected a property's name, a string, got a value of type int"):
+    with pytest.raises(
+        SignatureError, match="expected a string as the property's name, got a value of type int"
+    ):
         Object.from_json_dict(type="object", properties={1: {"type": "long"}, "a": {"type": "long"}})
 
 

@@ -819,8 +819,8 @@ def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
     assert str(error.value).splitlines() == [
         "the data does not fit the schema: 3 findings",
         "  - o.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
-        "  - s: expected string, got int64 (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]",
+        "  - s: expected string, got int64 (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]",
         "  - c[]: expected long, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
     ]
     fine = Schema([ColSpec(Map("long"), "o"), ColSpec("long", "s"), ColSpec(AnyType(), "c")])

@@ -84,22 +84,22 @@ def test_all_type_findings_come_at_once():
         "or declare it double) [TYPE_MISMATCH]",
         "  - whole: expected integer, got double (cast it explicitly, or declare it double) "
         "[TYPE_MISMATCH]",
-        "  - text: expected double, got string (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]",
-        "  - number: expected string, got int32 (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]",
+        "  - text: expected double, got string (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]",
+        "  - number: expected string, got int32 (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]",
         "  - flag: expected long, got bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
         "  - huge: expected long, got uint64 (values beyond 2^63 fit no signature type: "
         "cast it explicitly) [TYPE_MISMATCH]",
         "  - length: expected long, got duration[us] (duration[us] has no counterpart in a signature: "
-        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
+        "cast it explicitly, or drop it) [TYPE_MISMATCH]",
         "  - exact: expected long, got decimal(9,2) (it has a fraction: cast it explicitly, "
         "or declare it double (up to 15 digits)) [TYPE_MISMATCH]",
         "  - digits: expected double, got decimal(16,2) (double holds 15 digits exactly: "
-        "cast it explicitly, or shorten the precision) [TYPE_MISMATCH]",
+        "cast it explicitly, or reduce the precision) [TYPE_MISMATCH]",
         "  - hour: expected datetime, got time64[us] (time64[us] has no counterpart in a signature: "
-        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
-        "  - nothing: expected double, got null (it can hold nothing but nulls: declare it optional, "
+        "cast it explicitly, or drop it) [TYPE_MISMATCH]",
+        "  - nothing: expected double, got null (it holds only nulls: declare it optional, "
         "or cast the column to its type) [TYPE_MISMATCH]",
         "  - many: expected double, got list<double> [TYPE_MISMATCH]",
         "  - amount: expected double, got no such column (did you mean 'amuont'?) [MISSING_COLUMN]",
@@ -211,8 +211,8 @@ def test_unnamed_columns_go_by_position():
     assert plan.apply(batch).to_pydict() == {"0": [1.0], "1": ["x"]}
     assert plan.extra == ()
     assert lines(lambda: compile(schema, batch.schema.set(0, pa.field("b", pa.string())))) == [
-        "0: expected double, got string (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]"
+        "0: expected double, got string (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]"
     ]
 
 

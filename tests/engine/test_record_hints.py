@@ -327,37 +327,37 @@ REFUSED = {
     ),
     "time": (
         datetime.time,
-        "expected a type that a signature has, got time (no signature type holds a time of day: use "
+        "expected a supported type, got time (no signature type holds a time of day: use "
         "datetime, or str in ISO 8601) [UNSUPPORTED_TYPE]",
     ),
     "timedelta": (
         datetime.timedelta,
-        "expected a type that a signature has, got timedelta (no signature type holds a duration: use "
+        "expected a supported type, got timedelta (no signature type holds a duration: use "
         "float for seconds, or int for microseconds) [UNSUPPORTED_TYPE]",
     ),
     "set": (
         set[int],
-        "expected a type that a signature has, got set[int] (a signature has no sets: use list[int], and "
+        "expected a supported type, got set[int] (a signature has no sets: use list[int], and "
         "make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "frozenset": (
         frozenset[str],
-        "expected a type that a signature has, got frozenset[str] (a signature has no sets: use list[str], "
+        "expected a supported type, got frozenset[str] (a signature has no sets: use list[str], "
         "and make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "bare set": (
         set,
-        "expected a type that a signature has, got set (a signature has no sets: use list[...], and make "
+        "expected a supported type, got set (a signature has no sets: use list[...], and make "
         "it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "complex": (
         complex,
-        "expected a type that a signature has, got complex (no signature type holds complex numbers: use "
+        "expected a supported type, got complex (no signature type holds complex numbers: use "
         "two floats) [UNSUPPORTED_TYPE]",
     ),
     "bare tuple": (
         tuple,
-        "expected a type that a signature has, got tuple (write what it holds, for example tuple[float, "
+        "expected a supported type, got tuple (write what it holds, for example tuple[float, "
         "...]) [UNSUPPORTED_TYPE]",
     ),
     "Literal beyond 64 bits": (

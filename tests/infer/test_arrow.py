@@ -215,7 +215,7 @@ def test_all_types_that_no_signature_has_come_at_once():
     assert {finding.code for finding in findings} == {Code.UNSUPPORTED_TYPE}
     lines = {finding.path: str(finding) for finding in findings}
     assert lines["u"] == (
-        "u: expected a type that a signature has, got uint64 "
+        "u: expected a supported type, got uint64 "
         "(values beyond 2^63 fit no signature type: cast it explicitly) [UNSUPPORTED_TYPE]"
     )
     assert lines["k"] == (
@@ -516,6 +516,5 @@ def test_python_objects_of_polars_are_refused():
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
     (finding,) = found(frame)
     assert str(finding) == (
-        "a: expected a type that a signature has, got Object "
-        "(convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
+        "a: expected a supported type, got Object (convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
     )

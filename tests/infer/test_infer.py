@@ -399,13 +399,13 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
         infer_signature(frame)
     assert str(error.value).splitlines()[:6] == [
         "no signature for this DataFrame: 7 findings",
-        "  - `u.64`: expected a type that a signature has, got uint64 (values beyond 2^63 fit no signature "
+        "  - `u.64`: expected a supported type, got uint64 (values beyond 2^63 fit no signature "
         "type: cast it explicitly) [UNSUPPORTED_TYPE]",
         "  - mixed: expected values of one type, got long and string [MIXED_TYPES]",
-        "  - digits: expected a type that a signature has, got a value of type Decimal "
+        "  - digits: expected a supported type, got a value of type Decimal "
         "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
         "  - cells.a[]: expected values of one type, got long and string [MIXED_TYPES]",
-        "  - cells.b: expected a type that a signature has, got a value of type tuple (make it a list) "
+        "  - cells.b: expected a supported type, got a value of type tuple (make it a list) "
         "[UNSUPPORTED_TYPE]",
     ]
     assert [finding.code for finding in error.value.findings[5:]] == [
@@ -421,7 +421,7 @@ def test_labels_that_are_no_names():
         ("`1.5`", Code.INVALID_NAME),
     ]
     assert findings[0].hint == (
-        "a column's name must be a string or an integer, not a value of type tuple: rename the column"
+        "a column's name: expected a string or an integer, got a value of type tuple. Rename the column"
     )
 
 

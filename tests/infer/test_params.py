@@ -89,7 +89,7 @@ def test_a_dictionary_is_an_object(value):
 WIDE = "no signature type holds them: keep them as text, or convert them to doubles explicitly"
 BY_HAND = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
 NO_DEFAULT = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
-TYPE = "expected a type that a signature has, got a value of type "
+TYPE = "expected a supported type, got a value of type "
 PLAIN = "expected a scalar, a list of scalars, or an object, got "
 LIST = "expected a list of scalars, got "
 MIXED = "expected values of one type, got "
@@ -131,7 +131,8 @@ REFUSED = {
     "a date inside": (
         {"k": DAY},
         ".k",
-        "expected datetime, got an instant inside an object, which its JSON cannot carry [TYPE_MISMATCH]",
+        "expected datetime, got a datetime inside an object, which is not supported in params "
+        "[TYPE_MISMATCH]",
     ),
     "{}": ({}, "", "expected at least one key, got an empty dictionary [EMPTY]"),
 }
@@ -210,8 +211,8 @@ def test_the_text_of_an_empty_list_and_of_nan():
         f"a: expected at least one element, got an empty list ({BY_HAND}) [EMPTY]",
         "b: expected a default that has a type and a JSON, got a float that is not finite "
         f"({NO_DEFAULT}) [INVALID_VALUE]",
-        "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot say: "
-        "use None) [INVALID_VALUE]",
+        "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot "
+        "represent: use None) [INVALID_VALUE]",
     ]
 
 

@@ -128,7 +128,7 @@ REFUSED = {
 @each("name", REFUSED)
 def test_a_type_that_no_signature_has(name):
     value = REFUSED[name]
-    said = f"expected a type that a signature has, got a value of type {name}"
+    said = f"expected a supported type, got a value of type {name}"
     wrappings = {"": value, "a": {"a": value}, "a[]": [{"a": [value, None]}], "[]": [[], [value]]}
     for path, example in wrappings.items():
         [finding] = found(example)
@@ -160,7 +160,7 @@ def test_a_scalar_is_inferred_as_a_column_of_its_dtype_is():
 def test_a_generator_is_refused_and_not_consumed():
     generator = (value for value in [1, 2])
     assert str(found(generator)[0]) == (
-        "expected a type that a signature has, got a value of type generator [UNSUPPORTED_TYPE]"
+        "expected a supported type, got a value of type generator [UNSUPPORTED_TYPE]"
     )
     assert list(generator) == [1, 2]
 
@@ -513,14 +513,13 @@ def test_all_findings_come_at_once():
         "no signature for this list of dictionaries: 7 findings",
         "  - a: expected values of one type, got long and string [MIXED_TYPES]",
         "  - `b.c`[]: expected values of one type, got long and string [MIXED_TYPES]",
-        "  - d.e: expected a type that a signature has, got a value of type tuple (make it a list) "
-        "[UNSUPPORTED_TYPE]",
+        "  - d.e: expected a supported type, got a value of type tuple (make it a list) [UNSUPPORTED_TYPE]",
         "  - d.f[]: expected integers of 64 bits, got larger ones (no signature type holds them: keep them "
         "as text, or convert them to doubles explicitly) [OUT_OF_RANGE]",
         "  - d.3: expected a string, got a value of type int [INVALID_NAME]",
-        "  - g: expected a type that a signature has, got a value of type Decimal "
+        "  - g: expected a supported type, got a value of type Decimal "
         "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
-        "  - g: expected a type that a signature has, got a value of type Text "
+        "  - g: expected a supported type, got a value of type Text "
         "(a subclass may hold more than its base: convert it explicitly) [UNSUPPORTED_TYPE]",
     ]
 

@@ -115,7 +115,7 @@ def test_all_tensors_that_have_no_spec_come_at_once():
         ("('t',)", Code.INVALID_NAME),
     ]
     assert str(found(np.zeros(1, "V3"))[0]) == (
-        "got |V3 (the numpy dtype |V3 has no name that could be read back from JSON) [UNSUPPORTED_TYPE]"
+        "got |V3 (JSON cannot represent the NumPy dtype |V3) [UNSUPPORTED_TYPE]"
     )
 
 

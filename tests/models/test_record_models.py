@@ -241,7 +241,7 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
         (datetime.time, "no signature type holds a time of day"),
         (set[int], r"use list\[int\]"),
         (tuple[int, str], "expected a tuple of elements of one type"),
-        (np.int64, "expected a type that a signature has, got int64"),
+        (np.int64, "expected a supported type, got int64"),
     ],
     ids=["Decimal", "time", "set", "tuple", "NumPy"],
 )

@@ -435,7 +435,7 @@ def test_bad_params_answer_with_all_findings_before_the_model_is_called(tmp_path
 @pytest.mark.parametrize("given", [5, [("factor", 1)], "factor"])
 def test_params_are_a_dictionary(tmp_path, given):
     model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
-    with pytest.raises(ContractError, match=r"^params must be a dictionary, not a value of type "):
+    with pytest.raises(ContractError, match=r"^params: expected a dictionary, got a value of type "):
         model.predict(FRAME, given)
 
 

@@ -377,9 +377,9 @@ def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text
 
 UNSUPPORTED = {
     "str": (str, "expected list[...], got str (the rows are the elements of a list: wrap it in list[...])"),
-    "tuple": (list[tuple], "[]: expected a type that a signature has, got tuple"),
+    "tuple": (list[tuple], "[]: expected a supported type, got tuple"),
     "model": (Order, "expected list[...], got Order"),
-    "numpy": (list[np.int64], "[]: expected a type that a signature has, got int64"),
+    "numpy": (list[np.int64], "[]: expected a supported type, got int64"),
     "optional list": (Optional[list[int]], "expected list[...], got Optional[list[int]]"),  # noqa: UP045
 }
 
@@ -523,7 +523,7 @@ def test_the_outputs_come_from_the_output_hint(save, hint, expected):
 
 
 def test_an_output_hint_that_is_no_contract_warns_and_declares_nothing(save):
-    text = r"^Defined: the type hint of the output is ignored: \[\]: expected a type that a signature has, "
+    text = r"^Defined: the type hint of the output is ignored: \[\]: expected a supported type, "
     with pytest.warns(TypeHintWarning, match=text) as seen:
         model = define(list[int], **{"return": list[tuple]})
     assert len(seen) == 1
