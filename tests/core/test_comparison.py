@@ -112,17 +112,17 @@ def test_findings_say_what_is_wanted_and_what_is_given():
     side = compare(old, new).inputs
     assert told(side.upgrade) == [
         ("TYPE_MISMATCH", "a", "float", "double"),
-        ("MISSING_COLUMN", "b", "a required column", "an optional one"),
+        ("MISSING_COLUMN", "b", "a required column", "an optional column"),
         ("MISSING_COLUMN", "prize", "long", "no such column"),
     ]
     assert [one.hint for one in side.upgrade] == [
         "it would be narrowed: cast it explicitly, or declare it double",
-        "it may be absent, or null: require it on both sides, or on neither",
+        "require it in both contracts, or in neither: it may be absent or null",
         "did you mean 'price'?",
     ]
     assert told(side.rollback) == [("MISSING_COLUMN", "price", "long", "no such column")]
     assert list(map(str, side.notes)) == [
-        "price: only in old: dropped, as extra columns are",
+        "price: only in old: dropped, like every extra column",
         "c: only in new, where it is optional",
     ]
     outputs = compare(old, new, side="outputs").outputs
@@ -130,8 +130,8 @@ def test_findings_say_what_is_wanted_and_what_is_given():
     assert list(map(str, outputs.notes)) == [
         "a: double -> float",
         "b: optional -> required, which refuses nulls",
-        "prize: only in new: who does not read it drops it",
-        "c: only in new: who does not read it drops it",
+        "prize: only in new: existing consumers can ignore it",
+        "c: only in new: existing consumers can ignore it",
     ]
 
 
@@ -141,8 +141,8 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         (
             columns(a="long", b="long"),
             unnamed("long"),
-            "expected 1 column without a name, got 2 columns (a, b) (some are found by name, others by "
-            "position: name both, or none) [INVALID_NAME]",
+            "expected 1 column without a name, got 2 columns (a, b) (name the columns of both, or of "
+            "neither) [INVALID_NAME]",
         ),
         (
             unnamed("long", "long"),
@@ -152,8 +152,8 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         (
             columns(**dict.fromkeys("abcdefg", "long")),
             Schema([tensor("float64", -1, 7)]),
-            "expected 1 tensor without a name, got 7 columns (a, b, c, d, e, ...) (tensors are taken in "
-            "their exact dtype and shape: declare both as tensors, or as columns) [TYPE_MISMATCH]",
+            "expected 1 tensor without a name, got 7 columns (a, b, c, d, e, ...) (declare both as "
+            "tensors, or both as columns) [TYPE_MISMATCH]",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_names_are_exact():
 
 def test_another_order_is_a_note():
     side = compare(columns(a="long", b="string", c="long"), columns(b="string", d=("long",), a="long")).inputs
-    assert str(side.notes[-1]) == "in another order, for who goes by positions"
+    assert str(side.notes[-1]) == "the order of columns changed; callers by position break"
     assert not compare(columns(a="long", b="long"), columns(b="long")).inputs.notes[1:]
 
 
@@ -234,8 +234,8 @@ def test_findings_have_their_place_at_every_depth():
     assert told(compare(old, new).inputs.upgrade) == [
         ("TYPE_MISMATCH", "x[].a", "float", "double"),
         ("MISSING_FIELD", "x[].c", "string", "no such field"),
-        ("MISSING_FIELD", "x[].b", "a required property", "an optional one"),
-        ("MISSING_FIELD", "x[].m[].p", "a required property", "an optional one"),
+        ("MISSING_FIELD", "x[].b", "a required property", "an optional property"),
+        ("MISSING_FIELD", "x[].m[].p", "a required property", "an optional property"),
     ]
 
 
@@ -307,11 +307,10 @@ def test_tensors_are_told_by_name():
     new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
     side = compare(old, new).inputs
     assert [str(one) for one in side.upgrade] == [
-        "a: expected float32, got float64 (a tensor's dtype is taken as it is, and never widened) "
-        "[TYPE_MISMATCH]",
+        "a: expected float32, got float64 (declare the same dtype: tensors are not widened) [TYPE_MISMATCH]",
         "a: expected shape (-1, 4), got shape (-1, 3) [SHAPE_MISMATCH]",
         "c: expected Tensor('int64', (-1,)), got no such tensor [MISSING_COLUMN]",
     ]
-    assert list(map(str, side.notes)) == ["b: only in old: dropped, as extra columns are"]
+    assert list(map(str, side.notes)) == ["b: only in old: dropped, like every extra column"]
     wider = compare(Schema([tensor("int8", 2)]), Schema([tensor("int8", -1)])).inputs
     assert wider.notes == (Note("", "Tensor('int8', (2,)) -> Tensor('int8', (-1,))"),)

@@ -112,7 +112,7 @@ def test_an_array_with_nulls_needs_a_name():
             infer(example)
         assert str(error.value.findings[0]) == (
             "expected a name for a column with nulls, got none "
-            "(a column without a name must be required: make a table of it, with a name) [INVALID_NAME]"
+            "(name it, in a table: a column without a name must be required) [INVALID_NAME]"
         )
 
 

@@ -166,12 +166,12 @@ def test_a_generator_is_refused_and_not_consumed():
 
 
 HINTS = {
-    "uint64": "no signature type holds all its values: convert it explicitly",
+    "uint64": "convert it explicitly: no signature type has all of its values",
     "Decimal": "cast it explicitly: to double, or to an integer",
-    "Text": "a subclass may hold more than its base: convert it explicitly",
-    "tuple": "make it a list",
-    "set": "make it a list",
-    "Model": "give the type itself, as list[Model], or its fields as a dictionary",
+    "Text": "convert it to its base class explicitly",
+    "tuple": "convert it to a list",
+    "set": "convert it to a list",
+    "Model": "pass the type, list[Model], or the fields as a dictionary",
     "range": "",
 }
 
@@ -183,7 +183,7 @@ def test_what_to_do_about_it(name):
 
 
 def test_dataclasses_and_models_in_lists_are_their_types_affair():
-    hint = "give the type itself, as list[{}], or its fields as a dictionary"
+    hint = "pass the type, list[{}], or the fields as a dictionary"
     assert [finding.hint for finding in found({"a": [Record()], "b": Model()})] == [
         hint.format("Record"),
         hint.format("Model"),
@@ -198,8 +198,8 @@ def test_ints_of_more_than_64_bits(value):
     for path, example in {"": value, "a": {"a": value}, "a.b[]": [{"a": {"b": [1, value]}}]}.items():
         [finding] = found(example)
         assert str(finding) == (f"{path}: " if path else "") + (
-            "expected integers of 64 bits, got larger ones (no signature type holds them: keep them as "
-            "text, or convert them to doubles explicitly) [OUT_OF_RANGE]"
+            "expected integers of 64 bits, got larger integers (keep them as text, or "
+            "convert them to doubles explicitly) [OUT_OF_RANGE]"
         )
         assert str(value) not in str(finding)
 
@@ -343,7 +343,7 @@ def test_no_key_is_no_column():
 
 # --- what does not go together --------------------------------------------------------------------------
 
-BY_GUESS = "make them one type explicitly: nothing is widened by guess"
+BY_GUESS = "make them one type explicitly: inference does not widen types"
 MIXTURES = {
     "int and float": ([1, 2.5], "double and long", BY_GUESS),
     "int32 and int": ([np.int32(1), 1], "integer and long", BY_GUESS),
@@ -489,8 +489,8 @@ def test_an_unnamed_column_of_these_has_no_place_for_nulls(value, null):
     """Law 3; MLflow says it is required, and refuses the example then."""
     [finding] = found([value, null])
     assert str(finding) == (
-        f"expected {from_scalar(value).input_types()[0]!r} without nulls, got nulls (a column without a "
-        "name must be required, and this type then has no place for nulls: name it) [NULL_IN_REQUIRED]"
+        f"expected {from_scalar(value).input_types()[0]!r} without nulls, got nulls (name the column: "
+        "an unnamed column is required, and required columns of this type refuse nulls) [NULL_IN_REQUIRED]"
     )
 
 
@@ -513,14 +513,15 @@ def test_all_findings_come_at_once():
         "no signature for this list of dictionaries: 7 findings",
         "  - a: expected values of one type, got long and string [MIXED_TYPES]",
         "  - `b.c`[]: expected values of one type, got long and string [MIXED_TYPES]",
-        "  - d.e: expected a supported type, got a value of type tuple (make it a list) [UNSUPPORTED_TYPE]",
-        "  - d.f[]: expected integers of 64 bits, got larger ones (no signature type holds them: keep them "
-        "as text, or convert them to doubles explicitly) [OUT_OF_RANGE]",
+        "  - d.e: expected a supported type, got a value of type tuple (convert it to a list) "
+        "[UNSUPPORTED_TYPE]",
+        "  - d.f[]: expected integers of 64 bits, got larger integers (keep them as text, "
+        "or convert them to doubles explicitly) [OUT_OF_RANGE]",
         "  - d.3: expected a string, got a value of type int [INVALID_NAME]",
         "  - g: expected a supported type, got a value of type Decimal "
         "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
         "  - g: expected a supported type, got a value of type Text "
-        "(a subclass may hold more than its base: convert it explicitly) [UNSUPPORTED_TYPE]",
+        "(convert it to its base class explicitly) [UNSUPPORTED_TYPE]",
     ]
 
 
@@ -540,15 +541,15 @@ KEYS = {
     "of an object in lists": ([[{True: 2}]], ["[].True: expected a string, got a value of type bool"]),
     "a lone surrogate": (
         {"\ud800": 1},
-        ["`\\ud800`: expected a name that is Unicode text, got a lone surrogate"],
+        ["`\\ud800`: expected a name of Unicode text, got a lone surrogate"],
     ),
     "a lone surrogate in an object": (
         [{"a": {"\udfff": 1}}],
-        ["a.`\\udfff`: expected a name that is Unicode text, got a lone surrogate"],
+        ["a.`\\udfff`: expected a name of Unicode text, got a lone surrogate"],
     ),
     "a lone surrogate of rows": (
         [{"\ud800": 1}],
-        ["`\\ud800`: expected a name that is Unicode text, got a lone surrogate"],
+        ["`\\ud800`: expected a name of Unicode text, got a lone surrogate"],
     ),
     "of a list of dictionaries": (
         [{1.5: "x", "a": "y"}, {None: "x", True: "y"}],
@@ -611,9 +612,9 @@ CELL_FINDINGS = {
     ),
     "empty": (
         np.zeros(0),
-        "expected arrays with elements, got empty ones (give an example with at least one element) [EMPTY]",
+        "expected arrays with elements, got empty arrays (give an example with at least one element) [EMPTY]",
     ),
-    "rank 0": (np.array(1), "expected arrays of rank 1 or more, got one of rank 0 [SHAPE_MISMATCH]"),
+    "rank 0": (np.array(1), "expected arrays of rank 1 or more, got an array of rank 0 [SHAPE_MISMATCH]"),
 }
 
 
@@ -657,7 +658,9 @@ def test_a_hundred_levels_and_no_more():
         [finding] = found(nested(101, wrap))
         assert finding.path.startswith(path)
         assert len(finding.path) <= 200
-        assert str(finding).endswith(": expected at most 100 levels of nesting, got more [UNSUPPORTED_TYPE]")
+        assert str(finding).endswith(
+            ": expected at most 100 levels of nesting, got deeper nesting [UNSUPPORTED_TYPE]"
+        )
 
 
 def test_arrays_count_as_their_levels():
@@ -689,9 +692,9 @@ def in_each_other():
 @pytest.mark.parametrize("cycle", [twice_in_a_list, twice_in_a_dictionary, in_each_other])
 def test_a_cycle_is_refused_quickly(cycle):
     endless = (
-        "expected values of finite depth, got one inside itself (a signature has no recursive types) "
+        "expected values of finite depth, got a container inside itself (a signature has no recursive types) "
         "[UNSUPPORTED_TYPE]",
-        "expected at most 100 levels of nesting, got more [UNSUPPORTED_TYPE]",
+        "expected at most 100 levels of nesting, got deeper nesting [UNSUPPORTED_TYPE]",
     )
     for example in (cycle(), [cycle()], {"x": cycle()}):
         with within(3):

@@ -317,7 +317,7 @@ def test_an_input_with_a_default_may_be_left_out():
 
     assert Defaulting().predict([2]) == [2.0]
     assert str(Defaulting().predict()) == "[1.0]"  # it is checked as any other input
-    with pytest.raises(ContractError, match="asks for a list, one element a row, not a value of type tuple"):
+    with pytest.raises(ContractError, match="expected a list of rows, got a value of type tuple"):
         Wrong().predict()
 
 
