@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -28,10 +28,10 @@ __all__ = ["build_model_frame", "build_model_input", "enforce", "validate_schema
 
 def enforce(
     data: Any,
-    schema: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
+    contract: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
     *,
     strict_nulls: bool = False,
-    extra: str = "ignore",
+    extra: Literal["ignore", "forbid"] = "ignore",
     show_values: bool = False,
 ) -> Any:
     """Enforce a schema on data: select its columns in order, and widen each losslessly to its type.
@@ -43,8 +43,8 @@ def enforce(
             as Polars), a dictionary, list, scalar or array, which :mod:`sparksig.engine.python` reads.
             For tensors: NumPy arrays, SciPy matrices, dictionaries of them, frames and tables. The data is
             never changed.
-        schema: the contract: a schema; a signature, as an object or a dictionary, of which the inputs are
-            used; the path of a signature's JSON file or of a model directory; or DDL.
+        contract: a schema; a signature, as an object or a dictionary, of which the inputs are used; the path of
+            a signature's JSON file or of a model directory; or DDL.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
             refuses them.
@@ -55,10 +55,10 @@ def enforce(
         the index of the data; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: the data does not fit (all findings, each with its path), or ``schema`` does not name a
-            contract.
-        SignatureError: ``schema`` is not a contract (SignatureTypeError), or ``extra`` is unknown.
-        ModelError: the model directory that ``schema`` names is damaged, or has no signature.
+        ContractError: the data does not fit (all findings, each with its path), or ``contract`` is a text that
+            does not name a contract.
+        SignatureError: ``contract`` is not a contract (SignatureTypeError), or ``extra`` is unknown.
+        ModelError: the model directory that ``contract`` names is damaged, or has no signature.
 
     Example:
         >>> import pandas as pd
@@ -71,7 +71,7 @@ def enforce(
           tags
         0  [a]
     """
-    schema = _resolve_schema(from_mlflow(schema), data)
+    schema = _resolve_schema(from_mlflow(contract), data)
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra: expected 'ignore' or 'forbid', got {extra!r}")
     options = Options(strict_nulls, extra, show_values, share=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.engine.arrays import take
 from sparksig.engine.zones import PER_SECOND, to_local_times
 
 __all__ = ["Kernel", "Mask", "Values", "choose_kernel", "decode_dictionary", "to_local_nanoseconds"]
@@ -24,7 +25,7 @@ def choose_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None
     The casting table must allow the conversion. Dictionaries are decoded before. Timestamps are converted by
     :func:`to_local_nanoseconds` instead.
     """
-    if pa.types.is_dictionary(arrow_type):
+    while pa.types.is_dictionary(arrow_type):
         arrow_type = _replace_view(arrow_type.value_type)
     if arrow_type == target:
         return None
@@ -51,7 +52,9 @@ def _replace_view(dtype: pa.DataType) -> pa.DataType:
 def decode_dictionary(array: pa.DictionaryArray) -> pa.Array:
     """Return the values that a dictionary array encodes."""
     values = array.dictionary
-    return _cast(values, _replace_view(values.type)).take(array.indices)
+    if pa.types.is_dictionary(values.type):
+        values = decode_dictionary(values)
+    return take(_cast(values, _replace_view(values.type)), array.indices)
 
 
 # Two days on either side of the range: the offset of every zone from UTC is smaller.

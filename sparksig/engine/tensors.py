@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
-from sparksig.convert.objects import from_times
+from sparksig.convert.objects import from_times, is_sparse
 from sparksig.engine.findings import FIRST_ROWS, Collector, Location, Rows
+from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.series import format_dtype
 from sparksig.engine.sources import lends_arrow, read_column_or_table
@@ -72,7 +73,7 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
     names = [spec.name for spec in schema]
     if not schema.has_input_names():
         return {None: data}
-    if isinstance(data, (Mapping, pd.DataFrame)):
+    if isinstance(data, (Mapping, pd.DataFrame)) and not is_sparse(data):  # a dok_matrix is a Mapping
         labels = list(data)
         for spec in schema:
             if labels.count(spec.name) != 1:
@@ -88,7 +89,7 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
                 if label not in names
             ]
         return {name: data[name] for name in names if labels.count(name) == 1}
-    if len(names) == 1 and (isinstance(data, np.ndarray) or _is_sparse(data)):
+    if len(names) == 1 and (isinstance(data, np.ndarray) or is_sparse(data)):
         return {names[0]: data}
     expected = f"a dictionary of the tensors {', '.join(map(str, names))}"
     findings.append(Finding(Code.TYPE_MISMATCH, "", expected, kind(data)))
@@ -105,15 +106,11 @@ def _to_pandas_if_arrow(data: Any) -> Any:
     return table.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _is_sparse(data: Any) -> bool:
-    return type(data).__module__.partition(".")[0] == "scipy" and hasattr(data, "format")
-
-
 def _enforce_tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
     path = "" if spec.name is None else step(spec.name)
     if isinstance(data, np.ndarray):
         return _check_array(data, spec, path, findings)
-    if _is_sparse(data):
+    if is_sparse(data):
         return _check_sparse(data, spec, path, findings)
     if isinstance(data, pd.Series):
         return _from_columns([data], spec, path, findings)
@@ -264,6 +261,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     """Convert a column of scalars by its dtype, or by its values if it has objects; always a copy."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.dtype.categories.dtype)
+    column = _decode_nulls(column)
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _from_values(column.tolist(), spec, 1, path, findings)
@@ -284,6 +282,16 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     if missing.any():
         return column.to_numpy(dtype=spec.type, na_value=np.nan, copy=True)
     return column.to_numpy(dtype=spec.type, copy=True)
+
+
+def _decode_nulls(column: pd.Series) -> pd.Series:
+    """Decode an Arrow dictionary, so that pandas finds the nulls among its values, too."""
+    dtype: Any = column.dtype
+    if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_dictionary(dtype.pyarrow_dtype):
+        return column
+    chunks = pa.array(column)
+    array = decode_dictionary(chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks)
+    return pd.Series(array, dtype=pd.ArrowDtype(array.type), name=column.name)
 
 
 def _source_name(column: pd.Series) -> str:

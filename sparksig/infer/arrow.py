@@ -94,7 +94,7 @@ def observe_nulls(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
     arrays = [_decode_nested(array) for array in arrays]
     if isinstance(dtype, Object) and all(pa.types.is_struct(array.type) for array in arrays):
         has_no_nulls = not any(array.null_count for array in arrays)
-        structs = [array.drop_null() if array.null_count else array for array in arrays]
+        structs = [_drop_nulls(array) for array in arrays]
         properties = []
         for prop in dtype.properties:
             parts = [_get_child(array, prop.name) for array in structs]
@@ -126,8 +126,25 @@ def _decode_nested(array: pa.Array) -> pa.Array:
         try:
             return array.dictionary_decode()
         except pa.ArrowNotImplementedError:  # raised for views
-            return pa.array(array.to_pylist(), values.type)
+            return _rebuild(array.to_pylist(), values.type)
     return array
+
+
+def _drop_nulls(array: pa.Array) -> pa.Array:
+    if not array.null_count:
+        return array
+    try:
+        return array.drop_null()
+    except pa.ArrowNotImplementedError:  # raised for views
+        return _rebuild([value for value in array.to_pylist() if value is not None], array.type)
+
+
+def _rebuild(values: list[Any], dtype: pa.DataType) -> pa.Array:
+    """Build an array of a type, or of an equivalent type if pyarrow cannot build it (run-end encoded)."""
+    try:
+        return pa.array(values, dtype)
+    except pa.ArrowNotImplementedError:
+        return pa.array(values)
 
 
 def _get_child(array: pa.StructArray, name: str) -> pa.Array:

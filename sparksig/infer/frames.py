@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparksig.convert import duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
-from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding
+from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
 from sparksig.errors import (
     Code,
     ConversionError,
@@ -128,7 +128,7 @@ def _infer_column(
         return None
     if dtype is None:
         return None
-    has_nulls = bool(column.isna().any())
+    has_nulls = bool((quiet_nans(column) if column.dtype == object else column).isna().any())
     if spec.name is None and has_nulls:
         hint = "name it: a column without a name must be required"
         findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))

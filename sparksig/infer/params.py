@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert import duplicates
+from sparksig.convert.objects import is_sparse
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer.python import infer_type
 from sparksig.params import ParamSchema, ParamSpec
@@ -77,7 +78,7 @@ def _infer_type(
             Finding(Code.INVALID_VALUE, path, "a default with a type and a JSON representation", actual, hint)
         )
         return None, None
-    if isinstance(value, dict) and not value:
+    if isinstance(value, dict) and not is_sparse(value) and not value:
         findings.append(Finding(Code.EMPTY, path, "at least one key", "an empty dictionary"))
         return None, None
     return _require_param_type(infer_type([value], path, findings), path, findings), None

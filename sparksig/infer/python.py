@@ -298,6 +298,8 @@ def _has_number(values: Sequence[Any], floats: type | tuple[type, ...]) -> bool:
 
 
 def _container_base(cls: type) -> type | None:
+    if cls.__module__.startswith("scipy."):  # a dok_matrix is a subclass of dict
+        return None
     return next((base for base in _CONTAINER_NOUNS if issubclass(cls, base)), None)
 
 

@@ -166,8 +166,8 @@ def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
 def test_one_output_does_not_become_several():
     side = compare(columns(a="long"), columns(a="long", b="long"), side="outputs").outputs
     assert [str(one) for one in side.upgrade] == [
-        "expected 1 column (a), got 2 columns (a, b) (one output comes back as its plain type, several as "
-        "a struct) [SHAPE_MISMATCH]"
+        "expected 1 column (a), got 2 columns (a, b) (declare one output in both, or several in "
+        "both: several are returned as a struct) [SHAPE_MISMATCH]"
     ]
     assert told(side.rollback) == [
         ("SHAPE_MISMATCH", "", "2 columns (a, b)", "1 column (a)"),

@@ -173,7 +173,9 @@ DICTIONARIES = {
 @pytest.mark.parametrize("form", DICTIONARIES)
 def test_dictionaries_reach_unnamed_columns_by_position(form):
     assert columns(DICTIONARIES[form], unnamed("long", "string")) == {"x": [1, 2], "y": ["a", "b"]}
-    text = "expected 1 column, got 2 columns (select exactly these: columns without names are matched by position)"
+    text = (
+        "expected 1 column, got 2 columns (pass exactly these: columns without names are matched by position)"
+    )
     assert told(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
 
 
