@@ -147,7 +147,7 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether new can replace old on every side, so that existing callers keep working."""
+        """True if new can replace old on every side, so that existing callers keep working."""
         return not any(side.upgrade for side in self.sides.values())
 
     def raise_if_failed(self) -> None:

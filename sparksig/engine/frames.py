@@ -43,8 +43,8 @@ def enforce(
             as Polars), a dictionary, list, scalar or array, which :mod:`sparksig.engine.python` reads.
             For tensors: NumPy arrays, SciPy matrices, dictionaries of them, frames and tables. The data is
             never changed.
-        contract: a schema; a signature, as an object or a dictionary, of which the inputs are used; the path of
-            a signature's JSON file or of a model directory; or DDL.
+        contract: a schema; a signature, as an object or a dictionary, of which the inputs are used; the path
+            of a signature's JSON file or of a model directory; or DDL.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
             refuses them.
@@ -55,8 +55,8 @@ def enforce(
         the index of the data; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: the data does not fit (all findings, each with its path), or ``contract`` is a text that
-            does not name a contract.
+        ContractError: the data does not fit (all findings, each with its path), or ``contract`` is a text
+            that does not name a contract.
         SignatureError: ``contract`` is not a contract (SignatureTypeError), or ``extra`` is unknown.
         ModelError: the model directory that ``contract`` names is damaged, or has no signature.
 

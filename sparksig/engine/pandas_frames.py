@@ -45,15 +45,12 @@ def enforce_frame(
     Raises:
         ContractError: the frame does not fit the schema; all findings.
     """
-    if (
-        options.share
-        and data_labels is None
-        and (frame := _copy_if_declared(data, schema, options)) is not None
-    ):
-        return frame
+    if options.share and data_labels is None:
+        copy = _copy_if_declared(data, schema, options)
+        if copy is not None:
+            return copy
     findings: list[Finding] = []
     positions = _match_labels(data, schema, options, findings, data_labels)
-
     columns: dict[Any, Any] = {}
     plain: dict[ColSpec, pa.Array] = {}
     for label, spec, position in zip(schema.input_names(), schema, positions):

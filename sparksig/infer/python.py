@@ -471,14 +471,8 @@ def _unsupported_finding(cls: type, path: str) -> Finding:
 def _mixed_finding(nouns: set[str], path: str) -> Finding:
     numbers = {"integer", "long", "float", "double"}
     hint = "make them one type explicitly: inference does not widen types" if nouns <= numbers else ""
-    first, *rest = sorted(nouns)
-    return Finding(
-        Code.MIXED_TYPES,
-        path,
-        "values of one type",
-        ", ".join([first, *rest[:-1]]) + f" and {rest[-1]}",
-        hint,
-    )
+    *first, last = sorted(nouns)
+    return Finding(Code.MIXED_TYPES, path, "values of one type", f"{', '.join(first)} and {last}", hint)
 
 
 def _too_deep(path: str) -> Finding:

@@ -106,7 +106,7 @@ def test_outputs(old, new, verdict):
     assert compare(old, new, side="outputs").outputs.verdict is verdict
 
 
-def test_findings_say_what_is_wanted_and_what_is_given():
+def test_findings_have_the_required_and_the_provided_type():
     old = columns(a="double", b=("long",), price="long")
     new = columns(a="float", b="long", prize="long", c=("string",))
     side = compare(old, new).inputs
@@ -157,7 +157,7 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         ),
     ],
 )
-def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
+def test_incomparable_schemas_are_one_finding(old, new, finding):
     assert [str(one) for one in compare(old, new).inputs.upgrade] == [finding]
     assert compare(old, new).inputs.verdict is INCOMPATIBLE
     assert compare(old, new).inputs.notes == ()
@@ -193,7 +193,7 @@ def test_another_order_is_a_note():
     assert not compare(columns(a="long", b="long"), columns(b="long")).inputs.notes[1:]
 
 
-def test_what_was_away_may_come_back_as_another():
+def test_dropped_column_may_return_with_another_type():
     first, second, third = columns(a="long", b="string"), columns(a="long"), columns(a="long", b=("long",))
     assert compare(first, second).ok
     assert compare(second, third).ok
@@ -228,7 +228,7 @@ def test_types_in_types(old, new, verdict):
     assert compare(columns(x=old), columns(x=new)).inputs.verdict is verdict
 
 
-def test_findings_have_their_place_at_every_depth():
+def test_findings_have_paths_at_every_depth():
     old = columns(x=Array(thing(a="double", b=("long",), m=Map(thing(p=("string",))))))
     new = columns(x=Array(thing(a="float", b="long", c="string", m=Map(thing(p="string")))))
     assert told(compare(old, new).inputs.upgrade) == [
@@ -239,7 +239,7 @@ def test_findings_have_their_place_at_every_depth():
     ]
 
 
-def test_types_are_told_in_the_words_of_signatures():
+def test_types_are_described_as_signature_types():
     given = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
     wanted = thing(**dict.fromkeys("abcde", "double"))
     found = [one.actual for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
@@ -302,7 +302,7 @@ def test_tensors(old, new, verdict):
     assert verdicts(Schema([old]), Schema([new])) == (verdict, mirrored)
 
 
-def test_tensors_are_told_by_name():
+def test_tensors_are_compared_by_name():
     old = Schema([tensor("float64", -1, 3, name="a"), tensor("int64", -1, name="b")])
     new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
     side = compare(old, new).inputs

@@ -74,7 +74,7 @@ def test_findings_and_notes_of_params():
     ]
 
 
-def test_objects_that_are_told_have_no_keys_but_theirs():
+def test_object_params_refuse_undeclared_keys():
     old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
     assert [str(one) for one in compare(old, new).params.upgrade] == [
         "p.b: expected no such property, got long [UNKNOWN_KEY]"
@@ -93,7 +93,7 @@ def test_objects_that_are_told_have_no_keys_but_theirs():
     ]
 
 
-def test_no_params_are_params_without_any():
+def test_no_params_equal_an_empty_list_of_params():
     with_, without = params(("p", "long", 1)), ModelSignature(columns(a="long"))
     assert compare(without, with_).params.verdict is BACKWARD
     assert compare(with_, without).params.verdict is FORWARD
@@ -250,7 +250,7 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
     assert not compare(text, Schema([ColSpec("double", 0)])).ok
 
 
-def test_what_a_model_gives_goes_into_a_table():
+def test_outputs_of_a_model_are_compared_with_a_table():
     table = columns(id=("long",), score=("double",), label="string")
     model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
     told_ = compare(to_arrow(table), model, side="outputs")

@@ -97,7 +97,7 @@ def test_a_comparison_does_not_change_and_is_its_copies():
     assert Comparison().verdict is Verdict.IDENTICAL
 
 
-def test_verdicts_are_their_words():
+def test_verdicts_are_equal_to_their_texts():
     assert [str(one) for one in Verdict] == [
         "identical", "fully compatible", "backward compatible", "forward compatible", "incompatible",
     ]  # fmt: skip

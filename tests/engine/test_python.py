@@ -95,7 +95,7 @@ def test_a_dictionary_is_read_by_the_schema(data, schema, expected):
     assert list(enforce(data, schema)) == list(expected)
 
 
-def test_a_list_is_what_its_own_column_says_whatever_the_others_are():
+def test_list_is_read_by_the_type_of_its_own_column():
     """MLflow's reading of one column depends on the types of the others."""
     data = {"a": ["x", "y"], "b": [1, 2]}
     assert columns({"a": data["a"]}, named(a="string")) == {"a": ["x", "y"]}
@@ -126,7 +126,7 @@ NO_COLUMN = "(pass a list, an array of rank 1 that pandas supports, or one value
     "value",
     [np.ones((2, 2)), np.ma.array([1.0, 2.0], mask=[True, False]), np.ones((1, 1, 1))],
 )
-def test_arrays_that_are_no_column(value):
+def test_arrays_that_are_refused_as_columns(value):
     text = f"a: expected a column, got a value of type {type(value).__name__} {NO_COLUMN}"
     assert told({"a": value}, named(a="double")) == [text]
 
@@ -139,7 +139,7 @@ def test_other_collections_are_no_columns(value):
     assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
 
 
-def test_names_that_are_twins_as_text():
+def test_names_that_are_equal_as_text_are_refused():
     for name in ("1", 1):
         assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
             "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
@@ -353,7 +353,7 @@ def test_no_data_at_all(data):
 
 
 @each("form", ["csr_matrix", "csc_array", "coo_array", "dok_matrix"])
-def test_sparse_matrices_are_no_columns(form):
+def test_sparse_matrices_are_refused_for_columns(form):
     matrix = getattr(scipy.sparse, form)(np.eye(2))
     for schema in (unnamed("double", "double"), named(a="double", b="double")):
         text = f"expected data for the columns {schema!r}, got a sparse matrix"

@@ -84,7 +84,7 @@ FITS = [
 
 
 @each("array, schema", FITS)
-def test_an_array_that_fits_is_handed_on_itself(array, schema):
+def test_array_that_fits_is_returned_itself(array, schema):
     assert enforce(array, schema) is array
     [spec] = schema
     named = Schema([TensorSpec(spec.type, spec.shape, "x")])
@@ -143,7 +143,7 @@ def test_a_tensor_of_rank_0():
     assert enforce({"x": array}, tensor("float64", name="x"))["x"] is array
 
 
-def test_masked_values_are_no_values():
+def test_masked_values_are_refused():
     text = "expected an array without masked values, got masked values (fill the masked values explicitly)"
     masked = np.ma.array([1.0, 2.0], mask=[True, False])
     assert told(masked, tensor("float64", -1)) == [f"{text} [INVALID_VALUE]"]
@@ -395,7 +395,7 @@ LOSSY = [
 
 
 @each("data, schema, text", LOSSY)
-def test_what_a_tensor_would_lose_is_refused(data, schema, text):
+def test_lossy_conversion_to_a_tensor_is_refused(data, schema, text):
     assert told(data, schema) == [text]
 
 
@@ -469,7 +469,7 @@ def test_times_are_not_cut_to_a_coarser_unit(data):
     assert len(told(data, tensor("M8[s]", -1))) == 1
 
 
-def test_times_with_a_zone_are_what_its_clock_shows_as_in_columns():
+def test_zoned_times_become_local_times_in_tensors():
     frame = column(pd.to_datetime(["2020-01-01 12:00"]).tz_localize("America/New_York").as_unit("ns"))
     seen = enforce(frame, tensor("M8[ns]", -1))
     assert seen.tolist() == np.array(["2020-01-01T12:00"], "M8[ns]").tolist()

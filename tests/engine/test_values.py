@@ -87,7 +87,7 @@ EXACT = [
 
 
 @each("values, dtype", EXACT)
-def test_what_is_as_declared_is_handed_on_itself(values, dtype):
+def test_values_of_the_declared_type_are_returned_themselves(values, dtype):
     for options in ({}, {"forbid": True}, {"show_values": True}):
         findings = []
         dtype = DataType[dtype] if isinstance(dtype, str) else dtype
@@ -143,7 +143,7 @@ WIDENED = [
 
 
 @each("values, dtype, expected", WIDENED)
-def test_what_widens_is_widened(values, dtype, expected):
+def test_narrower_values_are_widened(values, dtype, expected):
     dtype = DataType[dtype] if isinstance(dtype, str) else dtype
     found, findings = enforced(values, dtype)
     assert findings == []
@@ -176,7 +176,7 @@ def test_numpys_times_of_every_unit(unit):
         datetime.date.min,
     ],
 )
-def test_times_that_nanoseconds_cannot_hold(value):
+def test_times_out_of_the_range_of_nanoseconds(value):
     expected = "timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range"
     text = f"p: expected {expected}, once, first in row 1 {RANGE}"
     assert lines([NOON, value], DataType.datetime) == [text]
@@ -244,7 +244,7 @@ REFUSED = [
 
 
 @each("value, dtype, found", REFUSED)
-def test_what_would_change_is_refused(value, dtype, found):
+def test_lossy_conversion_is_refused(value, dtype, found):
     dtype = DataType[dtype]
     for required in (True, False):
         findings = []
@@ -301,7 +301,7 @@ def test_times_in_a_series_are_times():
 
 
 @each("value", [{1}, np.array(1), "ab", b"ab", memoryview(b"ab"), {"a": 1}, iter([1]), 5])
-def test_what_is_no_sequence_is_no_array(value):
+def test_other_values_are_refused_for_an_array(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
     text = f"p: expected Array(long), got a value of type {type(value).__name__}, once, first in row 0"
@@ -326,7 +326,7 @@ def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
     assert lines([[], array], Array(dtype)) == [text]
 
 
-def test_masked_values_are_no_values():
+def test_masked_values_are_refused():
     held = [np.ma.array([1.0, 2.0], mask=[False, True])]
     text = (
         "p[]: expected arrays without masked values, got masked values, once, first in row 0 [INVALID_VALUE]"
@@ -440,7 +440,7 @@ def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
 
 
 @each("null", [pd.NA, pd.NaT])
-def test_a_null_is_none_whatever_stands_beside_it(null):
+def test_null_becomes_none_beside_any_value(null):
     beside = {"string": Text("a"), "double": 1, "long": np.int64(1)}
     for name, other in beside.items():
         dtype = Object([Property("v", name, False)])
@@ -450,7 +450,7 @@ def test_a_null_is_none_whatever_stands_beside_it(null):
 
 
 @each("values", [["\ud800"], ["\ud800", np.str_("a")]])
-def test_half_a_character_is_no_text_whatever_stands_beside_it(values):
+def test_lone_surrogate_is_refused_beside_any_value(values):
     text = "expected Unicode text, got a lone surrogate, once, first in row 0 [INVALID_VALUE]"
     assert lines(values, DataType.string) == [f"p: {text}"]
     assert lines([values], Array("string")) == [f"p[]: {text}"]
@@ -475,7 +475,7 @@ _TYPES = st.sampled_from(
 
 
 @given(st.lists(_SECRETS, min_size=1, max_size=4), _TYPES, st.booleans())
-def test_no_value_is_told_unless_asked_for(values, dtype, strict):
+def test_values_are_hidden_by_default(values, dtype, strict):
     for line in lines(values, dtype, strict=strict):
         assert "s3cret" not in line
 

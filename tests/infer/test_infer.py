@@ -414,7 +414,7 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
     ]
 
 
-def test_labels_that_are_no_names():
+def test_labels_that_are_not_names_are_refused():
     findings = found(labelled("a", ("x", "y"), 1.5))
     assert [(finding.path, finding.code) for finding in findings] == [
         ("('x', 'y')", Code.INVALID_NAME),
@@ -572,7 +572,7 @@ def test_all_spark_columns_without_a_type_come_at_once():
 # --- the warning, and the caller's example --------------------------------------------------------------
 
 
-def test_integer_columns_are_warned_of():
+def test_integer_columns_are_warned_about():
     frame = pd.DataFrame({"id": [1], "x": [1.5], 7: np.array([1], "int8"), "s": ["x"]})
     text = (
         "Handling Integers With Missing Values: required integer columns (id, 7) cannot represent missing "
@@ -635,7 +635,7 @@ def test_optional_integers_and_arrays_of_integers_are_not_warned_of(example):
     ids=["list", "scalar", "dictionaries", "Arrow", "Series"],
 )
 def test_any_example_of_required_integers_is_warned_of(example, name):
-    with pytest.warns(IntegerColumnWarning, match=rf"required integer columns \({name}\) cave") as caught:
+    with pytest.warns(IntegerColumnWarning, match=rf"required integer columns \({name}\) cannot") as caught:
         infer_signature(example)
     assert [warning.filename for warning in caught] == [__file__]
 

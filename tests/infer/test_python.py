@@ -177,7 +177,7 @@ HINTS = {
 
 
 @each("name", HINTS)
-def test_what_to_do_about_it(name):
+def test_hints_of_unsupported_values(name):
     [finding] = found([REFUSED[name]])
     assert finding.hint == HINTS[name]
 
@@ -205,7 +205,7 @@ def test_ints_of_more_than_64_bits(value):
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", np.str_("\ud800")], ids=ascii)
-def test_half_a_surrogate_pair_is_no_text(text):
+def test_lone_surrogate_is_refused_as_text(text):
     for path, example in {"": text, "a[]": {"a": ["x", text]}, "a": [{"a": text}]}.items():
         [finding] = found(example)
         assert str(finding) == (f"{path}: " if path else "") + (
@@ -485,7 +485,7 @@ def test_vectors_beside_others_and_matrices_are_refused():
 
 @each("null", [None, NAN, pd.NA], ids=repr)
 @each("value", [1, True, np.int32(1)], ids=repr)
-def test_an_unnamed_column_of_these_has_no_place_for_nulls(value, null):
+def test_unnamed_column_of_these_types_refuses_nulls(value, null):
     """Law 3; MLflow says it is required, and refuses the example then."""
     [finding] = found([value, null])
     assert str(finding) == (
@@ -563,7 +563,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize(("example", "lines"), KEYS.values(), ids=KEYS)
-def test_keys_that_are_no_names(example, lines):
+def test_keys_that_are_not_names_are_refused(example, lines):
     assert sorted(map(str, found(example))) == sorted(f"{line} [INVALID_NAME]" for line in lines)
 
 
@@ -652,7 +652,7 @@ def nested(levels, wrap):
     return value
 
 
-def test_a_hundred_levels_and_no_more():
+def test_more_than_a_hundred_levels_are_refused():
     for wrap, path in ((lambda value: [value], "[]"), (lambda value: {"a": value}, "a.")):
         assert infer(nested(100, wrap)).inputs
         [finding] = found(nested(101, wrap))
@@ -704,7 +704,7 @@ def test_a_cycle_is_refused_quickly(cycle):
             assert len(finding.path) <= 200
 
 
-def test_shared_children_are_looked_at_once():
+def test_shared_children_are_inferred_once():
     for wrap in (lambda value: {"a": value, "b": value}, lambda value: [value, value]):
         with within(1):
             assert infer({"x": nested(16, wrap)}).inputs

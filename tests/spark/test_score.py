@@ -133,7 +133,7 @@ def test_an_instant_reads_in_the_sessions_zone_and_comes_back_as_it_was(spark, e
 
 def test_a_doubled_hour_is_refused_not_guessed(spark, echo):
     df = spark.sql("select timestamp'2020-11-01T05:30:00Z' as t")
-    text = r"PredictionError: (.|\n)*wall times that America/New_York has just once"
+    text = r"PredictionError: (.|\n)*local times that exist exactly once in America/New_York"
     with pytest.raises(PySparkException, match=text):
         sparksig.score(df, echo, allow_pickle=True).collect()
 
