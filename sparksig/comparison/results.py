@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import ContractError, Finding
-from sparksig.views import render
+from sparksig.views import TextView, render
 
 __all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
 
@@ -108,8 +108,8 @@ class SideComparison:
 UNDECLARED = SideComparison(declared=False)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(TextView):
     """The result of :func:`sparksig.compare`.
 
     Attributes:
@@ -181,10 +181,8 @@ class Comparison:
             lines += [f"{title}:", *(f"- {entry}" for entry in entries)] if entries else []
         return "\n".join(lines)
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self._render(is_page=False)
+    def _render(self) -> str:
+        return self._render_html(is_page=False)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the comparison to the file ``path``, as a self-contained HTML page.
@@ -193,9 +191,9 @@ class Comparison:
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(self._render(is_page=True), encoding="utf-8")
+        Path(path).write_text(self._render_html(is_page=True), encoding="utf-8")
 
-    def _render(self, *, is_page: bool) -> str:
+    def _render_html(self, *, is_page: bool) -> str:
         combined, reasons = self.combined, _reasons(self.combined)
         return render(
             "comparison.html", sides=self.sides, combined=combined, reasons=reasons, is_page=is_page

@@ -480,7 +480,7 @@ def deep(depth):
             {"a": ["x", "\udfff"]},
             "a[]",
             Code.INVALID_VALUE,
-            r"a\[\]: expected Unicode text, got a lone surrogate a",
+            r"a\[\]: expected Unicode text, got a lone surrogate",
         ),
         ({"\ud800": 1}, "", Code.INVALID_VALUE, "expected Unicode text, got a lone surrogate"),
         ({"a": {1: 2}}, "a", Code.INVALID_NAME, "a: expected keys that are text, got a value of type int"),

@@ -915,7 +915,7 @@ def test_model_frame_does_not_depend_on_the_code_path():
 
 def test_enforce_is_an_ordinary_function_with_its_own_signature():
     assert sparksig.enforce is enforce
-    assert list(inspect.signature(sparksig.enforce).parameters)[:2] == ["data", "schema"]
+    assert list(inspect.signature(sparksig.enforce).parameters)[:2] == ["data", "contract"]
 
 
 def test_the_arguments_themselves():
