@@ -503,7 +503,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "code": "TYPE_MISMATCH",
                 "path": "id",
                 "expected": "bigint",
-                "found": "string",
+                "actual": "string",
                 "hint": "the target's type cannot represent it: cast explicitly",
             }
         ],
