@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, nearest, step
 from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -29,9 +29,6 @@ __all__ = [
 _LIST: Source = ListOf(Scalar(MODEL_TYPE[DataType.double]))
 _VECTORS: dict[str, Source] = {"inputs": Struct((), "vector"), "outputs": _LIST}
 """The source type of a vector: inputs may be Spark's own vectors, outputs are lists."""
-
-_HINTS = 20
-"""The number of missing names for which a similar name is suggested: the search takes time."""
 
 
 def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]:
@@ -65,7 +62,7 @@ def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]
         if name in provided_specs:
             findings += _spec_reasons(provided_specs[name], spec, spec_path(spec, name), side)
         elif spec.required:
-            hint = nearest(name, provided_specs) if len(findings) < _HINTS else ""
+            hint = nearest(name, provided_specs) if len(findings) < HINTS else ""
             actual = "no such tensor" if isinstance(spec, TensorSpec) else "no such column"
             findings.append(Finding(Code.MISSING_COLUMN, step(name), describe_spec(spec), actual, hint))
     return findings

@@ -8,6 +8,7 @@ position.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.numpy import from_numpy
 from sparksig.engine.python import to_frame
 from sparksig.engine.series import is_objects
-from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, ConversionError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
@@ -71,19 +72,20 @@ def match_features(
     if not has_features(schema, features) or _are_numbers(labels) or (is_nested and len(labels) == 1):
         return None, []
     assert features is not None
-    label_list = list(labels)
+    counts = Counter(labels)
+    texts = [label for label in counts if isinstance(label, str)]
     findings = []
     for feature, dtype in zip(features, _feature_types(schema, len(features))):
-        count = label_list.count(feature)
+        count = counts[feature]
         if count > 1:
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(feature), "one column of that name", str(count))
             )
         elif not count:
-            texts = [label for label in label_list if isinstance(label, str)]
-            hint = nearest(feature, texts)
+            hint = nearest(feature, texts if len(findings) < HINTS else ())
             findings.append(Finding(Code.MISSING_COLUMN, step(feature), dtype, "no such column", hint))
-    return ([] if findings else [label_list.index(feature) for feature in features]), findings
+    positions = {label: index for index, label in enumerate(labels)}
+    return ([] if findings else [positions[feature] for feature in features]), findings
 
 
 def _are_numbers(labels: Sequence[Any]) -> bool:

@@ -14,7 +14,6 @@ from sparksig.types import DataType, Type
 
 __all__ = [
     "FIRST_ROWS",
-    "HINTS",
     "LONG_HINT",
     "RANGE_HINT",
     "Collector",
@@ -25,9 +24,6 @@ __all__ = [
 
 FIRST_ROWS = 5
 """The number of row positions that a finding names."""
-
-HINTS = 20
-"""The number of missing names for which a similar name is suggested: the search takes time."""
 
 SAMPLE_VALUES = 3
 """The number of values that a finding shows, if it may show values."""

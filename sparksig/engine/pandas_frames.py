@@ -14,12 +14,12 @@ from sparksig.engine import plan as plans
 from sparksig.engine.absent import build_missing_finding
 from sparksig.engine.arrow_frames import Options, build_frame, build_layout, unnamed_labels
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_pandas
-from sparksig.engine.findings import HINTS, Location, Rows, format_null_hint
+from sparksig.engine.findings import Location, Rows, format_null_hint
 from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.texts import TextDtype
 from sparksig.engine.values import are_texts, enforce_values
-from sparksig.errors import Code, ContractError, Finding, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, describe
 
@@ -81,10 +81,10 @@ def enforce_frame(
     return frame
 
 
-def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding:
+def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_names: bool) -> Finding:
     """Add a hint that needs the original frame: a similar label, or the advice for integers with NaN."""
     if finding.code is Code.MISSING_COLUMN:
-        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns))
+        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns if has_names else ()))
     expects_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not expects_integer or finding.actual != "double":
         return finding
@@ -225,7 +225,10 @@ def _enforce_plain(
             plan.apply(batch, show_values=options.show_values), build_layout(plan, options.texts)
         )
     except ContractError as error:
-        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+        findings += [
+            _add_hint(finding, data, schema, has_names=index < HINTS)
+            for index, finding in enumerate(error.findings)
+        ]
         return None
 
 

@@ -7,6 +7,7 @@ dtype by the casting table.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
@@ -74,21 +75,21 @@ def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]
     if not schema.has_input_names():
         return {None: data}
     if isinstance(data, (Mapping, pd.DataFrame)) and not is_sparse(data):  # a dok_matrix is a Mapping
-        labels = list(data)
+        counts = Counter(list(data))  # a list, because Counter reads a mapping as counts
         for spec in schema:
-            if labels.count(spec.name) != 1:
-                is_missing = spec.name not in labels
+            if counts[spec.name] != 1:
+                is_missing = spec.name not in counts
                 code = Code.MISSING_COLUMN if is_missing else Code.DUPLICATE_NAME
                 actual = "no such tensor" if is_missing else "several"
-                hint = nearest(spec.name, labels) if is_missing else ""
+                hint = nearest(spec.name, list(counts)) if is_missing else ""
                 findings.append(Finding(code, step(spec.name), repr(spec), actual, hint))
         if forbid:
             findings += [
                 Finding(Code.EXTRA_COLUMN, step(label), "only declared tensors", "an undeclared tensor")
-                for label in labels
+                for label in data
                 if label not in names
             ]
-        return {name: data[name] for name in names if labels.count(name) == 1}
+        return {name: data[name] for name in names if counts[name] == 1}
     if len(names) == 1 and (isinstance(data, np.ndarray) or is_sparse(data)):
         return {names[0]: data}
     expected = f"a dictionary of the tensors {', '.join(map(str, names))}"

@@ -23,7 +23,6 @@ from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
 from sparksig.engine.findings import (
-    HINTS,
     IN_RANGE,
     LONG_HINT,
     OUT_OF_RANGE,
@@ -31,7 +30,7 @@ from sparksig.engine.findings import (
     Collector,
     format_null_hint,
 )
-from sparksig.errors import Code, Finding, below, kind, nearest
+from sparksig.errors import HINTS, Code, Finding, below, kind, nearest
 from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
