@@ -245,9 +245,7 @@ def test_depth_is_bounded():
     deepest = "array<" * 99 + "int" + ">" * 99
     assert from_ddl(f"a {deepest}") == from_ddl(f"a: {deepest}")
     for text in (f"a array<{deepest}>", "a " + "array<" * 100_000, "a " + "struct<b:" * 100_000):
-        with pytest.raises(
-            ConversionError, match="expected at most 100 levels of nesting, got deeper nesting"
-        ):
+        with pytest.raises(ConversionError, match="expected at most 100 levels of nesting, got more"):
             from_ddl(text)
 
 
