@@ -9,7 +9,16 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = ["TextView", "aligned", "count_nouns", "format_facts", "format_nulls", "format_size", "render"]
+__all__ = [
+    "TextView",
+    "aligned",
+    "count_nouns",
+    "format_facts",
+    "format_nulls",
+    "format_share",
+    "format_size",
+    "render",
+]
 
 
 class TextView:
@@ -66,6 +75,17 @@ def format_size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_share(count: int, total: int) -> str:
+    """Format the share of a count in a total.
+
+    Example:
+        >>> format_share(1, 3), format_share(1, 100_000)
+        ('33.3 %', '< 0.1 %')
+    """
+    share = 100 * count / total
+    return f"{share:.1f} %" if share >= 0.05 or not count else "< 0.1 %"
+
+
 def count_nouns(count: int, noun: str) -> str:
     """Format a count with its noun in the right number.
 
@@ -88,8 +108,7 @@ def format_nulls(count: int | None, rows: int | None) -> str:
     nulls = count_nouns(count, "null")
     if not rows:
         return nulls
-    share = 100 * count / rows
-    return f"{nulls} ({share:.1f} %)" if share >= 0.05 else f"{nulls} (< 0.1 %)"
+    return f"{nulls} ({format_share(count, rows)})"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -101,6 +120,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """
     widths = [max(map(len, cells)) for cells in zip(*rows)]
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _read_version() -> str:
+    from sparksig import __version__
+
+    return __version__
 
 
 def render(template: str, **given: Any) -> str:
@@ -123,5 +148,7 @@ def render(template: str, **given: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    page = environment.get_template(template).render(nulls=format_nulls, count=count_nouns, **given)
+    helpers = {"nulls": format_nulls, "count": count_nouns, "share": format_share, "version": _read_version()}
+    environment.globals.update(helpers)
+    page = environment.get_template(template).render(**given)
     return page.strip() + "\n"
