@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from sys import modules
 from typing import Any
 
 from sparksig.errors import MissingDependencyError
@@ -122,12 +123,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def _read_version() -> str:
-    from sparksig import __version__
-
-    return __version__
-
-
 def render(template: str, **given: Any) -> str:
     """Fill in a template of this package; all text is escaped.
 
@@ -148,7 +143,12 @@ def render(template: str, **given: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    helpers = {"nulls": format_nulls, "count": count_nouns, "share": format_share, "version": _read_version()}
+    helpers = {
+        "nulls": format_nulls,
+        "count": count_nouns,
+        "share": format_share,
+        "version": modules["sparksig"].__version__,
+    }
     environment.globals.update(helpers)
     page = environment.get_template(template).render(**given)
     return page.strip() + "\n"
