@@ -75,7 +75,7 @@ def test_the_plan_says_why_spark_scores(job, tmp_path, changes, reason):
     plan = plan_score(job("auto", input=changes))
     assert (plan.engine, plan.engine_reason) == ("spark", reason)
     assert f"engine           spark: {reason}\n" in str(plan)
-    with pytest.raises(ConfigError, match=f"engine: expected auto, or spark, found direct .{reason}."):
+    with pytest.raises(ConfigError, match=f"engine: expected auto, or spark, got direct .{reason}."):
         plan_score(job("direct", input=changes))
 
 
