@@ -1,4 +1,4 @@
-"""Views that people read: aligned text, numbers with their nouns, and pages of HTML."""
+"""Text and HTML for people: aligned columns, counts with their nouns, and rendered templates."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def count_nouns(count: int, noun: str) -> str:
 
 
 def format_nulls(count: int | None, rows: int | None) -> str:
-    """Format the number of nulls of a column, with its share of the rows; empty if nobody counted.
+    """Format the number of nulls of a column with its share of the rows; empty if it is unknown.
 
     Example:
         >>> format_nulls(1, 3), format_nulls(0, 3)
@@ -113,7 +113,7 @@ def format_nulls(count: int | None, rows: int | None) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align the cells of rows below each other.
+    """Align the cells of rows in columns.
 
     Example:
         >>> aligned([("id", "long"), ("price", "double")])
@@ -123,8 +123,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def render(template: str, **given: Any) -> str:
-    """Fill in a template of this package; all text is escaped.
+def render(template: str, **values: Any) -> str:
+    """Render a template of this package; all text is escaped.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
@@ -134,11 +134,11 @@ def render(template: str, **given: Any) -> str:
     except ImportError:
         raise MissingDependencyError.naming("jinja2", "a report as HTML", "report") from None
 
-    def source(name: str) -> str:
+    def load_template(name: str) -> str:
         return files("sparksig").joinpath("templates", name).read_text(encoding="utf-8")
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(source),
+        loader=jinja2.FunctionLoader(load_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -150,5 +150,5 @@ def render(template: str, **given: Any) -> str:
         "version": modules["sparksig"].__version__,
     }
     environment.globals.update(helpers)
-    page = environment.get_template(template).render(**given)
+    page = environment.get_template(template).render(**values)
     return page.strip() + "\n"

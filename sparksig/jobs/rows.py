@@ -148,9 +148,9 @@ def reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]
 
 
 def _counted(code: str, path: str, detail: str, rows: int) -> Finding:
-    pattern = r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]"
+    pattern = r"(?:.*?: )?expected (.*?), got (.*?)(?: \((.*)\))? \[\w+\]"
     if code == Code.PREDICTION_FAILED.value:  # the text of an exception may end in parentheses
-        pattern = r"expected (.*?), found (.*)() \[\w+\]"
+        pattern = r"expected (.*?), got (.*)() \[\w+\]"
     parts = re.fullmatch(pattern, detail, re.DOTALL)
     expected, actual, hint = parts.groups("") if parts else ("a row that can be scored", "another", "")
     return Finding(Code(code), path, expected, actual, hint, count=rows)

@@ -163,7 +163,7 @@ def check_parquet(
         the table breaks the contract (DDL): 3 rows checked, 1 row breaks it
           id     bigint not null  int64  1 null (33.3 %)  FINDINGS
           price  bigint           int64  no nulls         ok
-        - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
+        - id: expected bigint without nulls, got nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
     """  # noqa: E501  as it is printed
     sampler = Sampler(rows, seed=seed, method=method)
     table: Any = open_parquet(path)
@@ -256,7 +256,7 @@ def _check_table(
     if mode == "schema":
         return report
     broken = broken_columns(findings)
-    names = table.find_unambiguous([column.name for column in report.columns if column.found])
+    names = table.find_unambiguous([column.name for column in report.columns if column.actual])
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
     clashes = broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])

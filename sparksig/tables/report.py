@@ -26,7 +26,7 @@ class ColumnReport:
     Attributes:
         name: of the column; its number, where it has none.
         expected: the declared type, in the contract's words.
-        found: the table's type; empty if the table lacks the column.
+        actual: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
         values: the distribution of the values in a sample: pairs of a range and a count.
@@ -39,7 +39,7 @@ class ColumnReport:
 
     name: str
     expected: str
-    found: str
+    actual: str
     ok: bool
     nulls: int | None = None
     values: tuple[tuple[str, int], ...] = ()
@@ -113,7 +113,7 @@ class Report(TextView):
             {
                 "name": column.name,
                 "expected": column.expected,
-                "found": column.found,
+                "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
                 "values": [list(pair) for pair in column.values],
@@ -158,7 +158,7 @@ class Report(TextView):
         for column in self.columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
             verdict = "ok" if column.ok else "FINDINGS"
-            rows.append([step(column.name), column.expected, column.found or "-", *nulls, verdict])
+            rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 
     def _notes(self) -> list[str]:
@@ -171,7 +171,7 @@ class Report(TextView):
         return [*notes, *([self.claim] if self.claim else [])]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the columns as a DataFrame: name, expected, found, ok, nulls and the texts of the findings.
+        """Return the columns as a DataFrame: name, expected, actual, ok, nulls and the texts of the findings.
 
         Example:
             >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
@@ -184,14 +184,14 @@ class Report(TextView):
             {
                 "name": column.name,
                 "expected": column.expected,
-                "found": column.found,
+                "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
                 "findings": "\n".join(map(str, self._findings_of(column.name))),
             }
             for column in self.columns
         ]
-        names = ["name", "expected", "found", "ok", "nulls", "findings"]
+        names = ["name", "expected", "actual", "ok", "nulls", "findings"]
         return pd.DataFrame(rows, columns=names).astype({"nulls": "Int64"})
 
     def _findings_of(self, name: str) -> list[Finding]:

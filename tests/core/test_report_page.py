@@ -61,7 +61,7 @@ def test_a_browser_shows_every_finding_and_logs_no_error(page):
     assert "CONSOLE" not in done.stderr
     shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
     for finding in REPORT.findings:
-        for text in (finding.path, finding.expected, finding.found, finding.hint, finding.code.value):
+        for text in (finding.path, finding.expected, finding.actual, finding.hint, finding.code.value):
             assert text in shown
     for column in REPORT.columns:
         assert column.name in shown
