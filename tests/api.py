@@ -16,7 +16,7 @@ PAGE = Path(sparksig.__file__).parent / "README.md"
 INTRODUCTION = """# API reference
 
 All public names are imported from `sparksig`. `help(sparksig.score)` shows arguments, errors and an example.
-The functions of the jobs are in `sparksig.jobs`: `score`, `check`, `infer`, `plan_score`, and the configurations.
+The functions and the configurations of the jobs are in `sparksig.jobs`.
 
 <!-- written by python -m tests.api from the docstrings -->
 """
