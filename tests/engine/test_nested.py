@@ -1025,7 +1025,7 @@ def test_cuts_change_neither_verdict_nor_values(dtype, seed):
 
 def test_twins_are_refused():
     twins = pa.struct([("x", pa.int64()), ("x", pa.int64()), ("y", pa.int64())])
-    said = "expected one field of that name, found"
+    said = "expected one field of that name, got"
     assert lines(lambda: plan_of(twins, obj(x="long"))) == [f"a.x: {said} 2 [DUPLICATE_NAME]"]
     assert lines(lambda: plan_of(pa.list_(twins), Array(Map("long")))) == [
         f"a[].x: {said} several [DUPLICATE_NAME]"
