@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from sparksig.convert import lost
-from sparksig.convert.ddl import lost_in_ddl, to_ddl
+from sparksig.convert import build_loss
+from sparksig.convert.ddl import find_losses_in_ddl, to_ddl
 from sparksig.convert.mlflow import from_mlflow
-from sparksig.convert.odcs import lost_in_odcs, to_odcs
-from sparksig.convert.oip import lost_in_oip, to_oip
+from sparksig.convert.odcs import find_losses_in_odcs, to_odcs
+from sparksig.convert.oip import find_losses_in_oip, to_oip
 from sparksig.errors import Code, ConversionError, Finding, below, nearest
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
@@ -162,11 +162,11 @@ def _lost_side(side: str, refusal: ConversionError | None, *, one_table: bool) -
     """The findings that a side is left out, and why; those of one table have paths without the side."""
     assert refusal is not None
     causes = [
-        lost(finding.path, finding.actual or finding.expected, "nothing", finding.hint)
+        build_loss(finding.path, finding.actual or finding.expected, "nothing", finding.hint)
         for finding in refusal.findings
     ]
     causes = [cause.below(side) for cause in causes] if one_table else causes
-    return [lost(side, f"the model's {side}", "nothing", "types in it cannot be expressed"), *causes]
+    return [build_loss(side, f"the model's {side}", "nothing", "types in it cannot be expressed"), *causes]
 
 
 # --- the forms ------------------------------------------------------------------------------------------
@@ -184,8 +184,12 @@ def _table(contract: ModelSignature | Schema) -> tuple[Schema, str, list[Finding
         raise ConversionError("the signature has params alone: there is no table to export")
     findings = []
     if side == "inputs" and contract.outputs is not None:
-        findings.append(lost("outputs", "the model's outputs", "nothing", "export them with side='outputs'"))
-    findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params or ()]
+        findings.append(
+            build_loss("outputs", "the model's outputs", "nothing", "export them with side='outputs'")
+        )
+    findings += [
+        build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params or ()
+    ]
     return schema, side, findings
 
 
@@ -197,11 +201,11 @@ def _ddl(wanted: _Wanted) -> Form:
         return text, text, findings
     schema, side, findings = _table(wanted.contract)
     text = to_ddl(schema)
-    return text, text, [one.below(side) for one in lost_in_ddl(schema)] + findings
+    return text, text, [one.below(side) for one in find_losses_in_ddl(schema)] + findings
 
 
 def _arrow(wanted: _Wanted) -> Form:
-    from sparksig.convert.arrow import lost_in_arrow, to_arrow
+    from sparksig.convert.arrow import find_losses_in_arrow, to_arrow
 
     if wanted.declared is not None:
         from sparksig.tables.exact import columns_to_arrow, lost_lengths
@@ -211,27 +215,27 @@ def _arrow(wanted: _Wanted) -> Form:
     schema, side, findings = _table(wanted.contract)
     content = to_arrow(schema)
     text = content.to_string(truncate_metadata=False)
-    return content, text, [one.below(side) for one in lost_in_arrow(schema)] + findings
+    return content, text, [one.below(side) for one in find_losses_in_arrow(schema)] + findings
 
 
 def _json_schema(wanted: _Wanted) -> Form:
-    from sparksig.convert.json_schema import lost_in_json_schema, to_json_schema
+    from sparksig.convert.json_schema import find_losses_in_json_schema, to_json_schema
 
     # of a side, the schema of its records; else of an input's, and all sides by their names
     contract = getattr(wanted.contract, wanted.side) if wanted.side else wanted.contract
     content = to_json_schema(contract)
-    return content, _json(content), lost_in_json_schema(contract)
+    return content, _json(content), find_losses_in_json_schema(contract)
 
 
 def _odcs(wanted: _Wanted) -> Form:
     content = to_odcs(wanted.contract, name=wanted.name, version=wanted.version or "1.0.0")
-    return content, _yaml(content), lost_in_odcs(wanted.contract)
+    return content, _yaml(content), find_losses_in_odcs(wanted.contract)
 
 
 def _oip(wanted: _Wanted) -> Form:
     versions = [wanted.version] if wanted.version else []
     content = to_oip(wanted.contract, name=wanted.name, versions=versions)
-    return content, _json(content), lost_in_oip(wanted.contract)
+    return content, _json(content), find_losses_in_oip(wanted.contract)
 
 
 EXPORTS: dict[str, Callable[[_Wanted], Form]] = {

@@ -2,7 +2,7 @@
 
 The mapping is MLflow's where MLflow has one. An int is a long and a date a datetime; a float is a double, but
 a float in a dataclass whose fields are columns. A type hint is first parsed into a small tree (:data:`Hint`),
-which says the type (:func:`type_of`) and by which values are checked (:mod:`sparksig.engine.hints`).
+which says the type (:func:`get_type`) and by which values are checked (:mod:`sparksig.engine.hints`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origi
 
 from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
 from sparksig.convert.scalar_hints import (
-    Encoded,
-    Leaf,
+    EncodedHint,
+    ScalarHint,
     is_scalar_class,
     parse_literal,
     parse_scalar_class,
@@ -26,36 +26,36 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, Type
 
 __all__ = [
-    "Anything",
-    "Dictionary",
-    "Either",
-    "Encoded",
-    "Field",
+    "AnyHint",
+    "DictHint",
+    "EncodedHint",
+    "FieldHint",
     "Hint",
-    "Leaf",
-    "Listing",
-    "Model",
-    "Record",
+    "ListHint",
+    "ModelHint",
+    "RecordHint",
+    "ScalarHint",
+    "UnionHint",
+    "format_hint",
     "from_hint",
     "from_record",
+    "get_keys",
+    "get_type",
     "is_frame",
-    "keys_of",
-    "name_of",
-    "parse",
-    "parse_input",
-    "type_of",
+    "parse_hint",
+    "parse_input_hint",
 ]
 
 # --- type hints: the tree -------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class Anything:
+class AnyHint:
     """Any value at all."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Listing:
+class ListHint:
     """A list or a tuple of elements of one type.
 
     Attributes:
@@ -72,14 +72,14 @@ class Listing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dictionary:
+class DictHint:
     """``dict[str, ...]``."""
 
     value: Hint
 
 
 @dataclasses.dataclass(frozen=True)
-class Either:
+class UnionHint:
     """A union: one of its members, or None where it is nullable."""
 
     members: tuple[Hint, ...]
@@ -87,7 +87,7 @@ class Either:
 
 
 @dataclasses.dataclass(frozen=True)
-class Field:
+class FieldHint:
     """A field of a pydantic model or of a record.
 
     Attributes:
@@ -111,31 +111,33 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class ModelHint:
     """A pydantic model; ``raw`` if a validator of the user sees the whole of it before pydantic does."""
 
     cls: Any
-    fields: tuple[Field, ...]
+    fields: tuple[FieldHint, ...]
     raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class RecordHint:
     """A dataclass, a TypedDict or a NamedTuple."""
 
     cls: Any
-    fields: tuple[Field, ...]
+    fields: tuple[FieldHint, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Constrained:
+class ConstrainedHint:
     """``Annotated``: what pydantic validates further; ``raw`` as of a field."""
 
     hint: Hint
     raw: bool = False
 
 
-Hint = Union[Leaf, Encoded, Anything, Listing, Dictionary, Either, Model, Record, Constrained]
+Hint = Union[
+    ScalarHint, EncodedHint, AnyHint, ListHint, DictHint, UnionHint, ModelHint, RecordHint, ConstrainedHint
+]
 
 _ADVICE = (
     "use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
@@ -154,10 +156,10 @@ def from_hint(hint: Any) -> Schema:
         >>> from_hint(list[dict[str, int]]).to_json()
         '[{"type": "map", "values": {"type": "long"}, "required": true}]'
     """
-    return Schema([ColSpec(type_of(parse_input(hint).item))])
+    return Schema([ColSpec(get_type(parse_input_hint(hint).item))])
 
 
-def parse_input(hint: Any) -> Listing:
+def parse_input_hint(hint: Any) -> ListHint:
     """The tree of a hint for a model's input, which must be ``list[X]``: one element a row.
 
     Raises:
@@ -168,56 +170,56 @@ def parse_input(hint: Any) -> Listing:
     parsed = None
     if hint is list or get_origin(hint) is list:
         parsed = _parse(hint, "", (), findings)
-        if isinstance(parsed, Listing) and _is_nullable(parsed.item):
+        if isinstance(parsed, ListHint) and _is_nullable(parsed.item):
             advice = "a column without a name must be required: use a pydantic model with an optional field"
             findings.append(Finding(Code.INVALID_VALUE, "[]", "elements that are not Optional", hint=advice))
     else:
         advice = "the rows are the elements of a list: wrap it in list[...]"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, "", "list[...]", name_of(hint), advice))
-    if findings or not isinstance(parsed, Listing):
-        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, "", "list[...]", format_hint(hint), advice))
+    if findings or not isinstance(parsed, ListHint):
+        raise ConversionError.of(f"the type hint {format_hint(hint)} is no contract", findings)
     return parsed
 
 
-def parse(hint: Any) -> Hint:
+def parse_hint(hint: Any) -> Hint:
     """The tree of any hint, as of a model's output.
 
     Raises:
         ConversionError: parts that no type covers; each as a finding with its path.
 
     Example:
-        >>> type_of(parse(dict[str, list[float]])).to_dict()["values"]
+        >>> get_type(parse_hint(dict[str, list[float]])).to_dict()["values"]
         {'type': 'array', 'items': {'type': 'double'}}
     """
     findings: list[Finding] = []
     parsed = _parse(hint, "", (), findings)
     if findings or parsed is None:
-        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+        raise ConversionError.of(f"the type hint {format_hint(hint)} is no contract", findings)
     return parsed
 
 
-def type_of(hint: Hint, floats: DataType = DataType.double) -> Type:
+def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
     """Return the type of a hint's values. That an element or a value may be None is not part of a type.
 
     Args:
         hint: the tree of the hint.
         floats: the type of a Python float.
     """
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return hint.leaf.dtype
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return floats if hint.python is float else hint.dtype
-    if isinstance(hint, Listing):
-        return Array(type_of(hint.item, floats))
-    if isinstance(hint, Dictionary):
-        return Map(type_of(hint.value, floats))
-    if isinstance(hint, (Model, Record)):
-        members = [(field.name, type_of(field.hint, floats), field.required) for field in hint.fields]
+    if isinstance(hint, ListHint):
+        return Array(get_type(hint.item, floats))
+    if isinstance(hint, DictHint):
+        return Map(get_type(hint.value, floats))
+    if isinstance(hint, (ModelHint, RecordHint)):
+        members = [(field.name, get_type(field.hint, floats), field.required) for field in hint.fields]
         return Object([Property(*member) for member in members])
-    if isinstance(hint, Constrained):
-        return type_of(hint.hint, floats)
-    if isinstance(hint, Either) and len(hint.members) == 1:
-        return type_of(hint.members[0], floats)
+    if isinstance(hint, ConstrainedHint):
+        return get_type(hint.hint, floats)
+    if isinstance(hint, UnionHint) and len(hint.members) == 1:
+        return get_type(hint.members[0], floats)
     return AnyType()
 
 
@@ -235,11 +237,11 @@ def is_frame(hint: Any) -> bool:
     return isinstance(cls, type) and cls.__name__ in known
 
 
-def name_of(hint: Any) -> str:
+def format_hint(hint: Any) -> str:
     """A hint as one writes it.
 
     Example:
-        >>> name_of(list[int]), name_of(str)
+        >>> format_hint(list[int]), format_hint(str)
         ('list[int]', 'str')
     """
     return (
@@ -257,7 +259,7 @@ def _parse(
     hint = getattr(hint, "__value__", hint)  # of `type Name = ...`
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
-        return Anything()
+        return AnyHint()
     if is_scalar_class(hint):
         return parse_scalar_class(hint, path, metadata, findings)
     if len(outer) >= MAX_DEPTH:
@@ -271,20 +273,22 @@ def _parse(
         return _parse_union(args, path, outer, findings, metadata)
     if origin is Annotated:
         inner = _parse(args[0], path, outer, findings, (*metadata, *args[1:]))
-        return None if inner is None else Constrained(inner, _sees_raw(args[1:]))
+        return None if inner is None else ConstrainedHint(inner, _sees_raw(args[1:]))
     if origin is Literal:
         return _parse_literal(args, path, findings)
     if _is_model(hint):
         return _parse_model(hint, path, outer, findings)
     if is_record(hint):
         return _parse_record(hint, path, outer, findings)
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name_of(hint), _advice(hint)))
+    findings.append(
+        Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", format_hint(hint), _get_advice(hint))
+    )
     return None
 
 
-def _advice(hint: Any) -> str:
+def _get_advice(hint: Any) -> str:
     if (get_origin(hint) or hint) in (set, frozenset):
-        items = name_of(get_args(hint)[0]) if get_args(hint) else "..."
+        items = format_hint(get_args(hint)[0]) if get_args(hint) else "..."
         return f"a signature has no sets: use list[{items}], and make it a set in the model"
     if hint is tuple:
         return "write what it holds, for example tuple[float, ...]"
@@ -292,9 +296,9 @@ def _advice(hint: Any) -> str:
 
 
 def _is_nullable(hint: Hint) -> bool:
-    while isinstance(hint, Constrained):
+    while isinstance(hint, ConstrainedHint):
         hint = hint.hint
-    return isinstance(hint, Either) and hint.nullable
+    return isinstance(hint, UnionHint) and hint.nullable
 
 
 def _parse_container(
@@ -307,12 +311,12 @@ def _parse_container(
         findings.append(Finding(Code.INVALID_VALUE, path, form, found, "say what it holds"))
         return None
     if origin is dict and args[0] is not str:
-        found = f"keys of type {name_of(args[0])}"
+        found = f"keys of type {format_hint(args[0])}"
         findings.append(Finding(Code.INVALID_VALUE, path, form, found, "JSON and Spark have text as keys"))
     inner = _parse(args[-1], f"{path}[]", (*outer, origin), findings)
     if inner is None:
         return None
-    return Listing(inner, _for_pydantic(args[0])) if origin is list else Dictionary(inner)
+    return ListHint(inner, _for_pydantic(args[0])) if origin is list else DictHint(inner)
 
 
 def _parse_tuple(
@@ -326,13 +330,13 @@ def _parse_tuple(
         return None
     if any(item != items[0] for item in items):
         expected = "a tuple of elements of one type"
-        findings.append(Finding(Code.MIXED_TYPES, path, expected, name_of(hint), advice))
+        findings.append(Finding(Code.MIXED_TYPES, path, expected, format_hint(hint), advice))
         return None
     inner = _parse(items[0], f"{path}[]", (*outer, tuple), findings)
     if inner is None:
         return None
     length = None if len(items) < len(args) else len(items)
-    return Listing(inner, _for_pydantic(items[0]), tuple, length)
+    return ListHint(inner, _for_pydantic(items[0]), tuple, length)
 
 
 def _for_pydantic(annotation: Any) -> Any:
@@ -364,7 +368,7 @@ def _parse_union(
     arms = [arm for arm in args if arm is not type(None)]
     members = [_parse(arm, path, (*outer, Union), findings, metadata) for arm in arms]
     known = tuple(member for member in members if member is not None)
-    return Either(known, nullable) if len(known) == len(members) else None
+    return UnionHint(known, nullable) if len(known) == len(members) else None
 
 
 def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Hint | None:
@@ -373,7 +377,7 @@ def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of values", "None alone"))
         return None
     scalar = parse_literal(values, path, findings)
-    return Either((scalar,), nullable=True) if scalar and len(values) < len(choices) else scalar
+    return UnionHint((scalar,), nullable=True) if scalar and len(values) < len(choices) else scalar
 
 
 def _is_model(hint: Any) -> bool:
@@ -393,7 +397,7 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
         found = f"the model {cls.__name__}, which has no field"
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
         return None
-    fields: list[Field] = []
+    fields: list[FieldHint] = []
     decorated = cls.__pydantic_decorators__.field_validators.values()
     first = {name for one in decorated if one.info.mode != "after" for name in one.info.fields}
     for name, info in cls.model_fields.items():
@@ -408,11 +412,11 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
             )
         if parsed is not None:
             raw = _sees_raw(info.metadata) or bool({name, "*"} & first)
-            fields.append(Field(name, keys_of(name, info), parsed, not nullable, raw))
+            fields.append(FieldHint(name, get_keys(name, info), parsed, not nullable, raw))
     if len(fields) < len(cls.model_fields):
         return None
     whole = cls.__pydantic_decorators__.model_validators.values()
-    return Model(cls, tuple(fields), any(one.info.mode in ("before", "wrap") for one in whole))
+    return ModelHint(cls, tuple(fields), any(one.info.mode in ("before", "wrap") for one in whole))
 
 
 def _sees_raw(metadata: Sequence[Any]) -> bool:
@@ -420,7 +424,7 @@ def _sees_raw(metadata: Sequence[Any]) -> bool:
     return bool(names & {"BeforeValidator", "PlainValidator", "WrapValidator"})
 
 
-def keys_of(name: str, info: Any) -> tuple[str, ...]:
+def get_keys(name: str, info: Any) -> tuple[str, ...]:
     """The keys from which pydantic reads a field; none, if it takes a path to find it."""
     alias = info.validation_alias or info.alias
     if alias is None:
@@ -456,7 +460,7 @@ def from_record(cls: Any) -> Schema:
     if not fields:
         raise SignatureError(f"the {form} {cls.__name__} has no field: a schema needs at least one column")
     floats = DataType.float if form == "dataclass" else DataType.double
-    return Schema([ColSpec(type_of(field.hint, floats), field.name, field.required) for field in fields])
+    return Schema([ColSpec(get_type(field.hint, floats), field.name, field.required) for field in fields])
 
 
 def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
@@ -475,13 +479,13 @@ def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fi
     elif obstacle := find_obstacle(cls, declared):
         expected = "a dataclass that can be built from its fields"
         findings.append(Finding(Code.INVALID_VALUE, path, expected, f"{name}, {obstacle}"))
-    return Record(cls, tuple(fields)) if len(findings) == count else None
+    return RecordHint(cls, tuple(fields)) if len(findings) == count else None
 
 
 def _parse_fields(
     declared: Sequence[RecordField], path: str, outer: tuple[Any, ...], findings: list[Finding]
-) -> list[Field]:
-    fields: list[Field] = []
+) -> list[FieldHint]:
+    fields: list[FieldHint] = []
     for field in declared:
         hint = _parse(field.annotation, below(path, field.name), outer, findings, field.metadata)
         if hint is None:
@@ -492,5 +496,5 @@ def _parse_fields(
             absent = "omit" if field.may_be_absent else "default"
         annotation = _for_pydantic(field.annotation)
         required = not (nullable or field.may_be_absent)
-        fields.append(Field(field.name, (field.name,), hint, required, False, annotation, absent))
+        fields.append(FieldHint(field.name, (field.name,), hint, required, False, annotation, absent))
     return fields

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost, places
+from sparksig.convert import build_loss, report_duplicates, walk_schema
 from sparksig.convert.json import ISO_8601, to_json
 from sparksig.errors import Code, ConversionError, Finding, kind, step
 from sparksig.lattice import NEVER_NULL
@@ -20,7 +20,7 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
 
-__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "lost_in_json_schema", "to_json_schema"]
+__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "find_losses_in_json_schema", "to_json_schema"]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -87,7 +87,7 @@ def _sides(signature: ModelSignature, findings: list[Finding]) -> Json:
 
 def _record(schema: Schema, findings: list[Finding]) -> Json:
     names = [str(name) for name in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
+    findings += report_duplicates(names, "one column of that name as text")
     parts = [_part(spec, step(name), findings) for name, spec in zip(names, schema)]
     if schema.has_input_names():
         required = [name for name, spec in zip(names, schema) if spec.required]
@@ -246,7 +246,7 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
 # --- what is lost ---------------------------------------------------------------------------------------
 
 
-def lost_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
+def find_losses_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
     """What the schema of a record does not say, each with its path."""
     if isinstance(contract, Schema):
         return _lost(contract)
@@ -256,22 +256,22 @@ def lost_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
 
 def _lost(schema: Schema) -> list[Finding]:
     findings: list[Finding] = []
-    for path, dtype in places(schema):
+    for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):
             findings += _lost_of_tensor(path, dtype)
         elif dtype is DataType.datetime:
-            findings.append(lost(path, "instants that nanoseconds hold", "texts of the form"))
+            findings.append(build_loss(path, "instants that nanoseconds hold", "texts of the form"))
         elif isinstance(dtype, SparkMLVector):
-            findings.append(lost(path, describe(dtype), "an array of numbers"))
+            findings.append(build_loss(path, describe(dtype), "an array of numbers"))
     return findings
 
 
 def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
     findings = []
     if spec.shape and spec.shape[0] != -1:
-        findings.append(lost(path, f"{spec.shape[0]} rows", "one record, however many there are"))
+        findings.append(build_loss(path, f"{spec.shape[0]} rows", "one record, however many there are"))
     if -1 in spec.shape[1:]:
-        findings.append(lost(path, "arrays of one length", "arrays of any"))
+        findings.append(build_loss(path, "arrays of one length", "arrays of any"))
     if spec.type.kind == "M":
-        findings.append(lost(path, spec.type.name, "texts of the form"))
+        findings.append(build_loss(path, spec.type.name, "texts of the form"))
     return findings

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost, lost_names, places
-from sparksig.convert.ddl import spark_type
+from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert.ddl import format_spark_type
 from sparksig.errors import ConversionError, Finding, below, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["LOST_TO_ODCS", "VERSION", "lost_in_odcs", "to_odcs"]
+__all__ = ["LOST_TO_ODCS", "VERSION", "find_losses_in_odcs", "to_odcs"]
 
 VERSION = "v3.1.0"
 
@@ -109,14 +109,14 @@ def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
 
 def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
     names = [str(one) for one in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
+    findings += report_duplicates(names, "one column of that name as text")
     columns = [_column(spec, one, findings) for spec, one in zip(schema, names)]
     return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
 
 
 def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
     whole = spec if isinstance(spec, TensorSpec) else spec.type
-    physical = spark_type(whole, step(name), findings)
+    physical = format_spark_type(whole, step(name), findings)
     said = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, step(name))
     return {"name": name, **said, "physicalType": physical, "required": spec.required}
 
@@ -136,7 +136,7 @@ def _type(dtype: Type, path: str) -> Json:
 
 
 def _inner(dtype: Type, path: str) -> Json:
-    return {**_type(dtype, path), "physicalType": spark_type(dtype, path, [])}
+    return {**_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
 
 
 def _tensor(spec: TensorSpec) -> Json:
@@ -157,7 +157,7 @@ def _element(dtype: np.dtype[Any]) -> Json:
     return _type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
 
 
-def lost_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
+def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
     """What :func:`to_odcs` cannot say, each with its path."""
     if isinstance(contract, Schema):
         return _lost(contract)
@@ -168,29 +168,29 @@ def lost_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
         for one in _lost(schema)
     ]
     if contract.params is not None:
-        findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params]
+        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
     return findings
 
 
 def _lost(schema: Schema) -> list[Finding]:
-    findings = lost_names(schema)
-    for path, dtype in places(schema):
+    findings = find_lost_names(schema)
+    for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):
             findings += _lost_of_tensor(path, dtype)
         elif isinstance(dtype, SparkMLVector):
-            findings.append(lost(path, describe(dtype), "an array of numbers"))
+            findings.append(build_loss(path, describe(dtype), "an array of numbers"))
         elif isinstance(dtype, Map):
-            findings.append(lost(path, describe(dtype), "an object without properties"))
+            findings.append(build_loss(path, describe(dtype), "an object without properties"))
         elif isinstance(dtype, AnyType):
-            findings.append(lost(path, describe(dtype), "no logical type"))
+            findings.append(build_loss(path, describe(dtype), "no logical type"))
     return findings
 
 
 def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
     findings = []
     if spec.shape and spec.shape[0] != -1:
-        findings.append(lost(path, f"{spec.shape[0]} rows", "any number of them"))
+        findings.append(build_loss(path, f"{spec.shape[0]} rows", "any number of them"))
     if spec.type.kind == "M" or spec.type.name == "float16":
         instead = "timestamp" if spec.type.kind == "M" else "a number of 32 bits"
-        findings.append(lost(path, spec.type.name, instead))
+        findings.append(build_loss(path, spec.type.name, instead))
     return findings

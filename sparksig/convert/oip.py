@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost
+from sparksig.convert import build_loss, report_duplicates
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
 
-__all__ = ["LOST_TO_OIP", "PLATFORM", "lost_in_oip", "to_oip"]
+__all__ = ["LOST_TO_OIP", "PLATFORM", "find_losses_in_oip", "to_oip"]
 
 PLATFORM = "mlflow_pyfunc"
 """The format of the model directories, in the protocol's way of naming: the project, then its format."""
@@ -97,7 +97,7 @@ def _sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
 
 def _tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
     names = [str(name) for name in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
+    findings += report_duplicates(names, "one column of that name as text")
     called = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
     return [
         {"name": name, **_tensor(spec, step(own), findings)} for name, own, spec in zip(called, names, schema)
@@ -118,18 +118,18 @@ def _datatype(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> str:
     return _DTYPES.get(dtype.name, "BYTES")
 
 
-def lost_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
+def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
     """What :func:`to_oip` cannot say, each with its path."""
     if isinstance(contract, Schema):
-        return [*_lost(contract, "input"), lost("outputs", "what the model gives", "no tensors")]
+        return [*_lost(contract, "input"), build_loss("outputs", "what the model gives", "no tensors")]
     findings: list[Finding] = []
     for side, schema in _sides(contract).items():
         if schema is None:
-            findings.append(lost(side, "not declared", "no tensors"))
+            findings.append(build_loss(side, "not declared", "no tensors"))
         else:
             findings += [one.below(side) for one in _lost(schema, side[:-1])]
     if contract.params is not None:
-        findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params]
+        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
     return findings
 
 
@@ -138,14 +138,14 @@ def _lost(schema: Schema, side: str) -> list[Finding]:
     for own, spec in zip(schema.input_names(), schema):
         path = step(own)
         if spec.name is None:
-            findings.append(lost(path, "no name", f"the name {side}-{own}"))
+            findings.append(build_loss(path, "no name", f"the name {side}-{own}"))
         elif isinstance(spec.name, int):
-            findings.append(lost(path, "an integer as name", "its digits"))
+            findings.append(build_loss(path, "an integer as name", "its digits"))
         if not spec.required:
-            findings.append(lost(path, "optional", "a tensor as all others"))
+            findings.append(build_loss(path, "optional", "a tensor as all others"))
         said = _said(spec)
         if said:
-            findings.append(lost(path, *said))
+            findings.append(build_loss(path, *said))
     return findings
 
 

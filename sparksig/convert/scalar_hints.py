@@ -18,11 +18,11 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
 
-__all__ = ["LEAVES", "Encoded", "Leaf", "is_scalar_class", "parse_literal", "parse_scalar_class"]
+__all__ = ["LEAVES", "EncodedHint", "ScalarHint", "is_scalar_class", "parse_literal", "parse_scalar_class"]
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ScalarHint:
     """A scalar.
 
     Attributes:
@@ -37,7 +37,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedHint:
     """A scalar of a class of its own, whose values a signature has as another scalar.
 
     Attributes:
@@ -48,7 +48,7 @@ class Encoded:
         decimal_places: the number of digits after the point, of a ``Decimal``; None for any.
     """
 
-    leaf: Leaf
+    leaf: ScalarHint
     cls: type
     members: tuple[Any, ...] = ()
     max_digits: int = 0
@@ -94,7 +94,7 @@ def _is_enum(hint: Any) -> bool:
 
 def parse_scalar_class(
     cls: Any, path: str, metadata: Sequence[Any], findings: list[Finding]
-) -> Union[Leaf, Encoded, None]:
+) -> Union[ScalarHint, EncodedHint, None]:
     """Return the scalar of a class.
 
     Args:
@@ -104,9 +104,9 @@ def parse_scalar_class(
         findings: gets the reason where no scalar type holds all values.
     """
     if cls in LEAVES:
-        return Leaf(LEAVES[cls], cls)
+        return ScalarHint(LEAVES[cls], cls)
     if cls is uuid.UUID:
-        return Encoded(Leaf(DataType.string, str), cls)
+        return EncodedHint(ScalarHint(DataType.string, str), cls)
     if cls is Decimal:
         return _parse_decimal(path, metadata, findings)
     if _is_enum(cls):
@@ -115,12 +115,12 @@ def parse_scalar_class(
     return None
 
 
-def _parse_decimal(path: str, metadata: Sequence[Any], findings: list[Finding]) -> Encoded | None:
+def _parse_decimal(path: str, metadata: Sequence[Any], findings: list[Finding]) -> EncodedHint | None:
     limits = list(_limits(metadata))
     digits = min((value for name, value in limits if name == "max_digits"), default=None)
     places = min((value for name, value in limits if name == "decimal_places"), default=None)
     if digits is not None and digits <= DOUBLE_DIGITS:
-        return Encoded(Leaf(DataType.double, float), Decimal, (), digits, places)
+        return EncodedHint(ScalarHint(DataType.double, float), Decimal, (), digits, places)
     found = "a Decimal without max_digits" if digits is None else f"a Decimal of {digits} digits"
     hint = (
         f"write Annotated[Decimal, pydantic.Field(max_digits={DOUBLE_DIGITS}, decimal_places=2)], "
@@ -143,7 +143,9 @@ def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
             yield from _limits(nested)
 
 
-def parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Union[Leaf, Encoded, None]:
+def parse_literal(
+    choices: Sequence[Any], path: str, findings: list[Finding]
+) -> Union[ScalarHint, EncodedHint, None]:
     """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``.
 
     Args:
@@ -156,13 +158,13 @@ def parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) ->
     if len(forms) == 1 and _is_enum(form):
         return _parse_members(form, list(choices), path, findings)
     if len(forms) == 1 and form in (str, int, bool, bytes) and _are_in_range(choices):
-        return Leaf(LEAVES[form], form, tuple(choices))
+        return ScalarHint(LEAVES[form], form, tuple(choices))
     expected = "a Literal of str, int, bool or bytes, all of one type"
     findings.append(Finding(Code.MIXED_TYPES, path, expected, _describe_values(choices)))
     return None
 
 
-def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Finding]) -> Encoded | None:
+def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Finding]) -> EncodedHint | None:
     values = [member.value for member in members]
     forms = set(map(type, values))
     form = next(iter(forms), None)
@@ -173,7 +175,7 @@ def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Findi
     elif not members:
         findings.append(Finding(Code.INVALID_VALUE, path, "at least one member", f"{name} without members"))
     elif len(forms) == 1 and form is not None and form in LEAVES and _are_in_range(values):
-        return Encoded(Leaf(LEAVES[form], form), cls, tuple(members))
+        return EncodedHint(ScalarHint(LEAVES[form], form), cls, tuple(members))
     else:
         expected = "an Enum of bool, int, float, str, bytes, date or datetime, all of one type"
         found, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"

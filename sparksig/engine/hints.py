@@ -25,17 +25,17 @@ from itertools import chain
 from typing import Any
 
 from sparksig.convert.hints import (
-    Anything,
-    Constrained,
-    Dictionary,
-    Either,
-    Encoded,
-    Field,
+    AnyHint,
+    ConstrainedHint,
+    DictHint,
+    EncodedHint,
+    FieldHint,
     Hint,
-    Leaf,
-    Listing,
-    Model,
-    Record,
+    ListHint,
+    ModelHint,
+    RecordHint,
+    ScalarHint,
+    UnionHint,
 )
 from sparksig.convert.records import build_record, is_record_instance, record_kind
 from sparksig.engine.encoded import decode, describe_digits
@@ -47,7 +47,7 @@ from sparksig.types import DataType
 __all__ = ["check_rows", "unwrap_hint"]
 
 
-def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> list[Any]:
+def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> list[Any]:
     """The elements of a list as its hint says, dictionaries as instances of the hint's pydantic models.
 
     The list is handed back itself where nothing has to be converted; it is never changed.
@@ -61,8 +61,8 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
         ContractError: all failures, each path once, with its count and the first rows.
 
     Example:
-        >>> from sparksig.convert.hints import parse_input
-        >>> check_rows([1, 2.5], parse_input(list[float]))
+        >>> from sparksig.convert.hints import parse_input_hint
+        >>> check_rows([1, 2.5], parse_input_hint(list[float]))
         [1.0, 2.5]
     """
     if _fit(rows, hint.item):
@@ -77,7 +77,7 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
     return checked
 
 
-def _check(value: Any, hint: Listing, report: Collector, from_json: bool) -> Any:
+def _check(value: Any, hint: ListHint, report: Collector, from_json: bool) -> Any:
     """One row: by the casting table first, then, where it declares something, by pydantic."""
     own = Collector()
     normal = _convert(value, hint.item, "[]", own, from_json)
@@ -90,11 +90,11 @@ def _check(value: Any, hint: Listing, report: Collector, from_json: bool) -> Any
 
 def _is_pydantic(hint: Hint) -> bool:
     """Whether a hint has parts that pydantic validates."""
-    if isinstance(hint, (Listing, Dictionary)):
-        return _is_pydantic(hint.item if isinstance(hint, Listing) else hint.value)
-    if isinstance(hint, Either):
+    if isinstance(hint, (ListHint, DictHint)):
+        return _is_pydantic(hint.item if isinstance(hint, ListHint) else hint.value)
+    if isinstance(hint, UnionHint):
         return any(map(_is_pydantic, hint.members))
-    return isinstance(hint, (Model, Constrained))
+    return isinstance(hint, (ModelHint, ConstrainedHint))
 
 
 # --- all at once ----------------------------------------------------------------------------------------
@@ -102,21 +102,21 @@ def _is_pydantic(hint: Hint) -> bool:
 
 def _fit(values: Sequence[Any], hint: Hint) -> bool:
     """Whether all values are what a hint says, exactly; quick, and False where it takes a closer look."""
-    if isinstance(hint, Anything):
+    if isinstance(hint, AnyHint):
         return True
     forms = set(map(type, values))
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         if forms - {hint.python} or hint.choices:
             return False
         limit = 2 ** INTEGER_BITS[DataType.long]
         return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         if forms - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
             return False
         return _fit(list(chain.from_iterable(values)), hint.item)
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return not forms - {hint.cls} and hint.cls is uuid.UUID
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         if forms - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
             return False
         return _fit(list(chain.from_iterable(map(dict.values, values))), hint.value)
@@ -127,26 +127,26 @@ def _fit(values: Sequence[Any], hint: Hint) -> bool:
 
 
 def _convert(value: Any, hint: Hint, path: str, report: Collector, from_json: bool) -> Any:
-    if isinstance(hint, Anything):
+    if isinstance(hint, AnyHint):
         return value
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return _convert_leaf(value, hint, path, report, from_json)
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return _convert_encoded(value, hint, path, report, from_json)
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         return _convert_listing(value, hint, path, report, from_json)
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         return _convert_dictionary(value, hint, path, report, from_json)
-    if isinstance(hint, Record):
+    if isinstance(hint, RecordHint):
         return _convert_record(value, hint, path, report, from_json)
-    if isinstance(hint, Either):
+    if isinstance(hint, UnionHint):
         return _convert_either(value, hint, path, report, from_json)
-    if isinstance(hint, Constrained):
+    if isinstance(hint, ConstrainedHint):
         return value if hint.raw else _convert(value, hint.hint, path, report, from_json)
     return _convert_model(value, hint, path, report, from_json)
 
 
-def _convert_leaf(value: Any, hint: Leaf, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_leaf(value: Any, hint: ScalarHint, path: str, report: Collector, from_json: bool) -> Any:
     converted, reason = _as_leaf(value, hint, from_json)
     if reason:
         report.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
@@ -155,7 +155,7 @@ def _convert_leaf(value: Any, hint: Leaf, path: str, report: Collector, from_jso
     return converted
 
 
-def _convert_encoded(value: Any, hint: Encoded, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_encoded(value: Any, hint: EncodedHint, path: str, report: Collector, from_json: bool) -> Any:
     if not isinstance(value, hint.cls):
         builtin, reason = _as_leaf(value, hint.leaf, from_json)
         if reason:
@@ -169,7 +169,7 @@ def _convert_encoded(value: Any, hint: Encoded, path: str, report: Collector, fr
     return decoded
 
 
-def _convert_listing(value: Any, hint: Listing, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_listing(value: Any, hint: ListHint, path: str, report: Collector, from_json: bool) -> Any:
     forms = (list,) if hint.form is list else (list, tuple)
     if not isinstance(value, forms):
         report.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
@@ -180,7 +180,7 @@ def _convert_listing(value: Any, hint: Listing, path: str, report: Collector, fr
     return hint.form(_convert(item, hint.item, f"{path}[]", report, from_json) for item in value)
 
 
-def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
+def _as_leaf(value: Any, hint: ScalarHint, from_json: bool) -> tuple[Any, str]:
     """The value as the hint's Python type, and why it is none."""
     if from_json and isinstance(value, str) and hint.dtype in (DataType.binary, DataType.datetime):
         return _decoded(value, hint)
@@ -194,7 +194,7 @@ def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
     return (str.__str__(builtin) if hint.python is str else hint.python(builtin)), ""
 
 
-def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
+def _as_time(value: Any, hint: ScalarHint) -> tuple[Any, str]:
     held = value
     if hasattr(value, "astype"):  # NumPy's, which wraps what is out of range
         micros = value.astype("datetime64[us]")
@@ -212,7 +212,7 @@ def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
     return (held, "") if type(held) is hint.python else (value, kind(value))
 
 
-def _decoded(text: str, hint: Leaf) -> tuple[Any, str]:
+def _decoded(text: str, hint: ScalarHint) -> tuple[Any, str]:
     try:
         if hint.dtype is DataType.binary:
             return base64.b64decode("".join(text.split()), validate=True), ""
@@ -226,7 +226,7 @@ def _decoded(text: str, hint: Leaf) -> tuple[Any, str]:
         return text, f"a text that is not {form}"
 
 
-def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_dictionary(value: Any, hint: DictHint, path: str, report: Collector, from_json: bool) -> Any:
     if not isinstance(value, dict):
         report.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
         return value
@@ -235,7 +235,7 @@ def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Collect
     return {key: _convert(item, hint.value, f"{path}[]", report, from_json) for key, item in value.items()}
 
 
-def _convert_either(value: Any, hint: Either, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_either(value: Any, hint: UnionHint, path: str, report: Collector, from_json: bool) -> Any:
     if value is None and hint.nullable:
         return None
     member, converted, trials = _choose(value, hint, path, from_json)
@@ -249,7 +249,9 @@ def _convert_either(value: Any, hint: Either, path: str, report: Collector, from
     return value
 
 
-def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Collector]]:
+def _choose(
+    value: Any, hint: UnionHint, path: str, from_json: bool
+) -> tuple[Hint | None, Any, list[Collector]]:
     """The member that the value is one of, else the first that it can be converted to; its result.
 
     Of several models for a dictionary it is the one that knows most of its keys, as pydantic chooses.
@@ -271,36 +273,36 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
 
 def _is_exactly(value: Any, hint: Hint) -> bool:
     hint = unwrap_hint(hint)
-    if isinstance(hint, (Model, Record, Encoded)):
+    if isinstance(hint, (ModelHint, RecordHint, EncodedHint)):
         return type(value) is hint.cls
     return _fit([value], hint)
 
 
 def _known_keys(value: dict[Any, Any], hint: Hint) -> int:
     hint = unwrap_hint(hint)
-    if not isinstance(hint, (Model, Record)):
+    if not isinstance(hint, (ModelHint, RecordHint)):
         return 0
     return len(value.keys() & {key for field in hint.fields for key in (*field.keys, field.name)})
 
 
 def _describe(hint: Hint) -> str:
     hint = unwrap_hint(hint)
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return hint.python.__name__
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         items = "" if hint.form is list else ", ..." if hint.length is None else f" of {hint.length}"
         return f"{hint.form.__name__}[{_describe(hint.item)}{items}]"
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         return f"dict[str, {_describe(hint.value)}]"
-    if isinstance(hint, Either):
+    if isinstance(hint, UnionHint):
         return " or ".join(_describe(member) for member in hint.members)
-    return hint.cls.__name__ if isinstance(hint, (Model, Record, Encoded)) else "Any"
+    return hint.cls.__name__ if isinstance(hint, (ModelHint, RecordHint, EncodedHint)) else "Any"
 
 
 # --- records --------------------------------------------------------------------------------------------
 
 
-def _convert_record(value: Any, hint: Record, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_record(value: Any, hint: RecordHint, path: str, report: Collector, from_json: bool) -> Any:
     """Return an instance of a record class, or the value itself where a field does not fit."""
     given = is_record_instance(value, hint.cls)
     if not given and not isinstance(value, dict):
@@ -338,7 +340,7 @@ def _convert_record(value: Any, hint: Record, path: str, report: Collector, from
         return value
 
 
-def _convert_field(value: Any, field: Field, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_field(value: Any, field: FieldHint, path: str, report: Collector, from_json: bool) -> Any:
     own = Collector()
     converted = _convert(value, field.hint, path, own, from_json)
     report.extend(own)
@@ -349,9 +351,9 @@ def _convert_field(value: Any, field: Field, path: str, report: Collector, from_
 
 
 def _allows_none(hint: Hint) -> bool:
-    while isinstance(hint, Constrained):
+    while isinstance(hint, ConstrainedHint):
         hint = hint.hint
-    return isinstance(hint, Anything) or (isinstance(hint, Either) and hint.nullable)
+    return isinstance(hint, AnyHint) or (isinstance(hint, UnionHint) and hint.nullable)
 
 
 def _is_unchanged(before: Any, after: Any) -> bool:
@@ -367,7 +369,7 @@ def _is_unchanged(before: Any, after: Any) -> bool:
 # --- pydantic -------------------------------------------------------------------------------------------
 
 
-def _convert_model(value: Any, hint: Model, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_model(value: Any, hint: ModelHint, path: str, report: Collector, from_json: bool) -> Any:
     """A dictionary of plain values under the keys from which pydantic reads them; an instance itself."""
     given = isinstance(value, hint.cls)
     if hint.raw and not given:
@@ -431,14 +433,14 @@ def _add_errors(error: Any, hint: Hint, path: str, report: Collector, failed: Se
         where, held = _locate(hint, one["loc"], path)
         if any(where == root or where.startswith((f"{root}.", f"{root}[")) for root in failed):
             continue  # reported already
-        if isinstance(held, (Record, Encoded)) and any(root.startswith(where) for root in failed):
+        if isinstance(held, (RecordHint, EncodedHint)) and any(root.startswith(where) for root in failed):
             continue  # it was not built, on account of what is reported already
-        expected = "" if isinstance(held, Anything) else _describe(held)
+        expected = "" if isinstance(held, AnyHint) else _describe(held)
         form, found = one["type"], kind(one["input"])
         if form in ("value_error", "assertion_error"):
             advice = "validate the row with the model itself to see what its validator says"
             report.add(Code.INVALID_VALUE, where, "", "a value that a validator of the model refuses", advice)
-        elif isinstance(held, Either):
+        elif isinstance(held, UnionHint):
             report.add(Code.TYPE_MISMATCH, where, expected, "a value that is none of these")
         elif form == "missing":
             report.add(Code.MISSING_FIELD, where, expected, "no such field")
@@ -452,7 +454,7 @@ def _add_errors(error: Any, hint: Hint, path: str, report: Collector, failed: Se
 
 def _field(hint: Hint, key: Any) -> str:
     """The name of the field that pydantic reads from a key."""
-    fields = hint.fields if isinstance(hint, (Model, Record)) else ()
+    fields = hint.fields if isinstance(hint, (ModelHint, RecordHint)) else ()
     by_key = [field.name for field in fields if key in field.keys]
     return (by_key or [str(key)])[0]
 
@@ -461,12 +463,12 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
     """The path of a pydantic location, and the hint that stands there; it stops at a union."""
     for part in loc:
         hint = unwrap_hint(hint)
-        if isinstance(hint, (Listing, Dictionary)):
-            path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
-        elif isinstance(hint, (Model, Record)):
+        if isinstance(hint, (ListHint, DictHint)):
+            path, hint = f"{path}[]", hint.item if isinstance(hint, ListHint) else hint.value
+        elif isinstance(hint, (ModelHint, RecordHint)):
             name = _field(hint, part)
             hints = [field.hint for field in hint.fields if field.name == name]
-            path, hint = below(path, name), hints[0] if hints else Anything()
+            path, hint = below(path, name), hints[0] if hints else AnyHint()
         else:
             break
     return path, unwrap_hint(hint)
@@ -474,6 +476,6 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
 
 def unwrap_hint(hint: Hint) -> Hint:
     """A hint without its constraints, and without its None."""
-    while isinstance(hint, Constrained) or (isinstance(hint, Either) and len(hint.members) == 1):
-        hint = hint.hint if isinstance(hint, Constrained) else hint.members[0]
+    while isinstance(hint, ConstrainedHint) or (isinstance(hint, UnionHint) and len(hint.members) == 1):
+        hint = hint.hint if isinstance(hint, ConstrainedHint) else hint.members[0]
     return hint

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.engine.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
@@ -229,7 +229,7 @@ def _twins(labels: Iterable[Any], seen: list[Any] | None) -> list[Finding]:
     held = list(labels)
     if seen is not None:
         seen += held
-    return duplicates([str(label) for label in held], "one column of that name, as text")
+    return report_duplicates([str(label) for label in held], "one column of that name, as text")
 
 
 def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:

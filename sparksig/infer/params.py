@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer.python import type_of
 from sparksig.params import ParamSchema, ParamSpec
@@ -33,7 +33,7 @@ def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
     """
     if not isinstance(params, Mapping):
         raise InferenceError(f"params must be a dictionary from names to defaults, not {kind(params)}")
-    findings = duplicates([str(name) for name in params], "one param of that name, as text")
+    findings = report_duplicates([str(name) for name in params], "one param of that name, as text")
     specs = [_spec(str(name), value, findings) for name, value in params.items()]
     if findings:
         raise InferenceError.of("no signature for these params", findings)

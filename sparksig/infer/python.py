@@ -23,7 +23,7 @@ from typing import Any, Union
 import numpy as np
 import pandas as pd
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
@@ -169,7 +169,9 @@ def _names(labels: Iterable[Any], findings: list[Finding]) -> set[Name]:
     held = list(labels)
     fit = {label for label in held if not _name_finding(label, (str, int))}
     findings += dict.fromkeys(finding for label in held if (finding := _name_finding(label, (str, int))))
-    findings += duplicates([str(label) for label in held if label in fit], "one column of that name, as text")
+    findings += report_duplicates(
+        [str(label) for label in held if label in fit], "one column of that name, as text"
+    )
     return fit
 
 

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sparksig.convert.json import dumps, to_json
-from sparksig.convert.json_schema import DRAFT, LOST_TO_JSON_SCHEMA, lost_in_json_schema, to_json_schema
+from sparksig.convert.json_schema import (
+    DRAFT,
+    LOST_TO_JSON_SCHEMA,
+    find_losses_in_json_schema,
+    to_json_schema,
+)
 from sparksig.engine.frames import enforce
 from sparksig.errors import Code, ContractError, ConversionError
 from sparksig.models.payloads import parse_payload
@@ -325,7 +330,7 @@ def lose(schema, record, told):
     """The schema takes a record that a request may not hold."""
     assert valid(to_json_schema(schema), record)
     assert not taken(schema, record)
-    assert [str(finding) for finding in lost_in_json_schema(schema)] == [f"{told} [NOT_EXPRESSED]"]
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [f"{told} [NOT_EXPRESSED]"]
 
 
 def lose_days():
@@ -341,14 +346,14 @@ def lose_integers():
         assert taken(schema, {"x": limit})
         assert valid(to_json_schema(schema), {"x": limit + 1})
         assert not taken(schema, {"x": limit + 1})
-        assert lost_in_json_schema(schema) == []
+        assert find_losses_in_json_schema(schema) == []
 
 
 def lose_vector():
     schema = Schema([ColSpec(SparkMLVector(), "v")])
     assert to_json_schema(schema) == to_json_schema(Schema([ColSpec(Array("double"), "v")]))
     told = "v: expected SparkML vector, got an array of numbers [NOT_EXPRESSED]"
-    assert [str(finding) for finding in lost_in_json_schema(schema)] == [told]
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [told]
 
 
 def lose_rows():

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, condecimal, create_model
 from typing_extensions import NotRequired, Required, TypedDict  # pydantic asks for its own before 3.12
 
 from sparksig import infer_signature
-from sparksig.convert.hints import from_hint, from_record, parse_input
+from sparksig.convert.hints import from_hint, from_record, parse_input_hint
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
@@ -135,7 +135,7 @@ class Order(BaseModel):
 
 
 def check(rows, item, **options):
-    return check_rows(rows, parse_input(list[item]), **options)
+    return check_rows(rows, parse_input_hint(list[item]), **options)
 
 
 def refused(rows, item, **options):
@@ -146,7 +146,7 @@ def refused(rows, item, **options):
 
 def invalid(item):
     with pytest.raises(ConversionError, match=r"^the type hint .* is no contract: ") as caught:
-        parse_input(list[item])
+        parse_input_hint(list[item])
     return [str(finding) for finding in caught.value.findings]
 
 
@@ -789,12 +789,12 @@ FRAMES = {
 
 @each("data, hint, expected", FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
-    listing = parse_input(list[hint])
+    listing = parse_input_hint(list[hint])
     assert same(check_rows(to_rows(data, listing), listing), expected)
 
 
 def test_a_missing_decimal_is_none_and_not_a_number():
-    listing = parse_input(list[Money])
+    listing = parse_input_hint(list[Money])
     with pytest.raises(ContractError, match=r"\[\]: expected Decimal, got None, once, first in row 1"):
         check_rows(to_rows(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
 

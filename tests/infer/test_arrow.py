@@ -119,7 +119,7 @@ def test_an_array_with_nulls_needs_a_name():
 def test_a_reader_is_refused_and_not_consumed():
     reader = HELD.to_reader()
     with pytest.raises(
-        InferenceError, match=r"^a RecordBatchReader can be read but once: pass its read_all\(\)$"
+        InferenceError, match=r"^a RecordBatchReader can only be read once: pass its read_all\(\)$"
     ):
         infer(reader)
     assert reader.read_all() == HELD
