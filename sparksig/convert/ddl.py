@@ -1,4 +1,4 @@
-"""Conversion between Spark's DDL (``id bigint not null, items array<string>``) and schemas, without pyspark."""
+"""Conversion between schemas and Spark's DDL (``id bigint not null, note string``), without pyspark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
 from sparksig.walks import fold
 
-__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "find_losses_in_ddl", "from_ddl", "spark_type", "to_ddl"]
+__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "find_losses_in_ddl", "format_spark_type", "from_ddl", "to_ddl"]
 
 LOST_TO_DDL: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
@@ -57,7 +57,7 @@ def from_ddl(text: str) -> Schema:
 
     Raises:
         SignatureError: the text is not DDL (with line and column), or has no column.
-        ConversionError: types that signatures, or Spark, do not support, or duplicate names; all are reported.
+        ConversionError: types that signatures or Spark do not support, or duplicate names; all are reported.
 
     Example:
         >>> from_ddl("id bigint not null, tags array<string>")
@@ -115,8 +115,8 @@ _ELEMENTS: dict[str, str] = {
 def to_ddl(schema: Schema) -> str:
     """Return the columns of a schema as a column list in Spark's DDL; Any needs Spark 4.0 or newer.
 
-    A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL` lists
-    what is lost.
+    A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL`
+    lists what is lost.
 
     Args:
         schema: a schema of columns or tensors.

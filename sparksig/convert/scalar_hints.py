@@ -1,7 +1,7 @@
-"""Annotations of scalars -> scalar types: plain ones, and classes whose values are written as plain ones.
+"""Conversion of annotations of scalars to scalar types: plain scalars, and classes encoded as plain scalars.
 
 An ``Enum`` or a ``Literal`` has the type of its values, a ``UUID`` is a string, and a ``Decimal`` of at most
-15 digits is a double, as a decimal column of that precision is.
+15 digits is a double, like a decimal column of that precision.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ScalarHint:
     Attributes:
         dtype: its type.
         python: the Python type of its values.
-        choices: the only values allowed, of a ``Literal``; any, if empty.
+        choices: the values of a ``Literal``; empty if all values are allowed.
     """
 
     dtype: DataType
@@ -38,14 +38,14 @@ class ScalarHint:
 
 @dataclass(frozen=True)
 class EncodedHint:
-    """A scalar of a class of its own, whose values a signature has as another scalar.
+    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar.
 
     Attributes:
         leaf: the scalar of the signature.
-        cls: the class of the values that the model receives: an ``Enum``, ``UUID`` or ``Decimal``.
-        members: the members allowed, of an ``Enum``.
-        max_digits: the number of digits, of a ``Decimal``.
-        decimal_places: the number of digits after the point, of a ``Decimal``; None for any.
+        cls: the class of the values that the model receives.
+        members: the allowed members of an ``Enum``.
+        max_digits: the maximum number of digits of a ``Decimal``.
+        decimal_places: the number of digits of a ``Decimal`` after the point; None for any number.
     """
 
     leaf: ScalarHint
@@ -77,7 +77,7 @@ _REFUSED: dict[Any, str] = {
 
 
 def is_scalar_class(hint: Any) -> bool:
-    """Return whether :func:`parse_scalar_class` knows a class.
+    """Return whether a class is a scalar that :func:`parse_scalar_class` accepts.
 
     Example:
         >>> is_scalar_class(Decimal), is_scalar_class(list)
@@ -100,8 +100,8 @@ def parse_scalar_class(
     Args:
         cls: the class, for which :func:`is_scalar_class` is True.
         path: its path, for findings.
-        metadata: the metadata of the ``Annotated`` around it, which may limit the digits of a ``Decimal``.
-        findings: gets the reason where no scalar type holds all values.
+        metadata: the metadata of the surrounding ``Annotated``, which may limit the digits of a ``Decimal``.
+        findings: receives the reason if no scalar type holds all values.
     """
     if cls in LEAVES:
         return ScalarHint(LEAVES[cls], cls)
@@ -116,23 +116,23 @@ def parse_scalar_class(
 
 
 def _parse_decimal(path: str, metadata: Sequence[Any], findings: list[Finding]) -> EncodedHint | None:
-    limits = list(_limits(metadata))
+    limits = list(_find_limits(metadata))
     digits = min((value for name, value in limits if name == "max_digits"), default=None)
     places = min((value for name, value in limits if name == "decimal_places"), default=None)
     if digits is not None and digits <= DOUBLE_DIGITS:
         return EncodedHint(ScalarHint(DataType.double, float), Decimal, (), digits, places)
-    found = "a Decimal without max_digits" if digits is None else f"a Decimal of {digits} digits"
+    actual = "a Decimal without max_digits" if digits is None else f"a Decimal of {digits} digits"
     hint = (
         f"write Annotated[Decimal, pydantic.Field(max_digits={DOUBLE_DIGITS}, decimal_places=2)], "
         "or use float, or str for exact digits"
     )
     expected = f"a Decimal of at most {DOUBLE_DIGITS} digits, which a double holds"
-    findings.append(Finding(Code.INVALID_VALUE, path, expected, found, hint))
+    findings.append(Finding(Code.INVALID_VALUE, path, expected, actual, hint))
     return None
 
 
-def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
-    """Yield the limits of digits in metadata: pydantic's own, and those in a ``pydantic.Field``."""
+def _find_limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
+    """Yield the limits of digits in metadata, also inside a ``pydantic.Field``."""
     for item in metadata:
         for name in ("max_digits", "decimal_places"):
             value = getattr(item, name, None)
@@ -140,7 +140,7 @@ def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
                 yield name, value
         nested = getattr(item, "metadata", None)
         if isinstance(nested, (list, tuple)):
-            yield from _limits(nested)
+            yield from _find_limits(nested)
 
 
 def parse_literal(
@@ -151,7 +151,7 @@ def parse_literal(
     Args:
         choices: its values, without None.
         path: its path, for findings.
-        findings: gets the reason where they have no scalar type.
+        findings: receives the reason if they have no scalar type.
     """
     forms = set(map(type, choices))
     form = next(iter(forms))
@@ -170,16 +170,16 @@ def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Findi
     form = next(iter(forms), None)
     name = f"the Enum {cls.__name__}"
     if issubclass(cls, enum.Flag):
-        hint = "a combination of flags is no member: use int"
-        findings.append(Finding(Code.INVALID_VALUE, path, "an Enum, one member a value", name, hint))
+        hint = "flags can be combined to values without a member: use int"
+        findings.append(Finding(Code.INVALID_VALUE, path, "an Enum other than Flag", name, hint))
     elif not members:
         findings.append(Finding(Code.INVALID_VALUE, path, "at least one member", f"{name} without members"))
     elif len(forms) == 1 and form is not None and form in LEAVES and _are_in_range(values):
         return EncodedHint(ScalarHint(LEAVES[form], form), cls, tuple(members))
     else:
         expected = "an Enum of bool, int, float, str, bytes, date or datetime, all of one type"
-        found, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"
-        findings.append(Finding(Code.MIXED_TYPES, path, expected, found, hint))
+        actual, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"
+        findings.append(Finding(Code.MIXED_TYPES, path, expected, actual, hint))
     return None
 
 

@@ -137,8 +137,8 @@ def test_lines_of_lost_to_arrow_that_are_no_refusals():
         ((SIGNATURE, "json"), "to ddl, arrow, json-schema, odcs, oip, not to 'json'"),
         ((SIGNATURE, "jsonschema"), "not to 'jsonschema': did you mean 'json-schema'?"),
         ((SIGNATURE, ["ddl"]), "not to ['ddl']"),
-        ((SIGNATURE, "xml"), "a signature is exported to ddl, arrow, json-schema, odcs, oip, not to 'xml'"),
-        ((SIGNATURE, "ddl", "params"), "side is 'inputs' or 'outputs', not 'params'"),
+        ((SIGNATURE, "xml"), "export format: expected one of ddl, arrow, json-schema, odcs, oip, got 'xml'"),
+        ((SIGNATURE, "ddl", "params"), "side: expected 'inputs' or 'outputs', got 'params'"),
         ((INPUTS, "ddl", "inputs"), "a schema has no sides: there is nothing to export"),
         (
             (ModelSignature(INPUTS), "oip", "outputs"),
@@ -146,7 +146,7 @@ def test_lines_of_lost_to_arrow_that_are_no_refusals():
         ),
         (
             (ModelSignature(params=SIGNATURE.params), "ddl"),
-            "the signature has params alone: there is no table",
+            "the signature has only params: there is no table",
         ),
     ],
 )

@@ -131,7 +131,7 @@ def of(**fields):
 
 
 def refused(hint, parser=parse_input_hint):
-    with pytest.raises(ConversionError, match=r"^the type hint .* is no contract: ") as caught:
+    with pytest.raises(ConversionError, match=r"^the type hint .* cannot be used as a contract: ") as caught:
         parser(hint)
     return [str(finding) for finding in caught.value.findings]
 
@@ -294,40 +294,39 @@ NO_DEFAULT = (
     "(an optional property may be absent: give it the default None) [INVALID_VALUE]"
 )
 NOT_OPTIONAL = (
-    "[]: expected elements that are not Optional (a column without a name must be required: "
-    "use a pydantic model with an optional field) [INVALID_VALUE]"
+    "[]: expected elements that are not Optional (an unnamed column must be required: use a "
+    "pydantic model with an optional field) [INVALID_VALUE]"
 )
 CONTRADICTIONS = {
-    "list": (list, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
-    "List": (List, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
+    "list": (list, "expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]"),
+    "List": (List, "expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]"),
     "list of two": (
         list[int, str],
-        "expected list[...], got list with 2 types (say what it holds) [INVALID_VALUE]",
+        "expected list[...], got list with 2 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a list": (
         list[list],
-        "[]: expected list[...], got a bare list (say what it holds) [INVALID_VALUE]",
+        "[]: expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a dict": (
         list[dict],
-        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a Dict": (
         list[Dict],
-        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (add the type of its elements) [INVALID_VALUE]",
     ),
     "dict of one": (
         list[dict[str]],
-        "[]: expected dict[str, ...], got dict with 1 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 1 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "dict of three": (
         list[dict[str, int, int]],
-        "[]: expected dict[str, ...], got dict with 3 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 3 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "keys": (
         list[dict[int, str]],
-        "[]: expected dict[str, ...], got keys of type int (JSON and Spark have text as keys) "
-        "[INVALID_VALUE]",
+        "[]: expected dict[str, ...], got keys of type int (use str: JSON has no other keys) [INVALID_VALUE]",
     ),
     "Union": (list[Union], "[]: expected a union of types, got a bare Union [INVALID_VALUE]"),
     "Optional elements": (list[Optional[int]], NOT_OPTIONAL),
@@ -403,7 +402,7 @@ def test_a_model_inside_itself_is_refused(model, path, name):
 
 
 def test_a_literal_of_none_alone_is_refused():
-    line = "[]: expected a Literal of values, got None alone [UNSUPPORTED_TYPE]"
+    line = "[]: expected a Literal of values, got only None [UNSUPPORTED_TYPE]"
     assert refused(list[Literal[None]]) == [line]
 
 
@@ -418,7 +417,7 @@ def test_all_that_is_wrong_is_said_at_once():
         f=Union[int, object, bytes],
     )
     with pytest.raises(
-        ConversionError, match=r"^the type hint list\[.*Made\] is no contract: 9 findings\n"
+        ConversionError, match=r"^the type hint list\[.*Made\] cannot be used as a contract: 9 findings\n"
     ) as caught:
         from_hint(list[made])
     assert codes(caught) == [
@@ -520,7 +519,7 @@ def test_hints_make_a_signature():
 
 @pytest.mark.parametrize("hint", [int, list, list[tuple], dict[str, int], Optional[list[int]]], ids=str)
 def test_a_hint_without_a_schema_makes_no_signature(hint):
-    with pytest.raises(ConversionError, match=r"is no contract: 1 finding\n"):
+    with pytest.raises(ConversionError, match=r"cannot be used as a contract: 1 finding\n"):
         infer_signature(hint)
-    with pytest.raises(ConversionError, match=r"is no contract: 1 finding\n"):
+    with pytest.raises(ConversionError, match=r"cannot be used as a contract: 1 finding\n"):
         infer_signature(list[int], hint)

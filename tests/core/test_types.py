@@ -413,7 +413,7 @@ _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
         ),
         ({"type": "LONG"}, ("INVALID_VALUE", "c"), "got 'LONG'"),
         ({"type": "tensor"}, ("INVALID_VALUE", "c"), "got 'tensor'"),
-        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without itemsems'),
+        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without items'),
         ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "got a value of type str"),
         ({"type": "array", "items": {}}, ("MISSING_KEY", "c[]"), 'expected the key "type"'),
         ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "got 'x'"),

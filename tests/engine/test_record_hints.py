@@ -145,7 +145,7 @@ def refused(rows, item, **options):
 
 
 def invalid(item):
-    with pytest.raises(ConversionError, match=r"^the type hint .* is no contract: ") as caught:
+    with pytest.raises(ConversionError, match=r"^the type hint .* cannot be used as a contract: ") as caught:
         parse_input_hint(list[item])
     return [str(finding) for finding in caught.value.findings]
 
@@ -312,8 +312,8 @@ REFUSED = {
     ),
     "Flag": (
         Right,
-        "expected an Enum, one member a value, got the Enum Right (a combination of flags is no member: "
-        "use int) [INVALID_VALUE]",
+        "expected an Enum other than Flag, got the Enum Right (flags can be combined to values without "
+        "a member: use int) [INVALID_VALUE]",
     ),
     "Literal of two types": (
         Literal["a", 1],
@@ -357,7 +357,7 @@ REFUSED = {
     ),
     "bare tuple": (
         tuple,
-        "expected a supported type, got tuple (write what it holds, for example tuple[float, "
+        "expected a supported type, got tuple (add the types of its elements, for example tuple[float, "
         "...]) [UNSUPPORTED_TYPE]",
     ),
     "Literal beyond 64 bits": (
@@ -368,7 +368,7 @@ REFUSED = {
     "tuple of two types": (
         tuple[int, str],
         "expected a tuple of elements of one type, got tuple[int, str] (use a NamedTuple or a dataclass, "
-        "whose fields may differ) [MIXED_TYPES]",
+        "whose fields can have different types) [MIXED_TYPES]",
     ),
     "empty tuple": (
         tuple[()],
@@ -449,7 +449,7 @@ STRUCTURE = {
         Unresolved,
         "[]: expected annotations that can be resolved, got the dataclass Unresolved with an annotation "
         "that cannot be resolved: "
-        "name 'Nowhere' is not defined (define its types at the top of their module) "
+        "name 'Nowhere' is not defined (define its types at the top level of a module) "
         "[INVALID_VALUE]",
     ),
 }

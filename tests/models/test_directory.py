@@ -374,12 +374,12 @@ def test_an_mlmodel_is_a_mapping_of_flavors(made, data):
 
 NOT_YAML = {
     "open-list": (b"flavors: [1", r"line \d, column \d+: did not find expected ',' or ']'"),
-    "open-text": (b"flavors: 'a\n", "line 2, column 1: got unexpected end of stream"),
+    "open-text": (b"flavors: 'a\n", "line 2, column 1: found unexpected end of stream"),
     "bad-indent": (b"a: 1\n  flavors: {}\n", "line 2, column 10: mapping values are not allowed"),
-    "tab": (b"flavors:\n\t- a\n", "line 2, column 1: got character that cannot start any token"),
+    "tab": (b"flavors:\n\t- a\n", "line 2, column 1: found character that cannot start any token"),
     "two-documents": (b"flavors: {}\n---\nflavors: {}\n", "line 2, column 1: but found another document"),
     "bad-merge": (b"flavors: {}\n<<: 5\n", "line 2, column 5: expected a mapping or list of mappings"),
-    "a-list-as-key": (b"flavors: {}\n? [a]\n: b\n", "line 2, column 3: got unhashable key"),
+    "a-list-as-key": (b"flavors: {}\n? [a]\n: b\n", "line 2, column 3: found unhashable key"),
     "nul": (b"flavors: {}\0", ".*control characters are not allowed"),
     "bell": (b"flavors: {}\a", ".*control characters are not allowed"),
     "not-utf8": (b"flavors: {a: \xff}\n", ""),

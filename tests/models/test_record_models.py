@@ -258,7 +258,9 @@ def test_a_field_that_no_type_holds_is_refused_when_the_model_is_defined(hint, t
             return model_input
 
         predict.__annotations__ = {"model_input": list[row]}
-        with pytest.raises(ConversionError, match=rf"^Refused: .* is no contract.*\n.*\[\]\.field: .*{text}"):
+        with pytest.raises(
+            ConversionError, match=rf"^Refused: .* cannot be used as a contract.*\n.*\[\]\.field: .*{text}"
+        ):
             type("Refused", (PythonModel,), {"predict": predict})
 
 

@@ -109,7 +109,7 @@ SIGNATURES = [
     ("np.zeros((8, 28, 28), ", "[Tensor('float32', (-1, 28, 28))]", "'mask': Tensor('int8', (-1, 3))]"),
     ("params={", 'stop list of string default [".", "!"]', 'limits {words: long} default {"words": 100}'),
     ("import pydantic", "0.notes Array(string) optional", "[30]"),
-    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a type"),
+    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a supported type"),
     ("flats =", "['rooms': long (required), 'area': double (optional)]", "<td>optional</td>"),
     ('"street"', "rooms 0 4"),
     ('"Rooms"', "rooms: expected long, got no such column (did you mean 'Rooms'?", "area: expected double"),
