@@ -57,6 +57,7 @@ __all__ = [
     "SignatureError",
     "SignatureTypeError",
     "SparksigError",
+    "SparksigWarning",
     "TableNotFoundError",
     "UnsupportedError",
     "below",
@@ -191,6 +192,10 @@ class SparksigError(Exception):
         """Build the error for ``findings``; its message is the ``summary`` and their number."""
         findings = tuple(findings)
         return cls(f"{summary}: {len(findings)} finding{'s' if len(findings) != 1 else ''}", findings)
+
+
+class SparksigWarning(UserWarning):
+    """The base class of all warnings of sparksig."""
 
 
 class SignatureError(SparksigError, ValueError):

@@ -23,6 +23,7 @@ from sparksig.errors import (
     Finding,
     SignatureError,
     SignatureTypeError,
+    SparksigWarning,
     below,
     find_duplicates,
     kind,
@@ -47,7 +48,7 @@ from sparksig.types import (
 __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
 
 
-class UnknownParamWarning(UserWarning):
+class UnknownParamWarning(SparksigWarning):
     """A param that the signature does not declare was ignored."""
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from sparksig import __version__
-from sparksig.cli import jobs, models, sweep, tables
+from sparksig.cli import environments, jobs, models, sweep, tables
 from sparksig.cli.base import Commands, say
 from sparksig.cli.show import show
 
@@ -37,7 +37,14 @@ def cli() -> None:
     """  # noqa: D301  click's mark for lines to leave alone
 
 
-for command in (show, *models.COMMANDS, *tables.COMMANDS, *jobs.COMMANDS, *sweep.COMMANDS):
+for command in (
+    show,
+    *models.COMMANDS,
+    *tables.COMMANDS,
+    *jobs.COMMANDS,
+    *sweep.COMMANDS,
+    *environments.COMMANDS,
+):
     cli.add_command(command)
 
 

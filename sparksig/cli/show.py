@@ -54,7 +54,7 @@ def show(model: str, json_wanted: bool) -> int:
 
 
 def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
-    from sparksig.models.environment import pins
+    from sparksig.models.versions import pins
 
     sizes = [one.stat().st_size for one in directory.path.rglob("*") if one.is_file()]
     return {

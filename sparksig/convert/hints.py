@@ -441,7 +441,7 @@ def get_keys(name: str, info: Any) -> tuple[str, ...]:
 def from_record(cls: Any) -> Schema:
     """Convert the fields of a dataclass, a TypedDict or a NamedTuple to the columns of a schema.
 
-    A nested record is an Object, and ``list[X]`` is an Array of X; ``Optional[X]`` and ``NotRequired[X]`` make
+    A nested record is an Object, ``list[X]`` is an Array of X; ``Optional[X]`` and ``NotRequired[X]`` make
     a column or a property optional. A float of a dataclass is a float, as in MLflow.
 
     Raises:

@@ -7,6 +7,7 @@ and numbers, or times of several zones), the column is not converted.
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,8 +27,11 @@ __all__ = [
     "is_exact_double",
     "is_missing",
     "is_null",
+    "is_sparse",
     "is_vector",
     "mixed_finding",
+    "quiet_nans",
+    "to_series",
 ]
 
 _PLAIN: dict[str, pa.DataType] = {
@@ -51,6 +55,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
+    column = quiet_nans(column)
     classes = set(map(type, column))
     # pandas infers times from NaT, and numbers from a NaN of 32 bits, for any other values
     if type(pd.NaT) in classes or (classes & _NARROW and classes - _NARROW - _NULL_CLASSES):
@@ -74,9 +79,9 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
             return pa.array(values, pa.binary())
     except (
         pa.ArrowInvalid,
-        pa.ArrowTypeError,
         pa.ArrowNotImplementedError,
         OverflowError,
+        TypeError,
         ValueError,
     ):
         return None
@@ -89,6 +94,27 @@ _NULL_CLASSES = frozenset({float, np.float64, type(None), type(pd.NA), type(pd.N
 
 def _is_typed_null(value: Any) -> bool:
     return value is pd.NaT or (type(value) in _NARROW and bool(np.isnan(value)))
+
+
+def quiet_nans(column: pd.Series) -> pd.Series:
+    """Return an object column with quiet NaNs for signalling ones, whose comparison raises an exception.
+
+    Example:
+        >>> quiet_nans(pd.Series([decimal.Decimal("sNaN")], dtype=object)).isna().tolist()
+        [True]
+    """
+    if not any(issubclass(cls, decimal.Decimal) for cls in set(map(type, column))):
+        return column
+    values = [
+        decimal.Decimal("NaN") if isinstance(value, decimal.Decimal) and value.is_snan() else value
+        for value in column
+    ]
+    return pd.Series(values, index=column.index, name=column.name, dtype=object)
+
+
+def to_series(values: pd.Series | pd.Index | pd.api.extensions.ExtensionArray) -> pd.Series:
+    """Return an index or an array of pandas as a series; a MultiIndex as its tuples."""
+    return pd.Series(values.to_flat_index() if isinstance(values, pd.MultiIndex) else values)
 
 
 def from_times(column: pd.Series) -> pa.Array:
@@ -169,6 +195,11 @@ def is_missing(value: Any, dtype: Type | None) -> bool:
 def is_vector(cls: type) -> bool:
     """Return whether a Python type is a vector of Spark ML, dense or sparse; pyspark is not imported."""
     return cls.__module__.startswith("pyspark.") and cls.__name__ in ("DenseVector", "SparseVector")
+
+
+def is_sparse(value: Any) -> bool:
+    """Return whether a value is a sparse matrix of SciPy: a dok_matrix is a dictionary as well."""
+    return type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "toarray")
 
 
 def _convert_numbers(column: pd.Series, target: Type | None) -> pa.Array | None:

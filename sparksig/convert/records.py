@@ -172,7 +172,7 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 def to_builtins(value: Any) -> Any:
     """Convert records and pydantic objects in a value to dictionaries.
 
-    An ``Enum`` becomes its value, a ``UUID`` becomes its text, and a tuple becomes a list. A ``Decimal`` inside
+    An ``Enum`` becomes its value, a ``UUID`` its text, and a tuple a list. A ``Decimal`` inside
     another value becomes a float if that is exact. Other values are returned unchanged.
 
     Example:

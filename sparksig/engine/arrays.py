@@ -137,17 +137,27 @@ def build_lists(lengths: np.ndarray[Any, Any], values: pa.Array, like: pa.Array)
 
 def flatten_lists(array: pa.Array) -> pa.Array:
     """Return the elements of all lists that are not null."""
-    is_view = (
-        not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)) and array.type.num_fields
-    )
-    # pyarrow mixes up the values when it flattens list views of dictionaries
-    if not (is_view and pa.types.is_dictionary(array.type.value_type)):
-        try:
-            return array.flatten()
-        except pa.ArrowException:  # pyarrow does not flatten dictionaries of nested values
-            pass
+    is_plain = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
+    try:
+        if not is_plain and pa.types.is_dictionary(array.type.value_type):
+            array = _decode_items(array)  # pyarrow would mix up the values of its other lists
+        return array.flatten()
+    except pa.ArrowException:  # dictionaries of nested values, or of views
+        pass
     values = [item for items in array.to_pylist() if items is not None for item in items]
     return pa.array(values, _decoded_type(array.type.value_type))
+
+
+def _decode_items(array: pa.Array) -> pa.Array:
+    """Return an array of fixed-size lists, or of list views, whose items are plain and not a dictionary's."""
+    items = array.values.dictionary_decode()
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        items = items.slice(array.offset * size, len(array) * size)
+        return pa.FixedSizeListArray.from_arrays(items, size, mask=arrow_null_mask(array))
+    is_large = pa.types.is_large_list_view(array.type)
+    views = pa.LargeListViewArray if is_large else pa.ListViewArray
+    return views.from_arrays(array.offsets, array.sizes, items, mask=arrow_null_mask(array))
 
 
 def _decoded_type(dtype: pa.DataType) -> pa.DataType:

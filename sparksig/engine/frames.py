@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,10 +47,10 @@ MISSING_INTEGERS = (
 
 def enforce(
     data: Any,
-    schema: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
+    contract: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
     *,
     strict_nulls: bool = False,
-    extra: str = "ignore",
+    extra: Literal["ignore", "forbid"] = "ignore",
     show_values: bool = False,
 ) -> Any:
     """``data`` as the schema declares it: its columns in order, each losslessly widened to its type.
@@ -62,7 +62,7 @@ def enforce(
             its data as Arrow does, as Polars), a dictionary, list, scalar or array, read as
             :mod:`sparksig.engine.python` says. For tensors: NumPy arrays, SciPy matrices, dictionaries of
             them, frames and tables. It is never changed.
-        schema: the contract: a schema; a signature, whose inputs are meant, as an object or as its
+        contract: a schema; a signature, whose inputs are meant, as an object or as its
             dictionary; the path of a signature's JSON file or of a model directory, or DDL.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
@@ -74,9 +74,9 @@ def enforce(
         keeps its index; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: all that does not fit, each with its path; or ``schema`` names no contract.
-        SignatureError: ``schema`` is no contract (SignatureTypeError), or ``extra`` is unknown.
-        ModelError: the model directory that ``schema`` names is damaged, or has no signature.
+        ContractError: all that does not fit, each with its path; or ``contract`` names none.
+        SignatureError: ``contract`` is none (SignatureTypeError), or ``extra`` is unknown.
+        ModelError: the model directory that ``contract`` names is damaged, or has no signature.
 
     Example:
         >>> import pandas as pd
@@ -88,7 +88,7 @@ def enforce(
           tags
         0  [a]
     """
-    schema = _resolve_schema(from_mlflow(schema), data)
+    schema = _resolve_schema(from_mlflow(contract), data)
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)

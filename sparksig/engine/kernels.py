@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.engine.arrays import take
 from sparksig.engine.zones import PER_SECOND, to_local_times
 
 __all__ = ["Kernel", "Mask", "Values", "choose_kernel", "decode_dictionary", "to_local_nanoseconds"]
@@ -23,7 +24,7 @@ def choose_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None
 
     Dictionaries are decoded before, instants have a way of their own.
     """
-    if pa.types.is_dictionary(arrow_type):
+    while pa.types.is_dictionary(arrow_type):
         arrow_type = _plain(arrow_type.value_type)
     if arrow_type == target:
         return None
@@ -50,7 +51,9 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 def decode_dictionary(array: pa.DictionaryArray) -> pa.Array:
     """The values that a dictionary array stands for."""
     values = array.dictionary
-    return _cast(values, _plain(values.type)).take(array.indices)
+    if pa.types.is_dictionary(values.type):
+        values = decode_dictionary(values)
+    return take(_cast(values, _plain(values.type)), array.indices)
 
 
 # A day and more on either side: no zone is further from UTC.

@@ -29,6 +29,7 @@ import pyarrow as pa
 
 from sparksig.convert import report_duplicates
 from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS
 from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema
@@ -287,7 +288,7 @@ def _column(value: Any, dtype: Type, row_count: int | None) -> pd.Series | None:
         if isinstance(value, np.ndarray) and value.ndim > 1:
             return to_object_series(list(value))
     if is_typed:
-        return pd.Series(value).reset_index(drop=True)
+        return to_series(value).reset_index(drop=True)
     if isinstance(value, np.ndarray):
         if value.ndim == 0:
             return to_object_series([value[()]])

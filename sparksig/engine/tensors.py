@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
-from sparksig.convert.objects import from_times
+from sparksig.convert.objects import from_times, is_sparse
 from sparksig.engine.findings import FIRST_ROWS, Collector
+from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.series import format_dtype
 from sparksig.engine.sources import lends_arrow, read_column_or_table
@@ -70,7 +71,7 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
     names = [spec.name for spec in schema]
     if not schema.has_input_names():
         return {None: data}
-    if isinstance(data, (Mapping, pd.DataFrame)):
+    if isinstance(data, (Mapping, pd.DataFrame)) and not is_sparse(data):  # a dok_matrix is a Mapping
         labels = list(data)
         for spec in schema:
             if labels.count(spec.name) != 1:
@@ -85,7 +86,7 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
                 if label not in names
             ]
         return {name: data[name] for name in names if labels.count(name) == 1}
-    if len(names) == 1 and (isinstance(data, np.ndarray) or _is_sparse(data)):
+    if len(names) == 1 and (isinstance(data, np.ndarray) or is_sparse(data)):
         return {names[0]: data}
     expected = f"a dictionary of the tensors {', '.join(map(str, names))}"
     findings.append(Finding(Code.TYPE_MISMATCH, "", expected, kind(data)))
@@ -102,15 +103,11 @@ def _opened(data: Any) -> Any:
     return table.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _is_sparse(data: Any) -> bool:
-    return type(data).__module__.partition(".")[0] == "scipy" and hasattr(data, "format")
-
-
 def _tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
     path = "" if spec.name is None else step(spec.name)
     if isinstance(data, np.ndarray):
         return _array(data, spec, path, findings)
-    if _is_sparse(data):
+    if is_sparse(data):
         return _sparse(data, spec, path, findings)
     if isinstance(data, pd.Series):
         return _from_columns([data], spec, path, findings)
@@ -255,6 +252,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     """A column of one scalar a row, by its dtype; one of objects by its values. Always a copy."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.dtype.categories.dtype)
+    column = _decode_nulls(column)
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         return _from_values(column.tolist(), spec, 1, path, findings)
@@ -275,6 +273,16 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
     if missing.any():
         return column.to_numpy(dtype=spec.type, na_value=np.nan, copy=True)
     return column.to_numpy(dtype=spec.type, copy=True)
+
+
+def _decode_nulls(column: pd.Series) -> pd.Series:
+    """Return a column whose nulls pandas sees: those among the values of an Arrow dictionary, too."""
+    dtype: Any = column.dtype
+    if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_dictionary(dtype.pyarrow_dtype):
+        return column
+    chunks = pa.array(column)
+    array = decode_dictionary(chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks)
+    return pd.Series(array, dtype=pd.ArrowDtype(array.type), name=column.name)
 
 
 def _name(column: pd.Series) -> str:

@@ -175,14 +175,19 @@ def _elements(value: Any) -> list[Any] | np.ndarray[Any, Any] | pa.Array | None:
     """Return the elements of an array in a cell, typed where the cell has a dtype; None if it is no array."""
     if isinstance(value, list):
         return value
+    if isinstance(value, pd.MultiIndex):
+        value = value.to_flat_index()
     if isinstance(value, (pd.Series, pd.Index)):
         value = value.array
+    if isinstance(value, pd.arrays.SparseArray):
+        value = np.asarray(value)
     if isinstance(value, pd.Categorical):
         value = value.astype(value.categories.dtype)
     if isinstance(value, pd.arrays.NumpyExtensionArray):
         value = value.to_numpy()
     if isinstance(value, np.ndarray):
-        return value if value.ndim else None
+        plain = np.asarray(value) if isinstance(value, np.matrix) else value  # its rows are matrices again
+        return plain if plain.ndim else None
     if isinstance(value, pd.arrays.DatetimeArray):
         return list(value)
     if isinstance(value, pd.api.extensions.ExtensionArray):

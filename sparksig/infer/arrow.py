@@ -95,7 +95,7 @@ def observe_nulls(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
     arrays = [_decoded(array) for array in arrays]
     if isinstance(dtype, Object) and all(pa.types.is_struct(array.type) for array in arrays):
         whole = not any(array.null_count for array in arrays)
-        held = [array.drop_null() if array.null_count else array for array in arrays]
+        held = [_drop_nulls(array) for array in arrays]
         properties = []
         for prop in dtype.properties:
             parts = [_child(array, prop.name) for array in held]
@@ -125,8 +125,25 @@ def _decoded(array: pa.Array) -> pa.Array:
         try:
             return array.dictionary_decode()
         except pa.ArrowNotImplementedError:  # of views
-            return pa.array(array.to_pylist(), values.type)
+            return _rebuild(array.to_pylist(), values.type)
     return array
+
+
+def _drop_nulls(array: pa.Array) -> pa.Array:
+    if not array.null_count:
+        return array
+    try:
+        return array.drop_null()
+    except pa.ArrowNotImplementedError:  # of views
+        return _rebuild([value for value in array.to_pylist() if value is not None], array.type)
+
+
+def _rebuild(values: list[Any], dtype: pa.DataType) -> pa.Array:
+    """Return an array of a type; of an equivalent one where pyarrow cannot build it (run-end encoded)."""
+    try:
+        return pa.array(values, dtype)
+    except pa.ArrowNotImplementedError:
+        return pa.array(values)
 
 
 def _child(array: pa.StructArray, name: str) -> pa.Array:

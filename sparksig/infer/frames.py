@@ -17,7 +17,7 @@ import pyarrow as pa
 from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
-from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding
+from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
 from sparksig.errors import (
     Code,
     ConversionError,
@@ -122,7 +122,7 @@ def _column(column: pd.Series, label: Hashable, findings: list[Finding], *, alon
         return None
     if dtype is None:
         return None
-    missing = bool(column.isna().any())
+    missing = bool((quiet_nans(column) if column.dtype == object else column).isna().any())
     if spec.name is None and missing:
         hint = "a column without a name must be required: name it"
         findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import fields_of, is_sequence, to_builtins
 from sparksig.convert.numpy import source
+from sparksig.convert.objects import to_series
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer import frames, python, tensors
 from sparksig.infer.merging import merge
@@ -50,7 +52,7 @@ def from_prediction(
     if isinstance(prediction, np.ndarray):
         return _from_array(prediction, of_columns)
     if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        return _from_series(pd.Series(prediction))
+        return _from_series(to_series(prediction))
     if isinstance(prediction, (type, pd.DataFrame)):
         return infer(prediction)
     if isinstance(prediction, dict):
@@ -208,6 +210,9 @@ def _from_columns(values: Mapping[Any, Any]) -> Schema:
 def _column_of(key: Any, value: Any) -> Schema:
     if is_arrow(value) and not isinstance(value, (pd.Series, pd.Index)):
         column, _ = read_arrow(value)
+        if isinstance(column, pa.Table):
+            finding = Finding(Code.TYPE_MISMATCH, step(key), "a column", "a table")
+            raise InferenceError.of("no signature for this dictionary of columns", [finding])
         value = pd.Series(column, dtype=pd.ArrowDtype(column.type))
     if isinstance(value, np.ndarray):
         if value.dtype.kind == "O" and value.ndim == 1:
@@ -219,7 +224,8 @@ def _column_of(key: Any, value: Any) -> Schema:
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         finding = Finding(Code.INVALID_NAME, step(key), "a string or an integer", kind(key))
         raise InferenceError.of("no signature for this dictionary of columns", [finding])
-    return frames.from_series(pd.Series(value).rename(key))
+    value = to_series(value) if isinstance(value, pd.Index) else pd.Series(value)
+    return frames.from_series(value.rename(key))
 
 
 def _empty(key: Any) -> Schema:

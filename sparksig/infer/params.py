@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.convert import report_duplicates
+from sparksig.convert.objects import is_sparse
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer.python import type_of
 from sparksig.params import ParamSchema, ParamSpec
@@ -71,7 +72,7 @@ def _type(
             Finding(Code.INVALID_VALUE, path, "a default that has a type and a JSON", found, hint)
         )
         return None, None
-    if isinstance(value, dict) and not value:
+    if isinstance(value, dict) and not is_sparse(value) and not value:
         findings.append(Finding(Code.EMPTY, path, "at least one key", "an empty dictionary"))
         return None, None
     return _known(type_of([value], path, findings), path, findings), None

@@ -277,6 +277,8 @@ def _has_number(values: Sequence[Any], floats: type | tuple[type, ...]) -> bool:
 
 
 def _container(form: type) -> type | None:
+    if form.__module__.startswith("scipy."):  # a dok_matrix is a dictionary, too
+        return None
     return next((base for base in _WORDS if issubclass(form, base)), None)
 
 

@@ -175,6 +175,14 @@ class ModelSection(_Section):
         description="an optional column that the table lacks: null (the model sees nulls), omit (no column), "
         "forbid (an error), auto (null for estimators and boosters, omit for other models)",
     )
+    environment: Text = Field(
+        default="worker",
+        description="where the model runs: worker (the workers' environment), model (an environment built "
+        "from its requirements), or the path of one that `sparksig env build` has written",
+    )
+    allow_install: bool = Field(
+        default=False, description="packages of the model's requirements may be installed, which runs code"
+    )
 
 
 class InputSection(_Table):

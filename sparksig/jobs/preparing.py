@@ -45,10 +45,14 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
     _collect_errors(
         lambda: _check_params(config, model.params),
         lambda: _check_paths(config),
-        lambda: check_input(config, model.inputs, features_of(model.directory, model.loading.trust)),
+        lambda: check_input(config, model.inputs, _list_features(model)),
         lambda: _refuse_existing(config),
     )
     return model
+
+
+def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
+    return features_of(model.directory, model.loading.trust, model.loading.environment)
 
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:
@@ -68,6 +72,8 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             model_config=section.config or None,
             outputs=unknown,
             on_version_mismatch=section.on_version_mismatch,
+            environment=section.environment,
+            allow_install=section.allow_install,
         )
         require_result_type(model)
     except UnsupportedError as error:
@@ -95,7 +101,8 @@ def _use_config_keys(message: str) -> str:
         >>> _use_config_keys("pass allow_pickle=True, or pin it with digest=")
         'set model.allow_pickle: true, or pin it with model.digest'
     """
-    message = message.replace("pass allow_pickle=True", "set model.allow_pickle: true")
+    for name in ("allow_pickle", "allow_install"):
+        message = message.replace(f"pass {name}=True", f"set model.{name}: true")
     message = re.sub(r"\bpass trusted_types=", "set model.trusted_types: ", message)
     return re.sub(r"(?<![.\w])(digest)=", r"model.\1", message)
 

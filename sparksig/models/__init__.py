@@ -23,15 +23,18 @@ from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import compare_versions
+from sparksig.models.environments import resolve_environment
 from sparksig.models.features import read_features
 from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
 from sparksig.models.info import ModelInfo, describe
+from sparksig.models.isolated import load_predictor
 from sparksig.models.payloads import parse_payload
 from sparksig.models.python_model import set_serving
 from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, read_shape
 from sparksig.models.trust import Trust, type_names
+from sparksig.models.versions import compare_versions
+from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -196,21 +199,23 @@ def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
 
 
 def load_model(
-    model_uri: str | os.PathLike[str],
+    model: str | os.PathLike[str],
     *,
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> LoadedModel:
     """Load a model directory that sparksig or MLflow saved.
 
     Args:
-        model_uri: the directory, or a URI. ``runs:/`` and ``models:/`` need MLflow; ``s3://``, ``gs://``,
+        model: the directory, or a URI. ``runs:/`` and ``models:/`` need MLflow; ``s3://``, ``gs://``,
             ``abfs://`` and ``hdfs://`` are read with ``pyarrow.fs``.
         allow_pickle: allow code in the directory to run, which pickles need. Pass it only for a model whose
             origin you trust.
@@ -228,6 +233,11 @@ def load_model(
             "omit" for no column, "forbid" to refuse the data. None for "null" with estimators and boosters,
             which refuse a frame without the columns that they were trained with, and for "omit" with
             PythonModels, functions and loader modules.
+        environment: "worker" to run the model in this process; "model" to run it in a process of its own, in
+            an environment that is built from the model's requirements; or the path of an environment that
+            ``sparksig env build`` has written.
+        allow_install: allow the packages of the model's requirements to be installed, which runs code of
+            theirs. A pinned digest allows it, too, if the requirements name one exact version each.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -261,9 +271,14 @@ def load_model(
     if model_config is not None and not isinstance(model_config, Mapping):
         raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
     check_absent(absent)
-    model = load_directory(local_path(model_uri), Loading(trust, method, model_config), on_version_mismatch)
-    model.absent = absent or model.absent
-    return model
+    path = local_path(model)
+    directory = (
+        trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
+    )
+    isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
+    loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
+    loaded.absent = absent or loaded.absent
+    return loaded
 
 
 def load_directory(
@@ -282,13 +297,14 @@ def load_directory(
     except ModelDamagedError:  # another process may have replaced the signature between the two reads
         directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
-    compare_versions(directory, on_version_mismatch)
+    if loading.environment is None:
+        compare_versions(directory, on_version_mismatch)
     recorded = directory.text_dtypes
     home = directory.path
     if not private and flavors.opens_files(directory):
         directory = directory.snapshot()
     with _no_bytecode():
-        predictor = flavors.load(directory, loading)
+        predictor = load_predictor(directory, loading)
     signature = directory.signature
     saved_method = directory.pyfunc.get("predict_fn") or "predict"
     if signature is not None and loading.method not in (None, saved_method):
@@ -343,15 +359,15 @@ _previous_setting = False  # of sys.dont_write_bytecode, before the first thread
 # --- examples and requests --------------------------------------------------------------------------------
 
 
-def _read_verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
-    return Trust().verify(ModelDirectory.read(local_path(model_uri)))
+def _read_verified(model: str | os.PathLike[str]) -> ModelDirectory:
+    return Trust().verify(ModelDirectory.read(local_path(model)))
 
 
-def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
+def load_input_example(model: str | os.PathLike[str]) -> Any:
     """Load the data of the example that a model was saved with, in the types of its signature.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         The data, in the container that it was saved from; None without an example.
@@ -366,14 +382,14 @@ def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
         >>> load_input_example(home)
         ['a']
     """
-    return examples.read_example(_read_verified(model_uri))
+    return examples.read_example(_read_verified(model))
 
 
-def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, Any] | None:
+def load_input_example_params(model: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Load the params of the example that a model was saved with.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         The values by name; None without params.
@@ -388,14 +404,14 @@ def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, An
         >>> load_input_example_params(home)
         {'n': 1}
     """
-    return examples.read_example_params(_read_verified(model_uri))
+    return examples.read_example_params(_read_verified(model))
 
 
-def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
+def load_serving_example(model: str | os.PathLike[str]) -> str:
     """Load the body of a request that sends a model's example to a scoring server.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         JSON text.
@@ -410,18 +426,18 @@ def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
         >>> json.loads(load_serving_example(home))
         {'inputs': {'x': 1.5}}
     """
-    return examples.read_serving_example(_read_verified(model_uri))
+    return examples.read_serving_example(_read_verified(model))
 
 
 def validate_serving_input(
-    model_uri: str | os.PathLike[str] | LoadedModel,
+    model: str | os.PathLike[str] | LoadedModel,
     serving_input: str | bytes | Mapping[str, Any],
     **options: Any,
 ) -> Any:
     """Parse the body of a request as a scoring server does, and predict it.
 
     Args:
-        model_uri: a model directory or URI, or a loaded model.
+        model: a model directory or URI, or a loaded model.
         serving_input: the body: JSON text, or the parsed JSON.
         options: the keyword arguments of :func:`load_model`.
 
@@ -440,10 +456,10 @@ def validate_serving_input(
         >>> validate_serving_input(home, '{"inputs": {"x": [1.5, 2]}}', allow_pickle=True).tolist()
         [3.0, 4.0]
     """
-    if isinstance(model_uri, LoadedModel) and options:
+    if isinstance(model, LoadedModel) and options:
         names = ", ".join(sorted(options))
         raise ModelError(f"{names}: the model is loaded already. Pass loading options to load_model()")
-    model = model_uri if isinstance(model_uri, LoadedModel) else load_model(model_uri, **options)
-    data, params = parse_payload(serving_input, model.signature)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model, **options)
+    data, params = parse_payload(serving_input, loaded.signature)
     with set_serving():
-        return model.predict(data, params)
+        return loaded.predict(data, params)

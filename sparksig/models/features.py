@@ -10,7 +10,9 @@ from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelErro
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors.interface import Flavor, Loading, Saving
+from sparksig.models.isolated import load_predictor
 from sparksig.models.trust import Trust
+from sparksig.models.virtualenvs import ModelEnvironment
 
 __all__ = ["KEY", "choose_names", "features_of", "read_features"]
 
@@ -52,7 +54,9 @@ def read_features(directory: ModelDirectory) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def features_of(directory: ModelDirectory, trust: Trust | None = None) -> tuple[str, ...] | None:
+def features_of(
+    directory: ModelDirectory, trust: Trust | None = None, environment: ModelEnvironment | None = None
+) -> tuple[str, ...] | None:
     """Return the names of a model's features where its inputs have no names, else None.
 
     sparksig records the names when it saves a model. Without a record, an estimator or a booster is loaded
@@ -61,6 +65,7 @@ def features_of(directory: ModelDirectory, trust: Trust | None = None) -> tuple[
     Args:
         directory: the model directory.
         trust: permission to load the model; None allows only formats that cannot run code.
+        environment: the environment in which the model runs; None for that of this process.
 
     Raises:
         ModelDamagedError: the directory is damaged.
@@ -72,7 +77,7 @@ def features_of(directory: ModelDirectory, trust: Trust | None = None) -> tuple[
     if recorded is not None or not flavors.find_flavor(directory).has_feature_names:
         return recorded
     try:
-        predictor = flavors.load(directory, Loading(trust or Trust()))
+        predictor = load_predictor(directory, Loading(trust or Trust(), environment=environment))
     except ModelDamagedError:
         raise
     except (ModelError, MissingDependencyError):  # other workers may have the permission and the package

@@ -15,17 +15,18 @@ from sparksig.errors import (
     Finding,
     ModelDamagedError,
     SignatureTypeError,
+    SparksigWarning,
     UnsupportedError,
     kind,
     step,
 )
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory, replace_mlmodel
-from sparksig.models.environment import find_mismatches
 from sparksig.models.examples import read_example
 from sparksig.models.registry import is_logged, is_remote, local_path, shown
 from sparksig.models.seal import digest
 from sparksig.models.tracking import replace_logged_mlmodel
+from sparksig.models.versions import list_differences
 from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-class ExampleMismatchWarning(UserWarning):
+class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""
 
 
@@ -136,11 +137,11 @@ _MLMODEL_KEYS = (
 )
 
 
-def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
+def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
     """Describe a model directory without loading the model.
 
     Args:
-        model_uri: a directory, or a URI that :func:`sparksig.load_model` accepts.
+        model: a directory, or a URI that :func:`sparksig.load_model` accepts.
 
     Returns:
         The content of MLmodel, the differences from the installed packages, and the digest.
@@ -157,7 +158,7 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    return describe(ModelDirectory.read(local_path(model_uri)), shown(model_uri))
+    return describe(ModelDirectory.read(local_path(model)), shown(model))
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
@@ -195,7 +196,7 @@ def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
         model_id=read_text("model_id"),
         model_size_bytes=size if type(size) is int else None,
         saved_input_example_info=read_mapping("saved_input_example_info"),
-        version_mismatches=tuple(find_mismatches(directory)),
+        version_mismatches=tuple(map(str, list_differences(directory))),
         digest=digest(directory.path),
     )
 
@@ -207,14 +208,14 @@ def _read_loader_module(directory: ModelDirectory) -> str | None:
     return str(directory.pyfunc["loader_module"])
 
 
-def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
+def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> None:
     """Replace the signature of a model directory or of a logged model.
 
     Only the MLmodel file and the seal change, and therefore the digest. A crash at any point leaves the old
     or the new directory. Logged models are changed through the installed MLflow client.
 
     Args:
-        model_uri: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
+        model: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
         signature: the new contract.
 
     Raises:
@@ -252,17 +253,17 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
             or signature._is_type_hint_from_example,
         }
         replace_mlmodel(directory, config)
-        _compare_example(ModelDirectory.read(directory.path), shown(model_uri))
+        _compare_example(ModelDirectory.read(directory.path), shown(model))
 
-    if is_logged(model_uri):
-        replace_logged_mlmodel(str(model_uri), change)
+    if is_logged(model):
+        replace_logged_mlmodel(str(model), change)
         return
-    if is_remote(model_uri):
+    if is_remote(model):
         raise UnsupportedError(
-            f"cannot set the signature of {shown(model_uri)!r}, because the model is not local. Download the "
+            f"cannot set the signature of {shown(model)!r}, because the model is not local. Download the "
             "directory, call set_signature() on it, and upload it again"
         )
-    change(ModelDirectory.read(local_path(model_uri)))
+    change(ModelDirectory.read(local_path(model)))
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:

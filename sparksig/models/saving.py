@@ -35,7 +35,6 @@ from sparksig.models.directory import (
     seal,
     write_mlmodel,
 )
-from sparksig.models.environment import write_environment
 from sparksig.models.examples import split_example, write_example
 from sparksig.models.features import KEY, choose_names
 from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
@@ -53,6 +52,7 @@ from sparksig.models.python_model import (
 from sparksig.models.registry import fetched, is_remote, local_path, shown
 from sparksig.models.trust import type_names
 from sparksig.models.verification import verify_example
+from sparksig.models.versions import write_environment
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType

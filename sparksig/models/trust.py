@@ -53,7 +53,9 @@ class Trust:
         digest: the pinned digest of the directory's content (:func:`sparksig.models.seal.digest`). A caller
             who pins a directory is assumed to know its content, so code in it may run.
         trusted_types: types to allow in a skops file, in addition to those that skops trusts and the inert
-            types (:mod:`sparksig.models.inert_types`). The state of these types is not checked.
+            types (:mod:`sparksig.models.inert_types`).
+        knows_content: the caller pinned the digest, so the state of native types is not checked. None for
+            True if there is a digest. A worker has the driver's digest also of a model that is not pinned.
 
     Example:
         >>> Trust(trusted_types=("acme.Model",)).allow_pickle
@@ -63,8 +65,11 @@ class Trust:
     allow_pickle: bool = False
     digest: str | None = None
     trusted_types: tuple[str, ...] = ()
+    knows_content: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.knows_content is None:
+            object.__setattr__(self, "knows_content", self.digest is not None)
         if not isinstance(self.allow_pickle, bool):
             raise ModelError(f"allow_pickle: expected True or False, got {kind(self.allow_pickle)}")
         if self.digest is not None:

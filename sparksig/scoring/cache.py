@@ -16,7 +16,6 @@ from typing import Any
 from sparksig.errors import SparksigError
 from sparksig.models import LoadedModel, load_directory
 from sparksig.models.flavors.interface import Loading
-from sparksig.models.trust import Trust
 from sparksig.scoring.exceptions import wrap_exception
 
 __all__ = ["CACHE", "CacheInfo", "ModelCache", "load_cached"]
@@ -63,8 +62,10 @@ class ModelCache:
         key = (
             digest,
             trust.trusted_types,
+            trust.knows_content,
             loading.method,
             repr(sorted((loading.model_config or {}).items())),
+            loading.environment,
         )
         with self._lock:
             if key in self._models:
@@ -72,7 +73,7 @@ class ModelCache:
                 self._models.move_to_end(key)
                 return self._models[key]
             started = time.perf_counter()
-            pinned = replace(loading, trust=Trust(trust.allow_pickle, digest, trust.trusted_types))
+            pinned = replace(loading, trust=replace(trust, digest=digest))
             model = load_directory(locate(), pinned, private=True)
             self._loads += 1
             self._seconds += time.perf_counter() - started

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import platform
 import sys
-import sysconfig
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 
-from sparksig.errors import ModelFailedError, describe_exception, printable
+from sparksig.errors import ModelFailedError, describe_exception
+from sparksig.models.tracebacks import describe_frames
 
-__all__ = ["describe_frames", "find_failing_row", "wrap_exception"]
+__all__ = ["find_failing_row", "wrap_exception"]
 
-_OWN_CODE = str(Path(__file__).parents[1])
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _SEARCH_SECONDS = 10.0
 
 
@@ -40,22 +36,6 @@ def wrap_exception(error: BaseException, action: str = "the model raised", row: 
     if row:
         lines.append(f"first failing row: {row}")
     return ModelFailedError("\n  ".join(lines))
-
-
-def describe_frames(error: BaseException, limit: int = 3) -> list[str]:
-    """Return the innermost frames of the user's code in a traceback; the raising one if there are none."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((_OWN_CODE, "<frozen "))
-    ]
-    own = [
-        frame
-        for frame in frames
-        if "site-packages" not in frame.filename and not frame.filename.startswith(_LIBRARIES)
-    ]
-    chosen = (own or frames[-1:])[-limit:]
-    return [f"at {printable(frame.filename)}, line {frame.lineno}, in {frame.name}" for frame in chosen]
 
 
 def find_failing_row(score: Callable[[pa.RecordBatch], object], batch: pa.RecordBatch) -> int | None:

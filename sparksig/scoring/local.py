@@ -20,6 +20,7 @@ from sparksig.errors import ContractError, Finding, OutputRefusedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
+from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.scoring.part import Target
 from sparksig.scoring.pool import SplitTask, count_cores, score_splits
@@ -84,8 +85,8 @@ def score_files(
     params: Mapping[str, Any] | None = None,
     method: str | None = None,
     result_type: str | None = None,
-    on_error: str = "fail",
-    findings: str = "findings",
+    on_error: OnError = "fail",
+    findings_column: str = "findings",
     flatten: bool = False,
     columns: Sequence[str] | None = None,
     model_config: Mapping[str, Any] | None = None,
@@ -93,8 +94,10 @@ def score_files(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     filter: str | None = None,
     engine: str = "local",
     spark: SparkSession | None = None,
@@ -121,7 +124,7 @@ def score_files(
             what the signature's outputs say.
         on_error: "fail": a row that cannot be scored fails the run. "null": its prediction is null, and the
             column of findings says why.
-        findings: the name of that column.
+        findings_column: the name of that column.
         flatten: write each field of a prediction of several outputs as a column, ``<column>_<field>``.
         columns: for a model whose inputs have no names: the columns to use, in this order.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
@@ -133,6 +136,8 @@ def score_files(
             saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        environment: the environment in which the model runs, as in :func:`sparksig.load_model`.
+        allow_install: as in :func:`sparksig.load_model`.
         filter: a condition in SQL: only rows that meet it are scored. It has comparisons of columns with
             literals or other columns, ``BETWEEN``, ``IN``, ``IS NULL``, ``AND``, ``OR`` and ``NOT``.
         engine: "local" for processes of this machine, "direct" for tasks of Spark.
@@ -187,10 +192,12 @@ def score_files(
             model_config=model_config,
             outputs=declared_outputs,
             on_version_mismatch=on_version_mismatch,
+            environment=environment,
+            allow_install=allow_install,
         )
         declared = prepared.params
         enforced = None if params is None and declared is None else enforce_params(params, declared)
-        features = features_of(prepared.directory, prepared.loading.trust)
+        features = features_of(prepared.directory, prepared.loading.trust, prepared.loading.environment)
     with clock.phase("plan"):
         place = shown(output)
         store, path = _open_output(output, input)
@@ -203,7 +210,7 @@ def score_files(
             columns=columns,
             flatten=flatten,
             lenient=on_error == "null",
-            findings=findings,
+            findings=findings_column,
             zone=zone,
             batch_rows=batch_rows,
             absent=effect,

@@ -11,11 +11,13 @@ from typing import Any
 from sparksig.errors import MissingSignatureError, ModelError
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import compare_versions
+from sparksig.models.environments import resolve_environment
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.seal import combine, file_digests
 from sparksig.models.trust import Trust, type_names
+from sparksig.models.versions import compare_versions
+from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 
@@ -52,18 +54,25 @@ def prepare_model(
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
     outputs: Schema | None = None,
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
 ) -> PreparedModel:
     """Check a model directory without loading the model; arguments as of :func:`sparksig.spark_udf`.
 
     Raises:
-        ModelError: the directory is missing, damaged or not trusted, or has no input or output schema.
+        ModelError: the directory is missing, damaged or not trusted, or has no input or output schema; or its
+            environment cannot be built.
     """
     trust = Trust(allow_pickle, digest, type_names(trusted_types))
     directory = trust.verify(ModelDirectory.read(local_path(path)))
-    loading = Loading(trust, method, model_config)
+    isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
+    loading = Loading(trust, method, model_config, isolated)
     flavors.check(directory, loading)
-    compare_versions(directory, on_version_mismatch)
+    if isolated is None:
+        compare_versions(directory, on_version_mismatch)
+    else:
+        isolated.locate()  # what cannot be built fails here, and not in the workers
     schemas = _require_schemas(directory, method, outputs)
     digest, pinned = pin_directory(directory)
     return PreparedModel(pinned, digest, loading, *schemas)

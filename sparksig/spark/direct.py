@@ -23,7 +23,7 @@ from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.staging import accept_files, attempt_directory
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.hadoop import is_connect
-from sparksig.spark.ship import ship
+from sparksig.spark.ship import Shipment, ship
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,11 +51,12 @@ def score_on_spark(
         ExecutionError: Spark failed.
         SparksigError: another number of rows was read than the footers say.
     """
-    shipment, tasks = ship(spark, model.directory), len(splits)
+    shipment = ship(spark, model.directory, model.loading.environment)
+    tasks = len(splits)
     with attempt_directory(target.store, target.path) as attempts:
         attempt = Target(target.store, attempts)
         task = SplitTask(shipment.digest, shipment.locate, model.loading, plan, attempt)
-        function = _build_function(task, splits)
+        function = _build_function(task, splits, shipment)
         with diagnosed():
             rows = (
                 spark.range(0, tasks, 1, tasks).mapInArrow(function, "split bigint, result binary").collect()
@@ -79,16 +80,17 @@ def count_slots(spark: SparkSession) -> int:
 
 
 def _build_function(
-    task: SplitTask, splits: Sequence[Split]
+    task: SplitTask, splits: Sequence[Split], shipment: Shipment
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function of a task, whose input is the position of its split."""
     pickled = [pickle.dumps(split) for split in splits]  # singly: a task opens only its own
 
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        local = replace(task, loading=shipment.localize(task.loading))
         for batch in batches:
             for position in batch.column(0).to_pylist():
                 split = pickle.loads(pickled[position])  # noqa: S301  of the driver
-                columns = [pa.array([position]), pa.array([pickle.dumps(task.run(split))], pa.binary())]
+                columns = [pa.array([position]), pa.array([pickle.dumps(local.run(split))], pa.binary())]
                 yield pa.RecordBatch.from_arrays(columns, names=["split", "result"])
 
     return score

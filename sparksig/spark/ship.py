@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from pyspark.sql import SparkSession
 
 from sparksig.errors import ModelDamagedError
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.flavors.interface import Loading
 from sparksig.models.seal import NO_CONTENT, combine
+from sparksig.models.virtualenvs import ModelEnvironment
 from sparksig.scoring.prepared import pin_directory, share_directory
 
 __all__ = ["Shipment", "ship"]
@@ -37,11 +39,20 @@ class Shipment:
         digest: of the directory's content.
         path: the directory, where workers share the driver's file system; otherwise empty.
         archive: the name of the file that Spark distributes; otherwise empty.
+        environment: the name of the file with the model's environment; empty if there is none.
     """
 
     digest: str
     path: str = ""
     archive: str = ""
+    environment: str = ""
+
+    def localize(self, loading: Loading) -> Loading:
+        """Return the options of loading with the path that the model's environment has on this node."""
+        if not self.environment or loading.environment is None:
+            return loading
+        path = SparkFiles.get(self.environment)
+        return replace(loading, environment=replace(loading.environment, archive=path))
 
     def locate(self) -> Path:
         """The model directory on this node, unpacked if need be.
@@ -74,12 +85,15 @@ def _unpack(archive: Path, target: Path) -> None:
         packed.extractall(target)
 
 
-def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
+def ship(
+    spark: SparkSession, directory: ModelDirectory, environment: ModelEnvironment | None = None
+) -> Shipment:
     """Make a model directory, and this package, available to the workers of a session.
 
     Args:
         spark: a session, classic or Spark Connect's.
         directory: the directory, pinned or not.
+        environment: the environment in which the model runs; None for that of the workers.
 
     Raises:
         ModelDamagedError: the directory changed after its content was verified.
@@ -88,18 +102,31 @@ def ship(spark: SparkSession, directory: ModelDirectory) -> Shipment:
     connected = ".connect." in type(spark).__module__
     if not connected and _is_local(spark.sparkContext.master):
         return Shipment(digest, path=str(share_directory(digest, pinned)))
-    archive, package = _pack(directory.path, digest), _package()
+    package, files = _package(), [_pack(directory.path, digest)]
+    if environment is not None and environment.archive:
+        files.append(_link_environment(environment))
     if connected:
         sent = _SENT.setdefault(spark, set())
         if str(package) not in sent:
             spark.addArtifacts(str(package), pyfile=True)
-        if str(archive) not in sent:
-            spark.addArtifacts(str(archive), file=True)
-        sent |= {str(package), str(archive)}
+        for file in files:
+            if str(file) not in sent:
+                spark.addArtifacts(str(file), file=True)
+        sent |= {str(package), *map(str, files)}
     else:
         spark.sparkContext.addPyFile(str(package))
-        spark.sparkContext.addFile(str(archive))
-    return Shipment(digest, archive=archive.name)
+        for file in files:
+            spark.sparkContext.addFile(str(file))
+    return Shipment(digest, archive=files[0].name, environment=files[1].name if files[1:] else "")
+
+
+def _link_environment(environment: ModelEnvironment) -> Path:
+    """Return the path of a built environment under a name that is unique to its content."""
+    key = f"environment {environment.digest}"
+    if key not in _PACKED:
+        _PACKED[key] = _home() / f"sparksig-environment-{environment.digest}.tar.gz"
+        _PACKED[key].symlink_to(environment.archive)
+    return _PACKED[key]
 
 
 _SENT: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()

@@ -28,6 +28,7 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.features import features_of
+from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -60,7 +61,7 @@ __all__ = ["ModelUDF", "build_udf", "require_result_type", "spark_udf"]
 
 def spark_udf(
     spark: SparkSession | str | os.PathLike[str],
-    model_uri: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
     *,
     result_type: T.DataType | str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -70,8 +71,10 @@ def spark_udf(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
+    environment: str | os.PathLike[str] = "worker",
+    allow_install: bool = False,
     **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
@@ -84,7 +87,7 @@ def spark_udf(
 
     Args:
         spark: the session, classic or Spark Connect's; or the model directory.
-        model_uri: the model directory, or a URI as :func:`sparksig.load_model` takes it.
+        model: the model directory, or a URI as :func:`sparksig.load_model` takes it.
         result_type: the Spark type of a prediction, as a DataType or DDL ("double", "array<float>", "a int, b
             string"); None for what the signature's outputs say. Predictions are enforced by it.
         params: values for the model's params, the same for all rows.
@@ -99,6 +102,9 @@ def spark_udf(
             the model was saved with.
         absent: what the model sees of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
+        environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
+            "model" or the path of a built one. Each node builds or unpacks it once.
+        allow_install: as in :func:`sparksig.load_model`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -122,10 +128,10 @@ def spark_udf(
         [3.0]
     """
     refuse_arguments("spark_udf", arguments)
-    if model_uri is None:
+    if model is None:
         if not isinstance(spark, (str, os.PathLike)):
             raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
-        model_uri, session = spark, SparkSession.getActiveSession()
+        model, session = spark, SparkSession.getActiveSession()
         if session is None:
             raise SparksigError("no Spark session is active: spark_udf(spark, model_dir)")
     else:
@@ -138,8 +144,8 @@ def spark_udf(
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
     check_absent(absent)
     returned = None if result_type is None else read_result_type(session, result_type)
-    model = prepare_model(
-        model_uri,
+    prepared = prepare_model(
+        model,
         allow_pickle=allow_pickle,
         digest=digest,
         trusted_types=trusted_types,
@@ -147,8 +153,10 @@ def spark_udf(
         model_config=model_config,
         outputs=None if returned is None else build_outputs(returned),
         on_version_mismatch=on_version_mismatch,
+        environment=environment,
+        allow_install=allow_install,
     )
-    return build_udf(session, model, returned, params=params, batch_rows=batch_rows, absent=absent)
+    return build_udf(session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent)
 
 
 def build_udf(
@@ -166,12 +174,12 @@ def build_udf(
     """
     require_result_type(model)
     work = Work(
-        ship(session, model.directory),
+        ship(session, model.directory, model.loading.environment),
         model.loading,
         model.inputs,
         model.outputs,
         None if params is None and model.params is None else enforce_params(params, model.params),
-        features_of(model.directory, model.loading.trust),
+        features_of(model.directory, model.loading.trust, model.loading.environment),
         None if returned is None else to_arrow_result(returned),
         str(session.conf.get("spark.sql.session.timeZone")),
         batch_rows=batch_rows,

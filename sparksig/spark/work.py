@@ -97,7 +97,7 @@ class Work:
         """
         sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
         before = CACHE.info()
-        model = load_cached(self.shipment.digest, self.shipment.locate, self.loading)
+        model = load_cached(self.shipment.digest, self.shipment.locate, self.shipment.localize(self.loading))
         after = CACHE.info()
         spent = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:

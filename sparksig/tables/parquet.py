@@ -437,6 +437,10 @@ def _read_footer(store: Any, location: Location, place: str) -> File:
         problem = f"{place}: {location.name} is not a Parquet file"
         raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
     counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+    if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
+        raise TableNotFoundError(
+            f"{place}: the footer of {location.name} is damaged: its numbers of rows contradict each other"
+        )
     width = max((size // max(count, 1) for size, count in zip(layout.sizes, counts)), default=0)
     rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
     return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {}, layout)

@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
+from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
@@ -97,15 +98,15 @@ def plan_write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str | None = None,
-    mode: str = "error",
+    format: TableFormat | None = None,
+    mode: SaveMode = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
     evolve: bool = False,
-    side: str = "inputs",
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    side: Side = "inputs",
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> WritePlan:
     """Plan a :func:`write` with the same arguments: only schemas are read, and nothing is written.
 

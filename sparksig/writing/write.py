@@ -15,6 +15,7 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
+from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
@@ -84,17 +85,17 @@ def write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str | None = None,
-    mode: str = "error",
+    format: TableFormat | None = None,
+    mode: SaveMode = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
     evolve: bool = False,
-    side: str = "inputs",
+    side: Side = "inputs",
     strict_nulls: bool = True,
     note: str = "",
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> Written:
     """Write a table that keeps to a contract, or nothing at all.
 

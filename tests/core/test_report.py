@@ -16,7 +16,6 @@ from sparksig import (
     Array,
     Code,
     ColSpec,
-    ColumnReport,
     ContractError,
     Finding,
     MissingDependencyError,
@@ -26,6 +25,7 @@ from sparksig import (
     Schema,
     TensorSpec,
 )
+from sparksig.tables.report import ColumnReport
 
 SCRIPT = "<script>alert(1)</script>"
 

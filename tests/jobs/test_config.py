@@ -12,7 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import ConfigError, ConfigNotFoundError
+from sparksig import ConfigError
+from sparksig.errors import ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
 from sparksig.jobs.forms import at, bare, fields_of, is_section, shown, takes_text
 from tests.jobs.helpers import SCORE

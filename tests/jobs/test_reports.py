@@ -17,7 +17,6 @@ from sparksig import (
     BudgetExceededError,
     Code,
     ColSpec,
-    ColumnReport,
     ContractError,
     Finding,
     MissingDependencyError,
@@ -35,6 +34,7 @@ from sparksig.engine.absent import find_absent_columns
 from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.jobs.job_run import new_run_id, report_of
+from sparksig.tables.report import ColumnReport
 from tests.jobs.helpers import run_job
 from tests.strategies import names
 

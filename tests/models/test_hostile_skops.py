@@ -34,8 +34,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 import sparksig
 from sparksig import ModelDamagedError, ModelNotTrustedError
+from sparksig.models import load_directory
+from sparksig.models.flavors.interface import Loading
 from sparksig.models.flavors.skops_file import find_untrusted_types
 from sparksig.models.inert_types import INERT_TYPES
+from sparksig.models.trust import Trust
 from tests.models.helpers import unsealed
 from tests.models.hostile_skops import (
     SkopsArchive,
@@ -942,14 +945,29 @@ def test_an_array_that_a_function_may_write_to_is_not_that_of_a_tree():
     assert sorted(indices) == list(range(ROWS))
 
 
-def test_a_type_that_the_caller_names_is_not_checked_further():
-    """Other libraries build trees that scikit-learn's rules do not fit; naming the type accepts them."""
+@pytest.mark.parametrize("trusted", [(), ("sklearn.tree._tree.Tree",)], ids=["inert", "named"])
+def test_state_of_an_unpinned_tree_is_checked(tmp_path, trusted):
     archive = SkopsArchive(MODELS["tree"]())
     of_tree("max_depth", constant(0))(archive)
-    name = "sklearn.tree._tree.Tree"
-    assert find_untrusted_types(archive.to_bytes(), (name,)).build().tree_.max_depth == 0
+    sparksig.save_model(tmp_path / "m", MODELS["tree"](), sparksig.infer_signature(DATA))
+    (tmp_path / "m" / "model.skops").write_bytes(archive.to_bytes())
+    (tmp_path / "m" / "SHA256SUMS").unlink()
     with pytest.raises(ModelDamagedError, match="a wrong max_depth"):
-        find_untrusted_types(archive.to_bytes()).build()
+        sparksig.load_model(tmp_path / "m", trusted_types=trusted)
+
+
+def test_state_of_a_tree_is_not_checked_where_the_caller_pins_it(tmp_path):
+    """Other libraries build trees that scikit-learn's rules do not fit; a pinned digest accepts them."""
+    archive = SkopsArchive(MODELS["tree"]())
+    of_tree("max_depth", constant(0))(archive)
+    sparksig.save_model(tmp_path / "m", MODELS["tree"](), sparksig.infer_signature(DATA))
+    (tmp_path / "m" / "model.skops").write_bytes(archive.to_bytes())
+    (tmp_path / "m" / "SHA256SUMS").unlink()
+    digest = sparksig.digest(tmp_path / "m")
+    assert len(sparksig.load_model(tmp_path / "m", digest=digest).predict(DATA)) == ROWS
+    worker = Loading(Trust(digest=digest, knows_content=False))
+    with pytest.raises(ModelDamagedError, match="a wrong max_depth"):
+        load_directory(tmp_path / "m", worker)
 
 
 @pytest.mark.parametrize("name", [name for name, entry in INERT_TYPES.items() if entry.is_native])

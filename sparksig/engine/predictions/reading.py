@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import fields_of, is_sequence
+from sparksig.convert.objects import is_sparse, to_series
 from sparksig.engine.python import to_frame
 from sparksig.engine.series import is_name
 from sparksig.errors import (
@@ -62,7 +63,7 @@ def read_frame(
     if isinstance(prediction, pd.DataFrame):
         return prediction
     if isinstance(prediction, (pd.Index, pd.api.extensions.ExtensionArray)):
-        prediction = pd.Series(prediction)
+        prediction = to_series(prediction)
     elif isinstance(prediction, pd.Series):
         pass
     elif is_arrow(prediction):
@@ -91,9 +92,11 @@ _SCALARS = (str, bytes, bytearray, bool, np.bool_, numbers.Number, np.generic, d
 
 def _is_readable(prediction: Any, outputs: Schema) -> bool:
     """Return whether it is an array, a dictionary, or a value that a single row can have."""
+    if prediction is None or is_sparse(prediction):
+        return False
     if isinstance(prediction, (np.ndarray, Mapping)):
         return True
-    if prediction is None or isinstance(prediction, (set, frozenset, Iterator)):
+    if isinstance(prediction, (set, frozenset, Iterator)):
         return False
     only = outputs.inputs[0].type
     return isinstance(prediction, _SCALARS) or (len(outputs) == 1 and not isinstance(only, DataType))

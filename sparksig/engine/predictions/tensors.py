@@ -13,7 +13,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import dtype_widens
-from sparksig.convert.objects import from_objects
+from sparksig.convert.objects import from_objects, is_sparse, to_series
 from sparksig.engine.kernels import Values
 from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.errors import Code, Finding, PredictionError, kind, step
@@ -45,7 +45,7 @@ def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> l
     if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
         return [prediction]
     names = outputs.input_names()
-    if not isinstance(prediction, (Mapping, pd.DataFrame)):
+    if not isinstance(prediction, (Mapping, pd.DataFrame)) or is_sparse(prediction):
         findings.append(
             Finding(Code.TYPE_MISMATCH, "", f"a dictionary of {len(names)} tensors", kind(prediction))
         )
@@ -111,10 +111,10 @@ def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
             return columns[0]
         return np.column_stack(columns) if columns else np.empty((len(prediction), 0), spec.type)
     if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        return pd.Series(prediction).to_numpy()
+        return to_series(prediction).to_numpy()
     if isinstance(prediction, (pa.Array, pa.ChunkedArray)):
         return pd.Series(prediction, dtype=pd.ArrowDtype(prediction.type)).to_numpy()
-    if type(prediction).__module__.partition(".")[0] == "scipy" and hasattr(prediction, "toarray"):
+    if is_sparse(prediction):
         dense: Values = prediction.toarray()
         return dense
     if isinstance(prediction, (str, bytes, bool, int, float, np.generic)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparksig.engine.absent import Absent
+from sparksig.errors import MissingDependencyError
 from sparksig.models.code import add_code, check_code
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
@@ -37,11 +38,16 @@ def check(directory: ModelDirectory, loading: Loading) -> None:
         ModelNotTrustedError: loading would execute code that the caller did not allow.
         ModelDamagedError: a file that MLmodel names is missing or malformed.
         UnsupportedError: this version of sparksig does not support the serialization format.
-        MissingDependencyError: the format's package, or one that the model imports, is not installed.
+        MissingDependencyError: the format's package, or one that the model imports, is not installed. A model
+            with an environment of its own is checked again in there.
     """
     check_code(directory, loading.trust)
-    with convert_import_errors(directory):
-        find_flavor(directory).check(directory, loading)
+    try:
+        with convert_import_errors(directory):
+            find_flavor(directory).check(directory, loading)
+    except MissingDependencyError:
+        if loading.environment is None:
+            raise
 
 
 def opens_files(directory: ModelDirectory) -> bool:

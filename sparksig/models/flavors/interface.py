@@ -25,8 +25,9 @@ from sparksig.errors import (
     printable,
 )
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environment import format_install_command
 from sparksig.models.trust import Trust
+from sparksig.models.versions import format_install_command
+from sparksig.models.virtualenvs import ModelEnvironment
 from sparksig.params import UnknownParamWarning
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
@@ -81,11 +82,13 @@ class Loading:
         trust: the permissions of the caller.
         method: the method that predicts; None for the saved one.
         model_config: overrides entries of the saved configuration.
+        environment: the environment in which the model runs; None for that of this process.
     """
 
     trust: Trust
     method: str | None = None
     model_config: Mapping[str, Any] | None = None
+    environment: ModelEnvironment | None = None
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError, ModelDamagedError, ModelError, UnsupportedError, kind
 from sparksig.models.directory import ModelDirectory, copy_into
-from sparksig.models.environment import format_install_command
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
+from sparksig.models.versions import format_install_command
 
 __all__ = ["FLAVOR", "LoaderModule"]
 

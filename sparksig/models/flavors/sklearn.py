@@ -250,7 +250,7 @@ def read_object(directory: ModelDirectory, file: Path, serialization_format: str
     """
     try:
         if serialization_format == "skops":
-            return _inspect_file(directory, file, trust).build()
+            return _inspect_file(directory, file, trust).build(checks_state=not trust.knows_content)
         with directory.open(file) as stream:
             import cloudpickle
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from sparksig.errors import ModelDamagedError
 from sparksig.models.flavors.skops_rules import (
-    PREDICTOR,
     RULES,
     TREE,
     check_initial_predictions,
@@ -35,22 +34,25 @@ def check_objects(model: Any, trusted: frozenset[str]) -> None:
 
     Args:
         model: the object built from a skops file.
-        trusted: the types that the caller trusts; their rules do not apply.
+        trusted: the types that the caller trusts: they are allowed in every attribute, and compiled code may
+            depend on objects that cannot be checked.
 
     Raises:
         ModelDamagedError: a part does not fit, is in the wrong attribute, or hides a method.
         ModelNotTrustedError: compiled code would depend on an object that cannot be checked.
     """
-    parts = list(_walk_parts(model, trusted))
-    for part in parts:
-        if qualify(type(part)) not in trusted:
-            _check_part(part, trusted)
-    for part in parts:  # after all checks, because this calls methods of the parts
+    parts = {}
+    for part, attribute in _walk_parts(model):
+        _check_attribute(part, attribute, trusted)
+        parts[id(part)] = part
+    for part in parts.values():
+        _check_part(part, trusted)
+    for part in parts.values():  # after all checks, because this calls methods of the parts
         if is_a(part, "BaseGradientBoosting") and TREE not in trusted:
             check_initial_predictions(part)
 
 
-def isolate_arrays(model: Any, trusted: frozenset[str]) -> None:
+def isolate_arrays(model: Any) -> None:
     """Copy the arrays of native objects, so that no other part of the model can write to them.
 
     A file may use an array twice: as the indices of a neighbors tree, and as the output of a NumPy function
@@ -58,13 +60,12 @@ def isolate_arrays(model: Any, trusted: frozenset[str]) -> None:
 
     Args:
         model: an object that :func:`check_objects` accepts.
-        trusted: the types that the caller trusts; their objects are not changed.
     """
-    for part in _walk_parts(model, trusted):
-        if is_a(part, "BaseHistGradientBoosting") and PREDICTOR not in trusted:
+    for part in {id(part): part for part, _ in _walk_parts(model)}.values():
+        if is_a(part, "BaseHistGradientBoosting"):
             for predictor in chain.from_iterable(vars(part).get("_predictors", ())):
                 vars(predictor).update(_copy_arrays(vars(predictor)))
-        elif qualify(type(part)) in _NEIGHBORS_TREES - trusted:
+        elif qualify(type(part)) in _NEIGHBORS_TREES:
             state = dict(enumerate(part.__getstate__()))
             part.__setstate__(tuple({**state, **_copy_arrays(state)}.values()))
 
@@ -73,20 +74,15 @@ def _copy_arrays(state: Mapping[Any, Any]) -> dict[Any, Any]:
     return {name: value.copy() for name, value in state.items() if type(value) is np.ndarray}
 
 
-def _walk_parts(model: Any, trusted: frozenset[str]) -> Iterator[Any]:
-    """Yield every object that is reachable from a model once, and check each attribute that refers to it.
-
-    Raises:
-        ModelDamagedError: an object is in the wrong attribute.
-    """
+def _walk_parts(model: Any) -> Iterator[tuple[Any, str]]:
+    """Yield every object that is reachable from a model, with each attribute that refers to it."""
     visited: dict[int, Any] = {}  # keeps the objects alive, so that their ids are unique
     pending: list[tuple[Any, str]] = [(model, "")]
     while pending:
         part, attribute = pending.pop()
-        _check_attribute(part, attribute, trusted)
+        yield part, attribute
         if id(part) not in visited:
             visited[id(part)] = part
-            yield part
             pending += _list_parts(part, attribute)
 
 

@@ -40,7 +40,8 @@ def _count_features(estimator: Any) -> int:
 
 
 def _check_decision_tree(estimator: Any, trusted: frozenset[str]) -> None:
-    if "tree_" not in vars(estimator) or TREE in trusted:
+    del trusted
+    if "tree_" not in vars(estimator):
         return
     name = type(estimator).__name__
     require(qualify(type(estimator.tree_)) == TREE, name, "its tree_ is not a tree")
@@ -59,7 +60,8 @@ def _list_trees(estimator: Any, members: Any) -> list[Any]:
 
 
 def _check_forest(estimator: Any, trusted: frozenset[str]) -> None:
-    if "estimators_" not in vars(estimator) or TREE in trusted:
+    del trusted
+    if "estimators_" not in vars(estimator):
         return
     name, features = type(estimator).__name__, _count_features(estimator)
     require(isinstance(estimator.estimators_, list), name, "its members are not a list")
@@ -68,7 +70,8 @@ def _check_forest(estimator: Any, trusted: frozenset[str]) -> None:
 
 
 def _check_isolation_forest(estimator: Any, trusted: frozenset[str]) -> None:
-    if "estimators_" not in vars(estimator) or TREE in trusted:
+    del trusted
+    if "estimators_" not in vars(estimator):
         return
     name, features = type(estimator).__name__, _count_features(estimator)
     chosen = vars(estimator).get("estimators_features_")
@@ -89,7 +92,8 @@ def _check_columns(columns: Any, features: int, name: str) -> Any:
 
 
 def _check_gradient_boosting(estimator: Any, trusted: frozenset[str]) -> None:
-    if "estimators_" not in vars(estimator) or TREE in trusted:
+    del trusted
+    if "estimators_" not in vars(estimator):
         return
     name, features = type(estimator).__name__, _count_features(estimator)
     members, columns = estimator.estimators_, vars(estimator).get("n_trees_per_iteration_")
@@ -123,10 +127,10 @@ _INITIAL = ("sklearn.dummy.DummyClassifier", "sklearn.dummy.DummyRegressor")
 
 
 def _check_hist_gradient_boosting(estimator: Any, trusted: frozenset[str]) -> None:
-    if "_predictors" not in vars(estimator) or PREDICTOR in trusted:
+    if "_predictors" not in vars(estimator):
         return
     name, features = type(estimator).__name__, _count_features(estimator)
-    if vars(estimator).get("_preprocessor") is not None:
+    if vars(estimator).get("_preprocessor") is not None and PREDICTOR not in trusted:
         raise ModelNotTrustedError(
             f"a {name} with columns of categories: compiled code trusts the columns that its preprocessor "
             f"returns. If you trust the origin of the model, pass trusted_types=[{PREDICTOR!r}]"

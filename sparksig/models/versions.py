@@ -8,19 +8,21 @@ import platform
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelError
+from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
 __all__ = [
     "ACTIONS",
+    "Difference",
     "VersionMismatchWarning",
     "compare_versions",
-    "find_mismatches",
     "format_install_command",
+    "list_differences",
     "normalize_name",
     "pins",
     "write_environment",
@@ -37,7 +39,7 @@ _MAX_LINE_LENGTH = 1_000  # characters; a requirement is far shorter
 _MAX_FILE_BYTES = 2**20
 
 
-class VersionMismatchWarning(UserWarning):
+class VersionMismatchWarning(SparksigWarning):
     """A warning that installed versions of packages differ from those that a model was saved with."""
 
 
@@ -106,7 +108,25 @@ def _format_pin(package: str) -> str | None:
     return None
 
 
-def find_mismatches(directory: ModelDirectory) -> list[str]:
+@dataclass(frozen=True)
+class Difference:
+    """A package, or Python, whose installed version differs from the one that a model was saved with.
+
+    Attributes:
+        name: the name of the package.
+        expected: the version that the model was saved with.
+        installed: the installed version; None if the package is not installed.
+    """
+
+    name: str
+    expected: str
+    installed: str | None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.expected} (installed: {self.installed or 'none'})"
+
+
+def list_differences(directory: ModelDirectory) -> list[Difference]:
     """List the packages, and Python, whose installed versions differ from those a model was saved with.
 
     Only pins (``name==version``) are compared. Builds of one package for different hardware count as the same
@@ -118,14 +138,14 @@ def find_mismatches(directory: ModelDirectory) -> list[str]:
     differences = []
     python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
     if python and python.split(".")[:2] != platform.python_version().split(".")[:2]:
-        differences.append(f"python {python} (installed: {platform.python_version()})")
+        differences.append(Difference("python", python, platform.python_version()))
     for name, version in pins(directory):
         builds = next((builds for builds in _BUILDS.values() if name.lower() in builds), (name,))
         installed = next((pin.split("==")[1] for build in builds if (pin := _format_pin(build) or "")), None)
         if installed is None and name.lower() == "mlflow":
             continue
         if installed is None or installed.partition("+")[0] != version.partition("+")[0]:
-            differences.append(f"{name} {version} (installed: {installed or 'none'})")
+            differences.append(Difference(name, version, installed))
     return differences
 
 
@@ -185,9 +205,11 @@ def compare_versions(directory: ModelDirectory, action: str) -> None:
     """
     if action not in ACTIONS:
         raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
-    if action == "ignore" or not (differences := find_mismatches(directory)):
+    if action == "ignore" or not (differences := list_differences(directory)):
         return
-    text = f"{directory.path}: saved with other versions than are installed: {'; '.join(differences)}"
+    text = (
+        f"{directory.path}: saved with other versions than are installed: {'; '.join(map(str, differences))}"
+    )
     if action == "fail":
         raise ModelError(text)
     warnings.warn(text, VersionMismatchWarning, stacklevel=4)

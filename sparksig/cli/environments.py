@@ -1,0 +1,76 @@
+"""Commands about the environments of models: env check, env build."""
+
+from __future__ import annotations
+
+import click
+
+from sparksig.cli.base import as_json, tell
+from sparksig.cli.models import MODEL
+
+__all__ = ["COMMANDS"]
+
+
+@click.group(
+    "env",
+    short_help="Compare or build the environment of a model.",
+    epilog="\b\nExamples:\n  sparksig env check model\n  sparksig env build model -o env.tar.gz",
+)
+def env() -> None:
+    """Compare the environment of a model with this one, or build it in advance."""
+
+
+@env.command(
+    short_help="Compare this environment with the model's.",
+    epilog="\b\nExample:\n  sparksig env check model",
+)
+@MODEL
+@as_json
+def check(model: str, json_wanted: bool) -> None:
+    """Compare the installed packages with those that a model was saved with.
+
+    Each difference says whether it matters for loading the model.
+    """
+    from sparksig.models.directory import ModelDirectory
+    from sparksig.models.environments import compare_environment
+    from sparksig.models.registry import local_path
+
+    report = compare_environment(ModelDirectory.read(local_path(model)))
+    tell(str(report), report.to_dict(), json_wanted)
+
+
+@env.command(
+    short_help="Build the model's environment into one file.",
+    epilog="\b\nExamples:\n"
+    "  sparksig env build model -o env.tar.gz\n"
+    "  sparksig env build model -o env.tar.gz --no-index --find-links wheels/",
+)
+@MODEL
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The file to write.")
+@click.option("--no-index", is_flag=True, help="Install from --find-links only.")
+@click.option("--find-links", multiple=True, metavar="PATH", help="A directory or page with wheels.")
+@as_json
+def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], json_wanted: bool) -> None:
+    """Build the environment of a model into one file, for machines that install nothing.
+
+    Installing packages runs code of theirs, so build environments only for models whose origin you trust.
+    Pass the file as environment= to load_model, spark_udf and score, or as model.environment in a job.
+    """
+    from pathlib import Path
+
+    from sparksig.models.archives import build_archive, hash_archive
+    from sparksig.models.directory import ModelDirectory
+    from sparksig.models.registry import local_path
+    from sparksig.models.trust import Trust
+
+    directory = Trust().verify(ModelDirectory.read(local_path(model)))
+    options = ["--no-index"] if no_index else []
+    for link in find_links:
+        options += ["--find-links", link]
+    info = build_archive(directory, output, options)
+    digest = hash_archive(Path(output))
+    lines = [f"{name}=={version}" for name, version in info.packages.items()]
+    text = "\n".join([f"{output}: Python {info.python}, {len(lines)} packages", *lines, f"digest {digest}"])
+    tell(text, info.to_dict() | {"output": output, "digest": digest}, json_wanted)
+
+
+COMMANDS = (env,)

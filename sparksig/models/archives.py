@@ -1,0 +1,180 @@
+"""Built environments in one file, to be used on machines that install nothing.
+
+The archive has the installed packages, and a description: Python's version, the platform, the requirements. A
+virtual environment is not moved: each machine creates one with its own interpreter, and puts the packages in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, printable
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.requirements import read_requirements
+from sparksig.models.virtualenvs import build_environment, create_environment, require_python
+
+__all__ = ["EnvironmentInfo", "build_archive", "hash_archive", "read_archive", "unpack_environment"]
+
+_INFO, _PACKAGES = "environment.json", "site-packages"
+_MAX_INFO_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class EnvironmentInfo:
+    """The description of a built environment.
+
+    Attributes:
+        python: the version of Python, as "3.11".
+        platform: the platform that the packages were built for, as "linux-x86_64".
+        requirements: the requirements.
+        packages: the versions of the installed packages, by name.
+    """
+
+    python: str
+    platform: str
+    requirements: tuple[str, ...]
+    packages: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON-ready built-ins."""
+        return {
+            "python": self.python,
+            "platform": self.platform,
+            "requirements": list(self.requirements),
+            "packages": self.packages,
+        }
+
+
+def build_archive(
+    directory: ModelDirectory, output: str | os.PathLike[str], options: Sequence[str] = ()
+) -> EnvironmentInfo:
+    """Build the environment of a model, and pack it into a file.
+
+    Args:
+        directory: the model directory.
+        output: the path of the file, usually ``env.tar.gz``. An existing file is replaced.
+        options: options for ``pip install``, such as ``--no-index`` and ``--find-links``.
+
+    Raises:
+        ModelError: the environment cannot be built.
+    """
+    requirements = read_requirements(directory)
+    home = build_environment(requirements, options)
+    packages = home / "lib" / f"python{requirements.python}" / "site-packages"
+    info = EnvironmentInfo(
+        requirements.python, sysconfig.get_platform(), requirements.lines, _list_packages(home)
+    )
+    target = Path(output).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with tarfile.open(staged, "w:gz", compresslevel=1) as archive:
+            content = json.dumps(info.to_dict(), indent=2).encode()
+            entry = tarfile.TarInfo(_INFO)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+            archive.add(packages, _PACKAGES, filter=_skip_bytecode)
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)
+    return info
+
+
+def _skip_bytecode(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in entry.name.split("/") else entry
+
+
+def _list_packages(home: Path) -> dict[str, str]:
+    code = (
+        "import json, importlib.metadata as m;"
+        "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+    )
+    command = [str(home / "bin" / "python"), "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    packages: dict[str, str] = json.loads(done.stdout)
+    return dict(sorted(packages.items(), key=lambda item: item[0].lower()))
+
+
+def hash_archive(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            content.update(chunk)
+    return content.hexdigest()
+
+
+def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
+    """Read the description of a built environment.
+
+    Raises:
+        ModelError: the file does not exist.
+        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelError(
+            f"environment: expected 'worker', 'model' or the path of an archive, got "
+            f"{printable(str(path))!r}. Build one with: sparksig env build MODEL -o env.tar.gz"
+        )
+    try:
+        with tarfile.open(file) as archive:
+            entry = archive.next()
+            stream = None if entry is None or entry.name != _INFO else archive.extractfile(entry)
+            content = json.loads(b"" if stream is None else stream.read(_MAX_INFO_BYTES))
+        return EnvironmentInfo(
+            str(content["python"]), str(content["platform"]), tuple(content["requirements"]),
+            dict(content["packages"]),
+        )  # fmt: skip
+    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+        raise ModelDamagedError(
+            f"{file} is not an environment that `sparksig env build` has written ({type(error).__name__})"
+        ) from None
+
+
+def unpack_environment(path: Path, digest: str) -> Path:
+    """Return the unpacked environment of an archive; unpack it if this machine has not done so yet.
+
+    Args:
+        path: the archive.
+        digest: its SHA-256, which is verified before anything is unpacked.
+
+    Raises:
+        ModelDamagedError: the content differs from the digest.
+        ModelError: this machine has no such Python, or is of another platform.
+    """
+    return create_environment(digest, lambda home: _unpack(path, digest, home))
+
+
+def _unpack(path: Path, digest: str, home: Path) -> None:
+    actual = hash_archive(path)
+    if actual != digest:
+        raise ModelDamagedError(f"{path}: the content differs: expected the digest {digest}, got {actual}")
+    info = read_archive(path)
+    if info.platform != sysconfig.get_platform():
+        raise ModelError(
+            f"{path}: the environment was built for {info.platform}, and this machine is "
+            f"{sysconfig.get_platform()} ({platform.node()}). Build it on a machine like the workers"
+        )
+    if not hasattr(tarfile, "data_filter"):
+        raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
+    create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]
+    subprocess.run(create, check=True, capture_output=True)  # noqa: S603
+    packages = home / "lib" / f"python{info.python}" / "site-packages"
+    with tempfile.TemporaryDirectory(dir=home) as temporary, tarfile.open(path) as archive:
+        archive.extractall(temporary, filter="data")
+        shutil.rmtree(packages)
+        (Path(temporary) / _PACKAGES).rename(packages)

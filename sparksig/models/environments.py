@@ -1,0 +1,128 @@
+"""The environment in which a model runs: the worker's, the model's own, or a built one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparksig.errors import ContractError, ModelNotTrustedError, kind
+from sparksig.models import flavors
+from sparksig.models.archives import hash_archive, read_archive
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.requirements import Requirements, read_requirements
+from sparksig.models.trust import Trust
+from sparksig.models.versions import Difference, list_differences, normalize_name
+from sparksig.models.virtualenvs import ModelEnvironment, require_python
+
+__all__ = ["EnvironmentReport", "compare_environment", "resolve_environment"]
+
+
+def resolve_environment(
+    directory: ModelDirectory,
+    environment: str | os.PathLike[str],
+    trust: Trust,
+    *,
+    allow_install: bool = False,
+    options: Sequence[str] = (),
+) -> ModelEnvironment | None:
+    """Resolve the environment in which a model runs, without building it.
+
+    Args:
+        directory: the model directory.
+        environment: "worker" for the environment of this process, "model" for one that is built from the
+            requirements of the directory, or the path of an archive that ``sparksig env build`` has written.
+        trust: the permissions of the caller.
+        allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
+            too, if the requirements name one exact version each.
+        options: options for ``pip install``.
+
+    Returns:
+        The environment; None for that of this process.
+
+    Raises:
+        ContractError: ``environment`` or ``allow_install`` is not one of the choices.
+        ModelNotTrustedError: packages would be installed, and the caller did not allow it.
+        ModelError: the directory has no requirements, this machine has no such Python, or the archive does
+            not exist.
+        UnsupportedError: a requirement is a URL, a path or an option of pip.
+    """
+    if not isinstance(environment, (str, os.PathLike)):
+        raise ContractError(f"environment: expected 'worker', 'model' or a path, got {kind(environment)}")
+    if not isinstance(allow_install, bool):
+        raise ContractError(f"allow_install: expected True or False, got {kind(allow_install)}")
+    if environment == "worker":
+        return None
+    if environment != "model":
+        info, file = read_archive(environment), Path(environment).resolve()
+        require_python(info.python)
+        return ModelEnvironment(Requirements(info.requirements, info.python), str(file), hash_archive(file))
+    requirements = read_requirements(directory)
+    if not allow_install and not (trust.digest is not None and requirements.is_pinned):
+        raise ModelNotTrustedError(
+            f"{directory.path}: environment='model' installs the packages of the model's requirements, and "
+            "installing can run any code in them. If you trust its origin, pass allow_install=True, or pin "
+            "it with digest= (then each requirement must name one exact version)"
+        )
+    require_python(requirements.python)
+    return ModelEnvironment(requirements, options=tuple(options))
+
+
+@dataclass(frozen=True)
+class EnvironmentReport:
+    """The differences between this environment and the one that a model was saved in.
+
+    Attributes:
+        model: the model directory.
+        differences: the packages, and Python, whose versions differ.
+        needed: the names of the packages that loading the model imports, as far as they are known.
+    """
+
+    model: str
+    differences: tuple[Difference, ...]
+    needed: tuple[str, ...]
+
+    def matters(self, difference: Difference) -> bool:
+        """Return whether a difference can change how the model loads or predicts."""
+        return normalize_name(difference.name) in self.needed
+
+    def __str__(self) -> str:
+        if not self.differences:
+            return "this environment has the versions that the model was saved with"
+        lines = [f"{len(self.differences)} versions differ from those that the model was saved with"]
+        width = max(len(difference.name) for difference in self.differences)
+        for difference in self.differences:
+            effect = "matters for loading" if self.matters(difference) else "does not matter for loading"
+            installed = difference.installed or "none"
+            lines.append(
+                f"  {difference.name:<{width}}  expected {difference.expected}, got {installed}  {effect}"
+            )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready built-ins."""
+        differences = [
+            {
+                "name": difference.name,
+                "expected": difference.expected,
+                "installed": difference.installed,
+                "matters": self.matters(difference),
+            }
+            for difference in self.differences
+        ]
+        return {"model": self.model, "differences": differences}
+
+
+def compare_environment(directory: ModelDirectory) -> EnvironmentReport:
+    """Compare the installed packages with those that a model was saved with.
+
+    Raises:
+        ModelDamagedError: the requirements are not text.
+    """
+    needed = ["python", "numpy", *flavors.find_flavor(directory).list_requirements(directory)]
+    if directory.pyfunc.get("loader_module") == "mlflow.pyfunc.model":
+        needed += ["cloudpickle", "mlflow", "pandas"]
+    names = tuple(normalize_name(name) for name in needed)
+    return EnvironmentReport(str(directory.path), tuple(list_differences(directory)), names)

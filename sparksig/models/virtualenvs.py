@@ -1,0 +1,221 @@
+"""Virtual environments for models, built once per machine and kept in a private cache.
+
+The directory of an environment is named by its key: the digest of its requirements, the version of Python and
+the platform. Several processes may ask for the same environment; a file lock lets the first of them build it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparksig.errors import ModelError, printable_lines
+from sparksig.models.requirements import Requirements
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "PASSED_VARIABLES",
+    "ModelEnvironment",
+    "build_environment",
+    "create_environment",
+    "require_python",
+]
+
+CACHE_VARIABLE = "SPARKSIG_ENVIRONMENTS"
+"""The environment variable with the directory in which environments are kept."""
+
+PASSED_VARIABLES = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
+    "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS",
+)  # fmt: skip
+"""The environment variables that the process of a model inherits. Others may contain credentials."""
+
+_COMPLETE = ".complete"
+_ERROR_CHARACTERS = 3_000
+
+
+@dataclass(frozen=True)
+class ModelEnvironment:
+    """The environment in which a model runs.
+
+    Attributes:
+        requirements: the packages.
+        archive: the path of a built environment; empty for one that each machine builds itself.
+        digest: the SHA-256 of the archive.
+        options: options for ``pip install``, such as ``--no-index``.
+    """
+
+    requirements: Requirements
+    archive: str = ""
+    digest: str = ""
+    options: tuple[str, ...] = ()
+
+    def locate(self) -> Path:
+        """Return the interpreter of the environment on this machine; build or unpack it if need be.
+
+        Raises:
+            ModelError: it cannot be built or unpacked.
+        """
+        if not self.archive:
+            return build_environment(self.requirements, self.options) / "bin" / "python"
+        from sparksig.models.archives import unpack_environment
+
+        return unpack_environment(Path(self.archive), self.digest) / "bin" / "python"
+
+
+def build_environment(requirements: Requirements, options: Sequence[str] = ()) -> Path:
+    """Return the environment of some requirements; build it if this machine does not have it yet.
+
+    Args:
+        requirements: the packages.
+        options: options for ``pip install``, such as ``--no-index``.
+
+    Returns:
+        The directory of the environment.
+
+    Raises:
+        ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
+            pip's messages.
+    """
+    return create_environment(requirements.key, lambda home: _install(requirements, home, options))
+
+
+def create_environment(key: str, build: Callable[[Path], None]) -> Path:
+    """Return the environment with a key; call ``build(directory)`` if this machine does not have it yet.
+
+    An environment whose build was interrupted is built again.
+    """
+    cache = _open_cache()
+    home = cache / key[:32]
+    if (home / _COMPLETE).is_file():
+        return home
+    with _lock(cache / f"{home.name}.lock"):
+        if (home / _COMPLETE).is_file():
+            return home
+        shutil.rmtree(home, ignore_errors=True)
+        try:
+            build(home)
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+        (home / _COMPLETE).touch()
+    return home
+
+
+def _find_python(version: str) -> str | None:
+    """Return the path of an interpreter of Python of a version such as "3.11"; None if there is none."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return getattr(sys, "_base_executable", None) or sys.executable
+    return shutil.which(f"python{version}")
+
+
+def require_python(version: str) -> str:
+    """Return the path of an interpreter.
+
+    Raises:
+        ModelError: this machine has none of that version.
+    """
+    python = _find_python(version)
+    if python is None:
+        raise ModelError(
+            f"the model needs Python {version}, and this machine has no python{version} on its PATH. "
+            "Install it on every worker, or use environment='worker'"
+        )
+    return python
+
+
+def _open_cache() -> Path:
+    """Return the directory of all environments, which belongs to this user alone.
+
+    Raises:
+        ModelError: others can write into it.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    fallback = os.path.join(tempfile.gettempdir(), f"sparksig-environments-{os.geteuid()}")
+    candidates = [chosen] if chosen else [os.path.join(base, "sparksig", "environments"), fallback]
+    failure = ""
+    for candidate in candidates:
+        cache = Path(candidate).absolute()
+        try:
+            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = cache.stat()
+        except OSError as error:
+            failure = f"{cache}: {error.strerror}"
+            continue
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ModelError(
+                f"{cache}: other users can write into the directory of environments. Set {CACHE_VARIABLE} to "
+                "a private directory"
+            )
+        return cache
+    raise ModelError(f"environments cannot be stored: {failure}. Set {CACHE_VARIABLE} to a private directory")
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; the system releases it when the process ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> None:
+    """Create a virtual environment, and install requirements into it with uv if it is there, else pip."""
+    python, uv = require_python(requirements.python), _find_uv()
+    interpreter = str(home / "bin" / "python")
+    with tempfile.TemporaryDirectory(prefix="sparksig-") as temporary:
+        file = Path(temporary) / "requirements.txt"
+        file.write_text("".join(f"{line}\n" for line in requirements.install_lines))
+        if uv is not None:
+            create = [uv, "venv", "--quiet", "--no-project", "--python", python, str(home)]
+            install = [uv, "pip", "install", "--quiet", "--python", interpreter]
+        else:
+            create = [python, "-m", "venv", str(home)]
+            install = [interpreter, "-m", "pip", "install", "--quiet", "--no-input"]
+            install.append("--disable-pip-version-check")
+        _run(create, requirements)
+        _run([*install, *options, "-r", str(file)], requirements)
+
+
+def _find_uv() -> str | None:
+    """Return the path of uv: the command on the PATH, or that of the installed package; None without it."""
+    found = shutil.which("uv")
+    if found is None and importlib.util.find_spec("uv") is not None:
+        path = os.path.join(os.path.dirname(sys.executable), "uv")
+        return path if os.access(path, os.X_OK) else None
+    return found
+
+
+def _run(command: Sequence[str], requirements: Requirements) -> None:
+    """Run a command that builds an environment.
+
+    Raises:
+        ModelError: it fails; with the end of its messages.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
+    }
+    try:
+        done = subprocess.run(  # noqa: S603  a fixed program; requirements are names and versions
+            command, capture_output=True, text=True, errors="replace", env=environment, check=False
+        )
+    except OSError as error:
+        raise ModelError(f"{command[0]} cannot be started: {error.strerror}") from None
+    if done.returncode:
+        text = (done.stderr.strip() or done.stdout.strip())[-_ERROR_CHARACTERS:]
+        raise ModelError(
+            f"the environment of the model (Python {requirements.python}) cannot be built:\n"
+            f"{printable_lines(text)}"
+        )

@@ -1,0 +1,258 @@
+"""Environments of models: requirements, permission to install, archives, and a real older scikit-learn."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sparksig
+from sparksig.cli import cli
+from sparksig.errors import (
+    ContractError,
+    ModelDamagedError,
+    ModelError,
+    ModelNotTrustedError,
+    UnsupportedError,
+)
+from sparksig.models import virtualenvs
+from sparksig.models.archives import hash_archive, read_archive
+from sparksig.models.directory import ModelDirectory
+from sparksig.models.environments import compare_environment, resolve_environment
+from sparksig.models.requirements import Requirements, read_requirements
+from sparksig.models.trust import Trust
+from tests.cli.runner import runner
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+
+
+@pytest.fixture
+def model(tmp_path):
+    sparksig.save_model(tmp_path / "model", lambda frame: frame["x"] * 2, input_example={"x": 1.0})
+    (tmp_path / "model" / "SHA256SUMS").unlink()
+    return tmp_path / "model"
+
+
+def with_requirements(model, text, python=None):
+    (model / "requirements.txt").write_text(text)
+    if python is not None:
+        (model / "python_env.yaml").write_text(f"python: {python}\n")
+    return ModelDirectory.read(model)
+
+
+# --- requirements -------------------------------------------------------------------------------------------
+
+
+def test_requirements_are_read_without_sparksig(model):
+    lines = ("scikit-learn==1.5.0", "numpy<2, >=1.26; python_version > '3'", "Uvicorn[standard]")
+    text = "# comment\nsparksig==0.1.0\n\n" + "  # why\n".join(lines)
+    requirements = read_requirements(with_requirements(model, text, "3.10.4"))
+    assert requirements == Requirements(lines, "3.10")
+    assert not requirements.is_pinned
+    assert "pyarrow>=17" in requirements.install_lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "scikit-learn @ https://example.org/x.whl",
+        "https://example.org/x.whl",
+        "./wheels/x.whl",
+        "../x",
+        "-e .",
+        "-r other.txt",
+        "--index-url https://example.org",
+        "--extra-index-url=https://example.org",
+        "git+https://example.org/x.git",
+        "numpy==1.26 --hash=sha256:abc",
+        "numpy==1.26 --config-settings=x",
+    ],
+)
+def test_requirement_that_is_not_a_name_is_refused(model, line):
+    with pytest.raises(UnsupportedError, match=r"is not a name with versions. URLs, paths and options"):
+        read_requirements(with_requirements(model, f"pandas\n{line}\n"))
+
+
+def test_key_depends_on_requirements_and_python():
+    keys = {
+        Requirements(lines, python).key for lines in ((), ("a==1",), ("a==2",)) for python in ("3.10", "3.11")
+    }
+    assert len(keys) == 6
+
+
+def test_directory_without_requirements(model):
+    (model / "requirements.txt").unlink()
+    with pytest.raises(ModelError, match=r"has no requirements\.txt\. Save it with pip_requirements"):
+        read_requirements(ModelDirectory.read(model))
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"a" * (2**20 + 1)], ids=["no text", "too long"])
+def test_damaged_requirements(model, text):
+    (model / "requirements.txt").write_bytes(text)
+    with pytest.raises(ModelDamagedError, match="expected text of at most 1 MiB"):
+        read_requirements(ModelDirectory.read(model))
+
+
+def test_damaged_version_of_python(model):
+    with pytest.raises(ModelDamagedError, match="expected a version of Python, got 'three'"):
+        read_requirements(with_requirements(model, "pandas\n", "three"))
+
+
+# --- permission and choices ---------------------------------------------------------------------------------
+
+
+def test_installing_needs_permission(model):
+    with pytest.raises(ModelNotTrustedError, match=r"installs the packages .* pass allow_install=True"):
+        sparksig.load_model(model, environment="model", allow_pickle=True)
+
+
+def test_pinned_digest_allows_pinned_requirements(model):
+    directory = with_requirements(model, "pandas==2.2.0\n")
+    trust = Trust(digest=sparksig.digest(model))
+    assert resolve_environment(directory, "model", trust).requirements.is_pinned
+    directory = with_requirements(model, "pandas>=2.2.0\n")
+    with pytest.raises(ModelNotTrustedError, match="each requirement must name one exact version"):
+        resolve_environment(directory, "model", Trust(digest=sparksig.digest(model)))
+
+
+def test_python_that_is_not_there(model):
+    directory = with_requirements(model, "pandas\n", "3.99.1")
+    with pytest.raises(ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99"):
+        resolve_environment(directory, "model", Trust(), allow_install=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "pattern"),
+    [
+        (
+            {"environment": "modle"},
+            "environment: expected 'worker', 'model' or the path of an archive, got 'modle'",
+        ),
+        ({"environment": 3}, "environment: expected 'worker', 'model' or a path, got a value of type int"),
+        ({"environment": "model", "allow_install": "yes"}, "allow_install: expected True or False"),
+    ],
+    ids=["unknown", "number", "permission"],
+)
+def test_wrong_choices(model, options, pattern):
+    with pytest.raises((ContractError, ModelError), match=pattern):
+        sparksig.load_model(model, allow_pickle=True, **options)
+
+
+def test_cache_that_others_can_write(model, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(shared))
+    with pytest.raises(ModelError, match=r"other users can write into .* Set SPARKSIG_ENVIRONMENTS"):
+        sparksig.load_model(model, allow_pickle=True, environment="model", allow_install=True)
+
+
+def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
+    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
+    environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
+    with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
+        environment.locate()
+    assert not list((tmp_path / "cache").glob("*/bin"))
+
+
+# --- archives -----------------------------------------------------------------------------------------------
+
+
+def test_file_that_is_no_environment(model, tmp_path):
+    (tmp_path / "env.tar.gz").write_bytes(b"nothing")
+    with pytest.raises(ModelDamagedError, match=r"is not an environment that `sparksig env build` has"):
+        sparksig.load_model(model, allow_pickle=True, environment=tmp_path / "env.tar.gz")
+
+
+def test_archive_that_leads_out_of_its_directory(tmp_path, monkeypatch):
+    import io
+    import sysconfig
+
+    from sparksig.models.archives import unpack_environment
+
+    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    info = {"python": PYTHON, "platform": sysconfig.get_platform(), "requirements": [], "packages": {}}
+    file = tmp_path / "env.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in (("environment.json", json.dumps(info).encode()), ("../outside", b"x")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    with pytest.raises(tarfile.TarError):
+        unpack_environment(file, hash_archive(file))
+    assert not list(tmp_path.rglob("outside"))
+    with pytest.raises(ModelDamagedError, match="the content differs: expected the digest 00"):
+        unpack_environment(file, "00")
+
+
+# --- differences --------------------------------------------------------------------------------------------
+
+
+def test_differences_that_matter_are_named(model):
+    with_requirements(model, f"cloudpickle==0.1\nrequests==0.1\nnumpy=={np.__version__}\n")
+    report = compare_environment(ModelDirectory.read(model))
+    assert [(difference.name, report.matters(difference)) for difference in report.differences] == [
+        ("cloudpickle", True),
+        ("requests", False),
+    ]
+    result = runner().invoke(cli, ["env", "check", str(model)], standalone_mode=False)
+    assert "cloudpickle  expected 0.1, got" in result.output
+    assert "matters for loading" in result.output
+    result = runner().invoke(cli, ["env", "check", str(model), "--json"], standalone_mode=False)
+    assert json.loads(result.output)["differences"][0]["matters"] is True
+
+
+# --- for real -----------------------------------------------------------------------------------------------
+
+TRAIN = """
+import sys, json, numpy as np, pandas as pd, sklearn
+from sklearn.ensemble import RandomForestRegressor
+import sparksig
+rng = np.random.default_rng(3)
+frame = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcd"))
+forest = RandomForestRegressor(20, random_state=1).fit(frame, np.sin(frame["a"]) + frame["b"] ** 2)
+sparksig.save_model(sys.argv[1], forest, input_example=frame.head(3), pip_requirements=[
+    "scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0"])
+frame.to_parquet(sys.argv[2])
+np.save(sys.argv[3], forest.predict(frame))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
+    """A forest that was trained with scikit-learn 1.5 and NumPy 1.26 is scored there, bit for bit."""
+    home = Path(__file__).parents[2]
+    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(home / "build" / "environments"))
+    lines = ("scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0")
+    python = virtualenvs.build_environment(Requirements(lines, PYTHON)) / "bin" / "python"
+    files = [str(tmp_path / name) for name in ("model", "rows.parquet", "expected.npy")]
+    subprocess.run(
+        [python, "-c", TRAIN, *files], check=True, env={"PYTHONPATH": str(home), "PATH": os.defpath}
+    )
+    model, rows, expected = files
+    frame = pd.read_parquet(rows)
+    isolated = sparksig.load_model(model, environment="model", allow_install=True)
+    assert np.array_equal(isolated.predict(frame), np.load(expected))
+    report = sparksig.score_files(
+        rows, model, tmp_path / "scored", environment="model", allow_install=True, keep=[]
+    )
+    assert report.rows == 300
+    assert np.array_equal(pd.read_parquet(tmp_path / "scored")["prediction"], np.load(expected))
+    archive = tmp_path / "env.tar.gz"
+    result = runner().invoke(cli, ["env", "build", model, "-o", str(archive)], standalone_mode=False)
+    assert result.return_value == 0, result.output
+    assert read_archive(archive).packages["scikit-learn"] == "1.5.0"
+    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    unpacked = sparksig.load_model(model, environment=archive)
+    assert np.array_equal(unpacked.predict(frame), np.load(expected))
+    assert sys.executable not in str(unpacked._predictor._python)
