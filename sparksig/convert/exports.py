@@ -92,7 +92,7 @@ def export(
             declared, contract = contract, contract.schema
     if not isinstance(to, str) or to not in EXPORTS:
         names, hint = ", ".join(EXPORTS), nearest(to, EXPORTS)
-        raise ConversionError(f"export format: expected one of {names}, got {to!r}{hint and f'. {hint}'}")
+        raise ConversionError(f"export format: expected one of {names}, got {to!r}{hint and f' ({hint})'}")
     side = None if declared is not None else side
     contract = contract if side is None else _select_side(contract, side)
     request = _Request(contract, side, name, version, declared)

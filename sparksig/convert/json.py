@@ -256,7 +256,7 @@ def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
     A text is rounded once, by Arrow: rounding it to a double first can give another float32. Numbers beyond
     float32 stay doubles.
     """
-    doubles = np.array(list(map(float, values)), dtype=np.float64)
+    doubles = np.array(list(map(_to_double, values)), dtype=np.float64)
     texts = pa.array([str.__str__(v) if isinstance(v, Number) else None for v in values], pa.string())
     with np.errstate(over="ignore"):
         nearest = doubles.astype(np.float32)

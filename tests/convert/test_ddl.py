@@ -179,8 +179,8 @@ NO_TYPES = {
     "`int`": "`int` (did you mean 'int'?)",
     "int(3)": "int(3) (write it without a length)",
     "string(3)": "string(3) (use varchar for strings of limited length)",
-    "varchar": "varchar (give it its length, as in varchar(10))",
-    "char": "char (give it its length, as in char(10))",
+    "varchar": "varchar (give it a length, for example varchar(10))",
+    "char": "char (give it a length, for example char(10))",
     "date(3)": "date(3) (write it without a length)",
     "timestamp(3)": "timestamp(3) (the precision is 6)",
     "timestamp_ntz(9)": "timestamp_ntz(9) (the precision is 6)",
@@ -237,7 +237,7 @@ def test_no_column(text):
 
 @pytest.mark.parametrize("value", [None, 5, b"a int", ["a int"]])
 def test_no_text(value):
-    with pytest.raises(ConversionError, match="from_ddl takes a text, not"):
+    with pytest.raises(ConversionError, match="from_ddl: expected a text, got"):
         from_ddl(value)
 
 
@@ -310,7 +310,7 @@ def test_names_that_are_one_as_text():
 
 @pytest.mark.parametrize("value", [None, "a int", DataType.long])
 def test_no_schema(value):
-    with pytest.raises(ConversionError, match="to_ddl takes a Schema, not"):
+    with pytest.raises(ConversionError, match="to_ddl: expected a Schema, got"):
         to_ddl(value)
 
 

@@ -188,7 +188,7 @@ def test_all_findings_at_once():
 
 
 def test_no_contract():
-    with pytest.raises(ConversionError, match="to_odcs takes a ModelSignature or a Schema, not None"):
+    with pytest.raises(ConversionError, match="to_odcs: expected a ModelSignature or a Schema, got None"):
         to_odcs(None, name="n")
 
 
@@ -226,7 +226,7 @@ LOSSES = {
     "an integer name": (column("long", 7), "7: expected an integer as name, got its digits"),
     "the first dimension of a tensor, where it is fixed": (
         tensor("int8", (2, 3)),
-        "a: expected 2 rows, got any number of them",
+        "a: expected 2 rows, got any number of rows",
     ),
     "tensor of float16": (tensor("float16"), "a: expected float16, got a number of 32 bits"),
     "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], got timestamp"),

@@ -105,7 +105,7 @@ def test_all_findings_at_once():
 
 def test_no_contract():
     with pytest.raises(
-        ConversionError, match="to_oip takes a ModelSignature or a Schema, not a value of type str"
+        ConversionError, match="to_oip: expected a ModelSignature or a Schema, got a value of type str"
     ):
         to_oip("inputs", name="m")
 
@@ -139,13 +139,13 @@ def lose_sides():
     told = "expected not declared, got no tensors [NOT_EXPRESSED]"
     assert list(map(str, find_losses_in_oip(ModelSignature(y)))) == [f"outputs: {told}"]
     assert list(map(str, find_losses_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {told}"]
-    told = "expected what the model gives, got no tensors [NOT_EXPRESSED]"
+    told = "expected the predictions, got no tensors [NOT_EXPRESSED]"
     assert list(map(str, find_losses_in_oip(y))) == [f"outputs: {told}"]
 
 
 def lose_optional():
     schema = Schema([ColSpec("long", "a", required=False)])
-    assert lost(schema) == ["inputs.a: expected optional, got a tensor as all others"]
+    assert lost(schema) == ["inputs.a: expected optional, got a required tensor"]
 
 
 def lose_names():
