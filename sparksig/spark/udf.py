@@ -54,7 +54,7 @@ from sparksig.spark.result_types import (
 )
 from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
-from sparksig.spark.work import Work, Zone, columns_of, explode
+from sparksig.spark.work import Work, Zone, explode, list_columns
 
 __all__ = ["ModelUDF", "build_udf", "require_result_type", "spark_udf"]
 
@@ -314,7 +314,7 @@ class ModelUDF:
 
     @property
     def _column_type(self) -> T.DataType:
-        if not self._work.has_beside:
+        if not self._work.has_details:
             return self.return_type
         fields = [T.StructField("value", self.return_type)]
         if self._work.lenient:
@@ -381,7 +381,7 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
 
     def opened(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
         if zoned:
-            zone.take(arrays.pop(), lambda column: column[0].as_py())
+            zone.read(arrays.pop(), lambda column: column[0].as_py())
         elif names is None:
             zone.name = zone.name or _zone_of(arrays)
         if names is None:
@@ -400,7 +400,7 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         zone = Zone()
-        yield from work.run((opened(columns_of(given), zone) for given in batches), zone)
+        yield from work.run((opened(list_columns(given), zone) for given in batches), zone)
 
     if work.batch_rows is not None:  # a model's batch may be made of several of Arrow's
         return score_joined

@@ -50,7 +50,7 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
             return None
         reason = message.strip().partition("\n")[0]
         raise OutputRefusedError(
-            f"{target} holds something that is no Parquet table ({reason}); nothing was written"
+            f"{target} exists and is not a Parquet table ({reason}); nothing was written"
         ) from None
     return Existing(schema, find_partitions(files, target))
 
@@ -133,7 +133,7 @@ def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
 
 
 def save(df: DataFrame, request: WriteRequest) -> int | None:
-    """Write the files, and count the rows of them.
+    """Write the files, and count their rows.
 
     On Spark Connect, which cannot rename files, Spark's own committer publishes them.
 
@@ -141,7 +141,7 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
         The number of rows; None if the target has this run already.
 
     Raises:
-        OutputRefusedError: the mode is "error" and there is a directory already, or another writer is
+        OutputRefusedError: the mode is "error" and the directory exists already, or another writer is
             replacing the table.
     """
     return _save_by_spark(df, request) if is_connect(df) else save_staged(df, request)
@@ -160,9 +160,7 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
     except Exception as error:  # Spark's, of a class that depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
-        raise OutputRefusedError(
-            f"{request.target}: there is a directory already; nothing was written"
-        ) from None
+        raise OutputRefusedError(f"{request.target} exists already; nothing was written") from None
     return df.count() if counts is None else int(counts.get["rows"])
 
 
