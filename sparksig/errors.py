@@ -379,8 +379,17 @@ def find_duplicates(names: Iterable[H]) -> list[H]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
+HINTS = 20
+"""The number of missing names for which findings offer a similar one: comparing names takes time."""
+
+MAX_COMPARED = 1_000
+"""The number of names up to which :func:`nearest` compares each with a misspelled one, which takes time."""
+
+
 def nearest(name: object, names: Iterable[object]) -> str:
     """Return a hint with the most similar of the valid names; empty if no name is similar.
+
+    Among more than ``MAX_COMPARED`` names, only a name that differs by its case is similar.
 
     Example:
         >>> nearest("amuont", ["amount", "id"])
@@ -392,5 +401,7 @@ def nearest(name: object, names: Iterable[object]) -> str:
     if text.casefold() in folded:
         match = folded[text.casefold()]
         return f"did you mean {names_by_text[match]!r}? Names are case sensitive" if match != text else ""
+    if len(names_by_text) > MAX_COMPARED:
+        return ""
     matches = difflib.get_close_matches(text, names_by_text, n=1, cutoff=0.7)
     return f"did you mean {names_by_text[matches[0]]!r}?" if matches else ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, below, find_duplicates, nearest, shorten, step
+from sparksig.errors import HINTS, Code, Finding, below, find_duplicates, nearest, shorten, step
 from sparksig.types import (
     AnyType,
     Array,
@@ -43,6 +43,7 @@ __all__ = [
     "Struct",
     "find_duplicate_fields",
     "find_mismatches",
+    "fits_scalar",
     "is_lossless",
     "normalize_scalar",
     "suggest_cast",
@@ -249,11 +250,16 @@ def find_mismatches(source: Source, target: Type, path: str, required: bool = Tr
 
 
 def _judge_scalar(source: Source, target: DataType, path: str) -> list[Finding]:
+    return (
+        [] if fits_scalar(source, target) else [_mismatch(path, target, source, suggest_cast(source, target))]
+    )
+
+
+def fits_scalar(source: Source, target: DataType) -> bool:
+    """Return whether a source type widens to a scalar type."""
     if isinstance(source, Decimal):
-        is_ok = _does_decimal_fit(source, target)
-    else:
-        is_ok = isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
-    return [] if is_ok else [_mismatch(path, target, source, suggest_cast(source, target))]
+        return _does_decimal_fit(source, target)
+    return isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
 
 
 def _does_decimal_fit(source: Decimal, target: DataType) -> bool:
@@ -317,10 +323,12 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
     if not isinstance(source, Struct) or source.kind:
         return [_mismatch(path, target, source)]
     findings: list[Finding] = []
-    names = [part.name for part in source.fields]
+    fields: dict[str, list[Field]] = {}
+    for part in source.fields:
+        fields.setdefault(part.name, []).append(part)
     for prop in target.properties:
         where = below(path, prop.name)
-        parts = [part for part in source.fields if part.name == prop.name]
+        parts = fields.get(prop.name, [])
         if len(parts) > 1:
             findings.append(Finding(Code.DUPLICATE_NAME, where, "one field of that name", str(len(parts))))
         elif parts:
@@ -332,7 +340,7 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
                     where,
                     describe(prop.dtype),
                     "no such field",
-                    nearest(prop.name, names),
+                    nearest(prop.name, fields if len(findings) < HINTS else ()),
                 )
             )
     return findings
