@@ -380,7 +380,7 @@ def find_duplicates(names: Iterable[H]) -> list[H]:
 
 
 HINTS = 20
-"""The number of missing names for which findings offer a similar one: comparing names takes time."""
+"""The number of missing names for which findings suggest a similar one: comparing names takes time."""
 
 MAX_COMPARED = 1_000
 """The number of names up to which :func:`nearest` compares each with a misspelled one, which takes time."""

@@ -43,8 +43,8 @@ __all__ = [
     "Struct",
     "find_duplicate_fields",
     "find_mismatches",
-    "fits_scalar",
     "is_lossless",
+    "is_scalar_source",
     "normalize_scalar",
     "suggest_cast",
     "upper_bounds",
@@ -250,13 +250,12 @@ def find_mismatches(source: Source, target: Type, path: str, required: bool = Tr
 
 
 def _judge_scalar(source: Source, target: DataType, path: str) -> list[Finding]:
-    return (
-        [] if fits_scalar(source, target) else [_mismatch(path, target, source, suggest_cast(source, target))]
-    )
+    fits = is_scalar_source(source, target)
+    return [] if fits else [_mismatch(path, target, source, suggest_cast(source, target))]
 
 
-def fits_scalar(source: Source, target: DataType) -> bool:
-    """Return whether a source type widens to a scalar type."""
+def is_scalar_source(source: Source, target: DataType) -> bool:
+    """Return whether the casting table widens a source to a scalar type."""
     if isinstance(source, Decimal):
         return _does_decimal_fit(source, target)
     return isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)

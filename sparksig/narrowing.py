@@ -12,7 +12,7 @@ from sparksig.lattice import (
     Source,
     Struct,
     find_duplicate_fields,
-    fits_scalar,
+    is_scalar_source,
     suggest_cast,
     widens,
 )
@@ -55,7 +55,7 @@ def _narrow(source: Source, path: str, findings: list[Finding]) -> Type | None:
     if isinstance(source, Struct):
         return _narrow_struct(source, path, findings)
     for target in DataType:
-        if fits_scalar(source, target):
+        if is_scalar_source(source, target):
             return target
     if isinstance(source, Decimal):
         integer_digits, double_digits = DECIMAL_DIGITS[DataType.long], DECIMAL_DIGITS[DataType.double]

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from sys import modules
 from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = ["TextView", "aligned", "count_nouns", "format_facts", "format_nulls", "format_size", "render"]
+__all__ = [
+    "TextView",
+    "aligned",
+    "count_nouns",
+    "format_facts",
+    "format_nulls",
+    "format_share",
+    "format_size",
+    "render",
+]
 
 
 class TextView:
@@ -66,6 +76,17 @@ def format_size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_share(count: int, total: int) -> str:
+    """Format the share of a count in a total.
+
+    Example:
+        >>> format_share(1, 3), format_share(1, 100_000)
+        ('33.3 %', '< 0.1 %')
+    """
+    share = 100 * count / total
+    return f"{share:.1f} %" if share >= 0.05 or not count else "< 0.1 %"
+
+
 def count_nouns(count: int, noun: str) -> str:
     """Format a count with its noun in the right number.
 
@@ -88,8 +109,7 @@ def format_nulls(count: int | None, rows: int | None) -> str:
     nulls = count_nouns(count, "null")
     if not rows:
         return nulls
-    share = 100 * count / rows
-    return f"{nulls} ({share:.1f} %)" if share >= 0.05 else f"{nulls} (< 0.1 %)"
+    return f"{nulls} ({format_share(count, rows)})"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -123,5 +143,12 @@ def render(template: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    page = environment.get_template(template).render(nulls=format_nulls, count=count_nouns, **values)
+    helpers = {
+        "nulls": format_nulls,
+        "count": count_nouns,
+        "share": format_share,
+        "version": modules["sparksig"].__version__,
+    }
+    environment.globals.update(helpers)
+    page = environment.get_template(template).render(**values)
     return page.strip() + "\n"

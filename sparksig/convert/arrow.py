@@ -357,9 +357,7 @@ def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: l
     try:
         return pa.field(name, dtype, nullable=nullable)
     except UnicodeEncodeError:
-        findings.append(
-            Finding(Code.INVALID_NAME, path, "a name that is Unicode text", "half a surrogate pair")
-        )
+        findings.append(Finding(Code.INVALID_NAME, path, "a name of Unicode text", "a lone surrogate"))
         return pa.field("", dtype, nullable=nullable)
 
 

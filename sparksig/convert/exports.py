@@ -100,7 +100,7 @@ def export(
         content, text, findings = _convert(request, to)
         (text + (_format_json(content) if isinstance(content, dict) else "")).encode()
     except UnicodeEncodeError:
-        finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "half a surrogate pair")
+        finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "a lone surrogate")
         raise ConversionError.of(f"no {to} for this signature", [finding]) from None
     if declared is not None and to not in ("ddl", "arrow"):
         from sparksig.tables.exact import lost_in_signature

@@ -115,7 +115,8 @@ def check(
     )
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
-    return replace(report, seconds=time.perf_counter() - started)
+    name = os.fspath(table) if isinstance(table, (str, os.PathLike)) else ""
+    return replace(report, seconds=time.perf_counter() - started, table=name)
 
 
 def check_parquet(

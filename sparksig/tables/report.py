@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class Report(TextView):
         kind: the kind of the contract: "model" or "table".
         options: the options of the contract, as ``types``, ``missing`` and ``extra``.
         warnings: columns that the contract does not declare, with ``extra="warn"``.
+        table: the path or the name of the table; empty for a DataFrame.
 
     Example:
         >>> report = Report("schema", "signature", (), (ColumnReport("x", "double", "double", True),))
@@ -86,6 +88,7 @@ class Report(TextView):
     kind: str = "model"
     options: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
+    table: str = field(default="", compare=False)
 
     @property
     def ok(self) -> bool:
@@ -121,6 +124,7 @@ class Report(TextView):
             "ok": self.ok,
             "mode": self.mode,
             "contract": self.contract,
+            "table": self.table,
             "kind": self.kind,
             "options": dict(self.options),
             "rows": self.rows,
@@ -167,7 +171,7 @@ class Report(TextView):
         return [*notes, *([self.claim] if self.claim else [])]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the columns as a DataFrame: name, expected, found, ok, nulls and the texts of the findings.
+        """Return the columns as a DataFrame: name, expected, actual, ok, nulls and the texts of the findings.
 
         Example:
             >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
@@ -197,7 +201,7 @@ class Report(TextView):
         return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 
     def _render(self) -> str:
-        return render("report.html", report=self, whole=False)
+        return render("report.html", report=self, whole=False, created="")
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one self-contained page: no script, no network.
@@ -209,4 +213,6 @@ class Report(TextView):
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(render("report.html", report=self, whole=True), encoding="utf-8")
+        created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        page = render("report.html", report=self, whole=True, created=created)
+        Path(path).write_text(page, encoding="utf-8")

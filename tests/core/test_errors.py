@@ -88,8 +88,11 @@ def test_the_tree_drawn_on_top_is_the_tree():
 
 def test_public_names_are_sorted_and_complete():
     assert errors.__all__ == sorted(errors.__all__)
-    classes = [value for value in vars(errors).values() if isinstance(value, type)]
-    raised = {cls.__name__ for cls in classes if issubclass(cls, Exception) and not issubclass(cls, Warning)}
+    raised = {
+        e.__name__
+        for e in vars(errors).values()
+        if isinstance(e, type) and issubclass(e, Exception) and not issubclass(e, Warning)
+    }
     assert raised == {error.__name__ for error in TREE} <= set(errors.__all__)
 
 

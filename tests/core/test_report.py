@@ -172,8 +172,8 @@ def test_a_report_without_columns():
 def test_a_report_as_a_dictionary():
     told = BAD.to_dict()
     assert list(told) == [
-        "ok", "mode", "contract", "kind", "options", "rows", "bad_rows", "claim", "seconds", "findings",
-        "warnings", "absent", "columns",
+        "ok", "mode", "contract", "table", "kind", "options", "rows", "bad_rows", "claim", "seconds",
+        "findings", "warnings", "absent", "columns",
     ]  # fmt: skip
     assert told["findings"] == [
         {

@@ -702,7 +702,7 @@ def test_merge(x, y, merged):
 )
 def test_merge_refuses(x, y, path):
     for left, right in ((x, y), (y, x)):
-        text = "^no one type covers all examples: 1 finding\n"
+        text = "^no single type covers all examples: 1 finding\n"
         with pytest.raises(InferenceError, match=text) as caught:
             merge(left, right)
         assert places(caught.value) == [("MIXED_TYPES", path)]
@@ -711,7 +711,7 @@ def test_merge_refuses(x, y, path):
 def test_merge_reports_every_place_from_where_it_starts():
     x = Object([Property("a", "long"), Property("b.c", Array("long")), Property("d", Object([A]))])
     y = Object([Property("a", "double"), Property("b.c", Array("string")), Property("d", Map("long"))])
-    with pytest.raises(InferenceError, match=r"^no one type covers all examples: 3 findings\n") as caught:
+    with pytest.raises(InferenceError, match=r"^no single type covers all examples: 3 findings\n") as caught:
         merge(x, y, "rows[]")
     assert places(caught.value) == [
         ("MIXED_TYPES", "rows[].a"),
@@ -720,7 +720,7 @@ def test_merge_reports_every_place_from_where_it_starts():
     ]
     first, second, third = caught.value.findings
     assert (first.expected, first.actual) == ("values of one type", "long and double")
-    assert first.hint == "make them one type explicitly before inferring: nothing is widened by guess"
+    assert first.hint == "make them one type explicitly before inferring: inference does not widen types"
     assert (second.hint, third.hint) == ("", "")
     assert third.actual == "{a: long (required)} and Map(str -> DataType.long)"
 

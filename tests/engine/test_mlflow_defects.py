@@ -327,7 +327,8 @@ def test_times_beyond_nanoseconds(form):
     data = pd.DataFrame({"a": pd.Series([far], dtype="datetime64[us]")}) if form == "frame" else [{"a": far}]
     they_refuse_what_they_inferred(data)
     with pytest.raises(
-        InferenceError, match="a: expected instants that nanoseconds can hold, got others, once"
+        InferenceError,
+        match="a: expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range, once",
     ):
         infer_signature(data)
 
@@ -574,14 +575,14 @@ def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():
     )
     twice = pa.array([datetime.datetime(2020, 11, 1, 5, 30)], pa.timestamp("us", "America/New_York"))
     seen = enforce(pa.table({"a": twice}), schema)["a"].combine_chunks()
-    with pytest.raises(PredictionError, match="just once"):
+    with pytest.raises(PredictionError, match="exactly once"):
         place_times(seen, "America/New_York")
 
 
 def test_9_1_15_a_named_output_is_found_by_its_name():
     frame = pd.DataFrame({"z": [9.0], "p": [1.5]})
     outputs = Schema([ColSpec("double", "p")])
-    with pytest.raises(PredictionError, match="z: expected a declared output"):
+    with pytest.raises(PredictionError, match="z: expected only declared columns"):
         encode(frame, outputs, 1)
     assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
     with pytest.raises(PredictionError):  # two columns are no single number

@@ -210,7 +210,7 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
         ("int32", "float64"),
     ],
 )
-def test_it_widens(given_, declared):
+def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
     assert encode(np.ones(1, given_), tensor(declared), 1).to_pylist() == [1]
 
 
@@ -224,7 +224,7 @@ def test_it_widens(given_, declared):
         ("datetime64[s]", "datetime64[ns]"), ("datetime64[ns]", "int64"), ("int64", "datetime64[ns]"),
     ],
 )  # fmt: skip
-def test_it_is_refused(given_, declared):
+def test_prediction_of_another_dtype_is_refused(given_, declared):
     [finding] = refused(np.zeros(1, given_), tensor(declared), 1)
     assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, np.dtype(declared).name)
 
@@ -314,8 +314,8 @@ def test_a_wrong_shape(values, inner, expected, found):
 
 
 VECTORIZER = (
-    "return one prediction for each input row; a text vectorizer that is given a DataFrame iterates over its "
-    "column names: pass it one column, for example with a ColumnTransformer"
+    "return one prediction for each input row; a text vectorizer iterates over the columns of a DataFrame: "
+    "pass it one column, for example with a ColumnTransformer"
 )
 
 
@@ -357,7 +357,7 @@ NO_PREDICTIONS = {
 
 @each("value", NO_PREDICTIONS.values(), ids=NO_PREDICTIONS)
 @each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
-def test_other_values_are_no_prediction(value, outputs):
+def test_other_values_are_refused_as_predictions(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
 
 
@@ -383,7 +383,7 @@ def test_columns_of_pandas_and_arrow_are_tensors(values):
 
 
 @each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
-def test_no_rows_no_predictions(inner):
+def test_empty_prediction_for_no_rows(inner):
     sizes = [max(size, 0) for size in inner]
     array = encode(np.zeros((0, *sizes)), tensor("float64", *inner), 0)
     assert (len(array), array.type) == (0, result_type(tensor("float64", *inner)))
@@ -421,10 +421,10 @@ def test_all_that_is_wrong_with_several_tensors():
         "y z: expected shape (-1, 2), got shape (-1, 3) [SHAPE_MISMATCH]",
     ]
     assert [str(finding) for finding in refused({"y": np.zeros(3), 7: 1}, PAIR, 2)] == [
-        "x: expected a tensor, got nothing [MISSING_KEY]",
-        "y z: expected a tensor, got nothing [MISSING_KEY]",
-        "y: expected a declared output, got another key [UNKNOWN_KEY]",
-        "7: expected a declared output, got another key [UNKNOWN_KEY]",
+        "x: expected a tensor, got no such key [MISSING_KEY]",
+        "y z: expected a tensor, got no such key [MISSING_KEY]",
+        "y: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
+        "7: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
     ]
     assert [str(finding) for finding in refused([np.zeros(3)], PAIR, 2)] == [
         "expected a dictionary of 2 tensors, got a value of type list [TYPE_MISMATCH]"
@@ -587,10 +587,10 @@ def test_python_values_that_would_change_are_refused(prediction, kind):
 def test_names_missing_and_too_many():
     outputs = Schema([ColSpec("long", "a"), ColSpec("double", "amount"), ColSpec("long", "o", False)])
     frame = pd.DataFrame({"a": [1], "b.c": [2], 3: [4]})
-    hint = "(return the declared columns only, or declare it)"
+    hint = "(return only the declared columns, or declare this one)"
     assert {str(finding) for finding in refused(frame, outputs, 1)} >= {
-        f"`b.c`: expected a declared output, got another column {hint} [UNKNOWN_KEY]",
-        f"3: expected a declared output, got another column {hint} [UNKNOWN_KEY]",
+        f"`b.c`: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
+        f"3: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
     }
     assert [str(finding) for finding in refused(frame[["a"]], outputs, 1)] == [
         "amount: expected double, got no such column [MISSING_COLUMN]"
@@ -648,7 +648,7 @@ def test_all_wrong_columns_come_at_once():
 
 
 @each("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
-def test_nothing_is_a_prediction_for_no_rows(nothing):
+def test_empty_list_is_a_prediction_for_no_rows(nothing):
     for outputs in ONE.values():
         array = encode(nothing, outputs, 0)
         assert (len(array), array.type) == (0, result_type(outputs))
@@ -806,7 +806,7 @@ def walls(*texts):
         ("+02:00", "2024-01-01T00:00", "2023-12-31T22:00"),
     ],
 )
-def test_a_wall_time_becomes_its_instant(zone, wall, instant):
+def test_local_time_becomes_its_timestamp(zone, wall, instant):
     array = place_times(walls(wall, None), zone)
     assert array.type == pa.timestamp("us", zone)
     ticks = int(np.datetime64(instant, "us").astype("int64"))
@@ -825,20 +825,20 @@ def test_a_wall_time_becomes_its_instant(zone, wall, instant):
     ],
     ids=["gap", "overlap", "far gap", "far overlap", "finer in UTC", "finer"],
 )
-def test_a_wall_time_without_one_instant_is_refused(zone, wall):
+def test_ambiguous_or_nonexistent_local_time_is_refused(zone, wall):
     with pytest.raises(PredictionError) as error:
         place_times(walls("2020-01-01", wall), zone)
     [finding] = error.value.findings
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, "")
     if wall.endswith(("001", "999")):
-        assert (finding.expected, finding.actual) == ("instants in microseconds", "finer ones")
+        assert (finding.expected, finding.actual) == ("times in microseconds", "times in nanoseconds")
     else:
-        assert finding.expected == f"wall times that {zone} has just once"
+        assert finding.expected == f"local times that exist exactly once in {zone}"
         assert (finding.count, finding.rows) == (1, (1,))
         assert "set spark.sql.session.timeZone to UTC" in finding.hint
 
 
-def test_only_times_are_placed():
+def test_other_types_than_times_are_not_converted():
     for array in (
         pa.array([1]),
         pa.array(["2024-03-10T02:30"]),
@@ -852,7 +852,7 @@ def test_only_times_are_placed():
     assert place_times(walls(None), NEW_YORK).null_count == 1
 
 
-def test_times_inside_a_struct_are_placed():
+def test_times_inside_a_struct_are_converted():
     outputs = columns(t="datetime", p="double")
     array = encode({"t": [datetime.datetime(2024, 1, 1)], "p": [0.5]}, outputs, 1)
     there = place_times(array, NEW_YORK)
@@ -860,12 +860,14 @@ def test_times_inside_a_struct_are_placed():
     assert there.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
     gap = encode({"t": [datetime.datetime(2024, 3, 10, 2, 30)], "p": [0.5]}, outputs, 1)
     with pytest.raises(
-        ContractError, match="t: expected wall times that America/New_York has just once, got others, once"
+        ContractError,
+        match="t: expected local times that exist exactly once in America/New_York, got ambiguous or "
+        "nonexistent times, once",
     ):
         place_times(gap, NEW_YORK)
 
 
-def test_a_struct_names_all_columns_that_cannot_be_placed():
+def test_all_columns_with_ambiguous_times_are_named():
     times = walls("2024-03-10T02:30")
     array = pa.StructArray.from_arrays([times, times, pa.array([1])], ["a.b", "c", "d"])
     with pytest.raises(PredictionError) as error:
@@ -876,7 +878,7 @@ def test_a_struct_names_all_columns_that_cannot_be_placed():
 # --- what a review found --------------------------------------------------------------------------------
 
 
-def test_null_composites_stay_null_when_times_are_placed():
+def test_null_composites_stay_null_when_times_are_converted():
     whole = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
     outputs = Schema([ColSpec(whole, "o", required=False)])
     placed_ = place_times(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")

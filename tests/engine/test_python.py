@@ -95,20 +95,22 @@ def test_a_dictionary_is_read_by_the_schema(data, schema, expected):
     assert list(enforce(data, schema)) == list(expected)
 
 
-def test_a_list_is_what_its_own_column_says_whatever_the_others_are():
+def test_list_is_read_by_the_type_of_its_own_column():
     """MLflow's reading of one column depends on the types of the others."""
     data = {"a": ["x", "y"], "b": [1, 2]}
     assert columns({"a": data["a"]}, named(a="string")) == {"a": ["x", "y"]}
     assert columns(data, named(a="string", b="long")) == data
     assert told(data, named(a="string", b=Array("long"))) == [
-        "b: expected 2 rows, as the longest column, got 1 (a list is a column, unless the column is "
-        "declared an Array: then it is one row's value) [ROW_COUNT]"
+        "b: expected 2 rows, as the longest column, got 1 (pass lists of equal length; for a column "
+        "declared an Array, a list is the value of one row) "
+        "[ROW_COUNT]"
     ]
 
 
 def test_columns_of_different_lengths_are_refused():
     hint = (
-        "(a list is a column, unless the column is declared an Array: then it is one row's value) [ROW_COUNT]"
+        "(pass lists of equal length; for a column declared an Array, a list is the value of one row) "
+        "[ROW_COUNT]"
     )
     data = {"a": [1, 2, 3], "b": [1], "c": 5, "d": [1, 2, 3]}
     assert told(data, named(a="long", b="long", c="long", d="long")) == [
@@ -117,14 +119,14 @@ def test_columns_of_different_lengths_are_refused():
     ]
 
 
-NO_COLUMN = "(a column is a list, an array of rank 1 that pandas takes, or one value) [SHAPE_MISMATCH]"
+NO_COLUMN = "(pass a list, an array of rank 1 that pandas supports, or one value) [SHAPE_MISMATCH]"
 
 
 @each(
     "value",
     [np.ones((2, 2)), np.ma.array([1.0, 2.0], mask=[True, False]), np.ones((1, 1, 1))],
 )
-def test_arrays_that_are_no_column(value):
+def test_arrays_that_are_refused_as_columns(value):
     text = f"a: expected a column, got a value of type {type(value).__name__} {NO_COLUMN}"
     assert told({"a": value}, named(a="double")) == [text]
 
@@ -137,7 +139,7 @@ def test_other_collections_are_no_columns(value):
     assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
 
 
-def test_names_that_are_twins_as_text():
+def test_names_that_are_equal_as_text_are_refused():
     for name in ("1", 1):
         assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
             "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
@@ -172,7 +174,7 @@ DICTIONARIES = {
 def test_dictionaries_reach_unnamed_columns_by_position(form):
     assert columns(DICTIONARIES[form], unnamed("long", "string")) == {"x": [1, 2], "y": ["a", "b"]}
     text = (
-        "expected 1 column, got 2 columns (columns without names are taken by position: pass exactly these)"
+        "expected 1 column, got 2 columns (pass exactly these: columns without names are matched by position)"
     )
     assert told(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
 
@@ -211,8 +213,8 @@ def test_a_column_named_0_takes_objects():
 def test_other_numbers_are_names():
     schema = Schema([ColSpec("long", 1), ColSpec("long", 2)])
     assert told(np.array([[1, 2]]), schema) == [
-        "expected named columns, got an array without names (give it names, as a DataFrame or a dictionary "
-        "of arrays) [TYPE_MISMATCH]"
+        "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
+        "[TYPE_MISMATCH]"
     ]
     assert told({"x": [1], "y": [2]}, NUMBERED) == [
         f"{number}: expected long, got no such column [MISSING_COLUMN]" for number in (0, 1)
@@ -327,13 +329,11 @@ SCALARS = [
 def test_a_scalar_is_one_row(value, dtype, expected):
     assert columns(value, unnamed(dtype)) == {0: [expected]}
     assert told(value, named(a=dtype)) == [
-        f"expected a dictionary or a list of them, got a value of type {type(value).__name__} "
+        f"expected a dictionary, or a list of dictionaries, got a value of type {type(value).__name__} "
         f"(the schema is ['a': {dtype} (required)]) [TYPE_MISMATCH]"
     ]
     [line] = told(value, unnamed(dtype, dtype))
-    assert line.startswith(
-        f"expected a list with a value a row, got a value of type {type(value).__name__} ("
-    )
+    assert line.startswith(f"expected a list of rows, got a value of type {type(value).__name__} (")
 
 
 def test_an_array_of_rank_0_is_a_scalar():
@@ -344,19 +344,19 @@ def test_an_array_of_rank_0_is_a_scalar():
 def test_no_data_at_all(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     for dtype in (DataType.long, AnyType(), Array("long")):
-        text = f"enforce takes a scalar, list, dictionary, array or frame, not {what}"
+        text = f"data: expected a scalar, list, dictionary, array or frame, got {what}"
         assert lines(data, unnamed(dtype)) == [text]
     assert told(data, named(a="long")) == [
-        f"expected a dictionary or a list of them, got {what} (the schema is ['a': long (required)]) "
-        "[TYPE_MISMATCH]"
+        f"expected a dictionary, or a list of dictionaries, got {what} (the schema is ['a': long "
+        "(required)]) [TYPE_MISMATCH]"
     ]
 
 
 @each("form", ["csr_matrix", "csc_array", "coo_array", "dok_matrix"])
-def test_sparse_matrices_are_no_columns(form):
+def test_sparse_matrices_are_refused_for_columns(form):
     matrix = getattr(scipy.sparse, form)(np.eye(2))
     for schema in (unnamed("double", "double"), named(a="double", b="double")):
-        text = f"a schema of columns takes no sparse matrix: the schema is {schema!r}"
+        text = f"expected data for the columns {schema!r}, got a sparse matrix"
         assert lines(matrix, schema) == [text]
 
 
@@ -412,15 +412,15 @@ def test_arrays_that_do_not_fit():
         "expected an array of rank 1 or 2, got one of rank 3 [SHAPE_MISMATCH]"
     ]
     assert told(np.ma.array([1.0, 2.0], mask=[True, False]), unnamed("double")) == [
-        "expected an array without masked values, got others (fill them explicitly) [INVALID_VALUE]"
+        "expected an array without masked values, got masked values (fill them explicitly) [INVALID_VALUE]"
     ]
     assert told(np.ones((2, 3)), unnamed("double")) == [
-        "expected 1 column, got 3 columns (columns without names are taken by position: "
-        "select exactly these) [COLUMN_COUNT]"
+        "expected 1 column, got 3 columns (select exactly these: columns without names are "
+        "matched by position) [COLUMN_COUNT]"
     ]
     assert told(np.ones(2), named(a="double")) == [
-        "expected named columns, got an array without names (give it names, as a DataFrame or a dictionary "
-        "of arrays) [TYPE_MISMATCH]"
+        "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
+        "[TYPE_MISMATCH]"
     ]
     assert told(np.ones(2), unnamed(Array("double"))) == [
         "0: expected Array(double), got float64 [TYPE_MISMATCH]"
@@ -431,8 +431,8 @@ def test_arrays_that_do_not_fit():
 
 
 def test_extra_columns_and_keys_are_forbidden_on_demand():
-    column = "z: expected no column beside the declared ones, got a column more [EXTRA_COLUMN]"
-    key = "o.z: expected no key beside the declared ones, got a key more, once, first in row 0 [UNKNOWN_KEY]"
+    column = "z: expected only declared columns, got an undeclared column [EXTRA_COLUMN]"
+    key = "o.z: expected only declared keys, got an undeclared key, once, first in row 0 [UNKNOWN_KEY]"
     row = {"o": {"x": 1, "z": 2}, "z": 1}
     for data in (row, [row], pd.DataFrame([row])):
         assert columns(data, named(o=POINT)) == {"o": [{"x": 1}]}

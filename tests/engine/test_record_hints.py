@@ -594,7 +594,7 @@ def test_a_subclass_of_a_dataclass_stays_one():
 
 
 MONEY = "[]: expected a Decimal of at most 9 digits, 2 after the point, got "
-NO_UUID = "[]: expected a value of UUID, got a text that is no UUID of 32 hexadecimal digits and 4 hyphens"
+NO_UUID = "[]: expected a value of UUID, got a text that is not a UUID of 32 hexadecimal digits and 4 hyphens"
 VALUES = {
     "no member": (Color, "green", "[]: expected a value of Color, got another value", "INVALID_VALUE"),
     "name of a member": (Color, "RED", "[]: expected a value of Color, got another value", "INVALID_VALUE"),
@@ -735,7 +735,7 @@ def test_what_a_class_refuses_is_reported_without_its_text():
 
     assert refused([{"value": 1}, {"value": -77}], Positive) == [
         "[]: expected values for Positive, got values that it refuses with ValueError, once, first in row "
-        "1 (build it with Positive(...) to see what it says) [INVALID_VALUE]"
+        "1 (build Positive(...) from the row to see the error) [INVALID_VALUE]"
     ]
 
 

@@ -84,7 +84,7 @@ FITS = [
 
 
 @each("array, schema", FITS)
-def test_an_array_that_fits_is_handed_on_itself(array, schema):
+def test_array_that_fits_is_returned_itself(array, schema):
     assert enforce(array, schema) is array
     [spec] = schema
     named = Schema([TensorSpec(spec.type, spec.shape, "x")])
@@ -143,8 +143,8 @@ def test_a_tensor_of_rank_0():
     assert enforce({"x": array}, tensor("float64", name="x"))["x"] is array
 
 
-def test_masked_values_are_no_values():
-    text = "expected an array without masked values, got others (fill the masked values explicitly)"
+def test_masked_values_are_refused():
+    text = "expected an array without masked values, got masked values (fill the masked values explicitly)"
     masked = np.ma.array([1.0, 2.0], mask=[True, False])
     assert told(masked, tensor("float64", -1)) == [f"{text} [INVALID_VALUE]"]
     assert codes(cells(masked), tensor("float64", -1, 2)) == [("q[]", Code.INVALID_VALUE)]
@@ -153,7 +153,7 @@ def test_masked_values_are_no_values():
 @each("data", [[1.0], (1.0,), 1.0, None, {"a": np.ones(1)}, {1.0}])
 def test_other_data_is_no_tensor(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
-    hint = "numpy.asarray(..., dtype='float64') makes one of a list"
+    hint = "pass an array: numpy.asarray(..., dtype='float64')"
     assert told(data, tensor("float64", -1)) == [
         f"expected Tensor('float64', (-1,)), got {what} ({hint}) [TYPE_MISMATCH]"
     ]
@@ -178,11 +178,11 @@ NOT_RAGGED = [
     (objects(np.ones(1), np.ones(2, "float32")), (-1, -1), "float64", "float32", 1),
     (objects(np.ones(1), np.ones((2, 2))), (-1, -1), "rows of shape (-1,)", "shape (2, 2)", 1),
     (objects(np.ones((1, 3)), np.ones((5, 2))), (-1, -1, 2), "rows of shape (-1, 2)", "shape (1, 3)", 0),
-    (objects([[1.0]], [3.0]), (-1, -1), "rows of shape (-1,)", "lists in lists", 0),
+    (objects([[1.0]], [3.0]), (-1, -1), "rows of shape (-1,)", "deeper nested lists", 0),
     (objects(1.0, [3.0]), (-1, -1), "rows of shape (-1,)", "a value of type float", 0),
     (objects([1.0], None), (-1, -1), "rows of shape (-1,)", "None", 1),
-    (objects([], [[1.0]]), (-1, -1, 2), "rows of shape (-1, 2)", "1 elements in place of 2", 1),
-    (objects([1.0]), (-1, -1, 2), "rows of shape (-1, 2)", "fewer lists in lists", 0),
+    (objects([], [[1.0]]), (-1, -1, 2), "rows of shape (-1, 2)", "1 elements instead of 2", 1),
+    (objects([1.0]), (-1, -1, 2), "rows of shape (-1, 2)", "less deeply nested lists", 0),
 ]
 
 
@@ -238,7 +238,7 @@ def test_a_dictionary_of_tensors_comes_in_the_schemas_order():
     assert all(seen[name] is data[name] for name in seen)
     assert list(data) == ["z", "b", "a"]
     assert told(data, TWO, extra="forbid") == [
-        "z: expected no tensor beside the declared ones, got a tensor more [EXTRA_COLUMN]"
+        "z: expected only declared tensors, got an undeclared tensor [EXTRA_COLUMN]"
     ]
 
 
@@ -250,7 +250,7 @@ def test_all_that_is_wrong_with_a_dictionary_of_tensors():
     ]
     assert told({"a": [1.0], "b": np.ones((1, 3), "int64")}, TWO) == [
         "a: expected 'a': Tensor('float64', (-1,)), got a value of type list "
-        "(numpy.asarray(..., dtype='float64') makes one of a list) [TYPE_MISMATCH]",
+        "(pass an array: numpy.asarray(..., dtype='float64')) [TYPE_MISMATCH]",
         "b: expected shape (-1, 2), got shape (1, 3) [SHAPE_MISMATCH]",
     ]
     assert codes({}, TWO) == [("a", Code.MISSING_COLUMN), ("b", Code.MISSING_COLUMN)]
@@ -359,9 +359,9 @@ LOSSY = [
     (column([True, None], "boolean"), tensor("bool", -1), nulls("bool")),
     (column(["a", None], "string"), tensor("str", -1), nulls("str")),
     (column([1, 300], object), tensor("int8", -1),
-     "q: expected int8, got values that it does not hold [OUT_OF_RANGE]"),
+     "q: expected int8, got values out of its range or precision [OUT_OF_RANGE]"),
     (column([1, -1], object), tensor("uint8", -1),
-     "q: expected uint8, got values that it does not hold [OUT_OF_RANGE]"),
+     "q: expected uint8, got values out of its range or precision [OUT_OF_RANGE]"),
     (column([2**53 + 1], object), tensor("float64", -1),
      "q: expected double, got an int that double cannot hold exactly, once, first in row 0 "
      "[TYPE_MISMATCH]"),
@@ -395,7 +395,7 @@ LOSSY = [
 
 
 @each("data, schema, text", LOSSY)
-def test_what_a_tensor_would_lose_is_refused(data, schema, text):
+def test_lossy_conversion_to_a_tensor_is_refused(data, schema, text):
     assert told(data, schema) == [text]
 
 
@@ -469,7 +469,7 @@ def test_times_are_not_cut_to_a_coarser_unit(data):
     assert len(told(data, tensor("M8[s]", -1))) == 1
 
 
-def test_times_with_a_zone_are_what_its_clock_shows_as_in_columns():
+def test_zoned_times_become_local_times_in_tensors():
     frame = column(pd.to_datetime(["2020-01-01 12:00"]).tz_localize("America/New_York").as_unit("ns"))
     seen = enforce(frame, tensor("M8[ns]", -1))
     assert seen.tolist() == np.array(["2020-01-01T12:00"], "M8[ns]").tolist()

@@ -112,7 +112,7 @@ def test_an_array_with_nulls_needs_a_name():
             infer(example)
         assert str(error.value.findings[0]) == (
             "expected a name for a column with nulls, got none "
-            "(a column without a name must be required: make a table of it, with a name) [INVALID_NAME]"
+            "(name it, in a table: a column without a name must be required) [INVALID_NAME]"
         )
 
 
@@ -125,7 +125,7 @@ def test_a_reader_is_refused_and_not_consumed():
     assert reader.read_all() == HELD
 
 
-def test_what_lends_nothing_is_refused_without_a_word_of_its_data():
+def test_objects_without_arrow_data_are_refused_without_their_text():
     class Broken:
         def __arrow_c_stream__(self, requested_schema=None):
             raise ValueError("secret")
@@ -231,7 +231,7 @@ def test_they_are_refused_alone_and_without_rows(name):
         assert [finding.path for finding in found(pa.table({name: array}))] == wanted
 
 
-def test_twins():
+def test_equal_names_are_refused():
     assert [
         str(finding) for finding in found(pa.table([[1], [2], ["x"], [3]], names=["b", "a", "b", "a"]))
     ] == [
@@ -243,7 +243,7 @@ def test_twins():
     assert (finding.path, finding.code) == ("s.f", Code.DUPLICATE_NAME)
 
 
-def test_a_hundred_levels_and_no_more():
+def test_more_than_a_hundred_levels_are_refused():
     dtype = pa.int8()
     for _ in range(99):
         dtype = pa.list_(dtype)
@@ -277,7 +277,7 @@ NULLS = {
 
 
 @each(("values", "dtype", "kind", "required"), NULLS.values(), ids=NULLS)
-def test_what_is_somewhere_null_is_optional(values, dtype, kind, required):
+def test_property_with_a_null_is_optional(values, dtype, kind, required):
     whole = Schema([ColSpec(kind, "c", required)])
     assert infer(table(values, dtype)).inputs == whole
     chunks = pa.chunked_array([pa.array([value], dtype) for value in values[::-1]], dtype)
@@ -298,7 +298,7 @@ def test_a_slice_counts_without_what_it_was_cut_from():
             assert column(table(values, dtype).slice(start, 1)) == (kind, True)
 
 
-def test_a_null_struct_hides_what_stands_under_it():
+def test_null_struct_makes_its_fields_optional():
     hidden = pa.StructArray.from_arrays(
         [pa.array([1, None]), pa.array(["x", "y"])], fields=list(PAIR), mask=pa.array([False, True])
     )

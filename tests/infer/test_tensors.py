@@ -93,7 +93,7 @@ def test_a_mask_that_hides_something_is_refused():
     assert infer(bare).inputs == tensor("float64", (-1,))
     for path, example in {"": masked, "x": {"x": masked}}.items():
         assert str(found(example)[0]) == (f"{path}: " if path else "") + (
-            "expected an array without masked values, got others "
+            "expected an array without masked values, got masked values "
             "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
         )
 

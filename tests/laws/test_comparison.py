@@ -143,19 +143,19 @@ def test_a_contract_is_identical_to_itself(signature):
     told = compare(signature, signature)
     assert told.verdict is Verdict.IDENTICAL
     assert told.ok
-    assert not told.whole.upgrade + told.whole.rollback + told.whole.notes
+    assert not told.combined.upgrade + told.combined.rollback + told.combined.notes
 
 
 @given(st.one_of(pairs(), st.tuples(schemas, schemas)), st.sampled_from(["inputs", "outputs"]))
 def test_there_and_back_are_one_comparison(pair, side):
-    there, back = compare(*pair, side=side).whole, compare(*pair[::-1], side=side).whole
+    there, back = compare(*pair, side=side).combined, compare(*pair[::-1], side=side).combined
     assert there.upgrade == back.rollback
     assert there.rollback == back.upgrade
 
 
 @given(signatures(), signatures())
 def test_there_and_back_are_one_comparison_of_signatures(old, new):
-    there, back = compare(old, new).whole, compare(new, old).whole
+    there, back = compare(old, new).combined, compare(new, old).combined
     assert (there.upgrade, there.rollback) == (back.rollback, back.upgrade)
 
 
@@ -165,7 +165,7 @@ def test_there_and_back_are_one_comparison_of_signatures(old, new):
 def test_every_difference_is_told_and_only_differences_are(pair, side):
     told = compare(*pair, side=side)
     assert (told.verdict is Verdict.IDENTICAL) == (pair[0] == pair[1])
-    assert bool(told.whole.upgrade + told.whole.notes) == (pair[0] != pair[1])
+    assert bool(told.combined.upgrade + told.combined.notes) == (pair[0] != pair[1])
 
 
 def places(dtype, path):
@@ -183,7 +183,7 @@ def places(dtype, path):
 def taken_by_another(rng, schema, side):
     """A schema that can take the place of one; itself, if none is found."""
     for _ in range(10):
-        if not compare(schema, found := another(rng, schema), side=side).whole.upgrade:
+        if not compare(schema, found := another(rng, schema), side=side).combined.upgrade:
             return found
     return schema
 
@@ -197,7 +197,7 @@ def test_places_are_taken_in_a_row_but_for_what_was_away_in_between(first, seed,
     held = {
         path for name, spec in zip(second.input_names(), second) for path in places(spec.type, step(name))
     }
-    for finding in compare(first, third, side=side).whole.upgrade:
+    for finding in compare(first, third, side=side).combined.upgrade:
         path = finding.path.removeprefix(f"{side}.")
         assert not any(
             path == one or path.startswith((f"{one}.", f"{one}[")) for one in held - ancestors(path)

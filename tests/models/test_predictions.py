@@ -81,7 +81,7 @@ def test_a_series_without_a_name_may_have_nulls(values, kind):
 @pytest.mark.parametrize("dtype", ["Int64", "boolean"])
 def test_a_series_of_a_type_without_nulls_needs_a_name(dtype):
     values = pd.Series([1, None], dtype=dtype)
-    with pytest.raises(InferenceError, match="a column without a name must be required: name it"):
+    with pytest.raises(InferenceError, match="name it: a column without a name must be required"):
         sparksig.infer_signature(SCORES, values)
     columns = [ColSpec({"Int64": "long"}.get(dtype, dtype), "p", required=False)]
     assert sparksig.infer_signature(SCORES, values.rename("p")).outputs == Schema(columns)
@@ -162,7 +162,9 @@ def test_too_few_predictions_are_not_saved(name, tmp_path):
 def test_a_text_vectorizer_on_a_frame_is_not_saved(tmp_path):
     reviews = pd.Series(["good", "bad", "good"], name="review")
     model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(reviews, [1, 0, 1])
-    message = "3 rows, got 1 .*iterates over its column names: pass it one column.*ColumnTransformer"
+    message = (
+        "3 rows, got 1 .*iterates over the columns of a DataFrame: pass it one column.*ColumnTransformer"
+    )
     refuse(PredictionError, message, tmp_path / "m", model, reviews)
 
 

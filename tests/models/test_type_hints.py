@@ -317,7 +317,7 @@ def test_an_input_with_a_default_may_be_left_out():
 
     assert Defaulting().predict([2]) == [2.0]
     assert str(Defaulting().predict()) == "[1.0]"  # it is checked as any other input
-    with pytest.raises(ContractError, match="asks for a list, one element a row, not a value of type tuple"):
+    with pytest.raises(ContractError, match="expected a list of rows, got a value of type tuple"):
         Wrong().predict()
 
 
@@ -665,7 +665,7 @@ def test_a_loaded_model_validates_here_and_in_mlflow(save):
         with pytest.raises(ContractError, match=text):
             model.predict(["a", 7])
         with pytest.raises(
-            ContractError, match=r"^the type hint asks for a list, one element a row, not None$"
+            ContractError, match=r"^the data does not fit the type hint: expected a list of rows, got None$"
         ):
             model.predict(None)
 

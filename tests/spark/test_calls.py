@@ -272,14 +272,14 @@ def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
 LOSSY = {
     "fraction": ("bigint", lambda: np.array([1.9, 2.0]), "expected long, got double"),
     "wide": ("int", lambda: np.array([2**40 + 5, 1]), "expected integer, got int64"),
-    "beyond a short": ("short", lambda: [2**15, 1], "values that it does not hold exactly"),
-    "beyond a byte": ("byte", lambda: [128, 1], "values that it does not hold exactly"),
-    "text as a number": ("double", lambda: ["7", "8"], "expected double, got"),
-    "text as a boolean": ("boolean", lambda: ["false", "true"], "expected boolean, got"),
+    "beyond a short": ("short", lambda: [2**15, 1], "values out of its range or precision exactly"),
+    "beyond a byte": ("byte", lambda: [128, 1], "values out of its range or precision exactly"),
+    "text as a number": ("double", lambda: ["7", "8"], "expected double, found"),
+    "text as a boolean": ("boolean", lambda: ["false", "true"], "expected boolean, found"),
     "None as text": ("boolean", lambda: np.array([0, 1]), "expected boolean, got int64"),
     "complex": ("double", lambda: np.array([1 + 2j, 0]), "complex128"),
     "a time of day": ("date", lambda: pd.Series(pd.to_datetime(["2020-02-29 08:00", "2020-01-01 00:00"])),
-                      "values that it does not hold exactly"),
+                      "values out of its range or precision exactly"),
     "ragged": ("array<double>", lambda: np.zeros((2, 2, 2)), "expected"),
     "too many columns": ("double", lambda: np.zeros((2, 2)), "expected 1 column, got 2 columns"),
 }  # fmt: skip
@@ -326,7 +326,7 @@ def test_the_named_output_is_what_comes_back_not_the_first(spark, tmp_path):
     """MLflow returns z where the signature says p; a column more is an error here."""
     path = save(tmp_path / "m", lambda data, params: pd.DataFrame({"z": data["x"], "p": data["x"] + 1}),
                 {"x": "double"}, {"p": "double"})  # fmt: skip
-    with pytest.raises(PySparkException, match="z: expected a declared output, got another column"):
+    with pytest.raises(PySparkException, match="z: expected only declared columns, got an undeclared column"):
         sparksig.score(numbers(spark, 1), path, allow_pickle=True).collect()
     path = save(tmp_path / "two", lambda data, params: pd.DataFrame({"z": data["x"], "p": data["x"] + 1}),
                 {"x": "double"}, {"p": "double", "z": "double"})  # fmt: skip

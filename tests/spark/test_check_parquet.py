@@ -112,9 +112,9 @@ def test_both_say_the_same(spark, tmp_path):
 def test_both_infer_the_same(spark, tmp_path):
     table = pa.table({key: values for key, (_, values) in COLUMNS.items() if values is not None})
     pq.write_table(table, tmp_path / "far.parquet")
-    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+    with pytest.raises(InferenceError, match="when: expected timestamps from 1677-09-21 to 2262-04-11"):
         sample_signature(spark.read.parquet(str(tmp_path)))
-    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+    with pytest.raises(InferenceError, match="when: expected timestamps from 1677-09-21 to 2262-04-11"):
         infer_parquet(tmp_path)
     (tmp_path / "far.parquet").unlink()
     near = pa.array([0, None, 1, 3], pa.timestamp("s")).cast(INSTANT)

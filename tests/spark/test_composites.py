@@ -854,7 +854,8 @@ def test_a_wall_time_that_the_zone_cannot_place_is_found_at_any_depth(spark, tmp
         ("OUT_OF_RANGE", "o.t"),
     ]
     assert (
-        "expected wall times that America/New_York has just once, got others" in bad["findings"][0]["detail"]
+        "expected local times that exist exactly once in America/New_York, got ambiguous or nonexistent times"
+        in bad["findings"][0]["detail"]
     )
 
 

@@ -133,7 +133,7 @@ def test_an_instant_reads_in_the_sessions_zone_and_comes_back_as_it_was(spark, e
 
 def test_a_doubled_hour_is_refused_not_guessed(spark, echo):
     df = spark.sql("select timestamp'2020-11-01T05:30:00Z' as t")
-    text = r"PredictionError: (.|\n)*wall times that America/New_York has just once"
+    text = r"PredictionError: (.|\n)*local times that exist exactly once in America/New_York"
     with pytest.raises(PySparkException, match=text):
         sparksig.score(df, echo, allow_pickle=True).collect()
 
@@ -254,7 +254,7 @@ def test_params_are_handed_on(frame_of, spark, tmp_path):
     (lambda data, params: 7, "expected one prediction for each of 10 rows, got 1"),
     (lambda data, params: data["x"].astype(str), "y: expected double, got"),
     (lambda data, params: data["x"].astype("int64"), "y: expected double, got int64"),
-    (lambda data, params: data.assign(y=1.0), "x: expected a declared output, got another column"),
+    (lambda data, params: data.assign(y=1.0), "x: expected only declared columns, got an undeclared column"),
 ], ids=["too few", "scalar", "text", "int64", "extra column"])  # fmt: skip
 def test_a_prediction_that_breaks_the_output_schema_fails(frame_of, spark, tmp_path, function, text):
     path = models.save_python(tmp_path / "m", models.Returning(function), {"x": "double"}, {"y": "double"})
