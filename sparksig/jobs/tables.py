@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sparksig.jobs.texts import Text
 
-__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input"]
+__all__ = ["FINDINGS", "Input", "digest_files", "file_system", "open_input", "read_input"]
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows that says what is wrong with them."""
@@ -131,7 +131,7 @@ def open_input(
             files = _statuses(spark, rows.inputFiles())
         except FileNotFoundError as error:
             raise _explain_vanished(f"the file {error.filename}") from None
-        identity |= _digest(files)
+        identity |= digest_files(files)
     told = Input(rows, identity=identity, _files=files)
     return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
 
@@ -300,7 +300,8 @@ def _reading(error: Exception, section: InputSection) -> SparksigError:
 # --- what is read -------------------------------------------------------------------------------------------
 
 
-def _digest(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """Return the number of files, their bytes, and a digest of the list with sizes and times."""
     lines = [f"{path}\0{size}\0{time}\n" for path, (size, time) in sorted(files.items())]
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
     return {"files": len(files), "bytes": sum(size for size, _ in files.values()), "sha256": digest}
