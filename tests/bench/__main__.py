@@ -1,6 +1,6 @@
 """``python -m tests.bench [NAME ...] [--scale X]``: the benches, side by side, as tables of ratios.
 
-The benches ``engines`` and ``scale`` are short by default; ``--scale 1`` measures them at full size.
+The benches ``engines``, ``files`` and ``scale`` are short by default; ``--scale 1`` measures them at full size.
 
 What is printed is written to ``build/bench``, too, as Markdown and, with the seconds, as JSON.
 """
@@ -20,7 +20,7 @@ from tests.bench.harness import Result, measure, table
 BENCHES = {"infer": 5, "enforce": 7, "models": 7, "tables": 5, "spark": 3}
 """The benches of cases, with the number of their rounds."""
 
-REPORTS = ("engines", "scale")
+REPORTS = ("engines", "files", "scale")
 """The benches that measure processes of their own, and return a table."""
 
 TARGET = Path("build/bench")

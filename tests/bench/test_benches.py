@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import engines
+from tests.bench import engines, files
 from tests.bench.__main__ import BENCHES
 from tests.bench.harness import Case, Result, measure, table
 
@@ -64,6 +64,10 @@ def test_engines_without_spark_are_measured(workload):
     lines = figures.splitlines()
     assert [line.split(" | ")[1] for line in lines[2:4]] == ["local", "loop"]
     assert all(float(cell) > 0 for line in lines[2:4] for cell in line.split(" | ")[2:4])
+
+
+def test_a_table_of_many_files_is_planned():
+    assert files.plan_many_files(50)["files"] == 50
 
 
 def test_inference_is_of_the_same_schema():
