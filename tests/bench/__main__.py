@@ -1,6 +1,6 @@
 """``python -m tests.bench [NAME ...] [--scale X]``: the benches, side by side, as tables of ratios.
 
-The benches ``engines``, ``files`` and ``scale`` are short by default; ``--scale 1`` measures them at full size.
+The benches ``engines``, ``files`` and ``scale`` are short by default; ``--scale 1`` is the full size.
 
 What is printed is written to ``build/bench``, too, as Markdown and, with the seconds, as JSON.
 """

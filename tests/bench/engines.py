@@ -131,10 +131,10 @@ def _make_rows(name: str, generator: np.random.Generator, rows: int) -> pa.Table
 class Embedding(sparksig.PythonModel):
     """A linear model of a named tensor."""
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator):
         self.estimator = estimator
 
-    def predict(self, model_input: Any) -> Any:
+    def predict(self, model_input):
         return self.estimator.predict(model_input["v"])
 
 

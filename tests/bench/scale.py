@@ -123,7 +123,7 @@ def _make_partition_cases(spark: Any, home: Path, scale: float) -> Cases:
 class Length(sparksig.PythonModel):
     """The lengths of texts."""
 
-    def predict(self, model_input: pd.DataFrame) -> pd.Series:
+    def predict(self, model_input):
         return model_input["text"].str.len().astype("float64")
 
 
