@@ -27,8 +27,8 @@ from sparksig.convert.json import (
     from_json,
     loads,
     nearest_float32,
-    plain,
     to_json,
+    to_plain,
 )
 from sparksig.errors import Code, ConversionError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
@@ -432,7 +432,7 @@ def test_what_is_no_json_is_refused_without_showing_it(text, message):
     assert caught.value.__cause__ is None
 
 
-BEYOND = r"a number beyond doubles \(infinity is the text Infinity\)$"
+BEYOND = r"a number beyond doubles \(write infinity as the text Infinity\)$"
 
 
 @each("text", ["1e999", "-1e999", "1.5e400"])
@@ -447,7 +447,7 @@ def test_a_number_beyond_doubles_is_no_infinity(text):
             with pytest.raises(ValueError, match=BEYOND):
                 from_json([content], Array(dtype))
         with pytest.raises(ValueError, match=BEYOND):
-            plain(content)
+            to_plain(content)
 
 
 @each("depth", [150, 450, 600, 900])
@@ -455,7 +455,7 @@ def test_nesting_is_read_as_a_whole_or_refused(depth):
     for text in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
         with contextlib.suppress(ValueError):
             content = loads(text)
-            plain(content)
+            to_plain(content)
             from_json(content, AnyType())
             from_json(content, DataType.long)
 
