@@ -34,6 +34,7 @@ class PreparedModel:
         inputs: what the model accepts.
         outputs: what it returns.
         params: its params; None for a model without any.
+        source: the path or URI that the caller passed.
     """
 
     directory: ModelDirectory
@@ -42,6 +43,7 @@ class PreparedModel:
     inputs: Schema
     outputs: Schema
     params: ParamSchema | None
+    source: str
 
 
 def prepare_model(
@@ -74,7 +76,7 @@ def prepare_model(
         isolated.locate()  # what cannot be built fails here, and not in the workers
     schemas = _require_schemas(directory, method, outputs)
     digest, pinned = pin_directory(directory)
-    return PreparedModel(pinned, digest, loading, *schemas)
+    return PreparedModel(pinned, digest, loading, *schemas, source=str(path))
 
 
 def _require_schemas(

@@ -18,6 +18,7 @@ from sparksig.spark.arguments import require_frame
 from sparksig.spark.bind import Bound, column
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
+from sparksig.spark.ship import Shipping
 from sparksig.spark.udf import ModelUDF, spark_udf
 
 __all__ = ["add_predictions", "judge_table", "score", "score_table"]
@@ -49,6 +50,7 @@ def score(
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
+    shipping: Shipping = "auto",
     **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
@@ -84,6 +86,7 @@ def score(
             for "omit" with PythonModels, functions and loader modules.
         environment: as in :func:`spark_udf`.
         allow_install: as in :func:`spark_udf`.
+        shipping: as in :func:`spark_udf`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -137,6 +140,7 @@ def score(
             absent=absent,
             environment=environment,
             allow_install=allow_install,
+            shipping=shipping,
         )
     scored = score_table(
         df,
@@ -212,7 +216,7 @@ def add_predictions(
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
     prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
-    kept = [df["*"]] if keep == "*" else [column(name) for name in keep]
+    kept = ["*"] if keep == "*" else [column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*kept, prediction.alias(output))
     scored = df.select(*kept, prediction.alias(_HELD))
