@@ -11,16 +11,14 @@ from sys import modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparksig.comparison import Comparison, Note, SideComparison, Verdict, compare
-    from sparksig.convert.ddl import from_ddl, to_ddl
-    from sparksig.convert.exports import Exported, export
+    from sparksig.comparison import Comparison, compare
+    from sparksig.convert.exports import export
     from sparksig.engine.absent import AbsentColumnWarning
     from sparksig.engine.frames import enforce, validate_schema
     from sparksig.errors import (
         BudgetExceededError,
         Code,
         ConfigError,
-        ConfigNotFoundError,
         ContractError,
         ConversionError,
         ExecutionError,
@@ -36,25 +34,20 @@ if TYPE_CHECKING:
         OutputRefusedError,
         PredictionError,
         SignatureError,
-        SignatureTypeError,
         SparksigError,
+        SparksigWarning,
         TableNotFoundError,
         UnsupportedError,
     )
-    from sparksig.infer import IntegerColumnWarning, infer_signature, merge_schemas
+    from sparksig.infer import IntegerColumnWarning, infer_signature
     from sparksig.models import (
         LoadedModel,
         load_input_example,
-        load_input_example_params,
         load_model,
         load_serving_example,
         validate_serving_input,
     )
-    from sparksig.models.dependencies import RequirementsWarning
-    from sparksig.models.examples import convert_input_example_to_serving_input
-    from sparksig.models.flavors.onnx import PrecisionWarning
     from sparksig.models.info import (
-        ExampleMismatchWarning,
         ModelInfo,
         get_model_info,
         registrable,
@@ -67,27 +60,25 @@ if TYPE_CHECKING:
         PythonModelContext,
         SignatureMismatchWarning,
         TypeFromExample,
-        TypeHintWarning,
         pyfunc,
     )
     from sparksig.models.saving import save_model
     from sparksig.models.seal import digest
     from sparksig.models.versions import VersionMismatchWarning
-    from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning
+    from sparksig.params import ParamSchema, ParamSpec
     from sparksig.schema import ColSpec, Schema, TensorSpec
-    from sparksig.scoring.local import ScoredFiles, score_files
+    from sparksig.scoring.local import score_files
     from sparksig.signature import ModelSignature
     from sparksig.spark.frame import score
     from sparksig.spark.udf import spark_udf
-    from sparksig.tables.check import check, check_parquet
-    from sparksig.tables.infer import infer_parquet, sample_signature
-    from sparksig.tables.report import ColumnReport, Report
-    from sparksig.tables.sample import Evidence, SampledSignature, Sampler
+    from sparksig.tables.check import check
+    from sparksig.tables.infer import sample_signature
+    from sparksig.tables.report import Report
+    from sparksig.tables.sample import SampledSignature, Sampler
     from sparksig.tables.signatures import load_signature
     from sparksig.tables.split import split, violations
     from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
-    from sparksig.writing.target import ColumnPlan
-    from sparksig.writing.write import WritePlan, Written, plan_write, write
+    from sparksig.writing.write import plan_write, write
 
 __version__ = "0.1.0"
 
@@ -98,18 +89,12 @@ __all__ = [
     "BudgetExceededError",
     "Code",
     "ColSpec",
-    "ColumnPlan",
-    "ColumnReport",
     "Comparison",
     "ConfigError",
-    "ConfigNotFoundError",
     "ContractError",
     "ConversionError",
     "DataType",
-    "Evidence",
-    "ExampleMismatchWarning",
     "ExecutionError",
-    "Exported",
     "Finding",
     "InferenceError",
     "IntegerColumnWarning",
@@ -124,56 +109,40 @@ __all__ = [
     "ModelNotFoundError",
     "ModelNotTrustedError",
     "ModelSignature",
-    "Note",
     "Object",
     "OutputRefusedError",
     "ParamSchema",
     "ParamSpec",
-    "PrecisionWarning",
     "PredictionError",
     "Property",
     "PythonModel",
     "PythonModelContext",
     "Report",
-    "RequirementsWarning",
     "SampledSignature",
     "Sampler",
     "Schema",
-    "ScoredFiles",
-    "SideComparison",
     "SignatureError",
     "SignatureMismatchWarning",
-    "SignatureTypeError",
     "SparkMLVector",
     "SparksigError",
+    "SparksigWarning",
     "TableNotFoundError",
     "TensorSpec",
     "TypeFromExample",
-    "TypeHintWarning",
-    "UnknownParamWarning",
     "UnsupportedError",
-    "Verdict",
     "VersionMismatchWarning",
-    "WritePlan",
-    "Written",
     "check",
-    "check_parquet",
     "compare",
-    "convert_input_example_to_serving_input",
     "digest",
     "enforce",
     "export",
-    "from_ddl",
     "get_model_info",
-    "infer_parquet",
     "infer_signature",
     "load_input_example",
-    "load_input_example_params",
     "load_model",
     "load_serving_example",
     "load_signature",
     "log_model",
-    "merge_schemas",
     "plan_write",
     "pyfunc",
     "registrable",
@@ -185,7 +154,6 @@ __all__ = [
     "set_signature",
     "spark_udf",
     "split",
-    "to_ddl",
     "validate_schema",
     "validate_serving_input",
     "violations",
@@ -193,17 +161,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "sparksig.comparison": ["Comparison", "Note", "SideComparison", "Verdict", "compare"],
+    "sparksig.comparison": ["Comparison", "compare"],
     "sparksig.tables.signatures": ["load_signature"],
-    "sparksig.convert.ddl": ["from_ddl", "to_ddl"],
-    "sparksig.convert.exports": ["Exported", "export"],
+    "sparksig.convert.exports": ["export"],
     "sparksig.engine.absent": ["AbsentColumnWarning"],
     "sparksig.engine.frames": ["enforce", "validate_schema"],
     "sparksig.errors": [
         "BudgetExceededError",
         "Code",
         "ConfigError",
-        "ConfigNotFoundError",
         "ContractError",
         "ConversionError",
         "ExecutionError",
@@ -219,26 +185,21 @@ _HOMES = {
         "OutputRefusedError",
         "PredictionError",
         "SignatureError",
-        "SignatureTypeError",
         "SparksigError",
+        "SparksigWarning",
         "TableNotFoundError",
         "UnsupportedError",
     ],
-    "sparksig.infer": ["IntegerColumnWarning", "infer_signature", "merge_schemas"],
+    "sparksig.infer": ["IntegerColumnWarning", "infer_signature"],
     "sparksig.models": [
         "LoadedModel",
         "load_input_example",
-        "load_input_example_params",
         "load_model",
         "load_serving_example",
         "validate_serving_input",
     ],
-    "sparksig.models.dependencies": ["RequirementsWarning"],
     "sparksig.models.versions": ["VersionMismatchWarning"],
-    "sparksig.models.examples": ["convert_input_example_to_serving_input"],
-    "sparksig.models.flavors.onnx": ["PrecisionWarning"],
     "sparksig.models.info": [
-        "ExampleMismatchWarning",
         "ModelInfo",
         "get_model_info",
         "registrable",
@@ -251,24 +212,22 @@ _HOMES = {
         "PythonModelContext",
         "SignatureMismatchWarning",
         "TypeFromExample",
-        "TypeHintWarning",
         "pyfunc",
     ],
     "sparksig.models.saving": ["save_model"],
     "sparksig.models.seal": ["digest"],
-    "sparksig.params": ["ParamSchema", "ParamSpec", "UnknownParamWarning"],
+    "sparksig.params": ["ParamSchema", "ParamSpec"],
     "sparksig.schema": ["ColSpec", "Schema", "TensorSpec"],
     "sparksig.signature": ["ModelSignature"],
-    "sparksig.scoring.local": ["ScoredFiles", "score_files"],
+    "sparksig.scoring.local": ["score_files"],
     "sparksig.spark.frame": ["score"],
-    "sparksig.tables.check": ["check", "check_parquet"],
-    "sparksig.tables.infer": ["infer_parquet", "sample_signature"],
-    "sparksig.tables.report": ["ColumnReport", "Report"],
-    "sparksig.tables.sample": ["Evidence", "SampledSignature", "Sampler"],
+    "sparksig.tables.check": ["check"],
+    "sparksig.tables.infer": ["sample_signature"],
+    "sparksig.tables.report": ["Report"],
+    "sparksig.tables.sample": ["SampledSignature", "Sampler"],
     "sparksig.tables.split": ["split", "violations"],
     "sparksig.spark.udf": ["spark_udf"],
-    "sparksig.writing.target": ["ColumnPlan"],
-    "sparksig.writing.write": ["WritePlan", "Written", "plan_write", "write"],
+    "sparksig.writing.write": ["plan_write", "write"],
     "sparksig.types": ["AnyType", "Array", "DataType", "Map", "Object", "Property", "SparkMLVector"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

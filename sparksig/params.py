@@ -24,6 +24,7 @@ from sparksig.errors import (
     Finding,
     SignatureError,
     SignatureTypeError,
+    SparksigWarning,
     below,
     find_duplicates,
     kind,
@@ -48,7 +49,7 @@ from sparksig.types import (
 __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
 
 
-class UnknownParamWarning(UserWarning):
+class UnknownParamWarning(SparksigWarning):
     """A param that the signature does not know was given, and dropped."""
 
 

@@ -68,12 +68,12 @@ def score(
 
 def _configured(places: tuple[str, ...], keep: tuple[str, ...], overrides: tuple[str, ...]) -> ScoreConfig:
     from sparksig.jobs import ScoreConfig
-    from sparksig.jobs.loading import config_of
+    from sparksig.jobs.loading import build_config
 
     model, source, output = (place.replace("${env:", "$${env:") for place in places)  # the shell has expanded
     kept = {"keep": "*" if keep == ("*",) else list(keep)} if keep else {}
     data = {"model": {"path": model}, "input": where(source), "output": {"path": output, **kept}}
-    return config_of(data, ScoreConfig, overrides, "the command line")
+    return build_config(data, ScoreConfig, overrides, "the command line")
 
 
 COMMANDS: tuple[click.Command, ...] = (score,)

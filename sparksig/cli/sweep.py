@@ -38,16 +38,16 @@ def _parse_age(context: click.Context | None, option: click.Parameter | None, te
     default="1d",
     show_default=True,
     callback=_parse_age,
-    help="Leave out directories that changed since then: 30m, 12h, 7d.",
+    help="Remove only directories that have not changed for this time: 30m, 12h, 7d.",
 )
 @click.option("--delete", is_flag=True, help="Remove the directories; otherwise they are only listed.")
 @as_json
 def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
-    """List abandoned staging directories in PATH, and those beside a table at PATH.
+    """List the staging directories in PATH, and those beside a table at PATH.
 
     A score job or a write that is killed leaves a hidden directory, .NAME.sparksig-..., beside its output. A
     job with a run id uses it when it is started again; the others are never read again. Directories that have
-    the only copy of some rows are kept, with the reason.
+    the only copy of some rows, or may be in use, are kept, with the reason.
     """
     from sparksig.jobs.sweeping import find_stagings, remove_staging
 
@@ -64,7 +64,7 @@ def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
         verb = "removed " if delete and not staging.obstacle else ""
         say(f"{verb}{staging}")
     if not stagings:
-        say("no abandoned staging directories")
+        say("no staging directories")
     elif removable and not delete:
         say("nothing was removed: --delete removes them")
     return 0

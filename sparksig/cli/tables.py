@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, show_html, tell
+from sparksig.options import Extra, Missing, Side, TypeRule
 
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
@@ -282,11 +283,11 @@ def check(
 def diff(
     old: str,
     new: str,
-    side: str | None,
+    side: Side | None,
     html: str | None,
-    types: str | None,
-    missing: str | None,
-    extra: str | None,
+    types: TypeRule | None,
+    missing: Missing | None,
+    extra: Extra | None,
     json_wanted: bool,
 ) -> int:
     """Whether NEW can take OLD's place, and the reverse; ends with exit code 3 if NEW cannot.

@@ -15,6 +15,7 @@ from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideCompar
 from sparksig.comparison.tables import compare_tables
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, Finding, SignatureError
+from sparksig.options import Extra, Missing, Side, TypeRule
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
@@ -26,10 +27,10 @@ def compare(
     old: Any,
     new: Any,
     *,
-    side: str | None = None,
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    side: Side | None = None,
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> Comparison:
     """Whether ``new`` can take ``old``'s place, and ``old`` that of ``new``: every reason, with its path.
 

@@ -14,6 +14,7 @@ __all__ = ["from_mlflow", "mlflow_class", "refuse_arguments"]
 
 _ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
 _ARGUMENTS = {
+    "model_uri": "pass it as model=",
     "env_manager": _ENVIRONMENT,
     "prebuilt_env_uri": _ENVIRONMENT,
     "extra_env": "set spark.executorEnv.NAME in the Spark settings",

@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
-from sparksig.engine.findings import HINTS
-from sparksig.errors import Code, ContractError, Finding, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import describe
 
@@ -26,7 +25,7 @@ Absent = Literal["null", "omit", "forbid"]
 """The treatment of an optional column that the data lacks: a column of nulls, no column, or an error."""
 
 
-class AbsentColumnWarning(UserWarning):
+class AbsentColumnWarning(SparksigWarning):
     """A table lacks optional columns of the model that scores it."""
 
 

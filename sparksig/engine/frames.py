@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,20 +19,13 @@ from sparksig.convert.mlflow import from_mlflow
 from sparksig.engine import plan as plans
 from sparksig.engine.absent import Absent, build_missing_finding
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, build_labels, to_pandas
-from sparksig.engine.findings import FIRST_ROWS, HINTS
+from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.python import to_frame, to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.sources import borrow_arrow, lends_arrow, split_batches
 from sparksig.engine.texts import OBJECTS, TextDtype, TextDtypes
 from sparksig.engine.values import are_texts, enforce_values
-from sparksig.errors import (
-    Code,
-    ContractError,
-    Finding,
-    SignatureError,
-    nearest,
-    step,
-)
+from sparksig.errors import HINTS, Code, ContractError, Finding, SignatureError, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, DataType, describe
@@ -47,10 +40,10 @@ MISSING_INTEGERS = (
 
 def enforce(
     data: Any,
-    schema: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
+    contract: Schema | ModelSignature | Mapping[str, Any] | str | os.PathLike[str],
     *,
     strict_nulls: bool = False,
-    extra: str = "ignore",
+    extra: Literal["ignore", "forbid"] = "ignore",
     show_values: bool = False,
 ) -> Any:
     """``data`` as the schema declares it: its columns in order, each losslessly widened to its type.
@@ -62,7 +55,7 @@ def enforce(
             its data as Arrow does, as Polars), a dictionary, list, scalar or array, read as
             :mod:`sparksig.engine.python` says. For tensors: NumPy arrays, SciPy matrices, dictionaries of
             them, frames and tables. It is never changed.
-        schema: the contract: a schema; a signature, whose inputs are meant, as an object or as its
+        contract: a schema; a signature, whose inputs are meant, as an object or as its
             dictionary; the path of a signature's JSON file or of a model directory, or DDL.
         strict_nulls: refuse nulls in required columns and properties of every type.
         extra: "ignore" drops columns, properties and tensors that the schema does not declare, "forbid"
@@ -74,9 +67,9 @@ def enforce(
         keeps its index; for tensors an array, a matrix, or a dictionary of arrays.
 
     Raises:
-        ContractError: all that does not fit, each with its path; or ``schema`` names no contract.
-        SignatureError: ``schema`` is no contract (SignatureTypeError), or ``extra`` is unknown.
-        ModelError: the model directory that ``schema`` names is damaged, or has no signature.
+        ContractError: all that does not fit, each with its path; or ``contract`` names none.
+        SignatureError: ``contract`` is none (SignatureTypeError), or ``extra`` is unknown.
+        ModelError: the model directory that ``contract`` names is damaged, or has no signature.
 
     Example:
         >>> import pandas as pd
@@ -88,7 +81,7 @@ def enforce(
           tags
         0  [a]
     """
-    schema = _resolve_schema(from_mlflow(schema), data)
+    schema = _resolve_schema(from_mlflow(contract), data)
     if extra not in ("ignore", "forbid"):
         raise SignatureError(f"extra is 'ignore' or 'forbid', not {extra!r}")
     options = _Options(strict_nulls, extra, show_values, share=True)
@@ -330,7 +323,10 @@ def _enforce_plain(
             return None
         return to_pandas(plan.apply(batch, show_values=options.show_values), _layout(plan, options.texts))
     except ContractError as error:
-        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+        findings += [
+            _add_hint(finding, data, schema, has_names=index < HINTS)
+            for index, finding in enumerate(error.findings)
+        ]
         return None
 
 
@@ -484,10 +480,10 @@ def validate_schema(
     enforce(data, expected_schema)
 
 
-def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding:
-    """The finding with a hint that only the frame can give: a near label, or integers with NaN."""
+def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_names: bool) -> Finding:
+    """Return a finding with a hint that only the frame can give: a similar label, or integers with NaN."""
     if finding.code is Code.MISSING_COLUMN:
-        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns))
+        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns if has_names else ()))
     wants_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not wants_integer or finding.found != "double":
         return finding

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import is_record
-from sparksig.errors import ContractError, Finding, InferenceError, step
+from sparksig.errors import ContractError, Finding, InferenceError, SparksigWarning, step
 from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
@@ -18,7 +18,7 @@ from sparksig.walks import contains
 __all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
 
-class IntegerColumnWarning(UserWarning):
+class IntegerColumnWarning(SparksigWarning):
     """A required input column is of an integer type, which has no place for a missing value."""
 
 

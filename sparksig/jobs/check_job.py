@@ -18,7 +18,7 @@ from sparksig.errors import (
 from sparksig.jobs import tables
 from sparksig.jobs.config import CheckConfig, JobConfig, SampleSection
 from sparksig.jobs.job_run import JobRun, RunReport
-from sparksig.jobs.progress import bar_settings, watched
+from sparksig.jobs.progress import bar_settings, show_progress
 from sparksig.jobs.signatures import read_signature
 from sparksig.signature import ModelSignature
 from sparksig.tables.report import Report
@@ -113,7 +113,7 @@ class CheckRun(JobRun[CheckConfig]):
             contract = _resolve_contract(spark, config)
             table = tables.open_input(spark, config.input)
             self.note(input=dict(table.identity))
-        with self.phase("check"), watched(spark, "check"):
+        with self.phase("check"), show_progress(spark, "check"):
             report = check_table(
                 table.rows,
                 contract,

@@ -1,9 +1,11 @@
-"""The configurations of the jobs: what may stand in the YAML files of conf/, and what it means."""
+"""The configurations of the jobs: the keys of the YAML files in conf/, with their types and meanings."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
@@ -34,75 +36,73 @@ __all__ = [
 ]
 
 
-def _absolute(path: str) -> str:
+def _check_absolute(path: str) -> str:
     if re.match(r"^file:[^/]", path):
         raise ValueError("a path, or a URI with an absolute path: file:/...")
     return path
 
 
-def _is_in(path: str, other: str) -> bool:
-    """Whether a place is another one, or in it; links on this machine are followed."""
+def _is_inside(path: str, directory: str) -> bool:
+    """Return whether a path is a directory, or inside it; links on this machine are followed."""
     inner, outer = (
-        one.rstrip("/")
-        if re.match(r"^(?!file:)\w[\w+.-]*:", one)
-        else os.path.realpath(re.sub(r"^file:/+", "/", one))
-        for one in (path, other)
+        uri.rstrip("/")
+        if re.match(r"^(?!file:)\w[\w+.-]*:", uri)
+        else os.path.realpath(re.sub(r"^file:/+", "/", uri))
+        for uri in (path, directory)
     )
     return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
 
-def _literal(path: str) -> str:
+def _check_path(path: str) -> str:
     if any(sign in path for sign in "*?[]{}"):
         raise ValueError("a path without *, ?, [, ], { and }, which Spark takes for a pattern")
-    return _absolute(path)
+    return _check_absolute(path)
 
 
-def _report_path(path: str) -> str:
-    _literal(path.replace("{run_id}", ""))
+def _check_report_path(path: str) -> str:
+    _check_path(path.replace("{run_id}", ""))
     return path
 
 
-def _local(path: str) -> str:
+def _check_local(path: str) -> str:
     if re.match(r"^(?!file:)\w[\w+.-]*:", path):
         raise ValueError("a local directory: a model that is registered, or stored elsewhere, never changes")
     return path
 
 
-def _digest(text: str) -> str:
+def _check_digest(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise ValueError("64 hexadecimal digits in lower case, as `sparksig digest` prints them")
     return text
 
 
-def _run_id(text: str) -> str:
+def _check_run_id(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text):
-        raise ValueError(
-            "letters, digits, '.', '_' and '-', the first a letter or a digit, at most 200 of them"
-        )
+        raise ValueError("at most 200 letters, digits, '.', '_' and '-', the first a letter or a digit")
     return text
 
 
-def _names_or_all(value: Any) -> Any:
-    names = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
-    if value != "*" and not names:
+def _check_names(value: Any) -> Any:
+    are_names = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    if value != "*" and not are_names:
         raise ValueError('a list of names, or "*"')
     return value
 
 
-def _as_text(value: Any) -> Any:
-    """What YAML reads as a number, true or false, as the text that Spark takes."""
+def _format_setting(value: Any) -> Any:
+    """Return a number or a boolean of YAML as the text that Spark accepts."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, (int, float)) else value
 
 
-def _null_as_text(value: Any) -> Any:
-    """Return YAML's null as the choice of that name."""
+def _name_null(value: Any) -> Any:
+    """Return the text "null" for YAML's null."""
     return "null" if value is None else value
 
 
-def _is_whole(field: FieldInfo) -> bool:
-    """Whether a field holds a section, a list or a mapping, and never null."""
+def _is_container(field: FieldInfo) -> bool:
+    """Return whether a field is a section, a list or a mapping, and not optional."""
     form = field.annotation
     if get_origin(form) is not None:
         return get_origin(form) in (list, dict)
@@ -110,41 +110,67 @@ def _is_whole(field: FieldInfo) -> bool:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_literal)]
-ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_report_path)]
+Place = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
+ReportPath = Annotated[str, Field(min_length=1), AfterValidator(_check_report_path)]
 Names = list[Text]
-RunId = Annotated[str, AfterValidator(_run_id)] | None
-Settings = dict[str, Annotated[str, BeforeValidator(_as_text)]]
+RunId = Annotated[str, AfterValidator(_check_run_id)] | None
+Settings = dict[str, Annotated[str, BeforeValidator(_format_setting)]]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the configuration that a mapping describes.
+
+        Raises:
+            ConfigError: the mapping is wrong; all findings, by the keys of the file.
+        """
+        with cls._explain_errors():
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Return the configuration that a JSON text describes; errors as of :meth:`model_validate`."""
+        with cls._explain_errors():
+            return super().model_validate_json(json_data, **options)
+
+    @classmethod
+    @contextlib.contextmanager
+    def _explain_errors(cls) -> Iterator[None]:
+        from sparksig.jobs.loading import explain_validation
+
+        try:
+            yield
+        except ValidationError as error:
+            raise explain_validation(error, cls) from None
+
     @model_validator(mode="before")
     @classmethod
-    def _left_empty(cls, data: Any) -> Any:
-        """A key with nothing below it, as where all of it is commented out, is as if it were not there."""
+    def _drop_empty(cls, data: Any) -> Any:
+        """Drop keys without a value, for example sections whose lines are all commented out."""
         if not isinstance(data, dict):
             return data
-        whole = {field.alias or name for name, field in cls.model_fields.items() if _is_whole(field)}
-        return {key: value for key, value in data.items() if value is not None or key not in whole}
+        containers = {field.alias or name for name, field in cls.model_fields.items() if _is_container(field)}
+        return {key: value for key, value in data.items() if value is not None or key not in containers}
 
 
 class _Table(_Section):
     """A table by its path or by its name."""
 
-    path: Place | None = Field(default=None, description="where the table is; either this or `table`")
+    path: Place | None = Field(default=None, description="the path of the table; either this or `table`")
     table: Text | None = Field(default=None, description="the table's name in the catalog")
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> _Table:
+    def _require_path_or_table(self) -> _Table:
         if (self.path is None) == (self.table is None):
             raise ValueError("either a path, or the name of a table")
         return self
 
     @property
     def place(self) -> str:
-        """The path, or the name."""
+        """The path or the name."""
         return self.path if self.path is not None else str(self.table)
 
 
@@ -152,7 +178,7 @@ class ModelSection(_Section):
     """The model to score with."""
 
     path: Text = Field(description="the model directory, or its URI")
-    digest: Annotated[str, AfterValidator(_digest)] | None = Field(
+    digest: Annotated[str, AfterValidator(_check_digest)] | None = Field(
         default=None, description="refuse the directory unless its content has this digest"
     )
     allow_pickle: bool = Field(default=False, description="code in the directory may run: needed for pickles")
@@ -166,11 +192,11 @@ class ModelSection(_Section):
     result_type: Text | None = Field(
         default=None, description="the predictions' type as DDL; the signature's, if null"
     )
-    batch_rows: int | None = Field(default=None, ge=1, description="how many rows the model is given at once")
+    batch_rows: int | None = Field(default=None, ge=1, description="the number of rows of a call")
     on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
-        default="warn", description="where packages have other versions than the model was saved with"
+        default="warn", description="if packages have other versions than the model was saved with"
     )
-    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_null_as_text)] = Field(
+    absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_name_null)] = Field(
         default="auto",
         description="an optional column that the table lacks: null (the model sees nulls), omit (no column), "
         "forbid (an error), auto (null for estimators and boosters, omit for other models)",
@@ -196,10 +222,10 @@ class InputSection(_Table):
     )
     options: Settings = Field(default={}, description="options of Spark's reader, for csv and json")
     version: int | None = Field(default=None, ge=0, description="of a Delta table; the newest, if null")
-    filter: Text | None = Field(default=None, description="a condition in SQL: only rows that meet it")
+    filter: Text | None = Field(default=None, description="a condition in SQL; other rows are ignored")
     select: dict[Text, Text] = Field(
         default={},
-        description="more columns, or columns replaced: each name with its SQL expression, after the filter",
+        description="new or replaced columns: names with SQL expressions, applied after the filter",
     )
 
     @model_validator(mode="after")
@@ -215,22 +241,22 @@ class InputSection(_Table):
 
 
 class OutputSection(_Table):
-    """Where the predictions go."""
+    """The output: the table of predictions."""
 
     format: Literal["parquet", "delta"] = Field(default="parquet", description="of the table that is written")
     mode: Literal["error", "append", "overwrite"] = Field(
         default="error",
-        description="error: nothing may be there; append: as a run of its own; overwrite: all of it",
+        description="error: the table must not exist; append: add the rows; overwrite: replace the table",
     )
     column: Text = Field(default="prediction", description="the name of the predictions' column")
-    keep: Annotated[list[str] | Literal["*"], BeforeValidator(_names_or_all)] = Field(
-        description='the columns of the input to keep beside the prediction; "*" for all'
+    keep: Annotated[list[str] | Literal["*"], BeforeValidator(_check_names)] = Field(
+        description='the columns of the input in the output; "*" for all'
     )
     flatten: bool = Field(
-        default=False, description="several outputs become columns of their own, <column>_<output>"
+        default=False, description="write each of several outputs as a column <column>_<output>"
     )
     partition_by: Names = Field(default=[], description="columns to partition by")
-    evolve: bool = Field(default=False, description="a Delta table may take new columns and wider types")
+    evolve: bool = Field(default=False, description="a Delta table may get new columns and wider types")
 
     @model_validator(mode="after")
     def _fits_the_format(self) -> OutputSection:
@@ -240,37 +266,37 @@ class OutputSection(_Table):
 
 
 class QuarantineSection(_Table):
-    """Where the rows go that could not be scored, with the reasons; each run's apart."""
+    """The quarantine: the table of rejected rows with the reasons, by run."""
 
     format: Literal["parquet", "delta"] = Field(default="parquet", description="of the table that is written")
 
 
 class BudgetSection(_Section):
-    """How many rows may fail before the whole run does; without this section, none."""
+    """The budget: the number of rows that may fail before the run fails; none without this section."""
 
-    rows: int | None = Field(default=None, ge=0, description="at most so many rows fail")
+    rows: int | None = Field(default=None, ge=0, description="the number of rows that may fail")
     share: float | None = Field(
-        default=None, ge=0, le=1, description="at most this share of the rows fails; 0.01 is 1 %"
+        default=None, ge=0, le=1, description="the share of the rows that may fail; 0.01 is 1 %"
     )
 
     @model_validator(mode="after")
     def _some_limit(self) -> BudgetSection:
         if self.rows is None and self.share is None:
-            raise ValueError("a limit: rows, share, or both (then both hold)")
+            raise ValueError("a limit: rows, share, or both (then both apply)")
         return self
 
 
 class SampleSection(_Section):
-    """Which rows a sample has."""
+    """The rows of a sample."""
 
-    rows: int = Field(default=10_000, ge=1, description="at most so many rows")
+    rows: int = Field(default=10_000, ge=1, description="the largest number of rows")
     partitions: int = Field(
-        default=32, ge=1, description="of at most so many partitions, by the method partitions"
+        default=32, ge=1, description="the largest number of partitions, for the method partitions"
     )
     seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="the same seed, the same rows")
     method: Literal["partitions", "uniform"] = Field(
         default="partitions",
-        description="partitions: the heads of some; uniform: all rows are scanned in the JVM",
+        description="partitions: the first rows of some partitions; uniform: a scan of all rows",
     )
 
 
@@ -278,13 +304,13 @@ class PreflightSection(_Section):
     """The check of the input before anything is scored."""
 
     mode: Literal["schema", "sample", "full"] = Field(
-        default="schema", description="types alone, some rows, or all"
+        default="schema", description="only types, some rows, or all rows"
     )
     sample: SampleSection = Field(default=SampleSection(), description="for mode: sample")
 
 
 class ReportSection(_Section):
-    """Where the run report goes, which is written when the job fails, too."""
+    """The files of the run report, which is also written if the job fails."""
 
     json_: ReportPath | None = Field(
         default=None, alias="json", description="a file, as JSON; {run_id} stands for the run id"
@@ -293,121 +319,127 @@ class ReportSection(_Section):
         default=None, description="a file, as a page of HTML; {run_id} stands for the run id"
     )
 
+    log: ReportPath | None = Field(
+        default=None,
+        description="a file for the complete log of a failure; {run_id} stands for the run id; a file in the "
+        "directory for temporary files, if null",
+    )
+
     @model_validator(mode="after")
-    def _apart(self) -> ReportSection:
-        if self.json_ is not None and self.json_ == self.html:
-            raise ValueError("two files: json and html name the same one")
+    def _require_distinct_files(self) -> ReportSection:
+        files = {"json": self.json_, "html": self.html, "log": self.log}
+        names = [name for name, path in files.items() if path is not None]
+        for index, name in enumerate(names):
+            for other in names[index + 1 :]:
+                if files[name] == files[other]:
+                    raise ValueError(f"two files: {name} and {other} name the same one")
         return self
+
+    def resolve_log(self, run_id: str) -> str | None:
+        """Return the path of the log of a run; None for a file in the directory for temporary files."""
+        return None if self.log is None else self.log.replace("{run_id}", run_id)
 
 
 class JobConfig(_Section):
-    """What all jobs can be told."""
+    """The keys that all jobs share."""
 
-    run_id: RunId = Field(default=None, description="names the run in its report; a new name, if null")
+    run_id: RunId = Field(default=None, description="the name of the run in its report; a new name, if null")
     input: InputSection = Field(description="the table to read")
-    report: ReportSection = Field(default=ReportSection(), description="where the run report goes")
+    report: ReportSection = Field(default=ReportSection(), description="the files of the run report")
     spark: Settings = Field(default={}, description="Spark settings; they override spark-submit's flags")
 
-    @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """Return the configuration that a mapping describes.
-
-        Raises:
-            ConfigError: it is wrong; all findings, by the keys of the file.
-        """
-        from sparksig.jobs.loading import explain_validation
-
-        try:
-            return super().model_validate(obj, **options)
-        except ValidationError as error:
-            raise explain_validation(error, cls) from None
-
     @model_validator(mode="after")
-    def _reports_replace_nothing(self) -> JobConfig:
-        """A report takes the place of the file that is there, and makes directories, though the job fails."""
-        for name, report in (("json", self.report.json_), ("html", self.report.html)):
-            for what, place in self._places():
-                if report is not None and place is not None and _is_in(report, place):
-                    raise ValueError(f"report.{name} in a place of its own: it is {what}, or in it")
+    def _require_other_places_for_reports(self) -> JobConfig:
+        """Check that no report replaces something that the job reads or writes, also if the job fails."""
+        reports = {"json": self.report.json_, "html": self.report.html, "log": self.report.log}
+        for name, report in reports.items():
+            for key, path in self._list_paths():
+                if report is not None and path is not None and _is_inside(report, path):
+                    raise ValueError(f"report.{name} in another place: it is {key}, or inside it")
         return self
 
-    def _places(self) -> list[tuple[str, str | None]]:
-        """The places that the job reads or writes, by their keys."""
+    def _list_paths(self) -> list[tuple[str, str | None]]:
+        """Return the paths that the job reads or writes, with their keys."""
         return [("input.path", self.input.path)]
 
 
 class ScoreConfig(JobConfig):
-    """The configuration of jobs/score.py: which model scores which table, and where the predictions go."""
+    """The configuration of jobs/score.py: the model, the table to score, and the output."""
 
     run_id: RunId = Field(
         default=None,
-        description="names the run: started again with it, nothing is done twice; a new name, if null",
+        description="the name of the run: a job started again with it repeats nothing; a new name, if null",
     )
     model: ModelSection = Field(description="the model to score with")
-    output: OutputSection = Field(description="where the predictions go")
+    output: OutputSection = Field(description="the table of predictions")
     quarantine: QuarantineSection | None = Field(
-        default=None, description="where rows go that could not be scored; needs a budget"
+        default=None, description="the table of rejected rows; needs a budget"
     )
-    budget: BudgetSection | None = Field(default=None, description="how many rows may fail; none, if null")
+    budget: BudgetSection | None = Field(
+        default=None, description="the number of rows that may fail; none, if null"
+    )
     check: PreflightSection = Field(
         default=PreflightSection(), description="the check before anything is scored"
     )
     params: dict[str, Any] = Field(default={}, description="values for the model's params")
 
     @model_validator(mode="after")
-    def _rejected_rows_need_a_budget(self) -> ScoreConfig:
+    def _require_budget_of_quarantine(self) -> ScoreConfig:
         if self.quarantine is not None and self.budget is None:
-            raise ValueError("a budget beside the quarantine: without one the first bad row ends the run")
+            raise ValueError("a budget for the quarantine: without one, the first bad row fails the run")
         if self.quarantine is not None and self.quarantine.place == self.output.place:
             raise ValueError("two places: output and quarantine name the same one")
         return self
 
-    def _places(self) -> list[tuple[str, str | None]]:
-        bad = None if self.quarantine is None else self.quarantine.path
-        own = [("output.path", self.output.path), ("quarantine.path", bad), ("model.path", self.model.path)]
-        return super()._places() + own
+    def _list_paths(self) -> list[tuple[str, str | None]]:
+        quarantine = None if self.quarantine is None else self.quarantine.path
+        paths = [("output.path", self.output.path), ("quarantine.path", quarantine)]
+        return [*super()._list_paths(), *paths, ("model.path", self.model.path)]
 
 
 class CheckConfig(JobConfig):
-    """The configuration of jobs/check.py: which table is checked against which contract."""
+    """The configuration of jobs/check.py: the table and its contract."""
 
     contract: Text = Field(
         description="a model directory, a signature's JSON file, the path or name of a table, or DDL"
     )
     side: Literal["inputs", "outputs"] = Field(default="inputs", description="of a signature")
     mode: Literal["schema", "sample", "full"] = Field(
-        default="full", description="types alone, some rows, or all"
+        default="full", description="only types, some rows, or all rows"
     )
     sample: SampleSection = Field(default=SampleSection(), description="for mode: sample")
     strict_nulls: bool = Field(
         default=True,
-        description="required columns have values, whatever their type; false: as a model takes them",
+        description="required columns of every type have values; false: as a model accepts nulls",
     )
-    refuse_nan: bool = Field(default=False, description="NaN breaks the contract, in columns of numbers")
-    row_key: Names = Field(default=[], description="columns that name a row; their values are shown")
+    refuse_nan: bool = Field(default=False, description="NaN in columns of numbers breaks the contract")
+    row_key: Names = Field(default=[], description="columns that identify a row; reports show their values")
     types: Literal["exact", "lossless"] | None = Field(
-        default=None, description="of a table's contract: exact, if null; lossless: types that widen to it"
+        default=None,
+        description="of a table's contract: exact, if null; lossless: types that widen to it",
     )
     missing: Literal["forbid", "allow"] | None = Field(
-        default=None, description="columns that may be absent; a table's contract forbids it, if null"
+        default=None,
+        description="whether declared columns may be missing; a table's contract forbids it, if null",
     )
     extra: Literal["forbid", "allow", "warn"] | None = Field(
-        default=None, description="columns that are not declared; a table's contract forbids them, if null"
+        default=None,
+        description="whether undeclared columns are allowed; a table's contract forbids them, if null",
     )
 
-    def _places(self) -> list[tuple[str, str | None]]:
-        return [*super()._places(), ("contract", self.contract)]
+    def _list_paths(self) -> list[tuple[str, str | None]]:
+        return [*super()._list_paths(), ("contract", self.contract)]
 
 
 class InferConfig(JobConfig):
-    """The configuration of jobs/infer.py: which table a signature is inferred from, and where it goes."""
+    """The configuration of jobs/infer.py: the table, and the file or model for its signature."""
 
-    columns: Names = Field(default=[], description="the columns to take; all, if empty")
-    sample: SampleSection = Field(default=SampleSection(), description="the rows to look at")
-    signature: Place | None = Field(default=None, description="a file that gets the signature, as JSON")
-    model: Annotated[str, Field(min_length=1), AfterValidator(_local)] | None = Field(
-        default=None, description="a local model directory whose inputs it becomes"
+    columns: Names = Field(default=[], description="the columns of the signature; all, if empty")
+    sample: SampleSection = Field(default=SampleSection(), description="the rows to inspect")
+    signature: Place | None = Field(default=None, description="a file for the signature, as JSON")
+    model: Annotated[str, Field(min_length=1), AfterValidator(_check_local)] | None = Field(
+        default=None, description="a local model directory that gets the signature as its inputs"
     )
 
-    def _places(self) -> list[tuple[str, str | None]]:
-        return [*super()._places(), ("signature", self.signature), ("model", self.model)]
+    def _list_paths(self) -> list[tuple[str, str | None]]:
+        return [*super()._list_paths(), ("signature", self.signature), ("model", self.model)]

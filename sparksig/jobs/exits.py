@@ -1,4 +1,4 @@
-"""The exit code of a job: which error gives which, errors of workers included."""
+"""The exit codes of jobs and commands by error, including errors of workers."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from sparksig.spark.diagnosis import diagnose
 __all__ = ["EXIT_CODES", "exit_code"]
 
 EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
-    ConfigNotFoundError: (7, "the configuration file is not there"),
+    ConfigNotFoundError: (7, "the configuration file does not exist"),
     ConfigError: (2, "the configuration, or the command line, is wrong"),
     MissingSignatureError: (2, "the configuration, or the command line, is wrong"),
-    ModelNotFoundError: (8, "the model directory is not there"),
+    ModelNotFoundError: (8, "the model directory does not exist"),
     ModelError: (5, "the model is damaged, incomplete, or not trusted"),
-    TableNotFoundError: (9, "the input table is not there, or empty of files"),
+    TableNotFoundError: (9, "the input table does not exist, or has no files"),
     ContractError: (3, "the table, or a prediction, breaks the contract"),
     BudgetExceededError: (4, "error budget exceeded: too many rows could not be scored"),
-    OutputRefusedError: (6, "the output was refused: something is there already, or it cannot be written"),
+    OutputRefusedError: (6, "the output was refused: it exists already, or cannot be written"),
     ModelFailedError: (10, "the model failed: it raised an exception"),
 }
-"""The exit code of each kind of error, with its meaning; 0 is done, 1 anything else, 130 interrupted."""
+"""The exit code of each class of errors, with its meaning; 0 is done, 1 anything else, 130 interrupted."""
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code of an error, as :data:`EXIT_CODES` lists; 1 for anything else.
+    """Return the exit code of an error by :data:`EXIT_CODES`; 1 for other errors.
 
     Example:
         >>> exit_code(ModelNotFoundError("nothing there")), exit_code(ZeroDivisionError())
         (8, 1)
     """
     if isinstance(error, KeyboardInterrupt):
-        return 130  # as shells have it: 128 and the signal's number
-    known = diagnose(error) or error
-    return next((code for kind, (code, _) in EXIT_CODES.items() if isinstance(known, kind)), 1)
+        return 130  # like shells: 128 plus the number of the signal
+    cause = diagnose(error) or error
+    return next((code for kind, (code, _) in EXIT_CODES.items() if isinstance(cause, kind)), 1)

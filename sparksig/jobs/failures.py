@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sparksig.errors import (
@@ -16,6 +17,7 @@ from sparksig.errors import (
     TableNotFoundError,
     printable,
 )
+from sparksig.jobs.files import write_whole
 from sparksig.jobs.secrets import hide_secrets
 from sparksig.spark.diagnosis import diagnose, is_of_spark
 
@@ -65,16 +67,24 @@ def needs_log(error: BaseException) -> bool:
     return not isinstance(error, SparksigError) or any(map(is_of_spark, _chain(error)))
 
 
-def write_failure_log(error: BaseException, name: str, secrets: Iterable[str] = ()) -> str | None:
-    """Write the tracebacks of an error and its causes to a file in the directory for temporary files.
+def write_failure_log(
+    error: BaseException,
+    name: str,
+    secrets: Iterable[str] = (),
+    path: str | None = None,
+    conf: Mapping[str, str] | None = None,
+) -> str | None:
+    """Write the tracebacks of an error and its causes to a file that only this user can read.
 
     Args:
         error: the error.
         name: a part of the file's name, such as the run's.
         secrets: texts that the file must not have.
+        path: the file; None, or if it cannot be written, for one in the directory for temporary files.
+        conf: Spark settings, which decide on the file system of a plain path.
 
     Returns:
-        The path; None if the file cannot be written.
+        The path; None if no file can be written.
     """
     parts = []
     for cause in _chain(error):
@@ -82,6 +92,10 @@ def write_failure_log(error: BaseException, name: str, secrets: Iterable[str] = 
         parts.append("".join(lines)[:_LONGEST])
     text = hide_secrets("\n".join(reversed(parts)), secrets)
     text = "\n".join(printable(line.replace("\t", "    ")) for line in text.splitlines())
+    if path is not None:
+        with contextlib.suppress(OSError, SparksigError):
+            write_whole(path, f"{text}\n".encode(), conf or {}, is_private=True)
+            return path
     try:
         file, path = tempfile.mkstemp(
             prefix=f"sparksig-{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-", suffix=".log"

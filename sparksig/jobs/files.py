@@ -1,8 +1,9 @@
-"""Single files that jobs write: whole or not at all, wherever they are."""
+"""Single files that jobs write completely or not at all, on any file system."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,39 +12,42 @@ from typing import Any
 import pyarrow.fs
 
 from sparksig.errors import UnsupportedError
-from sparksig.jobs.tables import file_system
+from sparksig.jobs.places import file_system
 
 __all__ = ["read_whole", "write_whole"]
 
 _WITH_RENAME = ("local", "hdfs")
-"""File systems of pyarrow on which a file shows while it is written; on object stores it does not."""
+"""File systems of pyarrow on which a file is visible while it is written; on object stores it is not."""
 
 
-def write_whole(path: str, data: bytes, conf: Mapping[str, str]) -> None:
-    """Write a file, in the place of one that is there; parent directories are made.
+def write_whole(path: str, data: bytes, conf: Mapping[str, str], *, is_private: bool = False) -> None:
+    """Write a file, or replace it; parent directories are made.
 
     Args:
         path: a path, or a URI.
         data: the content.
-        conf: Spark settings, which say what a plain path is.
+        conf: Spark settings, which decide on the file system of a plain path.
+        is_private: only this user may read the file, if it is on this machine.
 
     Raises:
-        OSError: it cannot be written.
-        UnsupportedError: nothing here knows the URI's file system.
+        OSError: the file cannot be written.
+        UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
     files, place = file_system(path, conf)
     if files is None:
-        _by_hadoop(path, data)
+        _write_with_hadoop(path, data)
         return
     if files.type_name not in _WITH_RENAME:
         with files.open_output_stream(place) as stream:
             stream.write(data)
         return
     if files.get_file_info(place).type == pyarrow.fs.FileType.Directory:
-        raise IsADirectoryError("a directory is there")
+        raise IsADirectoryError("it is a directory")
     files.create_dir(place.rpartition("/")[0] or "/", recursive=True)
     temporary = f"{place}.{secrets.token_hex(4)}.tmp"
     try:
+        if is_private and files.type_name == "local":
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL, 0o600))
         with files.open_output_stream(temporary) as stream:
             stream.write(data)
         files.move(temporary, place)
@@ -54,15 +58,15 @@ def write_whole(path: str, data: bytes, conf: Mapping[str, str]) -> None:
 
 
 def read_whole(path: str, conf: Mapping[str, str]) -> bytes | None:
-    """The content of a file; None if there is none.
+    """Return the content of a file; None if it does not exist.
 
     Raises:
-        OSError: it cannot be read.
-        UnsupportedError: nothing here knows the URI's file system.
+        OSError: the file cannot be read.
+        UnsupportedError: neither pyarrow nor a Spark session knows the file system.
     """
     files, place = file_system(path, conf)
     if files is None:
-        return _read_by_hadoop(path)
+        return _read_with_hadoop(path)
     if files.get_file_info(place).type != pyarrow.fs.FileType.File:
         return None
     with files.open_input_stream(place) as stream:
@@ -74,7 +78,7 @@ def read_whole(path: str, conf: Mapping[str, str]) -> bytes | None:
 
 
 def _hadoop(path: str) -> tuple[Any, Any, Any]:
-    """The JVM's classes, the file system of a path, and the path in it."""
+    """Return the JVM's classes, the file system of a path, and the path in it."""
     pyspark: Any = sys.modules.get("pyspark")
     context = pyspark.SparkContext._active_spark_context if pyspark is not None else None
     if context is None:
@@ -86,7 +90,7 @@ def _hadoop(path: str) -> tuple[Any, Any, Any]:
 
 
 @contextlib.contextmanager
-def _as_os_errors() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 
     try:
@@ -97,8 +101,8 @@ def _as_os_errors() -> Iterator[None]:
         raise OSError(f"Spark does not answer: {type(error).__name__}") from None
 
 
-def _by_hadoop(path: str, data: bytes) -> None:
-    with _as_os_errors():
+def _write_with_hadoop(path: str, data: bytes) -> None:
+    with _convert_errors():
         java, files, place = _hadoop(path)
         temporary = java.org.apache.hadoop.fs.Path(
             place.getParent(), f"{place.getName()}.{secrets.token_hex(4)}.tmp"
@@ -109,11 +113,11 @@ def _by_hadoop(path: str, data: bytes) -> None:
         files.delete(place, False)  # renaming replaces nothing
         if not files.rename(temporary, place):
             files.delete(temporary, False)
-            raise OSError("it cannot be put in its place")
+            raise OSError("the temporary file cannot be renamed")
 
 
-def _read_by_hadoop(path: str) -> bytes | None:
-    with _as_os_errors():
+def _read_with_hadoop(path: str) -> bytes | None:
+    with _convert_errors():
         java, files, place = _hadoop(path)
         if not files.exists(place):
             return None

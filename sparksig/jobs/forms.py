@@ -1,4 +1,4 @@
-"""What a configuration's form says of a place in it: its keys, its type, whether it takes text."""
+"""The keys and types that a configuration class declares for a position in a file."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from pydantic.fields import FieldInfo
 
 from sparksig.errors import below
 
-__all__ = ["at", "bare", "fields_of", "is_section", "shown", "takes_text"]
+__all__ = ["accepts_text", "fields_of", "find_type", "format_key", "is_section", "strip_type"]
 
 Loc = Sequence[Any]
 
 
 def fields_of(form: type[BaseModel]) -> dict[str, FieldInfo]:
-    """A section's fields by the keys they have in a file."""
+    """Return the fields of a section by their keys in a file."""
     return {field.alias or name: field for name, field in form.model_fields.items()}
 
 
 def is_section(form: Any) -> bool:
-    """Whether a type is a section with keys of its own."""
-    # (Python 3.10 takes dict[str, Any] for a class)
+    """Return whether a type is a section with its own keys."""
+    # in Python 3.10, dict[str, Any] is a class
     return get_origin(form) is None and isinstance(form, type) and issubclass(form, BaseModel)
 
 
-def bare(form: Any) -> Any:
-    """A type without its annotations and without None; a union of several others stays one."""
+def strip_type(form: Any) -> Any:
+    """Return a type without annotations and without None; a union of several other types is not changed."""
     if get_origin(form) is Annotated:
-        return bare(get_args(form)[0])
+        return strip_type(get_args(form)[0])
     if get_origin(form) in (Union, types.UnionType):
-        members = [one for one in get_args(form) if one is not type(None)]
-        return bare(members[0]) if len(members) == 1 else form
+        members = [member for member in get_args(form) if member is not type(None)]
+        return strip_type(members[0]) if len(members) == 1 else form
     return form
 
 
-def at(form: Any, loc: Loc) -> Any:
-    """The type of what stands at a place; None where the form does not say."""
-    form = bare(form)
+def find_type(form: Any, loc: Loc) -> Any:
+    """Return the type that is declared for a position; None if none is."""
+    form = strip_type(form)
     for part in loc:
         if get_origin(form) is Union or isinstance(form, types.UnionType):
-            form = next((bare(one) for one in get_args(form) if get_origin(bare(one)) is list), None)
+            members = map(strip_type, get_args(form))
+            form = next((member for member in members if get_origin(member) is list), None)
         if is_section(form):
             field = fields_of(form).get(part)
             form = None if field is None else field.annotation
@@ -50,23 +51,24 @@ def at(form: Any, loc: Loc) -> Any:
             form = get_args(form)[-1]
         else:
             return None
-        form = bare(form)
+        form = strip_type(form)
     return form
 
 
-def takes_text(form: Any) -> Literal["only", "also", "no"]:
-    """Whether what has this type is text, or may be."""
+def accepts_text(form: Any) -> Literal["only", "also", "no"]:
+    """Return whether a value of this type is only text, may also be text, or is never text."""
     if form is str or get_origin(form) is Literal:
         return "only"
-    members = [bare(one) for one in get_args(form)] if get_origin(form) in (Union, types.UnionType) else []
-    return "also" if any(takes_text(one) == "only" for one in members) else "no"
+    is_union = get_origin(form) in (Union, types.UnionType)
+    members = map(strip_type, get_args(form)) if is_union else ()
+    return "also" if any(accepts_text(member) == "only" for member in members) else "no"
 
 
-def shown(loc: Loc) -> str:
-    """A place as findings name it.
+def format_key(loc: Loc) -> str:
+    """Format a position as findings name it.
 
     Example:
-        >>> shown(("output", "keep", 0)), shown(("spark", "spark.app.name"))
+        >>> format_key(("output", "keep", 0)), format_key(("spark", "spark.app.name"))
         ('output.keep[0]', 'spark.`spark.app.name`')
     """
     path = ""

@@ -1,4 +1,4 @@
-"""What a configuration is given beside its file: by --set, and by the environment where it is marked."""
+"""Values of a configuration from --set, and from environment variables."""
 
 from __future__ import annotations
 
@@ -8,61 +8,62 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
 from sparksig.errors import Code, Finding, kind
-from sparksig.jobs.forms import Loc, at, shown, takes_text
+from sparksig.jobs.forms import Loc, accepts_text, find_type, format_key
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["BY_SET", "expanded", "override"]
+__all__ = ["BY_SET", "apply_override", "expand_variables"]
 
 BY_SET = "by --set"
 
 _STEP = re.compile(r"(?:\[(\d+)\]|([^.\[\]]+))(?:\.(?=.)|(?=\[)|$)")
 
 
-def override(data: Any, given: str, form: Any) -> tuple[Any, Loc, Finding | None]:
-    """A configuration with one ``key=value`` more, where that stands, and what is wrong with it.
+def apply_override(data: Any, override: str, form: Any) -> tuple[Any, Loc, Finding | None]:
+    """Apply a ``key=value`` to a configuration.
 
-    The key is a dotted path as findings name it; below a mapping with keys of the user's own, such as
-    ``spark``, the rest of it is one key. The value is YAML; where only text can stand, what is no quoted
-    text is text as it is.
+    The key is a dotted path as findings name it; after a mapping with free keys, such as ``spark``, the
+    remaining path is a single key. The value is YAML; unquoted text needs no escapes where only text is
+    allowed.
+
+    Returns:
+        The new configuration, the position of the value, and the finding if it cannot be applied.
     """
-    key, equals, text = given.partition("=")
-    loc = _located(key, form)
+    key, equals, text = override.partition("=")
+    loc = _parse_key(key, form)
     if not equals or loc is None:
-        path, wrong = (f"--set {key}", "another") if equals else ("--set", "no =")
-        return data, (), Finding(Code.INVALID_VALUE, path, "KEY=VALUE, the key a dotted path", wrong)
+        path, actual = (f"--set {key}", "another") if equals else ("--set", "no =")
+        return data, (), Finding(Code.INVALID_VALUE, path, "KEY=VALUE, the key a dotted path", actual)
     try:
-        value = _read(text, at(form, loc))
+        value = _parse_value(text, find_type(form, loc))
     except ValueError as error:
         reason = str(error).removeprefix("cannot read this YAML: ")
-        return (
-            data,
-            loc,
-            Finding(Code.INVALID_VALUE, shown(loc), "a value in YAML", f"another, {BY_SET}", reason),
-        )
-    finding = _obstacle(data, loc)
-    return (data if finding else _with(data, loc, value)), loc, finding
+        path, actual = format_key(loc), f"another, {BY_SET}"
+        return data, loc, Finding(Code.INVALID_VALUE, path, "a value in YAML", actual, reason)
+    finding = _find_obstacle(data, loc)
+    return (data if finding else _set_value(data, loc, value)), loc, finding
 
 
-def _located(key: str, form: Any) -> Loc | None:
+def _parse_key(key: str, form: Any) -> Loc | None:
+    """Parse a dotted path; None if it is none."""
     loc: list[Any] = []
     while key:
-        here = at(form, loc)
-        if get_origin(here) is dict:
+        dtype = find_type(form, loc)
+        if get_origin(dtype) is dict:
             quoted = re.fullmatch(r"`((?:[^`]|``)+)`", key)
             return [*loc, quoted[1].replace("``", "`") if quoted else key]
         step = _STEP.match(key)
         if step is None:
             return None
-        is_list = get_origin(here) is list or any(get_origin(one) is list for one in get_args(here))
+        is_list = list in (get_origin(dtype), *map(get_origin, get_args(dtype)))
         number = step[1] or (step[2] if is_list and step[2].isdecimal() else None)
         loc.append(step[2] if number is None else int(number))
         key = key[step.end() :]
     return loc or None
 
 
-def _read(text: str, form: Any) -> Any:
-    """A value of the command line, as YAML, or as text where only that can be."""
-    texts = takes_text(form)
+def _parse_value(text: str, form: Any) -> Any:
+    """Parse a value of the command line as YAML, or as text where only text is allowed."""
+    texts = accepts_text(form)
     try:
         value = load_yaml(text.encode())
     except ValueError:
@@ -72,33 +73,35 @@ def _read(text: str, form: Any) -> Any:
     return text if texts == "only" and not (value is None or isinstance(value, str)) else value
 
 
-def _obstacle(data: Any, loc: Loc) -> Finding | None:
-    """What stands in the file where a value on the way should be set."""
+def _find_obstacle(data: Any, loc: Loc) -> Finding | None:
+    """Report a value in the file that cannot contain the new value."""
     for depth, part in enumerate(loc):
-        path, wanted = shown(loc[:depth]), list if type(part) is int else dict
-        if data is not None and not isinstance(data, wanted):
-            what = "a list" if wanted is list else "a section"
-            return Finding(Code.INVALID_VALUE, path, f"{what} to set {shown(loc)} in", kind(data))
-        if wanted is list:
+        path, container = format_key(loc[:depth]), list if type(part) is int else dict
+        if data is not None and not isinstance(data, container):
+            expected = f"{'a list' if container is list else 'a section'} to set {format_key(loc)} in"
+            return Finding(Code.INVALID_VALUE, path, expected, kind(data))
+        if container is list:
             if part > len(data or []):
                 most = f"an index up to {len(data or [])}"
-                return Finding(Code.INVALID_VALUE, shown(loc[: depth + 1]), most, f"a larger one, {BY_SET}")
+                return Finding(
+                    Code.INVALID_VALUE, format_key(loc[: depth + 1]), most, f"a larger one, {BY_SET}"
+                )
             data = data[part] if data and part < len(data) else None
         else:
             data = data.get(part) if isinstance(data, dict) else None
     return None
 
 
-def _with(data: Any, loc: Loc, value: Any) -> Any:
-    """A copy with a value in its place; what YAML's aliases share stays as it is elsewhere."""
+def _set_value(data: Any, loc: Loc, value: Any) -> Any:
+    """Return a copy with a value at a position; other parts that YAML's aliases share are not changed."""
     if not loc:
         return value
-    part, rest = loc[0], loc[1:]
+    part, inner = loc[0], loc[1:]
     if type(part) is int:
         items = list(data or [])
-        held = items[part] if part < len(items) else None
-        return [*items[:part], _with(held, rest, value), *items[part + 1 :]]
-    return {**(data or {}), part: _with((data or {}).get(part), rest, value)}
+        current = items[part] if part < len(items) else None
+        return [*items[:part], _set_value(current, inner, value), *items[part + 1 :]]
+    return {**(data or {}), part: _set_value((data or {}).get(part), inner, value)}
 
 
 # --- the environment --------------------------------------------------------------------------------------
@@ -106,26 +109,26 @@ def _with(data: Any, loc: Loc, value: Any) -> Any:
 _MARK = re.compile(r"(\$)?\$\{env:(?:([A-Za-z_]\w*)(?::-([^}]*))?\})?", re.ASCII)
 
 
-def expanded(data: Any, loc: Loc, problems: dict[tuple[Any, ...], Finding]) -> Any:
-    """A configuration with variables of the environment in its texts, where they are marked.
+def expand_variables(data: Any, loc: Loc, problems: dict[tuple[Any, ...], Finding]) -> Any:
+    """Replace the environment variables in the texts of a configuration.
 
-    ``${env:NAME}`` is the variable, ``${env:NAME:-default}`` the default where it is not set or empty, and
-    ``$${env:`` the text ``${env:``. What is wrong goes into ``problems``, by its place; no value does.
+    ``${env:NAME}`` is the variable, ``${env:NAME:-default}`` uses the default if it is not set or empty, and
+    ``$${env:`` is the text ``${env:``. Findings are added to ``problems`` by position, without values.
     """
     if isinstance(data, Mapping):
-        return {key: expanded(value, (*loc, key), problems) for key, value in data.items()}
+        return {key: expand_variables(value, (*loc, key), problems) for key, value in data.items()}
     if isinstance(data, list):
-        return [expanded(value, (*loc, index), problems) for index, value in enumerate(data)]
+        return [expand_variables(value, (*loc, index), problems) for index, value in enumerate(data)]
     if not isinstance(data, str):
         return data
 
-    def put(mark: re.Match[str]) -> str:
+    def replace_mark(mark: re.Match[str]) -> str:
         escape, name, default = mark.groups()
         if escape:
             return mark[0][1:]
         if name is None:
-            forms = "${env:NAME} or ${env:NAME:-default}"
-            problems[tuple(loc)] = Finding(Code.INVALID_VALUE, shown(loc), forms, "another mark")
+            expected = "${env:NAME} or ${env:NAME:-default}"
+            problems[tuple(loc)] = Finding(Code.INVALID_VALUE, format_key(loc), expected, "another mark")
             return mark[0]
         value = os.environ.get(name)
         if default is not None:
@@ -133,9 +136,9 @@ def expanded(data: Any, loc: Loc, problems: dict[tuple[Any, ...], Finding]) -> A
         if value is None:
             hint = f"set it, or give a default: ${{env:{name}:-...}}"
             problems[tuple(loc)] = Finding(
-                Code.MISSING_KEY, shown(loc), f"the environment variable {name}", "none", hint
+                Code.MISSING_KEY, format_key(loc), f"the environment variable {name}", "none", hint
             )
             return mark[0]
         return value
 
-    return _MARK.sub(put, data)
+    return _MARK.sub(replace_mark, data)

@@ -11,7 +11,7 @@ from sparksig.jobs import tables
 from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.config import InferConfig
 from sparksig.jobs.job_run import JobRun, RunReport
-from sparksig.jobs.progress import watched
+from sparksig.jobs.progress import show_progress
 from sparksig.jobs.signatures import write_signature
 from sparksig.signature import ModelSignature
 
@@ -121,7 +121,7 @@ class InferRun(JobRun[InferConfig]):
             source = tables.open_input(spark, config.input)
             self.note(input=dict(source.identity))
             table = _select_columns(source.rows, config)
-        with self.phase("sample"), watched(spark, "infer"):
+        with self.phase("sample"), show_progress(spark, "infer"):
             sampled = sample_signature(table, sampler_of(config.sample))
         source.check_unchanged()
         rows = max((evidence.rows for evidence in sampled.evidence), default=0)

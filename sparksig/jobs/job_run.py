@@ -142,9 +142,9 @@ class JobRun(ABC, Generic[Config]):
             facts["input"] = facts["input"] | {"place": shown(facts["input"]["place"])}
         log = None
         if failure is not None and needs_log(failure):
-            log = write_failure_log(
-                failure, f"{self.job}-{self.run_id}", find_secrets(self.config.model_dump())
-            )
+            secrets, name = find_secrets(self.config.model_dump()), f"{self.job}-{self.run_id}"
+            log_path = self.config.report.resolve_log(self.run_id)
+            log = write_failure_log(failure, name, secrets, log_path, self.config.spark)
         return RunReport(
             self.job,
             self.run_id,

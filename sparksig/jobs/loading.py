@@ -1,4 +1,4 @@
-"""A YAML file as a job's configuration: all that is wrong in it, at once, by its paths in the file."""
+"""A YAML file as the configuration of a job, with all findings at once, by their keys in the file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from sparksig.errors import Code, ConfigError, ConfigNotFoundError, Finding, kind, nearest
-from sparksig.jobs.forms import Loc, at, fields_of, is_section, shown
-from sparksig.jobs.given import BY_SET, expanded, override
+from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_section
+from sparksig.jobs.given import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["config_of", "explain_validation", "load_config"]
+__all__ = ["build_config", "explain_validation", "load_config"]
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -23,19 +23,18 @@ Config = TypeVar("Config", bound=BaseModel)
 def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] = ()) -> Config:
     """Read a YAML file as a configuration of ``form``.
 
-    Texts may hold ``${env:NAME}`` and ``${env:NAME:-default}``; ``$${env:`` stands for ``${env:``. Nothing
-    else is expanded.
+    Texts may have ``${env:NAME}`` and ``${env:NAME:-default}``; ``$${env:`` stands for ``${env:``.
 
     Args:
         path: the file.
         form: a class of :mod:`sparksig.jobs.config`.
-        overrides: ``key=value`` in place of what the file says: the key a dotted path (``input.path``,
-            ``output.keep[0]``), the value YAML. Of two for one key, the later.
+        overrides: ``key=value`` pairs that replace values of the file. The key is a dotted path
+            (``input.path``, ``output.keep[0]``), the value YAML. The last one for a key counts.
 
     Raises:
-        ConfigNotFoundError: there is no such file.
-        ConfigError: not YAML, or keys that are unknown (with the nearest known one), missing or of a wrong
-            type, or variables that are not set: all of them, by their paths in the file.
+        ConfigNotFoundError: the file does not exist.
+        ConfigError: the file is no YAML; or keys are unknown (with the nearest known key), missing or of a
+            wrong type, or variables are not set: all findings, by their keys in the file.
     """
     file = Path(path)
     if not file.is_file():
@@ -48,53 +47,54 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a configuration is a mapping, found {kind(data)}")
-    return config_of(data, form, overrides, str(path))
+    return build_config(data, form, overrides, str(path))
 
 
-def config_of(data: Any, form: type[Config], overrides: Sequence[str], place: str) -> Config:
-    """What was read as a configuration of ``form``; arguments and errors as of :func:`load_config`.
+def build_config(data: Any, form: type[Config], overrides: Sequence[str], source: str) -> Config:
+    """Build a configuration from a mapping; other arguments and errors as of :func:`load_config`.
 
     Args:
-        data: a mapping.
+        data: the mapping.
         form: a class of :mod:`sparksig.jobs.config`.
-        overrides: in place of what it says.
-        place: where it comes from, as errors tell it.
+        overrides: ``key=value`` pairs.
+        source: the origin of the mapping, for messages.
     """
-    findings, places = [], []
-    for given in overrides:
-        data, loc, finding = override(data, given, form)
-        places.append(tuple(loc))
+    findings, overridden = [], []
+    for override in overrides:
+        data, loc, finding = apply_override(data, override, form)
+        overridden.append(tuple(loc))
         findings += [] if finding is None else [finding]
     problems: dict[tuple[Any, ...], Finding] = {}
-    data = expanded(data, (), problems)
-    findings += [_sourced(finding, loc, places) for loc, finding in problems.items()]
+    data = expand_variables(data, (), problems)
+    findings += [_add_source(finding, loc, overridden) for loc, finding in problems.items()]
     try:
         config = form.__pydantic_validator__.validate_python(data)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             loc = tuple(problem["loc"])
-            if not any(loc[: len(known)] == known for known in problems):  # which is told already
-                findings.append(_sourced(_finding(problem, form), loc, places))
+            if not any(loc[: len(reported)] == reported for reported in problems):
+                findings.append(_add_source(_explain(problem, form), loc, overridden))
     if findings:
-        raise ConfigError.of(f"{place}: the configuration is wrong", findings)
+        raise ConfigError.of(f"{source}: the configuration is wrong", findings)
     return config  # type: ignore[no-any-return]
 
 
 def explain_validation(error: ValidationError, form: type[BaseModel]) -> ConfigError:
-    """Return the error that reports what pydantic found, by the keys of the file."""
-    findings = [_finding(problem, form) for problem in error.errors(include_url=False)]
+    """Return a pydantic error as an error of sparksig, by the keys of the file."""
+    findings = [_explain(problem, form) for problem in error.errors(include_url=False)]
     return ConfigError.of("the configuration is wrong", findings)
 
 
-def _sourced(finding: Finding, loc: Loc, places: Sequence[Loc]) -> Finding:
-    """The finding, saying so where what is wrong was not in the file."""
-    deeper = finding.code is Code.UNKNOWN_KEY and any(place[: len(loc)] == loc for place in places)
-    if deeper or any(place and loc[: len(place)] == place for place in places):
+def _add_source(finding: Finding, loc: Loc, overridden: Sequence[Loc]) -> Finding:
+    """Add to a finding that its value comes from --set, if it does."""
+    is_deeper = finding.code is Code.UNKNOWN_KEY and any(key[: len(loc)] == loc for key in overridden)
+    if is_deeper or any(key and loc[: len(key)] == key for key in overridden):
         return replace(finding, found=f"{finding.found or 'another'}, {BY_SET}")
     return finding
 
 
 _EXPECTED = {
+    "json_invalid": "JSON",
     "string_type": "text",
     "string_too_short": "text that is not empty",
     "int_type": "a whole number",
@@ -111,9 +111,9 @@ _EXPECTED = {
     "less_than_equal": "{le:g} or less",
     "less_than": "less than {lt}",
 }
-"""What pydantic's kinds of errors ask for, in words that stay the same over its versions."""
+"""The expectations of pydantic's errors, in words that do not depend on its version."""
 
-_FOUND = {
+_ACTUAL = {
     "string_too_short": "none",
     "greater_than_equal": "less",
     "less_than_equal": "more",
@@ -121,31 +121,32 @@ _FOUND = {
 }
 
 
-def _finding(problem: Any, form: type[BaseModel]) -> Finding:
-    loc, value, what = tuple(problem["loc"]), problem["input"], problem["type"]
+def _explain(problem: Any, form: type[BaseModel]) -> Finding:
+    """Return a problem that pydantic reports as a finding."""
+    loc, value, problem_type = tuple(problem["loc"]), problem["input"], problem["type"]
     if loc and loc[-1] == "[key]":
-        loc, what = loc[:-1], "invalid_key"
-    path = shown(loc)
-    if what == "extra_forbidden":
-        known = list(fields_of(at(form, loc[:-1])))
-        hint = nearest(loc[-1], known) or f"the keys here are {', '.join(known)}"
+        loc, problem_type = loc[:-1], "invalid_key"
+    path = format_key(loc)
+    if problem_type == "extra_forbidden":
+        keys = list(fields_of(find_type(form, loc[:-1])))
+        hint = nearest(loc[-1], keys) or f"the keys here are {', '.join(keys)}"
         return Finding(Code.UNKNOWN_KEY, path, "a known key", "another", hint)
-    if what == "missing":
-        described = fields_of(at(form, loc[:-1]))[loc[-1]].description
-        wanted = "a section" if is_section(at(form, loc)) else described or "a value"
-        return Finding(Code.MISSING_KEY, path, wanted, "nothing")
-    if what == "invalid_key":
-        return Finding(Code.INVALID_VALUE, path, _EXPECTED[what], "another", "write it in quotes")
-    if what == "literal_error":
-        values = get_args(at(form, loc))
-        wanted = f"one of {', '.join(map(repr, values))}"
-        found, hint = ("another", nearest(value, values)) if isinstance(value, str) else (kind(value), "")
-        return Finding(Code.INVALID_VALUE, path, wanted, found, hint)
-    if what == "value_error":
-        found = "another" if isinstance(value, (str, int, float)) else kind(value)
-        found = "" if isinstance(value, (dict, BaseModel)) else found
-        return Finding(Code.INVALID_VALUE, path, str(problem["ctx"]["error"]), found)
-    wanted = _EXPECTED.get(what, "").format(**problem.get("ctx", {})) or str(problem["msg"])
+    if problem_type == "missing":
+        description = fields_of(find_type(form, loc[:-1]))[loc[-1]].description
+        expected = "a section" if is_section(find_type(form, loc)) else description or "a value"
+        return Finding(Code.MISSING_KEY, path, expected, "nothing")
+    if problem_type == "invalid_key":
+        return Finding(Code.INVALID_VALUE, path, _EXPECTED[problem_type], "another", "write it in quotes")
+    if problem_type == "literal_error":
+        values = get_args(find_type(form, loc))
+        expected = f"one of {', '.join(map(repr, values))}"
+        actual, hint = ("another", nearest(value, values)) if isinstance(value, str) else (kind(value), "")
+        return Finding(Code.INVALID_VALUE, path, expected, actual, hint)
+    if problem_type == "value_error":
+        actual = "another" if isinstance(value, (str, int, float)) else kind(value)
+        actual = "" if isinstance(value, (dict, BaseModel)) else actual
+        return Finding(Code.INVALID_VALUE, path, str(problem["ctx"]["error"]), actual)
+    expected = _EXPECTED.get(problem_type, "").format(**problem.get("ctx", {})) or str(problem["msg"])
     scalar = isinstance(value, (bool, int, float, datetime.date))
-    hint = "write it in quotes" if what == "string_type" and scalar else ""
-    return Finding(Code.INVALID_VALUE, path, wanted, _FOUND.get(what) or kind(value), hint)
+    hint = "write it in quotes" if problem_type == "string_type" and scalar else ""
+    return Finding(Code.INVALID_VALUE, path, expected, _ACTUAL.get(problem_type) or kind(value), hint)

@@ -27,18 +27,18 @@ __all__ = ["JOBS", "Job", "Plan", "run"]
 
 
 class Plan(Protocol):
-    """What a job would do, found out without doing it: its text is what --dry-run prints."""
+    """The plan of a job, which --dry-run prints."""
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """What keeps the job from being done; none if nothing does."""
+        """The reasons why the job would be refused."""
 
     @property
     def exit_code(self) -> int:
-        """What the job would end with because of them."""
+        """The exit code of the job for these findings."""
 
     def to_json(self) -> str:
-        """The plan as JSON text."""
+        """Return the plan as JSON text."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Job:
     """A job that has a command line.
 
     Attributes:
-        form: of its configuration.
-        do: does it.
-        plan: says what would be done.
+        form: the class of its configuration.
+        do: runs the job.
+        plan: plans the job for the dry run.
     """
 
     form: type[JobConfig]
@@ -64,18 +64,18 @@ JOBS = {
 
 
 def run(name: str, argv: Sequence[str] | None = None) -> int:
-    """Run a job from its command line: print its report, or one message; the result is the exit code.
+    """Run a job from its command line: print its report or a message, and return the exit code.
 
     Args:
-        name: of one of :data:`JOBS`.
-        argv: the arguments, without the program's name; those of this process, if None.
+        name: a key of :data:`JOBS`.
+        argv: the arguments, without the program's name; None for those of this process.
     """
     job = JOBS[name]
     try:
         options = _parser(name, job).parse_args(argv)
-    except SystemExit as done:  # argparse has said what is wrong, or has shown the help
+    except SystemExit as done:  # argparse has printed the message or the help
         return int(done.code or 0)
-    # Of PySpark on every query; what sparksig uses of it is tested with pandas 3.
+    # PySpark warns on every query; sparksig is tested with pandas 3.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     secrets: frozenset[str] = frozenset()
     try:
@@ -100,22 +100,20 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a value to use in place of the file's: input.path=/data/today; repeatable",
+        help="a value that replaces the file's: input.path=/data/today; repeatable",
     )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be done, and do nothing of it"
-    )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, and do nothing else")
     return parser
 
 
 @contextlib.contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM, by which containers and clusters end a process, as Ctrl-C: the run is reported, too."""
+    """Treat SIGTERM, the signal of containers and clusters, like Ctrl-C, so that the run is reported."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001  as signal.signal asks for it
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001  for signal.signal
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

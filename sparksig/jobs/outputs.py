@@ -202,12 +202,14 @@ def publish(spark: SparkSession, run: ScoreRun, result: StagedResult) -> dict[st
     staged = spark.read.parquet((_staging(run) / result.data).uri)
     prepared = _prepare_output(run, result, staged)
     quarantined = publish_quarantine(spark, run, result, staged)
+    run.note(written=quarantined)  # for the report, if the output fails
     try:
         written = publish_output(spark, run, result, staged, prepared)
     except OutputRefusedError:
         section = run.config.quarantine
         if quarantined and section is not None and section.format == "parquet":
             _locate_quarantined(spark, section, run.run_id).delete()
+            run.note(written={})
         raise
     return {**quarantined, **written}
 

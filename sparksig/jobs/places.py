@@ -1,4 +1,4 @@
-"""File systems that this process knows before Spark starts."""
+"""The file systems of pyarrow for paths and URIs, without Spark."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["file_system"]
 
 
 def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
-    """The file system (of pyarrow) for a path or URI, and the place in it; None where pyarrow knows none.
+    """Return pyarrow's file system for a path or URI, or None, and the path in it.
 
-    A plain path is on Hadoop's default file system, which is the local one unless it is configured.
+    A plain path is on Hadoop's default file system, which is local unless it is configured.
     """
     if not re.match(r"^\w[\w+.-]+:", path):
         configured = (

@@ -59,7 +59,7 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
         hint = f"the names of its files end in .{actual}"
         raise ConfigError.of(
             "the configuration is wrong",
-            [Finding(Code.INVALID_VALUE, "input.format", f"{actual}, as the table is", form, hint)],
+            [Finding(Code.INVALID_VALUE, "input.format", f"{actual}, the format of the table", form, hint)],
         )
     if form == "delta" and not log:
         raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
@@ -68,11 +68,11 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
 
 
 NAMES = {"parquet": "Parquet", "delta": "Delta", "csv": "CSV", "json": "JSON"}
-"""The names of the formats in messages."""
+"""The names of formats in messages."""
 
 
 def _find_format(files: Any, place: str) -> str | None:
-    """Return the format that the names of all files at a place have; None if they have several, or none."""
+    """Return the format by the suffix of all files; None if there are several suffixes, or none."""
     info = files.get_file_info(place)
     if info.type == pyarrow.fs.FileType.Directory:
         entries = files.get_file_info(pyarrow.fs.FileSelector(place))
@@ -86,8 +86,8 @@ def _find_format(files: Any, place: str) -> str | None:
 
 def not_files(form: str) -> ConfigError:
     """Return the error of a Delta table that is configured as files."""
-    hint = "read as files it would show rows that were deleted"
-    finding = Finding(Code.INVALID_VALUE, "input.format", "delta, which the table is", form, hint)
+    hint = "its files have rows that were deleted from the table"
+    finding = Finding(Code.INVALID_VALUE, "input.format", "delta, the format of the table", form, hint)
     return ConfigError.of("the configuration is wrong", [finding])
 
 
@@ -96,7 +96,7 @@ def _check_parquet(
 ) -> None:
     fold = _name_folding(config)
     table = open_parquet(config.input.path or "", store)
-    # Spark judges what no footer has: partition columns, and those that the configuration makes
+    # Spark judges the columns that no footer has: partition columns, and those of input.select
     partitions = {*table.files[0].values, *config.input.select}
     keep = [] if config.output.keep == "*" else config.output.keep
     names = [name for name in table.schema.names if name not in partitions]
@@ -164,8 +164,8 @@ def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
         uri: the table's path, with its scheme.
 
     Returns:
-        From the files' names below the path (empty for a single file); nothing where this process cannot read
-        the files, or no column has the null type.
+        The schemas by the names of the files in the table (empty for a single file). None of them if this
+        process cannot read the files, or no column has the null type.
     """
     store, place = file_system(uri, {})
     if store is None:

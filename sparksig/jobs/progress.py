@@ -1,4 +1,4 @@
-"""How far a Spark job is: Spark's own bar on a terminal, else a line on stderr for each tenth."""
+"""The progress of Spark jobs: Spark's own bar on a terminal, else a line on stderr for each tenth."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from sparksig.spark.quiet import mute_stack_traces
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["bar_settings", "watched"]
+__all__ = ["bar_settings", "show_progress"]
 
 _BAR = "spark.ui.showConsoleProgress"
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 
 
 def bar_settings() -> dict[str, str]:
-    """The settings of a session that shows Spark's own bar, where there is a terminal to show it on.
+    """Return the settings for Spark's own progress bar on a terminal.
 
-    What spark-submit was told of the bar stays.
+    A setting of spark-submit is not changed.
     """
-    if not _on_terminal():
+    if not _is_terminal():
         return {}
     from pyspark import SparkConf
 
     return {} if SparkConf().contains(_BAR) else {_BAR: "true"}
 
 
-def _on_terminal() -> bool:
-    """Whether stderr is a terminal: that of spark-submit, where it has started this."""
+def _is_terminal() -> bool:
+    """Return whether stderr is a terminal; that of spark-submit, if it started this process."""
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
         return sys.stderr.isatty()
     try:
@@ -48,41 +48,40 @@ def _on_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def watched(spark: SparkSession, what: str, every: float = 1.0) -> Iterator[None]:
-    """Print the progress of the Spark jobs that are started inside, and no stack traces of their tasks.
+def show_progress(spark: SparkSession, title: str, interval: float = 1.0) -> Iterator[None]:
+    """Print the progress of the Spark jobs that are started inside, without stack traces of their tasks.
 
-    Nothing is told where Spark shows its own bar, and on Spark Connect, where nobody knows. What cannot be
-    found out is not told; the job goes on.
+    Nothing is printed if Spark shows its own bar, or on Spark Connect, which does not report progress.
 
     Args:
         spark: the session.
-        what: the word that each line starts with.
-        every: how many seconds lie between two looks.
+        title: the first word of each line.
+        interval: the seconds between two queries of the progress.
     """
-    with mute_stack_traces(spark), _progress(spark, what, every):
+    with mute_stack_traces(spark), _print_progress(spark, title, interval):
         yield
 
 
 @contextlib.contextmanager
-def _progress(spark: SparkSession, what: str, every: float) -> Iterator[None]:
+def _print_progress(spark: SparkSession, title: str, interval: float) -> Iterator[None]:
     if is_connect(spark):
         yield
         return
     context = spark.sparkContext
-    if _on_terminal() and context.getConf().get(_BAR) == "true":
+    if _is_terminal() and context.getConf().get(_BAR) == "true":
         yield
         return
     before = {name: context.getLocalProperty(name) for name in (_GROUP, _DESCRIPTION)}
     group = before[_GROUP] or f"sparksig-{secrets.token_hex(4)}"
     context.setLocalProperty(_GROUP, group)
-    context.setLocalProperty(_DESCRIPTION, what)
+    context.setLocalProperty(_DESCRIPTION, title)
     tracker = context.statusTracker()
-    watch = _Watch(what, tracker, group, frozenset(tracker.getJobIdsForGroup(group)))
-    thread = threading.Thread(target=watch.run, args=(every,), name=f"sparksig {what}", daemon=True)
+    watch = _Watch(title, tracker, group, frozenset(tracker.getJobIdsForGroup(group)))
+    thread = threading.Thread(target=watch.run, args=(interval,), name=f"sparksig {title}", daemon=True)
     thread.start()
     try:
         yield
-        watch.last = True
+        watch.is_done = True
     finally:
         watch.over.set()
         thread.join(timeout=5)
@@ -92,46 +91,50 @@ def _progress(spark: SparkSession, what: str, every: float) -> Iterator[None]:
 
 @dataclass
 class _Watch:
-    """One thread's look at the jobs of a group.
+    """The jobs of a group, show_progress by a thread.
 
     Attributes:
+        title: the first word of each line.
+        tracker: Spark's tracker of the status of jobs.
+        group: the group of the jobs.
         earlier: jobs that the group had before.
-        last: whether all went well, so that there is a last line.
-        told: the largest tenth that was told.
+        is_done: whether the jobs succeeded, so that there is a last line.
+        printed: the largest tenth that was printed.
     """
 
-    what: str
+    title: str
     tracker: Any
     group: str
     earlier: frozenset[int]
-    last: bool = False
-    told: int = 0
+    is_done: bool = False
+    printed: int = 0
     started: float = field(default_factory=time.perf_counter)
     over: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, every: float) -> None:
-        while not self.over.wait(every):
-            if not self._look():
+    def run(self, interval: float) -> None:
+        """Print new tenths until the jobs are over."""
+        while not self.over.wait(interval):
+            if not self._print_new_tenth():
                 return
-        if self.last:
-            self._look()
+        if self.is_done:
+            self._print_new_tenth()
 
-    def _look(self) -> bool:
-        """Tell what is new; whether it could be found out."""
+    def _print_new_tenth(self) -> bool:
+        """Print a line for a new tenth; return whether Spark still reports the progress."""
         try:
-            done, tasks = self._count()
-        except Exception:  # of Py4J: the JVM may be gone, which is for the job itself to tell
+            done, tasks = self._count_tasks()
+        except Exception:  # of Py4J: the JVM may be gone, which the job itself reports
             return False
         tenth = 10 * done // tasks if tasks else 0
-        if tenth > self.told:
-            self.told = tenth
+        if tenth > self.printed:
+            self.printed = tenth
             seconds = time.perf_counter() - self.started
-            line = f"{self.what}: {10 * tenth} %, {done:,} of {tasks:,} tasks, {seconds:.0f} s"
+            line = f"{self.title}: {10 * tenth} %, {done:,} of {tasks:,} tasks, {seconds:.0f} s"
             print(line, file=sys.stderr, flush=True)  # noqa: T201
         return True
 
-    def _count(self) -> tuple[int, int]:
-        """The tasks that are done, and all that are known so far; a stage of several jobs counts once."""
+    def _count_tasks(self) -> tuple[int, int]:
+        """Return the numbers of finished and of known tasks; a stage of several jobs counts once."""
         stages: dict[int, tuple[int, int]] = {}
         for job in set(self.tracker.getJobIdsForGroup(self.group)) - self.earlier:
             info = self.tracker.getJobInfo(job)
@@ -139,7 +142,7 @@ class _Watch:
                 stage = self.tracker.getStageInfo(number)
                 if stage is None:
                     continue
-                finished = info.status == "SUCCEEDED"  # of which some stages may have been skipped
+                finished = info.status == "SUCCEEDED"  # some stages may have been skipped
                 done = stage.numTasks if finished else stage.numCompletedTasks
                 stages[number] = (done, stage.numTasks)
         return sum(done for done, _ in stages.values()), sum(tasks for _, tasks in stages.values())

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.tables import FINDINGS, Input
+from sparksig.scoring.limits import RejectionLimit
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
 from sparksig.tables.contract import RUN_COLUMN
@@ -69,6 +70,8 @@ def staged_rows(
     if apart:
         _refuse_own(rows.columns)
     rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    if config.budget is not None and config.budget.rows is not None:
+        udf = udf.with_(limit=RejectionLimit(config.budget.rows))
     staged = add_predictions(
         rows,
         udf,

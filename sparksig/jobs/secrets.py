@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import SparksigError
+from sparksig.errors import SparksigError, printable
 from sparksig.models.registry import hide_credentials
 
 __all__ = ["find_secrets", "hide_in_error", "hide_secrets"]
 
-_SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|access\.?key|account\.key|sas\b|private")
-_USER_INFO = re.compile(r"//([^/@\s]*:[^@\s]*)@|\b([^/@\s.]+:[^/@\s]+)@")
+_SECRET_KEY = re.compile(
+    r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\b(sas|sig|signature)\b"
+)
+_USER_INFOS = (  # a password may hold an @ itself, and several URIs may stand in a text
+    re.compile(r"//[^/@\s:]*:(?!\d+/)([^@\s]*)@"),
+    re.compile(r"//[^/@\s:]*:(?!\d+/)(\S*)@"),
+    re.compile(r"\b[^/@\s.:]+:([^/@\s]+)@"),
+)
+_PARAMETER = re.compile(r"[?&;]([\w.-]+)=([^&;#\s]+)")
 _SHORTEST = 4
 
 
 def find_secrets(value: Any, key: str = "") -> frozenset[str]:
-    """Return the passwords and keys in a configuration: those of its URIs, and of settings that hold one.
+    """Return the passwords and keys in a configuration, in every form in which a message may quote them.
+
+    These are the passwords and secret parameters of its URIs, and the values of settings that hold a secret.
 
     Args:
         value: a configuration, or a value in it.
@@ -35,11 +46,19 @@ def find_secrets(value: Any, key: str = "") -> frozenset[str]:
         return frozenset().union(*(find_secrets(part, key) for part in value))
     if not isinstance(value, str):
         return frozenset()
-    user_infos = [match[1] or match[2] for match in _USER_INFO.finditer(value)]
-    found = {info.partition(":")[2] for info in user_infos}
+    secrets = {match[1] for pattern in _USER_INFOS for match in pattern.finditer(value)}
+    secrets |= {match[2] for match in _PARAMETER.finditer(value) if _SECRET_KEY.search(match[1])}
     if _SECRET_KEY.search(key):
-        found.add(value)
-    return frozenset(secret for secret in found if len(secret) >= _SHORTEST)
+        secrets.add(value)
+    return frozenset(form for secret in secrets for form in _quote(secret) if len(form) >= _SHORTEST)
+
+
+def _quote(secret: str) -> set[str]:
+    """Return a secret as it is, and as URIs, JSON, Python and terminals quote it."""
+    texts = {secret, urllib.parse.unquote(secret)}
+    texts |= {urllib.parse.quote(text, safe=safe) for text in texts for safe in ("/", "")}
+    texts |= {quote(text)[1:-1] for text in texts for quote in (json.dumps, repr)}
+    return texts | {printable(text) for text in texts}
 
 
 def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
@@ -49,10 +68,9 @@ def hide_secrets(text: str, secrets: Iterable[str] = ()) -> str:
         >>> hide_secrets("s3a://me:hush77@lake/t refused quiet9", ["hush77", "quiet9"])
         's3a://lake/t refused ***'
     """
-    text = hide_credentials(text)
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
-    return text
+    return hide_credentials(text)
 
 
 def hide_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Signatures in files of their own: JSON, as MLmodel files hold it."""
+"""Signatures in JSON files, in the format of MLmodel files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["read_signature", "write_signature"]
 
 
 def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
-    """The signature in a file.
+    """Read the signature in a file.
 
     Raises:
-        ConfigError: there is no such file, or it is none of a signature.
-        OSError: it cannot be read.
+        ConfigError: the file does not exist, or has no signature.
+        OSError: the file cannot be read.
     """
     content = read_whole(path, conf)
     if content is None:
@@ -25,25 +25,23 @@ def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
     try:
         return parse_signature(content)
     except SignatureError as error:
-        raise ConfigError(f"{path!r} holds no signature: {error.message}", error.findings) from None
+        raise ConfigError(f"{path!r} has no signature: {error.message}", error.findings) from None
 
 
 def write_signature(path: str, signature: ModelSignature, conf: Mapping[str, str]) -> None:
-    """Write a signature as a file, whole or not at all; one that is there already may be the same.
+    """Write a signature to a file; an existing file must have the same signature.
 
     Raises:
-        OutputRefusedError: something else is there.
-        OSError: it cannot be written.
+        OutputRefusedError: the file exists and has something else.
+        OSError: the file cannot be written.
     """
-    held = read_whole(path, conf)
-    if held is not None:
+    existing = read_whole(path, conf)
+    if existing is not None:
         try:
-            same = parse_signature(held) == signature
+            is_same = parse_signature(existing) == signature
         except SignatureError:
-            same = False
-        if not same:
-            raise OutputRefusedError(
-                f"something else is at the signature's place already: {path!r}; nothing was written"
-            )
+            is_same = False
+        if not is_same:
+            raise OutputRefusedError(f"{path!r} exists and has another signature; nothing was written")
         return
     write_whole(path, f"{signature.to_json()}\n".encode(), conf)

@@ -19,7 +19,7 @@ from sparksig.jobs import outputs
 from sparksig.jobs.check_job import sampler_of, session_of
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.preparing import wrong_value
-from sparksig.jobs.progress import watched
+from sparksig.jobs.progress import show_progress
 from sparksig.jobs.rows import (
     Counts,
     findings_column,
@@ -149,7 +149,7 @@ class SparkEngine:
         from sparksig.tables.check import check
 
         section = run.config.check
-        with watched(self.spark, "check"):
+        with show_progress(self.spark, "check"):
             sampler = sampler_of(section.sample)
             return check(self.rows, self.udf.inputs, section.mode, sampler=sampler, strict_nulls=False)
 
@@ -159,7 +159,7 @@ class SparkEngine:
         """Score all rows, write them, and count them: while they pass, and in the files."""
         assert self.staged is not None
         assert isinstance(directory, Place)
-        with watched(self.spark, "score"), self._explain_model():
+        with show_progress(self.spark, "score"), self._explain_model():
             self.staged.write.parquet(directory.uri)
             counts = self._read_counts(directory, findings_column(run.config))
         self.input.check_unchanged()

@@ -14,9 +14,9 @@ import pyarrow.fs as pafs
 
 from sparksig.errors import SparksigError, TableNotFoundError, UnsupportedError
 from sparksig.jobs.places import file_system
-from sparksig.jobs.reports import format_size
 from sparksig.jobs.staging import OWN_NAMES, PUBLISHING
 from sparksig.models.registry import shown
+from sparksig.views import format_size
 
 __all__ = ["DAY", "Staging", "find_stagings", "remove_staging"]
 
@@ -71,7 +71,7 @@ def find_stagings(path: str, older_than: float = DAY) -> list[Staging]:
 
     Args:
         path: a directory, or its URI.
-        older_than: the seconds for which a directory must be unchanged to count as abandoned.
+        older_than: the seconds for which a directory must be unchanged to be removed.
 
     Raises:
         TableNotFoundError: there is no such directory.
@@ -121,7 +121,7 @@ def _parse_name(name: str) -> tuple[str, str | None]:
 
 
 def _inspect(store: pafs.FileSystem, info: pafs.FileInfo, older_than: float) -> Staging | None:
-    """Describe a staging directory; None for anything else, or a directory that changed recently."""
+    """Describe a staging directory; None for anything else."""
     table, run_id = _parse_name(info.base_name)
     is_directory = info.type is pafs.FileType.Directory
     if not table or not is_directory or _is_link(store, info.path):
@@ -133,21 +133,20 @@ def _inspect(store: pafs.FileSystem, info: pafs.FileInfo, older_than: float) -> 
     files = [info, *_walk(store, info.path)]
     changes = [file.mtime_ns for file in files if file.mtime_ns is not None]
     age = (time.time_ns() - max(changes)) / 1e9 if changes else None
-    if age is not None and age < older_than:
-        return None
     size = sum(file.size or 0 for file in files)
-    return Staging(info.path, table, run_id, age, size, _find_obstacle(store, info.path, table, names, age))
+    obstacle = _find_obstacle(store, info.path, table, names)
+    if not obstacle and (age is None or age < older_than):
+        obstacle = "it may be in use" if age is not None else "its age is unknown"
+    return Staging(info.path, table, run_id, age, size, obstacle)
 
 
-def _find_obstacle(store: pafs.FileSystem, path: str, table: str, names: set[str], age: float | None) -> str:
+def _find_obstacle(store: pafs.FileSystem, path: str, table: str, names: set[str]) -> str:
     """Return the reason why a staging directory is not removed."""
     target = f"{path.rpartition('/')[0]}/{table}"
     if "old" in names and store.get_file_info(target).type is pafs.FileType.NotFound:
         return f"it has the only copy of the table: rename {path}/old to {target}"
     if PUBLISHING in names:
         return "its rows are being published: start the job again with this run id"
-    if age is None:
-        return "its age is unknown"
     if isinstance(store, pafs.LocalFileSystem) and os.lstat(path).st_uid != os.geteuid():
         return "it belongs to another user"
     return ""

@@ -337,14 +337,14 @@ def _filtered(opened: Input, condition: str | None, text: Text | None, *, lenien
         failed = f"raise_error(concat({quote_text(message)}, {_in_words(text)}))"
         rows = rows.where(f"case when {text.malformed} then {failed} else {met} end").drop(text.record)
         return Input(rows, identity=opened.identity, _files=opened._files)
-    malformed = rows.where(text.malformed).withColumn(FINDINGS, F.expr(text.told))
+    malformed = rows.where(text.malformed).withColumn(FINDINGS, F.expr(text.findings))
     good = rows.where(f"case when {text.malformed} then false else {met} end").drop(text.record)
     return Input(good, malformed, text.record, opened.identity, opened._files)
 
 
 def _in_words(text: Text) -> str:
     """The findings of a row as the lines of an error, and the file that it stands in, in SQL."""
-    lines = f"array_join(transform({text.told}, one -> concat('\\n  - ', one.detail)), '')"
+    lines = f"array_join(transform({text.findings}, one -> concat('\\n  - ', one.detail)), '')"
     return f"' one row in ', input_file_name(), {lines}, '\\n'"
 
 

@@ -34,6 +34,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, read_shape
 from sparksig.models.trust import Trust, type_names
 from sparksig.models.versions import compare_versions
+from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
@@ -198,14 +199,14 @@ def _count_tensor_rows(data: Any, inputs: Schema) -> int | None:
 
 
 def load_model(
-    model_uri: str | os.PathLike[str],
+    model: str | os.PathLike[str],
     *,
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
@@ -214,7 +215,7 @@ def load_model(
     """Load a model directory that sparksig or MLflow saved.
 
     Args:
-        model_uri: the directory, or a URI. ``runs:/`` and ``models:/`` need MLflow; ``s3://``, ``gs://``,
+        model: the directory, or a URI. ``runs:/`` and ``models:/`` need MLflow; ``s3://``, ``gs://``,
             ``abfs://`` and ``hdfs://`` are read with ``pyarrow.fs``.
         allow_pickle: allow code in the directory to run, which pickles need. Pass it only for a model whose
             origin you trust.
@@ -270,14 +271,14 @@ def load_model(
     if model_config is not None and not isinstance(model_config, Mapping):
         raise ModelError(f"model_config: expected a mapping, got {kind(model_config)}")
     check_absent(absent)
-    path = local_path(model_uri)
+    path = local_path(model)
     directory = (
         trust.verify(ModelDirectory.read(path)) if environment == "model" else ModelDirectory.read(path)
     )
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
-    model = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
-    model.absent = absent or model.absent
-    return model
+    loaded = load_directory(path, Loading(trust, method, model_config, isolated), on_version_mismatch)
+    loaded.absent = absent or loaded.absent
+    return loaded
 
 
 def load_directory(
@@ -358,15 +359,15 @@ _previous_setting = False  # of sys.dont_write_bytecode, before the first thread
 # --- examples and requests --------------------------------------------------------------------------------
 
 
-def _read_verified(model_uri: str | os.PathLike[str]) -> ModelDirectory:
-    return Trust().verify(ModelDirectory.read(local_path(model_uri)))
+def _read_verified(model: str | os.PathLike[str]) -> ModelDirectory:
+    return Trust().verify(ModelDirectory.read(local_path(model)))
 
 
-def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
+def load_input_example(model: str | os.PathLike[str]) -> Any:
     """Load the data of the example that a model was saved with, in the types of its signature.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         The data, in the container that it was saved from; None without an example.
@@ -381,14 +382,14 @@ def load_input_example(model_uri: str | os.PathLike[str]) -> Any:
         >>> load_input_example(home)
         ['a']
     """
-    return examples.read_example(_read_verified(model_uri))
+    return examples.read_example(_read_verified(model))
 
 
-def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, Any] | None:
+def load_input_example_params(model: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Load the params of the example that a model was saved with.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         The values by name; None without params.
@@ -403,14 +404,14 @@ def load_input_example_params(model_uri: str | os.PathLike[str]) -> dict[str, An
         >>> load_input_example_params(home)
         {'n': 1}
     """
-    return examples.read_example_params(_read_verified(model_uri))
+    return examples.read_example_params(_read_verified(model))
 
 
-def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
+def load_serving_example(model: str | os.PathLike[str]) -> str:
     """Load the body of a request that sends a model's example to a scoring server.
 
     Args:
-        model_uri: a model directory, or a URI that :func:`load_model` accepts.
+        model: a model directory, or a URI that :func:`load_model` accepts.
 
     Returns:
         JSON text.
@@ -425,18 +426,18 @@ def load_serving_example(model_uri: str | os.PathLike[str]) -> str:
         >>> json.loads(load_serving_example(home))
         {'inputs': {'x': 1.5}}
     """
-    return examples.read_serving_example(_read_verified(model_uri))
+    return examples.read_serving_example(_read_verified(model))
 
 
 def validate_serving_input(
-    model_uri: str | os.PathLike[str] | LoadedModel,
+    model: str | os.PathLike[str] | LoadedModel,
     serving_input: str | bytes | Mapping[str, Any],
     **options: Any,
 ) -> Any:
     """Parse the body of a request as a scoring server does, and predict it.
 
     Args:
-        model_uri: a model directory or URI, or a loaded model.
+        model: a model directory or URI, or a loaded model.
         serving_input: the body: JSON text, or the parsed JSON.
         options: the keyword arguments of :func:`load_model`.
 
@@ -455,10 +456,10 @@ def validate_serving_input(
         >>> validate_serving_input(home, '{"inputs": {"x": [1.5, 2]}}', allow_pickle=True).tolist()
         [3.0, 4.0]
     """
-    if isinstance(model_uri, LoadedModel) and options:
+    if isinstance(model, LoadedModel) and options:
         names = ", ".join(sorted(options))
         raise ModelError(f"{names}: the model is loaded already. Pass loading options to load_model()")
-    model = model_uri if isinstance(model_uri, LoadedModel) else load_model(model_uri, **options)
-    data, params = parse_payload(serving_input, model.signature)
+    loaded = model if isinstance(model, LoadedModel) else load_model(model, **options)
+    data, params = parse_payload(serving_input, loaded.signature)
     with set_serving():
-        return model.predict(data, params)
+        return loaded.predict(data, params)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from sparksig.errors import SparksigWarning
 from sparksig.models.versions import normalize_name
 
 __all__ = ["RequirementsWarning", "detect_packages", "find_packages", "inspect_pickle", "record_imports"]
@@ -39,7 +40,7 @@ _PROGRAM = (
 )
 
 
-class RequirementsWarning(UserWarning):
+class RequirementsWarning(SparksigWarning):
     """A warning that a model's packages could not be detected, so that only the known ones are recorded."""
 
 

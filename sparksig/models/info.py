@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sparksig.convert.mlflow import from_mlflow
@@ -15,6 +15,7 @@ from sparksig.errors import (
     Finding,
     ModelDamagedError,
     SignatureTypeError,
+    SparksigWarning,
     UnsupportedError,
     kind,
     step,
@@ -30,6 +31,7 @@ from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType
+from sparksig.views import TextView, format_facts, format_size
 from sparksig.walks import walk
 
 __all__ = [
@@ -42,12 +44,12 @@ __all__ = [
 ]
 
 
-class ExampleMismatchWarning(UserWarning):
+class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+@dataclass(frozen=True, repr=False)
+class ModelInfo(TextView):
     """A description of a model directory, as :func:`get_model_info` and ``LoadedModel.metadata`` return it.
 
     Attributes:
@@ -90,7 +92,7 @@ class ModelInfo:
     model_size_bytes: int | None
     saved_input_example_info: Mapping[str, Any] | None
     version_mismatches: tuple[str, ...]
-    digest: str = field(repr=False)
+    digest: str
     registered_model_version: str | None = None
 
     def get_input_schema(self) -> Schema | None:
@@ -104,6 +106,21 @@ class ModelInfo:
     def get_params_schema(self) -> ParamSchema | None:
         """Return the params of the signature, or None."""
         return None if self.signature is None else self.signature.params
+
+    def __str__(self) -> str:
+        size = None if self.model_size_bytes is None else format_size(self.model_size_bytes)
+        facts = [
+            ("model", self.model_uri),
+            ("flavors", ", ".join(self.flavors)),
+            ("saved", self.utc_time_created),
+            ("size", size),
+            ("digest", self.digest),
+            ("run", self.run_id),
+            ("version", self.registered_model_version),
+            ("mismatches", ", ".join(self.version_mismatches)),
+        ]
+        signature = "no signature" if self.signature is None else self.signature.to_text()
+        return "\n".join([*format_facts(facts), signature])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description under the keys of the MLmodel file; unknown values are omitted.
@@ -136,11 +153,11 @@ _MLMODEL_KEYS = (
 )
 
 
-def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
+def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
     """Describe a model directory without loading the model.
 
     Args:
-        model_uri: a directory, or a URI that :func:`sparksig.load_model` accepts.
+        model: a directory, or a URI that :func:`sparksig.load_model` accepts.
 
     Returns:
         The content of MLmodel, the differences from the installed packages, and the digest.
@@ -157,7 +174,7 @@ def get_model_info(model_uri: str | os.PathLike[str]) -> ModelInfo:
         >>> info.metadata, info.signature, len(info.digest)
         ({'team': 'growth'}, None, 64)
     """
-    return describe(ModelDirectory.read(local_path(model_uri)), shown(model_uri))
+    return describe(ModelDirectory.read(local_path(model)), shown(model))
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
@@ -207,14 +224,14 @@ def _read_loader_module(directory: ModelDirectory) -> str | None:
     return str(directory.pyfunc["loader_module"])
 
 
-def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) -> None:
+def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> None:
     """Replace the signature of a model directory or of a logged model.
 
     Only the MLmodel file and the seal change, and therefore the digest. A crash at any point leaves the old
     or the new directory. Logged models are changed through the installed MLflow client.
 
     Args:
-        model_uri: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
+        model: a local directory, ``runs:/<run_id>/<name>`` or ``models:/<model_id>``.
         signature: the new contract.
 
     Raises:
@@ -252,17 +269,17 @@ def set_signature(model_uri: str | os.PathLike[str], signature: ModelSignature) 
             or signature._is_type_hint_from_example,
         }
         replace_mlmodel(directory, config)
-        _compare_example(ModelDirectory.read(directory.path), shown(model_uri))
+        _compare_example(ModelDirectory.read(directory.path), shown(model))
 
-    if is_logged(model_uri):
-        replace_logged_mlmodel(str(model_uri), change)
+    if is_logged(model):
+        replace_logged_mlmodel(str(model), change)
         return
-    if is_remote(model_uri):
+    if is_remote(model):
         raise UnsupportedError(
-            f"cannot set the signature of {shown(model_uri)!r}, because the model is not local. Download the "
+            f"cannot set the signature of {shown(model)!r}, because the model is not local. Download the "
             "directory, call set_signature() on it, and upload it again"
         )
-    change(ModelDirectory.read(local_path(model_uri)))
+    change(ModelDirectory.read(local_path(model)))
 
 
 def _compare_example(directory: ModelDirectory, model_uri: str) -> None:

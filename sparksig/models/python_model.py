@@ -19,7 +19,15 @@ from sparksig.convert import hints
 from sparksig.convert.mlflow import mlflow_class
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
-from sparksig.errors import Code, ConversionError, Finding, ModelError, UnsupportedError, kind
+from sparksig.errors import (
+    Code,
+    ConversionError,
+    Finding,
+    ModelError,
+    SparksigWarning,
+    UnsupportedError,
+    kind,
+)
 from sparksig.schema import ColSpec, Schema
 
 __all__ = [
@@ -44,11 +52,11 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TypeHintWarning(UserWarning):
+class TypeHintWarning(SparksigWarning):
     """A warning that a model's input is not validated, because its type hint is not a contract."""
 
 
-class SignatureMismatchWarning(UserWarning):
+class SignatureMismatchWarning(SparksigWarning):
     """A warning that a signature differs from the type hint of the saved model. The type hint is used."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sparksig.errors import ModelDamagedError, ModelError
+from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
@@ -39,7 +39,7 @@ _MAX_LINE_LENGTH = 1_000  # characters; a requirement is far shorter
 _MAX_FILE_BYTES = 2**20
 
 
-class VersionMismatchWarning(UserWarning):
+class VersionMismatchWarning(SparksigWarning):
     """A warning that installed versions of packages differ from those that a model was saved with."""
 
 

@@ -28,6 +28,7 @@ from sparksig.lattice import NEVER_NULL
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, call_model
 from sparksig.scoring.exceptions import wrap_exception
+from sparksig.scoring.limits import RejectionCount
 from sparksig.scoring.tally import FindingTally
 from sparksig.types import DataType, describe
 
@@ -38,7 +39,7 @@ FINDINGS = pa.list_(pa.struct([("code", pa.string()), ("path", pa.string()), ("d
 
 
 BROKEN_AFTER = 32
-"""The number of rows that must fail, with no row scored, before the search calls the model less often."""
+"""The number of rows that must fail one by one before a model that has never succeeded counts as broken."""
 
 
 def score_leniently(
@@ -52,13 +53,14 @@ def score_leniently(
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
     tally: FindingTally | None = None,
+    count: RejectionCount | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches in which rows may fail: yield the predictions and the findings of each batch.
 
     Rows with a null that the contract forbids are left out before the model is called. Where the model fails
     on the rest, the batch is halved, and halved again, down to the rows that fail. A model that has never
-    succeeded is called on a few rows of each part only; the other rows of such a part are reported as failed,
-    too, and their findings say that they were not tried alone.
+    succeeded is first called on a few single rows. If it fails on all of them, the other rows of the batch
+    are reported as failed, too, and their findings say that they were not tried alone.
 
     Args:
         batches: what to score.
@@ -70,6 +72,7 @@ def score_leniently(
         texts: the dtypes of the model's text columns.
         absent: what the model sees of an optional column that the batches lack.
         tally: counts the findings of all batches.
+        count: ends the run when it has rejected too many rows.
 
     Yields:
         The predictions, null for rows that failed, and the findings, null for rows that were scored.
@@ -79,6 +82,7 @@ def score_leniently(
         PredictionError: the model returns another number of predictions than there are rows, other columns,
             or an array of another dtype than it declares. No row is to blame for that.
         ModelFailedError: a library that the model imports is missing.
+        BudgetExceededError: many more rows were rejected than ``count`` allows.
 
     Example:
         >>> from sparksig.schema import ColSpec
@@ -99,12 +103,12 @@ def score_leniently(
             raise
         return finish(encoded)
 
-    search = _Search(score)
+    search = _Search(score, count)
     nothing = finish(pa.array([], type=result_type(outputs)))
     for batch in batches:
         if not inputs.is_tensor_spec():
             plans.compile(inputs, batch.schema, absent=absent)  # for errors of all rows
-        search.failures = failures = _forbidden_nulls(batch, inputs)
+        failures = search.start(_forbidden_nulls(batch, inputs))
         good = np.setdiff1d(np.arange(batch.num_rows), np.fromiter(failures, dtype=int, count=len(failures)))
         parts: list[pa.Array] = [nothing]
         if len(good):
@@ -156,11 +160,23 @@ class _Search:
         failures: the findings of the rows of the current batch that failed, by the row's position.
     """
 
-    def __init__(self, score: Callable[[pa.RecordBatch], pa.Array]) -> None:
+    def __init__(self, score: Callable[[pa.RecordBatch], pa.Array], count: RejectionCount | None) -> None:
         self.failures: dict[int, list[Finding]] = {}
         self._score = score
+        self._count = count
         self._failed = 0
         self._has_succeeded = False
+
+    def start(self, failures: dict[int, list[Finding]]) -> dict[int, list[Finding]]:
+        """Begin a batch, of which some rows were rejected before; return its failures, which will grow.
+
+        Raises:
+            BudgetExceededError: many more rows were rejected than the limit allows.
+        """
+        self.failures = failures
+        if failures and self._count is not None:
+            self._count.add(len(failures), next(iter(failures.values()))[0])
+        return failures
 
     def score_rows(self, batch: pa.RecordBatch, rows: np.ndarray[Any, Any]) -> list[pa.Array]:
         """Return the predictions of the rows that have one, in order; note the findings of the others.
@@ -168,22 +184,37 @@ class _Search:
         Args:
             batch: the rows.
             rows: their positions in the batch that they were taken from.
+
+        Raises:
+            BudgetExceededError: many more rows were rejected than the limit allows.
         """
         outcome = self._attempt(batch)
         if not isinstance(outcome, Exception):
             return [outcome]
         if batch.num_rows == 1:
-            self._failed += 1
-            self.failures[int(rows[0])] = _list_findings(outcome)
+            self._reject(rows, {}, outcome)
             return []
-        if self._is_broken() and self._fails_everywhere(batch):
-            untried = _untried_finding(outcome)
-            self._failed += batch.num_rows
-            self.failures |= {int(row): [untried] for row in rows}
-            return []
+        if not self._has_succeeded:
+            outcomes = self._probe(batch)
+            if not self._has_succeeded:
+                self._reject(rows, outcomes, outcome)
+                return []
         half = batch.num_rows // 2
         first = self.score_rows(batch.slice(0, half), rows[:half])
         return first + self.score_rows(batch.slice(half), rows[half:])
+
+    def _reject(
+        self, rows: np.ndarray[Any, Any], outcomes: Mapping[int, Exception], outcome: Exception
+    ) -> None:
+        """Note the failure of all rows: those that were tried alone, and the others."""
+        is_single = len(rows) == 1
+        others = _list_findings(outcome) if is_single else [_untried_finding(outcome)]
+        for index, row in enumerate(rows.tolist()):
+            tried = outcomes.get(index)
+            self.failures[row] = others if tried is None else _list_findings(tried)
+        self._failed += len(rows)
+        if self._count is not None:
+            self._count.add(len(rows), _list_findings(outcome)[0])
 
     def _attempt(self, batch: pa.RecordBatch) -> pa.Array | Exception:
         """Return the predictions of a batch, or the exception that the model raised on some row of it.
@@ -200,13 +231,19 @@ class _Search:
         self._has_succeeded = True
         return scored
 
-    def _is_broken(self) -> bool:
-        return self._failed >= BROKEN_AFTER and not self._has_succeeded
+    def _probe(self, batch: pa.RecordBatch) -> dict[int, Exception]:
+        """Call the model on single rows, evenly spaced, until it succeeds; return its failures by position.
 
-    def _fails_everywhere(self, batch: pa.RecordBatch) -> bool:
-        """Return whether the model fails on each of a few rows, evenly spaced: as many as the logarithm."""
-        positions = np.linspace(0, batch.num_rows - 1, batch.num_rows.bit_length(), dtype=int).tolist()
-        return all(isinstance(self._attempt(batch.slice(position, 1)), Exception) for position in positions)
+        These are as many rows as the logarithm of the batch, and more as long as few rows have failed.
+        """
+        size = min(batch.num_rows, max(BROKEN_AFTER - self._failed, 0) + batch.num_rows.bit_length())
+        outcomes: dict[int, Exception] = {}
+        for position in np.linspace(0, batch.num_rows - 1, size, dtype=int).tolist():
+            outcome = self._attempt(batch.slice(position, 1))
+            if not isinstance(outcome, Exception):
+                break
+            outcomes[position] = outcome
+        return outcomes
 
 
 def _untried_finding(error: Exception) -> Finding:

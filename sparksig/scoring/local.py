@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from sparksig.errors import ContractError, Finding, OutputRefusedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
+from sparksig.options import OnError, OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.scoring.part import Target
 from sparksig.scoring.pool import SplitTask, count_cores, score_splits
@@ -31,6 +32,7 @@ from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
 from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
 from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.views import TextView, count_nouns, format_facts, format_size
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ScoredFiles", "score_files", "score_locally"]
 
 
-@dataclass(frozen=True)
-class ScoredFiles:
+@dataclass(frozen=True, repr=False)
+class ScoredFiles(TextView):
     """The report of :func:`score_files`.
 
     Attributes:
@@ -73,6 +75,20 @@ class ScoredFiles:
     digest: str
     seconds: Mapping[str, float]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready built-ins."""
+        return asdict(self) | {"findings": [finding.to_dict() for finding in self.findings]}
+
+    def __str__(self) -> str:
+        facts = [
+            ("rows", f"{self.rows:,}"),
+            ("scored", f"{self.scored:,}"),
+            ("rejected", f"{self.rejected:,}"),
+            ("engine", self.engine),
+            ("output", f"{self.output} ({count_nouns(self.files, 'file')}, {format_size(self.size)})"),
+        ]
+        return "\n".join([*format_facts(facts), *(f"- {finding}" for finding in self.findings)])
+
 
 def score_files(
     input: str | os.PathLike[str],
@@ -84,8 +100,8 @@ def score_files(
     params: Mapping[str, Any] | None = None,
     method: str | None = None,
     result_type: str | None = None,
-    on_error: str = "fail",
-    findings: str = "findings",
+    on_error: OnError = "fail",
+    findings_column: str = "findings",
     flatten: bool = False,
     columns: Sequence[str] | None = None,
     model_config: Mapping[str, Any] | None = None,
@@ -93,7 +109,7 @@ def score_files(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
@@ -123,7 +139,7 @@ def score_files(
             what the signature's outputs say.
         on_error: "fail": a row that cannot be scored fails the run. "null": its prediction is null, and the
             column of findings says why.
-        findings: the name of that column.
+        findings_column: the name of that column.
         flatten: write each field of a prediction of several outputs as a column, ``<column>_<field>``.
         columns: for a model whose inputs have no names: the columns to use, in this order.
         model_config: overrides entries of the configuration that a PythonModel was saved with.
@@ -209,7 +225,7 @@ def score_files(
             columns=columns,
             flatten=flatten,
             lenient=on_error == "null",
-            findings=findings,
+            findings=findings_column,
             zone=zone,
             batch_rows=batch_rows,
             absent=effect,

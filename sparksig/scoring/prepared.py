@@ -17,6 +17,7 @@ from sparksig.models.registry import local_path
 from sparksig.models.seal import combine, file_digests
 from sparksig.models.trust import Trust, type_names
 from sparksig.models.versions import compare_versions
+from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 
@@ -55,7 +56,7 @@ def prepare_model(
     method: str | None = None,
     model_config: Mapping[str, Any] | None = None,
     outputs: Schema | None = None,
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
 ) -> PreparedModel:

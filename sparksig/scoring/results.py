@@ -20,6 +20,7 @@ from sparksig.errors import Code, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.batches import Predict, score_batches
 from sparksig.scoring.failures import FINDINGS, score_leniently
+from sparksig.scoring.limits import RejectionCount
 from sparksig.scoring.tally import FindingTally
 
 __all__ = [
@@ -44,6 +45,7 @@ def score_pairs(
     first_row: int = 0,
     source: str = "",
     tally: FindingTally | None = None,
+    count: RejectionCount | None = None,
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
     """Score batches: yield the finished predictions and the findings of each batch.
 
@@ -60,13 +62,15 @@ def score_pairs(
         first_row: the number of rows before the first batch, which positions in messages count.
         source: what the positions count from, for messages.
         tally: counts the findings of all batches.
+        count: ends the run when it has rejected too many rows.
 
     Raises:
         ContractError, PredictionError: as :func:`score_batches` or :func:`score_leniently`.
     """
     how: dict[str, Any] = {"texts": texts, "absent": absent}
     if lenient:
-        yield from score_leniently(batches, predict, inputs, outputs, params, finish, tally=tally, **how)
+        how |= {"tally": tally, "count": count}
+        yield from score_leniently(batches, predict, inputs, outputs, params, finish, **how)
         return
     scores = score_batches(
         batches, predict, inputs, outputs, params, first_row=first_row, source=source, **how

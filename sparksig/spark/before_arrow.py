@@ -23,7 +23,7 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
 from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.bind import Bound
-from sparksig.spark.work import Work, Zone, columns_of
+from sparksig.spark.work import Work, Zone, list_columns
 
 __all__ = [
     "INSTANTS",
@@ -69,10 +69,10 @@ def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -
 
         def opened() -> Iterator[pa.RecordBatch]:
             for given in batches:
-                series = columns_of(given)
+                series = list_columns(given)
                 arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
                 if series:
-                    zone.take(series.pop(), lambda column: column.iloc[0])
+                    zone.read(series.pop(), lambda column: column.iloc[0])
                 yield pa.RecordBatch.from_arrays(arrays, names=list(names))
 
         for scored in work.run(opened(), zone):

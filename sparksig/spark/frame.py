@@ -13,15 +13,16 @@ from pyspark.sql import types as T
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, warn_of_absent_columns
 from sparksig.errors import ContractError
+from sparksig.options import OnError, OnVersionMismatch, Shipping
 from sparksig.scoring.names import find_name_conflicts
+from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.bind import Bound, column
+from sparksig.spark.bind import Bound
 from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
-from sparksig.spark.ship import Shipping
 from sparksig.spark.udf import ModelUDF, spark_udf
 
-__all__ = ["add_predictions", "judge_table", "score", "score_table"]
+__all__ = ["add_predictions", "judge_table", "score"]
 
 _HELD = "sparksig scored"
 """The name under which predictions, and what is told of them, are held until they are taken apart."""
@@ -30,13 +31,13 @@ _HELD = "sparksig scored"
 def score(
     df: DataFrame,
     model: str | os.PathLike[str] | ModelUDF,
-    output: str = "prediction",
-    keep: str | Sequence[str] = "*",
     *,
+    column: str = "prediction",
+    keep: str | Sequence[str] = "*",
     params: Mapping[str, Any] | None = None,
     method: str | None = None,
-    on_error: str = "fail",
-    findings: str = "findings",
+    on_error: OnError = "fail",
+    findings_column: str = "findings",
     flatten: bool = False,
     columns: Sequence[str] | None = None,
     observation: Any = None,
@@ -46,7 +47,7 @@ def score(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
@@ -62,15 +63,14 @@ def score(
     Args:
         df: what to score; its columns are found by the signature's names.
         model: a model directory, or what :func:`spark_udf` made of one.
-        output: the name of the predictions' column.
+        column: the name of the predictions' column.
         keep: the columns of ``df`` in the result; "*" for all.
         params: values for the model's params.
         method: as in :func:`spark_udf`.
         on_error: "fail": a row that cannot be scored fails the query. "null": its prediction is null, and a
             column tells why; all other rows are scored.
-        findings: the name of that column: an array of structs of code, path and detail; null where all is
-            well.
-        flatten: whether each field of a prediction of several outputs becomes a column, ``<output>_<field>``.
+        findings_column: the name of that column: an array of structs of code, path and detail, or null.
+        flatten: whether each field of a prediction of several outputs becomes a column, ``<column>_<field>``.
         columns: for a model whose inputs have no names: the columns to take, in this order; all, if None.
         observation: a ``pyspark.sql.Observation``; when an action has run it has ``rows``, ``scored``,
             ``rejected``, ``model_loads`` and ``model_load_seconds``.
@@ -142,39 +142,13 @@ def score(
             allow_install=allow_install,
             shipping=shipping,
         )
-    scored = score_table(
-        df,
-        udf,
-        output,
-        keep,
-        on_error=on_error,
-        findings=findings,
-        flatten=flatten,
-        columns=columns,
-        observation=observation,
-    )
-    warn_of_absent_columns(udf.inputs, df.columns, udf.absent, 2)
-    return scored
-
-
-def score_table(
-    df: DataFrame,
-    udf: ModelUDF,
-    output: str,
-    keep: str | Sequence[str],
-    *,
-    on_error: str = "fail",
-    findings: str = "findings",
-    flatten: bool = False,
-    columns: Sequence[str] | None = None,
-    observation: Any = None,
-) -> DataFrame:
-    """Score a table with a column function; arguments and errors as of :func:`score`, without its warning."""
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
-    column_of_findings = findings if on_error == "null" else None
-    bound = judge_table(df, udf, output, keep, flatten, column_of_findings, columns)
-    return add_predictions(df, udf, bound, output, keep, flatten, column_of_findings, observation)
+    rejects = findings_column if on_error == "null" else None
+    bound = judge_table(df, udf, column, keep, flatten, rejects, columns)
+    scored = add_predictions(df, udf, bound, column, keep, flatten, rejects, observation)
+    warn_of_absent_columns(udf.inputs, df.columns, udf.absent, 2)
+    return scored
 
 
 def judge_table(
@@ -216,7 +190,7 @@ def add_predictions(
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
     prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
-    kept = ["*"] if keep == "*" else [column(name) for name in keep]
+    kept = ["*"] if keep == "*" else [binding.column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*kept, prediction.alias(output))
     scored = df.select(*kept, prediction.alias(_HELD))
@@ -254,7 +228,7 @@ def _apart(
     observation: Any,
 ) -> DataFrame:
     """The held struct as columns, and its counts."""
-    whole = column(_HELD)
+    whole = binding.column(_HELD)
     struct = lenient or observation is not None
     value = whole.getField("value") if struct else whole
     if observation is not None:

@@ -25,23 +25,20 @@ import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, get_args
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from sparksig import __version__
 from sparksig.errors import ContractError, ExecutionError, ModelDamagedError, ModelError, UnsupportedError
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.registry import find_location, is_remote, local_path, shown
 from sparksig.models.seal import NO_CONTENT, combine, digest
+from sparksig.options import Shipping
 from sparksig.scoring.prepared import PreparedModel, share_directory
 
-__all__ = ["Shipment", "Shipping", "ShippingWarning", "ship"]
-
-Shipping = Literal["auto", "files", "path", "inline"]
-"""The ways of a model to the workers; "auto" chooses."""
+__all__ = ["Shipment", "ShippingWarning", "ship"]
 
 _INLINE_BYTES = 8 * 2**20
 """The greatest size of a packed model that is sent with the function of a query."""
@@ -88,8 +85,8 @@ class Shipment:
         """
         if self.package and self.package != _hash_package():
             raise ExecutionError(
-                f"the workers import another version of sparksig than the driver ({__version__}, from "
-                f"{Path(__file__).parents[1]}). Install the driver's version on the workers"
+                f"the workers import another version of sparksig than the driver, from "
+                f"{Path(__file__).parents[1]}. Install the driver's version on the workers"
             )
         if self.path:
             return Path(self.path)

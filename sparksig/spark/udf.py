@@ -28,6 +28,7 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.features import features_of
+from sparksig.options import OnVersionMismatch, Shipping
 from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -41,8 +42,8 @@ from sparksig.spark.before_arrow import (
     to_series,
     to_texts,
 )
-from sparksig.spark.bind import Bound
-from sparksig.spark.calls import HAS_ARROW, CallBinding, show_spec
+from sparksig.spark.bind import HAS_ARROW, Bound
+from sparksig.spark.calls import CallBinding, show_spec
 from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import name_folding
 from sparksig.spark.result_types import (
@@ -51,16 +52,16 @@ from sparksig.spark.result_types import (
     read_result_type,
     to_arrow_result,
 )
-from sparksig.spark.ship import Shipping, ship
+from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
-from sparksig.spark.work import Work, Zone, columns_of, explode
+from sparksig.spark.work import Work, Zone, explode, list_columns
 
 __all__ = ["ModelUDF", "build_udf", "require_result_type", "spark_udf"]
 
 
 def spark_udf(
     spark: SparkSession | str | os.PathLike[str],
-    model_uri: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
     *,
     result_type: T.DataType | str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -70,7 +71,7 @@ def spark_udf(
     allow_pickle: bool = False,
     digest: str | None = None,
     trusted_types: Sequence[str] = (),
-    on_version_mismatch: str = "warn",
+    on_version_mismatch: OnVersionMismatch = "warn",
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
@@ -87,7 +88,7 @@ def spark_udf(
 
     Args:
         spark: the session, classic or Spark Connect's; or the model directory.
-        model_uri: the model directory, or a URI as :func:`sparksig.load_model` takes it.
+        model: the model directory, or a URI as :func:`sparksig.load_model` takes it.
         result_type: the Spark type of a prediction, as a DataType or DDL ("double", "array<float>", "a int, b
             string"); None for what the signature's outputs say. Predictions are enforced by it.
         params: values for the model's params, the same for all rows.
@@ -131,10 +132,10 @@ def spark_udf(
         [3.0]
     """
     refuse_arguments("spark_udf", arguments)
-    if model_uri is None:
+    if model is None:
         if not isinstance(spark, (str, os.PathLike)):
             raise SparksigError("spark_udf needs a model directory: spark_udf(spark, model_dir)")
-        model_uri, session = spark, SparkSession.getActiveSession()
+        model, session = spark, SparkSession.getActiveSession()
         if session is None:
             raise SparksigError("no Spark session is active: spark_udf(spark, model_dir)")
     else:
@@ -147,8 +148,8 @@ def spark_udf(
         raise ContractError("batch_rows is a number of rows, 1 or more, or None")
     check_absent(absent)
     returned = None if result_type is None else read_result_type(session, result_type)
-    model = prepare_model(
-        model_uri,
+    prepared = prepare_model(
+        model,
         allow_pickle=allow_pickle,
         digest=digest,
         trusted_types=trusted_types,
@@ -160,7 +161,7 @@ def spark_udf(
         allow_install=allow_install,
     )
     return build_udf(
-        session, model, returned, params=params, batch_rows=batch_rows, absent=absent, shipping=shipping
+        session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent, shipping=shipping
     )
 
 
@@ -262,7 +263,7 @@ class ModelUDF:
         specs, values = binder.bind(columns, named)
         if HAS_ARROW:
             names = None if specs is None else _transfer_names(specs)
-            return self._arrow_column(values, names)
+            return self._arrow_column(values, names, is_packed=False)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
             raise UnsupportedError(
                 "a single struct, and tensors, go to a model on Spark 4.1 or newer; on this Spark "
@@ -292,7 +293,7 @@ class ModelUDF:
     def predict_column(self, bound: Bound) -> Column:
         """Return the predictions for columns that were bound."""
         if HAS_ARROW:
-            return self._arrow_column(list(bound.values), bound.names)
+            return self._arrow_column(list(bound.values), bound.names, is_packed=bound.is_packed)
         return self._pandas_column(bound)
 
     def bind(
@@ -322,7 +323,7 @@ class ModelUDF:
 
     @property
     def _column_type(self) -> T.DataType:
-        if not self._work.has_beside:
+        if not self._work.has_details:
             return self.return_type
         fields = [T.StructField("value", self.return_type)]
         if self._work.lenient:
@@ -331,9 +332,11 @@ class ModelUDF:
             fields += [T.StructField("loads", T.LongType()), T.StructField("seconds", T.DoubleType())]
         return T.StructType(fields)
 
-    def _arrow_column(self, values: list[Column], names: tuple[str, ...] | None) -> Column:
+    def _arrow_column(
+        self, values: list[Column], names: tuple[str, ...] | None, *, is_packed: bool
+    ) -> Column:
         zoned = [F.current_timezone()] if has_times(self.return_type) else []
-        function = _arrow_function(self._work, names, zoned=bool(zoned))
+        function = _arrow_function(self._work, names, zoned=bool(zoned), is_packed=is_packed)
         scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*values, *zoned))
 
@@ -384,16 +387,20 @@ def _zone_of(arrays: list[pa.Array]) -> str:
 # --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
 
 
-def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -> Callable[..., Any]:
+def _arrow_function(
+    work: Work, names: tuple[str, ...] | None, *, zoned: bool, is_packed: bool = False
+) -> Callable[..., Any]:
     """The function of batches, each by itself: so all call sites of a query share a worker, and its model."""
 
     def opened(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
         if zoned:
-            zone.take(arrays.pop(), lambda column: column[0].as_py())
+            zone.read(arrays.pop(), lambda column: column[0].as_py())
         elif names is None:
             zone.name = zone.name or _zone_of(arrays)
         if names is None:
             return explode(arrays, work.inputs, work.features)
+        if is_packed:
+            arrays = arrays[0].flatten()
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     passed = 0
@@ -408,7 +415,7 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         zone = Zone()
-        yield from work.run((opened(columns_of(given), zone) for given in batches), zone)
+        yield from work.run((opened(list_columns(given), zone) for given in batches), zone)
 
     if work.batch_rows is not None:  # a model's batch may be made of several of Arrow's
         return score_joined

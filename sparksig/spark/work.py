@@ -1,6 +1,6 @@
-"""What a Python worker does with the batches of a query: find the model, score, place predicted times.
+"""The work of a Python worker on the batches of a query: get the model, score, place predicted times.
 
-It is pickled with the query. Nothing here needs a session.
+It is pickled with the query, and needs no session.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
 from sparksig.lattice import mismatches
+from sparksig.models import LoadedModel
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
 from sparksig.scoring import (
@@ -30,34 +31,36 @@ from sparksig.scoring import (
     finish_predictions,
     load_cached,
     rebatched,
-    score_batches,
     score_pairs,
     select_column,
 )
+from sparksig.scoring.batches import Predict
+from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_rejections
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
-__all__ = ["Work", "Zone", "columns_of", "explode"]
+__all__ = ["Work", "Zone", "explode", "list_columns"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """All that a worker is told.
+    """The instructions for a worker.
 
     Attributes:
-        shipment: where the model is.
-        loading: how it is loaded.
-        inputs: what it takes.
-        outputs: what it gives.
+        shipment: the location of the model.
+        loading: the options for loading it.
+        inputs: the schema that it accepts.
+        outputs: the schema that it returns.
         params: values for all of its params, enforced already; None for a model without params.
         features: the names of the model's features, for inputs without names; None if it knows none.
-        returned: the Arrow type of a prediction as the query has it; None as the outputs say.
-        zone: places predicted wall times where the query does not say a zone itself.
-        lenient: whether rows that cannot be scored are told instead of raised.
-        observed: whether the loads of models are told beside.
-        batch_rows: how many rows the model is given at once; None for those of Arrow's batches.
+        returned: the Arrow type of a prediction in the query; None for the type that the outputs declare.
+        zone: the time zone of predicted local times, unless the query has another one.
+        lenient: report rows that cannot be scored instead of raising an error.
+        observed: report the loads of the model with the predictions.
+        batch_rows: the number of rows in a call of the model; None for the rows of Arrow's batches.
         batch_bytes: larger batches are cut.
         absent: what the model sees of an optional column that the table lacks.
+        limit: the number of rows that the run may reject; None for any number.
     """
 
     shipment: Shipment
@@ -73,10 +76,11 @@ class Work:
     batch_rows: int | None = None
     batch_bytes: int = BATCH_BYTES
     absent: Absent = "omit"
+    limit: RejectionLimit | None = None
 
     @property
-    def has_beside(self) -> bool:
-        """Whether a prediction comes in a struct with what is told beside it."""
+    def has_details(self) -> bool:
+        """Whether a prediction is in a struct with further fields."""
         return self.lenient or self.observed
 
     def run(
@@ -85,78 +89,102 @@ class Work:
         zone: Callable[[], str] | None = None,
         first_row: int = 0,
     ) -> Iterator[pa.Array]:
-        """Score batches with the one model of this process; as many rows come back, in the same order.
+        """Score batches with this process's model; the predictions have as many rows, in the same order.
 
         Args:
-            batches: of the model's columns.
-            zone: what to ask for the zone of the query, once the first batch is there.
+            batches: the model's columns.
+            zone: returns the time zone of the query, once the first batch was read.
             first_row: the number of rows before these batches in the partition, for messages.
 
         Raises:
             ModelFailedError: the model, or code that loads it, raised an exception.
+            BudgetExceededError: many more rows were rejected than the limit allows.
         """
-        sys.dont_write_bytecode = True  # of code in the model's directory, which is to stay as it is
+        sys.dont_write_bytecode = True  # the model's directory, which may have code, has to stay as it is
         before = CACHE.info()
         model = load_cached(self.shipment.digest, self.shipment.locate, self.shipment.localize(self.loading))
         after = CACHE.info()
-        spent = [(after.loads - before.loads, after.seconds - before.seconds)]
+        loads = [(after.loads - before.loads, after.seconds - before.seconds)]
         if after.loads > before.loads:
-            _keep_all()
+            _freeze_objects()
+        arrivals = _Arrivals(batches, self.inputs)
+        pairs = score_pairs(
+            rebatched(arrivals, self.batch_rows, self.batch_bytes),
+            self._build_predict(model, arrivals),
+            self.inputs,
+            as_objects(self.outputs),
+            self.params,
+            self._build_finish(zone),
+            lenient=self.lenient,
+            texts=model.text_dtypes,
+            absent=self.absent,
+            first_row=first_row,
+            source=_name_partition(),
+            count=self._count_rejections(),
+        )
+        for scored, findings in pairs:
+            yield self._add_details(scored, findings, loads) if self.has_details else scored
+
+    def _build_predict(self, model: LoadedModel, arrivals: _Arrivals) -> Predict:
+        """Return the function that calls the model."""
 
         def predict(data: Any, params: Mapping[str, Any] | None) -> Any:
-            predicted = model.predict_raw(opened(data, columns[0], self.inputs), params)
+            assert arrivals.schema is not None
+            predicted = model.predict_raw(opened(data, arrivals.schema, self.inputs), params)
             rows = count_rows(data)
             predicted = select_column(predicted, self.outputs, self.returned, rows)
             return packed(predicted, self.outputs, rows)
+
+        return predict
+
+    def _build_finish(self, zone: Callable[[], str] | None) -> Callable[[pa.Array], pa.Array]:
+        """Return the function that converts predictions to the types of the query."""
 
         def finish(scored: pa.Array) -> pa.Array:
             query_zone = (zone() if zone is not None else "") or self.zone
             finished = finish_predictions(scored, query_zone, self.outputs, self.returned)
             return as_variants(finished, self.returned or result(self.outputs))
 
-        columns: list[pa.Schema] = []
+        return finish
 
-        def given() -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                if not columns:
-                    columns.append(batch.schema)
-                yield restore_types(batch, self.inputs)
+    def _count_rejections(self) -> RejectionCount | None:
+        """Return the count of rejected rows that this task continues; None without a limit."""
+        task = TaskContext.get()
+        if self.limit is None or task is None:
+            return None
+        return count_rejections(self.limit, task.stageId(), task.partitionId(), task.taskAttemptId())
 
-        cut, outputs = rebatched(given(), self.batch_rows, self.batch_bytes), as_objects(self.outputs)
-        how: dict[str, Any] = {"texts": model.text_dtypes, "absent": self.absent}
-        where = _name_partition()
-        if not self.has_beside:
-            scores = score_batches(
-                cut, predict, self.inputs, outputs, self.params, first_row=first_row, source=where, **how
-            )
-            yield from map(finish, scores)
-            return
-        pairs = score_pairs(
-            cut,
-            predict,
-            self.inputs,
-            outputs,
-            self.params,
-            finish,
-            lenient=self.lenient,
-            first_row=first_row,
-            source=where,
-            **how,
-        )
-        for scored, findings in pairs:
-            yield self._beside(scored, findings, spent)
-
-    def _beside(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
+    def _add_details(self, scored: pa.Array, findings: pa.Array, spent: list[tuple[int, float]]) -> pa.Array:
+        """Return structs of the predictions, their findings, and the loads of the model."""
         rows = len(scored)
-        loads, seconds = np.zeros(rows, dtype=np.int64), np.zeros(rows)
-        if rows and spent:  # told once, by the first row that comes back
-            loads[0], seconds[0] = spent.pop()
         arrays, names = [scored], ["value"]
         if self.lenient:
             arrays, names = [*arrays, findings], [*names, "findings"]
         if self.observed:
+            loads, seconds = np.zeros(rows, dtype=np.int64), np.zeros(rows)
+            if rows and spent:  # only the first row has them, so that their sum is right
+                loads[0], seconds[0] = spent.pop()
             arrays, names = [*arrays, pa.array(loads), pa.array(seconds)], [*names, "loads", "seconds"]
         return pa.StructArray.from_arrays(arrays, names)
+
+
+class _Arrivals:
+    """Batches as Spark sends them, with the types of the signature restored.
+
+    Attributes:
+        schema: the schema of the first batch as it was sent; None before it was read.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch], inputs: Schema) -> None:
+        self.schema: pa.Schema | None = None
+        self._batches = batches
+        self._inputs = inputs
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield the batches."""
+        for batch in self._batches:
+            self.schema = self.schema or batch.schema
+            yield restore_types(batch, self._inputs)
 
 
 def _name_partition() -> str:
@@ -165,11 +193,11 @@ def _name_partition() -> str:
     return "" if task is None else f" of partition {task.partitionId()}"
 
 
-def _keep_all() -> None:
-    """Let the garbage collector pass over what this process has imported and loaded.
+def _freeze_objects() -> None:
+    """Exclude all imported and loaded objects from garbage collection.
 
-    Spark has it look at everything after every task: 40 ms where scikit-learn is imported, more than a small
-    task takes. What a dropped model held is collected first.
+    Spark collects garbage after every task. With scikit-learn imported that takes 40 ms, longer than a small
+    task. Objects of dropped models are collected first.
     """
     gc.unfreeze()
     gc.collect()
@@ -182,11 +210,13 @@ def _keep_all() -> None:
 def explode(
     arrays: list[pa.Array], inputs: Schema, features: tuple[str, ...] | None = None
 ) -> pa.RecordBatch:
-    """The columns of a call as a batch: a single struct is taken apart, unless it is the model's one column.
+    """Return the columns of a call as a batch.
+
+    A single struct is split into its fields, unless it is the value of the model's only column.
 
     Args:
         arrays: the columns.
-        inputs: what the model accepts.
+        inputs: the schema that the model accepts.
         features: the names of the model's features, which match the fields of a struct with inputs without
             names; None if it knows none.
 
@@ -195,7 +225,7 @@ def explode(
     """
     names = [str(name) if inputs.has_input_names() else str(i) for i, name in enumerate(inputs.input_names())]
     only = arrays[0] if len(arrays) == 1 else None
-    if only is not None and pa.types.is_struct(only.type) and not _is_itself(only.type, inputs):
+    if only is not None and pa.types.is_struct(only.type) and not _is_value(only.type, inputs):
         parts, labels = only.flatten(), [field.name for field in only.type]
         nested = bool(parts) and pa.types.is_nested(parts[0].type)
         positions, findings = match_features(labels, inputs, features, is_nested=nested)
@@ -213,35 +243,39 @@ def explode(
     return pa.RecordBatch.from_arrays(arrays, names=names)
 
 
-def _is_itself(dtype: pa.DataType, inputs: Schema) -> bool:
-    """Whether a struct is the value of the model's one column, and not a row of all columns."""
+def _is_value(dtype: pa.DataType, inputs: Schema) -> bool:
+    """Return whether a struct is the value of the model's only column, and not a row of all columns."""
     spec = inputs.inputs[0]
     if len(inputs) > 1 or not isinstance(spec, ColSpec):
         return False
     if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
-        return False  # a struct of the column, as struct("*") makes it
+        return False  # a row, as struct("*") builds it
     return not mismatches(source(dtype), spec.type, "", spec.required)
 
 
-# --- batches as Spark hands them over ---------------------------------------------------------------------
+# --- batches as Spark passes them -------------------------------------------------------------------------
 
 
-def columns_of(given: Any) -> list[Any]:
-    """One batch's columns: Spark hands over a tuple of them, but a single one as it is."""
-    return list(given) if isinstance(given, tuple) else [given]
+def list_columns(batch: Any) -> list[Any]:
+    """Return the columns of a batch: Spark passes a tuple of several, or a single column itself."""
+    return list(batch) if isinstance(batch, tuple) else [batch]
 
 
 class Zone:
-    """The zone of a query: its last column, the same in every row."""
+    """The time zone of a query, read from its last column, which has the same value in every row.
+
+    Attributes:
+        name: the name; empty until a row was read.
+    """
 
     def __init__(self) -> None:
         self.name = ""
 
     def __call__(self) -> str:
-        """The zone, empty as long as no row has said it."""
+        """Return the name."""
         return self.name
 
-    def take(self, column: Any, name: Callable[[Any], object]) -> None:
-        """Remember the zone, once there is a row that says it."""
+    def read(self, column: Any, get_name: Callable[[Any], object]) -> None:
+        """Read the name, once the column has a row."""
         if not self.name and len(column):
-            self.name = str(name(column))
+            self.name = str(get_name(column))

@@ -20,6 +20,7 @@ from sparksig.errors import (
     step,
 )
 from sparksig.lattice import Decimal, Field, Scalar
+from sparksig.options import CheckMode, Extra, Missing, SampleMethod, Side, TypeRule
 from sparksig.spark.arguments import refuse_object
 from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
@@ -49,16 +50,16 @@ Table = Union[ParquetTable, "SparkTable"]
 def check(
     table: DataFrame | str | os.PathLike[str],
     contract: Any,
-    mode: str = "schema",
+    mode: CheckMode = "schema",
     *,
-    side: str = "inputs",
+    side: Side = "inputs",
     sampler: Sampler | None = None,
     strict_nulls: bool = True,
     refuse_nan: bool = False,
     row_key: str | Sequence[str] | None = None,
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> Report:
     """Check a table against a contract.
 
@@ -120,11 +121,11 @@ def check(
 def check_parquet(
     path: str | os.PathLike[str],
     contract: Any,
-    mode: str = "schema",
+    mode: CheckMode = "schema",
     *,
     rows: int = 10_000,
     seed: int = 0,
-    method: str = "partitions",
+    method: SampleMethod = "partitions",
     **options: Any,
 ) -> Report:
     """Check a Parquet table against a contract, without Spark: :func:`check` of a path.

@@ -23,28 +23,37 @@ if TYPE_CHECKING:
 __all__ = ["infer_parquet", "infer_table", "sample_signature"]
 
 
-def sample_signature(table: DataFrame, sampler: Sampler | None = None) -> SampledSignature:
-    """Infer the signature of a Spark table from some of its rows.
+def sample_signature(
+    table: DataFrame | str | os.PathLike[str],
+    sampler: Sampler | None = None,
+    *,
+    columns: str | Sequence[str] | None = None,
+) -> SampledSignature:
+    """Infer the signature of a table from some of its rows.
 
     The types are the table's; a column, or a field of a struct, is optional where the sample has nulls.
 
     Args:
-        table: the table, classic or of Spark Connect.
+        table: a Spark DataFrame, classic or of Spark Connect; the path of a Parquet table, which pyarrow
+            reads without Spark; or, where a Spark session is active, a Delta table's path or a table's name.
         sampler: chooses the rows; the default :class:`Sampler`, if None.
+        columns: the columns of the signature; all of the table, if None.
 
     Returns:
         The signature, and the evidence for each column.
 
     Raises:
-        ContractError: not a DataFrame.
-        InferenceError: columns of types that no signature has.
+        ContractError: not a table, or a column that it does not have.
+        InferenceError: types that no signature has, columns of one name, files that differ.
+        TableNotFoundError: the table does not exist.
 
     Example:
         >>> print(sample_signature(spark.range(0, 3, 1, 2)))
         'id': long (required): 0 nulls in 3 rows of 2 partitions
     """
-    require_frame(table, "sample_signature(df)")
-    return infer_table(open_table(table), sampler)
+    if not isinstance(table, (str, os.PathLike)):
+        require_frame(table, "sample_signature(df)")
+    return infer_table(open_table(table), sampler, columns)
 
 
 def infer_parquet(

@@ -108,8 +108,8 @@ def _build_findings(contract: Contract, table: T.StructType, fold: Fold, options
 def split(
     df: DataFrame,
     contract: Any,
-    findings: str = "findings",
     *,
+    findings_column: str = "findings",
     strict_nulls: bool = True,
     refuse_nan: bool = False,
 ) -> tuple[DataFrame, DataFrame]:
@@ -120,7 +120,7 @@ def split(
     Args:
         df: the table.
         contract: the contract, of any kind that :func:`check` accepts.
-        findings: the name of the column of findings.
+        findings_column: the name of the column of findings.
         strict_nulls: as for :func:`check`.
         refuse_nan: as for :func:`check`.
 
@@ -128,7 +128,7 @@ def split(
         The good rows, with their own columns; the others, with the column of findings.
 
     Raises:
-        ContractError: the table's types do not fit, or the table has a column named like ``findings``.
+        ContractError: the table's types do not fit, or the table has a column named like ``findings_column``.
 
     Example:
         >>> from sparksig.schema import ColSpec, Schema
@@ -139,12 +139,14 @@ def split(
     """
     require_frame(df, "split(df, contract)", contract)
     table = SparkTable(df)
-    clashes = [name for name in df.columns if table.fold(name) == table.fold(findings)]
+    clashes = [name for name in df.columns if table.fold(name) == table.fold(findings_column)]
     if clashes:
-        raise ContractError(f"the table has a column {step(clashes[0])}: choose another name for findings=")
+        raise ContractError(
+            f"the table has a column {step(clashes[0])}: choose another name for findings_column="
+        )
     resolved = resolve_contract(contract, reader=table.reader)
     restored = table.restore_nulls(resolved.schema).df.schema
     column = _build_findings(resolved, restored, table.fold, ValueOptions(strict_nulls, refuse_nan))
-    rows = df.withColumn(findings, column)
-    name = F.col(quote_name(findings))
+    rows = df.withColumn(findings_column, column)
+    name = F.col(quote_name(findings_column))
     return rows.filter(name.isNull()).drop(name), rows.filter(name.isNotNull())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Collection, Mapping
@@ -11,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from sparksig.errors import Code, Finding, below, step
+from sparksig.errors import Code, Finding, OutputRefusedError, below, step
 from sparksig.spark.bind import column
 from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
 from sparksig.writing.request import WriteRequest
@@ -69,6 +70,12 @@ def partition_refusals(table: T.StructType, partition_by: Collection[str]) -> li
 # --- commits ----------------------------------------------------------------------------------------------
 
 
+_CONFLICTS = re.compile(
+    r"DELTA_CONCURRENT_\w+|DELTA_(?:PROTOCOL|METADATA)_CHANGED|Concurrent\w+Exception"
+    r"|(?:Protocol|Metadata)ChangedException|TABLE_OR_VIEW_ALREADY_EXISTS|DELTA_TABLE_ALREADY_EXISTS"
+)
+"""The names of Delta's errors for a commit that another one has overtaken."""
+
 _RUN, _WRITE, _NOTE = "sparksig.run_id", "sparksig.write", "sparksig.note"
 """The keys of the marks of a commit, or of the table that it created: run, call, note."""
 
@@ -82,13 +89,22 @@ def commit(rows: DataFrame, request: WriteRequest, *, exists: bool) -> int | Non
     """Commit rows, and count them; None if any writer has committed this run before.
 
     The count is 0 where Delta does not record it (:func:`counts`).
+
+    Raises:
+        OutputRefusedError: another writer created or changed the table meanwhile.
     """
     spark, token = rows.sparkSession, uuid.uuid4().hex
     mark = {_RUN: request.run_id or token, _WRITE: token} | ({_NOTE: request.note} if request.note else {})
     try:
         _save(rows, request, mark, exists)
-    except Exception:  # Delta's, of many classes, where another writer of the same run was faster
-        if request.run_id is None or not _has_run(spark, request, exists):
+    except Exception as error:  # Delta's, of many classes
+        is_repeated = request.run_id is not None and _has_run(spark, request, exists)
+        if not is_repeated and (conflict := _CONFLICTS.search(str(error))):
+            raise OutputRefusedError(
+                f"{request.target}: another writer created or changed the table at the same time "
+                f"({conflict[0]}); nothing was written. Start again"
+            ) from error
+        if not is_repeated:
             raise
     return _count_rows(spark, request.target, _WRITE, token)
 
@@ -99,7 +115,7 @@ def committed(spark: SparkSession, target: str, run_id: str) -> bool:
 
 
 def noted(spark: SparkSession, target: str, run_id: str) -> str:
-    """Return the note of a run that a Delta table has; empty if there is none."""
+    """Return the note of a run in a Delta table; empty without one."""
     metadata = F.col("userMetadata")
     marked = F.get_json_object(metadata, f"$['{_RUN}']") == F.lit(run_id)
     history = spark.sql(f"DESCRIBE HISTORY {delta_name(target)}").where(marked)

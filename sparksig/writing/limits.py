@@ -39,7 +39,7 @@ def constrain_generated(existing: Existing, names: Sequence[str]) -> list[SqlRul
     for name in names:
         fills = existing.filled.get(name)
         if fills is not None and fills.how == "generated":
-            expected = f"what the target generates it as ({fills.expression})"
+            expected = f"the values that the target generates ({fills.expression})"
             finding = Finding(Code.INVALID_VALUE, step(name), expected, "others", "leave the column out")
             rules.append(SqlRule(finding, flag(f"not ({name_column(name)} <=> ({fills.expression}\n))")))
     return rules
@@ -90,12 +90,12 @@ def constrain_partitions(
             continue
         value, path = name_column(column.name), step(column.name)
         expected = "texts that are not empty, in a column to partition by"
-        finding = Finding(Code.INVALID_VALUE, path, expected, "empty ones, which would be null")
+        finding = Finding(Code.INVALID_VALUE, path, expected, "empty texts, which would be null")
         rules.append(SqlRule(finding, flag(f"{value} = '' or {value} = '__HIVE_DEFAULT_PARTITION__'")))
         if format != "parquet":
             continue
-        expected = "texts that readers of Parquet give back, in a column to partition by"
-        actual = "some that Spark takes for numbers or moments and spells in another way, as 007 or 1.50"
+        expected = "texts that readers of Parquet return unchanged, in a column to partition by"
+        actual = "texts that Spark reads as numbers or times and formats differently, as 007 or 1.50"
         hint = "cast the column explicitly, to int for example, or write Delta"
         ambiguous, exact = quote_text(f"^({_AMBIGUOUS})$"), quote_text(f"^({_EXACT})$")
         finding = Finding(Code.INVALID_VALUE, path, expected, actual, hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -50,8 +51,10 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
             return None
         reason = message.strip().partition("\n")[0]
         raise OutputRefusedError(
-            f"{target} holds something that is no Parquet table ({reason}); nothing was written"
+            f"{target} exists and is not a Parquet table ({reason}); nothing was written"
         ) from None
+    if not schema.fields and not files:  # as some servers read a path that does not exist
+        return None
     return Existing(schema, find_partitions(files, target))
 
 
@@ -63,6 +66,8 @@ def is_delta(spark: SparkSession, path: str) -> bool:
 def _can_list(spark: SparkSession, path: str) -> bool:
     if is_nowhere(spark, path):
         return False
+    if is_connect(spark):  # some servers read a path that does not exist as an empty table
+        return _has_files(spark, path)
     try:
         return bool(spark.read.format("text").load(path).schema)
     except Exception:  # Spark's: the path does not exist
@@ -133,7 +138,7 @@ def has_run(spark: SparkSession, target: str, run_id: str) -> bool:
 
 
 def save(df: DataFrame, request: WriteRequest) -> int | None:
-    """Write the files, and count the rows of them.
+    """Write the files, and count their rows.
 
     On Spark Connect, which cannot rename files, Spark's own committer publishes them.
 
@@ -141,7 +146,7 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
         The number of rows; None if the target has this run already.
 
     Raises:
-        OutputRefusedError: the mode is "error" and there is a directory already, or another writer is
+        OutputRefusedError: the mode is "error" and the directory exists already, or another writer is
             replacing the table.
     """
     return _save_by_spark(df, request) if is_connect(df) else save_staged(df, request)
@@ -160,12 +165,28 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
     except Exception as error:  # Spark's, of a class that depends on the session
         if "PATH_ALREADY_EXISTS" not in str(error):
             raise
-        raise OutputRefusedError(
-            f"{request.target}: there is a directory already; nothing was written"
-        ) from None
+        raise OutputRefusedError(f"{request.target} exists already; nothing was written") from None
     return df.count() if counts is None else int(counts.get["rows"])
 
 
 def can_observe(df: DataFrame) -> bool:
-    """Return whether rows can be counted while they are written: not on Spark Connect before 4.0."""
-    return not is_connect(df) or hasattr(T, "VariantType")
+    """Return whether rows can be counted while they are written.
+
+    Spark Connect has no observations before 4.0, and some servers have none at all.
+    """
+    if not is_connect(df):
+        return True
+    if not hasattr(T, "VariantType"):
+        return False
+    spark = df.sparkSession
+    if spark not in _OBSERVES:
+        try:
+            spark.range(1).observe(Observation(), F.count(F.lit(1)).alias("rows")).collect()
+            _OBSERVES[spark] = True
+        except Exception:  # of a class that depends on the server
+            _OBSERVES[spark] = False
+    return _OBSERVES[spark]
+
+
+_OBSERVES: weakref.WeakKeyDictionary[SparkSession, bool] = weakref.WeakKeyDictionary()
+"""Servers of Spark Connect that were asked whether they count rows."""

@@ -14,6 +14,7 @@ from pyspark.sql import types as T
 
 from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
+from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.arguments import require_frame
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
@@ -22,6 +23,7 @@ from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_missing
 from sparksig.tables.types import judge_types
+from sparksig.views import TextView
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
 from sparksig.writing.request import WriteRequest
@@ -34,8 +36,8 @@ FORMATS = ("parquet", "delta")
 MODES = ("error", "append", "overwrite")
 
 
-@dataclass(frozen=True)
-class WritePlan:
+@dataclass(frozen=True, repr=False)
+class WritePlan(TextView):
     """The plan of a write.
 
     Attributes:
@@ -97,15 +99,15 @@ def plan_write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str | None = None,
-    mode: str = "error",
+    format: TableFormat | None = None,
+    mode: SaveMode = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
     evolve: bool = False,
-    side: str = "inputs",
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    side: Side = "inputs",
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> WritePlan:
     """Plan a :func:`write` with the same arguments: only schemas are read, and nothing is written.
 
@@ -186,7 +188,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     fold = str.casefold if is_delta else name_folding(spark)
     columns, refused = _plan_columns(df, layout, request, fold)
     if existing is not None and mode == "error":
-        hint = "choose mode='append' or mode='overwrite', or another place"
+        hint = "choose mode='append' or mode='overwrite', or another path"
         findings.append(Finding(Code.INVALID_VALUE, "", "nothing at the target", "a table", hint))
     runs = [RUN_COLUMN] if request.run_id and not is_delta else []
     findings += _find_duplicates([*df.columns, *runs], fold)
@@ -209,7 +211,7 @@ def _read_existing(spark: SparkSession, target: str, format: str) -> Existing | 
         return parquet.existing(spark, target)
     existing = read_delta(spark, target)
     if existing is None and is_path(target) and parquet.holds_others(spark, target):
-        raise OutputRefusedError(f"{target} holds files that are no Delta table; nothing was written")
+        raise OutputRefusedError(f"{target} has files and is not a Delta table; nothing was written")
     return existing
 
 
@@ -242,7 +244,7 @@ def _find_format(spark: SparkSession, target: str) -> str:
     """Return the format of the existing table, or "parquet" for a path without one.
 
     Raises:
-        ContractError: there is no table of that name, or it is neither Delta nor Parquet.
+        ContractError: no table has that name, or it is neither Delta nor Parquet.
     """
     if is_path(target):
         return "delta" if parquet.is_delta(spark, target) else "parquet"
@@ -274,11 +276,13 @@ def _check_arguments(df: Any, request: WriteRequest) -> None:
     if request.mode not in MODES:
         raise ContractError(f"mode is one of {', '.join(map(repr, MODES))}, not {request.mode!r}")
     if run_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", str(run_id)):
-        raise ContractError("run_id is made of letters, digits, '.', '_' and '-', up to 200 of them")
+        raise ContractError(
+            "run_id must have at most 200 letters, digits, '.', '_' and '-', the first a letter or a digit"
+        )
     if isinstance(request.partition_by, str):
         raise ContractError(f"partition_by is a list of names: [{request.partition_by!r}]")
     if is_path(target) and set("*?[]{}") & set(target):
-        raise ContractError(f"{target}: Spark takes *, ?, [, ], {{ and }} for a pattern")
+        raise ContractError(f"{target}: Spark reads *, ?, [, ], {{ and }} as a pattern")
 
 
 def _check_target(target: str, format: str) -> None:
@@ -318,16 +322,16 @@ def _find_evolving_null_types(plans: Sequence[ColumnPlan]) -> list[Finding]:
     ]
 
 
-_VOID = "it holds nothing but nulls: cast it to the type that it is meant to have"
+_VOID = "it has only nulls and no type: cast it to its intended type"
 
 
 def _judge_run_id(run_id: str | None) -> list[Finding]:
     """Report a run id that readers of directory names change."""
     if run_id is None or not reads_back_otherwise(run_id):
         return []
-    expected = "a name that readers of Parquet give back"
-    hint = "as run-007 instead of 007"
-    return [Finding(Code.INVALID_NAME, RUN_COLUMN, expected, "one that they take for a number", hint)]
+    expected = "a name that readers of Parquet return unchanged"
+    hint = "use run-007 instead of 007, for example"
+    return [Finding(Code.INVALID_NAME, RUN_COLUMN, expected, "a name that they read as a number", hint)]
 
 
 def _judge_partitions(
@@ -339,8 +343,8 @@ def _judge_partitions(
     if not table.fields:
         findings.append(Finding(Code.EMPTY, "", "a table with columns", "none"))
     elif partition_by and not set(table.names) - set(partition_by):
-        hint = "files without columns keep no rows"
-        expected = "columns beside those to partition by"
+        hint = "files without columns have no rows"
+        expected = "other columns than those to partition by"
         findings.append(Finding(Code.INVALID_VALUE, "partition_by", expected, "none", hint))
     if request.format == "parquet":
         findings += parquet.partition_refusals(table, partition_by, layout)

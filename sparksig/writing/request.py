@@ -19,7 +19,7 @@ __all__ = ["WriteRequest"]
 class WriteRequest:
     """The arguments of :func:`~sparksig.write`, apart from the DataFrame and the contract.
 
-    ``format`` is None until the format of the existing table is known.
+    ``format`` is None before the format of the existing table is known.
     """
 
     target: str

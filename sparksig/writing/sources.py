@@ -38,8 +38,8 @@ def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
 
 def _path_of(uri: str) -> str:
     """Return the path of a URI without its scheme; links on this machine are followed."""
-    scheme, _, rest = uri.rpartition(":") if re.match(r"[A-Za-z][\w+.-]*:", uri) else ("", "", uri)
-    path = re.sub(r"^//[^/]*", "", rest) if scheme else rest
+    scheme, _, name = uri.rpartition(":") if re.match(r"[A-Za-z][\w+.-]*:", uri) else ("", "", uri)
+    path = re.sub(r"^//[^/]*", "", name) if scheme else name
     return os.path.realpath(path) if scheme in ("", "file") else path.rstrip("/")
 
 

@@ -1,7 +1,7 @@
 """Parquet files are written beside their table and published by renames.
 
 Readers see the old table or the new one, a failure leaves the old one, and several writers never share a
-directory. Each write stages in a hidden directory of its own beside the target:
+directory. Each write stages in its own hidden directory beside the target:
 
 ============================  ======================================================================
 target                        published by
@@ -43,8 +43,8 @@ def save(df: DataFrame, request: WriteRequest) -> int | None:
         The number of rows; None if the target has this run already.
 
     Raises:
-        OutputRefusedError: the mode is "error" and something is at the target, or another writer is replacing
-            the table.
+        OutputRefusedError: the mode is "error" and the target exists, or another writer is replacing the
+            table.
     """
     spark = df.sparkSession
     target = Place.of(spark, request.target)
@@ -78,7 +78,7 @@ def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
     if not target.is_there() and _move_new(staged, target):
         return True
     if request.mode == "error":
-        raise OutputRefusedError(f"{target.uri}: something is there already; nothing was written")
+        raise OutputRefusedError(f"{target.uri} exists already; nothing was written")
     if request.mode == "overwrite":
         _replace(staged, target)
         return True
@@ -102,7 +102,7 @@ def _move_new(source: Place, target: Place) -> bool:
 
 
 def _add_files(source: Place, target: Place) -> None:
-    """Move each data file of one directory into another; after a failure none of them stays there.
+    """Move each data file of a directory into another; after a failure, the moved files are removed.
 
     Files of Spark have unique names, so those of other writers are never replaced.
     """
@@ -144,12 +144,12 @@ def _replace(staged: Place, target: Place) -> None:
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's <fcntl.h>
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two directories in one step; return False where the system cannot."""
+def _exchange(directory: Path, other: Path) -> bool:
+    """Exchange two directories in one step; return False if the system does not support it."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 and newer
     if rename is None:
         return False
-    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+    if rename(_AT_FDCWD, os.fsencode(directory), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
         return True
     code = ctypes.get_errno()
     if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):

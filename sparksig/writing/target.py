@@ -44,7 +44,7 @@ class ColumnPlan:
     reason: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """The entry as JSON-ready built-ins."""
+        """Return the plan as JSON-ready built-ins."""
         return {
             "path": self.path,
             "verdict": self.verdict,
@@ -189,7 +189,7 @@ class _Planner:
             reason = "to widen the target, it needs the property delta.enableTypeWidening=true"
             return ColumnPlan(path, "refused", text, target_text, reason)
         return ColumnPlan(
-            path, "refused", text, target_text, "the target's type does not hold it: cast explicitly"
+            path, "refused", text, target_text, "the target's type cannot represent it: cast explicitly"
         )
 
     def plan_missing(self, declared: Column, path: str) -> ColumnPlan:

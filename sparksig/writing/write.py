@@ -15,18 +15,21 @@ from pyspark.sql import types as T
 from sparksig.convert.spark import TENSOR_KEY, source
 from sparksig.convert.spark_json import write_spark_field
 from sparksig.errors import OutputRefusedError
+from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.counting import count_rows
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
 from sparksig.tables.findings import report_columns
 from sparksig.tables.report import Report
 from sparksig.tables.rules import ValueOptions
-from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.spark import SparkTable, vectors_as_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
+from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import (
     constrain_checks,
@@ -41,8 +44,8 @@ from sparksig.writing.target import ColumnPlan, can_widen, holds
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(TextView):
     """The result of a write.
 
     Attributes:
@@ -77,6 +80,11 @@ class Written:
         """Return the result as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
+    def __str__(self) -> str:
+        if self.repeated:
+            return f"{self.plan.target} ({self.plan.format}) has this run already: nothing was written"
+        return f"{count_nouns(self.rows, 'row')} written to {self.plan.target} ({self.plan.format})"
+
 
 @diagnosed()
 def write(
@@ -84,53 +92,53 @@ def write(
     target: str | os.PathLike[str],
     contract: Any = None,
     *,
-    format: str | None = None,
-    mode: str = "error",
+    format: TableFormat | None = None,
+    mode: SaveMode = "error",
     run_id: str | None = None,
     partition_by: Sequence[str] = (),
     evolve: bool = False,
-    side: str = "inputs",
+    side: Side = "inputs",
     strict_nulls: bool = True,
     note: str = "",
-    types: str | None = None,
-    missing: str | None = None,
-    extra: str | None = None,
+    types: TypeRule | None = None,
+    missing: Missing | None = None,
+    extra: Extra | None = None,
 ) -> Written:
-    """Write a table that keeps to a contract, or nothing at all.
+    """Write a table if it satisfies a contract; otherwise write nothing.
 
-    First the dry run (:func:`plan_write`); then all values are checked, in one Spark job, unless the types
-    say it all (no contract, or one that takes any value, and a target without constraints); then they are
-    written, and counted: a table that is not the same each time it is computed is to be cached first. Columns
-    are cast to the target's types where nothing is lost, and never else; what a Delta table fills itself
-    (defaults, generated columns, identities) is left to it. Several may write one run to a Delta table at
-    once: one of them does.
+    The write is planned as by :func:`plan_write`. Then all values are checked in one Spark job, unless
+    neither the contract nor the target restricts values. Then the rows are written and counted. Cache a
+    DataFrame that is not the same each time it is computed. Columns are cast to the target's types only where
+    nothing is lost. A Delta table fills its own columns (defaults, generated columns, identities). Several
+    writers at the same time either all land, or some are refused; of several writers of one run, one writes
+    it.
 
     Args:
         df: the table.
         target: a path, or for Delta the name of a table.
-        contract: what the rows must keep to, in any form that :func:`check` takes; None for the target's own
-            constraints alone. It is kept with a new table, if its columns have names:
+        contract: the contract of the rows, in any form that :func:`check` accepts; None for only the target's
+            own constraints. It is stored with a new table, if its columns have names:
             ``check(other, target)`` finds it again.
         format: "parquet" or "delta"; None for the format of the existing table, else "parquet".
-        mode: "error" (nothing may be there), "append" or "overwrite".
+        mode: "error" (the target must not exist), "append" or "overwrite".
         run_id: the name of this run. A run that the target has already is not written again; the result
             says ``repeated``. Parquet keeps runs apart as partitions of a column ``run_id``.
-        partition_by: columns to partition by. Parquet keeps them as names of directories: whole numbers,
-            doubles, dates, and texts that Spark does not read as numbers in another spelling, as 007.
-        evolve: let the target's schema change: new columns, and the wider types that Delta can take over.
+        partition_by: columns to partition by. Parquet stores them as names of directories: whole numbers,
+            doubles, dates, and texts that Spark does not read as numbers and format differently, as 007.
+        evolve: let the target's schema change: new columns, and wider types that Delta supports.
         side: of a signature: "inputs" or "outputs".
         strict_nulls: as of :func:`check`.
-        note: a text that is kept with the run's commit to a Delta table.
+        note: a text that is stored with the run's commit to a Delta table.
         types: of the target and of a table's contract: "exact" (default), or "lossless", which casts columns
             whose types widen to the declared ones.
         missing: "forbid" (default), or "allow": columns that the table lacks are null in every row.
         extra: of the contract: "forbid", "allow" or "warn", as of :func:`check`.
 
     Returns:
-        The plan, what was checked, and how many rows were written.
+        The plan, the report of the check, and the number of rows written.
 
     Raises:
-        OutputRefusedError: the dry run found something in the way; nothing was written.
+        OutputRefusedError: the plan is refused, or another writer was faster; nothing was written.
         ContractError: values break the contract, or the target's constraints; nothing was written.
         MissingDependencyError: the session knows no Delta tables.
 
@@ -234,7 +242,7 @@ def _mark(value: Column, field: T.StructField, marks: dict[str, str]) -> Column:
 
 
 def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
-    """Cast a value to the target's type, which holds it."""
+    """Cast a value to the target's type, which can represent it."""
     if actual.simpleString() == target.simpleString():
         return value
     if isinstance(actual, T.StructType) and isinstance(target, T.StructType):
@@ -253,7 +261,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
     if isinstance(actual, T.MapType) and isinstance(target, T.MapType):
         value_types = actual.valueType, target.valueType
         return F.transform_values(value, lambda _, item: _align(item, *value_types))
-    # Delta widens a narrower column of its own
+    # Delta itself widens its narrower column
     evolves = can_widen(source(target), source(actual)) and not holds(target, actual)
     return value if evolves else value.cast(target)
 
@@ -261,7 +269,7 @@ def _align(value: Column, actual: T.DataType, target: T.DataType) -> Column:
 def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOptions) -> Report:
     """Check the values against the contract, and against the target's own constraints, in one job.
 
-    Without rules there is no job: the rows are counted as they are written.
+    Without rules no job is started: the rows are counted while they are written.
     """
     contract, layout, is_delta = resolved.contract, resolved.layout, resolved.plan.format == "delta"
     df, rules = vectors_as_arrays(rows), []

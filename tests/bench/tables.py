@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 import sparksig
+from sparksig.tables.check import check_parquet
 from tests.bench.harness import Case
 
 ROWS = 4_000_000
@@ -45,7 +46,7 @@ def cases(scale: float = 1.0) -> list[Case]:
         Case(
             "all rows of a Parquet table",
             {
-                "sparksig": lambda: sparksig.check_parquet(path, CONTRACT, "full").raise_if_failed(),
+                "sparksig": lambda: check_parquet(path, CONTRACT, "full").raise_if_failed(),
                 "reading": lambda: [batch.num_rows for batch in pq.ParquetFile(path).iter_batches()],
             },
             0.5,

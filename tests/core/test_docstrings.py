@@ -18,6 +18,7 @@ from importlib import import_module
 import pytest
 
 import sparksig
+from sparksig import errors
 
 # Errors and warnings are shown where they are raised.
 WITHOUT_EXAMPLE = {"Code"} | {
@@ -78,7 +79,7 @@ def raised(function):
 
 def known(name):
     """The class of an error, by its name."""
-    return getattr(sparksig, name, None) or getattr(builtins, name, None)
+    return getattr(sparksig, name, None) or getattr(errors, name, None) or getattr(builtins, name, None)
 
 
 def test_everything_public_says_what_it_is():

@@ -83,3 +83,7 @@ def test_without_pyspark_the_error_says_what_to_install():
     )
     said = in_a_process_of_its_own(code)
     assert said == "sparksig.score needs the package 'pyspark': pip install 'sparksig[spark]'"
+
+
+def test_there_are_at_most_75_public_names():
+    assert len(sparksig.__all__) <= 75

@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from sparksig import Code, ColumnReport, Finding, Report
+from sparksig import Code, Finding, Report
+from sparksig.tables.report import ColumnReport
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]

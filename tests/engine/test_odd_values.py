@@ -12,6 +12,7 @@ import scipy.sparse
 import sparksig
 from sparksig import Array, ColSpec, ContractError, InferenceError, Map, Object, Property, Schema, TensorSpec
 from sparksig.engine.predictions import encode
+from sparksig.tables.check import check_parquet
 
 SIGNALLING = decimal.Decimal("sNaN")
 DOK = scipy.sparse.dok_matrix((2, 3))
@@ -143,4 +144,4 @@ def test_footer_with_a_negative_number_of_rows_is_damaged(tmp_path, mode):
     pq.write_table(pa.table({}), path)
     path.write_bytes(path.read_bytes().replace(b"\x16\x00&", b"\x16\x03&"))  # -2 rows
     with pytest.raises(sparksig.TableNotFoundError, match=r"the footer of t\.parquet is damaged"):
-        sparksig.check_parquet(path, column("long"), mode=mode)
+        check_parquet(path, column("long"), mode=mode)

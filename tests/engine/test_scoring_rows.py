@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.errors import Code, ContractError, Finding, ModelFailedError, PredictionError
+from sparksig.errors import (
+    BudgetExceededError,
+    Code,
+    ContractError,
+    Finding,
+    ModelFailedError,
+    PredictionError,
+)
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring import FINDINGS, rebatched, score_batches, score_leniently
+from sparksig.scoring.limits import EXTRA_ROWS, RejectionCount, RejectionLimit, count_rejections
 from sparksig.types import Array, Object, Property
 
 LONG = Schema([ColSpec("long", "x")])
@@ -150,7 +158,7 @@ def test_a_batch_without_bad_rows_is_scored_at_once_and_a_guilty_row_is_found_by
     asked.clear()
     scored, codes = leniently([batch(list(range(1024)))], predict)
     assert codes == {700: [("PREDICTION_FAILED", "")]}
-    assert len(asked) <= 1 + 2 * math.log2(1024)
+    assert len(asked) <= 2 + 2 * math.log2(1024)
     assert sum(value is None for value in scored) == 1
 
 
@@ -326,7 +334,55 @@ def test_a_broken_model_is_called_few_times(rows, size):
     scored, codes = leniently(batches, predict)
     assert scored == [None] * rows
     assert set(map(tuple, codes.values())) == {(("PREDICTION_FAILED", ""),)}
-    assert calls < 80 + 20 * math.log2(rows) + rows / size * (2 + math.log2(size))
+    assert calls <= 32 + rows / size * (2 + math.log2(size))
+
+
+@pytest.mark.parametrize(
+    ("budget", "bad", "most"),
+    [(0, range(1000), 44), (10, range(1, 1000, 2), 480)],
+    ids=["broken model", "every second row"],
+)
+def test_model_is_not_called_any_more_once_the_budget_is_spent(budget, bad, most):
+    calls = 0
+
+    def predict(frame, params):
+        nonlocal calls
+        calls += 1
+        return raising(set(bad))(frame, params)
+
+    batches = [batch(list(range(1000)))] * 2
+    text = rf"(?s)at least [\d,]+ rows cannot be scored, and the budget is {budget} rows; .*bad rows"
+    with pytest.raises(BudgetExceededError, match=text):
+        list(score_leniently(batches, predict, LONG, DOUBLE, {}, count=RejectionCount(budget)))
+    assert calls <= most
+
+
+@pytest.mark.parametrize("budget", [0, 2])
+def test_small_numbers_of_rejected_rows_are_counted_exactly(budget):
+    count = RejectionCount(budget)
+    [(scored, _)] = score_leniently([batch([1, 2, 3])], raising({1, 3}), LONG, DOUBLE, {}, count=count)
+    assert scored.null_count == 2
+
+
+def test_forbidden_nulls_spend_the_budget_before_the_model_is_called():
+    def predict(frame, params):
+        raise AssertionError("the model was called")
+
+    rows = batch([1, *[None] * 102])
+    with pytest.raises(BudgetExceededError, match=r"at least 102 rows .* the budget is 1 row;"):
+        list(score_leniently([rows], predict, LONG, DOUBLE, {}, count=RejectionCount(1)))
+
+
+def test_attempts_of_one_task_are_counted_once():
+    limit, finding = RejectionLimit(5), Finding(Code.PREDICTION_FAILED, "", "a prediction", "an error")
+    for attempt in range(3):
+        count_rejections(limit, stage=1, partition=0, attempt=attempt).add(EXTRA_ROWS, finding)
+    count_rejections(limit, stage=2, partition=1, attempt=7).add(
+        EXTRA_ROWS + 5, finding
+    )  # another pass over the rows
+    count_rejections(limit, stage=2, partition=1, attempt=7)  # the next batch of the same attempt
+    with pytest.raises(BudgetExceededError, match="at least 106 rows"):
+        count_rejections(limit, stage=2, partition=2, attempt=8).add(1, finding)
 
 
 def test_rows_that_were_not_tried_alone_say_so():

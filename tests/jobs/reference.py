@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
-from sparksig.jobs.forms import bare, fields_of, is_section
+from sparksig.jobs.forms import fields_of, is_section, strip_type
 
 PAGE = Path(__file__).parents[2] / "jobs" / "README.md"
 FORMS = {"score": ScoreConfig, "check": CheckConfig, "infer": InferConfig}
@@ -30,7 +30,7 @@ def _rows(form, before):
     if not before:
         fields = dict(sorted(fields.items(), key=lambda item: not item[1].is_required()))
     for name, field in fields.items():
-        inner = bare(field.annotation)
+        inner = strip_type(field.annotation)
         if is_section(inner):
             yield from _rows(inner, f"{before}{name}.")
         else:
@@ -38,7 +38,7 @@ def _rows(form, before):
 
 
 def _type(form):
-    form = bare(form)
+    form = strip_type(form)
     if get_origin(form) is Literal:
         return ", ".join(json.dumps(value) if value == "*" else value for value in get_args(form))
     if get_origin(form) in (Union, types.UnionType):
@@ -46,7 +46,7 @@ def _type(form):
     if get_origin(form) is list:
         return f"list of {_type(get_args(form)[0])}"
     if get_origin(form) is dict:
-        inner = bare(get_args(form)[1])
+        inner = strip_type(get_args(form)[1])
         return "mapping" if inner is Any else f"mapping to {_type(inner)}"
     return WORDS[form]
 

@@ -12,9 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import ConfigError, ConfigNotFoundError
+from sparksig import ConfigError
+from sparksig.errors import ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
-from sparksig.jobs.forms import at, bare, fields_of, is_section, shown, takes_text
+from sparksig.jobs.config import InputSection
+from sparksig.jobs.forms import accepts_text, fields_of, find_type, format_key, is_section, strip_type
 from tests.jobs.helpers import SCORE
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -100,7 +102,7 @@ budgte: 4
         "output.evolve: expected true or false, found a value of type int [INVALID_VALUE]",
         "quarantine.path: expected a path without *, ?, [, ], { and }, which Spark takes for a pattern, "
         "found another [INVALID_VALUE]",
-        "budget: expected a limit: rows, share, or both (then both hold) [INVALID_VALUE]",
+        "budget: expected a limit: rows, share, or both (then both apply) [INVALID_VALUE]",
         "check.mode: expected one of 'schema', 'sample', 'full', found another "
         "(did you mean 'sample'?) [INVALID_VALUE]",
         "check.sample.rows: expected a whole number, found a value of type str [INVALID_VALUE]",
@@ -131,7 +133,7 @@ budgte: 4
     ("input: {path: t, version: 3}", "input: expected `version` with Delta tables alone [INVALID_VALUE]"),
     ("input: {}", "input: expected either a path, or the name of a table [INVALID_VALUE]"),
     ("input: t", "input: expected a section, found a value of type str [INVALID_VALUE]"),
-    ("output: {path: o}", "output.keep: expected the columns of the input to keep beside the prediction; "
+    ("output: {path: o}", "output.keep: expected the columns of the input in the output; "
      '"*" for all, found nothing [MISSING_KEY]'),
     ("output: {path: o, keep: [1]}", 'output.keep: expected a list of names, or "*", '
      "found a value of type list [INVALID_VALUE]"),
@@ -143,15 +145,17 @@ budgte: 4
     ("budget: {share: .nan}",
      "budget.share: expected a finite number, found a value of type float [INVALID_VALUE]"),
     ("quarantine: {path: q}",
-     "expected a budget beside the quarantine: without one the first bad row ends the run [INVALID_VALUE]"),
+     "expected a budget for the quarantine: without one, the first bad row fails the run [INVALID_VALUE]"),
     ("quarantine: {path: o}\nbudget: {rows: 1}",
      "expected two places: output and quarantine name the same one [INVALID_VALUE]"),
     ("report: {json: x, html: x}",
      "report: expected two files: json and html name the same one [INVALID_VALUE]"),
-    ("run_id: '../x'", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
-     "at most 200 of them, found another [INVALID_VALUE]"),
-    ("run_id: \"x\\n\"", "run_id: expected letters, digits, '.', '_' and '-', the first a letter or a digit, "
-     "at most 200 of them, found another [INVALID_VALUE]"),
+    ("report: {html: x, log: x}",
+     "report: expected two files: html and log name the same one [INVALID_VALUE]"),
+    ("run_id: '../x'", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
+     "the first a letter or a digit, found another [INVALID_VALUE]"),
+    ("run_id: \"x\\n\"", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
+     "the first a letter or a digit, found another [INVALID_VALUE]"),
     ("params:\n  1: x", "params[1]: expected a key that is text, found another (write it in quotes) "
      "[INVALID_VALUE]"),
 ])  # fmt: skip
@@ -319,7 +323,7 @@ def test_a_path_as_findings_show_it_is_a_path_to_set(tmp_path_factory, names):
     """What stands below a mapping with keys of one's own."""
     file = tmp_path_factory.getbasetemp() / "path.yaml"
     file.write_text(SCORE)
-    path = shown(("spark", *names))
+    path = format_key(("spark", *names))
     if "=" not in path:
         assert load_config(file, ScoreConfig, [f"{path}=x"]).spark == {names[0]: "x"}
 
@@ -386,21 +390,21 @@ def test_the_value_of_a_variable_is_never_shown(loader, monkeypatch):
 
 
 def test_forms_are_walked_by_the_keys_of_the_file():
-    assert at(ScoreConfig, ("input", "schema")) is str
-    assert at(ScoreConfig, ("output", "keep", 0)) is str
-    assert at(ScoreConfig, ("spark", "anything")) is str
-    assert at(ScoreConfig, ("input", "schema_")) is None
-    assert at(ScoreConfig, ("params", "x", "y")) is None
-    assert takes_text(at(ScoreConfig, ("output", "keep"))) == "also"
-    assert takes_text(at(ScoreConfig, ("output", "mode"))) == "only"
-    assert takes_text(at(ScoreConfig, ("budget", "rows"))) == "no"
-    assert shown(("a", 0, "b.c", 1)) == "a[0].`b.c`[1]"
+    assert find_type(ScoreConfig, ("input", "schema")) is str
+    assert find_type(ScoreConfig, ("output", "keep", 0)) is str
+    assert find_type(ScoreConfig, ("spark", "anything")) is str
+    assert find_type(ScoreConfig, ("input", "schema_")) is None
+    assert find_type(ScoreConfig, ("params", "x", "y")) is None
+    assert accepts_text(find_type(ScoreConfig, ("output", "keep"))) == "also"
+    assert accepts_text(find_type(ScoreConfig, ("output", "mode"))) == "only"
+    assert accepts_text(find_type(ScoreConfig, ("budget", "rows"))) == "no"
+    assert format_key(("a", 0, "b.c", 1)) == "a[0].`b.c`[1]"
 
 
 def _keys(form, before=""):
     for name, field in fields_of(form).items():
         yield f"{before}{name}"
-        inner = bare(field.annotation)
+        inner = strip_type(field.annotation)
         if is_section(inner):
             yield from _keys(inner, f"{before}{name}.")
 
@@ -409,7 +413,7 @@ def _keys(form, before=""):
 def test_every_key_is_described(name):
     def undescribed(form):
         for key, field in fields_of(form).items():
-            inner = bare(field.annotation)
+            inner = strip_type(field.annotation)
             if not field.description:
                 yield f"{form.__name__}.{key}"
             if is_section(inner):
@@ -449,13 +453,13 @@ def test_configurations_need_no_spark():
 
 
 @pytest.mark.parametrize(("sets", "text"), [
-    (["report.json=t"], "report.json in a place of its own: it is input.path, or in it"),
-    (["report.html=./t/deep/r.html"], "report.html in a place of its own: it is input.path, or in it"),
-    (["report.json=link/r.json"], "report.json in a place of its own: it is output.path, or in it"),
-    (["report.json=m/r.json"], "report.json in a place of its own: it is model.path, or in it"),
-    (["input.path=s3://b/t/", "report.json=s3://b/t/r.json"], "report.json in a place of its own: it is in"),
-    (["input.path=file:///t", "report.json=/t/r.json"], "report.json in a place of its own: it is input"),
-    (["budget.rows=1", "quarantine.path=q", "report.json=q/r.json"], "report.json in a place of its own: it"),
+    (["report.json=t"], "report.json in another place: it is input.path, or inside it"),
+    (["report.html=./t/deep/r.html"], "report.html in another place: it is input.path, or inside it"),
+    (["report.json=link/r.json"], "report.json in another place: it is output.path, or inside it"),
+    (["report.json=m/r.json"], "report.json in another place: it is model.path, or inside it"),
+    (["input.path=s3://b/t/", "report.json=s3://b/t/r.json"], "report.json in another place: it is in"),
+    (["input.path=file:///t", "report.json=/t/r.json"], "report.json in another place: it is input"),
+    (["budget.rows=1", "quarantine.path=q", "report.json=q/r.json"], "report.json in another place: it"),
 ])  # fmt: skip
 def test_a_report_takes_the_place_of_nothing(loader, tmp_path, monkeypatch, sets, text):
     """It is written when the job fails, too: an input would be gone, and an output's place taken."""
@@ -471,3 +475,25 @@ def test_the_reports_of_other_jobs_take_the_place_of_nothing(loader):
     assert "it is contract" in loader.wrong(CHECK, CheckConfig, ["contract=c.json", "report.json=c.json"])[0]
     sets = ["signature=s.json", "report.html=s.json"]
     assert "it is signature" in loader.wrong("input: {path: t}", InferConfig, sets)[0]
+
+
+BUILDERS = {
+    "mapping": (
+        ScoreConfig.model_validate,
+        {"run_id": 7},
+        "run_id: expected text, found a value of type int",
+    ),
+    "section": (InputSection.model_validate, {"path": "a*"}, "path: expected a path without"),
+    "text": (
+        ScoreConfig.model_validate_json,
+        '{"budgte": {}}',
+        "budgte: expected a known key, found another",
+    ),
+    "no JSON": (ScoreConfig.model_validate_json, '{"run_id', "expected JSON, found a value of type str"),
+}
+
+
+@pytest.mark.parametrize(("build", "source", "finding"), BUILDERS.values(), ids=BUILDERS)
+def test_findings_in_python_are_those_of_the_file(build, source, finding):
+    with pytest.raises(ConfigError, match=re.escape(finding)):
+        build(source)

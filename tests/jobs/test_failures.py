@@ -20,7 +20,6 @@ from sparksig.cli import cli
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.jobs import ScoreConfig, run
 from sparksig.jobs.failures import describe_failure
-from sparksig.jobs.secrets import find_secrets, hide_secrets
 from sparksig.spark.diagnosis import diagnose
 from tests.cli.runner import runner
 
@@ -80,8 +79,8 @@ JOBS = {
     "no value": (["--set", "budget"], 2, "KEY=VALUE"),
     "not YAML": (["--set", "params={a"], 2, "params: expected a value in YAML"),
     "unset variable": (["--set", "input.path=${env:NO_SUCH}"], 2, "input.path: expected.*NO_SUCH"),
-    "quarantine without a budget": (["--set", "quarantine.path=bad"], 2, "a budget beside the quarantine"),
-    "report in the input": (["--set", "report.json=table.parquet"], 2, "report.json in a place of its own"),
+    "quarantine without a budget": (["--set", "quarantine.path=bad"], 2, "a budget for the quarantine"),
+    "report in the input": (["--set", "report.json=table.parquet"], 2, "report.json in another place"),
     "Parquet by name": (["--set", "output={table: t, keep: []}"], 2, "output.table: expected a path"),
     "no model": (["--set", "model.path=none"], 8, "no model directory at 'none'"),
     "no signature": (["--set", "model.path=without_signature"], 2, "the model has no signature"),
@@ -230,16 +229,3 @@ def test_error_of_the_system_says_all():
 
 def test_error_that_is_not_of_spark_is_unknown():
     assert diagnose(ValueError("No space left on device")) is None
-
-
-SETTINGS = {
-    "input": {"path": "s3a://key:hush/77@lake/t"},
-    "spark": {"spark.hadoop.fs.s3a.secret.key": "quiet9", "spark.app.name": "nightly"},
-}
-
-
-def test_secrets_are_those_of_uris_and_of_settings():
-    secrets = find_secrets(SETTINGS)
-    assert secrets == {"hush/77", "quiet9"}
-    hidden = hide_secrets("hush/77 and quiet9 of nightly at s3a://key:hush/77@lake/t", secrets)
-    assert hidden.endswith(" and *** of nightly at s3a://key:***@lake/t")

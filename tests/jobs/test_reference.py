@@ -22,12 +22,12 @@ def test_page_is_current():
 def test_a_table_says_of_each_key_what_it_is():
     lines = list(table(FORMS["score"]))
     assert all(len(re.split(r"(?<!\\)\|", line)) == 6 for line in lines)
-    assert lines[2] == "| `input.path` | text |  | where the table is; either this or `table` |"
+    assert lines[2] == "| `input.path` | text |  | the path of the table; either this or `table` |"
     assert (
-        '| `output.keep` | list of text or "*" | required | the columns of the input to keep beside the '
-        'prediction; "*" for all |'
+        '| `output.keep` | list of text or "*" | required | the columns of the input in the '
+        'output; "*" for all |'
     ) in lines
-    assert "| `check.mode` | schema, sample, full | `schema` | types alone, some rows, or all |" in lines
+    assert "| `check.mode` | schema, sample, full | `schema` | only types, some rows, or all rows |" in lines
     assert (
         "| `spark` | mapping to text | empty | Spark settings; they override spark-submit's flags |" in lines
     )

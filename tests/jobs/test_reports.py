@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,6 @@ from sparksig import (
     BudgetExceededError,
     Code,
     ColSpec,
-    ColumnReport,
     ContractError,
     Finding,
     MissingDependencyError,
@@ -35,6 +35,7 @@ from sparksig.engine.absent import find_absent_columns
 from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.jobs.job_run import new_run_id, report_of
+from sparksig.tables.report import ColumnReport
 from tests.jobs.helpers import run_job
 from tests.strategies import names
 
@@ -291,6 +292,31 @@ def test_run_id_in_the_paths_of_reports(tmp_path):
     report = run_job(config, lambda run: None)
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {f"{report.run_id}.json", f"{report.run_id}/run.html"}
+
+
+def test_log_of_a_failure_is_at_the_configured_path(tmp_path):
+    def work(run):
+        raise ZeroDivisionError("by zero")
+
+    config = config_of(log=tmp_path / "logs" / "{run_id}.log").model_copy(update={"run_id": "nightly"})
+    with pytest.raises(ZeroDivisionError) as error:
+        run_job(config, work)
+    log = tmp_path / "logs" / "nightly.log"
+    assert report_of(error.value).log == str(log)
+    assert log.read_text().endswith("ZeroDivisionError: by zero\n")
+    assert log.stat().st_mode & 0o077 == 0
+    assert [path.name for path in log.parent.iterdir()] == ["nightly.log"]
+
+
+def test_log_that_cannot_be_written_is_a_temporary_file(tmp_path):
+    def work(run):
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(ZeroDivisionError) as error:
+        run_job(config_of(log=tmp_path), work)
+    log = report_of(error.value).log
+    assert log != str(tmp_path)
+    assert "by zero" in Path(log).read_text()
 
 
 def test_failed_run_names_no_output_that_it_has_not_written():

@@ -29,11 +29,11 @@ def test_the_same_may_be_there_and_nothing_else(tmp_path):
     write_signature(path, ONE, {})
     before = (tmp_path / "s.json").read_bytes()
     write_signature(path, ONE, {})
-    with pytest.raises(OutputRefusedError, match="something else is at the signature's place already"):
+    with pytest.raises(OutputRefusedError, match="exists and has another signature; nothing was written"):
         write_signature(path, OTHER, {})
     assert (tmp_path / "s.json").read_bytes() == before
     (tmp_path / "s.json").write_text("precious")
-    with pytest.raises(OutputRefusedError, match="something else is at"):
+    with pytest.raises(OutputRefusedError, match="exists and has another signature"):
         write_signature(path, ONE, {})
     assert (tmp_path / "s.json").read_text() == "precious"
 
@@ -51,7 +51,7 @@ def test_files_that_hold_no_signature(tmp_path, content, message):
         parse_signature(content)
     assert message in str(error.value)
     (tmp_path / "s.json").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"s\.json' holds no signature: "):
+    with pytest.raises(ConfigError, match=r"s\.json' has no signature: "):
         read_signature(str(tmp_path / "s.json"), {})
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from mlflow.types.schema import Schema as TheirSchema
 
-from sparksig import Code, InferenceError, Schema, enforce, merge_schemas
+from sparksig import Code, InferenceError, Schema, enforce
 from sparksig.engine.python import to_object_series
+from sparksig.infer import merge_schemas
 from sparksig.tables.sample import signature_of
 from tests.infer.helpers import infer
 from tests.laws.test_verdict import POOL

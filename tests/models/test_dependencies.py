@@ -14,9 +14,9 @@ import yaml
 from sklearn.linear_model import LinearRegression
 
 import sparksig
-from sparksig import ModelError, RequirementsWarning
+from sparksig import ModelError
 from sparksig.models import dependencies
-from sparksig.models.dependencies import find_packages, inspect_pickle
+from sparksig.models.dependencies import RequirementsWarning, find_packages, inspect_pickle
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_packages_that_code_imports_are_recorded(tmp_path):
             detect_requirements=True)
         """
     )
-    arguments = [sys.executable, "-W", "error::sparksig.RequirementsWarning", "-c", program]
+    arguments = [sys.executable, "-W", "error::RequirementsWarning", "-c", program]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert requirements(tmp_path / "m") - ALWAYS == {"Jinja2", "scipy"}

@@ -37,7 +37,6 @@ from sparksig import (
     TypeFromExample,
     infer_signature,
     load_input_example,
-    load_input_example_params,
     load_model,
     load_serving_example,
     save_model,
@@ -46,6 +45,8 @@ from sparksig import (
 from sparksig.convert.arrow import is_arrow
 from sparksig.engine.frames import build_model_input
 from sparksig.errors import ConversionError, ModelDamagedError
+from sparksig.models import load_input_example_params
+from sparksig.models.examples import convert_input_example_to_serving_input
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
 from tests.models.helpers import Returning, content, rewrite, unsealed, without_type_hints
@@ -320,7 +321,7 @@ def test_the_files_are_laid_out_as_mlflow_lays_them_out(tmp_path):
         form = "dataframe_split" if isinstance(data, pd.DataFrame) else "inputs"
         inner = expected["inputs"] if params else [[0, 1.5]] if hasattr(data, "toarray") else expected
         assert request == {form: inner, **({} if params is None else {"params": params})}
-        assert sparksig.convert_input_example_to_serving_input(
+        assert convert_input_example_to_serving_input(
             data if params is None else (data, params)
         ) == load_serving_example(home)
 
@@ -828,7 +829,7 @@ def test_a_model_without_an_example_has_none(pickled):
     assert load_input_example_params(pickled) is None
     with pytest.raises(ModelError, match=r": the model was saved without an input example$"):
         load_serving_example(pickled)
-    assert sparksig.convert_input_example_to_serving_input(None) is None
+    assert convert_input_example_to_serving_input(None) is None
 
 
 def test_an_example_of_a_sealed_directory_is_read_only_if_it_is_whole(pickled, tmp_path):

@@ -20,6 +20,7 @@ import sparksig
 from sparksig import ColSpec, ContractError, ModelDamagedError, ModelSignature, Schema, TensorSpec
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
+from sparksig.tables.check import check_parquet
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -153,8 +154,8 @@ def test_a_check_of_files_matches_the_columns(tmp_path):
     pq.write_table(pa.Table.from_pandas(TURNED), tmp_path / "good.parquet")
     pq.write_table(pa.Table.from_pandas(TURNED.drop(columns="light")), tmp_path / "bad.parquet")
     for mode in ("schema", "full"):
-        assert sparksig.check_parquet(tmp_path / "good.parquet", tmp_path / "m", mode).findings == ()
-        report = sparksig.check_parquet(tmp_path / "bad.parquet", tmp_path / "m", mode)
+        assert check_parquet(tmp_path / "good.parquet", tmp_path / "m", mode).findings == ()
+        report = check_parquet(tmp_path / "bad.parquet", tmp_path / "m", mode)
         assert [(one.path, one.code.value) for one in report.findings] == [("light", "MISSING_COLUMN")]
 
 

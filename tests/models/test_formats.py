@@ -43,15 +43,15 @@ from sparksig import (
     ModelSignature,
     ParamSchema,
     ParamSpec,
-    PrecisionWarning,
     PythonModel,
     Schema,
     SignatureError,
-    UnknownParamWarning,
     UnsupportedError,
     VersionMismatchWarning,
 )
 from sparksig.models.flavors.interface import METHODS
+from sparksig.models.flavors.onnx import PrecisionWarning
+from sparksig.params import UnknownParamWarning
 from tests.models import format_models as made
 from tests.models.helpers import (
     FRAME,

@@ -26,6 +26,8 @@ from sparksig import (
     UnsupportedError,
     validate_serving_input,
 )
+from sparksig.models.examples import convert_input_example_to_serving_input
+from sparksig.models.flavors.onnx import PrecisionWarning
 from sparksig.models.payloads import parse_payload
 from sparksig.models.safe_yaml import dump_yaml
 from tests.models.helpers import FRAME, SIGNATURE, Doubled, rewrite, same_bits, unsealed
@@ -96,12 +98,12 @@ def test_a_graph_without_a_signature_rounds_doubles_with_a_warning_and_no_intege
     model = sparksig.load_model(identity(tmp_path))
     with pytest.raises(ContractError, match="expected float32, found int64"):
         model.predict(pd.DataFrame({"x": [16777217]}))
-    with pytest.warns(sparksig.PrecisionWarning, match="doubles are rounded to float32"):
+    with pytest.warns(PrecisionWarning, match="doubles are rounded to float32"):
         model.predict(pd.DataFrame({"x": [0.1]}))
 
 
 def test_an_example_with_a_key_of_chat_models_keeps_its_data_apart_from_the_params():
-    request = sparksig.convert_input_example_to_serving_input(
+    request = convert_input_example_to_serving_input(
         ({"prompt": ["a"], "temperature": [9.0]}, {"temperature": 0.5})
     )
     data, params = parse_payload(request, None)

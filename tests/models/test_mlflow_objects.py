@@ -30,10 +30,14 @@ from sparksig import (
     ParamSpec,
     Property,
     Schema,
-    SignatureTypeError,
     UnsupportedError,
 )
+from sparksig.convert.ddl import to_ddl
 from sparksig.convert.mlflow import from_mlflow
+from sparksig.errors import SignatureTypeError
+from sparksig.infer import merge_schemas
+from sparksig.models.examples import convert_input_example_to_serving_input
+from sparksig.tables.check import check_parquet
 from sparksig.types import Array, DataType, Map, Object
 from tests.core.test_mlflow_equal import readable_schemas
 from tests.models.helpers import fresh
@@ -164,13 +168,13 @@ FUNCTIONS = {
     "validate_schema": lambda schema, signature, files: sparksig.validate_schema(SEEDS, schema),
     "compare schemas": lambda schema, signature, files: str(sparksig.compare(schema, schema)),
     "compare signatures": lambda schema, signature, files: str(sparksig.compare(signature, signature)),
-    "merge_schemas": lambda schema, signature, files: sparksig.merge_schemas(schema, schema),
-    "to_ddl": lambda schema, signature, files: sparksig.to_ddl(schema),
+    "merge_schemas": lambda schema, signature, files: merge_schemas(schema, schema),
+    "to_ddl": lambda schema, signature, files: to_ddl(schema),
     "export": lambda schema, signature, files: sparksig.export(signature, "json-schema").text,
     "registrable": lambda schema, signature, files: sparksig.registrable(signature),
-    "check_parquet": lambda schema, signature, files: sparksig.check_parquet(files[0], schema).ok,
-    "check a signature": lambda schema, signature, files: sparksig.check_parquet(files[0], signature).ok,
-    "serving input": lambda schema, signature, files: sparksig.convert_input_example_to_serving_input(
+    "check_parquet": lambda schema, signature, files: check_parquet(files[0], schema).ok,
+    "check a signature": lambda schema, signature, files: check_parquet(files[0], signature).ok,
+    "serving input": lambda schema, signature, files: convert_input_example_to_serving_input(
         SEEDS, signature
     ),
     "set_signature": lambda schema, signature, files: [

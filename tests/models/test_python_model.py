@@ -89,7 +89,7 @@ CONTRACTS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::sparksig.UnknownParamWarning")
+@pytest.mark.filterwarnings("ignore::sparksig.params.UnknownParamWarning")
 @pytest.mark.parametrize("given", GIVEN)
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_a_model_is_called_with_the_params_that_mlflow_calls_it_with(tmp_path, contract, given):

@@ -39,6 +39,7 @@ from sparksig import (
     Schema,
     UnsupportedError,
 )
+from sparksig.models.info import ExampleMismatchWarning
 from sparksig.models.registry import local_path
 from sparksig.models.seal import digest
 from tests.models import servers
@@ -695,7 +696,7 @@ def test_signature_of_artifacts_of_a_run_is_set(logged):
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(logged.ours), "nested/ours")
     uri = f"runs:/{run.info.run_id}/nested/ours"
-    with pytest.warns(sparksig.ExampleMismatchWarning, match=re.escape(uri)):
+    with pytest.warns(ExampleMismatchWarning, match=re.escape(uri)):
         sparksig.set_signature(uri, ModelSignature(Schema([ColSpec("string", "bmi")])))
     assert sparksig.load_model(uri).signature.inputs == Schema([ColSpec("string", "bmi")])
 

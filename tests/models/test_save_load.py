@@ -30,11 +30,11 @@ from sparksig import (
     PredictionError,
     PythonModel,
     Schema,
-    SignatureTypeError,
     TensorSpec,
-    UnknownParamWarning,
     UnsupportedError,
 )
+from sparksig.errors import SignatureTypeError
+from sparksig.params import UnknownParamWarning
 from tests.models.helpers import (
     FRAME,
     ONE_DOUBLE,

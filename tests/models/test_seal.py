@@ -30,17 +30,17 @@ import sparksig
 from sparksig import (
     ColSpec,
     ContractError,
-    ExampleMismatchWarning,
     ModelDamagedError,
     ModelError,
     ModelNotFoundError,
     ModelSignature,
     Schema,
-    SignatureTypeError,
 )
+from sparksig.errors import SignatureTypeError
 from sparksig.models import directory as directory_module
 from sparksig.models import seal as seal_module
 from sparksig.models.directory import ModelDirectory, replace_mlmodel, seal
+from sparksig.models.info import ExampleMismatchWarning
 from sparksig.models.seal import SEAL, check_seal, digest, file_digests, seal_text
 from sparksig.models.trust import Trust
 from tests import strategies

@@ -20,8 +20,8 @@ from sparksig import (
     ModelSignature,
     Schema,
     SignatureError,
-    SignatureTypeError,
 )
+from sparksig.errors import SignatureTypeError
 from tests.cli.runner import runner
 from tests.strategies import signatures
 

@@ -36,11 +36,11 @@ from sparksig import (
     SignatureMismatchWarning,
     TensorSpec,
     TypeFromExample,
-    TypeHintWarning,
-    UnknownParamWarning,
     infer_signature,
     pyfunc,
 )
+from sparksig.models.python_model import TypeHintWarning
+from sparksig.params import UnknownParamWarning
 from sparksig.types import AnyType, Array, Map, Object, Property
 from tests.models.helpers import FRAME, SIGNATURE, Doubled, X, fresh, same_bits
 

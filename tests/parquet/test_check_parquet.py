@@ -33,10 +33,10 @@ from sparksig import (
     TableNotFoundError,
     TensorSpec,
     UnsupportedError,
-    check_parquet,
-    from_ddl,
-    infer_parquet,
 )
+from sparksig.convert.ddl import from_ddl
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import Sampler
 
@@ -623,7 +623,7 @@ def test_memory_is_that_of_a_batch_and_not_of_the_table(tmp_path):
             texts = [f"{index * 10**6 + row:0>1000}" for row in range(8000)]
             writer.write_table(pa.table({"s": texts}), row_group_size=8000)
     code = (
-        "import resource, sys; from sparksig import check_parquet\n"
+        "import resource, sys; from sparksig.tables.check import check_parquet\n"
         f"check_parquet({str(tmp_path)!r}, 's string not null')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"report = check_parquet({str(tmp_path)!r}, 's string not null', 'full')\n"
@@ -645,7 +645,7 @@ def test_text_that_repeats_is_read_in_batches_of_its_length_in_memory(write):
 
 def test_pyspark_is_never_imported():
     code = (
-        "import sys, sparksig\nsparksig.check_parquet\n"
+        "import sys, sparksig\nsparksig.check\n"
         "print([name for name in ('pyspark', 'pydantic', 'sklearn', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig import (
-    Code,
-    ContractError,
-    InferenceError,
-    UnsupportedError,
-    check_parquet,
-    infer_parquet,
-    infer_signature,
-)
+from sparksig import Code, ContractError, InferenceError, UnsupportedError, infer_signature
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 from sparksig.tables.partitions import partition_type, partition_value, partitions_in
 
 

@@ -9,6 +9,8 @@ import pytest
 import sparksig
 from sparksig import ColSpec, Schema
 from sparksig.jobs.preflight import schemas_with_null_types
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 
 NOTES = pa.table({"id": [1, 2], "note": ["late", None]})
 SILENT = pa.table({"id": [3, 4], "note": pa.nulls(2)})
@@ -36,27 +38,27 @@ DAYS = pytest.mark.parametrize(
 @DAYS
 @pytest.mark.parametrize("mode", ["schema", "sample", "full"])
 def test_the_null_type_fits_an_optional_column(tmp_path, days, mode):
-    report = sparksig.check_parquet(write_days(tmp_path, *days), OPTIONAL, mode)
+    report = check_parquet(write_days(tmp_path, *days), OPTIONAL, mode)
     assert report.findings == ()
     assert [sparksig.enforce(day, OPTIONAL).num_rows for day in days] == [2] * len(days)
 
 
 @DAYS
 def test_the_null_type_does_not_fit_a_required_column(tmp_path, days):
-    report = sparksig.check_parquet(write_days(tmp_path, *days), REQUIRED)
+    report = check_parquet(write_days(tmp_path, *days), REQUIRED)
     assert [(finding.path, finding.code.value) for finding in report.findings] == [("note", "TYPE_MISMATCH")]
     assert "null" in report.findings[0].found
 
 
 def test_other_types_differ_still(tmp_path):
     numbers = pa.table({"id": [5], "note": [7]})
-    report = sparksig.check_parquet(write_days(tmp_path, SILENT, NOTES, numbers), OPTIONAL)
+    report = check_parquet(write_days(tmp_path, SILENT, NOTES, numbers), OPTIONAL)
     [finding] = report.findings
     assert (finding.path, finding.found) == ("note", "int64 in day-2.parquet")
 
 
 def test_a_column_is_inferred_from_the_files_that_have_values(tmp_path):
-    sampled = sparksig.infer_parquet(write_days(tmp_path, SILENT, NOTES))
+    sampled = infer_parquet(write_days(tmp_path, SILENT, NOTES))
     assert sampled.signature.inputs == OPTIONAL
 
 

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import sparksig
-from sparksig import check_parquet, infer_parquet
 from sparksig.cli import cli
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 from tests.cli.runner import runner
 from tests.models import servers
 

@@ -270,7 +270,7 @@ def a_model_is_called_by_name_by_position_and_by_struct(at):
         at.spark.udf.register("difference", udf)
         columns |= {"struct": udf(F.struct("*")), "sql": F.expr("difference(a, b)")}
     called = [column.alias(name) for name, column in columns.items()]
-    [row] = sparksig.score(df.select("*", *called), udf, "score", list(columns)).collect()
+    [row] = sparksig.score(df.select("*", *called), udf, column="score", keep=list(columns)).collect()
     return row.asDict()
 
 
@@ -341,7 +341,7 @@ def composites_come_back_as_they_were(at):
         "p.o.l <=> o.l and p.o.t <=> o.t and (p.o is null) = (o is null) and p.a <=> a and p.r <=> r "
         "and map_keys(p.m) <=> map_keys(m) and map_values(p.m) <=> map_values(m) as same"
     )
-    rows = sparksig.score(df, udf, "p").orderBy("id").selectExpr(same, "p.seen").collect()
+    rows = sparksig.score(df, udf, column="p").orderBy("id").selectExpr(same, "p.seen").collect()
     return {"same": [row.same for row in rows], "seen": [row.seen for row in rows]}
 
 
@@ -356,8 +356,8 @@ def tensors_are_made_of_an_array_column_or_of_scalar_columns(at):
         "select id, double(3 * id) as c0, double(3 * id + 1) as c1, double(3 * id + 2) as c2, "
         "transform(array(3 * id, 3 * id + 1, 3 * id + 2), x -> double(x)) as v from range(0, 2, 1, 1)"
     )
-    scored = sparksig.score(df, udf, "of_array", columns=["v"])
-    scored = sparksig.score(scored, udf, "of_columns", columns=["c0", "c1", "c2"])
+    scored = sparksig.score(df, udf, column="of_array", columns=["v"])
+    scored = sparksig.score(scored, udf, column="of_columns", columns=["c0", "c1", "c2"])
     if ARROW:
         scored = scored.withColumn("called", udf("v"))
     rows = scored.orderBy("id").collect()

@@ -263,8 +263,8 @@ def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
     path = save(tmp_path / "s", lambda data, params: several, {"x": "double"}, None)
     made = T.StructType().add("a", T.IntegerType()).add("b", T.ArrayType(T.StringType()))
     for result_type in ("a int, b array<string>", "struct<a: int, b: array<string>>", made):
-        scored = sparksig.score(numbers(spark, 2), path, "p", [], result_type=result_type, flatten=True,
-                                allow_pickle=True)  # fmt: skip
+        scored = sparksig.score(numbers(spark, 2), path, column="p", keep=[], result_type=result_type,
+                                flatten=True, allow_pickle=True)  # fmt: skip
         assert scored.schema.simpleString() == "struct<p_a:int,p_b:array<string>>"
     assert [tuple(row) for row in scored.collect()] == [(1, ["x", None]), (None, None)]
 
@@ -483,7 +483,13 @@ def fussy_rows(spark, rows=20, partitions=2):
 def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spark, fussy, jobs_started):
     started = jobs_started()
     scored = sparksig.score(
-        fussy_rows(spark), fussy, "p", ["id"], on_error="null", findings="why", allow_pickle=True
+        fussy_rows(spark),
+        fussy,
+        column="p",
+        keep=["id"],
+        on_error="null",
+        findings_column="why",
+        allow_pickle=True,
     )
     assert jobs_started() == started
     assert (
@@ -538,8 +544,8 @@ def test_rows_are_told_apart_in_batches_and_structs_and_flattened(spark, tmp_pat
 
     path = save(tmp_path / "m", predict, {"x": "long"}, {"a b": "double", "c": "long"})
     df = spark.range(0, 9, 1, 2).selectExpr("id", "if(id = 8, null, id % 4) as x")
-    scored = sparksig.score(df, path, "p.q", ["id"], on_error="null", findings="why `not`", flatten=True,
-                            batch_rows=4, allow_pickle=True)  # fmt: skip
+    scored = sparksig.score(df, path, column="p.q", keep=["id"], on_error="null", findings_column="why `not`",
+                            flatten=True, batch_rows=4, allow_pickle=True)  # fmt: skip
     assert scored.columns == ["id", "p.q_a b", "p.q_c", "why `not`"]
     rows = scored.collect()
     assert [row[1] for row in rows] == [float("inf"), 1.0, 0.25, None] * 2 + [None]
@@ -666,7 +672,7 @@ def test_hinted_models_take_rows(spark, tmp_path, monkeypatch):
     sparksig.save_model(tmp_path / "i", made.Integers(), code_paths=code)
     df = spark.sql(f"select named_struct('n', {BIG}L, 'tags', array('x'), 'price', 2.5D) as o, {BIG}L as i")
     scored = sparksig.score(df, tmp_path / "m", columns=["o"], allow_pickle=True)
-    scored = sparksig.score(scored, tmp_path / "i", "q", columns=["i"], allow_pickle=True)
+    scored = sparksig.score(scored, tmp_path / "i", column="q", columns=["i"], allow_pickle=True)
     expected = [f"Order {BIG} ['x'] 2.5", BIG + 1]
     columns = ["prediction", "q"]
     if ARROW:

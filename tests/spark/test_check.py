@@ -383,9 +383,9 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
     with pytest.raises(UnsupportedError, match=r"tensors in vectors of Spark ML \(v\): convert them by vec"):
         violations(tensors, T.StructType([T.StructField("v", VectorUDT())]))
     with pytest.raises(
-        ContractError, match=r"^the table has a column ID: choose another name for findings=$"
+        ContractError, match=r"^the table has a column ID: choose another name for findings_column=$"
     ):
-        split(df.toDF("ID"), schema(ID="long"), "id")
+        split(df.toDF("ID"), schema(ID="long"), findings_column="id")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "MLmodel").write_text("flavors: {}\n")
     with pytest.raises(ModelError, match=r"the model has no signature\. Set one: sparksig\.set_signature"):
@@ -661,7 +661,7 @@ def test_violations_is_a_column_of_the_contracts_own_table(spark):
     assert [(one.code, one.path) for one in found[1]] == [(NULL, "x")]
     loose = violations(schema(y="double?"), refuse_nan=False)
     assert df.where(loose.isNull()).count() == 2
-    named = split(df, contract, "what `is` wrong.")[1]
+    named = split(df, contract, findings_column="what `is` wrong.")[1]
     assert named.columns[-1] == "what `is` wrong."
     assert named.count() == 1
 

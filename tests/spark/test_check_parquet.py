@@ -19,11 +19,11 @@ from sparksig import (
     Schema,
     TensorSpec,
     check,
-    check_parquet,
-    from_ddl,
-    infer_parquet,
     sample_signature,
 )
+from sparksig.convert.ddl import from_ddl
+from sparksig.tables.check import check_parquet
+from sparksig.tables.infer import infer_parquet
 
 ITEM = Object([Property("k", "long"), Property("s", "string", required=False)])
 NAN = float("nan")

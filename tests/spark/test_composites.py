@@ -637,7 +637,9 @@ def test_named_tensors_of_every_rank_go_in_and_come_back(spark, tmp_path):
     df = spark.range(0, 3, 1, 1).selectExpr(
         *(f"{text} as {name}" for name, (_, _, text, _) in TENSORS.items())
     )
-    scored = sparksig.score(sparksig.score(df, path, allow_pickle=True), told, "told", allow_pickle=True)
+    scored = sparksig.score(
+        sparksig.score(df, path, allow_pickle=True), told, column="told", allow_pickle=True
+    )
     rows = [same(scored, TENSORS)]
     if ARROW:
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
@@ -674,8 +676,8 @@ def test_an_unnamed_tensor_comes_of_one_column_of_arrays_or_of_as_many_columns(s
     df = spark.range(0, 4, 1, 2).selectExpr(
         "double(id) as a", "int(id) as b", "float(0.5) as c", "array(double(id), double(id), 0.5D) as v", "id"
     )
-    scored = sparksig.score(df, path, "p", columns=["a", "b", "c"], allow_pickle=True)
-    scored = sparksig.score(scored, path, "q", columns=["v"], allow_pickle=True)
+    scored = sparksig.score(df, path, column="p", columns=["a", "b", "c"], allow_pickle=True)
+    scored = sparksig.score(scored, path, column="q", columns=["v"], allow_pickle=True)
     assert scored.schema["p"].dataType.simpleString() == "array<double>"
     if ARROW:
         udf = sparksig.spark_udf(spark, path, allow_pickle=True)
@@ -761,9 +763,9 @@ def test_tensor_predictions_of_every_rank_and_dtype_come_back(spark, tmp_path, n
         path = save(tmp_path / name, counting_up(shape, dtype), x, outputs)
         if name == "p7" and not ARROW:
             with pytest.raises(UnsupportedError, match=r"arrays of times come back from Spark 4\.1 on only"):
-                sparksig.score(df, path, name, allow_pickle=True)
+                sparksig.score(df, path, column=name, allow_pickle=True)
             return
-        df = sparksig.score(df, path, name, allow_pickle=True)
+        df = sparksig.score(df, path, column=name, allow_pickle=True)
         assert df.schema[name].dataType.simpleString() == spark_type
     if "p7" in names:
         df = df.withColumn("p7", F.expr("transform(p7, t -> date_format(t, 'HH:mm:ss.SSSSSS'))"))

@@ -73,7 +73,7 @@ def columns(**types):
 def compare(spark, home, model, *, column="prediction", pickle=True, engine="local", **options):
     """Score the table with Spark's engine and another one, compare the tables, and return its report."""
     source = str(home / "table")
-    scored = sparksig.score(spark.read.parquet(source), model, column, allow_pickle=pickle, **options)
+    scored = sparksig.score(spark.read.parquet(source), model, column=column, allow_pickle=pickle, **options)
     scored.write.parquet(str(home / "spark"))
     expected = spark.read.parquet(str(home / "spark"))
     report = sparksig.score_files(

@@ -13,6 +13,7 @@ import sparksig
 from sparksig import ColSpec, ContractError, ModelSignature, Schema, TensorSpec
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs import score as run_job
+from sparksig.tables.check import check_parquet
 
 # scikit-learn's, of an array for an estimator that knows names
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -74,7 +75,7 @@ def test_a_case_sensitive_session_has_both_columns(case_sensitive, tmp_path):
         assert sparksig.check(table, KIDS, mode).findings == ()
     required = Schema([ColSpec("long", "Kids")])
     assert sparksig.check(table, required, "full", row_key="kids").findings[0].count == 1
-    good, bad = sparksig.split(table, required, findings="KIDS")
+    good, bad = sparksig.split(table, required, findings_column="KIDS")
     assert (good.count(), bad.count()) == (2, 1)
     sparksig.write(table, str(tmp_path / "t"), KIDS)
     sparksig.write(table, str(tmp_path / "t"), mode="append")
@@ -85,7 +86,7 @@ def test_a_case_sensitive_session_has_both_columns(case_sensitive, tmp_path):
         signature=ModelSignature(KIDS, Schema([ColSpec("long")])),
     )
     assert predictions(
-        sparksig.score(table, tmp_path / "m", "KIDS", allow_pickle=True).withColumnRenamed(
+        sparksig.score(table, tmp_path / "m", column="KIDS", allow_pickle=True).withColumnRenamed(
             "KIDS", "prediction"
         )
     ) == [0, 1, 22]
@@ -143,7 +144,7 @@ def test_a_column_of_the_null_type_is_scored_by_a_job(spark, tmp_path, note_mode
     home.mkdir()
     for index, day in enumerate(days):
         pq.write_table(day, home / f"{index}[x].parquet")
-    assert sparksig.check_parquet(home, NOTED).ok
+    assert check_parquet(home, NOTED).ok
     config = job_of(home, note_model)
     assert plan_score(config).findings == ()
     assert run_job(config).scored == len(expected)

@@ -104,7 +104,7 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
     )
     assert "  - inptu: expected a known key, found another (did you mean 'input'?) [UNKNOWN_KEY]" in text
     assert "  - input: expected a section, found nothing [MISSING_KEY]" in text
-    assert "  - output.keep: expected the columns of the input to keep beside the prediction; " in text
+    assert "  - output.keep: expected the columns of the input in the output; " in text
     assert "  - model.allow_pickle: expected true or false, found " in text
 
 
@@ -231,7 +231,7 @@ def test_a_delta_table_is_not_taken_for_its_files(place, capsys):
     path, config, _ = place
     (path / "table" / "_delta_log").mkdir()
     assert call(path, config) == 2
-    assert "input.format: expected delta, which the table is, found parquet" in said(capsys)
+    assert "input.format: expected delta, the format of the table, found parquet" in said(capsys)
 
 
 def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):

@@ -162,6 +162,34 @@ def test_a_run_that_died_is_brought_to_its_end_by_its_name(job, tmp_path, monkey
         score(config.model_copy(update={"run_id": "another"}))
 
 
+@pytest.mark.parametrize("when", ["before the quarantine", "after the quarantine"])
+def test_output_that_is_refused_late_leaves_no_quarantined_rows(job, tmp_path, monkeypatch, when):
+    table(tmp_path / "in", BAD)
+    config = job(run_id="r", budget={"rows": 2}, quarantine={"path": str(tmp_path / "bad")})
+    name = "_prepare_output" if when == "before the quarantine" else "publish_quarantine"
+    with monkeypatch.context() as patch:
+        publish_part = getattr(publishing, name)
+
+        def occupy_output(*arguments):
+            if when == "after the quarantine":
+                rows = publish_part(*arguments)
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "note.txt").touch()
+            return rows if when == "after the quarantine" else publish_part(*arguments)
+
+        patch.setattr(publishing, name, occupy_output)
+        with pytest.raises(OutputRefusedError, match=r"something is at 'file:.*/out' already") as error:
+            score(config)
+    assert report_of(error.value).written == {}
+    assert not list((tmp_path / "bad").rglob("*.parquet"))
+    shutil.rmtree(tmp_path / "out")
+    report = score(config)
+    assert "score" not in report.phases
+    assert read(tmp_path / "bad").id.tolist() == [13, 14]
+    assert json.loads((tmp_path / "out" / MARKER).read_text())["quarantined"] == 2
+    assert left(tmp_path) == []
+
+
 def test_file_by_file_where_there_is_no_move_of_a_directory(job, tmp_path, monkeypatch):
     """As on object stores; it dies after the first file."""
     monkeypatch.setattr("sparksig.spark.hadoop._RENAMES_AT_ONCE", ())

@@ -17,7 +17,7 @@ import yaml
 import sparksig
 from sparksig.jobs import RunReport, run
 from sparksig.jobs.files import read_whole, write_whole
-from sparksig.jobs.progress import watched
+from sparksig.jobs.progress import show_progress
 from tests.spark import models
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_a_signature_is_inferred_into_a_file(spark, job, tmp_path, capsys):
     assert job("check", contract=file) == 0
     assert job("infer", signature=file) == 0  # the same again
     assert job("infer", signature=file, columns=["a.b"]) == 6
-    assert "something else is at the signature's place already" in capsys.readouterr().err
+    assert "exists and has another signature; nothing was written" in capsys.readouterr().err
     assert job("infer", columns=["A.b", "id"]) == 3
     assert "`A.b`: expected a column, found no such column (did you mean 'a.b'?" in capsys.readouterr().err
 
@@ -185,7 +185,7 @@ def test_progress_is_told_by_tenths(spark, capsys):
         return rows
 
     group = spark.sparkContext.getLocalProperty("spark.jobGroup.id")
-    with watched(spark, "test", every=0.05):
+    with show_progress(spark, "test", interval=0.05):
         assert spark.sparkContext.parallelize(range(40), 40).mapPartitions(slow).count() == 40
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) >= 3
@@ -198,14 +198,14 @@ def test_progress_is_told_by_tenths(spark, capsys):
     assert spark.sparkContext.getLocalProperty("spark.jobGroup.id") == group
 
     def failing():
-        with watched(spark, "test", every=60):
+        with show_progress(spark, "test", interval=60):
             spark.range(1).count()
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         failing()
     assert capsys.readouterr().err == ""  # nothing says that it was done
-    with watched(spark, "test", every=60):
+    with show_progress(spark, "test", interval=60):
         spark.range(1).count()
     assert re.fullmatch(r"test: 100 %, (\d+) of \1 tasks, \d+ s\n", capsys.readouterr().err)
 

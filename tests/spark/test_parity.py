@@ -21,6 +21,7 @@ from sparksig.cli import cli
 from sparksig.jobs import ScoreConfig, plan_score
 from sparksig.jobs.preflight import check_input
 from sparksig.spark.bind import bind
+from sparksig.tables.check import check_parquet
 
 # --- entry points -------------------------------------------------------------------------------------------
 
@@ -51,9 +52,7 @@ def ask_command(command, path, contract, options):
 def verdicts(df, path, contract, tmp_path, modes=("schema",), **options):
     """Return the verdict of each entry point on a table that is a DataFrame and a Parquet file."""
     found = {f"check of a frame, {mode}": sparksig.check(df, contract, mode, **options) for mode in modes}
-    found |= {
-        f"check of a path, {mode}": sparksig.check_parquet(path, contract, mode, **options) for mode in modes
-    }
+    found |= {f"check of a path, {mode}": check_parquet(path, contract, mode, **options) for mode in modes}
     paths = {name: list_paths(report.findings) for name, report in found.items()}
     plan = sparksig.plan_write(df, str(tmp_path / "new"), contract, **options)
     paths["plan of a new table"] = list_paths(plan.findings)
@@ -197,7 +196,7 @@ def test_options_allow_columns(spark, tmp_path, options, expected):
 def test_findings_follow_the_contract_everywhere(spark, tmp_path):
     table, contract, _ = SHAPES["prefixes"]
     df = write_empty(spark, table, str(tmp_path / "table"))
-    reports = [sparksig.check(df, contract), sparksig.check_parquet(tmp_path / "table", contract)]
+    reports = [sparksig.check(df, contract), check_parquet(tmp_path / "table", contract)]
     plan = sparksig.plan_write(df, str(tmp_path / "new"), contract)
     assert [[one.path for one in found.findings] for found in (*reports, plan)] == [["a", "x", "ab"]] * 3
 
@@ -444,8 +443,8 @@ def test_what_was_written_fits_its_contract(request, spark, tmp_path, format, op
     assert sparksig.check(written, contract, mode="full").ok
     assert sparksig.check(written, path, mode="full").ok
     if format == "parquet":
-        assert sparksig.check_parquet(path, contract, mode="full").ok
-        assert sparksig.check_parquet(path, path).ok
+        assert check_parquet(path, contract, mode="full").ok
+        assert check_parquet(path, path).ok
 
 
 def test_the_contract_stays_with_the_table(spark, tmp_path):
@@ -501,7 +500,7 @@ def test_generated_types_have_one_verdict(spark, tmp_path_factory, table, data, 
     agree(paths, paths["check of a path, schema"])
     if not paths["check of a path, schema"]:
         sparksig.write(df, str(folder / "new"), contract, types=types)
-        assert sparksig.check_parquet(folder / "new", contract).ok
+        assert check_parquet(folder / "new", contract).ok
         assert sparksig.check(spark.read.parquet(str(folder / "new")), contract).ok
 
 

@@ -193,7 +193,7 @@ def test_names_of_every_kind(frame_of, spark, tmp_path):
     model = models.Returning(lambda data, params: data.sum(axis=1))
     path = models.save_python(tmp_path / "m", model, dict.fromkeys(names, "double"), {"y": "double"})
     df = frame_of(pa.table({name: [float(i)] for i, name in enumerate(names)}))
-    scored = sparksig.score(df, path, output="out.put", keep=names[:3], allow_pickle=True)
+    scored = sparksig.score(df, path, column="out.put", keep=names[:3], allow_pickle=True)
     assert scored.columns == [*names[:3], "out.put"]
     assert [row[-1] for row in scored.collect()] == [28.0]
 

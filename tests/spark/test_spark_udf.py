@@ -140,7 +140,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
             df = spark.sql("select timestamp'2050-06-15T12:00:00Z' as t")
             assert df.select("t", one().alias("p")).filter("p = t").count() == 1, zone
             if pairs is not None:
-                for scored in (df.select("t", pairs().alias("p")), sparksig.score(df, pairs, "p")):
+                for scored in (df.select("t", pairs().alias("p")), sparksig.score(df, pairs, column="p")):
                     assert scored.filter("p[0] = t and p[1] = t").count() == 1, zone
     finally:
         spark.conf.set("spark.sql.session.timeZone", before)

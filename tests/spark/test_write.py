@@ -287,7 +287,7 @@ def test_a_delta_table_is_not_taken_for_parquet(delta, tmp_path):
             sparksig.write(delta.range(1).toDF("id"), tmp_path / "t", format="parquet", mode=mode)
     assert rows(delta, "delta", tmp_path / "t") == [(0,), (1,), (2,)]
     sparksig.write(delta.range(3).toDF("id"), tmp_path / "p")
-    with pytest.raises(OutputRefusedError, match=r"holds files that are no Delta table"):
+    with pytest.raises(OutputRefusedError, match=r"has files and is not a Delta table"):
         sparksig.write(delta.range(1).toDF("id"), tmp_path / "p", format="delta", mode="append")
 
 
@@ -299,7 +299,7 @@ def test_what_is_no_table_is_left_alone(spark, tmp_path, mode):
     (tmp_path / "text" / "notes.txt").write_text("mine")
     before = files(tmp_path)
     for place in ("all", "text"):
-        with pytest.raises(OutputRefusedError, match=r"holds something that is no Parquet table"):
+        with pytest.raises(OutputRefusedError, match=r"exists and is not a Parquet table"):
             sparksig.write(spark.range(1).toDF("id"), tmp_path / place, mode=mode)
     assert files(tmp_path) == before
 
@@ -519,9 +519,9 @@ def test_the_plan_reads_as_text(spark, tmp_path):
     assert str(plan).splitlines() == [
         f"append to {where} (parquet, which exists)",
         "  id: widened, int -> bigint",
-        "  x: refused, string -> double (the target's type does not hold it: cast explicitly)",
+        "  x: refused, string -> double (the target's type cannot represent it: cast explicitly)",
         "  - x: expected double, found string "
-        "(the target's type does not hold it: cast explicitly) [TYPE_MISMATCH]",
+        "(the target's type cannot represent it: cast explicitly) [TYPE_MISMATCH]",
     ]
     assert not plan.ok
 

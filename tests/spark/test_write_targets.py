@@ -102,7 +102,9 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
         ("NULL_IN_REQUIRED", "d", 1),
         ("NULL_IN_REQUIRED", "g", 1),
     ]
-    assert "day: expected what the target generates it as (cast(t as date)), found others" in str(error.value)
+    assert "day: expected the values that the target generates (cast(t as date)), found others" in str(
+        error.value
+    )
     with pytest.raises(ContractError, match=r"rows of which CHECK small \(g < 100\) is true, found others"):
         sparksig.write(df.selectExpr("*", "50 as d"), filled, format="delta", mode="append")
 
@@ -357,12 +359,12 @@ def test_partitions_are_read_back_as_they_were_or_refused(spark, tmp_path):
         [(index, text) for index, text in enumerate([*TAKEN, *GIVEN_BACK])], "id int, part string"
     )
     with pytest.raises(
-        ContractError, match=r"part: expected texts that readers of Parquet give back"
+        ContractError, match=r"part: expected texts that readers of Parquet return unchanged"
     ) as error:
         sparksig.write(df, tmp_path / "t", partition_by=["part"])
     assert told(error) == [("INVALID_VALUE", "part", len(TAKEN))]
     with pytest.raises(
-        OutputRefusedError, match=r"run_id: expected a name that readers of Parquet give back"
+        OutputRefusedError, match=r"run_id: expected a name that readers of Parquet return unchanged"
     ):
         sparksig.write(spark.range(1), tmp_path / "t", mode="append", run_id="007")
 
@@ -373,7 +375,7 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
         sparksig.write(df, tmp_path / "t", partition_by=["b", "f", "d", "n", "t"])
     assert sorted(one.path for one in error.value.findings) == ["b", "d", "f", "t"]
     with pytest.raises(
-        OutputRefusedError, match=r"partition_by: expected columns beside those to partition by"
+        OutputRefusedError, match=r"partition_by: expected other columns than those to partition by"
     ):
         sparksig.write(df.select("n"), tmp_path / "t", partition_by=["n"])
     sparksig.write(df.select("id", "n"), tmp_path / "t", partition_by=["n"])
@@ -425,7 +427,7 @@ def test_a_table_given_relatively_below_what_looks_like_a_partition(spark, tmp_p
 def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_path):
     df = spark.sql("select 1 as id, null as v, array(named_struct('a', null, 'b', 1)) as l, map() as m")
     with pytest.raises(
-        OutputRefusedError, match=r"v: expected a type, found void \(it holds nothing but nulls: cast"
+        OutputRefusedError, match=r"v: expected a type, found void \(it has only nulls and no type: cast"
     ):
         sparksig.write(df.select("id", "v"), tmp_path / "t")
     plan = sparksig.plan_write(df, tmp_path / "t")
@@ -493,7 +495,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "verdict": "refused",
                 "found": "string",
                 "target": "bigint",
-                "reason": "the target's type does not hold it: cast explicitly",
+                "reason": "the target's type cannot represent it: cast explicitly",
             }
         ],
         "findings": [
@@ -502,7 +504,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "path": "id",
                 "expected": "bigint",
                 "found": "string",
-                "hint": "the target's type does not hold it: cast explicitly",
+                "hint": "the target's type cannot represent it: cast explicitly",
             }
         ],
     }

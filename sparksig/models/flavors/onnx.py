@@ -26,6 +26,7 @@ from sparksig.errors import (
     ModelDamagedError,
     ModelError,
     SignatureError,
+    SparksigWarning,
     UnsupportedError,
     kind,
     step,
@@ -67,7 +68,7 @@ _THREAD_OPTIONS = ("inter_op_num_threads", "intra_op_num_threads")
 _MAX_INLINE_BYTES = 2**30  # the limit of protobuf is 2 GiB
 
 
-class PrecisionWarning(UserWarning):
+class PrecisionWarning(SparksigWarning):
     """A warning that values are rounded, because a model computes with less precision than its signature."""
 
 

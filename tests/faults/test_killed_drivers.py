@@ -1,0 +1,160 @@
+"""A driver that is killed at any event of a run, and started again with its run id: every row lands once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+from functools import partial
+
+import pytest
+
+from sparksig.jobs import score
+from sparksig.jobs.sweeping import find_stagings
+from tests.faults.drivers import run_driver
+from tests.spark import score_jobs
+from tests.spark.score_jobs import BAD, table
+
+OLD = [100, 102]
+EXPECTED = [(row, x / 2) for row, x in enumerate(BAD) if x not in (13, None)]
+REJECTED = [13, 14]
+
+
+class Job:
+    """A job in a directory of its own, whose outputs can be put back to an earlier state."""
+
+    def __init__(self, spark, model, home, form, mode, quarantine):
+        self.spark, self.home, self.form, self.mode = spark, home, form, mode
+        home.mkdir()
+        table(home / "in", BAD)
+        output = {"format": form, "mode": mode}
+        changes = {"budget": {"rows": 2}, "output": output}
+        if quarantine:
+            changes["quarantine"] = {"path": str(home / "bad"), "format": form}
+        self.configure = partial(score_jobs.config_of, model, home, **changes)
+        self.config = self.configure(run_id="night")
+        if mode != "error":
+            self._write_old_rows()
+        self.save("begin")
+
+    def _write_old_rows(self):
+        old = self.home.with_name("old")
+        old.mkdir()
+        table(old / "in", OLD)
+        score(self.configure(run_id="old", input={"path": str(old / "in")}))
+
+    def save(self, name):
+        """Remember the state of everything but the input."""
+        shutil.copytree(self.home, self.home.with_name(name), ignore=shutil.ignore_patterns("in"))
+
+    def restore(self, name):
+        """Put everything but the input back to a state."""
+        for path in self.home.iterdir():
+            if path.name != "in":
+                shutil.rmtree(path)
+        shutil.copytree(self.home.with_name(name), self.home, dirs_exist_ok=True)
+        self.forget()
+
+    def forget(self):
+        """Forget what a killed driver knew, and its JVM with it."""
+        self.spark.catalog.clearCache()
+        if self.form == "delta":
+            self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+    def run(self, last=None):
+        """Run the job in a driver of its own, until an event; return the events that have happened."""
+        code, events = run_driver(self.spark, self.config, self.home, last)
+        self.forget()
+        assert code == (0 if last is None else -signal.SIGKILL), (code, events)
+        assert last is None or len(events) == last
+        return events
+
+    def state(self):
+        """Return the names of all files and directories, without what is random in them."""
+        names = (str(path.relative_to(self.home)) for path in self.home.rglob("*"))
+        return tuple(sorted(re.sub(r"[0-9a-f]{8}[0-9a-f-]*", "*", name) for name in names))
+
+    def read(self, name):
+        return self.spark.read.format(self.form).load(str(self.home / name))
+
+    def check_rows(self):
+        """Compare every row of the output and of the quarantine."""
+        out = sorted(
+            (row.id, row.prediction) for row in self.read("out").collect() if row.prediction is not None
+        )
+        old = [(row, x / 2) for row, x in enumerate(OLD)] if self.mode == "append" else []
+        assert out == sorted([*EXPECTED, *old])
+        if self.config.quarantine is None:
+            bad = [row.id for row in self.read("out").where("prediction is null").collect()]
+        else:
+            bad = [row.id for row in self.read("bad").collect()]
+        assert sorted(bad) == REJECTED
+
+    def finish(self):
+        """Start the job again: it is done, once; then it has been done, and nothing changes."""
+        report = score(self.config)
+        assert (report.rows_in, report.scored, report.rejected) == (20, 18, 2)
+        assert report.status in ("done", "repeated")
+        self.check_rows()
+        files = sorted(self.home.rglob("*"))
+        assert score(self.config).status == "repeated"
+        assert sorted(self.home.rglob("*")) == files
+        stagings = list(find_stagings(str(self.home), 0.0))
+        assert [staging.run_id for staging in stagings if staging.run_id is not None] == []
+        return report
+
+
+JOBS = {
+    "new parquet": ("parquet", "error", False),
+    "new parquet and quarantine": ("parquet", "error", True),
+    "parquet append": ("parquet", "append", True),
+    "parquet overwrite": ("parquet", "overwrite", False),
+    "parquet overwrite and quarantine": ("parquet", "overwrite", True),
+    "delta append": ("delta", "append", True),
+    "delta overwrite": ("delta", "overwrite", False),
+}
+
+
+@pytest.fixture
+def job(request, spark, model, tmp_path):
+    form, mode, quarantine = request.param
+    if form == "delta":
+        request.getfixturevalue("delta")
+    return Job(spark, model, tmp_path / "home", form, mode, quarantine)
+
+
+def count_until_scored(events):
+    """Return the number of events after which a run has scored everything."""
+    return 1 + next(i for i, event in enumerate(events) if re.match("move .*/scored.json", event))
+
+
+@pytest.mark.parametrize("job", [JOBS["new parquet"]], ids=["parquet"], indirect=True)
+def test_driver_killed_while_it_scores(job):
+    until_scored = count_until_scored(job.run())
+    states = set()
+    for last in range(until_scored):
+        job.restore("begin")
+        job.run(last)
+        if job.state() not in states:
+            states.add(job.state())
+            assert "score" in job.finish().phases
+    assert len(states) >= 3  # nothing; the rows; the rows, and a part of what says that they are complete
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS, indirect=True)
+def test_driver_killed_while_it_publishes(job):
+    until_scored = count_until_scored(job.run())
+    job.check_rows()
+    job.restore("begin")
+    job.run(until_scored)
+    job.save("scored")
+    events = job.run()
+    job.check_rows()
+    states = set()
+    for last in range(len(events)):
+        job.restore("scored")
+        job.run(last)
+        if job.state() not in states:
+            states.add(job.state())
+            assert "score" not in job.finish().phases  # the model was not asked again
+    assert len(states) >= 3
