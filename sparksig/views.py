@@ -2,13 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from html import escape
 from importlib.resources import files
 from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = ["aligned", "count_nouns", "format_nulls", "render"]
+__all__ = ["TextView", "aligned", "count_nouns", "format_facts", "format_nulls", "format_size", "render"]
+
+
+class TextView:
+    """A base class for results that are shown as their text, in terminals and notebooks.
+
+    Example:
+        >>> class Answer(TextView):
+        ...     def __str__(self):
+        ...         return "1 < 2"
+        >>> Answer()
+        1 < 2
+        >>> Answer()._repr_html_()
+        '<pre>1 &lt; 2</pre>'
+    """
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        try:
+            return self._render()
+        except MissingDependencyError:
+            return f"<pre>{escape(str(self))}</pre>"
+
+    def _render(self) -> str:
+        """Render the result as HTML, without the frame of a page."""
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def format_facts(facts: Iterable[tuple[str, str | None]]) -> list[str]:
+    """Format pairs of a name and a text below each other; unknown texts are omitted.
+
+    Example:
+        >>> format_facts([("model", "fraud"), ("run", None), ("rows", "3")])
+        ['model  fraud', 'rows   3']
+    """
+    known = [(name, text) for name, text in facts if text]
+    width = max((len(name) for name, _ in known), default=0)
+    return [f"{name:<{width}}  {text}" for name, text in known]
+
+
+def format_size(count: int) -> str:
+    """Format a number of bytes in the usual unit.
+
+    Example:
+        >>> format_size(999), format_size(57_100_000)
+        ('999 bytes', '57.1 MB')
+    """
+    size, unit = float(count), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def count_nouns(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sparksig.errors import ContractError, Finding
-from sparksig.views import render
+from sparksig.views import TextView, render
 
 __all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
 
@@ -108,8 +108,8 @@ class SideComparison:
 UNDECLARED = SideComparison(declared=False)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(TextView):
     """What :func:`sparksig.compare` has found.
 
     Attributes:
@@ -178,7 +178,7 @@ class Comparison:
             lines += [f"{title}:", *(f"- {one}" for one in entries)] if entries else []
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
+    def _render(self) -> str:
         return self._rendered(whole=False)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
@@ -117,6 +119,32 @@ Settings = dict[str, Annotated[str, BeforeValidator(_format_setting)]]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the configuration that a mapping describes.
+
+        Raises:
+            ConfigError: the mapping is wrong; all findings, by the keys of the file.
+        """
+        with cls._explain_errors():
+            return super().model_validate(obj, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Return the configuration that a JSON text describes; errors as of :meth:`model_validate`."""
+        with cls._explain_errors():
+            return super().model_validate_json(json_data, **options)
+
+    @classmethod
+    @contextlib.contextmanager
+    def _explain_errors(cls) -> Iterator[None]:
+        from sparksig.jobs.loading import explain_validation
+
+        try:
+            yield
+        except ValidationError as error:
+            raise explain_validation(error, cls) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -319,20 +347,6 @@ class JobConfig(_Section):
     input: InputSection = Field(description="the table to read")
     report: ReportSection = Field(default=ReportSection(), description="the files of the run report")
     spark: Settings = Field(default={}, description="Spark settings; they override spark-submit's flags")
-
-    @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """Return the configuration that a mapping describes.
-
-        Raises:
-            ConfigError: the mapping is wrong; all findings, by the keys of the file.
-        """
-        from sparksig.jobs.loading import explain_validation
-
-        try:
-            return super().model_validate(obj, **options)
-        except ValidationError as error:
-            raise explain_validation(error, cls) from None
 
     @model_validator(mode="after")
     def _require_other_places_for_reports(self) -> JobConfig:

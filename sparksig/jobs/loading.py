@@ -94,6 +94,7 @@ def _add_source(finding: Finding, loc: Loc, overridden: Sequence[Loc]) -> Findin
 
 
 _EXPECTED = {
+    "json_invalid": "JSON",
     "string_type": "text",
     "string_too_short": "text that is not empty",
     "int_type": "a whole number",

@@ -11,13 +11,13 @@ from typing import Any
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
 from sparksig.tables.report import ColumnReport, Report
-from sparksig.views import render
+from sparksig.views import TextView, format_size, render
 
-__all__ = ["RunReport", "format_size"]
+__all__ = ["RunReport"]
 
 
-@dataclass(frozen=True)
-class RunReport:
+@dataclass(frozen=True, repr=False)
+class RunReport(TextView):
     """What a job did, whether it went well or not. What nobody came to know is None, or empty.
 
     Attributes:
@@ -132,7 +132,7 @@ class RunReport:
             body[name] = tuple(map(_finding, body.get(name, ())))
         return cls(**body | {"check": _check(body["check"]), "evidence": tuple(body["evidence"])})
 
-    def _repr_html_(self) -> str:
+    def _render(self) -> str:
         return self._rendered(whole=False)
 
     def to_html(self, path: str | Path) -> None:
@@ -149,7 +149,7 @@ class RunReport:
         return self._rendered(whole=True)
 
     def _rendered(self, *, whole: bool) -> str:
-        checked = None if self.check is None else self.check._repr_html_()
+        checked = None if self.check is None else self.check._render()
         return render("run.html", report=self, facts=self.facts(), checked=checked, whole=whole)
 
     def facts(self) -> list[tuple[str, str]]:
@@ -237,21 +237,6 @@ def _input(told: Mapping[str, Any]) -> str | None:
     said += [format_size(told["bytes"])] if told.get("bytes") is not None else []
     place = told.get("place")
     return f"{place} ({', '.join(said)})" if place and said else place
-
-
-def format_size(count: int) -> str:
-    """Format a number of bytes.
-
-    Example:
-        >>> format_size(999), format_size(57_100_000)
-        ('999 bytes', '57.1 MB')
-    """
-    size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if size < 1000:
-            break
-        size, unit = size / 1000, larger
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 # --- back from JSON -------------------------------------------------------------------------------------

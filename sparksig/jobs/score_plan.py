@@ -11,7 +11,7 @@ from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import BudgetSection, ScoreConfig
 from sparksig.jobs.score_run import ScoreRun
-from sparksig.views import aligned
+from sparksig.views import TextView, aligned
 
 if TYPE_CHECKING:
     from sparksig.writing.write import WritePlan
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["ScorePlan", "plan_score"]
 
 
-@dataclass(frozen=True)
-class ScorePlan:
+@dataclass(frozen=True, repr=False)
+class ScorePlan(TextView):
     """The plan of a score job.
 
     Attributes:

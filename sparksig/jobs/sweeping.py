@@ -14,9 +14,9 @@ import pyarrow.fs as pafs
 
 from sparksig.errors import SparksigError, TableNotFoundError, UnsupportedError
 from sparksig.jobs.places import file_system
-from sparksig.jobs.reports import format_size
 from sparksig.jobs.staging import OWN_NAMES, PUBLISHING
 from sparksig.models.registry import shown
+from sparksig.views import format_size
 
 __all__ = ["DAY", "Staging", "find_stagings", "remove_staging"]
 

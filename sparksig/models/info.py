@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sparksig.convert.mlflow import from_mlflow
@@ -31,6 +31,7 @@ from sparksig.params import ParamSchema
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType
+from sparksig.views import TextView, format_facts, format_size
 from sparksig.walks import walk
 
 __all__ = [
@@ -47,8 +48,8 @@ class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+@dataclass(frozen=True, repr=False)
+class ModelInfo(TextView):
     """A description of a model directory, as :func:`get_model_info` and ``LoadedModel.metadata`` return it.
 
     Attributes:
@@ -91,7 +92,7 @@ class ModelInfo:
     model_size_bytes: int | None
     saved_input_example_info: Mapping[str, Any] | None
     version_mismatches: tuple[str, ...]
-    digest: str = field(repr=False)
+    digest: str
     registered_model_version: str | None = None
 
     def get_input_schema(self) -> Schema | None:
@@ -105,6 +106,21 @@ class ModelInfo:
     def get_params_schema(self) -> ParamSchema | None:
         """Return the params of the signature, or None."""
         return None if self.signature is None else self.signature.params
+
+    def __str__(self) -> str:
+        size = None if self.model_size_bytes is None else format_size(self.model_size_bytes)
+        facts = [
+            ("model", self.model_uri),
+            ("flavors", ", ".join(self.flavors)),
+            ("saved", self.utc_time_created),
+            ("size", size),
+            ("digest", self.digest),
+            ("run", self.run_id),
+            ("version", self.registered_model_version),
+            ("mismatches", ", ".join(self.version_mismatches)),
+        ]
+        signature = "no signature" if self.signature is None else self.signature.to_text()
+        return "\n".join([*format_facts(facts), signature])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description under the keys of the MLmodel file; unknown values are omitted.

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
 from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
 from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.views import TextView, count_nouns, format_facts, format_size
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["ScoredFiles", "score_files", "score_locally"]
 
 
-@dataclass(frozen=True)
-class ScoredFiles:
+@dataclass(frozen=True, repr=False)
+class ScoredFiles(TextView):
     """The report of :func:`score_files`.
 
     Attributes:
@@ -73,6 +74,20 @@ class ScoredFiles:
     size: int
     digest: str
     seconds: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready built-ins."""
+        return asdict(self) | {"findings": [finding.to_dict() for finding in self.findings]}
+
+    def __str__(self) -> str:
+        facts = [
+            ("rows", f"{self.rows:,}"),
+            ("scored", f"{self.scored:,}"),
+            ("rejected", f"{self.rejected:,}"),
+            ("engine", self.engine),
+            ("output", f"{self.output} ({count_nouns(self.files, 'file')}, {format_size(self.size)})"),
+        ]
+        return "\n".join([*format_facts(facts), *(f"- {finding}" for finding in self.findings)])
 
 
 def score_files(

@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import ContractError, Finding, step
-from sparksig.views import aligned, count_nouns, format_nulls, render
+from sparksig.views import TextView, aligned, count_nouns, format_nulls, render
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ColumnReport", "Report"]
 
@@ -41,8 +44,8 @@ class ColumnReport:
     values: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(TextView):
     """The result of a check.
 
     Attributes:
@@ -163,7 +166,37 @@ class Report:
         notes += [f"- warning: {finding}" for finding in self.warnings]
         return [*notes, *([self.claim] if self.claim else [])]
 
-    def _repr_html_(self) -> str:
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the columns as a DataFrame: name, expected, found, ok, nulls and the texts of the findings.
+
+        Example:
+            >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
+            >>> Report("full", "DDL", (), columns, rows=9).to_pandas().name.tolist()
+            ['x']
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "name": column.name,
+                "expected": column.expected,
+                "found": column.found,
+                "ok": column.ok,
+                "nulls": column.nulls,
+                "findings": "\n".join(map(str, self._findings_of(column.name))),
+            }
+            for column in self.columns
+        ]
+        names = ["name", "expected", "found", "ok", "nulls", "findings"]
+        return pd.DataFrame(rows, columns=names).astype({"nulls": "Int64"})
+
+    def _findings_of(self, name: str) -> list[Finding]:
+        """Return the findings of a column, and of the fields in it."""
+        path = step(name)
+        nested = (f"{path}.", f"{path}[", f"{path}{{")
+        return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
+
+    def _render(self) -> str:
         return render("report.html", report=self, whole=False)
 
     def to_html(self, path: str | Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from sparksig.infer.arrow import observe_nulls, with_nulls
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.tables.arrow import Part
-from sparksig.views import count_nouns
+from sparksig.views import TextView, count_nouns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -220,8 +220,8 @@ class Evidence:
     suggestion: str = ""
 
 
-@dataclass(frozen=True)
-class SampledSignature:
+@dataclass(frozen=True, repr=False)
+class SampledSignature(TextView):
     """A signature that was inferred from some rows.
 
     Attributes:
@@ -239,6 +239,11 @@ class SampledSignature:
     signature: ModelSignature
     evidence: tuple[Evidence, ...]
     noun: str = "partition"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the signature and its evidence as JSON-ready built-ins."""
+        evidence = [asdict(column) for column in self.evidence]
+        return {"signature": self.signature.to_dict(), "evidence": evidence, "noun": self.noun}
 
     def __str__(self) -> str:
         lines = []

@@ -23,6 +23,7 @@ from sparksig.tables.contract import RUN_COLUMN, Contract
 from sparksig.tables.delta import Existing, is_path, read_delta
 from sparksig.tables.findings import find_missing
 from sparksig.tables.types import judge_types
+from sparksig.views import TextView
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import reads_back_otherwise
 from sparksig.writing.request import WriteRequest
@@ -35,8 +36,8 @@ FORMATS = ("parquet", "delta")
 MODES = ("error", "append", "overwrite")
 
 
-@dataclass(frozen=True)
-class WritePlan:
+@dataclass(frozen=True, repr=False)
+class WritePlan(TextView):
     """The plan of a write.
 
     Attributes:

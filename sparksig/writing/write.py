@@ -21,13 +21,15 @@ from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.counting import count_rows
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
 from sparksig.tables.findings import report_columns
 from sparksig.tables.report import Report
 from sparksig.tables.rules import ValueOptions
-from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.spark import SparkTable, vectors_as_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
+from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet
 from sparksig.writing.limits import (
     constrain_checks,
@@ -42,8 +44,8 @@ from sparksig.writing.target import ColumnPlan, can_widen, holds
 __all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(TextView):
     """The result of a write.
 
     Attributes:
@@ -77,6 +79,11 @@ class Written:
     def to_json(self) -> str:
         """Return the result as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
+
+    def __str__(self) -> str:
+        if self.repeated:
+            return f"{self.plan.target} ({self.plan.format}) has this run already: nothing was written"
+        return f"{count_nouns(self.rows, 'row')} written to {self.plan.target} ({self.plan.format})"
 
 
 @diagnosed()

@@ -329,8 +329,6 @@ def test_a_report_needs_jinja2_for_html_alone(monkeypatch, tmp_path):
     text = r"^a report as HTML needs the package 'jinja2': pip install 'sparksig\[report\]'$"
     with pytest.raises(MissingDependencyError, match=text):
         GOOD.to_html(tmp_path / "r.html")
-    with pytest.raises(MissingDependencyError, match=text):
-        GOOD._repr_html_()
     assert not (tmp_path / "r.html").exists()
     assert str(GOOD)
     assert GOOD.to_json()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sparksig import ConfigError
 from sparksig.errors import ConfigNotFoundError
 from sparksig.jobs import CheckConfig, InferConfig, ScoreConfig, load_config
+from sparksig.jobs.config import InputSection
 from sparksig.jobs.forms import accepts_text, fields_of, find_type, format_key, is_section, strip_type
 from tests.jobs.helpers import SCORE
 
@@ -474,3 +475,25 @@ def test_the_reports_of_other_jobs_take_the_place_of_nothing(loader):
     assert "it is contract" in loader.wrong(CHECK, CheckConfig, ["contract=c.json", "report.json=c.json"])[0]
     sets = ["signature=s.json", "report.html=s.json"]
     assert "it is signature" in loader.wrong("input: {path: t}", InferConfig, sets)[0]
+
+
+BUILDERS = {
+    "mapping": (
+        ScoreConfig.model_validate,
+        {"run_id": 7},
+        "run_id: expected text, found a value of type int",
+    ),
+    "section": (InputSection.model_validate, {"path": "a*"}, "path: expected a path without"),
+    "text": (
+        ScoreConfig.model_validate_json,
+        '{"budgte": {}}',
+        "budgte: expected a known key, found another",
+    ),
+    "no JSON": (ScoreConfig.model_validate_json, '{"run_id', "expected JSON, found a value of type str"),
+}
+
+
+@pytest.mark.parametrize(("build", "source", "finding"), BUILDERS.values(), ids=BUILDERS)
+def test_findings_in_python_are_those_of_the_file(build, source, finding):
+    with pytest.raises(ConfigError, match=re.escape(finding)):
+        build(source)
