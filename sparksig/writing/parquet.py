@@ -96,6 +96,9 @@ def unsafe(spark: SparkSession) -> list[Finding]:
     if any(conf.get(key, None) == "2" for key in (_COMMITTER, f"spark.hadoop.{_COMMITTER}")):
         hint = "it moves files before the job has succeeded: a job that dies leaves some. Set it to 1"
         findings.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
+    if str(conf.get("spark.speculation", "false")).lower() == "true":
+        hint = "two attempts of one task may both leave their files. Set it to false, or write Delta"
+        findings.append(Finding(Code.INVALID_VALUE, "spark.speculation", "false", "true", hint))
     return findings
 
 
