@@ -225,6 +225,11 @@ class ModelUDF:
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("predictions that are arrays of times need Spark 4.1 or newer")
 
+    @property
+    def work(self) -> Work:
+        """The work of its Python workers."""
+        return self._work
+
     def __repr__(self) -> str:
         accepted = ", ".join(
             str(name) if name is not None else show_spec(spec)
