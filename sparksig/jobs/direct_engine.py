@@ -17,7 +17,7 @@ from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
-from sparksig.jobs.staged_columns import PREDICTION, findings_column
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -104,6 +104,7 @@ class DirectEngine(SparkEngine):
             batch_rows=work.batch_rows,
             absent=work.absent,
             filter=config.input.filter,
+            limit=build_limit(config),
             returned=work.returned,
         )
         self._model = replace(run.model, outputs=work.outputs)

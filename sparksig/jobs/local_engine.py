@@ -17,7 +17,7 @@ from sparksig.jobs.places import locate
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import track_splits
-from sparksig.jobs.staged_columns import PREDICTION, findings_column, refuse_own_names
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column, refuse_own_names
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
 from sparksig.models.features import features_of
@@ -142,6 +142,7 @@ class LocalEngine:
             batch_rows=config.model.batch_rows,
             absent=default_absent(self.model.directory) if absent == "auto" else absent,
             filter=config.input.filter,
+            limit=build_limit(config),
             returned=self._returned,
         )
 
