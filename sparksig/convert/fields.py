@@ -1,4 +1,4 @@
-"""Fields of Arrow and Spark schemas <-> columns and tensors: the rules that both neighbours share."""
+"""Conversion between the fields of Arrow or Spark schemas and columns or tensors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
-from sparksig.lattice import NULL, Field, Source, narrowest, void_finding
+from sparksig.lattice import NULL, Field, Source
+from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
 
 __all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
 
 TENSOR_KEY = "sparksig.tensor"
-"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
+"""The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, str]:
@@ -31,16 +32,19 @@ def read_field(
 
     Args:
         field: the field.
-        type_text: its type in the words of the table.
+        type_text: its type, as the table's own system formats it.
         metadata: the value of :data:`TENSOR_KEY`; None for a column.
-        tensor_source: the type of one row of a tensor.
-        findings: gets the reasons why there is no column; the result is None then.
+        tensor_source: returns the type of one row of a tensor.
+        findings: receives the reasons if the field cannot be read.
+
+    Returns:
+        The column or tensor; None if the field cannot be read.
     """
     path = step(field.name)
     if metadata is None:
         if field.source == NULL and not field.nullable:
-            findings.append(void_finding(path))
-        dtype = narrowest(field.source, path, findings)
+            findings.append(build_null_finding(path))
+        dtype = find_narrowest_type(field.source, path, findings)
         return None if dtype is None else ColSpec(dtype, field.name, required=not field.nullable)
     try:
         spec = tensor_from_metadata(metadata, field.name)
@@ -49,6 +53,6 @@ def read_field(
     except (SignatureError, ConversionError) as error:
         findings += error.findings
         return None
-    hint = f"the metadata {TENSOR_KEY} says another type than the field has"
+    hint = f"the metadata {TENSOR_KEY} and the field have different types"
     findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), type_text, hint))
     return None

@@ -1,4 +1,4 @@
-"""Values of an Enum, a UUID or a Decimal from the plain values that a signature has for them."""
+"""Conversion of plain values of a signature to instances of an Enum, a UUID or a Decimal."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sparksig.convert.hints import Encoded
+from sparksig.convert.hints import EncodedHint
 
 __all__ = ["decode", "describe_digits"]
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
-    """Return the value of a class, and the reason why there is none.
+def decode(value: Any, hint: EncodedHint) -> tuple[Any, str]:
+    """Convert a plain value to an instance of a class; return it with the reason if it does not fit, else "".
 
     Args:
         value: a plain value of the type of ``hint.leaf``, or an instance of the class.
-        hint: the class.
+        hint: the class and its limits.
 
     Example:
-        >>> from sparksig.convert.hints import parse
-        >>> decode("123e4567-e89b-12d3-a456-426614174000", parse(uuid.UUID))
+        >>> from sparksig.convert.hints import parse_hint
+        >>> decode("123e4567-e89b-12d3-a456-426614174000", parse_hint(uuid.UUID))
         (UUID('123e4567-e89b-12d3-a456-426614174000'), '')
     """
     if hint.cls is Decimal:
@@ -32,21 +32,21 @@ def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
         if isinstance(value, uuid.UUID):
             return value, ""
         if not _UUID.fullmatch(value):
-            return value, "a text that is no UUID of 32 hexadecimal digits and 4 hyphens"
+            return value, "a text that is not a UUID of 32 hexadecimal digits and 4 hyphens"
         return uuid.UUID(value), ""
     members = [member for member in hint.members if member is value or member.value == value]
     return (members[0], "") if members else (value, "another value")
 
 
-def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
+def _decode_decimal(value: Any, hint: EncodedHint) -> tuple[Any, str]:
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not number.is_finite():
         return value, "a value that is not finite"
     digits, places = _count_digits(number)
-    whole_digits = hint.max_digits - (hint.decimal_places or 0)
+    integer_digits = hint.max_digits - (hint.decimal_places or 0)
     if hint.decimal_places is not None and places > hint.decimal_places:
         return value, f"{places} digits after the point"
-    if digits > hint.max_digits or (hint.decimal_places is not None and digits - places > whole_digits):
+    if digits > hint.max_digits or (hint.decimal_places is not None and digits - places > integer_digits):
         return value, f"{digits - places} digits before the point and {places} after it"
     if number is value or hint.decimal_places is None:
         return number, ""
@@ -54,7 +54,7 @@ def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
 
 
 def _count_digits(number: Decimal) -> tuple[int, int]:
-    """Return how many digits a number has, and how many of them stand after the point."""
+    """Return the number of digits of a number, and the number of digits after the decimal point."""
     _, digits, exponent = number.normalize().as_tuple()
     assert isinstance(exponent, int)
     if exponent >= 0:
@@ -62,14 +62,14 @@ def _count_digits(number: Decimal) -> tuple[int, int]:
     return max(len(digits), -exponent), -exponent
 
 
-def describe_digits(hint: Encoded) -> str:
+def describe_digits(hint: EncodedHint) -> str:
     """Describe the digits of a Decimal; an empty text for another class.
 
     Example:
         >>> from decimal import Decimal
-        >>> from sparksig.convert.scalar_hints import Leaf
+        >>> from sparksig.convert.scalar_hints import ScalarHint
         >>> from sparksig.types import DataType
-        >>> describe_digits(Encoded(Leaf(DataType.double, float), Decimal, (), 9, 2))
+        >>> describe_digits(EncodedHint(ScalarHint(DataType.double, float), Decimal, (), 9, 2))
         'a Decimal of at most 9 digits, 2 after the point'
     """
     if hint.cls is not Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pyarrow.fs
@@ -46,6 +47,7 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
         lambda: _check_params(config, model.params),
         lambda: _check_paths(config),
         lambda: check_input(config, model.inputs, _list_features(model)),
+        lambda: _refuse_below_files(config),
         lambda: _refuse_existing(config),
     )
     return model
@@ -57,8 +59,6 @@ def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:
     """Check the model's directory, without loading the model."""
-    from sparksig.spark.udf import require_result_type
-
     section = config.model
     # only the session can read the DDL of result_type
     unknown = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
@@ -75,7 +75,10 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             environment=section.environment,
             allow_install=section.allow_install,
         )
-        require_result_type(model)
+        if config.engine != "local" and find_spec("pyspark") is not None:
+            from sparksig.spark.udf import require_result_type
+
+            require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
             raise wrong_value("model.method", "a method that predicts", error.message) from None
@@ -149,6 +152,17 @@ def _check_paths(config: ScoreConfig) -> None:
         raise ConfigError.of("the configuration is wrong", findings)
 
 
+def _refuse_below_files(config: ScoreConfig) -> None:
+    """Check that neither the output nor the quarantine is below a file."""
+    for name, section in (("output", config.output), ("quarantine", config.quarantine)):
+        if section is None or section.path is None:
+            continue
+        files, place = file_system(section.path, config.spark)
+        parent = place.rpartition("/")[0]
+        if files is not None and parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
+            raise OutputRefusedError(f"the {name} {section.path!r} is below a file; nothing was written")
+
+
 def _refuse_existing(config: ScoreConfig) -> None:
     """Check that the output does not exist, unless it may be of the same run."""
     path, section = config.output.path, config.output
@@ -159,9 +173,6 @@ def _refuse_existing(config: ScoreConfig) -> None:
     files, place = file_system(path, config.spark)
     if files is None:
         return  # the engine checks it later
-    parent = place.rpartition("/")[0]
-    if parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
-        raise OutputRefusedError(f"the output {path!r} is below a file; nothing was written")
     if section.mode != "error" or files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
         return
     is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sparksig.jobs.texts import Text
 
-__all__ = ["FINDINGS", "Input", "file_system", "open_input", "read_input"]
+__all__ = ["FINDINGS", "Input", "digest_files", "file_system", "open_input", "read_input"]
 
 FINDINGS = "sparksig findings"
 """The column of malformed rows that says what is wrong with them."""
@@ -69,16 +69,16 @@ class Input:
         """See that no file has changed since the table was opened.
 
         Raises:
-            SparksigError: some have changed, or are gone.
+            SparksigError: some have changed.
+            TableNotFoundError: some have vanished.
         """
         if not self._files:
             return
         try:
             now = _statuses(self.rows.sparkSession, list(self._files))
         except Exception as error:  # Hadoop's, or this machine's: it is gone
-            raise SparksigError(
-                f"files of the input are gone since they were read: {type(error).__name__}"
-            ) from None
+            name = getattr(error, "filename", None)
+            raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
         changed = [path for path, told in self._files.items() if now[path] != told]
         if changed:
             raise SparksigError(
@@ -130,11 +130,8 @@ def open_input(
         try:
             files = _statuses(spark, rows.inputFiles())
         except FileNotFoundError as error:
-            raise TableNotFoundError(
-                f"the file {error.filename} vanished while the table was read. Start again when nobody "
-                "replaces the table's files"
-            ) from None
-        identity |= _digest(files)
+            raise _explain_vanished(f"the file {error.filename}") from None
+        identity |= digest_files(files)
     told = Input(rows, identity=identity, _files=files)
     return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
 
@@ -303,10 +300,18 @@ def _reading(error: Exception, section: InputSection) -> SparksigError:
 # --- what is read -------------------------------------------------------------------------------------------
 
 
-def _digest(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    """Return the number of files, their bytes, and a digest of the list with sizes and times."""
     lines = [f"{path}\0{size}\0{time}\n" for path, (size, time) in sorted(files.items())]
     digest = hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
     return {"files": len(files), "bytes": sum(size for size, _ in files.values()), "sha256": digest}
+
+
+def _explain_vanished(file: str) -> TableNotFoundError:
+    """Return the error for a file that was deleted while its table was read."""
+    return TableNotFoundError(
+        f"{file} vanished while the table was read. Start again when nobody replaces the table's files"
+    )
 
 
 def _statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:

@@ -18,6 +18,7 @@ from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
 from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
 from sparksig.scoring.filters import Condition
+from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.storage import convert_array
 
 __all__ = ["Piece", "ReadCount", "ScanPlan", "Split", "read_batches"]
@@ -35,6 +36,7 @@ class Piece:
         name: the file within the table, for messages.
         groups: the row groups, in order.
         counts: the number of rows of each.
+        first_row: the number of rows of the file before these.
         size: their bytes, uncompressed.
         partitions: the values of partition columns.
     """
@@ -43,6 +45,7 @@ class Piece:
     name: str
     groups: tuple[int, ...]
     counts: tuple[int, ...]
+    first_row: int
     size: int
     partitions: Mapping[str, pa.Scalar]
 
@@ -74,6 +77,14 @@ class Split:
         """Return the number of bytes, uncompressed."""
         return sum(piece.size for piece in self.pieces)
 
+    def locate_row(self, row: int) -> str:
+        """Return the position of a row of the split in its file, as text."""
+        for piece in self.pieces:
+            if row < piece.rows:
+                return f"{piece.first_row + row:,} of {piece.name}, counted from 0"
+            row -= piece.rows
+        return self.describe()
+
     def describe(self) -> str:
         """Return the names of the first files, for messages."""
         names = [piece.name for piece in self.pieces]
@@ -92,8 +103,8 @@ class ScanPlan:
         transfer: their names and types in the model's input.
         is_row: give them to the model as one column of objects.
         kept_columns: the columns of the input in the output, in order.
-        inputs: what the model accepts.
-        outputs: what it returns.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         output: the name of the predictions' column.
         flatten: write each field of a prediction of several outputs as a column ``<output>_<field>``.
@@ -101,9 +112,10 @@ class ScanPlan:
         findings: the name of the findings' column.
         zone: the time zone of the session.
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
-        absent: what the model sees of an optional column that the table lacks.
-        returned: the Arrow type of predictions that was asked for; None for what the outputs say.
+        absent: the treatment of an optional column that the table lacks.
+        returned: the Arrow type of predictions that was asked for; None to use the output schema.
         condition: the rows to score; None for all.
+        limit: the number of rows that the run may reject; None for any number.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """
 
@@ -125,6 +137,7 @@ class ScanPlan:
     absent: Absent = "omit"
     returned: pa.DataType | None = None
     condition: Condition | None = None
+    limit: RejectionLimit | None = None
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:

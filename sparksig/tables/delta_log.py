@@ -18,7 +18,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.errors import TableNotFoundError, UnsupportedError, step
-from sparksig.tables.parquet import File, Location, ParquetTable, read_footers
+from sparksig.tables.footers import File, Location, read_footers
+from sparksig.tables.parquet import ParquetTable
 
 __all__ = ["Snapshot", "open_delta", "read_snapshot"]
 
@@ -118,15 +119,15 @@ class _State:
 
     protocol: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def add(self, action: Mapping[str, Any]) -> None:
         self.protocol = action.get("protocol") or self.protocol
         self.metadata = action.get("metaData") or self.metadata
         if removed := action.get("remove"):
-            self.files.pop(removed["path"], None)
+            self.files.pop(_identify(removed), None)
         if added := action.get("add"):
-            self.files[added["path"]] = {
+            self.files[_identify(added)] = {
                 name: added.get(name) for name in ("partitionValues", "deletionVector")
             }
 
@@ -141,7 +142,8 @@ class _State:
             raise UnsupportedError(f"the Delta table {place!r} {reason}")
         columns = tuple(self.metadata["partitionColumns"])
         files = {
-            unquote(path): _read_values(file["partitionValues"], columns) for path, file in self.files.items()
+            unquote(path): _read_values(file["partitionValues"], columns)
+            for (path, _), file in self.files.items()
         }
         return Snapshot(version, self.metadata["id"], self.metadata["schemaString"], columns, files)
 
@@ -154,9 +156,14 @@ class _State:
             return "has other names for its columns than its files (column mapping)"
         if any(file["deletionVector"] for file in self.files.values()):
             return "has deletion vectors"
-        if any(re.match(r"[A-Za-z][\w+.-]*:|/", path) for path in self.files):
+        if any(re.match(r"[A-Za-z][\w+.-]*:|/", path) for path, _ in self.files):
             return "has files of another table"
         return "" if self.files else "has no files"
+
+
+def _identify(action: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the path of a file and its deletion vector: a commit may replace the vector of a file."""
+    return action["path"], json.dumps(action.get("deletionVector"), sort_keys=True, default=str)
 
 
 def _read_values(values: Any, columns: Sequence[str]) -> dict[str, str | None]:

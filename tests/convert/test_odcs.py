@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft201909Validator
 
 from sparksig.convert.ddl import to_ddl
-from sparksig.convert.odcs import LOST_TO_ODCS, lost_in_odcs, to_odcs
+from sparksig.convert.odcs import LOST_TO_ODCS, find_losses_in_odcs, to_odcs
 from sparksig.errors import Code, ConversionError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -188,7 +188,7 @@ def test_all_findings_at_once():
 
 
 def test_no_contract():
-    with pytest.raises(ConversionError, match="to_odcs takes a ModelSignature or a Schema, not None"):
+    with pytest.raises(ConversionError, match="to_odcs: expected a ModelSignature or a Schema, got None"):
         to_odcs(None, name="n")
 
 
@@ -214,22 +214,22 @@ def refuse_dtypes():
 LOSSES = {
     "params": (
         ModelSignature(column("long"), params=ParamSchema([ParamSpec("k.1", "long", 3)])),
-        "params.`k.1`: expected a param, found nothing",
+        "params.`k.1`: expected a param, got nothing",
     ),
-    "SparkML vector": (column(SparkMLVector()), "a: expected SparkML vector, found an array of numbers"),
+    "SparkML vector": (column(SparkMLVector()), "a: expected SparkML vector, got an array of numbers"),
     "Map": (
         column(Array(Map("string"))),
-        "a[]: expected Map(str -> DataType.string), found an object without properties",
+        "a[]: expected Map(str -> DataType.string), got an object without properties",
     ),
-    "Any": (column(AnyType()), "a: expected Any, found no logical type"),
-    "a column without a name": (column("long", None), "expected a column without a name, found the name 0"),
-    "an integer name": (column("long", 7), "7: expected an integer as name, found its digits"),
+    "Any": (column(AnyType()), "a: expected Any, got no logical type"),
+    "a column without a name": (column("long", None), "expected a column without a name, got the name 0"),
+    "an integer name": (column("long", 7), "7: expected an integer as name, got its digits"),
     "the first dimension of a tensor, where it is fixed": (
         tensor("int8", (2, 3)),
-        "a: expected 2 rows, found any number of them",
+        "a: expected 2 rows, got any number of rows",
     ),
-    "tensor of float16": (tensor("float16"), "a: expected float16, found a number of 32 bits"),
-    "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], found timestamp"),
+    "tensor of float16": (tensor("float16"), "a: expected float16, got a number of 32 bits"),
+    "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], got timestamp"),
     "tensor of object, complex, long double or timedelta": refuse_dtypes,
 }
 
@@ -240,7 +240,7 @@ def test_each_line_of_the_losses(line):
         LOSSES[line]()
         return
     contract, told = LOSSES[line]
-    assert [str(finding) for finding in lost_in_odcs(contract)] == [f"{told} [NOT_EXPRESSED]"]
+    assert [str(finding) for finding in find_losses_in_odcs(contract)] == [f"{told} [NOT_EXPRESSED]"]
 
 
 def test_every_loss_has_its_test():
@@ -249,4 +249,4 @@ def test_every_loss_has_its_test():
 
 def test_paths_of_a_signature_begin_with_the_side():
     signature = ModelSignature(column(SparkMLVector()), column(AnyType()))
-    assert [finding.path for finding in lost_in_odcs(signature)] == ["inputs.a", "outputs.a"]
+    assert [finding.path for finding in find_losses_in_odcs(signature)] == ["inputs.a", "outputs.a"]

@@ -182,7 +182,9 @@ def test_a_wrong_command_line(arguments, capsys):
 def test_help(name, capsys):
     assert run(name, ["--help"]) == 0
     said = capsys.readouterr().out
-    assert f"usage: {name}.py [-h] --config FILE [--set KEY=VALUE] [--dry-run]" in said
+    engine = "[--engine {auto,spark,direct,local}]" if name == "score" else ""
+    usage = f"usage: {name}.py [-h] --config FILE [--set KEY=VALUE] {engine} [--dry-run]"
+    assert " ".join(usage.split()) in " ".join(said.split())
     assert f"conf/{name}.yaml" in said.replace("\n", " ").replace("  ", " ")
 
 
@@ -191,7 +193,7 @@ def test_a_wrong_configuration(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(CONFIG)
     assert run("check", ["--config", str(tmp_path / "c.yaml"), "--set", "mdoe=x"]) == 2
     assert (
-        "  - mdoe: expected a known key, found another, by --set (did you mean 'mode'?)"
+        "  - mdoe: expected a known key, got another, by --set (did you mean 'mode'?)"
         in capsys.readouterr().err
     )
     assert isinstance(ConfigError(""), ValueError)

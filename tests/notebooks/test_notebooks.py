@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import pytest
 
-HERE = Path(__file__).parent
+from tests.notebooks.running import HERE, run_notebook
 
 pytestmark = [
     pytest.mark.xdist_group("notebooks"),
@@ -18,28 +14,22 @@ pytestmark = [
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A function that runs a notebook, and gives what each cell of code shows, by its first line."""
-    nbclient = pytest.importorskip("nbclient", reason="Jupyter is in the development environment only")
+def run(tmp_path):
+    """A function that runs a notebook, and returns the output of each code cell by its source."""
+    pytest.importorskip("nbclient", reason="Jupyter is in the development environment only")
     import nbformat
 
-    for name, value in {
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "JUPYTER_PLATFORM_DIRS": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    def shown(name):
-        notebook = nbformat.read(HERE / name, as_version=4)
-        assert not any(cell.get("outputs") for cell in notebook.cells), "kept without what it shows"
-        client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
-        client.execute(cwd=str(tmp_path))
+    def run_stored(name):
+        stored = nbformat.read(HERE / name, as_version=4)
+        notebook = run_notebook(HERE / name, tmp_path)
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if any(cell.get("outputs") for cell in stored.cells):
+            outputs = [cell.outputs for cell in stored.cells if cell.cell_type == "code"]
+            message = "python -m tests.notebooks.running stores the outputs"
+            assert outputs == [cell.outputs for cell in cells], message
         return {cell.source: "".join(map(_text, cell.outputs)) for cell in cells}
 
-    return shown
+    return run_stored
 
 
 def _text(output):
@@ -62,7 +52,7 @@ def test_the_quickstart(run, tmp_path):
     assert of(shown, "\nsame") == "0"
     broken = of(shown, 'sparksig.score(broken, "model")')
     assert "the table does not fit the model's input schema: 2 findings" in broken
-    assert "age: expected double, found string" in broken
+    assert "age: expected double, got string" in broken
     assert "did you mean 'BMI'?" in broken
     lenient = of(shown, 'on_error="null"')
     for text in ("PREDICTION_FAILED", "NULL_IN_REQUIRED", "3.5"):
@@ -95,7 +85,7 @@ SIGNATURES = [
         "narrow =",
         "[long (required)] ['n': integer (required)] ['n': long (required)]",
         "int32 where long is declared becomes int64",
-        "n: expected integer, found int64 (it would be narrowed",
+        "n: expected integer, got int64 (it would be narrowed",
     ),
     ('"tags": ["new"', "tags Array(string) required", "size {height: double, width: double} required"),
     ("rows =", "id long required note string optional"),
@@ -109,11 +99,11 @@ SIGNATURES = [
     ("np.zeros((8, 28, 28), ", "[Tensor('float32', (-1, 28, 28))]", "'mask': Tensor('int8', (-1, 3))]"),
     ("params={", 'stop list of string default [".", "!"]', 'limits {words: long} default {"words": 100}'),
     ("import pydantic", "0.notes Array(string) optional", "[30]"),
-    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a type"),
+    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a supported type"),
     ("flats =", "['rooms': long (required), 'area': double (optional)]", "<td>optional</td>"),
     ('"street"', "rooms 0 4"),
-    ('"Rooms"', "rooms: expected long, found no such column (did you mean 'Rooms'?", "area: expected double"),
+    ('"Rooms"', "rooms: expected long, got no such column (did you mean 'Rooms'?", "area: expected double"),
     ("def rent", "33333333333333333333..."),
-    ("set_signature", "[200, 300]", "rooms: expected long, found string"),
+    ("set_signature", "[200, 300]", "rooms: expected long, got string"),
     ("written =", '[{"type": "long", "name": "rooms", "required": true}]', "True"),
 ]
