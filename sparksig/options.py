@@ -27,7 +27,7 @@ Side = Literal["inputs", "outputs"]
 """A side of a signature."""
 
 TypeRule = Literal["exact", "lossless"]
-"""The types that fit a table's contract: the declared ones, or all that widen to them."""
+"""The types that fit a table's contract: the declared types, or every type that widens to them."""
 
 Missing = Literal["forbid", "allow"]
 """The treatment of optional columns that a table lacks."""
