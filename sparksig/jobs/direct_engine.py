@@ -41,7 +41,7 @@ class DirectEngine(SparkEngine):
 
     Attributes:
         is_required: whether a table that is left to Spark is an error.
-        scan: what the tasks read, and how they score it; None if Spark scores.
+        scan: the plan of the tasks; None if Spark scores.
         splits: the parts of the table, one for each task.
     """
 
@@ -93,10 +93,10 @@ class DirectEngine(SparkEngine):
         if version is None and len(opened.table.files) != self.input.identity["files"]:
             raise UnsupportedError("Spark finds other files in the input than pyarrow")
         table = opened.table
-        apart = config.quarantine is not None
+        has_quarantine = config.quarantine is not None
         options = ScanOptions(
-            output=PREDICTION if apart else config.output.column,
-            keep=self.rows.columns if apart else config.output.keep,
+            output=PREDICTION if has_quarantine else config.output.column,
+            keep=self.rows.columns if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
             findings=findings_column(config),
