@@ -12,6 +12,7 @@ __all__ = [
     "OnVersionMismatch",
     "SampleMethod",
     "SaveMode",
+    "Shipping",
     "Side",
     "TableFormat",
     "TypeRule",
@@ -46,3 +47,6 @@ OnError = Literal["fail", "null"]
 
 OnVersionMismatch = Literal["warn", "fail", "ignore"]
 """The reaction to other package versions than those that a model was saved with."""
+
+Shipping = Literal["auto", "files", "path", "inline"]
+"""The way of a model to the workers of Spark."""

@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, warn_of_absent_columns
 from sparksig.errors import ContractError
-from sparksig.options import OnError, OnVersionMismatch
+from sparksig.options import OnError, OnVersionMismatch, Shipping
 from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
@@ -51,6 +51,7 @@ def score(
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
+    shipping: Shipping = "auto",
     **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
@@ -85,6 +86,7 @@ def score(
             for "omit" with PythonModels, functions and loader modules.
         environment: as in :func:`spark_udf`.
         allow_install: as in :func:`spark_udf`.
+        shipping: as in :func:`spark_udf`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -138,6 +140,7 @@ def score(
             absent=absent,
             environment=environment,
             allow_install=allow_install,
+            shipping=shipping,
         )
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
@@ -187,7 +190,7 @@ def add_predictions(
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
     prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
-    columns = [df["*"]] if keep == "*" else [binding.column(name) for name in keep]
+    columns = ["*"] if keep == "*" else [binding.column(name) for name in keep]
     if not flatten and not lenient and observation is None:
         return df.select(*columns, prediction.alias(output))
     scored = df.select(*columns, prediction.alias(_SCORED))

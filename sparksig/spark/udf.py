@@ -27,7 +27,7 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.features import features_of
-from sparksig.options import OnVersionMismatch
+from sparksig.options import OnVersionMismatch, Shipping
 from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -74,6 +74,7 @@ def spark_udf(
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
+    shipping: Shipping = "auto",
     **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
@@ -104,6 +105,9 @@ def spark_udf(
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
             "model" or the path of a built one. Each node builds or unpacks it once.
         allow_install: as in :func:`sparksig.load_model`.
+        shipping: the way of the model to the workers: "files" (Spark distributes it), "path" (each node
+            copies it from ``model_uri``, which it can read), "inline" (it is sent with the query, up to 8
+            MB), or "auto" for files where the server accepts them.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -155,7 +159,9 @@ def spark_udf(
         environment=environment,
         allow_install=allow_install,
     )
-    return build_udf(session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent)
+    return build_udf(
+        session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent, shipping=shipping
+    )
 
 
 def build_udf(
@@ -166,6 +172,7 @@ def build_udf(
     params: Mapping[str, Any] | None = None,
     batch_rows: int | None = None,
     absent: Absent | None = None,
+    shipping: str = "auto",
 ) -> ModelUDF:
     """Build the column function of a model that was checked; arguments and errors as of :func:`spark_udf`.
 
@@ -173,7 +180,7 @@ def build_udf(
     """
     require_result_type(model)
     work = Work(
-        ship(session, model.directory, model.loading.environment),
+        ship(session, model, shipping),
         model.loading,
         model.inputs,
         model.outputs,
@@ -212,6 +219,7 @@ class ModelUDF:
         outputs: the schema that it returns.
         digest: the digest of the model directory, which every worker verifies.
         absent: the treatment of optional columns that the table lacks: "null", "omit" or "forbid".
+        shipping: the way of the model to the workers: "files", "path", "inline", or "local" in local mode.
         return_type: the Spark type of the predictions.
     """
 
@@ -220,6 +228,7 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
+        self.shipping = work.shipment.shipping
         self.absent = work.absent
         self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
