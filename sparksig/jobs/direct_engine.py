@@ -122,7 +122,8 @@ class DirectEngine(SparkEngine):
         assert isinstance(directory, Place)
         store, path = file_system(directory.uri, run.config.spark)
         with show_progress(self.spark, "score"), _explain_model():
-            results = score_on_spark(self.spark, self._model, self.scan, self.splits, Target(store, path))
+            shipping, target = run.config.model.shipping, Target(store, path)
+            results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
         )

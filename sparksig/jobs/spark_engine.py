@@ -234,6 +234,7 @@ def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -
             params=config.params,
             batch_rows=section.batch_rows,
             absent=None if section.absent == "auto" else section.absent,
+            shipping=section.shipping,
         )
     except (ContractError, UnsupportedError) as error:
         if section.result_type is None:
