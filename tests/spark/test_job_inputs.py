@@ -135,7 +135,7 @@ def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_pat
     assert (named.rows_in, named.input["format"], named.input["files"]) == (10, "view", 1)
     with pytest.raises(TableNotFoundError, match="there is no table 'no_input'"):
         score(job(input={"path": None, "table": "no_input"}, output={"path": str(tmp_path / "no")}))
-    with pytest.raises(ConfigError, match=r"input\.table: expected the name of a table, as SQL has it"):
+    with pytest.raises(ConfigError, match=r"input\.table: expected the name of a table in SQL"):
         score(job(input={"path": None, "table": "no input"}, output={"path": str(tmp_path / "no")}))
 
 
