@@ -60,9 +60,9 @@ class SparkEngine:
     Attributes:
         spark: the session.
         udf: the model as a column function.
-        input: the table as it is now.
-        rows: the columns of it that are read.
-        staged: the rows as they are staged; None if the table does not fit the model.
+        input: the table that was opened.
+        rows: its columns that are read.
+        staged: the rows to stage; None if the table does not fit the model.
         counts: counts the rows while they are staged.
     """
 

@@ -22,7 +22,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.places import file_system
-from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
+from sparksig.jobs.preflight import NAMES, is_null_type, refuse_delta, schemas_with_null_types
 from sparksig.models.registry import shown
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import Place
@@ -47,7 +47,7 @@ class Input:
 
     Attributes:
         rows: the rows that meet the filter.
-        malformed: the malformed rows of CSV or JSON with a column :data:`FINDINGS`; None if the first of them
+        malformed: the malformed rows of CSV or JSON with a column :data:`FINDINGS`; None if the first one
             fails the query.
         record: the column of malformed rows with their line; empty without malformed rows.
         identity: identifies the content of the table: place, format, and version (Delta), or files, bytes,
@@ -62,7 +62,7 @@ class Input:
 
     @property
     def is_known(self) -> bool:
-        """Whether the same identity means the same rows; not for views, or without files."""
+        """Return whether the same identity means the same rows; not for views, or without files."""
         return "version" in self.identity or bool(self._files and self.identity["format"] != "view")
 
     def check_unchanged(self) -> None:
@@ -107,7 +107,7 @@ def open_input(
         section: the section of the configuration.
         lenient: return malformed rows of CSV and JSON; otherwise the first one fails the query.
         types: the types for columns of the null type in Parquet files; Spark reads other such columns as int.
-            None to read all of them as void.
+            None to read all these columns as void.
 
     Raises:
         TableNotFoundError: the table, or its version, does not exist.
@@ -196,14 +196,14 @@ def _add_null_columns(
         ]
         part = reader.schema(T.StructType(fields)).option("basePath", place).parquet(*paths)
         parts.append(_select_with_nulls(part, actual, {name: targets[name] for name in absent}))
-    first, *others = parts
-    for other in others:
+    first, *remaining = parts
+    for other in remaining:
         first = first.union(other)
     return first
 
 
 def _select_with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.DataType]) -> DataFrame:
-    """Select columns by their names; those with a type are nulls of it."""
+    """Select columns by their names; columns with a type become nulls of this type."""
     from pyspark.sql import functions as F
 
     from sparksig.spark.bind import column
@@ -234,7 +234,7 @@ def _open_text(spark: SparkSession, section: InputSection) -> Text:
 
 def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
     if (Place.of(spark, section.place) / "_delta_log").is_there():
-        raise not_files(section.format)
+        raise refuse_delta(section.format)
 
 
 def _open_delta(
