@@ -368,8 +368,17 @@ def find_duplicates(names: Iterable[H]) -> list[H]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
+HINTS = 20
+"""The number of missing names for which findings offer a similar one: comparing names takes time."""
+
+MAX_COMPARED = 1_000
+"""The number of names up to which :func:`nearest` compares each with a misspelled one, which takes time."""
+
+
 def nearest(name: object, known: Iterable[object]) -> str:
-    """A hint that offers the known name most like ``name``; empty if none is alike.
+    """Build a hint with the known name that is most similar to ``name``; empty if none is similar.
+
+    Among more than ``MAX_COMPARED`` names, only one that differs by its case is similar.
 
     Example:
         >>> nearest("amuont", ["amount", "id"])
@@ -381,5 +390,7 @@ def nearest(name: object, known: Iterable[object]) -> str:
     if text.casefold() in folded:
         best = folded[text.casefold()]
         return f"did you mean {by_text[best]!r}? Names are case sensitive" if best != text else ""
+    if len(by_text) > MAX_COMPARED:
+        return ""
     close = difflib.get_close_matches(text, by_text, n=1, cutoff=0.7)
     return f"did you mean {by_text[close[0]]!r}?" if close else ""

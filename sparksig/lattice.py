@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Union
 
-from sparksig.errors import Code, Finding, SignatureError, below, find_duplicates, nearest, step
+from sparksig.errors import HINTS, Code, Finding, SignatureError, below, find_duplicates, nearest, step
 from sparksig.types import (
     MAX_DEPTH,
     AnyType,
@@ -235,11 +235,13 @@ def mismatches(source: Source, target: Type, path: str, required: bool = True) -
 
 
 def _scalar(source: Source, target: DataType, path: str) -> list[Finding]:
+    return [] if _fits(source, target) else [_mismatch(path, target, source, _hint(source, target))]
+
+
+def _fits(source: Source, target: DataType) -> bool:
     if isinstance(source, Decimal):
-        ok = _decimal_fits(source, target)
-    else:
-        ok = isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
-    return [] if ok else [_mismatch(path, target, source, _hint(source, target))]
+        return _decimal_fits(source, target)
+    return isinstance(source, Scalar) and MODEL_TYPE[target] in upper_bounds(source.name)
 
 
 def _decimal_fits(source: Decimal, target: DataType) -> bool:
@@ -304,10 +306,12 @@ def _object(source: Source, target: Object, path: str, required: bool) -> list[F
     if not isinstance(source, Struct) or source.kind:
         return [_mismatch(path, target, source)]
     findings: list[Finding] = []
-    names = [part.name for part in source.fields]
+    fields: dict[str, list[Field]] = {}
+    for part in source.fields:
+        fields.setdefault(part.name, []).append(part)
     for prop in target.properties:
         where = below(path, prop.name)
-        held = [part for part in source.fields if part.name == prop.name]
+        held = fields.get(prop.name, [])
         if len(held) > 1:
             findings.append(Finding(Code.DUPLICATE_NAME, where, "one field of that name", str(len(held))))
         elif held:
@@ -319,7 +323,7 @@ def _object(source: Source, target: Object, path: str, required: bool) -> list[F
                     where,
                     describe(prop.dtype),
                     "no such field",
-                    nearest(prop.name, names),
+                    nearest(prop.name, fields if len(findings) < HINTS else ()),
                 )
             )
     return findings
@@ -418,7 +422,7 @@ def _narrow(source: Source, path: str, findings: list[Finding]) -> Type | None:
     if isinstance(source, Struct):
         return _narrowest_struct(source, path, findings)
     for target in DataType:
-        if not _scalar(source, target, path):
+        if _fits(source, target):
             return target
     if isinstance(source, Decimal):
         whole, real = DECIMAL_DIGITS[DataType.long], DECIMAL_DIGITS[DataType.double]

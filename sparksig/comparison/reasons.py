@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sparksig.errors import Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, nearest, step
 from sparksig.lattice import MODEL_TYPE, Field, ListOf, MapOf, Scalar, Source, Struct, mismatches
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -23,9 +23,6 @@ _LIST: Source = ListOf(Scalar(MODEL_TYPE[DataType.double]))
 _VECTORS: dict[str, Source] = {"inputs": Struct((), "vector"), "outputs": _LIST}
 """What a vector is: models are given Spark's own or a list, of which fewer types take the first; they give
 a list."""
-
-_HINTS = 20
-"""How many missing names are offered a near one: to look for it takes time."""
 
 
 def refused(given: Schema, wanted: Schema, side: str) -> list[Finding]:
@@ -54,7 +51,7 @@ def refused(given: Schema, wanted: Schema, side: str) -> list[Finding]:
         if name in held:
             findings += _spec_refused(held[name], spec, spec_path(spec, name), side)
         elif spec.required:
-            hint = nearest(name, held) if len(findings) < _HINTS else ""
+            hint = nearest(name, held) if len(findings) < HINTS else ""
             found = "no such tensor" if isinstance(spec, TensorSpec) else "no such column"
             findings.append(Finding(Code.MISSING_COLUMN, step(name), described(spec), found, hint))
     return findings

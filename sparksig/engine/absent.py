@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, get_args
 
-from sparksig.engine.findings import HINTS
-from sparksig.errors import Code, ContractError, Finding, SparksigWarning, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import describe
 

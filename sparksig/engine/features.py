@@ -8,6 +8,7 @@ are accepted by position, as the table has them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.numpy import from_numpy
 from sparksig.engine.python import to_frame
 from sparksig.engine.series import is_objects
-from sparksig.errors import Code, ContractError, ConversionError, Finding, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, ConversionError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
@@ -70,19 +71,20 @@ def match_features(
     if not has_features(schema, features) or _are_positions(labels) or (is_nested and len(labels) == 1):
         return None, []
     assert features is not None
-    held = list(labels)
+    counts = Counter(labels)
+    texts = [label for label in counts if isinstance(label, str)]
     findings = []
     for feature, dtype in zip(features, _types(schema, len(features))):
-        count = held.count(feature)
+        count = counts[feature]
         if count > 1:
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(feature), "one column of that name", str(count))
             )
         elif not count:
-            texts = [label for label in held if isinstance(label, str)]
-            hint = nearest(feature, texts)
+            hint = nearest(feature, texts if len(findings) < HINTS else ())
             findings.append(Finding(Code.MISSING_COLUMN, step(feature), dtype, "no such column", hint))
-    return ([] if findings else [held.index(feature) for feature in features]), findings
+    positions = {label: index for index, label in enumerate(labels)}
+    return ([] if findings else [positions[feature] for feature in features]), findings
 
 
 def _are_positions(labels: Sequence[Any]) -> bool:

@@ -14,7 +14,6 @@ from sparksig.types import DataType, Type
 
 __all__ = [
     "FIRST_ROWS",
-    "HINTS",
     "LONG_HINT",
     "RANGE_HINT",
     "Collector",
@@ -25,9 +24,6 @@ __all__ = [
 
 FIRST_ROWS = 5
 """How many row positions a finding names."""
-
-HINTS = 20
-"""How many missing names are offered a near one: to look for it takes time."""
 
 SHOWN = 3
 """How many values a finding shows, where it may."""

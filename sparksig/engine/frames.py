@@ -19,20 +19,13 @@ from sparksig.convert.mlflow import from_mlflow
 from sparksig.engine import plan as plans
 from sparksig.engine.absent import Absent, build_missing_finding
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, Layout, build_labels, to_pandas
-from sparksig.engine.findings import FIRST_ROWS, HINTS
+from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.python import to_frame, to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.sources import borrow_arrow, lends_arrow, split_batches
 from sparksig.engine.texts import OBJECTS, TextDtype, TextDtypes
 from sparksig.engine.values import are_texts, enforce_values
-from sparksig.errors import (
-    Code,
-    ContractError,
-    Finding,
-    SignatureError,
-    nearest,
-    step,
-)
+from sparksig.errors import HINTS, Code, ContractError, Finding, SignatureError, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, DataType, describe
@@ -330,7 +323,10 @@ def _enforce_plain(
             return None
         return to_pandas(plan.apply(batch, show_values=options.show_values), _layout(plan, options.texts))
     except ContractError as error:
-        findings += [_with_hint(finding, data, schema) for finding in error.findings]
+        findings += [
+            _add_hint(finding, data, schema, has_names=index < HINTS)
+            for index, finding in enumerate(error.findings)
+        ]
         return None
 
 
@@ -484,10 +480,10 @@ def validate_schema(
     enforce(data, expected_schema)
 
 
-def _with_hint(finding: Finding, frame: pd.DataFrame, schema: Schema) -> Finding:
-    """The finding with a hint that only the frame can give: a near label, or integers with NaN."""
+def _add_hint(finding: Finding, frame: pd.DataFrame, schema: Schema, *, has_names: bool) -> Finding:
+    """Return a finding with a hint that only the frame can give: a similar label, or integers with NaN."""
     if finding.code is Code.MISSING_COLUMN:
-        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns))
+        return replace(finding, hint=nearest(finding.path.strip("`"), frame.columns if has_names else ()))
     wants_integer = finding.expected in ("integer", "long")
     if finding.code is not Code.TYPE_MISMATCH or not wants_integer or finding.found != "double":
         return finding

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent, build_missing_finding
-from sparksig.engine.findings import FIRST_ROWS, HINTS, Location, Rows
+from sparksig.engine.findings import FIRST_ROWS, Location, Rows
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import Code, ContractError, Finding, UnsupportedError, below, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, UnsupportedError, below, step
 from sparksig.lattice import mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type

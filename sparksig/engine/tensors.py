@@ -8,6 +8,7 @@ their values.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import chain
@@ -72,20 +73,20 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
     if not schema.has_input_names():
         return {None: data}
     if isinstance(data, (Mapping, pd.DataFrame)) and not is_sparse(data):  # a dok_matrix is a Mapping
-        labels = list(data)
+        counts = Counter(list(data))  # of labels: a mapping would be taken for counts
         for spec in schema:
-            if labels.count(spec.name) != 1:
-                found = "no such tensor" if spec.name not in labels else "several"
-                code = Code.MISSING_COLUMN if spec.name not in labels else Code.DUPLICATE_NAME
-                hint = nearest(spec.name, labels) if code is Code.MISSING_COLUMN else ""
+            if counts[spec.name] != 1:
+                found = "no such tensor" if spec.name not in counts else "several"
+                code = Code.MISSING_COLUMN if spec.name not in counts else Code.DUPLICATE_NAME
+                hint = nearest(spec.name, list(counts)) if code is Code.MISSING_COLUMN else ""
                 findings.append(Finding(code, step(spec.name), repr(spec), found, hint))
         if forbid:
             findings += [
                 Finding(Code.EXTRA_COLUMN, step(label), "no tensor beside the declared ones", "a tensor more")
-                for label in labels
+                for label in data
                 if label not in names
             ]
-        return {name: data[name] for name in names if labels.count(name) == 1}
+        return {name: data[name] for name in names if counts[name] == 1}
     if len(names) == 1 and (isinstance(data, np.ndarray) or is_sparse(data)):
         return {names[0]: data}
     expected = f"a dictionary of the tensors {', '.join(map(str, names))}"

@@ -22,8 +22,8 @@ from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
-from sparksig.engine.findings import HINTS, LONG_HINT, RANGE_HINT, Collector, format_null_hint
-from sparksig.errors import Code, Finding, below, kind, nearest
+from sparksig.engine.findings import LONG_HINT, RANGE_HINT, Collector, format_null_hint
+from sparksig.errors import HINTS, Code, Finding, below, kind, nearest
 from sparksig.lattice import NEVER_NULL, mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ def find_differing_columns(
         return [] if data.name is None else [step(data.name)]
     if not isinstance(data, pd.DataFrame) or not isinstance(enforced, pd.DataFrame):
         return []
-    shared = [label for label in enforced.columns if list(data.columns).count(label) == 1]
+    counts = Counter(data.columns)
+    shared = [label for label in enforced.columns if counts[label] == 1]
     decisive = [label for label in shared if _is_decisive(predictor, data, enforced, label, raw)]
     retyped = [label for label in shared if data[label].dtype != enforced[label].dtype]
     return [step(label) for label in decisive or retyped]

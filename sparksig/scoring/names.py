@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sparksig.errors import Code, ContractError, Finding, kind, nearest, step
+from sparksig.errors import HINTS, Code, ContractError, Finding, kind, nearest, step
 
 __all__ = ["find_missing_columns", "find_name_conflicts"]
 
@@ -18,12 +19,16 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
     """
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
+    existing = dict.fromkeys(table)
     return [
         Finding(
-            Code.MISSING_COLUMN, step(name), "a column of the table", "no such column", nearest(name, table)
+            Code.MISSING_COLUMN,
+            step(name),
+            "a column of the table",
+            "no such column",
+            nearest(name, existing if index < HINTS else ()),
         )
-        for name in columns
-        if name not in table
+        for index, name in enumerate(name for name in columns if name not in existing)
     ]
 
 
@@ -49,21 +54,21 @@ def find_name_conflicts(
         actual = next(kind(name) for name in [*added, *keep] if not isinstance(name, str))
         return [Finding(Code.INVALID_VALUE, "", "names of columns, as strings", actual)]
     names = list(columns) if keep == "*" else list(keep)
-    table = list(columns)
-    twice = [name for name in names if keep != "*" and (names.count(name) > 1 or table.count(name) > 1)]
+    counts, table_counts = Counter(names), Counter(columns)
+    twice = [name for name in names if keep != "*" and (counts[name] > 1 or table_counts[name] > 1)]
     if twice:
         return [Finding(Code.DUPLICATE_NAME, step(twice[0]), "one column of that name to keep", "several")]
     findings = [
         Finding(Code.MISSING_COLUMN, step(name), "a column to keep", "no such column", nearest(name, columns))
         for name in names
-        if name not in columns
+        if name not in table_counts
     ]
-    taken = [fold(name) for name in names]
+    taken = {fold(name) for name in names}
     for name in added:
         if fold(name) in taken:
             hint = "choose another name for output=, or keep= other columns"
             findings.append(
                 Finding(Code.DUPLICATE_NAME, step(name), "no kept column of the output's name", "one", hint)
             )
-        taken.append(fold(name))
+        taken.add(fold(name))
     return findings

@@ -26,11 +26,12 @@ from sparksig.spark.names import Fold
 from sparksig.spark.variants import is_variant
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import model_contract
-from sparksig.tables.sql import quote_name
+from sparksig.tables.sql import name_column, quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 __all__ = [
+    "HAS_ARROW",
     "Bound",
     "as_json",
     "bind",
@@ -41,6 +42,10 @@ __all__ = [
     "spark_type",
     "travel_type",
 ]
+
+
+HAS_ARROW = hasattr(F, "arrow_udf")
+"""Whether Spark transfers columns as Arrow arrays."""
 
 
 def column(name: object) -> Column:
@@ -73,15 +78,17 @@ class Bound:
 
     Attributes:
         names: their names in the batch.
-        values: the columns.
+        values: the columns; one struct of them, if the columns are packed.
         specs: their declarations; None for the columns of an unnamed tensor.
         types: their transfer types.
+        is_packed: whether the columns are transferred in one struct.
     """
 
     names: tuple[str, ...]
     values: tuple[Column, ...]
     specs: tuple[ColSpec | TensorSpec | None, ...]
     types: tuple[T.DataType, ...]
+    is_packed: bool = False
 
 
 def bind(
@@ -128,13 +135,14 @@ def bind(
         return _bind_rows(table, match.row)
     fields = {id(column): field for column, field in zip(table_columns, table.fields)}
     pairs = [(spec, fields[id(column)]) for spec, column in match.pairs]
-    transfers = [_convert_column(_value_of(field), field.dataType, spec) for spec, field in pairs]
     is_named = schema.has_input_names()
+    packed = _pack_columns(pairs) if HAS_ARROW and len(pairs) > MAX_ARGUMENTS else None
     return Bound(
         tuple(field.name if is_named else str(index) for index, (_, field) in enumerate(pairs)),
-        tuple(values for values, _ in transfers),
+        (packed,) if packed is not None else tuple(_convert_column(spec, field) for spec, field in pairs),
         tuple(spec for spec, _ in pairs),
-        tuple(dtype for _, dtype in transfers),
+        tuple(_transfer_type(field.dataType, _declared_type(spec)) for spec, field in pairs),
+        packed is not None,
     )
 
 
@@ -149,20 +157,43 @@ def _bind_rows(table: T.StructType, spec: ColSpec) -> Bound:
     declared = {prop.name for prop in spec.type.properties}
     row_type = T.StructType([field for field in table.fields if field.name in declared])
     row = F.struct(*(column(name) for name in row_type.names))
-    values, target = _convert_column(row, row_type, spec)
-    return Bound(("0",), (values,), (spec,), (target,))
+    target = _transfer_type(row_type, spec.type)
+    return Bound(("0",), (_convert(row, row_type, spec.type, target),), (spec,), (target,))
+
+
+MAX_ARGUMENTS = 500
+"""The number of columns above which they are packed: each argument takes several calls of the JVM."""
+
+
+def _pack_columns(pairs: Sequence[tuple[ColSpec | TensorSpec | None, T.StructField]]) -> Column | None:
+    """Return columns as one struct, built from SQL in one call; None if a column cannot be cast in SQL."""
+    parts = []
+    for index, (spec, field) in enumerate(pairs):
+        value = "null" if isinstance(field.dataType, T.NullType) else name_column(field.name)
+        target = _transfer_type(field.dataType, _declared_type(spec))
+        text = target.simpleString()
+        if "variant" in text:
+            return None
+        if field.dataType.simpleString() != text:
+            if "struct<" in text or not _is_castable(field.dataType, target):
+                return None
+            value = f"cast({value} as {text})"
+        parts.append(f"'{index}', {value}")
+    return F.expr(f"named_struct({', '.join(parts)})")
 
 
 # --- transfer types ---------------------------------------------------------------------------------------
 
 
-def _convert_column(
-    values: Column, actual: T.DataType, spec: ColSpec | TensorSpec | None
-) -> tuple[Column, T.DataType]:
-    """Return a column in its transfer type, and that type."""
-    declared = spec.type if isinstance(spec, ColSpec) else AnyType()
-    target = _transfer_type(actual, declared)
-    return _convert(values, actual, declared, target), target
+def _declared_type(spec: ColSpec | TensorSpec | None) -> Type:
+    return spec.type if isinstance(spec, ColSpec) else AnyType()
+
+
+def _convert_column(spec: ColSpec | TensorSpec | None, field: T.StructField) -> Column:
+    """Return a column in its transfer type."""
+    declared = _declared_type(spec)
+    target = _transfer_type(field.dataType, declared)
+    return _convert(_value_of(field), field.dataType, declared, target)
 
 
 def _is_vector(dtype: T.DataType) -> bool:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from sparksig.engine.absent import Absent
 from sparksig.engine.features import find_misplaced_features
 from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark import bind as binding
+from sparksig.spark.bind import HAS_ARROW
 from sparksig.spark.names import name_folding
 from sparksig.types import describe
 
-__all__ = ["HAS_ARROW", "CallBinding", "show_spec"]
-
-HAS_ARROW = hasattr(F, "arrow_udf")
-"""Whether this Spark (>= 4.1) hands Arrow data to functions."""
+__all__ = ["CallBinding", "show_spec"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class CallBinding:
                 f"the model's inputs have no names ({self.inputs!r}): give the columns by position"[:400]
             )
         fold = name_folding()
-        folded = [fold(str(spec.name)) for spec in specs]
-        duplicates = [step(spec.name) for spec, name in zip(specs, folded) if folded.count(name) > 1]
+        counts = Counter(fold(str(spec.name)) for spec in specs)
+        duplicates = [step(spec.name) for spec in specs if counts[fold(str(spec.name))] > 1]
         if duplicates:
             raise ContractError(
                 f"Spark does not tell these names apart: {', '.join(duplicates)}; "

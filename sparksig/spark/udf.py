@@ -42,8 +42,8 @@ from sparksig.spark.before_arrow import (
     to_series,
     to_texts,
 )
-from sparksig.spark.bind import Bound
-from sparksig.spark.calls import HAS_ARROW, CallBinding, show_spec
+from sparksig.spark.bind import HAS_ARROW, Bound
+from sparksig.spark.calls import CallBinding, show_spec
 from sparksig.spark.diagnosis import refuse_stopped_session
 from sparksig.spark.names import name_folding
 from sparksig.spark.result_types import (
@@ -254,7 +254,7 @@ class ModelUDF:
         specs, values = binder.bind(columns, named)
         if HAS_ARROW:
             names = None if specs is None else _transfer_names(specs)
-            return self._arrow_column(values, names)
+            return self._arrow_column(values, names, is_packed=False)
         if specs is None or not all(isinstance(spec, ColSpec) for spec in specs):
             raise UnsupportedError(
                 "a single struct, and tensors, go to a model on Spark 4.1 or newer; on this Spark "
@@ -284,7 +284,7 @@ class ModelUDF:
     def predict_column(self, bound: Bound) -> Column:
         """Return the predictions for columns that were bound."""
         if HAS_ARROW:
-            return self._arrow_column(list(bound.values), bound.names)
+            return self._arrow_column(list(bound.values), bound.names, is_packed=bound.is_packed)
         return self._pandas_column(bound)
 
     def bind(
@@ -323,9 +323,11 @@ class ModelUDF:
             fields += [T.StructField("loads", T.LongType()), T.StructField("seconds", T.DoubleType())]
         return T.StructType(fields)
 
-    def _arrow_column(self, values: list[Column], names: tuple[str, ...] | None) -> Column:
+    def _arrow_column(
+        self, values: list[Column], names: tuple[str, ...] | None, *, is_packed: bool
+    ) -> Column:
         zoned = [F.current_timezone()] if has_times(self.return_type) else []
-        function = _arrow_function(self._work, names, zoned=bool(zoned))
+        function = _arrow_function(self._work, names, zoned=bool(zoned), is_packed=is_packed)
         scorer = F.arrow_udf(function, self._column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*values, *zoned))
 
@@ -376,7 +378,9 @@ def _zone_of(arrays: list[pa.Array]) -> str:
 # --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
 
 
-def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -> Callable[..., Any]:
+def _arrow_function(
+    work: Work, names: tuple[str, ...] | None, *, zoned: bool, is_packed: bool = False
+) -> Callable[..., Any]:
     """The function of batches, each by itself: so all call sites of a query share a worker, and its model."""
 
     def opened(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
@@ -386,6 +390,8 @@ def _arrow_function(work: Work, names: tuple[str, ...] | None, *, zoned: bool) -
             zone.name = zone.name or _zone_of(arrays)
         if names is None:
             return explode(arrays, work.inputs, work.features)
+        if is_packed:
+            arrays = arrays[0].flatten()
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     passed = 0

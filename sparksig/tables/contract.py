@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -359,9 +360,9 @@ def _of_columns(
     findings: list[Finding] = []
     specs: list[ColSpec | TensorSpec] = []
     declared = []
-    names = [column.name for column in columns]
+    counts = Counter(column.name for column in columns)
     for column in columns:
-        if names.count(column.name) > 1:
+        if counts[column.name] > 1:
             expected = "one column of that name"
             findings.append(Finding(Code.DUPLICATE_NAME, step(column.name), expected, "several"))
         marks = metadata.get(column.name, {})

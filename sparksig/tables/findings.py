@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from sparksig.errors import Code, Finding, nearest, step
+from sparksig.errors import HINTS, Code, Finding, nearest, step
 from sparksig.schema import ColSpec
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract
@@ -64,9 +64,14 @@ def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "
     """  # noqa: E501  as it is printed
     existing = dict.fromkeys(columns)
     return [
-        Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", nearest(name, existing))
-        for name in names
-        if name not in existing
+        Finding(
+            Code.MISSING_COLUMN,
+            step(name),
+            expected,
+            "no such column",
+            nearest(name, existing if index < HINTS else ()),
+        )
+        for index, name in enumerate(name for name in names if name not in existing)
     ]
 
 

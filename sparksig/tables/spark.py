@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,14 +20,15 @@ from sparksig.schema import Schema
 from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.names import Fold, name_folding
 from sparksig.spark.null_types import restore_null_types
-from sparksig.tables.arrow import Breach, Outcome, Part, add_count, format_keys
+from sparksig.tables.arrow import Outcome, Part
 from sparksig.tables.columns import Column, spark_columns, spark_fields
+from sparksig.tables.counting import count_rows
 from sparksig.tables.readers import SparkReader
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
-from sparksig.tables.sql import SqlRule, compile_rules, is_broken, name_column, quote_name
+from sparksig.tables.sql import compile_rules, quote_name
 
-__all__ = ["SparkTable", "count_rows", "sample_rows", "vectors_as_arrays"]
+__all__ = ["SparkTable", "sample_rows", "vectors_as_arrays"]
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,9 @@ class SparkTable:
 
     def find_unambiguous(self, names: Sequence[str]) -> list[str]:
         """Return the columns that every query of the session finds by their names."""
-        folded = [self.fold(column.name) for column in self.columns]
+        counts = Counter(self.fold(column.name) for column in self.columns)
         actual = {column.name for column in self.columns}
-        counts = {name: folded.count(name) for name in set(folded)} if len(set(folded)) < len(folded) else {}
-        return [name for name in names if name in actual and counts.get(self.fold(name), 1) == 1]
+        return [name for name in names if name in actual and counts[self.fold(name)] == 1]
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
         """Read some rows of some columns; of types that Python cannot receive, only the nulls."""
@@ -110,65 +111,6 @@ def vectors_as_arrays(df: DataFrame) -> DataFrame:
     return df.withColumns(
         {name: F.when(vector.isNotNull(), vector_to_array(vector)) for name, vector in columns.items()}
     )
-
-
-# --- all rows -----------------------------------------------------------------------------------------------
-
-_POSITION, _BAD = "sparksig position", "sparksig bad"
-
-
-def count_rows(
-    df: DataFrame, rules: Sequence[SqlRule], names: Sequence[str], keys: Sequence[str] = ()
-) -> Outcome:
-    """Count the rows that break rules: one aggregation, independently of the number of columns and rules."""
-    table = df
-    single = [rule for rule in rules if rule.lengths is None]
-    if single:  # only rows that break a rule are examined in detail
-        table = table.withColumn(_BAD, F.expr(is_broken(single)))
-    if not keys:
-        table = table.withColumn(_POSITION, F.monotonically_increasing_id())
-    position = f"struct({', '.join(map(name_column, keys))})" if keys else quote_name(_POSITION)
-    counts = ["count(1) as rows"]
-    counts += [f"count_if({name_column(name)} is null) as n{index}" for index, name in enumerate(names)]
-    if single:
-        counts.append(f"count_if({quote_name(_BAD)}) as bad")
-    for index, rule in enumerate(rules):
-        counts += _aggregate(rule, index, position, has_keys=bool(keys))
-    [row] = table.selectExpr(*counts).collect()
-    breaches = []
-    for index, rule in enumerate(rules):
-        if row[f"r{index}"]:
-            breaches.append(_read_breach(rule, row, index, keys))
-    nulls = {name: int(row[f"n{index}"]) for index, name in enumerate(names)}
-    return Outcome(int(row["rows"]), int(row["bad"]) if single else 0, nulls, tuple(breaches))
-
-
-def _aggregate(rule: SqlRule, index: int, position: str, *, has_keys: bool) -> list[str]:
-    """Return the aggregates of one rule."""
-    if rule.lengths is not None:
-        least, largest = rule.lengths
-        return [f"min({least}) <> max({largest}) as r{index}"]
-    broken = f"{quote_name(_BAD)} and {rule.broken}"
-    counts = [f"count_if({broken}) as r{index}", f"min(case when {broken} then {position} end) as a{index}"]
-    if has_keys:
-        counts.append(f"max(case when {broken} then {position} end) as z{index}")
-    if rule.is_repeating:
-        counts.append(f"sum(case when {quote_name(_BAD)} then {rule.places} end) as p{index}")
-    return counts
-
-
-def _read_breach(rule: SqlRule, row: Any, index: int, keys: Sequence[str]) -> Breach:
-    """Read the finding of one rule, with the first row or the smallest and the largest key."""
-    if rule.lengths is not None:
-        return Breach(rule.finding)
-    rows = int(row[f"r{index}"])
-    places = int(row[f"p{index}"]) if rule.is_repeating else rows
-    first = row[f"a{index}"]
-    if keys:
-        examples = [format_keys(keys, key) for key in (first, row[f"z{index}"])]
-    else:
-        examples = [f"partition {first >> 33}, row {first & (1 << 33) - 1}"]
-    return Breach(add_count(rule.finding, rows, places), tuple(dict.fromkeys(examples)))
 
 
 # --- samples ------------------------------------------------------------------------------------------------

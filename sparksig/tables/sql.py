@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from sparksig.errors import Finding
+from sparksig.errors import Code, Finding, step
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 
@@ -17,9 +18,11 @@ __all__ = [
     "FINDINGS_TYPE",
     "SqlRule",
     "compile_rules",
+    "count_nulls",
     "flag",
     "format_findings",
     "is_broken",
+    "list_entries",
     "name_column",
     "quote_name",
     "quote_text",
@@ -39,12 +42,16 @@ class SqlRule:
         is_repeating: whether one row can break it several times.
         lengths: of a rule that compares the rows with each other, the least and the largest length in a row;
             no row alone breaks it.
+        column: the only column of the rule, if it has one.
+        template: ``places`` with the name ``value`` for the value of the column; empty without such a column.
     """
 
     finding: Finding
     places: str
     is_repeating: bool = False
     lengths: tuple[str, str] | None = None
+    column: str = ""
+    template: str = ""
 
     @property
     def broken(self) -> str:
@@ -128,10 +135,21 @@ def compile_rules(rules: Sequence[Rule], columns: Sequence[Field]) -> list[SqlRu
             least, largest = (_measure_lists(values, len(rule.steps), end) for end in ("min", "max"))
             compiled.append(SqlRule(rule.finding, "0", lengths=(least, largest)))
             continue
-        places = _count_places(values, source, rule.steps, rule.condition)
-        places = f"coalesce({places}, 0)" if rule.steps else places
-        compiled.append(SqlRule(rule.finding, places, rule.is_repeating))
+        texts = [_count_places(name, source, rule.steps, rule.condition) for name in (values, _VALUE)]
+        places, template = (f"coalesce({text}, 0)" if rule.steps else text for text in texts)
+        compiled.append(
+            SqlRule(rule.finding, places, rule.is_repeating, column=rule.column, template=template)
+        )
     return compiled
+
+
+_VALUE = "value"
+
+
+def count_nulls(name: str) -> SqlRule:
+    """Return a rule that counts the nulls of a column."""
+    places, template = (flag(f"{value} is null") for value in (name_column(name), _VALUE))
+    return SqlRule(Finding(Code.NULL_IN_REQUIRED, step(name)), places, column=name, template=template)
 
 
 def _count_places(value: str, source: Source, steps: Sequence[Step], condition: Condition) -> str:
@@ -226,3 +244,76 @@ def format_findings(rules: Sequence[SqlRule]) -> str:
         fields = ", ".join(f"'{name}', {quote_text(text)}" for name, text in texts.items())
         findings.append(f"case when {rule.broken} then named_struct({fields}) end")
     return f"cast(array_compact(array({', '.join(findings)})) as {FINDINGS_TYPE})"
+
+
+# --- many columns -----------------------------------------------------------------------------------------
+
+
+def list_entries(
+    rules: Sequence[SqlRule], others: Sequence[SqlRule], types: Mapping[str, str]
+) -> tuple[list[SqlRule], str]:
+    """Compile rules to one array of entries for each row: the rules that it breaks, and how often.
+
+    Columns of one type with the same rules share an expression. So plans stay small at any number of columns.
+
+    Args:
+        rules: the rules, which have the first numbers.
+        others: the rules that have the next numbers.
+        types: the types of the columns.
+
+    Returns:
+        The rules in the order of their numbers; an array of structs of the rule's number, the number of
+        positions (the least length, for a rule of lengths) and the largest length.
+
+    Example:
+        >>> rules = [count_nulls(name) for name in ("a", "b")]
+        >>> numbered, sql = list_entries(rules, [], {"a": "bigint", "b": "bigint"})
+        >>> numbered == rules, sql.count("transform")
+        (True, 1)
+    """
+    columns: dict[str, list[tuple[SqlRule, bool]]] = {}
+    blocks: list[tuple[bool, list[SqlRule]]] = []
+    singles = []
+    for rule, is_other in [*((rule, False) for rule in rules), *((rule, True) for rule in others)]:
+        if rule.template:
+            columns.setdefault(rule.column, []).append((rule, is_other))
+        else:
+            singles.append(rule)
+            blocks.append((is_other, [rule]))
+    groups: dict[tuple[str, tuple[tuple[str, bool], ...]], list[list[SqlRule]]] = {}
+    for name, own in columns.items():
+        key = (types[name], tuple((rule.template, is_other) for rule, is_other in own))
+        groups.setdefault(key, []).append([rule for rule, _ in own])
+    for (_, kinds), group in groups.items():
+        blocks += [(is_other, list(block)) for (_, is_other), block in zip(kinds, zip(*group))]
+    numbered = [rule for _, block in sorted(blocks, key=itemgetter(0)) for rule in block]
+    numbers = {id(rule): number for number, rule in enumerate(numbered)}
+    parts = [_list_group(group, numbers) for group in groups.values()]
+    if singles:
+        entries = ", ".join(_format_entry(rule, rule.places, str(numbers[id(rule)])) for rule in singles)
+        parts.append(f"array_compact(array({entries}))")
+    return numbered, f"concat({', '.join(parts)})" if parts else f"cast(array() as {_ENTRIES_TYPE})"
+
+
+_ENTRIES_TYPE = "array<struct<rule:int,places:int,largest:int>>"
+
+
+def _list_group(group: Sequence[Sequence[SqlRule]], numbers: Mapping[int, int]) -> str:
+    """Return the entries of columns of one type that have the same rules."""
+    values = f"array({', '.join(name_column(own[0].column) for own in group)})"
+    entries = [_format_entry(rule, rule.template, f"{numbers[id(rule)]} + position") for rule in group[0]]
+    broken = " or ".join(f"({rule.template} > 0)" for rule in group[0])
+    cell = f"case when {broken} then array({', '.join(entries)}) end"
+    return f"array_compact(flatten(array_compact(transform({values}, ({_VALUE}, position) -> {cell}))))"
+
+
+def _format_entry(rule: SqlRule, places: str, number: str) -> str:
+    """Return the entry of a rule; null where no row breaks it."""
+    if rule.lengths is not None:
+        least, largest = rule.lengths
+        return f"case when {largest} is not null then {_format_struct(number, least, largest)} end"
+    return f"case when {places} > 0 then {_format_struct(number, places, '0')} end"
+
+
+def _format_struct(number: str, places: str, largest: str) -> str:
+    return f"named_struct('rule', {number}, 'places', {places}, 'largest', {largest})"

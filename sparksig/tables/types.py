@@ -9,7 +9,7 @@ from sparksig.convert.arrow import vector_type
 from sparksig.engine.features import match_features
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.transfer import judge_tensors
-from sparksig.errors import Code, Finding, below, nearest, step
+from sparksig.errors import HINTS, Code, Finding, below, nearest, step
 from sparksig.lattice import (
     IMMEDIATE,
     NULL,
@@ -123,8 +123,8 @@ def duplicate_fields(source: Source, path: str, fold: Fold) -> list[Finding]:
     expected = "one field of that name"
     for where, part in walk_source(source, path):
         names = [field.name for field in part.fields] if isinstance(part, Struct) else []
-        folded = [fold(name) for name in names]
-        repeated = [name for index, name in enumerate(names) if folded[index] in folded[index + 1 :]]
+        last = {fold(name): index for index, name in enumerate(names)}
+        repeated = [name for index, name in enumerate(names) if last[fold(name)] > index]
         findings += [
             Finding(Code.DUPLICATE_NAME, below(where, name), expected, "several", DUPLICATES_HINT)
             for name in repeated
@@ -151,7 +151,7 @@ class _Names:
             findings.append(_duplicate(name, duplicates))
             return None
         if column is None and expected is not None:
-            hint = nearest(name, self.names)
+            hint = nearest(name, self.names if len(findings) < HINTS else ())
             findings.append(Finding(Code.MISSING_COLUMN, step(name), expected, "no such column", hint))
         return column
 

@@ -21,12 +21,13 @@ from sparksig.spark.diagnosis import diagnosed
 from sparksig.tables.check import build_rules, report_outcome
 from sparksig.tables.columns import spark_columns, spark_fields
 from sparksig.tables.contract import CONTRACT_KEY, Contract, contract_metadata
+from sparksig.tables.counting import count_rows
 from sparksig.tables.delta import Existing
 from sparksig.tables.differences import normalize
 from sparksig.tables.findings import report_columns
 from sparksig.tables.report import Report
 from sparksig.tables.rules import ValueOptions
-from sparksig.tables.spark import SparkTable, count_rows, vectors_as_arrays
+from sparksig.tables.spark import SparkTable, vectors_as_arrays
 from sparksig.tables.sql import SqlRule, compile_rules
 from sparksig.views import TextView, count_nouns
 from sparksig.writing import delta, parquet

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparksig import Array, Code, ColSpec, ContractError, Map, Object, Property, Schema
 from sparksig.engine import plan as plans
 from sparksig.lattice import Field, ListOf, Scalar, Struct
+from sparksig.tables import counting
 from sparksig.tables.arrow import Part, count_violations
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.rules import ValueOptions, build_model_rules, build_table_rules
@@ -81,15 +82,19 @@ def judge_by_engine(schema, batch, options):
 
 
 def compare(frame_of, table, build):
-    """Return the outcome of rules by Arrow, after comparing it with that of Spark."""
+    """Return the outcome of rules by Arrow, after comparing it with both ways in which Spark counts."""
     names = table.schema.names
     [batch] = table.to_batches()
     by_arrow = count_violations([Part(batch)], build(arrow_columns(table.schema)), names)
     spark_table = SparkTable(frame_of(table))
     by_spark = spark_table.run(build(spark_table.columns), names, ())
-    assert summarize(by_spark) == summarize(by_arrow)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "MAX_AGGREGATED", 0)
+        by_entries = spark_table.run(build(spark_table.columns), names, ())
+    assert summarize(by_entries) == summarize(by_spark) == summarize(by_arrow)
     found = [breach.finding.found for breach in by_arrow.breaches]
     assert sorted(breach.finding.found for breach in by_spark.breaches) == sorted(found)
+    assert by_entries.breaches == by_spark.breaches
     return by_arrow
 
 
