@@ -162,6 +162,8 @@ class ScoreRun(JobRun[ScoreConfig]):
         result = self.staging.read_result()
         if result is None or not plan.is_input_identified:
             return None
+        if result.data not in self.staging.directory.names():  # somebody removed the rows
+            return None
         return result if result.fingerprints == self._build_fingerprints(plan) else None
 
     def _build_fingerprints(self, plan: RunPlan) -> dict[str, str]:
