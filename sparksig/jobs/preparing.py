@@ -46,6 +46,7 @@ def check_before_start(config: ScoreConfig) -> PreparedModel:
         lambda: _check_params(config, model.params),
         lambda: _check_paths(config),
         lambda: check_input(config, model.inputs, _list_features(model)),
+        lambda: _refuse_below_files(config),
         lambda: _refuse_existing(config),
     )
     return model
@@ -149,6 +150,17 @@ def _check_paths(config: ScoreConfig) -> None:
         raise ConfigError.of("the configuration is wrong", findings)
 
 
+def _refuse_below_files(config: ScoreConfig) -> None:
+    """Check that neither the output nor the quarantine is below a file."""
+    for name, section in (("output", config.output), ("quarantine", config.quarantine)):
+        if section is None or section.path is None:
+            continue
+        files, place = file_system(section.path, config.spark)
+        parent = place.rpartition("/")[0]
+        if files is not None and parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
+            raise OutputRefusedError(f"the {name} {section.path!r} is below a file; nothing was written")
+
+
 def _refuse_existing(config: ScoreConfig) -> None:
     """Check that the output does not exist, unless it may be of the same run."""
     path, section = config.output.path, config.output
@@ -159,9 +171,6 @@ def _refuse_existing(config: ScoreConfig) -> None:
     files, place = file_system(path, config.spark)
     if files is None:
         return  # the engine checks it later
-    parent = place.rpartition("/")[0]
-    if parent and files.get_file_info(parent).type == pyarrow.fs.FileType.File:
-        raise OutputRefusedError(f"the output {path!r} is below a file; nothing was written")
     if section.mode != "error" or files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
         return
     is_directory = files.get_file_info(place).type == pyarrow.fs.FileType.Directory

@@ -98,7 +98,12 @@ JOBS = {
     "damaged input": (["--set", "input.path=damaged.parquet"], 9, "damaged.parquet"),
     "no such column to keep": (["--set", "output.keep=[idd]"], 3, "idd: .*did you mean 'id'"),
     "existing output": (["--set", "output.path=file"], 6, "the output 'file' exists already"),
-    "output below a file": (["--set", "output.path=file/scored"], 6, "below a file"),
+    "output below a file": (["--set", "output.path=file/scored"], 6, "the output .* is below a file"),
+    "quarantine below a file": (
+        ["--set", "budget.rows=1", "--set", "quarantine.path=file/bad"],
+        6,
+        "the quarantine .* is below a file",
+    ),
     "output in the input": (["--set", "output.path=table.parquet/scored"], 6, "is the input, or inside it"),
 }
 
