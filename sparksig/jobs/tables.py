@@ -69,30 +69,17 @@ class Input:
         """Check that no file has changed since the table was opened.
 
         Raises:
-<<<<<<< HEAD
-            SparksigError: files have changed, or are missing.
-=======
-            SparksigError: some have changed.
-            TableNotFoundError: some have vanished.
->>>>>>> main
+            SparksigError: files have changed.
+            TableNotFoundError: files have vanished.
         """
         if not self._files:
             return
         try:
-<<<<<<< HEAD
             statuses = _read_statuses(self.rows.sparkSession, list(self._files))
         except Exception as error:  # of Hadoop or of this machine: the file is missing
-            raise SparksigError(
-                f"files of the input vanished while they were read: {type(error).__name__}"
-            ) from None
-        changed = [path for path, status in self._files.items() if statuses[path] != status]
-=======
-            now = _statuses(self.rows.sparkSession, list(self._files))
-        except Exception as error:  # Hadoop's, or this machine's: it is gone
             name = getattr(error, "filename", None)
             raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
-        changed = [path for path, told in self._files.items() if now[path] != told]
->>>>>>> main
+        changed = [path for path, status in self._files.items() if statuses[path] != status]
         if changed:
             raise SparksigError(
                 f"the input changed while it was read: {len(changed)} files, first {changed[0]!r}"
@@ -143,20 +130,10 @@ def open_input(
         try:
             files = _read_statuses(spark, rows.inputFiles())
         except FileNotFoundError as error:
-<<<<<<< HEAD
-            raise TableNotFoundError(
-                f"the file {error.filename} vanished while the table was read. Start again when nobody "
-                "replaces the table's files"
-            ) from None
+            raise _explain_vanished(f"the file {error.filename}") from None
         identity |= digest_files(files)
     table = Input(rows, identity=identity, _files=files)
     return _select_columns(_filter_rows(table, section.filter, text, lenient=lenient), section.select)
-=======
-            raise _explain_vanished(f"the file {error.filename}") from None
-        identity |= _digest(files)
-    told = Input(rows, identity=identity, _files=files)
-    return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
->>>>>>> main
 
 
 # --- by format ----------------------------------------------------------------------------------------------
@@ -328,10 +305,6 @@ def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
     return {"files": len(files), "bytes": sum(size for size, _ in files.values()), "sha256": digest}
 
 
-<<<<<<< HEAD
-def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
-    """Return the sizes and times of files by their names in Spark, which are encoded."""
-=======
 def _explain_vanished(file: str) -> TableNotFoundError:
     """Return the error for a file that was deleted while its table was read."""
     return TableNotFoundError(
@@ -339,9 +312,8 @@ def _explain_vanished(file: str) -> TableNotFoundError:
     )
 
 
-def _statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
-    """The sizes and times of files, as Spark names them: encoded."""
->>>>>>> main
+def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
+    """Return the sizes and times of files by their names in Spark, which are encoded."""
     with ThreadPoolExecutor(16) as pool:
         statuses = pool.map(
             lambda path: Place(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
