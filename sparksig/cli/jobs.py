@@ -16,10 +16,11 @@ __all__ = ["COMMANDS"]
 
 
 @click.command(
-    short_help="Score a table with a model, on Spark.",
+    short_help="Score a table with a model, on Spark or without it.",
     epilog="\b\nExamples:\n"
     "  sparksig score --config score.yaml --set input.path=/data/today\n"
     "  sparksig score model orders/ scored/ --keep id,day --dry-run\n"
+    "  sparksig score model orders/ scored/ --keep id --engine local\n"
     "  sparksig score model orders/ scored/ --keep id --set model.allow_pickle=true --set budget.rows=10",
 )
 @click.argument("places", nargs=-1, metavar="[MODEL INPUT OUTPUT]", type=click.Path())
@@ -34,6 +35,11 @@ __all__ = ["COMMANDS"]
     metavar="A,B",
     help="Columns to keep beside the prediction; * for all.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "spark", "direct", "local"]),
+    help="Who reads, scores and writes; local needs no Spark.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing of it.")
 @as_json
 def score(
@@ -41,6 +47,7 @@ def score(
     config: str | None,
     overrides: tuple[str, ...],
     keep: tuple[str, ...],
+    engine: str | None,
     dry_run: bool,
     json_wanted: bool,
 ) -> int:
@@ -55,6 +62,8 @@ def score(
         raise click.UsageError("either --config FILE, or MODEL INPUT OUTPUT")
     if config is not None and keep:
         raise click.UsageError("--keep with MODEL INPUT OUTPUT; with --config, --set output.keep=[...]")
+    if engine is not None:
+        overrides = (*overrides, f"engine={engine}")
     job = JOBS["score"]
     chosen = load_config(config, ScoreConfig, overrides) if config else _configured(places, keep, overrides)
     if dry_run:

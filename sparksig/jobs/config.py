@@ -382,6 +382,12 @@ class ScoreConfig(JobConfig):
         default=PreflightSection(), description="the check before anything is scored"
     )
     params: dict[str, Any] = Field(default={}, description="values for the model's params")
+    engine: Literal["auto", "spark", "direct", "local"] = Field(
+        default="auto",
+        description="direct: Spark tasks read, score and write Parquet files themselves, which is faster; "
+        "spark: Spark reads and writes everything; local: processes of this machine, without Spark; auto: "
+        "direct where it can, else spark; local where Spark is not installed",
+    )
 
     @model_validator(mode="after")
     def _require_budget_of_quarantine(self) -> ScoreConfig:

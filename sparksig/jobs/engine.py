@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sparksig.errors import ContractError, Finding
 from sparksig.jobs.config import ScoreConfig
 
 if TYPE_CHECKING:
+    from sparksig.jobs.local_outputs import TargetPlan
     from sparksig.jobs.score_run import ScoreRun
     from sparksig.jobs.staging import Directory, StagedResult, StagingDirectory
     from sparksig.tables.report import Report
@@ -26,6 +28,8 @@ class RunPlan:
         input: the identity of the table: place, format, and version (Delta), or files, bytes and sha256.
         is_input_identified: whether the same identity means the same rows; not for a view.
         absent: the optional columns of the model that the table lacks.
+        engine: the name of the engine that scores.
+        engine_reason: why it was chosen, or how it scores; empty if it was required.
         refusal: the reason why the table does not fit the model; None if it fits.
         casts: the columns that are cast for the model: name, type in the table, transfer type.
         columns: the names and Spark types of the output's columns; empty if the table does not fit.
@@ -35,10 +39,12 @@ class RunPlan:
     input: Mapping[str, Any]
     is_input_identified: bool
     absent: tuple[Finding, ...]
+    engine: str
+    engine_reason: str = ""
     refusal: ContractError | None = None
     casts: tuple[tuple[str, str, str], ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
-    writes: tuple[WritePlan, ...] = ()
+    writes: tuple[WritePlan | TargetPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,8 +141,16 @@ class Engine(Protocol):
         """
 
 
-def choose_engine(config: ScoreConfig) -> Engine:  # noqa: ARG001  there is one so far
+def choose_engine(config: ScoreConfig) -> Engine:
     """Return the engine for a configuration."""
-    from sparksig.jobs.spark_engine import SparkEngine
+    if config.engine == "local" or (config.engine == "auto" and find_spec("pyspark") is None):
+        from sparksig.jobs.local_engine import LocalEngine
 
-    return SparkEngine()
+        return LocalEngine("" if config.engine == "local" else "Spark is not installed")
+    if config.engine == "spark":
+        from sparksig.jobs.spark_engine import SparkEngine
+
+        return SparkEngine()
+    from sparksig.jobs.direct_engine import DirectEngine
+
+    return DirectEngine(is_required=config.engine == "direct")

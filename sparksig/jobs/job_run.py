@@ -26,6 +26,7 @@ from sparksig.models.registry import shown
 from sparksig.signature import ModelSignature
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.quiet import mute_query_errors
+from sparksig.tables.footers import share_footers
 
 __all__ = ["JobRun", "RunReport", "new_run_id", "report_of"]
 
@@ -91,7 +92,7 @@ class JobRun(ABC, Generic[Config]):
             SparksigError: the error of the code inside, or why Spark failed.
         """
         try:
-            with mute_query_errors(), diagnosed():
+            with mute_query_errors(), diagnosed(), share_footers():
                 yield
         except SparksigError as error:
             hide_in_error(error, find_secrets(self.config.model_dump()))

@@ -80,7 +80,9 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
     secrets: frozenset[str] = frozenset()
     try:
         with _termination_as_interrupt():
-            config = load_config(options.config, job.form, options.set)
+            engine = getattr(options, "engine", None)
+            overrides = [*options.set, *([] if engine is None else [f"engine={engine}"])]
+            config = load_config(options.config, job.form, overrides)
             secrets = find_secrets(config.model_dump())
             if options.dry_run:
                 plan = job.plan(config)
@@ -102,6 +104,9 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="a value that replaces the file's: input.path=/data/today; repeatable",
     )
+    if "engine" in job.form.model_fields:
+        engines = ("auto", "spark", "direct", "local")
+        parser.add_argument("--engine", choices=engines, help="who reads, scores and writes")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, and do nothing else")
     return parser
 

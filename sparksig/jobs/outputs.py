@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import OutputRefusedError, SparksigError
+from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
-from sparksig.jobs.files import write_whole
+from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
 from sparksig.jobs.rows import output_rows, quarantined_rows
 from sparksig.jobs.staging import (
     MARKER,
@@ -122,19 +122,7 @@ def refuse_nesting(spark: SparkSession, config: ScoreConfig) -> None:
     }
     if not is_remote(config.model.path):  # an overwrite would remove it
         places["model"] = Place.of(spark, f"file:{local_path(config.model.path).absolute()}")
-    for name, other in (
-        ("output", "input"),
-        ("quarantine", "input"),
-        ("quarantine", "output"),
-        ("output", "model"),
-        ("quarantine", "model"),
-    ):
-        inner, outer = places.get(name), places.get(other)
-        if inner is not None and outer is not None and (inner.is_in(outer) or outer.is_in(inner)):
-            raise OutputRefusedError(
-                f"the {name} {inner.uri!r} and the {other} {outer.uri!r} are the same, or one is inside the "
-                "other; nothing was written"
-            )
+    refuse_nested(places)
     tables = [section.table for section in (config.output, config.quarantine) if section is not None]
     if len(tables) == 2 and None not in tables:  # which may not exist yet
         names = [[part.casefold() for part in _split_table_name(spark, str(table))] for table in tables]
@@ -235,7 +223,7 @@ def publish_quarantine(
         run_id=run.run_id,
         types="lossless",
     )
-    _check_count(section.place, rows, rows if done.repeated else done.rows)
+    check_count(section.place, rows, rows if done.repeated else done.rows)
     return {section.place: rows}
 
 
@@ -246,7 +234,7 @@ def publish_output(
     section = run.config.output
     rows = _count_output_rows(run.config, result)
     if prepared is not None:
-        _move_directory(run, prepared, Place.of(spark, section.place))
+        move_directory(run.staging, prepared, Place.of(spark, section.place))
         return {section.place: rows}
     notes = run.describe_result(result)
     done = write(
@@ -260,7 +248,7 @@ def publish_output(
         note=notes,
         types="lossless",
     )
-    _check_count(section.place, rows, rows if done.repeated else done.rows)
+    check_count(section.place, rows, rows if done.repeated else done.rows)
     if section.format == "parquet":
         mark_directory(_locate_run(spark, section, run.run_id), notes)
     return {section.place: rows}
@@ -292,7 +280,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
         if not is_moving and not _is_prepared(directory):
             rows = output_rows(staged, run.config)
             done = write(rows, directory.uri, mode="overwrite", partition_by=section.partition_by)
-            _check_count(section.place, _count_output_rows(run.config, result), done.rows)
+            check_count(section.place, _count_output_rows(run.config, result), done.rows)
     if not is_moving and not _is_prepared(directory):
         mark_directory(directory, run.describe_result(result))
     return directory
@@ -301,37 +289,3 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
 def _is_prepared(directory: Place) -> bool:
     """Return whether an earlier attempt has prepared a directory completely."""
     return (directory / MARKER).is_there()
-
-
-def mark_directory(directory: Place, notes: str) -> None:
-    """Write the marker of a run to a directory of Parquet files."""
-    write_whole((directory / MARKER).uri, notes.encode(), {})
-
-
-def _move_directory(run: ScoreRun, source: Place, target: Place) -> None:
-    """Rename a directory in one step, or move it file by file where the file system has no such step."""
-    if target.renames_at_once:
-        if target.is_directory() and not target.names():
-            target.delete()
-        source.move_to(target)
-        return
-    files = run.staging.read_published_files()
-    if not files:
-        files = sorted(source.files(), key=lambda name: (name.rpartition("/")[2].startswith("_"), name))
-        run.staging.note_publishing(files)
-    unknown = set(target.files() if target.is_there() else ()) - set(files)
-    if unknown:
-        raise OutputRefusedError(f"the output {target.uri!r} has files that the run has not made")
-    for name in files:
-        if (source / name).is_there():
-            (source / name).move_file_to(target / name)
-    missing = set(files) - set(target.files())
-    if missing:
-        raise SparksigError(
-            f"{target.uri}: {len(missing)} files of the run are missing in the staging and in the output"
-        )
-
-
-def _check_count(place: str, expected: int, actual: int) -> None:
-    if expected != actual:
-        raise SparksigError(f"{place}: expected {expected:,} rows to be written, got {actual:,}")

@@ -11,7 +11,11 @@ from typing import Any
 import pyarrow
 import pyarrow.fs
 
-__all__ = ["file_system"]
+from sparksig.errors import UnsupportedError
+from sparksig.models.registry import shown
+from sparksig.scoring.folder import Folder
+
+__all__ = ["file_system", "locate"]
 
 
 def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
@@ -31,3 +35,16 @@ def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     except (pyarrow.ArrowInvalid, OSError):
         return None, path
     return files, place
+
+
+def locate(path: str, conf: Mapping[str, str]) -> Folder:
+    """Return a path as a folder.
+
+    Raises:
+        UnsupportedError: pyarrow does not know the file system.
+    """
+    store, place = file_system(path, conf)
+    if store is None:
+        raise UnsupportedError(f"pyarrow does not know the file system of {shown(path)!r}")
+    uri = f"file:{place}" if isinstance(store, pyarrow.fs.LocalFileSystem) else path.rstrip("/")
+    return Folder(store, place, uri)

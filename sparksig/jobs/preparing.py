@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pyarrow.fs
@@ -58,8 +59,6 @@ def _list_features(model: PreparedModel) -> tuple[str, ...] | None:
 
 def _prepare_model(config: ScoreConfig) -> PreparedModel:
     """Check the model's directory, without loading the model."""
-    from sparksig.spark.udf import require_result_type
-
     section = config.model
     # only the session can read the DDL of result_type
     unknown = None if section.result_type is None else Schema([ColSpec(DataType.double, "prediction")])
@@ -76,7 +75,10 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             environment=section.environment,
             allow_install=section.allow_install,
         )
-        require_result_type(model)
+        if config.engine != "local" and find_spec("pyspark") is not None:
+            from sparksig.spark.udf import require_result_type
+
+            require_result_type(model)
     except UnsupportedError as error:
         if section.method is not None:
             raise wrong_value("model.method", "a method that predicts", error.message) from None

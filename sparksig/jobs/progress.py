@@ -8,7 +8,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from sparksig.spark.quiet import mute_stack_traces
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["bar_settings", "show_progress"]
+__all__ = ["bar_settings", "show_progress", "track_splits"]
 
 _BAR = "spark.ui.showConsoleProgress"
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
@@ -45,6 +45,37 @@ def _is_terminal() -> bool:
     except OSError:  # no Linux
         return False
     return target.startswith(("/dev/pts/", "/dev/tty", "/dev/console"))
+
+
+@contextlib.contextmanager
+def track_splits(what: str, count: int) -> Iterator[Callable[[], None]]:
+    """Print the progress of splits to stderr: a line that changes on a terminal, else one for each tenth.
+
+    Args:
+        what: the word that each line starts with.
+        count: the number of splits.
+
+    Yields:
+        The function to call after each split.
+    """
+    started, tenth, finished, is_terminal = time.perf_counter(), 0, 0, sys.stderr.isatty()
+
+    def advance() -> None:
+        nonlocal tenth, finished
+        finished += 1
+        seconds = time.perf_counter() - started
+        line = f"{what}: {100 * finished // count} %, {finished:,} of {count:,} splits, {seconds:.0f} s"
+        if is_terminal:
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)  # noqa: T201
+        elif 10 * finished // count > tenth and seconds >= 1:
+            tenth = 10 * finished // count
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    try:
+        yield advance
+    finally:
+        if is_terminal and finished:
+            print(file=sys.stderr)  # noqa: T201
 
 
 @contextlib.contextmanager

@@ -44,6 +44,8 @@ class RunReport(TextView):
         evidence: what was seen of each column that a signature was inferred from.
         model_loads: how often workers loaded the model.
         model_load_seconds: how long that took, in all.
+        engine: the engine that scored: "spark", "direct" or "local".
+        engine_reason: why it was chosen, or how it scored.
         output: where the predictions are, or were to be.
         quarantine: where the rejected rows are, or were to be.
         written: rows written, by place.
@@ -88,6 +90,8 @@ class RunReport(TextView):
     evidence: tuple[str, ...] = ()
     model_loads: int | None = None
     model_load_seconds: float | None = None
+    engine: str | None = None
+    engine_reason: str = ""
     output: str | None = None
     quarantine: str | None = None
     written: Mapping[str, int] = field(default_factory=dict)
@@ -169,6 +173,7 @@ class RunReport(TextView):
             ("model digest", _fold(self.model_digest)),
             ("model loads", _number(loads)),
             ("load seconds", None if load_seconds is None else f"{load_seconds:.1f}"),
+            ("engine", ": ".join(text for text in (self.engine, self.engine_reason) if text)),
             ("input", _input(self.input)),
             ("input digest", _fold(self.input.get("sha256"))),
             *(("absent column", format_absent_column(column)) for column in self._absent_only_here()),

@@ -14,6 +14,7 @@ from sparksig.jobs.score_run import ScoreRun
 from sparksig.views import TextView, aligned
 
 if TYPE_CHECKING:
+    from sparksig.jobs.local_outputs import TargetPlan
     from sparksig.writing.write import WritePlan
 
 __all__ = ["ScorePlan", "plan_score"]
@@ -39,6 +40,8 @@ class ScorePlan(TextView):
         findings: the reasons why the job would be refused.
         exit_code: the exit code of the job for these findings; 0 without any.
         known: whether the run was done before, or is being published: it would only be completed.
+        engine: the engine that would score.
+        engine_reason: why it is chosen, or how it scores.
         absent: the optional columns of the model that the table lacks, with their near misses.
     """
 
@@ -49,13 +52,15 @@ class ScorePlan(TextView):
     casts: tuple[tuple[str, str, str], ...]
     columns: tuple[tuple[str, str], ...]
     files: int | None
-    write: WritePlan | None
-    quarantine: WritePlan | None
+    write: WritePlan | TargetPlan | None
+    quarantine: WritePlan | TargetPlan | None
     check: str
     budget: str
     findings: tuple[Finding, ...]
     exit_code: int
     known: bool = False
+    engine: str = "spark"
+    engine_reason: str = ""
     absent: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,6 +90,7 @@ class ScorePlan(TextView):
             ),
             ("check", self.check),
             ("budget", self.budget),
+            ("engine", ": ".join(text for text in (self.engine, self.engine_reason) if text)),
             ("output files", "as the partitions are" if self.files is None else f"about {self.files:,}"),
         ]
         lines = [f"{name:<16} {text}" for name, text in facts]
@@ -107,7 +113,7 @@ class ScorePlan(TextView):
 _KNOWN = ", which was done before, or is being published: it would only be completed"
 
 
-def _plan_dict(plan: WritePlan | None) -> dict[str, Any] | None:
+def _plan_dict(plan: WritePlan | TargetPlan | None) -> dict[str, Any] | None:
     return None if plan is None else plan.to_dict()
 
 
@@ -142,6 +148,8 @@ def plan_score(config: ScoreConfig) -> ScorePlan:
         findings=(*broken, *refused),
         exit_code=3 if broken else 6 if refused else 0,
         known=run.is_known,
+        engine=plan.engine,
+        engine_reason=plan.engine_reason,
         absent=plan.absent,
     )
 

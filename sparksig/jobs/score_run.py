@@ -140,6 +140,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         """
         self.plan = plan = self.engine.plan(self)
         self.note(input=dict(plan.input), absent=plan.absent)
+        self.note(engine=plan.engine, engine_reason=plan.engine_reason)
         return plan
 
     def _raise_if_refused(self, plan: RunPlan) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sparksig.engine.absent import find_absent_columns
 from sparksig.errors import (
     ContractError,
+    Finding,
     ModelFailedError,
     SparksigError,
     UnsupportedError,
@@ -22,13 +23,13 @@ from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.rows import (
     Counts,
-    findings_column,
     needed,
     output_rows,
     quarantined_rows,
     reasons,
     staged_rows,
 )
+from sparksig.jobs.staged_columns import findings_column
 from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
@@ -109,7 +110,7 @@ class SparkEngine:
             if self.udf.absent == "forbid"
             else find_absent_columns(self.udf.inputs, self.input.rows.columns)
         )
-        plan = RunPlan(dict(self.input.identity), self.input.is_known, absent)
+        plan = RunPlan(dict(self.input.identity), self.input.is_known, absent, engine="spark")
         findings = "findings" if lenient and config.quarantine is None else None
         try:  # of the entire table, with the names of the output: all findings
             bound = judge_table(
@@ -171,12 +172,14 @@ class SparkEngine:
         rows_in = int(self.counts.seen.get["rows"]) + malformed
         scored, rejected = int(observed["scored"]), int(observed["rejected"]) + malformed
         require_all_rows(rows_in, scored, rejected, count_rows(directory))
-        reasons_of_rows: tuple[Any, ...] = ()
-        if rejected:
-            rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
-            reasons_of_rows = tuple(reasons(rows, findings))
+        reasons_of_rows = self.read_reasons(directory, findings) if rejected else ()
         loads, seconds = observed["model_loads"] or 0, observed["model_load_seconds"] or 0.0
         return StagedCounts(rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds))
+
+    def read_reasons(self, directory: Place, findings: str) -> tuple[Finding, ...]:
+        """Read from staged rows why some were rejected, with counts, the most frequent reasons first."""
+        rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
+        return tuple(reasons(rows, findings))
 
     @contextlib.contextmanager
     def _explain_model(self) -> Iterator[None]:

@@ -201,7 +201,7 @@ def build_fingerprints(config: ScoreConfig, digest: str, identity: Mapping[str, 
     """Return digests of the model, the configuration, and the input, on which a result depends."""
     from sparksig import __version__
 
-    settings = config.model_dump(mode="json", exclude={"run_id", "report", "spark"})
+    settings = config.model_dump(mode="json", exclude={"run_id", "report", "spark", "engine"})
     settings["spark"] = {key: value for key, value in config.spark.items() if key.startswith("spark.sql.")}
     settings["sparksig"] = __version__
     return {"model": digest, "config": _hash(settings), "input": _hash(dict(identity))}

@@ -24,10 +24,10 @@ BATCH_BYTES = 256 * 2**20
 def rebatched(
     batches: Iterable[pa.RecordBatch], rows: int | None = None, size: int = BATCH_BYTES
 ) -> Iterator[pa.RecordBatch]:
-    """The same rows in other batches, in their order.
+    """Yield the same rows in other batches, in their order.
 
     Args:
-        batches: of one schema; those without rows are kept where ``rows`` is None.
+        batches: batches of one schema. Without ``rows``, empty batches stay.
         rows: exactly so many in each but the last; None to leave them as they come.
         size: of bytes; what is larger is cut, down to single rows.
 
@@ -40,19 +40,19 @@ def rebatched(
         for batch in batches:
             yield from _cut(batch, size)
         return
-    held: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
         start = 0
         while count + batch.num_rows - start >= rows:
-            taken = rows - count
-            yield from _cut(_joined([*held, batch.slice(start, taken)]), size)
-            held, count, start = [], 0, start + taken
+            missing = rows - count
+            yield from _cut(_joined([*pending, batch.slice(start, missing)]), size)
+            pending, count, start = [], 0, start + missing
         if start < batch.num_rows:
-            held.append(batch.slice(start))
+            pending.append(batch.slice(start))
             count += batch.num_rows - start
-    if held:
-        yield from _cut(_joined(held), size)
+    if pending:
+        yield from _cut(_joined(pending), size)
 
 
 def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Iterator[pa.RecordBatch]:
@@ -86,13 +86,13 @@ def join_batches(batches: Iterable[pa.RecordBatch], rows: int, size: int) -> Ite
 def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(parts) == 1:
         return parts[0]
-    [whole] = pa.Table.from_batches(parts).combine_chunks().to_batches() or parts[:1]
-    return whole
+    [joined] = pa.Table.from_batches(parts).combine_chunks().to_batches() or parts[:1]
+    return joined
 
 
 def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
-    """A batch in pieces that are no larger than ``size``, as far as rows go."""
-    # whole buffers are counted at once, and are more than a slice of them; to count exactly takes longer
+    """Yield a batch in pieces of at most ``size`` bytes, but of one row at least."""
+    # get_total_buffer_size() is fast, but counts more than a slice uses; nbytes is exact, but slow
     if batch.num_rows < 2 or batch.get_total_buffer_size() <= size or batch.nbytes <= size:
         yield batch
         return
@@ -102,7 +102,7 @@ def _cut(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
 
 
 Predict = Callable[[Any, Mapping[str, Any] | None], Any]
-"""From what a model sees of a batch, a DataFrame or tensors, and params to the raw prediction."""
+"""A function from the model's input, a DataFrame or tensors, and params to the raw prediction."""
 
 
 def call_model(predict: Predict, data: Any, params: Mapping[str, Any] | None) -> Any:
@@ -129,20 +129,20 @@ def score_batches(
     source: str = "",
     absent: Absent = "omit",
 ) -> Iterator[pa.Array]:
-    """One array of predictions for each batch, as long as the batch.
+    """Yield one array of predictions for each batch, as long as the batch.
 
-    A batch without rows gives an empty array; the model is not asked.
+    A batch without rows gives an empty array; the model is not called.
 
     Args:
-        batches: what to score; a plan is compiled for each of their schemas once.
-        predict: what predicts.
-        inputs: what the model takes.
-        outputs: what it gives.
+        batches: the rows; a plan is compiled for each of their schemas once.
+        predict: the function that predicts.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         texts: the dtypes of the model's text columns.
         first_row: the number of rows before the first batch, which positions in messages count.
-        source: what the positions count from, for messages.
-        absent: what the model sees of an optional column that the batches lack.
+        source: the origin of the positions in messages.
+        absent: the treatment of an optional column that the batches lack.
 
     Raises:
         ContractError: a batch breaks the input schema.

@@ -1,6 +1,6 @@
 """Models that a process has loaded, kept by the digest of their directory.
 
-A process loads a model once, whatever the number of tasks, partitions and call sites.
+A process loads a model once for all tasks, partitions and call sites.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["CACHE", "CacheInfo", "ModelCache", "load_cached"]
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """What a process's cache has done so far.
+    """The counters of a process's cache.
 
     Attributes:
-        loads: how many models were loaded.
-        hits: how often a model was there already.
-        seconds: how long the loads took in all.
-        size: how many models are kept now.
+        loads: the number of models that were loaded.
+        hits: the number of calls that found a model.
+        seconds: the time of all loads.
+        size: the number of models in the cache.
     """
 
     loads: int
@@ -42,7 +42,7 @@ class ModelCache:
     """The models that this process has loaded, the least recently used one dropped first.
 
     Args:
-        limit: how many are kept at most.
+        limit: the largest number of models.
     """
 
     def __init__(self, limit: int = 4) -> None:
@@ -53,7 +53,7 @@ class ModelCache:
         self._seconds = 0.0
 
     def get(self, digest: str, locate: Callable[[], Path], loading: Loading) -> LoadedModel:
-        """The model with that digest; located, verified and loaded when it is first asked for.
+        """Return the model with a digest; the first call locates, verifies and loads it.
 
         Raises:
             ModelError: as :func:`sparksig.load_model`.
@@ -83,7 +83,7 @@ class ModelCache:
             return model
 
     def info(self) -> CacheInfo:
-        """The counters, now."""
+        """Return the counters."""
         with self._lock:
             return CacheInfo(self._loads, self._hits, self._seconds, len(self._models))
 

@@ -63,14 +63,14 @@ def score_leniently(
     are reported as failed, too, and their findings say that they were not tried alone.
 
     Args:
-        batches: what to score.
-        predict: what predicts.
-        inputs: what the model takes.
-        outputs: what it gives.
+        batches: the rows.
+        predict: the function that predicts.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
-        finish: what is done to predictions before they count as such; it may refuse them.
+        finish: converts the predictions; it may refuse them.
         texts: the dtypes of the model's text columns.
-        absent: what the model sees of an optional column that the batches lack.
+        absent: the treatment of an optional column that the batches lack.
         tally: counts the findings of all batches.
         count: ends the run when it has rejected too many rows.
 
@@ -217,7 +217,7 @@ class _Search:
             self._count.add(len(rows), _list_findings(outcome)[0])
 
     def _attempt(self, batch: pa.RecordBatch) -> pa.Array | Exception:
-        """Return the predictions of a batch, or the exception that the model raised on some row of it.
+        """Return the predictions of a batch, or the exception that the model raised.
 
         Raises:
             _RefusedOutputError, ImportError: the failure concerns all rows.
@@ -226,7 +226,7 @@ class _Search:
             scored = self._score(batch)
         except (_RefusedOutputError, ImportError):
             raise
-        except Exception as error:  # whatever a model raises is reported with the row
+        except Exception as error:  # of the model; it is reported with the row
             return error
         self._has_succeeded = True
         return scored

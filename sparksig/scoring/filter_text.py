@@ -1,7 +1,6 @@
 """The part of Spark's conditions that needs no Spark: columns, literals, comparisons, AND, OR, NOT.
 
-A text that is not read here may be a condition of Spark all the same. The error says which part of it is
-left to Spark.
+Other texts may be conditions of Spark, too. The error names the part that only Spark reads.
 """
 
 from __future__ import annotations
@@ -133,8 +132,8 @@ _TOKEN = re.compile(
 _SIGNS = {"=": "=", "==": "=", "<>": "<>", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 _JOINS = ("AND", "OR", "NOT", "IN", "IS", "BETWEEN")
-_OTHERS = ("NULL", "TRUE", "FALSE", "CASE", "LIKE", "ILIKE", "RLIKE", "REGEXP", "EXISTS")
-_WORDS = frozenset((*_JOINS, *_OTHERS))
+_RESERVED = ("NULL", "TRUE", "FALSE", "CASE", "LIKE", "ILIKE", "RLIKE", "REGEXP", "EXISTS")
+_WORDS = frozenset((*_JOINS, *_RESERVED))
 """The words that are not read as names; in backticks they are."""
 
 _DEPTH = 50

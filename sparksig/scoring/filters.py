@@ -1,7 +1,7 @@
 """Conditions on rows, with the results that Spark has: null logic, NaN, and only casts that lose nothing.
 
-A condition is compiled against the columns of a table. Two types are compared only if every Spark compares
-them so, whatever its settings; otherwise the error says what is left to Spark.
+A condition is compiled against the columns of a table. Two types are compared only if that gives the same
+result in each version of Spark and under all settings. Otherwise the error names the part for Spark.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class _Operand:
         column = batch.column(batch.schema.get_field_index(self.name))
         return column if column.type == self.dtype else column.cast(self.dtype)
 
-    def known(self, values: Mapping[str, pa.Scalar]) -> pa.Scalar | None:
+    def find_constant(self, values: Mapping[str, pa.Scalar]) -> pa.Scalar | None:
         """Return the value where it is the same for all rows; else None."""
         if self.name is None:
             return self.value
@@ -119,7 +119,7 @@ class _Test:
         raise NotImplementedError
 
     def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        """Return what the condition may be for rows with these values."""
+        """Return the possible results for rows with these values."""
         raise NotImplementedError
 
 
@@ -135,10 +135,10 @@ class _Leaf(_Test):
         return pa.repeat(result, batch.num_rows) if isinstance(result, pa.Scalar) else result
 
     def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        known = [operand.known(values) for operand in self.operands]
-        if any(value is None for value in known):
+        constants = [operand.find_constant(values) for operand in self.operands]
+        if any(value is None for value in constants):
             return _ANY_OUTCOME
-        arrays = [pa.array([value.as_py()], value.type) for value in known if value is not None]
+        arrays = [pa.array([value.as_py()], value.type) for value in constants if value is not None]
         return frozenset(_FUNCTIONS[self.function](*arrays).to_pylist())
 
 
@@ -153,10 +153,10 @@ class _Listed(_Test):
         return self._test(self.operand.get(batch))
 
     def outcomes(self, values: Mapping[str, pa.Scalar]) -> frozenset[Outcome]:
-        known = self.operand.known(values)
-        if known is None:
+        value = self.operand.find_constant(values)
+        if value is None:
             return _ANY_OUTCOME
-        return frozenset(self._test(pa.array([known.as_py()], known.type)).to_pylist())
+        return frozenset(self._test(pa.array([value.as_py()], value.type)).to_pylist())
 
     def _test(self, array: pa.Array) -> pa.Array:
         return pc.if_else(array.is_null(), pa.scalar(None, pa.bool_()), pc.is_in(array, self.values))
@@ -263,7 +263,7 @@ class _Compiler:
             return _Leaf("is null", (_Operand(field.name, field.type),))
         field = self._find(expression)
         if field.type != pa.bool_():
-            raise UnsupportedError(f"the filter has {step(field.name)}, which is no condition")
+            raise UnsupportedError(f"the filter has {step(field.name)}, which is not a condition")
         return _Leaf("is true", (_Operand(field.name, field.type),))
 
     def _find(self, operand: Name | Literal) -> pa.Field:
@@ -332,7 +332,7 @@ def _convert_literal(literal: Literal, field: pa.Field, zone: str) -> pa.Scalar:
     """Return a literal in the type in which it is compared with a column.
 
     Raises:
-        UnsupportedError: Spark would cast one of them by its settings, or with a loss.
+        UnsupportedError: the result of Spark's cast depends on settings, or loses digits.
     """
     value: Any = literal.value
     if literal.kind in ("integer", "decimal", "double"):
@@ -340,8 +340,8 @@ def _convert_literal(literal: Literal, field: pa.Field, zone: str) -> pa.Scalar:
     elif literal.kind in ("date", "timestamp") or pa.types.is_temporal(field.type):
         converted = _convert_moment(literal, field.type, zone)
     else:
-        same = {"string": pa.string(), "boolean": pa.bool_()}[literal.kind] == field.type
-        converted = pa.scalar(value, field.type) if same else None
+        matches = {"string": pa.string(), "boolean": pa.bool_()}[literal.kind] == field.type
+        converted = pa.scalar(value, field.type) if matches else None
     if converted is None:
         kind = "an integer" if literal.kind == "integer" else f"a {literal.kind}"
         raise UnsupportedError(f"the filter compares {step(field.name)}, which is {field.type}, with {kind}")
@@ -359,16 +359,16 @@ def _convert_number(kind: str, value: Any, dtype: pa.DataType) -> pa.Scalar | No
     if kind == "integer" and pa.types.is_integer(dtype):
         return pa.scalar(value, pa.int64()) if -(2**63) <= value < 2**63 else None
     if pa.types.is_integer(dtype):
-        whole, scale = 20, 0
+        digits_before, scale = 20, 0
     elif pa.types.is_decimal(dtype):
-        whole, scale = dtype.precision - dtype.scale, dtype.scale
+        digits_before, scale = dtype.precision - dtype.scale, dtype.scale
     else:
         return None
     number = Decimal(value)
     _, digits, exponent = number.as_tuple()
     fraction = max(-int(exponent), 0)
-    whole, scale = max(whole, len(digits) - fraction), max(scale, fraction)
-    if whole + scale > 38:
+    digits_before, scale = max(digits_before, len(digits) - fraction), max(scale, fraction)
+    if digits_before + scale > 38:
         return None
     return pa.scalar(number, pa.decimal128(38, scale))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -37,7 +38,7 @@ from sparksig.views import TextView, count_nouns, format_facts, format_size
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["ScoredFiles", "score_files", "score_locally"]
+__all__ = ["ScoredFiles", "count_processes", "resolve_zone", "score_files", "score_locally"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,7 +128,7 @@ def score_files(
     output and published by one rename.
 
     Args:
-        input: a Parquet file, or a directory of them, with or without partitions (``year=2026``): a path, or
+        input: a Parquet file, or a directory of files, with or without partitions (``year=2026``): a path, or
             a URI of an object store.
         model: the model directory, or a URI as :func:`sparksig.load_model` accepts it.
         output: the directory to write, which does not exist yet, or is empty.
@@ -149,13 +150,14 @@ def score_files(
         trusted_types: the types that a skops file may hold beyond those known to be safe.
         on_version_mismatch: "warn", "fail" or "ignore", where packages have other versions than the model was
             saved with.
-        absent: what the model sees of an optional column that the table lacks, as in
+        absent: the treatment of an optional column that the table lacks, as in
             :func:`sparksig.load_model`.
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`.
         allow_install: as in :func:`sparksig.load_model`.
         filter: a condition in SQL: only rows that meet it are scored. It has comparisons of columns with
             literals or other columns, ``BETWEEN``, ``IN``, ``IS NULL``, ``AND``, ``OR`` and ``NOT``.
-        engine: "local" for processes of this machine, "direct" for tasks of Spark.
+        engine: "local" for processes of this machine, "direct" for tasks of Spark, "auto" for tasks of the
+            given or active session, and for processes where there is none.
         spark: the session for the engine "direct"; None for the active one, or a new one.
         time_zone: the time zone in which the model sees timestamps, and in which predicted times are
             understood, like ``spark.sql.session.timeZone``; None for that of the session, or of this machine.
@@ -169,7 +171,7 @@ def score_files(
     Raises:
         ContractError: the table does not fit the model, or a row cannot be scored; all findings.
         ModelError: the model directory is missing, damaged or not trusted, or has no schemas.
-        TableNotFoundError: there is no Parquet table at the path.
+        TableNotFoundError: the path has no Parquet table.
         OutputRefusedError: something is at the output's path.
         UnsupportedError: only Spark reads, or writes, this table as Spark does. The message says why.
         SparksigError: a process was killed.
@@ -194,8 +196,8 @@ def score_files(
     check_absent(absent)
     clock = _Phases()
     with clock.phase("start"):
-        session = _start_session(spark) if engine == "direct" else None
-    zone = _resolve_zone(time_zone, session)
+        session = _find_session(engine, spark)
+    zone = resolve_zone(time_zone, session)
     declared_outputs, returned = (None, None) if result_type is None else read_result_type(result_type)
     with clock.phase("model"):
         prepared = prepare_model(
@@ -247,20 +249,27 @@ def score_files(
                 results = score_on_spark(session, prepared, scan, splits, target)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
-    return _build_report(place, engine, results, prepared.digest, clock.seconds)
+    used = "local" if session is None else "direct"
+    return _build_report(place, used, results, prepared.digest, clock.seconds)
 
 
 def score_locally(
-    model: PreparedModel, plan: ScanPlan, splits: Sequence[Split], target: Target, processes: int
+    model: PreparedModel,
+    plan: ScanPlan,
+    splits: Sequence[Split],
+    target: Target,
+    processes: int,
+    done: Callable[[], None] = lambda: None,
 ) -> list[SplitResult]:
     """Score splits in processes of this machine.
 
     Args:
         model: the model.
-        plan: what to read, how to score and what to write.
+        plan: the columns to read, the model's schemas, the columns to write.
         splits: the splits, at least one.
         target: the directory of the files, which exists.
         processes: how many run at once; with one, this process scores.
+        done: called after each split.
 
     Returns:
         The results, in the order of the splits.
@@ -271,7 +280,11 @@ def score_locally(
     """
     path = share_directory(model.digest, model.directory)
     task = SplitTask(model.digest, partial(Path, path), model.loading, plan, target)
-    results = sorted(score_splits(task, splits, processes), key=lambda result: result.index)
+    results = []
+    for result in score_splits(task, splits, processes):
+        results.append(result)
+        done()
+    results.sort(key=lambda result: result.index)
     require_all_rows(splits, results)
     return results
 
@@ -286,26 +299,42 @@ def _count_workers(table: ParquetTable, session: SparkSession | None) -> int:
         from sparksig.spark.direct import count_slots
 
         return count_slots(session)
+    return count_processes(table)
+
+
+def count_processes(table: ParquetTable) -> int:
+    """Return how many processes are worth starting for a table."""
     return min(count_cores(), 1 + table.size // _PROCESS_BYTES)
 
 
-def _start_session(spark: SparkSession | None) -> SparkSession:
-    from sparksig.spark.session import build_session
+def _find_session(engine: str, spark: SparkSession | None) -> SparkSession | None:
+    """Return the session whose tasks score; None for processes."""
+    if engine == "local":
+        return None
+    if spark is not None:
+        return spark
+    if engine == "direct":
+        from sparksig.spark.session import build_session
 
-    return build_session("sparksig") if spark is None else spark
+        return build_session("sparksig")
+    if "pyspark" not in sys.modules:  # so no session is active
+        return None
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession()
 
 
 def _check_options(on_error: str, engine: str, batch_rows: int | None, processes: int | None) -> None:
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
-    if engine not in ("local", "direct"):
-        raise ContractError(f"engine is 'local' or 'direct', not {engine!r}")
+    if engine not in ("auto", "local", "direct"):
+        raise ContractError(f"engine is 'auto', 'local' or 'direct', not {engine!r}")
     for name, value in (("batch_rows", batch_rows), ("processes", processes)):
         if value is not None and (type(value) is not int or value < 1):
             raise ContractError(f"{name} is a number, 1 or more, or None")
 
 
-def _resolve_zone(time_zone: str | None, session: SparkSession | None) -> str:
+def resolve_zone(time_zone: str | None, session: SparkSession | None = None) -> str:
     """Return the configured time zone, else that of the session, else that of this machine as Java finds it.
 
     Raises:

@@ -15,7 +15,7 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
     """Report the columns that a caller chose for a model, and that the table lacks.
 
     Raises:
-        ContractError: the columns are no list of names.
+        ContractError: the columns are not a list of names.
     """
     if isinstance(columns, str) or not all(isinstance(name, str) for name in columns):
         raise ContractError(f"columns is a list of names, not {kind(columns)}")
@@ -35,7 +35,7 @@ def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[F
 def find_name_conflicts(
     columns: Sequence[str], added: Sequence[Any], keep: str | Sequence[str], fold: Callable[[str], str]
 ) -> list[Finding]:
-    """Report names that cannot stand in one table: kept columns that are missing, and names that are taken.
+    """Report names that cannot stand in one table: kept columns that are missing, and names that exist twice.
 
     Args:
         columns: the columns of the table that is scored.

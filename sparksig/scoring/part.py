@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, conve
 __all__ = ["Target", "name_predictions", "open_writer", "output_schema"]
 
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
-"""A row group is written as soon as it has so many rows, or bytes in memory."""
+"""The rows of a row group, or its bytes in memory, that are enough to write it."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,11 @@ def _stored_type(dtype: pa.DataType) -> pa.DataType:
 
 
 class PartWriter:
-    """One Parquet file, whose row groups are written as soon as they are large enough."""
+    """One Parquet file; a row group is written when it is large enough."""
 
-    def __init__(self, target: Target, index: int, schema: pa.Schema, kept_columns: tuple[str, ...]) -> None:
+    def __init__(self, target: Target, index: int, schema: pa.Schema) -> None:
         self.path = f"{target.path}/part-{index:05d}-{uuid.uuid4()}.snappy.parquet"
-        self._schema, self._kept_columns = schema, kept_columns
-        self._store = target.store
+        self._schema, self._store = schema, target.store
         self._stream = target.store.open_output_stream(self.path)
         # Dictionaries save space for text; for numbers they take time and rarely save anything.
         texts = [part.name for part in schema if pa.types.is_string(part.type)]
@@ -84,14 +83,10 @@ class PartWriter:
         self._batches: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
 
-    def write(self, batch: pa.RecordBatch, predictions: Mapping[str, pa.Array], findings: pa.Array) -> None:
-        """Add rows: the kept columns of a batch, its predictions, and its findings where they are written."""
-        arrays = [batch.column(batch.schema.get_field_index(name)) for name in self._kept_columns]
-        arrays += predictions.values()
-        if len(arrays) < len(self._schema):
-            arrays.append(findings)
-        arrays = [convert_array(array, part.type) for array, part in zip(arrays, self._schema)]
-        rows = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+    def write(self, arrays: Iterable[pa.Array]) -> None:
+        """Add rows: the values of each column."""
+        converted = [convert_array(array, part.type) for array, part in zip(arrays, self._schema)]
+        rows = pa.RecordBatch.from_arrays(converted, schema=self._schema)
         self._batches.append(rows)
         self._rows += rows.num_rows
         self._bytes += rows.get_total_buffer_size()
@@ -122,15 +117,15 @@ class PartWriter:
 
 
 @contextlib.contextmanager
-def open_writer(plan: ScanPlan, target: Target, index: int) -> Iterator[PartWriter]:
-    """Open a file of a unique name; after an error nothing is left of it.
+def open_writer(target: Target, index: int, schema: pa.Schema) -> Iterator[PartWriter]:
+    """Open a file of a unique name; after an error it is removed.
 
     Args:
-        plan: what to write.
         target: the directory.
         index: the position of the split, for the name.
+        schema: the columns of the file.
     """
-    writer = PartWriter(target, index, output_schema(plan), plan.kept_columns)
+    writer = PartWriter(target, index, schema)
     try:
         yield writer
     except BaseException:

@@ -50,7 +50,7 @@ class SplitTask:
         digest: the digest of the model directory.
         locate: returns the path of the directory in the process that scores.
         loading: how to load it.
-        plan: what to read, how to score and what to write.
+        plan: the columns to read, the model's schemas, the columns to write.
         target: the directory of the files.
     """
 
@@ -177,7 +177,7 @@ class _Worker:
         self.connection.close()
         if self.process.poll() is None and self._split is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.2)  # an idle process ends by itself
+                self.process.wait(0.2)  # an idle process ends without help
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -31,9 +31,9 @@ class PreparedModel:
     Attributes:
         directory: the directory, with the digests of its files.
         digest: the digest of its content.
-        loading: how to load it.
-        inputs: what the model accepts.
-        outputs: what it returns.
+        loading: the options for loading it.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: its params; None for a model without any.
     """
 
@@ -90,13 +90,13 @@ def _require_schemas(
             "pass result_type"
         )
     declared = outputs if outputs is not None or signature is None else signature.outputs
-    lacking = [] if declared is not None else ["outputs"]
+    missing = [] if declared is not None else ["outputs"]
     if signature is None or signature.inputs is None:
-        lacking.insert(0, "inputs")
-    if lacking:
-        way = "" if lacking != ["outputs"] else " Or pass result_type."
+        missing.insert(0, "inputs")
+    if missing:
+        way = "" if missing != ["outputs"] else " Or pass result_type."
         no_signature = "the model has no signature"
-        part = f"the model's signature has no {' and no '.join(lacking)}"
+        part = f"the model's signature has no {' and no '.join(missing)}"
         raise MissingSignatureError(
             f"{directory.path}: {no_signature if signature is None else part}: "
             "what to hand over and what comes back is not known. Set one: "

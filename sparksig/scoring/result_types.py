@@ -22,7 +22,7 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
         text: a type, as "array<float>", or columns, as "a int, b string".
 
     Raises:
-        ContractError: the text is no DDL, or no signature has the type.
+        ContractError: the text is not DDL, or signatures do not have the type.
         UnsupportedError: predictions are never of the type.
 
     Example:

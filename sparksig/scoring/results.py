@@ -50,17 +50,17 @@ def score_pairs(
     """Score batches: yield the finished predictions and the findings of each batch.
 
     Args:
-        batches: what to score.
-        predict: what predicts.
-        inputs: what the model accepts.
-        outputs: what it returns.
+        batches: the rows.
+        predict: the function that predicts.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         finish: converts the predictions of a batch; see :func:`finish_predictions`.
         lenient: report rows that cannot be scored instead of raising an error.
         texts: the dtypes of the model's text columns.
-        absent: what the model sees of an optional column that the batches lack.
+        absent: the treatment of an optional column that the batches lack.
         first_row: the number of rows before the first batch, which positions in messages count.
-        source: what the positions count from, for messages.
+        source: the origin of the positions in messages.
         tally: counts the findings of all batches.
         count: ends the run when it has rejected too many rows.
 
@@ -84,8 +84,8 @@ def select_column(predicted: Any, outputs: Schema, returned: pa.DataType | None,
 
     Args:
         predicted: the model's return value.
-        outputs: what the model has to return.
-        returned: the type that was asked for; None for what the outputs say.
+        outputs: the model's output schema.
+        returned: the type that was asked for; None to use the output schema.
         rows: how many rows the model was given; None where that is not known.
     """
     is_plain = returned is not None and (is_variant(returned) or not pa.types.is_struct(returned))
@@ -103,8 +103,8 @@ def finish_predictions(
     Args:
         scored: the predictions, encoded by the outputs.
         zone: the time zone.
-        outputs: what the model has to return.
-        returned: the type that was asked for, with timestamps not placed yet; None for what the outputs say.
+        outputs: the model's output schema.
+        returned: the type that was asked for, with timestamps not placed yet; None to use the output schema.
 
     Raises:
         PredictionError: the zone lacks a local time, or has it twice; or a value does not fit the type that

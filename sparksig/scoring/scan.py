@@ -35,6 +35,7 @@ class Piece:
         name: the file within the table, for messages.
         groups: the row groups, in order.
         counts: the number of rows of each.
+        first_row: the number of rows of the file before these.
         size: their bytes, uncompressed.
         partitions: the values of partition columns.
     """
@@ -43,6 +44,7 @@ class Piece:
     name: str
     groups: tuple[int, ...]
     counts: tuple[int, ...]
+    first_row: int
     size: int
     partitions: Mapping[str, pa.Scalar]
 
@@ -74,6 +76,14 @@ class Split:
         """Return the number of bytes, uncompressed."""
         return sum(piece.size for piece in self.pieces)
 
+    def locate_row(self, row: int) -> str:
+        """Return the position of a row of the split in its file, as text."""
+        for piece in self.pieces:
+            if row < piece.rows:
+                return f"{piece.first_row + row:,} of {piece.name}, counted from 0"
+            row -= piece.rows
+        return self.describe()
+
     def describe(self) -> str:
         """Return the names of the first files, for messages."""
         names = [piece.name for piece in self.pieces]
@@ -92,8 +102,8 @@ class ScanPlan:
         transfer: their names and types in the model's input.
         is_row: give them to the model as one column of objects.
         kept_columns: the columns of the input in the output, in order.
-        inputs: what the model accepts.
-        outputs: what it returns.
+        inputs: the model's input schema.
+        outputs: its output schema.
         params: values for all of its params, enforced already; None for a model without params.
         output: the name of the predictions' column.
         flatten: write each field of a prediction of several outputs as a column ``<output>_<field>``.
@@ -101,8 +111,8 @@ class ScanPlan:
         findings: the name of the findings' column.
         zone: the time zone of the session.
         batch_rows: the rows that the model is given at once; None to leave it to the reader.
-        absent: what the model sees of an optional column that the table lacks.
-        returned: the Arrow type of predictions that was asked for; None for what the outputs say.
+        absent: the treatment of an optional column that the table lacks.
+        returned: the Arrow type of predictions that was asked for; None to use the output schema.
         condition: the rows to score; None for all.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """

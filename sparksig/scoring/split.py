@@ -1,17 +1,18 @@
 """Score one split of a Parquet table: read row groups, predict batch by batch, write one file. No Spark.
 
-The steps, and what each of them holds in memory:
+The steps, and their memory:
 
 ======  ====================================================================================
 read    one batch of the needed columns, converted to the types that Spark reads
 score   the batch as the model sees it, and its predictions
-write   the finished batches of one row group, until there are enough of them
+write   the finished batches of one row group
 ======  ====================================================================================
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import time
 from collections import deque
@@ -21,11 +22,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.errors import Finding, SparksigError
+from sparksig.errors import Finding, ModelFailedError, SparksigError
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
-from sparksig.scoring.part import Target, name_predictions, open_writer
+from sparksig.scoring.part import Target, name_predictions, open_writer, output_schema
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
@@ -67,12 +68,12 @@ class SplitResult:
 def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target) -> SplitResult:
     """Score a split of a Parquet table into one file of a unique name.
 
-    After an error nothing is left of the file.
+    After an error the file is removed.
 
     Args:
         split: the row groups.
         model: the model, loaded.
-        plan: what to read, how to score and what to write.
+        plan: the columns to read, the model's schemas, the columns to write.
         target: the directory for the file, which exists.
 
     Raises:
@@ -83,7 +84,8 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     clock = _Clock()
     tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
     rows = 0
-    with _restore_interrupt(), open_writer(plan, target, split.index) as writer:
+    opened = open_writer(target, split.index, output_schema(plan))
+    with _restore_interrupt(), _locate_failure(split, plan), opened as writer:
         pending: deque[pa.RecordBatch] = deque()
 
         def feed() -> Iterator[pa.RecordBatch]:
@@ -91,30 +93,38 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
                 pending.append(batch)
                 yield plan.build_input(batch)
 
-        pairs = score_pairs(
-            feed(),
-            _guard(model, plan),
-            plan.inputs,
-            plan.outputs,
-            plan.params,
-            lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
-            lenient=plan.lenient,
-            texts=model.text_dtypes,
-            absent=plan.absent,
-            source=f" of {split.describe()}",
-            tally=tally,
-        )
+        pairs = _score_batches(feed(), model, plan, f" of {split.describe()}", tally)
         for predictions, findings in clock.time("score", pairs):
             batch = pending.popleft()
             rows += len(predictions)
             with clock.measure("write"):
                 columns = name_predictions(predictions, plan)
                 summary = merge_summaries(summary, summarize_predictions(columns))
-                writer.write(batch, columns, findings)
+                kept = (batch.column(batch.schema.get_field_index(name)) for name in plan.kept_columns)
+                writer.write([*kept, *columns.values(), *([findings] if plan.lenient else [])])
         with clock.measure("write"):
             size = writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(split.index, writer.path, *counts, tally.findings(), summary, size, clock.seconds)
+
+
+def _score_batches(
+    batches: Iterator[pa.RecordBatch], model: LoadedModel, plan: ScanPlan, source: str, tally: FindingTally
+) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Yield the predictions and the findings of each batch."""
+    return score_pairs(
+        batches,
+        _guard(model, plan),
+        plan.inputs,
+        plan.outputs,
+        plan.params,
+        lambda scored: finish_predictions(scored, plan.zone, plan.outputs, plan.returned),
+        lenient=plan.lenient,
+        texts=model.text_dtypes,
+        absent=plan.absent,
+        source=source,
+        tally=tally,
+    )
 
 
 def require_all_rows(splits: Sequence[Split], results: Sequence[SplitResult]) -> None:
@@ -143,8 +153,22 @@ def _restore_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
+@contextlib.contextmanager
+def _locate_failure(split: Split, plan: ScanPlan) -> Iterator[None]:
+    """Name the file of the failing row in the error of a model, if no condition drops rows before it."""
+    try:
+        yield
+    except ModelFailedError as error:
+        position = re.search(r"first failing row: ([\d,]+) of .*, counted from 0$", error.message)
+        if position is None or plan.condition is not None:
+            raise
+        row = split.locate_row(int(position[1].replace(",", "")))
+        before = error.message[: position.start()]
+        raise ModelFailedError(f"{before}first failing row: {row}") from error.__cause__
+
+
 def _guard(model: LoadedModel, plan: ScanPlan) -> Predict:
-    """Return the model's function; Ctrl-C in it ends the run, and is no failure of a row."""
+    """Return the model's function; Ctrl-C inside it ends the run, instead of failing a row."""
     handler = signal.getsignal(signal.SIGINT)
     is_interactive = handler not in (signal.SIG_IGN, signal.SIG_DFL, None)
 
@@ -176,7 +200,7 @@ class _Clock:
             self.seconds[step] += elapsed - (sum(self.seconds.values()) - inner)
 
     def time(self, step: str, items: Iterable[Any]) -> Iterator[Any]:
-        """Yield items, and measure the time that it takes to get each of them."""
+        """Yield items, and measure the time to get each item."""
         iterator = iter(items)
         while True:
             with self.measure(step):

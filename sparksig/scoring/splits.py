@@ -6,7 +6,7 @@ caller can let Spark read the table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ from sparksig.scoring.storage import (
 )
 from sparksig.tables.columns import arrow_columns
 from sparksig.tables.contract import Contract
-from sparksig.tables.parquet import File, ParquetTable
+from sparksig.tables.footers import File
+from sparksig.tables.parquet import ParquetTable
 from sparksig.tables.partitions import partition_value
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Object
@@ -41,7 +42,7 @@ __all__ = ["ScanOptions", "plan_scan", "plan_splits"]
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """The options of a run that decide what is read and written; as of :func:`sparksig.score_files`."""
+    """The options for reading and writing; as of :func:`sparksig.score_files`."""
 
     output: str = "prediction"
     keep: str | Sequence[str] = "*"
@@ -63,14 +64,14 @@ def plan_scan(
     features: Sequence[str] | None,
     options: ScanOptions,
 ) -> ScanPlan:
-    """Judge a table by the footers of its files, and plan what is read, scored and written.
+    """Judge a table by the footers of its files, and plan the run.
 
     Args:
         table: the table.
         model: the model.
         params: values for all of its params, enforced already.
         features: the names of the model's features; None if it knows none.
-        options: what to read and to write.
+        options: the columns to read and to write.
 
     Raises:
         ContractError: the table does not fit the model, or columns cannot be named so; all findings.
@@ -87,22 +88,16 @@ def plan_scan(
     filtered = () if condition is None else condition.columns
     needed = [name for name in dict.fromkeys([*fed, *kept_columns, *filtered]) if name in schema.names]
     required = [str(spec.name) for spec in model.inputs if isinstance(spec, TensorSpec) or spec.required]
-    findings += table.compare_files(needed, required)
-    if findings or conflicts:
-        what = "the table does not fit the model's input schema" if findings else "the table cannot be scored"
-        raise ContractError.of(what, [*findings, *conflicts])
+    _raise_findings([*findings, *table.compare_files(needed, required)], conflicts)
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
-    names = fed if is_row or model.inputs.has_input_names() else [str(index) for index in range(len(fed))]
-    transfer = [
-        pa.field(new, with_zone(source.field(old).type, options.zone)) for new, old in zip(names, fed)
-    ]
+    names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
     shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned")
     scan = ScanPlan(
         store=table.store,
         source=source,
         fed=tuple(fed),
-        transfer=pa.schema(transfer),
+        transfer=pa.schema(_name_transfer(names, [source.field(name).type for name in fed], options.zone)),
         is_row=is_row,
         kept_columns=kept_columns,
         inputs=model.inputs,
@@ -112,8 +107,21 @@ def plan_scan(
         spark_fields={name: spark_fields[name] for name in kept_columns if name in spark_fields},
         **{name: getattr(options, name) for name in shared},
     )
-    output_schema(scan)  # raises an error where there is none
+    output_schema(scan)  # raises an error if a type is not supported
     return scan
+
+
+def _raise_findings(findings: Sequence[Finding], conflicts: Sequence[Finding]) -> None:
+    if findings or conflicts:
+        problem = "does not fit the model's input schema" if findings else "cannot be scored"
+        raise ContractError.of(f"the table {problem}", [*findings, *conflicts])
+
+
+def _name_transfer(
+    names: Iterable[str], types: Sequence[pa.DataType], zone: str
+) -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the columns of the model's input."""
+    return ((name, with_zone(dtype, zone)) for name, dtype in zip(names, types))
 
 
 def _type_partitions(table: ParquetTable) -> pa.Schema:
@@ -139,7 +147,7 @@ def _name_outputs(outputs: Schema, options: ScanOptions) -> list[Any]:
 
     Raises:
         UnsupportedError: predictions that only Spark can hold.
-        ContractError: there are no fields to take apart.
+        ContractError: predictions without fields cannot be flattened.
     """
     try:
         dtype = options.returned or result_type(outputs)
@@ -202,7 +210,7 @@ def _require_supported(
     """Return the columns in the types that Spark reads.
 
     Raises:
-        UnsupportedError: Spark reads one of them in another way than pyarrow does.
+        UnsupportedError: Spark and pyarrow read a column differently.
     """
     partitions = table.files[0].values
     fields = []
@@ -224,10 +232,10 @@ def _require_supported(
 # --- splits -----------------------------------------------------------------------------------------------
 
 _MOST_BYTES = 2**29
-"""Splits are no larger than that, as far as row groups go: each is written as one file."""
+"""The largest size of a split, unless a row group is larger. Each split becomes one file."""
 
 _FEWEST_BYTES = 2**22
-"""Splits are no smaller than that, unless the table is."""
+"""The smallest size of a split, unless the table is smaller."""
 
 
 def plan_splits(table: ParquetTable, scan: ScanPlan, cores: int) -> list[Split]:
@@ -272,7 +280,7 @@ def _cut_file(file: File, scan: ScanPlan) -> list[Piece]:
         return []
     sizes = file.layout.sizes
     return [
-        Piece(file.path, file.name, (group,), (rows,), sizes[group], partitions)
+        Piece(file.path, file.name, (group,), (rows,), sum(file.groups[:group]), sizes[group], partitions)
         for group, rows in enumerate(file.groups)
         if rows
     ]
@@ -285,6 +293,7 @@ def _merge_pieces(pieces: Sequence[Piece]) -> list[Piece]:
         if merged and merged[-1].path == piece.path:
             last = merged.pop()
             groups, counts = last.groups + piece.groups, last.counts + piece.counts
-            piece = Piece(last.path, last.name, groups, counts, last.size + piece.size, last.partitions)
+            size = last.size + piece.size
+            piece = Piece(last.path, last.name, groups, counts, last.first_row, size, last.partitions)
         merged.append(piece)
     return merged

@@ -1,6 +1,6 @@
 """Files that are written beside their target, and published by one rename. No Spark.
 
-Readers see nothing, or all of it. Object stores have no renames: there each file is moved by itself.
+Readers see the entire output at once. Object stores have no renames; there each file is moved.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _exists(store: pafs.FileSystem, path: str) -> bool:
 
 @contextlib.contextmanager
 def staging_directory(store: pafs.FileSystem, path: str) -> Iterator[str]:
-    """Make a hidden directory beside a path, and remove what is left of it at the end."""
+    """Make a hidden directory beside a path, and remove it at the end, unless it was moved."""
     parent, _, name = path.rpartition("/")
     staging = f"{parent}/.{name}.sparksig-write-{secrets.token_hex(8)}"
     store.create_dir(staging, recursive=True)

@@ -15,8 +15,10 @@ __all__ = [
     "SPARK_SCHEMA_KEY",
     "build_spark_schema",
     "convert_array",
+    "format_spark_type",
     "read_spark_fields",
     "spark_type",
+    "strip_type",
     "with_zone",
 ]
 
@@ -107,7 +109,7 @@ def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
     if array.type == target:
         return array
     if pa.types.is_struct(target) and pa.types.is_struct(array.type):
-        # not flatten(): the fields of null structs may stay as they are
+        # not flatten(), which would apply the nulls of the structs to their fields
         parts = [convert_array(array.field(index), field.type) for index, field in enumerate(target)]
         mask = array.is_null() if array.null_count else None
         return pa.StructArray.from_arrays(parts, fields=list(target), mask=mask)
@@ -124,7 +126,7 @@ def place_partition(value: pa.Scalar, zone: str) -> pa.Scalar:
         return value.cast(INSTANT) if pa.types.is_timestamp(value.type) else value
     placed, unplaced = to_zoned_times(pa.array([value.as_py()], pa.timestamp("us")), zone)
     if unplaced.any():
-        raise UnsupportedError(f"the partition value {value.as_py()} is no local time, or two, in {zone}")
+        raise UnsupportedError(f"the partition value {value.as_py()} is not exactly one local time in {zone}")
     return placed.cast(INSTANT)[0]
 
 
@@ -141,9 +143,27 @@ def read_spark_fields(footer: Mapping[bytes, bytes]) -> dict[str, dict[str, Any]
 
 
 def build_spark_schema(schema: pa.Schema, known: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """Build the schema that Spark keeps in a footer: known fields as they are, others from their types."""
+    """Build the schema that Spark keeps in a footer: known fields unchanged, others from their types."""
     fields = [dict(known.get(field.name) or _field_json(field)) | {"nullable": True} for field in schema]
     return json.dumps({"type": "struct", "fields": fields}).encode()
+
+
+def format_spark_type(dtype: pa.DataType) -> str:
+    """Return the text of the Spark type in which a column is stored.
+
+    Example:
+        >>> format_spark_type(pa.list_(pa.struct([("a", pa.int64())])))
+        'array<struct<a:bigint>>'
+    """
+    if pa.types.is_list(dtype):
+        return f"array<{format_spark_type(dtype.value_type)}>"
+    if pa.types.is_map(dtype):
+        return f"map<{format_spark_type(dtype.key_type)},{format_spark_type(dtype.item_type)}>"
+    if pa.types.is_struct(dtype):
+        parts = (f"{part.name}:{format_spark_type(part.type)}" for part in dtype)
+        return f"struct<{','.join(parts)}>"
+    name = str(_type_json(dtype))
+    return {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}.get(name, name)
 
 
 def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
@@ -152,7 +172,7 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedError: it has another one: an interval, a variant, or a type of the user.
     """
-    if _strip(declared.get("type")) != _strip(_type_json(field.type)):
+    if strip_type(declared.get("type")) != strip_type(_type_json(field.type)):
         dtype = declared.get("type")
         name = dtype.get("type") if isinstance(dtype, dict) else dtype
         raise UnsupportedError(
@@ -160,17 +180,17 @@ def require_same_type(field: pa.Field, declared: Mapping[str, Any]) -> None:
         )
 
 
-def _strip(dtype: Any) -> Any:
+def strip_type(dtype: Any) -> Any:
     """Return a type of the schema without nullability and metadata; a vector as the struct that it is."""
     if not isinstance(dtype, dict):
         return "string" if isinstance(dtype, str) and dtype.startswith(("char(", "varchar(")) else dtype
     if dtype.get("type") == "udt":
         is_vector = str(dtype.get("pyClass", "")) == "pyspark.ml.linalg.VectorUDT"
-        return _strip(dtype.get("sqlType")) if is_vector else dtype.get("class")
+        return strip_type(dtype.get("sqlType")) if is_vector else dtype.get("class")
     if dtype.get("type") == "struct":
-        return {"struct": [(field["name"], _strip(field["type"])) for field in dtype["fields"]]}
+        return {"struct": [(field["name"], strip_type(field["type"])) for field in dtype["fields"]]}
     keys = ("type", "elementType", "keyType", "valueType")
-    return {key: _strip(dtype[key]) for key in keys if key in dtype}
+    return {key: strip_type(dtype[key]) for key in keys if key in dtype}
 
 
 _NAMES = {

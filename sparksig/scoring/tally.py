@@ -74,9 +74,9 @@ class Summary:
         rows: the number of rows.
         nulls: the number of rows without a prediction.
         numbers: the number of finite values, for numeric columns.
-        minimum: the least finite value; None if there is none.
-        maximum: the greatest finite value; None if there is none.
-        mean: the mean of the finite values; None if there is none.
+        minimum: the least finite value; None without any.
+        maximum: the greatest finite value; None without any.
+        mean: the mean of the finite values; None without any.
     """
 
     rows: int

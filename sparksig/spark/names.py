@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,8 @@ def name_folding(session: Any = None) -> Fold:
         session: a classic session or one of Spark Connect; the active one, if None.
     """
     if session is None:
-        from pyspark.sql import SparkSession
+        with contextlib.suppress(ModuleNotFoundError):  # without Spark, names are compared as by default
+            from pyspark.sql import SparkSession
 
-        session = SparkSession.getActiveSession()
+            session = SparkSession.getActiveSession()
     return fold_of("false" if session is None else session.conf.get(CASE_SENSITIVE, "false"))

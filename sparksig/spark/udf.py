@@ -226,6 +226,11 @@ class ModelUDF:
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
             raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
 
+    @property
+    def work(self) -> Work:
+        """The work of its Python workers."""
+        return self._work
+
     def __repr__(self) -> str:
         takes = ", ".join(
             str(name) if name is not None else show_spec(spec)

@@ -18,7 +18,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.errors import TableNotFoundError, UnsupportedError, step
-from sparksig.tables.parquet import File, Location, ParquetTable, read_footers
+from sparksig.tables.footers import File, Location, read_footers
+from sparksig.tables.parquet import ParquetTable
 
 __all__ = ["Snapshot", "open_delta", "read_snapshot"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +17,11 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
-from sparksig.convert.int96 import mark_int96
 from sparksig.errors import (
     Code,
     ContractError,
     Finding,
     TableNotFoundError,
-    UnsupportedError,
     kind,
     step,
 )
@@ -35,50 +32,24 @@ from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
 from sparksig.tables.differences import normalize
-from sparksig.tables.layout import Layout, read_layout
-from sparksig.tables.partitions import partition_type, partition_value, partitions_in
+from sparksig.tables.footers import (
+    BATCH_BYTES,
+    READ_OPTIONS,
+    File,
+    add_partitions,
+    list_files,
+    read_footers,
+)
+from sparksig.tables.partitions import partition_value
 from sparksig.tables.readers import FileReader, kept_metadata
 from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.types import DUPLICATES_HINT
 
-__all__ = ["File", "Location", "ParquetTable", "open_parquet", "read_footers"]
-
-BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
-"""The approximate size of a batch."""
+__all__ = ["ParquetTable", "open_parquet"]
 
 _PEEK = 2**7
 """The number of rows that are read to measure them."""
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a table.
-
-    Attributes:
-        path: in the file system.
-        name: within the table, as people see it.
-        schema: its columns, then those of its directories, which replace its own columns of the same names.
-        groups: the number of rows in each row group.
-        values: of the columns of its directories.
-        batch_rows: the number of rows in a batch.
-        metadata: the metadata of its schema.
-        layout: how it stores its rows.
-    """
-
-    path: str
-    name: str
-    schema: pa.Schema
-    groups: tuple[int, ...]
-    values: Mapping[str, str | None]
-    batch_rows: int = BATCH_ROWS
-    metadata: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
-    layout: Layout = field(default_factory=Layout, repr=False)
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return sum(self.groups)
 
 
 @dataclass(frozen=True)
@@ -262,7 +233,7 @@ class ParquetTable:
             return
         try:
             with self.store.open_input_file(file.path) as stream:
-                reader = pq.ParquetFile(stream, buffer_size=2**20, **_AS_IT_IS)
+                reader = pq.ParquetFile(stream, buffer_size=2**20, **READ_OPTIONS)
                 batch_rows = _measure_batch(reader, file, own)
                 for index in chosen:  # singly: pyarrow decodes several groups before the first batch
                     # a name with a dot may name nested columns as well, which are dropped afterwards
@@ -325,8 +296,6 @@ def _merge_names(rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str
 Groups = Sequence[tuple[File, int]]
 """Row groups: a file, and the index of the group."""
 
-_AS_IT_IS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
-
 
 def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = None) -> ParquetTable:
     """Open the Parquet table at a path, a file or a directory of files, by the footers of its files.
@@ -350,125 +319,16 @@ def open_parquet(path: str | os.PathLike[str], store: tuple[Any, str] | None = N
     place = shown(path)
     try:
         file_system, root = store or _find_store(path)
-        locations = _list_files(file_system, root, place)
+        locations = list_files(file_system, root, place)
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, (TableNotFoundError, ContractError)):
             raise
         raise TableNotFoundError(f"the table {place!r} cannot be read: {reason_of(error)}") from None
     files = read_footers(file_system, locations, place)
-    return ParquetTable(place, file_system, tuple(_add_partitions(files, place)))
-
-
-def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:
-    """Read the footers of files in several threads.
-
-    Args:
-        store: the file system.
-        locations: the files.
-        place: the path of their table, for messages.
-
-    Raises:
-        TableNotFoundError: one of them is missing, or is not Parquet.
-    """
-    with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda location: _read_footer(store, location, place), locations))
+    return ParquetTable(place, file_system, tuple(add_partitions(files, place)))
 
 
 def _find_store(path: str | os.PathLike[str]) -> tuple[Any, str]:
     if is_remote(path):
         return store_of(str(path))
     return pafs.LocalFileSystem(), str(Path(fetched(path)).absolute())
-
-
-class Location(NamedTuple):
-    """A file before its footer is read; the attributes are those of :class:`File`."""
-
-    path: str
-    name: str
-    values: Mapping[str, str | None]
-
-
-def _list_files(store: Any, root: str, place: str) -> list[Location]:
-    """Return the files of a table, in order of their names."""
-    info = store.get_file_info(root)
-    if info.type is pafs.FileType.File:
-        return [Location(root, root.rpartition("/")[2], {})]
-    if info.type is not pafs.FileType.Directory:
-        raise TableNotFoundError(f"there is no Parquet table at {place!r}")
-    if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
-        raise UnsupportedError(
-            f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
-            "(--spark), or with deltalake, whose to_pyarrow_table() can be enforced"
-        )
-    entries = store.get_file_info(pafs.FileSelector(root, recursive=True))
-    names = sorted(
-        entry.path[len(root) :].lstrip("/") for entry in entries if entry.type is pafs.FileType.File
-    )
-    values = {
-        name: partitions_in(name.split("/")[:-1])
-        for name in names
-        if not any(map(_is_hidden, name.split("/")))
-    }
-    files = [Location(f"{root}/{name}", name, pairs) for name, pairs in values.items() if pairs is not None]
-    skipped = next((name for name, pairs in values.items() if pairs is None), None)
-    reason = ""
-    if skipped is not None:
-        reason = f"{step(skipped)} lies in a directory that names no column, as x=1 does, once"
-        if any(file.values for file in files):
-            raise ContractError(f"{place}: {reason}; that of {files[-1].name} does")
-    if not files:
-        raise TableNotFoundError(f"there is no Parquet file in {place!r}{reason and f' ({reason})'}")
-    return files
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
-
-
-def _read_footer(store: Any, location: Location, place: str) -> File:
-    try:
-        with store.open_input_file(location.path) as stream:
-            reader = pq.ParquetFile(stream, **_AS_IT_IS)
-            schema, metadata = _unwrap_extensions(reader.schema_arrow), reader.metadata
-            physical = [reader.schema.column(index).physical_type for index in range(len(reader.schema))]
-            schema = mark_int96(schema, physical) if "INT96" in physical else schema
-            layout = read_layout(metadata, schema)
-    except (pa.ArrowException, OSError) as error:
-        problem = f"{place}: {location.name} is not a Parquet file"
-        raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
-    counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-    if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
-        raise TableNotFoundError(
-            f"{place}: the footer of {location.name} is damaged: its numbers of rows contradict each other"
-        )
-    width = max((size // max(count, 1) for size, count in zip(layout.sizes, counts)), default=0)
-    rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
-    return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {}, layout)
-
-
-def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with JSON as text and UUIDs as bytes, as most readers give them."""
-    fields = [
-        part.with_type(part.type.storage_type) if isinstance(part.type, pa.BaseExtensionType) else part
-        for part in schema
-    ]
-    return pa.schema(fields)
-
-
-def _add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
-    """Add the columns of the directories to the files, each with one type in all of them."""
-    names = list(files[0].values)
-    for file in files:
-        if list(file.values) != names:
-            expected, actual = (", ".join(map(step, columns)) or "none" for columns in (names, file.values))
-            raise ContractError(
-                f"{place}: the directory of {files[0].name} names the columns {expected}, "
-                f"that of {file.name} {actual}"
-            )
-    types = {name: partition_type([file.values[name] for file in files]) for name in names}
-    for file in files:
-        schema = file.schema
-        for name, dtype in types.items():
-            index, field = schema.get_field_index(name), pa.field(name, dtype)
-            schema = schema.append(field) if index < 0 else schema.set(index, field)
-        yield replace(file, schema=schema)

@@ -19,11 +19,7 @@ last copy, so readers may see a part of an append, or rows of both tables, until
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
 import secrets
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -31,6 +27,7 @@ from pyspark.sql import functions as F
 from sparksig.errors import OutputRefusedError
 from sparksig.spark.hadoop import Place
 from sparksig.tables.contract import RUN_COLUMN
+from sparksig.writing.moves import add_files, move_new, replace_directory
 from sparksig.writing.request import WriteRequest
 
 __all__ = ["save"]
@@ -75,83 +72,15 @@ def _publish(staged: Place, target: Place, request: WriteRequest) -> bool:
     """Move the staged table to the target; return False if another writer has published the same run."""
     if target.is_directory() and not target.names():
         target.delete()
-    if not target.is_there() and _move_new(staged, target):
+    if not target.is_there() and move_new(staged, target):
         return True
     if request.mode == "error":
         raise OutputRefusedError(f"{target.uri} exists already; nothing was written")
     if request.mode == "overwrite":
-        _replace(staged, target)
+        replace_directory(staged, target)
         return True
     if request.run_id is None:
-        _add_files(staged, target)
+        add_files(staged, target)
         return True
     source, run = _run_partition(staged, request), _run_partition(target, request)
-    return not source.is_there() or _move_new(source, run)
-
-
-def _move_new(source: Place, target: Place) -> bool:
-    """Move a directory to where nothing is; return False if something came there meanwhile."""
-    if not target.renames_at_once:
-        _add_files(source, target)
-        return True
-    try:
-        source.move_to(target)
-    except OutputRefusedError:
-        return False
-    return True
-
-
-def _add_files(source: Place, target: Place) -> None:
-    """Move each data file of a directory into another; after a failure, the moved files are removed.
-
-    Files of Spark have unique names, so those of other writers are never replaced.
-    """
-    moved: list[Place] = []
-    try:
-        for name in sorted(source.files()):
-            if name.rpartition("/")[2].startswith(("_", ".")):
-                continue
-            (source / name).move_file_to(target / name)
-            moved.append(target / name)
-    except BaseException:
-        for file in moved:
-            file.delete()
-        raise
-
-
-def _replace(staged: Place, target: Place) -> None:
-    """Put the staged table in the place of another one."""
-    if not target.renames_at_once:
-        old_files = list(target.files())
-        _add_files(staged, target)
-        for name in old_files:
-            (target / name).delete()
-        return
-    if staged.local is not None and target.local is not None and _exchange(staged.local, target.local):
-        return
-    old = staged.parent / "old"
-    try:
-        target.move_to(old)
-        staged.move_to(target)
-    except Exception as error:
-        if old.is_there() and not target.is_there():
-            old.move_to(target)
-        raise OutputRefusedError(
-            f"{target.uri}: another writer is replacing this table; nothing was written"
-        ) from error
-
-
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's <fcntl.h>
-
-
-def _exchange(directory: Path, other: Path) -> bool:
-    """Exchange two directories in one step; return False if the system does not support it."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # glibc 2.28 and newer
-    if rename is None:
-        return False
-    if rename(_AT_FDCWD, os.fsencode(directory), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        return False
-    raise OSError(code, os.strerror(code), str(other))
+    return not source.is_there() or move_new(source, run)

@@ -56,6 +56,11 @@ def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
     assert (tmp_path / "spark.md").read_text() in f"{done.stdout}\n"
 
 
+def test_a_table_of_many_files_is_planned():
+    figures = import_module("tests.bench.engines").plan_many_files(50)
+    assert figures["files"] == 50
+
+
 def test_inference_is_of_the_same_schema():
     for case in import_module("tests.bench.infer").cases(scale=0.001):
         ours, theirs = (call() for call in case.contenders.values())

@@ -125,7 +125,7 @@ budgte: 4
     ("budget: {percent: x}", "budget.percent: expected a known key, found another "
      "(the keys here are rows, share) [UNKNOWN_KEY]"),
     ("'': 1", "``: expected a known key, found another (the keys here are run_id, input, report, spark, "
-     "model, output, quarantine, budget, check, params) [UNKNOWN_KEY]"),
+     "model, output, quarantine, budget, check, params, engine) [UNKNOWN_KEY]"),
     ("input: {path: t, format: csv}",
      "input: expected the columns of csv files in `schema`: nothing is guessed [INVALID_VALUE]"),
     ("input: {path: t, options: {header: true}}",

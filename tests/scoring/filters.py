@@ -108,7 +108,7 @@ UNSUPPORTED = [
     ("i <=> 1", "has '<=>'"),
     ("1 = 1", "compares literals with each other"),
     ("true", "ends too early"),
-    ("i", "has i, which is no condition"),
+    ("i", "has i, which is not a condition"),
     ("other = 1", "has other, which is not a column of the table"),
     ("s.a = 1", "has '.'"),
     ("i = d", "compares i, which is int64, with d, which is double"),

@@ -328,7 +328,7 @@ def test_parent_directories_are_made(tmp_path):
     ("options", "error", "message"),
     [
         ({"on_error": "skip"}, ContractError, "on_error is 'fail' or 'null', not 'skip'"),
-        ({"engine": "fast"}, ContractError, "engine is 'local' or 'direct', not 'fast'"),
+        ({"engine": "fast"}, ContractError, "engine is 'auto', 'local' or 'direct', not 'fast'"),
         ({"filter": "abs(x) > 1"}, UnsupportedError, "the filter calls the function abs"),
         ({"batch_rows": 0}, ContractError, "batch_rows is a number, 1 or more, or None"),
         ({"processes": True}, ContractError, "processes is a number, 1 or more, or None"),

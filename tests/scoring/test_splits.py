@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sparksig import AnyType, ColSpec, ContractError, Schema, TensorSpec, UnsupportedError
 from sparksig.scoring import splits as planning
 from sparksig.scoring.splits import plan_splits
+from sparksig.tables import footers
 from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.parquet import open_parquet
 from tests.scoring.helpers import of_numbers, plan, read, save, score, write
@@ -117,7 +118,9 @@ def test_partition_times_are_local_times_of_the_zone(tmp_path):
 def test_a_partition_time_that_the_zone_lacks_is_left_to_spark(tmp_path):
     source = partitioned(tmp_path, "2024-03-31 02%3A30%3A00")
     table, _, scan = plan(source, save(tmp_path), zone="Europe/Berlin")
-    with pytest.raises(UnsupportedError, match="the partition value 2024-03-31 02:30:00 is no local time"):
+    with pytest.raises(
+        UnsupportedError, match="the partition value 2024-03-31 02:30:00 is not exactly one local time"
+    ):
         plan_splits(table, scan, 1)
 
 
@@ -283,3 +286,45 @@ def test_reading_a_layout_is_linear_in_columns(tmp_path):
 
     cpu_seconds(100)
     assert cpu_seconds(10_000) < 10 * cpu_seconds(2_500) + 0.1  # 16 times as long if it were quadratic
+
+
+# --- footers ------------------------------------------------------------------------------------------------
+
+
+def count_reads(monkeypatch):
+    """Return a list that grows with each footer that is read."""
+    reads = []
+    original = footers.read_layout
+    monkeypatch.setattr(footers, "read_layout", lambda *arguments: reads.append(1) or original(*arguments))
+    return reads
+
+
+def test_footers_are_read_once_inside_a_run(tmp_path, monkeypatch):
+    source = write(tmp_path, of_numbers(3), of_numbers(3, 3))
+    reads = count_reads(monkeypatch)
+    with footers.share_footers():
+        first, second = open_parquet(source), open_parquet(source)
+    assert len(reads) == 2
+    assert first == second
+    open_parquet(source)
+    assert len(reads) == 4
+
+
+def test_a_file_that_changes_is_read_again(tmp_path, monkeypatch):
+    source = write(tmp_path, of_numbers(3), of_numbers(3, 3))
+    reads = count_reads(monkeypatch)
+    with footers.share_footers():
+        open_parquet(source)
+        write(tmp_path, of_numbers(5))
+        assert open_parquet(source).rows == 8
+    assert len(reads) == 3
+
+
+def test_files_of_one_schema_share_it(tmp_path):
+    for day in (1, 2):
+        (tmp_path / "table" / f"day={day}").mkdir(parents=True)
+        pq.write_table(of_numbers(3), tmp_path / "table" / f"day={day}" / "part.parquet")
+    first, second = open_parquet(tmp_path / "table").files
+    assert first.schema is second.schema
+    assert first.metadata is second.metadata
+    assert first.schema.names == ["id", "x", "day"]

@@ -103,8 +103,8 @@ def test_a_second_attempt_at_a_split_adds_no_rows(spark, tmp_path, monkeypatch):
     """Each task runs twice, as with speculation: the files of the first attempt are not in the output."""
     build = direct._build_function
 
-    def build_twice(task, splits):
-        function = build(task, splits)
+    def build_twice(*arguments):
+        function = build(*arguments)
 
         def score(batches):
             batches = list(batches)

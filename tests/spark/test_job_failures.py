@@ -108,11 +108,18 @@ def test_model_that_fails(job, tmp_path, model, code, pattern):
     assert len(report["error"]) < 5_000
 
 
-def test_message_names_the_frame_and_the_row(job):
-    _, message, report = job(raises)
+POSITIONS = {
+    "direct": r"\n  first failing row: 5 of 20\.parquet, counted from 0\n",
+    "spark": r"\n  first failing row: \d+ of partition \d+, counted from 0\n"
+    r"  file: file:\S*/in/20\.parquet, row 5, counted from 0\n",
+}
+
+
+@pytest.mark.parametrize("engine", POSITIONS)
+def test_message_names_the_frame_and_the_row(job, engine):
+    _, message, report = job(raises, engine=engine)
     assert re.search(r"\n  at .*test_job_failures\.py, line \d+, in raises\n", message)
-    assert re.search(r"\n  first failing row: \d+ of partition \d+, counted from 0", message)
-    assert re.search(r"\n  file: file:\S*/in/20\.parquet, row 5, counted from 0\n", message), message
+    assert re.search(POSITIONS[engine], message), message
     assert "configure a budget and a quarantine" in message
     assert report["error"] in message
 

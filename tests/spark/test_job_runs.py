@@ -474,14 +474,15 @@ def test_delta_from_version_to_version(job, delta, tmp_path, monkeypatch, named)
 def test_a_dry_run_tells_all_and_does_nothing(job, tmp_path, jobs_started):
     table(tmp_path / "in", range(20), day=pa.array([1] * 20, pa.int16()))
     plan = plan_score(job(input={"filter": "id > 1"}, output={"keep": ["id", "day"]}, budget={"share": 0.01}))
-    assert (plan.findings, plan.exit_code, plan.files) == ((), 0, 2)
+    assert (plan.findings, plan.exit_code, plan.files) == ((), 0, 1)
+    assert (plan.engine, plan.engine_reason) == ("direct", "1 task")
     assert plan.columns == (
         ("id", "bigint"), ("day", "smallint"), ("prediction", "double"),
         ("findings", "array<struct<code:string,path:string,detail:string>>"),
     )  # fmt: skip
     assert (plan.input["files"], plan.budget, plan.write.mode) == (2, "1 % of the rows", "error")
     told = str(plan)
-    assert "output files     about 2" in told
+    assert "output files     about 1" in told
     assert f"create {tmp_path / 'out'} (parquet)" in told
     assert json.loads(plan.to_json())["input"]["sha256"] == plan.input["sha256"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]

@@ -1,0 +1,163 @@
+"""The engine whose Spark tasks read, score and write Parquet files themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sparksig.errors import ModelFailedError, SparksigError, UnsupportedError, step
+from sparksig.jobs import spark_engine
+from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.local_engine import open_table
+from sparksig.jobs.places import file_system
+from sparksig.jobs.preflight import is_null_type
+from sparksig.jobs.preparing import wrong_value
+from sparksig.jobs.progress import show_progress
+from sparksig.jobs.spark_engine import SparkEngine
+from sparksig.jobs.staged_columns import PREDICTION, findings_column
+from sparksig.scoring.part import Target, output_schema
+from sparksig.scoring.scan import ScanPlan, Split
+from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
+from sparksig.scoring.storage import build_spark_schema, strip_type
+from sparksig.spark.direct import count_slots, score_on_spark
+from sparksig.spark.hadoop import Place
+
+if TYPE_CHECKING:
+    from sparksig.jobs.score_run import ScoreRun
+    from sparksig.jobs.staging import Directory
+    from sparksig.scoring.prepared import PreparedModel
+
+__all__ = ["DirectEngine"]
+
+
+class DirectEngine(SparkEngine):
+    """Tasks of Spark read, score and write the files of Parquet and plain Delta tables.
+
+    Spark starts, plans, schedules and publishes as with the engine "spark", and no row passes through the
+    JVM before it is staged. What only Spark reads or writes is left to it.
+
+    Attributes:
+        is_required: whether a table that is left to Spark is an error.
+        scan: what the tasks read, and how they score it; None if Spark scores.
+        splits: the parts of the table, one for each task.
+    """
+
+    name = "direct"
+
+    def __init__(self, *, is_required: bool) -> None:
+        super().__init__()
+        self.is_required = is_required
+        self.scan: ScanPlan | None = None
+        self.splits: list[Split] = []
+        self._model: PreparedModel
+
+    def plan(self, run: ScoreRun) -> RunPlan:
+        """Plan the run with Spark, then find out whether tasks can read and write the files themselves.
+
+        Raises:
+            ConfigError: they cannot, and the engine is required.
+        """
+        plan = super().plan(run)
+        if plan.refusal is not None:
+            return plan
+        try:
+            self._plan_splits(run)
+        except SparksigError as error:
+            self.scan, reason = None, error.message.partition("\n")[0]
+            if self.is_required:
+                raise wrong_value("engine", "auto, or spark", reason, actual="direct") from None
+            return replace(plan, engine="spark", engine_reason=reason)
+        count = len(self.splits)
+        return replace(plan, engine="direct", engine_reason=f"{count:,} task{'s' if count != 1 else ''}")
+
+    def count_output_files(self, run: ScoreRun) -> int | None:
+        """Return the number of splits, each of which becomes one file."""
+        if self.scan is None or run.config.output.partition_by:
+            return super().count_output_files(run)
+        return len(self.splits)
+
+    def _plan_splits(self, run: ScoreRun) -> None:
+        """Plan the tasks.
+
+        Raises:
+            UnsupportedError: only Spark reads or writes these columns as Spark does.
+            TableNotFoundError, ContractError: files that pyarrow does not read.
+        """
+        assert self.staged is not None
+        config, work = run.config, self.udf.work
+        version = self.input.identity.get("version")
+        opened = open_table(config.input, config.spark, version)
+        if version is None and len(opened.table.files) != self.input.identity["files"]:
+            raise UnsupportedError("Spark finds other files in the input than pyarrow")
+        table = opened.table
+        apart = config.quarantine is not None
+        options = ScanOptions(
+            output=PREDICTION if apart else config.output.column,
+            keep=self.rows.columns if apart else config.output.keep,
+            flatten=config.output.flatten,
+            lenient=config.budget is not None,
+            findings=findings_column(config),
+            zone=work.zone,
+            batch_rows=work.batch_rows,
+            absent=work.absent,
+            filter=config.input.filter,
+            returned=work.returned,
+        )
+        self._model = replace(run.model, outputs=work.outputs)
+        self.scan = plan_scan(table, self._model, work.params, work.features, options)
+        _require_same_columns(self.scan, self.staged.schema.jsonValue()["fields"])
+        nulls = [part.name for part in self.scan.source if is_null_type(part)]
+        if nulls:
+            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+        self.splits = plan_splits(table, self.scan, count_slots(self.spark))
+
+    def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
+        """Score all splits, and count their rows; or let Spark do it."""
+        if self.scan is None:
+            return super().stage(run, directory)
+        assert isinstance(directory, Place)
+        store, path = file_system(directory.uri, run.config.spark)
+        with show_progress(self.spark, "score"), _explain_model():
+            results = score_on_spark(self.spark, self._model, self.scan, self.splits, Target(store, path))
+        rows, scored, rejected = (
+            sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
+        )
+        spark_engine.require_all_rows(rows, scored, rejected, spark_engine.count_rows(directory))
+        self.input.check_unchanged()
+        return StagedCounts(
+            rows_in=rows,
+            scored=scored,
+            rejected=rejected,
+            findings=self.read_reasons(directory, findings_column(run.config)) if rejected else (),
+            model_loads=sum(result.loads for result in results),
+            model_load_seconds=sum(result.seconds["load"] for result in results),
+        )
+
+
+@contextlib.contextmanager
+def _explain_model() -> Iterator[None]:
+    """Add to the error of a model what to configure for the run to go on."""
+    try:
+        yield
+    except ModelFailedError as error:
+        if "first failing row" in error.message:
+            hint = "to reject the rows on which the model fails, configure a budget and a quarantine"
+            raise ModelFailedError(f"{error.message}\n  {hint}") from error.__context__
+        raise
+
+
+def _require_same_columns(scan: ScanPlan, fields: list[dict[str, Any]]) -> None:
+    """Check that the tasks write the columns that Spark would write.
+
+    Raises:
+        UnsupportedError: they do not.
+    """
+    own = json.loads(build_spark_schema(output_schema(scan), scan.spark_fields))["fields"]
+    if [field["name"] for field in own] != [field["name"] for field in fields]:
+        raise UnsupportedError("Spark orders the columns of the output in another way")
+    for actual, expected in zip(own, fields):
+        if strip_type(actual["type"]) != strip_type(expected["type"]):
+            raise UnsupportedError(f"only Spark writes {step(expected['name'])} in its type")

@@ -1,0 +1,291 @@
+"""The engine without Spark: processes of this machine score Parquet and plain Delta tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sparksig.engine.absent import find_absent_columns
+from sparksig.errors import ContractError, SparksigError, UnsupportedError, step
+from sparksig.jobs import local_outputs
+from sparksig.jobs.engine import RunPlan, StagedCounts
+from sparksig.jobs.places import locate
+from sparksig.jobs.preflight import is_null_type
+from sparksig.jobs.preparing import wrong_value
+from sparksig.jobs.progress import track_splits
+from sparksig.jobs.staged_columns import PREDICTION, findings_column, refuse_own_names
+from sparksig.jobs.staging import StagingDirectory, name_staging
+from sparksig.jobs.tables import digest_files
+from sparksig.models.features import features_of
+from sparksig.models.flavors import default_absent
+from sparksig.models.registry import shown
+from sparksig.params import enforce_params
+from sparksig.scoring.folder import Folder
+from sparksig.scoring.local import count_processes, resolve_zone, score_locally
+from sparksig.scoring.part import Target, output_schema
+from sparksig.scoring.prepared import PreparedModel
+from sparksig.scoring.result_types import read_result_type
+from sparksig.scoring.scan import ScanPlan, Split
+from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
+from sparksig.scoring.storage import format_spark_type
+from sparksig.tables.check import check
+from sparksig.tables.delta_log import open_delta
+from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.tables.sample import Sampler
+
+if TYPE_CHECKING:
+    from sparksig.jobs.config import InputSection, ScoreConfig
+    from sparksig.jobs.score_run import ScoreRun
+    from sparksig.jobs.staging import Directory, StagedResult
+    from sparksig.tables.report import Report
+
+__all__ = ["LocalEngine", "OpenedTable", "open_table"]
+
+
+class LocalEngine:
+    """Processes of this machine read, score and write Parquet files; there is no JVM.
+
+    Attributes:
+        reason: why the engine was chosen; empty if it was required.
+        model: the model, with the outputs that ``result_type`` asks for.
+        table: the table as it is now.
+        scan: what is read, and how it is scored.
+        splits: the parts of the table.
+    """
+
+    name = "local"
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        self.model: PreparedModel
+        self.table: OpenedTable
+        self.scan: ScanPlan
+        self.splits: list[Split] = []
+        self._returned: pa.DataType | None = None
+        self._zone = "UTC"
+
+    # --- before anything is scored --------------------------------------------------------------------------
+
+    def start(self, run: ScoreRun) -> str:
+        """Check that the configuration needs no Spark."""
+        config = run.config
+        reason = _find_reason(config)
+        if reason:
+            raise self._refuse(reason)
+        self._zone = resolve_zone(config.spark.get("spark.sql.session.timeZone"))
+        self.model = run.model
+        if config.model.result_type is not None:
+            outputs, self._returned = read_result_type(config.model.result_type)
+            self.model = replace(run.model, outputs=outputs)
+        return run.model.digest
+
+    def _refuse(self, reason: str) -> SparksigError:
+        """Return the error of a job that needs Spark."""
+        hint = f"{reason}: {self.reason}, and it is needed" if self.reason else reason
+        return wrong_value("engine", "auto, direct or spark", hint, actual="local")
+
+    def locate_staging(self, run: ScoreRun) -> StagingDirectory:
+        """Return the staging directory of the run, beside the output."""
+        output = locate(str(run.config.output.path), run.config.spark)
+        return StagingDirectory(output.parent / name_staging(output.name, run.run_id), run.run_id)
+
+    def read_published(self, run: ScoreRun) -> Mapping[str, Any] | None:
+        """Return the notes of a run that the output has already; None if it does not have the run."""
+        return local_outputs.read_published(run)
+
+    def identify_input(self, run: ScoreRun) -> Mapping[str, Any]:
+        """Return the present identity of the table."""
+        return open_table(run.config.input, run.config.spark).identity
+
+    def plan(self, run: ScoreRun) -> RunPlan:
+        """Open the table and plan the run by the footers of its files."""
+        config = run.config
+        local_outputs.refuse_nesting(config)
+        try:
+            self.table = open_table(config.input, config.spark)
+        except UnsupportedError as error:
+            raise self._refuse(error.message) from None
+        names = self.table.table.schema.names
+        options = self._build_options(config)
+        absent = () if options.absent == "forbid" else find_absent_columns(self.model.inputs, names)
+        identity = dict(self.table.identity)
+        plan = RunPlan(
+            identity, is_input_identified=True, absent=absent, engine="local", engine_reason=self.reason
+        )
+        try:
+            if config.quarantine is not None:
+                refuse_own_names(names)
+            self._plan_splits(config, options)
+        except UnsupportedError as error:
+            raise self._refuse(error.message) from None
+        except ContractError as error:
+            return replace(plan, refusal=error)
+        schema = output_schema(self.scan)
+        writes = local_outputs.plan_writes(run, schema)
+        columns = local_outputs.select_scored(config, schema).describe(schema)
+        texts = tuple((part.name, format_spark_type(part.type)) for part in columns)
+        return replace(plan, columns=texts, writes=writes)
+
+    def _build_options(self, config: ScoreConfig) -> ScanOptions:
+        apart, absent = config.quarantine is not None, config.model.absent
+        return ScanOptions(
+            output=PREDICTION if apart else config.output.column,
+            keep=self._choose_columns(config) if apart else config.output.keep,
+            flatten=config.output.flatten,
+            lenient=config.budget is not None,
+            findings=findings_column(config),
+            zone=self._zone,
+            batch_rows=config.model.batch_rows,
+            absent=default_absent(self.model.directory) if absent == "auto" else absent,
+            filter=config.input.filter,
+            returned=self._returned,
+        )
+
+    def _choose_columns(self, config: ScoreConfig) -> list[str]:
+        """Return the columns that a quarantine gets: those that are kept, or that the model accepts."""
+        names, inputs = self.table.table.schema.names, self.model.inputs
+        if config.output.keep == "*" or not inputs.has_input_names():
+            return list(names)
+        wanted = dict.fromkeys([*config.output.keep, *map(str, inputs.input_names())])
+        return [name for name in wanted if name in names or name in config.output.keep]
+
+    def _plan_splits(self, config: ScoreConfig, options: ScanOptions) -> None:
+        """Plan what is read and scored.
+
+        Raises:
+            ContractError: the table does not fit the model.
+            UnsupportedError: only Spark reads or writes these columns as Spark does.
+        """
+        declared = self.model.params
+        params = None if not config.params and declared is None else enforce_params(config.params, declared)
+        features = features_of(self.model.directory, self.model.loading.trust)
+        self.scan = plan_scan(self.table.table, self.model, params, features, options)
+        nulls = [part.name for part in self.scan.source if is_null_type(part)]
+        if nulls:
+            raise UnsupportedError(f"{step(nulls[0])} has the null type, which only Spark casts")
+        self.splits = plan_splits(self.table.table, self.scan, count_processes(self.table.table))
+
+    def count_output_files(self, run: ScoreRun) -> int | None:
+        """Return the number of splits, each of which becomes one file."""
+        return None if run.config.output.partition_by else len(self.splits)
+
+    def check_values(self, run: ScoreRun) -> Report:
+        """Check the values of the table, as the configuration asks for it."""
+        section = run.config.check
+        sampler = Sampler(**section.sample.model_dump())
+        path = str(run.config.input.path)
+        return check(path, self.model.inputs, section.mode, sampler=sampler, strict_nulls=False)
+
+    # --- scoring --------------------------------------------------------------------------------------------
+
+    def stage(self, run: ScoreRun, directory: Directory) -> StagedCounts:
+        """Score all splits, and count their rows."""
+        assert isinstance(directory, Folder)
+        directory.make()
+        target = Target(directory.store, directory.path)
+        processes = count_processes(self.table.table)
+        with track_splits("score", len(self.splits)) as done:
+            results = score_locally(self.model, self.scan, self.splits, target, processes, done)
+        self.table.check_unchanged()
+        rejected = sum(result.rejected for result in results)
+        name = findings_column(run.config)
+        return StagedCounts(
+            rows_in=sum(result.rows for result in results),
+            scored=sum(result.scored for result in results),
+            rejected=rejected,
+            findings=local_outputs.read_reasons(directory, name) if rejected else (),
+            model_loads=sum(result.loads for result in results),
+            model_load_seconds=sum(result.seconds["load"] for result in results),
+        )
+
+    def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:
+        """Publish the staged rows; a second call after a crash completes it without duplicates."""
+        return local_outputs.publish(run, result)
+
+
+def _find_reason(config: ScoreConfig) -> str:
+    """Return why a configuration needs Spark; empty if it does not."""
+    outputs = {"output": config.output, "quarantine": config.quarantine}
+    for name, section in outputs.items():
+        if section is not None and section.format != "parquet":
+            return f"the {name} is a Delta table"
+    if config.check.mode != "schema" and (config.input.filter or config.input.format == "delta"):
+        return "the values of filtered rows, or of a Delta table, are checked by Spark"
+    return ""
+
+
+# --- the table --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OpenedTable:
+    """A table as it was when it was opened.
+
+    Attributes:
+        table: its files.
+        identity: place, format, and version (Delta), or files, bytes and sha256.
+        statuses: the sizes and times of the files.
+    """
+
+    table: ParquetTable
+    identity: Mapping[str, Any]
+    statuses: Mapping[str, tuple[int, int]]
+
+    def check_unchanged(self) -> None:
+        """Check that no file has changed since the table was opened.
+
+        Raises:
+            SparksigError: a file has changed, or is missing.
+        """
+        now = _read_statuses(self.table)
+        changed = [path for path, status in self.statuses.items() if now[path] != status]
+        if changed:
+            count = f"{len(changed)} file{'s' if len(changed) != 1 else ''}"
+            raise SparksigError(f"the input changed while it was read: {count}, first {changed[0]!r}")
+
+
+def open_table(section: InputSection, conf: Mapping[str, str], version: int | None = None) -> OpenedTable:
+    """Open the table of a configuration by its files.
+
+    Args:
+        section: the input.
+        conf: Spark settings, which say what a plain path is.
+        version: the version of a Delta table; None for the configured one, or the newest.
+
+    Raises:
+        UnsupportedError: only Spark reads it.
+        TableNotFoundError, ContractError: it cannot be read.
+    """
+    if section.path is None:
+        raise UnsupportedError("the input is a table of the catalog")
+    if section.select:
+        raise UnsupportedError("input.select computes columns")
+    if section.format not in ("parquet", "delta"):
+        raise UnsupportedError(f"the input is {section.format.upper()}")
+    folder = locate(section.path, conf)
+    identity: dict[str, Any] = {"place": shown(section.path), "format": section.format}
+    if section.format == "delta":
+        asked = section.version if version is None else version
+        table, snapshot = open_delta(folder.store, folder.path, section.path, asked)
+        identity |= {"version": snapshot.version, "id": snapshot.id}
+        return OpenedTable(table, identity, {})
+    table = open_parquet(section.path, (folder.store, folder.path))
+    statuses = _read_statuses(table)
+    return OpenedTable(table, identity | digest_files(statuses), statuses)
+
+
+def _read_statuses(table: ParquetTable) -> dict[str, tuple[int, int]]:
+    """Return the size of each file, and its time in milliseconds."""
+    infos = table.store.get_file_info([file.path for file in table.files])
+    return {
+        f"file://{_encode(info.path)}": (info.size or 0, (info.mtime_ns or 0) // 1_000_000) for info in infos
+    }
+
+
+def _encode(path: str) -> str:
+    """Encode a path as Spark encodes it in the names of files."""
+    return re.sub(r"""[\x00-\x20"#%<>?\[\\\]^`{|}\x7f]""", lambda match: f"%{ord(match[0]):02X}", path)

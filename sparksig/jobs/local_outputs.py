@@ -1,0 +1,326 @@
+"""Publishing without Spark: Parquet outputs and quarantines, each by one rename."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sparksig.errors import (
+    Code,
+    Finding,
+    OutputRefusedError,
+    TableNotFoundError,
+    UnsupportedError,
+    step,
+)
+from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
+from sparksig.jobs.places import locate
+from sparksig.jobs.staged_columns import OWN, PREDICTION, REASONS, build_reason
+from sparksig.jobs.staging import MARKER, StagedResult, read_json
+from sparksig.models.registry import is_remote, local_path
+from sparksig.scoring.copying import Selection, copy_rows, find_unsafe_partitions
+from sparksig.scoring.folder import Folder
+from sparksig.scoring.storage import spark_type
+from sparksig.tables.contract import RUN_COLUMN
+from sparksig.tables.findings import find_missing
+from sparksig.tables.parquet import ParquetTable, open_parquet
+from sparksig.writing.moves import replace_directory
+
+if TYPE_CHECKING:
+    from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
+    from sparksig.jobs.score_run import ScoreRun
+
+__all__ = [
+    "TargetPlan",
+    "plan_writes",
+    "publish",
+    "read_published",
+    "read_reasons",
+    "refuse_nesting",
+    "select_scored",
+]
+
+# --- before anything is scored ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TargetPlan:
+    """The plan of a write without Spark.
+
+    Attributes:
+        target: the path.
+        mode: "error", "append" or "overwrite".
+        exists: whether there is a table already.
+        findings: the reasons why the write is refused; empty if it may go on.
+    """
+
+    target: str
+    mode: str
+    exists: bool
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON-ready built-ins."""
+        return asdict(self) | {
+            "ok": not self.findings,
+            "findings": [part.to_dict() for part in self.findings],
+        }
+
+    def __str__(self) -> str:
+        verb = {"error": "create", "append": "append to", "overwrite": "overwrite"}[self.mode]
+        lines = [f"{verb} {self.target} (parquet{', which exists' if self.exists else ''})"]
+        return "\n".join([*lines, *(f"  - {finding}" for finding in self.findings)])
+
+
+def refuse_nesting(config: ScoreConfig) -> None:
+    """Check that no path of the job is another one, or inside it.
+
+    Raises:
+        OutputRefusedError: a path is.
+    """
+    sections = {"output": config.output, "quarantine": config.quarantine, "input": config.input}
+    places = {
+        name: locate(section.path, config.spark)
+        for name, section in sections.items()
+        if section is not None and section.path is not None
+    }
+    if not is_remote(config.model.path):  # an overwrite would remove it
+        places["model"] = locate(str(local_path(config.model.path).absolute()), config.spark)
+    refuse_nested(places)
+
+
+def read_published(run: ScoreRun) -> Mapping[str, Any] | None:
+    """Return the notes of a run that the output has already; None if it does not have the run."""
+    marker = read_json((_locate_run(run) / MARKER).uri, {})
+    return marker if marker is not None and marker.get("run_id") == run.run_id else None
+
+
+def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
+    """Plan the writes of the output and of the quarantine.
+
+    Args:
+        run: the run.
+        schema: the columns of the staged rows.
+
+    Raises:
+        OutputRefusedError: the quarantine has rows of a run of this name, or a target is no Parquet table.
+    """
+    config = run.config
+    columns = select_scored(config, schema).describe(schema)
+    plans = [_plan_target(config.output, config.output.mode, config, columns, config.output.partition_by)]
+    if config.quarantine is not None:
+        if not run.is_known and config.run_id is not None and _locate_quarantined(run).is_there():
+            raise OutputRefusedError(
+                f"the quarantine {config.quarantine.place!r} has rows of a run {run.run_id} already, which "
+                "is not this one: choose another run id, or remove them; nothing was written"
+            )
+        rejected = _select_rejected(schema).describe(schema)
+        plans.append(_plan_target(config.quarantine, "append", config, rejected, []))
+    return tuple(plans)
+
+
+def _plan_target(
+    section: OutputSection | QuarantineSection,
+    mode: str,
+    config: ScoreConfig,
+    columns: pa.Schema,
+    by: list[str],
+) -> TargetPlan:
+    target = locate(str(section.path), config.spark)
+    existing = _open_existing(target)
+    findings = find_missing(by, columns.names, "a column to partition by")
+    if not findings:
+        findings = find_unsafe_partitions(columns, by)
+    if existing is not None and mode == "append":
+        findings += _compare_columns(columns, existing, [RUN_COLUMN, *by])
+    return TargetPlan(section.place, mode, existing is not None, tuple(findings))
+
+
+def _open_existing(target: Folder) -> ParquetTable | None:
+    """Open the table at a target; None if nothing is there.
+
+    Raises:
+        OutputRefusedError: something else is there.
+    """
+    if not any(not name.startswith((".", "_")) for name in target.names() if target.is_directory()):
+        return None
+    try:
+        return open_parquet(target.uri, (target.store, target.path))
+    except (TableNotFoundError, UnsupportedError):
+        raise OutputRefusedError(
+            f"{target.uri} holds something that is no Parquet table; nothing was written"
+        ) from None
+
+
+def _compare_columns(columns: pa.Schema, existing: ParquetTable, by: list[str]) -> list[Finding]:
+    """Report columns that the existing table lacks, has additionally, or has with another type."""
+    hint = "write to another path, or set engine: spark, which casts columns without loss"
+    partitions = list(existing.files[0].values)
+    if partitions != by:
+        expected = f"a table that is partitioned by {', '.join(by)}"
+        return [
+            Finding(Code.INVALID_VALUE, "", expected, f"one by {', '.join(partitions) or 'nothing'}", hint)
+        ]
+    types = {part.name: part.type for part in existing.schema if part.name != RUN_COLUMN}
+    findings = find_missing([name for name in types if name not in columns.names], columns.names)
+    for part in columns:
+        if part.name not in types:
+            findings.append(
+                Finding(Code.EXTRA_COLUMN, step(part.name), "no such column", str(part.type), hint)
+            )
+        elif part.name not in by and spark_type(types[part.name], part.name) != part.type:
+            actual = str(part.type)
+            findings.append(Finding(Code.TYPE_MISMATCH, step(part.name), str(types[part.name]), actual, hint))
+    return findings
+
+
+# --- staged rows ------------------------------------------------------------------------------------------
+
+
+def select_scored(config: ScoreConfig, schema: pa.Schema) -> Selection:
+    """Return the rows and columns of the output among the staged ones."""
+    by = tuple(config.output.partition_by)
+    if config.quarantine is None:
+        return Selection({name: name for name in schema.names}, partition_by=by)
+    names = [name for name in schema.names if not name.startswith(OWN)]
+    columns = {name: name for name in (names if config.output.keep == "*" else config.output.keep)}
+    for name in schema.names:
+        if name.startswith(PREDICTION):
+            columns[name.replace(PREDICTION, config.output.column, 1)] = name
+    return Selection(columns, REASONS, partition_by=by)
+
+
+def _select_rejected(schema: pa.Schema) -> Selection:
+    """Return the rows and columns of the quarantine among the staged ones."""
+    columns = {name: name for name in schema.names if not name.startswith(OWN)}
+    return Selection({**columns, "findings": REASONS}, REASONS, is_rejected=True)
+
+
+def read_reasons(directory: Folder, column: str, most: int = 50) -> tuple[Finding, ...]:
+    """Read from staged rows why some were rejected, the most frequent reasons first.
+
+    Args:
+        directory: the staged rows.
+        column: the name of their findings.
+        most: the largest number of reasons.
+    """
+    entries = []
+    for name in directory.files():
+        with directory.store.open_input_file((directory / name).path) as stream:
+            findings = pq.ParquetFile(stream).read([column]).column(column)
+            entries += [pa.array(chunk.flatten()) for chunk in findings.chunks]
+    flat = pa.concat_arrays(entries).flatten()
+    table = pa.table(dict(zip(("code", "path", "detail"), flat)))
+    failed = pc.equal(table["code"], Code.PREDICTION_FAILED.value)
+    table = table.append_column("error", pc.if_else(failed, table["detail"], pa.scalar(None, pa.string())))
+    groups = table.group_by(["code", "path", "error"]).aggregate([("detail", "count"), ("detail", "min")])
+    rows = sorted(
+        groups.to_pylist(),
+        key=lambda row: (-row["detail_count"], row["code"], row["path"], row["detail_min"]),
+    )
+    return tuple(
+        build_reason(row["code"], row["path"], row["detail_min"], row["detail_count"]) for row in rows[:most]
+    )
+
+
+# --- publishing -------------------------------------------------------------------------------------------
+
+
+def publish(run: ScoreRun, result: StagedResult) -> dict[str, int]:
+    """Publish the staged rows; a second call after a crash completes it without duplicates.
+
+    Returns:
+        The number of rows written, by path.
+
+    Raises:
+        OutputRefusedError: something came to the path of the output meanwhile.
+    """
+    staging = run.staging.directory
+    assert isinstance(staging, Folder)
+    target = _locate_run(run)
+    prepared = _prepare_output(run, result, staging, target)
+    quarantined = _publish_quarantine(run, result, staging)
+    try:
+        _move_output(run, prepared, target)
+    except OutputRefusedError:
+        if quarantined:
+            _locate_quarantined(run).delete()
+        raise
+    rows = result.counts.rows_in if run.config.quarantine is None else result.counts.scored
+    return {**quarantined, run.config.output.place: rows}
+
+
+def _prepare_output(run: ScoreRun, result: StagedResult, staging: Folder, target: Folder) -> Folder:
+    """Prepare the directory that becomes the output.
+
+    Raises:
+        OutputRefusedError: the output cannot be written any more.
+    """
+    config, staged = run.config, staging / result.data
+    is_moving = bool(run.staging.read_published_files())
+    if config.output.mode != "overwrite" and not is_moving and target.names():
+        raise OutputRefusedError(f"something is at {target.uri!r} already; nothing was written")
+    directory, rows = staged, result.counts.rows_in
+    if config.quarantine is not None or config.output.partition_by:
+        directory, rows = staging / result.final, result.counts.scored
+        rows = rows if config.quarantine is not None else result.counts.rows_in
+        if not is_moving and not (directory / MARKER).is_there():
+            directory.delete()
+            selection = select_scored(config, _read_schema(staged))
+            check_count(config.output.place, rows, copy_rows(staged, directory, selection))
+    if not is_moving and not (directory / MARKER).is_there():
+        mark_directory(directory, run.describe_result(result))
+    return directory
+
+
+def _read_schema(directory: Folder) -> pa.Schema:
+    name = next(name for name in directory.files() if name.endswith(".parquet"))
+    with directory.store.open_input_file((directory / name).path) as stream:
+        return pq.read_schema(stream)
+
+
+def _publish_quarantine(run: ScoreRun, result: StagedResult, staging: Folder) -> dict[str, int]:
+    """Write the rejected rows to the quarantine, unless an earlier attempt has done it."""
+    section, rows = run.config.quarantine, result.counts.rejected
+    if section is None or not rows:
+        return {}
+    target = _locate_quarantined(run)
+    if not target.is_there():
+        staged = staging / result.data
+        copied = staging / f".{result.data}.sparksig-write-{secrets.token_hex(8)}"
+        check_count(section.place, rows, copy_rows(staged, copied, _select_rejected(_read_schema(staged))))
+        target.parent.make()
+        if target.renames_at_once:
+            copied.move_to(target)
+        else:
+            for name in copied.files():
+                (copied / name).move_file_to(target / name)
+    return {section.place: rows}
+
+
+def _move_output(run: ScoreRun, prepared: Folder, target: Folder) -> None:
+    if run.config.output.mode == "overwrite" and target.names():
+        replace_directory(prepared, target)
+        return
+    target.parent.make()
+    move_directory(run.staging, prepared, target)
+
+
+def _locate_run(run: ScoreRun) -> Folder:
+    """Return the directory of the output that has the rows of the run."""
+    section = run.config.output
+    target = locate(str(section.path), run.config.spark)
+    return target / f"{RUN_COLUMN}={run.run_id}" if section.mode == "append" else target
+
+
+def _locate_quarantined(run: ScoreRun) -> Folder:
+    """Return the directory of the quarantine that has the rows of the run."""
+    assert run.config.quarantine is not None
+    folder = locate(str(run.config.quarantine.path), run.config.spark)
+    return folder / f"{RUN_COLUMN}={run.run_id}"

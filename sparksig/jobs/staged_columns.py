@@ -1,0 +1,55 @@
+"""The columns of staged rows, and the reasons for which rows were rejected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sparksig.errors import Code, ContractError, Finding, step
+from sparksig.jobs.config import ScoreConfig
+
+__all__ = [
+    "OWN",
+    "PREDICTION",
+    "REASONS",
+    "RECORD",
+    "build_reason",
+    "findings_column",
+    "refuse_own_names",
+]
+
+OWN = "sparksig "
+"""The prefix of the columns that are staged with those of the table, for a quarantine."""
+
+PREDICTION, REASONS, RECORD = f"{OWN}prediction", f"{OWN}findings", f"{OWN}record"
+
+
+def findings_column(config: ScoreConfig) -> str:
+    """Return the name of the findings of rejected rows where they are staged."""
+    return "findings" if config.quarantine is None else REASONS
+
+
+def refuse_own_names(names: Sequence[str]) -> None:
+    """Check that no column of the table has a name of the columns that are staged with it.
+
+    Raises:
+        ContractError: a column has one.
+    """
+    expected, hint = f"no name that begins with {OWN!r}", "the job's own columns are called so: rename it"
+    findings = [
+        Finding(Code.INVALID_NAME, step(name), expected, "one", hint)
+        for name in names
+        if name.startswith(OWN)
+    ]
+    if findings:
+        raise ContractError.of("the table cannot be scored with a quarantine", findings)
+
+
+def build_reason(code: str, path: str, detail: str, rows: int) -> Finding:
+    """Build the finding of rejected rows from an entry of their findings."""
+    pattern = r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]"
+    if code == Code.PREDICTION_FAILED.value:  # the text of an exception may end in parentheses
+        pattern = r"expected (.*?), found (.*)() \[\w+\]"
+    parts = re.fullmatch(pattern, detail, re.DOTALL)
+    expected, actual, hint = parts.groups("") if parts else ("a row that can be scored", "another", "")
+    return Finding(Code(code), path, expected, actual, hint, count=rows)

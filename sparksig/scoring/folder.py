@@ -1,0 +1,144 @@
+"""Files and directories of any file system of pyarrow, for staging and publishing. No Spark.
+
+:class:`sparksig.spark.hadoop.Place` has the same methods, for file systems as Spark's Hadoop knows them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from sparksig.errors import OutputRefusedError
+from sparksig.models.registry import reason_of
+
+__all__ = ["Folder"]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A path in a file system, with or without a file or a directory.
+
+    Attributes:
+        store: the file system.
+        path: the path in it.
+        uri: the path with its scheme, for messages.
+    """
+
+    store: Any
+    path: str
+    uri: str
+
+    def __truediv__(self, name: str) -> Folder:
+        return Folder(self.store, f"{self.path.rstrip('/')}/{name}", f"{self.uri.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path; empty for the root of a file system."""
+        return self.path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def parent(self) -> Folder:
+        """The directory of the path.
+
+        Raises:
+            OutputRefusedError: the path is the root of a file system.
+        """
+        if not self.name:
+            raise OutputRefusedError(f"{self.uri} is the root of a file system; nothing was written")
+        uri = self.uri.rstrip("/").rpartition("/")[0]
+        return Folder(self.store, self.path.rstrip("/").rpartition("/")[0] or "/", uri)
+
+    @property
+    def local(self) -> Path | None:
+        """The path on this machine; None for another file system."""
+        return Path(self.path) if isinstance(self.store, pafs.LocalFileSystem) else None
+
+    @property
+    def renames_at_once(self) -> bool:
+        """True if the file system renames a directory in one step."""
+        return self.store.type_name in ("local", "hdfs")
+
+    def is_in(self, other: Folder) -> bool:
+        """Return whether the path is another one, or below it; links on this machine are followed."""
+        if not self.store.equals(other.store):
+            return False
+        inner, outer = (
+            os.path.realpath(folder.path) if folder.local is not None else folder.path
+            for folder in (self, other)
+        )
+        return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
+
+    def is_there(self) -> bool:
+        """Return whether a file or a directory exists at the path."""
+        return self.store.get_file_info(self.path).type is not pafs.FileType.NotFound
+
+    def is_directory(self) -> bool:
+        """Return whether a directory exists at the path."""
+        return self.store.get_file_info(self.path).type is pafs.FileType.Directory
+
+    def is_own(self) -> bool:
+        """Return whether it belongs to the user of this process; only local file systems know users here."""
+        owner = None if self.local is None else getattr(os.lstat(self.local), "st_uid", None)
+        return owner is None or owner == os.geteuid()
+
+    def names(self) -> list[str]:
+        """Return the names in the directory; none if it does not exist."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True)
+        return sorted(info.base_name for info in self.store.get_file_info(selector))
+
+    def files(self) -> Iterator[str]:
+        """Yield the files below the directory, at any depth, by their paths in it."""
+        selector = pafs.FileSelector(self.path, allow_not_found=True, recursive=True)
+        for info in self.store.get_file_info(selector):
+            if info.type is pafs.FileType.File:
+                yield info.path[len(self.path.rstrip("/")) + 1 :]
+
+    def make(self) -> None:
+        """Make the directory, and those above it.
+
+        Raises:
+            OutputRefusedError: the file system refuses it.
+        """
+        try:
+            self.store.create_dir(self.path, recursive=True)
+        except (OSError, pa.ArrowException) as error:
+            raise OutputRefusedError(
+                f"{self.uri} cannot be made: {reason_of(error)}; nothing was written"
+            ) from None
+
+    def delete(self) -> None:
+        """Remove the file, or the directory with its content, if it exists."""
+        kind = self.store.get_file_info(self.path).type
+        if kind is pafs.FileType.Directory:
+            self.store.delete_dir(self.path)
+        elif kind is not pafs.FileType.NotFound:
+            self.store.delete_file(self.path)
+
+    def move_to(self, target: Folder) -> None:
+        """Rename the directory in one step, if nothing is at the target.
+
+        Raises:
+            OutputRefusedError: something is there, or the file system refuses it.
+        """
+        try:
+            if self.local is not None:
+                if os.path.lexists(target.path):
+                    raise OutputRefusedError(f"something is at {target.uri!r} already")
+                os.rename(self.path, target.path)  # which replaces nothing but an empty directory
+            else:
+                self.store.move(self.path, target.path)
+        except (OSError, pa.ArrowException) as error:
+            if target.is_there():
+                raise OutputRefusedError(f"something is at {target.uri!r} already") from None
+            raise OutputRefusedError(f"{target.uri} cannot be written: {reason_of(error)}") from None
+
+    def move_file_to(self, target: Folder) -> None:
+        """Move a file; on object stores it is copied."""
+        target.parent.make()
+        self.store.move(self.path, target.path)

@@ -1,0 +1,218 @@
+"""The files of Parquet tables: which there are, and what their footers say."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from sparksig.convert.int96 import mark_int96
+from sparksig.errors import ContractError, TableNotFoundError, UnsupportedError, step
+from sparksig.models.registry import reason_of
+from sparksig.tables.layout import Layout, read_layout
+from sparksig.tables.partitions import partition_type, partitions_in
+
+__all__ = [
+    "BATCH_BYTES",
+    "BATCH_ROWS",
+    "READ_OPTIONS",
+    "File",
+    "Location",
+    "add_partitions",
+    "list_files",
+    "read_footers",
+    "share_footers",
+]
+
+BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
+"""The approximate size of a batch."""
+
+READ_OPTIONS = {"coerce_int96_timestamp_unit": "us"}  # in nanoseconds, far instants would be others
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a table.
+
+    Attributes:
+        path: in the file system.
+        name: within the table, as people see it.
+        schema: its columns, then those of its directories, which replace its own columns of the same names.
+        groups: the number of rows in each row group.
+        values: of the columns of its directories.
+        batch_rows: the number of rows in a batch.
+        metadata: the metadata of its schema.
+        layout: how it stores its rows.
+    """
+
+    path: str
+    name: str
+    schema: pa.Schema
+    groups: tuple[int, ...]
+    values: Mapping[str, str | None]
+    batch_rows: int = BATCH_ROWS
+    metadata: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
+    layout: Layout = field(default_factory=Layout, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return sum(self.groups)
+
+
+class Location(NamedTuple):
+    """A file before its footer is read; the attributes are those of :class:`File`.
+
+    ``stamp`` is the size and the time of the file, as far as they are known.
+    """
+
+    path: str
+    name: str
+    values: Mapping[str, str | None]
+    stamp: tuple[int, int] | None = None
+
+
+def list_files(store: Any, root: str, place: str) -> list[Location]:
+    """Return the files of a table, in order of their names."""
+    info = store.get_file_info(root)
+    if info.type is pafs.FileType.File:
+        return [Location(root, root.rpartition("/")[2], {})]
+    if info.type is not pafs.FileType.Directory:
+        raise TableNotFoundError(f"there is no Parquet table at {place!r}")
+    if store.get_file_info(f"{root}/_delta_log").type is pafs.FileType.Directory:
+        raise UnsupportedError(
+            f"{place!r} is a Delta table: as Parquet it would show deleted rows; read it through Spark "
+            "(--spark), or with deltalake, whose to_pyarrow_table() can be enforced"
+        )
+    entries = store.get_file_info(pafs.FileSelector(root, recursive=True))
+    stamps = {
+        entry.path[len(root) :].lstrip("/"): (entry.size or 0, entry.mtime_ns or 0)
+        for entry in entries
+        if entry.type is pafs.FileType.File
+    }
+    names = sorted(stamps)
+    values = {
+        name: partitions_in(name.split("/")[:-1])
+        for name in names
+        if not any(map(_is_hidden, name.split("/")))
+    }
+    files = [
+        Location(f"{root}/{name}", name, pairs, stamps[name])
+        for name, pairs in values.items()
+        if pairs is not None
+    ]
+    skipped = next((name for name, pairs in values.items() if pairs is None), None)
+    reason = ""
+    if skipped is not None:
+        reason = f"{step(skipped)} lies in a directory that names no column, as x=1 does, once"
+        if any(file.values for file in files):
+            raise ContractError(f"{place}: {reason}; that of {files[-1].name} does")
+    if not files:
+        raise TableNotFoundError(f"there is no Parquet file in {place!r}{reason and f' ({reason})'}")
+    return files
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _read_footer(store: Any, location: Location, place: str, known: Mapping[Any, File]) -> File:
+    if (location.path, location.stamp) in known:
+        file = known[location.path, location.stamp]
+        return replace(file, name=location.name, values=location.values)
+    try:
+        with store.open_input_file(location.path) as stream:
+            reader = pq.ParquetFile(stream, **READ_OPTIONS)
+            schema, metadata = _unwrap_extensions(reader.schema_arrow), reader.metadata
+            physical = [reader.schema.column(index).physical_type for index in range(len(reader.schema))]
+            schema = mark_int96(schema, physical) if "INT96" in physical else schema
+            layout = read_layout(metadata, schema)
+    except (pa.ArrowException, OSError) as error:
+        problem = f"{place}: {location.name} is not a Parquet file"
+        raise TableNotFoundError(f"{problem}: {reason_of(error)}") from None
+    counts = tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+    if min(counts, default=0) < 0 or sum(counts) != metadata.num_rows:
+        raise TableNotFoundError(
+            f"{place}: the footer of {location.name} is damaged: its numbers of rows contradict each other"
+        )
+    width = max((size // max(count, 1) for size, count in zip(layout.sizes, counts)), default=0)
+    rows = max(min(BATCH_ROWS, BATCH_BYTES // max(width, 1)), 1)
+    return File(*location[:2], schema, counts, location.values, rows, metadata.metadata or {}, layout)
+
+
+def _unwrap_extensions(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with JSON as text and UUIDs as bytes, as most readers give them."""
+    fields = [
+        part.with_type(part.type.storage_type) if isinstance(part.type, pa.BaseExtensionType) else part
+        for part in schema
+    ]
+    return pa.schema(fields)
+
+
+def add_partitions(files: Sequence[File], place: str) -> Iterator[File]:
+    """Add the columns of the directories to the files, each with one type in all of them."""
+    names = list(files[0].values)
+    for file in files:
+        if list(file.values) != names:
+            expected, actual = (", ".join(map(step, columns)) or "none" for columns in (names, file.values))
+            raise ContractError(
+                f"{place}: the directory of {files[0].name} names the columns {expected}, "
+                f"that of {file.name} {actual}"
+            )
+    types = {name: partition_type([file.values[name] for file in files]) for name in names}
+    stored: pa.Schema = None
+    schema: pa.Schema = None
+    for file in files:
+        if stored is not file.schema:  # files of one schema share it
+            stored = schema = file.schema
+            for name, dtype in types.items():
+                index, field = schema.get_field_index(name), pa.field(name, dtype)
+                schema = schema.append(field) if index < 0 else schema.set(index, field)
+        yield replace(file, schema=schema)
+
+
+def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[File]:
+    """Read the footers of files in several threads.
+
+    Args:
+        store: the file system.
+        locations: the files.
+        place: the path of their table, for messages.
+
+    Raises:
+        TableNotFoundError: one of them is missing, or is not Parquet.
+    """
+    known, files = _FOOTERS.get({}), list[File]()
+    with ThreadPoolExecutor(16) as pool:
+        read = partial(_read_footer, store, place=place, known=known)
+        for location, file in zip(locations, pool.map(read, locations)):
+            if files and file.schema.equals(files[-1].schema, check_metadata=True):
+                file = replace(file, schema=files[-1].schema)
+            if files and file.metadata == files[-1].metadata:
+                file = replace(file, metadata=files[-1].metadata)
+            files.append(file)
+            if location.stamp is not None:
+                known[location.path, location.stamp] = file
+    return files
+
+
+_FOOTERS: ContextVar[dict[tuple[str, tuple[int, int]], File]] = ContextVar("footers")
+"""The footers that a run has read, by the paths and stamps of the files."""
+
+
+@contextlib.contextmanager
+def share_footers() -> Iterator[None]:
+    """Read the footer of each file once inside, unless its size or time changes."""
+    token = _FOOTERS.set({})
+    try:
+        yield
+    finally:
+        _FOOTERS.reset(token)

@@ -1,0 +1,108 @@
+"""Score jobs on each engine: the same rows, quarantines, findings and counts, or the reason for Spark."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparksig import ConfigError
+from sparksig.jobs import plan_score, score
+from tests.spark.score_jobs import BAD, config_of, save_model, table
+
+ENGINES = ["spark", "direct", "local"]
+
+
+@pytest.fixture
+def job(spark, tmp_path):
+    """A function that returns a configuration with changes; the outputs of each engine are its own."""
+    model = save_model(tmp_path / "model")
+
+    def configure(engine, **changes):
+        quarantine = changes.pop("quarantine", None)
+        output = {"path": str(tmp_path / engine), **changes.pop("output", {})}
+        if quarantine is not None:
+            changes["quarantine"] = {"path": str(tmp_path / f"{engine}-bad"), **quarantine}
+        return config_of(model, tmp_path, engine=engine, output=output, **changes)
+
+    return configure
+
+
+def rows_of(path):
+    return pd.read_parquet(path).astype(str).sort_values("id", ignore_index=True)
+
+
+OPTIONS = {
+    "findings": {"output": {"keep": "*"}},
+    "quarantine": {"quarantine": {}, "run_id": "monday"},
+    "partitions": {"output": {"keep": ["id", "color"], "partition_by": ["color"]}, "quarantine": {}},
+    "append": {"output": {"mode": "append"}, "run_id": "monday"},
+    "filter": {"input": {"filter": "id between 2 and 15 and color <> 'red'"}},
+}
+
+
+@pytest.mark.parametrize("changes", OPTIONS.values(), ids=OPTIONS)
+def test_engines_agree(job, tmp_path, changes):
+    table(tmp_path / "in", BAD)
+    reports = {engine: score(job(engine, budget={"rows": 2}, **changes)) for engine in ENGINES}
+    spark = reports["spark"]
+    for engine, report in reports.items():
+        assert report.engine == engine
+        assert report.input == spark.input
+        assert (report.rows_in, report.scored, report.rejected) == (
+            spark.rows_in,
+            spark.scored,
+            spark.rejected,
+        )
+        assert report.findings == spark.findings
+        assert list(report.written.values()) == list(spark.written.values())
+        for name in ("", "-bad") if "quarantine" in changes else ("",):
+            expected, actual = (tmp_path / f"{other}{name}" for other in ("spark", engine))
+            pd.testing.assert_frame_equal(rows_of(actual), rows_of(expected))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"filter": "abs(id) > 1"}, "the filter calls the function abs"),
+        ({"select": {"twice": "x * 2"}}, "input.select computes columns"),
+    ],
+    ids=["filter", "select"],
+)
+def test_the_plan_says_why_spark_scores(job, tmp_path, changes, reason):
+    table(tmp_path / "in", range(10))
+    plan = plan_score(job("auto", input=changes))
+    assert (plan.engine, plan.engine_reason) == ("spark", reason)
+    assert f"engine           spark: {reason}\n" in str(plan)
+    with pytest.raises(ConfigError, match=f"engine: expected auto, or spark, found direct .{reason}."):
+        plan_score(job("direct", input=changes))
+
+
+def test_a_column_of_the_null_type_is_left_to_spark(job, tmp_path):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"id": [1], "x": [2], "n": pa.nulls(1)}), tmp_path / "in" / "part.parquet")
+    report = score(job("auto", output={"keep": "*"}))
+    assert (report.engine, report.engine_reason) == ("spark", "n has the null type, which only Spark casts")
+
+
+@pytest.mark.parametrize("version", [None, 0])
+def test_a_plain_delta_table_is_read_by_its_log(job, delta, tmp_path, version):
+    for start in (0, 10):
+        rows = delta.range(start, start + 10).selectExpr("id", "id as x")
+        rows.write.format("delta").mode("append").save(str(tmp_path / "in"))
+    reports = [score(job(engine, input={"format": "delta", "version": version})) for engine in ENGINES]
+    assert [report.engine for report in reports] == ENGINES
+    assert [report.rows_in for report in reports] == [20 if version is None else 10] * 3
+    assert len({tuple(sorted(report.input.items())) for report in reports}) == 1
+
+
+def test_a_delta_table_with_deletion_vectors_is_left_to_spark(job, delta, tmp_path):
+    path = str(tmp_path / "in")
+    delta.range(100).selectExpr("id", "id as x").coalesce(1).write.format("delta").option(
+        "delta.enableDeletionVectors", "true"
+    ).save(path)
+    delta.sql(f"delete from delta.`{path}` where id = 3")
+    report = score(job("auto", input={"format": "delta"}))
+    assert (report.engine, report.rows_in) == ("spark", 99)
+    assert report.engine_reason.endswith("has deletion vectors")
