@@ -1,29 +1,29 @@
-"""Everything sparksig can raise, and the findings that errors carry.
+"""The exceptions of sparksig, and the findings in them.
 
 SparksigError
  ├── SignatureError (ValueError)         a type, spec, schema or signature is not well formed
  │    └── SignatureTypeError (TypeError)     ... because an argument is of the wrong Python type
  ├── ConversionError (TypeError)         a type has no counterpart on the other side
- ├── InferenceError (ValueError)         an example has no signature
+ ├── InferenceError (ValueError)         no signature can be inferred from an example
  ├── ContractError (ValueError)          data or a table breaks its contract
- │    └── PredictionError                    ... namely what a model returned
+ │    └── PredictionError                    ... because a model returned the wrong values
  ├── ModelError                          a model directory cannot be used
  │    ├── ModelNotFoundError (FileNotFoundError)
- │    ├── ModelDamagedError                  it is there, but it is not what it should be
- │    ├── MissingSignatureError              it has no signature, and one is needed
- │    └── ModelNotTrustedError               loading it would execute code nobody allowed
+ │    ├── ModelDamagedError                  it is incomplete, malformed or changed
+ │    ├── MissingSignatureError              it lacks a signature that is needed
+ │    └── ModelNotTrustedError               loading it would run code without permission
  ├── ConfigError (ValueError)            a job's configuration is wrong
  │    └── ConfigNotFoundError (FileNotFoundError)
- ├── TableNotFoundError (FileNotFoundError)  a job's input is not there
+ ├── TableNotFoundError (FileNotFoundError)  a table does not exist
  ├── ModelFailedError                    a model raised an exception while it was loaded or predicted
- ├── ExecutionError                      Spark could not finish, for a reason outside of table and model
- ├── BudgetExceededError                 more rows could not be scored than a job's budget allows
- ├── OutputRefusedError                  nothing was written, because something is there already
+ ├── ExecutionError                      Spark failed for a reason outside of table and model
+ ├── BudgetExceededError                 more rows failed than a job's error budget allows
+ ├── OutputRefusedError                  nothing was written: the target must not be changed
  ├── MissingDependencyError (ImportError)    an optional package is needed
- └── UnsupportedError (NotImplementedError)  sparksig does not do this (yet); the text names what
+ └── UnsupportedError (NotImplementedError)  sparksig does not support this
 
-Errors carry data, their text is a view of it: read ``error.findings``, not the sentence. No text
-ever holds a value of the caller's data: it names columns, types, counts and row positions.
+Programs read ``error.findings`` instead of parsing the message. No message contains a value of the caller's
+data: it names columns, types, counts and row positions.
 """
 
 from __future__ import annotations
@@ -66,14 +66,15 @@ __all__ = [
     "nearest",
     "printable",
     "printable_lines",
+    "shorten",
     "step",
 ]
 
 
 class Code(str, Enum):
-    """What kind of thing a finding is. The values are stable: dashboards and tests may keep them."""
+    """The kind of a finding. The values are stable: dashboards and tests may rely on them."""
 
-    # a column, field or parameter, by its name or number
+    # a column, field or parameter
     MISSING_COLUMN = "MISSING_COLUMN"
     MISSING_FIELD = "MISSING_FIELD"
     EXTRA_COLUMN = "EXTRA_COLUMN"
@@ -90,7 +91,7 @@ class Code(str, Enum):
     INVALID_VALUE = "INVALID_VALUE"
     NULL_IN_REQUIRED = "NULL_IN_REQUIRED"
     OUT_OF_RANGE = "OUT_OF_RANGE"
-    # the shape of a whole
+    # a shape
     ROW_COUNT = "ROW_COUNT"
     SHAPE_MISMATCH = "SHAPE_MISMATCH"
     EMPTY = "EMPTY"
@@ -105,61 +106,61 @@ class Code(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as the contract says.
+    """A difference between a contract and data, a table or another contract.
 
     Attributes:
         code: its kind, stable over versions.
-        path: where it is: ``orders[].price`` is the field ``price`` of every element of ``orders``;
-            empty when it concerns the whole.
-        expected: what the contract says there, in the signature's words.
-        found: what is there instead: a type or a description, never a value of the data.
-        hint: what to do about it, one sentence; may be empty.
-        count: how many rows or places are concerned, where something was counted.
-        rows: the positions (from 0) of the first rows concerned, where they are known.
+        path: its location: ``orders[].price`` is the field ``price`` of every element of ``orders``;
+            empty if the finding concerns the entire table or object.
+        expected: what the contract declares.
+        actual: the type or description of the data, never a value.
+        hint: one sentence that says how to fix it; may be empty.
+        count: the number of rows or positions, if they were counted.
+        rows: the positions (from 0) of the first affected rows, if they are known.
 
     Example:
         >>> print(Finding(Code.TYPE_MISMATCH, "price", "double", "string", "cast it explicitly"))
-        price: expected double, found string (cast it explicitly) [TYPE_MISMATCH]
+        price: expected double, got string (cast it explicitly) [TYPE_MISMATCH]
     """
 
     code: Code
     path: str
     expected: str = ""
-    found: str = ""
+    actual: str = ""
     hint: str = ""
     count: int | None = None
     rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        said = [f"expected {self.expected}"] if self.expected else []
-        said += [f"found {self.found}"] if self.found else []
-        text = (f"{self.path}: " if self.path else "") + ", ".join(said)
+        parts = [f"expected {self.expected}"] if self.expected else []
+        parts += [f"got {self.actual}"] if self.actual else []
+        text = (f"{self.path}: " if self.path else "") + ", ".join(parts)
         if self.count is not None:
             text += f", {self.count} times" if self.count != 1 else ", once"
         if self.rows:
-            shown = ", ".join(str(row) for row in self.rows)
-            text += f", first in row{'s' if len(self.rows) > 1 else ''} {shown}"
+            rows = ", ".join(str(row) for row in self.rows)
+            text += f", first in row{'s' if len(self.rows) > 1 else ''} {rows}"
         if self.hint:
             text += f" ({self.hint})"
         return f"{text} [{self.code}]"
 
     def to_dict(self) -> dict[str, object]:
-        """The finding as JSON-ready built-ins; empty fields are left out."""
-        full = {
+        """Return the finding as built-ins for JSON, without empty fields."""
+        fields = {
             "code": self.code.value,
             "path": self.path,
             "expected": self.expected,
-            "found": self.found,
+            "actual": self.actual,
             "hint": self.hint,
             "count": self.count,
             "rows": list(self.rows),
         }
-        return {k: v for k, v in full.items() if k in ("code", "path") or v not in ("", None, [])}
+        return {key: v for key, v in fields.items() if key in ("code", "path") or v not in ("", None, [])}
 
     def below(self, prefix: str) -> Finding:
-        """The same finding seen from one level further out: ``x`` below the ``prefix`` a is ``a.x``."""
-        joint = "" if not self.path or self.path.startswith("[") or not prefix else "."
-        return replace(self, path=f"{prefix}{joint}{self.path}")
+        """Return the finding with its path below ``prefix``: the path ``x`` below ``a`` is ``a.x``."""
+        separator = "" if not self.path or self.path.startswith("[") or not prefix else "."
+        return replace(self, path=f"{prefix}{separator}{self.path}")
 
 
 E = TypeVar("E", bound="SparksigError")
@@ -167,10 +168,10 @@ H = TypeVar("H", bound=Hashable)
 
 
 class SparksigError(Exception):
-    """The root: ``except SparksigError`` catches all that sparksig raises on purpose.
+    """The base class of all exceptions of sparksig.
 
     Attributes:
-        findings: what is wrong, one entry each; empty where the message says it all.
+        findings: the problems, one entry each; empty if the message alone describes the error.
     """
 
     findings: tuple[Finding, ...]
@@ -178,7 +179,7 @@ class SparksigError(Exception):
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         self.message = message
         self.findings = tuple(findings)
-        super().__init__(message)  # one argument: of two an OSError would make an errno
+        super().__init__(message)  # an OSError takes the first of two arguments for its errno
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.message, self.findings))
@@ -187,10 +188,10 @@ class SparksigError(Exception):
         return "\n".join([self.message, *(f"  - {finding}" for finding in self.findings)])
 
     @classmethod
-    def of(cls: type[E], what: str, findings: Iterable[Finding]) -> E:
-        """The error that reports ``findings``, each in a line below "``what``: N findings"."""
-        found = tuple(findings)
-        return cls(f"{what}: {len(found)} finding{'s' if len(found) != 1 else ''}", found)
+    def of(cls: type[E], summary: str, findings: Iterable[Finding]) -> E:
+        """Build the error for ``findings``; its message is the ``summary`` and their number."""
+        findings = tuple(findings)
+        return cls(f"{summary}: {len(findings)} finding{'s' if len(findings) != 1 else ''}", findings)
 
 
 class SparksigWarning(UserWarning):
@@ -202,7 +203,7 @@ class SignatureError(SparksigError, ValueError):
 
 
 class SignatureTypeError(SignatureError, TypeError):
-    """A type, spec, schema or signature was given an argument of the wrong Python type."""
+    """A type, spec, schema or signature got an argument of the wrong Python type."""
 
 
 class ConversionError(SparksigError, TypeError):
@@ -210,15 +211,15 @@ class ConversionError(SparksigError, TypeError):
 
 
 class InferenceError(SparksigError, ValueError):
-    """No signature can be inferred from an example; ``findings`` has every path that stands in the way."""
+    """No signature can be inferred from an example; ``findings`` lists every reason with its path."""
 
 
 class ContractError(SparksigError, ValueError):
-    """Data, or a table's schema, breaks its contract; ``findings`` has every breach."""
+    """Data, or a table's schema, breaks its contract; ``findings`` lists every breach."""
 
 
 class PredictionError(ContractError):
-    """What a model returned breaks the output side of its signature."""
+    """A model's prediction breaks the outputs of its signature."""
 
 
 class ModelError(SparksigError):
@@ -226,64 +227,64 @@ class ModelError(SparksigError):
 
 
 class ModelNotFoundError(ModelError, FileNotFoundError):
-    """There is no model directory at the given place."""
+    """The model directory does not exist."""
 
 
 class ModelDamagedError(ModelError):
-    """A model directory is incomplete, malformed, or not what its digest says."""
+    """A model directory is incomplete, malformed, or differs from its digest."""
 
 
 class MissingSignatureError(ModelError):
-    """A model has no signature, or not the side of it that is needed; the message says how to set one."""
+    """A model lacks the signature, or the side of it, that is needed; the message says how to set it."""
 
 
 class ModelNotTrustedError(ModelError):
-    """Loading the model would execute code, and the caller did not allow it."""
+    """Loading the model would run code, and the caller did not allow it."""
 
 
 class ConfigError(SparksigError, ValueError):
-    """A job's configuration is wrong; ``findings`` has every key concerned."""
+    """A job's configuration is wrong; ``findings`` lists every affected key."""
 
 
 class ConfigNotFoundError(ConfigError, FileNotFoundError):
-    """There is no configuration file at the given place."""
+    """The configuration file does not exist."""
 
 
 class TableNotFoundError(SparksigError, FileNotFoundError):
-    """A job's input table is not there."""
+    """A table does not exist."""
 
 
 class ModelFailedError(SparksigError):
-    """A model raised an exception while it was loaded, or while it predicted."""
+    """A model raised an exception while loading or predicting."""
 
 
 class ExecutionError(SparksigError):
-    """Spark could not finish because of a worker, a disk or a session; not because of table or model."""
+    """Spark failed because of a worker, a disk or a session, not because of the table or the model."""
 
 
 class BudgetExceededError(SparksigError):
-    """More rows could not be scored than a job's budget allows; nothing was published."""
+    """More rows failed than a job's error budget allows; nothing was published."""
 
 
 class OutputRefusedError(SparksigError):
-    """Nothing was written, because the target must not be written to."""
+    """Nothing was written, because the target must not be changed."""
 
 
 class MissingDependencyError(SparksigError, ImportError):
     """An optional package is needed; the message has the command that installs it."""
 
     @classmethod
-    def naming(cls, package: str, what: str, extra: str) -> MissingDependencyError:
-        """The error for ``what`` needing ``package``, which the extra ``extra`` brings."""
-        return cls(f"{what} needs the package {package!r}: pip install 'sparksig[{extra}]'")
+    def naming(cls, package: str, feature: str, extra: str) -> MissingDependencyError:
+        """Build the error for a ``feature`` that needs a ``package``; the ``extra`` installs it."""
+        return cls(f"{feature} needs the package {package!r}: pip install 'sparksig[{extra}]'")
 
 
 class UnsupportedError(SparksigError, NotImplementedError):
-    """sparksig does not do this (yet); the message names what."""
+    """The feature that the message names is not supported."""
 
 
 def kind(value: object) -> str:
-    """What a value is, without saying what it holds.
+    """Describe a value by its Python type, without its content.
 
     Example:
         >>> kind(None), kind([1])
@@ -293,7 +294,7 @@ def kind(value: object) -> str:
 
 
 def step(name: object) -> str:
-    """A name as one step of a path: as it is, or in backticks where it would be taken for more.
+    """Format a name as a step of a path: in backticks if it contains characters that paths use.
 
     Example:
         >>> step("mean radius"), step("a.b")
@@ -306,7 +307,7 @@ def step(name: object) -> str:
 
 
 def printable(text: str) -> str:
-    r"""A text without what a terminal would act on, or a file could not hold: such signs are escaped.
+    r"""Escape the characters of a text that are not printable.
 
     Example:
         >>> print(printable("a\nb"))
@@ -314,11 +315,11 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def printable_lines(text: str) -> str:
-    r"""Return a text of several lines, with what :func:`printable` escapes in each of them.
+    r"""Escape the characters of a text that are not printable, except line breaks.
 
     Example:
         >>> print(printable_lines("a\x1b[2J\nb"))
@@ -328,12 +329,22 @@ def printable_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
+def shorten(text: str, limit: int = 80) -> str:
+    """Return a text with at most ``limit`` characters; a longer text ends in an ellipsis.
+
+    Example:
+        >>> shorten("a very long type", 10)
+        'a very ...'
+    """
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def describe_exception(error: BaseException, limit: int = 1000) -> str:
     r"""Return the type and the message of any exception, bounded and safe to print.
 
     Args:
-        error: the exception; one whose ``__str__`` fails is described by its type.
-        limit: the greatest number of characters of the message.
+        error: the exception. If its ``__str__`` fails, its type describes it.
+        limit: the maximum number of characters of the message.
 
     Example:
         >>> print(describe_exception(ValueError("bad\tprice")))
@@ -341,7 +352,7 @@ def describe_exception(error: BaseException, limit: int = 1000) -> str:
     """
     try:
         text = printable(str(error))
-    except Exception as failure:  # of the exception's own __str__
+    except Exception as failure:  # __str__ may raise anything
         text = f"its message cannot be read ({type(failure).__name__})"
     if len(text) > limit:
         text = f"{text[:limit]}..."
@@ -349,7 +360,7 @@ def describe_exception(error: BaseException, limit: int = 1000) -> str:
 
 
 def below(path: str, name: object) -> str:
-    """The path of what is called ``name`` in what stands at ``path``.
+    """Return the path of the column or field ``name`` below a path.
 
     Example:
         >>> below("orders[]", "price"), below("", "price")
@@ -369,28 +380,28 @@ def find_duplicates(names: Iterable[H]) -> list[H]:
 
 
 HINTS = 20
-"""The number of missing names for which findings offer a similar one: comparing names takes time."""
+"""The number of missing names for which findings suggest a similar one: comparing names takes time."""
 
 MAX_COMPARED = 1_000
 """The number of names up to which :func:`nearest` compares each with a misspelled one, which takes time."""
 
 
-def nearest(name: object, known: Iterable[object]) -> str:
-    """Build a hint with the known name that is most similar to ``name``; empty if none is similar.
+def nearest(name: object, names: Iterable[object]) -> str:
+    """Return a hint with the most similar of the valid names; empty if no name is similar.
 
-    Among more than ``MAX_COMPARED`` names, only one that differs by its case is similar.
+    Among more than ``MAX_COMPARED`` names, only a name that differs by its case is similar.
 
     Example:
         >>> nearest("amuont", ["amount", "id"])
         "did you mean 'amount'?"
     """
-    by_text = {str(k): k for k in known}
-    folded = {text.casefold(): text for text in by_text}
+    names_by_text = {str(known_name): known_name for known_name in names}
+    folded = {text.casefold(): text for text in names_by_text}
     text = str(name)
     if text.casefold() in folded:
-        best = folded[text.casefold()]
-        return f"did you mean {by_text[best]!r}? Names are case sensitive" if best != text else ""
-    if len(by_text) > MAX_COMPARED:
+        match = folded[text.casefold()]
+        return f"did you mean {names_by_text[match]!r}? Names are case sensitive" if match != text else ""
+    if len(names_by_text) > MAX_COMPARED:
         return ""
-    close = difflib.get_close_matches(text, by_text, n=1, cutoff=0.7)
-    return f"did you mean {by_text[close[0]]!r}?" if close else ""
+    matches = difflib.get_close_matches(text, names_by_text, n=1, cutoff=0.7)
+    return f"did you mean {names_by_text[matches[0]]!r}?" if matches else ""

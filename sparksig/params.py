@@ -1,9 +1,8 @@
-"""Params: what a model can be told beside its data. Specs with defaults, and enforcing given values.
+"""The params of a model: specs with defaults, and the enforcement of values.
 
-Source of the rules: the casting table (:mod:`sparksig.lattice`); a Python number carries no width, so
-its value is judged. Differences to MLflow: integers are range-checked, instants with a zone are
-refused instead of stripped, None is a value only where the default has it, and what a caller gets is
-always a copy.
+The casting table (:mod:`sparksig.lattice`) defines the rules; a Python number has no width, so its value is
+judged. Differences from MLflow: the range of integers is checked, datetimes with a time zone are refused
+instead of losing it, None is allowed only if the default has it, and callers always receive copies.
 """
 
 from __future__ import annotations
@@ -50,21 +49,21 @@ __all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
 
 
 class UnknownParamWarning(SparksigWarning):
-    """A param that the signature does not know was given, and dropped."""
+    """A param that the signature does not declare was ignored."""
 
 
 class ParamSpec:
-    """One param: its type and its default.
+    """A param: a name, a type and a default.
 
     Args:
         name: its name.
         dtype: a scalar type, its name, or an Object. MLflow cannot read signatures with binary params.
-        default: used where the caller gives nothing; None for "no value" (scalars only).
+        default: the value that the model receives if the caller passes none; None is allowed for scalars.
         shape: None for a scalar or an object, ``(-1,)`` for a list of scalars.
 
     Raises:
-        SignatureError: the default does not fit, or type and shape do not go together.
-        SignatureTypeError: an argument is of the wrong kind.
+        SignatureError: the default does not fit, or the type does not allow the shape.
+        SignatureTypeError: an argument is of the wrong type.
 
     Example:
         >>> ParamSpec("temperature", "double", 0.5)
@@ -91,12 +90,12 @@ class ParamSpec:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name."""
         return self._name
 
     @property
     def dtype(self) -> DataType | Object:
-        """Its type (of the elements, where it is a list)."""
+        """The type; of a list, the type of its elements."""
         return self._dtype
 
     @property
@@ -106,29 +105,29 @@ class ParamSpec:
 
     @property
     def default(self) -> Any:
-        """The default as Python built-ins: a copy each time."""
+        """A copy of the default, as Python built-ins."""
         return copy.deepcopy(self._default)
 
     def enforce(self, value: Any) -> Any:
-        """``value`` as Python built-ins of the declared type.
+        """Convert a value to Python built-ins of the declared type.
 
         Args:
-            value: what a caller gives.
+            value: the caller's value.
 
         Raises:
-            ContractError: it does not fit; ``findings`` has every place.
+            ContractError: it does not fit; ``findings`` lists every problem.
         """
         findings: list[Finding] = []
-        converted = self._collect(value, findings)
+        converted = self._convert_value(value, findings)
         if findings:
             raise ContractError.of("invalid params", findings)
         return converted
 
-    def _collect(self, value: Any, findings: list[Finding]) -> Any:
-        holds_null = isinstance(self._default, list) and None in self._default
+    def _convert_value(self, value: Any, findings: list[Finding]) -> Any:
         if value is None and self._default is None:
             return None
-        return self._convert(value, findings, nulls=holds_null)
+        nulls = isinstance(self._default, list) and None in self._default
+        return self._convert(value, findings, nulls=nulls)
 
     def _convert(self, value: Any, findings: list[Finding], nulls: bool) -> Any:
         if self._shape is None:
@@ -159,10 +158,10 @@ class ParamSpec:
         return f"{self._name!r}: {self._dtype!r} (default: {self._default}){shape}"
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON as built-ins; instants in ISO 8601, bytes in base64.
+        """Return the param as built-ins for JSON; datetimes are ISO 8601 texts, bytes are base64 texts.
 
         Raises:
-            SignatureError: the default is NaN or infinite, which JSON cannot say.
+            SignatureError: the default is NaN or infinite, which JSON cannot represent.
         """
         shape = None if self._shape is None else list(self._shape)
         default = _to_json(self._default, self._name)
@@ -170,7 +169,9 @@ class ParamSpec:
 
     @classmethod
     def from_json_dict(cls, /, **kwargs: Any) -> ParamSpec:
-        """Read the keyword arguments that :meth:`to_dict` gives; ``dtype`` is an old name of ``type``.
+        """Read the items of :meth:`to_dict`, passed as keyword arguments.
+
+        ``dtype`` is accepted as the old name of ``type``.
 
         Raises:
             SignatureError: malformed, or the default does not fit.
@@ -178,15 +179,15 @@ class ParamSpec:
         missing = [key for key in ("name", "default") if key not in kwargs]
         missing += [] if {"type", "dtype"} & kwargs.keys() else ["type"]
         if missing:
-            known = {"name", "default", "shape", "type", "dtype", "items", "values", "properties"}
-            unknown = ", ".join(step(key) for key in kwargs if key not in known)
-            others = f" (it has the unknown key {unknown})" if unknown else ""
-            raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}{others}")
+            valid_keys = {"name", "default", "shape", "type", "dtype", "items", "values", "properties"}
+            unknown = ", ".join(step(key) for key in kwargs if key not in valid_keys)
+            addition = f" (it has the unknown key {unknown})" if unknown else ""
+            raise SignatureError(f"the JSON of a param lacks {', '.join(missing)}{addition}")
         name = str(kwargs["name"])
         entry = dict(kwargs)
-        older = entry.pop("dtype", None)
-        dtype = parse_type({"type": older, **entry}, step(name), other_keys=("name", "default", "shape"))
-        if older is not None and entry.get("type", older) != older:
+        old_key = entry.pop("dtype", None)
+        dtype = parse_type({"type": old_key, **entry}, step(name), other_keys=("name", "default", "shape"))
+        if old_key is not None and entry.get("type", old_key) != old_key:
             raise SignatureError(f"the param {step(name)} has both type and dtype, and they differ")
         if not isinstance(dtype, (DataType, Object)):
             raise SignatureError(f"the param {step(name)} cannot be of type {describe(dtype)}")
@@ -197,13 +198,13 @@ class ParamSpec:
 
 
 class ParamSchema(Specs[ParamSpec]):
-    """All params of a model.
+    """The params of a model.
 
     Args:
         params: a list of :class:`ParamSpec` with different names; it may be empty.
 
     Raises:
-        SignatureError: two params of one name.
+        SignatureError: duplicate names.
         SignatureTypeError: not a list of ParamSpec.
 
     Example:
@@ -221,32 +222,32 @@ class ParamSchema(Specs[ParamSpec]):
     def _check(self, specs: list[ParamSpec]) -> None:
         names = sorted(map(step, find_duplicates(spec.name for spec in specs)))
         if names:
-            raise SignatureError(f"several params of one name: {', '.join(names)}")
+            raise SignatureError(f"a ParamSchema has duplicate names: {', '.join(names)}")
 
     @property
     def params(self) -> list[ParamSpec]:
-        """The specs, in order: a new list each time."""
+        """The specs in order, as a new list."""
         return list(self._specs)
 
     @classmethod
     def _parse_entry(cls, entry: Any, index: int) -> ParamSpec:
         del index
         if not isinstance(entry, Mapping):
-            raise SignatureError(f"a JSON object expected, found {kind(entry)}")
+            raise SignatureError(f"expected a JSON object, got {kind(entry)}")
         return ParamSpec.from_json_dict(**entry)
 
 
 def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None) -> dict[str, Any]:
-    """The params a model is called with: the given ones, checked, then the defaults of the others.
+    """Return the params for a call of the model: the caller's values, checked, and the other defaults.
 
-    A param that the schema does not know is dropped with one :class:`UnknownParamWarning`.
+    Params that the schema does not declare are ignored with an :class:`UnknownParamWarning`.
 
     Args:
-        params: what the caller gives, or None.
-        schema: the params of the model, or None if it has none.
+        params: the caller's values, or None.
+        schema: the params of the model, or None if it has no params.
 
     Raises:
-        ContractError: a value does not fit, or a name is not a string; ``findings`` has every one.
+        ContractError: a value does not fit, or a name is not a string; ``findings`` lists every problem.
 
     Example:
         >>> enforce_params({"t": 2}, ParamSchema([ParamSpec("t", "long", 1), ParamSpec("k", "long", 5)]))
@@ -255,25 +256,25 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
     if params is None:
         params = {}
     if not isinstance(params, Mapping):
-        raise ContractError(f"params must be a dictionary, not {kind(params)}")
-    known = {spec.name: spec for spec in schema or ()}
+        raise ContractError(f"params: expected a dictionary, got {kind(params)}")
+    specs = {spec.name: spec for spec in schema or ()}
     findings = [
         Finding(Code.INVALID_NAME, step(name), "a string as name", kind(name))
         for name in params
         if not isinstance(name, str)
     ]
-    unknown = [name for name in params if isinstance(name, str) and name not in known]
+    unknown = [name for name in params if isinstance(name, str) and name not in specs]
     enforced = {
-        name: known[name]._collect(value, findings) for name, value in params.items() if name in known
+        name: specs[name]._convert_value(value, findings) for name, value in params.items() if name in specs
     }
     if findings:
         raise ContractError.of("invalid params", findings)
     if unknown:
-        told = "; ".join(
-            f"{step(name)} ({hint})" if (hint := nearest(name, known)) else step(name) for name in unknown
+        names = "; ".join(
+            f"{step(name)} ({hint})" if (hint := nearest(name, specs)) else step(name) for name in unknown
         )
-        warnings.warn(f"params unknown to the model are ignored: {told}", UnknownParamWarning, stacklevel=2)
-    return enforced | {name: spec.default for name, spec in known.items() if name not in enforced}
+        warnings.warn(f"params unknown to the model are ignored: {names}", UnknownParamWarning, stacklevel=2)
+    return enforced | {name: spec.default for name, spec in specs.items() if name not in enforced}
 
 
 def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
@@ -283,11 +284,12 @@ def _param_type(name: str, dtype: DataType | Object | str) -> DataType | Object:
         dtype = from_mlflow(dtype)
     if not isinstance(dtype, (DataType, Object, str)):
         raise SignatureTypeError(
-            f"the param {step(name)} must have a DataType, its name, or an Object as type, not {kind(dtype)}"
+            f"the type of the param {step(name)}: expected a DataType, its name, or an Object, "
+            f"got {kind(dtype)}"
         )
-    known = as_type(dtype)
-    assert isinstance(known, (DataType, Object))
-    return known
+    param_type = as_type(dtype)
+    assert isinstance(param_type, (DataType, Object))
+    return param_type
 
 
 def _param_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[int] | None:
@@ -295,19 +297,19 @@ def _param_shape(name: str, dtype: DataType | Object, shape: object) -> tuple[in
         return None
     if not isinstance(shape, (tuple, list)) or list(shape) != [-1]:
         raise SignatureError(
-            f"the shape of the param {step(name)} is None, or (-1,) for a list, not {shape!r}"
+            f"the shape of the param {step(name)}: expected None, or (-1,) for a list, got {shape!r}"
         )
     if isinstance(dtype, Object):
         raise SignatureError(f"the param {step(name)} cannot be a list of objects")
     return (-1,)
 
 
-def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], inside: bool = False) -> Any:
-    """``value`` as built-ins of ``dtype``; what does not fit is added to ``findings``."""
+def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], is_nested: bool = False) -> Any:
+    """Convert a value to built-ins of a type; add a finding for each part that does not fit."""
     if isinstance(dtype, DataType):
-        return _convert_scalar(value, dtype, path, findings, inside)
+        return _convert_scalar(value, dtype, path, findings, is_nested)
     if isinstance(dtype, AnyType):
-        return _plain(value, path, findings)
+        return _convert_any(value, path, findings)
     if isinstance(dtype, Array):
         if isinstance(value, list) or getattr(value, "ndim", None) == 1:
             return [
@@ -327,11 +329,17 @@ def _convert(value: Any, dtype: Type, path: str, findings: list[Finding], inside
 def _convert_object(
     value: Mapping[str, Any], dtype: Object, path: str, findings: list[Finding]
 ) -> dict[str, Any]:
-    known = {prop.name: prop for prop in dtype.properties}
+    properties = {prop.name: prop for prop in dtype.properties}
     findings += [
-        Finding(Code.UNKNOWN_KEY, below(path, key), "a declared property", "another", nearest(key, known))
+        Finding(
+            Code.UNKNOWN_KEY,
+            below(path, key),
+            "a declared property",
+            "an unknown key",
+            nearest(key, properties),
+        )
         for key in value
-        if key not in known
+        if key not in properties
     ]
     findings += [
         Finding(Code.MISSING_FIELD, below(path, prop.name), describe(prop.dtype), "nothing")
@@ -340,86 +348,90 @@ def _convert_object(
     ]
     return {
         key: None
-        if element is None and not known[key].required
-        else _convert(element, known[key].dtype, below(path, key), findings, True)
+        if element is None and not properties[key].required
+        else _convert(element, properties[key].dtype, below(path, key), findings, True)
         for key, element in value.items()
-        if key in known
+        if key in properties
     }
 
 
-def _plain(value: Any, path: str, findings: list[Finding], depth: int = 0) -> Any:
-    """A copy of any value that JSON gives back as it was."""
+def _convert_any(value: Any, path: str, findings: list[Finding], depth: int = 0) -> Any:
+    """Copy a value; add a finding for each part that JSON cannot represent."""
     if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0:
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
         return value
     if depth < MAX_DEPTH and isinstance(value, list):
-        return [_plain(element, f"{path}[{i}]", findings, depth + 1) for i, element in enumerate(value)]
+        return [_convert_any(element, f"{path}[{i}]", findings, depth + 1) for i, element in enumerate(value)]
     if depth < MAX_DEPTH and isinstance(value, Mapping) and all(type(key) is str for key in value):
-        return {key: _plain(element, below(path, key), findings, depth + 1) for key, element in value.items()}
-    found = kind(value) if depth < MAX_DEPTH else f"more than {MAX_DEPTH} levels of nesting"
-    findings.append(Finding(Code.TYPE_MISMATCH, path, "a value that JSON carries", found))
+        return {
+            key: _convert_any(element, below(path, key), findings, depth + 1)
+            for key, element in value.items()
+        }
+    actual = kind(value) if depth < MAX_DEPTH else f"more than {MAX_DEPTH} levels of nesting"
+    findings.append(Finding(Code.TYPE_MISMATCH, path, "a value that JSON can represent", actual))
     return None
 
 
-def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Finding], inside: bool) -> Any:
+def _convert_scalar(value: Any, dtype: DataType, path: str, findings: list[Finding], is_nested: bool) -> Any:
     if dtype is DataType.datetime:
-        converted, reason = _instant(value)
-        if inside and not reason:
-            reason = "an instant inside an object, which its JSON cannot carry"
+        converted, reason = _convert_datetime(value)
+        if is_nested and not reason:
+            reason = "a datetime inside an object, which is not supported in params"
     elif dtype is DataType.float and type(value) is float:
-        return value  # a param is handed on as it is: nothing is narrowed to 32 bits
-    elif inside and dtype is DataType.binary:
-        converted, reason = None, "bytes inside an object, which its JSON cannot carry"
+        return value  # the model receives the float itself, which is not narrowed to 32 bits
+    elif is_nested and dtype is DataType.binary:
+        converted, reason = None, "bytes inside an object, which are not supported in params"
     else:
         reason = scalar_mismatch(value, dtype)
-        converted = None if reason else _built_in(value, dtype)
+        converted = None if reason else _to_builtin(value, dtype)
     if reason:
         findings.append(Finding(Code.TYPE_MISMATCH, path, dtype.name, reason))
         return None
     return converted
 
 
-def _built_in(value: Any, dtype: DataType) -> Any:
-    plain = value.item() if hasattr(value, "item") else value
-    # str() of a string subclass, an enum say, may be another text
-    return str.__str__(plain) if dtype is DataType.string else dtype.to_python()(plain)
+def _to_builtin(value: Any, dtype: DataType) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    # str() of an instance of a subclass, such as an enum member, may be another text
+    return str.__str__(value) if dtype is DataType.string else dtype.to_python()(value)
 
 
 _EXTENDED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:$|[T ])")
 
 
-def _instant(value: Any) -> tuple[datetime.date | None, str]:
-    """A naive date or datetime, and why there is none."""
+def _convert_datetime(value: Any) -> tuple[datetime.date | None, str]:
+    """Return a naive date or datetime and an empty text; or None and a description of the refused value."""
     if type(value).__module__ == "numpy" and hasattr(value, "astype"):
-        return _numpy_instant(value)
+        return _convert_numpy_datetime(value)
     if isinstance(value, datetime.date) and value != value:
         return None, "NaT"
     if isinstance(value, str):
         try:
-            if not _EXTENDED.match(value):  # Python 3.11 takes basic forms as well, 3.10 does not
+            if not _EXTENDED.match(value):  # Python 3.11 accepts the basic format as well, 3.10 does not
                 raise ValueError(value)
             date_only = len(value) == len("2020-01-31")
             value = (
                 datetime.date.fromisoformat(value) if date_only else datetime.datetime.fromisoformat(value)
             )
         except ValueError:
-            return None, "a text that is not an ISO 8601 date or time, as 2020-01-31T12:30:00"
+            return None, "a text that is not an ISO 8601 date or time, such as 2020-01-31T12:30:00"
     if not isinstance(value, datetime.date):
         return None, kind(value)
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
-            return None, "an instant with a time zone: convert it, and take the zone off, on purpose"
+            return None, "a datetime with a time zone: convert it, then remove the zone explicitly"
         if getattr(value, "nanosecond", 0):
-            return None, "an instant finer than a microsecond"
+            return None, "a datetime with nanoseconds"
         return datetime.datetime.fromisoformat(value.isoformat()), ""
     return value, ""
 
 
 _FINER = {f"datetime64[{unit}]" for unit in ("ns", "ps", "fs", "as")}
+_OUT_OF_RANGE = "a datetime outside the years 1 to 9999"
 
 
-def _numpy_instant(value: Any) -> tuple[datetime.date | None, str]:
+def _convert_numpy_datetime(value: Any) -> tuple[datetime.date | None, str]:
     if value.dtype.kind != "M" or type(value).__name__ == "ndarray":
         return None, kind(value)
     if value != value:
@@ -428,27 +440,26 @@ def _numpy_instant(value: Any) -> tuple[datetime.date | None, str]:
         item = value.item()
     else:
         micros = value.astype("datetime64[us]")
-        if micros.astype(value.dtype) != value:  # it was rounded, or did not fit and was wrapped
-            finer = value.dtype.name in _FINER
-            limit = "finer than a microsecond" if finer else "outside years 1 to 9999"
-            return None, f"an instant {limit}"
+        if micros.astype(value.dtype) != value:  # it was rounded, or has wrapped around
+            is_finer = value.dtype.name in _FINER
+            return None, "a datetime with nanoseconds" if is_finer else _OUT_OF_RANGE
         item = micros.item()
-    return (item, "") if isinstance(item, datetime.date) else (None, "an instant outside years 1 to 9999")
+    return (item, "") if isinstance(item, datetime.date) else (None, _OUT_OF_RANGE)
 
 
 def _hashable(value: Any) -> Any:
-    """A default as a key: equal for equal defaults, whatever the order of an object's keys."""
+    """Return a hashable key that is equal for equal defaults; the order of an object's keys is ignored."""
     if isinstance(value, dict):
         return frozenset((key, _hashable(element)) for key, element in value.items())
     if isinstance(value, list):
         return tuple(map(_hashable, value))
-    return (type(value).__name__, repr(value))  # 1, 1.0 and True are different defaults, NaN is itself
+    return (type(value).__name__, repr(value))  # 1, 1.0 and True differ, and NaN equals NaN
 
 
 def _to_json(value: Any, name: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise SignatureError(
-            f"the default of the param {step(name)} is {value}, which JSON cannot say: use None"
+            f"the default of the param {step(name)} is {value}, which JSON cannot represent: use None"
         )
     if isinstance(value, datetime.date):
         return value.isoformat()
@@ -462,7 +473,7 @@ def _to_json(value: Any, name: str) -> Any:
 
 
 def _from_base64(value: Any, name: str) -> Any:
-    """Return the bytes that a default in JSON stands for; other values are left for the type to refuse."""
+    """Decode the base64 texts of a default in JSON; return other values unchanged."""
     if isinstance(value, list):
         return [_from_base64(element, name) for element in value]
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Python scalars in the casting table: they carry no width, so their values are judged."""
+"""The casting table for Python scalars: they have no width, so their values are judged."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from sparksig.types import DataType
 __all__ = ["EXACT_INTEGERS", "INTEGER_BITS", "is_beyond_long", "scalar_mismatch"]
 
 INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
-"""The bits beside the sign: which Python ints fit."""
+"""The number of bits of each integer type, without the sign."""
 
 EXACT_INTEGERS = {DataType.float: 2**24, DataType.double: 2**53}
-"""Up to which size every integer is a value of the type."""
+"""The largest n for which each type holds all integers from -n to n exactly."""
 
 
 def scalar_mismatch(value: object, target: DataType) -> str:
-    """Why one Python (or NumPy) scalar does not reach ``target`` unchanged; empty if it does.
+    """Describe a Python (or NumPy) scalar that does not reach a type unchanged; empty if it does.
 
-    NumPy scalars carry a width and are judged by the table. A Python int is judged by its size, a
-    Python float reaches float only if it is exactly a float32. Subclasses count as their base, but
-    a bool is never a number.
+    NumPy scalars have a width and are judged by the table. A Python int is judged by its size, and a Python
+    float fits the type float only if it is exactly a float32. A subclass is judged as its base class, but a
+    bool is never a number.
 
     Example:
         >>> scalar_mismatch(2**31, DataType.integer)
         'an int beyond 32 bits'
     """
-    name = _numpy_name(value)
+    name = _get_numpy_name(value)
     if name:
         if MODEL_TYPE[target] in upper_bounds(name):
             return ""
         return f"NumPy's {name}"
-    ok = {
+    fits = {
         DataType.boolean: isinstance(value, bool),
         DataType.string: isinstance(value, str),
         DataType.binary: isinstance(value, (bytes, bytearray)),
         DataType.datetime: isinstance(value, datetime.date),  # a datetime is a date
     }
-    if target in ok:
-        return "" if ok[target] else kind(value)
+    if target in fits:
+        return "" if fits[target] else kind(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return kind(value)
-    return _number_mismatch(value, target)
+    return _describe_number_mismatch(value, target)
 
 
 def is_beyond_long(value: object) -> bool:
-    """Return whether a value is an integer of more than 64 bits, which no signature type holds.
+    """Return whether a value is an integer beyond 64 bits, which no signature type holds.
 
     Example:
         >>> is_beyond_long(2**63), is_beyond_long(-(2**63))
@@ -58,7 +58,7 @@ def is_beyond_long(value: object) -> bool:
     return isinstance(value, int) and not -limit <= value < limit
 
 
-def _number_mismatch(value: int | float, target: DataType) -> str:
+def _describe_number_mismatch(value: int | float, target: DataType) -> str:
     if target in INTEGER_BITS:
         if isinstance(value, float):
             return "a float"
@@ -82,8 +82,8 @@ def _is_float32(value: float) -> bool:
         return False
 
 
-def _numpy_name(value: object) -> str:
-    """Arrow's name of a NumPy scalar's type, without importing NumPy; empty for anything else."""
+def _get_numpy_name(value: object) -> str:
+    """Return Arrow's name for the type of a NumPy scalar; empty for any other value."""
     if type(value).__module__ != "numpy" or type(value).__name__ == "ndarray":
         return ""
     name = str(getattr(getattr(value, "dtype", None), "name", ""))

@@ -1,4 +1,7 @@
-"""Columns and tensors: one side of a signature. Immutable; JSON and reprs are MLflow's, byte for byte."""
+"""Schemas: the columns or tensors of one side of a signature.
+
+Specs and schemas are immutable. Their JSON and reprs equal those of MLflow, byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +35,21 @@ if TYPE_CHECKING:
 __all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "tensor_from_metadata"]
 
 Name = Union[str, int]
-"""What a column can be called: a string, or an integer as pandas numbers columns."""
+"""The name of a column: a string, or an integer as in pandas."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class ColSpec:
-    """One column.
+    """A column: a type and a name.
 
     Args:
         type: a type, or the name of a scalar type.
-        name: a string or an integer; None for a column without a name.
+        name: a string or an integer; None for an unnamed column.
         required: whether the data must have the column.
 
     Raises:
         SignatureError: the name of a type is unknown.
-        SignatureTypeError: an argument is of the wrong kind.
+        SignatureTypeError: an argument is of the wrong type.
 
     Example:
         >>> ColSpec("long", "a")
@@ -59,23 +62,25 @@ class ColSpec:
 
     def __init__(self, type: Type | str, name: Name | None = None, required: bool = True) -> None:
         if not isinstance(required, bool):
-            raise SignatureTypeError(f"column {name!r}: required must be True or False")
-        set_fields(self, type=as_type(type), name=_checked_name(name), required=required)
+            raise SignatureTypeError(
+                f"column {name!r}: required: expected True or False, got {kind(required)}"
+            )
+        set_fields(self, type=as_type(type), name=_check_name(name), required=required)
 
     def __repr__(self) -> str:
-        return f"{_label(self.name)}{self.type!r} ({'required' if self.required else 'optional'})"
+        return f"{_format_label(self.name)}{self.type!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
-        """The type's keys, then ``name`` (unless None), then ``required``."""
+        """Return the keys of the type, then ``name`` (unless it is None), then ``required``."""
         name = {} if self.name is None else {"name": self.name}
         return self.type.to_dict() | name | {"required": self.required}
 
     @classmethod
     def from_json_dict(cls, /, **kwargs: Any) -> ColSpec:
-        """Read the keyword arguments that :meth:`to_dict` gives.
+        """Read the items of :meth:`to_dict`, passed as keyword arguments.
 
         Raises:
-            SignatureError: malformed; ``findings`` has every place.
+            SignatureError: malformed; ``findings`` lists every problem.
         """
         return cls._parse(kwargs, "")
 
@@ -87,17 +92,17 @@ class ColSpec:
 
 @dataclass(frozen=True, init=False, repr=False)
 class TensorSpec:
-    """One tensor: a NumPy dtype and a shape.
+    """A tensor: a NumPy dtype and a shape.
 
     Args:
-        type: an ``np.dtype``. Strings and bytes have no size. Byte order does not belong to the
-            contract: a big-endian dtype is kept as its native twin.
-        shape: dimensions, -1 where any size will do.
-        name: a string or an integer; None for a tensor without a name.
+        type: an ``np.dtype``. Strings and bytes have no size. The byte order is not part of the contract: a
+            dtype in another byte order becomes native.
+        shape: the sizes of the dimensions, -1 for any size.
+        name: a string or an integer; None for an unnamed tensor.
 
     Raises:
-        SignatureError: a dtype that JSON cannot name (structured, sized), or an impossible shape.
-        SignatureTypeError: not a dtype, or not a tuple or list.
+        SignatureError: JSON cannot represent the dtype (structured, sized), or the shape is invalid.
+        SignatureTypeError: an argument is of the wrong type.
 
     Example:
         >>> TensorSpec(np.dtype("float64"), (-1, 3))
@@ -112,31 +117,31 @@ class TensorSpec:
         self, type: np.dtype[Any], shape: tuple[int, ...] | list[int], name: Name | None = None
     ) -> None:
         if not isinstance(type, np.dtype):
-            raise SignatureTypeError(f"a tensor's type must be a numpy dtype, not {kind(type)}")
+            raise SignatureTypeError(f"a tensor's type: expected a NumPy dtype, got {kind(type)}")
         if not isinstance(shape, (tuple, list)):
-            raise SignatureTypeError(f"a tensor's shape must be a tuple or a list, not {kind(shape)}")
-        set_fields(self, type=_nameable(type), shape=_dimensions(shape), name=_checked_name(name))
+            raise SignatureTypeError(f"a tensor's shape: expected a tuple or a list, got {kind(shape)}")
+        set_fields(self, type=_check_dtype(type), shape=_check_shape(shape), name=_check_name(name))
 
     @property
     def required(self) -> bool:
-        """Tensors are always required."""
+        """Always True: tensors cannot be optional."""
         return True
 
     def __repr__(self) -> str:
-        return f"{_label(self.name)}Tensor({self.type.name!r}, {self.shape!r})"
+        return f"{_format_label(self.name)}Tensor({self.type.name!r}, {self.shape!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "tensor", "tensor-spec": {"dtype": ..., "shape": [...]}}``, a name in front."""
+        """Return ``{"type": "tensor", "tensor-spec": {"dtype": ..., "shape": [...]}}``, after the name."""
         name = {} if self.name is None else {"name": self.name}
         spec = {"dtype": self.type.name, "shape": list(self.shape)}
         return name | {"type": "tensor", "tensor-spec": spec}
 
     @classmethod
     def from_json_dict(cls, /, **kwargs: Any) -> TensorSpec:
-        """Read the keyword arguments that :meth:`to_dict` gives.
+        """Read the items of :meth:`to_dict`, passed as keyword arguments.
 
         Raises:
-            SignatureError: malformed; ``findings`` has the place.
+            SignatureError: malformed; ``findings`` lists every problem.
         """
         return cls._parse(kwargs, "")
 
@@ -150,9 +155,9 @@ class TensorSpec:
         ):
             expected = '"type": "tensor" and a "tensor-spec" with dtype and shape'
             raise malformed(path, expected, "something else")
-        dtype = _named_dtype(spec["dtype"])
+        dtype = _parse_dtype(spec["dtype"])
         if dtype is None:
-            raise malformed(path, "the name of a numpy dtype", repr(spec["dtype"])[:80])
+            raise malformed(path, "the name of a NumPy dtype", repr(spec["dtype"])[:80])
         findings = unknown_keys(data, ("type", "tensor-spec", "name", "required"), path)
         findings += unknown_keys(spec, ("dtype", "shape"), below(path, "tensor-spec"))
         if data.get("required", True) is not True:
@@ -166,10 +171,10 @@ class TensorSpec:
 
 
 def tensor_from_metadata(text: object, name: str) -> TensorSpec:
-    """The tensor that a field's metadata describes: JSON as :meth:`TensorSpec.to_dict`, without a name.
+    """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name.
 
     Raises:
-        SignatureError: it describes none; one finding with the field's path.
+        SignatureError: the metadata is malformed; its finding has the field's path.
     """
     path = step(name)
     try:
@@ -181,19 +186,21 @@ def tensor_from_metadata(text: object, name: str) -> TensorSpec:
     try:
         return TensorSpec._parse({**data, "name": name}, path)
     except SignatureError as error:
-        findings = error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+        findings = error.findings or (
+            Finding(Code.INVALID_VALUE, path, actual="an invalid entry", hint=error.message),
+        )
         raise SignatureError.of("malformed metadata of a tensor", findings) from None
 
 
 class Schema(Specs[Any]):
-    """The columns, or the tensors, of one side of a signature; their order counts.
+    """The ordered columns, or tensors, of one side of a signature.
 
     Args:
         inputs: a list of :class:`ColSpec` or a list of :class:`TensorSpec`; all named or all unnamed.
 
     Raises:
-        SignatureError: empty, mixed, two specs of one name, several unnamed tensors, or an unnamed
-            optional column.
+        SignatureError: the list is empty or mixed, has duplicate names, several unnamed tensors, or an
+            unnamed optional column.
         SignatureTypeError: not a list of specs.
 
     Example:
@@ -210,72 +217,74 @@ class Schema(Specs[Any]):
 
     @property
     def inputs(self) -> list[Any]:
-        """The specs, in order: a new list each time."""
+        """The specs in order, as a new list."""
         return list(self._specs)
 
     def is_tensor_spec(self) -> bool:
-        """Whether it is made of tensors."""
+        """Return whether the specs are tensors."""
         return isinstance(self._specs[0], TensorSpec)
 
     def has_input_names(self) -> bool:
-        """Whether its specs have names."""
+        """Return whether the specs have names."""
         return self._specs[0].name is not None
 
     def input_names(self) -> list[Name]:
-        """The names, or 0..n-1 where there are none."""
+        """Return the names, or 0..n-1 for unnamed specs."""
         return [index if spec.name is None else spec.name for index, spec in enumerate(self._specs)]
 
     def required_input_names(self) -> list[Name]:
-        """The names (or numbers) of what must be there."""
+        """Return the names (or numbers) of the required specs."""
         return [name for name, spec in zip(self.input_names(), self._specs) if spec.required]
 
     def optional_input_names(self) -> list[Name]:
-        """The names (or numbers) of what may be absent."""
+        """Return the names (or numbers) of the optional columns."""
         return [name for name, spec in zip(self.input_names(), self._specs) if not spec.required]
 
     def input_types(self) -> list[Any]:
-        """The type of each column, or the dtype of each tensor."""
+        """Return the type of each column, or the dtype of each tensor."""
         return [spec.type for spec in self._specs]
 
     def input_types_dict(self) -> dict[Name, Any]:
-        """From each name to its type.
+        """Return the types by name.
 
         Raises:
-            SignatureError: there are no names.
+            SignatureError: the specs have no names.
         """
         return {name: spec.type for name, spec in self.input_dict().items()}
 
     def input_dict(self) -> dict[Name, Any]:
-        """From each name to its spec.
+        """Return the specs by name.
 
         Raises:
-            SignatureError: there are no names.
+            SignatureError: the specs have no names.
         """
         if not self.has_input_names():
-            raise SignatureError("a schema without names has no dictionary; use its list, inputs")
+            raise SignatureError("the columns have no names: use the list inputs of the schema")
         return dict(zip(self.input_names(), self._specs))
 
     def numpy_types(self) -> list[np.dtype[Any]]:
-        """The NumPy dtype of each column or tensor.
+        """Return the NumPy dtype of each column or tensor.
 
         Raises:
             ConversionError: a column is not a scalar.
         """
         from sparksig.convert.numpy import to_numpy
 
-        return self._each(lambda spec: spec.type if isinstance(spec, TensorSpec) else to_numpy(spec.type))
+        return self._convert_each(
+            lambda spec: spec.type if isinstance(spec, TensorSpec) else to_numpy(spec.type)
+        )
 
     def pandas_types(self) -> list[Any]:
-        """The pandas dtype of each column, as the model receives it where the column is required.
+        """Return the pandas dtype in which the model receives each column, if the column is required.
 
         Raises:
-            ConversionError: a column is not a scalar, or the schema is made of tensors.
+            ConversionError: a column is not a scalar, or the specs are tensors.
         """
         from sparksig.convert.numpy import to_pandas
 
-        return self._each(lambda spec: to_pandas(spec if isinstance(spec, TensorSpec) else spec.type))
+        return self._convert_each(lambda spec: to_pandas(spec if isinstance(spec, TensorSpec) else spec.type))
 
-    def _each(self, convert: Callable[[Any], Any]) -> list[Any]:
+    def _convert_each(self, convert: Callable[[Any], Any]) -> list[Any]:
         converted: list[Any] = []
         findings: list[Finding] = []
         for name, spec in zip(self.input_names(), self._specs):
@@ -288,7 +297,7 @@ class Schema(Specs[Any]):
         return converted
 
     def as_spark_schema(self) -> SparkDataType:
-        """The Spark type of a table: a StructType, or the plain type of a single unnamed column.
+        """Return the Spark type of a table: a StructType, or the type of a single unnamed column.
 
         Raises:
             ConversionError: a type has no counterpart in the installed Spark.
@@ -303,12 +312,12 @@ class Schema(Specs[Any]):
         if not specs:
             raise SignatureError("a Schema needs at least one column or tensor")
         if len({type(spec) for spec in specs}) > 1:
-            raise SignatureError("a Schema is made of ColSpec or of TensorSpec, not of both")
+            raise SignatureError("a Schema has columns or tensors, not both")
         names = [spec.name for spec in specs]
         unnamed = sum(name is None for name in names)
         if unnamed not in (0, len(names)):
             raise SignatureError(
-                f"all specs of a Schema have names, or none has; {unnamed} of {len(names)} lack one"
+                f"either all specs of a Schema have names, or none: {unnamed} of {len(names)} have no name"
             )
         duplicates = sorted(step(name) for name in find_duplicates(names) if name is not None)
         if duplicates:
@@ -316,13 +325,11 @@ class Schema(Specs[Any]):
                 Finding(Code.DUPLICATE_NAME, name, "one column of that name", "several")
                 for name in duplicates
             ]
-            raise SignatureError.of("a Schema has several columns of one name", findings)
+            raise SignatureError.of("a Schema has duplicate names", findings)
         if unnamed > 1 and isinstance(specs[0], TensorSpec):
-            raise SignatureError("several tensors need names: only a single one can do without")
+            raise SignatureError("several tensors need names: only a single tensor can be unnamed")
         if unnamed and not all(spec.required for spec in specs):
-            raise SignatureError(
-                "a column without a name must be required: give it a name to make it optional"
-            )
+            raise SignatureError("an unnamed column must be required: give it a name to make it optional")
 
     @classmethod
     def _parse_entry(cls, entry: Any, index: int) -> ColSpec | TensorSpec:
@@ -344,8 +351,8 @@ class Schema(Specs[Any]):
             text: DDL, as in ``CREATE TABLE``.
 
         Raises:
-            SignatureError: the text is no DDL; the position, and what was expected there.
-            ConversionError: types that no signature has, or two columns of one name; all of them.
+            SignatureError: the text is not DDL; the finding has the position.
+            ConversionError: types that signatures do not support, or duplicate names; all are reported.
 
         Example:
             >>> Schema.from_ddl("id bigint not null, note string")
@@ -362,50 +369,50 @@ _DTYPE_NAMES = re.compile(
 )
 
 
-def _named_dtype(name: object) -> np.dtype[Any] | None:
-    """The dtype of that name; foreign text never reaches np.dtype, which some of it makes crash."""
+def _parse_dtype(name: object) -> np.dtype[Any] | None:
+    """Return the dtype of a name; only known names reach np.dtype, which crashes on some texts."""
     if not isinstance(name, str) or not _DTYPE_NAMES.fullmatch(name):
         return None
     try:
         return np.dtype(name)
-    except TypeError:  # one that this machine's C compiler does not have
+    except TypeError:  # a dtype that does not exist on this machine
         return None
 
 
-def _nameable(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _check_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a dtype in native byte order; raise a SignatureError if JSON cannot represent it."""
     try:
         native: np.dtype[Any] = dtype.newbyteorder("=")
     except TypeError:  # NumPy's strings of variable width
         native = dtype
     if native.kind in "US" and native.itemsize:
         raise SignatureError(
-            f"a tensor of strings has no size in a signature: use np.dtype({native.type.__name__[:-1]!r})"
+            f"strings of a tensor have no fixed size: use np.dtype({native.type.__name__[:-1]!r})"
         )
-    readable = _named_dtype(native.name) == native
-    if not readable:
-        raise SignatureError(f"the numpy dtype {dtype} has no name that could be read back from JSON")
+    if _parse_dtype(native.name) != native:
+        raise SignatureError(f"JSON cannot represent the NumPy dtype {dtype}")
     return native
 
 
-def _dimensions(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
+def _check_shape(shape: tuple[int, ...] | list[int]) -> tuple[int, ...]:
     try:
         sizes = tuple(operator.index(size) for size in shape)
     except TypeError:
-        raise SignatureError(f"a tensor's shape is made of integers, found {list(shape)!r}") from None
-    if any(size < -1 or isinstance(given, bool) for size, given in zip(sizes, shape)):
-        raise SignatureError(f"a dimension is a size, or -1 for any size, found {list(shape)!r}")
+        raise SignatureError(f"a tensor's shape: expected integers, got {list(shape)!r}") from None
+    if any(size < -1 or isinstance(argument, bool) for size, argument in zip(sizes, shape)):
+        raise SignatureError(f"a tensor's shape: expected sizes, or -1 for any size, got {list(shape)!r}")
     return sizes
 
 
-def _checked_name(name: object) -> Name | None:
+def _check_name(name: object) -> Name | None:
     if name is None or (isinstance(name, (str, int)) and not isinstance(name, bool)):
         return name
     if isinstance(name, np.integer):
         return int(name)
     raise SignatureTypeError(
-        f"a column's name must be a string or an integer, not {kind(name)}: rename the column"
+        f"a column's name: expected a string or an integer, got {kind(name)}. Rename the column"
     )
 
 
-def _label(name: Name | None) -> str:
+def _format_label(name: Name | None) -> str:
     return "" if name is None else f"{name!r}: "

@@ -1,4 +1,4 @@
-"""The contract of a model: what it takes, gives, and can be told."""
+"""The signature of a model: inputs, outputs and params."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["ModelSignature"]
 
 
 class ModelSignature:
-    """What a model takes (inputs), gives (outputs) and can be told (params).
+    """The signature of a model: the data it accepts, the predictions it returns, and its params.
 
     Args:
         inputs: a :class:`Schema`; or a dataclass, TypedDict or NamedTuple (a class or an instance) whose
             fields are the columns.
         outputs: likewise.
-        params: a :class:`ParamSchema`; an empty one counts as none.
+        params: a :class:`ParamSchema`; an empty one counts as None.
 
     Raises:
-        SignatureError: there is none of the three.
+        SignatureError: all three are missing.
         ConversionError: a class has fields that no type covers.
-        SignatureTypeError: an argument is of the wrong kind.
+        SignatureTypeError: an argument is of the wrong type.
 
     Example:
         >>> ModelSignature(inputs=Schema.from_json('[{"type": "long", "name": "a"}]'))
@@ -60,29 +60,29 @@ class ModelSignature:
 
             params = from_mlflow(params)
         if params is not None and not isinstance(params, ParamSchema):
-            raise SignatureTypeError(f"params must be a ParamSchema or None, not {kind(params)}")
-        self._inputs = _side(inputs, "inputs")
-        self._outputs = _side(outputs, "outputs")
-        self._params = params or None  # MLflow, too, writes no params where there is none
+            raise SignatureTypeError(f"params: expected a ParamSchema or None, got {kind(params)}")
+        self._inputs = _to_schema(inputs, "inputs")
+        self._outputs = _to_schema(outputs, "outputs")
+        self._params = params or None  # as in MLflow's files
         if inputs is None and outputs is None and not params:
-            raise SignatureError("a signature has inputs, outputs or params: there are none of them")
-        # How MLflow came by a signature; kept beside it in MLmodel, no part of the contract.
+            raise SignatureError("a signature needs inputs, outputs or params")
+        # Flags of MLflow about the origin of a signature: MLmodel files have them, the contract does not.
         self._is_signature_from_type_hint = False
         self._is_type_hint_from_example = False
 
     @property
     def inputs(self) -> Schema | None:
-        """What the model takes."""
+        """The schema of the data that the model accepts."""
         return self._inputs
 
     @property
     def outputs(self) -> Schema | None:
-        """What the model gives."""
+        """The schema of the predictions that the model returns."""
         return self._outputs
 
     @property
     def params(self) -> ParamSchema | None:
-        """What the model can be told."""
+        """The params that the model can be configured with."""
         return self._params
 
     def __eq__(self, other: object) -> bool:
@@ -98,10 +98,10 @@ class ModelSignature:
         return f"inputs: \n  {self._inputs!r}\noutputs: \n  {self._outputs!r}\nparams: \n  {self._params!r}\n"
 
     def to_text(self) -> str:
-        """The signature as aligned lines for people: names, types, what is required, defaults.
+        """Format the signature as aligned lines: names, types, whether a column is required, defaults.
 
-        An object that is long, or has odd names, takes a line for each of its properties, named by its path
-        as findings name it. Names that would be taken for more than a name stand in backticks.
+        A long object has one line per property, with the property's path. Names that contain characters of
+        paths are in backticks.
 
         Example:
             >>> from sparksig import ColSpec, ParamSpec
@@ -119,41 +119,41 @@ class ModelSignature:
         from sparksig.views import aligned
 
         lines: list[str] = []
-        for title, rows in self._sides():
+        for title, rows in self._format_sides():
             lines += [title, *aligned(rows or [("none",)])]
         return "\n".join(lines)
 
-    def _sides(self) -> list[tuple[str, list[Sequence[str]]]]:
-        """What :meth:`to_text` shows: each side's title, and its lines."""
-        sides = [("inputs", self._inputs), ("outputs", self._outputs)]
-        shown = [(title, _rows(side) if side else []) for title, side in sides]
-        return shown + ([("params", [*map(_param_row, self._params)])] if self._params else [])
+    def _format_sides(self) -> list[tuple[str, list[Sequence[str]]]]:
+        """Return the title and the rows of cells of each side."""
+        schemas = [("inputs", self._inputs), ("outputs", self._outputs)]
+        sides = [(title, _format_schema(schema) if schema else []) for title, schema in schemas]
+        return sides + ([("params", [*map(_format_param, self._params)])] if self._params else [])
 
     def _repr_html_(self) -> str:
-        return self._rendered(whole=False)
+        return self._render(is_page=False)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the signature as one page of HTML that needs nothing else.
+        """Write the signature as a self-contained page of HTML.
 
         Args:
-            path: of the file; one that is there is replaced.
+            path: the file to write; an existing file is replaced.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(self._rendered(whole=True), encoding="utf-8")
+        Path(path).write_text(self._render(is_page=True), encoding="utf-8")
 
-    def _rendered(self, *, whole: bool) -> str:
+    def _render(self, *, is_page: bool) -> str:
         from sparksig.views import render
 
-        return render("signature.html", sides=self._sides(), whole=whole)
+        return render("signature.html", sides=self._format_sides(), whole=is_page)
 
     def to_dict(self) -> dict[str, str | None]:
-        """Three JSON texts (None for what is not there), as MLmodel files hold them.
+        """Return the JSON text of each side, or None, as in MLmodel files.
 
         Raises:
-            SignatureError: a default is NaN or infinite, which JSON cannot say.
+            SignatureError: a default is NaN or infinite, which JSON cannot represent.
         """
         return {
             "inputs": self._inputs.to_json() if self._inputs else None,
@@ -171,7 +171,7 @@ class ModelSignature:
             The text, as ``sparksig infer -o`` writes it; :func:`sparksig.load_signature` reads the file.
 
         Raises:
-            SignatureError: a default is NaN or infinite, which JSON cannot express.
+            SignatureError: a default is NaN or infinite, which JSON cannot represent.
             OSError: the file cannot be written.
 
         Example:
@@ -194,11 +194,12 @@ class ModelSignature:
         """Read a dictionary of inputs, outputs and params; an absent key is None.
 
         Args:
-            signature_dict: with the keys ``inputs``, ``outputs`` and ``params``; others are ignored. Each is
-                JSON text, as :meth:`to_dict` and MLflow write it, or the list that :meth:`to_json` writes.
+            signature_dict: with the keys ``inputs``, ``outputs`` and ``params``; other keys are ignored. Each
+                value is JSON text, as :meth:`to_dict` and MLflow write it, or the list that :meth:`to_json`
+                writes.
 
         Raises:
-            SignatureError: malformed; ``findings`` has every place.
+            SignatureError: malformed; ``findings`` lists every problem.
             SignatureTypeError: not a mapping of JSON texts or lists.
 
         Example:
@@ -206,7 +207,9 @@ class ModelSignature:
             ['a': long (required)]
         """
         if not isinstance(signature_dict, Mapping):
-            raise SignatureTypeError(f"a signature is read from a dictionary, not {kind(signature_dict)}")
+            raise SignatureTypeError(
+                f"expected a dictionary with inputs, outputs and params, got {kind(signature_dict)}"
+            )
         readers: dict[str, type[Schema] | type[ParamSchema]] = {
             "inputs": Schema,
             "outputs": Schema,
@@ -231,7 +234,7 @@ class ModelSignature:
         return cls(**sides)
 
 
-def _side(side: Any, name: str) -> Schema | None:
+def _to_schema(side: Any, name: str) -> Schema | None:
     if side is None or isinstance(side, Schema):
         return side
     from sparksig.convert.hints import from_record
@@ -245,16 +248,16 @@ def _side(side: Any, name: str) -> Schema | None:
     if is_record(cls):
         return from_record(cls)
     expected = "a Schema, a dataclass, a TypedDict, a NamedTuple or None"
-    raise SignatureTypeError(f"{name} must be {expected}, not {kind(side)}")
+    raise SignatureTypeError(f"{name}: expected {expected}, got {kind(side)}")
 
 
-# --- a signature as people read it -------------------------------------------------------------------
+# --- signatures as text ------------------------------------------------------------------------------
 
 ONE_LINE = 60
-"""An object whose type is longer than this takes a line for each property."""
+"""The maximum length of an object's type on one line; longer objects have one line per property."""
 
 
-def _rows(schema: Schema) -> list[Sequence[str]]:
+def _format_schema(schema: Schema) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for index, spec in enumerate(schema):
         name = f"({'tensor' if schema.is_tensor_spec() else f'column {index}'})"
@@ -263,54 +266,54 @@ def _rows(schema: Schema) -> list[Sequence[str]]:
             rows.append((name, f"tensor of {spec.type.name}, shape {spec.shape}", "required"))
         else:
             path = str(index) if spec.name is None else name
-            [(_, *first), *more] = _column_rows(path, spec.type, spec.required, 0)
-            rows += [(name, *first), *more]
+            [(_, *cells), *property_rows] = _format_column(path, spec.type, spec.required, 0)
+            rows += [(name, *cells), *property_rows]
     return rows
 
 
-def _column_rows(path: str, dtype: Type, required: bool, depth: int) -> Iterator[Sequence[str]]:
-    """The line of a column or property; then, unless it is short, those of the properties in it."""
-    shown, record, inner = _spelled(dtype)
-    whole = _one_line(dtype)
-    if record is None or (whole is not None and len(whole) <= ONE_LINE):
-        shown, record = whole or shown, None
-    yield "  " * depth + path, shown, "required" if required else "optional"
+def _format_column(path: str, dtype: Type, required: bool, depth: int) -> Iterator[Sequence[str]]:
+    """Yield the row of a column or property, then those of its properties, unless they fit into one line."""
+    text, record, inner_path = _format_type(dtype)
+    line = _format_one_line(dtype)
+    if record is None or (line is not None and len(line) <= ONE_LINE):
+        text, record = line or text, None
+    yield "  " * depth + path, text, "required" if required else "optional"
     for prop in record.properties if record else ():
-        yield from _column_rows(below(path + inner, prop.name), prop.dtype, prop.required, depth + 1)
+        yield from _format_column(below(path + inner_path, prop.name), prop.dtype, prop.required, depth + 1)
 
 
-def _spelled(dtype: Type) -> tuple[str, Object | None, str]:
-    """A type in words, without the properties of the object in it; that object; its path from here."""
+def _format_type(dtype: Type) -> tuple[str, Object | None, str]:
+    """Return a type's text without properties, the object in the type, and the path from one to the other."""
     if isinstance(dtype, Object):
         return "object", dtype, ""
     if isinstance(dtype, SparkMLVector):
         return repr(dtype), None, ""
     if isinstance(dtype, (Array, Map)):
-        text, record, path = _spelled(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
+        text, record, path = _format_type(dtype.dtype if isinstance(dtype, Array) else dtype.value_type)
         return (f"Array({text})" if isinstance(dtype, Array) else f"Map(str -> {text})"), record, f"[]{path}"
     return repr(dtype), None, ""
 
 
-def _one_line(dtype: Type) -> str | None:
-    """A type with everything in it; None if an odd name could be taken for something else."""
-    text, record, _ = _spelled(dtype)
+def _format_one_line(dtype: Type) -> str | None:
+    """Return a type's text with all properties; None if a name contains characters of the notation."""
+    text, record, _ = _format_type(dtype)
     if record is None:
         return text
     fields = []
     for prop in record.properties:
-        inner = _one_line(prop.dtype)
-        if inner is None or step(prop.name) != prop.name or set(":,{}()").intersection(prop.name):
+        field = _format_one_line(prop.dtype)
+        if field is None or step(prop.name) != prop.name or set(":,{}()").intersection(prop.name):
             return None
-        fields.append(f"{prop.name}: {inner}" + ("" if prop.required else " (optional)"))
+        fields.append(f"{prop.name}: {field}" + ("" if prop.required else " (optional)"))
     head, tail = text.split("object")
     return f"{head}{{{', '.join(fields)}}}{tail}"
 
 
-def _param_row(spec: ParamSpec) -> Sequence[str]:
-    shown = _one_line(spec.dtype) or "object"
+def _format_param(spec: ParamSpec) -> Sequence[str]:
+    dtype = _format_one_line(spec.dtype) or "object"
     if spec.default is None:
-        return step(spec.name), shown, "default none"
-    default = json.dumps(spec.default, default=lambda instant: instant.isoformat(), ensure_ascii=False)
+        return step(spec.name), dtype, "default none"
+    default = json.dumps(spec.default, default=lambda date: date.isoformat(), ensure_ascii=False)
     if not default.isprintable():
-        default = json.dumps(spec.default, default=lambda instant: instant.isoformat())
-    return step(spec.name), f"list of {shown}" if spec.shape else shown, f"default {default}"
+        default = json.dumps(spec.default, default=lambda date: date.isoformat())
+    return step(spec.name), f"list of {dtype}" if spec.shape else dtype, f"default {default}"

@@ -1,7 +1,7 @@
-"""Walks over types of data (:data:`sparksig.lattice.Source`), as :mod:`sparksig.walks` over signature types.
+"""Walks over the parts of source types (:data:`sparksig.lattice.Source`), as in :mod:`sparksig.walks`.
 
-Each part of a type is a :class:`Field`: the items of a list and the keys and values of a map have the empty
-name. A path names a part as findings do; keys and values of a map have the same path.
+Each part of a type is a :class:`Field`; items of lists, and keys and values of maps, have an empty name.
+Paths have the notation of findings; keys and values of a map have the same path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterat
     Args:
         source: the type.
         path: its path.
-        keys: whether the types of the keys of maps are visited.
+        keys: whether to visit the types of map keys.
 
     Example:
         >>> from sparksig.lattice import Scalar
@@ -31,12 +31,12 @@ def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterat
     yield path, source
     if keys and isinstance(source, MapOf):
         yield from walk_source(source.key, f"{path}[]", keys=keys)
-    for where, part in source_parts(source, path):
-        yield from walk_source(part.source, where, keys=keys)
+    for part_path, part in source_parts(source, path):
+        yield from walk_source(part.source, part_path, keys=keys)
 
 
 def rebuild_source(source: Source, change: Callable[[Field], Field]) -> Source:
-    """Rebuild a type of its changed parts; a type without parts is returned as it is.
+    """Rebuild a type with changed parts; a type without parts is returned unchanged.
 
     Example:
         >>> from sparksig.lattice import Scalar
@@ -55,7 +55,7 @@ def rebuild_source(source: Source, change: Callable[[Field], Field]) -> Source:
 
 
 def merge_sources(source: Source, other: Source, merge: Callable[[Field, Field], Field]) -> Source:
-    """Rebuild a type of its parts merged with those of another type; parts that the other lacks stay.
+    """Rebuild a type with each part merged with that of another type; parts without a match are unchanged.
 
     Example:
         >>> from sparksig.lattice import Scalar
@@ -66,30 +66,31 @@ def merge_sources(source: Source, other: Source, merge: Callable[[Field, Field],
     if type(source) is not type(other):
         return source
     if isinstance(source, Struct) and isinstance(other, Struct):
-        known = {part.name: part for part in other.fields}
+        by_name = {part.name: part for part in other.fields}
         return rebuild_source(
-            source, lambda part: merge(part, known[part.name]) if part.name in known else part
+            source, lambda part: merge(part, by_name[part.name]) if part.name in by_name else part
         )
-    others: list[Field] = []
-    rebuild_source(other, lambda part: others.append(part) or part)  # type: ignore[func-returns-value]
-    remaining = iter(others)
+    other_parts: list[Field] = []
+    rebuild_source(other, lambda part: other_parts.append(part) or part)  # type: ignore[func-returns-value]
+    remaining = iter(other_parts)
     return rebuild_source(source, lambda part: merge(part, next(remaining)))
 
 
 def zip_sources(first: Source, second: Source, path: str = "") -> list[tuple[str, Field, Field]]:
-    """Pair the parts that two types have in common, with their paths; keys of maps are left out.
+    """Pair the parts that two types have in common, with their paths; map keys are skipped.
 
     Example:
         >>> from sparksig.lattice import Scalar
         >>> [path for path, _, _ in zip_sources(ListOf(Scalar("int8")), ListOf(Scalar("bool")), "a")]
         ['a[]']
     """
-    known = dict(source_parts(second, path)) if type(first) is type(second) else {}
-    return [(where, part, known[where]) for where, part in source_parts(first, path) if where in known]
+    by_path = dict(source_parts(second, path)) if type(first) is type(second) else {}
+    parts = source_parts(first, path)
+    return [(part_path, part, by_path[part_path]) for part_path, part in parts if part_path in by_path]
 
 
 def source_parts(source: Source, path: str) -> list[tuple[str, Field]]:
-    """Return the parts directly inside a type with their paths; keys of maps are left out."""
+    """Return the direct parts of a type with their paths; map keys are skipped."""
     if isinstance(source, ListOf):
         return [(f"{path}[]", Field("", source.item, source.nullable))]
     if isinstance(source, MapOf):

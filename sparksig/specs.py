@@ -15,7 +15,7 @@ L = TypeVar("L", bound="Specs[Any]")
 
 
 class Specs(Generic[S]):
-    """An immutable list of specs; their order counts.
+    """An immutable, ordered list of specs.
 
     Args:
         specs: a list of specs.
@@ -33,26 +33,27 @@ class Specs(Generic[S]):
     def __init__(self, specs: list[Any]) -> None:
         name, kinds = type(self).__name__, " or ".join(cls.__name__ for cls in self._kinds)
         if not isinstance(specs, list):
-            raise SignatureTypeError(f"a {name} takes a list of {kinds}, not {kind(specs)}")
+            raise SignatureTypeError(f"{name}: expected a list of {kinds}, got {kind(specs)}")
         if not all(isinstance(spec, self._kinds) for spec in specs):
             from sparksig.convert.mlflow import from_mlflow
 
             specs = [from_mlflow(spec) for spec in specs]
         for index, spec in enumerate(specs):
             if not isinstance(spec, self._kinds):
-                raise SignatureTypeError(f"a {name} takes a list of {kinds}; element {index} is {kind(spec)}")
+                raise SignatureTypeError(
+                    f"{name}: expected a list of {kinds}, got {kind(spec)} at position {index}"
+                )
         self._check(specs)
         object.__setattr__(self, "_specs", tuple(specs))
-        object.__setattr__(self, "_hash", hash(self._specs))  # once: compiled plans are kept by it
+        object.__setattr__(self, "_hash", hash(self._specs))  # computed once: plans are cached by it
 
     def _check(self, specs: list[S]) -> None:
-        """Raise a SignatureError where specs do not go together."""
+        """Raise a SignatureError if the specs contradict each other."""
         raise NotImplementedError
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(
-            f"a {type(self).__name__} cannot be changed; make a new one (tried to set {name!r})"
-        )
+        cls = type(self).__name__
+        raise AttributeError(f"a {cls} is immutable: cannot set {name!r}. Create a new {cls}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (list(self._specs),))
@@ -79,7 +80,7 @@ class Specs(Generic[S]):
         return repr(list(self._specs))
 
     def to_dict(self) -> list[dict[str, Any]]:
-        """Return the JSON as built-ins: a list with one entry per spec."""
+        """Return the specs as built-ins for JSON: a list with one entry per spec."""
         return [spec.to_dict() for spec in self._specs]  # type: ignore[attr-defined]
 
     def to_json(self) -> str:
@@ -94,7 +95,7 @@ class Specs(Generic[S]):
             json_str: JSON text.
 
         Raises:
-            SignatureError: not JSON, or malformed; ``findings`` has every place.
+            SignatureError: not JSON, or malformed; ``findings`` lists every problem.
         """
         return cls._from_entries(_parse_list(json_str, cls._json_name))
 
@@ -108,7 +109,9 @@ class Specs(Generic[S]):
                 specs.append(cls._parse_entry(entry, index))
             except SignatureError as error:
                 path = cls._entry_path(entry, index)
-                findings += error.findings or (Finding(Code.INVALID_VALUE, path, found=error.message),)
+                findings += error.findings or (
+                    Finding(Code.INVALID_VALUE, path, actual="an invalid entry", hint=error.message),
+                )
         if findings:
             raise SignatureError.of("malformed signature JSON", findings)
         return cls(specs)
@@ -127,12 +130,12 @@ class Specs(Generic[S]):
 
 def _parse_list(text: str, name: str) -> list[Any]:
     if not isinstance(text, (str, bytes)):
-        raise SignatureTypeError(f"the JSON of {name} must be a string, not {kind(text)}")
+        raise SignatureTypeError(f"the JSON of {name}: expected a string, got {kind(text)}")
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SignatureError(f"this is not the JSON of {name}: {reason}") from None
+        raise SignatureError(f"invalid JSON of {name}: {reason}") from None
     if not isinstance(data, list):
-        raise SignatureError(f"the JSON of {name} must be a list, found {kind(data)}")
+        raise SignatureError(f"the JSON of {name}: expected a list, got {kind(data)}")
     return data

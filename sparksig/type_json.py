@@ -1,4 +1,4 @@
-"""Parse the JSON of types, that of older versions of MLflow included."""
+"""Parser of the JSON of types, including the JSON of older versions of MLflow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Pro
 __all__ = ["malformed", "parse_property", "parse_type", "parse_typed", "unknown_keys"]
 
 _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
-"""The keys of a type's JSON besides ``type``."""
+"""The keys of a type's JSON in addition to ``type``."""
 
 
 def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
     """Parse the JSON built-ins of a type.
 
     Args:
-        data: what :meth:`to_dict` of a type returns.
+        data: the result of ``to_dict()`` of a type.
         path: its path, for errors.
         depth: the number of types around it.
-        other_keys: the keys that the JSON may have besides those of the type.
+        other_keys: the keys that are allowed in addition to those of the type.
 
     Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
     if depth >= MAX_DEPTH:
         raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
@@ -36,7 +36,8 @@ def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequenc
     if not isinstance(name, str):
         raise malformed(path, "the name of a type", kind(name))
     if name not in DataType.__members__ and name not in _PARSERS:
-        raise malformed(path, f"one of {_names()}, {', '.join(_PARSERS)}", repr(name)[:80])
+        names = ", ".join((*DataType.__members__, *_PARSERS))
+        raise malformed(path, f"one of {names}", repr(name)[:80])
     findings = unknown_keys(data, ("type", *_OWN_KEYS.get(name, ()), *other_keys), path)
     try:
         dtype = DataType[name] if name in DataType.__members__ else _PARSERS[name](data, path, depth)
@@ -49,18 +50,20 @@ def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequenc
     return dtype
 
 
-def unknown_keys(data: Mapping[str, Any], known: Sequence[str], path: str) -> list[Finding]:
-    """Return a finding for each key that is not known, with the known key most like it.
+def unknown_keys(data: Mapping[str, Any], valid_keys: Sequence[str], path: str) -> list[Finding]:
+    """Return a finding for each unknown key, with the most similar known key.
 
     Example:
         >>> print(*unknown_keys({"type": "long", "nmae": "x"}, ("type", "name"), ""))
-        nmae: expected one of the keys type, name, found an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
+        nmae: expected one of the keys type, name, got an unknown key (did you mean 'name'?) [UNKNOWN_KEY]
     """
-    expected = f"one of the keys {', '.join(known)}"
+    expected = f"one of the keys {', '.join(valid_keys)}"
     return [
-        Finding(Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", nearest(key, known))
+        Finding(
+            Code.UNKNOWN_KEY, below(path, str(key)[:80]), expected, "an unknown key", nearest(key, valid_keys)
+        )
         for key in data
-        if key not in known
+        if key not in valid_keys
     ]
 
 
@@ -69,11 +72,11 @@ def parse_typed(
 ) -> tuple[Type, bool]:
     """Parse a column or property: its type, and whether it is required.
 
-    An absent ``required`` (or null, as MLflow rewrites an absent one) means True. MLflow 2.5 to 2.9 wrote
-    ``optional`` instead.
+    An absent ``required`` means True, and so does null, which MLflow writes for an absent key. MLflow 2.5 to
+    2.9 wrote ``optional`` instead.
 
     Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
     findings: list[Finding] = []
     dtype: Type = AnyType()
@@ -97,24 +100,24 @@ def _parse_required(data: Mapping[str, Any], path: str, findings: list[Finding])
         findings.append(Finding(Code.INVALID_VALUE, below(path, "required"), "true or false", kind(required)))
     if "optional" not in data:
         return required is not False
-    where, optional = below(path, "optional"), data["optional"]
+    key_path, optional = below(path, "optional"), data["optional"]
     if "required" in data:
-        hint = "remove optional: MLflow 2.5 to 2.9 wrote it where required is written since"
-        findings.append(Finding(Code.INVALID_VALUE, where, "either required or optional", "both", hint))
+        hint = "remove optional, the key of MLflow 2.5 to 2.9"
+        findings.append(Finding(Code.INVALID_VALUE, key_path, "either required or optional", "both", hint))
     elif not isinstance(optional, bool):
-        findings.append(Finding(Code.INVALID_VALUE, where, "true or false", kind(optional)))
+        findings.append(Finding(Code.INVALID_VALUE, key_path, "true or false", kind(optional)))
     return optional is not True
 
 
 def _parse_array(data: Mapping[str, Any], path: str, depth: int) -> Array:
     if "items" not in data:
-        raise malformed(path, 'the key "items"', "an array without it", Code.MISSING_KEY)
+        raise malformed(path, 'the key "items"', "an array without items", Code.MISSING_KEY)
     return Array(parse_type(data["items"], f"{path}[]", depth + 1))
 
 
 def _parse_map(data: Mapping[str, Any], path: str, depth: int) -> Map:
     if "values" not in data:
-        raise malformed(path, 'the key "values"', "a map without it", Code.MISSING_KEY)
+        raise malformed(path, 'the key "values"', "a map without values", Code.MISSING_KEY)
     return Map(parse_type(data["values"], f"{path}[]", depth + 1))
 
 
@@ -124,7 +127,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
         raise malformed(
             path,
             'the key "properties" with at least one property',
-            kind(members) if members is not None else "an object without it",
+            kind(members) if members is not None else "an object without properties",
         )
     properties: list[Property] = []
     findings: list[Finding] = []
@@ -143,15 +146,15 @@ def parse_property(name: object, body: object, path: str, depth: int) -> Propert
 
     Args:
         name: its name.
-        body: the keys of its type, and whether it is required.
+        body: the JSON of its type, with the key ``required``.
         path: its path, for errors.
         depth: the number of types around it.
 
     Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` has every place.
+        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
     if not isinstance(name, str):
-        raise malformed(path, "a property's name, a string", kind(name))
+        raise malformed(path, "a string as the property's name", kind(name))
     return Property(name, *parse_typed(body, path, depth + 1))
 
 
@@ -164,10 +167,6 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], str, int], Type]] = {
 }
 
 
-def _names() -> str:
-    return ", ".join(DataType.__members__)
-
-
-def malformed(path: str, expected: str, found: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
-    """Build the error of JSON that is not as expected at a path."""
-    return SignatureError.of("malformed signature JSON", [Finding(code, path, expected, found)])
+def malformed(path: str, expected: str, actual: str, code: Code = Code.INVALID_VALUE) -> SignatureError:
+    """Build the error for malformed JSON at a path."""
+    return SignatureError.of("malformed signature JSON", [Finding(code, path, expected, actual)])

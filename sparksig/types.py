@@ -1,7 +1,7 @@
-"""The types of a signature: eight scalars, and composites of them. Frozen, hashable, no dependencies.
+"""The types of a signature: eight scalars, and composites of them. All are immutable and hashable.
 
-JSON and reprs are MLflow's, byte for byte. ``to_dict`` gives the JSON of a type as built-ins,
-:func:`sparksig.type_json.parse_type` reads it back. :mod:`sparksig.walks` visits the parts of a type.
+JSON and reprs equal those of MLflow, byte for byte. ``to_dict`` returns the JSON of a type as built-ins, and
+:func:`sparksig.type_json.parse_type` reads it. :mod:`sparksig.walks` visits the parts of a type.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sparksig.errors import (
     find_duplicates,
     kind,
     printable,
+    shorten,
     step,
 )
 
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 MAX_DEPTH = 100
-"""Types nested deeper than this are refused: no model needs them, and hostile JSON is made of them."""
+"""The maximum depth of a type. No model needs deeper types, and hostile JSON has them."""
 
 
 class DataType(Enum):
@@ -80,7 +81,7 @@ class DataType(Enum):
         return to_numpy(self)
 
     def to_pandas(self) -> np.dtype[Any]:
-        """Return the pandas dtype: NumPy's, and object for strings and bytes.
+        """Return the pandas dtype: the NumPy dtype, or object for strings and bytes.
 
         Example:
             >>> DataType.string.to_pandas()
@@ -109,7 +110,7 @@ class DataType(Enum):
         return to_spark(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON of the type, ``{"type": "long"}``."""
+        """Return the JSON of the type: ``{"type": "long"}``."""
         return {"type": self.name}
 
     @classmethod
@@ -142,9 +143,9 @@ class DataType(Enum):
 
     @classmethod
     def check_type(cls, data_type: DataType, value: object) -> bool:
-        """Return whether a value is exactly of the Python type or the NumPy type of a scalar type.
+        """Return whether the type of a value is exactly the Python type or NumPy type of a scalar type.
 
-        Subclasses do not count: neither True as a long nor ``pandas.Timestamp`` as a datetime.
+        Subclasses do not match: True is not a long, and ``pandas.Timestamp`` is not a datetime.
 
         Args:
             data_type: the scalar type.
@@ -154,9 +155,9 @@ class DataType(Enum):
             >>> DataType.check_type(DataType.long, 1), DataType.check_type(DataType.long, True)
             (True, False)
         """
-        others: dict[DataType, type] = {DataType.binary: bytearray, DataType.datetime: datetime.datetime}
-        known = {data_type.to_python(), data_type.to_numpy().type, others.get(data_type)}
-        return type(value) in known
+        second: dict[DataType, type] = {DataType.binary: bytearray, DataType.datetime: datetime.datetime}
+        python_types = {data_type.to_python(), second.get(data_type)}
+        return type(value) in python_types | {data_type.to_numpy().type}
 
 
 _PYTHON: dict[DataType, type] = {
@@ -172,7 +173,7 @@ _PYTHON: dict[DataType, type] = {
 
 
 class _Frozen:
-    """Immutable, so copying returns the object itself."""
+    """A base class of immutable objects: a copy is the object itself."""
 
     def __copy__(self: F) -> F:
         return self
@@ -182,11 +183,11 @@ class _Frozen:
 
 
 class _Composite(_Frozen):
-    """A type with JSON of its own."""
+    """A base class of the types with parts."""
 
     @classmethod
     def from_json_dict(cls: type[F], /, **kwargs: Any) -> F:
-        """Read the keyword arguments that :meth:`to_dict` gives.
+        """Read the items of :meth:`to_dict`, passed as keyword arguments.
 
         Raises:
             SignatureError: malformed, or the JSON of another type.
@@ -195,7 +196,7 @@ class _Composite(_Frozen):
 
         dtype = parse_type(kwargs)
         if type(dtype) is not cls:
-            raise SignatureError(f"this is the JSON of {describe(dtype)}, not of {cls.__name__}")
+            raise SignatureError(f"expected the JSON of {cls.__name__}, got that of {describe(dtype)}")
         return dtype
 
 
@@ -213,7 +214,7 @@ class Property(_Frozen):
 
     Raises:
         SignatureError: the name of a type is unknown.
-        SignatureTypeError: an argument is of the wrong kind.
+        SignatureTypeError: an argument is of the wrong type.
 
     Example:
         >>> Property("a", "string")
@@ -226,10 +227,10 @@ class Property(_Frozen):
 
     def __init__(self, name: str, dtype: Type | str, required: bool = True) -> None:
         if not isinstance(name, str):
-            raise SignatureTypeError(f"a property's name must be a string, not {kind(name)}")
+            raise SignatureTypeError(f"a property's name: expected a string, got {kind(name)}")
         if not isinstance(required, bool):
             raise SignatureTypeError(
-                f"property {step(name)}: required must be True or False, not {kind(required)}"
+                f"property {step(name)}: required: expected True or False, got {kind(required)}"
             )
         set_fields(self, name=name, dtype=as_type(dtype), required=required)
 
@@ -240,18 +241,20 @@ class Property(_Frozen):
         return self.name < other.name
 
     def to_dict(self) -> dict[str, Any]:
-        """``{name: {type keys, "required": bool}}``."""
+        """Return ``{name: {...the keys of the type, "required": bool}}``."""
         return {self.name: self.dtype.to_dict() | {"required": self.required}}
 
     @classmethod
     def from_json_dict(cls, /, **kwargs: Any) -> Property:
-        """Read ``Property.from_json_dict(**{name: {"type": ..., "required": ...}})``.
+        """Read the item of :meth:`to_dict`, passed as a keyword argument.
 
         Raises:
-            SignatureError: malformed; ``findings`` has every place.
+            SignatureError: malformed; ``findings`` lists every problem.
         """
         if len(kwargs) != 1:
-            raise SignatureError(f"a property's JSON has one key, its name; found {len(kwargs)} keys")
+            raise SignatureError(
+                f"the JSON of a property: expected one key, its name, got {len(kwargs)} keys"
+            )
         [(name, body)] = kwargs.items()
         from sparksig.type_json import parse_property
 
@@ -280,13 +283,13 @@ class Array(_Composite):
         return f"Array({self.dtype!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "array", "items": {...}}``."""
+        """Return ``{"type": "array", "items": {...}}``."""
         return {"type": "array", "items": self.dtype.to_dict()}
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class SparkMLVector(Array):
-    """A vector of Spark ML, dense or sparse; equal only to another of its kind.
+    """A vector of Spark ML, dense or sparse; not equal to an Array of doubles.
 
     Example:
         >>> SparkMLVector(), SparkMLVector() == Array("double")
@@ -300,7 +303,7 @@ class SparkMLVector(Array):
         return "SparkML vector"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "sparkml_vector"}``."""
+        """Return ``{"type": "sparkml_vector"}``."""
         return {"type": "sparkml_vector"}
 
 
@@ -327,19 +330,19 @@ class Map(_Composite):
         return f"Map(str -> {self.value_type})"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "map", "values": {...}}``."""
+        """Return ``{"type": "map", "values": {...}}``."""
         return {"type": "map", "values": self.value_type.to_dict()}
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Object(_Composite):
-    """A record of named properties; their order does not matter, they are kept sorted by name.
+    """A record of named properties, sorted by name; the order of the argument does not matter.
 
     Args:
         properties: at least one :class:`Property`, with different names.
 
     Raises:
-        SignatureError: no property, or two of one name.
+        SignatureError: no property, or duplicate names.
         SignatureTypeError: not a list of properties.
 
     Example:
@@ -351,17 +354,17 @@ class Object(_Composite):
 
     def __init__(self, properties: Iterable[Property]) -> None:
         if not isinstance(properties, (list, tuple)):
-            raise SignatureTypeError(f"an Object takes a list of Property, not {kind(properties)}")
+            raise SignatureTypeError(f"Object: expected a list of Property, got {kind(properties)}")
         if not properties:
             raise SignatureError("an Object needs at least one property")
         for index, prop in enumerate(properties):
             if not isinstance(prop, Property):
                 raise SignatureTypeError(
-                    f"an Object takes a list of Property; element {index} is {kind(prop)}"
+                    f"Object: expected a list of Property, got {kind(prop)} at position {index}"
                 )
         names = sorted(find_duplicates(prop.name for prop in properties))
         if names:
-            raise SignatureError(f"an Object has two properties of one name: {', '.join(map(step, names))}")
+            raise SignatureError(f"an Object has duplicate properties: {', '.join(map(step, names))}")
         set_fields(self, properties=tuple(sorted(properties)))
         _check_depth(self, [prop.dtype for prop in properties])
 
@@ -369,7 +372,7 @@ class Object(_Composite):
         return "{" + ", ".join(map(repr, self.properties)) + "}"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "object", "properties": {...}}``."""
+        """Return ``{"type": "object", "properties": {...}}``."""
         members: dict[str, Any] = {}
         for prop in self.properties:
             members |= prop.to_dict()
@@ -378,7 +381,7 @@ class Object(_Composite):
 
 @dataclass(frozen=True, repr=False)
 class AnyType(_Composite):
-    """Any value at all, handed on as it is.
+    """Any value; it reaches the model unchanged.
 
     Example:
         >>> Array(AnyType()), AnyType().to_dict()
@@ -389,7 +392,7 @@ class AnyType(_Composite):
         return "Any"
 
     def to_dict(self) -> dict[str, Any]:
-        """``{"type": "any"}``."""
+        """Return ``{"type": "any"}``."""
         return {"type": "any"}
 
 
@@ -400,10 +403,10 @@ _COMPOSITES = (Array, Object, Map, AnyType)
 
 
 def as_type(dtype: Type | str) -> Type:
-    """``dtype`` itself, or the scalar type of that name.
+    """Return a type itself, or the scalar type of a name.
 
     Raises:
-        SignatureError: no scalar type has that name.
+        SignatureError: no scalar type has the name.
         SignatureTypeError: neither a type nor a name.
     """
     if isinstance(dtype, (DataType, *_COMPOSITES)):
@@ -411,26 +414,25 @@ def as_type(dtype: Type | str) -> Type:
     if isinstance(dtype, str):
         if dtype in DataType.__members__:
             return DataType[dtype]
-        raise SignatureError(f"unknown type {dtype!r}; the scalar types are {_names()}")
+        raise SignatureError(f"unknown type {dtype!r}: use one of {', '.join(DataType.__members__)}")
     from sparksig.convert.mlflow import from_mlflow
 
     converted: object = from_mlflow(dtype)
     if isinstance(converted, (DataType, *_COMPOSITES)):
         return converted
     raise SignatureTypeError(
-        f"a type must be a DataType, its name, an Array, Object, Map or AnyType, not {kind(dtype)}"
+        f"a type: expected a DataType, its name, an Array, Object, Map or AnyType, got {kind(dtype)}"
     )
 
 
 def describe(dtype: Type) -> str:
-    """A type in a few words, for findings: its repr, cut where it is long, and fit to be printed.
+    """Describe a type for findings: its printable repr, shortened if it is long.
 
     Example:
         >>> describe(Array("long"))
         'Array(long)'
     """
-    text = printable(repr(dtype))
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shorten(printable(repr(dtype)))
 
 
 # --- helpers ----------------------------------------------------------------------------------------
@@ -443,12 +445,8 @@ def set_fields(instance: object, **fields: object) -> None:
 
 
 def _check_depth(dtype: Type, parts: Iterable[Type]) -> None:
-    """Refuse a type that could not be read back; each part knows its own depth."""
+    """Raise a SignatureError if a type is nested too deeply; store its depth otherwise."""
     depth = 1 + max((getattr(part, "_levels", 1) for part in parts), default=0)
     if depth > MAX_DEPTH:
-        raise SignatureError(f"types may be nested {MAX_DEPTH} levels deep at most")
+        raise SignatureError(f"types may be nested at most {MAX_DEPTH} levels deep")
     object.__setattr__(dtype, "_levels", depth)
-
-
-def _names() -> str:
-    return ", ".join(DataType.__members__)

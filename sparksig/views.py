@@ -1,15 +1,25 @@
-"""Views that people read: aligned text, numbers with their nouns, and pages of HTML."""
+"""Text and HTML for people: aligned columns, counts with their nouns, and rendered templates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from sys import modules
 from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = ["TextView", "aligned", "count_nouns", "format_facts", "format_nulls", "format_size", "render"]
+__all__ = [
+    "TextView",
+    "aligned",
+    "count_nouns",
+    "format_facts",
+    "format_nulls",
+    "format_share",
+    "format_size",
+    "render",
+]
 
 
 class TextView:
@@ -66,6 +76,17 @@ def format_size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_share(count: int, total: int) -> str:
+    """Format the share of a count in a total.
+
+    Example:
+        >>> format_share(1, 3), format_share(1, 100_000)
+        ('33.3 %', '< 0.1 %')
+    """
+    share = 100 * count / total
+    return f"{share:.1f} %" if share >= 0.05 or not count else "< 0.1 %"
+
+
 def count_nouns(count: int, noun: str) -> str:
     """Format a count with its noun in the right number.
 
@@ -77,7 +98,7 @@ def count_nouns(count: int, noun: str) -> str:
 
 
 def format_nulls(count: int | None, rows: int | None) -> str:
-    """Format the number of nulls of a column, with its share of the rows; empty if nobody counted.
+    """Format the number of nulls of a column with its share of the rows; empty if it is unknown.
 
     Example:
         >>> format_nulls(1, 3), format_nulls(0, 3)
@@ -88,12 +109,11 @@ def format_nulls(count: int | None, rows: int | None) -> str:
     nulls = count_nouns(count, "null")
     if not rows:
         return nulls
-    share = 100 * count / rows
-    return f"{nulls} ({share:.1f} %)" if share >= 0.05 else f"{nulls} (< 0.1 %)"
+    return f"{nulls} ({format_share(count, rows)})"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align the cells of rows below each other.
+    """Align the cells of rows in columns.
 
     Example:
         >>> aligned([("id", "long"), ("price", "double")])
@@ -103,8 +123,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def render(template: str, **given: Any) -> str:
-    """Fill in a template of this package; all text is escaped.
+def render(template: str, **values: Any) -> str:
+    """Render a template of this package; all text is escaped.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
@@ -114,14 +134,21 @@ def render(template: str, **given: Any) -> str:
     except ImportError:
         raise MissingDependencyError.naming("jinja2", "a report as HTML", "report") from None
 
-    def source(name: str) -> str:
+    def load_template(name: str) -> str:
         return files("sparksig").joinpath("templates", name).read_text(encoding="utf-8")
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(source),
+        loader=jinja2.FunctionLoader(load_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    page = environment.get_template(template).render(nulls=format_nulls, count=count_nouns, **given)
+    helpers = {
+        "nulls": format_nulls,
+        "count": count_nouns,
+        "share": format_share,
+        "version": modules["sparksig"].__version__,
+    }
+    environment.globals.update(helpers)
+    page = environment.get_template(template).render(**values)
     return page.strip() + "\n"

@@ -1,7 +1,7 @@
-"""Walks over signature types: every recursion over their parts goes through one of these functions.
+"""Walks over the parts of signature types.
 
-A path names a part as findings do: ``a[].b`` is the property ``b`` of the elements of ``a``. A vector of
-Spark ML has no parts. A type has at most :data:`sparksig.types.MAX_DEPTH` levels, so no walk is too deep.
+Paths have the notation of findings: ``a[].b`` is the property ``b`` of the elements of ``a``. A vector of
+Spark ML has no parts. :data:`sparksig.types.MAX_DEPTH` limits the depth of the recursion.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def fold(
 
     Args:
         dtype: the type.
-        leaf: the result for a type without parts, and its path.
-        array: the result for an Array, from that for its elements.
-        map: the result for a Map, from that for its values.
-        object: the result for an Object, from its properties with theirs, and its path.
+        leaf: computes the result for a type without parts, from the type and its path.
+        array: computes the result for an Array, from the result for its elements.
+        map: computes the result for a Map, from the result for its values.
+        object: computes the result for an Object, from pairs of property and result, and its path.
         path: the path of ``dtype``.
 
     Example:
@@ -57,7 +57,7 @@ def fold(
 
 
 def transform(dtype: Type, change: Callable[[Type], Type]) -> Type:
-    """Rebuild a type from the inside to the outside: ``change`` gets each type with its parts changed.
+    """Rebuild a type from the inside to the outside: ``change`` receives each type with changed parts.
 
     Example:
         >>> transform(Map(Array("long")), lambda part: part.dtype if isinstance(part, Array) else part)
@@ -92,7 +92,9 @@ def walk(dtype: Type, path: str = "") -> Iterator[tuple[str, Type]]:
 
 
 def contains(dtype: Type, matches: Callable[[Type], bool]) -> bool:
-    """Return whether a type, or a type in it, matches; quicker than a walk with paths.
+    """Return whether a type, or any type in it, matches.
+
+    This is faster than :func:`walk`, which builds paths.
 
     Example:
         >>> from sparksig.types import DataType
@@ -110,10 +112,10 @@ def contains(dtype: Type, matches: Callable[[Type], bool]) -> bool:
 def zip_parts(
     first: Type, second: Type, path: str = ""
 ) -> list[tuple[str, Property | None, Property | None]]:
-    """Pair the parts of two types; a part that one side lacks is None there.
+    """Pair the parts of two types by path; a part that exists in one type only is paired with None.
 
-    Elements of arrays and values of maps are optional properties without a name. A Map beside an Object has
-    each of its properties, optional. Types that differ otherwise have no parts in common.
+    Elements of arrays and values of maps are optional properties without a name. A Map paired with an Object
+    has all properties of the Object, as optional. Other pairs of different types have no parts in common.
 
     Example:
         >>> zip_parts(Map("long"), Object([Property("a", "long")]))

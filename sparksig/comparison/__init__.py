@@ -1,16 +1,16 @@
-"""Whether one contract can take another's place, both ways.
+"""Comparison of two contracts: whether each can replace the other.
 
-Callers give inputs and params by the old contract where the new one wants them; the new one gives outputs
-where consumers of the old one want them. So there is one rule, of what is given and what is wanted
-(:mod:`sparksig.comparison.reasons`), and here the roles are dealt out.
+Callers provide inputs and params under the old contract, and the new model must accept them. The new model
+returns outputs, and consumers of the old model must accept them. One rule decides both: whether data under a
+provided contract is accepted under a required one (:mod:`sparksig.comparison.reasons`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sparksig.comparison.changes import beside, param_changes, schema_changes
-from sparksig.comparison.reasons import counted, params_refused, refused
+from sparksig.comparison.changes import exclude_reasons, param_changes, schema_changes
+from sparksig.comparison.reasons import describe_columns, find_param_reasons, find_reasons
 from sparksig.comparison.results import UNDECLARED, Comparison, Note, SideComparison, Verdict
 from sparksig.comparison.tables import compare_tables
 from sparksig.convert.mlflow import from_mlflow
@@ -32,40 +32,41 @@ def compare(
     missing: Missing | None = None,
     extra: Extra | None = None,
 ) -> Comparison:
-    """Whether ``new`` can take ``old``'s place, and ``old`` that of ``new``: every reason, with its path.
+    """Compare two contracts: report whether ``new`` can replace ``old``, and ``old`` can replace ``new``.
 
-    Callers are taken to give what ``old`` declares, by name where it has names, and consumers to read what
-    it declares. New can take old's place if
+    Callers provide what ``old`` declares (by name if it has names), and consumers read what ``old`` declares.
+    The new contract can replace the old one under these conditions:
 
-    - inputs: all that old takes widens to what new takes, at every depth, and what new requires, old
-      requires. A column that new does not have is dropped, as extra columns are.
-    - outputs: all that new gives widens to what old gives, and nothing that old always gives is missing. One
-      output is its plain type and several are a struct, so one does not become several.
-    - tensors: the dtype is the same, and so is each dimension, unless any is wanted.
-    - params: each of old's is there, and takes the same values. Another default is a note.
+    - inputs: every type that old accepts widens to the type that new accepts, at every depth, and new requires
+      nothing that is optional in old. A column that new lacks is dropped, like every extra column.
+    - outputs: every type that new returns widens to the type that old returns, and new lacks no output that
+      old requires. A single output is a plain type and several are a struct, so they cannot replace each other.
+    - tensors: the dtypes are equal, and so is each dimension, unless the required dimension is -1.
+    - params: new has each param of old, and accepts the same values. A different default is a note.
 
-    Tensors and columns, and columns with names and without, do not take each other's place. A side that only
-    one of the two declares cannot be judged, which is a reason by itself; no params are params without any.
+    Tensors cannot replace columns, and unnamed columns cannot replace named ones. A side that only one of the
+    two contracts declares cannot be judged, which is reported as a reason. A contract without params is
+    compared as one with an empty list of params.
 
-    A column that is dropped, and later comes back as another type, breaks no single step, but the way from
-    the first to the last: compare with every version that has callers.
+    A column that is dropped and later returns with another type breaks no single step, but it breaks the way
+    from the first version to the last: compare with every version that has callers.
 
     Args:
-        old: a contract, in any form that :func:`check` takes. That of a table (DDL, an existing table, ...) is
+        old: a contract, as :func:`check` accepts it. The contract of a table (DDL, an existing table, ...) is
             compared by its exact types.
-        new: likewise.
-        side: "inputs" or "outputs", to compare nothing else. None for all sides; for inputs, if one of the
-            two is a schema.
-        types: of tables' contracts: "exact" (default) or "lossless", as of :func:`check`.
-        missing: of tables' contracts: "forbid" (default) or "allow".
-        extra: of tables' contracts: "forbid" (default), "allow" or "warn".
+        new: the contract that would replace it.
+        side: "inputs" or "outputs" to compare only this side; None for all sides, or for the inputs if one of
+            the contracts is a schema.
+        types: for contracts of tables: "exact" (default) or "lossless", as in :func:`check`.
+        missing: for contracts of tables: "forbid" (default) or "allow".
+        extra: for contracts of tables: "forbid" (default), "allow" or "warn".
 
     Returns:
-        The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side on its own.
+        The comparison: ``ok``, ``verdict``, ``raise_if_failed()``, ``to_json()``, and each side separately.
 
     Raises:
-        SignatureError: there is no such side.
-        ContractError, ModelError, TableNotFoundError: a text or path that names no contract.
+        SignatureError: ``side`` is unknown.
+        ContractError, ModelError, TableNotFoundError: a text or path does not name a contract.
 
     Example:
         >>> from sparksig.schema import ColSpec
@@ -76,40 +77,41 @@ def compare(
           inputs   incompatible
           outputs  not declared
           params   not declared
-        new cannot take old's place:
-        - inputs.code: expected string, found no such column [MISSING_COLUMN]
-        old cannot take new's place:
-        - inputs.id: expected integer, found long (it would be narrowed: cast it explicitly, or declare it long) [TYPE_MISMATCH]
-        - inputs.name: expected string, found no such column [MISSING_COLUMN]
-        different as well:
+        new cannot replace old:
+        - inputs.code: expected string, got no such column [MISSING_COLUMN]
+        old cannot replace new:
+        - inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it long) [TYPE_MISMATCH]
+        - inputs.name: expected string, got no such column [MISSING_COLUMN]
+        other differences:
         - inputs.id: integer -> long
-        - inputs.name: only in old: dropped, as extra columns are
+        - inputs.name: only in old: dropped, like every extra column
 
-        Can a model score a table? If its inputs can take the place of the table's contract:
+        A model can score a table if its inputs can replace the table's contract:
 
         >>> compare("id bigint, name string", Schema([ColSpec("long", "id")])).ok
         True
     """  # noqa: E501
     if side not in (None, "inputs", "outputs"):
-        raise SignatureError(f"side is 'inputs', 'outputs' or None, not {side!r}")
+        raise SignatureError(f"side: expected 'inputs', 'outputs' or None, got {side!r}")
     first, second = _resolve(old, types, missing, extra), _resolve(new, types, missing, extra)
     if side is None and isinstance(first, ModelSignature) and isinstance(second, ModelSignature):
         return Comparison(
-            _compared(first.inputs, second.inputs, "inputs"),
-            _compared(first.outputs, second.outputs, "outputs"),
-            _compared_params(first.params, second.params),
+            _compare_schemas(first.inputs, second.inputs, "inputs"),
+            _compare_schemas(first.outputs, second.outputs, "outputs"),
+            _compare_params(first.params, second.params),
         )
     chosen = side or "inputs"
     left, right = (
-        getattr(one, chosen) if isinstance(one, ModelSignature) else one for one in (first, second)
+        getattr(contract, chosen) if isinstance(contract, ModelSignature) else contract
+        for contract in (first, second)
     )
     if left is None or right is None or (isinstance(left, Schema) and isinstance(right, Schema)):
-        return Comparison(**{chosen: _compared(left, right, chosen)})
+        return Comparison(**{chosen: _compare_schemas(left, right, chosen)})
     return Comparison(**{chosen: compare_tables(left, right, chosen)})
 
 
 def _resolve(contract: Any, types: str | None, missing: str | None, extra: str | None) -> Any:
-    """Return a contract with all sides: a signature, a schema, or the contract of a table."""
+    """Resolve a contract to a signature, a schema, or the contract of a table."""
     contract = from_mlflow(contract)
     if isinstance(contract, (ModelSignature, Schema)):
         return contract
@@ -121,28 +123,30 @@ def _resolve(contract: Any, types: str | None, missing: str | None, extra: str |
     return resolve_contract(resolved, types=types, missing=missing, extra=extra)
 
 
-def _compared(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
+def _compare_schemas(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
     if old is None or new is None:
-        return UNDECLARED if old is new else _unknown(old, new, side)
-    upgrade, rollback = refused(old, new, side), refused(new, old, side)
+        return UNDECLARED if old is new else _report_undeclared(old, new, side)
+    upgrade, rollback = find_reasons(old, new, side), find_reasons(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = beside(schema_changes(old, new, side), upgrade)
+    notes = exclude_reasons(schema_changes(old, new, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 
-def _unknown(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
-    """What there is to say where only one is declared."""
-    hint = "what is not declared cannot be judged: give the model a signature with this side"
-    words = ["nothing declared" if one is None else counted(one) for one in (old, new)]
-    given, wanted = words if side == "inputs" else words[::-1]
-    upgrade = Finding(Code.MISSING_KEY, "", wanted, given, hint)
-    return SideComparison((upgrade,), (Finding(Code.MISSING_KEY, "", given, wanted, hint),))
+def _report_undeclared(old: Schema | None, new: Schema | None, side: str) -> SideComparison:
+    """Report that only one of two contracts declares a side."""
+    hint = "set a signature that declares this side"
+    texts = ["nothing declared" if schema is None else describe_columns(schema) for schema in (old, new)]
+    provided, required = texts if side == "inputs" else texts[::-1]
+    upgrade = Finding(Code.MISSING_KEY, "", required, provided, hint)
+    return SideComparison((upgrade,), (Finding(Code.MISSING_KEY, "", provided, required, hint),))
 
 
-def _compared_params(old: ParamSchema | None, new: ParamSchema | None) -> SideComparison:
+def _compare_params(old: ParamSchema | None, new: ParamSchema | None) -> SideComparison:
     first, second = ({spec.name: spec for spec in params or ()} for params in (old, new))
     if not first and not second:
         return UNDECLARED
-    upgrade, rollback = params_refused(first, second), params_refused(second, first)
-    return SideComparison(tuple(upgrade), tuple(rollback), beside(param_changes(first, second), upgrade))
+    upgrade, rollback = find_param_reasons(first, second), find_param_reasons(second, first)
+    return SideComparison(
+        tuple(upgrade), tuple(rollback), exclude_reasons(param_changes(first, second), upgrade)
+    )

@@ -1,4 +1,4 @@
-"""All that is different between two contracts, from old to new, whether it is a reason or not."""
+"""The differences between two contracts, from old to new, including those that break nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparksig.comparison.reasons import described, param_type, spec_path
+from sparksig.comparison.reasons import describe_spec, format_param_type, spec_path
 from sparksig.comparison.results import Note
 from sparksig.errors import Code, Finding, step
 from sparksig.lattice import NEVER_NULL
@@ -15,28 +15,28 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Property, Type, describe
 from sparksig.walks import zip_parts
 
-__all__ = ["Change", "beside", "param_changes", "schema_changes"]
+__all__ = ["Change", "exclude_reasons", "param_changes", "schema_changes"]
 
-_OF_TYPES = frozenset({Code.TYPE_MISMATCH, Code.SHAPE_MISMATCH})
-_OF_NAMES = frozenset({Code.MISSING_COLUMN, Code.MISSING_FIELD, Code.UNKNOWN_KEY})
-_GONE = {
-    "inputs": "only in old: dropped, as extra columns are",
+_TYPE_CODES = frozenset({Code.TYPE_MISMATCH, Code.SHAPE_MISMATCH})
+_NAME_CODES = frozenset({Code.MISSING_COLUMN, Code.MISSING_FIELD, Code.UNKNOWN_KEY})
+_REMOVED = {
+    "inputs": "only in old: dropped, like every extra column",
     "outputs": "only in old, where it is optional",
 }
-_COME = {
+_ADDED = {
     "inputs": "only in new, where it is optional",
-    "outputs": "only in new: who does not read it drops it",
+    "outputs": "only in new: existing consumers can ignore it",
 }
 
 
 @dataclass(frozen=True)
 class Change:
-    """A difference.
+    """A difference between two contracts.
 
     Attributes:
-        path: where it is.
-        text: what it is.
-        of_type: whether it is one of types, and not of what is there.
+        path: the path of the difference.
+        text: the description of the difference.
+        of_type: whether types differ, instead of names or requirements.
     """
 
     path: str
@@ -44,46 +44,49 @@ class Change:
     of_type: bool = False
 
 
-def beside(changes: Iterable[Change], reasons: Iterable[Finding]) -> tuple[Note, ...]:
-    """The changes that are no reasons already."""
-    told = {(one.path, one.code in _OF_TYPES) for one in reasons if one.code in _OF_TYPES | _OF_NAMES}
-    return tuple(Note(one.path, one.text) for one in changes if (one.path, one.of_type) not in told)
+def exclude_reasons(changes: Iterable[Change], reasons: Iterable[Finding]) -> tuple[Note, ...]:
+    """Return notes about the changes that are not reported as reasons already."""
+    codes = _TYPE_CODES | _NAME_CODES
+    reported = {(reason.path, reason.code in _TYPE_CODES) for reason in reasons if reason.code in codes}
+    return tuple(
+        Note(change.path, change.text) for change in changes if (change.path, change.of_type) not in reported
+    )
 
 
 def schema_changes(old: Schema, new: Schema, side: str) -> Iterator[Change]:
-    """The differences of two schemas; none, if they cannot be laid side by side, which is a reason."""
-    named = old.has_input_names()
-    if old.is_tensor_spec() != new.is_tensor_spec() or named != new.has_input_names():
+    """Yield the differences between two schemas; nothing if they cannot be compared, which is a reason."""
+    is_named = old.has_input_names()
+    if old.is_tensor_spec() != new.is_tensor_spec() or is_named != new.has_input_names():
         return
-    if not named and len(old) != len(new):
+    if not is_named and len(old) != len(new):
         return
-    first, second = (dict(zip(one.input_names(), one)) for one in (old, new))
+    first, second = (dict(zip(schema.input_names(), schema)) for schema in (old, new))
     for name, spec in first.items():
         path = spec_path(spec, name)
         if name in second:
             yield from _spec_changes(spec, second[name], path)
         else:
-            yield Change(path, _GONE[side])
-    yield from (Change(step(name), _COME[side]) for name in second if name not in first)
+            yield Change(path, _REMOVED[side])
+    yield from (Change(step(name), _ADDED[side]) for name in second if name not in first)
     if [name for name in first if name in second] != [name for name in second if name in first]:
-        yield Change("", "in another order, for who goes by positions")
+        yield Change("", "the order of columns changed; callers by position break")
 
 
 def _spec_changes(old: Any, new: Any, path: str) -> Iterator[Change]:
     if isinstance(old, TensorSpec):
         if old != new:
-            yield Change(path, f"{described(old)} -> {described(new)}", of_type=True)
+            yield Change(path, f"{describe_spec(old)} -> {describe_spec(new)}", of_type=True)
         return
-    yield from _requirement(old, new, new.type, path)
+    yield from _requirement_changes(old, new, new.type, path)
     yield from _type_changes(old.type, new.type, path)
 
 
-def _requirement(
+def _requirement_changes(
     old: ColSpec | Property, new: ColSpec | Property, dtype: Type, path: str
 ) -> Iterator[Change]:
     if new.required and not old.required:
-        refused = ", which refuses nulls" if dtype in NEVER_NULL else ""
-        yield Change(path, f"optional -> required{refused}")
+        effect = ", which refuses nulls" if dtype in NEVER_NULL else ""
+        yield Change(path, f"optional -> required{effect}")
     elif old.required and not new.required:
         yield Change(path, "required -> optional")
 
@@ -92,19 +95,19 @@ def _type_changes(old: Type, new: Type, path: str) -> Iterator[Change]:
     parts = zip_parts(old, new, path) if type(old) is type(new) else []
     if not parts and old != new:
         yield Change(path, f"{describe(old)} -> {describe(new)}", of_type=True)
-    for where, mine, other in parts:
-        if mine is None or other is None:
-            yield Change(where, "only in old" if mine else "only in new")
+    for part_path, old_part, new_part in parts:
+        if old_part is None or new_part is None:
+            yield Change(part_path, "only in old" if old_part else "only in new")
         else:
-            yield from _requirement(mine, other, other.dtype, where)
-            yield from _type_changes(mine.dtype, other.dtype, where)
+            yield from _requirement_changes(old_part, new_part, new_part.dtype, part_path)
+            yield from _type_changes(old_part.dtype, new_part.dtype, part_path)
 
 
 # --- params -----------------------------------------------------------------------------------------------
 
 
 def param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec]) -> Iterator[Change]:
-    """The differences of the params of two models."""
+    """Yield the differences between the params of two models."""
     for name, spec in old.items():
         if name in new:
             yield from _param_changes(spec, new[name], step(name))
@@ -112,24 +115,24 @@ def param_changes(old: Mapping[str, ParamSpec], new: Mapping[str, ParamSpec]) ->
             yield Change(step(name), "only in old")
     for name, spec in new.items():
         if name not in old:
-            yield Change(step(name), f"only in new; its default is {_shown(spec)}")
+            yield Change(step(name), f"only in new; its default is {_format_default(spec)}")
 
 
 def _param_changes(old: ParamSpec, new: ParamSpec, path: str) -> Iterator[Change]:
     if old.shape != new.shape:
-        yield Change(path, f"{param_type(old)} -> {param_type(new)}", of_type=True)
+        yield Change(path, f"{format_param_type(old)} -> {format_param_type(new)}", of_type=True)
     else:
         yield from _type_changes(old.dtype, new.dtype, path if old.shape is None else f"{path}[]")
     if _has_another_default(old, new):
-        yield Change(path, f"its default: {_shown(old)} -> {_shown(new)}")
+        yield Change(path, f"its default: {_format_default(old)} -> {_format_default(new)}")
 
 
 def _has_another_default(old: ParamSpec, new: ParamSpec) -> bool:
     if (old.dtype, old.shape) == (new.dtype, new.shape):
-        return old != new  # which tells NaN from others, and 1 from 1.0
+        return old != new  # the comparison of specs distinguishes 1 from 1.0, and knows NaN
     return bool(old.default != new.default) and repr(old.default) != repr(new.default)
 
 
-def _shown(spec: ParamSpec) -> str:
+def _format_default(spec: ParamSpec) -> str:
     text = repr(spec.default)
     return text if len(text) <= 80 else f"{text[:77]}..."

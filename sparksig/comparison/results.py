@@ -1,4 +1,4 @@
-"""What a comparison has found, and how people look at it: as text, JSON, and a page of HTML."""
+"""The result of a comparison, with its views as text, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
 
 
 class Verdict(str, Enum):
-    """Who can take whose place, in the words of schema registries.
+    """The verdict of a comparison, in the terms of schema registries.
 
-    Backward compatible: new can take old's place, so callers keep working. Forward compatible: old can take
-    new's place, so what was made for new works with old. Fully compatible: both.
+    Backward compatible: new can replace old, so existing callers keep working. Forward compatible: old can
+    replace new, so callers of new work with old. Fully compatible: both.
 
     Example:
         >>> Verdict.BACKWARD == "backward compatible"
@@ -39,11 +39,11 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Note:
-    """A difference that keeps no caller from working.
+    """A difference that breaks no caller.
 
     Attributes:
-        path: where it is, as of a :class:`Finding`.
-        text: what it is.
+        path: the path of the difference, as in a :class:`Finding`.
+        text: the description of the difference.
 
     Example:
         >>> print(Note("id", "integer -> long"))
@@ -57,11 +57,11 @@ class Note:
         return f"{self.path}: {self.text}" if self.path else self.text
 
     def to_dict(self) -> dict[str, str]:
-        """The note as JSON-ready built-ins."""
+        """Return the note as JSON-ready built-ins."""
         return {"path": self.path, "text": self.text}
 
     def below(self, prefix: str) -> Note:
-        """The same note seen from one level further out: below ``prefix``."""
+        """Return the note with ``prefix`` in front of its path."""
         return replace(self, path=f"{prefix}.{self.path}" if self.path else prefix)
 
 
@@ -70,10 +70,10 @@ class SideComparison:
     """One side of two contracts: inputs, outputs, or params.
 
     Attributes:
-        upgrade: why new cannot take old's place; nothing, if it can.
-        rollback: why old cannot take new's place; nothing, if it can.
-        notes: what else is different in new.
-        declared: whether either of the two declares this side.
+        upgrade: the reasons why new cannot replace old; empty if it can.
+        rollback: the reasons why old cannot replace new; empty if it can.
+        notes: the other differences.
+        declared: whether at least one of the contracts declares this side.
 
     Example:
         >>> SideComparison(notes=(Note("id", "integer -> long"),)).verdict
@@ -87,7 +87,7 @@ class SideComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What it comes to."""
+        """The verdict on this side."""
         if self.upgrade:
             return Verdict.INCOMPATIBLE if self.rollback else Verdict.FORWARD
         if self.rollback:
@@ -95,7 +95,7 @@ class SideComparison:
         return Verdict.FULL if self.notes else Verdict.IDENTICAL
 
     def to_dict(self) -> dict[str, Any]:
-        """The side as JSON-ready built-ins."""
+        """Return the side as JSON-ready built-ins."""
         return {
             "verdict": self.verdict.value,
             "declared": self.declared,
@@ -110,16 +110,16 @@ UNDECLARED = SideComparison(declared=False)
 
 @dataclass(frozen=True, repr=False)
 class Comparison(TextView):
-    """What :func:`sparksig.compare` has found.
+    """The result of :func:`sparksig.compare`.
 
     Attributes:
-        inputs: of what the models take.
-        outputs: of what they give.
-        params: of what they can be told.
+        inputs: the comparison of the inputs.
+        outputs: the comparison of the outputs.
+        params: the comparison of the params.
 
     Example:
-        >>> told = Comparison(SideComparison(notes=(Note("id", "integer -> long"),)))
-        >>> told.ok, str(told.verdict), told.whole.notes[0].path
+        >>> comparison = Comparison(SideComparison(notes=(Note("id", "integer -> long"),)))
+        >>> comparison.ok, str(comparison.verdict), comparison.combined.notes[0].path
         (True, 'fully compatible', 'inputs.id')
     """
 
@@ -133,72 +133,77 @@ class Comparison(TextView):
         return {"inputs": self.inputs, "outputs": self.outputs, "params": self.params}
 
     @property
-    def whole(self) -> SideComparison:
-        """All sides as one; paths begin with the side's name."""
-        upgrade = [one.below(name) for name, side in self.sides.items() for one in side.upgrade]
-        rollback = [one.below(name) for name, side in self.sides.items() for one in side.rollback]
-        notes = [one.below(name) for name, side in self.sides.items() for one in side.notes]
+    def combined(self) -> SideComparison:
+        """All sides combined; each path begins with the name of its side."""
+        upgrade = [finding.below(name) for name, side in self.sides.items() for finding in side.upgrade]
+        rollback = [finding.below(name) for name, side in self.sides.items() for finding in side.rollback]
+        notes = [note.below(name) for name, side in self.sides.items() for note in side.notes]
         return SideComparison(tuple(upgrade), tuple(rollback), tuple(notes))
 
     @property
     def verdict(self) -> Verdict:
-        """What all sides come to."""
-        return self.whole.verdict
+        """The verdict on all sides."""
+        return self.combined.verdict
 
     @property
     def ok(self) -> bool:
-        """Whether new can take old's place on every side: callers keep working."""
+        """True if new can replace old on every side, so that existing callers keep working."""
         return not any(side.upgrade for side in self.sides.values())
 
     def raise_if_failed(self) -> None:
-        """Raise the reasons why new cannot take old's place.
+        """Raise an error if new cannot replace old.
 
         Raises:
-            ContractError: there are some; it has all of them, paths begin with the side's name.
+            ContractError: new cannot replace old; all reasons, with paths that begin with the side's name.
         """
         if not self.ok:
-            raise ContractError.of(_NOT_NEW, self.whole.upgrade)
+            raise ContractError.of(_NOT_NEW, self.combined.upgrade)
 
     def to_dict(self) -> dict[str, Any]:
-        """The comparison as JSON-ready built-ins."""
+        """Return the comparison as JSON-ready built-ins."""
         sides = {name: side.to_dict() for name, side in self.sides.items()}
         return {"ok": self.ok, "verdict": self.verdict.value, **sides}
 
     def to_json(self) -> str:
-        """The comparison as JSON text."""
+        """Return the comparison as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
-        whole = self.whole
-        lines = [f"new against old: {whole.verdict}"]
+        combined = self.combined
+        lines = [f"new against old: {combined.verdict}"]
         for name, side in self.sides.items():
             lines.append(f"  {name:<9}{side.verdict if side.declared else 'not declared'}")
-        told: list[tuple[str, Sequence[object]]] = [*_reasons(whole), ("different as well", whole.notes)]
-        for title, entries in told:
-            lines += [f"{title}:", *(f"- {one}" for one in entries)] if entries else []
+        sections: list[tuple[str, Sequence[object]]] = [
+            *_reasons(combined),
+            ("other differences", combined.notes),
+        ]
+        for title, entries in sections:
+            lines += [f"{title}:", *(f"- {entry}" for entry in entries)] if entries else []
         return "\n".join(lines)
 
     def _render(self) -> str:
-        return self._rendered(whole=False)
+        return self._render_html(is_page=False)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the comparison to the file ``path``, as one page of HTML that needs nothing else.
+        """Write the comparison to the file ``path``, as a self-contained HTML page.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(self._rendered(whole=True), encoding="utf-8")
+        Path(path).write_text(self._render_html(is_page=True), encoding="utf-8")
 
-    def _rendered(self, *, whole: bool) -> str:
-        told = self.whole
-        return render("comparison.html", sides=self.sides, told=told, reasons=_reasons(told), whole=whole)
-
-
-_NOT_NEW = "new cannot take old's place"
-_NOT_OLD = "old cannot take new's place"
+    def _render_html(self, *, is_page: bool) -> str:
+        combined, reasons = self.combined, _reasons(self.combined)
+        return render(
+            "comparison.html", sides=self.sides, combined=combined, reasons=reasons, is_page=is_page
+        )
 
 
-def _reasons(whole: SideComparison) -> list[tuple[str, tuple[Finding, ...]]]:
-    """Both kinds of reasons under their titles."""
-    return [(_NOT_NEW, whole.upgrade), (_NOT_OLD, whole.rollback)]
+_NOT_NEW = "new cannot replace old"
+_NOT_OLD = "old cannot replace new"
+
+
+def _reasons(combined: SideComparison) -> list[tuple[str, tuple[Finding, ...]]]:
+    """Return the reasons of both directions, each with its title."""
+    return [(_NOT_NEW, combined.upgrade), (_NOT_OLD, combined.rollback)]

@@ -1,12 +1,12 @@
-"""Comparison of the contracts of tables, judged as checks judge tables."""
+"""Comparison of contracts of tables, by the rules of checks."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparksig.comparison.changes import beside, schema_changes
-from sparksig.comparison.reasons import refused
+from sparksig.comparison.changes import exclude_reasons, schema_changes
+from sparksig.comparison.reasons import find_reasons
 from sparksig.comparison.results import SideComparison
 from sparksig.errors import Finding, step
 from sparksig.schema import ColSpec, Schema
@@ -19,19 +19,19 @@ __all__ = ["compare_tables"]
 
 
 def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) -> SideComparison:
-    """Compare two contracts, at least one of which is a table's.
+    """Compare two contracts, at least one of which is the contract of a table.
 
-    Columns of a table are judged by the other contract as :func:`sparksig.check` judges them.
+    The columns of a table are judged by the other contract as :func:`sparksig.check` judges them.
     """
-    first, second = _schema_of(old), _schema_of(new)
+    first, second = _get_schema(old), _get_schema(new)
     upgrade, rollback = _judge(old, new, side), _judge(new, old, side)
     if side == "outputs":
         upgrade, rollback = rollback, upgrade
-    notes = beside(schema_changes(_rename_numbers(first, second), second, side), upgrade)
+    notes = exclude_reasons(schema_changes(_rename_numbers(first, second), second, side), upgrade)
     return SideComparison(tuple(upgrade), tuple(rollback), notes)
 
 
-def _schema_of(contract: Contract | Schema) -> Schema:
+def _get_schema(contract: Contract | Schema) -> Schema:
     return contract if isinstance(contract, Schema) else contract.schema
 
 
@@ -41,7 +41,7 @@ def _judge(source: Contract | Schema, target: Contract | Schema, side: str) -> l
     from sparksig.tables.types import judge_nulls, judge_types
 
     if isinstance(source, Schema):
-        return refused(source, _schema_of(target), side)
+        return find_reasons(source, _get_schema(target), side)
     columns = [_with_arrow(column) for column in source.columns]
     findings = judge_types(resolve_contract(target), columns)
     if source.promises and not isinstance(target, Schema):
@@ -58,9 +58,9 @@ def _with_arrow(column: Column) -> Column:
 
 
 def _rename_numbers(table: Schema, target: Schema) -> Schema:
-    """Return a table's schema with integer names where the other schema has them.
+    """Replace names of a table's columns by the equal integer names of the other schema.
 
-    The names of a table's columns are text: "0" is the name 0 of a signature, as in the engine.
+    The names of a table's columns are texts: "0" corresponds to the name 0 of a signature, as in the engine.
     """
     numbers = {str(name): name for name in target.input_names() if isinstance(name, int)}
     if not target.has_input_names() or table.is_tensor_spec() or not numbers:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from sparksig.convert import duplicates, lost, lost_names, places
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, SparkMLVector, Type, as_type, describe
 from sparksig.walks import fold
@@ -189,7 +190,7 @@ def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
     found: Schema | Type | None
     try:
         if isinstance(arrow, pa.DataType):
-            found = narrowest(source(arrow), "", findings)
+            found = find_narrowest_type(source(arrow), "", findings)
         elif isinstance(arrow, pa.Schema):
             specs = [_from_field(part, findings) for part in arrow]
             findings += duplicates(arrow.names)
@@ -354,9 +355,7 @@ def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: l
     try:
         return pa.field(name, dtype, nullable=nullable)
     except UnicodeEncodeError:
-        findings.append(
-            Finding(Code.INVALID_NAME, path, "a name that is Unicode text", "half a surrogate pair")
-        )
+        findings.append(Finding(Code.INVALID_NAME, path, "a name of Unicode text", "a lone surrogate"))
         return pa.field("", dtype, nullable=nullable)
 
 

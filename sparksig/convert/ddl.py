@@ -14,7 +14,8 @@ from sparksig.convert import duplicates, lost, lost_names, places
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, ConversionError, Finding, kind, step
-from sparksig.lattice import NULL, Field, narrowest, void_finding
+from sparksig.lattice import NULL, Field
+from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
 from sparksig.walks import fold
@@ -78,8 +79,8 @@ def from_ddl(text: str) -> Schema:
 
 def _from_column(column: Field, findings: list[Finding]) -> ColSpec | None:
     if column.source == NULL and not column.nullable:
-        findings.append(void_finding(step(column.name)))
-    dtype = narrowest(column.source, step(column.name), findings)
+        findings.append(build_null_finding(step(column.name)))
+    dtype = find_narrowest_type(column.source, step(column.name), findings)
     return None if dtype is None else ColSpec(dtype, column.name, required=not column.nullable)
 
 

@@ -36,7 +36,7 @@ class Exported:
         >>> from sparksig.types import SparkMLVector
         >>> exported = export(Schema([ColSpec(SparkMLVector(), "v")]), "ddl")
         >>> exported.text, [str(one) for one in exported.lost]
-        ('v array<double> not null', ['v: expected SparkML vector, found array<double> [NOT_EXPRESSED]'])
+        ('v array<double> not null', ['v: expected SparkML vector, got array<double> [NOT_EXPRESSED]'])
     """
 
     content: Any
@@ -98,7 +98,7 @@ def export(
         content, text, findings = _convert(wanted, to)
         (text + (_json(content) if isinstance(content, dict) else "")).encode()
     except UnicodeEncodeError:
-        finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "half a surrogate pair")
+        finding = Finding(Code.INVALID_NAME, "", "names that are Unicode text", "a lone surrogate")
         raise ConversionError.of(f"no {to} for this signature", [finding]) from None
     if declared is not None and to not in ("ddl", "arrow"):
         from sparksig.tables.exact import lost_in_signature
@@ -162,7 +162,7 @@ def _lost_side(side: str, refusal: ConversionError | None, *, one_table: bool) -
     """The findings that a side is left out, and why; those of one table have paths without the side."""
     assert refusal is not None
     causes = [
-        lost(finding.path, finding.found or finding.expected, "nothing", finding.hint)
+        lost(finding.path, finding.actual or finding.expected, "nothing", finding.hint)
         for finding in refusal.findings
     ]
     causes = [cause.below(side) for cause in causes] if one_table else causes

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, step
-from sparksig.lattice import NULL, Field, Source, narrowest, void_finding
+from sparksig.lattice import NULL, Field, Source
+from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
 
 __all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
@@ -39,8 +40,8 @@ def read_field(
     path = step(field.name)
     if metadata is None:
         if field.source == NULL and not field.nullable:
-            findings.append(void_finding(path))
-        dtype = narrowest(field.source, path, findings)
+            findings.append(build_null_finding(path))
+        dtype = find_narrowest_type(field.source, path, findings)
         return None if dtype is None else ColSpec(dtype, field.name, required=not field.nullable)
     try:
         spec = tensor_from_metadata(metadata, field.name)

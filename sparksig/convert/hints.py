@@ -278,9 +278,7 @@ def _parse(
         return _parse_model(hint, path, outer, findings)
     if is_record(hint):
         return _parse_record(hint, path, outer, findings)
-    findings.append(
-        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name_of(hint), _advice(hint))
-    )
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name_of(hint), _advice(hint)))
     return None
 
 

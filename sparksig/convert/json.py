@@ -422,7 +422,7 @@ def _text(value: str, path: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _refusal(path, "Unicode text", "half a surrogate pair", Code.INVALID_VALUE) from None
+        raise _refusal(path, "Unicode text", "a lone surrogate", Code.INVALID_VALUE) from None
     return value
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ConversionError, Finding
-from sparksig.lattice import Scalar, Source, narrowest, upper_bounds
+from sparksig.lattice import Scalar, Source, upper_bounds
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
 
@@ -92,7 +93,7 @@ def from_numpy(dtype: np.dtype[Any]) -> Type:
         long
     """
     findings: list[Finding] = []
-    found = narrowest(source(dtype), "", findings)
+    found = find_narrowest_type(source(dtype), "", findings)
     if found is None:
         raise ConversionError.of(f"no signature type for the NumPy dtype {dtype}", findings)
     return found

@@ -111,9 +111,7 @@ def parse_scalar_class(
         return _parse_decimal(path, metadata, findings)
     if _is_enum(cls):
         return _parse_members(cls, list(cls), path, findings)
-    findings.append(
-        Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", cls.__name__, _REFUSED[cls])
-    )
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", cls.__name__, _REFUSED[cls]))
     return None
 
 

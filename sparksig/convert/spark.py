@@ -11,7 +11,8 @@ from pyspark.sql import types as T
 from sparksig.convert import duplicates
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct, narrowest
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, SparkMLVector, Type, as_type
 from sparksig.walks import fold
@@ -167,7 +168,7 @@ def from_spark(spark: T.DataType) -> Schema | Type:
             findings += duplicates(spark.names)
             found = None if findings else Schema([spec for spec in specs if spec is not None])
         elif isinstance(spark, T.DataType):
-            found = narrowest(source(spark), "", findings)
+            found = find_narrowest_type(source(spark), "", findings)
         else:
             raise ConversionError(f"from_spark takes a StructType or another Spark type, not {kind(spark)}")
     except RecursionError:

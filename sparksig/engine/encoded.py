@@ -1,4 +1,4 @@
-"""Values of an Enum, a UUID or a Decimal from the plain values that a signature has for them."""
+"""Conversion of plain values of a signature to instances of an Enum, a UUID or a Decimal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
-    """Return the value of a class, and the reason why there is none.
+    """Convert a plain value to an instance of a class; return it with the reason if it does not fit, else "".
 
     Args:
         value: a plain value of the type of ``hint.leaf``, or an instance of the class.
-        hint: the class.
+        hint: the class and its limits.
 
     Example:
         >>> from sparksig.convert.hints import parse
@@ -32,7 +32,7 @@ def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
         if isinstance(value, uuid.UUID):
             return value, ""
         if not _UUID.fullmatch(value):
-            return value, "a text that is no UUID of 32 hexadecimal digits and 4 hyphens"
+            return value, "a text that is not a UUID of 32 hexadecimal digits and 4 hyphens"
         return uuid.UUID(value), ""
     members = [member for member in hint.members if member is value or member.value == value]
     return (members[0], "") if members else (value, "another value")
@@ -43,10 +43,10 @@ def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
     if not number.is_finite():
         return value, "a value that is not finite"
     digits, places = _count_digits(number)
-    whole_digits = hint.max_digits - (hint.decimal_places or 0)
+    integer_digits = hint.max_digits - (hint.decimal_places or 0)
     if hint.decimal_places is not None and places > hint.decimal_places:
         return value, f"{places} digits after the point"
-    if digits > hint.max_digits or (hint.decimal_places is not None and digits - places > whole_digits):
+    if digits > hint.max_digits or (hint.decimal_places is not None and digits - places > integer_digits):
         return value, f"{digits - places} digits before the point and {places} after it"
     if number is value or hint.decimal_places is None:
         return number, ""
@@ -54,7 +54,7 @@ def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
 
 
 def _count_digits(number: Decimal) -> tuple[int, int]:
-    """Return how many digits a number has, and how many of them stand after the point."""
+    """Return the number of digits of a number, and the number of digits after the decimal point."""
     _, digits, exponent = number.normalize().as_tuple()
     assert isinstance(exponent, int)
     if exponent >= 0:

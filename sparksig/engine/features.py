@@ -1,9 +1,9 @@
-"""Named columns for inputs without names: matched by the names of the model's features, never by position.
+"""Matching of named columns with the features of a model whose inputs have no names.
 
 A schema of one unnamed tensor, or of unnamed columns, accepts columns by position. An estimator that was
-fitted to a frame knows the names of its features. Then the columns of a table are matched by these names, in
-any order, or refused. A model that was fitted to an array knows no names: nothing can be matched, and columns
-are accepted by position, as the table has them.
+fitted to a frame knows the names of its features: the columns of a table are then matched by these names, in
+any order, or refused. A model that was fitted to an array knows no names, so its columns are accepted by
+position.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
 
     Args:
         schema: the model's inputs.
-        features: the names of the model's features; None if it knows none.
+        features: the names of the model's features; None if they are unknown.
     """
     if not features or schema.has_input_names():
         return False
@@ -51,12 +51,13 @@ def match_features(
     Args:
         labels: the names of a table's columns.
         schema: the model's inputs.
-        features: the names of the model's features; None if it knows none.
-        is_nested: whether the first column holds lists or vectors: alone, it has all features of a row.
+        features: the names of the model's features; None if they are unknown.
+        is_nested: whether the first column contains lists or vectors. If it is the only column, each of its
+            cells contains all features of a row.
 
     Returns:
         The positions of the columns, in the order of the features, and the findings. The positions are None
-        where columns are accepted by position: nothing is known to match them by, or the labels are numbers.
+        if columns are accepted by position, because the features are unknown or the labels are numbers.
 
     Example:
         >>> import numpy as np
@@ -68,13 +69,13 @@ def match_features(
         >>> match_features([0, 1], pair, ["age", "power"])
         (None, [])
     """
-    if not has_features(schema, features) or _are_positions(labels) or (is_nested and len(labels) == 1):
+    if not has_features(schema, features) or _are_numbers(labels) or (is_nested and len(labels) == 1):
         return None, []
     assert features is not None
     counts = Counter(labels)
     texts = [label for label in counts if isinstance(label, str)]
     findings = []
-    for feature, dtype in zip(features, _types(schema, len(features))):
+    for feature, dtype in zip(features, _feature_types(schema, len(features))):
         count = counts[feature]
         if count > 1:
             findings.append(
@@ -87,14 +88,14 @@ def match_features(
     return ([] if findings else [positions[feature] for feature in features]), findings
 
 
-def _are_positions(labels: Sequence[Any]) -> bool:
-    """Return whether labels are no names: numbers, also as the text that Arrow makes of them."""
+def _are_numbers(labels: Sequence[Any]) -> bool:
+    """Return whether labels are numbers instead of names; Arrow has the numbers 0 to n-1 as text."""
     return any(not isinstance(label, str) for label in labels) or list(labels) == [
         str(index) for index in range(len(labels))
     ]
 
 
-def _types(schema: Schema, count: int) -> list[str]:
+def _feature_types(schema: Schema, count: int) -> list[str]:
     spec = schema.inputs[0]
     if isinstance(spec, TensorSpec):
         return [spec.type.name] * count
@@ -104,28 +105,30 @@ def _types(schema: Schema, count: int) -> list[str]:
 def find_misplaced_features(
     labels: Sequence[Any], schema: Schema, features: Sequence[str] | None
 ) -> list[Finding]:
-    """Report columns that a caller listed, and that have the name of a feature at another position.
+    """Report listed columns that have the name of a feature, but not at the feature's position.
 
     Args:
         labels: the names that the caller listed; None for a column without a known name.
         schema: the model's inputs.
-        features: the names of the model's features; None if it knows none.
+        features: the names of the model's features; None if they are unknown.
 
     Example:
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
         >>> print(*find_misplaced_features(["power", "age"], pair, ["age", "power"]), sep="; ")
-        power: expected column 2, found column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, found column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
-    """  # noqa: E501  as it is printed
+        power: expected column 2, got column 1 (list the columns in the order of the features: age, power) [INVALID_VALUE]; age: expected column 1, got column 2 (list the columns in the order of the features: age, power) [INVALID_VALUE]
+    """  # noqa: E501
     if not has_features(schema, features):
         return []
     assert features is not None
-    places = {feature: index for index, feature in enumerate(features)}
+    positions = {feature: index for index, feature in enumerate(features)}
     hint = f"list the columns in the order of the features: {', '.join(map(step, features))}"
     return [
-        Finding(Code.INVALID_VALUE, step(label), f"column {places[label] + 1}", f"column {index + 1}", hint)
+        Finding(
+            Code.INVALID_VALUE, step(label), f"column {positions[label] + 1}", f"column {index + 1}", hint
+        )
         for index, label in enumerate(labels)
-        if places.get(label, index) != index
+        if positions.get(label, index) != index
     ]
 
 
@@ -133,13 +136,13 @@ def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -
     """Return the columns of local data in the order of the model's features.
 
     Args:
-        data: a frame, a named Series, Arrow data, a dictionary of columns, or a list of records. Anything
-            else has no names, and is returned as it is.
+        data: a frame, a named Series, Arrow data, a dictionary of columns, or a list of records. Other data
+            has no names and is returned unchanged.
         schema: the model's inputs.
-        features: the names of the model's features; None if it knows none.
+        features: the names of the model's features; None if they are unknown.
 
     Raises:
-        ContractError: a feature has no column, or several; all of them.
+        ContractError: features have no column, or several; one finding each.
 
     Example:
         >>> import numpy as np
@@ -153,14 +156,14 @@ def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -
     assert features is not None
     if isinstance(data, Mapping) or _are_records(data):
         labels: list[Any] = []
-        frame = to_frame(data, _named(schema, features), labels)
-        return frame if _positions(labels, schema, features, is_nested=False) is not None else data
+        frame = to_frame(data, _name_columns(schema, features), labels)
+        return frame if _require_positions(labels, schema, features, is_nested=False) is not None else data
     if isinstance(data, pd.Series):
         if not isinstance(data.name, str):
             return data
         data = data.to_frame()
     if isinstance(data, pd.DataFrame):
-        positions = _positions(list(data), schema, features, is_nested=_has_lists(data))
+        positions = _require_positions(list(data), schema, features, is_nested=_has_lists(data))
         return data if positions is None else data.iloc[:, positions]
     if not is_arrow(data):
         return data
@@ -170,12 +173,12 @@ def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -
         raise ContractError(error.message) from None
     if not isinstance(table, pa.Table):
         return data
-    nested = bool(table.num_columns) and pa.types.is_nested(table.schema.field(0).type)
-    positions = _positions(table.column_names, schema, features, is_nested=nested)
+    is_nested = bool(table.num_columns) and pa.types.is_nested(table.schema.field(0).type)
+    positions = _require_positions(table.column_names, schema, features, is_nested=is_nested)
     return data if positions is None else table.select(positions)
 
 
-def _positions(
+def _require_positions(
     labels: Sequence[Any], schema: Schema, features: Sequence[str], *, is_nested: bool
 ) -> list[int] | None:
     positions, findings = match_features(labels, schema, features, is_nested=is_nested)
@@ -189,7 +192,7 @@ def _are_records(data: Any) -> bool:
 
 
 def _has_lists(frame: pd.DataFrame) -> bool:
-    """Return whether the only column of a frame holds lists or arrays."""
+    """Return whether a frame has one column only, which contains lists or arrays."""
     if frame.shape[1] != 1:
         return False
     dtype: Any = frame.dtypes.iloc[0]
@@ -198,8 +201,8 @@ def _has_lists(frame: pd.DataFrame) -> bool:
     return is_objects(dtype) and any(isinstance(value, (list, np.ndarray)) for value in frame.iloc[:, 0])
 
 
-def _named(schema: Schema, features: Sequence[str]) -> Schema:
-    """The schema with the features as names, by which Python data is read."""
+def _name_columns(schema: Schema, features: Sequence[str]) -> Schema:
+    """Return a schema of columns named after the features, for reading Python data by name."""
     spec = schema.inputs[0]
     if isinstance(spec, TensorSpec):
         try:
@@ -207,5 +210,5 @@ def _named(schema: Schema, features: Sequence[str]) -> Schema:
         except ConversionError:
             dtype = AnyType()
         return Schema([ColSpec(dtype, feature) for feature in features])
-    specs = [one for one in schema if isinstance(one, ColSpec)]
-    return Schema([ColSpec(one.type, feature, one.required) for one, feature in zip(specs, features)])
+    specs = [spec for spec in schema if isinstance(spec, ColSpec)]
+    return Schema([ColSpec(spec.type, feature, spec.required) for spec, feature in zip(specs, features)])

@@ -1,4 +1,4 @@
-"""Findings of values: their limits and hints, and the rows that they name."""
+"""Building blocks of findings about values: shared texts, row positions and collectors."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ __all__ = [
 ]
 
 FIRST_ROWS = 5
-"""How many row positions a finding names."""
+"""The number of row positions that a finding names."""
 
-SHOWN = 3
-"""How many values a finding shows, where it may."""
+SAMPLE_VALUES = 3
+"""The number of values that a finding shows, if it may show values."""
 
-RANGE_HINT = (
-    "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
-)
+IN_RANGE = "timestamps from 1677-09-21 to 2262-04-11"
+"""The expectation of a datetime column: models receive 64-bit nanoseconds."""
 
-LONG_HINT = "no signature type holds it: declare the column string and pass text, or drop the value"
+OUT_OF_RANGE = "timestamps outside this range"
+
+RANGE_HINT = "replace them or filter the rows: models receive timestamps in nanoseconds"
+
+LONG_HINT = "declare the column string and pass text, or drop the value"
 
 
 def format_null_hint(dtype: Type) -> str:
-    """What to do about nulls where the contract requires values.
+    """Format the advice about nulls in a column or property that requires values.
 
     Example:
         >>> format_null_hint(DataType.long)
@@ -47,77 +50,98 @@ def format_null_hint(dtype: Type) -> str:
 
 
 class Rows:
-    """The rows that values inside lists belong to, computed on request."""
+    """A mapping from positions of nested values to the rows that contain them, computed on request."""
 
     def __init__(
         self, outer: Rows | None = None, lengths: np.ndarray[Any, Any] | None = None, first: int = 0
     ) -> None:
         self._outer, self._lengths, self._first = outer, lengths, first
 
-    def of(self, mask: Mask) -> np.ndarray[Any, Any]:
-        """Return the rows, in order and each once, of the places where ``mask`` is True."""
+    def find(self, mask: Mask) -> np.ndarray[Any, Any]:
+        """Return the sorted, distinct rows of the positions where ``mask`` is True."""
         return np.unique(self._resolve(np.flatnonzero(mask)))
 
-    def _resolve(self, places: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _resolve(self, positions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if self._outer is None or self._lengths is None:
-            return places + self._first
-        return self._outer._resolve(np.searchsorted(np.cumsum(self._lengths), places, side="right"))
+            return positions + self._first
+        return self._outer._resolve(np.searchsorted(np.cumsum(self._lengths), positions, side="right"))
 
 
 @dataclass(frozen=True)
 class Location:
-    """The position of values, and the list for findings about them."""
+    """The rows of an array's values, and the list that collects findings about them.
+
+    Attributes:
+        rows: the rows that contain the values.
+        findings: the list to which findings are added.
+        show_values: whether findings may show some of the values.
+        first_rows: the number of rows that a finding names; None for all.
+    """
 
     rows: Rows
     findings: list[Finding]
     show_values: bool = False
-    first_rows: int | None = FIRST_ROWS  # how many a finding names; None for all
+    first_rows: int | None = FIRST_ROWS
 
-    def inside(self, lengths: np.ndarray[Any, Any]) -> Location:
-        """Return the place of the values in lists of these lengths."""
+    def enter_lists(self, lengths: np.ndarray[Any, Any]) -> Location:
+        """Return the location of the elements of lists that have these lengths."""
         return Location(Rows(self.rows, lengths), self.findings, self.show_values, self.first_rows)
 
     def report(
-        self, mask: Mask, code: Code, path: str, expected: str, found: str, hint: str, values: Any = None
+        self, mask: Mask, code: Code, path: str, expected: str, actual: str, hint: str, values: Any = None
     ) -> None:
-        """Add the finding that values are wrong where ``mask`` is True, of the array ``values``."""
-        rows = self.rows.of(mask)
+        """Add a finding about the values where ``mask`` is True.
+
+        Args:
+            mask: marks the wrong values.
+            code: the kind of the finding.
+            path: the path of the values.
+            expected: the declared type or a description.
+            actual: a description of the wrong values.
+            hint: the advice of the finding.
+            values: the array of values, from which the finding may show some.
+        """
+        rows = self.rows.find(mask)
         if self.show_values and values is not None:
-            shown = values.filter(pa.array(mask))[:SHOWN].cast(pa.string()).to_pylist()
-            found = f"{found}: {', '.join(map(str, shown))}"
+            samples = values.filter(pa.array(mask))[:SAMPLE_VALUES].cast(pa.string()).to_pylist()
+            actual = f"{actual}: {', '.join(map(str, samples))}"
         first = tuple(int(row) for row in rows[: self.first_rows])
-        self.findings.append(Finding(code, path, expected, found, hint, len(rows), first))
+        self.findings.append(Finding(code, path, expected, actual, hint, len(rows), first))
 
 
 class Collector:
-    """Findings, each kind once, with the rows that have it.
+    """A collector of findings about values that are checked row by row; equal findings become one.
 
     Attributes:
-        row: the row that is being looked at.
+        row: the position of the row that is being checked.
+        findings: the rows of each finding.
     """
 
     def __init__(self) -> None:
         self.row = 0
         self.findings: dict[Finding, list[int]] = {}
-        self._shown: dict[Finding, list[str]] = {}
+        self._samples: dict[Finding, list[str]] = {}
 
-    def add(self, code: Code, path: str, expected: str, found: str, hint: str = "", shown: str = "") -> None:
-        """Report one thing in the present row; ``shown`` is the value, where it may be."""
-        one = Finding(code, path, expected, found, hint)
-        self.findings.setdefault(one, []).append(self.row)
-        if shown and len(self._shown.setdefault(one, [])) < SHOWN:
-            self._shown[one].append(shown)
+    def add(
+        self, code: Code, path: str, expected: str, actual: str, hint: str = "", sample: str = ""
+    ) -> None:
+        """Add a finding about the current row; ``sample`` is the value as text, if it may be shown."""
+        finding = Finding(code, path, expected, actual, hint)
+        self.findings.setdefault(finding, []).append(self.row)
+        if sample and len(self._samples.setdefault(finding, [])) < SAMPLE_VALUES:
+            self._samples[finding].append(sample)
 
-    def extend(self, trial: Collector) -> None:
-        """Report what another found, as of the present row."""
-        for one in trial.findings:
-            self.findings.setdefault(one, []).append(self.row)
+    def extend(self, other: Collector) -> None:
+        """Add the findings of another collector to the current row."""
+        for finding in other.findings:
+            self.findings.setdefault(finding, []).append(self.row)
 
-    def collected(self) -> list[Finding]:
-        """One finding per kind, counting rows."""
-        collected = []
-        for one, places in self.findings.items():
-            rows = list(dict.fromkeys(places))
-            found = ": ".join([one.found, *([", ".join(self._shown[one])] if one in self._shown else [])])
-            collected.append(replace(one, found=found, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
-        return collected
+    def build_findings(self) -> list[Finding]:
+        """Build one finding for each distinct problem, with its number of rows and the first rows."""
+        findings = []
+        for finding, positions in self.findings.items():
+            rows = list(dict.fromkeys(positions))
+            samples = [", ".join(self._samples[finding])] if finding in self._samples else []
+            actual = ": ".join([finding.actual, *samples])
+            findings.append(replace(finding, actual=actual, count=len(rows), rows=tuple(rows[:FIRST_ROWS])))
+        return findings

@@ -1,16 +1,21 @@
-"""Values against type hints, as a model written in Python asks for them.
+"""Enforcement of the type hints of Python models on rows.
 
-Rules are the casting table's for Python values: an int reaches a float hint if a double holds it exactly, a
-NumPy scalar reaches the Python type that holds it, a bool is no number, text is never parsed. Then pydantic
-validates, once and in strict mode, what it declares; what a validator of the user sees first, it sees as it
-came. An instance of a model counts as validated: the types of what it holds are checked, and it is kept.
-Records (dataclasses, TypedDicts, NamedTuples) are built here from dictionaries; an instance is kept, unless
-one of its values has to be converted. The values of an Enum, a UUID or a Decimal become instances, too.
-Data that comes from JSON has no bytes and no times: with ``from_json``, base64 is read where a hint says
-bytes, ISO 8601 where it says date or datetime.
+Values are converted by the casting table for Python values: an int is converted for a float hint if a double
+represents it exactly, a NumPy scalar becomes a Python scalar, a bool is not a number, and
+text is never parsed.
 
-Plain hints are checked by the set of all values' Python types, level by level; only what does not fit at
-once, and the values of classes, are gone through one by one.
+* pydantic models and constraints: pydantic validates the converted values once, in strict mode. Values for a
+  validator that runs before pydantic's own are not converted first. An instance of a model is returned
+  unchanged after the types of its fields are checked.
+* Records (dataclasses, TypedDicts, NamedTuples): instances are built from dictionaries. An instance is
+  returned unchanged, unless one of its values has to be converted.
+* Enum, UUID and Decimal: plain values become instances.
+
+JSON has no bytes and no times: with ``from_json``, base64 is read for a bytes hint, and ISO 8601 for a date
+or datetime hint.
+
+Plain hints are first checked by the set of the values' Python types, level by level. Values are visited one
+by one only if this check fails, or if the hint has classes.
 """
 
 from __future__ import annotations
@@ -48,48 +53,49 @@ __all__ = ["check_rows", "unwrap_hint"]
 
 
 def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> list[Any]:
-    """The elements of a list as its hint says, dictionaries as instances of the hint's pydantic models.
-
-    The list is handed back itself where nothing has to be converted; it is never changed.
+    """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.
 
     Args:
-        rows: the elements, one a row.
-        hint: what they must be.
-        from_json: the data was JSON: bytes are base64, times ISO 8601 text.
+        rows: the rows; the list is never changed.
+        hint: the type hint of the list.
+        from_json: whether the data comes from JSON, where bytes are base64 and times ISO 8601 texts.
+
+    Returns:
+        The converted rows, or ``rows`` itself if nothing had to be converted.
 
     Raises:
-        ContractError: all failures, each path once, with its count and the first rows.
+        ContractError: rows do not fit; one finding for each problem, with its count and the first rows.
 
     Example:
         >>> from sparksig.convert.hints import parse_input
         >>> check_rows([1, 2.5], parse_input(list[float]))
         [1.0, 2.5]
     """
-    if _fit(rows, hint.item):
+    if _all_fit(rows, hint.item):
         return rows
-    report = Collector()
+    collector = Collector()
     checked = []
     for row, value in enumerate(rows):
-        report.row = row
-        checked.append(_check(value, hint, report, from_json))
-    if report.findings:
-        raise ContractError.of("the data does not fit the type hint", report.collected())
+        collector.row = row
+        checked.append(_check(value, hint, collector, from_json))
+    if collector.findings:
+        raise ContractError.of("the data does not fit the type hint", collector.build_findings())
     return checked
 
 
-def _check(value: Any, hint: Listing, report: Collector, from_json: bool) -> Any:
-    """One row: by the casting table first, then, where it declares something, by pydantic."""
-    own = Collector()
-    normal = _convert(value, hint.item, "[]", own, from_json)
-    report.extend(own)
+def _check(value: Any, hint: Listing, collector: Collector, from_json: bool) -> Any:
+    """Convert one row by the casting table, then validate it with pydantic if its hint needs that."""
+    row_collector = Collector()
+    converted = _convert(value, hint.item, "[]", row_collector, from_json)
+    collector.extend(row_collector)
     if not _is_pydantic(hint.item) or hasattr(type(value), "model_fields"):
-        return normal
-    failed = frozenset(finding.path for finding in own.findings)
-    return _validated(normal, hint.item, hint.annotation, "[]", report, failed)
+        return converted
+    failed = frozenset(finding.path for finding in row_collector.findings)
+    return _validate(converted, hint.item, hint.annotation, "[]", collector, failed)
 
 
 def _is_pydantic(hint: Hint) -> bool:
-    """Whether a hint has parts that pydantic validates."""
+    """Return whether a hint has parts that pydantic validates."""
     if isinstance(hint, (Listing, Dictionary)):
         return _is_pydantic(hint.item if isinstance(hint, Listing) else hint.value)
     if isinstance(hint, Either):
@@ -97,170 +103,175 @@ def _is_pydantic(hint: Hint) -> bool:
     return isinstance(hint, (Model, Constrained))
 
 
-# --- all at once ----------------------------------------------------------------------------------------
+# --- fast check of all values ---------------------------------------------------------------------------
 
 
-def _fit(values: Sequence[Any], hint: Hint) -> bool:
-    """Whether all values are what a hint says, exactly; quick, and False where it takes a closer look."""
+def _all_fit(values: Sequence[Any], hint: Hint) -> bool:
+    """Return whether all values have exactly the type of a hint; False may need a check of each value."""
     if isinstance(hint, Anything):
         return True
-    forms = set(map(type, values))
+    types = set(map(type, values))
     if isinstance(hint, Leaf):
-        if forms - {hint.python} or hint.choices:
+        if types - {hint.python} or hint.choices:
             return False
         limit = 2 ** INTEGER_BITS[DataType.long]
         return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
     if isinstance(hint, Listing):
-        if forms - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
+        if types - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
             return False
-        return _fit(list(chain.from_iterable(values)), hint.item)
+        return _all_fit(list(chain.from_iterable(values)), hint.item)
     if isinstance(hint, Encoded):
-        return not forms - {hint.cls} and hint.cls is uuid.UUID
+        return not types - {hint.cls} and hint.cls is uuid.UUID
     if isinstance(hint, Dictionary):
-        if forms - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
+        if types - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
             return False
-        return _fit(list(chain.from_iterable(map(dict.values, values))), hint.value)
+        return _all_fit(list(chain.from_iterable(map(dict.values, values))), hint.value)
     return False
 
 
-# --- one by one -----------------------------------------------------------------------------------------
+# --- conversion of single values ------------------------------------------------------------------------
 
 
-def _convert(value: Any, hint: Hint, path: str, report: Collector, from_json: bool) -> Any:
+def _convert(value: Any, hint: Hint, path: str, collector: Collector, from_json: bool) -> Any:
     if isinstance(hint, Anything):
         return value
     if isinstance(hint, Leaf):
-        return _convert_leaf(value, hint, path, report, from_json)
+        return _convert_leaf(value, hint, path, collector, from_json)
     if isinstance(hint, Encoded):
-        return _convert_encoded(value, hint, path, report, from_json)
+        return _convert_encoded(value, hint, path, collector, from_json)
     if isinstance(hint, Listing):
-        return _convert_listing(value, hint, path, report, from_json)
+        return _convert_listing(value, hint, path, collector, from_json)
     if isinstance(hint, Dictionary):
-        return _convert_dictionary(value, hint, path, report, from_json)
+        return _convert_dictionary(value, hint, path, collector, from_json)
     if isinstance(hint, Record):
-        return _convert_record(value, hint, path, report, from_json)
+        return _convert_record(value, hint, path, collector, from_json)
     if isinstance(hint, Either):
-        return _convert_either(value, hint, path, report, from_json)
+        return _convert_either(value, hint, path, collector, from_json)
     if isinstance(hint, Constrained):
-        return value if hint.raw else _convert(value, hint.hint, path, report, from_json)
-    return _convert_model(value, hint, path, report, from_json)
+        return value if hint.raw else _convert(value, hint.hint, path, collector, from_json)
+    return _convert_model(value, hint, path, collector, from_json)
 
 
-def _convert_leaf(value: Any, hint: Leaf, path: str, report: Collector, from_json: bool) -> Any:
-    converted, reason = _as_leaf(value, hint, from_json)
+def _convert_leaf(value: Any, hint: Leaf, path: str, collector: Collector, from_json: bool) -> Any:
+    converted, reason = _to_leaf(value, hint, from_json)
     if reason:
-        report.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
+        collector.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
     elif hint.choices and converted not in hint.choices:
-        report.add(Code.INVALID_VALUE, path, f"one of {hint.choices}"[:200], "another value")
+        collector.add(Code.INVALID_VALUE, path, f"one of {hint.choices}"[:200], "a value that is not listed")
     return converted
 
 
-def _convert_encoded(value: Any, hint: Encoded, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_encoded(value: Any, hint: Encoded, path: str, collector: Collector, from_json: bool) -> Any:
     if not isinstance(value, hint.cls):
-        builtin, reason = _as_leaf(value, hint.leaf, from_json)
+        builtin, reason = _to_leaf(value, hint.leaf, from_json)
         if reason:
-            report.add(Code.TYPE_MISMATCH, path, hint.cls.__name__, reason)
+            collector.add(Code.TYPE_MISMATCH, path, hint.cls.__name__, reason)
             return value
         value = builtin
     decoded, reason = decode(value, hint)
     if reason:
         expected = describe_digits(hint) or f"a value of {hint.cls.__name__}"
-        report.add(Code.INVALID_VALUE, path, expected, reason)
+        collector.add(Code.INVALID_VALUE, path, expected, reason)
     return decoded
 
 
-def _convert_listing(value: Any, hint: Listing, path: str, report: Collector, from_json: bool) -> Any:
-    forms = (list,) if hint.form is list else (list, tuple)
-    if not isinstance(value, forms):
-        report.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
+def _convert_listing(value: Any, hint: Listing, path: str, collector: Collector, from_json: bool) -> Any:
+    accepted = (list,) if hint.form is list else (list, tuple)
+    if not isinstance(value, accepted):
+        collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
         return value
     if hint.length not in (None, len(value)):
-        report.add(Code.SHAPE_MISMATCH, path, f"{hint.length} elements", f"{len(value)}")
+        collector.add(Code.SHAPE_MISMATCH, path, f"{hint.length} elements", f"{len(value)}")
         return value
-    return hint.form(_convert(item, hint.item, f"{path}[]", report, from_json) for item in value)
+    return hint.form(_convert(item, hint.item, f"{path}[]", collector, from_json) for item in value)
 
 
-def _as_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
-    """The value as the hint's Python type, and why it is none."""
+def _to_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
+    """Convert a value to the hint's Python type; return it with the reason if it does not fit, else ""."""
     if from_json and isinstance(value, str) and hint.dtype in (DataType.binary, DataType.datetime):
-        return _decoded(value, hint)
+        return _decode_json(value, hint)
     if reason := scalar_mismatch(value, hint.dtype):
         return value, reason
     if type(value) is hint.python:
         return value, ""
     if hint.dtype is DataType.datetime:
-        return _as_time(value, hint)
+        return _to_time(value, hint)
     builtin = value.item() if hasattr(value, "item") else value
     return (str.__str__(builtin) if hint.python is str else hint.python(builtin)), ""
 
 
-def _as_time(value: Any, hint: Leaf) -> tuple[Any, str]:
-    held = value
-    if hasattr(value, "astype"):  # NumPy's, which wraps what is out of range
+def _to_time(value: Any, hint: Leaf) -> tuple[Any, str]:
+    time = value
+    if hasattr(value, "astype"):  # a NumPy time, whose conversion wraps around without an error
         micros = value.astype("datetime64[us]")
         exact = micros.astype(value.dtype) == value
-        held = value.item() if value.dtype.name == "datetime64[D]" else micros.item() if exact else value
+        time = value.item() if value.dtype.name == "datetime64[D]" else micros.item() if exact else value
     elif hasattr(value, "to_pydatetime") and value == value and not value.nanosecond:
-        held = value.to_pydatetime()
-    if type(held) not in (datetime.datetime, datetime.date):
-        return value, f"{kind(value)} that no {hint.python.__name__} holds exactly"
-    if hint.python is datetime.datetime and type(held) is datetime.date:
-        held = datetime.datetime(held.year, held.month, held.day)
-    if hint.python is datetime.date and held is not value and type(held) is datetime.datetime:
-        # pandas and NumPy hold a date as its midnight
-        held = held.date() if held.tzinfo is None and held.time() == datetime.time() else held
-    return (held, "") if type(held) is hint.python else (value, kind(value))
+        time = value.to_pydatetime()
+    if type(time) not in (datetime.datetime, datetime.date):
+        return value, f"{kind(value)} that {hint.python.__name__} cannot represent exactly"
+    if hint.python is datetime.datetime and type(time) is datetime.date:
+        time = datetime.datetime(time.year, time.month, time.day)
+    if hint.python is datetime.date and time is not value and type(time) is datetime.datetime:
+        # pandas and NumPy represent a date by its midnight
+        time = time.date() if time.tzinfo is None and time.time() == datetime.time() else time
+    return (time, "") if type(time) is hint.python else (value, kind(value))
 
 
-def _decoded(text: str, hint: Leaf) -> tuple[Any, str]:
+def _decode_json(text: str, hint: Leaf) -> tuple[Any, str]:
     try:
         if hint.dtype is DataType.binary:
             return base64.b64decode("".join(text.split()), validate=True), ""
         if hint.python is datetime.date:
             return datetime.date.fromisoformat(text), ""
-        if text.endswith(("Z", "z")):  # which Python reads from 3.11 on
+        if text.endswith(("Z", "z")):  # Python 3.10 cannot parse Z
             text = f"{text[:-1]}+00:00"
         return datetime.datetime.fromisoformat(text), ""
     except (ValueError, binascii.Error):
-        form = "base64" if hint.dtype is DataType.binary else "ISO 8601"
-        return text, f"a text that is not {form}"
+        text_format = "base64" if hint.dtype is DataType.binary else "ISO 8601"
+        return text, f"a text that is not {text_format}"
 
 
-def _convert_dictionary(value: Any, hint: Dictionary, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_dictionary(
+    value: Any, hint: Dictionary, path: str, collector: Collector, from_json: bool
+) -> Any:
     if not isinstance(value, dict):
-        report.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
         return value
-    for form in set(map(type, value)) - {str}:
-        report.add(Code.INVALID_NAME, path, "keys that are strings", f"keys of type {form.__name__}")
-    return {key: _convert(item, hint.value, f"{path}[]", report, from_json) for key, item in value.items()}
+    for key_type in set(map(type, value)) - {str}:
+        collector.add(Code.INVALID_NAME, path, "string keys", f"keys of type {key_type.__name__}")
+    return {key: _convert(item, hint.value, f"{path}[]", collector, from_json) for key, item in value.items()}
 
 
-def _convert_either(value: Any, hint: Either, path: str, report: Collector, from_json: bool) -> Any:
+def _convert_either(value: Any, hint: Either, path: str, collector: Collector, from_json: bool) -> Any:
     if value is None and hint.nullable:
         return None
     member, converted, trials = _choose(value, hint, path, from_json)
     if member is not None:
         return converted
     if len(hint.members) == 1:
-        report.extend(trials[0])
+        collector.extend(trials[0])
         return value
-    deeper = [str(one) for trial in trials for one in trial.findings if one.path != path]
-    report.add(Code.TYPE_MISMATCH, path, _describe(hint), kind(value), "; ".join(deeper[:3]))
+    reasons = [str(finding) for trial in trials for finding in trial.findings if finding.path != path]
+    collector.add(Code.TYPE_MISMATCH, path, _describe(hint), kind(value), "; ".join(reasons[:3]))
     return value
 
 
 def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Collector]]:
-    """The member that the value is one of, else the first that it can be converted to; its result.
+    """Choose the member of a union for a value: the member of its exact type, else the first that fits.
 
-    Of several models for a dictionary it is the one that knows most of its keys, as pydantic chooses.
+    Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
+
+    Returns:
+        The member (None if no member fits), the converted value, and the findings of each failed member.
     """
-    undecided = from_json and isinstance(value, str)  # it may be text, or stand for bytes or a time
-    exact = [] if undecided else [member for member in hint.members if _is_exactly(value, member)]
-    others = [member for member in hint.members if member not in exact]
+    is_ambiguous = from_json and isinstance(value, str)  # it may be text, bytes or a time
+    exact = [] if is_ambiguous else [member for member in hint.members if _is_exact(value, member)]
+    convertible = [member for member in hint.members if member not in exact]
     if isinstance(value, dict):
-        others.sort(key=lambda member: -_known_keys(value, member))
+        convertible.sort(key=lambda member: -_count_shared_keys(value, member))
     trials: list[Collector] = []
-    for member in [*exact, *others]:
+    for member in [*exact, *convertible]:
         trial = Collector()
         converted = _convert(value, member, path, trial, from_json)
         if not trial.findings:
@@ -269,14 +280,14 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
     return None, value, trials
 
 
-def _is_exactly(value: Any, hint: Hint) -> bool:
+def _is_exact(value: Any, hint: Hint) -> bool:
     hint = unwrap_hint(hint)
     if isinstance(hint, (Model, Record, Encoded)):
         return type(value) is hint.cls
-    return _fit([value], hint)
+    return _all_fit([value], hint)
 
 
-def _known_keys(value: dict[Any, Any], hint: Hint) -> int:
+def _count_shared_keys(value: dict[Any, Any], hint: Hint) -> int:
     hint = unwrap_hint(hint)
     if not isinstance(hint, (Model, Record)):
         return 0
@@ -300,52 +311,54 @@ def _describe(hint: Hint) -> str:
 # --- records --------------------------------------------------------------------------------------------
 
 
-def _convert_record(value: Any, hint: Record, path: str, report: Collector, from_json: bool) -> Any:
-    """Return an instance of a record class, or the value itself where a field does not fit."""
-    given = is_record_instance(value, hint.cls)
-    if not given and not isinstance(value, dict):
+def _convert_record(value: Any, hint: Record, path: str, collector: Collector, from_json: bool) -> Any:
+    """Return an instance of a record class, or the value itself if a field does not fit."""
+    is_instance = is_record_instance(value, hint.cls)
+    if not is_instance and not isinstance(value, dict):
         name = hint.cls.__name__
-        plain_only = record_kind(hint.cls) == "TypedDict"
-        expected = "a dictionary" if plain_only else f"a dictionary, or an instance of {name}"
-        report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        is_typed_dict = record_kind(hint.cls) == "TypedDict"
+        expected = "a dictionary" if is_typed_dict else f"a dictionary, or an instance of {name}"
+        collector.add(Code.TYPE_MISMATCH, path, expected, kind(value))
         return value
-    own = Collector()
+    field_collector = Collector()
     values: dict[str, Any] = {}
     for field in hint.fields:
-        where = below(path, field.name)
-        if given:
+        field_path = below(path, field.name)
+        if is_instance:
             present = hasattr(value, field.name)
             item = getattr(value, field.name, None)
         else:
             present, item = field.name in value, value.get(field.name)
         if field.absent == "omit" and item is None and not _allows_none(field.hint):
-            continue  # a table has a null where a dictionary has no key
+            continue  # a null in a table stands for a missing key
         if present:
-            values[field.name] = _convert_field(item, field, where, own, from_json)
+            values[field.name] = _convert_field(item, field, field_path, field_collector, from_json)
         elif field.absent == "none":
             values[field.name] = None
-        elif given or field.absent == "error":
-            own.add(Code.MISSING_FIELD, where, _describe(field.hint), "no such field")
-    report.extend(own)
-    if own.findings or (given and all(_is_unchanged(getattr(value, name), values[name]) for name in values)):
+        elif is_instance or field.absent == "error":
+            field_collector.add(Code.MISSING_FIELD, field_path, _describe(field.hint), "no such field")
+    collector.extend(field_collector)
+    if field_collector.findings or (
+        is_instance and all(_is_unchanged(getattr(value, name), values[name]) for name in values)
+    ):
         return value
     try:
-        return build_record(hint.cls, values, value if given else None)
-    except Exception as error:  # of the user's own class; its text may hold the values
-        advice = f"build it with {hint.cls.__name__}(...) to see what it says"
-        found = f"values that it refuses with {type(error).__name__}"
-        report.add(Code.INVALID_VALUE, path, f"values for {hint.cls.__name__}", found, advice)
+        return build_record(hint.cls, values, value if is_instance else None)
+    except Exception as error:  # raised by the user's class; its text may contain values
+        tip = f"build {hint.cls.__name__}(...) from the row to see the error"
+        actual = f"values that it refuses with {type(error).__name__}"
+        collector.add(Code.INVALID_VALUE, path, f"values for {hint.cls.__name__}", actual, tip)
         return value
 
 
-def _convert_field(value: Any, field: Field, path: str, report: Collector, from_json: bool) -> Any:
-    own = Collector()
-    converted = _convert(value, field.hint, path, own, from_json)
-    report.extend(own)
+def _convert_field(value: Any, field: Field, path: str, collector: Collector, from_json: bool) -> Any:
+    field_collector = Collector()
+    converted = _convert(value, field.hint, path, field_collector, from_json)
+    collector.extend(field_collector)
     if not _is_pydantic(field.hint):
         return converted
-    failed = frozenset(finding.path for finding in own.findings)
-    return _validated(converted, field.hint, field.annotation, path, report, failed)
+    failed = frozenset(finding.path for finding in field_collector.findings)
+    return _validate(converted, field.hint, field.annotation, path, collector, failed)
 
 
 def _allows_none(hint: Hint) -> bool:
@@ -367,42 +380,44 @@ def _is_unchanged(before: Any, after: Any) -> bool:
 # --- pydantic -------------------------------------------------------------------------------------------
 
 
-def _convert_model(value: Any, hint: Model, path: str, report: Collector, from_json: bool) -> Any:
-    """A dictionary of plain values under the keys from which pydantic reads them; an instance itself."""
-    given = isinstance(value, hint.cls)
-    if hint.raw and not given:
+def _convert_model(value: Any, hint: Model, path: str, collector: Collector, from_json: bool) -> Any:
+    """Convert the values of a dictionary, by the keys that pydantic reads; return an instance unchanged."""
+    is_instance = isinstance(value, hint.cls)
+    if hint.raw and not is_instance:
         return value
-    if not given and not isinstance(value, dict):
+    if not is_instance and not isinstance(value, dict):
         expected = f"a dictionary, or an instance of {hint.cls.__name__}"
-        report.add(Code.TYPE_MISMATCH, path, expected, kind(value))
+        collector.add(Code.TYPE_MISMATCH, path, expected, kind(value))
         return value
-    held = vars(value) if given else value
-    taken = {key for field in hint.fields for key in field.keys}
+    items = vars(value) if is_instance else value
+    all_keys = {key for field in hint.fields for key in field.keys}
     prepared: dict[Any, Any] = {}
     used: set[Any] = set()
     for field in hint.fields:
-        # the name, too: the signature knows the field by it
-        own = [field.name] if given else [*field.keys, *({field.name} - taken)]
-        keys = [key for key in own if key in held]
-        used.update(own)
-        where = below(path, field.name)
+        # the name is accepted as well as the keys, because the signature has it
+        field_keys = [field.name] if is_instance else [*field.keys, *({field.name} - all_keys)]
+        keys = [key for key in field_keys if key in items]
+        used.update(field_keys)
+        field_path = below(path, field.name)
         if not keys:
-            if given:
-                report.add(Code.MISSING_FIELD, where, _describe(field.hint), "no such field")
-            continue  # of a dictionary, pydantic knows whether it must be there
+            if is_instance:
+                collector.add(Code.MISSING_FIELD, field_path, _describe(field.hint), "no such field")
+            continue  # pydantic reports keys that a dictionary lacks
         if len(keys) > 1 and field.name == keys[-1] and field.name not in field.keys:
-            report.add(Code.DUPLICATE_NAME, where, "one value", "two, under its name and under its alias")
-        one = held[keys[0]]
-        if given or not field.raw:
-            one = _convert(one, field.hint, where, report, from_json and not given)
-        prepared[field.keys[0] if field.keys else field.name] = one
-    if given:
+            collector.add(
+                Code.DUPLICATE_NAME, field_path, "one value", "two values, under its name and its alias"
+            )
+        item = items[keys[0]]
+        if is_instance or not field.raw:
+            item = _convert(item, field.hint, field_path, collector, from_json and not is_instance)
+        prepared[field.keys[0] if field.keys else field.name] = item
+    if is_instance:
         return value
-    return prepared | {key: beside for key, beside in held.items() if key not in used}
+    return prepared | {key: item for key, item in items.items() if key not in used}
 
 
-def _validated(
-    value: Any, hint: Hint, annotation: Any, path: str, report: Collector, failed: Set[str]
+def _validate(
+    value: Any, hint: Hint, annotation: Any, path: str, collector: Collector, failed: Set[str]
 ) -> Any:
     """Validate a value with pydantic; errors at other paths than ``failed`` are reported."""
     import pydantic
@@ -410,11 +425,11 @@ def _validated(
     try:
         return _adapter(annotation).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
-        _add_errors(error, hint, path, report, failed)
-    except Exception as error:  # of the user's own validators; its text may hold what they were given
+        _add_errors(error, hint, path, collector, failed)
+    except Exception as error:  # raised by the user's validator; its text may contain values
         if not failed:
-            found = f"a validator that fails with {type(error).__name__}"
-            report.add(Code.INVALID_VALUE, path, "", found)
+            actual = f"a validator that fails with {type(error).__name__}"
+            collector.add(Code.INVALID_VALUE, path, "", actual)
     return value
 
 
@@ -425,46 +440,46 @@ def _adapter(annotation: Any) -> Any:
     return pydantic.TypeAdapter(annotation)
 
 
-def _add_errors(error: Any, hint: Hint, path: str, report: Collector, failed: Set[str]) -> None:
-    """The errors as findings: without the input, and without what the user's own validators say of it."""
-    for one in error.errors(include_url=False, include_context=False):
-        where, held = _locate(hint, one["loc"], path)
-        if any(where == root or where.startswith((f"{root}.", f"{root}[")) for root in failed):
+def _add_errors(error: Any, hint: Hint, path: str, collector: Collector, failed: Set[str]) -> None:
+    """Add pydantic's errors as findings, without the input and the texts of the user's validators."""
+    for details in error.errors(include_url=False, include_context=False):
+        error_path, part = _locate(hint, details["loc"], path)
+        if any(error_path == root or error_path.startswith((f"{root}.", f"{root}[")) for root in failed):
             continue  # reported already
-        if isinstance(held, (Record, Encoded)) and any(root.startswith(where) for root in failed):
-            continue  # it was not built, on account of what is reported already
-        expected = "" if isinstance(held, Anything) else _describe(held)
-        form, found = one["type"], kind(one["input"])
-        if form in ("value_error", "assertion_error"):
-            advice = "validate the row with the model itself to see what its validator says"
-            report.add(Code.INVALID_VALUE, where, "", "a value that a validator of the model refuses", advice)
-        elif isinstance(held, Either):
-            report.add(Code.TYPE_MISMATCH, where, expected, "a value that is none of these")
-        elif form == "missing":
-            report.add(Code.MISSING_FIELD, where, expected, "no such field")
-        elif form == "extra_forbidden":
-            report.add(Code.UNKNOWN_KEY, where, "", "a key that is not declared")
-        elif form.endswith(("_type", "_instance_of")):
-            report.add(Code.TYPE_MISMATCH, where, expected, found)
+        if isinstance(part, (Record, Encoded)) and any(root.startswith(error_path) for root in failed):
+            continue  # not built because of a problem that is reported already
+        expected = "" if isinstance(part, Anything) else _describe(part)
+        error_type, actual = details["type"], kind(details["input"])
+        if error_type in ("value_error", "assertion_error"):
+            actual = "a value that a validator of the model refuses"
+            tip = "validate the row with the model itself to see the validator's message"
+            collector.add(Code.INVALID_VALUE, error_path, "", actual, tip)
+        elif isinstance(part, Either):
+            collector.add(Code.TYPE_MISMATCH, error_path, expected, "a value of another type")
+        elif error_type == "missing":
+            collector.add(Code.MISSING_FIELD, error_path, expected, "no such field")
+        elif error_type == "extra_forbidden":
+            collector.add(Code.UNKNOWN_KEY, error_path, "", "an undeclared key")
+        elif error_type.endswith(("_type", "_instance_of")):
+            collector.add(Code.TYPE_MISMATCH, error_path, expected, actual)
         else:
-            report.add(Code.INVALID_VALUE, where, expected, f"a value against the rule {form}")
+            collector.add(Code.INVALID_VALUE, error_path, expected, f"a value against the rule {error_type}")
 
 
-def _field(hint: Hint, key: Any) -> str:
-    """The name of the field that pydantic reads from a key."""
+def _find_field(hint: Hint, key: Any) -> str:
+    """Return the name of the field that pydantic reads from a key."""
     fields = hint.fields if isinstance(hint, (Model, Record)) else ()
-    by_key = [field.name for field in fields if key in field.keys]
-    return (by_key or [str(key)])[0]
+    return next((field.name for field in fields if key in field.keys), str(key))
 
 
 def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
-    """The path of a pydantic location, and the hint that stands there; it stops at a union."""
+    """Return the path and the hint of a pydantic location; the search stops at a union."""
     for part in loc:
         hint = unwrap_hint(hint)
         if isinstance(hint, (Listing, Dictionary)):
             path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
         elif isinstance(hint, (Model, Record)):
-            name = _field(hint, part)
+            name = _find_field(hint, part)
             hints = [field.hint for field in hint.fields if field.name == name]
             path, hint = below(path, name), hints[0] if hints else Anything()
         else:
@@ -473,7 +488,7 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
 
 
 def unwrap_hint(hint: Hint) -> Hint:
-    """A hint without its constraints, and without its None."""
+    """Return the hint inside constraints and inside a union with None."""
     while isinstance(hint, Constrained) or (isinstance(hint, Either) and len(hint.members) == 1):
         hint = hint.hint if isinstance(hint, Constrained) else hint.members[0]
     return hint

@@ -1,4 +1,4 @@
-"""Kernels for scalar columns: what Arrow, or NumPy on Arrow's buffers, does with a whole column at once."""
+"""Kernels that convert scalar Arrow columns as a whole, with Arrow or with NumPy on Arrow's buffers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ Values = np.ndarray[Any, Any]
 
 
 def choose_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None:
-    """What turns an array of ``arrow_type`` into ``target``; the casting table has allowed it.
+    """Return the kernel that converts arrays of ``arrow_type`` to ``target``; None if they are equal.
 
-    Dictionaries are decoded before, instants have a way of their own.
+    The casting table must allow the conversion. Dictionaries are decoded before. Timestamps are converted by
+    :func:`to_local_nanoseconds` instead.
     """
     while pa.types.is_dictionary(arrow_type):
-        arrow_type = _plain(arrow_type.value_type)
+        arrow_type = _replace_view(arrow_type.value_type)
     if arrow_type == target:
         return None
     if pa.types.is_decimal(arrow_type):
@@ -38,34 +39,37 @@ def choose_kernel(arrow_type: pa.DataType, target: pa.DataType) -> Kernel | None
 def _cast(array: pa.Array, target: pa.DataType) -> pa.Array:
     try:
         return array.cast(target)
-    except pa.ArrowNotImplementedError:  # a view, in pyarrow before 18
+    except pa.ArrowNotImplementedError:  # raised for views before pyarrow 18
         return pa.array(array.to_pylist(), target)
 
 
-def _plain(dtype: pa.DataType) -> pa.DataType:
-    """A view's plain twin, which all of Arrow's kernels take; other types as they are."""
+def _replace_view(dtype: pa.DataType) -> pa.DataType:
+    """Replace a view type by the plain type that all Arrow kernels accept; return other types unchanged."""
     views = {"string_view": pa.string(), "binary_view": pa.binary()}
     return views.get(str(dtype), dtype)
 
 
 def decode_dictionary(array: pa.DictionaryArray) -> pa.Array:
-    """The values that a dictionary array stands for."""
+    """Return the values that a dictionary array encodes."""
     values = array.dictionary
     if pa.types.is_dictionary(values.type):
         values = decode_dictionary(values)
-    return take(_cast(values, _plain(values.type)), array.indices)
+    return take(_cast(values, _replace_view(values.type)), array.indices)
 
 
-# A day and more on either side: no zone is further from UTC.
+# Two days on either side of the range: the offset of every zone from UTC is smaller.
 _MARGIN_SECONDS = 2 * 86_400
 _INT64 = np.iinfo(np.int64)
 
 
 def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Naive timestamps in nanoseconds, and which of the instants do not fit in them.
+    """Convert timestamps or dates to local times in nanoseconds, and find those that are out of range.
 
-    The smallest 64-bit integer is pandas' NaT, so that it does not fit either. Where one does not fit, the
-    array is only good for reporting.
+    The smallest 64-bit integer is out of range, too: pandas uses it for NaT.
+
+    Returns:
+        Naive timestamps, and a boolean mask of the values that nanoseconds cannot represent. The values at
+        these positions are meaningless.
     """
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
@@ -76,35 +80,33 @@ def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
     margin = min(_MARGIN_SECONDS * per_second, high // 2)
     raw = array.cast(pa.int64())
     span = pc.min_max(raw).as_py()
-    none = np.zeros(len(array), dtype=bool)
     if span["min"] is None or (span["min"] >= low + margin and span["max"] <= high - margin):
         naive = array if zone is None else to_local_times(array)
-        return naive.cast(pa.timestamp("ns")), none
+        return naive.cast(pa.timestamp("ns")), np.zeros(len(array), dtype=bool)
     ticks = raw.fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(array), dtype=np.int64)
-    if zone is not None:  # at the edges, the offset of two days further in
+    if zone is not None:  # near the limits, use the offset of two days inside the range
         inner = np.clip(ticks, low + margin, high - margin)
         offsets = to_local_times(pa.array(inner, array.type)).cast(pa.int64()).to_numpy() - inner
-    outside = np.where(offsets >= 0, ticks > high - offsets, ticks < low - offsets)  # neither side overflows
-    walls = np.where(outside, 0, ticks + offsets)
-    outside |= (walls < low) | (walls > high)
+    outside = np.where(offsets >= 0, ticks > high - offsets, ticks < low - offsets)  # this does not overflow
+    local_ticks = np.where(outside, 0, ticks + offsets)
+    outside |= (local_ticks < low) | (local_ticks > high)
     outside &= array.is_valid().to_numpy(zero_copy_only=False)
-    return pa.array(np.where(outside, 0, walls) * factor, pa.int64(), mask=_mask(array)).cast(
-        pa.timestamp("ns")
-    ), outside
+    nanoseconds = np.where(outside, 0, local_ticks) * factor
+    return pa.array(nanoseconds, pa.int64(), mask=_mask(array)).cast(pa.timestamp("ns")), outside
 
 
 def _from_float16(array: pa.Array, target: pa.DataType) -> pa.Array:
-    # Arrow cannot cast float16 before 21; its buffer is NumPy's
+    # pyarrow before 21 cannot cast float16, but NumPy can read its buffer
     values = _values(array, np.dtype("float16")).astype(target.to_pandas_dtype())
     return pa.array(values, type=target, mask=_mask(array), from_pandas=False)
 
 
 def _from_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Decimals of at most 18 digits: their unscaled integers are exact, and so is what comes of them.
+    """Convert decimals of at most 18 digits exactly, by their unscaled 64-bit integers.
 
-    For a double, both the integer (15 digits) and the power of ten (up to 22) are exact, so that one
-    division rounds once and correctly (Arrow's own cast does not). Beyond that, their text is parsed.
+    For a double, both the integer (15 digits) and the power of ten (up to 22) are exact, so the division
+    rounds once and correctly, while Arrow's own cast does not. For larger scales the text is parsed.
     """
     scale, unscaled = array.type.scale, _unscaled(array)
     if not pa.types.is_floating(target):
@@ -118,7 +120,7 @@ def _from_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _unscaled(array: pa.Array) -> Values:
-    """The unscaled integers, 0 for null; the little-endian low word has all of 18 digits."""
+    """Return the unscaled integers, 0 for null; the low 64-bit word holds up to 18 digits."""
     width = array.type.bit_width // 8
     if width < 8:
         values = _values(array, np.dtype("<i4")).astype(np.int64)
@@ -131,9 +133,9 @@ def _unscaled(array: pa.Array) -> Values:
 
 def _values(array: pa.Array, dtype: np.dtype[Any], words: int = 1) -> Values:
     buffer = array.buffers()[1]
-    if buffer is None:  # an array without rows may have none
+    if buffer is None:  # an array without rows may have no buffer
         return np.zeros(0, dtype=dtype)
-    # a buffer of no rows may hold a stray byte
+    # the buffer of an empty array may contain a stray byte
     values: Values = np.frombuffer(buffer, dtype=dtype, count=buffer.size // dtype.itemsize)
     return values[array.offset * words : (array.offset + len(array)) * words]
 

@@ -1,13 +1,13 @@
-"""Composite columns in Arrow kernels: lists by their offsets, structs and maps by their parts.
+"""Conversion of composite columns in Arrow kernels: lists by their offsets, structs and maps by their parts.
 
-A column is compiled into a tree of nodes, one for each type in it. A node hands an array on as it is, without
-a copy, where there is nothing to convert below it; no value ever becomes a Python object.
+A column is compiled to a tree of nodes, one for each nested type. A node returns its array without a copy if
+nothing inside needs conversion. No value becomes a Python object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from sparksig.engine.arrays import (
     null_mask,
     take,
 )
-from sparksig.engine.findings import RANGE_HINT, Location, format_null_hint
+from sparksig.engine.findings import IN_RANGE, OUT_OF_RANGE, RANGE_HINT, Location, format_null_hint
 from sparksig.engine.kernels import choose_kernel, decode_dictionary, to_local_nanoseconds
 from sparksig.engine.vectors import convert_vectors
 from sparksig.errors import Code, ConversionError, below
@@ -38,7 +38,7 @@ __all__ = ["Node", "Rules", "compile_node"]
 
 
 class Rules(NamedTuple):
-    """How strictly a schema is taken.
+    """The strictness of enforcement.
 
     Attributes:
         strict_nulls: whether required columns and properties of every type refuse nulls.
@@ -54,15 +54,15 @@ Step = Callable[[pa.Array, Location], pa.Array]
 
 @dataclass(frozen=True)
 class Node:
-    """What becomes of the values at one path.
+    """The check and the conversion of the values at one path.
 
     Attributes:
-        path: where they stand.
-        dtype: what the contract declares there.
-        target: the Arrow type in which the model receives them.
-        step: converts them; None where they have their type already.
+        path: the path of the values.
+        dtype: the declared type.
+        target: the Arrow type that the model receives.
+        step: the conversion; None if the values already have the target type.
         no_nulls: whether nulls are refused.
-        encoded: whether they come as a dictionary.
+        encoded: whether the values are dictionary-encoded.
     """
 
     path: str
@@ -73,17 +73,17 @@ class Node:
     encoded: bool
 
     @property
-    def trivial(self) -> bool:
-        """Whether there is nothing to convert and nothing to check."""
+    def is_trivial(self) -> bool:
+        """Return whether the node neither checks nor converts anything."""
         return self.step is None and not self.no_nulls and not self.encoded
 
-    def apply(self, array: pa.Array, place: Location) -> pa.Array:
-        """The values as the contract declares them; the array itself where nothing is to be done."""
+    def apply(self, array: pa.Array, location: Location) -> pa.Array:
+        """Check and convert an array; return the array itself if nothing had to be converted."""
         if self.encoded and pa.types.is_dictionary(array.type):
             array = decode_dictionary(array)
         if self.no_nulls and array.null_count:
             nulls = array.is_null().to_numpy(zero_copy_only=False)
-            place.report(
+            location.report(
                 nulls,
                 Code.NULL_IN_REQUIRED,
                 self.path,
@@ -91,67 +91,81 @@ class Node:
                 "nulls",
                 format_null_hint(self.dtype),
             )
-        return array if self.step is None else self.step(array, place)
+        return array if self.step is None else self.step(array, location)
 
 
 def compile_node(arrow_type: pa.DataType, dtype: Type, path: str, *, required: bool, rules: Rules) -> Node:
-    """The node for values of ``arrow_type``, which the casting table has let through to ``dtype``."""
+    """Compile the node for values of ``arrow_type`` that the casting table widens to ``dtype``.
+
+    Args:
+        arrow_type: the type of the values.
+        dtype: the declared type.
+        path: the path of the values.
+        required: whether the contract requires the values.
+        rules: the strictness of enforcement.
+    """
     encoded = pa.types.is_dictionary(arrow_type)
-    held = arrow_type.value_type if encoded else arrow_type
-    target, step = _compile(held, dtype, path, rules)
+    value_type = arrow_type.value_type if encoded else arrow_type
+    target, step = _compile(value_type, dtype, path, rules)
     no_nulls = required and (rules.strict_nulls or dtype in NEVER_NULL)
     return Node(path, dtype, target, step, no_nulls, encoded)
 
 
-def _compile(held: pa.DataType, dtype: Type, path: str, rules: Rules) -> tuple[pa.DataType, Step | None]:
+def _compile(
+    arrow_type: pa.DataType, dtype: Type, path: str, rules: Rules
+) -> tuple[pa.DataType, Step | None]:
     if isinstance(dtype, AnyType):
-        return held, None
-    if pa.types.is_null(held):
+        return arrow_type, None
+    if pa.types.is_null(arrow_type):
         target = _arrow_type(dtype)
-        return (held, None) if target is None else (target, lambda array, place: pa.nulls(len(array), target))
+        return (
+            (arrow_type, None)
+            if target is None
+            else (target, lambda array, location: pa.nulls(len(array), target))
+        )
     if dtype is DataType.datetime:
-        return to_arrow(dtype), _times(path)
+        return to_arrow(dtype), _compile_times(path)
     if isinstance(dtype, DataType):
         target = to_arrow(dtype)
-        kernel = choose_kernel(held, target)
-        return target, None if kernel is None else lambda array, place: kernel(array)
-    if isinstance(dtype, SparkMLVector) and pa.types.is_struct(held):
-        return to_arrow(dtype), lambda array, place: convert_vectors(array, place, path)
+        kernel = choose_kernel(arrow_type, target)
+        return target, None if kernel is None else lambda array, location: kernel(array)
+    if isinstance(dtype, SparkMLVector) and pa.types.is_struct(arrow_type):
+        return to_arrow(dtype), lambda array, location: convert_vectors(array, location, path)
     if isinstance(dtype, Array):
-        return _compile_list(held, dtype, path, rules)
+        return _compile_list(arrow_type, dtype, path, rules)
     if isinstance(dtype, Map):
-        if pa.types.is_struct(held):
-            return _compile_struct_as_map(held, dtype, path, rules)
-        return _compile_map(held, dtype, path, rules)
+        if pa.types.is_struct(arrow_type):
+            return _compile_struct_as_map(arrow_type, dtype, path, rules)
+        return _compile_map(arrow_type, dtype, path, rules)
     assert isinstance(dtype, Object)
-    if pa.types.is_map(held):
-        return _compile_map_as_struct(held, dtype, path, rules)
-    return _compile_struct(held, dtype, path, rules)
+    if pa.types.is_map(arrow_type):
+        return _compile_map_as_struct(arrow_type, dtype, path, rules)
+    return _compile_struct(arrow_type, dtype, path, rules)
 
 
 def _arrow_type(dtype: Type) -> pa.DataType | None:
-    """The Arrow type of a signature type; None where Any is in it, for which there is none."""
+    """Return the Arrow type of a signature type; None if it contains Any, which has no Arrow type."""
     try:
         return to_arrow(dtype)
     except ConversionError:
         return None
 
 
-def _times(path: str) -> Step:
-    def step(array: pa.Array, place: Location) -> pa.Array:
-        walls, outside = to_local_nanoseconds(array)
-        walls = array if walls.type == array.type and array.type.tz is None else walls
+def _compile_times(path: str) -> Step:
+    def step(array: pa.Array, location: Location) -> pa.Array:
+        local_times, outside = to_local_nanoseconds(array)
+        is_unchanged = local_times.type == array.type and array.type.tz is None
         if outside.any():
-            place.report(
+            location.report(
                 outside,
                 Code.OUT_OF_RANGE,
                 path,
-                "instants that nanoseconds can hold",
-                "others",
+                IN_RANGE,
+                OUT_OF_RANGE,
                 RANGE_HINT,
                 array,
             )
-        return walls
+        return array if is_unchanged else local_times
 
     return step
 
@@ -160,19 +174,19 @@ def _times(path: str) -> Step:
 
 
 def _compile_list(
-    held: pa.DataType, dtype: Array, path: str, rules: Rules
+    arrow_type: pa.DataType, dtype: Array, path: str, rules: Rules
 ) -> tuple[pa.DataType, Step | None]:
-    item = compile_node(held.value_type, dtype.dtype, f"{path}[]", required=False, rules=rules)
+    item = compile_node(arrow_type.value_type, dtype.dtype, f"{path}[]", required=False, rules=rules)
     target = pa.list_(item.target)
-    plain = pa.types.is_list(held)
-    if item.trivial and plain:
-        return held, None
+    is_list = pa.types.is_list(arrow_type)
+    if item.is_trivial and is_list:
+        return arrow_type, None
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
+    def step(array: pa.Array, location: Location) -> pa.Array:
         values = flatten_lists(array)
         lengths = list_lengths(array)
-        converted = values if item.trivial else item.apply(values, place.inside(lengths))
-        if plain and converted is values:
+        converted = values if item.is_trivial else item.apply(values, location.enter_lists(lengths))
+        if is_list and converted is values:
             return array
         return build_lists(lengths, converted, array)
 
@@ -183,30 +197,32 @@ def _compile_list(
 
 
 def _compile_struct(
-    held: pa.StructType, dtype: Object, path: str, rules: Rules
+    arrow_type: pa.StructType, dtype: Object, path: str, rules: Rules
 ) -> tuple[pa.DataType, Step | None]:
     indices, nodes, names = [], [], []
     for prop in dtype.properties:
-        index = held.get_field_index(prop.name)
-        if index < 0:  # optional, or the casting table would have refused it
+        index = arrow_type.get_field_index(prop.name)
+        if index < 0:  # an absent optional property; the casting table refuses other missing fields
             continue
-        where = below(path, prop.name)
-        node = compile_node(held.field(index).type, prop.dtype, where, required=prop.required, rules=rules)
+        part, part_path = arrow_type.field(index), below(path, prop.name)
+        node = compile_node(part.type, prop.dtype, part_path, required=prop.required, rules=rules)
         indices.append(index)
         nodes.append(node)
         names.append(prop.name)
-    same = indices == list(range(held.num_fields))
-    if same and all(node.trivial for node in nodes):
-        return held, None
+    same_order = indices == list(range(arrow_type.num_fields))
+    if same_order and all(node.is_trivial for node in nodes):
+        return arrow_type, None
     target = pa.struct([pa.field(name, node.target) for name, node in zip(names, nodes)])
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
-        # flatten takes the struct's own nulls over into the parts, field does not
-        parts = array.flatten() if array.null_count else [array.field(i) for i in range(held.num_fields)]
+    def step(array: pa.Array, location: Location) -> pa.Array:
+        # flatten() makes a field null where the struct is null, field() does not
+        parts = (
+            array.flatten() if array.null_count else [array.field(i) for i in range(arrow_type.num_fields)]
+        )
         chosen = [parts[index] for index in indices]
-        within = _present(array, place)
-        converted = [_apply_present(node, part, within) for node, part in zip(nodes, chosen)]
-        if same and all(new is old for new, old in zip(converted, chosen)):
+        within = _enter_struct(array, location)
+        converted = [_apply_inside(node, part, within) for node, part in zip(nodes, chosen)]
+        if same_order and all(new is old for new, old in zip(converted, chosen)):
             return array
         return build_structs(converted, names, array)
 
@@ -215,28 +231,33 @@ def _compile_struct(
 
 @dataclass(frozen=True)
 class _Within:
-    """A place inside a struct: what is null because the struct is does not count."""
+    """A location inside a struct; fields of null structs are null themselves and are not reported.
 
-    place: Location
+    Attributes:
+        location: the location of the values.
+        absent: a mask of the null structs; None if there are none.
+    """
+
+    location: Location
     absent: Mask | None
 
 
-def _present(array: pa.Array, place: Location) -> _Within:
-    return _Within(place, null_mask(array) if array.null_count else None)
+def _enter_struct(array: pa.Array, location: Location) -> _Within:
+    return _Within(location, null_mask(array) if array.null_count else None)
 
 
-def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
-    if node.trivial:
+def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:
+    if node.is_trivial:
         return part
     if within.absent is None or not node.no_nulls:
-        return node.apply(part, within.place)
+        return node.apply(part, within.location)
     part = decode_dictionary(part) if pa.types.is_dictionary(part.type) else part
     nulls = null_mask(part) & ~within.absent
-    quiet = Node(node.path, node.dtype, node.target, node.step, False, False)
-    converted = quiet.apply(part, within.place)
+    unchecked = replace(node, no_nulls=False, encoded=False)
+    converted = unchecked.apply(part, within.location)
     if nulls.any():
         expected = f"{describe(node.dtype)} without nulls"
-        within.place.report(
+        within.location.report(
             nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", format_null_hint(node.dtype)
         )
     return converted
@@ -245,106 +266,111 @@ def _apply_present(node: Node, part: pa.Array, within: _Within) -> pa.Array:
 # --- maps ---------------------------------------------------------------------------------------------
 
 
-def _compile_map(held: pa.MapType, dtype: Map, path: str, rules: Rules) -> tuple[pa.DataType, Step | None]:
-    key = compile_node(held.key_type, DataType.string, path, required=False, rules=rules)
-    item = compile_node(held.item_type, dtype.value_type, f"{path}[]", required=False, rules=rules)
-    target = held if key.trivial and item.trivial else pa.map_(key.target, item.target)
+def _compile_map(
+    arrow_type: pa.MapType, dtype: Map, path: str, rules: Rules
+) -> tuple[pa.DataType, Step | None]:
+    key = compile_node(arrow_type.key_type, DataType.string, path, required=False, rules=rules)
+    item = compile_node(arrow_type.item_type, dtype.value_type, f"{path}[]", required=False, rules=rules)
+    target = arrow_type if key.is_trivial and item.is_trivial else pa.map_(key.target, item.target)
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
+    def step(array: pa.Array, location: Location) -> pa.Array:
         keys, items, lengths = flatten_maps(array)
-        inner = place.inside(lengths)
-        converted, plain = item.apply(items, inner), key.apply(keys, inner)
-        _check_twins(plain, lengths, path, inner)
-        if key.trivial and converted is items:
+        inner = location.enter_lists(lengths)
+        converted_items, converted_keys = item.apply(items, inner), key.apply(keys, inner)
+        _check_duplicate_keys(converted_keys, lengths, path, inner)
+        if key.is_trivial and converted_items is items:
             return array
-        return build_maps(lengths, plain, converted, array)
+        return build_maps(lengths, converted_keys, converted_items, array)
 
     return target, step
 
 
-def _check_twins(keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, place: Location) -> None:
-    """A key that stands twice in one map would lose a value."""
+def _check_duplicate_keys(
+    keys: pa.Array, lengths: np.ndarray[Any, Any], path: str, location: Location
+) -> None:
+    """Report duplicate keys within a map: a dictionary would lose a value."""
     if not len(keys):
         return
-    known = pc.dictionary_encode(keys).indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = pc.dictionary_encode(keys).indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     owners = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((known, owners))
-    twins = np.zeros(len(keys), dtype=bool)
-    twins[order[1:]] = (np.diff(known[order]) == 0) & (np.diff(owners[order]) == 0)
-    if twins.any():
-        place.report(twins, Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice", "")
+    order = np.lexsort((codes, owners))
+    duplicates = np.zeros(len(keys), dtype=bool)
+    duplicates[order[1:]] = (np.diff(codes[order]) == 0) & (np.diff(owners[order]) == 0)
+    if duplicates.any():
+        location.report(duplicates, Code.DUPLICATE_NAME, path, "unique keys", "duplicate keys", "")
 
 
 def _compile_map_as_struct(
-    held: pa.MapType, dtype: Object, path: str, rules: Rules
+    arrow_type: pa.MapType, dtype: Object, path: str, rules: Rules
 ) -> tuple[pa.DataType, Step | None]:
-    key = compile_node(held.key_type, DataType.string, path, required=False, rules=rules)
+    key = compile_node(arrow_type.key_type, DataType.string, path, required=False, rules=rules)
     nodes = [
-        compile_node(held.item_type, prop.dtype, below(path, prop.name), required=prop.required, rules=rules)
+        compile_node(
+            arrow_type.item_type, prop.dtype, below(path, prop.name), required=prop.required, rules=rules
+        )
         for prop in dtype.properties
     ]
     names = [prop.name for prop in dtype.properties]
     target = pa.struct([pa.field(name, node.target) for name, node in zip(names, nodes)])
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
+    def step(array: pa.Array, location: Location) -> pa.Array:
         keys, items, lengths = flatten_maps(array)
-        plain = key.apply(keys, place)
+        keys = key.apply(keys, location)
         owners = np.repeat(np.arange(len(array)), lengths)
-        if rules.forbid:
-            strange = ~pc.is_in(plain, pa.array(names, pa.string())).to_numpy(zero_copy_only=False)
+        indices = pc.index_in(keys, pa.array(names, pa.string())).fill_null(-1).to_numpy(zero_copy_only=False)
+        if rules.forbid and (indices < 0).any():
             rows = np.zeros(len(array), dtype=bool)
-            rows[owners[strange]] = True
-            if rows.any():
-                expected = "no key beside the declared ones"
-                place.report(rows, Code.UNKNOWN_KEY, path, expected, "keys more", "")
-        absent = null_mask(array)
-        within = _present(array, place)
+            rows[owners[indices < 0]] = True
+            location.report(rows, Code.UNKNOWN_KEY, path, "only declared keys", "undeclared keys", "")
+        _check_duplicate_keys(keys, lengths, path, location.enter_lists(lengths))
+        null_maps = null_mask(array)
+        order = np.argsort(indices, kind="stable")
+        bounds = np.searchsorted(indices[order], np.arange(len(names) + 1))
         parts = []
-        _check_twins(plain, lengths, path, place.inside(lengths))
-        known = pc.index_in(plain, pa.array(names, pa.string())).fill_null(-1)
-        number = known.to_numpy(zero_copy_only=False)
-        order = np.argsort(number, kind="stable")
-        bounds = np.searchsorted(number[order], np.arange(len(names) + 1))
         for index, (prop, node) in enumerate(zip(dtype.properties, nodes)):
-            hits = order[bounds[index] : bounds[index + 1]]
-            where = np.full(len(array), -1, dtype=np.int64)
-            where[owners[hits]] = hits  # of a key that stands twice, the last
-            missing = (where < 0) & ~absent
+            entries = order[bounds[index] : bounds[index + 1]]
+            positions = np.full(len(array), -1, dtype=np.int64)
+            positions[owners[entries]] = entries  # the last entry of a duplicate key
+            missing = (positions < 0) & ~null_maps
             if prop.required and missing.any():
-                place.report(
-                    missing, Code.MISSING_FIELD, node.path, describe(prop.dtype), "maps without that key", ""
-                )
-            taken = take(items, pa.array(where, mask=where < 0))
-            blank = None if within.absent is None and not missing.any() else absent | missing
-            parts.append(_apply_present(node, taken, _Within(place, blank)))
+                expected = describe(prop.dtype)
+                location.report(missing, Code.MISSING_FIELD, node.path, expected, "maps without that key", "")
+            values = take(items, pa.array(positions, mask=positions < 0))
+            absent = null_maps | missing if array.null_count or missing.any() else None
+            parts.append(_apply_inside(node, values, _Within(location, absent)))
         return build_structs(parts, names, array)
 
     return target, step
 
 
 def _compile_struct_as_map(
-    held: pa.StructType, dtype: Map, path: str, rules: Rules
+    arrow_type: pa.StructType, dtype: Map, path: str, rules: Rules
 ) -> tuple[pa.DataType, Step | None]:
-    parts = [held.field(index) for index in range(held.num_fields)]
+    parts = [arrow_type.field(index) for index in range(arrow_type.num_fields)]
     nodes = [
         compile_node(part.type, dtype.value_type, below(path, part.name), required=False, rules=rules)
         for part in parts
     ]
-    value = _arrow_type(dtype.value_type)
-    if value is None and len({node.target for node in nodes}) == 1:
-        value = nodes[0].target
-    if value is None:  # fields of several types, as Any lets them be: no map holds them
-        return held, None if all(node.trivial for node in nodes) else _parts_of_struct(held, nodes)
-    value = transform_arrow(value, lambda leaf: leaf)  # nullable, for some parts may have nulls
-    target = pa.map_(pa.string(), value)
+    value_type = _arrow_type(dtype.value_type)
+    if value_type is None and len({node.target for node in nodes}) == 1:
+        value_type = nodes[0].target
+    if value_type is None:  # Any allows fields of several types, which a map cannot contain
+        is_trivial = all(node.is_trivial for node in nodes)
+        return arrow_type, None if is_trivial else _convert_fields(arrow_type, nodes)
+    value_type = transform_arrow(value_type, lambda leaf: leaf)  # makes all parts nullable
+    target = pa.map_(pa.string(), value_type)
     names = np.array([part.name for part in parts], dtype=object)
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
+    def step(array: pa.Array, location: Location) -> pa.Array:
         chosen = array.flatten()
-        converted = [conform(node.apply(part, place), value, _pad) for node, part in zip(nodes, chosen)]
+        converted = [
+            conform(node.apply(part, location), value_type, _pad) for node, part in zip(nodes, chosen)
+        ]
         rows, width = np.flatnonzero(~null_mask(array)), len(parts)
-        order = (np.arange(width) * len(array) + rows[:, None]).ravel()  # row by row, each field in turn
-        items = pa.concat_arrays(converted).take(pa.array(order)) if converted else pa.nulls(0, value)
+        order = (
+            np.arange(width) * len(array) + rows[:, None]
+        ).ravel()  # row by row, all fields of a row in order
+        items = pa.concat_arrays(converted).take(pa.array(order)) if converted else pa.nulls(0, value_type)
         keys = pa.array(np.tile(names, len(rows)), pa.string())
         lengths = np.where(null_mask(array), 0, width)
         return build_maps(lengths, keys, items, array)
@@ -352,18 +378,18 @@ def _compile_struct_as_map(
     return target, step
 
 
-def _parts_of_struct(held: pa.StructType, nodes: list[Node]) -> Step:
-    """Checks and converts the fields, each by itself, and leaves them a struct."""
+def _convert_fields(arrow_type: pa.StructType, nodes: list[Node]) -> Step:
+    """Return a step that checks and converts each field of a struct, without building a map."""
 
-    def step(array: pa.Array, place: Location) -> pa.Array:
-        converted = [node.apply(part, place) for node, part in zip(nodes, array.flatten())]
-        return build_structs(converted, [field.name for field in held], array)
+    def step(array: pa.Array, location: Location) -> pa.Array:
+        converted = [node.apply(part, location) for node, part in zip(nodes, array.flatten())]
+        return build_structs(converted, [field.name for field in arrow_type], array)
 
     return step
 
 
 def _pad(array: pa.Array, target: pa.DataType) -> pa.Array | None:
-    """Return an array that has its type already, or nulls for one that is all null."""
+    """Return an array of the target type unchanged, or nulls of this type for an array of the null type."""
     if pa.types.is_null(array.type):
         return pa.nulls(len(array), target)
     return array if array.type == target else None

@@ -1,4 +1,4 @@
-"""Data of any kind as a list of rows, for models whose type hint asks for one."""
+"""Conversion of any data to a list of rows, for models whose type hint declares a list."""
 
 from __future__ import annotations
 
@@ -28,52 +28,58 @@ __all__ = ["to_rows"]
 
 
 def to_rows(data: Any, hint: Listing) -> list[Any]:
-    """Data of any kind as a list with one element a row, as a model with a type hint asks for it.
+    """Convert data to a list with one element for each row.
 
-    A frame of one column without a name (or numbered 0) gives its cells, any other its rows as
-    dictionaries; so does one of a single column, unless the hint has no dictionaries. What is missing
-    in a frame is NaN where the hint says float, and None elsewhere.
+    The rows of a frame become dictionaries if the hint accepts dictionaries, and the cells of its only column
+    otherwise. A single column without a name (or with the name 0) always gives its cells. Missing values of a
+    frame become NaN for a float hint and None for any other.
+
+    Args:
+        data: a list, an array of at least one dimension, a frame or a Series.
+        hint: the type hint of the model's input.
 
     Raises:
-        ContractError: several columns for a hint without dictionaries, or no rows at all.
+        ContractError: the frame has several columns for a hint without dictionaries, or the data has no rows.
     """
     if isinstance(data, list):
         return data
     if isinstance(data, np.ndarray) and data.ndim:
-        return [_unframed(cell, hint.item) for cell in _listed(data)]
+        return [_to_builtin(cell, hint.item) for cell in _to_lists(data)]
     if isinstance(data, pd.DataFrame):
-        return [_unframed(row, hint.item) for row in _records(data, hint.item)]
+        return [_to_builtin(row, hint.item) for row in _to_records(data, hint.item)]
     if isinstance(data, pd.Series):
-        return [_unframed(cell, hint.item) for cell in data.astype(object).tolist()]
-    raise ContractError(f"the type hint asks for a list, one element a row, not {kind(data)}")
+        return [_to_builtin(cell, hint.item) for cell in data.astype(object).tolist()]
+    raise ContractError(f"the data does not fit the type hint: expected a list of rows, got {kind(data)}")
 
 
-def _records(frame: pd.DataFrame, item: Hint) -> list[Any]:
+def _to_records(frame: pd.DataFrame, item: Hint) -> list[Any]:
     labels: list[Any] = list(frame.columns)
-    keyed = _is_keyed(item)
-    if len(labels) == 1 and (not keyed or labels[0] in (None, 0) or _holds_rows(frame.iloc[:, 0], item)):
+    has_dictionaries = _accepts_dictionaries(item)
+    if len(labels) == 1 and (
+        not has_dictionaries or labels[0] in (None, 0) or _contains_rows(frame.iloc[:, 0], item)
+    ):
         return frame.iloc[:, 0].astype(object).tolist()
-    if not keyed:
-        found, advice = f"{len(labels)} columns", "select the one that the model takes"
-        finding = Finding(Code.COLUMN_COUNT, "", "1 column", found, advice)
+    if not has_dictionaries:
+        actual, advice = f"{len(labels)} columns", "select the column that the model accepts"
+        finding = Finding(Code.COLUMN_COUNT, "", "1 column", actual, advice)
         raise ContractError.of("the data does not fit the type hint", [finding])
-    if twins := duplicates([str(label) for label in labels]):
-        raise ContractError.of("the data does not fit the type hint", twins)
+    if duplicate_findings := duplicates([str(label) for label in labels]):
+        raise ContractError.of("the data does not fit the type hint", duplicate_findings)
     columns = [frame.iloc[:, index].astype(object).tolist() for index in range(len(labels))]
     return [dict(zip(map(str, labels), row)) for row in zip(*columns)]
 
 
-def _is_keyed(item: Hint) -> bool:
+def _accepts_dictionaries(item: Hint) -> bool:
     item = unwrap_hint(item)
     if isinstance(item, Either):
-        return any(_is_keyed(member) for member in item.members)
+        return any(_accepts_dictionaries(member) for member in item.members)
     return isinstance(item, (Model, Record, Dictionary, Anything))
 
 
-def _holds_rows(column: pd.Series, item: Hint) -> bool:
-    """Whether a single column's cells are what the hint asks for, and not the values of one field."""
+def _contains_rows(column: pd.Series, item: Hint) -> bool:
+    """Return whether the cells of a single column are complete rows of the hint, not values of one field."""
     item = unwrap_hint(item)
-    if isinstance(item, (Model, Record)) and column.name in _names(item):
+    if isinstance(item, (Model, Record)) and column.name in _fields_by_key(item):
         return False
     if isinstance(item, Anything) or (
         isinstance(item, Dictionary)
@@ -86,40 +92,40 @@ def _holds_rows(column: pd.Series, item: Hint) -> bool:
     return all(issubclass(form, forms) for form in set(map(type, column)))
 
 
-def _names(model: Model | Record) -> dict[str, Hint]:
-    """The hints of a model's fields, by their names and by the keys from which pydantic reads them."""
+def _fields_by_key(model: Model | Record) -> dict[str, Hint]:
+    """Return the hints of a model's fields by their names and by the keys from which pydantic reads them."""
     return {name: field.hint for field in model.fields for name in (*field.keys, field.name)}
 
 
-def _unframed(value: Any, hint: Hint) -> Any:
-    """A cell as plain Python: arrays as lists, and what is missing as the hint says it."""
+def _to_builtin(value: Any, hint: Hint) -> Any:
+    """Convert a cell to Python built-ins: arrays to lists, missing values to NaN or None by the hint."""
     if isinstance(value, np.ndarray) and value.ndim:
-        value = _listed(value)
+        value = _to_lists(value)
     if isinstance(hint, Constrained):
-        return _unframed(value, hint.hint)
+        return _to_builtin(value, hint.hint)
     if isinstance(value, list) and isinstance(hint, Listing):
-        return [_unframed(item, hint.item) for item in value]
+        return [_to_builtin(item, hint.item) for item in value]
     if isinstance(value, dict):
-        return _unframed_dict(value, hint)
+        return _to_builtin_dict(value, hint)
     if value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
         return math.nan if isinstance(hint, Leaf) and hint.python is float else None
     if isinstance(hint, Either) and len(hint.members) == 1:
-        return _unframed(value, hint.members[0])
+        return _to_builtin(value, hint.members[0])
     return value
 
 
-def _unframed_dict(value: dict[Any, Any], hint: Hint) -> dict[Any, Any]:
+def _to_builtin_dict(value: dict[Any, Any], hint: Hint) -> dict[Any, Any]:
     if isinstance(hint, Either):
         hint = hint.members[0] if len(hint.members) == 1 else Anything()
     if isinstance(hint, (Model, Record)):
-        fields = _names(hint)
-        return {key: _unframed(held, fields.get(key, Anything())) for key, held in value.items()}
+        fields = _fields_by_key(hint)
+        return {key: _to_builtin(item, fields.get(key, Anything())) for key, item in value.items()}
     inner = hint.value if isinstance(hint, Dictionary) else Anything()
-    return {key: _unframed(held, inner) for key, held in value.items()}
+    return {key: _to_builtin(item, inner) for key, item in value.items()}
 
 
-def _listed(array: np.ndarray[Any, Any]) -> list[Any]:
-    """An array as nested lists of Python's scalars; times stay NumPy's, which tolist turns into integers."""
+def _to_lists(array: np.ndarray[Any, Any]) -> list[Any]:
+    """Convert an array to nested lists of Python scalars; times stay NumPy scalars."""
     if array.dtype.kind not in "mM":
         return array.tolist()  # type: ignore[no-any-return]
-    return list(array) if array.ndim == 1 else [_listed(part) for part in array]
+    return list(array) if array.ndim == 1 else [_to_lists(part) for part in array]

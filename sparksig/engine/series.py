@@ -1,4 +1,4 @@
-"""Columns of pandas -> Arrow arrays."""
+"""Conversion of pandas columns to Arrow arrays."""
 
 from __future__ import annotations
 
@@ -25,24 +25,31 @@ def is_name(label: Hashable) -> bool:
 
 
 def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Finding]) -> pa.Array:
-    """Convert a column of scalars to an Arrow array; no value changes.
+    """Convert a column of scalars to an Arrow array without changing a value.
 
-    NaN stays NaN in NumPy's float columns; None, NA and NaT become nulls. NumPy's own columns are not
-    copied where Arrow can share their memory. A column whose values have no common type is added to
-    ``findings``, and stands as nulls of the declared type, so that the others are judged as well.
+    NaN stays NaN in NumPy float columns; None, NA and NaT become nulls. The memory of NumPy columns is shared
+    with Arrow if possible.
+
+    Args:
+        column: a column of scalars.
+        target: the declared type.
+        path: the path of the column, for findings.
+        findings: receives a finding if the values have no common type.
+
+    Returns:
+        The array; nulls of the declared type after a finding, so that the other columns are judged, too.
     """
     dtype: Any = column.dtype
     code, expected, hint = (
         Code.UNSUPPORTED_TYPE,
-        "a type that a signature has",
+        "a supported type",
         "convert it explicitly, or leave it out",
     )
     array = None
     if isinstance(dtype, pd.CategoricalDtype):
         values_dtype = dtype.categories.dtype
-        if is_objects(values_dtype) or isinstance(
-            values_dtype, pd.DatetimeTZDtype
-        ):  # Arrow would take the zone off
+        is_zoned = isinstance(values_dtype, pd.DatetimeTZDtype)  # Arrow would drop the time zone
+        if is_objects(values_dtype) or is_zoned:
             column = column.astype(values_dtype)
     if is_objects(column.dtype):
         array = from_objects(column, target)
@@ -51,9 +58,9 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
             return _nulls(len(column), target)
     else:
         try:
-            array = _typed(column)
+            array = _typed_to_arrow(column)
         except UnicodeEncodeError:
-            code, expected, hint = Code.INVALID_VALUE, "Unicode text", "some text has half a surrogate pair"
+            code, expected, hint = Code.INVALID_VALUE, "Unicode text", "replace lone surrogates in the text"
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
             array = None
     if array is None:
@@ -67,7 +74,7 @@ def _nulls(rows: int, target: Any) -> pa.Array:
 
 
 def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]:
-    """Return why an object column is not of a type: the values that do not fit, or that they are mixed."""
+    """Explain why an object column does not have a type: some values do not fit, or the types are mixed."""
     findings: list[Finding] = []
     if isinstance(target, DataType):
         enforce_values(column.tolist(), target, path, findings, required=False)
@@ -78,11 +85,11 @@ def _object_findings(column: pd.Series, target: Any, path: str) -> list[Finding]
 
 
 def is_objects(dtype: Any) -> bool:
-    """Return whether a dtype is that of Python objects."""
+    """Return whether a dtype is NumPy's object dtype."""
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
-def _typed(column: pd.Series) -> pa.Array:
+def _typed_to_arrow(column: pd.Series) -> pa.Array:
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         values = column.to_numpy()
@@ -94,5 +101,5 @@ def _typed(column: pd.Series) -> pa.Array:
 
 
 def format_dtype(dtype: Any) -> str:
-    """Return the name of a pandas dtype, without the values that some hold (a sparse one's fill value)."""
+    """Format a pandas dtype without the data values that some dtypes contain, such as sparse fill values."""
     return f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)

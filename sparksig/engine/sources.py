@@ -1,4 +1,4 @@
-"""Data of Arrow, or of a library that lends its data as Arrow, on its way into the engine."""
+"""Readers for Arrow data, and for data of libraries that export Arrow, such as Polars."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["borrow_arrow", "lends_arrow", "read_column_or_table", "split_batches
 
 
 def lends_arrow(data: Any) -> bool:
-    """Return whether data is Arrow's, or lent as Arrow; pandas' own is neither."""
+    """Return whether data is Arrow data or can be exported as such; pandas data is excluded."""
     return not isinstance(data, (pd.DataFrame, pd.Series)) and is_arrow(data)
 
 
 def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Read data that is lent as Arrow: a table, or a column and its name.
+    """Read Arrow data: a table, or a column and its name.
 
     Raises:
-        ContractError: it cannot be read.
+        ContractError: the data cannot be read.
     """
     try:
         return read_arrow(data)
@@ -31,10 +31,10 @@ def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | N
 
 
 def borrow_arrow(data: Any) -> pa.Table | pa.RecordBatch:
-    """Read data that is lent as Arrow as a table; a column becomes a table of one column.
+    """Read Arrow data as a table; a column becomes a table of one column.
 
     Raises:
-        ContractError: it cannot be read.
+        ContractError: the data cannot be read.
     """
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data
@@ -43,7 +43,7 @@ def borrow_arrow(data: Any) -> pa.Table | pa.RecordBatch:
 
 
 def split_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
-    """Return the batches of a table as they are: pyarrow joins no dictionaries that differ."""
+    """Return the batches of a table without joining them: pyarrow cannot join different dictionaries."""
     if isinstance(data, pa.RecordBatch):
         return [data]
     batches: list[pa.RecordBatch] = data.to_batches()
@@ -54,7 +54,7 @@ def split_batches(data: pa.Table | pa.RecordBatch) -> list[pa.RecordBatch]:
 
 
 def _decode_type(dtype: pa.DataType) -> pa.DataType:
-    """Replace dictionaries by the types of their values: pyarrow makes no empty array of some."""
+    """Replace dictionary types by their value types: pyarrow cannot build some empty dictionary arrays."""
     return transform_arrow(
         dtype, lambda leaf: _decode_type(leaf.value_type) if pa.types.is_dictionary(leaf) else leaf
     )

@@ -1,9 +1,8 @@
-"""Tensors: NumPy arrays, SciPy matrices, frames and tables against the dtype and shape of a specification.
+"""Enforcement of tensors: NumPy arrays, SciPy matrices, frames and tables.
 
-An array is checked exactly, stricter than a column: its dtype is the declared one, each dimension the
-declared one or any, where the specification has -1. It is handed on itself. A frame or a table has no dtype
-of its own to check: its columns are widened by the casting table, as far as the declared dtype holds all
-their values.
+An array must have exactly the declared dtype and the declared size in each dimension; a declared size of -1
+allows any size. It is returned without a copy. The columns of a frame or a table are widened to the declared
+dtype by the casting table.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import pyarrow.compute as pc
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.numpy import dtype_widens, from_numpy, source
 from sparksig.convert.objects import from_times, is_sparse
-from sparksig.engine.findings import FIRST_ROWS, Collector
+from sparksig.engine.findings import FIRST_ROWS, Collector, Location, Rows
 from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.series import format_dtype
@@ -39,16 +38,19 @@ __all__ = ["enforce_tensors"]
 
 
 def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
-    """The tensors that a schema declares: an array or matrix for one without a name, else a dictionary.
+    """Enforce a schema of tensors on data.
 
     Args:
         data: an array, a csr or csc matrix, a dictionary of arrays, a frame, or an Arrow table.
-        schema: tensors.
+        schema: the tensors.
         forbid: whether names that the schema does not declare are refused; they are dropped otherwise.
 
+    Returns:
+        An array or a matrix for an unnamed tensor, otherwise a dictionary. Named tensors may have different
+        numbers of rows.
+
     Raises:
-        ContractError: tensors that are missing, or of another dtype or shape; all of them. Named tensors
-            need not have as many rows as each other.
+        ContractError: tensors are missing, or have another dtype or shape; all findings.
 
     Example:
         >>> frame = pd.DataFrame({"a": [1], "b": [2.5]}, dtype="float32")
@@ -56,33 +58,34 @@ def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
         array([[1. , 2.5]])
     """
     findings: list[Finding] = []
-    parts = _parts(data, schema, forbid, findings)
+    parts = _split_data(data, schema, forbid, findings)
     tensors = {}
     for spec in schema:
         if spec.name in parts:
-            tensors[spec.name] = _tensor(parts[spec.name], spec, findings)
+            tensors[spec.name] = _enforce_tensor(parts[spec.name], spec, findings)
     if findings:
         raise ContractError.of("the data does not fit the schema", findings)
     return tensors if schema.has_input_names() else tensors[None]
 
 
-def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> dict[Any, Any]:
-    """What each specification is to be made of, by its name."""
-    data = _opened(data)
+def _split_data(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> dict[Any, Any]:
+    """Return the data of each tensor by the tensor's name."""
+    data = _to_pandas_if_arrow(data)
     names = [spec.name for spec in schema]
     if not schema.has_input_names():
         return {None: data}
     if isinstance(data, (Mapping, pd.DataFrame)) and not is_sparse(data):  # a dok_matrix is a Mapping
-        counts = Counter(list(data))  # of labels: a mapping would be taken for counts
+        counts = Counter(list(data))  # a list, because Counter reads a mapping as counts
         for spec in schema:
             if counts[spec.name] != 1:
-                found = "no such tensor" if spec.name not in counts else "several"
-                code = Code.MISSING_COLUMN if spec.name not in counts else Code.DUPLICATE_NAME
-                hint = nearest(spec.name, list(counts)) if code is Code.MISSING_COLUMN else ""
-                findings.append(Finding(code, step(spec.name), repr(spec), found, hint))
+                is_missing = spec.name not in counts
+                code = Code.MISSING_COLUMN if is_missing else Code.DUPLICATE_NAME
+                actual = "no such tensor" if is_missing else "several"
+                hint = nearest(spec.name, list(counts)) if is_missing else ""
+                findings.append(Finding(code, step(spec.name), repr(spec), actual, hint))
         if forbid:
             findings += [
-                Finding(Code.EXTRA_COLUMN, step(label), "no tensor beside the declared ones", "a tensor more")
+                Finding(Code.EXTRA_COLUMN, step(label), "only declared tensors", "an undeclared tensor")
                 for label in data
                 if label not in names
             ]
@@ -94,8 +97,8 @@ def _parts(data: Any, schema: Schema, forbid: bool, findings: list[Finding]) -> 
     return {}
 
 
-def _opened(data: Any) -> Any:
-    """Arrow's data as a frame that keeps its types."""
+def _to_pandas_if_arrow(data: Any) -> Any:
+    """Convert Arrow data to a frame with its Arrow types; return other data unchanged."""
     if isinstance(data, (np.ndarray, Mapping)) or not lends_arrow(data):
         return data
     table, name = read_column_or_table(data)
@@ -104,22 +107,20 @@ def _opened(data: Any) -> Any:
     return table.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
+def _enforce_tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
     path = "" if spec.name is None else step(spec.name)
     if isinstance(data, np.ndarray):
-        return _array(data, spec, path, findings)
+        return _check_array(data, spec, path, findings)
     if is_sparse(data):
-        return _sparse(data, spec, path, findings)
+        return _check_sparse(data, spec, path, findings)
     if isinstance(data, pd.Series):
         return _from_columns([data], spec, path, findings)
     if isinstance(data, pd.DataFrame):
         columns = [data.iloc[:, index] for index in range(data.shape[1])]
-        return (
-            _from_columns(columns, spec, path, findings)
-            if columns
-            else _empty(len(data), spec, path, findings)
-        )
-    hint = f"numpy.asarray(..., dtype={spec.type.name!r}) makes one of a list"
+        if not columns:
+            return _build_empty(len(data), spec, path, findings)
+        return _from_columns(columns, spec, path, findings)
+    hint = f"pass an array: numpy.asarray(..., dtype={spec.type.name!r})"
     findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), kind(data), hint))
     return data
 
@@ -127,15 +128,17 @@ def _tensor(data: Any, spec: TensorSpec, findings: list[Finding]) -> Any:
 # --- arrays -------------------------------------------------------------------------------------------
 
 
-def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+def _check_array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         hint = "fill the masked values explicitly"
-        findings.append(Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint))
+        findings.append(
+            Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)
+        )
         return array
     if -1 in spec.shape[1:] and array.ndim == 1 and array.dtype.kind == "O":
         if spec.shape[0] not in (-1, len(array)):
             _check_shape((len(array), *spec.shape[1:]), spec, path, findings)
-        _ragged(array, spec, path, findings)
+        _check_ragged(array, spec, path, findings)
         return array
     if not _same_dtype(array.dtype, spec.type):
         hint = f"cast it explicitly: astype({spec.type.name!r})"
@@ -144,49 +147,55 @@ def _array(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: l
     return array
 
 
-def _same_dtype(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
-    """Strings of every size are one dtype, and so are the two byte orders."""
-    if given.kind in "US":
-        return bool(given.kind == declared.kind)
-    return bool(declared.kind == "U" if given.kind == "T" else given.newbyteorder("=") == declared)
+def _same_dtype(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
+    """Return whether two dtypes are equal up to the length of strings and the byte order."""
+    if actual.kind in "US":
+        return bool(actual.kind == declared.kind)
+    return bool(declared.kind == "U" if actual.kind == "T" else actual.newbyteorder("=") == declared)
 
 
 def _check_shape(shape: tuple[int, ...], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
-    fits = len(shape) == len(spec.shape) and all(want in (-1, have) for want, have in zip(spec.shape, shape))
+    fits = len(shape) == len(spec.shape) and all(
+        size in (-1, length) for size, length in zip(spec.shape, shape)
+    )
     if not fits:
         findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", f"shape {shape}"))
 
 
-def _ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
-    """Rows of unequal shapes, each an array, or nested lists whose values are judged one by one."""
-    inner, report = spec.shape[1:], Collector()
+def _check_ragged(array: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
+    """Check an array of rows with unequal shapes; each row is an array or a nested list."""
+    inner, collector = spec.shape[1:], Collector()
     try:
         dtype = from_numpy(spec.type)
     except ConversionError:
-        dtype = None  # a dtype that no signature type is, whose values are not judged
+        dtype = None  # without a signature type for this dtype, values are not checked
     for row, value in enumerate(array):
-        report.row = row
+        collector.row = row
         if isinstance(value, np.ndarray):
             if spec.type.kind != "O" and not _same_dtype(value.dtype, spec.type):
-                report.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, value.dtype.name)
-            if len(value.shape) != len(inner) or any(w not in (-1, h) for w, h in zip(inner, value.shape)):
-                report.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", f"shape {value.shape}")
+                collector.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, value.dtype.name)
+            if len(value.shape) != len(inner) or any(
+                size not in (-1, length) for size, length in zip(inner, value.shape)
+            ):
+                collector.add(
+                    Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", f"shape {value.shape}"
+                )
         elif not isinstance(value, list):
-            report.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", kind(value))
+            collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", kind(value))
         elif reason := _list_mismatch(value, inner):
-            report.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", reason)
+            collector.add(Code.SHAPE_MISMATCH, f"{path}[]", f"rows of shape {inner}", reason)
         elif isinstance(dtype, DataType) and (reason := _value_mismatch(value, dtype)):
-            report.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, reason)
-    findings += report.collected()
+            collector.add(Code.TYPE_MISMATCH, f"{path}[]", spec.type.name, reason)
+    findings += collector.build_findings()
 
 
 def _list_mismatch(value: Any, inner: tuple[int, ...]) -> str:
     if not inner:
-        return "lists in lists" if isinstance(value, (list, np.ndarray)) else ""
+        return "deeper nested lists" if isinstance(value, (list, np.ndarray)) else ""
     if not isinstance(value, (list, np.ndarray)):
-        return "fewer lists in lists"
+        return "less deeply nested lists"
     if inner[0] not in (-1, len(value)):
-        return f"{len(value)} elements in place of {inner[0]}"
+        return f"{len(value)} elements instead of {inner[0]}"
     return next((reason for item in value if (reason := _list_mismatch(item, inner[1:]))), "")
 
 
@@ -196,7 +205,7 @@ def _value_mismatch(value: Any, dtype: DataType) -> str:
     return scalar_mismatch(value, dtype)
 
 
-def _sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+def _check_sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     if matrix.format not in ("csr", "csc"):
         hint = "convert it with tocsr()"
         findings.append(Finding(Code.TYPE_MISMATCH, path, "the format csr or csc", matrix.format, hint))
@@ -211,14 +220,14 @@ def _sparse(matrix: Any, spec: TensorSpec, path: str, findings: list[Finding]) -
 
 
 def _from_columns(columns: list[pd.Series], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """One array of the declared dtype, from columns side by side, or from one column of rows."""
+    """Build an array of the declared dtype from several columns, or from one column that contains rows."""
     before = len(findings)
     if len(columns) == 1 and len(spec.shape) > 1 and not len(columns[0]):
-        return _empty(0, spec, path, findings)
+        return _build_empty(0, spec, path, findings)
     if len(columns) == 1 and len(spec.shape) > 1 and _is_nested(columns[0]):
         array = _from_rows(columns[0], spec, path, findings)
     else:
-        parts = [_from_scalars(column, spec, _label(path, column), findings) for column in columns]
+        parts = [_from_scalars(column, spec, _column_path(path, column), findings) for column in columns]
         if len(findings) > before:
             return None
         array = parts[0] if len(spec.shape) == 1 and len(parts) == 1 else np.stack(parts, axis=1)
@@ -227,15 +236,15 @@ def _from_columns(columns: list[pd.Series], spec: TensorSpec, path: str, finding
     return array
 
 
-def _empty(rows: int, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """A tensor without values."""
+def _build_empty(rows: int, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+    """Build a tensor without values."""
     inner = [0 if size == -1 or rows else size for size in spec.shape[1:]]
     array = np.empty((rows, *inner), spec.type)
     _check_shape(array.shape, spec, path, findings)
     return array
 
 
-def _label(path: str, column: pd.Series) -> str:
+def _column_path(path: str, column: pd.Series) -> str:
     return path or step(column.name)
 
 
@@ -250,7 +259,7 @@ def _is_nested(column: pd.Series) -> bool:
 
 
 def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """A column of one scalar a row, by its dtype; one of objects by its values. Always a copy."""
+    """Convert a column of scalars by its dtype, or by its values if it has objects; always a copy."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.dtype.categories.dtype)
     column = _decode_nulls(column)
@@ -259,7 +268,7 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
         return _from_values(column.tolist(), spec, 1, path, findings)
     if spec.type.kind == "M":
         return _from_times(column, spec, path, findings)
-    name = _name(column)
+    name = _source_name(column)
     declared = getattr(source(spec.type), "name", "")
     fits = declared in upper_bounds(name) if upper_bounds(name) else name == declared
     if not fits or spec.type.kind == "O":
@@ -270,14 +279,14 @@ def _from_scalars(column: pd.Series, spec: TensorSpec, path: str, findings: list
         _add_nulls(missing, spec, path, findings)
         return None
     if spec.type.kind in "US":
-        return _as_texts(column.tolist(), spec, path, findings)
+        return _from_texts(column.tolist(), spec, path, findings)
     if missing.any():
         return column.to_numpy(dtype=spec.type, na_value=np.nan, copy=True)
     return column.to_numpy(dtype=spec.type, copy=True)
 
 
 def _decode_nulls(column: pd.Series) -> pd.Series:
-    """Return a column whose nulls pandas sees: those among the values of an Arrow dictionary, too."""
+    """Decode an Arrow dictionary, so that pandas finds the nulls among its values, too."""
     dtype: Any = column.dtype
     if not isinstance(dtype, pd.ArrowDtype) or not pa.types.is_dictionary(dtype.pyarrow_dtype):
         return column
@@ -286,8 +295,8 @@ def _decode_nulls(column: pd.Series) -> pd.Series:
     return pd.Series(array, dtype=pd.ArrowDtype(array.type), name=column.name)
 
 
-def _name(column: pd.Series) -> str:
-    """A column's type in the casting table's spelling."""
+def _source_name(column: pd.Series) -> str:
+    """Return the name of a column's type in the casting table."""
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype):
         return str(getattr(source(dtype), "name", dtype))
@@ -298,21 +307,20 @@ def _name(column: pd.Series) -> str:
     return str(getattr(arrow_source(arrow), "name", arrow))
 
 
-def _add_mismatch(path: str, spec: TensorSpec, found: str, findings: list[Finding]) -> None:
+def _add_mismatch(path: str, spec: TensorSpec, actual: str, findings: list[Finding]) -> None:
     hint = f"cast it explicitly: astype({spec.type.name!r})"
-    findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, found, hint))
+    findings.append(Finding(Code.TYPE_MISMATCH, path, spec.type.name, actual, hint))
 
 
 def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """Times in the unit that they have; of those with a zone, what a clock there shows."""
+    """Convert times without changing their unit; times with a time zone become local times of the zone."""
     dtype: Any = column.dtype
     if isinstance(dtype, pd.DatetimeTZDtype) or (isinstance(dtype, np.dtype) and dtype.kind == "M"):
         array = from_times(column)
     elif isinstance(dtype, pd.ArrowDtype) and pa.types.is_timestamp(dtype.pyarrow_dtype):
-        held = pa.array(column, from_pandas=True)
-        array = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
-        if found := find_unknown_zones(array.type, DataType.datetime, path):
-            findings += found
+        array = _to_arrow(column)
+        if zone_findings := find_unknown_zones(array.type, DataType.datetime, path):
+            findings += zone_findings
             return None
         array = to_local_times(array) if array.type.tz is not None else array
     else:
@@ -325,47 +333,50 @@ def _from_times(column: pd.Series, spec: TensorSpec, path: str, findings: list[F
     return values.copy()
 
 
-def _as_texts(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """Text or bytes in an array of their greatest length, which drops NULs at their ends."""
+def _to_arrow(column: pd.Series) -> pa.Array:
+    array = pa.array(column, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _from_texts(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+    """Convert texts or bytes to an array of their greatest length; NumPy would drop a NUL at the end."""
     end = "\0" if spec.type.kind == "U" else b"\0"
     wrong = np.array([value.endswith(end) for value in values], dtype=bool)
     if wrong.any():
-        rows = tuple(int(row) for row in np.flatnonzero(wrong)[:FIRST_ROWS])
-        told = Finding(Code.INVALID_VALUE, path, "no NUL at the end, which NumPy drops", "others")
-        findings.append(replace(told, count=int(wrong.sum()), rows=rows))
+        expected, actual = "texts without a NUL at the end", "texts that NumPy would shorten"
+        Location(Rows(), findings).report(wrong, Code.INVALID_VALUE, path, expected, actual, "")
         return None
     return np.array(values, dtype=spec.type)
 
 
 def _add_nulls(missing: np.ndarray[Any, Any], spec: TensorSpec, path: str, findings: list[Finding]) -> None:
-    rows = tuple(int(row) for row in np.flatnonzero(missing)[:5])
     expected = f"{spec.type.name} without nulls"
-    findings.append(Finding(Code.NULL_IN_REQUIRED, path, expected, "nulls", "", int(missing.sum()), rows))
+    Location(Rows(), findings).report(missing, Code.NULL_IN_REQUIRED, path, expected, "nulls", "")
 
 
 def _from_rows(column: pd.Series, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """A column of lists or arrays, one row of the tensor each."""
-    where = _label(path, column)
+    """Convert a column of lists or arrays, each of which is one row of the tensor."""
+    path = _column_path(path, column)
     missing = column.isna().to_numpy()
     if missing.any():
-        _add_nulls(missing, spec, where, findings)
+        _add_nulls(missing, spec, path, findings)
         return None
     if isinstance(column.dtype, pd.ArrowDtype):
-        held = pa.array(column, from_pandas=True)
-        array = held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
-        return _from_lists(array, spec, where, findings)
+        return _from_lists(_to_arrow(column), spec, path, findings)
     values = column.tolist()
     if all(isinstance(value, np.ndarray) and value.dtype.kind != "O" for value in values):
-        return _stacked(values, spec, where, findings)
-    return _from_values(values, spec, len(spec.shape), where, findings)
+        return _stack_arrays(values, spec, path, findings)
+    return _from_values(values, spec, len(spec.shape), path, findings)
 
 
 def _from_lists(array: pa.Array, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """Arrow's lists, by the type of their elements."""
+    """Convert Arrow lists of equal lengths by the type of their elements."""
     shape = [len(array)]
     for size in spec.shape[1:]:
         if not hasattr(array.type, "value_type") or pa.types.is_dictionary(array.type):
-            findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", "fewer lists in lists"))
+            findings.append(
+                Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", "less deeply nested lists")
+            )
             return None
         lengths = pc.list_value_length(array)
         if lengths.null_count:
@@ -382,26 +393,25 @@ def _from_lists(array: pa.Array, spec: TensorSpec, path: str, findings: list[Fin
         path = f"{path}[]"
     if array.null_count and spec.type.kind not in "fcM":
         missing = array.is_null().to_numpy(zero_copy_only=False)
-        findings.append(_inner_nulls(missing, shape[0], spec, path))
+        findings.append(_nested_null_finding(missing, shape[0], spec, path))
         return None
     column = pd.Series(array, dtype=pd.ArrowDtype(array.type), name="")
     flat = _from_scalars(column, spec, path, findings)
     return None if flat is None else flat.reshape(shape)
 
 
-def _inner_nulls(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, path: str) -> Finding:
-    """The finding of nulls among the values of ``rows`` rows, all of one size."""
-    held = np.unique(np.flatnonzero(missing) // (len(missing) // rows))
-    told = Finding(Code.NULL_IN_REQUIRED, path, f"{spec.type.name} without nulls", "nulls")
-    return replace(told, count=len(held), rows=tuple(int(row) for row in held[:FIRST_ROWS]))
+def _nested_null_finding(missing: np.ndarray[Any, Any], rows: int, spec: TensorSpec, path: str) -> Finding:
+    """Build the finding for nulls among the values of ``rows`` rows of equal size."""
+    null_rows = np.unique(np.flatnonzero(missing) // (len(missing) // rows))
+    finding = Finding(Code.NULL_IN_REQUIRED, path, f"{spec.type.name} without nulls", "nulls")
+    return replace(finding, count=len(null_rows), rows=tuple(int(row) for row in null_rows[:FIRST_ROWS]))
 
 
-def _stacked(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
-    """Arrays of one shape as one array; by their dtypes."""
+def _stack_arrays(values: list[Any], spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
+    """Stack arrays of one shape, and convert them by their dtypes."""
     if any(isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value) for value in values):
-        hint = "fill the masked values explicitly"
-        told = Finding(Code.INVALID_VALUE, f"{path}[]", "arrays without masked values", "others", hint)
-        findings.append(told)
+        expected, hint = "arrays without masked values", "fill the masked values explicitly"
+        findings.append(Finding(Code.INVALID_VALUE, f"{path}[]", expected, "masked values", hint))
         return None
     for dtype in sorted({value.dtype for value in values}, key=str):
         if not _same_dtype(dtype, spec.type) and not dtype_widens(dtype, spec.type):
@@ -415,7 +425,7 @@ def _stacked(values: list[Any], spec: TensorSpec, path: str, findings: list[Find
 
 
 def _from_values(values: list[Any], spec: TensorSpec, rank: int, path: str, findings: list[Finding]) -> Any:
-    """Python scalars, in lists for a rank above 1: by their values."""
+    """Convert Python scalars (nested in lists for a rank above 1) by their values."""
     try:
         dtype: Type = from_numpy(spec.type)
     except ConversionError:
@@ -426,15 +436,15 @@ def _from_values(values: list[Any], spec: TensorSpec, rank: int, path: str, find
     for _ in range(rank - 1):
         dtype = Array(dtype)
     before = len(findings)
-    held = enforce_values(values, dtype, path, findings, required=True)
+    enforced = enforce_values(values, dtype, path, findings, required=True)
     if len(findings) > before:
         return None
-    shape = _shape(held, rank)
+    shape = _shape(enforced, rank)
     if shape is None:
         findings.append(Finding(Code.SHAPE_MISMATCH, path, f"shape {spec.shape}", "rows of unequal length"))
         return None
     shape += tuple(0 if size == -1 else size for size in spec.shape[len(shape) : rank])
-    flat = list(held)
+    flat = list(enforced)
     for _ in range(rank - 1):
         flat = list(chain.from_iterable(flat))
     array = _flat_array(flat, len(values), spec, path + "[]" * (rank - 1), findings)
@@ -442,7 +452,7 @@ def _from_values(values: list[Any], spec: TensorSpec, rank: int, path: str, find
 
 
 def _shape(values: Any, rank: int) -> tuple[int, ...] | None:
-    """The one shape of nested lists, as far as it is known; None if there is none."""
+    """Return the common shape of nested lists, without the sizes inside empty lists; None if they differ."""
     if rank == 1:
         return (len(values),)
     inner = {_shape(value, rank - 1) for value in values}
@@ -454,10 +464,10 @@ def _shape(values: Any, rank: int) -> tuple[int, ...] | None:
 def _flat_array(flat: list[Any], rows: int, spec: TensorSpec, path: str, findings: list[Finding]) -> Any:
     missing = np.array([value is None for value in flat], dtype=bool)
     if missing.any() and spec.type.kind not in "fM":
-        findings.append(_inner_nulls(missing, rows, spec, path))
+        findings.append(_nested_null_finding(missing, rows, spec, path))
         return None
     if spec.type.kind in "US":
-        return _as_texts(flat, spec, path, findings)
+        return _from_texts(flat, spec, path, findings)
     array: Any = None
     if spec.type.kind == "M":
         times = [
@@ -478,5 +488,7 @@ def _flat_array(flat: list[Any], rows: int, spec: TensorSpec, path: str, finding
     else:
         array = np.array(flat, dtype=spec.type)
     if array is None:
-        findings.append(Finding(Code.OUT_OF_RANGE, path, spec.type.name, "values that it does not hold"))
+        findings.append(
+            Finding(Code.OUT_OF_RANGE, path, spec.type.name, "values out of its range or precision")
+        )
     return array

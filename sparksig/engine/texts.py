@@ -94,7 +94,7 @@ def text_column(array: pa.Array, dtype: TextDtype) -> pd.Series:
     values = _to_objects(array)
     if dtype is not TextDtype.OBJECT and array.null_count:
         values[array.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    return pd.Series(values, dtype=object, copy=False)  # of a bare array pandas 3 makes its own str
+    return pd.Series(values, dtype=object, copy=False)  # without a dtype, pandas 3 would choose its str dtype
 
 
 def _extension_dtype(dtype: TextDtype) -> Any:
@@ -124,7 +124,7 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
         values = array.to_numpy(zero_copy_only=False)
         return values
     encoded = array.dictionary_encode()
-    distinct = np.empty(len(encoded.dictionary) + 1, dtype=object)  # the last one stays None
+    distinct = np.empty(len(encoded.dictionary) + 1, dtype=object)  # the last element stays None
     distinct[:-1] = encoded.dictionary.to_numpy(zero_copy_only=False)
     positions = encoded.indices.fill_null(len(encoded.dictionary))
     values = distinct[positions.to_numpy(zero_copy_only=False)]

@@ -117,7 +117,7 @@ def _rephrase_for_table(finding: Finding, columns: dict[str, tuple[str, str]]) -
     if root not in columns or finding.code is not Code.TYPE_MISMATCH:
         return finding
     path, column_type = columns[root]
-    return replace(finding, path=path + bracket + inner_path, found=column_type, hint="cast it explicitly")
+    return replace(finding, path=path + bracket + inner_path, actual=column_type, hint="cast it explicitly")
 
 
 def _build_zeros(arrow_type: pa.DataType, spec: TensorSpec, *, is_only_column: bool) -> pa.Array:

@@ -1,8 +1,8 @@
-"""Python values in cells, lists and dictionaries against signature types.
+"""Enforcement of signature types on Python values: scalars, lists and dictionaries in cells.
 
-What a column holds is first looked at as a whole, level by level and by the set of its Python types; if
-everything is what the contract says, it is handed on as it is. Only otherwise are the values gone through
-one by one: widened as the casting table says for Python scalars, or reported.
+A column is first checked as a whole, level by level, by the set of its Python types. If all values have the
+declared type, the column is returned unchanged. Otherwise the values are visited one by one, and widened by
+the casting table for Python scalars, or reported.
 """
 
 from __future__ import annotations
@@ -22,9 +22,16 @@ from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.instances import fields_of
 from sparksig.convert.numpy import source, to_numpy
 from sparksig.convert.objects import is_missing, is_vector
-from sparksig.engine.findings import LONG_HINT, RANGE_HINT, Collector, format_null_hint
+from sparksig.engine.findings import (
+    IN_RANGE,
+    LONG_HINT,
+    OUT_OF_RANGE,
+    RANGE_HINT,
+    Collector,
+    format_null_hint,
+)
 from sparksig.errors import HINTS, Code, Finding, below, kind, nearest
-from sparksig.lattice import NEVER_NULL, mismatches, widens
+from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
@@ -42,39 +49,42 @@ def enforce_values(
     forbid: bool = False,
     show_values: bool = False,
 ) -> Sequence[Any]:
-    """The values of one column as the contract declares them; the sequence itself where they are so already.
+    """Convert the values of one column to the declared type.
 
     Args:
-        values: one a row; None, NaN, NA and NaT are nulls. They are never changed.
-        dtype: what the contract declares.
-        path: where they stand.
-        findings: what does not fit is added here, each kind once, with its rows.
+        values: the values, one for each row; None, NaN, NA and NaT are nulls. They are never changed.
+        dtype: the declared type.
+        path: the path of the column.
+        findings: receives one finding for each problem, with its rows.
         required: whether the contract requires the column.
         strict: whether required columns and properties of every type refuse nulls.
         forbid: whether keys that an object does not declare are refused; they are dropped otherwise.
         show_values: whether findings may show values.
+
+    Returns:
+        The converted values, or ``values`` itself if all of them have the declared type.
 
     Example:
         >>> from sparksig.types import Property
         >>> enforce_values([{"a": 1}], Object([Property("a", "double")]), "o", [], required=True)
         [{'a': 1.0}]
     """
-    if _fit(values, dtype, required=required, strict=strict):
+    if _all_fit(values, dtype, required=required, strict=strict):
         return values
-    report = Collector()
-    convert = _Convert(report, strict, forbid, show_values)
+    collector = Collector()
+    converter = _Converter(collector, strict, forbid, show_values)
     enforced = []
     for row, value in enumerate(values):
-        report.row = row
-        enforced.append(convert.value(value, dtype, path, required=required))
-    findings += report.collected()
+        collector.row = row
+        enforced.append(converter.convert(value, dtype, path, required=required))
+    findings += collector.build_findings()
     return enforced
 
 
-# --- all at once ----------------------------------------------------------------------------------------
+# --- fast check of all values ---------------------------------------------------------------------------
 
 _NULLS = frozenset({type(None), type(pd.NA), type(pd.NaT)})
-_OTHER_NULLS = _NULLS - {type(None)}  # which become None
+_OTHER_NULLS = _NULLS - {type(None)}  # these are replaced by None
 _EXACT: dict[DataType, frozenset[type]] = {
     DataType.boolean: frozenset({bool}),
     DataType.integer: frozenset({int}),
@@ -87,56 +97,56 @@ _CODES = {DataType.integer: "i", DataType.long: "q"}
 
 
 def are_texts(values: Sequence[Any], *, nulls: bool) -> bool:
-    """Return whether all values are Python strings of Unicode text; or None, where ``nulls`` are allowed.
+    """Return whether all values are Python strings of valid Unicode, or None if ``nulls`` are allowed.
 
     Example:
         >>> are_texts(["a", None], nulls=True), are_texts(["a", float("nan")], nulls=True)
         (True, False)
     """
-    return _fit(values, DataType.string, required=not nulls, strict=True)
+    return _all_fit(values, DataType.string, required=not nulls, strict=True)
 
 
-def _fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) -> bool:
-    """Whether all values are what a type says, exactly; False where it takes a closer look."""
+def _all_fit(values: Sequence[Any], dtype: Type, *, required: bool, strict: bool) -> bool:
+    """Return whether all values have exactly the declared type; False may need a check of each value."""
     if isinstance(dtype, AnyType):
         return not (required and strict)
-    forms = set(map(type, values))
-    if forms & _NULLS:
-        if forms & _OTHER_NULLS or (required and (strict or dtype in NEVER_NULL)):
+    types = set(map(type, values))
+    if types & _NULLS:
+        if types & _OTHER_NULLS or (required and (strict or dtype in NEVER_NULL)):
             return False
-        if forms - _NULLS:
+        if types - _NULLS:
             values = [value for value in values if type(value) not in _NULLS]
-            forms -= _NULLS
+            types -= _NULLS
         else:
             return True
     if isinstance(dtype, DataType):
-        return _fit_scalars(values, forms, dtype)
+        return _all_scalars_fit(values, types, dtype)
     if isinstance(dtype, Array):
-        return _fit_lists(values, forms, dtype.dtype, strict)
-    if forms - {dict}:
+        return _all_lists_fit(values, types, dtype.dtype, strict)
+    if types - {dict}:
         return False
     if isinstance(dtype, Map):
         if set(map(type, chain.from_iterable(values))) - {str} or not _is_text(chain.from_iterable(values)):
             return False
         items = list(chain.from_iterable(map(dict.values, values)))
-        return _fit(items, dtype.value_type, required=False, strict=strict)
-    return _fit_objects(values, dtype, strict)
+        return _all_fit(items, dtype.value_type, required=False, strict=strict)
+    return _all_objects_fit(values, dtype, strict)
 
 
 def _is_text(values: Iterable[str]) -> bool:
     try:
         "".join(values).encode()
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return False
     return True
 
 
-def _fit_scalars(values: Sequence[Any], forms: Set[type], dtype: DataType) -> bool:
-    if dtype not in _EXACT or forms - _EXACT[dtype]:
+def _all_scalars_fit(values: Sequence[Any], types: Set[type], dtype: DataType) -> bool:
+    if dtype not in _EXACT or types - _EXACT[dtype]:
         return False
     try:
         if dtype in _CODES:
-            array(_CODES[dtype], values)  # the quickest look at the bits of each
+            array(_CODES[dtype], values)  # the fastest check of the range
         elif dtype is DataType.string:
             "".join(values).encode()
     except (OverflowError, UnicodeEncodeError):
@@ -144,26 +154,26 @@ def _fit_scalars(values: Sequence[Any], forms: Set[type], dtype: DataType) -> bo
     return True
 
 
-def _fit_lists(values: Sequence[Any], forms: Set[type], item: Type, strict: bool) -> bool:
-    if forms == {list}:
-        return _fit(list(chain.from_iterable(values)), item, required=False, strict=strict)
-    if forms != {np.ndarray} or not isinstance(item, DataType) or item in (DataType.string, DataType.binary):
+def _all_lists_fit(values: Sequence[Any], types: Set[type], item: Type, strict: bool) -> bool:
+    if types == {list}:
+        return _all_fit(list(chain.from_iterable(values)), item, required=False, strict=strict)
+    if types != {np.ndarray} or not isinstance(item, DataType) or item in (DataType.string, DataType.binary):
         return False
-    return {(held.dtype, held.ndim) for held in values} == {(to_numpy(item), 1)}
+    return {(value.dtype, value.ndim) for value in values} == {(to_numpy(item), 1)}
 
 
-def _fit_objects(values: Sequence[dict[Any, Any]], dtype: Object, strict: bool) -> bool:
-    known = {prop.name for prop in dtype.properties}
-    shapes = set(map(frozenset, values))
-    if any(shape - known for shape in shapes):
+def _all_objects_fit(values: Sequence[dict[Any, Any]], dtype: Object, strict: bool) -> bool:
+    declared = {prop.name for prop in dtype.properties}
+    key_sets = set(map(frozenset, values))
+    if any(key_set - declared for key_set in key_sets):
         return False
     for prop in dtype.properties:
         name = prop.name
-        present = all(name in shape for shape in shapes)
-        if prop.required and not present:
+        is_present = all(name in key_set for key_set in key_sets)
+        if prop.required and not is_present:
             return False
-        held = [one[name] for one in values] if present else [one[name] for one in values if name in one]
-        if not _fit(held, prop.dtype, required=prop.required, strict=strict):
+        items = [item[name] for item in values if is_present or name in item]
+        if not _all_fit(items, prop.dtype, required=prop.required, strict=strict):
             return False
     return True
 
@@ -171,8 +181,8 @@ def _fit_objects(values: Sequence[dict[Any, Any]], dtype: Object, strict: bool) 
 # --- sequences ------------------------------------------------------------------------------------------
 
 
-def _elements(value: Any) -> list[Any] | np.ndarray[Any, Any] | pa.Array | None:
-    """Return the elements of an array in a cell, typed where the cell has a dtype; None if it is no array."""
+def _get_elements(value: Any) -> list[Any] | np.ndarray[Any, Any] | pa.Array | None:
+    """Return the elements of an array in a cell, with their dtype if it has one; None for other values."""
     if isinstance(value, list):
         return value
     if isinstance(value, pd.MultiIndex):
@@ -206,14 +216,14 @@ def _is_typed(array: np.ndarray[Any, Any]) -> bool:
     return array.ndim == 1 and array.dtype.kind != "O"
 
 
-# --- one by one -----------------------------------------------------------------------------------------
+# --- conversion of single values ------------------------------------------------------------------------
 
 
-def _shown(value: Any) -> str:
+def _format_sample(value: Any) -> str:
     try:
         return f"{value!r:.60}"
-    except Exception as error:  # whatever somebody's own repr raises
-        return f"a repr that fails with {type(error).__name__}"
+    except Exception as error:  # the user's own repr may raise anything
+        return f"a value whose repr fails with {type(error).__name__}"
 
 
 _NUMBERS = frozenset({DataType.integer, DataType.long, DataType.float, DataType.double})
@@ -221,45 +231,64 @@ _LOW, _HIGH = np.iinfo(np.int64).min // 1000 + 1, np.iinfo(np.int64).max // 1000
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
-@dataclass(frozen=True)
-class _Convert:
-    """Values one by one, widened as the casting table says, or reported."""
+def _fits_nanoseconds(time: datetime.datetime) -> bool:
+    if not isinstance(time, pd.Timestamp):
+        return _LOW <= (time - _EPOCH) // datetime.timedelta(microseconds=1) <= _HIGH
+    try:
+        time.as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime:
+        return False
+    return True
 
-    report: Collector
+
+@dataclass(frozen=True)
+class _Converter:
+    """A converter of single values: it widens them by the casting table, or reports them.
+
+    Attributes:
+        collector: collects the findings.
+        strict: whether required columns and properties of every type refuse nulls.
+        forbid: whether undeclared keys of objects are refused.
+        show_values: whether findings may show values.
+        hints: the hints for missing fields by their paths, computed once.
+    """
+
+    collector: Collector
     strict: bool
     forbid: bool
     show_values: bool
     hints: dict[str, str] = field(default_factory=dict)
 
-    def refuse(self, code: Code, path: str, expected: str, found: str, hint: str, value: Any) -> Any:
-        """Report a value, and hand it on."""
-        self.report.add(code, path, expected, found, hint, _shown(value) if self.show_values else "")
+    def refuse(self, code: Code, path: str, expected: str, actual: str, hint: str, value: Any) -> Any:
+        """Report a value, and return it unchanged."""
+        sample = _format_sample(value) if self.show_values else ""
+        self.collector.add(code, path, expected, actual, hint, sample)
         return value
 
-    def value(self, value: Any, dtype: Type, path: str, *, required: bool = False) -> Any:
-        """A value of any type."""
+    def convert(self, value: Any, dtype: Type, path: str, *, required: bool = False) -> Any:
+        """Convert a value of any type."""
         if is_missing(value, dtype):
-            return self.null(value, dtype, path, required)
+            return self.convert_null(value, dtype, path, required)
         if isinstance(dtype, AnyType):
             return value
         if isinstance(dtype, DataType):
-            return self.scalar(value, dtype, path)
+            return self.convert_scalar(value, dtype, path)
         if isinstance(dtype, Array):
-            return self.array(value, dtype, path)
+            return self.convert_array(value, dtype, path)
         if not isinstance(value, Mapping):
             by_name = fields_of(value)
             if by_name is None:
                 return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
             value = by_name
         if isinstance(dtype, Map):
-            return self.map(value, dtype, path)
+            return self.convert_map(value, dtype, path)
         assert isinstance(dtype, Object)
-        return self.object(value, dtype, path)
+        return self.convert_object(value, dtype, path)
 
-    def null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
-        """What stands for a missing value: None, but for Any."""
+    def convert_null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
+        """Return None for a missing value, or the value itself for Any; report it if it is refused."""
         if required and (self.strict or dtype in NEVER_NULL):
-            self.report.add(
+            self.collector.add(
                 Code.NULL_IN_REQUIRED,
                 path,
                 f"{describe(dtype)} without nulls",
@@ -268,127 +297,101 @@ class _Convert:
             )
         return value if isinstance(dtype, AnyType) else None
 
-    def scalar(self, value: Any, dtype: DataType, path: str) -> Any:
-        """A scalar as the Python built-in that holds it."""
+    def convert_scalar(self, value: Any, dtype: DataType, path: str) -> Any:
+        """Convert a scalar to a Python built-in."""
         if reason := scalar_mismatch(value, dtype):
             if is_beyond_long(value) and dtype in _NUMBERS:
                 actual = "an int beyond 64 bits"
                 return self.refuse(Code.OUT_OF_RANGE, path, dtype.name, actual, LONG_HINT, value)
             return self.refuse(Code.TYPE_MISMATCH, path, dtype.name, reason, "", value)
         if dtype is DataType.datetime:
-            return self.time(value, path)
+            return self.convert_time(value, path)
         if dtype is DataType.string:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                self.report.add(Code.INVALID_VALUE, path, "Unicode text", "half a surrogate pair")
+                self.collector.add(Code.INVALID_VALUE, path, "Unicode text", "a lone surrogate")
             return value if type(value) is str else str.__str__(value)
         plain = value.item() if isinstance(value, np.generic) else value
         return dtype.to_python()(plain)
 
-    def time(self, value: Any, path: str) -> Any:
-        """A naive time; of one with a zone what a clock there shows, of a date its midnight."""
-        held = value
+    def convert_time(self, value: Any, path: str) -> Any:
+        """Convert a time to a naive local time; a date becomes its midnight."""
+        time = value
         if isinstance(value, np.datetime64):
             nanos = value.astype("datetime64[ns]")
-            held = pd.Timestamp(nanos) if nanos.astype(value.dtype) == value else None
+            time = pd.Timestamp(nanos) if nanos.astype(value.dtype) == value else None
         elif isinstance(value, datetime.datetime):
-            held = value.replace(tzinfo=None) if value.tzinfo is not None else value
+            time = value.replace(tzinfo=None) if value.tzinfo is not None else value
         elif isinstance(value, datetime.date):
-            held = datetime.datetime(value.year, value.month, value.day)
-        if isinstance(held, pd.Timestamp):
-            try:
-                held.as_unit("ns")
-            except pd.errors.OutOfBoundsDatetime:
-                expected = "instants that nanoseconds can hold"
-                return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT, value)
-            return held
-        micros = None if held is None else (held - _EPOCH) // datetime.timedelta(microseconds=1)
-        if micros is None or not _LOW <= micros <= _HIGH:
-            expected = "instants that nanoseconds can hold"
-            return self.refuse(Code.OUT_OF_RANGE, path, expected, "others", RANGE_HINT, value)
-        return held
+            time = datetime.datetime(value.year, value.month, value.day)
+        if time is None or not _fits_nanoseconds(time):
+            return self.refuse(Code.OUT_OF_RANGE, path, IN_RANGE, OUT_OF_RANGE, RANGE_HINT, value)
+        return time
 
-    def array(self, value: Any, dtype: Array, path: str) -> Any:
-        """A list for any sequence, a NumPy array for one of scalars."""
+    def convert_array(self, value: Any, dtype: Array, path: str) -> Any:
+        """Convert a sequence to a list, or a typed array of scalars to an array of the declared dtype."""
         item = dtype.dtype
-        elements = _elements(value)
+        elements = _get_elements(value)
         if elements is None:
             return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), kind(value), "", value)
         if isinstance(elements, pa.Array):
-            where = f"{path}[]"
-            if refused := mismatches(arrow_source(elements.type), item, where, required=False):
+            item_path = f"{path}[]"
+            if refused := find_mismatches(arrow_source(elements.type), item, item_path, required=False):
                 for finding in refused:
                     self.refuse(
-                        finding.code, finding.path, finding.expected, finding.found, finding.hint, value
+                        finding.code, finding.path, finding.expected, finding.actual, finding.hint, value
                     )
                 return value
             elements = elements.to_pylist()
         if isinstance(elements, np.ndarray) and isinstance(item, DataType) and _is_typed(elements):
-            return self.typed(elements, item, path)
-        return [self.value(element, item, f"{path}[]") for element in elements]
+            return self.convert_typed(elements, item, path)
+        return [self.convert(element, item, f"{path}[]") for element in elements]
 
-    def column(self, value: Any, dtype: Array, path: str) -> Any:
-        """A column of pandas or Arrow in a cell, by its dtype."""
-        if isinstance(value, (pa.Array, pa.ChunkedArray)):
-            value = pd.Series(value, dtype=pd.ArrowDtype(value.type))
-        if isinstance(value.dtype, pd.CategoricalDtype):
-            value = pd.Series(value).astype(value.dtype.categories.dtype)
-        if isinstance(value.dtype, np.dtype):
-            return self.array(np.asarray(value), dtype, path)
-        try:
-            actual = arrow_source(pa.array(pd.Series(value), from_pandas=True).type)
-        except (pa.ArrowException, TypeError, ValueError):
-            return self.refuse(Code.TYPE_MISMATCH, path, describe(dtype), str(value.dtype), "", None)
-        if found := mismatches(actual, dtype.dtype, f"{path}[]"):
-            for one in found:
-                self.refuse(one.code, one.path, one.expected, one.found, one.hint, None)
-            return value
-        return [self.value(one, dtype.dtype, f"{path}[]") for one in value]
-
-    def typed(self, value: np.ndarray[Any, Any], item: DataType, path: str) -> Any:
-        """A NumPy array by its dtype: as the casting table widens it, whatever it holds."""
-        where = f"{path}[]"
+    def convert_typed(self, value: np.ndarray[Any, Any], item: DataType, path: str) -> Any:
+        """Convert a NumPy array by its dtype, independently of its values."""
+        item_path = f"{path}[]"
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-            return self.refuse(Code.INVALID_VALUE, where, "arrays without masked values", "others", "", value)
-        held = source(value.dtype)
-        if not widens(held, item):
-            [finding] = mismatches(held, item, where)
-            return self.refuse(finding.code, where, finding.expected, finding.found, finding.hint, value)
+            return self.refuse(
+                Code.INVALID_VALUE, item_path, "arrays without masked values", "masked values", "", value
+            )
+        source_type = source(value.dtype)
+        if not widens(source_type, item):
+            [finding] = find_mismatches(source_type, item, item_path)
+            return self.refuse(finding.code, item_path, finding.expected, finding.actual, finding.hint, value)
         if item in (DataType.string, DataType.binary):
             return value.tolist()
         if item is DataType.datetime:
-            return [self.value(one, item, where) for one in value]
+            return [self.convert(element, item, item_path) for element in value]
         return value.astype(to_numpy(item), copy=False)
 
-    def map(self, value: Mapping[Any, Any], dtype: Map, path: str) -> dict[Any, Any]:
-        """A mapping from strings."""
-        for form in set(map(type, value)) - {str}:
-            found = f"keys of type {form.__name__}"
-            self.report.add(Code.INVALID_NAME, path, "keys that are strings", found)
+    def convert_map(self, value: Mapping[Any, Any], dtype: Map, path: str) -> dict[Any, Any]:
+        """Convert a mapping whose keys are strings."""
+        for key_type in set(map(type, value)) - {str}:
+            actual = f"keys of type {key_type.__name__}"
+            self.collector.add(Code.INVALID_NAME, path, "string keys", actual)
         if not _is_text(key for key in value if isinstance(key, str)):
-            self.report.add(Code.INVALID_NAME, path, "keys that are Unicode text", "half a surrogate pair")
-        return {key: self.value(item, dtype.value_type, f"{path}[]") for key, item in value.items()}
+            self.collector.add(Code.INVALID_NAME, path, "keys of Unicode text", "a lone surrogate")
+        return {key: self.convert(item, dtype.value_type, f"{path}[]") for key, item in value.items()}
 
-    def object(self, value: Mapping[Any, Any], dtype: Object, path: str) -> dict[str, Any]:
-        """The declared properties of a mapping, in its own order."""
-        known = {prop.name: prop for prop in dtype.properties}
+    def convert_object(self, value: Mapping[Any, Any], dtype: Object, path: str) -> dict[str, Any]:
+        """Convert the declared properties of a mapping, in the order of the mapping."""
+        declared = {prop.name: prop for prop in dtype.properties}
         for prop in dtype.properties:
             if prop.required and prop.name not in value:
-                where = below(path, prop.name)
-                if where not in self.hints:  # to look for a near name takes time
-                    few = len(self.hints) < HINTS
-                    keys = [key for key in value if isinstance(key, str)] if few else []
-                    self.hints[where] = nearest(prop.name, keys)
-                hint = self.hints[where]
-                self.report.add(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint)
-        if self.forbid:
-            for key in value:
-                if key not in known:
-                    expected = "no key beside the declared ones"
-                    self.report.add(Code.UNKNOWN_KEY, below(path, key), expected, "a key more")
+                prop_path = below(path, prop.name)
+                if prop_path not in self.hints:  # the search for a similar name takes time
+                    has_few = len(self.hints) < HINTS
+                    keys = [key for key in value if isinstance(key, str)] if has_few else []
+                    self.hints[prop_path] = nearest(prop.name, keys)
+                hint = self.hints[prop_path]
+                self.collector.add(Code.MISSING_FIELD, prop_path, describe(prop.dtype), "no such field", hint)
+        for key in value:
+            if self.forbid and key not in declared:
+                expected = "only declared keys"
+                self.collector.add(Code.UNKNOWN_KEY, below(path, key), expected, "an undeclared key")
         return {
-            key: self.value(held, known[key].dtype, below(path, key), required=known[key].required)
-            for key, held in value.items()
-            if key in known
+            key: self.convert(item, declared[key].dtype, below(path, key), required=declared[key].required)
+            for key, item in value.items()
+            if key in declared
         }

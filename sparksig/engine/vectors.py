@@ -1,4 +1,4 @@
-"""Vectors of Spark ML, which reach Python as structs, in Arrow kernels."""
+"""Conversion of Spark ML vectors, which reach Python as structs, to lists in Arrow kernels."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sparksig.errors import Code
 __all__ = ["convert_vectors"]
 
 
-def convert_vectors(array: pa.Array, place: Location, path: str) -> pa.Array:
-    """Convert vectors of Spark ML to lists: dense ones as they are, the zeros of sparse ones filled in."""
+def convert_vectors(array: pa.Array, location: Location, path: str) -> pa.Array:
+    """Convert Spark ML vectors to lists of doubles; the zeros of sparse vectors are filled in."""
     kinds, sizes, indices, values = (array.flatten()[index] for index in range(4))
     sparse = pc.equal(kinds, 0).fill_null(False).to_numpy(zero_copy_only=False)
     counts = list_lengths(values)
     declared = sizes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = np.where(sparse & ~null_mask(array), declared, counts)
-    wrong = _wrong_vectors(array, kinds, indices, values, sparse, declared) & ~null_mask(array)
+    wrong = _find_malformed(array, kinds, indices, values, sparse, declared) & ~null_mask(array)
     if wrong.any():
-        expected = "a vector: its values, or its size with as many values as indices within it, in order"
-        place.report(wrong, Code.INVALID_VALUE, path, expected, "others", "")
+        expected = "dense vectors, or sparse ones with one value for each of the increasing indices"
+        location.report(wrong, Code.INVALID_VALUE, path, expected, "malformed vectors", "")
     elif int(lengths.sum()) >= 2**31:
         hint = "use smaller batches"
-        place.report(lengths > 0, Code.OUT_OF_RANGE, path, "2^31 values in a batch", "more", hint)
+        location.report(lengths > 0, Code.OUT_OF_RANGE, path, "2^31 values in a batch", "more", hint)
     elif not sparse.any():
         return values if not array.null_count else build_lists(counts, values.flatten(), array)
     else:
@@ -36,7 +36,7 @@ def convert_vectors(array: pa.Array, place: Location, path: str) -> pa.Array:
     return pa.nulls(len(array), pa.list_(pa.float64()))
 
 
-def _wrong_vectors(
+def _find_malformed(
     array: pa.Array, kinds: pa.Array, indices: pa.Array, values: pa.Array, sparse: Mask, sizes: Any
 ) -> Mask:
     dense = pc.equal(kinds, 1).fill_null(False).to_numpy(zero_copy_only=False)
@@ -45,9 +45,9 @@ def _wrong_vectors(
     wrong |= sparse & (counts != index_counts)
     owners = np.repeat(np.arange(len(array)), index_counts)
     flat = indices.flatten()
-    places = flat.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    outside = (places < 0) | (places >= sizes[owners])
-    outside[1:] |= (owners[1:] == owners[:-1]) & (places[1:] <= places[:-1])
+    positions = flat.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    outside = (positions < 0) | (positions >= sizes[owners])
+    outside[1:] |= (owners[1:] == owners[:-1]) & (positions[1:] <= positions[:-1])
     wrong[owners[outside & sparse[owners]]] = True
     return wrong
 

@@ -1,8 +1,8 @@
-"""Instants and the wall times of a time zone, both ways, for whole arrays.
+"""Conversion of Arrow arrays between timestamps with a time zone and local times of that zone.
 
-Arrow's kernels know a zone's transitions as its file lists them, for most zones up to 2037; beyond, they
-keep the last offset and lose daylight saving time. From 2037 on the offsets are taken from ``zoneinfo``,
-which evaluates the zone's rule: once per zone, day by day up to the last nanosecond that 64 bits hold.
+Arrow's kernels know only the transitions that a zone's file lists, for most zones up to 2037. After that they
+keep the last offset and ignore daylight saving time. From 2037 on, the offsets are therefore taken from
+``zoneinfo``, which evaluates the zone's rule: once per zone, day by day, up to the last 64-bit nanosecond.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RULES_TO = 9_223_459_200  # 2262-04-12, beyond the last nanosecond
 
 
 def to_local_times(array: pa.Array) -> pa.Array:
-    """What clocks in the column's zone showed at these instants: the same unit, without a zone.
+    """Convert timestamps with a time zone to local times of that zone: naive timestamps of the same unit.
 
     Example:
         >>> noon = pa.array([2_540_462_400], pa.timestamp("s", "America/New_York"))  # 2050-07-03 12:00Z
@@ -51,92 +51,96 @@ def to_local_times(array: pa.Array) -> pa.Array:
         return pc.local_timestamp(array)
     seconds = ticks // PER_SECOND[unit]
     shifted = ticks + _late_offsets(zone, seconds) * PER_SECOND[unit]
-    early = pc.local_timestamp(_masked(array, late))
-    return _merged(early, late, shifted, naive, array)
+    early = pc.local_timestamp(_set_null(array, late))
+    return _merge_late(early, late, shifted, naive, array)
 
 
 def to_zoned_times(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
-    """The instants at which clocks in ``zone`` showed these wall times, and which have not just one.
+    """Convert local times of a zone to timestamps with that time zone.
 
     Args:
-        array: timestamps without a zone.
-        zone: an IANA name, or a fixed offset as +02:00.
+        array: local times: naive timestamps.
+        zone: an IANA name, or a fixed offset such as +02:00.
 
     Returns:
-        Timestamps of the same unit in that zone, and a boolean mask of the wall times that the zone skipped
-        or had twice.
+        Timestamps of the same unit in that zone, and a boolean mask of the local times that do not exist in
+        the zone or are ambiguous.
     """
-    placed = pa.timestamp(array.type.unit, zone)
+    zoned_type = pa.timestamp(array.type.unit, zone)
     if zone in _UTC:
-        return array.cast(placed), np.zeros(len(array), dtype=bool)
+        return array.cast(zoned_type), np.zeros(len(array), dtype=bool)
     ticks = _ticks(array)
     fixed = _fixed_offset(zone)
     if fixed is not None:
         shifted = ticks - fixed * PER_SECOND[array.type.unit]
-        one = pa.array(shifted, pa.int64(), mask=~_valid(array))
-        named = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone) else "UTC"  # the form that Arrow takes
-        return one.cast(pa.timestamp(array.type.unit, named)), np.zeros(len(array), dtype=bool)
+        utc_ticks = pa.array(shifted, pa.int64(), mask=~_valid(array))
+        arrow_zone = zone if re.fullmatch(r"[+-]\d\d:\d\d", zone) else "UTC"  # Arrow accepts only this format
+        return utc_ticks.cast(pa.timestamp(array.type.unit, arrow_zone)), np.zeros(len(array), dtype=bool)
     late = ticks >= _RULES_FROM * PER_SECOND[array.type.unit]
-    early = _masked(array, late) if late.any() else array
+    early = _set_null(array, late) if late.any() else array
     first, last = (
         pc.assume_timezone(early, zone, ambiguous=which, nonexistent=which)
         for which in ("earliest", "latest")
     )
-    unplaced = _ticks(first) != _ticks(last)
+    not_unique = _ticks(first) != _ticks(last)
     if not late.any():
-        return first, unplaced
-    one, found = _late_instants(ticks, array.type.unit, zone)
-    return _merged(first, late, one, placed, array), np.where(late, ~found, unplaced) & _valid(array)
+        return first, not_unique
+    late_ticks, is_unique = _late_utc_ticks(ticks, array.type.unit, zone)
+    zoned = _merge_late(first, late, late_ticks, zoned_type, array)
+    return zoned, np.where(late, ~is_unique, not_unique) & _valid(array)
 
 
-def _late_instants(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
-    """The instant of each wall time by the offset of a day before, or a day after; and if just one fits."""
+def _late_utc_ticks(ticks: Array, unit: str, zone: str) -> tuple[Array, Array]:
+    """Convert local times from 2037 on to UTC, and find those that exist exactly once.
+
+    The offset of each time is that of the day before or that of the day after.
+    """
     per_second = PER_SECOND[unit]
     seconds = ticks // per_second
     before, after = (_late_offsets(zone, seconds + step) for step in (-_DAY, _DAY))
     fits_before = _late_offsets(zone, seconds - before) == before
     fits_after = _late_offsets(zone, seconds - after) == after
     offset = np.where(fits_before, before, after)
-    found = np.where(before == after, fits_before, fits_before != fits_after)
-    return ticks - offset * per_second, found
+    is_unique = np.where(before == after, fits_before, fits_before != fits_after)
+    return ticks - offset * per_second, is_unique
 
 
 def _late_offsets(zone: str, seconds: Array) -> Array:
     starts, offsets = _rules(zone)
     index = np.searchsorted(starts, seconds, side="right") - 1
-    found: Array = offsets[np.clip(index, 0, None)]
-    return found
+    late_offsets: Array = offsets[np.clip(index, 0, None)]
+    return late_offsets
 
 
 @lru_cache(maxsize=32)
 def _rules(zone: str) -> tuple[Array, Array]:
-    """From 2036 on: when each offset from UTC begins, and the offset, both in seconds."""
-    place = ZoneInfo(zone)
+    """Return the start of each offset from UTC, from 2036 on, and the offsets, both in seconds."""
+    zone_info = ZoneInfo(zone)
 
     def offset(second: int) -> int:
         moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(
             seconds=second
         )
-        shift = moment.astimezone(place).utcoffset()
+        shift = moment.astimezone(zone_info).utcoffset()
         assert shift is not None
         return int(shift.total_seconds())
 
     begin = _RULES_FROM - 366 * _DAY
     starts, offsets = [begin], [offset(begin)]
     for day in range(begin + _DAY, _RULES_TO + 2 * _DAY, _DAY):
-        now = offset(day)
-        if now != offsets[-1]:
-            low, high = day - _DAY, day  # the change is in (low, high]
+        day_offset = offset(day)
+        if day_offset != offsets[-1]:
+            low, high = day - _DAY, day  # bisect for the second of the change, in (low, high]
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if offset(middle) == offsets[-1] else (low, middle)
             starts.append(high)
-            offsets.append(now)
+            offsets.append(day_offset)
     return np.array(starts, dtype=np.int64), np.array(offsets, dtype=np.int64)
 
 
 def is_known_zone(zone: str) -> bool:
-    """Whether this machine knows a zone by that name.
+    """Return whether a name is a time zone that this machine knows, or a fixed offset.
 
     Example:
         >>> is_known_zone("Europe/Berlin"), is_known_zone("GMT+2"), is_known_zone("Mars/Olympus")
@@ -155,12 +159,12 @@ _FIXED = re.compile(r"(?:UTC|GMT|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
 
 
 def _fixed_offset(zone: str) -> int | None:
-    """The seconds of a zone that is a fixed offset, as +02:00 or Spark's GMT+2; None for the others."""
-    found = _FIXED.fullmatch(zone)
-    if found is None:
+    """Return the seconds of a fixed offset such as +02:00 or Spark's GMT+2; None for a named zone."""
+    match = _FIXED.fullmatch(zone)
+    if match is None:
         return None
-    seconds = int(found[2]) * 3600 + int(found[3] or 0) * 60
-    return -seconds if found[1] == "-" else seconds
+    seconds = int(match[2]) * 3600 + int(match[3] or 0) * 60
+    return -seconds if match[1] == "-" else seconds
 
 
 def _ticks(array: pa.Array) -> Array:
@@ -173,10 +177,10 @@ def _valid(array: pa.Array) -> Array:
     return valid
 
 
-def _masked(array: pa.Array, out: Array) -> pa.Array:
-    return pc.if_else(pa.array(out), pa.scalar(None, array.type), array)
+def _set_null(array: pa.Array, mask: Array) -> pa.Array:
+    return pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
 
 
-def _merged(early: pa.Array, late: Array, ticks: Array, dtype: pa.DataType, array: pa.Array) -> pa.Array:
+def _merge_late(early: pa.Array, late: Array, ticks: Array, dtype: pa.DataType, array: pa.Array) -> pa.Array:
     values = np.where(late, ticks, _ticks(early))
     return pa.array(values, pa.int64(), mask=~_valid(array)).cast(dtype)

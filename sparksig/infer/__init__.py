@@ -1,4 +1,4 @@
-"""From an example to a signature."""
+"""Inference of signatures from examples of data."""
 
 from __future__ import annotations
 
@@ -19,36 +19,38 @@ __all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
 
 class IntegerColumnWarning(SparksigWarning):
-    """A required input column is of an integer type, which has no place for a missing value."""
+    """A required input column has an integer type, which cannot represent missing values."""
 
 
 def infer_signature(model_input: Any = None, model_output: Any = None, params: Any = None) -> ModelSignature:
-    """The signature of a model, from an example of what it takes, of what it gives, and of its params.
+    """Infer a model's signature from examples of its input and its output, and from its params.
 
     ==================================================  =================================================
     example                                             inferred
     ==================================================  =================================================
-    pandas DataFrame, Arrow table (also Polars, DuckDB:  a column for each of its columns, optional where
-    whatever has the Arrow PyCapsule interface)          it holds a null
-    list of dictionaries                                 a column for each key, optional where the key is
-                                                         absent or None
-    dictionary                                           a column for each key: its value is one row's value
-    NumPy array, SciPy csr or csc matrix                 one unnamed tensor, its first dimension being any
+    pandas DataFrame, Arrow table (also of Polars and    a column for each of its columns, optional if it
+    others with the Arrow PyCapsule interface)           contains a null
+    list of dictionaries                                 a column for each key, optional if the key is absent
+                                                         or None in a dictionary
+    dictionary                                           a column for each key: its value is the value of one
+                                                         row
+    NumPy array, SciPy csr or csc matrix                 one unnamed tensor with any number of rows
     dictionary of NumPy arrays                           a named tensor for each key
     pandas Series, Arrow array                           one column
     other lists, scalars                                 one unnamed column
-    Spark DataFrame                                      a column for each of its columns, by its schema
-                                                         alone: no Spark job
-    pathlib.Path of a Parquet table                      a column for each of its columns, optional where a
-                                                         sample of its rows holds a null
+    Spark DataFrame                                      a column for each of its columns, by its schema,
+                                                         without a Spark job
+    pathlib.Path of a Parquet table                      a column for each of its columns, optional if a
+                                                         sample of its rows contains a null
     dataclass, TypedDict or NamedTuple (a class, or an   a column for each field, by its annotations
     instance)
     type hint, ``list[...]``                             one unnamed column of its elements
     ==================================================  =================================================
 
-    The example is never changed. Order matters only to columns: they stand as they are first seen.
+    The example is never changed. The order of rows does not matter; columns have the order of their first
+    occurrence.
 
-    Predictions are inferred in the same way, and in some forms more, with what is known of the input:
+    Predictions are inferred in the same way. The example of the input decides between some readings:
 
     ==================================================  =================================================
     prediction                                           inferred
@@ -56,34 +58,35 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
     NumPy array of rank 1, for an input of columns       one unnamed column; a tensor for an input of tensors
     NumPy array of objects                               strings; other objects are refused
     dictionary of columns (lists, arrays, Series), each  a column for each key; arrays of rank 2 and more are
-    with one value for each row of the input             columns of arrays, and named tensors if all are
-    other dictionaries                                   a column for each key: its value is one row's value
+    with one value for each row of the input             columns of arrays, or named tensors if all are
+    other dictionaries                                   a column for each key: its value is the value of one
+                                                         row
     pandas Index, extension array, Categorical           one column
-    tuples                                               as lists
-    dataclass, named tuple, pydantic object              as the dictionary of its fields
-    list of dataclasses, named tuples, pydantic objects  as a list of dictionaries
+    tuples                                               like lists
+    dataclass, named tuple, pydantic object              like the dictionary of its fields
+    list of dataclasses, named tuples, pydantic objects  like a list of dictionaries
     ==================================================  =================================================
 
-    For an input of a single row, a dictionary of lists with one element each is a table if the input is one
-    (a DataFrame, a list of rows): ``{"tier": ["low"]}`` is a column of strings. If the input is a dictionary
-    or a value, it is one row: ``{"sources": ["map"]}`` is a column of Array(string). Later predictions are
-    read by the signature: a list is a column, unless the column is declared an Array.
+    If the input has a single row, a dictionary of lists with one element each has two readings. It is a table
+    if the input is a table (a DataFrame, a list of rows): ``{"tier": ["low"]}`` is a column of strings. It is
+    one row if the input is a dictionary or a value: ``{"sources": ["map"]}`` is a column of Array(string).
+    Later predictions are read by the signature: a list is a column, unless the column is declared an Array.
 
     Args:
-        model_input: an example of what the model takes.
-        model_output: an example of what it returns.
-        params: a dictionary from names to defaults.
+        model_input: an example of the model's input.
+        model_output: an example of the model's output.
+        params: a dictionary of names and default values.
 
     Returns:
-        The signature; a side whose example is None is None.
+        The signature. A side is None if its example is None.
 
     Raises:
-        InferenceError: an example has no signature: every path concerned, and why. None is guessed.
-            Timestamps that nanoseconds cannot hold are refused with the findings of :func:`sparksig.enforce`.
-        ConversionError: a class or a type hint has parts that no type covers; every one.
+        InferenceError: an example has no signature; one finding for each path. No type is guessed. Timestamps
+            out of the range of nanoseconds are refused with the findings of :func:`sparksig.enforce`.
+        ConversionError: a class or a type hint has parts without a signature type; one finding for each.
 
     Warns:
-        IntegerColumnWarning: an input column is required and of an integer type.
+        IntegerColumnWarning: a required input column has an integer type.
 
     Example:
         >>> infer_signature([{"text": "Where?", "top_k": 2.0}], ["here"], {"temperature": 0.5})
@@ -95,17 +98,17 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: A
           ['temperature': double (default: 0.5)]
         <BLANKLINE>
     """
-    nothing = params is None or (isinstance(params, dict) and not params)
-    if model_input is None and model_output is None and nothing:
+    has_no_params = params is None or (isinstance(params, dict) and not params)
+    if model_input is None and model_output is None and has_no_params:
         raise InferenceError(
-            "there is nothing to infer a signature from: model_input, model_output and params are None"
+            "expected an example, got None for model_input, model_output and params: pass at least one"
         )
     inputs = None if model_input is None else _infer(model_input)
     outputs = None
     if model_output is not None:
-        rows, record = _rows_of(model_input)
-        outputs = infer_outputs(model_output, inputs, rows, record)
-    _warn_of_integers(inputs)
+        rows, is_one_row = _inspect_rows(model_input)
+        outputs = infer_outputs(model_output, inputs, rows, is_one_row)
+    _warn_about_integers(inputs)
     if params is None:
         return ModelSignature(inputs, outputs)
     from sparksig.infer.params import from_params
@@ -144,19 +147,19 @@ def _infer(example: Any) -> Schema:
 
 
 def verify_times(example: Any, schema: Schema) -> None:
-    """Refuse an example whose times cannot be enforced by the schema that was inferred from it.
+    """Refuse an example whose times do not fit into the schema that was inferred from it.
 
-    Types say nothing about the range of their values, and models see nanoseconds. Only the columns that
-    hold times are enforced, so that the check costs nothing for all others.
+    Models receive times in nanoseconds, whose range is smaller than that of other units. Only columns with
+    times are enforced, so the check costs nothing for other columns.
 
     Args:
-        example: the data, of any form that :func:`infer_signature` accepts.
-        schema: what was inferred from it.
+        example: the data, as :func:`infer_signature` accepts it.
+        schema: the inferred schema.
 
     Raises:
         InferenceError: the findings of :func:`sparksig.enforce` for the same data.
     """
-    if schema.is_tensor_spec():  # tensors keep the unit of their times
+    if schema.is_tensor_spec():  # times of tensors are not converted to nanoseconds
         return
     specs = [spec for spec in schema if isinstance(spec, ColSpec) and _has_times(spec.type)]
     if not specs:
@@ -173,38 +176,38 @@ def _has_times(dtype: Type) -> bool:
     return contains(dtype, lambda part: part is DataType.datetime)
 
 
-def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, record: bool) -> Schema:
+def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, is_one_row: bool) -> Schema:
     """Infer a model's outputs from its prediction for an example of its input.
 
     Args:
         model_output: the prediction.
-        inputs: the model's inputs; None where they are not known.
-        rows: how many rows the example has; None where that is not known.
-        record: whether the example is a single row: a dictionary of values, or a value.
+        inputs: the model's inputs; None if they are unknown.
+        rows: the number of rows of the example; None if it is unknown.
+        is_one_row: whether the example is a single row: a dictionary of values, or a value.
 
     Raises:
-        InferenceError: the prediction has no signature; every path.
+        InferenceError: the prediction has no signature; one finding for each path.
 
     Example:
-        >>> infer_outputs({"label": ["hot"]}, None, rows=1, record=False)
+        >>> infer_outputs({"label": ["hot"]}, None, rows=1, is_one_row=False)
         ['label': string (required)]
     """
     if type(model_output).__module__.partition(".")[0] == "pyspark" or _is_hint(model_output):
         return _infer(model_output)
     from sparksig.infer.outputs import from_prediction
 
-    return from_prediction(model_output, inputs, rows, record, _infer)
+    return from_prediction(model_output, inputs, rows, is_one_row, _infer)
 
 
-def _rows_of(model_input: Any) -> tuple[int | None, bool]:
-    """Return how many rows an example has, and whether it is a single row by its form."""
+def _inspect_rows(model_input: Any) -> tuple[int | None, bool]:
+    """Return the number of rows of an example, and whether its format is that of a single row."""
     if model_input is None or isinstance(model_input, os.PathLike):
         return None, False
     if type(model_input).__module__.partition(".")[0] == "pyspark":
         return None, False
-    from sparksig.infer.outputs import count_rows, is_record
+    from sparksig.infer.outputs import count_rows, is_row
 
-    return count_rows(model_input), is_record(model_input)
+    return count_rows(model_input), is_row(model_input)
 
 
 def _infer_data(example: Any) -> Schema:
@@ -232,55 +235,55 @@ def _infer_data(example: Any) -> Schema:
 
 
 def _is_hint(example: Any) -> bool:
-    """Whether it is a type, or made of types as ``list[int]`` is, and no value."""
+    """Return whether an example is a type or a generic type such as ``list[int]``, not a value."""
     return isinstance(example, type) or get_origin(example) is not None
 
 
 def merge_schemas(left: Schema, right: Schema) -> Schema:
-    """The schema of two examples of one thing, as if both were inferred at once.
+    """Merge the schemas of two examples, as if both examples were inferred together.
 
-    A column that one side lacks is optional; the order is the left side's, then the right side's.
+    A column that one schema lacks becomes optional. The columns of ``left`` come first.
 
     Args:
-        left: one schema.
-        right: the other.
+        left: the schema of one example.
+        right: the schema of the other example.
 
     Returns:
-        What covers both.
+        A schema that covers both examples.
 
     Raises:
-        InferenceError: no one type covers both; every path.
+        InferenceError: no single type covers both examples; one finding for each path.
 
     Example:
-        >>> one, two = (infer_signature([row]).inputs for row in ({"a": 1.5}, {"a": None, "b": "x"}))
-        >>> merge_schemas(one, two)
+        >>> left, right = (infer_signature([row]).inputs for row in ({"a": 1.5}, {"a": None, "b": "x"}))
+        >>> merge_schemas(left, right)
         ['a': double (optional), 'b': string (optional)]
     """
     left, right = from_mlflow(left), from_mlflow(right)
     if left == right:
         return left
     if left.is_tensor_spec() or right.is_tensor_spec() or left.has_input_names() != right.has_input_names():
-        raise InferenceError(f"two kinds of examples have no one schema: {left!r} and {right!r}"[:300])
+        raise InferenceError(f"cannot merge schemas of different kinds: {left!r} and {right!r}"[:300])
     sides = [dict(zip(side.input_names(), side)) for side in (left, right)]
     specs: list[ColSpec] = []
     findings: list[Finding] = []
     for name in sides[0] | sides[1]:
-        mine, other = (side.get(name) for side in sides)
-        if mine is None or other is None:
-            specs.append(ColSpec((mine or other).type, name, required=False))  # type: ignore[union-attr]
+        left_spec, right_spec = (side.get(name) for side in sides)
+        if left_spec is None or right_spec is None:
+            specs.append(ColSpec((left_spec or right_spec).type, name, required=False))  # type: ignore[union-attr]
             continue
         try:
-            dtype = merge(mine.type, other.type, step(name) if left.has_input_names() else "")
+            dtype = merge(left_spec.type, right_spec.type, step(name) if left.has_input_names() else "")
         except InferenceError as error:
             findings += error.findings
             continue
-        specs.append(ColSpec(dtype, mine.name, mine.required and other.required))
+        specs.append(ColSpec(dtype, left_spec.name, left_spec.required and right_spec.required))
     if findings:
-        raise InferenceError.of("no one schema covers both examples", findings)
+        raise InferenceError.of("cannot merge these schemas", findings)
     return Schema(specs)
 
 
-def _warn_of_integers(inputs: Schema | None) -> None:
+def _warn_about_integers(inputs: Schema | None) -> None:
     if inputs is None or inputs.is_tensor_spec():
         return
     names = [
@@ -289,10 +292,10 @@ def _warn_of_integers(inputs: Schema | None) -> None:
         if spec.required and spec.type in (DataType.integer, DataType.long)
     ]
     if names:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         warnings.warn(
-            f"Handling Integers With Missing Values: required integer columns ({shown}) have no place for "
-            "missing values; where some may be missing, infer from an example that has them, or declare "
+            f"Handling Integers With Missing Values: required integer columns ({listing}) cannot represent "
+            "missing values; if values may be missing, infer from an example with missing values, or declare "
             "the columns double",
             IntegerColumnWarning,
             stacklevel=3,

@@ -1,7 +1,7 @@
-"""pandas and Spark frames -> columns. Types that are known are read off, never found by a loop over values.
+"""Inference of columns from pandas and Spark frames. Known types are never inferred from the values.
 
-A pandas column is required unless it holds a null. A Spark column is required whatever Spark says of
-it (as in MLflow: its nullability is seldom more than a default), a field of a struct as Spark says.
+A pandas column is required unless it contains a null. A Spark column is always required, as in MLflow: Spark
+declares most columns nullable by default. A field of a struct is required unless Spark declares it nullable.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from sparksig.errors import (
     step,
 )
 from sparksig.infer.arrow import column_type
-from sparksig.infer.python import type_of
-from sparksig.lattice import NULL, narrowest
+from sparksig.infer.python import infer_type
+from sparksig.lattice import NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Type
 
@@ -40,11 +41,11 @@ __all__ = ["from_frame", "from_series", "from_struct"]
 
 
 def from_frame(frame: pd.DataFrame) -> Schema:
-    """The schema of a DataFrame's columns; the index does not count.
+    """Infer the columns of a DataFrame; its index is ignored.
 
     Raises:
-        InferenceError: no column, labels that are no names or stand twice, columns without one type;
-            every finding.
+        InferenceError: there is no column, labels are not names or are duplicates, or columns do not have a
+            single type; all findings.
 
     Example:
         >>> from_frame(pd.DataFrame({"a": [1, 2], "b": ["x", None]}))
@@ -53,8 +54,9 @@ def from_frame(frame: pd.DataFrame) -> Schema:
     labels = list(frame.columns)
     expected = "one column of that name" + ("" if len(set(labels)) < len(labels) else ", as text")
     findings = duplicates([str(label) for label in labels], expected)
+    is_only = len(labels) == 1
     specs = [
-        _column(frame.iloc[:, i], label, findings, alone=len(labels) == 1) for i, label in enumerate(labels)
+        _infer_column(frame.iloc[:, i], label, findings, is_only=is_only) for i, label in enumerate(labels)
     ]
     if not labels:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
@@ -64,23 +66,23 @@ def from_frame(frame: pd.DataFrame) -> Schema:
 
 
 def from_series(series: pd.Series) -> Schema:
-    """The schema of one column, by the Series' name.
+    """Infer one column, which has the name of the Series.
 
     Raises:
-        InferenceError: no type, or a Series with nulls but without a name (unnamed columns are required).
+        InferenceError: the values have no type, or an unnamed Series has nulls: unnamed columns are required.
     """
     findings: list[Finding] = []
-    spec = _column(series, series.name, findings, alone=True)
+    spec = _infer_column(series, series.name, findings, is_only=True)
     if findings or spec is None:
         raise InferenceError.of("no signature for this Series", findings)
     return Schema([spec])
 
 
 def from_struct(struct: StructType) -> Schema:
-    """The schema of a Spark DataFrame's columns, by its ``schema`` alone: no Spark job.
+    """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job.
 
     Raises:
-        InferenceError: no column, columns of one name, or types that no signature has; every finding.
+        InferenceError: there is no column, or columns have equal names or unsupported types; all findings.
     """
     from sparksig.convert.spark import from_spark
     from sparksig.convert.spark import source as spark_source
@@ -95,21 +97,29 @@ def from_struct(struct: StructType) -> Schema:
     findings += duplicates(names)
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
-    types = [narrowest(spark_source(field.dataType), step(field.name), findings) for field in struct.fields]
+    types = [
+        find_narrowest_type(spark_source(field.dataType), step(field.name), findings)
+        for field in struct.fields
+    ]
     if findings:
         raise InferenceError.of("no signature for this Spark DataFrame", findings)
-    void = [spark_source(field.dataType) == NULL for field in struct.fields]  # holds nothing but nulls
     return Schema(
-        [ColSpec(t, name, required=not v) for t, name, v in zip(types, names, void) if t is not None]
+        [
+            ColSpec(dtype, field.name, required=spark_source(field.dataType) != NULL)
+            for field, dtype in zip(struct.fields, types)
+            if dtype is not None
+        ]
     )
 
 
-def _column(column: pd.Series, label: Hashable, findings: list[Finding], *, alone: bool) -> ColSpec | None:
+def _infer_column(
+    column: pd.Series, label: Hashable, findings: list[Finding], *, is_only: bool
+) -> ColSpec | None:
     path = step(label)
-    dtype = _type(column, path, findings)
+    dtype = _infer_type(column, path, findings)
     try:
-        if label is None and not alone:
-            raise SignatureTypeError("a column among others needs a name: None is none")
+        if label is None and not is_only:
+            raise SignatureTypeError("name each column of a frame with several columns")
         spec = ColSpec(AnyType() if dtype is None else dtype, label)  # type: ignore[arg-type]
     except SignatureTypeError as error:
         findings.append(
@@ -118,36 +128,36 @@ def _column(column: pd.Series, label: Hashable, findings: list[Finding], *, alon
         return None
     if dtype is None:
         return None
-    missing = bool((quiet_nans(column) if column.dtype == object else column).isna().any())
-    if spec.name is None and missing:
-        hint = "a column without a name must be required: name it"
+    has_nulls = bool((quiet_nans(column) if column.dtype == object else column).isna().any())
+    if spec.name is None and has_nulls:
+        hint = "name it: a column without a name must be required"
         findings.append(Finding(Code.INVALID_NAME, "", "a name for a column with nulls", "none", hint))
         return None
-    return ColSpec(dtype, spec.name, required=not missing)
+    return ColSpec(dtype, spec.name, required=not has_nulls)
 
 
-def _type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
+def _infer_type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
     dtype: Any = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
-        return _object_type(column, path, findings)
+        return _infer_object_type(column, path, findings)
     if isinstance(dtype, np.dtype):
-        return narrowest(numpy_source(dtype), path, findings)
+        return find_narrowest_type(numpy_source(dtype), path, findings)
     if isinstance(dtype, pd.CategoricalDtype):
-        return _type(dtype.categories.to_series(), path, findings)
+        return _infer_type(dtype.categories.to_series(), path, findings)
     if isinstance(dtype, pd.DatetimeTZDtype):
         return DataType.datetime
     try:
         if isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype):
-            return column_type(_chunked(column), path, findings)
+            return column_type(_to_chunked(column), path, findings)
         arrow = pa.array(column.iloc[:0], from_pandas=True).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, AttributeError):
         name = f"Sparse[{dtype.subtype}]" if isinstance(dtype, pd.SparseDtype) else str(dtype)
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that a signature has", name))
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name))
         return None
-    return narrowest(source(arrow), path, findings)
+    return find_narrowest_type(source(arrow), path, findings)
 
 
-def _chunked(column: pd.Series) -> pa.ChunkedArray:
+def _to_chunked(column: pd.Series) -> pa.ChunkedArray:
     array = pa.array(column, from_pandas=True)
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
@@ -155,26 +165,26 @@ def _chunked(column: pd.Series) -> pa.ChunkedArray:
 _NESTED = (list, tuple, dict, np.ndarray)
 
 
-def _object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
-    """The one type of a column of Python objects."""
+def _infer_object_type(column: pd.Series, path: str, findings: list[Finding]) -> Type | None:
+    """Infer the type of a column of Python objects."""
     if column.empty:
-        return DataType.string  # MLflow's reading of an object column without rows
+        return DataType.string  # as MLflow infers from an object column without rows
     values = column.tolist()
-    forms = set(map(type, values))
-    if str in forms or any(issubclass(form, _NESTED) or is_vector(form) for form in forms):
-        return type_of(values, path, findings)
-    array = None if Decimal in forms else from_objects(column)
+    types = set(map(type, values))
+    if str in types or any(issubclass(form, _NESTED) or is_vector(form) for form in types):
+        return infer_type(values, path, findings)
+    array = None if Decimal in types else from_objects(column)
     if array is None:
-        dtype = type_of(values, path, findings)
-        if dtype is DataType.datetime:  # out of range, or of several zones: enforcing the example says which
+        dtype = infer_type(values, path, findings)
+        if dtype is DataType.datetime:  # out of range or of several zones: verify_times reports it
             return dtype
         if dtype is not None:
             findings.append(mixed_finding(values, path))
         return None
     if pa.types.is_null(array.type):
-        # a NaN is a float, None and NA are of no type
-        return DataType.double if any(issubclass(form, float) for form in forms) else AnyType()
-    if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in forms:
-        # None beside integers is float64 for pandas, and double for MLflow; as long as none would change
+        # NaN is a float, while None and NA have no type
+        return DataType.double if any(issubclass(form, float) for form in types) else AnyType()
+    if pa.types.is_int64(array.type) and array.null_count and type(pd.NA) not in types:
+        # integers with None are double in MLflow, as pandas makes them float64; long if a value would change
         return DataType.double if is_exact_double(array) else DataType.long
-    return narrowest(source(array.type), path, findings)
+    return find_narrowest_type(source(array.type), path, findings)

@@ -1,4 +1,4 @@
-"""Two examples of the same thing -> their common type."""
+"""Merging of the types of two examples into a common type."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ __all__ = ["merge"]
 
 
 def merge(x: Type, y: Type, path: str = "") -> Type:
-    """Merge the types of two examples of the same thing; the order of the two does not matter.
+    """Merge the types of two examples of the same column; the order of the two does not matter.
 
-    Nothing widens: integer and long do not merge. AnyType is what nothing is known of (a null, an
-    empty list); it gives way to everything, but an object seen beside it has only optional
-    properties. A property that one side lacks becomes optional. A vector beside an array of doubles
-    is an array of doubles.
+    Nothing is widened: integer and long do not merge. AnyType, the type of nulls and empty lists, merges with
+    every type, but makes all properties of an object optional. A property that one type lacks becomes
+    optional. A vector and an array of doubles become an array of doubles.
 
     Raises:
-        InferenceError: no one type covers both; ``findings`` has every place.
+        InferenceError: no single type covers both; one finding for each path.
 
     Example:
         >>> merge(Array(AnyType()), Array("long"))
@@ -38,27 +37,27 @@ def merge(x: Type, y: Type, path: str = "") -> Type:
         return Array(merge(x.dtype, y.dtype, f"{path}[]"))
     if x == y:
         return x
-    found = f"{describe(x)} and {describe(y)}"
-    finding = Finding(Code.MIXED_TYPES, path, "values of one type", found, _merge_hint(x, y))
-    raise InferenceError.of("no one type covers all examples", [finding])
+    actual = f"{describe(x)} and {describe(y)}"
+    finding = Finding(Code.MIXED_TYPES, path, "values of one type", actual, _merge_hint(x, y))
+    raise InferenceError.of("no single type covers all examples", [finding])
 
 
-def _make_optional(known: Type) -> Type:
-    if isinstance(known, Object):
-        return Object([Property(prop.name, prop.dtype, required=False) for prop in known.properties])
-    return known
+def _make_optional(dtype: Type) -> Type:
+    if isinstance(dtype, Object):
+        return Object([Property(prop.name, prop.dtype, required=False) for prop in dtype.properties])
+    return dtype
 
 
 def _merge_objects(x: Object, y: Object, path: str) -> Object:
     merged: list[Property] = []
     findings: list[Finding] = []
-    for where, mine, other in zip_parts(x, y, path):
+    for prop_path, x_prop, y_prop in zip_parts(x, y, path):
         try:
-            merged.append(_merge_properties(mine, other, where))
+            merged.append(_merge_properties(x_prop, y_prop, prop_path))
         except InferenceError as error:
             findings += error.findings
     if findings:
-        raise InferenceError.of("no one type covers all examples", findings)
+        raise InferenceError.of("no single type covers all examples", findings)
     return Object(merged)
 
 
@@ -73,5 +72,5 @@ def _merge_properties(x: Property | None, y: Property | None, path: str) -> Prop
 def _merge_hint(x: Type, y: Type) -> str:
     numbers = {DataType.integer, DataType.long, DataType.float, DataType.double}
     if x in numbers and y in numbers:
-        return "make them one type explicitly before inferring: nothing is widened by guess"
+        return "make them one type explicitly before inferring: inference does not widen types"
     return ""

@@ -1,4 +1,4 @@
-"""Examples of predictions -> the outputs of a signature, with what is known of the input."""
+"""Inference of outputs from examples of predictions, with the help of the example of the input."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from sparksig.convert.objects import to_series
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer import frames, python, tensors
 from sparksig.infer.merging import merge
-from sparksig.lattice import NEVER_NULL, narrowest
+from sparksig.lattice import NEVER_NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, Object, Property
 
-__all__ = ["count_rows", "from_prediction", "is_record"]
+__all__ = ["count_rows", "from_prediction", "is_row"]
 
 
 def from_prediction(
-    prediction: Any, inputs: Schema | None, rows: int | None, record: bool, infer: Callable[[Any], Schema]
+    prediction: Any, inputs: Schema | None, rows: int | None, is_one_row: bool, infer: Callable[[Any], Schema]
 ) -> Schema:
-    """Infer the schema of predictions for ``rows`` rows.
+    """Infer the outputs from a prediction.
 
     Args:
-        prediction: an example of what the model returns.
-        inputs: the model's inputs, where they are known.
-        rows: how many rows it was predicted for, where that is known.
-        record: whether the model was given a dictionary or a value, which is one row.
-        infer: infers a schema from data without any of this.
+        prediction: an example of the model's return value.
+        inputs: the model's inputs; None if they are unknown.
+        rows: the number of rows of the model's input; None if it is unknown.
+        is_one_row: whether the model's input was a dictionary or a value, which is one row.
+        infer: infers a schema from data without knowledge of the input.
 
     Raises:
-        InferenceError: the prediction has no signature; every path.
+        InferenceError: the prediction has no signature; one finding for each path.
 
     Example:
         >>> houses = Schema([ColSpec("double", "rooms")])
@@ -47,18 +48,18 @@ def from_prediction(
         >>> from_prediction({"fee": [0.5, 2.0]}, houses, 2, False, tensors.from_array)
         ['fee': double (required)]
     """
-    of_columns = inputs is not None and not inputs.is_tensor_spec()
+    has_columns = inputs is not None and not inputs.is_tensor_spec()
     if isinstance(prediction, np.ndarray):
-        return _from_array(prediction, of_columns)
+        return _from_array(prediction, has_columns)
     if isinstance(prediction, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
         return _from_series(to_series(prediction))
     if isinstance(prediction, (type, pd.DataFrame)):
         return infer(prediction)
     if isinstance(prediction, dict):
-        return _from_dict(_convert_values(prediction), of_columns, rows, record)
+        return _from_dict(_convert_values(prediction), has_columns, rows, is_one_row)
     if is_sequence(prediction):
         if isinstance(prediction, tuple) and (by_name := fields_of(prediction)) is not None:
-            schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
+            schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
             return _with_annotations(schema, type(prediction), infer)
         schema = python.from_list(to_builtins(list(prediction)))
         classes = set(map(type, prediction))
@@ -66,12 +67,12 @@ def from_prediction(
         return _with_annotations(schema, classes.pop(), infer) if is_of_instances else schema
     if (by_name := fields_of(prediction)) is None:
         return infer(prediction)
-    schema = _from_dict(_convert_values(by_name), of_columns, rows, record)
+    schema = _from_dict(_convert_values(by_name), has_columns, rows, is_one_row)
     return _with_annotations(schema, type(prediction), infer)
 
 
 def _from_series(series: pd.Series) -> Schema:
-    """Infer one column; a column without a name is required, which leaves nulls to most types."""
+    """Infer one column; an unnamed column is required, also if it has nulls that its type allows."""
     if series.name is None and series.isna().any():
         [spec] = frames.from_series(series.rename("0"))
         if spec.type not in NEVER_NULL:
@@ -80,23 +81,23 @@ def _from_series(series: pd.Series) -> Schema:
 
 
 def _with_annotations(schema: Schema, cls: type, infer: Callable[[Any], Schema]) -> Schema:
-    """Complete the columns inferred from instances by the annotations of their class.
+    """Complete columns that were inferred from instances by the annotations of their class.
 
-    A value of None has no type of its own, and an optional field may have a value in the example. Where a
-    value contradicts its annotation, the value counts.
+    An annotation gives a None its type, and makes an optional field optional if the example has a value.
+    If a value contradicts its annotation, the value decides.
     """
     try:
         annotated = infer(cls if is_dataclass(cls) else GenericAlias(list, (cls,)))
     except (ConversionError, InferenceError, SignatureError):
         return schema
-    only = annotated.inputs[0].type
+    dtype = annotated.inputs[0].type
     columns: dict[Any, Any] = {spec.name: spec for spec in annotated}
-    if not annotated.has_input_names() and isinstance(only, Object):
-        columns = {prop.name: prop for prop in only.properties}
-    return Schema([_completed(spec, columns.get(spec.name)) for spec in schema])
+    if not annotated.has_input_names() and isinstance(dtype, Object):
+        columns = {prop.name: prop for prop in dtype.properties}
+    return Schema([_complete(spec, columns.get(spec.name)) for spec in schema])
 
 
-def _completed(spec: Any, annotated: Any) -> Any:
+def _complete(spec: Any, annotated: Any) -> Any:
     if annotated is None or not isinstance(spec, ColSpec):
         return spec
     dtype = annotated.dtype if isinstance(annotated, Property) else annotated.type
@@ -109,29 +110,29 @@ def _completed(spec: Any, annotated: Any) -> Any:
 # --- arrays -----------------------------------------------------------------------------------------------
 
 
-def _from_array(array: np.ndarray[Any, Any], of_columns: bool) -> Schema:
+def _from_array(array: np.ndarray[Any, Any], has_columns: bool) -> Schema:
     """Infer one column from an array of rank 1 where the inputs are columns, else a tensor."""
     if array.ndim == 0:
         return python.from_scalar(array[()])
     if array.dtype.kind == "O":
         return _from_objects(array)
-    if of_columns and array.ndim == 1 and not np.ma.is_masked(array):
+    if has_columns and array.ndim == 1 and not np.ma.is_masked(array):
         findings: list[Finding] = []
-        dtype = narrowest(source(array.dtype), "", findings)
-        if dtype is not None:  # a dtype without a type of columns is still one of tensors
+        dtype = find_narrowest_type(source(array.dtype), "", findings)
+        if dtype is not None:  # a dtype without a column type can still be that of a tensor
             return Schema([ColSpec(dtype)])
     return tensors.from_array(array)
 
 
 def _from_objects(array: np.ndarray[Any, Any], path: str = "") -> Schema:
-    """Infer strings from an array of objects; any other object is refused."""
+    """Infer strings from an array of objects; other objects are refused."""
     findings: list[Finding] = []
-    dtype = python.type_of(array.ravel().tolist(), path, findings)
+    dtype = python.infer_type(array.ravel().tolist(), path, findings)
     if not findings and dtype is not DataType.string:
-        found = f"an array of dtype object with values of {dtype!r}" if array.size else "an empty one"
+        actual = f"an array of dtype object with values of {dtype!r}" if array.size else "an empty array"
         hint = "return it as a list, or cast it, for example with array.astype('int64')"
         expected = "an array of strings, or of a dtype other than object"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, found, hint))
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, actual, hint))
     if findings:
         raise InferenceError.of("no signature for this array of objects", findings)
     if array.ndim == 1:
@@ -143,7 +144,7 @@ def _from_objects(array: np.ndarray[Any, Any], path: str = "") -> Schema:
 
 
 def _convert_values(values: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return a dictionary of columns or values with builtins in it; columns with a dtype are left alone."""
+    """Convert the values of a dictionary to builtins; columns with a dtype are not converted."""
     return {key: value if _is_typed(value) else to_builtins(value) for key, value in values.items()}
 
 
@@ -154,42 +155,42 @@ def _is_typed(value: Any) -> bool:
     return isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)) or is_arrow(value)
 
 
-def _from_dict(values: dict[Any, Any], of_columns: bool, rows: int | None, record: bool) -> Schema:
-    """Infer a table from a dictionary of columns; from any other the columns of a single row."""
-    arrays = bool(values) and all(isinstance(value, np.ndarray) for value in values.values())
-    if arrays and (not of_columns or all(value.ndim > 1 for value in values.values())):
-        return tensors.from_arrays({key: _with_strings(value, key) for key, value in values.items()})
-    if not _is_table(values, rows, record):
+def _from_dict(values: dict[Any, Any], has_columns: bool, rows: int | None, is_one_row: bool) -> Schema:
+    """Infer from a dictionary of columns, or from a dictionary with the values of a single row."""
+    all_arrays = bool(values) and all(isinstance(value, np.ndarray) for value in values.values())
+    if all_arrays and (not has_columns or all(value.ndim > 1 for value in values.values())):
+        return tensors.from_arrays({key: _require_strings(value, key) for key, value in values.items()})
+    if not _is_table(values, rows, is_one_row):
         return python.from_dict({key: to_builtins(value) for key, value in values.items()})
     try:
         return _from_columns(values)
     except InferenceError:
-        if arrays and all(value.dtype.kind != "O" for value in values.values()):
-            return tensors.from_arrays(values)  # of a dtype that no column has
+        if all_arrays and all(value.dtype.kind != "O" for value in values.values()):
+            return tensors.from_arrays(values)  # a dtype without a column type
         raise
 
 
-def _with_strings(array: np.ndarray[Any, Any], key: Any) -> np.ndarray[Any, Any]:
-    """Return an array of objects as one of strings, which is all that objects may be."""
+def _require_strings(array: np.ndarray[Any, Any], key: Any) -> np.ndarray[Any, Any]:
+    """Convert an array of objects to an empty array of strings, after checking that it has only strings."""
     if array.dtype.kind != "O":
         return array
     _from_objects(array, step(key))
     return np.empty(array.shape, dtype="U1")
 
 
-def _is_table(values: Mapping[Any, Any], rows: int | None, record: bool) -> bool:
-    """Return whether each value is a column: one value for each row.
+def _is_table(values: Mapping[Any, Any], rows: int | None, is_one_row: bool) -> bool:
+    """Return whether each value of a dictionary is a column with one value for each row.
 
-    For a single row lists of one element say both. They are columns where the model was given a table of
-    one row, and one row's values where it was given a dictionary or a value.
+    For a single row, lists of one element are columns if the model's input was a table of one row. They are
+    the values of the row if its input was a dictionary or a value.
     """
     if not values or not all(_is_typed(value) or isinstance(value, list) for value in values.values()):
         return False
-    typed = all(_is_typed(value) for value in values.values())
+    all_typed = all(_is_typed(value) for value in values.values())
     lengths = {len(value) for value in values.values()}
-    if typed and rows != 1:  # the example of the input may be a part of what was predicted
+    if all_typed and rows != 1:  # the input may be only a part of the predicted data
         return len(lengths) == 1
-    return lengths == {rows} and (typed or not record)
+    return lengths == {rows} and (all_typed or not is_one_row)
 
 
 def _from_columns(values: Mapping[Any, Any]) -> Schema:
@@ -197,7 +198,7 @@ def _from_columns(values: Mapping[Any, Any]) -> Schema:
     findings: list[Finding] = []
     for key, value in values.items():
         try:
-            [spec] = _column_of(key, value)
+            [spec] = _infer_column(key, value)
             specs.append(spec)
         except InferenceError as error:
             findings += error.findings
@@ -206,7 +207,7 @@ def _from_columns(values: Mapping[Any, Any]) -> Schema:
     return Schema(specs)
 
 
-def _column_of(key: Any, value: Any) -> Schema:
+def _infer_column(key: Any, value: Any) -> Schema:
     if is_arrow(value) and not isinstance(value, (pd.Series, pd.Index)):
         column, _ = read_arrow(value)
         if isinstance(column, pa.Table):
@@ -231,14 +232,14 @@ def _empty(key: Any) -> Schema:
     return Schema([ColSpec(DataType.string, key)])
 
 
-# --- what is known of the input ---------------------------------------------------------------------------
+# --- examples of the input ---------------------------------------------------------------------------
 
 
-def is_record(data: Any) -> bool:
-    """Return whether an example of the input is a single row: a dictionary of values, or a value.
+def is_row(data: Any) -> bool:
+    """Return whether an example of the input has the format of a single row: a dictionary, or a value.
 
     Example:
-        >>> [is_record(data) for data in ({"a": 1.5}, "text", ["text"], pd.DataFrame({"a": [1.5]}))]
+        >>> [is_row(data) for data in ({"a": 1.5}, "text", ["text"], pd.DataFrame({"a": [1.5]}))]
         [True, True, False, False]
     """
     if isinstance(data, (list, tuple, type, pd.DataFrame, pd.Series, np.ndarray)):
@@ -249,7 +250,7 @@ def is_record(data: Any) -> bool:
 
 
 def count_rows(data: Any) -> int | None:
-    """Return how many rows an example of the input has; None where that is not known.
+    """Return the number of rows of an example of the input; None if it is unknown.
 
     Example:
         >>> [count_rows(data) for data in (None, {"a": 1.5}, ["x", "y"], np.zeros((3, 2)))]
@@ -260,7 +261,7 @@ def count_rows(data: Any) -> int | None:
     if isinstance(data, Mapping) and data and all(isinstance(v, np.ndarray) for v in data.values()):
         first = next(iter(data.values()))
         return len(first) if first.ndim else None
-    if is_record(data):
+    if is_row(data):
         return 1
     if hasattr(data, "shape"):
         return int(data.shape[0]) if data.shape else None

@@ -1,4 +1,4 @@
-"""Values of params -> their specs. A param's example is its default."""
+"""Inference of params from their default values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sparksig.convert import duplicates
 from sparksig.convert.objects import is_sparse
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
-from sparksig.infer.python import type_of
+from sparksig.infer.python import infer_type
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import DataType, Object, Type
@@ -20,65 +20,71 @@ __all__ = ["from_params"]
 
 
 def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
-    """The specs of params: a scalar, a list of scalars, or a dictionary as an object; None for no param.
+    """Infer the specs of params from their defaults: scalars, lists of scalars, or dictionaries as objects.
 
-    Integers beside floats in a list are doubles. A list is empty of a type as well as of values, so that
-    an empty one is refused, as are None, NaN and whatever else has no type or no JSON.
+    A list of integers and floats becomes a list of doubles. Empty lists, None, NaN and other values without a
+    type or a JSON representation are refused.
+
+    Args:
+        params: a dictionary of names and default values.
+
+    Returns:
+        The specs; None for an empty dictionary.
 
     Raises:
-        InferenceError: no dictionary, or params that cannot be inferred; every one.
+        InferenceError: ``params`` is not a dictionary, or has defaults without a type; all findings.
 
     Example:
         >>> from_params({"temperature": 0.5, "stop": [".", "!"]})
         ['temperature': double (default: 0.5), 'stop': string (default: ['.', '!']) (shape: (-1,))]
     """
     if not isinstance(params, Mapping):
-        raise InferenceError(f"params must be a dictionary from names to defaults, not {kind(params)}")
+        raise InferenceError(f"params: expected a dictionary of names and defaults, got {kind(params)}")
     findings = duplicates([str(name) for name in params], "one param of that name, as text")
-    specs = [_spec(str(name), value, findings) for name, value in params.items()]
+    specs = [_infer_spec(str(name), value, findings) for name, value in params.items()]
     if findings:
         raise InferenceError.of("no signature for these params", findings)
     return ParamSchema([spec for spec in specs if spec is not None]) if specs else None
 
 
-def _spec(name: str, value: Any, findings: list[Finding]) -> ParamSpec | None:
+def _infer_spec(name: str, value: Any, findings: list[Finding]) -> ParamSpec | None:
     path = step(name)
     before = len(findings)
-    dtype, shape = _type(value, path, findings)
+    dtype, shape = _infer_type(value, path, findings)
     if dtype is None:
         return None
     if dtype is DataType.double and shape is not None:
-        value = [float(element) for element in value]  # integers among floats, each held exactly
+        value = [float(element) for element in value]  # every integer is exact as a double
     try:
         spec = ParamSpec(name, dtype, value, shape)
         spec.to_dict()
     except SignatureError as error:
         findings += error.findings or [
-            Finding(Code.INVALID_VALUE, path, "a default that JSON carries", hint=error.message)
+            Finding(Code.INVALID_VALUE, path, "a default with a JSON representation", hint=error.message)
         ]
         return None
     return spec if len(findings) == before else None
 
 
-def _type(
+def _infer_type(
     value: Any, path: str, findings: list[Finding]
 ) -> tuple[DataType | Object | None, tuple[int] | None]:
     if isinstance(value, (list, np.ndarray)):
         return _element_type(value, path, findings), (-1,)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        found = "None" if value is None else "a float that is not finite"
-        hint = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
+        actual = "None" if value is None else "a float that is not finite"
+        hint = "build a param without a default yourself: ParamSpec(name, type, None)"
         findings.append(
-            Finding(Code.INVALID_VALUE, path, "a default that has a type and a JSON", found, hint)
+            Finding(Code.INVALID_VALUE, path, "a default with a type and a JSON representation", actual, hint)
         )
         return None, None
     if isinstance(value, dict) and not is_sparse(value) and not value:
         findings.append(Finding(Code.EMPTY, path, "at least one key", "an empty dictionary"))
         return None, None
-    return _known(type_of([value], path, findings), path, findings), None
+    return _require_param_type(infer_type([value], path, findings), path, findings), None
 
 
-def _known(dtype: Type | None, path: str, findings: list[Finding]) -> DataType | Object | None:
+def _require_param_type(dtype: Type | None, path: str, findings: list[Finding]) -> DataType | Object | None:
     if dtype is None:
         return None
     if isinstance(dtype, (Object, DataType)):
@@ -92,22 +98,22 @@ def _element_type(
     values: list[Any] | np.ndarray[Any, Any], path: str, findings: list[Finding]
 ) -> DataType | None:
     if isinstance(values, np.ndarray) and values.ndim != 1:
-        found = f"an array of rank {values.ndim}"
-        findings.append(Finding(Code.SHAPE_MISMATCH, path, "a list of scalars", found))
+        actual = f"an array of rank {values.ndim}"
+        findings.append(Finding(Code.SHAPE_MISMATCH, path, "a list of scalars", actual))
         return None
-    held = list(values)  # of an array, its NumPy scalars; of an array of objects, these
-    if not held:
-        hint = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
+    elements = list(values)  # the NumPy scalars of an array, or its objects
+    if not elements:
+        hint = "build the param yourself, because its type is unknown: ParamSpec(name, type, [], (-1,))"
         findings.append(Finding(Code.EMPTY, path, "at least one element", "an empty list", hint))
         return None
-    if any(value is None or isinstance(value, (list, dict, np.ndarray)) for value in held):
-        found = "None or another container among them"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a list of scalars", found))
+    if any(value is None or isinstance(value, (list, dict, np.ndarray)) for value in elements):
+        actual = "None or nested containers"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a list of scalars", actual))
         return None
-    forms = set(map(type, held))
-    if len(forms) > 1 and forms & _FLOATS and forms <= _FLOATS | _INTEGERS and _are_doubles(held):
+    types = set(map(type, elements))
+    if len(types) > 1 and types & _FLOATS and types <= _FLOATS | _INTEGERS and _are_doubles(elements):
         return DataType.double
-    dtype = _known(type_of(held, f"{path}[]", findings), path, findings)
+    dtype = _require_param_type(infer_type(elements, f"{path}[]", findings), path, findings)
     assert not isinstance(dtype, Object)
     return dtype
 
@@ -116,6 +122,6 @@ _FLOATS = {float, np.float64, np.float32}
 _INTEGERS = {int, np.int64, np.int32}
 
 
-def _are_doubles(held: list[Any]) -> bool:
-    ints = [abs(int(value)) for value in held if type(value) in _INTEGERS]
+def _are_doubles(values: list[Any]) -> bool:
+    ints = [abs(int(value)) for value in values if type(value) in _INTEGERS]
     return max(ints, default=0) <= EXACT_INTEGERS[DataType.double]

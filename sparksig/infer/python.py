@@ -1,12 +1,12 @@
-"""Python values -> types: scalars, lists, dictionaries, and arrays in cells.
+"""Inference of types from Python values: scalars, lists, dictionaries, and arrays in cells.
 
-All values that stand at one path (the prices of all orders, say) are judged together: by the set of
-their Python types, never one by one. A list's elements join those of the other lists, a dictionary's
-values those that stand under the same key. So the order of rows and keys has no part in the result.
+All values at one path (for example the prices of all orders) are inferred together, by the set of their
+Python types. The elements of all lists at a path are inferred together, and so are the values of all
+dictionaries under the same key. Therefore the order of rows and keys does not matter.
 
-What is null (None, NaN, NA, NaT) and what is empty says nothing of its type and leaves it to the others;
-alone, it is AnyType. A Python type counts exactly (no subclass of str or int); NumPy's scalars, pandas'
-Timestamp, and arrays in cells count as a column of their dtype does.
+Nulls (None, NaN, NA, NaT) and empty containers have no type of their own: the path's other values decide.
+A path with nothing else is AnyType. Python types must match exactly (subclasses of str or int are refused).
+NumPy scalars, pandas Timestamps and arrays in cells have the type of a column of their dtype.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_findi
 from sparksig.convert.records import is_record
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
 from sparksig.infer.merging import merge
-from sparksig.lattice import NEVER_NULL, narrowest
+from sparksig.lattice import NEVER_NULL
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Name, Schema
 from sparksig.types import (
     MAX_DEPTH,
@@ -42,7 +43,7 @@ from sparksig.types import (
     Type,
 )
 
-__all__ = ["from_dict", "from_list", "from_scalar", "type_of"]
+__all__ = ["from_dict", "from_list", "from_scalar", "infer_type"]
 
 _SCALARS: dict[type, DataType] = {
     bool: DataType.boolean,
@@ -70,39 +71,38 @@ _SCALARS: dict[type, DataType] = {
     pd.Timestamp: DataType.datetime,
 }
 _NULLS = frozenset({type(None), type(pd.NA), type(pd.NaT)})
-_REALS = frozenset({float, np.float64})  # whose NaN counts as null
-_FLOATS = _REALS | {np.float32, np.float16}  # whose NaN counts as null beside values of other types
+_REALS = frozenset({float, np.float64})  # their NaN is a null
+_FLOATS = _REALS | {np.float32, np.float16}  # their NaN is a null if values of other types exist
 
-_WORDS = {list: "lists", dict: "dictionaries", np.ndarray: "arrays"}
+_CONTAINER_NOUNS = {list: "lists", dict: "dictionaries", np.ndarray: "arrays"}
 _SHARED_DEPTH = 8
-"""From this depth on, a container that stands at one path twice is looked at once: cycles cost nothing."""
+"""The depth from which equal sets of containers are inferred once, so that cycles end."""
 
 
 # --- examples of each kind ----------------------------------------------------------------------------
 
 
 def from_scalar(value: Any) -> Schema:
-    """The schema of one unnamed column, from one value of it.
+    """Infer one unnamed column from one of its values.
 
     Raises:
-        InferenceError: no signature type has the value's Python type.
+        InferenceError: no signature type corresponds to the Python type of the value.
 
     Example:
         >>> from_scalar("Where is it?")
         [string (required)]
     """
-    return _unnamed([value], f"this {type(value).__name__}")
+    return _infer_unnamed([value], f"this {type(value).__name__}")
 
 
 def from_list(values: Sequence[Any]) -> Schema:
-    """The schema of a list: of dictionaries, a column for each key; of anything else, one unnamed column.
+    """Infer a column for each key from a list of dictionaries, or one unnamed column from any other list.
 
-    A key that is absent from some dictionary, or missing (None, NA, NaT) in it, makes an optional column.
-    NaN is missing as well, except among floats and doubles. An empty list is a column of strings, as in
-    MLflow.
+    A column is optional if its key is absent from a dictionary or has a null (None, NA, NaT). NaN is a null,
+    too, except in float and double columns. An empty list is a column of strings, as in MLflow.
 
     Raises:
-        InferenceError: values of several types, or of none that a signature has; every path.
+        InferenceError: values have several types, or an unsupported type; one finding for each path.
 
     Example:
         >>> from_list([{"id": 1, "tags": ["a"]}, {"id": 2}])
@@ -110,27 +110,31 @@ def from_list(values: Sequence[Any]) -> Schema:
     """
     if not values:
         return Schema([ColSpec(DataType.string)])
-    if not all(issubclass(form, dict) for form in set(map(type, values))):
-        return _unnamed(values, "this list")
+    if not all(issubclass(cls, dict) for cls in set(map(type, values))):
+        return _infer_unnamed(values, "this list")
     findings: list[Finding] = []
-    columns = _by_key(values)
-    names = _names(columns, findings)
+    columns = _group_by_key(values)
+    names = _find_names(columns, findings)
     specs = []
-    for label, held in columns.items():
-        dtype = type_of(held, step(label), findings)
+    for label, column_values in columns.items():
+        dtype = infer_type(column_values, step(label), findings)
         if dtype is None or label not in names:
             continue
-        specs.append(ColSpec(dtype, label, len(held) == len(values) and not _has_missing(held, dtype)))
-    return _schema(specs, findings, "this list of dictionaries")
+        specs.append(
+            ColSpec(
+                dtype, label, len(column_values) == len(values) and not _has_missing(column_values, dtype)
+            )
+        )
+    return _build_schema(specs, findings, "this list of dictionaries")
 
 
 def from_dict(values: Mapping[Any, Any]) -> Schema:
-    """The schema of a dictionary: a column for each key, its value being one row's value.
+    """Infer a column for each key of a dictionary, whose values are those of one row.
 
     A column is optional if its value, or an element of its list, is null.
 
     Raises:
-        InferenceError: no key, keys that are no strings, or values without a type; every path.
+        InferenceError: there is no key, keys are not strings, or values have no type; all findings.
 
     Example:
         >>> from_dict({"name": "Ada", "scores": [0.5, 1.0], "email": None})
@@ -139,209 +143,237 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
     findings = list(dict.fromkeys(finding for key in values if (finding := _name_finding(key, (str,)))))
     specs = []
     for key, value in values.items():
-        dtype = type_of([value], step(key), findings)
+        dtype = infer_type([value], step(key), findings)
         if dtype is not None and isinstance(key, str):
-            held = value if isinstance(value, list) else [value]
-            specs.append(ColSpec(dtype, key, required=not any(map(is_null, held))))
-    return _schema(specs, findings, "this dictionary")
+            elements = value if isinstance(value, list) else [value]
+            specs.append(ColSpec(dtype, key, required=not any(map(is_null, elements))))
+    return _build_schema(specs, findings, "this dictionary")
 
 
-def _unnamed(values: Sequence[Any], what: str) -> Schema:
+def _infer_unnamed(values: Sequence[Any], noun: str) -> Schema:
     findings: list[Finding] = []
-    dtype = type_of(values, "", findings)
+    dtype = infer_type(values, "", findings)
     if dtype in NEVER_NULL and any(map(is_null, values)):
-        hint = "a column without a name must be required, and this type then has no place for nulls: name it"
+        hint = (
+            "name the column: an unnamed column is required, and required columns of this type refuse nulls"
+        )
         findings.append(Finding(Code.NULL_IN_REQUIRED, "", f"{dtype!r} without nulls", "nulls", hint))
-    return _schema([] if dtype is None else [ColSpec(dtype)], findings, what)
+    return _build_schema([] if dtype is None else [ColSpec(dtype)], findings, noun)
 
 
-def _schema(specs: list[ColSpec], findings: list[Finding], what: str) -> Schema:
+def _build_schema(specs: list[ColSpec], findings: list[Finding], noun: str) -> Schema:
     if not specs and not findings:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     if findings:
-        raise InferenceError.of(f"no signature for {what}", findings)
+        raise InferenceError.of(f"no signature for {noun}", findings)
     return Schema(specs)
 
 
-def _names(labels: Iterable[Any], findings: list[Finding]) -> set[Name]:
-    """The keys that can be columns' names."""
-    held = list(labels)
-    fit = {label for label in held if not _name_finding(label, (str, int))}
-    findings += dict.fromkeys(finding for label in held if (finding := _name_finding(label, (str, int))))
-    findings += duplicates([str(label) for label in held if label in fit], "one column of that name, as text")
-    return fit
+def _find_names(labels: Iterable[Any], findings: list[Finding]) -> set[Name]:
+    """Return the keys that can be names of columns; report the others, and duplicates."""
+    label_list = list(labels)
+    names = {label for label in label_list if not _name_finding(label, (str, int))}
+    findings += dict.fromkeys(
+        finding for label in label_list if (finding := _name_finding(label, (str, int)))
+    )
+    texts = [str(label) for label in label_list if label in names]
+    findings += duplicates(texts, "one column of that name, as text")
+    return names
 
 
-def _name_finding(key: Any, forms: tuple[type, ...], path: str = "") -> Finding | None:
-    """Why a key is no name; None if it is one."""
-    where = below(path, key)
-    if isinstance(key, bool) or not isinstance(key, forms):
-        expected = "a string" if int not in forms else "a string or an integer"
-        return Finding(Code.INVALID_NAME, where, expected, kind(key))
+def _name_finding(key: Any, types: tuple[type, ...], path: str = "") -> Finding | None:
+    """Return a finding if a key cannot be a name, else None."""
+    key_path = below(path, key)
+    if isinstance(key, bool) or not isinstance(key, types):
+        expected = "a string" if int not in types else "a string or an integer"
+        return Finding(Code.INVALID_NAME, key_path, expected, kind(key))
     try:
         str(key).encode()
     except UnicodeEncodeError:
-        return Finding(Code.INVALID_NAME, where, "a name that is Unicode text", "half a surrogate pair")
+        return Finding(Code.INVALID_NAME, key_path, "a name of Unicode text", "a lone surrogate")
     return None
 
 
 # --- the values at one path ---------------------------------------------------------------------------
 
 
-def type_of(values: Sequence[Any], path: str, findings: list[Finding]) -> Type | None:
-    """The one type of all values at a path; what stands in its way is added to ``findings``.
+def infer_type(values: Sequence[Any], path: str, findings: list[Finding]) -> Type | None:
+    """Infer the type of all values at a path.
+
+    Args:
+        values: the values.
+        path: the path.
+        findings: receives the findings if the values have no single type.
 
     Returns:
-        AnyType if all are null or empty; None if there were findings.
+        The type, AnyType if all values are null or empty; None if there are findings.
 
     Example:
-        >>> type_of([{"a": [1, None]}, {}], "order", [])
+        >>> infer_type([{"a": [1, None]}, {}], "order", [])
         {a: Array(long) (optional)}
     """
     try:
-        return _type_of(values, path, findings, 0, {})
-    except SignatureError:  # of composites, on account of their depth alone
+        return _infer_shared(values, path, findings, 0, {})
+    except SignatureError:  # composite types raise it only if they are too deep
         findings.append(_too_deep(path))
         return None
 
 
-_Seen = dict[frozenset[int], tuple[Sequence[Any], Union[Type, None]]]
-"""The containers at one path, by their identities, and their type; None while it is being found, and after
-findings. The containers are kept, so that their identities are not used anew."""
+_Visited = dict[frozenset[int], tuple[Sequence[Any], Union[Type, None]]]
+"""Sets of containers by their identities, with their type: None during inference and after findings. The
+containers are stored, so that Python does not reuse their identities."""
 
 
-def _type_of(
-    values: Sequence[Any], path: str, findings: list[Finding], depth: int, seen: _Seen
+def _infer_shared(
+    values: Sequence[Any], path: str, findings: list[Finding], depth: int, visited: _Visited
 ) -> Type | None:
     if depth >= MAX_DEPTH:
         findings.append(_too_deep(path))
         return None
     if depth < _SHARED_DEPTH:
-        return _one_type(values, path, findings, depth, seen)
+        return _infer_at_depth(values, path, findings, depth, visited)
     values = list({id(value): value for value in values}.values())
     key = frozenset(map(id, values))
-    if key in seen:
-        if seen[key][1] is None and not findings:
+    if key in visited:
+        if visited[key][1] is None and not findings:
             hint = "a signature has no recursive types"
             findings.append(
                 Finding(
-                    Code.UNSUPPORTED_TYPE, _cut(path), "values of finite depth", "one inside itself", hint
+                    Code.UNSUPPORTED_TYPE,
+                    _cut(path),
+                    "values of finite depth",
+                    "a container inside itself",
+                    hint,
                 )
             )
-        return seen[key][1]
-    seen[key] = (values, None)
-    dtype = _one_type(values, path, findings, depth, seen)
-    seen[key] = (values, dtype)
+        return visited[key][1]
+    visited[key] = (values, None)
+    dtype = _infer_at_depth(values, path, findings, depth, visited)
+    visited[key] = (values, dtype)
     return dtype
 
 
-def _one_type(
-    values: Sequence[Any], path: str, findings: list[Finding], depth: int, seen: _Seen
+def _infer_at_depth(
+    values: Sequence[Any], path: str, findings: list[Finding], depth: int, visited: _Visited
 ) -> Type | None:
-    held = set(map(type, values))
-    forms = held - _NULLS
-    if forms & _REALS and not _has_number(values, float):
-        forms -= _REALS
-    if forms & _FLOATS and forms - _FLOATS and not _has_number(values, (float, np.floating)):
-        forms -= _FLOATS
-    scalars = forms & _SCALARS.keys()
-    others = forms - scalars
-    containers = {form: base for form in others if (base := _container(form)) is not None}
-    vectors = {form for form in others if is_vector(form)}
-    if strange := others - containers.keys() - vectors:
-        findings += [_strange(form, path) for form in sorted(strange, key=lambda form: form.__name__)]
+    actual_types = set(map(type, values))
+    types = actual_types - _NULLS
+    if types & _REALS and not _has_number(values, float):
+        types -= _REALS
+    if types & _FLOATS and types - _FLOATS and not _has_number(values, (float, np.floating)):
+        types -= _FLOATS
+    scalars = types & _SCALARS.keys()
+    other_types = types - scalars
+    containers = {form: base for form in other_types if (base := _container_base(form)) is not None}
+    vectors = {form for form in other_types if is_vector(form)}
+    if unsupported := other_types - containers.keys() - vectors:
+        findings += [
+            _unsupported_finding(form, path) for form in sorted(unsupported, key=lambda form: form.__name__)
+        ]
         return None
-    words = {_SCALARS[form].name for form in scalars} | {_WORDS[base] for base in containers.values()}
-    words |= {"vectors of Spark ML"} if vectors else set()
-    if len(words - {"arrays", "lists"}) + bool(words & {"arrays", "lists"}) > 1:
-        findings.append(_mixed(words, path))
+    nouns = {_SCALARS[form].name for form in scalars} | {
+        _CONTAINER_NOUNS[base] for base in containers.values()
+    }
+    nouns |= {"vectors of Spark ML"} if vectors else set()
+    if len(nouns - {"arrays", "lists"}) + bool(nouns & {"arrays", "lists"}) > 1:
+        findings.append(_mixed_finding(nouns, path))
         return None
     if scalars:
-        held_values = values if held == forms else [value for value in values if type(value) in forms]
-        return _scalar(held_values, scalars, path, findings)
+        scalar_values = (
+            values if actual_types == types else [value for value in values if type(value) in types]
+        )
+        return _infer_scalar(scalar_values, scalars, path, findings)
     if dict in containers.values():
-        return _object(
-            [value for value in values if isinstance(value, dict)], values, path, findings, depth, seen
+        return _infer_object(
+            [value for value in values if isinstance(value, dict)], values, path, findings, depth, visited
         )
     if containers:
-        return _array(values, path, findings, depth, seen)
+        return _infer_array(values, path, findings, depth, visited)
     return SparkMLVector() if vectors else AnyType()
 
 
 def _has_number(values: Sequence[Any], floats: type | tuple[type, ...]) -> bool:
-    """Return whether some float of these types is not NaN."""
+    """Return whether a float of these types is not NaN."""
     return any(value == value for value in values if isinstance(value, floats))
 
 
-def _container(form: type) -> type | None:
-    if form.__module__.startswith("scipy."):  # a dok_matrix is a dictionary, too
+def _container_base(cls: type) -> type | None:
+    if cls.__module__.startswith("scipy."):  # a dok_matrix is a subclass of dict
         return None
-    return next((base for base in _WORDS if issubclass(form, base)), None)
+    return next((base for base in _CONTAINER_NOUNS if issubclass(cls, base)), None)
 
 
-def _scalar(values: Sequence[Any], forms: Set[type], path: str, findings: list[Finding]) -> DataType | None:
-    """The type of values that are all of one signature type; what it could not hold is a finding."""
-    dtype = _SCALARS[next(iter(forms))]
-    if int in forms:
+def _infer_scalar(
+    values: Sequence[Any], types: Set[type], path: str, findings: list[Finding]
+) -> DataType | None:
+    """Infer the type of values of one signature type; report values that the type cannot represent."""
+    dtype = _SCALARS[next(iter(types))]
+    if int in types:
         try:
-            array("q", values)  # the quickest look at the 64 bits of each
+            array("q", values)  # the fastest check of the range
         except OverflowError:
-            hint = "no signature type holds them: keep them as text, or explicitly as doubles"
-            findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger ones", hint))
+            hint = "keep them as text, or convert them to doubles explicitly"
+            findings.append(Finding(Code.OUT_OF_RANGE, path, "integers of 64 bits", "larger integers", hint))
             return None
-    if forms & {datetime.datetime, pd.Timestamp}:
-        zoned = {getattr(value, "tzinfo", None) is not None for value in values}
-        if len(zoned) > 1:
+    if types & {datetime.datetime, pd.Timestamp}:
+        is_zoned = {getattr(value, "tzinfo", None) is not None for value in values}
+        if len(is_zoned) > 1:
             findings.append(mixed_finding(values, path))
             return None
     if dtype is DataType.string:
         try:
             "".join(values).encode()
         except UnicodeEncodeError:
-            findings.append(Finding(Code.INVALID_VALUE, path, "Unicode text", "half a surrogate pair"))
+            findings.append(Finding(Code.INVALID_VALUE, path, "Unicode text", "a lone surrogate"))
             return None
     return dtype
 
 
-def _array(values: Sequence[Any], path: str, findings: list[Finding], depth: int, seen: _Seen) -> Type | None:
+def _infer_array(
+    values: Sequence[Any], path: str, findings: list[Finding], depth: int, visited: _Visited
+) -> Type | None:
     lists = [value for value in values if isinstance(value, list) and value]
-    typed: dict[tuple[np.dtype[Any], int], None] = {}
+    dtypes: dict[tuple[np.dtype[Any], int], None] = {}
     arrays = [value for value in values if isinstance(value, np.ndarray)]
     before = len(findings)
-    for held in arrays:
-        if held.ndim == 0:
-            findings.append(Finding(Code.SHAPE_MISMATCH, path, "arrays of rank 1 or more", "one of rank 0"))
-        elif isinstance(held, np.ma.MaskedArray) and np.ma.is_masked(held):
+    for cell in arrays:
+        if cell.ndim == 0:
+            findings.append(
+                Finding(Code.SHAPE_MISMATCH, path, "arrays of rank 1 or more", "an array of rank 0")
+            )
+        elif isinstance(cell, np.ma.MaskedArray) and np.ma.is_masked(cell):
             hint = "a signature has no masks: fill the masked values explicitly"
-            findings.append(Finding(Code.INVALID_VALUE, path, "arrays without masked values", "others", hint))
-        elif held.dtype.kind == "O" and held.size:
-            lists.append(held.tolist())
-        elif held.size:
-            typed[held.dtype, held.ndim] = None
+            findings.append(
+                Finding(Code.INVALID_VALUE, path, "arrays without masked values", "masked values", hint)
+            )
+        elif cell.dtype.kind == "O" and cell.size:
+            lists.append(cell.tolist())
+        elif cell.size:
+            dtypes[cell.dtype, cell.ndim] = None
     if len(findings) > before:
-        findings[before:] = dict.fromkeys(findings[before:])  # each once
+        findings[before:] = dict.fromkeys(findings[before:])  # without duplicates
         return None
-    if arrays and not lists and not typed:
+    if arrays and not lists and not dtypes:
         hint = "give an example with at least one element"
-        findings.append(Finding(Code.EMPTY, path, "arrays with elements", "empty ones", hint))
+        findings.append(Finding(Code.EMPTY, path, "arrays with elements", "empty arrays", hint))
         return None
-    found: list[Type] = []
-    for dtype, rank in typed:
-        where = path + "[]" * rank
-        item = narrowest(source(dtype), where, findings)
+    item_types: list[Type] = []
+    for dtype, rank in dtypes:
+        item_path = path + "[]" * rank
+        item = find_narrowest_type(source(dtype), item_path, findings)
         for _ in range(rank):
             item = None if item is None else Array(item)
-        found += [] if item is None else [item]
+        item_types += [] if item is None else [item]
     if lists:
-        item = _type_of(list(chain.from_iterable(lists)), f"{path}[]", findings, depth + 1, seen)
-        found += [] if item is None else [Array(item)]
-    return _merged(found, path, findings) if len(findings) == before else None
+        item = _infer_shared(list(chain.from_iterable(lists)), f"{path}[]", findings, depth + 1, visited)
+        item_types += [] if item is None else [Array(item)]
+    return _merge_all(item_types, path, findings) if len(findings) == before else None
 
 
-def _merged(found: list[Type], path: str, findings: list[Finding]) -> Type | None:
+def _merge_all(types: list[Type], path: str, findings: list[Finding]) -> Type | None:
     dtype: Type = AnyType()
     try:
-        for other in found:
+        for other in types:
             dtype = merge(dtype, other, path)
     except InferenceError as error:
         findings += error.findings
@@ -349,60 +381,60 @@ def _merged(found: list[Type], path: str, findings: list[Finding]) -> Type | Non
     return dtype
 
 
-def _object(
+def _infer_object(
     dicts: list[dict[Any, Any]],
-    beside: Sequence[Any],
+    values: Sequence[Any],
     path: str,
     findings: list[Finding],
     depth: int,
-    seen: _Seen,
+    visited: _Visited,
 ) -> Type | None:
     before = len(findings)
-    optional = _says_nothing(beside)  # as in MLflow: beside a null or {}, no property can be relied on
-    columns = _by_key(dicts)
+    all_optional = _has_untyped(values)  # as in MLflow: a null or {} makes all properties optional
+    columns = _group_by_key(dicts)
     if not columns:
         return AnyType()
     properties = []
-    for key, held in columns.items():
-        where = below(path, key)
-        dtype = _type_of(held, where, findings, depth + 1, seen)
+    for key, prop_values in columns.items():
+        prop_path = below(path, key)
+        dtype = _infer_shared(prop_values, prop_path, findings, depth + 1, visited)
         if finding := _name_finding(key, (str,), path):
             findings.append(finding)
         elif dtype is not None:
-            required = not optional and len(held) == len(dicts)
-            required = required and not (_says_nothing(held) or _has_missing(held, dtype))
+            required = not all_optional and len(prop_values) == len(dicts)
+            required = required and not (_has_untyped(prop_values) or _has_missing(prop_values, dtype))
             properties.append(Property(key, dtype, required))
     return Object(properties) if len(findings) == before else None
 
 
-def _says_nothing(values: Sequence[Any]) -> bool:
-    """Whether some value is null or empty, so that its type is not known from itself."""
-    forms = set(map(type, values))
-    if forms & _NULLS:
+def _has_untyped(values: Sequence[Any]) -> bool:
+    """Return whether a value is null or empty, so that it has no type of its own."""
+    types = set(map(type, values))
+    if types & _NULLS:
         return True
-    if forms & _REALS and any(math.isnan(value) for value in values if isinstance(value, float)):
+    if types & _REALS and any(math.isnan(value) for value in values if isinstance(value, float)):
         return True
     containers = (list, dict, np.ndarray)
-    if not any(issubclass(form, containers) for form in forms):
+    if not any(issubclass(form, containers) for form in types):
         return False
     return any(len(value) == 0 for value in values if isinstance(value, containers))
 
 
 def _has_missing(values: Sequence[Any], dtype: Type) -> bool:
-    """Return whether a value is missing from data of a type."""
-    forms = set(map(type, values))
-    unclear = forms & _FLOATS or np.datetime64 in forms
-    return bool(forms & _NULLS) or (bool(unclear) and any(is_missing(value, dtype) for value in values))
+    """Return whether a value is a null of a type."""
+    types = set(map(type, values))
+    may_be_null = types & _FLOATS or np.datetime64 in types
+    return bool(types & _NULLS) or (bool(may_be_null) and any(is_missing(value, dtype) for value in values))
 
 
-def _by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
-    """The values under each key, keys in the order in which they are first seen."""
-    shapes = set(map(tuple, dicts))
-    if len(shapes) == 1:
-        return {key: list(map(itemgetter(key), dicts)) for key in shapes.pop()}
+def _group_by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
+    """Group the values of dictionaries by key, in the order of the first occurrence of each key."""
+    key_tuples = set(map(tuple, dicts))
+    if len(key_tuples) == 1:
+        return {key: list(map(itemgetter(key), dicts)) for key in key_tuples.pop()}
     columns: dict[Any, list[Any]] = {}
-    for one in dicts:
-        for key, value in one.items():
+    for row in dicts:
+        for key, value in row.items():
             columns.setdefault(key, []).append(value)
     return columns
 
@@ -410,47 +442,43 @@ def _by_key(dicts: Sequence[Mapping[Any, Any]]) -> dict[Any, list[Any]]:
 # --- findings -----------------------------------------------------------------------------------------
 
 _ADVICE = {
-    "tuple": "make it a list",
-    "set": "make it a list",
-    "frozenset": "make it a list",
-    "UUID": "make it a text: str(value)",
+    "tuple": "convert it to a list",
+    "set": "convert it to a list",
+    "frozenset": "convert it to a list",
+    "UUID": "convert it to text: str(value)",
     "Decimal": "cast it explicitly: to double, or to an integer",
-    "Series": "make it a list",
-    "DataFrame": "make it a list of dictionaries",
+    "Series": "convert it to a list",
+    "DataFrame": "convert it to a list of dictionaries",
 }
 
 
-def _strange(form: type, path: str) -> Finding:
-    if hasattr(form, "model_fields") or is_record(form):
-        hint = f"give the type itself, as list[{form.__name__}], or its fields as a dictionary"
-    elif issubclass(form, np.generic):
-        hint = "no signature type holds all its values: convert it explicitly"
-    elif issubclass(form, enum.Enum):
-        hint = "take its value"
-    elif issubclass(form, tuple(_SCALARS)):
-        hint = "a subclass may hold more than its base: convert it explicitly"
+def _unsupported_finding(cls: type, path: str) -> Finding:
+    if hasattr(cls, "model_fields") or is_record(cls):
+        hint = f"pass the type, list[{cls.__name__}], or the fields as a dictionary"
+    elif issubclass(cls, np.generic):
+        hint = "convert it explicitly: no signature type has all of its values"
+    elif issubclass(cls, enum.Enum):
+        hint = "pass its value"
+    elif issubclass(cls, tuple(_SCALARS)):
+        hint = "convert it to its base class explicitly"
     else:
         hint = ""
-    found = f"a value of type {form.__name__}"
-    hint = _ADVICE.get(form.__name__, hint)
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a type that a signature has", found, hint)
+    actual = f"a value of type {cls.__name__}"
+    hint = _ADVICE.get(cls.__name__, hint)
+    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a supported type", actual, hint)
 
 
-def _mixed(words: set[str], path: str) -> Finding:
+def _mixed_finding(nouns: set[str], path: str) -> Finding:
     numbers = {"integer", "long", "float", "double"}
-    hint = "make them one type explicitly: nothing is widened by guess" if words <= numbers else ""
-    first, *rest = sorted(words)
-    return Finding(
-        Code.MIXED_TYPES,
-        path,
-        "values of one type",
-        ", ".join([first, *rest[:-1]]) + f" and {rest[-1]}",
-        hint,
-    )
+    hint = "make them one type explicitly: inference does not widen types" if nouns <= numbers else ""
+    *first, last = sorted(nouns)
+    return Finding(Code.MIXED_TYPES, path, "values of one type", f"{', '.join(first)} and {last}", hint)
 
 
 def _too_deep(path: str) -> Finding:
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), f"at most {MAX_DEPTH} levels of nesting", "more")
+    return Finding(
+        Code.UNSUPPORTED_TYPE, _cut(path), f"at most {MAX_DEPTH} levels of nesting", "deeper nesting"
+    )
 
 
 def _cut(path: str) -> str:

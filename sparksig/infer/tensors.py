@@ -1,4 +1,4 @@
-"""NumPy arrays and SciPy's sparse matrices -> tensors."""
+"""Inference of tensors from NumPy arrays and SciPy sparse matrices."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ __all__ = ["from_array", "from_arrays", "from_sparse"]
 
 
 def from_array(array: np.ndarray[Any, Any]) -> Schema:
-    """The schema of one unnamed tensor: its dtype (strings without their size), any number of rows.
+    """Infer one unnamed tensor: the dtype of the array (strings without their length), any number of rows.
 
     Raises:
-        InferenceError: no dimension to be the rows, or a dtype that JSON cannot name.
+        InferenceError: the array has no dimension, or a dtype without a name in JSON.
 
     Example:
         >>> from_array(np.zeros((4, 3), dtype="float32"))
         [Tensor('float32', (-1, 3))]
     """
-    return Schema([_spec(array, None)])
+    return Schema([_infer_spec(array, None)])
 
 
 def from_sparse(matrix: Any) -> Schema:
-    """The schema of a sparse matrix or array: the dtype of its values, any number of rows.
+    """Infer one unnamed tensor from a sparse matrix or array: the dtype of its values, any number of rows.
 
     Raises:
-        InferenceError: a format other than csr and csc, which a model does not get back, or a dtype that
-            JSON cannot name.
+        InferenceError: the format is neither csr nor csc, or the dtype has no name in JSON.
 
     Example:
         >>> import scipy.sparse
@@ -47,14 +46,14 @@ def from_sparse(matrix: Any) -> Schema:
             "convert it with tocsr()",
         )
         raise InferenceError.of("no signature for this matrix", [finding])
-    return Schema([_spec(matrix, None)])
+    return Schema([_infer_spec(matrix, None)])
 
 
 def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
-    """The schema of several named tensors.
+    """Infer a named tensor from each array of a dictionary.
 
     Raises:
-        InferenceError: as :func:`from_array`, every tensor's finding.
+        InferenceError: names are not strings or integers, or arrays have no tensor type; all findings.
     """
     specs: list[TensorSpec] = []
     findings = duplicates([str(name) for name in arrays], "one tensor of that name, as text")
@@ -63,7 +62,7 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
             if isinstance(name, bool) or not isinstance(name, (str, int)):
                 finding = Finding(Code.INVALID_NAME, step(name), "a string or an integer", kind(name))
                 raise InferenceError.of("no signature for these tensors", [finding])
-            specs.append(_spec(array, name))
+            specs.append(_infer_spec(array, name))
         except InferenceError as error:
             findings += error.findings
     if findings:
@@ -71,11 +70,11 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
     return Schema(specs)
 
 
-def _spec(array: Any, name: Name | None) -> TensorSpec:
+def _infer_spec(array: Any, name: Name | None) -> TensorSpec:
     path = "" if name is None else step(name)
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         hint = "a signature has no masks: fill the masked values explicitly"
-        finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "others", hint)
+        finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)
         raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:
         finding = Finding(
@@ -83,12 +82,12 @@ def _spec(array: Any, name: Name | None) -> TensorSpec:
             path,
             "an array of rank 1 or more",
             "an array without a dimension",
-            "its first dimension is the rows: give it one",
+            "add a dimension for the rows, for example with array.reshape(1)",
         )
         raise InferenceError.of("no signature for this array", [finding])
     dtype = np.dtype(array.dtype.type) if array.dtype.kind in "SU" else array.dtype
     try:
         return TensorSpec(dtype, (-1, *array.shape[1:]), name)
     except SignatureError as error:
-        finding = Finding(Code.UNSUPPORTED_TYPE, path, found=str(array.dtype), hint=error.message)
+        finding = Finding(Code.UNSUPPORTED_TYPE, path, actual=str(array.dtype), hint=error.message)
         raise InferenceError.of("no signature for this array", [finding]) from None

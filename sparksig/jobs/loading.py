@@ -46,7 +46,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping, found {kind(data)}")
+        raise ConfigError(f"{path}: a configuration is a mapping, got {kind(data)}")
     return build_config(data, form, overrides, str(path))
 
 
@@ -89,7 +89,7 @@ def _add_source(finding: Finding, loc: Loc, overridden: Sequence[Loc]) -> Findin
     """Add to a finding that its value comes from --set, if it does."""
     is_deeper = finding.code is Code.UNKNOWN_KEY and any(key[: len(loc)] == loc for key in overridden)
     if is_deeper or any(key and loc[: len(key)] == key for key in overridden):
-        return replace(finding, found=f"{finding.found or 'another'}, {BY_SET}")
+        return replace(finding, actual=f"{finding.actual or 'another'}, {BY_SET}")
     return finding
 
 

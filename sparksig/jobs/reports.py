@@ -154,7 +154,10 @@ class RunReport(TextView):
 
     def _rendered(self, *, whole: bool) -> str:
         checked = None if self.check is None else self.check._render()
-        return render("run.html", report=self, facts=self.facts(), checked=checked, whole=whole)
+        digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
+        return render(
+            "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, whole=whole
+        )
 
     def facts(self) -> list[tuple[str, str]]:
         """Return what is known, as pairs of a name and a text: the outcome and the numbers first."""
@@ -265,6 +268,7 @@ def _check(body: Mapping[str, Any] | None) -> Report | None:
     return Report(
         findings=tuple(map(_finding, findings)),
         columns=tuple(columns),
+        table=body.get("table", ""),
         examples={index: tuple(one["examples"]) for index, one in enumerate(findings) if one.get("examples")},
         **given,
     )

@@ -81,7 +81,7 @@ def hide_in_error(error: SparksigError, secrets: Iterable[str] = ()) -> None:
             finding,
             path=hide_secrets(finding.path, secrets),
             expected=hide_secrets(finding.expected, secrets),
-            found=hide_secrets(finding.found, secrets),
+            actual=hide_secrets(finding.actual, secrets),
             hint=hide_secrets(finding.hint, secrets),
         )
         for finding in error.findings

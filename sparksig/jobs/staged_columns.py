@@ -47,9 +47,9 @@ def refuse_reserved_names(names: Sequence[str]) -> None:
 
 def build_reason(code: str, path: str, detail: str, rows: int) -> Finding:
     """Build the finding of rejected rows from an entry of their findings."""
-    pattern = r"(?:.*?: )?expected (.*?), found (.*?)(?: \((.*)\))? \[\w+\]"
+    pattern = r"(?:.*?: )?expected (.*?), got (.*?)(?: \((.*)\))? \[\w+\]"
     if code == Code.PREDICTION_FAILED.value:  # the text of an exception may end in parentheses
-        pattern = r"expected (.*?), found (.*)() \[\w+\]"
+        pattern = r"expected (.*?), got (.*)() \[\w+\]"
     parts = re.fullmatch(pattern, detail, re.DOTALL)
     expected, actual, hint = parts.groups("") if parts else ("a row that can be scored", "another", "")
     return Finding(Code(code), path, expected, actual, hint, count=rows)

@@ -252,7 +252,7 @@ def set_signature(model: str | os.PathLike[str], signature: ModelSignature) -> N
         >>> sparksig.load_model(home, allow_pickle=True).predict({"x": "1.5"})
         Traceback (most recent call last):
         sparksig.errors.ContractError: the data does not fit the schema: 1 finding
-          - x: expected double, found string (text and other types are never converted into each other:
+          - x: expected double, got string (strings are not converted to or from other types:
             cast it explicitly) [TYPE_MISMATCH]
     """
     signature = from_mlflow(signature)
@@ -322,8 +322,8 @@ def registrable(signature: ModelSignature | None) -> list[Finding]:
         >>> from sparksig.schema import ColSpec
         >>> for finding in registrable(ModelSignature(Schema([ColSpec(AnyType(), "x")]))):
         ...     print(finding)
-        inputs.x: expected a concrete type, found Any (declare its type) [UNSUPPORTED_TYPE]
-        outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
+        inputs.x: expected a concrete type, got Any (declare its type) [UNSUPPORTED_TYPE]
+        outputs: expected a schema, got nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]
     """
     signature = from_mlflow(signature)
     if signature is not None and not isinstance(signature, ModelSignature):

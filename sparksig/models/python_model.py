@@ -119,7 +119,7 @@ class PythonModel(ABC):
         >>> Lengths().predict(["a", 7])
         Traceback (most recent call last):
         sparksig.errors.ContractError: the data does not fit the type hint: 1 finding
-          - []: expected str, found a value of type int, once, first in row 1 [TYPE_MISMATCH]
+          - []: expected str, got a value of type int, once, first in row 1 [TYPE_MISMATCH]
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

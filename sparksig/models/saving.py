@@ -398,7 +398,7 @@ class _Requirements:
 
 
 def _detect_packages(home: Path, flavor: Flavor, saving: Saving) -> list[str]:
-    """Return the packages that the model imports, found in a new process only if its files are not enough."""
+    """Return the packages that the model imports, got in a new process only if its files are not enough."""
     packages = find_packages(saving.trusted_types)
     has_code = (home / CODE).exists() or saving.model_code is not None
     needs_process = has_code or flavor is flavors.loader_module.FLAVOR

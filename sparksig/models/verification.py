@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from sparksig.errors import ContractError, InferenceError, ModelError, PredictionError, SparksigError, kind
 from sparksig.infer import infer_outputs
-from sparksig.infer.outputs import is_record
+from sparksig.infer.outputs import is_row
 from sparksig.models import LoadedModel, load_directory, validate_serving_input
 from sparksig.models.agreement import find_differing_columns, is_same
 from sparksig.models.code import forget_code
@@ -50,7 +50,7 @@ def verify_example(
         prediction = _predict(loaded, data, params)
         enforced = loaded._enforce_input(data)
         if signature is not None and signature.outputs is None:
-            is_one_record = is_record(data)
+            is_one_record = is_row(data)
             signature = _infer_outputs(signature, prediction, loaded._count_rows(enforced), is_one_record)
             loaded.signature = signature
             _check_outputs(loaded, prediction, enforced)

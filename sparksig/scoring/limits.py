@@ -49,7 +49,7 @@ class RejectionCount:
         >>> count.add(1, finding)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         sparksig.errors.BudgetExceededError: at least 102 rows cannot be scored, and the budget is 1 row; ...
-          - expected a prediction, found ValueError: no rate, 102 times [PREDICTION_FAILED]
+          - expected a prediction, got ValueError: no rate, 102 times [PREDICTION_FAILED]
     """
 
     def __init__(self, limit: int) -> None:

@@ -327,7 +327,7 @@ def _fits(values: Column, spec: ColSpec) -> Column:
 
 
 def _problem(values: Column, spec: ColSpec, fits: Column) -> Column:
-    prefix = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, found ")
+    prefix = F.lit(f"  - {step(spec.name)}: expected {describe(spec.type)}, got ")
     return F.when(fits, F.lit(None)).otherwise(
         F.concat(prefix, F.typeof(values), F.lit(f" [{Code.TYPE_MISMATCH}]"))
     )

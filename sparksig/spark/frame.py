@@ -107,7 +107,7 @@ def score(
         >>> score(spark.sql("select '3' as x"), home, allow_pickle=True)
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table does not fit the model's input schema: 1 finding
-          - x: expected double, found string (text and other types are never converted into each other:
+          - x: expected double, got string (strings are not converted to or from other types:
             cast it explicitly) [TYPE_MISMATCH]
     """
     refuse_arguments("score", arguments)

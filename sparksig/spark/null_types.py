@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from sparksig.convert.spark import source
-from sparksig.lattice import mismatches
+from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 
 __all__ = ["restore_null_types"]
@@ -42,7 +42,7 @@ def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
         for field in table.fields
         if isinstance(field.dataType, T.IntegerType)
         and field.name in optional
-        and mismatches(source(field.dataType), optional[field.name].type, "", False)
+        and find_mismatches(source(field.dataType), optional[field.name].type, "", False)
     ]
     if not names or getattr(df, "_jdf", None) is None:
         return table

@@ -21,7 +21,7 @@ from sparksig.engine.features import match_features
 from sparksig.engine.transfer import restore_types
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.infer.outputs import count_rows
-from sparksig.lattice import mismatches
+from sparksig.lattice import find_mismatches
 from sparksig.models import LoadedModel
 from sparksig.models.flavors.interface import Loading
 from sparksig.schema import ColSpec, Schema
@@ -250,7 +250,7 @@ def _is_value(dtype: pa.DataType, inputs: Schema) -> bool:
         return False
     if spec.name is not None and dtype.get_field_index(str(spec.name)) >= 0:
         return False  # a row, as struct("*") builds it
-    return not mismatches(source(dtype), spec.type, "", spec.required)
+    return not find_mismatches(source(dtype), spec.type, "", spec.required)
 
 
 # --- batches as Spark passes them -------------------------------------------------------------------------

@@ -66,8 +66,8 @@ class Outcome:
 
 def add_count(rule: Finding, rows: int, places: int) -> Finding:
     """Return the finding of a rule with the number of rows, and of positions where one row has several."""
-    actual = rule.found if places == rows else f"{rule.found} in {places:,} places"
-    return replace(rule, count=rows, found=actual)
+    actual = rule.actual if places == rows else f"{rule.actual} in {places:,} places"
+    return replace(rule, count=rows, actual=actual)
 
 
 def format_keys(names: Sequence[str], values: Sequence[Any]) -> str:

@@ -115,7 +115,8 @@ def check(
     )
     options = ValueOptions(strict_nulls, refuse_nan)
     report = _check_table(opened, resolved, mode, options, sampler or Sampler(), row_key)
-    return replace(report, seconds=time.perf_counter() - started)
+    name = os.fspath(table) if isinstance(table, (str, os.PathLike)) else ""
+    return replace(report, seconds=time.perf_counter() - started, table=name)
 
 
 def check_parquet(
@@ -162,7 +163,7 @@ def check_parquet(
         the table breaks the contract (DDL): 3 rows checked, 1 row breaks it
           id     bigint not null  int64  1 null (33.3 %)  FINDINGS
           price  bigint           int64  no nulls         ok
-        - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
+        - id: expected bigint without nulls, got nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
     """  # noqa: E501  as it is printed
     sampler = Sampler(rows, seed=seed, method=method)
     table: Any = open_parquet(path)
@@ -255,7 +256,7 @@ def _check_table(
     if mode == "schema":
         return report
     broken = broken_columns(findings)
-    names = table.find_unambiguous([column.name for column in report.columns if column.found])
+    names = table.find_unambiguous([column.name for column in report.columns if column.actual])
     fits = [column.field for column in table.columns if step(column.name) not in broken]
     rules = [] if is_unclear else build_rules(contract, fits, options)
     clashes = broken_columns([finding for finding in findings if finding.code is not Code.EXTRA_COLUMN])

@@ -25,10 +25,11 @@ from sparksig.errors import (
     kind,
     step,
 )
-from sparksig.lattice import Field, ListOf, MapOf, Source, Struct, narrowest
+from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.features import features_of
 from sparksig.models.registry import is_remote, local_path, shown, store_of
+from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.signature import ModelSignature
 from sparksig.source_walks import merge_sources
@@ -138,7 +139,7 @@ class Contract:
         """
         findings: list[Finding] = []
         for column in self.columns:
-            narrowest(column.field.source, step(column.name), findings)
+            find_narrowest_type(column.field.source, step(column.name), findings)
         if findings:
             raise ConversionError.of(f"no signature for the contract ({self.name})", findings)
         return self.schema
@@ -372,7 +373,7 @@ def _of_columns(
         column = replace(column, field=promised)
         tensor = _tensor_of(column, marks) if tensors else None
         declared.append(column)
-        dtype = narrowest(column.field.source, step(column.name), []) or AnyType()
+        dtype = find_narrowest_type(column.field.source, step(column.name), []) or AnyType()
         specs.append(tensor or ColSpec(dtype, column.name, required=not column.field.nullable))
     if findings:
         raise ContractError.of(f"{name} is not a contract", list(dict.fromkeys(findings)))

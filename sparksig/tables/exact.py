@@ -10,7 +10,8 @@ from sparksig.convert import lost
 from sparksig.convert.arrow import source as arrow_source
 from sparksig.convert.arrow import to_arrow, vector_type
 from sparksig.errors import Code, ConversionError, Finding, below, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct, narrowest
+from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
+from sparksig.narrowing import find_narrowest_type
 from sparksig.source_walks import source_parts
 from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
@@ -153,7 +154,7 @@ def lost_in_signature(contract: Contract) -> list[Finding]:
     Example:
         >>> from sparksig.tables.contract import resolve_contract
         >>> [str(finding) for finding in lost_in_signature(resolve_contract("id bigint, day date"))]
-        ['day: expected date, found datetime [NOT_EXPRESSED]']
+        ['day: expected date, got datetime [NOT_EXPRESSED]']
     """
     parts = (_lost_types(column.field.source, step(column.name)) for column in contract.columns)
     return [finding for findings in parts for finding in findings]
@@ -168,7 +169,7 @@ def _lost_types(source: Source, path: str) -> list[Finding]:
     if isinstance(source, (ListOf, MapOf, Struct)) and not getattr(source, "kind", ""):
         parts = source_parts(source, path)
         return [finding for where, part in parts for finding in _lost_types(part.source, where)]
-    dtype = narrowest(source, path, [])
+    dtype = find_narrowest_type(source, path, [])
     if dtype is None:
         return [lost(path, format_type(source), "Any")]
     length = getattr(source, "max_length", None)

@@ -60,7 +60,7 @@ def find_missing(names: Sequence[str], columns: Iterable[str], expected: str = "
 
     Example:
         >>> [str(finding) for finding in find_missing(["a", "id"], ["A", "id"])]
-        ["a: expected a column, found no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"]
+        ["a: expected a column, got no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"]
     """  # noqa: E501  as it is printed
     existing = dict.fromkeys(columns)
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class ColumnReport:
     Attributes:
         name: of the column; its number, where it has none.
         expected: the declared type, in the contract's words.
-        found: the table's type; empty if the table lacks the column.
+        actual: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
         values: the distribution of the values in a sample: pairs of a range and a count.
@@ -38,7 +39,7 @@ class ColumnReport:
 
     name: str
     expected: str
-    found: str
+    actual: str
     ok: bool
     nulls: int | None = None
     values: tuple[tuple[str, int], ...] = ()
@@ -63,6 +64,7 @@ class Report(TextView):
         kind: the kind of the contract: "model" or "table".
         options: the options of the contract, as ``types``, ``missing`` and ``extra``.
         warnings: columns that the contract does not declare, with ``extra="warn"``.
+        table: the path or the name of the table; empty for a DataFrame.
 
     Example:
         >>> report = Report("schema", "signature", (), (ColumnReport("x", "double", "double", True),))
@@ -86,6 +88,7 @@ class Report(TextView):
     kind: str = "model"
     options: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
+    table: str = field(default="", compare=False)
 
     @property
     def ok(self) -> bool:
@@ -110,7 +113,7 @@ class Report(TextView):
             {
                 "name": column.name,
                 "expected": column.expected,
-                "found": column.found,
+                "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
                 "values": [list(pair) for pair in column.values],
@@ -121,6 +124,7 @@ class Report(TextView):
             "ok": self.ok,
             "mode": self.mode,
             "contract": self.contract,
+            "table": self.table,
             "kind": self.kind,
             "options": dict(self.options),
             "rows": self.rows,
@@ -154,7 +158,7 @@ class Report(TextView):
         for column in self.columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
             verdict = "ok" if column.ok else "FINDINGS"
-            rows.append([step(column.name), column.expected, column.found or "-", *nulls, verdict])
+            rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 
     def _notes(self) -> list[str]:
@@ -167,7 +171,7 @@ class Report(TextView):
         return [*notes, *([self.claim] if self.claim else [])]
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the columns as a DataFrame: name, expected, found, ok, nulls and the texts of the findings.
+        """Return the columns as a DataFrame: name, expected, actual, ok, nulls and the texts of the findings.
 
         Example:
             >>> columns = (ColumnReport("x", "double", "bigint", False, 3),)
@@ -180,14 +184,14 @@ class Report(TextView):
             {
                 "name": column.name,
                 "expected": column.expected,
-                "found": column.found,
+                "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
                 "findings": "\n".join(map(str, self._findings_of(column.name))),
             }
             for column in self.columns
         ]
-        names = ["name", "expected", "found", "ok", "nulls", "findings"]
+        names = ["name", "expected", "actual", "ok", "nulls", "findings"]
         return pd.DataFrame(rows, columns=names).astype({"nulls": "Int64"})
 
     def _findings_of(self, name: str) -> list[Finding]:
@@ -197,7 +201,7 @@ class Report(TextView):
         return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 
     def _render(self) -> str:
-        return render("report.html", report=self, whole=False)
+        return render("report.html", report=self, whole=False, created="")
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one self-contained page: no script, no network.
@@ -209,4 +213,6 @@ class Report(TextView):
             MissingDependencyError: jinja2 is not installed.
             OSError: the file cannot be written.
         """
-        Path(path).write_text(render("report.html", report=self, whole=True), encoding="utf-8")
+        created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        page = render("report.html", report=self, whole=True, created=created)
+        Path(path).write_text(page, encoding="utf-8")

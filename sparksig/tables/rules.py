@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from sparksig.engine.findings import RANGE_HINT, format_null_hint
+from sparksig.engine.findings import IN_RANGE, OUT_OF_RANGE, RANGE_HINT, format_null_hint
 from sparksig.errors import Code, Finding, below, step
 from sparksig.lattice import INTEGER_DIGITS, NEVER_NULL, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -230,7 +230,7 @@ def _test_value(
         finding = Finding(Code.OUT_OF_RANGE, path, expected, "longer ones")
         yield finding, Condition(Test.LONGER, declared.max_length)
     elif isinstance(declared, (Map, Object)) and isinstance(actual, MapOf):
-        finding = Finding(Code.DUPLICATE_NAME, path, "keys that differ", "keys that stand twice")
+        finding = Finding(Code.DUPLICATE_NAME, path, "unique keys", "duplicate keys")
         yield finding, Condition(Test.DUPLICATE_KEYS)
         for prop in declared.properties if isinstance(declared, Object) else ():
             if prop.required:
@@ -240,7 +240,7 @@ def _test_value(
 
 
 def _range_finding(path: str) -> Finding:
-    return Finding(Code.OUT_OF_RANGE, path, "instants that nanoseconds can hold", "others", RANGE_HINT)
+    return Finding(Code.OUT_OF_RANGE, path, IN_RANGE, OUT_OF_RANGE, RANGE_HINT)
 
 
 def _split_type(declared: Type, actual: Source, path: str) -> Iterator[Part]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from sparksig.errors import ContractError, kind
 from sparksig.infer import verify_times
-from sparksig.infer.arrow import observe_nulls, with_nulls
+from sparksig.infer.arrow import count_dictionary_nulls, observe_nulls
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.tables.arrow import Part
@@ -274,7 +274,7 @@ def signature_of(
     """
     specs, evidence = [], []
     for index, spec in enumerate(declared):
-        values = with_nulls(rows.column(index)).combine_chunks()
+        values = count_dictionary_nulls(rows.column(index)).combine_chunks()
         suggestion = ""
         if isinstance(spec, ColSpec):
             suggestion = _suggestion(values, spec)

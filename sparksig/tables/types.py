@@ -10,16 +10,7 @@ from sparksig.engine.features import match_features
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.transfer import judge_tensors
 from sparksig.errors import HINTS, Code, Finding, below, nearest, step
-from sparksig.lattice import (
-    IMMEDIATE,
-    NULL,
-    ListOf,
-    MapOf,
-    Scalar,
-    Source,
-    Struct,
-    mismatches,
-)
+from sparksig.lattice import IMMEDIATE, NULL, ListOf, MapOf, Scalar, Source, Struct, find_mismatches
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.source_walks import walk_source
 from sparksig.spark.names import Fold
@@ -67,7 +58,7 @@ def judge_types(
         >>> from sparksig.tables.contract import resolve_contract
         >>> table = [declared_column(Field("total", Decimal(8, 1)))]
         >>> [str(finding) for finding in judge_types(resolve_contract("total decimal(10,2)"), table)]
-        ["total: expected decimal(10,2), found decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
+        ["total: expected decimal(10,2), got decimal(8,1) (cast it, or pass types='lossless') [TYPE_MISMATCH]"]
     """  # noqa: E501  as it is printed
     if contract.is_table:
         findings = _judge_table(contract, columns, fold)
@@ -195,7 +186,7 @@ def match_columns(
     schema = contract.schema
     if not by_position and (row := _row_object(schema, columns)) is not None:
         row_type = Struct(tuple(column.field for column in columns))
-        return Match([], mismatches(row_type, row.type, "", row.required), row)
+        return Match([], find_mismatches(row_type, row.type, "", row.required), row)
     if schema.has_input_names():
         return _match_names(contract, columns, fold)
     chosen = list(columns)
@@ -265,8 +256,8 @@ def _judge_column(column: Column, spec: ColSpec, fold: Fold) -> list[Finding]:
     """Judge one column by the casting table."""
     path = step(column.name)
     findings = [
-        replace(finding, found=column.text) if finding.path == path and finding.found else finding
-        for finding in mismatches(column.field.source, spec.type, path, spec.required)
+        replace(finding, actual=column.text) if finding.path == path and finding.actual else finding
+        for finding in find_mismatches(column.field.source, spec.type, path, spec.required)
     ]
     if not findings and column.arrow is not None:
         findings = find_unknown_zones(column.arrow, spec.type, path)

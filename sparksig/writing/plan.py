@@ -87,8 +87,8 @@ class WritePlan(TextView):
         verb = {"error": "create", "append": "append to", "overwrite": "overwrite"}[self.mode]
         lines = [f"{verb} {self.target} ({self.format}{', which exists' if self.exists else ''})"]
         for column in self.columns:
-            types = f"{column.found or 'nothing'} -> {column.target or 'nothing'}"
-            types = column.found if column.found == column.target else types
+            types = f"{column.actual or 'nothing'} -> {column.target or 'nothing'}"
+            types = column.actual if column.actual == column.target else types
             reason = f" ({column.reason})" if column.reason else ""
             lines.append(f"  {column.path}: {column.verdict}, {types}{reason}")
         return "\n".join([*lines, *(f"  - {finding}" for finding in self.findings)])
@@ -316,9 +316,9 @@ def _find_null_types(table: T.StructType) -> list[Finding]:
 
 def _find_evolving_null_types(plans: Sequence[ColumnPlan]) -> list[Finding]:
     return [
-        Finding(Code.UNSUPPORTED_TYPE, plan.path, "a type", plan.found, _VOID)
+        Finding(Code.UNSUPPORTED_TYPE, plan.path, "a type", plan.actual, _VOID)
         for plan in plans
-        if plan.verdict == "evolution" and re.search(r"\bvoid\b", plan.found)
+        if plan.verdict == "evolution" and re.search(r"\bvoid\b", plan.actual)
     ]
 
 

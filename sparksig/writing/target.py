@@ -28,7 +28,7 @@ class ColumnPlan:
         path: of the column or field.
         verdict: "ok", "widened" (cast without loss), "evolution" (the target's schema has to change), or
             "refused".
-        found: the type in the table that is written; empty if it has no such column.
+        actual: the type in the table that is written; empty if it has no such column.
         target: the type in the target; empty if it has no such column.
         reason: of a verdict that is not "ok"; and the target's own change of the values.
 
@@ -39,7 +39,7 @@ class ColumnPlan:
 
     path: str
     verdict: str
-    found: str
+    actual: str
     target: str
     reason: str = ""
 
@@ -48,7 +48,7 @@ class ColumnPlan:
         return {
             "path": self.path,
             "verdict": self.verdict,
-            "found": self.found,
+            "actual": self.actual,
             "target": self.target,
             "reason": self.reason,
         }
@@ -150,7 +150,7 @@ class _Planner:
             if difference.verdict == "extra" and (name := missing.get(self._fold(difference.path))):
                 plan = replace(plan, verdict="refused", reason=_other_case(name))
             if difference.path == path:
-                plan = replace(plan, found=column.text, target=declared.text)
+                plan = replace(plan, actual=column.text, target=declared.text)
             plans.append(plan)
         verdicts = {plan.verdict for plan in plans}
         worst = next(

@@ -150,7 +150,7 @@ def write(
         >>> write(spark.sql("select nullif(1L, 1) as id"), f"{home}/ids", "id bigint not null", mode="append")
         Traceback (most recent call last):
         sparksig.errors.ContractError: the table breaks the contract (DDL): 1 finding
-          - id: expected bigint without nulls, found nulls, once (fill the nulls, or filter the rows)
+          - id: expected bigint without nulls, got nulls, once (fill the nulls, or filter the rows)
             [NULL_IN_REQUIRED]
     """
     path = os.path.abspath(target) if isinstance(target, os.PathLike) else target
@@ -310,7 +310,7 @@ def _check_values(rows: DataFrame, resolved: ResolvedWrite, options: ValueOption
     is_counted = delta.counts(df.sparkSession) if is_delta else parquet.can_observe(df)
     if not sql and is_counted:
         return replace(report, mode="schema")
-    names = SparkTable(df).find_unambiguous([column.name for column in report.columns if column.found])
+    names = SparkTable(df).find_unambiguous([column.name for column in report.columns if column.actual])
     return report_outcome(report, contract, columns, count_rows(df, sql, names))
 
 

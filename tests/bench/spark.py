@@ -279,7 +279,7 @@ else:
 
 def in_workers(plan):
     "Milliseconds that Python took in the workers, as Spark has counted them."
-    metrics, found = plan.metrics(), 0
+    metrics, got = plan.metrics(), 0
     for name in ("pythonProcessingTime",):
         found += metrics.apply(name).value() if metrics.contains(name) else 0
     children = plan.children()

@@ -215,7 +215,7 @@ def test_infer_from_an_example(place):
     done = runner().invoke(cli, ["infer", "example.json"])
     assert done.stderr.startswith("sparksig: note: Handling Integers With Missing Values: ")
     (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
-    mixed = "n: expected values of one type, found long and string [MIXED_TYPES]"
+    mixed = "n: expected values of one type, got long and string [MIXED_TYPES]"
     assert mixed in typed("infer", "example.json", code=1)
     assert "--columns are those of a table" in typed("infer", "example.json", "--columns", "n", code=2)
     (place / "example.json").write_text('[{"n": 1')
@@ -252,7 +252,7 @@ def test_check(place):
         "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
         "  a  double  double  1 null (33.3 %)  FINDINGS\n"
         "  b  double  double  no nulls         ok\n"
-        "- a: expected double without nulls, found nulls, once (declare it optional) [NULL_IN_REQUIRED] "
+        "- a: expected double without nulls, got nulls, once (declare it optional) [NULL_IN_REQUIRED] "
         "e.g. id=2\n"
     )
     typed("check", "orders", "linear", "--mode", "full", "--no-strict-nulls")
@@ -305,11 +305,11 @@ def test_diff_ends_with_three_where_callers_would_break(place):
 def test_diff_of_a_table_and_a_model(place):
     assert "new against old:" in typed("diff", "orders", "linear/MLmodel")  # nulls are for check
     text = typed("diff", "orders", "a string not null, gone string not null", code=3)
-    assert "inputs.a: expected string, found double" in text
-    assert "inputs.gone: expected string, found no such column" in text
+    assert "inputs.a: expected string, got double" in text
+    assert "inputs.gone: expected string, got no such column" in text
     text = typed("diff", "orders", "z string", code=3)  # check says the same
-    assert "- inputs.z: expected string, found no such column" in text
-    assert "- inputs.a: expected no such column, found double" in text
+    assert "- inputs.z: expected string, got no such column" in text
+    assert "- inputs.a: expected no such column, got double" in text
     assert typed("diff", "linear", "orders").startswith("new against old: fully compatible")
 
 
@@ -355,7 +355,7 @@ def test_set_signature_wants_one_of_both(place):
 def test_export(place):
     done = runner().invoke(cli, ["export", "linear", "--to", "ddl"])
     assert (done.exit_code, done.stdout) == (0, "a double not null, b double not null\n")
-    assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, found nothing")
+    assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, got nothing")
     assert typed("export", "orders", "--to", "ddl") == "id bigint, a double, b double, tags array<string>\n"
     for form in ("json-schema", "oip"):
         assert json.loads(typed("export", "linear", "--to", form))
@@ -399,8 +399,8 @@ def test_validate_serving_input(place):
         4.0,
     ]
     error = typed("validate-serving-input", "linear", "-", input='{"inputs": {"a": ["x"]}}', code=3)
-    assert "a: expected double, found string" in error
-    assert "b: expected double, found no such column" in error
+    assert "a: expected double, got string" in error
+    assert "b: expected double, got no such column" in error
 
 
 def talking(model_input):

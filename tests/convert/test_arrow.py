@@ -21,7 +21,7 @@ from sparksig.convert.arrow import (
     vector_type,
 )
 from sparksig.errors import Code, ConversionError, SignatureError
-from sparksig.lattice import mismatches, widens
+from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.convert.helpers import (
@@ -145,10 +145,10 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
 @table
 def test_each_refusal_has_a_hint_and_names_the_type(dtype, wide):
     for target in set(DataType) - set(wide):
-        [finding] = mismatches(source(dtype), target, "a.b")
+        [finding] = find_mismatches(source(dtype), target, "a.b")
         assert (finding.code, finding.path, finding.expected) == (Code.TYPE_MISMATCH, "a.b", target.name)
         assert finding.hint
-        assert finding.found
+        assert finding.actual
 
 
 @table
@@ -195,11 +195,9 @@ def test_map_keys_are_strings_of_any_kind(key):
 def test_other_map_keys_are_refused(key):
     held = pa.map_(key, pa.int8())
     for target in (Map("integer"), Object([Property("a", "integer")])):
-        [finding] = mismatches(source(held), target, "m")
+        [finding] = find_mismatches(source(held), target, "m")
         assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
-    with pytest.raises(
-        ConversionError, match=r"m: expected map<string, \.\.\.>, found map<.*must be strings"
-    ):
+    with pytest.raises(ConversionError, match=r"m: expected map<string, \.\.\.>, got map<.*must be strings"):
         from_arrow(column(held, name="m"))
 
 
@@ -208,7 +206,7 @@ def test_a_struct_is_an_object_by_name():
     assert widens(held, Object([Property("a", "string"), Property("b", "long")]))
     assert widens(held, Object([Property("a", "string"), Property("z", "long", required=False)]))
     assert not widens(held, Map("string"))
-    findings = mismatches(held, Object([Property("a", "long"), Property("B", "long")]), "o")
+    findings = find_mismatches(held, Object([Property("a", "long"), Property("B", "long")]), "o")
     assert [(f.path, f.code, f.hint) for f in findings] == [
         ("o.B", Code.MISSING_FIELD, "did you mean 'b'? Names are case sensitive"),
         ("o.a", Code.TYPE_MISMATCH, TEXT),
@@ -217,18 +215,15 @@ def test_a_struct_is_an_object_by_name():
 
 def test_two_fields_of_one_name_are_no_object():
     held = source(pa.struct([("a", pa.int8()), ("a", pa.int8())]))
-    [finding] = mismatches(held, Object([Property("a", "long")]), "o")
+    [finding] = find_mismatches(held, Object([Property("a", "long")]), "o")
     assert (finding.path, finding.code) == ("o.a", Code.DUPLICATE_NAME)
 
 
 def test_nulls_widen_to_what_is_optional():
     for target in (*DataType, Array("long"), Map("long"), Object([Property("a", "long")]), SparkMLVector()):
         assert widens(source(pa.null()), target, required=False)
-        [finding] = mismatches(source(pa.null()), target, "a")
-        assert (
-            finding.hint
-            == "it can hold nothing but nulls: declare it optional, or cast the column to its type"
-        )
+        [finding] = find_mismatches(source(pa.null()), target, "a")
+        assert finding.hint == "it holds only nulls: declare it optional, or cast the column to its type"
     assert widens(source(pa.null()), AnyType())
     assert widens(source(pa.list_(pa.null())), Array("long"))
     empty = source(pa.struct([("a", pa.null())]))
@@ -272,8 +267,8 @@ def test_a_struct_that_only_looks_like_a_vector_is_an_object():
 
 
 ON_PURPOSE = "cast it explicitly, or"
-TEXT = "text and other types are never converted into each other: cast it explicitly"
-NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or leave it out"
+TEXT = "strings are not converted to or from other types: cast it explicitly"
+NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or drop it"
 HINTS = [
     (pa.int64(), "double", f"beyond 2^53 a double loses digits: {ON_PURPOSE} declare it long"),
     (pa.int64(), "integer", f"it would be narrowed: {ON_PURPOSE} declare it long"),
@@ -290,8 +285,8 @@ HINTS = [
     (pa.uint64(), "long", "values beyond 2^63 fit no signature type: cast it explicitly"),
     (pa.time64("us"), "datetime", f"time64[us] {NO_COUNTERPART}"),
     (pa.duration("ns"), "long", f"duration[ns] {NO_COUNTERPART}"),
-    (pa.decimal128(16, 2), "double", f"double holds 15 digits exactly: {ON_PURPOSE} shorten the precision"),
-    (pa.decimal128(19, 0), "long", f"long holds 18 digits exactly: {ON_PURPOSE} shorten the precision"),
+    (pa.decimal128(16, 2), "double", f"double holds 15 digits exactly: {ON_PURPOSE} reduce the precision"),
+    (pa.decimal128(19, 0), "long", f"long holds 18 digits exactly: {ON_PURPOSE} reduce the precision"),
     (pa.decimal128(9, 2), "long", f"it has a fraction: {ON_PURPOSE} declare it double (up to 15 digits)"),
     (pa.decimal128(9, 2), "string", f"{ON_PURPOSE} declare it double"),
 ]
@@ -299,7 +294,7 @@ HINTS = [
 
 @each(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
 def test_the_hint_of_a_refusal(dtype, target, hint):
-    [finding] = mismatches(source(dtype), DataType[target], "a")
+    [finding] = find_mismatches(source(dtype), DataType[target], "a")
     assert finding.hint == hint
 
 
@@ -434,7 +429,7 @@ def test_arrow_schemas_of_tensors_come_back(schema):
 @given(schema=arrow_schemas)
 def test_what_comes_from_arrow_takes_that_arrow(schema):
     for field, spec in zip(schema, from_arrow(schema)):
-        assert not mismatches(source(field.type), spec.type, field.name, spec.required)
+        assert not find_mismatches(source(field.type), spec.type, field.name, spec.required)
 
 
 # --- what is lost on the way to Arrow -----------------------------------------------------------------------
@@ -450,9 +445,7 @@ def _returns(ours, expected):
 def _any_is_refused():
     for wrap, _ in NESTED.values():
         for required in (True, False):
-            with pytest.raises(
-                ConversionError, match=r"found Any \(Arrow has no type for any value: declare"
-            ):
+            with pytest.raises(ConversionError, match=r"got Any \(Arrow has no type for any value: declare"):
                 to_arrow(Schema([ColSpec(wrap(AnyType()), "a", required)]))
 
 
@@ -477,7 +470,7 @@ def _some_tensors_are_refused():
     for dtype in map(np.dtype, HOPELESS_DTYPES):
         if dtype == np.float64:
             continue  # where the C compiler has no long double
-        expected = f"x.y`: expected a dtype that Arrow has, found {dtype.name} "
+        expected = f"x.y`: expected a dtype that Arrow has, got {dtype.name} "
         with pytest.raises(ConversionError, match=expected):
             to_arrow(Schema([TensorSpec(dtype, (-1, 2), "x.y")]))
 
@@ -539,7 +532,7 @@ def _times():
 def _null_is_refused():
     assert from_arrow(column(pa.null())) == Schema([ColSpec(AnyType(), "a", required=False)])
     assert from_arrow(pa.list_(pa.null())) == Array(AnyType())
-    with pytest.raises(ConversionError, match="found Any"):
+    with pytest.raises(ConversionError, match="got Any"):
         to_arrow(from_arrow(column(pa.null())))
 
 
@@ -670,7 +663,7 @@ def tensor_field(text, name="t.x", dtype=None):
 
 
 TEXT_OF_A_MISFIT = (
-    r"`t\.x`: expected 't\.x': Tensor\(.*\), found .* \(the metadata sparksig.tensor says another type"
+    r"`t\.x`: expected 't\.x': Tensor\(.*\), got .* \(the metadata sparksig.tensor says another type"
 )
 
 
@@ -718,7 +711,7 @@ def test_items_that_cannot_be_null_are_still_a_tensor():
 
 
 def test_tensors_beside_columns_are_refused():
-    with pytest.raises(SignatureError, match="a Schema is made of ColSpec or of TensorSpec, not of both"):
+    with pytest.raises(SignatureError, match="a Schema has columns or tensors, not both"):
         from_arrow(pa.schema([tensor_field(tensor_json()), pa.field("a", pa.int8())]))
 
 
@@ -735,13 +728,13 @@ def test_odd_names_and_case_twins_come_back():
 
 def test_two_columns_of_one_name_are_refused():
     schema = pa.schema([("a.b", pa.int8()), ("a.b", pa.int8()), ("c", pa.int8())])
-    with pytest.raises(ConversionError, match="expected one column of that name, found several") as error:
+    with pytest.raises(ConversionError, match="expected one column of that name, got several") as error:
         from_arrow(schema)
     assert codes(error) == [("`a.b`", Code.DUPLICATE_NAME)]
 
 
 def test_a_number_and_its_text_cannot_both_be_names():
-    text = "^no Arrow schema: 1 finding\n  - 0: expected one column of that name as text, found several "
+    text = "^no Arrow schema: 1 finding\n  - 0: expected one column of that name as text, got several "
     with pytest.raises(ConversionError, match=text):
         to_arrow(Schema([ColSpec("long", 0), ColSpec("long", "0")]))
 
@@ -835,16 +828,16 @@ def test_to_arrow_reports_every_tensor():
 
 
 TEXTS = [
-    (pa.uint64(), "found uint64 (values beyond 2^63 fit no signature type: cast it explicitly) ["),
-    (pa.time32("ms"), f"found time32[ms] (time32[ms] {NO_COUNTERPART}) ["),
+    (pa.uint64(), "got uint64 (values beyond 2^63 fit no signature type: cast it explicitly) ["),
+    (pa.time32("ms"), f"got time32[ms] (time32[ms] {NO_COUNTERPART}) ["),
     (
         pa.decimal128(38, 10),
-        "found decimal(38,10) (a signature holds 18 digits without a fraction, or 15 with one: "
-        "shorten the precision, or cast it to double explicitly) [",
+        "got decimal(38,10) (signatures support 18 digits without a fraction, or 15 with one: "
+        "reduce the precision, or cast it to double explicitly) [",
     ),
-    (TIMES_BY_NUMBER, "found map<int32, duration[s]> (the keys of a map must be strings) ["),
-    (pa.struct([]), "expected a struct with fields, found one without ["),
-    (pa.struct([("b", pa.int8())] * 2), "- a.b: expected one field of that name, found several ["),
+    (TIMES_BY_NUMBER, "got map<int32, duration[s]> (the keys of a map must be strings) ["),
+    (pa.struct([]), "expected a struct with fields, got no field ["),
+    (pa.struct([("b", pa.int8())] * 2), "- a.b: expected one field of that name, got several ["),
 ]
 
 
@@ -867,4 +860,4 @@ def test_types_too_deep_for_a_signature_are_refused():
         from_arrow(column(dtype))
     [finding] = error.value.findings
     assert finding.path.startswith("a")
-    assert str(finding).endswith("expected at most 100 levels of nesting, found more [UNSUPPORTED_TYPE]")
+    assert str(finding).endswith("expected at most 100 levels of nesting, got more [UNSUPPORTED_TYPE]")

@@ -116,50 +116,50 @@ def test_names(text, name):
 
 
 MALFORMED = {
-    "int": "int: expected a type, found the end of the text (line 1, column 4)",
-    "array<int>": "expected the name of a column, found 'array' (line 1, column 1)",
-    "a int,": "expected the name of a column, found the end of the text (line 1, column 7)",
-    ", a int": "expected the name of a column, found ',' (line 1, column 1)",
-    "a int b int": "expected ',' or the end of the text, found 'b' (line 1, column 7)",
-    "a int;": "expected ',' or the end of the text, found ';' (line 1, column 6)",
-    "a int null": "expected ',' or the end of the text, found 'null' (line 1, column 7)",
-    "a int default 3": "expected ',' or the end of the text, found 'default' (line 1, column 7)",
-    "a int comment 'x' not null": "expected ',' or the end of the text, found 'not' (line 1, column 19)",
-    "a int,\n  b string not": "b: expected NULL, found the end of the text (line 2, column 15)",
-    "a int comment x": "a: expected the comment, a text in quotes, found 'x' (line 1, column 15)",
-    "a int comment 'x": 'a: expected the comment, a text in quotes, found "\'" (line 1, column 15)',
-    "a array": "a: expected '<', found the end of the text (line 1, column 8)",
-    "a array<>": "a[]: expected a type, found '>' (line 1, column 9)",
-    "a array<int": "a: expected '>', found the end of the text (line 1, column 12)",
-    "a array<int>>": "expected ',' or the end of the text, found '>' (line 1, column 13)",
-    "a array<int not null>": "a: expected '>', found 'not' (line 1, column 13)",
-    "a map<string>": "a: expected ',', found '>' (line 1, column 13)",
-    "a struct<b: array<c>, d>": "a.d: expected a type, found '>' (line 1, column 24)",
-    "a struct<'b' int>": "a: expected the name of a field, found a text in quotes (line 1, column 10)",
-    "struct<a int> not null": "expected the end of the text, found 'not' (line 1, column 15)",
-    "a decimal()": "a: expected a whole number, found ')' (line 1, column 11)",
-    "a decimal(5,-2)": "a: expected a whole number, found '-' (line 1, column 13)",
-    "a decimal(1e1)": "a: expected a whole number, found '1e1' (line 1, column 11)",
-    "a interval year to day": "a: expected MONTH, found 'day' (line 1, column 20)",
-    "a interval second to second": "expected ',' or the end of the text, found 'to' (line 1, column 19)",
-    "a timestamp with time zone": "a: expected LOCAL, found 'time' (line 1, column 18)",
-    "a geometry": "a: expected '(', found the end of the text (line 1, column 11)",
-    "a int /* c": "expected the end of a comment, */, found the end of the text (line 1, column 7)",
-    "a int\x00": "expected ',' or the end of the text, found '\\x00' (line 1, column 6)",
-    "-- nothing": "expected the name of a column, found the end of the text (line 1, column 11)",
+    "int": "int: expected a type, got the end of the text (line 1, column 4)",
+    "array<int>": "expected the name of a column, got 'array' (line 1, column 1)",
+    "a int,": "expected the name of a column, got the end of the text (line 1, column 7)",
+    ", a int": "expected the name of a column, got ',' (line 1, column 1)",
+    "a int b int": "expected ',' or the end of the text, got 'b' (line 1, column 7)",
+    "a int;": "expected ',' or the end of the text, got ';' (line 1, column 6)",
+    "a int null": "expected ',' or the end of the text, got 'null' (line 1, column 7)",
+    "a int default 3": "expected ',' or the end of the text, got 'default' (line 1, column 7)",
+    "a int comment 'x' not null": "expected ',' or the end of the text, got 'not' (line 1, column 19)",
+    "a int,\n  b string not": "b: expected NULL, got the end of the text (line 2, column 15)",
+    "a int comment x": "a: expected the comment, a text in quotes, got 'x' (line 1, column 15)",
+    "a int comment 'x": 'a: expected the comment, a text in quotes, got "\'" (line 1, column 15)',
+    "a array": "a: expected '<', got the end of the text (line 1, column 8)",
+    "a array<>": "a[]: expected a type, got '>' (line 1, column 9)",
+    "a array<int": "a: expected '>', got the end of the text (line 1, column 12)",
+    "a array<int>>": "expected ',' or the end of the text, got '>' (line 1, column 13)",
+    "a array<int not null>": "a: expected '>', got 'not' (line 1, column 13)",
+    "a map<string>": "a: expected ',', got '>' (line 1, column 13)",
+    "a struct<b: array<c>, d>": "a.d: expected a type, got '>' (line 1, column 24)",
+    "a struct<'b' int>": "a: expected the name of a field, got a text in quotes (line 1, column 10)",
+    "struct<a int> not null": "expected the end of the text, got 'not' (line 1, column 15)",
+    "a decimal()": "a: expected a whole number, got ')' (line 1, column 11)",
+    "a decimal(5,-2)": "a: expected a whole number, got '-' (line 1, column 13)",
+    "a decimal(1e1)": "a: expected a whole number, got '1e1' (line 1, column 11)",
+    "a interval year to day": "a: expected MONTH, got 'day' (line 1, column 20)",
+    "a interval second to second": "expected ',' or the end of the text, got 'to' (line 1, column 19)",
+    "a timestamp with time zone": "a: expected LOCAL, got 'time' (line 1, column 18)",
+    "a geometry": "a: expected '(', got the end of the text (line 1, column 11)",
+    "a int /* c": "expected the end of a comment, */, got the end of the text (line 1, column 7)",
+    "a int\x00": "expected ',' or the end of the text, got '\\x00' (line 1, column 6)",
+    "-- nothing": "expected the name of a column, got the end of the text (line 1, column 11)",
 }
 _QUOTE = "; names of anything but ASCII letters, digits and _ stand in backticks)"
 MALFORMED |= {
     text: f"{told[:-1]}{_QUOTE}"
     for text, told in {
-        "ä int": "expected the name of a column, found 'ä' (line 1, column 1)",
-        "a-b int": "a: expected a type, found '-' (line 1, column 2)",
-        "a.b int": "a: expected a type, found '.' (line 1, column 2)",
-        "12 int": "expected the name of a column, found '12' (line 1, column 1)",
-        "1L int": "expected the name of a column, found '1L' (line 1, column 1)",
-        "1e3 int": "expected the name of a column, found '1e3' (line 1, column 1)",
-        "\ufeffa int": "expected the name of a column, found '\\ufeff' (line 1, column 1)",
-        "`a int": "expected the name of a column, found '`' (line 1, column 1)",
+        "ä int": "expected the name of a column, got 'ä' (line 1, column 1)",
+        "a-b int": "a: expected a type, got '-' (line 1, column 2)",
+        "a.b int": "a: expected a type, got '.' (line 1, column 2)",
+        "12 int": "expected the name of a column, got '12' (line 1, column 1)",
+        "1L int": "expected the name of a column, got '1L' (line 1, column 1)",
+        "1e3 int": "expected the name of a column, got '1e3' (line 1, column 1)",
+        "\ufeffa int": "expected the name of a column, got '\\ufeff' (line 1, column 1)",
+        "`a int": "expected the name of a column, got '`' (line 1, column 1)",
     }.items()
 }
 
@@ -191,27 +191,27 @@ NO_TYPES = {
 }
 NO_COUNTERPARTS = {
     **{
-        text: f"{text} ({text} has no counterpart in a signature: cast it explicitly, or leave it out)"
+        text: f"{text} ({text} has no counterpart in a signature: cast it explicitly, or drop it)"
         for text in [
             *("interval", "interval year", "interval year to month", "interval day to second"),
             *("interval month", "interval second", "time(3)", "time(9)", "geometry(4326)", "geography(any)"),
         ]
     },
-    "time": "time(6) (time(6) has no counterpart in a signature: cast it explicitly, or leave it out)",
-    "decimal(20)": "decimal(20,0) (a signature holds 18 digits without a fraction, or 15 with one: "
-    "shorten the precision, or cast it to double explicitly)",
+    "time": "time(6) (time(6) has no counterpart in a signature: cast it explicitly, or drop it)",
+    "decimal(20)": "decimal(20,0) (signatures support 18 digits without a fraction, or 15 with one: "
+    "reduce the precision, or cast it to double explicitly)",
 }
 
 
 @each(
     "text, expected, told",
     [(text, "a type that Spark has", told) for text, told in NO_TYPES.items()]
-    + [(text, "a type that a signature has", told) for text, told in NO_COUNTERPARTS.items()],
+    + [(text, "a supported type", told) for text, told in NO_COUNTERPARTS.items()],
 )
 def test_types_that_are_none(text, expected, told):
     with pytest.raises(ConversionError) as error:
         from_ddl(f"a {text}")
-    finding = f"a: expected {expected}, found {told} [UNSUPPORTED_TYPE]"
+    finding = f"a: expected {expected}, got {told} [UNSUPPORTED_TYPE]"
     assert str(error.value) == f"no signature for this DDL: 1 finding\n  - {finding}"
 
 
@@ -245,7 +245,7 @@ def test_depth_is_bounded():
     deepest = "array<" * 99 + "int" + ">" * 99
     assert from_ddl(f"a {deepest}") == from_ddl(f"a: {deepest}")
     for text in (f"a array<{deepest}>", "a " + "array<" * 100_000, "a " + "struct<b:" * 100_000):
-        with pytest.raises(ConversionError, match="expected at most 100 levels of nesting, found more"):
+        with pytest.raises(ConversionError, match="expected at most 100 levels of nesting, got more"):
             from_ddl(text)
 
 
@@ -324,25 +324,25 @@ def _back(schema):
 def lose_vector():
     schema = Schema([ColSpec(Map(SparkMLVector()), "a")])
     assert _back(schema) == Schema([ColSpec(Map(Array("double")), "a")])
-    return schema, "a[]: expected SparkML vector, found array<double>"
+    return schema, "a[]: expected SparkML vector, got array<double>"
 
 
 def lose_namelessness():
     schema = Schema([ColSpec("long"), ColSpec("string")])
     assert _back(schema) == Schema([ColSpec("long", "0"), ColSpec("string", "1")])
-    return schema, "expected columns without a name, found their numbers as names"
+    return schema, "expected columns without a name, got their numbers as names"
 
 
 def lose_integer_name():
     schema = Schema([ColSpec("long", 7)])
     assert _back(schema) == Schema([ColSpec("long", "7")])
-    return schema, "7: expected an integer as name, found its digits"
+    return schema, "7: expected an integer as name, got its digits"
 
 
 def lose_tensor():
     schema = Schema([TensorSpec(np.dtype("uint8"), (-1, 2, 3), "a")])
     assert _back(schema) == Schema([ColSpec(Array(Array("integer")), "a")])
-    return schema, "a: expected Tensor('uint8', (-1, 2, 3)), found array<array<smallint>>"
+    return schema, "a: expected Tensor('uint8', (-1, 2, 3)), got array<array<smallint>>"
 
 
 def refuse_tensors():

@@ -298,38 +298,38 @@ NOT_OPTIONAL = (
     "use a pydantic model with an optional field) [INVALID_VALUE]"
 )
 CONTRADICTIONS = {
-    "list": (list, "expected list[...], found a bare list (say what it holds) [INVALID_VALUE]"),
-    "List": (List, "expected list[...], found a bare list (say what it holds) [INVALID_VALUE]"),
+    "list": (list, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
+    "List": (List, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
     "list of two": (
         list[int, str],
-        "expected list[...], found list with 2 types (say what it holds) [INVALID_VALUE]",
+        "expected list[...], got list with 2 types (say what it holds) [INVALID_VALUE]",
     ),
     "list of a list": (
         list[list],
-        "[]: expected list[...], found a bare list (say what it holds) [INVALID_VALUE]",
+        "[]: expected list[...], got a bare list (say what it holds) [INVALID_VALUE]",
     ),
     "list of a dict": (
         list[dict],
-        "[]: expected dict[str, ...], found a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
     ),
     "list of a Dict": (
         list[Dict],
-        "[]: expected dict[str, ...], found a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
     ),
     "dict of one": (
         list[dict[str]],
-        "[]: expected dict[str, ...], found dict with 1 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 1 types (say what it holds) [INVALID_VALUE]",
     ),
     "dict of three": (
         list[dict[str, int, int]],
-        "[]: expected dict[str, ...], found dict with 3 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 3 types (say what it holds) [INVALID_VALUE]",
     ),
     "keys": (
         list[dict[int, str]],
-        "[]: expected dict[str, ...], found keys of type int (JSON and Spark have text as keys) "
+        "[]: expected dict[str, ...], got keys of type int (JSON and Spark have text as keys) "
         "[INVALID_VALUE]",
     ),
-    "Union": (list[Union], "[]: expected a union of types, found a bare Union [INVALID_VALUE]"),
+    "Union": (list[Union], "[]: expected a union of types, got a bare Union [INVALID_VALUE]"),
     "Optional elements": (list[Optional[int]], NOT_OPTIONAL),
     "Optional elements by bar": (list[Item | None], NOT_OPTIONAL),
     "Optional unions": (list[Union[int, str, None]], NOT_OPTIONAL),
@@ -363,7 +363,7 @@ UNSUPPORTED = {
 
 @each(("hint", "name"), UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_types_that_no_signature_has_are_refused(hint, name):
-    line = f"expected a type that a signature has, found {name} {ADVICE}"
+    line = f"expected a supported type, got {name} {ADVICE}"
     assert refused(list[hint]) == [f"[]: {line}"]
     assert refused(list[dict[str, list[hint]]]) == [f"[][][]: {line}"]
     assert refused(hint, parse) == [line]
@@ -372,14 +372,14 @@ def test_types_that_no_signature_has_are_refused(hint, name):
 @each("hint", [int, str, dict[str, int], Item, Optional[list[int]], tuple[int]], ids=str)
 def test_rows_are_the_elements_of_a_list(hint):
     line = (
-        f"expected list[...], found {name_of(hint)} "
+        f"expected list[...], got {name_of(hint)} "
         "(the rows are the elements of a list: wrap it in list[...]) [UNSUPPORTED_TYPE]"
     )
     assert refused(hint) == refused(hint, from_hint) == [line]
 
 
 def test_a_model_without_fields_is_refused():
-    line = "expected at least one field, found the model Empty, which has no field [UNSUPPORTED_TYPE]"
+    line = "expected at least one field, got the model Empty, which has no field [UNSUPPORTED_TYPE]"
     assert refused(list[Empty]) == [f"[]: {line}"]
     assert refused(list[of(a=Empty)]) == [f"[].a: {line}"]
 
@@ -397,13 +397,13 @@ def test_a_model_without_fields_is_refused():
 )
 def test_a_model_inside_itself_is_refused(model, path, name):
     assert refused(list[model]) == [
-        f"{path}: expected a type of finite depth, found the model {name} inside itself "
+        f"{path}: expected a type of finite depth, got the model {name} inside itself "
         "(a signature has no recursive types) [INVALID_VALUE]"
     ]
 
 
 def test_a_literal_of_none_alone_is_refused():
-    line = "[]: expected a Literal of values, found None alone [UNSUPPORTED_TYPE]"
+    line = "[]: expected a Literal of values, got None alone [UNSUPPORTED_TYPE]"
     assert refused(list[Literal[None]]) == [line]
 
 
@@ -436,7 +436,7 @@ def test_all_that_is_wrong_is_said_at_once():
 
 def test_names_of_fields_that_are_no_identifiers_stand_in_backticks():
     made = create_model("Made", **{"a.b": (object, ...)})
-    assert refused(list[made]) == [f"[].`a.b`: expected a type that a signature has, found object {ADVICE}"]
+    assert refused(list[made]) == [f"[].`a.b`: expected a supported type, got object {ADVICE}"]
 
 
 @pytest.mark.parametrize("wrap", [lambda h: list[h], lambda h: dict[str, h]], ids=["list", "dict"])
@@ -444,7 +444,7 @@ def test_nesting_ends_at_the_limit_of_types(wrap):
     deepest = list[nested(MAX_DEPTH - 1, wrap, int)]
     assert Schema.from_json(from_hint(deepest).to_json()) == from_hint(deepest)
     (line,) = refused(list[nested(MAX_DEPTH + 1, wrap, list[int])])
-    assert re.fullmatch(r"(\[\]){100}: expected at most 100 levels, found more \[INVALID_VALUE\]", line)
+    assert re.fullmatch(r"(\[\]){100}: expected at most 100 levels, got more \[INVALID_VALUE\]", line)
 
 
 def test_a_bare_optional_says_as_little_as_a_bare_union():

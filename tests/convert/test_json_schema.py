@@ -331,7 +331,7 @@ def lose(schema, record, told):
 def lose_days():
     for day in ("2021-02-30", "9999-12-31", "2021-01-01T25:00"):
         schema = Schema([ColSpec("datetime", "t")])
-        lose(schema, {"t": day}, "t: expected instants that nanoseconds hold, found texts of the form")
+        lose(schema, {"t": day}, "t: expected instants that nanoseconds hold, got texts of the form")
 
 
 def lose_integers():
@@ -347,23 +347,23 @@ def lose_integers():
 def lose_vector():
     schema = Schema([ColSpec(SparkMLVector(), "v")])
     assert to_json_schema(schema) == to_json_schema(Schema([ColSpec(Array("double"), "v")]))
-    told = "v: expected SparkML vector, found an array of numbers [NOT_EXPRESSED]"
+    told = "v: expected SparkML vector, got an array of numbers [NOT_EXPRESSED]"
     assert [str(finding) for finding in lost_in_json_schema(schema)] == [told]
 
 
 def lose_rows():
     schema = Schema([TensorSpec(np.dtype("int64"), (2,))])
-    lose(schema, 1, "0: expected 2 rows, found one record, however many there are")
+    lose(schema, 1, "0: expected 2 rows, got one record, however many there are")
 
 
 def lose_lengths():
     schema = Schema([TensorSpec(np.dtype("int64"), (-1, 2, -1))])
-    lose(schema, [[1], [1, 2]], "0: expected arrays of one length, found arrays of any")
+    lose(schema, [[1], [1, 2]], "0: expected arrays of one length, got arrays of any")
 
 
 def lose_ticks():
     schema = Schema([TensorSpec(np.dtype("datetime64[D]"), (-1,))])
-    lose(schema, "2020-01-01T12:00", "0: expected datetime64[D], found texts of the form")
+    lose(schema, "2020-01-01T12:00", "0: expected datetime64[D], got texts of the form")
 
 
 def refuse_dtypes():

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from sparksig.convert import arrow
 from sparksig.convert.numpy import from_numpy, source, to_numpy, to_pandas
 from sparksig.errors import Code, ConversionError, SignatureError
-from sparksig.lattice import mismatches, widens
+from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.strategies import column_schemas, scalar_types, tensor_schemas
@@ -86,10 +86,10 @@ def test_a_dtype_becomes_the_narrowest_type_that_holds_it(dtype, wide):
 @table
 def test_each_refusal_has_a_hint_and_names_the_dtype(dtype, wide):
     for target in set(DataType) - set(wide):
-        [finding] = mismatches(source(dtype), target, "a")
+        [finding] = find_mismatches(source(dtype), target, "a")
         assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, target.name)
         assert finding.hint
-        assert finding.found == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
+        assert finding.actual == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
 
 
 @pytest.mark.parametrize("order", [">", "<"], ids=["big", "little"])
@@ -100,7 +100,7 @@ def test_byte_order_changes_no_verdict(order):
             assert [target for target in DataType if widens(source(ordered), target)] == wide, dtype
 
 
-NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or leave it out"
+NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or drop it"
 TEXTS = {
     "uint64": "uint64 (values beyond 2^63 fit no signature type: cast it explicitly)",
     "complex128": f"complex128 (complex128 {NO_COUNTERPART})",
@@ -113,7 +113,7 @@ TEXTS = {
 
 @each("name", TEXTS)
 def test_the_text_of_a_refusal(name):
-    text = f"expected a type that a signature has, found {TEXTS[name]} [UNSUPPORTED_TYPE]"
+    text = f"expected a supported type, got {TEXTS[name]} [UNSUPPORTED_TYPE]"
     with pytest.raises(ConversionError, match=re.escape(text)):
         from_numpy(np.dtype(name))
 

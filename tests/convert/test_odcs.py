@@ -214,22 +214,22 @@ def refuse_dtypes():
 LOSSES = {
     "params": (
         ModelSignature(column("long"), params=ParamSchema([ParamSpec("k.1", "long", 3)])),
-        "params.`k.1`: expected a param, found nothing",
+        "params.`k.1`: expected a param, got nothing",
     ),
-    "SparkML vector": (column(SparkMLVector()), "a: expected SparkML vector, found an array of numbers"),
+    "SparkML vector": (column(SparkMLVector()), "a: expected SparkML vector, got an array of numbers"),
     "Map": (
         column(Array(Map("string"))),
-        "a[]: expected Map(str -> DataType.string), found an object without properties",
+        "a[]: expected Map(str -> DataType.string), got an object without properties",
     ),
-    "Any": (column(AnyType()), "a: expected Any, found no logical type"),
-    "a column without a name": (column("long", None), "expected a column without a name, found the name 0"),
-    "an integer name": (column("long", 7), "7: expected an integer as name, found its digits"),
+    "Any": (column(AnyType()), "a: expected Any, got no logical type"),
+    "a column without a name": (column("long", None), "expected a column without a name, got the name 0"),
+    "an integer name": (column("long", 7), "7: expected an integer as name, got its digits"),
     "the first dimension of a tensor, where it is fixed": (
         tensor("int8", (2, 3)),
-        "a: expected 2 rows, found any number of them",
+        "a: expected 2 rows, got any number of them",
     ),
-    "tensor of float16": (tensor("float16"), "a: expected float16, found a number of 32 bits"),
-    "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], found timestamp"),
+    "tensor of float16": (tensor("float16"), "a: expected float16, got a number of 32 bits"),
+    "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], got timestamp"),
     "tensor of object, complex, long double or timedelta": refuse_dtypes,
 }
 

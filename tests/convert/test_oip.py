@@ -131,37 +131,37 @@ def lose_params():
     params = ParamSchema([ParamSpec("k", "long", 3)])
     y = Schema([ColSpec("double", "y")])
     found = lost_in_oip(ModelSignature(y, y, params))
-    assert list(map(str, found)) == ["params.k: expected a param, found nothing [NOT_EXPRESSED]"]
+    assert list(map(str, found)) == ["params.k: expected a param, got nothing [NOT_EXPRESSED]"]
 
 
 def lose_sides():
     y = Schema([ColSpec("double", "y")])
-    told = "expected not declared, found no tensors [NOT_EXPRESSED]"
+    told = "expected not declared, got no tensors [NOT_EXPRESSED]"
     assert list(map(str, lost_in_oip(ModelSignature(y)))) == [f"outputs: {told}"]
     assert list(map(str, lost_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {told}"]
-    told = "expected what the model gives, found no tensors [NOT_EXPRESSED]"
+    told = "expected what the model gives, got no tensors [NOT_EXPRESSED]"
     assert list(map(str, lost_in_oip(y))) == [f"outputs: {told}"]
 
 
 def lose_optional():
     schema = Schema([ColSpec("long", "a", required=False)])
-    assert lost(schema) == ["inputs.a: expected optional, found a tensor as all others"]
+    assert lost(schema) == ["inputs.a: expected optional, got a tensor as all others"]
 
 
 def lose_names():
     schema = Schema([ColSpec("long"), ColSpec("long")])
-    assert lost(schema) == [f"inputs.{n}: expected no name, found the name input-{n}" for n in (0, 1)]
+    assert lost(schema) == [f"inputs.{n}: expected no name, got the name input-{n}" for n in (0, 1)]
     assert [one["name"] for one in to_oip(schema, name="m")["inputs"]] == ["input-0", "input-1"]
 
 
 def lose_integer_name():
-    assert lost(Schema([ColSpec("long", 7)])) == ["inputs.7: expected an integer as name, found its digits"]
+    assert lost(Schema([ColSpec("long", 7)])) == ["inputs.7: expected an integer as name, got its digits"]
 
 
 def refuse_dtypes():
     for name in ("complex64", "longdouble", "timedelta64[ns]"):
         with pytest.raises(
-            ConversionError, match="1 finding\n  - a: expected a dtype that the protocol has, found"
+            ConversionError, match="1 finding\n  - a: expected a dtype that the protocol has, got"
         ):
             to_oip(Schema([TensorSpec(np.dtype(name), (-1,), "a")]), name="m")
 
@@ -171,12 +171,12 @@ LOSSES = {
     "a side that is not declared": lose_sides,
     "optional columns": lose_optional,
     "string, binary": lambda: lose_types(
-        {DataType.string: "string, found BYTES: text", DataType.binary: "binary, found BYTES: bytes"}
+        {DataType.string: "string, got BYTES: text", DataType.binary: "binary, got BYTES: bytes"}
     ),
-    "datetime": lambda: lose_types({DataType.datetime: "datetime, found BYTES: ISO 8601"}),
+    "datetime": lambda: lose_types({DataType.datetime: "datetime, got BYTES: ISO 8601"}),
     "Array, Object, Map, SparkML vector, Any": lambda: lose_types(
         {
-            dtype: f"{dtype!r}, found BYTES: JSON"
+            dtype: f"{dtype!r}, got BYTES: JSON"
             for dtype in (Array("long"), Map("long"), SparkMLVector(), AnyType())
         }
     ),
@@ -184,10 +184,10 @@ LOSSES = {
     "an integer name": lose_integer_name,
     "tensor of str, bytes, object or datetime64": lambda: lose_types(
         {
-            np.dtype("str"): "str, found BYTES: text",
-            np.dtype("bytes"): "bytes, found BYTES: bytes",
-            np.dtype("object"): "object, found BYTES: JSON",
-            np.dtype("datetime64[D]"): "datetime64[D], found BYTES: ISO 8601",
+            np.dtype("str"): "str, got BYTES: text",
+            np.dtype("bytes"): "bytes, got BYTES: bytes",
+            np.dtype("object"): "object, got BYTES: JSON",
+            np.dtype("datetime64[D]"): "datetime64[D], got BYTES: ISO 8601",
         }
     ),
     "tensor of complex, long double or timedelta": refuse_dtypes,

@@ -25,7 +25,7 @@ from sparksig.convert.spark import (
     to_spark,
 )
 from sparksig.errors import Code, ConversionError, SignatureError
-from sparksig.lattice import mismatches, widens
+from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.convert.helpers import (
@@ -200,9 +200,11 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
         assert from_spark(dtype) == wide[0]
         assert from_spark(T.ArrayType(dtype)) == Array(wide[0])
         return
-    text = f"expected a type that a signature has, found {source(dtype)} ({source(dtype)} has no counterpart"
+    text = f"expected a supported type, got {source(dtype)} ({source(dtype)} has no counterpart"
     if isinstance(dtype, T.DecimalType):
-        text = text.split(f" ({source(dtype)}")[0] + " (a signature holds 18 digits without a fraction, or 15"
+        text = (
+            text.split(f" ({source(dtype)}")[0] + " (signatures support 18 digits without a fraction, or 15"
+        )
     with pytest.raises(ConversionError, match=re.escape(text)) as error:
         from_spark(table(T.ArrayType(dtype), name="a.b"))
     assert codes(error) == [("`a.b`[]", Code.UNSUPPORTED_TYPE)]
@@ -211,14 +213,14 @@ def test_a_scalar_becomes_the_narrowest_type_that_holds_it(dtype, wide):
 @widening
 def test_each_refusal_has_a_hint_and_the_name_that_spark_users_know(dtype, wide):
     for target in set(DataType) - set(wide):
-        [finding] = mismatches(source(dtype), target, "a")
+        [finding] = find_mismatches(source(dtype), target, "a")
         assert finding.hint
         known = (
             f"user defined type {type(dtype).__name__}"
             if isinstance(dtype, T.UserDefinedType)
             else dtype.simpleString()
         )
-        assert (finding.code, finding.expected, finding.found) == (Code.TYPE_MISMATCH, target.name, known)
+        assert (finding.code, finding.expected, finding.actual) == (Code.TYPE_MISMATCH, target.name, known)
 
 
 ONE_VERDICT = [
@@ -281,16 +283,16 @@ def test_vectors_are_taken_by_vectors_only(vector):
 
 def test_a_foreign_type_that_is_called_vector_is_refused():
     foreign = type("VectorUDT", (PointUDT,), {})
-    with pytest.raises(ConversionError, match="found user defined type VectorUDT"):
+    with pytest.raises(ConversionError, match="got user defined type VectorUDT"):
         from_spark(table(foreign()))
 
 
 def test_void_is_refused_in_a_required_column_by_name():
     for target in (*DataType, Array("long"), Map("long"), RECORD, SparkMLVector()):
         assert widens(source(T.NullType()), target, required=False)
-        [finding] = mismatches(source(T.NullType()), target, "a")
-        assert finding.found == "void"
-        assert finding.hint.startswith("it can hold nothing but nulls: declare it optional, or cast")
+        [finding] = find_mismatches(source(T.NullType()), target, "a")
+        assert finding.actual == "void"
+        assert finding.hint.startswith("it holds only nulls: declare it optional, or cast")
     assert widens(source(T.ArrayType(T.NullType())), Array("long"))
 
 
@@ -300,8 +302,8 @@ def test_a_variant_is_taken_by_any_only():
     assert widens(variant, AnyType())
     others = (*DataType, Array("long"), Map("long"), SparkMLVector(), Object([Property("value", "binary")]))
     for target in others:
-        [finding] = mismatches(variant, target, "a")
-        assert (finding.code, finding.found) == (Code.TYPE_MISMATCH, "variant")
+        [finding] = find_mismatches(variant, target, "a")
+        assert (finding.code, finding.actual) == (Code.TYPE_MISMATCH, "variant")
 
 
 @pytest.mark.parametrize("key", [T.StringType(), T.CharType(2), T.VarcharType(2), COLLATED], ids=repr)
@@ -314,14 +316,12 @@ def test_map_keys_are_strings_of_any_kind(key):
 @pytest.mark.parametrize("key", [T.IntegerType(), T.BinaryType(), T.DateType(), T.NullType()], ids=repr)
 def test_other_map_keys_are_refused(key):
     held = T.MapType(key, T.LongType())
-    text = (
-        rf"m: expected map<string, \.\.\.>, found map<{key.simpleString()}, bigint> .the keys of a map must"
-    )
+    text = rf"m: expected map<string, \.\.\.>, got map<{key.simpleString()}, bigint> .the keys of a map must"
     with pytest.raises(ConversionError, match=text) as error:
         from_spark(table(held, name="m"))
     assert codes(error) == [("m", Code.UNSUPPORTED_TYPE)]
     for target in (Map("long"), Object([Property("a", "long")])):
-        [finding] = mismatches(source(held), target, "m")
+        [finding] = find_mismatches(source(held), target, "m")
         assert (finding.path, finding.hint) == ("m", "the keys of a map must be strings")
 
 
@@ -409,7 +409,7 @@ def test_spark_schemas_of_tensors_come_back(schema):
 @given(spark_schemas)
 def test_what_comes_from_spark_takes_that_table(schema):
     for field, spec in zip(schema.fields, from_spark(schema)):
-        assert not mismatches(source(field.dataType), spec.type, field.name, spec.required)
+        assert not find_mismatches(source(field.dataType), spec.type, field.name, spec.required)
 
 
 # --- what is lost on the way to Spark -----------------------------------------------------------------------
@@ -445,9 +445,7 @@ def _integer_names_become_strings():
 
 
 def _any_is_refused_before_spark_4():
-    text = (
-        r"expected VariantType for Any, found a Spark before 4\.0 \(use Spark 4\.0 or newer, or declare what"
-    )
+    text = r"expected VariantType for Any, got a Spark before 4\.0 \(use Spark 4\.0 or newer, or declare what"
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(T, "VariantType", raising=False)
         for wrap, _ in NESTED.values():
@@ -467,7 +465,7 @@ def _some_tensors_are_refused():
     for dtype in map(np.dtype, HOPELESS_DTYPES):
         if dtype == np.float64:
             continue  # where the C compiler has no long double
-        expected = f"`x.y`: expected a dtype that Spark has a type for, found {dtype.name} "
+        expected = f"`x.y`: expected a dtype that Spark has a type for, got {dtype.name} "
         with pytest.raises(ConversionError, match=expected):
             to_spark(Schema([TensorSpec(dtype, (-1, 2), "x.y")]))
 
@@ -637,7 +635,7 @@ def tensor_table(body, name="t.x", dtype=None):
 
 
 TEXT_OF_A_MISFIT = (
-    r"`t\.x`: expected 't\.x': Tensor\(.*\), found .* \(the metadata sparksig.tensor says another type"
+    r"`t\.x`: expected 't\.x': Tensor\(.*\), got .* \(the metadata sparksig.tensor says another type"
 )
 
 
@@ -689,7 +687,7 @@ def test_items_that_cannot_be_null_are_still_a_tensor():
 
 
 def test_tensors_beside_columns_are_refused():
-    with pytest.raises(SignatureError, match="a Schema is made of ColSpec or of TensorSpec, not of both"):
+    with pytest.raises(SignatureError, match="a Schema has columns or tensors, not both"):
         from_spark(tensor_table(tensor_json()).add("a", "long"))
 
 
@@ -706,13 +704,13 @@ def test_odd_names_and_case_twins_come_back():
 
 def test_two_columns_of_one_name_are_refused():
     schema = T.StructType().add("a.b", "long").add("a.b", "long").add("c", "long")
-    with pytest.raises(ConversionError, match="expected one column of that name, found several") as error:
+    with pytest.raises(ConversionError, match="expected one column of that name, got several") as error:
         from_spark(schema)
     assert codes(error) == [("`a.b`", Code.DUPLICATE_NAME)]
 
 
 def test_a_number_and_its_text_cannot_both_be_names():
-    text = r"^no Spark schema: 1 finding\n  - 0: expected one column of that name as text, found several "
+    text = r"^no Spark schema: 1 finding\n  - 0: expected one column of that name as text, got several "
     with pytest.raises(ConversionError, match=text):
         to_spark(Schema([ColSpec("long", 0), ColSpec("long", "0")]))
 
@@ -723,16 +721,14 @@ def test_a_number_and_its_text_cannot_both_be_names():
     ids=["column", "field"],
 )
 def test_void_that_is_never_null_is_refused(nest):
-    with pytest.raises(ConversionError, match="found void, never null"):
+    with pytest.raises(ConversionError, match="got the null type, not nullable"):
         from_spark(nest)
 
 
 def test_a_struct_without_fields_is_refused():
     with pytest.raises(SignatureError, match="a Schema needs at least one column or tensor"):
         from_spark(T.StructType())
-    with pytest.raises(
-        ConversionError, match=r"a\[\]: expected a struct with fields, found one without"
-    ) as error:
+    with pytest.raises(ConversionError, match=r"a\[\]: expected a struct with fields, got no field") as error:
         from_spark(table(T.ArrayType(T.StructType())))
     assert codes(error) == [("a[]", Code.UNSUPPORTED_TYPE)]
 
@@ -745,7 +741,7 @@ def test_types_too_deep_for_a_signature_are_refused():
         from_spark(table(dtype))
     [finding] = error.value.findings
     assert finding.path.startswith("a")
-    assert str(finding).endswith("expected at most 100 levels of nesting, found more [UNSUPPORTED_TYPE]")
+    assert str(finding).endswith("expected at most 100 levels of nesting, got more [UNSUPPORTED_TYPE]")
 
 
 # --- all findings at once -----------------------------------------------------------------------------------
@@ -781,8 +777,8 @@ def test_from_spark_reports_every_place():
         ("deep[][][]", Code.UNSUPPORTED_TYPE),
         ("none.s", Code.UNSUPPORTED_TYPE),
     ]
-    assert "found user defined type PointUDT (user defined type PointUDT has no" in str(error.value)
-    assert "found interval year to month (interval year to month has no" in str(error.value)
+    assert "got user defined type PointUDT (user defined type PointUDT has no" in str(error.value)
+    assert "got interval year to month (interval year to month has no" in str(error.value)
 
 
 def test_duplicate_columns_are_reported_with_the_rest():

@@ -158,7 +158,7 @@ def test_what_no_variant_holds_is_refused_with_its_path(value, path, found):
     with pytest.raises(ConversionError, match="not a variant") as error:
         to_variant(value)
     [finding] = error.value.findings
-    assert (finding.code, finding.found) == (Code.UNSUPPORTED_TYPE, found)
+    assert (finding.code, finding.actual) == (Code.UNSUPPORTED_TYPE, found)
     assert finding.path == path
 
 

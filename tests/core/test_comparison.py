@@ -42,7 +42,7 @@ def thing(**types):
 
 
 def told(findings):
-    return [(one.code.value, one.path, one.expected, one.found) for one in findings]
+    return [(one.code.value, one.path, one.expected, one.actual) for one in findings]
 
 
 def verdicts(old, new):
@@ -106,23 +106,23 @@ def test_outputs(old, new, verdict):
     assert compare(old, new, side="outputs").outputs.verdict is verdict
 
 
-def test_findings_say_what_is_wanted_and_what_is_given():
+def test_findings_have_the_required_and_the_provided_type():
     old = columns(a="double", b=("long",), price="long")
     new = columns(a="float", b="long", prize="long", c=("string",))
     side = compare(old, new).inputs
     assert told(side.upgrade) == [
         ("TYPE_MISMATCH", "a", "float", "double"),
-        ("MISSING_COLUMN", "b", "a required column", "an optional one"),
+        ("MISSING_COLUMN", "b", "a required column", "an optional column"),
         ("MISSING_COLUMN", "prize", "long", "no such column"),
     ]
     assert [one.hint for one in side.upgrade] == [
         "it would be narrowed: cast it explicitly, or declare it double",
-        "it may be absent, or null: require it on both sides, or on neither",
+        "require it in both contracts, or in neither: it may be absent or null",
         "did you mean 'price'?",
     ]
     assert told(side.rollback) == [("MISSING_COLUMN", "price", "long", "no such column")]
     assert list(map(str, side.notes)) == [
-        "price: only in old: dropped, as extra columns are",
+        "price: only in old: dropped, like every extra column",
         "c: only in new, where it is optional",
     ]
     outputs = compare(old, new, side="outputs").outputs
@@ -130,8 +130,8 @@ def test_findings_say_what_is_wanted_and_what_is_given():
     assert list(map(str, outputs.notes)) == [
         "a: double -> float",
         "b: optional -> required, which refuses nulls",
-        "prize: only in new: who does not read it drops it",
-        "c: only in new: who does not read it drops it",
+        "prize: only in new: existing consumers can ignore it",
+        "c: only in new: existing consumers can ignore it",
     ]
 
 
@@ -141,23 +141,23 @@ def test_findings_say_what_is_wanted_and_what_is_given():
         (
             columns(a="long", b="long"),
             unnamed("long"),
-            "expected 1 column without a name, found 2 columns (a, b) (some are found by name, others by "
-            "position: name both, or none) [INVALID_NAME]",
+            "expected 1 column without a name, got 2 columns (a, b) (name the columns of both, or of "
+            "neither) [INVALID_NAME]",
         ),
         (
             unnamed("long", "long"),
             unnamed("long"),
-            "expected 1 column without a name, found 2 columns without names [COLUMN_COUNT]",
+            "expected 1 column without a name, got 2 columns without names [COLUMN_COUNT]",
         ),
         (
             columns(**dict.fromkeys("abcdefg", "long")),
             Schema([tensor("float64", -1, 7)]),
-            "expected 1 tensor without a name, found 7 columns (a, b, c, d, e, ...) (tensors are taken in "
-            "their exact dtype and shape: declare both as tensors, or as columns) [TYPE_MISMATCH]",
+            "expected 1 tensor without a name, got 7 columns (a, b, c, d, e, ...) (declare both as "
+            "tensors, or both as columns) [TYPE_MISMATCH]",
         ),
     ],
 )
-def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
+def test_incomparable_schemas_are_one_finding(old, new, finding):
     assert [str(one) for one in compare(old, new).inputs.upgrade] == [finding]
     assert compare(old, new).inputs.verdict is INCOMPATIBLE
     assert compare(old, new).inputs.notes == ()
@@ -166,8 +166,8 @@ def test_what_cannot_be_laid_side_by_side_is_one_finding(old, new, finding):
 def test_one_output_does_not_become_several():
     side = compare(columns(a="long"), columns(a="long", b="long"), side="outputs").outputs
     assert [str(one) for one in side.upgrade] == [
-        "expected 1 column (a), found 2 columns (a, b) (one output comes back as its plain type, several as "
-        "a struct) [SHAPE_MISMATCH]"
+        "expected 1 column (a), got 2 columns (a, b) (declare one output in both, or several in "
+        "both: several are returned as a struct) [SHAPE_MISMATCH]"
     ]
     assert told(side.rollback) == [
         ("SHAPE_MISMATCH", "", "2 columns (a, b)", "1 column (a)"),
@@ -189,11 +189,11 @@ def test_names_are_exact():
 
 def test_another_order_is_a_note():
     side = compare(columns(a="long", b="string", c="long"), columns(b="string", d=("long",), a="long")).inputs
-    assert str(side.notes[-1]) == "in another order, for who goes by positions"
+    assert str(side.notes[-1]) == "the order of columns changed; callers by position break"
     assert not compare(columns(a="long", b="long"), columns(b="long")).inputs.notes[1:]
 
 
-def test_what_was_away_may_come_back_as_another():
+def test_dropped_column_may_return_with_another_type():
     first, second, third = columns(a="long", b="string"), columns(a="long"), columns(a="long", b=("long",))
     assert compare(first, second).ok
     assert compare(second, third).ok
@@ -228,21 +228,21 @@ def test_types_in_types(old, new, verdict):
     assert compare(columns(x=old), columns(x=new)).inputs.verdict is verdict
 
 
-def test_findings_have_their_place_at_every_depth():
+def test_findings_have_paths_at_every_depth():
     old = columns(x=Array(thing(a="double", b=("long",), m=Map(thing(p=("string",))))))
     new = columns(x=Array(thing(a="float", b="long", c="string", m=Map(thing(p="string")))))
     assert told(compare(old, new).inputs.upgrade) == [
         ("TYPE_MISMATCH", "x[].a", "float", "double"),
         ("MISSING_FIELD", "x[].c", "string", "no such field"),
-        ("MISSING_FIELD", "x[].b", "a required property", "an optional one"),
-        ("MISSING_FIELD", "x[].m[].p", "a required property", "an optional one"),
+        ("MISSING_FIELD", "x[].b", "a required property", "an optional property"),
+        ("MISSING_FIELD", "x[].m[].p", "a required property", "an optional property"),
     ]
 
 
-def test_types_are_told_in_the_words_of_signatures():
+def test_types_are_described_as_signature_types():
     given = thing(a=Array("long"), b=Map("long"), c=SparkMLVector(), d=AnyType(), e=thing(f="long"))
     wanted = thing(**dict.fromkeys("abcde", "double"))
-    found = [one.found for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
+    found = [one.actual for one in compare(columns(x=given), columns(x=wanted)).inputs.upgrade]
     assert found == [
         "Array(long)",
         "Map(str -> DataType.long)",
@@ -302,16 +302,15 @@ def test_tensors(old, new, verdict):
     assert verdicts(Schema([old]), Schema([new])) == (verdict, mirrored)
 
 
-def test_tensors_are_told_by_name():
+def test_tensors_are_compared_by_name():
     old = Schema([tensor("float64", -1, 3, name="a"), tensor("int64", -1, name="b")])
     new = Schema([tensor("float32", -1, 4, name="a"), tensor("int64", -1, name="c")])
     side = compare(old, new).inputs
     assert [str(one) for one in side.upgrade] == [
-        "a: expected float32, found float64 (a tensor's dtype is taken as it is, and never widened) "
-        "[TYPE_MISMATCH]",
-        "a: expected shape (-1, 4), found shape (-1, 3) [SHAPE_MISMATCH]",
-        "c: expected Tensor('int64', (-1,)), found no such tensor [MISSING_COLUMN]",
+        "a: expected float32, got float64 (declare the same dtype: tensors are not widened) [TYPE_MISMATCH]",
+        "a: expected shape (-1, 4), got shape (-1, 3) [SHAPE_MISMATCH]",
+        "c: expected Tensor('int64', (-1,)), got no such tensor [MISSING_COLUMN]",
     ]
-    assert list(map(str, side.notes)) == ["b: only in old: dropped, as extra columns are"]
+    assert list(map(str, side.notes)) == ["b: only in old: dropped, like every extra column"]
     wider = compare(Schema([tensor("int8", 2)]), Schema([tensor("int8", -1)])).inputs
     assert wider.notes == (Note("", "Tensor('int8', (2,)) -> Tensor('int8', (-1,))"),)

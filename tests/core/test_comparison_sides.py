@@ -60,9 +60,10 @@ def test_findings_and_notes_of_params():
     new = params(("temprature", "double", 0.5), ("stop", "string", "x"), ("n", "long", 5), ("k", "long", 4))
     side = compare(old, new).params
     assert [str(one) for one in side.upgrade] == [
-        "temperature: expected no such param, found double (did you mean 'temprature'?) [UNKNOWN_KEY]",
-        "stop: expected string, found a list of string [SHAPE_MISMATCH]",
-        "n: expected long, found long or None (None is a value where the default has it) [NULL_IN_REQUIRED]",
+        "temperature: expected no such param, got double (did you mean 'temprature'?) [UNKNOWN_KEY]",
+        "stop: expected string, got a list of string [SHAPE_MISMATCH]",
+        "n: expected long, got long or None (a param accepts None only if its default has it: "
+        "use None in both defaults) [NULL_IN_REQUIRED]",
     ]
     assert [one.path for one in side.rollback] == ["temprature", "stop"]
     assert list(map(str, side.notes)) == [
@@ -73,26 +74,26 @@ def test_findings_and_notes_of_params():
     ]
 
 
-def test_objects_that_are_told_have_no_keys_but_theirs():
+def test_object_params_refuse_undeclared_keys():
     old, new = (params(("p", dtype, {"a": 1})) for dtype in (thing(a="long", b=("long",)), thing(a="long")))
     assert [str(one) for one in compare(old, new).params.upgrade] == [
-        "p.b: expected no such property, found long [UNKNOWN_KEY]"
+        "p.b: expected no such property, got long [UNKNOWN_KEY]"
     ]
     assert compare(old, new).params.rollback == ()
     nested = [params(("p", thing(x=dtype), {"x": {"a": 1}})) for dtype in (thing(a="long"), Map("long"))]
     assert compare(*nested).params.upgrade == ()
     assert [str(one) for one in compare(*nested).params.rollback] == [
-        "p.x.a: expected a required property, found a map, which may lack the key [MISSING_FIELD]",
-        "p.x: expected {a: long (required)}, found Map(str -> DataType.long) (a map has any keys) "
-        "[TYPE_MISMATCH]",
+        "p.x.a: expected a required property, got a map, which may lack the key [MISSING_FIELD]",
+        "p.x: expected {a: long (required)}, got Map(str -> DataType.long) (declare the same "
+        "object: a map may have other keys) [TYPE_MISMATCH]",
     ]
     nested[0] = params(("p", thing(x=thing(a=("long",))), {"x": {"a": 1}}))
     assert [str(one) for one in compare(*nested).params.upgrade] == [
-        "p.x.a: expected long, found an optional property, which may be None [NULL_IN_REQUIRED]"
+        "p.x.a: expected long, got an optional property, which may be None [NULL_IN_REQUIRED]"
     ]
 
 
-def test_no_params_are_params_without_any():
+def test_no_params_equal_an_empty_list_of_params():
     with_, without = params(("p", "long", 1)), ModelSignature(columns(a="long"))
     assert compare(without, with_).params.verdict is BACKWARD
     assert compare(with_, without).params.verdict is FORWARD
@@ -131,7 +132,7 @@ def test_a_side_that_only_one_declares_cannot_be_judged():
         told_ = compare(old, new)
         assert (told_.inputs.verdict, told_.outputs.verdict) == (IDENTICAL, INCOMPATIBLE)
         assert not told_.ok
-    hint = "what is not declared cannot be judged: give the model a signature with this side"
+    hint = "set a signature that declares this side"
     one, nothing = "1 column without a name", "nothing declared"
     assert compare(bare, full).outputs.upgrade == (Finding(Code.MISSING_KEY, "", nothing, one, hint),)
     assert compare(full, bare).outputs.upgrade == (Finding(Code.MISSING_KEY, "", one, nothing, hint),)
@@ -191,7 +192,7 @@ _NO_CONTRACT = (
             (columns(a="long"), columns(a="long")),
             {"side": "params"},
             SignatureError,
-            "side is 'inputs', 'outputs' or None, not 'params'",
+            "side: expected 'inputs', 'outputs' or None, got 'params'",
         ),
     ],
 )
@@ -217,7 +218,7 @@ def test_the_columns_of_a_table_are_there_and_may_hold_nulls():
         "orders: optional -> required",
         "orders[].n: optional -> required, which refuses nulls",
         "orders[].n: integer -> long",
-        "other: only in old: dropped, as extra columns are",
+        "other: only in old: dropped, like every extra column",
     ]
     lacking = compare(to_arrow(table), columns(id="integer", Price="double")).inputs
     assert told(lacking.upgrade) == [
@@ -240,7 +241,7 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
     assert fits.ok
     assert list(map(str, fits.inputs.notes)) == [
         "1: float -> double",
-        "x: only in old: dropped, as extra columns are",
+        "x: only in old: dropped, like every extra column",
     ]
     assert told(compare(to_arrow(table), Schema([ColSpec("long", 0, False)])).inputs.upgrade) == [
         ("TYPE_MISMATCH", "0", "long", "double")
@@ -249,13 +250,13 @@ def test_the_columns_of_a_table_may_be_numbers_as_text():
     assert not compare(text, Schema([ColSpec("double", 0)])).ok
 
 
-def test_what_a_model_gives_goes_into_a_table():
+def test_outputs_of_a_model_are_compared_with_a_table():
     table = columns(id=("long",), score=("double",), label="string")
     model = ModelSignature(columns(a="long"), columns(score="float", label="string"))
     told_ = compare(to_arrow(table), model, side="outputs")
     assert told_.ok
     assert [str(one) for one in told_.outputs.rollback] == [
-        "score: expected float, found double (it would be narrowed: cast it explicitly, or declare it "
+        "score: expected float, got double (it would be narrowed: cast it explicitly, or declare it "
         "double) [TYPE_MISMATCH]"
     ]
 

@@ -32,18 +32,18 @@ new against old: incompatible
   inputs   incompatible
   outputs  backward compatible
   params   fully compatible
-new cannot take old's place:
-- inputs.price: expected float, found double (it would be narrowed: cast it explicitly, or declare it \
+new cannot replace old:
+- inputs.price: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
-- inputs.`a.b`: expected string, found no such column [MISSING_COLUMN]
-old cannot take new's place:
-- inputs.id: expected integer, found long (it would be narrowed: cast it explicitly, or declare it \
+- inputs.`a.b`: expected string, got no such column [MISSING_COLUMN]
+old cannot replace new:
+- inputs.id: expected integer, got long (it would be narrowed: cast it explicitly, or declare it \
 long) [TYPE_MISMATCH]
-- outputs.0: expected float, found double (it would be narrowed: cast it explicitly, or declare it \
+- outputs.0: expected float, got double (it would be narrowed: cast it explicitly, or declare it \
 double) [TYPE_MISMATCH]
-different as well:
+other differences:
 - inputs.id: integer -> long
-- inputs.note: only in old: dropped, as extra columns are
+- inputs.note: only in old: dropped, like every extra column
 - outputs.0: double -> float
 - params.t: its default: 0.5 -> 0.7"""
 
@@ -72,13 +72,13 @@ def test_as_json():
         "code": "MISSING_COLUMN",
         "path": "`a.b`",
         "expected": "string",
-        "found": "no such column",
+        "actual": "no such column",
     }
 
 
 def test_raise_if_failed_has_every_reason():
     assert compare(OLD, OLD).raise_if_failed() is None
-    with pytest.raises(ContractError, match=r"^new cannot take old's place: 2 findings\n") as info:
+    with pytest.raises(ContractError, match=r"^new cannot replace old: 2 findings\n") as info:
         compare(OLD, NEW).raise_if_failed()
     assert [one.path for one in info.value.findings] == ["inputs.price", "inputs.`a.b`"]
     with pytest.raises(ContractError) as info:
@@ -97,7 +97,7 @@ def test_a_comparison_does_not_change_and_is_its_copies():
     assert Comparison().verdict is Verdict.IDENTICAL
 
 
-def test_verdicts_are_their_words():
+def test_verdicts_are_equal_to_their_texts():
     assert [str(one) for one in Verdict] == [
         "identical", "fully compatible", "backward compatible", "forward compatible", "incompatible",
     ]  # fmt: skip
@@ -124,8 +124,8 @@ def test_as_a_page(tmp_path):
     for source in (page, told._repr_html_()):
         assert "<script" not in source.lower()
         assert "//" not in source
-        for one in (*told.whole.upgrade, *told.whole.rollback):
-            assert all(part in text_of(source) for part in (one.path, one.expected, one.found, one.hint))
+        for one in (*told.combined.upgrade, *told.combined.rollback):
+            assert all(part in text_of(source) for part in (one.path, one.expected, one.actual, one.hint))
         assert "not declared" in text_of(source)
     assert "its default: 0.5 -> 0.7" in text_of(compare(OLD, NEW)._repr_html_())
     assert compare(OLD, NEW)._repr_html_().count("<h2") == 3

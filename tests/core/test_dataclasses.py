@@ -155,7 +155,7 @@ def test_fields_have_the_types_of_hints(hint, dtype):
     ids=str,
 )
 def test_what_no_type_covers_is_refused(hint):
-    text = r"^no signature for the dataclass Made: 1 finding\n  - b(\[\])?: expected .*, found .*"
+    text = r"^no signature for the dataclass Made: 1 finding\n  - b(\[\])?: expected .*, got .*"
     with pytest.raises(ConversionError, match=text) as caught:
         from_record(of(a=int, b=hint))
     listed = "[]" if str(hint).startswith("list[") else ""
@@ -187,7 +187,7 @@ class Node:
 
 
 def test_a_dataclass_inside_itself_is_refused():
-    text = "found the dataclass Node inside itself (a signature has no recursive types) [INVALID_VALUE]"
+    text = "got the dataclass Node inside itself (a signature has no recursive types) [INVALID_VALUE]"
     with pytest.raises(
         ConversionError, match=r"^no signature for the dataclass Node: 2 findings\n"
     ) as caught:
@@ -213,7 +213,7 @@ class Broken:
 
 @pytest.mark.parametrize("cls", [Unresolved, Broken], ids=["name", "attribute"])
 def test_an_annotation_that_cannot_be_resolved_is_named(cls):
-    text = f"found the dataclass {cls.__name__} with an annotation that cannot be resolved: .*no.*where"
+    text = f"got the dataclass {cls.__name__} with an annotation that cannot be resolved: .*no.*where"
     with pytest.raises(ConversionError, match=f"(?i){text}"):
         from_record(cls)
 

@@ -21,11 +21,11 @@ from sparksig.lattice import (
     MapOf,
     Scalar,
     Struct,
-    mismatches,
-    narrowest,
+    find_mismatches,
     upper_bounds,
     widens,
 )
+from sparksig.narrowing import find_narrowest_type
 from sparksig.scalars import scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests.core.helpers import copies
@@ -65,7 +65,7 @@ def struct(**fields):
 
 
 def found(source, target, path="c", **options):
-    return [(f.code.value, f.path) for f in mismatches(source, target, path, **options)]
+    return [(f.code.value, f.path) for f in find_mismatches(source, target, path, **options)]
 
 
 # --- the table ----------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     accepted = name in TABLE[target].split()
     assert widens(Scalar(name), target) is accepted
     assert widens(Scalar(name), target, required=False) is accepted
-    findings = mismatches(Scalar(name), target, "c")
+    findings = find_mismatches(Scalar(name), target, "c")
     layouts = {
         "large_string": "string",
         "string_view": "string",
@@ -85,7 +85,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
         "binary_view": "binary",
     }
     told = layouts.get(name, name)  # nobody chose that pandas' text is large
-    assert [(f.code, f.path, f.expected, f.found) for f in findings] == (
+    assert [(f.code, f.path, f.expected, f.actual) for f in findings] == (
         [] if accepted else [(Code.TYPE_MISMATCH, "c", target.name, told)]
     )
 
@@ -182,10 +182,10 @@ def test_composites_widen_by_their_parts(source, target, accepted):
     ids=repr,
 )
 def test_nothing_but_nulls_is_for_what_is_optional(target):
-    hint = "it can hold nothing but nulls: declare it optional, or cast the column to its type"
+    hint = "it holds only nulls: declare it optional, or cast the column to its type"
     assert widens(NULL, target, required=False)
-    [finding] = mismatches(NULL, target, "c", required=True)
-    assert (finding.code, finding.path, finding.found, finding.hint) == (
+    [finding] = find_mismatches(NULL, target, "c", required=True)
+    assert (finding.code, finding.path, finding.actual, finding.hint) == (
         Code.TYPE_MISMATCH,
         "c",
         "null",
@@ -234,8 +234,8 @@ def test_all_findings_of_a_nested_source_with_their_paths():
         m=MapOf(Scalar("int32"), ListOf(Scalar("int64"))),
         v=STRING,
     )
-    findings = mismatches(source, target, "")
-    assert sorted((f.code.value, f.path, f.expected, f.found) for f in findings) == [
+    findings = find_mismatches(source, target, "")
+    assert sorted((f.code.value, f.path, f.expected, f.actual) for f in findings) == [
         ("MISSING_FIELD", "orders[].absent", "long", "no such field"),
         ("TYPE_MISMATCH", "m", "Map(str -> Array(double))", "map<int32, list<int64>>"),
         ("TYPE_MISMATCH", "m[][]", "double", "int64"),
@@ -247,7 +247,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
     by_path = {f.path: f.hint for f in findings}
     assert by_path["orders[].absent"] == "did you mean 'Absent'? Names are case sensitive"
     assert by_path["m"] == "the keys of a map must be strings"
-    assert all(f.path.startswith("a.b.") for f in mismatches(source, target, "a.b"))
+    assert all(f.path.startswith("a.b.") for f in find_mismatches(source, target, "a.b"))
 
 
 @each(
@@ -271,7 +271,7 @@ def test_paths(source, target, findings):
 
 def test_a_field_that_is_there_twice_is_a_finding():
     twice = Struct((Field("a", Scalar("int8")), Field("a", Scalar("int8")), Field("b", STRING)))
-    assert mismatches(twice, ROW_TYPE, "c") == [
+    assert find_mismatches(twice, ROW_TYPE, "c") == [
         Finding(Code.DUPLICATE_NAME, "c.a", "one field of that name", "2")
     ]
     assert widens(twice, Object([Property("b", "string")]))  # the twins are extra fields here
@@ -284,9 +284,9 @@ def test_a_map_has_no_place_for_a_field_that_is_there_twice():
 
 def test_what_is_long_is_cut_in_findings():
     wide = struct(**{f"field_{i}": Scalar("int8") for i in range(20)})
-    [finding] = mismatches(wide, DataType.long, "c")
-    assert finding.found == str(wide)[:77] + "..."
-    assert len(finding.found) == 80
+    [finding] = find_mismatches(wide, DataType.long, "c")
+    assert finding.actual == str(wide)[:77] + "..."
+    assert len(finding.actual) == 80
 
 
 def test_sources_in_words():
@@ -298,13 +298,13 @@ def test_sources_in_words():
     assert str(struct(**{"a": STRING, "b.c": VECTOR})) == "struct<a: string, `b.c`: vector>"
     assert str(VARIANT) == "variant"
     assert len({ROW, *copies(ROW), struct(a=Scalar("int32"), b=STRING)}) == 1
-    [finding] = mismatches(Scalar("int64", "bigint"), DataType.double, "c")
-    assert finding.found == "bigint"
+    [finding] = find_mismatches(Scalar("int64", "bigint"), DataType.double, "c")
+    assert finding.actual == "bigint"
 
 
 # --- hints: one for every refusal that the design names -----------------------------------------------
 
-_TEXT = "text and other types are never converted into each other: cast it explicitly"
+_TEXT = "strings are not converted to or from other types: cast it explicitly"
 _UINT64 = "values beyond 2^63 fit no signature type: cast it explicitly"
 
 
@@ -338,14 +338,14 @@ _UINT64 = "values beyond 2^63 fit no signature type: cast it explicitly"
         ("int64", "datetime", "cast it explicitly, or declare it long"),
         *(("uint64", target.name, _UINT64) for target in DataType),
         *(
-            (name, target, f"{name} has no counterpart in a signature: cast it explicitly, or leave it out")
+            (name, target, f"{name} has no counterpart in a signature: cast it explicitly, or drop it")
             for name in ("duration", "time64", "interval")
             for target in ("long", "datetime", "string")
         ),
     ],
 )
 def test_a_refused_scalar_has_a_hint(name, target, hint):
-    [finding] = mismatches(Scalar(name), DataType[target], "c")
+    [finding] = find_mismatches(Scalar(name), DataType[target], "c")
     assert finding.hint == hint
 
 
@@ -355,17 +355,17 @@ def test_a_refused_scalar_has_a_hint(name, target, hint):
         (
             Decimal(10, 0),
             "integer",
-            "integer holds 9 digits exactly: cast it explicitly, or shorten the precision",
+            "integer holds 9 digits exactly: cast it explicitly, or reduce the precision",
         ),
         (
             Decimal(19, 0),
             "long",
-            "long holds 18 digits exactly: cast it explicitly, or shorten the precision",
+            "long holds 18 digits exactly: cast it explicitly, or reduce the precision",
         ),
         (
             Decimal(16, 2),
             "double",
-            "double holds 15 digits exactly: cast it explicitly, or shorten the precision",
+            "double holds 15 digits exactly: cast it explicitly, or reduce the precision",
         ),
         (
             Decimal(9, 2),
@@ -379,14 +379,14 @@ def test_a_refused_scalar_has_a_hint(name, target, hint):
     ids=str,
 )
 def test_a_refused_decimal_has_a_hint(source, target, hint):
-    [finding] = mismatches(source, DataType[target], "c")
+    [finding] = find_mismatches(source, DataType[target], "c")
     assert finding.hint == hint
 
 
 @each("target", list(DataType), ids=repr)
 @each("name", NAMES)
 def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, target):
-    for finding in mismatches(Scalar(name), target, "c"):
+    for finding in find_mismatches(Scalar(name), target, "c"):
         assert finding.hint
         declared = finding.hint.rpartition("declare it ")[2]
         assert declared == finding.hint or widens(Scalar(name), DataType[declared])
@@ -395,7 +395,7 @@ def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, targe
 @each("target", list(DataType), ids=repr)
 @each("source", [Decimal(9, 2), Decimal(10, 0), Decimal(20, 0), Decimal(20, 2)], ids=str)
 def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
-    for finding in mismatches(source, target, "c"):
+    for finding in find_mismatches(source, target, "c"):
         assert finding.hint
         assert not finding.hint.endswith("declare it double") or widens(source, DataType.double)
 
@@ -436,7 +436,7 @@ def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
 )
 def test_narrowest(source, narrow):
     findings = []
-    assert narrowest(source, "c", findings) == narrow
+    assert find_narrowest_type(source, "c", findings) == narrow
     assert findings == []
     assert widens(source, narrow)
 
@@ -467,7 +467,7 @@ def test_narrowest(source, narrow):
 )
 def test_what_no_type_holds_is_found_everywhere(source, places):
     findings = []
-    assert narrowest(source, "c", findings) is None
+    assert find_narrowest_type(source, "c", findings) is None
     assert [(f.code.value, f.path) for f in findings] == places
 
 
@@ -475,23 +475,23 @@ def test_what_no_type_holds_is_found_everywhere(source, places):
     ("source", "hint"),
     [
         (Scalar("uint64"), _UINT64),
-        (Scalar("time64"), "time64 has no counterpart in a signature: cast it explicitly, or leave it out"),
+        (Scalar("time64"), "time64 has no counterpart in a signature: cast it explicitly, or drop it"),
         (MapOf(Scalar("int32"), STRING), "the keys of a map must be strings"),
         (
             Struct((Field("a", NULL, nullable=False),)),
-            "it can hold nothing but nulls: make it nullable, or cast it to its type",
+            "it holds only nulls: make it nullable, or cast it to its type",
         ),
         (
             Decimal(16, 2),
-            "a signature holds 18 digits without a fraction, or 15 with one: "
-            "shorten the precision, or cast it to double explicitly",
+            "signatures support 18 digits without a fraction, or 15 with one: "
+            "reduce the precision, or cast it to double explicitly",
         ),
     ],
     ids=str,
 )
 def test_what_no_type_holds_has_a_hint(source, hint):
     findings = []
-    narrowest(source, "c", findings)
+    find_narrowest_type(source, "c", findings)
     assert [f.hint for f in findings] == [hint]
 
 
@@ -515,7 +515,7 @@ sources = st.recursive(
 @given(sources)
 def test_the_narrowest_type_takes_its_source_or_says_why_there_is_none(source):
     findings = []
-    narrow = narrowest(source, "c", findings)
+    narrow = find_narrowest_type(source, "c", findings)
     assert (narrow is None) is bool(findings)
     if narrow is not None:
         assert widens(source, narrow)
@@ -523,12 +523,12 @@ def test_the_narrowest_type_takes_its_source_or_says_why_there_is_none(source):
 
 @given(sources, types)
 def test_a_verdict_is_its_findings_and_what_is_required_only_adds_to_them(source, target):
-    required = mismatches(source, target, "c", required=True)
-    optional = mismatches(source, target, "c", required=False)
+    required = find_mismatches(source, target, "c", required=True)
+    optional = find_mismatches(source, target, "c", required=False)
     assert widens(source, target) is (not required)
     assert widens(source, target, required=False) is (not optional)
     assert {f.path for f in optional} <= {f.path for f in required}
-    assert all(f.path.startswith("c") and f.expected and f.found for f in required)
+    assert all(f.path.startswith("c") and f.expected and f.actual for f in required)
 
 
 # --- Python scalars -----------------------------------------------------------------------------------

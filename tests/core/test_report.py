@@ -126,10 +126,10 @@ def test_a_report_with_findings_is_aligned_and_says_all():
         "  name   string             -                          FINDINGS\n"
         "  `a.b`  double (optional)  double  1 null (< 0.1 %)   ok\n"
         "  x      double             double  no nulls           ok\n"
-        "- id: expected long without nulls, found nulls, 2 times (declare it optional, or double) "
+        "- id: expected long without nulls, got nulls, 2 times (declare it optional, or double) "
         "[NULL_IN_REQUIRED] e.g. id=3, id=9\n"
-        "- name: expected string, found no such column [MISSING_COLUMN]\n"
-        "- expected 2 columns, found 3 columns [COLUMN_COUNT]"
+        "- name: expected string, got no such column [MISSING_COLUMN]\n"
+        "- expected 2 columns, got 3 columns [COLUMN_COUNT]"
     )
     assert not BAD.ok
 
@@ -172,24 +172,24 @@ def test_a_report_without_columns():
 def test_a_report_as_a_dictionary():
     told = BAD.to_dict()
     assert list(told) == [
-        "ok", "mode", "contract", "kind", "options", "rows", "bad_rows", "claim", "seconds", "findings",
-        "warnings", "absent", "columns",
+        "ok", "mode", "contract", "table", "kind", "options", "rows", "bad_rows", "claim", "seconds",
+        "findings", "warnings", "absent", "columns",
     ]  # fmt: skip
     assert told["findings"] == [
         {
             "code": "NULL_IN_REQUIRED",
             "path": "id",
             "expected": "long without nulls",
-            "found": "nulls",
+            "actual": "nulls",
             "hint": "declare it optional, or double",
             "count": 2,
             "examples": ["id=3", "id=9"],
         },
-        {"code": "MISSING_COLUMN", "path": "name", "expected": "string", "found": "no such column"},
-        {"code": "COLUMN_COUNT", "path": "", "expected": "2 columns", "found": "3 columns"},
+        {"code": "MISSING_COLUMN", "path": "name", "expected": "string", "actual": "no such column"},
+        {"code": "COLUMN_COUNT", "path": "", "expected": "2 columns", "actual": "3 columns"},
     ]
     assert told["columns"][0] == {
-        "name": "id", "expected": "long", "found": "bigint", "ok": False, "nulls": 2, "values": [],
+        "name": "id", "expected": "long", "actual": "bigint", "ok": False, "nulls": 2, "values": [],
     }  # fmt: skip
     assert (told["ok"], told["mode"], told["rows"], told["bad_rows"]) == (False, "full", 12_345, 2)
     assert told["seconds"] == 0.123
@@ -277,13 +277,13 @@ def test_every_finding_and_column_is_shown(report, tmp_path):
         assert report.contract in text
         assert ("fits the contract" if report.ok else "breaks the contract") in text
         for finding in report.findings:
-            for part in (finding.path or "(the whole table)", finding.expected, finding.found, finding.hint):
+            for part in (finding.path or "(the whole table)", finding.expected, finding.actual, finding.hint):
                 assert part in text
             assert finding.code.value in text
         for column in report.columns:
             assert column.name in text
             assert column.expected in text
-            assert (column.found or "no such column") in text
+            assert (column.actual or "no such column") in text
     rows = [tag for tag, _ in page.tags if tag == "tr"]
     assert len(rows) == 1 + len(report.columns) + (1 + len(report.findings) if report.findings else 0)
 

@@ -12,6 +12,7 @@ import pytest
 
 from sparksig import Code, Finding, Report
 from sparksig.tables.report import ColumnReport
+from tests.picture import PICTURE, take_picture, write_report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")]
@@ -60,7 +61,7 @@ def test_a_browser_shows_every_finding_and_logs_no_error(page):
     assert "CONSOLE" not in done.stderr
     shown = html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
     for finding in REPORT.findings:
-        for text in (finding.path, finding.expected, finding.found, finding.hint, finding.code.value):
+        for text in (finding.path, finding.expected, finding.actual, finding.hint, finding.code.value):
             assert text in shown
     for column in REPORT.columns:
         assert column.name in shown
@@ -71,10 +72,12 @@ def test_a_browser_shows_every_finding_and_logs_no_error(page):
     assert "<script" not in done.stdout
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_a_browser_draws_the_page(page, tmp_path, width):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_draws_the_page(page, tmp_path, width, scheme):
     picture = tmp_path / "page.png"
-    browse(page, f"--screenshot={picture}", f"--window-size={width},900")
+    options = ["--blink-settings=preferredColorScheme=0"] if scheme == "dark" else []
+    browse(page, f"--screenshot={picture}", f"--window-size={width},900", *options)
     assert picture.stat().st_size > 10_000
 
 
@@ -82,3 +85,10 @@ def test_the_page_prints(page, tmp_path):
     document = tmp_path / "page.pdf"
     browse(page, f"--print-to-pdf={document}")
     assert document.read_bytes().startswith(b"%PDF")
+
+
+def test_picture_of_the_readme_is_taken_from_a_page(tmp_path):
+    take_picture(write_report(tmp_path), tmp_path / "report.png")
+    for picture in (PICTURE, tmp_path / "report.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert 10_000 < picture.stat().st_size < 150_000

@@ -69,7 +69,7 @@ def test_params_that_are_empty_are_no_params():
     assert empty == ModelSignature(inputs=A)
     assert empty.to_dict()["params"] is empty.params is None
     assert ModelSignature.from_dict(empty.to_dict() | {"params": "[]"}) == empty
-    with pytest.raises(SignatureError, match="there are none of them"):
+    with pytest.raises(SignatureError, match="a signature needs inputs, outputs or params"):
         ModelSignature(params=ParamSchema([]))
 
 
@@ -110,14 +110,14 @@ def test_a_dataclass_is_a_schema(side):
 )
 def test_a_side_is_a_schema_or_a_dataclass(side, value):
     expected = "a Schema, a dataclass, a TypedDict, a NamedTuple or None"
-    text = f"^{side} must be {expected}, not a value of type {type(value).__name__}$"
+    text = f"^{side}: expected {expected}, got a value of type {type(value).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
         ModelSignature(**{side: value})
 
 
 @each("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=repr)
 def test_params_are_a_schema_of_params(value):
-    text = f"^params must be a ParamSchema or None, not a value of type {type(value).__name__}$"
+    text = f"^params: expected a ParamSchema or None, got a value of type {type(value).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
         ModelSignature(inputs=A, params=value)
 
@@ -126,15 +126,15 @@ def test_params_are_a_schema_of_params(value):
     "build", [ModelSignature, lambda: ModelSignature.from_dict({})], ids=["new", "from_dict"]
 )
 def test_a_signature_has_a_side(build):
-    with pytest.raises(
-        SignatureError, match=r"^a signature has inputs, outputs or params: there are none of them$"
-    ):
+    with pytest.raises(SignatureError, match=r"^a signature needs inputs, outputs or params$"):
         build()
 
 
 @pytest.mark.parametrize("value", [None, "{}", [], 5, A], ids=["none", "str", "list", "int", "schema"])
 def test_a_signature_is_read_from_a_dictionary(value):
-    with pytest.raises(SignatureTypeError, match=r"^a signature is read from a dictionary, not "):
+    with pytest.raises(
+        SignatureTypeError, match=r"^expected a dictionary with inputs, outputs and params, got "
+    ):
         ModelSignature.from_dict(value)
 
 
@@ -142,15 +142,15 @@ def test_a_signature_is_read_from_a_dictionary(value):
     ("data", "text"),
     [
         ({"inputs": []}, "^inputs: a Schema needs at least one column or tensor$"),
-        ({"params": {}}, "^params: the JSON of params must be a string, not a value of type dict$"),
-        ({"outputs": "x"}, "^outputs: this is not the JSON of a schema: Expecting value"),
+        ({"params": {}}, "^params: the JSON of params: expected a string, got a value of type dict$"),
+        ({"outputs": "x"}, "^outputs: invalid JSON of a schema: Expecting value"),
         ({"inputs": "[]"}, "^inputs: a Schema needs at least one column or tensor$"),
-        ({"inputs": "[" * 10_000}, "^inputs: this is not the JSON of a schema: nested too deeply$"),
+        ({"inputs": "[" * 10_000}, "^inputs: invalid JSON of a schema: nested too deeply$"),
         (
             {"inputs": 1, "outputs": "{}", "params": "null"},
-            "^inputs: the JSON of a schema must be a string, not a value of type int; "
-            "outputs: the JSON of a schema must be a list, found a value of type dict; "
-            "params: the JSON of params must be a list, found None$",
+            "^inputs: the JSON of a schema: expected a string, got a value of type int; "
+            "outputs: the JSON of a schema: expected a list, got a value of type dict; "
+            "params: the JSON of params: expected a list, got None$",
         ),
     ],
     ids=["list", "dict", "no-json", "empty", "deep", "all"],
@@ -181,7 +181,7 @@ def test_all_malformed_sides_are_reported_at_once():
 def test_words_and_findings_are_reported_together():
     data = {"inputs": "x", "outputs": '[{"type": "long", "name": "a"}, {"type": "x", "name": "b"}]'}
     with pytest.raises(
-        SignatureError, match=r"^inputs: this is not the JSON of a schema: .*\n  - outputs.b: "
+        SignatureError, match=r"^inputs: invalid JSON of a schema: .*\n  - outputs.b: "
     ) as caught:
         ModelSignature.from_dict(data)
     assert places(caught.value) == [("INVALID_VALUE", "outputs.b")]
@@ -191,7 +191,8 @@ def test_words_and_findings_are_reported_together():
 def test_nan_never_reaches_json(number):
     signature = ModelSignature(A, params=ParamSchema([ParamSpec("t", "double", number)]))
     with pytest.raises(
-        SignatureError, match=r"^the default of the param t is (nan|inf), which JSON cannot say: use None$"
+        SignatureError,
+        match=r"^the default of the param t is (nan|inf), which JSON cannot represent: use None$",
     ):
         signature.to_dict()
 

@@ -259,7 +259,7 @@ def test_describe_cuts_what_is_long():
 
 # --- constructors refuse ------------------------------------------------------------------------------
 
-_NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyType, not "
+_NO_TYPE = "a type: expected a DataType, its name, an Array, Object, Map or AnyType, got "
 
 
 @each(
@@ -273,12 +273,12 @@ _NO_TYPE = "a type must be a DataType, its name, an Array, Object, Map or AnyTyp
         (
             "x",
             SignatureError,
-            "^unknown type 'x'; the scalar types are boolean, integer, long, float, double, ",
+            "^unknown type 'x': use one of boolean, integer, long, float, double, ",
         ),
-        ("array", SignatureError, "^unknown type 'array'; "),
-        ("any", SignatureError, "^unknown type 'any'; "),
-        ("int", SignatureError, "^unknown type 'int'; "),
-        ("Long", SignatureError, "^unknown type 'Long'; "),
+        ("array", SignatureError, "^unknown type 'array': "),
+        ("any", SignatureError, "^unknown type 'any': "),
+        ("int", SignatureError, "^unknown type 'int': "),
+        ("Long", SignatureError, "^unknown type 'Long': "),
         (1, SignatureTypeError, f"^{_NO_TYPE}a value of type int$"),
         (None, SignatureTypeError, f"^{_NO_TYPE}None$"),
         (int, SignatureTypeError, f"^{_NO_TYPE}a value of type type$"),
@@ -299,44 +299,44 @@ def test_what_is_no_type_is_refused(build, dtype, error, text):
         (
             lambda: Property(1, "long"),
             SignatureTypeError,
-            "^a property's name must be a string, not a value of type int$",
+            "^a property's name: expected a string, got a value of type int$",
         ),
         (
             lambda: Property(None, "long"),
             SignatureTypeError,
-            "^a property's name must be a string, not None$",
+            "^a property's name: expected a string, got None$",
         ),
         (
             lambda: Property("a.b", "long", None),
             SignatureTypeError,
-            r"^property `a\.b`: required must be True or False, not None$",
+            r"^property `a\.b`: required: expected True or False, got None$",
         ),
         (
             lambda: Property("a", "long", 1),
             SignatureTypeError,
-            "^property a: required must be True or False, not a value of type int$",
+            "^property a: required: expected True or False, got a value of type int$",
         ),
         (
             lambda: Object({"a": "long"}),
             SignatureTypeError,
-            "^an Object takes a list of Property, not a value of type dict$",
+            "^Object: expected a list of Property, got a value of type dict$",
         ),
         (
             lambda: Object(Property("a", "long")),
             SignatureTypeError,
-            "^an Object takes a list of Property, not a value of type Property$",
+            "^Object: expected a list of Property, got a value of type Property$",
         ),
         (lambda: Object([]), SignatureError, "^an Object needs at least one property$"),
         (lambda: Object(()), SignatureError, "^an Object needs at least one property$"),
         (
             lambda: Object([Property("a", "long"), "b"]),
             SignatureTypeError,
-            "^an Object takes a list of Property; element 1 is a value of type str$",
+            "^Object: expected a list of Property, got a value of type str at position 1$",
         ),
         (
             lambda: Object([Property(name, "long") for name in ("b", "a", "b", "x.y", "a", "x.y")]),
             SignatureError,
-            r"^an Object has two properties of one name: a, b, `x\.y`$",
+            r"^an Object has duplicate properties: a, b, `x\.y`$",
         ),
     ],
     ids=[
@@ -368,7 +368,7 @@ def test_types_are_nested_so_deep_and_no_deeper(wrap):
     assert hash(deepest) == hash(nested(MAX_DEPTH - 1, wrap, LONG))
     assert merge(deepest, deepest) == deepest
     assert len(repr(deepest)) > MAX_DEPTH
-    with pytest.raises(SignatureError, match=r"^types may be nested 100 levels deep at most$"):
+    with pytest.raises(SignatureError, match=r"^types may be nested at most 100 levels deep$"):
         wrap(deepest)
 
 
@@ -385,7 +385,7 @@ def test_the_deepest_types_can_be_copied(wrap):
 @each("levels", [MAX_DEPTH, 10_000])
 def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, levels):
     data = nested(levels, JSON_WRAPS[wrap], {"type": "long"})
-    with pytest.raises(SignatureError, match="at most 100 levels of nesting, found more") as caught:
+    with pytest.raises(SignatureError, match="at most 100 levels of nesting, got more") as caught:
         parse_type(data)
     assert places(caught.value) == [("INVALID_VALUE", path)]
 
@@ -398,44 +398,44 @@ _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
 @each(
     ("data", "place", "text"),
     [
-        (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", found None'),
-        ("long", ("INVALID_VALUE", "c"), 'a JSON object with the key "type", found a value of type str'),
-        ([], ("INVALID_VALUE", "c"), 'a JSON object with the key "type", found a value of type list'),
-        ({}, ("MISSING_KEY", "c"), 'c: expected the key "type", found keys []'),
-        ({"typ": 1, "a": 2}, ("MISSING_KEY", "c"), "expected the key \"type\", found keys ['a', 'typ']"),
-        ({"type": None}, ("INVALID_VALUE", "c"), "expected the name of a type, found None"),
-        ({"type": 3}, ("INVALID_VALUE", "c"), "expected the name of a type, found a value of type int"),
-        ({"type": ["long"]}, ("INVALID_VALUE", "c"), "the name of a type, found a value of type list"),
+        (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", got None'),
+        ("long", ("INVALID_VALUE", "c"), 'a JSON object with the key "type", got a value of type str'),
+        ([], ("INVALID_VALUE", "c"), 'a JSON object with the key "type", got a value of type list'),
+        ({}, ("MISSING_KEY", "c"), 'c: expected the key "type", got keys []'),
+        ({"typ": 1, "a": 2}, ("MISSING_KEY", "c"), "expected the key \"type\", got keys ['a', 'typ']"),
+        ({"type": None}, ("INVALID_VALUE", "c"), "expected the name of a type, got None"),
+        ({"type": 3}, ("INVALID_VALUE", "c"), "expected the name of a type, got a value of type int"),
+        ({"type": ["long"]}, ("INVALID_VALUE", "c"), "the name of a type, got a value of type list"),
         (
             {"type": "x"},
             ("INVALID_VALUE", "c"),
-            f"expected one of {_NAMES}, array, object, map, any, sparkml_vector, found 'x'",
+            f"expected one of {_NAMES}, array, object, map, any, sparkml_vector, got 'x'",
         ),
-        ({"type": "LONG"}, ("INVALID_VALUE", "c"), "found 'LONG'"),
-        ({"type": "tensor"}, ("INVALID_VALUE", "c"), "found 'tensor'"),
-        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", found an array without it'),
-        ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "found a value of type str"),
+        ({"type": "LONG"}, ("INVALID_VALUE", "c"), "got 'LONG'"),
+        ({"type": "tensor"}, ("INVALID_VALUE", "c"), "got 'tensor'"),
+        ({"type": "array"}, ("MISSING_KEY", "c"), 'expected the key "items", got an array without items'),
+        ({"type": "array", "items": "long"}, ("INVALID_VALUE", "c[]"), "got a value of type str"),
         ({"type": "array", "items": {}}, ("MISSING_KEY", "c[]"), 'expected the key "type"'),
-        ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "found 'x'"),
-        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", found a map without it'),
-        ({"type": "map", "values": None}, ("INVALID_VALUE", "c[]"), "found None"),
+        ({"type": "array", "items": {"type": "x"}}, ("INVALID_VALUE", "c[]"), "got 'x'"),
+        ({"type": "map"}, ("MISSING_KEY", "c"), 'expected the key "values", got a map without values'),
+        ({"type": "map", "values": None}, ("INVALID_VALUE", "c[]"), "got None"),
         (
             {"type": "object"},
             ("INVALID_VALUE", "c"),
-            'expected the key "properties" with at least one property, found an object without it',
+            'expected the key "properties" with at least one property, got an object without properties',
         ),
         (
             {"type": "object", "properties": {}},
             ("INVALID_VALUE", "c"),
-            'the key "properties" with at least one property, found a value of type dict',
+            'the key "properties" with at least one property, got a value of type dict',
         ),
-        ({"type": "object", "properties": ["a"]}, ("INVALID_VALUE", "c"), "found a value of type list"),
-        ({"type": "object", "properties": {"a": 1}}, ("INVALID_VALUE", "c.a"), "found a value of type int"),
+        ({"type": "object", "properties": ["a"]}, ("INVALID_VALUE", "c"), "got a value of type list"),
+        ({"type": "object", "properties": {"a": 1}}, ("INVALID_VALUE", "c.a"), "got a value of type int"),
         ({"type": "object", "properties": {"x.y": {}}}, ("MISSING_KEY", "c.`x.y`"), 'the key "type"'),
         (
             {"type": "object", "properties": {"a": {"type": "long", "required": "yes"}}},
             ("INVALID_VALUE", "c.a.required"),
-            "expected true or false, found a value of type str",
+            "expected true or false, got a value of type str",
         ),
     ],
     ids=lambda v: json.dumps(v) if not isinstance(v, (str, tuple)) else "",
@@ -500,9 +500,7 @@ def test_unknown_keys_are_refused_at_every_depth(data):
 
     paths = []
     strewn = strew(data, "", paths)
-    with pytest.raises(
-        SignatureError, match=r"expected one of the keys type.*found an unknown key"
-    ) as caught:
+    with pytest.raises(SignatureError, match=r"expected one of the keys type.*got an unknown key") as caught:
         parse_type(strewn)
     assert sorted(places(caught.value)) == sorted(("UNKNOWN_KEY", path) for path in paths)
 
@@ -519,15 +517,15 @@ def test_optional_of_older_signatures_is_the_opposite_of_required(optional):
         (
             {"optional": True, "required": True},
             "p.optional",
-            "expected either required or optional, found both",
+            "expected either required or optional, got both",
         ),
         (
             {"optional": False, "required": None},
             "p.optional",
-            "expected either required or optional, found both",
+            "expected either required or optional, got both",
         ),
-        ({"optional": "yes"}, "p.optional", "expected true or false, found a value of type str"),
-        ({"optional": None}, "p.optional", "expected true or false, found None"),
+        ({"optional": "yes"}, "p.optional", "expected true or false, got a value of type str"),
+        ({"optional": None}, "p.optional", "expected true or false, got None"),
     ],
     ids=["both", "both-null", "text", "null"],
 )
@@ -549,7 +547,7 @@ def test_parse_typed():
                            ({"required": False}, False)):  # fmt: skip
         assert parse_typed({"type": "long"} | more, "c") == (DataType.long, required)
     for value in (0, 1, "true", [], {}):
-        with pytest.raises(SignatureError, match=r"c\.required: expected true or false, found a value"):
+        with pytest.raises(SignatureError, match=r"c\.required: expected true or false, got a value"):
             parse_typed({"type": "long", "required": value}, "c")
 
 
@@ -558,27 +556,27 @@ def test_parse_typed():
     [
         (
             lambda: Array.from_json_dict(type="map", values={"type": "long"}),
-            r"^this is the JSON of Map\(str -> DataType\.long\), not of Array$",
+            r"^expected the JSON of Array, got that of Map\(str -> DataType\.long\)$",
         ),
         (
             lambda: Array.from_json_dict(type="sparkml_vector"),
-            "^this is the JSON of SparkML vector, not of Array$",
+            "^expected the JSON of Array, got that of SparkML vector$",
         ),
         (
             lambda: SparkMLVector.from_json_dict(type="array", items={"type": "double"}),
-            r"^this is the JSON of Array\(double\), not of SparkMLVector$",
+            r"^expected the JSON of SparkMLVector, got that of Array\(double\)$",
         ),
-        (lambda: Map.from_json_dict(type="any"), "^this is the JSON of Any, not of Map$"),
-        (lambda: Object.from_json_dict(type="long"), "^this is the JSON of long, not of Object$"),
-        (lambda: AnyType.from_json_dict(type="long"), "^this is the JSON of long, not of AnyType$"),
+        (lambda: Map.from_json_dict(type="any"), "^expected the JSON of Map, got that of Any$"),
+        (lambda: Object.from_json_dict(type="long"), "^expected the JSON of Object, got that of long$"),
+        (lambda: AnyType.from_json_dict(type="long"), "^expected the JSON of AnyType, got that of long$"),
         (lambda: Array.from_json_dict(), "^malformed signature JSON: 1 finding\n.*the key \"type\""),
         (
             lambda: Property.from_json_dict(),
-            "^a property's JSON has one key, its name; found 0 keys$",
+            "^the JSON of a property: expected one key, its name, got 0 keys$",
         ),
         (
             lambda: Property.from_json_dict(a={"type": "long"}, b={"type": "long"}),
-            "^a property's JSON has one key, its name; found 2 keys$",
+            "^the JSON of a property: expected one key, its name, got 2 keys$",
         ),
         (lambda: Property.from_json_dict(a=3), "a: expected a JSON object with the key"),
     ],
@@ -594,7 +592,7 @@ def test_from_json_dict_refuses_what_is_not_its_own(build, text):
 
 def test_a_property_whose_name_is_no_string_is_never_dropped():
     with pytest.raises(
-        SignatureError, match="expected a property's name, a string, found a value of type int"
+        SignatureError, match="expected a string as the property's name, got a value of type int"
     ):
         Object.from_json_dict(type="object", properties={1: {"type": "long"}, "a": {"type": "long"}})
 
@@ -704,7 +702,7 @@ def test_merge(x, y, merged):
 )
 def test_merge_refuses(x, y, path):
     for left, right in ((x, y), (y, x)):
-        text = "^no one type covers all examples: 1 finding\n"
+        text = "^no single type covers all examples: 1 finding\n"
         with pytest.raises(InferenceError, match=text) as caught:
             merge(left, right)
         assert places(caught.value) == [("MIXED_TYPES", path)]
@@ -713,7 +711,7 @@ def test_merge_refuses(x, y, path):
 def test_merge_reports_every_place_from_where_it_starts():
     x = Object([Property("a", "long"), Property("b.c", Array("long")), Property("d", Object([A]))])
     y = Object([Property("a", "double"), Property("b.c", Array("string")), Property("d", Map("long"))])
-    with pytest.raises(InferenceError, match=r"^no one type covers all examples: 3 findings\n") as caught:
+    with pytest.raises(InferenceError, match=r"^no single type covers all examples: 3 findings\n") as caught:
         merge(x, y, "rows[]")
     assert places(caught.value) == [
         ("MIXED_TYPES", "rows[].a"),
@@ -721,10 +719,10 @@ def test_merge_reports_every_place_from_where_it_starts():
         ("MIXED_TYPES", "rows[].d"),
     ]
     first, second, third = caught.value.findings
-    assert (first.expected, first.found) == ("values of one type", "long and double")
-    assert first.hint == "make them one type explicitly before inferring: nothing is widened by guess"
+    assert (first.expected, first.actual) == ("values of one type", "long and double")
+    assert first.hint == "make them one type explicitly before inferring: inference does not widen types"
     assert (second.hint, third.hint) == ("", "")
-    assert third.found == "{a: long (required)} and Map(str -> DataType.long)"
+    assert third.actual == "{a: long (required)} and Map(str -> DataType.long)"
 
 
 def merged(x, y):

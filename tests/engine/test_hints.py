@@ -231,7 +231,7 @@ def test_a_scalar_reaches_its_hint_or_is_refused(hint, wrap):
 
 
 @SCALARS
-def test_a_field_of_a_model_takes_what_the_hint_alone_takes(hint):
+def test_field_of_a_model_accepts_what_its_hint_accepts(hint):
     name = hint.__name__
     for case, value in VALUES.items():
         if value is None:
@@ -241,48 +241,48 @@ def test_a_field_of_a_model_takes_what_the_hint_alone_takes(hint):
             assert same(getattr(got, name), ACCEPTED[hint][case]), case
         else:
             (line,) = refused([{name: value}], Holder)
-            assert line.startswith(f"[].{name}: expected {name}, found "), case
+            assert line.startswith(f"[].{name}: expected {name}, got "), case
 
 
 @SCALARS
-def test_none_reaches_an_optional_scalar_alone(hint):
+def test_none_is_accepted_by_optional_scalars_only(hint):
     assert check([[None]], list[Optional[hint]]) == [[None]]
-    assert refused([None], hint) == [once("[]", f"expected {hint.__name__}, found None")]
+    assert refused([None], hint) == [once("[]", f"expected {hint.__name__}, got None")]
 
 
 REASONS = [
-    (True, int, "expected int, found a value of type bool"),
-    (1, bool, "expected bool, found a value of type int"),
-    ("1", int, "expected int, found a value of type str"),
-    (1.0, int, "expected int, found a float"),
-    (2**70, int, "expected int, found an int beyond 64 bits"),
-    (-(2**63) - 1, int, "expected int, found an int beyond 64 bits"),
-    (2**53 + 1, float, "expected float, found an int that double cannot hold exactly"),
-    (np.int64(1), float, "expected float, found NumPy's int64"),
-    (np.uint64(1), int, "expected int, found NumPy's uint64"),
-    ("2020-01-31", dt.datetime, "expected datetime, found a value of type str"),
-    (NOON, dt.date, "expected date, found a value of type datetime"),
-    (MIDNIGHT, dt.date, "expected date, found a value of type datetime"),
+    (True, int, "expected int, got a value of type bool"),
+    (1, bool, "expected bool, got a value of type int"),
+    ("1", int, "expected int, got a value of type str"),
+    (1.0, int, "expected int, got a float"),
+    (2**70, int, "expected int, got an int beyond 64 bits"),
+    (-(2**63) - 1, int, "expected int, got an int beyond 64 bits"),
+    (2**53 + 1, float, "expected float, got an int that double cannot hold exactly"),
+    (np.int64(1), float, "expected float, got NumPy's int64"),
+    (np.uint64(1), int, "expected int, got NumPy's uint64"),
+    ("2020-01-31", dt.datetime, "expected datetime, got a value of type str"),
+    (NOON, dt.date, "expected date, got a value of type datetime"),
+    (MIDNIGHT, dt.date, "expected date, got a value of type datetime"),
     (
         VALUES["nanoseconds"],
         dt.datetime,
-        "expected datetime, found a value of type Timestamp that no datetime holds exactly",
+        "expected datetime, got a value of type Timestamp that datetime cannot represent exactly",
     ),
     (
         pd.NaT,
         dt.datetime,
-        "expected datetime, found a value of type NaTType that no datetime holds exactly",
+        "expected datetime, got a value of type NaTType that datetime cannot represent exactly",
     ),
     (
         VALUES["datetime64 with nanoseconds"],
         dt.datetime,
-        "expected datetime, found a value of type datetime64 that no datetime holds exactly",
+        "expected datetime, got a value of type datetime64 that datetime cannot represent exactly",
     ),
 ]
 
 
 @each(("value", "hint", "reason"), REASONS, ids=str)
-def test_a_refusal_says_why(value, hint, reason):
+def test_refusal_names_the_reason(value, hint, reason):
     assert refused([value], hint) == [once("[]", reason)]
 
 
@@ -302,7 +302,7 @@ def test_an_int_reaches_float_if_a_double_holds_it_for_sure(value):
 
 
 @given(st.lists(st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none()), max_size=5))
-def test_many_at_once_fare_as_each_by_itself(values):
+def test_many_values_have_the_same_result_as_single_values(values):
     for hint in (int, float, str, bool):
         good = []
         for value in values:
@@ -316,7 +316,7 @@ def test_many_at_once_fare_as_each_by_itself(values):
             refused(values, hint)
 
 
-def test_a_time_too_far_for_python_is_never_wrapped_around():
+def test_time_out_of_the_range_of_python_is_refused():
     assert len(refused([np.datetime64(2**58, "s")], dt.datetime)) == 1
 
 
@@ -335,26 +335,26 @@ FITTING = [
 
 
 @each(("rows", "hint"), FITTING, ids=[str(hint) for _, hint in FITTING])
-def test_a_list_that_fits_is_handed_back_itself(rows, hint):
+def test_list_that_fits_is_returned_itself(rows, hint):
     assert check(rows, hint) is rows
 
 
 @each("bad", [(1,), "ab", {"a": 1}, {1}, np.array([1]), None, range(1)], ids=repr)
 def test_a_list_is_a_list(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    assert refused([bad], list[int]) == [once("[]", f"expected a list, found {what}")]
-    assert refused([[bad]], list[list[int]]) == [once("[][]", f"expected a list, found {what}")]
+    assert refused([bad], list[int]) == [once("[]", f"expected a list, got {what}")]
+    assert refused([[bad]], list[list[int]]) == [once("[][]", f"expected a list, got {what}")]
 
 
 @pytest.mark.parametrize("bad", [[("a", 1)], "ab", None, pd.Series({"a": 1})], ids=repr)
 def test_a_dict_is_a_dict(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    assert refused([bad], dict[str, int]) == [once("[]", f"expected a dictionary, found {what}")]
+    assert refused([bad], dict[str, int]) == [once("[]", f"expected a dictionary, got {what}")]
 
 
 @pytest.mark.parametrize("key", [1, None, b"a", ("a",)], ids=repr)
-def test_keys_are_texts(key):
-    found = f"expected keys that are strings, found keys of type {type(key).__name__}"
+def test_keys_must_be_strings(key):
+    found = f"expected string keys, got keys of type {type(key).__name__}"
     assert refused([{"a": 1, key: 1}], dict[str, int]) == [once("[]", found, "INVALID_NAME")]
 
 
@@ -375,25 +375,25 @@ def test_keys_are_texts(key):
     ],
     ids=str,
 )
-def test_the_member_of_a_union_that_a_value_is_comes_first(hint, value):
+def test_exact_member_of_a_union_comes_first(hint, value):
     for item, around in ((hint, value), (list[hint], [value]), (dict[str, hint], {"k": value})):
         assert same(check([around], item), [around])
 
 
-def test_else_the_first_member_that_takes_it_converted():
+def test_first_convertible_member_of_a_union_is_used_otherwise():
     assert same(check([np.float32(0.5), 1], Union[str, float]), [0.5, 1.0])
     assert same(check([np.int8(1)], Union[float, int]), [1.0])
     assert same(check([[None, DAY]], list[Union[str, dt.datetime, None]]), [[None, MIDNIGHT]])
 
 
-def test_a_value_that_is_no_member_of_a_union():
-    assert refused([None], Union[int, str]) == [once("[]", "expected int or str, found None")]
+def test_value_that_fits_no_member_of_a_union():
+    assert refused([None], Union[int, str]) == [once("[]", "expected int or str, got None")]
     assert refused([["a", 1.5]], list[Union[int, str]]) == [
-        once("[][]", "expected int or str, found a value of type float")
+        once("[][]", "expected int or str, got a value of type float")
     ]
     assert refused([["a"]], Union[list[int], dict[str, int]]) == [
-        "[]: expected list[int] or dict[str, int], found a value of type list, once, first in "
-        "row 0 ([][]: expected int, found a value of type str [TYPE_MISMATCH]) [TYPE_MISMATCH]"
+        "[]: expected list[int] or dict[str, int], got a value of type list, once, first in "
+        "row 0 ([][]: expected int, got a value of type str [TYPE_MISMATCH]) [TYPE_MISMATCH]"
     ]
 
 
@@ -401,13 +401,14 @@ def test_a_literal_is_one_of_its_values():
     assert check(["a", "b"], Literal["a", "b"]) == ["a", "b"]
     assert same(check([Text("a"), np.str_("b")], Literal["a", "b"]), ["a", "b"])
     assert refused(["a", "c", "d"], Literal["a", "b"]) == [
-        "[]: expected one of ('a', 'b'), found another value, 2 times, first in rows 1, 2 [INVALID_VALUE]"
+        "[]: expected one of ('a', 'b'), got a value that is not listed, 2 times, first in rows "
+        "1, 2 [INVALID_VALUE]"
     ]
     assert refused([True, 1.0], Literal[1]) == [
-        once("[]", "expected int, found a value of type bool"),
-        "[]: expected int, found a float, once, first in row 1 [TYPE_MISMATCH]",
+        once("[]", "expected int, got a value of type bool"),
+        "[]: expected int, got a float, once, first in row 1 [TYPE_MISMATCH]",
     ]
-    assert refused([1], Literal[True]) == [once("[]", "expected bool, found a value of type int")]
+    assert refused([1], Literal[True]) == [once("[]", "expected bool, got a value of type int")]
 
 
 class Positive(BaseModel):
@@ -421,20 +422,20 @@ Above = Annotated[int, Field(gt=0)]
 def test_constraints_hold_for_elements():
     assert same(check([1, np.int8(2)], Above), [1, 2])
     assert refused([1, 0, -1], Above) == [
-        "[]: expected int, found a value against the rule greater_than, 2 times, first in rows 1, 2 "
+        "[]: expected int, got a value against the rule greater_than, 2 times, first in rows 1, 2 "
         "[INVALID_VALUE]"
     ]
     assert refused([[0]], list[Above]) == [
-        once("[][]", "expected int, found a value against the rule greater_than", "INVALID_VALUE")
+        once("[][]", "expected int, got a value against the rule greater_than", "INVALID_VALUE")
     ]
-    assert refused([True], Above) == [once("[]", "expected int, found a value of type bool")]
+    assert refused([True], Above) == [once("[]", "expected int, got a value of type bool")]
 
 
 def test_constraints_hold_for_fields():
     assert same(check([{"n": 1, "m": 2}], Positive), [Positive(n=1, m=2.0)])
     assert refused([{"n": 0, "m": 10}], Positive) == [
-        once("[].n", "expected int, found a value against the rule greater_than", "INVALID_VALUE"),
-        once("[].m", "expected float, found a value against the rule less_than", "INVALID_VALUE"),
+        once("[].n", "expected int, got a value against the rule greater_than", "INVALID_VALUE"),
+        once("[].m", "expected float, got a value against the rule less_than", "INVALID_VALUE"),
     ]
 
 
@@ -444,14 +445,13 @@ def test_all_failures_come_at_once_with_counts_and_first_rows():
         check(rows, dict[str, list[int]])
     assert str(caught.value).splitlines() == [
         "the data does not fit the type hint: 6 findings",
-        "  - [][][]: expected int, found a value of type str, 11 times, first in rows 0, 2, 3, 4, 5 "
+        "  - [][][]: expected int, got a value of type str, 11 times, first in rows 0, 2, 3, 4, 5 "
         "[TYPE_MISMATCH]",
-        "  - [][][]: expected int, found a value of type bool, once, first in row 1 [TYPE_MISMATCH]",
-        "  - [][][]: expected int, found None, once, first in row 1 [TYPE_MISMATCH]",
-        "  - [][]: expected a list, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
-        "  - []: expected keys that are strings, found keys of type int, once, first in row 12 "
-        "[INVALID_NAME]",
-        "  - []: expected a dictionary, found a value of type list, once, first in row 13 [TYPE_MISMATCH]",
+        "  - [][][]: expected int, got a value of type bool, once, first in row 1 [TYPE_MISMATCH]",
+        "  - [][][]: expected int, got None, once, first in row 1 [TYPE_MISMATCH]",
+        "  - [][]: expected a list, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        "  - []: expected string keys, got keys of type int, once, first in row 12 [INVALID_NAME]",
+        "  - []: expected a dictionary, got a value of type list, once, first in row 13 [TYPE_MISMATCH]",
     ]
 
 
@@ -484,7 +484,7 @@ def test_a_dictionary_becomes_an_instance():
     assert same(got, Item(sku="a", price=1.0))
 
 
-def test_an_instance_is_kept():
+def test_instance_is_returned_itself():
     item = Item(sku="a")
     order = Order(items=[item], either=item)
     assert check([item], Item)[0] is item
@@ -496,12 +496,12 @@ def test_an_instance_is_validated_anew():
     changed, built = Item(sku="a"), Item.model_construct(sku=1)
     changed.count = "many"
     assert refused([changed, built, Item.model_construct()], Item) == [
-        once("[].count", "expected int, found a value of type str"),
-        "[].sku: expected str, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
-        "[].sku: expected str, found no such field, once, first in row 2 [MISSING_FIELD]",
+        once("[].count", "expected int, got a value of type str"),
+        "[].sku: expected str, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        "[].sku: expected str, got no such field, once, first in row 2 [MISSING_FIELD]",
     ]
     assert refused([Order(items=[Item(sku="a")]).model_copy(update={"items": [built]})], Order) == [
-        once("[].items[].sku", "expected str, found a value of type int")
+        once("[].items[].sku", "expected str, got a value of type int")
     ]
 
 
@@ -510,7 +510,7 @@ def test_an_instance_is_validated_anew():
 )
 def test_nothing_else_becomes_an_instance(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
-    text = f"expected a dictionary, or an instance of Item, found {what}"
+    text = f"expected a dictionary, or an instance of Item, got {what}"
     assert refused([bad], Item) == [once("[]", text)]
     assert refused([{"items": [bad]}], Order) == [once("[].items[]", text)]
 
@@ -518,15 +518,15 @@ def test_nothing_else_becomes_an_instance(bad):
 @each(
     ("field", "value", "text"),
     [
-        ("count", "1", "expected int, found a value of type str"),
-        ("count", 1.0, "expected int, found a float"),
-        ("count", True, "expected int, found a value of type bool"),
-        ("count", None, "expected int, found None"),
-        ("count", np.float64(1), "expected int, found NumPy's float64"),
-        ("price", "1.5", "expected float, found a value of type str"),
-        ("price", True, "expected float, found a value of type bool"),
-        ("sku", 1, "expected str, found a value of type int"),
-        ("sku", b"a", "expected str, found a value of type bytes"),
+        ("count", "1", "expected int, got a value of type str"),
+        ("count", 1.0, "expected int, got a float"),
+        ("count", True, "expected int, got a value of type bool"),
+        ("count", None, "expected int, got None"),
+        ("count", np.float64(1), "expected int, got NumPy's float64"),
+        ("price", "1.5", "expected float, got a value of type str"),
+        ("price", True, "expected float, got a value of type bool"),
+        ("sku", 1, "expected str, got a value of type int"),
+        ("sku", b"a", "expected str, got a value of type bytes"),
     ],
 )
 def test_fields_are_strict(field, value, text):
@@ -538,8 +538,8 @@ def test_fields_are_strict(field, value, text):
 
 def test_missing_fields_are_named():
     assert refused([{}, {"items": []}, {"items": [{}]}], Order) == [
-        "[].items: expected list[Item], found no such field, once, first in row 0 [MISSING_FIELD]",
-        "[].items[].sku: expected str, found no such field, once, first in row 2 [MISSING_FIELD]",
+        "[].items: expected list[Item], got no such field, once, first in row 0 [MISSING_FIELD]",
+        "[].items[].sku: expected str, got no such field, once, first in row 2 [MISSING_FIELD]",
     ]
 
 
@@ -553,12 +553,12 @@ class Allowing(BaseModel):
     a: int
 
 
-def test_extra_keys_are_as_the_model_says():
+def test_extra_keys_are_treated_as_the_model_declares():
     assert check([{"sku": "a", "more": 1}], Item) == [Item(sku="a")]
     (got,) = check([{"a": 1, "more": [2]}], Allowing)
     assert got.more == [2]
     assert refused([{"a": 1, "more": 1}, {"a": 2, "more": 3}], Forbidding) == [
-        "[].more: found a key that is not declared, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
+        "[].more: got an undeclared key, 2 times, first in rows 0, 1 [UNKNOWN_KEY]"
     ]
     kept = Allowing(a=1, more=2)
     assert check([kept], Allowing)[0] is kept
@@ -603,11 +603,9 @@ def test_aliases_come_before_names():
 
 def test_findings_have_the_name_of_a_field():
     for key in ("unitPrice", "price"):
-        assert refused([{key: "x"}], Aliased) == [
-            once("[].price", "expected float, found a value of type str")
-        ]
+        assert refused([{key: "x"}], Aliased) == [once("[].price", "expected float, got a value of type str")]
     assert refused([{"in": {}}], Outer) == [
-        once("[].inner.price", "expected float, found no such field", "MISSING_FIELD")
+        once("[].inner.price", "expected float, got no such field", "MISSING_FIELD")
     ]
 
 
@@ -645,7 +643,7 @@ class Ambiguous(BaseModel):
 
 
 def test_a_field_given_by_alias_and_by_name_is_not_silently_dropped():
-    text = "expected one value, found two, under its name and under its alias"
+    text = "expected one value, got two values, under its name and its alias"
     for value in (2, "b"):
         assert refused([{"x": 1, "a": value}], Ambiguous) == [once("[].a", text, "DUPLICATE_NAME")]
     row = {"unitPrice": 1.0, "price": 1.0}
@@ -672,12 +670,12 @@ class Checked(BaseModel):
 
 
 VALIDATOR = (
-    "found a value that a validator of the model refuses, once, first in row 0 "
-    "(validate the row with the model itself to see what its validator says) [INVALID_VALUE]"
+    "got a value that a validator of the model refuses, once, first in row 0 "
+    "(validate the row with the model itself to see the validator's message) [INVALID_VALUE]"
 )
 
 
-def test_validators_of_the_model_run_and_what_they_say_is_not_told():
+def test_validators_of_the_model_run_and_their_messages_are_not_shown():
     (got,) = check([{"low": 1, "high": 2, "name": "AB"}], Checked)
     assert got.name == "ab"
     assert refused([{"low": 2, "high": 1}], Checked) == [f"[]: {VALIDATOR}"]
@@ -696,12 +694,12 @@ class Fragile(BaseModel):
         raise AttributeError(f"no spread in {given!r}")
 
 
-def test_a_validator_that_fails_is_a_finding_without_what_it_says():
-    found = "found a validator that fails with AttributeError"
+def test_failing_validator_is_a_finding_without_its_message():
+    found = "got a validator that fails with AttributeError"
     assert refused([{"a": 12345678}], Fragile) == [once("[]", found, "INVALID_VALUE")]
     lookup = Annotated[str, AfterValidator(lambda value: {}[value])]
     for hint, data in ((lookup, "SECRET"), (list[lookup], ["SECRET"])):
-        found = "found a validator that fails with KeyError"
+        found = "got a validator that fails with KeyError"
         assert refused([data], hint) == [once("[]", found, "INVALID_VALUE")]
 
 
@@ -716,14 +714,14 @@ def test_a_validator_runs_once_and_never_on_the_callers_own():
     assert row.inner[0].prices == [1.0]
 
 
-def test_a_validator_that_comes_first_sees_what_came():
+def test_validator_before_pydantic_sees_the_original_value():
     number = Annotated[int, BeforeValidator(lambda value: int(str(value).replace(",", "")))]
     grouped = create_model("Grouped", x=(number, ...))
     assert check([{"x": "1,000"}], grouped)[0].x == 1000
     assert check(["1,000"], number) == [1000]
 
 
-def test_of_several_models_the_one_that_knows_most_keys_is_made():
+def test_model_with_most_of_the_keys_is_built():
     one, two = create_model("One", x=(int, ...)), create_model("Two", x=(int, ...), y=(int, ...))
     chosen = TypeAdapter(Union[one, two]).validate_python({"x": 1, "y": 2}, strict=True)
     assert type(chosen) is two or pydantic.VERSION < "2.8"  # which took the first that fits
@@ -751,10 +749,10 @@ def test_a_column_of_times_reaches_a_date():
     assert len(refused([pd.Timestamp(NOON)], dt.date)) == 1
 
 
-def test_what_a_field_cannot_be_is_told_once_and_beside_what_the_model_refuses():
+def test_mismatch_of_a_field_is_reported_once_together_with_errors_of_the_model():
     row = {"low": "x", "high": 1, "name": "a b"}
     assert refused([row], Checked) == [
-        once("[].low", "expected int, found a value of type str"),
+        once("[].low", "expected int, got a value of type str"),
         f"[].name: {VALIDATOR}",
     ]
 
@@ -826,8 +824,8 @@ def test_an_instance_of_a_subclass_has_more_fields_even_where_keys_are_forbidden
 
 def test_a_field_that_is_no_member_of_its_union():
     assert refused([{"pet": {"lives": 1}}, {"pet": 5}], Owner) == [
-        once("[].pet", "expected Cat or Dog, found a value that is none of these"),
-        "[].pet: expected Cat or Dog, found a value of type int, once, first in row 1 [TYPE_MISMATCH]",
+        once("[].pet", "expected Cat or Dog, got a value of another type"),
+        "[].pet: expected Cat or Dog, got a value of type int, once, first in row 1 [TYPE_MISMATCH]",
     ]
 
 
@@ -837,9 +835,7 @@ class Counts(BaseModel):
 
 def test_keys_of_a_field_are_texts():
     (line,) = refused([{"by_name": {1: 2}}], Counts)
-    assert line == once(
-        "[].by_name", "expected keys that are strings, found keys of type int", "INVALID_NAME"
-    )
+    assert line == once("[].by_name", "expected string keys, got keys of type int", "INVALID_NAME")
 
 
 # --- from JSON ------------------------------------------------------------------------------------------
@@ -878,7 +874,7 @@ def test_json_has_bytes_and_times_as_text(hint, text, expected):
     assert same(check([[text]], list[hint], from_json=True), [[expected]])
     assert same(check([{"k": text}], dict[str, hint], from_json=True), [{"k": expected}])
     if hint in (bytes, dt.datetime, dt.date):
-        assert refused([text], hint) == [once("[]", f"expected {hint.__name__}, found a value of type str")]
+        assert refused([text], hint) == [once("[]", f"expected {hint.__name__}, got a value of type str")]
 
 
 def test_json_reaches_the_fields_of_a_model():
@@ -901,12 +897,12 @@ def test_json_reaches_the_fields_of_a_model():
     assert same(check([row], Event, from_json=True), [expected])
     assert same(check([{"k": [row]}], dict[str, list[Event]], from_json=True), [{"k": [expected]}])
     assert refused([row], Event) == [
-        once("[].day", "expected date, found a value of type str"),
-        once("[].at", "expected datetime, found a value of type str"),
-        once("[].raw", "expected bytes, found a value of type str"),
-        once("[].times[]", "expected datetime, found a value of type str"),
-        once("[].blobs[]", "expected bytes, found a value of type str"),
-        once("[].either", "expected int or datetime, found a value of type str"),
+        once("[].day", "expected date, got a value of type str"),
+        once("[].at", "expected datetime, got a value of type str"),
+        once("[].raw", "expected bytes, got a value of type str"),
+        once("[].times[]", "expected datetime, got a value of type str"),
+        once("[].blobs[]", "expected bytes, got a value of type str"),
+        once("[].either", "expected int or datetime, got a value of type str"),
     ]
 
 
@@ -933,10 +929,10 @@ def test_values_of_python_pass_beside_json():
 )
 def test_text_that_is_neither_base64_nor_iso_8601(hint, text):
     form = "base64" if hint is bytes else "ISO 8601"
-    line = once("[]", f"expected {hint.__name__}, found a text that is not {form}")
+    line = once("[]", f"expected {hint.__name__}, got a text that is not {form}")
     assert refused([text], hint, from_json=True) == [line]
     assert refused([1], hint, from_json=True) == [
-        once("[]", f"expected {hint.__name__}, found a value of type int")
+        once("[]", f"expected {hint.__name__}, got a value of type int")
     ]
 
 
@@ -1024,8 +1020,8 @@ def test_what_is_missing_is_nan_for_float_and_none_elsewhere():
     )
     assert same(through(frame, Event), [Event(day=DAY, times=[NOON, MIDNIGHT])])
     assert lines(lambda: through(pd.DataFrame({"sku": [None], "count": [np.nan]}), Item)) == [
-        once("[].sku", "expected str, found None"),
-        once("[].count", "expected int, found None"),
+        once("[].sku", "expected str, got None"),
+        once("[].count", "expected int, got None"),
     ]
 
 
@@ -1048,19 +1044,19 @@ def test_a_union_of_models_takes_the_rows_of_a_frame():
 
 @each("hint", [int, list[int], dt.datetime], ids=str)
 @each("width", [0, 2, 3])
-def test_other_frames_have_one_column(hint, width):
+def test_frame_for_a_hint_without_dictionaries_has_one_column(hint, width):
     frame = pd.DataFrame({f"c{i}": [1] for i in range(width)}, index=[0])
     assert lines(lambda: rows(frame, hint)) == [
-        f"expected 1 column, found {width} columns (select the one that the model takes) [COLUMN_COUNT]"
+        f"expected 1 column, got {width} columns (select the column that the model accepts) [COLUMN_COUNT]"
     ]
 
 
 @pytest.mark.parametrize("hint", [Item, dict[str, int], Any], ids=str)
-def test_labels_stand_once(hint):
+def test_duplicate_labels_are_refused(hint):
     for labels in (["sku", "sku"], [1, "1"]):
         frame = pd.DataFrame([[1, 2]], columns=labels)
         assert lines(lambda frame=frame: rows(frame, hint)) == [
-            f"{labels[1]}: expected one column of that name, found several [DUPLICATE_NAME]"
+            f"{labels[1]}: expected one column of that name, got several [DUPLICATE_NAME]"
         ]
 
 
@@ -1129,9 +1125,9 @@ def test_an_array_of_another_type_or_rank_is_refused(array, hint):
     [None, "ab", 1, (1,), {"a": [1]}, {1}, np.array(1), np.int64(1), iter([]), Item(sku="a")],
     ids=lambda data: type(data).__name__,
 )
-def test_nothing_else_has_rows(data):
+def test_other_data_has_no_rows(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
-    text = f"^the type hint asks for a list, one element a row, not {what}$"
+    text = f"^the data does not fit the type hint: expected a list of rows, got {what}$"
     with pytest.raises(ContractError, match=text):
         rows(data, int)
 
@@ -1159,7 +1155,7 @@ def test_what_the_caller_gave_is_never_changed(given, hint):
     assert same(frame[0].tolist(), before)
 
 
-def test_what_was_converted_shares_nothing_with_the_callers_data():
+def test_converted_values_do_not_share_memory_with_the_data():
     given = [{"items": [{"sku": "a"}]}]
     (got,) = check(given, Order)
     got.items.append(Item(sku="b"))

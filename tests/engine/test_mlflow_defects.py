@@ -327,7 +327,8 @@ def test_times_beyond_nanoseconds(form):
     data = pd.DataFrame({"a": pd.Series([far], dtype="datetime64[us]")}) if form == "frame" else [{"a": far}]
     they_refuse_what_they_inferred(data)
     with pytest.raises(
-        InferenceError, match="a: expected instants that nanoseconds can hold, found others, once"
+        InferenceError,
+        match="a: expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range, once",
     ):
         infer_signature(data)
 
@@ -443,7 +444,7 @@ def test_9_2_30_values_decide_nothing_about_typed_columns():
         theirs(other, one("double"))
     for data in (fine, other, fine.head(0), pa.table({"a": [0, 1]})):
         assert refused(data, one("double")) == [(Code.TYPE_MISMATCH, "a")]
-    with pytest.raises(ContractError, match="a: expected double, found bigint"):
+    with pytest.raises(ContractError, match="a: expected double, got bigint"):
         bind(T.StructType([T.StructField("a", T.LongType())]), one("double"))
 
 
@@ -484,7 +485,7 @@ def test_9_2_31_duplicate_labels_and_sparse_matrices():
 def test_9_2_32_what_cannot_be_inferred_is_told_and_not_taken_for_anything():
     assert gives_up([1, 1.5])
     for data in ([1, 1.5], {"a": [1, 1.5]}):
-        with pytest.raises(InferenceError, match="expected values of one type, found double and long"):
+        with pytest.raises(InferenceError, match="expected values of one type, got double and long"):
             infer_signature(data)
     for value, kind in ((pd.Timestamp(2020, 1, 1), "datetime"), (np.int16(1), "integer")):
         assert gives_up(value)
@@ -574,14 +575,14 @@ def test_9_1_14_a_zoned_time_comes_back_as_the_instant_that_it_was():
     )
     twice = pa.array([datetime.datetime(2020, 11, 1, 5, 30)], pa.timestamp("us", "America/New_York"))
     seen = enforce(pa.table({"a": twice}), schema)["a"].combine_chunks()
-    with pytest.raises(PredictionError, match="just once"):
+    with pytest.raises(PredictionError, match="exactly once"):
         place_times(seen, "America/New_York")
 
 
 def test_9_1_15_a_named_output_is_found_by_its_name():
     frame = pd.DataFrame({"z": [9.0], "p": [1.5]})
     outputs = Schema([ColSpec("double", "p")])
-    with pytest.raises(PredictionError, match="z: expected a declared output"):
+    with pytest.raises(PredictionError, match="z: expected only declared columns"):
         encode(frame, outputs, 1)
     assert encode(frame[["p"]], outputs, 1).to_pylist() == [1.5]
     with pytest.raises(PredictionError):  # two columns are no single number
@@ -600,7 +601,7 @@ def test_9_1_15_a_named_output_is_found_by_its_name():
 def test_8_an_empty_list_has_no_type():
     [spec] = mlflow.models.infer_signature(params={"p": []}).params.params
     assert (spec.dtype, spec.shape) == (mlflow.types.DataType.datetime, (-1,))
-    with pytest.raises(InferenceError, match="p: expected at least one element, found an empty list"):
+    with pytest.raises(InferenceError, match="p: expected at least one element, got an empty list"):
         infer_signature(params={"p": []})
 
 

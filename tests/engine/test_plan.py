@@ -76,33 +76,33 @@ def test_all_type_findings_come_at_once():
         compile(schema, arrow)
     assert str(error.value).splitlines() == [
         "the data does not fit the schema: 15 findings",
-        "  - long: expected double, found int64 (beyond 2^53 a double loses digits: cast it explicitly, "
+        "  - long: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - wide: expected integer, found int64 (it would be narrowed: cast it explicitly, "
+        "  - wide: expected integer, got int64 (it would be narrowed: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]",
-        "  - real: expected float, found double (it would be narrowed: cast it explicitly, "
+        "  - real: expected float, got double (it would be narrowed: cast it explicitly, "
         "or declare it double) [TYPE_MISMATCH]",
-        "  - whole: expected integer, found double (cast it explicitly, or declare it double) "
+        "  - whole: expected integer, got double (cast it explicitly, or declare it double) "
         "[TYPE_MISMATCH]",
-        "  - text: expected double, found string (text and other types are never converted into each other: "
+        "  - text: expected double, got string (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]",
+        "  - number: expected string, got int32 (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]",
+        "  - flag: expected long, got bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
+        "  - huge: expected long, got uint64 (values beyond 2^63 fit no signature type: "
         "cast it explicitly) [TYPE_MISMATCH]",
-        "  - number: expected string, found int32 (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]",
-        "  - flag: expected long, found bool (cast it explicitly, or declare it boolean) [TYPE_MISMATCH]",
-        "  - huge: expected long, found uint64 (values beyond 2^63 fit no signature type: "
-        "cast it explicitly) [TYPE_MISMATCH]",
-        "  - length: expected long, found duration[us] (duration[us] has no counterpart in a signature: "
-        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
-        "  - exact: expected long, found decimal(9,2) (it has a fraction: cast it explicitly, "
+        "  - length: expected long, got duration[us] (duration[us] has no counterpart in a signature: "
+        "cast it explicitly, or drop it) [TYPE_MISMATCH]",
+        "  - exact: expected long, got decimal(9,2) (it has a fraction: cast it explicitly, "
         "or declare it double (up to 15 digits)) [TYPE_MISMATCH]",
-        "  - digits: expected double, found decimal(16,2) (double holds 15 digits exactly: "
-        "cast it explicitly, or shorten the precision) [TYPE_MISMATCH]",
-        "  - hour: expected datetime, found time64[us] (time64[us] has no counterpart in a signature: "
-        "cast it explicitly, or leave it out) [TYPE_MISMATCH]",
-        "  - nothing: expected double, found null (it can hold nothing but nulls: declare it optional, "
+        "  - digits: expected double, got decimal(16,2) (double holds 15 digits exactly: "
+        "cast it explicitly, or reduce the precision) [TYPE_MISMATCH]",
+        "  - hour: expected datetime, got time64[us] (time64[us] has no counterpart in a signature: "
+        "cast it explicitly, or drop it) [TYPE_MISMATCH]",
+        "  - nothing: expected double, got null (it holds only nulls: declare it optional, "
         "or cast the column to its type) [TYPE_MISMATCH]",
-        "  - many: expected double, found list<double> [TYPE_MISMATCH]",
-        "  - amount: expected double, found no such column (did you mean 'amuont'?) [MISSING_COLUMN]",
+        "  - many: expected double, got list<double> [TYPE_MISMATCH]",
+        "  - amount: expected double, got no such column (did you mean 'amuont'?) [MISSING_COLUMN]",
     ]  # fmt: skip
 
 
@@ -140,14 +140,14 @@ def test_a_map_that_has_a_key_twice_is_refused():
     """A dictionary would lose a value."""
     held = pa.array([[("k", 1)], None, [("k", 1), ("j", 2), ("k", 3)]], pa.map_(pa.string(), pa.int64()))
     batch = pa.record_batch({"m": held})
-    twice = "m: expected keys that differ, found keys that stand twice, once, first in row 2 [DUPLICATE_NAME]"
+    twice = "m: expected unique keys, got duplicate keys, once, first in row 2 [DUPLICATE_NAME]"
     for dtype in (Map("long"), Object([Property("k", "long", required=False)])):
         schema = schema_of(m=dtype)
         assert lines(lambda schema=schema: apply(schema, batch)) == [twice]
     assert apply(schema_of(m=Map("long")), batch.slice(0, 2)).num_rows == 2
 
 
-def test_a_type_without_a_hash_may_stand_beside():
+def test_extra_column_of_an_unhashable_type_is_accepted():
     class Own(pa.ExtensionType):
         def __init__(self):
             super().__init__(pa.int64(), "tests.own")
@@ -193,13 +193,13 @@ def test_rows_are_counted_where_no_declared_column_is_there():
 
 
 @each("required", [True, False], ids=["required", "optional"])
-def test_a_name_that_stands_twice_is_refused_where_it_counts(required):
+def test_duplicate_name_of_a_declared_column_is_refused(required):
     arrow = pa.schema(
         [("a", pa.int64()), ("b", pa.int64()), ("a", pa.int64()), ("b", pa.int64()), ("c", pa.int64())]
     )
     schema = Schema([ColSpec("long", "a", required), ColSpec("long", "c")])
     assert lines(lambda: compile(schema, arrow)) == [
-        "a: expected one column of that name, found 2 [DUPLICATE_NAME]"
+        "a: expected one column of that name, got 2 [DUPLICATE_NAME]"
     ]
     assert compile(schema_of(c="long"), arrow).extra == ("a", "b", "a", "b")
 
@@ -211,8 +211,8 @@ def test_unnamed_columns_go_by_position():
     assert plan.apply(batch).to_pydict() == {"0": [1.0], "1": ["x"]}
     assert plan.extra == ()
     assert lines(lambda: compile(schema, batch.schema.set(0, pa.field("b", pa.string())))) == [
-        "0: expected double, found string (text and other types are never converted into each other: "
-        "cast it explicitly) [TYPE_MISMATCH]"
+        "0: expected double, got string (strings are not converted to or from other types: cast "
+        "it explicitly) [TYPE_MISMATCH]"
     ]
 
 
@@ -220,7 +220,7 @@ def test_unnamed_columns_go_by_position():
 def test_unnamed_columns_are_counted(held, found):
     arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(held)])
     [finding] = findings(lambda: compile(Schema([ColSpec("long"), ColSpec("long")]), arrow))
-    hint = "columns without names are taken by position: select exactly these"
+    hint = "select exactly these: columns without names are matched by position"
     assert finding == Finding(Code.COLUMN_COUNT, "", "2 columns", found, hint)
 
 
@@ -275,8 +275,8 @@ TENSORS = {
 
 
 @each("schema", TENSORS.values(), ids=TENSORS)
-def test_a_plan_is_made_of_columns(schema):
-    text = "a plan is made of columns; tensors are enforced by sparksig.enforce"
+def test_schema_of_tensors_is_not_compiled(schema):
+    text = "cannot compile a schema of tensors: pass it to sparksig.enforce"
     with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
         compile(schema, pa.schema([]))
 
@@ -291,7 +291,7 @@ COMPOSITE = {
 
 
 @each("dtype, values, held", COMPOSITE.values(), ids=COMPOSITE)
-def test_columns_of_every_kind_go(dtype, values, held):
+def test_columns_of_every_type_compile(dtype, values, held):
     batch = pa.record_batch([pa.array(values, held)], ["a"])
     assert apply(schema_of(a=dtype), batch) is batch
 
@@ -320,7 +320,7 @@ UNDECLARED = {
 
 
 @each("held, dtype, extra", UNDECLARED.values(), ids=UNDECLARED)
-def test_what_is_not_declared_is_listed_or_forbidden(held, dtype, extra):
+def test_undeclared_columns_are_listed_or_forbidden(held, dtype, extra):
     schema, arrow = schema_of(a=dtype), pa.schema(list(held.items()))
     assert compile(schema, arrow).extra == tuple(extra)
     if not extra:
@@ -328,14 +328,14 @@ def test_what_is_not_declared_is_listed_or_forbidden(held, dtype, extra):
         return
     columns = [path for path in extra if not path.startswith("a")]
     assert lines(lambda: compile(schema, arrow, extra="forbid")) == [
-        f"{path}: expected no column beside the declared ones, found a column more [EXTRA_COLUMN]"
+        f"{path}: expected only declared columns, got an undeclared column [EXTRA_COLUMN]"
         if path in columns
-        else f"{path}: expected no field beside the declared ones, found a field more [UNKNOWN_KEY]"
+        else f"{path}: expected only declared fields, got an undeclared field [UNKNOWN_KEY]"
         for path in extra
     ]
 
 
-def test_what_is_forbidden_is_found_beside_all_else():
+def test_forbidden_columns_are_reported_with_all_other_findings():
     arrow = pa.schema({"b": pa.int64(), "a": INNER, "c": pa.int64()})
     found = findings(lambda: compile(schema_of(a=DECLARED, c="string"), arrow, extra="forbid"))
     assert [(one.code, one.path) for one in found] == [
@@ -368,11 +368,11 @@ def test_nulls_in_required_columns_are_counted_all_at_once():
         apply(schema, batch)
     assert str(error.value).splitlines() == [
         "a batch of 100 rows breaks the contract: 3 findings",
-        "  - flag: expected boolean without nulls, found nulls, once, first in row 3 (declare it optional) "
+        "  - flag: expected boolean without nulls, got nulls, once, first in row 3 (declare it optional) "
         "[NULL_IN_REQUIRED]",
-        "  - small: expected integer without nulls, found nulls, 2 times, first in rows 0, 99 "
+        "  - small: expected integer without nulls, got nulls, 2 times, first in rows 0, 99 "
         "(declare it optional, or double) [NULL_IN_REQUIRED]",
-        "  - big: expected long without nulls, found nulls, 7 times, first in rows 50, 51, 52, 53, 54 "
+        "  - big: expected long without nulls, got nulls, 7 times, first in rows 50, 51, 52, 53, 54 "
         "(declare it optional, or double) [NULL_IN_REQUIRED]",
     ]
 
@@ -399,7 +399,7 @@ def test_nulls_of_a_slice_are_counted_from_its_start():
     assert (finding.count, finding.rows) == (1, (5,))
 
 
-def test_instants_beyond_nanoseconds_are_counted():
+def test_timestamps_out_of_range_are_counted():
     times = [datetime.datetime(year, 1, 1) for year in (2000, 1, 2500, 9999)]
     batch = pa.record_batch(
         {
@@ -409,20 +409,21 @@ def test_instants_beyond_nanoseconds_are_counted():
             "n": pa.array([0] * 4 + [None], pa.int64()),
         }
     )
-    hint = (
-        "a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows"
+    hint = "replace them or filter the rows: models receive timestamps in nanoseconds"
+    far, said = (
+        "expected timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range",
+        f"({hint}) [OUT_OF_RANGE]",
     )
-    far, said = "expected instants that nanoseconds can hold, found others", f"({hint}) [OUT_OF_RANGE]"
     assert lines(lambda: apply(schema_of(t="datetime", z="datetime", d="datetime", n="long"), batch)) == [
         f"t: {far}, 3 times, first in rows 1, 2, 3 {said}",
         f"z: {far}, once, first in row 1 {said}",
         f"d: {far}, 3 times, first in rows 1, 2, 3 {said}",
-        "n: expected long without nulls, found nulls, once, first in row 4 (declare it optional, or double) "
+        "n: expected long without nulls, got nulls, once, first in row 4 (declare it optional, or double) "
         "[NULL_IN_REQUIRED]",
     ]
 
 
-def test_a_zone_that_nobody_knows_is_no_raw_error():
+def test_unknown_zone_is_a_finding():
     batch = pa.record_batch([pa.array([0], pa.timestamp("us", "Mars/Olympus"))], ["a"])
     with pytest.raises(ContractError):
         apply(schema_of(a="datetime"), batch)
@@ -529,7 +530,7 @@ LEAKS = {
 
 
 @each("leak", LEAKS.values(), ids=LEAKS)
-def test_no_error_tells_a_value(leak):
+def test_errors_do_not_show_values(leak):
     with pytest.raises(SparksigError) as error:
         leak()
     texts = [
@@ -553,5 +554,5 @@ def test_a_name_that_no_arrow_column_can_have_is_missing(required):
             == compile(Schema([ColSpec("long", "a")]), held.schema).columns
         )
         return
-    with pytest.raises(ContractError, match="expected long, found no such column"):
+    with pytest.raises(ContractError, match="expected long, got no such column"):
         compile(schema, held.schema)

@@ -85,7 +85,7 @@ def test_the_type_of_a_prediction(outputs, expected):
 @each("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
     for call in (result_type, lambda outputs: encode(np.zeros(1, dtype), outputs, 1)):
-        with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has, found {dtype}"):
+        with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has, got {dtype}"):
             call(tensor(dtype))
 
 
@@ -210,7 +210,7 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
         ("int32", "float64"),
     ],
 )
-def test_it_widens(given_, declared):
+def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
     assert encode(np.ones(1, given_), tensor(declared), 1).to_pylist() == [1]
 
 
@@ -224,7 +224,7 @@ def test_it_widens(given_, declared):
         ("datetime64[s]", "datetime64[ns]"), ("datetime64[ns]", "int64"), ("int64", "datetime64[ns]"),
     ],
 )  # fmt: skip
-def test_it_is_refused(given_, declared):
+def test_prediction_of_another_dtype_is_refused(given_, declared):
     [finding] = refused(np.zeros(1, given_), tensor(declared), 1)
     assert (finding.code, finding.expected) == (Code.TYPE_MISMATCH, np.dtype(declared).name)
 
@@ -314,8 +314,8 @@ def test_a_wrong_shape(values, inner, expected, found):
 
 
 VECTORIZER = (
-    "return one prediction for each input row; a text vectorizer that is given a DataFrame iterates over its "
-    "column names: pass it one column, for example with a ColumnTransformer"
+    "return one prediction for each input row; a text vectorizer iterates over the columns of a DataFrame: "
+    "pass it one column, for example with a ColumnTransformer"
 )
 
 
@@ -334,13 +334,13 @@ def test_a_list_of_rows_of_unequal_length():
 
 def test_the_text_of_a_wrong_prediction():
     for prediction, rows, text in [
-        (np.zeros(3), 2, "expected one prediction for each of 2 rows, found 3 [ROW_COUNT]"),
-        (np.array(1.5), 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
-        (1.5, 2, "expected one prediction for each of 2 rows, found a single value [ROW_COUNT]"),
-        (object(), 1, "expected Tensor('float64', (-1,)), found a value of type object [TYPE_MISMATCH]"),
-        (None, 1, "expected Tensor('float64', (-1,)), found None [TYPE_MISMATCH]"),
-        (np.zeros(1, int), 1, f"expected float64, found int64 ({DECLARE}) [TYPE_MISMATCH]"),
-        (np.zeros((1, 2)), 1, "expected shape (-1,), found shape (-1, 2) [SHAPE_MISMATCH]"),
+        (np.zeros(3), 2, "expected one prediction for each of 2 rows, got 3 [ROW_COUNT]"),
+        (np.array(1.5), 2, "expected one prediction for each of 2 rows, got a single value [ROW_COUNT]"),
+        (1.5, 2, "expected one prediction for each of 2 rows, got a single value [ROW_COUNT]"),
+        (object(), 1, "expected Tensor('float64', (-1,)), got a value of type object [TYPE_MISMATCH]"),
+        (None, 1, "expected Tensor('float64', (-1,)), got None [TYPE_MISMATCH]"),
+        (np.zeros(1, int), 1, f"expected float64, got int64 ({DECLARE}) [TYPE_MISMATCH]"),
+        (np.zeros((1, 2)), 1, "expected shape (-1,), got shape (-1, 2) [SHAPE_MISMATCH]"),
     ]:
         with pytest.raises(PredictionError, match=f"^{BROKEN}: 1 finding\n  - {re.escape(text)}$"):
             encode(prediction, tensor("float64"), rows)
@@ -357,7 +357,7 @@ NO_PREDICTIONS = {
 
 @each("value", NO_PREDICTIONS.values(), ids=NO_PREDICTIONS)
 @each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
-def test_other_values_are_no_prediction(value, outputs):
+def test_other_values_are_refused_as_predictions(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
 
 
@@ -383,7 +383,7 @@ def test_columns_of_pandas_and_arrow_are_tensors(values):
 
 
 @each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
-def test_no_rows_no_predictions(inner):
+def test_empty_prediction_for_no_rows(inner):
     sizes = [max(size, 0) for size in inner]
     array = encode(np.zeros((0, *sizes)), tensor("float64", *inner), 0)
     assert (len(array), array.type) == (0, result_type(tensor("float64", *inner)))
@@ -417,17 +417,17 @@ def test_a_single_named_tensor_may_come_with_its_name_or_without():
 
 def test_all_that_is_wrong_with_several_tensors():
     assert [str(finding) for finding in refused({"x": np.zeros(3), "y z": np.zeros((2, 3))}, PAIR, 2)] == [
-        "x: expected one prediction for each of 2 rows, found 3 [ROW_COUNT]",
-        "y z: expected shape (-1, 2), found shape (-1, 3) [SHAPE_MISMATCH]",
+        "x: expected one prediction for each of 2 rows, got 3 [ROW_COUNT]",
+        "y z: expected shape (-1, 2), got shape (-1, 3) [SHAPE_MISMATCH]",
     ]
     assert [str(finding) for finding in refused({"y": np.zeros(3), 7: 1}, PAIR, 2)] == [
-        "x: expected a tensor, found nothing [MISSING_KEY]",
-        "y z: expected a tensor, found nothing [MISSING_KEY]",
-        "y: expected a declared output, found another key [UNKNOWN_KEY]",
-        "7: expected a declared output, found another key [UNKNOWN_KEY]",
+        "x: expected a tensor, got no such key [MISSING_KEY]",
+        "y z: expected a tensor, got no such key [MISSING_KEY]",
+        "y: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
+        "7: expected only declared keys, got an undeclared key [UNKNOWN_KEY]",
     ]
     assert [str(finding) for finding in refused([np.zeros(3)], PAIR, 2)] == [
-        "expected a dictionary of 2 tensors, found a value of type list [TYPE_MISMATCH]"
+        "expected a dictionary of 2 tensors, got a value of type list [TYPE_MISMATCH]"
     ]
 
 
@@ -587,18 +587,18 @@ def test_python_values_that_would_change_are_refused(prediction, kind):
 def test_names_missing_and_too_many():
     outputs = Schema([ColSpec("long", "a"), ColSpec("double", "amount"), ColSpec("long", "o", False)])
     frame = pd.DataFrame({"a": [1], "b.c": [2], 3: [4]})
-    hint = "(return the declared columns only, or declare it)"
+    hint = "(return only the declared columns, or declare this one)"
     assert {str(finding) for finding in refused(frame, outputs, 1)} >= {
-        f"`b.c`: expected a declared output, found another column {hint} [UNKNOWN_KEY]",
-        f"3: expected a declared output, found another column {hint} [UNKNOWN_KEY]",
+        f"`b.c`: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
+        f"3: expected only declared columns, got an undeclared column {hint} [UNKNOWN_KEY]",
     }
     assert [str(finding) for finding in refused(frame[["a"]], outputs, 1)] == [
-        "amount: expected double, found no such column [MISSING_COLUMN]"
+        "amount: expected double, got no such column [MISSING_COLUMN]"
     ]
     assert [
         str(finding)
         for finding in refused(pd.DataFrame([[1, 2, 3.0]], columns=["a", "a", "amount"]), outputs, 1)
-    ] == ["a: expected one column of that name, found 2 [DUPLICATE_NAME]"]
+    ] == ["a: expected one column of that name, got 2 [DUPLICATE_NAME]"]
 
 
 def test_missing_names_and_extra_names_come_at_once():
@@ -616,7 +616,7 @@ def test_an_optional_output_may_be_absent():
 def test_a_dict_of_unequal_lengths():
     with pytest.raises(PredictionError):
         encode({"a": [1, 2], "b": [1]}, columns(a="long", b="long"), 2)
-    with pytest.raises(PredictionError, match="b: expected 2 rows, as the longest column, found 1"):
+    with pytest.raises(PredictionError, match="b: expected 2 rows, as the longest column, got 1"):
         encode({"a": [1, 2], "b": 2}, columns(a="long", b="long"), 2)
 
 
@@ -634,7 +634,7 @@ def test_an_array_of_another_width(outputs):
     [finding] = refused(np.zeros((2, 3)), outputs, 2)
     assert finding.code in (Code.COLUMN_COUNT, Code.SHAPE_MISMATCH)
     assert "2" in finding.expected
-    assert "3" in finding.found
+    assert "3" in finding.actual
 
 
 def test_all_wrong_columns_come_at_once():
@@ -648,7 +648,7 @@ def test_all_wrong_columns_come_at_once():
 
 
 @each("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
-def test_nothing_is_a_prediction_for_no_rows(nothing):
+def test_empty_list_is_a_prediction_for_no_rows(nothing):
     for outputs in ONE.values():
         array = encode(nothing, outputs, 0)
         assert (len(array), array.type) == (0, result_type(outputs))
@@ -720,7 +720,7 @@ def test_composites_in_arrow_are_encoded_by_type():
     assert (array.type, array.to_pylist()) == (pa.list_(pa.float64()), [[1.0, 2.0], None])
     column = pd.Series([[1]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))
     [finding] = refused(pd.DataFrame({"p": column}), outputs, 1)
-    assert (finding.path, finding.expected, finding.found) == ("p[]", "double", "int64")
+    assert (finding.path, finding.expected, finding.actual) == ("p[]", "double", "int64")
 
 
 def test_composites_that_do_not_fit_are_findings_with_their_rows():
@@ -730,12 +730,12 @@ def test_composites_that_do_not_fit_are_findings_with_their_rows():
         with pytest.raises(PredictionError) as error:
             call(prediction, outputs, 3)
         assert str(error.value).splitlines()[1:] == [
-            "  - p.x: expected double, found no such field, once, first in row 0 [MISSING_FIELD]",
-            "  - p.x: expected double, found a value of type str, once, first in row 1 [TYPE_MISMATCH]",
+            "  - p.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
+            "  - p.x: expected double, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
             "  - p: expected {tags: Array(string) (optional), x: double (required)}, "
-            "found a value of type int, once, first in row 2 [TYPE_MISMATCH]",
-            "  - q[]: expected long, found a value of type str, once, first in row 0 [TYPE_MISMATCH]",
-            "  - q[]: expected long, found a float, once, first in row 1 [TYPE_MISMATCH]",
+            "got a value of type int, once, first in row 2 [TYPE_MISMATCH]",
+            "  - q[]: expected long, got a value of type str, once, first in row 0 [TYPE_MISMATCH]",
+            "  - q[]: expected long, got a float, once, first in row 1 [TYPE_MISMATCH]",
         ]
 
 
@@ -751,7 +751,7 @@ def test_anything_is_checked_as_any_but_cannot_be_encoded():
         assert check(prediction, outputs, 2) is None
         with pytest.raises(ConversionError, match="Any"):
             encode(prediction, outputs, 2)
-    with pytest.raises(PredictionError, match="expected one prediction for each of 3 rows, found 2"):
+    with pytest.raises(PredictionError, match="expected one prediction for each of 3 rows, got 2"):
         check([1, 2], outputs, 3)
 
 
@@ -806,7 +806,7 @@ def walls(*texts):
         ("+02:00", "2024-01-01T00:00", "2023-12-31T22:00"),
     ],
 )
-def test_a_wall_time_becomes_its_instant(zone, wall, instant):
+def test_local_time_becomes_its_timestamp(zone, wall, instant):
     array = place_times(walls(wall, None), zone)
     assert array.type == pa.timestamp("us", zone)
     ticks = int(np.datetime64(instant, "us").astype("int64"))
@@ -825,20 +825,20 @@ def test_a_wall_time_becomes_its_instant(zone, wall, instant):
     ],
     ids=["gap", "overlap", "far gap", "far overlap", "finer in UTC", "finer"],
 )
-def test_a_wall_time_without_one_instant_is_refused(zone, wall):
+def test_ambiguous_or_nonexistent_local_time_is_refused(zone, wall):
     with pytest.raises(PredictionError) as error:
         place_times(walls("2020-01-01", wall), zone)
     [finding] = error.value.findings
     assert (finding.code, finding.path) == (Code.OUT_OF_RANGE, "")
     if wall.endswith(("001", "999")):
-        assert (finding.expected, finding.found) == ("instants in microseconds", "finer ones")
+        assert (finding.expected, finding.actual) == ("times in microseconds", "times in nanoseconds")
     else:
-        assert finding.expected == f"wall times that {zone} has just once"
+        assert finding.expected == f"local times that exist exactly once in {zone}"
         assert (finding.count, finding.rows) == (1, (1,))
         assert "set spark.sql.session.timeZone to UTC" in finding.hint
 
 
-def test_only_times_are_placed():
+def test_other_types_than_times_are_not_converted():
     for array in (
         pa.array([1]),
         pa.array(["2024-03-10T02:30"]),
@@ -852,7 +852,7 @@ def test_only_times_are_placed():
     assert place_times(walls(None), NEW_YORK).null_count == 1
 
 
-def test_times_inside_a_struct_are_placed():
+def test_times_inside_a_struct_are_converted():
     outputs = columns(t="datetime", p="double")
     array = encode({"t": [datetime.datetime(2024, 1, 1)], "p": [0.5]}, outputs, 1)
     there = place_times(array, NEW_YORK)
@@ -860,12 +860,14 @@ def test_times_inside_a_struct_are_placed():
     assert there.field(0).cast(pa.int64()).to_pylist() == [1704085200 * 10**6]
     gap = encode({"t": [datetime.datetime(2024, 3, 10, 2, 30)], "p": [0.5]}, outputs, 1)
     with pytest.raises(
-        ContractError, match="t: expected wall times that America/New_York has just once, found others, once"
+        ContractError,
+        match="t: expected local times that exist exactly once in America/New_York, got ambiguous or "
+        "nonexistent times, once",
     ):
         place_times(gap, NEW_YORK)
 
 
-def test_a_struct_names_all_columns_that_cannot_be_placed():
+def test_all_columns_with_ambiguous_times_are_named():
     times = walls("2024-03-10T02:30")
     array = pa.StructArray.from_arrays([times, times, pa.array([1])], ["a.b", "c", "d"])
     with pytest.raises(PredictionError) as error:
@@ -876,7 +878,7 @@ def test_a_struct_names_all_columns_that_cannot_be_placed():
 # --- what a review found --------------------------------------------------------------------------------
 
 
-def test_null_composites_stay_null_when_times_are_placed():
+def test_null_composites_stay_null_when_times_are_converted():
     whole = Object([Property("a", "long", required=False), Property("t", "datetime", required=False)])
     outputs = Schema([ColSpec(whole, "o", required=False)])
     placed_ = place_times(encode({"o": [{"a": 1}, None]}, outputs, 2), "UTC")
@@ -895,7 +897,7 @@ def test_unnamed_outputs_are_counted():
     for columns in ("x", "xyz"):
         frame = pd.DataFrame({name: [1.5] for name in columns})
         for call in (encode, check):
-            with pytest.raises(PredictionError, match=f"expected 2 columns, found {len(columns)} column"):
+            with pytest.raises(PredictionError, match=f"expected 2 columns, got {len(columns)} column"):
                 call(frame, two, 1)
 
 
@@ -918,7 +920,7 @@ SEQUENCES = {
 def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
     assert encode({"v": value, "s": "x"}, NAMED, 1).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}]
     assert encode([{"v": value, "s": "x"}] * 2, NAMED, 2).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}] * 2
-    with pytest.raises(PredictionError, match="v: expected 2 rows, as the longest column, found 1"):
+    with pytest.raises(PredictionError, match="v: expected 2 rows, as the longest column, got 1"):
         encode({"v": value, "s": ["x", "y"]}, NAMED, 2)
 
 
@@ -994,4 +996,4 @@ def test_records_name_what_they_lack_and_what_they_have_more():
 def test_typed_cells_are_judged_by_their_dtype():
     for cell in (np.array([1]), pd.Series([1]), pd.Index([1]), pd.array([1], dtype="Int64"), pa.array([1])):
         [finding] = refused([cell], Schema([ColSpec(Array("integer"))]), 1)
-        assert (finding.code, finding.expected, finding.found) == (Code.TYPE_MISMATCH, "integer", "int64")
+        assert (finding.code, finding.expected, finding.actual) == (Code.TYPE_MISMATCH, "integer", "int64")

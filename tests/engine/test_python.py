@@ -95,62 +95,63 @@ def test_a_dictionary_is_read_by_the_schema(data, schema, expected):
     assert list(enforce(data, schema)) == list(expected)
 
 
-def test_a_list_is_what_its_own_column_says_whatever_the_others_are():
+def test_list_is_read_by_the_type_of_its_own_column():
     """MLflow's reading of one column depends on the types of the others."""
     data = {"a": ["x", "y"], "b": [1, 2]}
     assert columns({"a": data["a"]}, named(a="string")) == {"a": ["x", "y"]}
     assert columns(data, named(a="string", b="long")) == data
     assert told(data, named(a="string", b=Array("long"))) == [
-        "b: expected 2 rows, as the longest column, found 1 (a list is a column, unless the column is "
-        "declared an Array: then it is one row's value) [ROW_COUNT]"
+        "b: expected 2 rows, as the longest column, got 1 (pass lists of equal length; for a column "
+        "declared an Array, a list is the value of one row) "
+        "[ROW_COUNT]"
     ]
 
 
 def test_columns_of_different_lengths_are_refused():
     hint = (
-        "(a list is a column, unless the column is declared an Array: then it is one row's value) [ROW_COUNT]"
+        "(pass lists of equal length; for a column declared an Array, a list is the value of one row) "
+        "[ROW_COUNT]"
     )
     data = {"a": [1, 2, 3], "b": [1], "c": 5, "d": [1, 2, 3]}
     assert told(data, named(a="long", b="long", c="long", d="long")) == [
-        f"b: expected 3 rows, as the longest column, found 1 {hint}",
-        f"c: expected 3 rows, as the longest column, found 1 {hint}",
+        f"b: expected 3 rows, as the longest column, got 1 {hint}",
+        f"c: expected 3 rows, as the longest column, got 1 {hint}",
     ]
 
 
-NO_COLUMN = "(a column is a list, an array of rank 1 that pandas takes, or one value) [SHAPE_MISMATCH]"
+NO_COLUMN = "(pass a list, an array of rank 1 that pandas supports, or one value) [SHAPE_MISMATCH]"
 
 
 @each(
     "value",
     [np.ones((2, 2)), np.ma.array([1.0, 2.0], mask=[True, False]), np.ones((1, 1, 1))],
 )
-def test_arrays_that_are_no_column(value):
-    text = f"a: expected a column, found a value of type {type(value).__name__} {NO_COLUMN}"
+def test_arrays_that_are_refused_as_columns(value):
+    text = f"a: expected a column, got a value of type {type(value).__name__} {NO_COLUMN}"
     assert told({"a": value}, named(a="double")) == [text]
 
 
 @each("value", [{1, 2}, iter([1])])
 def test_other_collections_are_no_columns(value):
-    found = f"found a value of type {type(value).__name__}, once, first in row 0"
+    found = f"got a value of type {type(value).__name__}, once, first in row 0"
     assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {found}")
     [line] = told({"a": value}, named(a=Array("long")))
     assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
 
 
-def test_names_that_are_twins_as_text():
+def test_names_that_are_equal_as_text_are_refused():
     for name in ("1", 1):
         assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
-            "1: expected one column of that name, as text, found several [DUPLICATE_NAME]"
+            "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
         ]
 
 
 def test_missing_columns():
     assert told({"A": 1}, named(a="long", b="string")) == [
-        "a: expected long, found no such column (did you mean 'A'? Names are case sensitive) "
-        "[MISSING_COLUMN]",
-        "b: expected string, found no such column [MISSING_COLUMN]",
+        "a: expected long, got no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]",
+        "b: expected string, got no such column [MISSING_COLUMN]",
     ]
-    assert told({}, named(a="long")) == ["a: expected long, found no such column [MISSING_COLUMN]"]
+    assert told({}, named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
     assert enforce({}, optional(a="long")).shape == (0, 0)
 
 
@@ -173,20 +174,20 @@ DICTIONARIES = {
 def test_dictionaries_reach_unnamed_columns_by_position(form):
     assert columns(DICTIONARIES[form], unnamed("long", "string")) == {"x": [1, 2], "y": ["a", "b"]}
     text = (
-        "expected 1 column, found 2 columns (columns without names are taken by position: pass exactly these)"
+        "expected 1 column, got 2 columns (pass exactly these: columns without names are matched by position)"
     )
     assert told(DICTIONARIES[form], unnamed("long")) == [f"{text} [COLUMN_COUNT]"]
 
 
 def test_a_row_without_one_of_the_unnamed_columns_is_refused():
     assert told([{"x": 1, "y": "a"}, {"x": 1}], unnamed("long", "string")) == [
-        "y: expected string, found rows without it, once, first in row 1 [MISSING_COLUMN]"
+        "y: expected string, got rows without it, once, first in row 1 [MISSING_COLUMN]"
     ]
 
 
 def test_labels_of_unnamed_columns_are_names():
     [line] = told({1.5: [1], "x": [2]}, unnamed("long", "long"))
-    assert line == "`1.5`: expected a string or an integer, found a value of type float [INVALID_NAME]"
+    assert line == "`1.5`: expected a string or an integer, got a value of type float [INVALID_NAME]"
 
 
 NUMBERED = Schema([ColSpec("long", 0), ColSpec("long", 1)])
@@ -212,17 +213,17 @@ def test_a_column_named_0_takes_objects():
 def test_other_numbers_are_names():
     schema = Schema([ColSpec("long", 1), ColSpec("long", 2)])
     assert told(np.array([[1, 2]]), schema) == [
-        "expected named columns, found an array without names (give it names, as a DataFrame or a dictionary "
-        "of arrays) [TYPE_MISMATCH]"
+        "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
+        "[TYPE_MISMATCH]"
     ]
     assert told({"x": [1], "y": [2]}, NUMBERED) == [
-        f"{number}: expected long, found no such column [MISSING_COLUMN]" for number in (0, 1)
+        f"{number}: expected long, got no such column [MISSING_COLUMN]" for number in (0, 1)
     ]
 
 
 def test_an_object_is_a_value_of_an_unnamed_column():
     assert told({"x": "s"}, unnamed(POINT)) == [
-        "0.x: expected long, found a value of type str, once, first in row 0 [TYPE_MISMATCH]"
+        "0.x: expected long, got a value of type str, once, first in row 0 [TYPE_MISMATCH]"
     ]
 
 
@@ -272,19 +273,19 @@ def test_columns_without_names_of_all_types_side_by_side():
 def test_rows_without_a_key():
     rows = [{"a": 1}, {}, {"b": 1}, {"a": 1, "b": 1}]
     assert told(rows, named(a="long", b="long")) == [
-        "a: expected long, found rows without it, 2 times, first in rows 1, 2 [MISSING_COLUMN]",
-        "b: expected long, found rows without it, 2 times, first in rows 0, 1 [MISSING_COLUMN]",
+        "a: expected long, got rows without it, 2 times, first in rows 1, 2 [MISSING_COLUMN]",
+        "b: expected long, got rows without it, 2 times, first in rows 0, 1 [MISSING_COLUMN]",
     ]
-    assert told([{"b": 1}], named(a="long")) == ["a: expected long, found no such column [MISSING_COLUMN]"]
+    assert told([{"b": 1}], named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
     assert told([{"a": None}, {"a": 1}], named(a="long")) == [
-        "a: expected long without nulls, found nulls, once, first in row 0 (declare it optional, or double) "
+        "a: expected long without nulls, got nulls, once, first in row 0 (declare it optional, or double) "
         "[NULL_IN_REQUIRED]"
     ]
 
 
 def test_a_list_of_other_things_where_columns_have_names():
     hint = "(name the values of a row, as {'name': value}) [TYPE_MISMATCH]"
-    text = "expected a list of dictionaries, found a list of"
+    text = "expected a list of dictionaries, got a list of"
     assert told([1, "a", 2], named(a="long")) == [f"{text} int, str {hint}"]
     assert told([{"a": 1}, None], named(a="long")) == [f"{text} NoneType {hint}"]
     assert told([[1]], named(a="long")) == [f"{text} list {hint}"]
@@ -293,14 +294,14 @@ def test_a_list_of_other_things_where_columns_have_names():
 def test_rows_of_another_width():
     rows = [[1, 2], [3], "ab", {"x": 1, "y": 2}, 5, None, [1, 2, 3]]
     assert told(rows, unnamed("long", "long")) == [
-        "expected a list of 2 values for each row, found other rows, 6 times, first in rows 1, 2, 3, 4, 5 "
+        "expected a list of 2 values for each row, got other rows, 6 times, first in rows 1, 2, 3, 4, 5 "
         "[COLUMN_COUNT]"
     ]
 
 
 def test_values_of_a_column_that_are_of_other_types():
     end = "(convert the values explicitly, or leave the column out) [TYPE_MISMATCH]"
-    text = "expected {}, found a value of type {}, once, first in row {} " + end
+    text = "expected {}, got a value of type {}, once, first in row {} " + end
     assert told([1, "a"], unnamed("long")) == ["0: " + text.format("long", "str", 1)]
     assert told({"a": [True, 1]}, named(a="boolean")) == ["a: " + text.format("boolean", "int", 1)]
     assert told([[1, 2]], unnamed("long")) == ["0: " + text.format("long", "list", 0)]
@@ -328,13 +329,11 @@ SCALARS = [
 def test_a_scalar_is_one_row(value, dtype, expected):
     assert columns(value, unnamed(dtype)) == {0: [expected]}
     assert told(value, named(a=dtype)) == [
-        f"expected a dictionary or a list of them, found a value of type {type(value).__name__} "
+        f"expected a dictionary, or a list of dictionaries, got a value of type {type(value).__name__} "
         f"(the schema is ['a': {dtype} (required)]) [TYPE_MISMATCH]"
     ]
     [line] = told(value, unnamed(dtype, dtype))
-    assert line.startswith(
-        f"expected a list with a value a row, found a value of type {type(value).__name__} ("
-    )
+    assert line.startswith(f"expected a list of rows, got a value of type {type(value).__name__} (")
 
 
 def test_an_array_of_rank_0_is_a_scalar():
@@ -345,19 +344,19 @@ def test_an_array_of_rank_0_is_a_scalar():
 def test_no_data_at_all(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     for dtype in (DataType.long, AnyType(), Array("long")):
-        text = f"enforce takes a scalar, list, dictionary, array or frame, not {what}"
+        text = f"data: expected a scalar, list, dictionary, array or frame, got {what}"
         assert lines(data, unnamed(dtype)) == [text]
     assert told(data, named(a="long")) == [
-        f"expected a dictionary or a list of them, found {what} (the schema is ['a': long (required)]) "
-        "[TYPE_MISMATCH]"
+        f"expected a dictionary, or a list of dictionaries, got {what} (the schema is ['a': long "
+        "(required)]) [TYPE_MISMATCH]"
     ]
 
 
 @each("form", ["csr_matrix", "csc_array", "coo_array", "dok_matrix"])
-def test_sparse_matrices_are_no_columns(form):
+def test_sparse_matrices_are_refused_for_columns(form):
     matrix = getattr(scipy.sparse, form)(np.eye(2))
     for schema in (unnamed("double", "double"), named(a="double", b="double")):
-        text = f"a schema of columns takes no sparse matrix: the schema is {schema!r}"
+        text = f"expected data for the columns {schema!r}, got a sparse matrix"
         assert lines(matrix, schema) == [text]
 
 
@@ -380,9 +379,7 @@ def test_a_series_is_a_column(series, schema, expected):
 
 
 def test_a_series_of_another_name():
-    assert told(pd.Series([1]), named(a="long")) == [
-        "a: expected long, found no such column [MISSING_COLUMN]"
-    ]
+    assert told(pd.Series([1]), named(a="long")) == ["a: expected long, got no such column [MISSING_COLUMN]"]
 
 
 ARRAYS = [
@@ -412,21 +409,21 @@ def test_an_array_of_rows_that_are_arrays():
 
 def test_arrays_that_do_not_fit():
     assert told(np.ones((2, 2, 2)), unnamed("double", "double")) == [
-        "expected an array of rank 1 or 2, found one of rank 3 [SHAPE_MISMATCH]"
+        "expected an array of rank 1 or 2, got one of rank 3 [SHAPE_MISMATCH]"
     ]
     assert told(np.ma.array([1.0, 2.0], mask=[True, False]), unnamed("double")) == [
-        "expected an array without masked values, found others (fill them explicitly) [INVALID_VALUE]"
+        "expected an array without masked values, got masked values (fill them explicitly) [INVALID_VALUE]"
     ]
     assert told(np.ones((2, 3)), unnamed("double")) == [
-        "expected 1 column, found 3 columns (columns without names are taken by position: "
-        "select exactly these) [COLUMN_COUNT]"
+        "expected 1 column, got 3 columns (select exactly these: columns without names are "
+        "matched by position) [COLUMN_COUNT]"
     ]
     assert told(np.ones(2), named(a="double")) == [
-        "expected named columns, found an array without names (give it names, as a DataFrame or a dictionary "
-        "of arrays) [TYPE_MISMATCH]"
+        "expected named columns, got an array without names (pass a DataFrame or a dictionary of arrays) "
+        "[TYPE_MISMATCH]"
     ]
     assert told(np.ones(2), unnamed(Array("double"))) == [
-        "0: expected Array(double), found float64 [TYPE_MISMATCH]"
+        "0: expected Array(double), got float64 [TYPE_MISMATCH]"
     ]
 
 
@@ -434,10 +431,8 @@ def test_arrays_that_do_not_fit():
 
 
 def test_extra_columns_and_keys_are_forbidden_on_demand():
-    column = "z: expected no column beside the declared ones, found a column more [EXTRA_COLUMN]"
-    key = (
-        "o.z: expected no key beside the declared ones, found a key more, once, first in row 0 [UNKNOWN_KEY]"
-    )
+    column = "z: expected only declared columns, got an undeclared column [EXTRA_COLUMN]"
+    key = "o.z: expected only declared keys, got an undeclared key, once, first in row 0 [UNKNOWN_KEY]"
     row = {"o": {"x": 1, "z": 2}, "z": 1}
     for data in (row, [row], pd.DataFrame([row])):
         assert columns(data, named(o=POINT)) == {"o": [{"x": 1}]}
@@ -463,7 +458,7 @@ def test_any_value_comes_as_it_is():
     seen = enforce(rows, named(v=AnyType()))["v"]
     assert all(new is row["v"] for new, row in zip(seen, rows))
     assert told(rows, named(v=AnyType()), strict_nulls=True) == [
-        "v: expected Any without nulls, found nulls, once, first in row 1 (declare it optional) "
+        "v: expected Any without nulls, got nulls, once, first in row 1 (declare it optional) "
         "[NULL_IN_REQUIRED]"
     ]
     assert columns([{"v": None}], optional(v=AnyType()), strict_nulls=True) == {"v": [None]}
@@ -530,7 +525,7 @@ def test_arrow_arrays():
         seen = enforce(array, unnamed("double"))
         assert isinstance(seen, pa.Table)
         assert seen.equals(pa.table({"0": [1.0, 2.0]}))
-        with pytest.raises(ContractError, match="a: expected long, found no such column"):
+        with pytest.raises(ContractError, match="a: expected long, got no such column"):
             enforce(array, named(a="long"))
         assert build_model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
 

@@ -285,12 +285,12 @@ def test_limits_around_an_optional_decimal_are_those_of_the_decimal():
 
 
 NO_LIMIT = (
-    "expected a Decimal of at most 15 digits, which a double holds, found {} (write "
+    "expected a Decimal of at most 15 digits, which a double holds, got {} (write "
     "Annotated[Decimal, pydantic.Field(max_digits=15, decimal_places=2)], or use float, or str for exact "
     "digits) [INVALID_VALUE]"
 )
 MIXED = (
-    "expected an Enum of bool, int, float, str, bytes, date or datetime, all of one type, found the Enum {} "
+    "expected an Enum of bool, int, float, str, bytes, date or datetime, all of one type, got the Enum {} "
     "(give all members values of one type) [MIXED_TYPES]"
 )
 REFUSED = {
@@ -308,80 +308,80 @@ REFUSED = {
     "Enum beyond 64 bits": (Huge, MIXED.format("Huge with values of int beyond 64 bits")),
     "Enum without members": (
         Nothing,
-        "expected at least one member, found the Enum Nothing without members [INVALID_VALUE]",
+        "expected at least one member, got the Enum Nothing without members [INVALID_VALUE]",
     ),
     "Flag": (
         Right,
-        "expected an Enum, one member a value, found the Enum Right (a combination of flags is no member: "
+        "expected an Enum, one member a value, got the Enum Right (a combination of flags is no member: "
         "use int) [INVALID_VALUE]",
     ),
     "Literal of two types": (
         Literal["a", 1],
-        "expected a Literal of str, int, bool or bytes, all of one type, found values of int and str "
+        "expected a Literal of str, int, bool or bytes, all of one type, got values of int and str "
         "[MIXED_TYPES]",
     ),
     "Literal of members of two Enums": (
         Literal[Color.RED, Grade.A],
-        "expected a Literal of str, int, bool or bytes, all of one type, found values of Color and Grade "
+        "expected a Literal of str, int, bool or bytes, all of one type, got values of Color and Grade "
         "[MIXED_TYPES]",
     ),
     "time": (
         datetime.time,
-        "expected a type that a signature has, found time (no signature type holds a time of day: use "
+        "expected a supported type, got time (no signature type holds a time of day: use "
         "datetime, or str in ISO 8601) [UNSUPPORTED_TYPE]",
     ),
     "timedelta": (
         datetime.timedelta,
-        "expected a type that a signature has, found timedelta (no signature type holds a duration: use "
+        "expected a supported type, got timedelta (no signature type holds a duration: use "
         "float for seconds, or int for microseconds) [UNSUPPORTED_TYPE]",
     ),
     "set": (
         set[int],
-        "expected a type that a signature has, found set[int] (a signature has no sets: use list[int], and "
+        "expected a supported type, got set[int] (a signature has no sets: use list[int], and "
         "make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "frozenset": (
         frozenset[str],
-        "expected a type that a signature has, found frozenset[str] (a signature has no sets: use list[str], "
+        "expected a supported type, got frozenset[str] (a signature has no sets: use list[str], "
         "and make it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "bare set": (
         set,
-        "expected a type that a signature has, found set (a signature has no sets: use list[...], and make "
+        "expected a supported type, got set (a signature has no sets: use list[...], and make "
         "it a set in the model) [UNSUPPORTED_TYPE]",
     ),
     "complex": (
         complex,
-        "expected a type that a signature has, found complex (no signature type holds complex numbers: use "
+        "expected a supported type, got complex (no signature type holds complex numbers: use "
         "two floats) [UNSUPPORTED_TYPE]",
     ),
     "bare tuple": (
         tuple,
-        "expected a type that a signature has, found tuple (write what it holds, for example tuple[float, "
+        "expected a supported type, got tuple (write what it holds, for example tuple[float, "
         "...]) [UNSUPPORTED_TYPE]",
     ),
     "Literal beyond 64 bits": (
         Literal[18446744073709551616],
-        "expected a Literal of str, int, bool or bytes, all of one type, found values of int beyond 64 "
+        "expected a Literal of str, int, bool or bytes, all of one type, got values of int beyond 64 "
         "bits [MIXED_TYPES]",
     ),
     "tuple of two types": (
         tuple[int, str],
-        "expected a tuple of elements of one type, found tuple[int, str] (use a NamedTuple or a dataclass, "
+        "expected a tuple of elements of one type, got tuple[int, str] (use a NamedTuple or a dataclass, "
         "whose fields may differ) [MIXED_TYPES]",
     ),
     "empty tuple": (
         tuple[()],
-        "expected tuple[X, ...], found a tuple without elements [INVALID_VALUE]",
+        "expected tuple[X, ...], got a tuple without elements [INVALID_VALUE]",
     ),
     "namedtuple without types": (
         namedtuple("Pair", ["a", "b"]),
-        "expected fields with types, found the namedtuple Pair without types (a, b) (derive it from "
+        "expected fields with types, got the namedtuple Pair without types (a, b) (derive it from "
         "typing.NamedTuple) [UNSUPPORTED_TYPE]",
     ),
     "dataclass without fields": (
         dataclasses.make_dataclass("Bare", []),
-        "expected at least one field, found the dataclass Bare, which has no field [UNSUPPORTED_TYPE]",
+        "expected at least one field, got the dataclass Bare, which has no field [UNSUPPORTED_TYPE]",
     ),
 }
 
@@ -432,22 +432,22 @@ class Unresolved:
 STRUCTURE = {
     "recursive dataclass": (
         Node,
-        "[].children[]: expected a type of finite depth, found the dataclass Node inside itself (a signature "
+        "[].children[]: expected a type of finite depth, got the dataclass Node inside itself (a signature "
         "has no recursive types) [INVALID_VALUE]",
     ),
     "recursive TypedDict": (
         Chain,
-        "[].next: expected a type of finite depth, found the TypedDict Chain inside itself (a signature has "
+        "[].next: expected a type of finite depth, got the TypedDict Chain inside itself (a signature has "
         "no recursive types) [INVALID_VALUE]",
     ),
     "InitVar": (
         Secret,
-        "[]: expected a dataclass that can be built from its fields, found the dataclass Secret, whose "
+        "[]: expected a dataclass that can be built from its fields, got the dataclass Secret, whose "
         "constructor needs key [INVALID_VALUE]",
     ),
     "unresolved annotation": (
         Unresolved,
-        "[]: expected annotations that can be resolved, found the dataclass Unresolved with an annotation "
+        "[]: expected annotations that can be resolved, got the dataclass Unresolved with an annotation "
         "that cannot be resolved: "
         "name 'Nowhere' is not defined (define its types at the top of their module) "
         "[INVALID_VALUE]",
@@ -566,11 +566,11 @@ def test_pydantic_models_and_constraints_hold_in_records():
     [line] = check([{"item": {"sku": "a"}, "count": 1, "many": [{"name": "b"}]}], made)
     assert same(line, made(Item(sku="a"), 1, [Stop("b")]))
     assert refused([{"item": {"sku": ""}, "count": 0, "many": [Stop("b"), {"name": "c"}]}], made) == [
-        "[].item.sku: expected str, found a value against the rule string_too_short, once, first in row 0 "
+        "[].item.sku: expected str, got a value against the rule string_too_short, once, first in row 0 "
         "[INVALID_VALUE]",
-        "[].count: expected int, found a value against the rule greater_than, once, first in row 0 "
+        "[].count: expected int, got a value against the rule greater_than, once, first in row 0 "
         "[INVALID_VALUE]",
-        "[].many: expected list[Stop], found a value against the rule too_long, once, first in row 0 "
+        "[].many: expected list[Stop], got a value against the rule too_long, once, first in row 0 "
         "[INVALID_VALUE]",
     ]
 
@@ -593,25 +593,25 @@ def test_a_subclass_of_a_dataclass_stays_one():
     assert same(rebuilt, hub)
 
 
-MONEY = "[]: expected a Decimal of at most 9 digits, 2 after the point, found "
-NO_UUID = "[]: expected a value of UUID, found a text that is no UUID of 32 hexadecimal digits and 4 hyphens"
+MONEY = "[]: expected a Decimal of at most 9 digits, 2 after the point, got "
+NO_UUID = "[]: expected a value of UUID, got a text that is not a UUID of 32 hexadecimal digits and 4 hyphens"
 VALUES = {
-    "no member": (Color, "green", "[]: expected a value of Color, found another value", "INVALID_VALUE"),
-    "name of a member": (Color, "RED", "[]: expected a value of Color, found another value", "INVALID_VALUE"),
+    "no member": (Color, "green", "[]: expected a value of Color, got another value", "INVALID_VALUE"),
+    "name of a member": (Color, "RED", "[]: expected a value of Color, got another value", "INVALID_VALUE"),
     "member of another Enum": (
         Level,
         Color.RED,
-        "[]: expected Level, found a value of type Color",
+        "[]: expected Level, got a value of type Color",
         "TYPE_MISMATCH",
     ),
     "member that is not allowed": (
         Literal[Color.RED],
         Color.BLUE,
-        "[]: expected a value of Color, found another value",
+        "[]: expected a value of Color, got another value",
         "INVALID_VALUE",
     ),
-    "bool for an IntEnum": (Level, True, "[]: expected Level, found a value of type bool", "TYPE_MISMATCH"),
-    "text for an IntEnum": (Level, "1", "[]: expected Level, found a value of type str", "TYPE_MISMATCH"),
+    "bool for an IntEnum": (Level, True, "[]: expected Level, got a value of type bool", "TYPE_MISMATCH"),
+    "text for an IntEnum": (Level, "1", "[]: expected Level, got a value of type str", "TYPE_MISMATCH"),
     "no UUID": (
         uuid.UUID,
         "x",
@@ -627,7 +627,7 @@ VALUES = {
     "bytes for a UUID": (
         uuid.UUID,
         ID.bytes,
-        "[]: expected UUID, found a value of type bytes",
+        "[]: expected UUID, got a value of type bytes",
         "TYPE_MISMATCH",
     ),
     "NaN for a Decimal": (
@@ -651,50 +651,50 @@ VALUES = {
     "more digits of a Decimal": (
         Fifteen,
         Decimal("0.1234567890123456"),
-        "[]: expected a Decimal of at most 15 digits, found 0 digits before the point and 16 after it",
+        "[]: expected a Decimal of at most 15 digits, got 0 digits before the point and 16 after it",
         "INVALID_VALUE",
     ),
-    "text for a Decimal": (Money, "1.5", "[]: expected Decimal, found a value of type str", "TYPE_MISMATCH"),
-    "longer tuple": (tuple[int, int], [1, 2, 3], "[]: expected 2 elements, found 3", "SHAPE_MISMATCH"),
+    "text for a Decimal": (Money, "1.5", "[]: expected Decimal, got a value of type str", "TYPE_MISMATCH"),
+    "longer tuple": (tuple[int, int], [1, 2, 3], "[]: expected 2 elements, got 3", "SHAPE_MISMATCH"),
     "set for a tuple": (
         tuple[int, ...],
         {1},
-        "[]: expected a tuple, found a value of type set",
+        "[]: expected a tuple, got a value of type set",
         "TYPE_MISMATCH",
     ),
     "text in a tuple": (
         tuple[int, ...],
         ["a"],
-        "[][]: expected int, found a value of type str",
+        "[][]: expected int, got a value of type str",
         "TYPE_MISMATCH",
     ),
-    "missing field": (Stop, {}, "[].name: expected str, found no such field", "MISSING_FIELD"),
-    "None in a field": (Stop, {"name": None}, "[].name: expected str, found None", "TYPE_MISMATCH"),
+    "missing field": (Stop, {}, "[].name: expected str, got no such field", "MISSING_FIELD"),
+    "None in a field": (Stop, {"name": None}, "[].name: expected str, got None", "TYPE_MISMATCH"),
     "field of an instance": (
         Stop,
         Stop(1),
-        "[].name: expected str, found a value of type int",
+        "[].name: expected str, got a value of type int",
         "TYPE_MISMATCH",
     ),
     "list for a dataclass": (
         Stop,
         ["a"],
-        "[]: expected a dictionary, or an instance of Stop, found a value of type list",
+        "[]: expected a dictionary, or an instance of Stop, got a value of type list",
         "TYPE_MISMATCH",
     ),
     "tuple for a NamedTuple": (
         Leg,
         (1.5, Stop("a")),
-        "[]: expected a dictionary, or an instance of Leg, found a value of type tuple",
+        "[]: expected a dictionary, or an instance of Leg, got a value of type tuple",
         "TYPE_MISMATCH",
     ),
     "list for a TypedDict": (
         Options,
         [],
-        "[]: expected a dictionary, found a value of type list",
+        "[]: expected a dictionary, got a value of type list",
         "TYPE_MISMATCH",
     ),
-    "missing key": (Options, {}, "[].seat: expected int, found no such field", "MISSING_FIELD"),
+    "missing key": (Options, {}, "[].seat: expected int, got no such field", "MISSING_FIELD"),
 }
 
 
@@ -734,8 +734,8 @@ def test_what_a_class_refuses_is_reported_without_its_text():
                 raise ValueError(f"negative: {self.value}")
 
     assert refused([{"value": 1}, {"value": -77}], Positive) == [
-        "[]: expected values for Positive, found values that it refuses with ValueError, once, first in row "
-        "1 (build it with Positive(...) to see what it says) [INVALID_VALUE]"
+        "[]: expected values for Positive, got values that it refuses with ValueError, once, first in row "
+        "1 (build Positive(...) from the row to see the error) [INVALID_VALUE]"
     ]
 
 
@@ -795,7 +795,7 @@ def test_a_frame_gives_instances(data, hint, expected):
 
 def test_a_missing_decimal_is_none_and_not_a_number():
     listing = parse_input(list[Money])
-    with pytest.raises(ContractError, match=r"\[\]: expected Decimal, found None, once, first in row 1"):
+    with pytest.raises(ContractError, match=r"\[\]: expected Decimal, got None, once, first in row 1"):
         check_rows(to_rows(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
 
 

@@ -151,13 +151,13 @@ def test_findings_come_when_their_batch_does():
     wrong = batch("x", dtype=pa.string())
     scored = score_batches([batch(1.0), wrong], double, INPUTS, OUTPUTS, {})
     assert next(scored) == pa.array([2.0])
-    with pytest.raises(ContractError, match="x: expected double, found string"):
+    with pytest.raises(ContractError, match="x: expected double, got string"):
         next(scored)
 
 
 def test_a_wrong_prediction_is_a_finding():
     scored = score_batches([batch(1.0)], lambda frame, params: [1.0, 2.0], INPUTS, OUTPUTS, {})
-    with pytest.raises(PredictionError, match="expected one prediction for 1 row, found 2"):
+    with pytest.raises(PredictionError, match="expected one prediction for 1 row, got 2"):
         next(scored)
 
 
@@ -215,7 +215,7 @@ def test_composites_go_in_and_out():
 def test_a_batch_of_another_composite_is_refused_before_the_model_is_asked():
     inputs = Schema([ColSpec(Array("double"), "a")])
     rows = pa.record_batch({"a": pa.array([["x"]])})
-    with pytest.raises(ContractError, match=r"a\[\]: expected double, found string"):
+    with pytest.raises(ContractError, match=r"a\[\]: expected double, got string"):
         next(score_batches([rows], lambda frame, params: 1 / 0, inputs, OUTPUTS, {}))
 
 

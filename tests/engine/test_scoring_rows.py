@@ -237,7 +237,7 @@ def test_what_is_done_to_predictions_at_last_may_refuse_rows():
     assert (scored.type, scored.to_pylist()) == (pa.float32(), [None, 2.0])
     # of a row by itself: neither how many there are nor where they are
     assert told.to_pylist() == [
-        [{"code": "OUT_OF_RANGE", "path": "", "detail": "expected no ones, found others [OUT_OF_RANGE]"}],
+        [{"code": "OUT_OF_RANGE", "path": "", "detail": "expected no ones, got others [OUT_OF_RANGE]"}],
         None,
     ]  # fmt: skip
 
@@ -255,7 +255,7 @@ def test_the_model_may_not_change_what_the_next_try_sees():
 
 
 def test_types_that_do_not_widen_are_no_matter_of_rows():
-    with pytest.raises(ContractError, match="x: expected long, found string"):
+    with pytest.raises(ContractError, match="x: expected long, got string"):
         leniently([batch(["a"], pa.string())], raising(set()))
 
 
@@ -412,7 +412,7 @@ def test_the_findings_of_a_model_error_are_bounded_and_named():
     [(_, told)] = score_leniently([batch([1])], predict, LONG, DOUBLE, {})
     [[one]] = told.to_pylist()
     assert one["code"] == "PREDICTION_FAILED"
-    assert one["detail"].startswith("expected a prediction, found OwnError: xxx")
+    assert one["detail"].startswith("expected a prediction, got OwnError: xxx")
     assert len(one["detail"]) < 1100
 
 

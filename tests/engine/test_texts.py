@@ -196,7 +196,7 @@ def test_other_values_beside_strings_are_refused(cells):
     ]
 
 
-def test_half_a_surrogate_pair_is_refused():
+def test_lone_surrogate_is_refused():
     with pytest.raises(ContractError, match="city"):
         enforce(pd.DataFrame({"city": pd.Series(["a", "\ud800"], dtype=object)}), CITY)
 

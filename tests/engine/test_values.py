@@ -25,10 +25,7 @@ UTC = datetime.timezone.utc
 NOON = datetime.datetime(2020, 1, 1, 12)
 POINT = Object([Property("x", "long"), Property("y", "double", False)])
 TEXTS = Object([Property("s", "string")])
-RANGE = (
-    "(a model sees nanoseconds: from 1677-09-21 to 2262-04-11; replace such instants, or filter the rows) "
-    "[OUT_OF_RANGE]"
-)
+RANGE = "(replace them or filter the rows: models receive timestamps in nanoseconds) [OUT_OF_RANGE]"
 
 
 def enforced(values, dtype, required=True, **options):
@@ -90,7 +87,7 @@ EXACT = [
 
 
 @each("values, dtype", EXACT)
-def test_what_is_as_declared_is_handed_on_itself(values, dtype):
+def test_values_of_the_declared_type_are_returned_themselves(values, dtype):
     for options in ({}, {"forbid": True}, {"show_values": True}):
         findings = []
         dtype = DataType[dtype] if isinstance(dtype, str) else dtype
@@ -146,7 +143,7 @@ WIDENED = [
 
 
 @each("values, dtype, expected", WIDENED)
-def test_what_widens_is_widened(values, dtype, expected):
+def test_narrower_values_are_widened(values, dtype, expected):
     dtype = DataType[dtype] if isinstance(dtype, str) else dtype
     found, findings = enforced(values, dtype)
     assert findings == []
@@ -179,8 +176,9 @@ def test_numpys_times_of_every_unit(unit):
         datetime.date.min,
     ],
 )
-def test_times_that_nanoseconds_cannot_hold(value):
-    text = f"p: expected instants that nanoseconds can hold, found others, once, first in row 1 {RANGE}"
+def test_times_out_of_the_range_of_nanoseconds(value):
+    expected = "timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range"
+    text = f"p: expected {expected}, once, first in row 1 {RANGE}"
     assert lines([NOON, value], DataType.datetime) == [text]
     assert lines([[], [value]], Array("datetime")) == [text.replace("p:", "p[]:")]
 
@@ -209,7 +207,7 @@ def test_a_float_is_a_float32_only_if_it_is_one(number):
         []
         if exact
         else [
-            "p: expected float, found a float that is not exactly a float32, once, first in row 0 "
+            "p: expected float, got a float that is not exactly a float32, once, first in row 0 "
             "[TYPE_MISMATCH]"
         ]
     )
@@ -246,17 +244,17 @@ REFUSED = [
 
 
 @each("value, dtype, found", REFUSED)
-def test_what_would_change_is_refused(value, dtype, found):
+def test_lossy_conversion_is_refused(value, dtype, found):
     dtype = DataType[dtype]
     for required in (True, False):
         findings = []
         result = enforce_values([None, value], dtype, "p", findings, required=required)
         assert result[1] is value
         end = f"({LONG_HINT}) [OUT_OF_RANGE]" if "64 bits" in found else "[TYPE_MISMATCH]"
-        text = f"p: expected {dtype.name}, found {found}, once, first in row 1 {end}"
+        text = f"p: expected {dtype.name}, got {found}, once, first in row 1 {end}"
         assert str(findings[-1]) == text
     assert lines([[value]], Array(dtype)) == [
-        f"p[]: expected {dtype.name}, found {found}, once, first in row 0 {end}"
+        f"p[]: expected {dtype.name}, got {found}, once, first in row 0 {end}"
     ]
 
 
@@ -284,7 +282,7 @@ def test_every_sequence_is_an_array(name):
 
 @pytest.mark.parametrize("name", ["Series", "nullable Series", "Index", "Categorical"])
 def test_a_sequence_with_a_dtype_is_judged_by_it(name):
-    text = f"p[]: expected double, found int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
+    text = f"p[]: expected double, got int64, once, first in row 0 ({DIGITS}) [TYPE_MISMATCH]"
     assert lines([SEQUENCES[name]], Array("double")) == [text]
 
 
@@ -303,10 +301,10 @@ def test_times_in_a_series_are_times():
 
 
 @each("value", [{1}, np.array(1), "ab", b"ab", memoryview(b"ab"), {"a": 1}, iter([1]), 5])
-def test_what_is_no_sequence_is_no_array(value):
+def test_other_values_are_refused_for_an_array(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
-    text = f"p: expected Array(long), found a value of type {type(value).__name__}, once, first in row 0"
+    text = f"p: expected Array(long), got a value of type {type(value).__name__}, once, first in row 0"
     assert [str(finding) for finding in findings] == [f"{text} [TYPE_MISMATCH]"]
 
 
@@ -324,13 +322,15 @@ ARRAYS = [
 
 @each("array, dtype, found, hint", ARRAYS)
 def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
-    text = f"p[]: expected {dtype}, found {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
+    text = f"p[]: expected {dtype}, got {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
     assert lines([[], array], Array(dtype)) == [text]
 
 
-def test_masked_values_are_no_values():
+def test_masked_values_are_refused():
     held = [np.ma.array([1.0, 2.0], mask=[False, True])]
-    text = "p[]: expected arrays without masked values, found others, once, first in row 0 [INVALID_VALUE]"
+    text = (
+        "p[]: expected arrays without masked values, got masked values, once, first in row 0 [INVALID_VALUE]"
+    )
     assert lines(held, Array("double")) == [text]
     assert lines([np.ma.array([1.0])], Array("double")) == []
 
@@ -339,11 +339,11 @@ def test_rows_are_counted_and_the_first_are_named():
     values = ["a"] * 3 + [1] + ["a"] * 4 + [2.5]
     assert FIRST_ROWS == 5
     assert lines(values, DataType.long) == [
-        "p: expected long, found a value of type str, 7 times, first in rows 0, 1, 2, 4, 5 [TYPE_MISMATCH]",
-        "p: expected long, found a float, once, first in row 8 [TYPE_MISMATCH]",
+        "p: expected long, got a value of type str, 7 times, first in rows 0, 1, 2, 4, 5 [TYPE_MISMATCH]",
+        "p: expected long, got a float, once, first in row 8 [TYPE_MISMATCH]",
     ]
     assert lines([[1, "a", "b"], [2], ["c"]], Array("long")) == [
-        "p[]: expected long, found a value of type str, 2 times, first in rows 0, 2 [TYPE_MISMATCH]"
+        "p[]: expected long, got a value of type str, 2 times, first in rows 0, 2 [TYPE_MISMATCH]"
     ]
 
 
@@ -364,19 +364,19 @@ def test_paths_lead_into_what_is_nested():
 
 def test_properties_and_keys():
     assert lines([{"X": 1}, {}], POINT) == [
-        "p.x: expected long, found no such field, 2 times, first in rows 0, 1 "
+        "p.x: expected long, got no such field, 2 times, first in rows 0, 1 "
         "(did you mean 'X'? Names are case sensitive) [MISSING_FIELD]",
     ]
     assert lines([{1: 1}, {"a": 1, None: 2}], Map("long")) == [
-        "p: expected keys that are strings, found keys of type int, once, first in row 0 [INVALID_NAME]",
-        "p: expected keys that are strings, found keys of type NoneType, once, first in row 1 [INVALID_NAME]",
+        "p: expected string keys, got keys of type int, once, first in row 0 [INVALID_NAME]",
+        "p: expected string keys, got keys of type NoneType, once, first in row 1 [INVALID_NAME]",
     ]
 
 
 def test_keys_that_are_not_declared_are_dropped_or_forbidden():
     values = [{"x": 1, "z": 9}, {"x": 2, 3: 9}]
     assert enforced(values, POINT) == ([{"x": 1}, {"x": 2}], [])
-    expected = "expected no key beside the declared ones, found a key more, once, first in row"
+    expected = "expected only declared keys, got an undeclared key, once, first in row"
     assert lines(values, POINT, forbid=True) == [
         f"p.z: {expected} 0 [UNKNOWN_KEY]",
         f"p.3: {expected} 1 [UNKNOWN_KEY]",
@@ -391,12 +391,12 @@ NULLS = [None, pd.NA, pd.NaT, float("nan")]
 
 @each("null", NULLS)
 def test_a_null_in_what_is_required(null):
-    text = "expected long without nulls, found nulls, 2 times, first in rows 0, 2"
+    text = "expected long without nulls, got nulls, 2 times, first in rows 0, 2"
     text += " (declare it optional, or double)"
     assert lines([null, 1, null], DataType.long) == [f"p: {text} [NULL_IN_REQUIRED]"]
     inside = [{"x": null}, {"x": 1}, {"x": null}]
     assert lines(inside, POINT) == [f"p.x: {text} [NULL_IN_REQUIRED]"]
-    text = "p: expected boolean without nulls, found nulls, once, first in row 0 (declare it optional)"
+    text = "p: expected boolean without nulls, got nulls, once, first in row 0 (declare it optional)"
     assert lines([null], DataType.boolean) == [f"{text} [NULL_IN_REQUIRED]"]
 
 
@@ -407,12 +407,12 @@ def test_nulls_elsewhere_pass_unless_asked_for(null):
         assert lines([null], dtype, required=False, strict=True) == []
         [line] = lines([null], dtype, strict=True)
         assert line.endswith(
-            "without nulls, found nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
+            "without nulls, got nulls, once, first in row 0 (declare it optional) [NULL_IN_REQUIRED]"
         )
     assert lines([None], DataType.long, required=False, strict=True) == []
     assert lines([{"s": null}], TEXTS) == []
     assert lines([{"s": null}], TEXTS, strict=True) == [
-        "p.s: expected string without nulls, found nulls, once, first in row 0 "
+        "p.s: expected string without nulls, got nulls, once, first in row 0 "
         "(declare it optional) [NULL_IN_REQUIRED]"
     ]
     assert lines([{"x": 1, "y": null}, None], POINT, required=False, strict=True) == []
@@ -440,7 +440,7 @@ def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
 
 
 @each("null", [pd.NA, pd.NaT])
-def test_a_null_is_none_whatever_stands_beside_it(null):
+def test_null_becomes_none_beside_any_value(null):
     beside = {"string": Text("a"), "double": 1, "long": np.int64(1)}
     for name, other in beside.items():
         dtype = Object([Property("v", name, False)])
@@ -450,8 +450,8 @@ def test_a_null_is_none_whatever_stands_beside_it(null):
 
 
 @each("values", [["\ud800"], ["\ud800", np.str_("a")]])
-def test_half_a_character_is_no_text_whatever_stands_beside_it(values):
-    text = "expected Unicode text, found half a surrogate pair, once, first in row 0 [INVALID_VALUE]"
+def test_lone_surrogate_is_refused_beside_any_value(values):
+    text = "expected Unicode text, got a lone surrogate, once, first in row 0 [INVALID_VALUE]"
     assert lines(values, DataType.string) == [f"p: {text}"]
     assert lines([values], Array("string")) == [f"p[]: {text}"]
 
@@ -475,14 +475,14 @@ _TYPES = st.sampled_from(
 
 
 @given(st.lists(_SECRETS, min_size=1, max_size=4), _TYPES, st.booleans())
-def test_no_value_is_told_unless_asked_for(values, dtype, strict):
+def test_values_are_hidden_by_default(values, dtype, strict):
     for line in lines(values, dtype, strict=strict):
         assert "s3cret" not in line
 
 
 def test_values_are_shown_when_asked_for_and_cut():
     assert lines(["s3cret"], DataType.long, show_values=True) == [
-        "p: expected long, found a value of type str: 's3cret', once, first in row 0 [TYPE_MISMATCH]"
+        "p: expected long, got a value of type str: 's3cret', once, first in row 0 [TYPE_MISMATCH]"
     ]
     [line] = lines([{"x": "x" * 999}], POINT, show_values=True)
     assert len(line) < 160

@@ -111,8 +111,8 @@ def test_an_array_with_nulls_needs_a_name():
         with pytest.raises(InferenceError, match=r"^no signature for this array: 1 finding\n") as error:
             infer(example)
         assert str(error.value.findings[0]) == (
-            "expected a name for a column with nulls, found none "
-            "(a column without a name must be required: make a table of it, with a name) [INVALID_NAME]"
+            "expected a name for a column with nulls, got none "
+            "(name it, in a table: a column without a name must be required) [INVALID_NAME]"
         )
 
 
@@ -125,7 +125,7 @@ def test_a_reader_is_refused_and_not_consumed():
     assert reader.read_all() == HELD
 
 
-def test_what_lends_nothing_is_refused_without_a_word_of_its_data():
+def test_objects_without_arrow_data_are_refused_without_their_text():
     class Broken:
         def __arrow_c_stream__(self, requested_schema=None):
             raise ValueError("secret")
@@ -179,7 +179,7 @@ def test_a_type_is_read_off_even_without_rows(dtype, kind):
 
 def test_a_table_without_columns():
     for example in (pa.table({}), Stream(pa.table({}))):
-        assert str(found(example)[0]) == "expected at least one column, found none [EMPTY]"
+        assert str(found(example)[0]) == "expected at least one column, got none [EMPTY]"
 
 
 def union():
@@ -215,11 +215,11 @@ def test_all_types_that_no_signature_has_come_at_once():
     assert {finding.code for finding in findings} == {Code.UNSUPPORTED_TYPE}
     lines = {finding.path: str(finding) for finding in findings}
     assert lines["u"] == (
-        "u: expected a type that a signature has, found uint64 "
+        "u: expected a supported type, got uint64 "
         "(values beyond 2^63 fit no signature type: cast it explicitly) [UNSUPPORTED_TYPE]"
     )
     assert lines["k"] == (
-        "k: expected map<string, ...>, found map<int64, int64> (the keys of a map must be strings) "
+        "k: expected map<string, ...>, got map<int64, int64> (the keys of a map must be strings) "
         "[UNSUPPORTED_TYPE]"
     )
 
@@ -231,19 +231,19 @@ def test_they_are_refused_alone_and_without_rows(name):
         assert [finding.path for finding in found(pa.table({name: array}))] == wanted
 
 
-def test_twins():
+def test_equal_names_are_refused():
     assert [
         str(finding) for finding in found(pa.table([[1], [2], ["x"], [3]], names=["b", "a", "b", "a"]))
     ] == [
-        "b: expected one column of that name, found several [DUPLICATE_NAME]",
-        "a: expected one column of that name, found several [DUPLICATE_NAME]",
+        "b: expected one column of that name, got several [DUPLICATE_NAME]",
+        "a: expected one column of that name, got several [DUPLICATE_NAME]",
     ]
     twins = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["f", "f"])
     [finding] = found(pa.table({"s": twins}))
     assert (finding.path, finding.code) == ("s.f", Code.DUPLICATE_NAME)
 
 
-def test_a_hundred_levels_and_no_more():
+def test_more_than_a_hundred_levels_are_refused():
     dtype = pa.int8()
     for _ in range(99):
         dtype = pa.list_(dtype)
@@ -277,7 +277,7 @@ NULLS = {
 
 
 @each(("values", "dtype", "kind", "required"), NULLS.values(), ids=NULLS)
-def test_what_is_somewhere_null_is_optional(values, dtype, kind, required):
+def test_property_with_a_null_is_optional(values, dtype, kind, required):
     whole = Schema([ColSpec(kind, "c", required)])
     assert infer(table(values, dtype)).inputs == whole
     chunks = pa.chunked_array([pa.array([value], dtype) for value in values[::-1]], dtype)
@@ -298,7 +298,7 @@ def test_a_slice_counts_without_what_it_was_cut_from():
             assert column(table(values, dtype).slice(start, 1)) == (kind, True)
 
 
-def test_a_null_struct_hides_what_stands_under_it():
+def test_null_struct_makes_its_fields_optional():
     hidden = pa.StructArray.from_arrays(
         [pa.array([1, None]), pa.array(["x", "y"])], fields=list(PAIR), mask=pa.array([False, True])
     )
@@ -382,7 +382,7 @@ def test_polars():
     )
     assert (first.path, second.path) == ("a", "b")
     [finding] = found(frame.lazy())
-    assert finding.found == "a value of type LazyFrame"
+    assert finding.actual == "a value of type LazyFrame"
 
 
 def test_duckdb():
@@ -505,7 +505,7 @@ def test_columns_that_pyarrow_cannot_read_are_named(verb):
         with pytest.raises((InferenceError, ContractError)) as error:
             run(data)
         assert [str(finding) for finding in error.value.findings] == [
-            f"{name}: expected a type that pyarrow can read, found Int128 ({hint}) [UNSUPPORTED_TYPE]"
+            f"{name}: expected a type that pyarrow can read, got Int128 ({hint}) [UNSUPPORTED_TYPE]"
             for name in names
         ]
     run(frame.select("fits"))
@@ -516,6 +516,5 @@ def test_python_objects_of_polars_are_refused():
     frame = pl.DataFrame({"a": pl.Series([{1, 2}], dtype=pl.Object), "b": [1.5]})
     (finding,) = found(frame)
     assert str(finding) == (
-        "a: expected a type that a signature has, found Object "
-        "(convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
+        "a: expected a supported type, got Object (convert it explicitly, or leave it out) [UNSUPPORTED_TYPE]"
     )

@@ -20,7 +20,7 @@ CASES = {
     case["id"]: case for case in json.loads((Path(__file__).parent / "conformance.json").read_text())["cases"]
 }
 DEVIATIONS: dict[str, str] = {"h085": "law 3: the documents list params of type binary"}
-"""The cases in which ours is another on purpose, each with its reason: the law or the row of DESIGN 8."""
+"""The cases in which ours is another deliberately, each with its reason: the law or the row of DESIGN 8."""
 
 SCOPE = {"np": np, "pd": pd, "datetime": datetime, "decimal": decimal, "scipy": scipy}
 

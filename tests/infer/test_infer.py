@@ -298,7 +298,7 @@ def test_the_first_dimension_is_the_rows(array, spec):
     assert infer({"x": array}).inputs == Schema([TensorSpec(spec.type, spec.shape, "x")])
 
 
-# --- where ours is another, on purpose ------------------------------------------------------------------
+# --- where ours is another deliberately ------------------------------------------------------------------
 
 
 def arrow(dtype, *values):
@@ -399,13 +399,13 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
         infer_signature(frame)
     assert str(error.value).splitlines()[:6] == [
         "no signature for this DataFrame: 7 findings",
-        "  - `u.64`: expected a type that a signature has, found uint64 (values beyond 2^63 fit no signature "
+        "  - `u.64`: expected a supported type, got uint64 (values beyond 2^63 fit no signature "
         "type: cast it explicitly) [UNSUPPORTED_TYPE]",
-        "  - mixed: expected values of one type, found long and string [MIXED_TYPES]",
-        "  - digits: expected a type that a signature has, found a value of type Decimal "
+        "  - mixed: expected values of one type, got long and string [MIXED_TYPES]",
+        "  - digits: expected a supported type, got a value of type Decimal "
         "(cast it explicitly: to double, or to an integer) [UNSUPPORTED_TYPE]",
-        "  - cells.a[]: expected values of one type, found long and string [MIXED_TYPES]",
-        "  - cells.b: expected a type that a signature has, found a value of type tuple (make it a list) "
+        "  - cells.a[]: expected values of one type, got long and string [MIXED_TYPES]",
+        "  - cells.b: expected a supported type, got a value of type tuple (convert it to a list) "
         "[UNSUPPORTED_TYPE]",
     ]
     assert [finding.code for finding in error.value.findings[5:]] == [
@@ -414,14 +414,14 @@ def test_all_columns_that_cannot_be_inferred_come_at_once():
     ]
 
 
-def test_labels_that_are_no_names():
+def test_labels_that_are_not_names_are_refused():
     findings = found(labelled("a", ("x", "y"), 1.5))
     assert [(finding.path, finding.code) for finding in findings] == [
         ("('x', 'y')", Code.INVALID_NAME),
         ("`1.5`", Code.INVALID_NAME),
     ]
     assert findings[0].hint == (
-        "a column's name must be a string or an integer, not a value of type tuple: rename the column"
+        "a column's name: expected a string or an integer, got a value of type tuple. Rename the column"
     )
 
 
@@ -440,20 +440,20 @@ def refusal(text):
 
 def test_the_texts_of_errors():
     with refusal(
-        "no signature for this DataFrame: 1 finding\n  - expected at least one column, found none [EMPTY]"
+        "no signature for this DataFrame: 1 finding\n  - expected at least one column, got none [EMPTY]"
     ):
         infer_signature(pd.DataFrame())
-    with refusal("there is nothing to infer a signature from: model_input, model_output and params are None"):
+    with refusal("expected an example, got None for model_input, model_output and params: pass at least one"):
         infer_signature()
     [finding] = found(np.array(1.5))
     assert str(finding) == (
-        "expected an array of rank 1 or more, found an array without a dimension "
-        "(its first dimension is the rows: give it one) [SHAPE_MISMATCH]"
+        "expected an array of rank 1 or more, got an array without a dimension "
+        "(add a dimension for the rows, for example with array.reshape(1)) [SHAPE_MISMATCH]"
     )
     [finding] = found(pd.Series([1.5, None]))
     assert str(finding) == (
-        "expected a name for a column with nulls, found none "
-        "(a column without a name must be required: name it) [INVALID_NAME]"
+        "expected a name for a column with nulls, got none "
+        "(name it: a column without a name must be required) [INVALID_NAME]"
     )
 
 
@@ -565,25 +565,27 @@ def test_all_spark_columns_without_a_type_come_at_once():
         ("c[]", Code.UNSUPPORTED_TYPE),
         ("d", Code.UNSUPPORTED_TYPE),
     ]
-    with pytest.raises(InferenceError, match=r"expected at least one column, found none \[EMPTY\]$"):
+    with pytest.raises(InferenceError, match=r"expected at least one column, got none \[EMPTY\]$"):
         from_struct(T.StructType([]))
 
 
 # --- the warning, and the caller's example --------------------------------------------------------------
 
 
-def test_integer_columns_are_warned_of():
+def test_integer_columns_are_warned_about():
     frame = pd.DataFrame({"id": [1], "x": [1.5], 7: np.array([1], "int8"), "s": ["x"]})
     text = (
-        "Handling Integers With Missing Values: required integer columns (id, 7) have no place for missing "
-        "values; where some may be missing, infer from an example that has them, or declare the columns "
-        "double"
+        "Handling Integers With Missing Values: required integer columns (id, 7) cannot represent missing "
+        "values; if values may be missing, infer from an example with missing values, or declare the "
+        "columns double"
     )
     with pytest.warns(IntegerColumnWarning, match=f"^{re.escape(text)}$") as caught:
         infer_signature(frame)
     assert [warning.filename for warning in caught] == [__file__]
     many = pd.DataFrame({f"c{number}": [1] for number in range(7)})
-    with pytest.warns(IntegerColumnWarning, match=r"integer columns \(c0, c1, c2, c3, c4 and 2 more\) have"):
+    with pytest.warns(
+        IntegerColumnWarning, match=r"integer columns \(c0, c1, c2, c3, c4 and 2 more\) cannot"
+    ):
         infer_signature(many)
 
 
@@ -633,7 +635,7 @@ def test_optional_integers_and_arrays_of_integers_are_not_warned_of(example):
     ids=["list", "scalar", "dictionaries", "Arrow", "Series"],
 )
 def test_any_example_of_required_integers_is_warned_of(example, name):
-    with pytest.warns(IntegerColumnWarning, match=rf"required integer columns \({name}\) have") as caught:
+    with pytest.warns(IntegerColumnWarning, match=rf"required integer columns \({name}\) cannot") as caught:
         infer_signature(example)
     assert [warning.filename for warning in caught] == [__file__]
 
@@ -722,5 +724,5 @@ def test_tensors_of_a_spark_schema_are_tensors():
 
 
 def test_params_that_are_no_dictionary_are_refused():
-    with pytest.raises(InferenceError, match=r"^params must be a dictionary from names to defaults"):
+    with pytest.raises(InferenceError, match=r"^params: expected a dictionary of names and defaults"):
         infer_signature(None, None, np.array([1, 2]))

@@ -86,20 +86,20 @@ def test_a_dictionary_is_an_object(value):
     assert signature.to_dict() == theirs(params={"p": value}).to_dict()
 
 
-WIDE = "no signature type holds them: keep them as text, or explicitly as doubles"
-BY_HAND = "its type is unknown: build the param by hand, as ParamSpec(name, type, [], (-1,))"
-NO_DEFAULT = "build the param by hand, as ParamSpec(name, type, None), if it has no default"
-TYPE = "expected a type that a signature has, found a value of type "
-PLAIN = "expected a scalar, a list of scalars, or an object, found "
-LIST = "expected a list of scalars, found "
-MIXED = "expected values of one type, found "
+WIDE = "keep them as text, or convert them to doubles explicitly"
+BY_HAND = "build the param yourself, because its type is unknown: ParamSpec(name, type, [], (-1,))"
+NO_DEFAULT = "build a param without a default yourself: ParamSpec(name, type, None)"
+TYPE = "expected a supported type, got a value of type "
+PLAIN = "expected a scalar, a list of scalars, or an object, got "
+LIST = "expected a list of scalars, got "
+MIXED = "expected values of one type, got "
 
 REFUSED = {
-    "2^63": (2**63, "", f"expected integers of 64 bits, found larger ones ({WIDE}) [OUT_OF_RANGE]"),
+    "2^63": (2**63, "", f"expected integers of 64 bits, got larger integers ({WIDE}) [OUT_OF_RANGE]"),
     "None": (
         None,
         "",
-        f"expected a default that has a type and a JSON, found None ({NO_DEFAULT}) [INVALID_VALUE]",
+        f"expected a default with a type and a JSON representation, got None ({NO_DEFAULT}) [INVALID_VALUE]",
     ),
     "Decimal": (
         decimal.Decimal(1),
@@ -108,32 +108,33 @@ REFUSED = {
     ),
     "complex": (1j, "", f"{TYPE}complex [UNSUPPORTED_TYPE]"),
     "timedelta": (datetime.timedelta(1), "", f"{TYPE}timedelta [UNSUPPORTED_TYPE]"),
-    "tuple": ((1,), "", f"{TYPE}tuple (make it a list) [UNSUPPORTED_TYPE]"),
-    "set": ({1}, "", f"{TYPE}set (make it a list) [UNSUPPORTED_TYPE]"),
-    "Series": (pd.Series([1]), "", f"{TYPE}Series (make it a list) [UNSUPPORTED_TYPE]"),
+    "tuple": ((1,), "", f"{TYPE}tuple (convert it to a list) [UNSUPPORTED_TYPE]"),
+    "set": ({1}, "", f"{TYPE}set (convert it to a list) [UNSUPPORTED_TYPE]"),
+    "Series": (pd.Series([1]), "", f"{TYPE}Series (convert it to a list) [UNSUPPORTED_TYPE]"),
     "rank 2": (np.zeros((1, 1)), "", f"{LIST}an array of rank 2 [SHAPE_MISMATCH]"),
     "rank 0": (np.array(1), "", f"{LIST}an array of rank 0 [SHAPE_MISMATCH]"),
     "objects with None": (
         np.array([1, None], object),
         "",
-        f"{LIST}None or another container among them [UNSUPPORTED_TYPE]",
+        f"{LIST}None or nested containers [UNSUPPORTED_TYPE]",
     ),
-    "list of lists": ([[1]], "", f"{LIST}None or another container among them [UNSUPPORTED_TYPE]"),
-    "list with None": ([1, None], "", f"{LIST}None or another container among them [UNSUPPORTED_TYPE]"),
+    "list of lists": ([[1]], "", f"{LIST}None or nested containers [UNSUPPORTED_TYPE]"),
+    "list with None": ([1, None], "", f"{LIST}None or nested containers [UNSUPPORTED_TYPE]"),
     "list of dictionaries": (
         [{"a": 1}],
         "",
-        f"{LIST}None or another container among them [UNSUPPORTED_TYPE]",
+        f"{LIST}None or nested containers [UNSUPPORTED_TYPE]",
     ),
     "truth and int": ([True, 1], "[]", f"{MIXED}boolean and long [MIXED_TYPES]"),
     "int and text": ([1, "x"], "[]", f"{MIXED}long and string [MIXED_TYPES]"),
-    "a tuple inside": ({"k": (1,)}, ".k", f"{TYPE}tuple (make it a list) [UNSUPPORTED_TYPE]"),
+    "a tuple inside": ({"k": (1,)}, ".k", f"{TYPE}tuple (convert it to a list) [UNSUPPORTED_TYPE]"),
     "a date inside": (
         {"k": DAY},
         ".k",
-        "expected datetime, found an instant inside an object, which its JSON cannot carry [TYPE_MISMATCH]",
+        "expected datetime, got a datetime inside an object, which is not supported in params "
+        "[TYPE_MISMATCH]",
     ),
-    "{}": ({}, "", "expected at least one key, found an empty dictionary [EMPTY]"),
+    "{}": ({}, "", "expected at least one key, got an empty dictionary [EMPTY]"),
 }
 
 
@@ -207,11 +208,11 @@ def test_what_ours_refuses_alone(value, code, reason):
 
 def test_the_text_of_an_empty_list_and_of_nan():
     assert [str(finding) for finding in found(params={"a": [], "b": NAN, "c": [NAN, 1.5]})] == [
-        f"a: expected at least one element, found an empty list ({BY_HAND}) [EMPTY]",
-        "b: expected a default that has a type and a JSON, found a float that is not finite "
+        f"a: expected at least one element, got an empty list ({BY_HAND}) [EMPTY]",
+        "b: expected a default with a type and a JSON representation, got a float that is not finite "
         f"({NO_DEFAULT}) [INVALID_VALUE]",
-        "c: expected a default that JSON carries (the default of the param c is nan, which JSON cannot say: "
-        "use None) [INVALID_VALUE]",
+        "c: expected a default with a JSON representation (the default of the param c is nan, which JSON "
+        "cannot represent: use None) [INVALID_VALUE]",
     ]
 
 
@@ -247,13 +248,13 @@ def test_defaults_are_copies():
 def test_names_are_text():
     assert [spec.name for spec in infer(params={1: 1, None: 2, "x": 3}).params] == ["1", "None", "x"]
     [finding] = found(params={1: 1, "1": 2, "fine": 3})
-    assert str(finding) == "1: expected one param of that name, as text, found several [DUPLICATE_NAME]"
+    assert str(finding) == "1: expected one param of that name, as text, got several [DUPLICATE_NAME]"
 
 
 @pytest.mark.parametrize("params", [[1], "x", 1, {("a", 1)}], ids=repr)
 def test_params_are_a_dictionary(params):
     with pytest.raises(
-        InferenceError, match=r"^params must be a dictionary from names to defaults, not a value"
+        InferenceError, match=r"^params: expected a dictionary of names and defaults, got a value"
     ):
         infer(1.5, params=params)
     assert infer(params=types.MappingProxyType({"a": 1})).params == infer(params={"a": 1}).params
@@ -261,7 +262,7 @@ def test_params_are_a_dictionary(params):
 
 def test_no_params_are_none():
     assert infer(1.5, params={}).params is infer(1.5, params=None).params is from_params({}) is None
-    with pytest.raises(InferenceError, match=r"^there is nothing to infer a signature from"):
+    with pytest.raises(InferenceError, match=r"^expected an example, got None"):
         infer(params={})
 
 

@@ -42,7 +42,7 @@ def test_a_sparse_matrix_is_a_tensor_of_its_values(form, dtype):
 def test_other_formats_are_refused(form):
     [finding] = found(getattr(scipy.sparse, form)(np.eye(2)))
     assert str(finding) == (
-        f"expected a sparse matrix in the format csr or csc, found {form[:3]} (convert it with tocsr()) "
+        f"expected a sparse matrix in the format csr or csc, got {form[:3]} (convert it with tocsr()) "
         "[UNSUPPORTED_TYPE]"
     )
     assert body(theirs(getattr(scipy.sparse, form)(np.eye(2)))) == ANYTHING
@@ -55,7 +55,7 @@ def test_a_sparse_matrix_is_no_cell():
     }.items():
         [finding] = found(example)
         assert (finding.path, finding.code) == (path, Code.UNSUPPORTED_TYPE)
-        assert finding.found == "a value of type csr_array"
+        assert finding.actual == "a value of type csr_array"
 
 
 def test_a_dictionary_of_arrays():
@@ -93,7 +93,7 @@ def test_a_mask_that_hides_something_is_refused():
     assert infer(bare).inputs == tensor("float64", (-1,))
     for path, example in {"": masked, "x": {"x": masked}}.items():
         assert str(found(example)[0]) == (f"{path}: " if path else "") + (
-            "expected an array without masked values, found others "
+            "expected an array without masked values, got masked values "
             "(a signature has no masks: fill the masked values explicitly) [INVALID_VALUE]"
         )
 
@@ -115,17 +115,15 @@ def test_all_tensors_that_have_no_spec_come_at_once():
         ("('t',)", Code.INVALID_NAME),
     ]
     assert str(found(np.zeros(1, "V3"))[0]) == (
-        "found |V3 (the numpy dtype |V3 has no name that could be read back from JSON) [UNSUPPORTED_TYPE]"
+        "got |V3 (JSON cannot represent the NumPy dtype |V3) [UNSUPPORTED_TYPE]"
     )
 
 
 def test_twin_names_and_truths_are_no_names_of_tensors():
     [finding] = found({1: np.zeros(1), "1": np.zeros(2)})
-    assert str(finding) == "1: expected one tensor of that name, as text, found several [DUPLICATE_NAME]"
+    assert str(finding) == "1: expected one tensor of that name, as text, got several [DUPLICATE_NAME]"
     [finding] = found({True: np.zeros(1), "a": np.zeros(1)})
-    assert str(finding) == (
-        "True: expected a string or an integer, found a value of type bool [INVALID_NAME]"
-    )
+    assert str(finding) == ("True: expected a string or an integer, got a value of type bool [INVALID_NAME]")
 
 
 def test_no_rows_and_no_columns():

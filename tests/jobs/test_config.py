@@ -55,7 +55,7 @@ def test_what_is_left_empty_is_as_if_it_were_not_there(loader):
     text = SCORE + "params:\nspark:\nreport:\ncheck:\nbudget:\nquarantine:\nrun_id:\n"
     assert loader.load(text) == loader.load(SCORE)
     text = SCORE.replace("model: {path: m}", "model:")
-    assert loader.wrong(text) == ["model: expected a section, found nothing [MISSING_KEY]"]
+    assert loader.wrong(text) == ["model: expected a section, got nothing [MISSING_KEY]"]
     text = SCORE.replace("keep: [id]", "keep: , column: ")
     assert [line.split(":")[0] for line in loader.wrong(text)] == ["output.column", "output.keep"]
 
@@ -80,51 +80,50 @@ quarantine: {path: 'q*'}
 report: {jsn: x, json: 3}
 budgte: 4
 """) == [
-        "run_id: expected text, found a value of type date (write it in quotes) [INVALID_VALUE]",
+        "run_id: expected text, got a value of type date (write it in quotes) [INVALID_VALUE]",
         "input: expected either a path, or the name of a table [INVALID_VALUE]",
-        "report.json: expected text, found a value of type int (write it in quotes) [INVALID_VALUE]",
-        "report.jsn: expected a known key, found another (did you mean 'json'?) [UNKNOWN_KEY]",
-        "spark.a: expected text, found a value of type list [INVALID_VALUE]",
-        "spark[1]: expected a key that is text, found another (write it in quotes) [INVALID_VALUE]",
+        "report.json: expected text, got a value of type int (write it in quotes) [INVALID_VALUE]",
+        "report.jsn: expected a known key, got another (did you mean 'json'?) [UNKNOWN_KEY]",
+        "spark.a: expected text, got a value of type list [INVALID_VALUE]",
+        "spark[1]: expected a key that is text, got another (write it in quotes) [INVALID_VALUE]",
         "model.digest: expected 64 hexadecimal digits in lower case, as `sparksig digest` prints them, "
-        "found another [INVALID_VALUE]",
-        "model.trusted_types[0]: expected text, found a value of type int (write it in quotes) "
-        "[INVALID_VALUE]",
-        "model.trusted_types[1]: expected text that is not empty, found none [INVALID_VALUE]",
-        "model.batch_rows: expected 1 or more, found less [INVALID_VALUE]",
-        "model.on_version_mismatch: expected one of 'warn', 'fail', 'ignore', found another "
+        "got another [INVALID_VALUE]",
+        "model.trusted_types[0]: expected text, got a value of type int (write it in quotes) [INVALID_VALUE]",
+        "model.trusted_types[1]: expected text that is not empty, got none [INVALID_VALUE]",
+        "model.batch_rows: expected 1 or more, got less [INVALID_VALUE]",
+        "model.on_version_mismatch: expected one of 'warn', 'fail', 'ignore', got another "
         "(did you mean 'warn'?) [INVALID_VALUE]",
-        "output.path: expected text that is not empty, found none [INVALID_VALUE]",
-        "output.mode: expected one of 'error', 'append', 'overwrite', found another "
+        "output.path: expected text that is not empty, got none [INVALID_VALUE]",
+        "output.mode: expected one of 'error', 'append', 'overwrite', got another "
         "(did you mean 'append'? Names are case sensitive) [INVALID_VALUE]",
-        "output.column: expected text, found a value of type int (write it in quotes) [INVALID_VALUE]",
-        'output.keep: expected a list of names, or "*", found another [INVALID_VALUE]',
-        "output.evolve: expected true or false, found a value of type int [INVALID_VALUE]",
+        "output.column: expected text, got a value of type int (write it in quotes) [INVALID_VALUE]",
+        'output.keep: expected a list of names, or "*", got another [INVALID_VALUE]',
+        "output.evolve: expected true or false, got a value of type int [INVALID_VALUE]",
         "quarantine.path: expected a path without *, ?, [, ], { and }, which Spark takes for a pattern, "
-        "found another [INVALID_VALUE]",
+        "got another [INVALID_VALUE]",
         "budget: expected a limit: rows, share, or both (then both apply) [INVALID_VALUE]",
-        "check.mode: expected one of 'schema', 'sample', 'full', found another "
+        "check.mode: expected one of 'schema', 'sample', 'full', got another "
         "(did you mean 'sample'?) [INVALID_VALUE]",
-        "check.sample.rows: expected a whole number, found a value of type str [INVALID_VALUE]",
-        "check.sample.partitions: expected a whole number, found a value of type float [INVALID_VALUE]",
-        "check.sample.seed: expected less than 9223372036854775808, found more [INVALID_VALUE]",
-        "params: expected a section, found a value of type list [INVALID_VALUE]",
-        "budgte: expected a known key, found another (did you mean 'budget'?) [UNKNOWN_KEY]",
+        "check.sample.rows: expected a whole number, got a value of type str [INVALID_VALUE]",
+        "check.sample.partitions: expected a whole number, got a value of type float [INVALID_VALUE]",
+        "check.sample.seed: expected less than 9223372036854775808, got more [INVALID_VALUE]",
+        "params: expected a section, got a value of type list [INVALID_VALUE]",
+        "budgte: expected a known key, got another (did you mean 'budget'?) [UNKNOWN_KEY]",
     ]
 
 
 @pytest.mark.parametrize(("change", "line"), [
-    ("input: {path: t, schemas: x}", "input.schemas: expected a known key, found another "
+    ("input: {path: t, schemas: x}", "input.schemas: expected a known key, got another "
      "(did you mean 'schema'?) [UNKNOWN_KEY]"),
-    ("input: {path: t, schema_: x}", "input.schema_: expected a known key, found another "
+    ("input: {path: t, schema_: x}", "input.schema_: expected a known key, got another "
      "(did you mean 'schema'?) [UNKNOWN_KEY]"),
-    ("check: {sample: {row: 1}}", "check.sample.row: expected a known key, found another "
+    ("check: {sample: {row: 1}}", "check.sample.row: expected a known key, got another "
      "(did you mean 'rows'?) [UNKNOWN_KEY]"),
-    ("quarantine: {paht: x}\nbudget: {rows: 1}", "quarantine.paht: expected a known key, found another "
+    ("quarantine: {paht: x}\nbudget: {rows: 1}", "quarantine.paht: expected a known key, got another "
      "(did you mean 'path'?) [UNKNOWN_KEY]"),
-    ("budget: {percent: x}", "budget.percent: expected a known key, found another "
+    ("budget: {percent: x}", "budget.percent: expected a known key, got another "
      "(the keys here are rows, share) [UNKNOWN_KEY]"),
-    ("'': 1", "``: expected a known key, found another (the keys here are run_id, input, report, spark, "
+    ("'': 1", "``: expected a known key, got another (the keys here are run_id, input, report, spark, "
      "model, output, quarantine, budget, check, params, engine) [UNKNOWN_KEY]"),
     ("input: {path: t, format: csv}",
      "input: expected the columns of csv files in `schema`: nothing is guessed [INVALID_VALUE]"),
@@ -132,18 +131,18 @@ budgte: 4
      "input: expected `schema` and `options` with csv and json files alone [INVALID_VALUE]"),
     ("input: {path: t, version: 3}", "input: expected `version` with Delta tables alone [INVALID_VALUE]"),
     ("input: {}", "input: expected either a path, or the name of a table [INVALID_VALUE]"),
-    ("input: t", "input: expected a section, found a value of type str [INVALID_VALUE]"),
+    ("input: t", "input: expected a section, got a value of type str [INVALID_VALUE]"),
     ("output: {path: o}", "output.keep: expected the columns of the input in the output; "
-     '"*" for all, found nothing [MISSING_KEY]'),
+     '"*" for all, got nothing [MISSING_KEY]'),
     ("output: {path: o, keep: [1]}", 'output.keep: expected a list of names, or "*", '
-     "found a value of type list [INVALID_VALUE]"),
+     "got a value of type list [INVALID_VALUE]"),
     ("output: {path: o, keep: [], evolve: true}",
      "output: expected `evolve` with Delta tables alone [INVALID_VALUE]"),
     ("output: {path: 'file:x', keep: []}", "output.path: expected a path, or a URI with an absolute path: "
-     "file:/..., found another [INVALID_VALUE]"),
-    ("budget: {share: 1.5}", "budget.share: expected 1 or less, found more [INVALID_VALUE]"),
+     "file:/..., got another [INVALID_VALUE]"),
+    ("budget: {share: 1.5}", "budget.share: expected 1 or less, got more [INVALID_VALUE]"),
     ("budget: {share: .nan}",
-     "budget.share: expected a finite number, found a value of type float [INVALID_VALUE]"),
+     "budget.share: expected a finite number, got a value of type float [INVALID_VALUE]"),
     ("quarantine: {path: q}",
      "expected a budget for the quarantine: without one, the first bad row fails the run [INVALID_VALUE]"),
     ("quarantine: {path: o}\nbudget: {rows: 1}",
@@ -153,10 +152,10 @@ budgte: 4
     ("report: {html: x, log: x}",
      "report: expected two files: html and log name the same one [INVALID_VALUE]"),
     ("run_id: '../x'", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
-     "the first a letter or a digit, found another [INVALID_VALUE]"),
+     "the first a letter or a digit, got another [INVALID_VALUE]"),
     ("run_id: \"x\\n\"", "run_id: expected at most 200 letters, digits, '.', '_' and '-', "
-     "the first a letter or a digit, found another [INVALID_VALUE]"),
-    ("params:\n  1: x", "params[1]: expected a key that is text, found another (write it in quotes) "
+     "the first a letter or a digit, got another [INVALID_VALUE]"),
+    ("params:\n  1: x", "params[1]: expected a key that is text, got another (write it in quotes) "
      "[INVALID_VALUE]"),
 ])  # fmt: skip
 def test_what_is_said_of_one_thing(loader, change, line):
@@ -168,7 +167,7 @@ def test_a_model_that_never_changes_gets_no_signature(loader):
     for model in ("models:/m/1", "s3://b/m", "runs:/x/m"):
         assert loader.wrong("input: {path: t}", InferConfig, [f"model={model}"]) == [
             "model: expected a local directory: a model that is registered, or stored elsewhere, never "
-            "changes, found another, by --set [INVALID_VALUE]"
+            "changes, got another, by --set [INVALID_VALUE]"
         ]
     for model in ("build/m", "/m", "file:/m", "file:///m"):
         assert loader.load("input: {path: t}", InferConfig, [f"model={model}"]).model == model
@@ -176,21 +175,21 @@ def test_a_model_that_never_changes_gets_no_signature(loader):
 
 def test_missing_sections(loader):
     assert loader.wrong("params: {}") == [
-        "input: expected a section, found nothing [MISSING_KEY]",
-        "model: expected a section, found nothing [MISSING_KEY]",
-        "output: expected a section, found nothing [MISSING_KEY]",
+        "input: expected a section, got nothing [MISSING_KEY]",
+        "model: expected a section, got nothing [MISSING_KEY]",
+        "output: expected a section, got nothing [MISSING_KEY]",
     ]
     assert loader.wrong("{}", CheckConfig) == [
-        "input: expected a section, found nothing [MISSING_KEY]",
+        "input: expected a section, got nothing [MISSING_KEY]",
         "contract: expected a model directory, a signature's JSON file, the path or name of a table, or DDL, "
-        "found nothing [MISSING_KEY]",
+        "got nothing [MISSING_KEY]",
     ]
 
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a: [", "job.yaml: cannot read this YAML: line "),
-    ("- 1", "job.yaml: a configuration is a mapping, found a value of type list"),
-    ("", "job.yaml: a configuration is a mapping, found None"),
+    ("- 1", "job.yaml: a configuration is a mapping, got a value of type list"),
+    ("", "job.yaml: a configuration is a mapping, got None"),
     ("a: 1\na: 2", "duplicate key 'a'"),
     ("a: &x [*x]", "more than 100000 values"),
     ("a: !!python/object:os.system {}", "could not determine a constructor"),
@@ -263,28 +262,28 @@ def test_values_of_the_command_line(loader, sets, place, value):
 
 @pytest.mark.parametrize(("given", "line"), [
     ("input.pth=x",
-     "input.pth: expected a known key, found another, by --set (did you mean 'path'?) [UNKNOWN_KEY]"),
+     "input.pth: expected a known key, got another, by --set (did you mean 'path'?) [UNKNOWN_KEY]"),
     ("inptu.path=x",
-     "inptu: expected a known key, found another, by --set (did you mean 'input'?) [UNKNOWN_KEY]"),
+     "inptu: expected a known key, got another, by --set (did you mean 'input'?) [UNKNOWN_KEY]"),
     ("budget.rows=x",
-     "budget.rows: expected a whole number, found a value of type str, by --set [INVALID_VALUE]"),
-    ("budget.rows=[", "budget.rows: expected a value in YAML, found another, by --set "
+     "budget.rows: expected a whole number, got a value of type str, by --set [INVALID_VALUE]"),
+    ("budget.rows=[", "budget.rows: expected a value in YAML, got another, by --set "
      "(line 2, column 1: did not find expected node content) [INVALID_VALUE]"),
     ("output.keep[3]=x",
-     "output.keep[3]: expected an index up to 1, found a larger one, by --set [INVALID_VALUE]"),
-    ("input.path.x=1", "input.path: expected a section to set input.path.x in, found a value of type str "
+     "output.keep[3]: expected an index up to 1, got a larger one, by --set [INVALID_VALUE]"),
+    ("input.path.x=1", "input.path: expected a section to set input.path.x in, got a value of type str "
      "[INVALID_VALUE]"),
-    ("input", "--set: expected KEY=VALUE, the key a dotted path, found no = [INVALID_VALUE]"),
-    ("=x", "--set : expected KEY=VALUE, the key a dotted path, found another [INVALID_VALUE]"),
+    ("input", "--set: expected KEY=VALUE, the key a dotted path, got no = [INVALID_VALUE]"),
+    ("=x", "--set : expected KEY=VALUE, the key a dotted path, got another [INVALID_VALUE]"),
     ("input..path=x",
-     "--set input..path: expected KEY=VALUE, the key a dotted path, found another [INVALID_VALUE]"),
-    ("output.keep[x]=1", "--set output.keep[x]: expected KEY=VALUE, the key a dotted path, found another "
+     "--set input..path: expected KEY=VALUE, the key a dotted path, got another [INVALID_VALUE]"),
+    ("output.keep[x]=1", "--set output.keep[x]: expected KEY=VALUE, the key a dotted path, got another "
      "[INVALID_VALUE]"),
     ("output.mode=Error",
-     "output.mode: expected one of 'error', 'append', 'overwrite', found another, by --set "
+     "output.mode: expected one of 'error', 'append', 'overwrite', got another, by --set "
      "(did you mean 'error'? Names are case sensitive) [INVALID_VALUE]"),
     ("run_id=${env:SPARKSIG_NO_SUCH}",
-     "run_id: expected the environment variable SPARKSIG_NO_SUCH, found none, "
+     "run_id: expected the environment variable SPARKSIG_NO_SUCH, got none, "
      "by --set (set it, or give a default: ${env:SPARKSIG_NO_SUCH:-...}) [MISSING_KEY]"),
 ])  # fmt: skip
 def test_what_is_said_of_the_command_line(loader, given, line):
@@ -361,7 +360,7 @@ def test_variables_are_expanded_where_they_are_marked(loader, monkeypatch, text,
 def test_marks_that_are_none(loader, text):
     data = yaml.safe_load(SCORE) | {"params": {"a.b": text}}
     assert loader.wrong(yaml.safe_dump(data, allow_unicode=True)) == [
-        "params.`a.b`: expected ${env:NAME} or ${env:NAME:-default}, found another mark [INVALID_VALUE]"
+        "params.`a.b`: expected ${env:NAME} or ${env:NAME:-default}, got another mark [INVALID_VALUE]"
     ]
 
 
@@ -370,9 +369,9 @@ def test_missing_variables_are_told_by_their_places_and_nothing_else_of_them(loa
         "path: t", "path: '${env:SPARKSIG_NO_B}'"
     )
     assert loader.wrong(text) == [
-        "input.path: expected the environment variable SPARKSIG_NO_B, found none "
+        "input.path: expected the environment variable SPARKSIG_NO_B, got none "
         "(set it, or give a default: ${env:SPARKSIG_NO_B:-...}) [MISSING_KEY]",
-        "output.keep[0]: expected the environment variable SPARKSIG_NO_A, found none "
+        "output.keep[0]: expected the environment variable SPARKSIG_NO_A, got none "
         "(set it, or give a default: ${env:SPARKSIG_NO_A:-...}) [MISSING_KEY]",
     ]
 
@@ -481,15 +480,15 @@ BUILDERS = {
     "mapping": (
         ScoreConfig.model_validate,
         {"run_id": 7},
-        "run_id: expected text, found a value of type int",
+        "run_id: expected text, got a value of type int",
     ),
     "section": (InputSection.model_validate, {"path": "a*"}, "path: expected a path without"),
     "text": (
         ScoreConfig.model_validate_json,
         '{"budgte": {}}',
-        "budgte: expected a known key, found another",
+        "budgte: expected a known key, got another",
     ),
-    "no JSON": (ScoreConfig.model_validate_json, '{"run_id', "expected JSON, found a value of type str"),
+    "no JSON": (ScoreConfig.model_validate_json, '{"run_id', "expected JSON, got a value of type str"),
 }
 
 

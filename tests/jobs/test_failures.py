@@ -93,8 +93,8 @@ JOBS = {
     "unknown method": (["--set", "model.method=nope"], 2, "model.method: expected a method that predicts"),
     "unknown param": (["--set", "params.depth=3"], 2, "params.depth: expected a param of the model"),
     "no input": (["--set", "input.path=none"], 9, "no Parquet table at 'none'"),
-    "CSV as Parquet": (["--set", "input.path=table.csv"], 2, "input.format: expected csv, .*found parquet"),
-    "Parquet as Delta": (["--set", "input.format=delta"], 2, "input.format: expected parquet, .*found delta"),
+    "CSV as Parquet": (["--set", "input.path=table.csv"], 2, "input.format: expected csv, .*got parquet"),
+    "Parquet as Delta": (["--set", "input.format=delta"], 2, "input.format: expected parquet, .*got delta"),
     "damaged input": (["--set", "input.path=damaged.parquet"], 9, "damaged.parquet"),
     "no such column to keep": (["--set", "output.keep=[idd]"], 3, "idd: .*did you mean 'id'"),
     "existing output": (["--set", "output.path=file"], 6, "the output 'file' exists already"),
@@ -214,7 +214,7 @@ TEXTS = {
         "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///in/0.csv.\nCaused by: "
         "java.lang.IllegalArgumentException: CSV header does not conform to the schema.\n Header: x, id\n"
         " Schema: id, x\nExpected: id but found: x\nCSV file: file:///in/0.csv",
-        "expected a header with the declared names, in their order, found another first line in file:///in/0.csv",
+        "expected a header with the declared names, in their order, got another first line in file:///in/0.csv",
     ),
     "unknown": ("An error occurred while calling o1.x.\n: org.X: [NEW] what\n\tat a.b.C(D.java:1)", "what$"),
 }

@@ -204,7 +204,7 @@ def test_what_needs_spark_is_a_configuration_error(home, changes, reason):
     with pytest.raises(ConfigError) as info:
         score(configure(home, **changes))
     [finding] = info.value.findings
-    assert (finding.path, finding.expected, finding.found) == ("engine", "auto, direct or spark", "local")
+    assert (finding.path, finding.expected, finding.actual) == ("engine", "auto, direct or spark", "local")
     assert finding.hint == reason
 
 

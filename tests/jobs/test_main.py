@@ -193,7 +193,7 @@ def test_a_wrong_configuration(tmp_path, capsys):
     (tmp_path / "c.yaml").write_text(CONFIG)
     assert run("check", ["--config", str(tmp_path / "c.yaml"), "--set", "mdoe=x"]) == 2
     assert (
-        "  - mdoe: expected a known key, found another, by --set (did you mean 'mode'?)"
+        "  - mdoe: expected a known key, got another, by --set (did you mean 'mode'?)"
         in capsys.readouterr().err
     )
     assert isinstance(ConfigError(""), ValueError)

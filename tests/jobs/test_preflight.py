@@ -32,15 +32,15 @@ def check(folder, inputs, *tables, features=None, **settings):
 
 def test_columns_of_an_unnamed_tensor_are_matched_by_features(tmp_path):
     check(tmp_path, PAIR, READINGS, features=("rain", "wind"))
-    with pytest.raises(ContractError, match=r"snow: expected float64, found no such column"):
+    with pytest.raises(ContractError, match=r"snow: expected float64, got no such column"):
         check(tmp_path, PAIR, READINGS, features=("rain", "snow"))
-    with pytest.raises(ContractError, match="id: expected float64, found int64"):
+    with pytest.raises(ContractError, match="id: expected float64, got int64"):
         check(tmp_path, PAIR, READINGS)
 
 
 def test_types_of_tensors_are_judged(tmp_path):
     rain = Schema([TensorSpec(np.dtype("int64"), (-1,), "rain")])
-    with pytest.raises(ContractError, match="rain: expected int64, found double"):
+    with pytest.raises(ContractError, match="rain: expected int64, got double"):
         check(tmp_path, rain, READINGS)
 
 
@@ -58,6 +58,6 @@ def test_the_null_type_fits_an_optional_column_only(tmp_path, tables):
 
 def test_a_case_sensitive_session_has_both_columns(tmp_path):
     both = pa.table({"id": [1], "note": ["late"], "Note": [7]})
-    with pytest.raises(ContractError, match="note: expected one column of that name, found note, Note"):
+    with pytest.raises(ContractError, match="note: expected one column of that name, got note, Note"):
         check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "false"})
     check(tmp_path, NOTED, both, **{"spark.sql.caseSensitive": "true"})

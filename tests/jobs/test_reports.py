@@ -95,7 +95,7 @@ input            /data/in (parquet, 8 files, 57.1 MB)
 input digest     cdcdcdcdcdcd...
 output           /data/out (990 rows)
 quarantine       /data/bad (10 rows)
-- a.b: expected long without nulls, found nulls, 3 times (declare it optional) [NULL_IN_REQUIRED]"""
+- a.b: expected long without nulls, got nulls, 3 times (declare it optional) [NULL_IN_REQUIRED]"""
     )
 
 
@@ -123,7 +123,7 @@ def test_the_text_of_a_run_that_failed():
     assert text.startswith(f"{CHECK}\nrun              r\nstatus           failed, exit code 3\n")
     assert "input            db.t (delta, version 0)\n" in text
     assert text.endswith(
-        "error            the table breaks it: 2 findings\n- expected rows, found nothing [EMPTY]"
+        "error            the table breaks it: 2 findings\n- expected rows, got nothing [EMPTY]"
     )
     assert text.count("a.b: expected") == 1
 

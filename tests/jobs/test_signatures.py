@@ -43,7 +43,7 @@ def test_the_same_may_be_there_and_nothing_else(tmp_path):
     (b"\xff", "not JSON: "),
     (b"[]", "not a signature: an object of inputs, outputs and params"),
     (b'{"input": []}', "not a signature: an object of inputs, outputs and params"),
-    (b"{}", "a signature has inputs, outputs or params: there are none of them"),
+    (b"{}", "a signature needs inputs, outputs or params"),
     (b'{"inputs": [{"type": "lnog"}]}', "malformed signature JSON: 1 finding"),
 ])  # fmt: skip
 def test_files_that_hold_no_signature(tmp_path, content, message):

@@ -143,19 +143,19 @@ def test_a_contract_is_identical_to_itself(signature):
     told = compare(signature, signature)
     assert told.verdict is Verdict.IDENTICAL
     assert told.ok
-    assert not told.whole.upgrade + told.whole.rollback + told.whole.notes
+    assert not told.combined.upgrade + told.combined.rollback + told.combined.notes
 
 
 @given(st.one_of(pairs(), st.tuples(schemas, schemas)), st.sampled_from(["inputs", "outputs"]))
 def test_there_and_back_are_one_comparison(pair, side):
-    there, back = compare(*pair, side=side).whole, compare(*pair[::-1], side=side).whole
+    there, back = compare(*pair, side=side).combined, compare(*pair[::-1], side=side).combined
     assert there.upgrade == back.rollback
     assert there.rollback == back.upgrade
 
 
 @given(signatures(), signatures())
 def test_there_and_back_are_one_comparison_of_signatures(old, new):
-    there, back = compare(old, new).whole, compare(new, old).whole
+    there, back = compare(old, new).combined, compare(new, old).combined
     assert (there.upgrade, there.rollback) == (back.rollback, back.upgrade)
 
 
@@ -165,7 +165,7 @@ def test_there_and_back_are_one_comparison_of_signatures(old, new):
 def test_every_difference_is_told_and_only_differences_are(pair, side):
     told = compare(*pair, side=side)
     assert (told.verdict is Verdict.IDENTICAL) == (pair[0] == pair[1])
-    assert bool(told.whole.upgrade + told.whole.notes) == (pair[0] != pair[1])
+    assert bool(told.combined.upgrade + told.combined.notes) == (pair[0] != pair[1])
 
 
 def places(dtype, path):
@@ -183,7 +183,7 @@ def places(dtype, path):
 def taken_by_another(rng, schema, side):
     """A schema that can take the place of one; itself, if none is found."""
     for _ in range(10):
-        if not compare(schema, found := another(rng, schema), side=side).whole.upgrade:
+        if not compare(schema, found := another(rng, schema), side=side).combined.upgrade:
             return found
     return schema
 
@@ -197,7 +197,7 @@ def test_places_are_taken_in_a_row_but_for_what_was_away_in_between(first, seed,
     held = {
         path for name, spec in zip(second.input_names(), second) for path in places(spec.type, step(name))
     }
-    for finding in compare(first, third, side=side).whole.upgrade:
+    for finding in compare(first, third, side=side).combined.upgrade:
         path = finding.path.removeprefix(f"{side}.")
         assert not any(
             path == one or path.startswith((f"{one}.", f"{one}[")) for one in held - ancestors(path)
@@ -355,7 +355,7 @@ def test_what_can_take_a_place_takes_all_data_as_it_is(old, seed):
 
 def by_types(old, new):
     """The paths of the reasons that the engine finds before it looks at any row: it looks at none, then."""
-    return {one.path for one in compare(old, new).inputs.upgrade if not one.found.startswith("a map")}
+    return {one.path for one in compare(old, new).inputs.upgrade if not one.actual.startswith("a map")}
 
 
 def lies_at(path, place):
@@ -373,7 +373,7 @@ def test_every_reason_has_data_that_is_refused_at_its_path(pair):
         with pytest.raises(ContractError) as info:
             enforce(table, new)
         found = {one.path for one in info.value.findings}
-        assert finding.path in found or (finding.found.startswith("a map") and by_types(old, new) & found)
+        assert finding.path in found or (finding.actual.startswith("a map") and by_types(old, new) & found)
 
 
 def test_by_name_and_by_position_are_two_things():

@@ -200,9 +200,9 @@ def test_what_has_no_one_schema():
     with pytest.raises(InferenceError) as error:
         merge_schemas(one, other)
     assert str(error.value).splitlines() == [
-        "no one schema covers both examples: 2 findings",
-        "  - a: expected values of one type, found long and string [MIXED_TYPES]",
-        "  - `b.c`.d: expected values of one type, found long and Array(long) [MIXED_TYPES]",
+        "cannot merge these schemas: 2 findings",
+        "  - a: expected values of one type, got long and string [MIXED_TYPES]",
+        "  - `b.c`.d: expected values of one type, got long and Array(long) [MIXED_TYPES]",
     ]
 
 

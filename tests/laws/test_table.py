@@ -89,7 +89,7 @@ def test_what_widens_comes_back_bit_for_bit(pair):
     assert len(changed(values(source), target)) == 0
 
 
-# Lossless by value, and refused on purpose:
+# Lossless by value, and refused deliberately:
 ON_PURPOSE = {
     # a bool is no number, and a number no bool, even if 0 and 1 would do
     ("bool", DataType.integer),

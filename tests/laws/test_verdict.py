@@ -224,6 +224,6 @@ def test_zeros_and_ones_are_no_doubles():
     verdicts = [outcome(pd.DataFrame({"a": values}), schema)[1] for values in ([0, 1], [0, 2], [2**53 + 1])]
     assert verdicts[0] == verdicts[1] == verdicts[2]
     assert str(verdicts[0][0]) == (
-        "a: expected double, found int64 (beyond 2^53 a double loses digits: cast it explicitly, "
+        "a: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, "
         "or declare it long) [TYPE_MISMATCH]"
     )

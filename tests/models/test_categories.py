@@ -122,7 +122,7 @@ def test_text_that_a_booster_has_no_categories_of_is_refused_when_loading(tmp_pa
     signature = mlflow.models.infer_signature(text, np.zeros(1))
     module = {"lightgbm": mlflow.lightgbm, "xgboost": mlflow.xgboost}[library]
     module.save_model(fitted, tmp_path / "m", signature=signature, pip_requirements=["numpy"])
-    expected = "km: expected a number, or a category of training that the booster stores, found string"
+    expected = "km: expected a number, or a category of training that the booster stores, got string"
     with pytest.raises(UnsupportedError, match=expected):
         sparksig.load_model(tmp_path / "m")
     with pytest.raises(UnsupportedError, match=expected):

@@ -195,7 +195,7 @@ def test_an_integer_that_a_double_does_not_hold(tmp_path, request_body):
     contract = ModelSignature(Schema([ColSpec("double", "x")]))
     sparksig.save_model(tmp_path / "m", Returning(lambda data, params: data["x"].tolist()), contract)
     assert asked_of_mlflow(tmp_path / "m", json.dumps(request_body)) == [2.0**53]
-    with pytest.raises(ContractError, match="x: expected double, found int64"):
+    with pytest.raises(ContractError, match="x: expected double, got int64"):
         sparksig.validate_serving_input(tmp_path / "m", json.dumps(request_body), allow_pickle=True)
 
 
@@ -219,5 +219,5 @@ def test_params_of_type_binary(tmp_path):
     assert model.predict({"x": 1.5}, {"key": b"k"}) == [b"k", b"a"]
     request = json.dumps({"inputs": {"x": [1.5]}, "params": {"words": ["eA==", ""]}})
     assert sparksig.validate_serving_input(model, request) == [b"\xff", b"x", b""]
-    with pytest.raises(ContractError, match="key: expected binary, found a value of type str"):
+    with pytest.raises(ContractError, match="key: expected binary, got a value of type str"):
         model.predict({"x": 1.5}, {"key": "k"})

@@ -648,33 +648,33 @@ def test_a_signature_of_lists_is_read(made):
     assert ModelDirectory.read(made).signature == ModelSignature(Schema([ColSpec("long", "a")]))
 
 
-NONE_OF_THREE = "a signature has inputs, outputs or params: there are none of them"
+NONE_OF_THREE = "a signature needs inputs, outputs or params"
 SIGNATURES = {
-    "text": ("[]", "a signature is read from a dictionary, not a value of type str"),
-    "list": ([], "a signature is read from a dictionary, not a value of type list"),
-    "number": (0, "a signature is read from a dictionary, not a value of type int"),
-    "false": (False, "a signature is read from a dictionary, not a value of type bool"),
+    "text": ("[]", "expected a dictionary with inputs, outputs and params, got a value of type str"),
+    "list": ([], "expected a dictionary with inputs, outputs and params, got a value of type list"),
+    "number": (0, "expected a dictionary with inputs, outputs and params, got a value of type int"),
+    "false": (False, "expected a dictionary with inputs, outputs and params, got a value of type bool"),
     "other-keys": ({"input": '[{"type": "long"}]'}, NONE_OF_THREE),
-    "not-text": ({"inputs": 5}, "inputs: the JSON of a schema must be a string, not a value of type int"),
+    "not-text": ({"inputs": 5}, "inputs: the JSON of a schema: expected a string, got a value of type int"),
     "object": (
         {"inputs": {"type": "long"}},
-        "inputs: the JSON of a schema must be a string, not a value of type dict",
+        "inputs: the JSON of a schema: expected a string, got a value of type dict",
     ),
-    "not-json": ({"outputs": "[{"}, "outputs: this is not the JSON of a schema: Expecting property name"),
-    "no-json": ({"outputs": ""}, "outputs: this is not the JSON of a schema: Expecting value"),
-    "python": ({"inputs": "[{'type': 'long'}]"}, "inputs: this is not the JSON of a schema: Expecting prop"),
+    "not-json": ({"outputs": "[{"}, "outputs: invalid JSON of a schema: Expecting property name"),
+    "no-json": ({"outputs": ""}, "outputs: invalid JSON of a schema: Expecting value"),
+    "python": ({"inputs": "[{'type': 'long'}]"}, "inputs: invalid JSON of a schema: Expecting prop"),
     "an-object": (
         {"inputs": '{"type": "long"}'},
-        "inputs: the JSON of a schema must be a list, found a value of type dict",
+        "inputs: the JSON of a schema: expected a list, got a value of type dict",
     ),
     "no-columns": ({"inputs": "[]"}, "inputs: a Schema needs at least one column or tensor"),
     "params-object": (
         {"params": "{}"},
-        "params: the JSON of params must be a list, found a value of type dict",
+        "params: the JSON of params: expected a list, got a value of type dict",
     ),
     "two-sides": (
         {"inputs": "[]", "params": "5"},
-        "inputs: a Schema needs at least one column or tensor; params: the JSON of params must be a list, ",
+        "inputs: a Schema needs at least one column or tensor; params: the JSON of params: expected a list, ",
     ),
 }
 

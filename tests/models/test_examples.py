@@ -381,7 +381,7 @@ def test_a_chat_request_has_its_params_beside_its_messages(tmp_path):
         ),
         (
             pd.DataFrame({(1, 2): [1.5]}),
-            r"\n  - \(1, 2\): expected a string or an integer, found a value of type tuple",
+            r"\n  - \(1, 2\): expected a string or an integer, got a value of type tuple",
         ),
         (
             pd.DataFrame({7: [1.5]}),
@@ -435,13 +435,13 @@ def failing(data, params):
 DISAGREEMENTS = {
     "another column": (rows_of, ModelSignature(X), pd.DataFrame({"y": [1.5]}), ContractError,
         r"^the input example does not fit the signature: the data does not fit the schema: 1 finding\n"
-        r"  - x: expected double, found no such column"),
+        r"  - x: expected double, got no such column"),
     "another type": (rows_of, ModelSignature(X), pd.DataFrame({"x": ["secret"]}), ContractError,
-        r"^the input example does not fit the signature: .*\n  - x: expected double, found (large_)?string"),
+        r"^the input example does not fit the signature: .*\n  - x: expected double, got (large_)?string"),
     "records": (rows_of, ModelSignature(X), [{"x": "secret"}], ContractError,
-        r"^the input example does not fit the signature: .*\n  - x: expected double, found "),
+        r"^the input example does not fit the signature: .*\n  - x: expected double, got "),
     "a tensor": (rows_of, ModelSignature(ONE), np.array([1], "int64"), ContractError,
-        r"^the input example does not fit the signature: .*\n  - expected float64, found int64"),
+        r"^the input example does not fit the signature: .*\n  - expected float64, got int64"),
     "a param": (rows_of, ModelSignature(X, params=PARAMS), (FRAME, {"k": "secret"}), ContractError,
         r"^the input example does not fit the signature: invalid params: 1 finding\n  - k: "),
     "the outputs": (rows_of, ModelSignature(X, Schema([ColSpec("string")])), FRAME, PredictionError,
@@ -454,9 +454,9 @@ DISAGREEMENTS = {
     "a failure": (failing, None, FRAME, ModelError,
         r"^the model fails on its input example: KeyError \(see above\)$"),
     "no schema": (rows_of, None, pd.DataFrame({"x": [1.5, "secret"]}), InferenceError, r"\n  - x: expected "),
-    "no json": (rows_of, None, [object()], InferenceError, r"found a value of type object"),
+    "no json": (rows_of, None, [object()], InferenceError, r"got a value of type object"),
     "surrogates": (rows_of, None, {"x": "\ud800"}, (ConversionError, ContractError, InferenceError),
-        r"half a surrogate pair"),
+        r"a lone surrogate"),
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_columns_in_any_order_are_matched_by_name(saved, form):
 def test_a_feature_without_a_column_is_refused_with_the_nearest_name(saved, form):
     model = sparksig.load_model(saved[0])
     given = FORMS[form](TURNED.rename(columns={"water": "Water"}))
-    expected = r"water: expected (float64|double), found no such column \(did you mean 'Water'"
+    expected = r"water: expected (float64|double), got no such column \(did you mean 'Water'"
     with pytest.raises(ContractError, match=expected):
         model.predict(given)
 
@@ -97,7 +97,7 @@ def test_data_without_names_is_fed_by_position(saved):
 
 def test_two_columns_of_one_name_are_refused(saved):
     twice = pd.concat([PLANTS, PLANTS[["soil"]]], axis="columns")
-    with pytest.raises(ContractError, match="soil: expected one column of that name, found 2"):
+    with pytest.raises(ContractError, match="soil: expected one column of that name, got 2"):
         sparksig.load_model(saved[0]).predict(twice)
 
 

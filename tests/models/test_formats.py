@@ -399,9 +399,9 @@ def test_a_graph_without_a_signature_takes_what_onnxruntime_does(tmp_path):
     rows = sparksig.load_model(tmp_path / "matrix")
     assert _same(rows.predict(matrix.data.to_numpy()), matrix.bare())
     assert _same(rows.predict(matrix.data.head(0)), {"Y": matrix.bare()["Y"][:0]})
-    with pytest.raises(ContractError, match="n: expected int64, found nothing"):
+    with pytest.raises(ContractError, match="n: expected int64, got nothing"):
         loaded.predict(named.data.drop(columns="n"))
-    with pytest.raises(ContractError, match="n: expected int64, found float64"):
+    with pytest.raises(ContractError, match="n: expected int64, got float64"):
         loaded.predict(named.data.astype({"n": "float64"}))
     with pytest.raises(ContractError, match="an ONNX model with 4 inputs: expected a frame or a dictionary"):
         loaded.predict(named.data.to_numpy())
@@ -458,7 +458,7 @@ def test_nulls_in_optional_columns_are_refused_where_the_graph_has_none(tmp_path
     loaded = sparksig.load_model(tmp_path / "m")
     full = pd.DataFrame({"n": [1, 2**53 + 1], "m": pd.array([2, 0], "Int64")})
     assert loaded.predict(full)["sum"].tolist() == [3, 2**53 + 1]
-    with pytest.raises(ContractError, match="m: expected no nulls: an ONNX input has none, found nulls"):
+    with pytest.raises(ContractError, match="m: expected no nulls: an ONNX input has none, got nulls"):
         loaded.predict(full.assign(m=pd.array([2, None], "Int64")))
 
 
@@ -694,7 +694,7 @@ def test_a_functions_type_hint_is_its_contract(tmp_path):
     assert loaded.signature == ModelSignature(Schema([ColSpec("double")]), Schema([ColSpec("double")]))
     assert loaded.predict([0.1, 2]) == [0.1 * 3, 6.0]
     assert _by_mlflow(tmp_path / "m", [0.1, 2.0]) == [0.1 * 3, 6.0]
-    with pytest.raises(ContractError, match="expected float, found a value of type str"):
+    with pytest.raises(ContractError, match="expected float, got a value of type str"):
         loaded.predict(["x"])
 
 

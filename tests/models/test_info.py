@@ -396,8 +396,7 @@ def test_a_side_that_is_missing_is_told():
     assert _paths(ModelSignature(params=ParamSchema([ParamSpec("k", "long", 3)]))) == ["inputs", "outputs"]
     (finding,) = sparksig.registrable(ModelSignature(FINE))
     assert str(finding) == (
-        "outputs: expected a schema, found nothing (infer one: infer_signature(data, prediction)) "
-        "[MISSING_KEY]"
+        "outputs: expected a schema, got nothing (infer one: infer_signature(data, prediction)) [MISSING_KEY]"
     )
 
 
@@ -416,7 +415,7 @@ def test_tensors_of_objects_are_told():
     )
     alone = Schema([TensorSpec(np.dtype("object"), (-1,))])
     found = sparksig.registrable(ModelSignature(objects, alone))
-    said = "expected a concrete type, found a tensor of objects (declare its type) [UNSUPPORTED_TYPE]"
+    said = "expected a concrete type, got a tensor of objects (declare its type) [UNSUPPORTED_TYPE]"
     assert [str(one) for one in found] == [f"inputs.b: {said}", f"outputs[0]: {said}"]
 
 

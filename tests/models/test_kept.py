@@ -48,7 +48,7 @@ def lengths(model_input):
 def test_rows_of_nothing_are_no_tensor(tmp_path):
     data = np.arange(9.0).reshape(3, 3)
     sparksig.save_model(tmp_path / "m", LinearRegression().fit(data, data[:, 0]), input_example=data)
-    with pytest.raises(ContractError, match=r"expected shape \(-1, 3\), found shape \(2, 0\)"):
+    with pytest.raises(ContractError, match=r"expected shape \(-1, 3\), got shape \(2, 0\)"):
         validate_serving_input(tmp_path / "m", '{"inputs": [[], []]}')
 
 
@@ -96,7 +96,7 @@ def identity(tmp_path):
 
 def test_a_graph_without_a_signature_rounds_doubles_with_a_warning_and_no_integers(tmp_path):
     model = sparksig.load_model(identity(tmp_path))
-    with pytest.raises(ContractError, match="expected float32, found int64"):
+    with pytest.raises(ContractError, match="expected float32, got int64"):
         model.predict(pd.DataFrame({"x": [16777217]}))
     with pytest.warns(PrecisionWarning, match="doubles are rounded to float32"):
         model.predict(pd.DataFrame({"x": [0.1]}))

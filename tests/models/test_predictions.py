@@ -81,7 +81,7 @@ def test_a_series_without_a_name_may_have_nulls(values, kind):
 @pytest.mark.parametrize("dtype", ["Int64", "boolean"])
 def test_a_series_of_a_type_without_nulls_needs_a_name(dtype):
     values = pd.Series([1, None], dtype=dtype)
-    with pytest.raises(InferenceError, match="a column without a name must be required: name it"):
+    with pytest.raises(InferenceError, match="name it: a column without a name must be required"):
         sparksig.infer_signature(SCORES, values)
     columns = [ColSpec({"Int64": "long"}.get(dtype, dtype), "p", required=False)]
     assert sparksig.infer_signature(SCORES, values.rename("p")).outputs == Schema(columns)
@@ -153,7 +153,7 @@ def test_too_few_predictions_are_not_saved(name, tmp_path):
     function = FEWER[name]
     message = (
         r"the input example does not fit its own schema: .*\n.*expected one prediction for "
-        r"each of 3 rows, found 1 "
+        r"each of 3 rows, got 1 "
     )
     model = Returning(lambda data, params: function(data))
     refuse(PredictionError, message, tmp_path / "m", model, SCORES)
@@ -162,7 +162,9 @@ def test_too_few_predictions_are_not_saved(name, tmp_path):
 def test_a_text_vectorizer_on_a_frame_is_not_saved(tmp_path):
     reviews = pd.Series(["good", "bad", "good"], name="review")
     model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(reviews, [1, 0, 1])
-    message = "3 rows, found 1 .*iterates over its column names: pass it one column.*ColumnTransformer"
+    message = (
+        "3 rows, got 1 .*iterates over the columns of a DataFrame: pass it one column.*ColumnTransformer"
+    )
     refuse(PredictionError, message, tmp_path / "m", model, reviews)
 
 
@@ -193,14 +195,14 @@ def test_a_request_with_another_prediction_count_is_not_saved(tmp_path):
 
     message = (
         r"sent as a request, does not fit the signature: .*\n.*expected one prediction for "
-        r"each of 3 rows, found 2 "
+        r"each of 3 rows, got 2 "
     )
     refuse(PredictionError, message, tmp_path / "m", Returning(shrink), SCORES)
 
 
 def test_declared_outputs_are_checked_on_the_example(tmp_path):
     signature = sparksig.infer_signature(SCORES, ["low"] * 3)
-    message = "does not fit the signature: .*\n.*expected string, found double"
+    message = "does not fit the signature: .*\n.*expected string, got double"
     model = Returning(lambda data, params: data["score"].to_numpy())
     refuse(ContractError, message, tmp_path / "m", model, SCORES, signature=signature)
 

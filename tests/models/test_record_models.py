@@ -230,7 +230,7 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
 
     sparksig.save_model(tmp_path / "m", Wrong())
     loaded = sparksig.load_model(tmp_path / "m", allow_pickle=True)
-    with pytest.raises(PredictionError, match=r"0\.miles: expected double, found a value of type str"):
+    with pytest.raises(PredictionError, match=r"0\.miles: expected double, got a value of type str"):
         loaded.predict([1])
 
 
@@ -241,7 +241,7 @@ def test_a_prediction_that_is_no_instance_of_the_output_hint_is_refused(tmp_path
         (datetime.time, "no signature type holds a time of day"),
         (set[int], r"use list\[int\]"),
         (tuple[int, str], "expected a tuple of elements of one type"),
-        (np.int64, "expected a type that a signature has, found int64"),
+        (np.int64, "expected a supported type, got int64"),
     ],
     ids=["Decimal", "time", "set", "tuple", "NumPy"],
 )
@@ -263,9 +263,7 @@ def test_a_field_that_no_type_holds_is_refused_when_the_model_is_defined(hint, t
 
 
 def test_an_example_of_instances_names_the_hint_to_use():
-    with pytest.raises(
-        InferenceError, match=r"give the type itself, as list\[Leg\], or its fields as a dict"
-    ):
+    with pytest.raises(InferenceError, match=r"pass the type, list\[Leg\], or its fields as a dict"):
         infer_signature([Leg(1.5, Stop("a"))])
     signature = infer_signature(list[Leg])
     assert [prop.name for prop in signature.inputs.inputs[0].type.properties] == ["miles", "note", "stop"]
@@ -273,7 +271,7 @@ def test_an_example_of_instances_names_the_hint_to_use():
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [(Kind.BUS, "take its value"), (ID, r"make it a text: str\(value\)"), (frozenset(), "make it a list")],
+    [(Kind.BUS, "pass its value"), (ID, r"make it a text: str\(value\)"), (frozenset(), "make it a list")],
 )
 def test_a_value_of_a_scalar_class_is_no_example(value, hint):
     with pytest.raises(InferenceError, match=hint):

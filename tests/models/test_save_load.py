@@ -147,7 +147,7 @@ def test_a_function_with_a_type_hint_has_its_contract(tmp_path):
     model = loaded(tmp_path, lengths)
     assert model.signature == ModelSignature(Schema([ColSpec("string")]), Schema([ColSpec("long")]))
     assert model.predict(["a", "bcd"]) == [1, 3]
-    with pytest.raises(ContractError, match=r"\[\]: expected str, found a value of type int"):
+    with pytest.raises(ContractError, match=r"\[\]: expected str, got a value of type int"):
         model.predict([5])
 
 
@@ -435,7 +435,7 @@ def test_bad_params_answer_with_all_findings_before_the_model_is_called(tmp_path
 @pytest.mark.parametrize("given", [5, [("factor", 1)], "factor"])
 def test_params_are_a_dictionary(tmp_path, given):
     model = returning(tmp_path, never, ModelSignature(X, params=PARAMS))
-    with pytest.raises(ContractError, match=r"^params must be a dictionary, not a value of type "):
+    with pytest.raises(ContractError, match=r"^params: expected a dictionary, got a value of type "):
         model.predict(FRAME, given)
 
 
@@ -542,7 +542,7 @@ def test_a_wrong_number_of_rows_is_told_with_both_numbers(tmp_path):
     model = returning(tmp_path, lambda data, params: np.ones(2), SIGNATURE)
     with pytest.raises(
         PredictionError,
-        match=r"expected one prediction for each of 3 rows, found 2 \(return one .*\) \[ROW_COUNT\]$",
+        match=r"expected one prediction for each of 3 rows, got 2 \(return one .*\) \[ROW_COUNT\]$",
     ):
         model.predict(FRAME)
 
@@ -569,7 +569,7 @@ def test_a_fixed_first_dimension_is_no_number_of_rows(tmp_path):
     assert len(model.predict(tensors)) == 3
     tensors["points"] = np.ones(4)
     model = returning(fresh(tmp_path), lambda data, params: np.ones(2), ModelSignature(KERNEL, ONE_DOUBLE))
-    with pytest.raises(PredictionError, match="one prediction for each of 4 rows, found 2"):
+    with pytest.raises(PredictionError, match="one prediction for each of 4 rows, got 2"):
         model.predict(tensors)
 
 
@@ -697,10 +697,10 @@ def test_objects_and_arrays_are_enforced_on_both_sides(tmp_path):
     table = pa.table({"order": pa.array([row["order"] for row in rows])})
     for data in (rows, pd.DataFrame({"order": [row["order"] for row in rows]}), table):
         assert model.predict(data) == [{"total": 3.5}, {"total": 0.5}]
-    with pytest.raises(ContractError, match=r"order\.prices\[\]: expected double, found a value of type str"):
+    with pytest.raises(ContractError, match=r"order\.prices\[\]: expected double, got a value of type str"):
         model.predict([{"order": {"id": 1, "prices": ["x"]}}])
     wrong = returning(tmp_path, lambda frame, params: [{"total": "x"}] * len(frame), signature)
-    with pytest.raises(sparksig.PredictionError, match=r"0\[\]: expected double, found a value of type str"):
+    with pytest.raises(sparksig.PredictionError, match=r"0\[\]: expected double, got a value of type str"):
         wrong.predict(rows)
 
 
@@ -710,7 +710,7 @@ def test_tensors_go_in_and_out(tmp_path):
     model = returning(tmp_path, lambda array, params: array.sum(axis=(1, 2)), signature)
     images = np.ones((3, 2, 2), "float32")
     assert model.predict(images).tolist() == [4.0, 4.0, 4.0]
-    with pytest.raises(ContractError, match="expected float32, found float64"):
+    with pytest.raises(ContractError, match="expected float32, got float64"):
         model.predict(images.astype("float64"))
     two = Schema([sparksig.TensorSpec(np.dtype("float64"), (-1,), name) for name in "ab"])
     both = returning(

@@ -435,7 +435,7 @@ def test_another_signature_takes_the_place_of_the_old_one(model):
     assert _sha256sum(model).returncode == 0
     loaded = sparksig.load_model(model, allow_pickle=True)
     assert loaded.signature == OTHER
-    with pytest.raises(ContractError, match="expected float, found double"):
+    with pytest.raises(ContractError, match="expected float, got double"):
         loaded.predict(pd.DataFrame({"x": [0.5]}))
 
 

@@ -81,7 +81,7 @@ def test_what_the_command_infer_writes_is_loaded(tmp_path):
             b'{"inputs": [{"type": "long", "nmae": "a"}]}',
             "(?s)signature.json: malformed.*did you mean 'name'",
         ),
-        (b"{}", "signature.json: a signature has inputs, outputs or params"),
+        (b"{}", "signature.json: a signature needs inputs, outputs or params"),
     ],
     ids=["no-json", "list", "misspelled-side", "misspelled-key", "empty"],
 )
@@ -154,7 +154,7 @@ def test_text_and_signatures_that_are_no_contract(file, model):
         sparksig.enforce(HARVEST, "plot")
     with pytest.raises(ContractError, match="the signature has no inputs"):
         sparksig.enforce(HARVEST, ModelSignature(outputs=SIGNATURE.inputs))
-    with pytest.raises(SignatureError, match="a signature has inputs, outputs or params"):
+    with pytest.raises(SignatureError, match="a signature needs inputs, outputs or params"):
         sparksig.enforce(HARVEST, {})
     (model / "MLmodel").write_text("flavors: {}\n")
     with pytest.raises(MissingSignatureError, match="model: the model has no signature"):

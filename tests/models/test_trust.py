@@ -275,7 +275,7 @@ OUTSIDE = r"the path '.*' leads out of the model directory$"
         ("link", OUTSIDE),
         ("nothing", r"'nothing', which MLmodel names, is missing$"),
         (None, "expected a path in the model directory, got None$"),
-        ("", "expected a path in the model directory, got ''$|found None$"),
+        ("", "expected a path in the model directory, got ''$|got None$"),
     ],
 )
 @pytest.mark.parametrize("what", ["pickled", "skopsed"])

@@ -52,7 +52,7 @@ pytestmark = pytest.mark.filterwarnings(
 PINNED = ["scikit-learn"]  # spares MLflow from finding out
 SWITCH = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
 BROKEN = "the data does not fit the type hint: 1 finding\n  - "
-NOT_INT = r"\[\]: expected int, found a value of type str, once, first in row 1 \[TYPE_MISMATCH\]$"
+NOT_INT = r"\[\]: expected int, got a value of type str, once, first in row 1 \[TYPE_MISMATCH\]$"
 
 
 class Order(BaseModel):
@@ -317,7 +317,7 @@ def test_an_input_with_a_default_may_be_left_out():
 
     assert Defaulting().predict([2]) == [2.0]
     assert str(Defaulting().predict()) == "[1.0]"  # it is checked as any other input
-    with pytest.raises(ContractError, match="asks for a list, one element a row, not a value of type tuple"):
+    with pytest.raises(ContractError, match="expected a list of rows, got a value of type tuple"):
         Wrong().predict()
 
 
@@ -331,10 +331,10 @@ def test_all_failures_of_a_call_come_at_once():
         Prices().predict([{"sku": 1, "price": "2"}, {}, 5])
     assert str(caught.value).splitlines() == [
         "the data does not fit the type hint: 4 findings",
-        "  - [].sku: expected str, found a value of type int, once, first in row 0 [TYPE_MISMATCH]",
-        "  - [].price: expected float, found a value of type str, once, first in row 0 [TYPE_MISMATCH]",
-        "  - [].sku: expected str, found no such field, once, first in row 1 [MISSING_FIELD]",
-        "  - []: expected a dictionary, or an instance of Order, found a value of type int, once, first in "
+        "  - [].sku: expected str, got a value of type int, once, first in row 0 [TYPE_MISMATCH]",
+        "  - [].price: expected float, got a value of type str, once, first in row 0 [TYPE_MISMATCH]",
+        "  - [].sku: expected str, got no such field, once, first in row 1 [MISSING_FIELD]",
+        "  - []: expected a dictionary, or an instance of Order, got a value of type int, once, first in "
         "row 2 [TYPE_MISMATCH]",
     ]
 
@@ -353,11 +353,11 @@ def define(hint, **output):
 
 
 INVALID = {
-    "list": (list, "expected list[...], found a bare list"),
-    "dict": (list[dict], "[]: expected dict[str, ...], found a bare dict"),
-    "keys": (list[dict[int, int]], "[]: expected dict[str, ...], found keys of type int"),
+    "list": (list, "expected list[...], got a bare list"),
+    "dict": (list[dict], "[]: expected dict[str, ...], got a bare dict"),
+    "keys": (list[dict[int, int]], "[]: expected dict[str, ...], got keys of type int"),
     "Optional": (list[Optional[int]], "[]: expected elements that are not Optional"),  # noqa: UP045
-    "also unsupported": (list[dict[int, tuple]], "[]: expected dict[str, ...], found keys of type int"),
+    "also unsupported": (list[dict[int, tuple]], "[]: expected dict[str, ...], got keys of type int"),
 }
 
 
@@ -376,11 +376,11 @@ def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text
 
 
 UNSUPPORTED = {
-    "str": (str, "expected list[...], found str (the rows are the elements of a list: wrap it in list[...])"),
-    "tuple": (list[tuple], "[]: expected a type that a signature has, found tuple"),
-    "model": (Order, "expected list[...], found Order"),
-    "numpy": (list[np.int64], "[]: expected a type that a signature has, found int64"),
-    "optional list": (Optional[list[int]], "expected list[...], found Optional[list[int]]"),  # noqa: UP045
+    "str": (str, "expected list[...], got str (the rows are the elements of a list: wrap it in list[...])"),
+    "tuple": (list[tuple], "[]: expected a supported type, got tuple"),
+    "model": (Order, "expected list[...], got Order"),
+    "numpy": (list[np.int64], "[]: expected a supported type, got int64"),
+    "optional list": (Optional[list[int]], "expected list[...], got Optional[list[int]]"),  # noqa: UP045
 }
 
 
@@ -523,7 +523,7 @@ def test_the_outputs_come_from_the_output_hint(save, hint, expected):
 
 
 def test_an_output_hint_that_is_no_contract_warns_and_declares_nothing(save):
-    text = r"^Defined: the type hint of the output is ignored: \[\]: expected a type that a signature has, "
+    text = r"^Defined: the type hint of the output is ignored: \[\]: expected a supported type, "
     with pytest.warns(TypeHintWarning, match=text) as seen:
         model = define(list[int], **{"return": list[tuple]})
     assert len(seen) == 1
@@ -658,12 +658,12 @@ def test_a_loaded_model_predicts_here_and_in_mlflow(save, model, data, expected)
 
 def test_a_loaded_model_validates_here_and_in_mlflow(save):
     loaded = save(Lengths())
-    text = BROKEN + r"\[\]: expected str, found a value of type int, once, first in row 1 \[TYPE_MISMATCH\]$"
+    text = BROKEN + r"\[\]: expected str, got a value of type int, once, first in row 1 \[TYPE_MISMATCH\]$"
     for model in (loaded, mlflow.pyfunc.load_model(str(loaded.path))):
         with pytest.raises(ContractError, match=text):
             model.predict(["a", 7])
         with pytest.raises(
-            ContractError, match=r"^the type hint asks for a list, one element a row, not None$"
+            ContractError, match=r"^the data does not fit the type hint: expected a list of rows, got None$"
         ):
             model.predict(None)
 
@@ -677,7 +677,7 @@ def test_the_output_is_checked(save):
     assert loaded.predict([0]) == [1]
     with pytest.raises(PredictionError, match="the prediction breaks the model's output schema: 1 finding"):
         loaded.predict([1])
-    with pytest.raises(PredictionError, match="expected one prediction for each of 2 rows, found 1"):
+    with pytest.raises(PredictionError, match="expected one prediction for each of 2 rows, got 1"):
         loaded.predict([0, 0])
 
 
@@ -690,7 +690,7 @@ def test_composite_outputs_are_checked(save):
     assert loaded.signature.outputs == Schema([ColSpec(Array("long"))])
     assert loaded.predict([1, 2]) == [[1], [2]]
     with pytest.raises(
-        PredictionError, match=r"0\[\]: expected long, found a value of type str, once, first in row 1"
+        PredictionError, match=r"0\[\]: expected long, got a value of type str, once, first in row 1"
     ):
         loaded.predict([1, 0])
 
@@ -781,14 +781,14 @@ def test_a_server_hands_over_json(save, monkeypatch, model, data, expected):
     loaded = save(model())
     for value in ("", "false", "0", "no"):
         monkeypatch.setenv(SWITCH, value)
-        with pytest.raises(ContractError, match="found a value of type str"):
+        with pytest.raises(ContractError, match="got a value of type str"):
             loaded.predict_raw(data)
     for value in ("true", "True", "TRUE"):
         monkeypatch.setenv(SWITCH, value)
         assert loaded.predict_raw(data) == expected
         assert model().predict(data) == expected
     assert mlflow.pyfunc.load_model(str(loaded.path)).predict(data) == expected
-    with pytest.raises(ContractError, match=r"found a text that is not (base64|ISO 8601)|value of type str"):
+    with pytest.raises(ContractError, match=r"got a text that is not (base64|ISO 8601)|value of type str"):
         loaded.predict_raw([{"sku": "a", "photo": "%"}] if model is Days else ["%"])
 
 

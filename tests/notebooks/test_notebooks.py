@@ -62,7 +62,7 @@ def test_the_quickstart(run, tmp_path):
     assert of(shown, "\nsame") == "0"
     broken = of(shown, 'sparksig.score(broken, "model")')
     assert "the table does not fit the model's input schema: 2 findings" in broken
-    assert "age: expected double, found string" in broken
+    assert "age: expected double, got string" in broken
     assert "did you mean 'BMI'?" in broken
     lenient = of(shown, 'on_error="null"')
     for text in ("PREDICTION_FAILED", "NULL_IN_REQUIRED", "3.5"):
@@ -95,7 +95,7 @@ SIGNATURES = [
         "narrow =",
         "[long (required)] ['n': integer (required)] ['n': long (required)]",
         "int32 where long is declared becomes int64",
-        "n: expected integer, found int64 (it would be narrowed",
+        "n: expected integer, got int64 (it would be narrowed",
     ),
     ('"tags": ["new"', "tags Array(string) required", "size {height: double, width: double} required"),
     ("rows =", "id long required note string optional"),
@@ -109,11 +109,11 @@ SIGNATURES = [
     ("np.zeros((8, 28, 28), ", "[Tensor('float32', (-1, 28, 28))]", "'mask': Tensor('int8', (-1, 3))]"),
     ("params={", 'stop list of string default [".", "!"]', 'limits {words: long} default {"words": 100}'),
     ("import pydantic", "0.notes Array(string) optional", "[30]"),
-    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a type"),
+    ("2**70", "3 findings", "tags[]: expected values of one type", "user.born: expected a supported type"),
     ("flats =", "['rooms': long (required), 'area': double (optional)]", "<td>optional</td>"),
     ('"street"', "rooms 0 4"),
-    ('"Rooms"', "rooms: expected long, found no such column (did you mean 'Rooms'?", "area: expected double"),
+    ('"Rooms"', "rooms: expected long, got no such column (did you mean 'Rooms'?", "area: expected double"),
     ("def rent", "33333333333333333333..."),
-    ("set_signature", "[200, 300]", "rooms: expected long, found string"),
+    ("set_signature", "[200, 300]", "rooms: expected long, got string"),
     ("written =", '[{"type": "long", "name": "rooms", "required": true}]', "True"),
 ]

@@ -79,9 +79,9 @@ def test_a_schema_check_tells_all_findings_of_all_files_and_reads_no_rows(write)
         "  id     long (optional)    int64  ok\n"
         "  price  double (optional)  int64  FINDINGS\n"
         "  name   string             -      FINDINGS\n"
-        "- price: expected double, found int64 (beyond 2^53 a double loses digits: cast it explicitly, or "
+        "- price: expected double, got int64 (beyond 2^53 a double loses digits: cast it explicitly, or "
         "declare it long) [TYPE_MISMATCH]\n"
-        "- name: expected string, found no such column (did you mean 'Name'? Names are case sensitive) "
+        "- name: expected string, got no such column (did you mean 'Name'? Names are case sensitive) "
         "[MISSING_COLUMN]"
     )
     with pytest.raises(ContractError, match=r"the file part-0\.parquet cannot be read to its end"):
@@ -96,9 +96,9 @@ def test_a_file_that_differs_from_the_first_one_is_a_finding_whatever_the_contra
     )
     report = check_parquet(home, from_ddl("x bigint"), "full")
     assert [str(one) for one in report.findings] == [
-        "x: expected int32 as in part-0.parquet, found int64 in part-1.parquet (rewrite the files with one "
+        "x: expected int32 as in part-0.parquet, got int64 in part-1.parquet (rewrite the files with one "
         "schema) [TYPE_MISMATCH]",
-        "x: expected int32 as in part-0.parquet, found no such column in part-2.parquet (rewrite the files "
+        "x: expected int32 as in part-0.parquet, got no such column in part-2.parquet (rewrite the files "
         "with one schema) [TYPE_MISMATCH]",
     ]
     assert report.rows == 3
@@ -138,17 +138,17 @@ def test_twins_in_a_later_file_are_refused_and_not_left_unread(write, twin):
     home = write({"x": [1]}, later)
     for mode in ("schema", "full"):
         report = check_parquet(home, "x bigint not null", mode)
-        assert "x: expected one column of that name, found several in part-1.parquet" in str(report)
+        assert "x: expected one column of that name, got several in part-1.parquet" in str(report)
         assert ("DUPLICATE_NAME", "x", None) in told(report)
     assert check_parquet(write({"y": [1], twin: [1]}, {"y": [1], "z": [1]}), from_ddl("y bigint")).ok
-    with pytest.raises(InferenceError, match=r"found several in part-1\.parquet"):
+    with pytest.raises(InferenceError, match=r"got several in part-1\.parquet"):
         infer_parquet(write({"x": [1]}, later))
 
 
 def test_columns_of_optional_contracts_that_the_table_has_none_of(write):
     report = check_parquet(write({"x": [1]}), from_ddl("y bigint, z string"))
     assert [str(one) for one in report.findings] == [
-        "expected at least one of the contract's columns, which are all optional, found none of them "
+        "expected at least one of the contract's columns, which are all optional, got none of them "
         "[MISSING_COLUMN]"
     ]
 
@@ -217,7 +217,7 @@ def test_row_keys_are_the_least_and_the_largest_of_the_rows_concerned(write):
     assert report.examples == {0: ("k=None", "k='k59'")}
     report = check_parquet(write(table), "x bigint not null", "full", row_key=["no.", "k"])
     assert report.examples == {0: ("no.=8, k='k08'", "no.=59, k='k59'")}
-    with pytest.raises(ContractError, match=r"K: expected a column, found no such column \(did you mean 'k'"):
+    with pytest.raises(ContractError, match=r"K: expected a column, got no such column \(did you mean 'k'"):
         check_parquet(write(table), "x bigint", "full", row_key="K")
 
 
@@ -339,7 +339,7 @@ def test_tensors(write, name, group):
 def test_tensors_are_judged_by_their_types_too(write):
     report = check_parquet(write({"t": [["x"]], "u": [[1]]}), tensor("float64", (-1, 1), "t"))
     assert [str(one) for one in report.findings] == [
-        "t[]: expected float64, found list<string> (cast it explicitly) [TYPE_MISMATCH]"
+        "t[]: expected float64, got list<string> (cast it explicitly) [TYPE_MISMATCH]"
     ]
     report = check_parquet(write({"T": [[1.0]]}), tensor("float64", (-1, 1), "t"))
     assert told(report) == [("MISSING_COLUMN", "t", None)]
@@ -398,13 +398,13 @@ def test_directories_name_columns_with_the_types_that_spark_gives_them(write):
     report = check_parquet(home, contract, "full", row_key="no")
     assert told(report) == [("NULL_IN_REQUIRED", "note", 1)]
     assert report.examples == {0: ("no=20000000000",)}
-    assert [one.found for one in report.columns] == ["int64", "date32[day]", "int64", "string"]
+    assert [one.actual for one in report.columns] == ["int64", "date32[day]", "int64", "string"]
     assert not check_parquet(home, "no int").ok
 
 
 def test_a_partition_stands_for_the_column_of_its_name(write):
     home = write({"year": ["other"], "x": [1]}, folders=["year=2026"])
-    assert [one.found for one in check_parquet(home, "year int, x bigint", "full").columns] == [
+    assert [one.actual for one in check_parquet(home, "year int, x bigint", "full").columns] == [
         "int32",
         "int64",
     ]

@@ -82,7 +82,7 @@ def test_times_that_nanoseconds_cannot_hold_are_refused(write):
     refusals = []
     for infer in (lambda: infer_parquet(write(table)), lambda: infer_signature(table)):
         with pytest.raises(
-            InferenceError, match="valid_until: expected instants that nanoseconds can hold"
+            InferenceError, match="valid_until: expected timestamps from 1677-09-21 to 2262-04-11"
         ) as error:
             infer()
         refusals.append(error.value.findings)
@@ -130,10 +130,10 @@ def test_what_has_no_signature(write):
         infer_parquet(home)
     assert [(str(one.code), one.path) for one in caught.value.findings] == [
         ("DUPLICATE_NAME", "x"), ("DUPLICATE_NAME", "X"), ("TYPE_MISMATCH", "t")]  # fmt: skip
-    with pytest.raises(ContractError, match=r"y: expected a column, found no such column"):
+    with pytest.raises(ContractError, match=r"y: expected a column, got no such column"):
         infer_parquet(home, columns=["y"])
     alone = pa.table({"t": pa.array([1], pa.time32("s")), "x": [1]})
-    with pytest.raises(InferenceError, match=r"t: expected a type that a signature has, found time32"):
+    with pytest.raises(InferenceError, match=r"t: expected a supported type, got time32"):
         infer_parquet(write(alone) / "part-0.parquet")
     assert infer_parquet(home / "part-0.parquet", columns=["x"]).signature.inputs.input_names() == ["x"]
     (home / "_delta_log").mkdir()

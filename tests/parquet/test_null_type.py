@@ -47,14 +47,14 @@ def test_the_null_type_fits_an_optional_column(tmp_path, days, mode):
 def test_the_null_type_does_not_fit_a_required_column(tmp_path, days):
     report = check_parquet(write_days(tmp_path, *days), REQUIRED)
     assert [(finding.path, finding.code.value) for finding in report.findings] == [("note", "TYPE_MISMATCH")]
-    assert "null" in report.findings[0].found
+    assert "null" in report.findings[0].actual
 
 
 def test_other_types_differ_still(tmp_path):
     numbers = pa.table({"id": [5], "note": [7]})
     report = check_parquet(write_days(tmp_path, SILENT, NOTES, numbers), OPTIONAL)
     [finding] = report.findings
-    assert (finding.path, finding.found) == ("note", "int64 in day-2.parquet")
+    assert (finding.path, finding.actual) == ("note", "int64 in day-2.parquet")
 
 
 def test_a_column_is_inferred_from_the_files_that_have_values(tmp_path):

@@ -138,8 +138,8 @@ def test_all_findings_come_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep": ["a"]}, "a: expected a column to keep, found no such column"),
-        ({"keep": "x"}, 'expected a list of names, or "\\*", found a single string'),
+        ({"keep": ["a"]}, "a: expected a column to keep, got no such column"),
+        ({"keep": "x"}, 'expected a list of names, or "\\*", got a single string'),
         ({"output": "ID"}, "ID: expected no kept column of the output's name"),
         ({"flatten": True}, "flatten takes predictions of several outputs apart; this model's are double"),
         ({"columns": ["x"]}, "the model's columns have names"),
@@ -155,7 +155,7 @@ def test_files_that_differ_in_needed_columns_are_refused(tmp_path):
     other = pa.table({"id": ["a"], "x": [1.0]})
     source, model = write(tmp_path, of_numbers(1), other), save(tmp_path)
     with pytest.raises(
-        ContractError, match=r"id: expected int64 as in part-000.parquet, found string in part-001"
+        ContractError, match=r"id: expected int64 as in part-000.parquet, got string in part-001"
     ):
         plan(source, model)
     plan(source, model, keep=["x"])

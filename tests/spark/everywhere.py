@@ -561,7 +561,7 @@ WRITTEN = Schema([ColSpec("long", "id"), ColSpec(Array("double"), "x", False)])
 @check(lambda kind: {} if kind != "connect" else {
     "rows": [[3, False], [2, False]],
     "held": 5,
-    "null": "id: expected long without nulls, found nulls, once",
+    "null": "id: expected long without nulls, got nulls, once",
     "refused": ["id"],
     "again": True,
 })  # fmt: skip
@@ -577,7 +577,7 @@ def tables_are_written_under_their_contract(at):
     return {
         "rows": [[one.rows, one.repeated] for one in written],
         "held": at.spark.read.parquet(str(folder / "t")).count(),
-        "null": "id: expected long without nulls, found nulls, once" if ", once" in told else told,
+        "null": "id: expected long without nulls, got nulls, once" if ", once" in told else told,
         "refused": [one.path for one in sparksig.plan_write(text, folder / "u", WRITTEN).findings],
         "again": sparksig.check(df, folder / "t", "full").ok,
     }
@@ -724,8 +724,8 @@ def run(kind, folder):
         command, env=environment, capture_output=True, text=True, timeout=300, cwd=folder, check=False
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("found ")]
-    return json.loads(line.removeprefix("found "))
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("got ")]
+    return json.loads(line.removeprefix("got "))
 
 
 def linked_spark(home):
@@ -772,7 +772,7 @@ def main(kind, folder):
             found[name] = {"error": traceback.format_exc()[-3000:]}
     sys.stderr.write(f"{time.perf_counter() - started:.1f} s\n")
     spark.stop()
-    sys.stdout.write(f"found {json.dumps(found)}\n")
+    sys.stdout.write(f"got {json.dumps(found)}\n")
 
 
 def compare(name, kind, found):

@@ -122,7 +122,7 @@ def test_a_column_function_has_its_own_choice(flats, estimator):
 
 def test_a_column_function_that_forbids_absence_needs_every_column(flats, echo):
     udf = sparksig.spark_udf(flats.sparkSession, echo, absent="forbid", allow_pickle=True)
-    with pytest.raises(ContractError, match="rooms: expected double, found no such argument"):
+    with pytest.raises(ContractError, match="rooms: expected double, got no such argument"):
         udf(area="area")
     full = flats.withColumn("rooms", F.lit(None).cast("double")).limit(1)
     assert predictions(full.select(udf().alias("prediction"))) == ["area:float64,rooms:float64"]
@@ -134,7 +134,7 @@ def test_a_struct_without_the_column_is_scored_alike(flats, estimator, echo):
     udf = sparksig.spark_udf(flats.sparkSession, path, **trust)
     assert predictions(flats.select(udf(F.struct("*")).alias("prediction"))) == expected
     udf = sparksig.spark_udf(flats.sparkSession, echo, absent="forbid", allow_pickle=True)
-    with pytest.raises(Exception, match="rooms: expected double, found no such column"):
+    with pytest.raises(Exception, match="rooms: expected double, got no such column"):
         flats.select(udf(F.struct("*"))).collect()
 
 
@@ -201,6 +201,6 @@ def test_the_choice_is_a_key_of_the_job(spark, place, echo, absent, seen):
 def test_a_job_that_forbids_absence_is_refused(spark, place, echo):
     config = config_of(echo, place, allow_pickle=True, absent="forbid")
     for do in (plan_score, score):
-        with pytest.raises(ContractError, match=r"rooms: .* found no such column \(did you mean"):
+        with pytest.raises(ContractError, match=r"rooms: .* got no such column \(did you mean"):
             do(config)
     assert not (place / "out").exists()

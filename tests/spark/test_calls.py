@@ -101,10 +101,10 @@ def test_every_form_of_a_call_hands_over_the_same(spark, teller):
 
 @arrow_only
 @pytest.mark.parametrize(("column", "text"), [
-    ("struct(a)", r"`b c\.d`: expected string, found no such column"),
-    ("struct(a as A, `b c.d`)", r"a: expected long, found no such column"),
-    ("struct(`b c.d` as a, `b c.d`)", r"a: expected long, found string"),
-    ("a", "expected 2 columns, found 1 columns?"),
+    ("struct(a)", r"`b c\.d`: expected string, got no such column"),
+    ("struct(a as A, `b c.d`)", r"a: expected long, got no such column"),
+    ("struct(`b c.d` as a, `b c.d`)", r"a: expected long, got string"),
+    ("a", "expected 2 columns, got 1 columns?"),
 ], ids=["too few", "another case", "another type", "no struct"])  # fmt: skip
 def test_a_struct_that_does_not_fit_fails_the_query(spark, teller, column, text):
     udf = sparksig.spark_udf(spark, teller, allow_pickle=True)
@@ -114,11 +114,11 @@ def test_a_struct_that_does_not_fit_fails_the_query(spark, teller, column, text)
 
 
 @pytest.mark.parametrize(("columns", "named", "text"), [
-    (("a", "a", "a"), {}, r"expected 2 columns, found 3 columns \(in this order: a, `b c\.d`; to leave out"),
+    (("a", "a", "a"), {}, r"expected 2 columns, got 3 columns \(in this order: a, `b c\.d`; to leave out"),
     (("a",), {"a": "a"}, "give the model's columns either by position or by name, not both"),
-    ((), {"a": "a"}, r"`b c\.d`: expected string, found no such argument"),
+    ((), {"a": "a"}, r"`b c\.d`: expected string, got no such argument"),
     ((), {"a": "a", "b c.d": "a", "A": "a"},
-     r"A: expected a column of the signature, found another \(did you mean 'a'\?"),
+     r"A: expected a column of the signature, got another \(did you mean 'a'\?"),
 ], ids=["too many", "mixed", "too few", "unknown"])  # fmt: skip
 def test_calls_that_do_not_fit_fail_at_once(spark, teller, jobs_started, columns, named, text):
     udf = sparksig.spark_udf(spark, teller, allow_pickle=True)
@@ -171,7 +171,7 @@ def test_a_model_is_a_function_of_sql(spark, teller, tmp_path):
     assert row.asDict() == {
         "y": repr({"a": BIG, "b c.d": "x"}), "z": repr({"a": BIG, "b c.d": "x"}), "p": 0.5, "q": 1,
     }  # fmt: skip
-    with pytest.raises(PySparkException, match="expected 2 columns, found 3 columns"):
+    with pytest.raises(PySparkException, match="expected 2 columns, got 3 columns"):
         spark.sql("select told(1L, 'x', 'y')").collect()
 
 
@@ -270,18 +270,18 @@ def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
 
 
 LOSSY = {
-    "fraction": ("bigint", lambda: np.array([1.9, 2.0]), "expected long, found double"),
-    "wide": ("int", lambda: np.array([2**40 + 5, 1]), "expected integer, found int64"),
-    "beyond a short": ("short", lambda: [2**15, 1], "values that it does not hold exactly"),
-    "beyond a byte": ("byte", lambda: [128, 1], "values that it does not hold exactly"),
+    "fraction": ("bigint", lambda: np.array([1.9, 2.0]), "expected long, got double"),
+    "wide": ("int", lambda: np.array([2**40 + 5, 1]), "expected integer, got int64"),
+    "beyond a short": ("short", lambda: [2**15, 1], "values out of its range or precision exactly"),
+    "beyond a byte": ("byte", lambda: [128, 1], "values out of its range or precision exactly"),
     "text as a number": ("double", lambda: ["7", "8"], "expected double, found"),
     "text as a boolean": ("boolean", lambda: ["false", "true"], "expected boolean, found"),
-    "None as text": ("boolean", lambda: np.array([0, 1]), "expected boolean, found int64"),
+    "None as text": ("boolean", lambda: np.array([0, 1]), "expected boolean, got int64"),
     "complex": ("double", lambda: np.array([1 + 2j, 0]), "complex128"),
     "a time of day": ("date", lambda: pd.Series(pd.to_datetime(["2020-02-29 08:00", "2020-01-01 00:00"])),
-                      "values that it does not hold exactly"),
+                      "values out of its range or precision exactly"),
     "ragged": ("array<double>", lambda: np.zeros((2, 2, 2)), "expected"),
-    "too many columns": ("double", lambda: np.zeros((2, 2)), "expected 1 column, found 2 columns"),
+    "too many columns": ("double", lambda: np.zeros((2, 2)), "expected 1 column, got 2 columns"),
 }  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def test_the_named_output_is_what_comes_back_not_the_first(spark, tmp_path):
     """MLflow returns z where the signature says p; a column more is an error here."""
     path = save(tmp_path / "m", lambda data, params: pd.DataFrame({"z": data["x"], "p": data["x"] + 1}),
                 {"x": "double"}, {"p": "double"})  # fmt: skip
-    with pytest.raises(PySparkException, match="z: expected a declared output, found another column"):
+    with pytest.raises(PySparkException, match="z: expected only declared columns, got an undeclared column"):
         sparksig.score(numbers(spark, 1), path, allow_pickle=True).collect()
     path = save(tmp_path / "two", lambda data, params: pd.DataFrame({"z": data["x"], "p": data["x"] + 1}),
                 {"x": "double"}, {"p": "double", "z": "double"})  # fmt: skip
@@ -511,13 +511,11 @@ def test_rows_that_cannot_be_scored_are_null_and_told_the_others_are_scored(spar
         17: [("NULL_IN_REQUIRED", "x")],
     }
     details = {key: [one.detail for one in rows[key].why] for key in bad}
-    assert details[2][0].startswith("x: expected long without nulls, found a null (")
+    assert details[2][0].startswith("x: expected long without nulls, got a null (")
     assert details[2][0].endswith("[NULL_IN_REQUIRED]")
-    assert details[5][0].startswith("y: expected double, found ")
-    assert details[7] == ["expected a prediction, found LookupError: seven is unknown [PREDICTION_FAILED]"]
-    assert details[13] == [
-        "expected a prediction, found ValueError: thirteen is no number [PREDICTION_FAILED]"
-    ]
+    assert details[5][0].startswith("y: expected double, got ")
+    assert details[7] == ["expected a prediction, got LookupError: seven is unknown [PREDICTION_FAILED]"]
+    assert details[13] == ["expected a prediction, got ValueError: thirteen is no number [PREDICTION_FAILED]"]
 
 
 @pytest.mark.parametrize(
@@ -534,7 +532,7 @@ def test_all_rows_bad_or_none_there(spark, fussy, where, rows):
 def test_a_wrong_number_of_predictions_fails_the_query(spark, tmp_path, on_error):
     path = save(tmp_path / "m", lambda data, params: [0.5] * (len(data) - 1), {"x": "long"}, {"y": "double"})
     scored = sparksig.score(spark.range(3).toDF("x"), path, on_error=on_error, allow_pickle=True)
-    with pytest.raises(PySparkException, match=r"expected one prediction for .*, found "):
+    with pytest.raises(PySparkException, match=r"expected one prediction for .*, got "):
         scored.collect()
 
 
@@ -557,7 +555,7 @@ def test_rows_are_told_apart_in_batches_and_structs_and_flattened(spark, tmp_pat
 
 def test_types_that_do_not_widen_fail_at_plan_time_also_where_rows_may_be_bad(spark, fussy, jobs_started):
     df = spark.sql("select 'a' as x, 1 as z")
-    with pytest.raises(ContractError, match="x: expected long, found string"):
+    with pytest.raises(ContractError, match="x: expected long, got string"):
         sparksig.score(df, fussy, on_error="null", allow_pickle=True)
     with pytest.raises(ContractError, match="on_error is 'fail' or 'null', not 'skip'"):
         sparksig.score(df, fussy, on_error="skip", allow_pickle=True)
@@ -572,7 +570,7 @@ def test_without_on_error_the_models_error_fails_the_query(spark, fussy):
 @pytest.mark.parametrize(("names", "text"), [
     ({"output": "FINDINGS"}, "FINDINGS|findings"),
     ({"findings": "Prediction"}, "Prediction: expected no kept column"),
-    ({"findings": "X"}, "X: expected no kept column of the output's name, found one"),
+    ({"findings": "X"}, "X: expected no kept column of the output's name, got one"),
     ({"findings": 1}, "names of columns, as strings"),
 ])  # fmt: skip
 def test_the_names_of_what_is_made_are_checked(spark, fussy, names, text):
@@ -637,7 +635,7 @@ def test_a_stream_is_scored_as_any_table(spark, fussy, tmp_path):
     assert {key for key, row in rows.items() if row.findings} == {2, 5, 7, 13, 17}
     assert [rows[key].prediction for key in (0, 1, 19)] == [0.0, 0.5, 9.5]
     assert len(rows) == 20
-    with pytest.raises(ContractError, match="x: expected long, found no such column"):
+    with pytest.raises(ContractError, match="x: expected long, got no such column"):
         sparksig.score(stream.drop("x"), fussy, allow_pickle=True)
 
 
@@ -766,7 +764,7 @@ def test_models_whose_rows_are_records_take_tables(spark, tmp_path, monkeypatch)
 def test_what_mlflow_accepts_unconverted_is_refused_by_its_type(spark, tmp_path, dtype, declared):
     path = save(tmp_path / "m", told, {"x": declared}, {"y": "string"})
     df = spark.sql(f"select cast(null as {dtype}) as x")
-    with pytest.raises(ContractError, match=rf"x: expected {declared}, found .* \[{Code.TYPE_MISMATCH}\]"):
+    with pytest.raises(ContractError, match=rf"x: expected {declared}, got .* \[{Code.TYPE_MISMATCH}\]"):
         sparksig.score(df, path, allow_pickle=True)
 
 
@@ -782,5 +780,5 @@ def test_a_tensor_does_not_take_another_dtype_unconverted(spark, tmp_path):
     df = spark.sql("select array(1.5D, 2D) as v, array(1.5F, 2F) as w")
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
     assert df.select(udf("w").alias("y")).collect()[0].y == 3.5
-    with pytest.raises(PySparkException, match=r"expected float32, found (float64|double)"):
+    with pytest.raises(PySparkException, match=r"expected float32, got (float64|double)"):
         df.select(udf("v")).collect()

@@ -315,7 +315,7 @@ def test_every_form_of_a_contract(spark, tmp_path, jobs_started):
     strict = T.StructType().add("id", "long").add("name", "string", False)
     [row] = check(spark.sql("select 1L as id, string(null) as name"), strict, "full").findings
     assert str(row) == (
-        "name: expected string without nulls, found nulls, once (fill the nulls, or filter the rows) "
+        "name: expected string without nulls, got nulls, once (fill the nulls, or filter the rows) "
         "[NULL_IN_REQUIRED]"
     )
     assert jobs_started() - before <= 4  # three read the footer of a Parquet file, one is the full check
@@ -422,7 +422,7 @@ def test_what_the_types_refuse_is_left_out_and_the_rest_is_checked(spark):
             ("TYPE_MISMATCH", "a", None), ("TYPE_MISMATCH", "b", None), (NULL, "c", 2),
             ("TYPE_MISMATCH", "d.l", None), ("MISSING_COLUMN", "e", None),
         ], key=lambda one: one[:2])  # fmt: skip
-        assert [(one.name, one.ok, one.found) for one in report.columns] == [
+        assert [(one.name, one.ok, one.actual) for one in report.columns] == [
             ("a", False, "bigint"), ("b", False, "string"), ("c", False, "bigint"),
             ("d", False, "struct<k:bigint,l:string>"), ("e", False, ""), ("f", True, ""),
         ]  # fmt: skip
@@ -488,7 +488,7 @@ def test_places_and_counts(spark):
     report = check(df, schema(id="long", x="long", n="integer?"), "full")
     [one] = report.findings
     assert str(one) == (
-        "x: expected long without nulls, found nulls, 3 times "
+        "x: expected long without nulls, got nulls, 3 times "
         "(declare it optional, or double) [NULL_IN_REQUIRED]"
     )
     assert report.examples == {0: ("partition 1, row 5",)}
@@ -522,7 +522,7 @@ def test_rows_are_named_by_their_keys(spark):
 def test_places_in_lists_are_counted_too(spark):
     df = rows_of(spark, f"array({FAR}, {FAR}, null) as x", f"array({FAR})", "array()", "null")
     report = check(df, schema(x=Array("datetime")), "full")
-    assert [(one.code.value, one.found, one.count) for one in report.findings] == [
+    assert [(one.code.value, one.actual, one.count) for one in report.findings] == [
         (NULL, "nulls", 1), (RANGE, "others in 3 places", 2),
     ]  # fmt: skip
     assert report.bad_rows == 3
@@ -585,7 +585,7 @@ def test_a_name_that_differs_in_case_is_another(spark):
     report = check(spark.sql("select 1L as A"), schema(a="long"))
     [one] = report.findings
     assert str(one) == (
-        "a: expected long, found no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"
+        "a: expected long, got no such column (did you mean 'A'? Names are case sensitive) [MISSING_COLUMN]"
     )
 
 
@@ -639,7 +639,7 @@ def test_every_row_is_in_one_part_and_says_why(spark):
     assert counted == {(one.code.value, one.path): one.count for one in report.findings}
     first = next(row for row in said if row.id == 3)
     assert [tuple(one) for one in first.findings] == [
-        (NULL, "x", "x: expected long without nulls, found nulls (declare it optional, or double) "
+        (NULL, "x", "x: expected long without nulls, got nulls (declare it optional, or double) "
          "[NULL_IN_REQUIRED]"),
     ]  # fmt: skip
 

@@ -64,12 +64,12 @@ def _contract(columns):
 
 def _said(report):
     findings = [
-        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.found), one.hint)
+        (one.code, one.path, one.expected, one.count, re.sub(r" in \d+ places", "", one.actual), one.hint)
         for one in report.findings
     ]
     # the two systems call types otherwise: int64 is bigint
     findings = [one if one[3] is not None else (*one[:4], "", one[5]) for one in findings]
-    columns = [(one.name, one.expected, bool(one.found), one.ok, one.nulls) for one in report.columns]
+    columns = [(one.name, one.expected, bool(one.actual), one.ok, one.nulls) for one in report.columns]
     return report.mode, report.contract, report.rows, report.bad_rows, sorted(findings, key=str), columns
 
 
@@ -101,7 +101,7 @@ def test_both_say_the_same(spark, tmp_path):
             assert not mine.ok
             if "row_key" in options:
                 assert _examples(mine) == _examples(theirs)
-        assert [one.found for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
+        assert [one.actual for one in check_parquet(place, from_ddl("year int")).columns] == ["int32"]
         assert check(df, from_ddl("year int"), "full").ok
         assert check_parquet(place, from_ddl("year int"), "full").ok
         if name == "columns":
@@ -112,9 +112,9 @@ def test_both_say_the_same(spark, tmp_path):
 def test_both_infer_the_same(spark, tmp_path):
     table = pa.table({key: values for key, (_, values) in COLUMNS.items() if values is not None})
     pq.write_table(table, tmp_path / "far.parquet")
-    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+    with pytest.raises(InferenceError, match="when: expected timestamps from 1677-09-21 to 2262-04-11"):
         sample_signature(spark.read.parquet(str(tmp_path)))
-    with pytest.raises(InferenceError, match="when: expected instants that nanoseconds can hold"):
+    with pytest.raises(InferenceError, match="when: expected timestamps from 1677-09-21 to 2262-04-11"):
         infer_parquet(tmp_path)
     (tmp_path / "far.parquet").unlink()
     near = pa.array([0, None, 1, 3], pa.timestamp("s")).cast(INSTANT)

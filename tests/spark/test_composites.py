@@ -378,15 +378,15 @@ def test_a_struct_without_any_of_the_optional_properties_is_an_object_without_th
 
 
 REFUSED = {
-    "ai": (Array("integer"), "array(1L)", r"ai\[\]: expected integer, found bigint"),
-    "ad": (Array("double"), "array(cast(1 as decimal(16,1)))", r"ad\[\]: expected double, found dec"),
-    "m": (Map("long"), "map(1, 1L)", r"m: expected .*, found .*map<int"),
-    "mv": (Map("long"), "map('a', 'b')", r"mv\[\]: expected long, found string"),
-    "o": (obj(a="long"), "named_struct('a', 1.5D)", r"o\.a: expected long, found double"),
-    "om": (obj(a="long", b="long?"), "named_struct('A', 1)", r"om\.a: expected .*long.*, found no such "),
+    "ai": (Array("integer"), "array(1L)", r"ai\[\]: expected integer, got bigint"),
+    "ad": (Array("double"), "array(cast(1 as decimal(16,1)))", r"ad\[\]: expected double, got dec"),
+    "m": (Map("long"), "map(1, 1L)", r"m: expected .*, got .*map<int"),
+    "mv": (Map("long"), "map('a', 'b')", r"mv\[\]: expected long, got string"),
+    "o": (obj(a="long"), "named_struct('a', 1.5D)", r"o\.a: expected long, got double"),
+    "om": (obj(a="long", b="long?"), "named_struct('A', 1)", r"om\.a: expected .*long.*, got no such "),
     "oa": (Array(obj(t="datetime")), "array(named_struct('t', 'x'))", r"oa\[\]\.t: expected datetime, "),
-    "s": (Array("long"), "1L", r"s: expected Array\(long\), found bigint"),
-    "v": (SparkMLVector(), "array('x')", r"v(\[\])?: expected .*, found .*string"),
+    "s": (Array("long"), "1L", r"s: expected Array\(long\), got bigint"),
+    "v": (SparkMLVector(), "array('x')", r"v(\[\])?: expected .*, got .*string"),
 }  # fmt: skip
 
 
@@ -407,7 +407,7 @@ def test_types_that_cannot_reach_python_are_refused_by_name_also_as_any(spark, t
     if "make_interval" in text and not ARROW:
         pytest.skip("PySpark 3.5 cannot even name that type")
     path = save(tmp_path / "m", Telling(), Schema([ColSpec(AnyType(), "i")]), TEXT)
-    with pytest.raises(ContractError, match=r"i(\[\]|\.x)?: expected .*, found interval"):
+    with pytest.raises(ContractError, match=r"i(\[\]|\.x)?: expected .*, got interval"):
         sparksig.score(spark.sql(f"select {text} as i"), path, allow_pickle=True)
 
 
@@ -574,7 +574,7 @@ def test_what_no_variant_holds_is_a_finding_of_its_row(spark, tmp_path):
     scored = sparksig.score(df, path, result_type="variant", allow_pickle=True, on_error="null")
     rows = scored.selectExpr("findings[0].detail as d", "to_json(prediction) as p").collect()
     assert [row["p"] for row in rows] == [None, None, '"fine"']
-    assert "prediction.a[]: expected a value that a variant holds, found a value of type set" in rows[0]["d"]
+    assert "prediction.a[]: expected a value that a variant holds, got a value of type set" in rows[0]["d"]
     assert "prediction: expected a number of up to 38 digits" in rows[1]["d"]
 
 
@@ -689,14 +689,14 @@ def test_an_unnamed_tensor_comes_of_one_column_of_arrays_or_of_as_many_columns(s
         assert all(row[name] == row["v"] for name in scored.columns[scored.columns.index("p") :])
     with pytest.raises(ContractError, match="the table does not fit the model's input schema"):
         sparksig.score(df, path, columns=["a", "b"], allow_pickle=True)
-    with pytest.raises(ContractError, match=r"nope: expected a column of the table, found no such column"):
+    with pytest.raises(ContractError, match=r"nope: expected a column of the table, got no such column"):
         sparksig.score(df, path, columns=["a", "b", "nope"], allow_pickle=True)
     with pytest.raises(ContractError, match="columns is a list of names, not a value of type str"):
         sparksig.score(df, path, columns="abc", allow_pickle=True)
     with pytest.raises(ContractError, match="the table does not fit the model's input schema"):
         sparksig.score(df, path, allow_pickle=True)  # all five columns
     if ARROW:
-        text = r"expected one column of arrays, or 3 columns, found 2 columns \[COLUMN_COUNT\]"
+        text = r"expected one column of arrays, or 3 columns, got 2 columns \[COLUMN_COUNT\]"
         with pytest.raises(ContractError, match=text):
             udf("a", "b")
 
@@ -705,7 +705,7 @@ def test_findings_of_columns_that_make_up_a_tensor_call_them_by_the_tables_names
     spec = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
     path = save(tmp_path / "m", Telling(), spec, TEXT)
     df = spark.sql("select 1.5D as a, 1L as id")
-    with pytest.raises(ContractError, match=r"- id: expected float64, found (bigint|int64) "):
+    with pytest.raises(ContractError, match=r"- id: expected float64, got (bigint|int64) "):
         sparksig.score(df, path, allow_pickle=True)
 
 
@@ -723,7 +723,7 @@ def test_rows_that_make_no_tensor_are_told_one_by_one(spark, tmp_path):
     assert [found[key][0] for key in (2, 3, 4, 5)] == [None] * 4
     assert [[one["path"] for one in found[key][1]] for key in (2, 3, 4, 5)] == [["v"], ["v"], ["v[]"], ["v"]]
     with pytest.raises(
-        PySparkException, match="v: expected int64 without nulls, found nulls, once, first in row 2"
+        PySparkException, match="v: expected int64 without nulls, got nulls, once, first in row 2"
     ):
         sparksig.score(df, path, allow_pickle=True).collect()
 
@@ -785,10 +785,10 @@ def test_columns_without_names_are_taken_by_position(spark, tmp_path):
     assert row["prediction"] == f"{BIG}; [0.5]"
     [row] = sparksig.score(df.drop("c"), path, allow_pickle=True).collect()
     assert row["prediction"] == f"{BIG}; [0.5]"
-    text = r"expected 2 columns, without names, found 3 columns \(choose them by columns=\[\.\.\.\]\)"
+    text = r"expected 2 columns, without names, got 3 columns \(choose them by columns=\[\.\.\.\]\)"
     with pytest.raises(ContractError, match=text):
         sparksig.score(df, path, allow_pickle=True)
-    with pytest.raises(ContractError, match=r"b: expected long, found array<double>"):
+    with pytest.raises(ContractError, match=r"b: expected long, got array<double>"):
         sparksig.score(df, path, columns=["b", "a"], allow_pickle=True)
     udf = sparksig.spark_udf(spark, path, allow_pickle=True)
     with pytest.raises(
@@ -854,7 +854,7 @@ def test_a_wall_time_that_the_zone_cannot_place_is_found_at_any_depth(spark, tmp
         ("OUT_OF_RANGE", "o.t"),
     ]
     assert (
-        "expected wall times that America/New_York has just once, found others"
+        "expected local times that exist exactly once in America/New_York, got ambiguous or nonexistent times"
         in bad["findings"][0]["detail"]
     )
 

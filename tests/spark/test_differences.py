@@ -158,7 +158,7 @@ def test_how_often_a_model_is_loaded(spark, home, theirs):
 )
 def test_a_named_output_is_not_the_leftmost_column(spark, home, theirs):
     assert theirs["named"] == 5.0
-    with pytest.raises(PySparkException, match="z: expected a declared output, found another column"):
+    with pytest.raises(PySparkException, match="z: expected only declared columns, got an undeclared column"):
         value(spark.sql(ROW), ours(spark, home, "named")("a"))
 
 
@@ -185,7 +185,7 @@ def test_predictions_are_not_converted(spark, home, theirs):
 def test_an_hour_that_there_is_twice(spark, home, theirs):
     """05:30 UTC is the first 01:30 of that night in New York."""
     assert theirs["time"] == 1604208600 + 3600
-    with pytest.raises(PySparkException, match="just once"):
+    with pytest.raises(PySparkException, match="exactly once"):
         value(spark.sql(ROW), ours(spark, home, "time")("t"))
 
 

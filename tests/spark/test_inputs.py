@@ -43,11 +43,11 @@ def test_columns_feed_an_unnamed_tensor_by_the_names_of_features(spark, frame_of
         scorer = sparksig.spark_udf(spark, house_model)
         scored = table.selectExpr("struct(*) as row").select(scorer("row").alias("prediction"))
         assert predictions(scored) == PRICES
-    with pytest.raises(ContractError, match=r"area: expected float64, found no such column \(did you mean"):
+    with pytest.raises(ContractError, match=r"area: expected float64, got no such column \(did you mean"):
         sparksig.score(table.withColumnRenamed("area", "Area"), house_model)
-    with pytest.raises(ContractError, match="age: expected column 2, found column 1"):
+    with pytest.raises(ContractError, match="age: expected column 2, got column 1"):
         sparksig.score(table, house_model, columns=["age", "area"])
-    with pytest.raises(ContractError, match="age: expected column 2, found column 1"):
+    with pytest.raises(ContractError, match="age: expected column 2, got column 1"):
         sparksig.spark_udf(spark, house_model)("age", "area")
 
 
@@ -165,7 +165,7 @@ def test_a_column_of_the_null_type_fits_as_spark_read_it(spark, tmp_path, note_m
     assert (good.count(), bad.count()) == (2, 0)
     computed = table.fillna({"note": 5})
     assert [finding.path for finding in sparksig.check(computed, NOTED).findings] == ["note"]
-    with pytest.raises(ContractError, match="note: expected string, found int"):
+    with pytest.raises(ContractError, match="note: expected string, got int"):
         sparksig.score(computed, note_model, allow_pickle=True)
 
 

@@ -68,9 +68,9 @@ def test_a_table_that_breaks_the_contract_is_told_whole_and_nothing_is_done(
     assert call(path, config) == 3
     text = said(capsys)
     assert "does not fit the model: 3 findings" in text
-    assert "  - mean area: expected double, found no such column" in text
-    assert "  - mean texture: expected double, found " in text
-    assert "  - id: expected a column to keep, found no such column (did you mean 'ID'?" in text
+    assert "  - mean area: expected double, got no such column" in text
+    assert "  - mean texture: expected double, got " in text
+    assert "  - id: expected a column to keep, got no such column (did you mean 'ID'?" in text
     assert jobs_started() == before
     assert not (path / "out").exists()
 
@@ -81,7 +81,7 @@ def test_a_null_that_only_the_data_shows_fails_the_job_and_leaves_nothing(spark,
     config = {"model": {"path": model, "allow_pickle": True}, "input": {"path": str(tmp_path / "t.parquet")},
               "output": {"path": str(tmp_path / "out"), "keep": []}}  # fmt: skip
     assert call(tmp_path, config) == 3
-    assert "x: expected long without nulls, found nulls, once, first in row 1" in said(capsys)
+    assert "x: expected long without nulls, got nulls, once, first in row 1" in said(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -100,17 +100,17 @@ def test_wrong_keys_are_all_told_with_the_nearest_known_one(place, capsys):
     text = said(capsys)
     assert "the configuration is wrong: 5 findings" in text
     assert (
-        "  - output.colum: expected a known key, found another (did you mean 'column'?) [UNKNOWN_KEY]" in text
+        "  - output.colum: expected a known key, got another (did you mean 'column'?) [UNKNOWN_KEY]" in text
     )
-    assert "  - inptu: expected a known key, found another (did you mean 'input'?) [UNKNOWN_KEY]" in text
-    assert "  - input: expected a section, found nothing [MISSING_KEY]" in text
+    assert "  - inptu: expected a known key, got another (did you mean 'input'?) [UNKNOWN_KEY]" in text
+    assert "  - input: expected a section, got nothing [MISSING_KEY]" in text
     assert "  - output.keep: expected the columns of the input in the output; " in text
-    assert "  - model.allow_pickle: expected true or false, found " in text
+    assert "  - model.allow_pickle: expected true or false, got " in text
 
 
 @pytest.mark.parametrize(("text", "message"), [
     ("a: [", "cannot read this YAML: line "),
-    ("- 1", "a configuration is a mapping, found a value of type list"),
+    ("- 1", "a configuration is a mapping, got a value of type list"),
     ("a: 1\na: 2", "duplicate key 'a'"),
     ("a: &x [*x]", "more than 100000 values"),
 ], ids=["broken", "a list", "a key twice", "itself"])  # fmt: skip
@@ -168,12 +168,12 @@ def test_params_that_the_model_does_not_know_are_an_error_here(place, capsys):
     path, config, _ = place
     config["params"] = {"n": 1}
     assert call(path, config | {"input": {"path": str(path / "nope")}}) == 2
-    assert "params.n: expected a param of the model, found another" in said(capsys)
+    assert "params.n: expected a param of the model, got another" in said(capsys)
 
 
 @pytest.mark.parametrize(("section", "value", "text"), [
     ("input", "build/*", "input.path: expected a path without *, ?, [, ], { and }"),
-    ("input", "", "input.path: expected text that is not empty, found none"),
+    ("input", "", "input.path: expected text that is not empty, got none"),
     ("output", "file:x", "output.path: expected a path, or a URI with an absolute path"),
 ], ids=["a pattern", "nothing", "a relative URI"])  # fmt: skip
 def test_paths_that_mean_something_else_to_spark(place, capsys, section, value, text):
@@ -206,7 +206,7 @@ def test_files_that_differ_are_refused_before_spark_reads_them_as_one(place, cap
     )
     assert call(path, config) == 3
     text = said(capsys)
-    assert "  - mean area: expected double as in 0.parquet, found " in text
+    assert "  - mean area: expected double as in 0.parquet, got " in text
     assert " in 2.parquet (rewrite the files with one schema)" in text
 
 
@@ -231,7 +231,7 @@ def test_a_delta_table_is_not_taken_for_its_files(place, capsys):
     path, config, _ = place
     (path / "table" / "_delta_log").mkdir()
     assert call(path, config) == 2
-    assert "input.format: expected delta, the format of the table, found parquet" in said(capsys)
+    assert "input.format: expected delta, the format of the table, got parquet" in said(capsys)
 
 
 def test_the_example_in_conf_is_what_the_demo_needs(tmp_path, monkeypatch):

@@ -36,7 +36,11 @@ def rows_of(path):
 OPTIONS = {
     "findings": {"output": {"keep": "*"}},
     "quarantine": {"quarantine": {}, "run_id": "monday"},
-    "partitions": {"output": {"keep": ["id", "color"], "partition_by": ["color"]}, "quarantine": {}},
+    "partitions": {
+        "output": {"keep": ["id", "color"], "partition_by": ["color"]},
+        "quarantine": {},
+        "run_id": "monday",
+    },
     "append": {"output": {"mode": "append"}, "run_id": "monday"},
     "filter": {"input": {"filter": "id between 2 and 15 and color <> 'red'"}},
 }
@@ -75,7 +79,7 @@ def test_the_plan_says_why_spark_scores(job, tmp_path, changes, reason):
     plan = plan_score(job("auto", input=changes))
     assert (plan.engine, plan.engine_reason) == ("spark", reason)
     assert f"engine           spark: {reason}\n" in str(plan)
-    with pytest.raises(ConfigError, match=f"engine: expected auto, or spark, found direct .{reason}."):
+    with pytest.raises(ConfigError, match=f"engine: expected auto, or spark, got direct .{reason}."):
         plan_score(job("direct", input=changes))
 
 
@@ -89,7 +93,7 @@ def test_a_column_of_the_null_type_is_left_to_spark(job, tmp_path):
 @pytest.mark.parametrize("version", [None, 0])
 def test_a_plain_delta_table_is_read_by_its_log(job, delta, tmp_path, version):
     for start in (0, 10):
-        rows = delta.range(start, start + 10).selectExpr("id", "id as x")
+        rows = delta.range(start, start + 10).selectExpr("id", "id + 20 as x")
         rows.write.format("delta").mode("append").save(str(tmp_path / "in"))
     reports = [score(job(engine, input={"format": "delta", "version": version})) for engine in ENGINES]
     assert [report.engine for report in reports] == ENGINES
@@ -99,7 +103,7 @@ def test_a_plain_delta_table_is_read_by_its_log(job, delta, tmp_path, version):
 
 def test_a_delta_table_with_deletion_vectors_is_left_to_spark(job, delta, tmp_path):
     path = str(tmp_path / "in")
-    delta.range(100).selectExpr("id", "id as x").coalesce(1).write.format("delta").option(
+    delta.range(100).selectExpr("id", "id + 20 as x").coalesce(1).write.format("delta").option(
         "delta.enableDeletionVectors", "true"
     ).save(path)
     delta.sql(f"delete from delta.`{path}` where id = 3")

@@ -130,7 +130,7 @@ CHANGES = {
     "random filter": ({"input": {"filter": "rand() > 0.5"}}, 2, "input.filter: .*another one each time"),
     "unknown column in select": ({"input": {"select": {"y": "nope"}}}, 2, "input.select.y: .*`nope`"),
     "random select": ({"input": {"select": {"y": "rand()"}}}, 2, "its value changes each time"),
-    "text for numbers": ({"input": {"select": {"x": "'a'"}}}, 3, "x: expected long, found string"),
+    "text for numbers": ({"input": {"select": {"x": "'a'"}}}, 3, "x: expected long, got string"),
     "no such table": ({"input": {"path": None, "table": "no_such_table"}}, 9, "no table 'no_such_table'"),
     "not a name": ({"input": {"path": None, "table": "a b"}}, 2, "input.table: expected the name of a table"),
     "no such type": ({"model": {"result_type": "doubble"}}, 2, "model.result_type: expected"),
@@ -140,7 +140,7 @@ CHANGES = {
     "budget": (
         {"budget": {"rows": 0}, "input": {"select": {"x": "nullif(x, 3)"}}},
         4,
-        r"2 of 30 rows cannot(?s:.*)a prediction, found ValueError: 13 is a secret",
+        r"2 of 30 rows cannot(?s:.*)a prediction, got ValueError: 13 is a secret",
     ),
     # one null in each file, and no 13, so that no other failure can come first
     "null without a budget": ({"input": {"select": {"x": "nullif(x % 10, 3)"}}}, 3, "x: expected long with"),

@@ -78,7 +78,7 @@ def test_the_header_of_csv_is_that_of_the_declared_columns(job, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "0.csv").write_text("x,id\n1,2\n")
     given = {"format": "csv", "schema": "id bigint, x bigint"}
-    told = r"expected a header with the declared names, in their order, found another first line in .*/0.csv "
+    told = r"expected a header with the declared names, in their order, got another first line in .*/0.csv "
     with pytest.raises(ContractError, match=told):
         score(job(input=given))
     assert not (tmp_path / "out").exists()
@@ -120,7 +120,7 @@ def test_a_table_that_is_not_there(job, tmp_path, form):
 @pytest.mark.parametrize("condition", ["x >", "nope > 1", "x + 1", "rand() > 0.5", "count(*) > 1"])
 def test_a_filter_that_is_none(job, tmp_path, condition):
     table(tmp_path / "in", range(10))
-    with pytest.raises(ConfigError, match=r"input\.filter: expected a condition in SQL, found another text"):
+    with pytest.raises(ConfigError, match=r"input\.filter: expected a condition in SQL, got another text"):
         score(job(input={"filter": condition}))
 
 

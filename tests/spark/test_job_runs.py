@@ -65,7 +65,7 @@ def test_rejected_rows_go_to_the_quarantine_and_the_output_has_the_others(job, t
     assert [(one.code, one.path, one.count) for one in report.findings] == [
         (Code.NULL_IN_REQUIRED, "x", 1), (Code.PREDICTION_FAILED, "", 1)
     ]  # fmt: skip
-    assert report.findings[1].found == "ValueError: 13 is a secret"
+    assert report.findings[1].actual == "ValueError: 13 is a secret"
     assert report.written == {str(tmp_path / "out"): 18, str(tmp_path / "bad"): 2}
     assert left(tmp_path) == []
 
@@ -86,7 +86,7 @@ def test_a_budget_that_is_exceeded_leaves_nothing_anywhere(job, tmp_path, budget
     table(tmp_path / "in", BAD)
     told = (
         rf"^2 of 20 rows cannot be scored, and the budget is {limits}; nothing was written\n"
-        r"  - x: expected long without nulls, found a null, once"
+        r"  - x: expected long without nulls, got a null, once"
     )
     with pytest.raises(BudgetExceededError, match=told) as error:
         score(job(budget=budget, quarantine={"path": str(tmp_path / "bad")}))
@@ -100,7 +100,7 @@ def test_a_full_check_ends_a_job_that_would_exceed_its_budget_before_anything_is
     with pytest.raises(BudgetExceededError, match="4 of 20 rows cannot be scored") as error:
         score(job(budget={"rows": 3}, check={"mode": "full"}))
     assert "score" not in report_of(error.value).phases
-    with pytest.raises(ContractError, match="x: expected long without nulls, found nulls, 4 times"):
+    with pytest.raises(ContractError, match="x: expected long without nulls, got nulls, 4 times"):
         score(job(check={"mode": "full"}))
     report = score(job(budget={"rows": 4}, check={"mode": "sample"}))
     assert (report.rejected, report.check.ok, report.check.mode) == (4, False, "sample")
@@ -401,7 +401,7 @@ def test_what_a_configuration_says_of_the_model(spark, tmp_path):
     config["model"]["result_type"] = "n bigint, `a.b` double"
     assert score(ScoreConfig.model_validate(config)).scored == 9
     wrong = [
-        ({"model": {"method": "other"}}, "model.method: expected a method that predicts, found another"),
+        ({"model": {"method": "other"}}, "model.method: expected a method that predicts, got another"),
         (
             {"model": {"result_type": "n nothing"}},
             "model.result_type: expected a type for predictions, as DDL",
@@ -419,7 +419,7 @@ def test_what_a_configuration_says_of_the_model(spark, tmp_path):
 
 def test_a_single_output_is_not_taken_apart(job, tmp_path):
     table(tmp_path / "in", range(10))
-    with pytest.raises(ConfigError, match=r"output.flatten: expected false, for .* found true, for double"):
+    with pytest.raises(ConfigError, match=r"output.flatten: expected false, for .* got true, for double"):
         score(job(output={"flatten": True}))
 
 
@@ -495,7 +495,7 @@ def test_a_dry_run_tells_what_is_wrong(job, spark, tmp_path):
         (Code.TYPE_MISMATCH, "x"), (Code.MISSING_COLUMN, "idd")
     ]  # fmt: skip
     assert plan.exit_code == 3
-    assert "  - x: expected long, found string" in str(plan)
+    assert "  - x: expected long, got string" in str(plan)
     spark.sql("select int(id) as id, int(id) as x from range(3)").createOrReplaceTempView("numbers")
     assert plan_score(job(input={"path": None, "table": "numbers"})).casts == (("x", "int", "bigint"),)
     table(tmp_path / "out", range(10))

@@ -102,7 +102,7 @@ def test_what_a_signature_says_is_a_contract(spark, job, tmp_path, capsys):
     signature = sparksig.ModelSignature(sparksig.Schema([sparksig.ColSpec("long", "idd")]))
     (tmp_path / "s.json").write_text(json.dumps(signature.to_dict()))
     assert job("check", contract=str(tmp_path / "s.json")) == 3
-    assert "idd: expected long, found no such column (did you mean 'id'?)" in capsys.readouterr().err
+    assert "idd: expected long, got no such column (did you mean 'id'?)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("contract", "text"), [
@@ -120,7 +120,7 @@ def test_the_plans_look_at_no_row(spark, job, tmp_path, capsys, jobs_started):
     assert job("check", "--dry-run", contract="id bigint not null, z string not null") == 3
     said = capsys.readouterr().out
     assert said.startswith(f"check {tmp_path}/table: its types, and all of its rows\n")
-    assert "- z: expected string, found no such column" in said
+    assert "- z: expected string, got no such column" in said
     assert job("infer", "--dry-run", signature=str(tmp_path / "s.json")) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"infer the signature of {tmp_path}/table from at most 10,000 of its rows\n")
@@ -148,7 +148,7 @@ def test_a_signature_is_inferred_into_a_file(spark, job, tmp_path, capsys):
     assert job("infer", signature=file, columns=["a.b"]) == 6
     assert "exists and has another signature; nothing was written" in capsys.readouterr().err
     assert job("infer", columns=["A.b", "id"]) == 3
-    assert "`A.b`: expected a column, found no such column (did you mean 'a.b'?" in capsys.readouterr().err
+    assert "`A.b`: expected a column, got no such column (did you mean 'a.b'?" in capsys.readouterr().err
 
 
 def test_a_signature_becomes_the_inputs_of_a_model(spark, job, tmp_path, capsys):
@@ -223,7 +223,7 @@ def test_spark_submit_runs_the_check(job, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert done.returncode == 3, done.stderr[-2000:]
     assert "run              nightly\n" in done.stdout
-    assert "`a.b`: expected double without nulls, found nulls, once" in done.stdout
+    assert "`a.b`: expected double without nulls, got nulls, once" in done.stdout
     said = done.stdout + done.stderr  # spark-submit hands both on as one
     assert "sparksig: the table breaks the contract" in said
     assert re.search(r"^check: 100 %, \d+ of \d+ tasks, \d+ s$", said, re.MULTILINE)

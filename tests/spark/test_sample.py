@@ -95,8 +95,8 @@ def application(source, folder, *arguments, **extra):
         env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("found ")]
-    return json.loads(line.removeprefix("found "))
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("got ")]
+    return json.loads(line.removeprefix("got "))
 
 
 def test_the_number_of_cores_makes_no_difference(tmp_path):

@@ -81,7 +81,7 @@ def test_a_call_that_does_not_fit_fails_at_once(spark, difference, columns, name
     udf = sparksig.spark_udf(spark, difference, allow_pickle=True)
     with pytest.raises(ContractError, match="the call does not fit the model's input schema") as error:
         udf(*columns, **named)
-    assert [(f.code, f.path, f.found) for f in error.value.findings] == findings
+    assert [(f.code, f.path, f.actual) for f in error.value.findings] == findings
 
 
 def test_mixed_forms_and_optional_columns_are_refused_with_the_way_out(spark, difference):
@@ -103,8 +103,8 @@ def test_types_are_checked_without_a_table_and_nothing_is_cast_silently(differen
             table.select(udf("n", F.lit("abc"), "c")).collect()
     finally:
         spark.conf.unset("spark.sql.ansi.enabled")
-    assert re.search(r"- a: expected double, found (bigint|int64)", str(error.value))
-    assert re.search(r"- b: expected double, found string", str(error.value))
+    assert re.search(r"- a: expected double, got (bigint|int64)", str(error.value))
+    assert re.search(r"- b: expected double, got string", str(error.value))
     assert value(table, udf(F.col("n").cast("int"), F.lit(3), F.lit(1).cast("decimal(3,1)"))) == 5.0
 
 
@@ -208,7 +208,7 @@ def test_a_failing_worker_names_the_finding(frame_of, spark, tmp_path):
     )
     df = frame_of(pa.table({"x": pa.array([None, 1], pa.int32())})).coalesce(1)
     with pytest.raises(
-        PySparkException, match="x: expected integer without nulls, found nulls, once, first in row 0"
+        PySparkException, match="x: expected integer without nulls, got nulls, once, first in row 0"
     ):
         df.select(sparksig.spark_udf(spark, path, allow_pickle=True)()).collect()
 

@@ -68,7 +68,7 @@ def test_a_new_table_has_the_rows_and_remembers_its_contract(spark, form, tmp_pa
 
 def test_what_breaks_the_contract_is_not_written_at_all(spark, form, tmp_path):
     df = spark.sql("select nullif(id, 3) as id, double(id) as x from range(4)")
-    with pytest.raises(ContractError, match=r"id: expected long without nulls, found nulls, once") as error:
+    with pytest.raises(ContractError, match=r"id: expected long without nulls, got nulls, once") as error:
         sparksig.write(df, tmp_path / "t", CONTRACT, format=form)
     assert [one.code for one in error.value.findings] == [Code.NULL_IN_REQUIRED]
     assert not (tmp_path / "t").exists()
@@ -105,7 +105,7 @@ def test_rows_that_nothing_is_asked_of_are_read_once(spark, form, tmp_path):
 def test_something_there_is_left_as_it_is(spark, form, tmp_path):
     sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", "id bigint", format=form)
     before = files(tmp_path / "t")
-    with pytest.raises(OutputRefusedError, match=r"expected nothing at the target, found a table"):
+    with pytest.raises(OutputRefusedError, match=r"expected nothing at the target, got a table"):
         sparksig.write(spark.range(3).toDF("id"), tmp_path / "t", "id bigint", format=form)
     assert files(tmp_path / "t") == before
 
@@ -216,9 +216,7 @@ def test_a_run_that_is_started_again_writes_nothing_twice(spark, form, tmp_path)
 def test_a_parquet_table_that_keeps_no_runs_apart_takes_no_run(spark, tmp_path):
     make(spark, "parquet", tmp_path / "t", "id bigint")
     sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append")
-    text = (
-        r"partition_by: expected no partitions, found run_id \(the table was written without run ids: append"
-    )
+    text = r"partition_by: expected no partitions, got run_id \(the table was written without run ids: append"
     with pytest.raises(OutputRefusedError, match=text):
         sparksig.write(spark.range(1).toDF("id"), tmp_path / "t", mode="append", run_id="r")
     sparksig.write(spark.range(1).toDF("id"), tmp_path / "u", mode="append", run_id="r")
@@ -230,7 +228,7 @@ def test_partitions_are_those_of_the_table(spark, form, tmp_path):
     df = spark.range(4).selectExpr("id", "id % 2 as part")
     sparksig.write(df, tmp_path / "t", format=form, partition_by=["part"])
     assert {one.name for one in (tmp_path / "t").glob("part=*")} == {"part=0", "part=1"}
-    with pytest.raises(OutputRefusedError, match=r"partition_by: expected partitions by part, found id"):
+    with pytest.raises(OutputRefusedError, match=r"partition_by: expected partitions by part, got id"):
         sparksig.write(df, tmp_path / "t", format=form, mode="append", partition_by=["id"])
     with pytest.raises(OutputRefusedError, match=r"prat: expected a column to partition by"):
         sparksig.write(df, tmp_path / "u", format=form, partition_by=["prat"])
@@ -404,7 +402,7 @@ def test_constraints_of_a_delta_table_are_seen_before_it_is_written(delta, tmp_p
     good = delta.sql("select 1L as id, 'abc' as name, double(2) as x")
     assert sparksig.write(good, path, format="delta", mode="append").rows == 1
     with pytest.raises(
-        OutputRefusedError, match=r"id: expected bigint, found no such column \(the target requires it"
+        OutputRefusedError, match=r"id: expected bigint, got no such column \(the target requires it"
     ):
         sparksig.write(good.drop("id"), path, format="delta", mode="append")
 
@@ -507,7 +505,7 @@ def test_bad_arguments_are_told(spark, tmp_path, change, text):
 
 def test_case_twins_are_not_written(spark, tmp_path):
     df = spark.sql("select 1 as a, 2 as A")
-    with pytest.raises(OutputRefusedError, match=r"A: expected one column of that name, found several"):
+    with pytest.raises(OutputRefusedError, match=r"A: expected one column of that name, got several"):
         sparksig.write(df, tmp_path / "t")
 
 
@@ -520,7 +518,7 @@ def test_the_plan_reads_as_text(spark, tmp_path):
         f"append to {where} (parquet, which exists)",
         "  id: widened, int -> bigint",
         "  x: refused, string -> double (the target's type cannot represent it: cast explicitly)",
-        "  - x: expected double, found string "
+        "  - x: expected double, got string "
         "(the target's type cannot represent it: cast explicitly) [TYPE_MISMATCH]",
     ]
     assert not plan.ok

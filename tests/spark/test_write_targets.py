@@ -68,7 +68,7 @@ def filled(delta, tmp_path):
 def test_what_a_delta_table_fills_itself_is_left_to_it(delta, filled):
     df = delta.sql("select 1L as id, timestamp_ntz'2024-01-02 03:04:05' as t")
     plan = sparksig.plan_write(df, filled, format="delta", mode="append")
-    assert {one.path: (one.verdict, one.reason) for one in plan.columns if not one.found} == {
+    assert {one.path: (one.verdict, one.reason) for one in plan.columns if not one.actual} == {
         "n": ("ok", "numbered by the target"),
         "m": ("ok", "numbered by the target"),
         "d": ("ok", "the target's default"),
@@ -89,7 +89,7 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
     df = delta.sql("select 1L as id, timestamp_ntz'2024-01-02 03:04:05' as t")
     with pytest.raises(
         OutputRefusedError,
-        match=r"n: expected no values, found int \(drop it: the table numbers it itself \(GENERATED ALWAYS "
+        match=r"n: expected no values, got int \(drop it: the table numbers it itself \(GENERATED ALWAYS "
         r"AS IDENTITY\)\)",
     ):
         sparksig.write(df.selectExpr("*", "1 as n"), filled, format="delta", mode="append")
@@ -102,10 +102,10 @@ def test_what_it_would_not_fill_so_is_found_before(delta, filled):
         ("NULL_IN_REQUIRED", "d", 1),
         ("NULL_IN_REQUIRED", "g", 1),
     ]
-    assert "day: expected the values that the target generates (cast(t as date)), found others" in str(
+    assert "day: expected the values that the target generates (cast(t as date)), got others" in str(
         error.value
     )
-    with pytest.raises(ContractError, match=r"rows of which CHECK small \(g < 100\) is true, found others"):
+    with pytest.raises(ContractError, match=r"rows of which CHECK small \(g < 100\) is true, got others"):
         sparksig.write(df.selectExpr("*", "50 as d"), filled, format="delta", mode="append")
 
 
@@ -141,7 +141,7 @@ def test_constraints_are_seen_at_any_depth(delta, tmp_path):
     assert sparksig.write(df.where("id = 1"), path, format="delta", mode="append").rows == 1
     with pytest.raises(
         OutputRefusedError,
-        match=r"s: expected struct<a:struct<n:int>,v:varchar\(3\)>, found no such .* \(the target req",
+        match=r"s: expected struct<a:struct<n:int>,v:varchar\(3\)>, got no such .* \(the target req",
     ):
         sparksig.write(df.drop("s"), path, format="delta", mode="append")
 
@@ -188,7 +188,7 @@ def test_a_table_that_is_only_appended_to_and_names_that_need_mapping(delta, tmp
     )
     with pytest.raises(
         OutputRefusedError,
-        match=r"mode: expected append, found overwrite \(the table's property delta\.appendOnly",
+        match=r"mode: expected append, got overwrite \(the table's property delta\.appendOnly",
     ):
         sparksig.write(delta.range(1).toDF("id"), path, format="delta", mode="overwrite")
     assert sparksig.write(delta.range(1).toDF("id"), path, format="delta", mode="append").rows == 1
@@ -289,7 +289,7 @@ def test_what_is_no_table_of_delta_is_told(delta):
             (Code.TYPE_MISMATCH, "s", "a column to partition by that is not nested"),
         ]
         empty = delta.createDataFrame([], T.StructType([]))
-        with pytest.raises(OutputRefusedError, match=r"expected a table with columns, found none"):
+        with pytest.raises(OutputRefusedError, match=r"expected a table with columns, got none"):
             sparksig.write(empty, "partitioned", format="delta")
     finally:
         delta.sql("drop table if exists a_parquet_table")
@@ -383,9 +383,9 @@ def test_partitions_keep_the_types_that_the_table_has(spark, tmp_path):
         (
             "date'2024-01-02'",
             OutputRefusedError,
-            r"n: expected int, found date \(as the table's partitions are re",
+            r"n: expected int, got date \(as the table's partitions are re",
         ),
-        ("'x'", ContractError, r"n: expected texts that read as int, found others"),
+        ("'x'", ContractError, r"n: expected texts that read as int, got others"),
     ):
         with pytest.raises(error, match=text):
             sparksig.write(
@@ -427,7 +427,7 @@ def test_a_table_given_relatively_below_what_looks_like_a_partition(spark, tmp_p
 def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_path):
     df = spark.sql("select 1 as id, null as v, array(named_struct('a', null, 'b', 1)) as l, map() as m")
     with pytest.raises(
-        OutputRefusedError, match=r"v: expected a type, found void \(it has only nulls and no type: cast"
+        OutputRefusedError, match=r"v: expected a type, got void \(it has only nulls and no type: cast"
     ):
         sparksig.write(df.select("id", "v"), tmp_path / "t")
     plan = sparksig.plan_write(df, tmp_path / "t")
@@ -435,7 +435,7 @@ def test_columns_of_no_type_are_refused_where_nothing_gives_them_one(spark, tmp_
         (Code.UNSUPPORTED_TYPE, path) for path in ("v", "l[].a", "m[]")
     ]
     sparksig.write(spark.sql("select 1 as id, 'x' as v"), tmp_path / "t")
-    with pytest.raises(OutputRefusedError, match=r"v: expected string, found void \(.*types='lossless'"):
+    with pytest.raises(OutputRefusedError, match=r"v: expected string, got void \(.*types='lossless'"):
         sparksig.write(df.select("id", "v"), tmp_path / "t", mode="append")
     assert sparksig.write(df.select("id", "v"), tmp_path / "t", mode="append", types="lossless").rows == 1
     assert rows(spark, "parquet", tmp_path / "t") == [(1, "x"), (1, None)]
@@ -493,7 +493,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
             {
                 "path": "id",
                 "verdict": "refused",
-                "found": "string",
+                "actual": "string",
                 "target": "bigint",
                 "reason": "the target's type cannot represent it: cast explicitly",
             }
@@ -503,7 +503,7 @@ def test_plans_and_what_was_written_are_json(spark, tmp_path):
                 "code": "TYPE_MISMATCH",
                 "path": "id",
                 "expected": "bigint",
-                "found": "string",
+                "actual": "string",
                 "hint": "the target's type cannot represent it: cast explicitly",
             }
         ],

@@ -1,8 +1,8 @@
-"""Predictions -> Arrow: a model's return value, enforced against the outputs of its signature.
+"""Enforcement of a signature's outputs on a model's return value, and its conversion to Arrow.
 
-The casting table is that of the inputs: a narrower type is widened, anything lossy is refused. NaN stays NaN,
-a null stays a null. Predictions are read as inputs are (:mod:`sparksig.engine.python`), in each form from
-which a signature's outputs can be inferred.
+The casting table is the same as for inputs: narrower types are widened, lossy conversions are refused. NaN
+stays NaN, and a null stays a null. Predictions are read like inputs (:mod:`sparksig.engine.python`), in each
+format from which outputs can be inferred.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.Data
 
     Args:
         outputs: the model's declared outputs.
-        any_type: the type for Any, for which Arrow has none.
+        any_type: the Arrow type to use for Any.
 
     Raises:
-        ConversionError: Arrow has no such type.
+        ConversionError: Arrow has no type for an output.
 
     Example:
         >>> result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
@@ -46,17 +46,16 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
 
     Args:
         prediction: an array, a pandas or Arrow column or table, a list of values or of dictionaries, a
-            dictionary of columns; for a single row a value or a dictionary of values.
+            dictionary of columns; for a single row also a value or a dictionary of values.
         outputs: the model's declared outputs.
-        rows: how many rows the model was given.
+        rows: the number of rows of the model's input.
 
     Returns:
         An array of :func:`result_type`.
 
     Raises:
-        PredictionError: a wrong number of rows, names missing or too many, a type that does not widen,
-            a shape that does not fit; all findings.
-        ConversionError: a column of Any, for which Arrow has no type.
+        PredictionError: the number of rows, the names, a type or a shape does not fit; all findings.
+        ConversionError: a column is declared Any, which has no Arrow type.
 
     Example:
         >>> encode(np.array([1, 0], dtype="int32"), Schema([TensorSpec(np.dtype("int64"), (-1,))]), 2).type
@@ -69,22 +68,22 @@ def encode(prediction: Any, outputs: Schema, rows: int) -> pa.Array:
 
 
 def check(prediction: Any, outputs: Schema, rows: int | None) -> None:
-    """Check that a prediction fits, and leave it as it is; tensors of dtypes that Arrow lacks included.
+    """Check a prediction without encoding it, also for tensors whose dtypes Arrow does not support.
 
     Args:
-        prediction: as of :func:`encode`.
+        prediction: the model's return value, as :func:`encode` accepts it.
         outputs: the model's declared outputs.
-        rows: how many rows the model was given; None where its input has no rows.
+        rows: the number of rows of the model's input; None if the input has no rows.
 
     Raises:
-        PredictionError: as of :func:`encode`.
+        PredictionError: the prediction does not fit the outputs; all findings.
     """
     _encode(prediction, outputs, rows, keep=False)
 
 
 def _encode(prediction: Any, outputs: Schema, rows: int | None, keep: bool = True) -> list[pa.Array | None]:
-    if (plain := _as_it_is(prediction, outputs, rows)) is not None:
-        return [plain if keep else None]
+    if (array := _encode_if_exact(prediction, outputs, rows)) is not None:
+        return [array if keep else None]
     findings: list[Finding] = []
     encode_parts = encode_tensors if outputs.is_tensor_spec() else encode_columns
     arrays = encode_parts(prediction, outputs, rows, findings, keep)
@@ -93,22 +92,22 @@ def _encode(prediction: Any, outputs: Schema, rows: int | None, keep: bool = Tru
     return arrays
 
 
-def _as_it_is(prediction: Any, outputs: Schema, rows: int | None) -> pa.Array | None:
-    """Encode an array of one number for each row, in just the declared dtype; return None for all else."""
+def _encode_if_exact(prediction: Any, outputs: Schema, rows: int | None) -> pa.Array | None:
+    """Encode an array with one number for each row, of exactly the declared dtype; else return None."""
     if type(prediction) is not np.ndarray or prediction.ndim != 1 or len(prediction) != rows:
         return None
     spec = outputs.inputs[0]
     if len(outputs) > 1 or (isinstance(spec, TensorSpec) and len(spec.shape) != 1):
         return None
-    wanted = spec.type if isinstance(spec, TensorSpec) else _NUMBERS.get(spec.type)
-    if wanted is None or prediction.dtype != wanted or prediction.dtype.kind not in "fiub":
+    declared_dtype = spec.type if isinstance(spec, TensorSpec) else _NUMBERS.get(spec.type)
+    if declared_dtype is None or prediction.dtype != declared_dtype or prediction.dtype.kind not in "fiub":
         return None
     return pa.array(prediction.copy(), from_pandas=False)
 
 
 _NUMBERS: dict[Type, np.dtype[Any]] = {
-    known: np.dtype(MODEL_TYPE[known])
-    for known in (
+    dtype: np.dtype(MODEL_TYPE[dtype])
+    for dtype in (
         DataType.boolean,
         DataType.integer,
         DataType.long,

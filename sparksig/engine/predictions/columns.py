@@ -1,4 +1,4 @@
-"""Predictions of columns -> Arrow, each widened as the casting table says."""
+"""Conversion of predicted columns to Arrow, by the casting table."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ __all__ = ["encode_columns"]
 def encode_columns(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
 ) -> list[pa.Array | None]:
-    """Encode each column of a prediction; what does not fit is added to ``findings``.
+    """Encode each column of a prediction as an Arrow array.
 
     Args:
         prediction: the model's return value.
-        outputs: the model's declared outputs, columns.
-        rows: how many rows the model was given; None where that is not known.
-        findings: gathers what does not fit.
-        keep: whether the arrays are wanted; the types are checked either way.
+        outputs: the model's declared outputs: columns.
+        rows: the number of rows of the model's input; None if it is unknown.
+        findings: receives the findings.
+        keep: whether to return the arrays; the types are always checked.
     """
     frame = read_frame(prediction, outputs, rows, findings)
     if frame is None:
@@ -43,42 +43,42 @@ def encode_columns(
     before = len(findings)
     _check_names(frame, outputs, findings)
     if not outputs.has_input_names() and frame.shape[1] != len(outputs):
-        expected, found = (f"{n} column{'s' if n != 1 else ''}" for n in (len(outputs), frame.shape[1]))
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, found))
+        expected, actual = (f"{n} column{'s' if n != 1 else ''}" for n in (len(outputs), frame.shape[1]))
+        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual))
         return []
     positions: dict[Any, list[int]] = {}
     for index, label in enumerate(frame.columns):
         if is_name(label):
             positions.setdefault(label, []).append(index)
-    given: dict[int, pa.Array | None] = {}
+    arrays: dict[int, pa.Array | None] = {}
     for position, spec in enumerate(outputs):
-        column = _column(frame, spec, position, positions, findings)
+        column = _find_column(frame, spec, position, positions, findings)
         if column is not None:
             path = step(outputs.input_names()[position])
-            given[position] = _encode_column(column, spec, path, findings, keep)
+            arrays[position] = _encode_column(column, spec, path, findings, keep)
     if rows is not None and len(frame) != rows and (frame.shape[1] or len(findings) == before):
         findings.insert(before, build_row_count_finding("", rows, len(frame)))
     if findings:
         return []
-    # an optional column that the model left out is null
-    left_out = {i for i in range(len(outputs)) if keep and i not in given}
-    nulls = {i: pa.nulls(len(frame), to_arrow(outputs.inputs[i].type)) for i in left_out}
-    return [(nulls | given).get(position) for position in range(len(outputs))]
+    # optional columns that the model omits are null
+    omitted = {i for i in range(len(outputs)) if keep and i not in arrays}
+    nulls = {i: pa.nulls(len(frame), to_arrow(outputs.inputs[i].type)) for i in omitted}
+    return [(nulls | arrays).get(position) for position in range(len(outputs))]
 
 
 def _check_names(frame: pd.DataFrame, outputs: Schema, findings: list[Finding]) -> None:
     if not outputs.has_input_names():
-        return  # columns are taken by position, and their number is checked
+        return  # columns are matched by position, and their number is checked
     declared = outputs.input_dict()
-    hint = "return the declared columns only, or declare it"
+    hint = "return only the declared columns, or declare this one"
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(label), "a declared output", "another column", hint)
+        Finding(Code.UNKNOWN_KEY, step(label), "only declared columns", "an undeclared column", hint)
         for label in frame.columns
         if not is_name(label) or label not in declared
     ]
 
 
-def _column(
+def _find_column(
     frame: pd.DataFrame,
     spec: ColSpec,
     position: int,
@@ -87,15 +87,15 @@ def _column(
 ) -> pd.Series | None:
     if spec.name is None:
         return frame.iloc[:, position]
-    held = positions.get(spec.name, [])
-    if len(held) > 1:
-        found = str(len(held))
-        findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", found))
-    elif not held and spec.required:
+    matches = positions.get(spec.name, [])
+    if len(matches) > 1:
+        actual = str(len(matches))
+        findings.append(Finding(Code.DUPLICATE_NAME, step(spec.name), "one column of that name", actual))
+    elif not matches and spec.required:
         hint = nearest(spec.name, frame.columns)
         expected = describe(spec.type)
         findings.append(Finding(Code.MISSING_COLUMN, step(spec.name), expected, "no such column", hint))
-    return frame.iloc[:, held[0]] if len(held) == 1 else None
+    return frame.iloc[:, matches[0]] if len(matches) == 1 else None
 
 
 def _encode_column(
@@ -103,7 +103,7 @@ def _encode_column(
 ) -> pa.Array | None:
     if isinstance(spec.type, AnyType):
         if keep:
-            to_arrow(spec.type)  # which says that there is no type for any value
+            to_arrow(spec.type)  # raises the error that Any has no Arrow type
         return None
     before = len(findings)
     if isinstance(spec.type, DataType):
@@ -118,7 +118,7 @@ def _encode_column(
         enforced = enforce_values(column.tolist(), spec.type, path, findings, required=spec.required)
         if len(findings) > before or not keep:
             return None
-        return pa.array([_entries(value, spec.type) for value in enforced], to_arrow(spec.type))
+        return pa.array([_to_arrow_value(value, spec.type) for value in enforced], to_arrow(spec.type))
     else:
         findings.append(Finding(Code.TYPE_MISMATCH, path, describe(spec.type), format_dtype(column.dtype)))
         return None
@@ -126,9 +126,9 @@ def _encode_column(
 
 
 def _unwrap(column: pd.Series) -> pd.Series:
-    """Return a column of objects with the plain values of enumerations and UUIDs."""
+    """Replace enumerations and UUIDs in a column of objects by their plain values."""
     if column.dtype != object or not any(
-        issubclass(form, (enum.Enum, uuid.UUID)) for form in set(map(type, column))
+        issubclass(cell_type, (enum.Enum, uuid.UUID)) for cell_type in set(map(type, column))
     ):
         return column
     return pd.Series([to_builtins(value) for value in column], dtype=object)
@@ -139,16 +139,16 @@ def _widen(array: pa.Array, spec: ColSpec, path: str, findings: list[Finding]) -
     try:
         return plans.compile(Schema([spec]), batch.schema).apply(batch).column(0)
     except ContractError as error:
-        # an unnamed column is called by its number, which is another in a schema of its own
+        # an unnamed column is named by its position, which is 0 in the schema of this column alone
         findings += [
-            replace(one, path=path + one.path.removeprefix("0")) if spec.name is None else one
-            for one in error.findings
+            replace(finding, path=path + finding.path.removeprefix("0")) if spec.name is None else finding
+            for finding in error.findings
         ]
         return None
 
 
 def _with_exact_floats(column: pd.Series, dtype: DataType) -> pd.Series:
-    """Return floats in an object column by their own dtype: a NaN is a value, beside nulls or alone."""
+    """Convert an object column of floats, or of floats and None, to a float dtype: NaN is a value."""
     if dtype is not DataType.double or not is_objects(column.dtype):
         return column
     types = set(map(type, column))
@@ -160,17 +160,21 @@ def _with_exact_floats(column: pd.Series, dtype: DataType) -> pd.Series:
     return column
 
 
-def _entries(value: Any, dtype: Type) -> Any:
-    """Return values as pyarrow takes them: maps as lists of entries, arrays of NumPy as lists."""
+def _to_arrow_value(value: Any, dtype: Type) -> Any:
+    """Convert values to what pyarrow accepts: maps become lists of entries, NumPy arrays become lists."""
     if value is None or isinstance(dtype, DataType):
         return value
     if isinstance(dtype, Array):
         if isinstance(value, np.ndarray):
             return value.tolist()
-        return value if isinstance(dtype.dtype, DataType) else [_entries(item, dtype.dtype) for item in value]
+        return (
+            value
+            if isinstance(dtype.dtype, DataType)
+            else [_to_arrow_value(item, dtype.dtype) for item in value]
+        )
     if isinstance(dtype, Map):
-        return [(key, _entries(item, dtype.value_type)) for key, item in value.items()]
+        return [(key, _to_arrow_value(item, dtype.value_type)) for key, item in value.items()]
     if not isinstance(dtype, Object):
         return value
-    known = {prop.name: prop.dtype for prop in dtype.properties}
-    return {key: _entries(item, known[key]) for key, item in value.items()}
+    declared = {prop.name: prop.dtype for prop in dtype.properties}
+    return {key: _to_arrow_value(item, declared[key]) for key, item in value.items()}

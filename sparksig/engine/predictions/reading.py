@@ -1,4 +1,4 @@
-"""Predictions of columns -> frames, by the reader of inputs: names, positions and rows, but no types."""
+"""Conversion of predicted columns to frames: names, positions and rows are checked, types are not."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ __all__ = ["read_frame", "read_predictions"]
 
 
 def read_predictions(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
-    """Return a prediction as a frame with the columns of its outputs, in any order; no type is judged.
+    """Return a prediction as a frame with the declared columns in any order, without judging their types.
 
     Args:
-        prediction: as of :func:`sparksig.engine.predictions.encode`.
-        outputs: the model's declared outputs, columns.
-        rows: how many rows the model was given; None where that is not known.
+        prediction: the model's return value, as :func:`sparksig.engine.predictions.encode` accepts it.
+        outputs: the model's declared outputs: columns.
+        rows: the number of rows of the model's input; None if it is unknown.
 
     Raises:
-        PredictionError: it cannot be read as these columns.
+        PredictionError: the prediction cannot be read as these columns.
 
     Example:
         >>> read_predictions([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
@@ -70,7 +70,7 @@ def read_frame(
         try:
             prediction = _from_arrow(prediction)
         except ConversionError as error:
-            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMS, kind(prediction), error.message))
+            findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction), error.message))
             return None
         if isinstance(prediction, pd.DataFrame):
             return prediction
@@ -79,19 +79,19 @@ def read_frame(
     elif (by_name := fields_of(prediction)) is not None:
         prediction = by_name
     elif not _is_readable(prediction, outputs):
-        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMS, kind(prediction)))
+        findings.append(Finding(Code.TYPE_MISMATCH, "", _FORMATS, kind(prediction)))
         return None
-    if (names := _names_of(prediction, outputs)) is not None:
+    if (names := _choose_names(prediction, outputs)) is not None:
         return _read_by_name(prediction, outputs, names, rows, findings)
     return _read_by_position(prediction, outputs, rows, findings)
 
 
-_FORMS = "an array, a Series, a list, a dictionary, a DataFrame, or a value for a single row"
+_FORMATS = "an array, a Series, a list, a dictionary, a DataFrame, or a value for a single row"
 _SCALARS = (str, bytes, bytearray, bool, np.bool_, numbers.Number, np.generic, datetime.date)
 
 
 def _is_readable(prediction: Any, outputs: Schema) -> bool:
-    """Return whether it is an array, a dictionary, or a value that a single row can have."""
+    """Return whether a prediction is an array, a dictionary, or a value that a single row can have."""
     if prediction is None or is_sparse(prediction):
         return False
     if isinstance(prediction, (np.ndarray, Mapping)):
@@ -115,11 +115,11 @@ def _from_arrow(prediction: Any) -> pd.DataFrame | pd.Series:
 # --- by name ----------------------------------------------------------------------------------------------
 
 
-def _names_of(prediction: Any, outputs: Schema) -> list[Any] | None:
-    """Return the names by which a prediction is read; None where it is read by position.
+def _choose_names(prediction: Any, outputs: Schema) -> list[Any] | None:
+    """Return the names by which a prediction is read; None if it is read by position.
 
-    A dictionary, and a list of them, has names, unless it is the value of the only column itself. Columns
-    without names take those of a prediction that has as many.
+    A dictionary, or a list of dictionaries, is read by name, unless it is the value of the only column.
+    Unnamed columns are read by the names of the prediction, if their number is equal.
     """
     if isinstance(prediction, Mapping):
         keys = list(prediction)
@@ -129,11 +129,11 @@ def _names_of(prediction: Any, outputs: Schema) -> list[Any] | None:
     else:
         return None
     only = outputs.inputs[0]
-    takes_mapping = len(outputs) == 1 and isinstance(only.type, (Object, Map, AnyType))
+    accepts_mapping = len(outputs) == 1 and isinstance(only.type, (Object, Map, AnyType))
     if outputs.has_input_names():
-        is_value = takes_mapping and only.name not in keys and (bool(keys) or only.required)
+        is_value = accepts_mapping and only.name not in keys and (bool(keys) or only.required)
         return None if is_value else outputs.input_names()
-    if takes_mapping or len(keys) != len(outputs) or not all(map(is_name, keys)):
+    if accepts_mapping or len(keys) != len(outputs) or not all(map(is_name, keys)):
         return None
     return keys
 
@@ -153,10 +153,10 @@ def _read_by_name(
         specs = [ColSpec(spec.type, name, spec.required) for spec, name in zip(outputs, names)]
         frame = to_frame(prediction, Schema(specs), keys, rows)
     except (ContractError, SignatureError) as error:
-        findings += _findings_of(error)
-    hint = "return the declared columns only, or declare it"
+        findings += _get_findings(error)
+    hint = "return only the declared columns, or declare this one"
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(key), "a declared output", "another column", hint)
+        Finding(Code.UNKNOWN_KEY, step(key), "only declared columns", "an undeclared column", hint)
         for key in keys
         if key not in names or not is_name(key)
     ]
@@ -175,10 +175,12 @@ def _read_by_position(
         frame = to_frame(prediction, Schema([ColSpec(spec.type) for spec in outputs]), None, rows)
     except ContractError as error:
         if is_rank:
-            found = f"an array of rank {prediction.ndim}"
-            findings += [replace(one, expected=expected, found=found) for one in _findings_of(error)]
+            actual = f"an array of rank {prediction.ndim}"
+            findings += [
+                replace(finding, expected=expected, actual=actual) for finding in _get_findings(error)
+            ]
         else:
-            findings += _findings_of(error)
+            findings += _get_findings(error)
         return None
     if frame.shape[1] != len(outputs):
         actual = f"{frame.shape[1]} column{'s' if frame.shape[1] != 1 else ''}"
@@ -188,6 +190,6 @@ def _read_by_position(
     return frame
 
 
-def _findings_of(error: ContractError | SignatureError) -> list[Finding]:
-    found = error.findings if isinstance(error, ContractError) else ()
-    return list(found) or [Finding(Code.TYPE_MISMATCH, "", _FORMS, error.message)]
+def _get_findings(error: ContractError | SignatureError) -> list[Finding]:
+    findings = error.findings if isinstance(error, ContractError) else ()
+    return list(findings) or [Finding(Code.TYPE_MISMATCH, "", _FORMATS, error.message)]

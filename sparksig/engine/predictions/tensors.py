@@ -1,4 +1,4 @@
-"""Predictions of tensors -> Arrow: dtypes and shapes as declared, values in nested lists."""
+"""Conversion of predicted tensors to Arrow: nested lists of the declared dtypes and shapes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = ["encode_tensors"]
 def encode_tensors(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
 ) -> list[pa.Array | None]:
-    """Encode each tensor of a prediction; what does not fit is added to ``findings``.
+    """Encode each tensor of a prediction as an Arrow array.
 
     Args:
         prediction: the model's return value.
-        outputs: the model's declared outputs, tensors.
-        rows: how many rows the model was given; None where that is not known.
-        findings: gathers what does not fit.
-        keep: whether the arrays are wanted; dtypes and shapes are checked either way.
+        outputs: the model's declared outputs: tensors.
+        rows: the number of rows of the model's input; None if it is unknown.
+        findings: receives the findings.
+        keep: whether to return the arrays; dtypes and shapes are always checked.
     """
-    parts = _named_parts(prediction, outputs, findings)
+    parts = _split_tensors(prediction, outputs, findings)
     return [_encode_tensor(part, spec, rows, findings, keep) for spec, part in zip(outputs, parts)]
 
 
-def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
+def _split_tensors(prediction: Any, outputs: Schema, findings: list[Finding]) -> list[Any]:
     by_name = fields_of(prediction)
     prediction = prediction if by_name is None else by_name
     if len(outputs) == 1 and not (isinstance(prediction, Mapping) and outputs.has_input_names()):
@@ -52,10 +52,10 @@ def _named_parts(prediction: Any, outputs: Schema, findings: list[Finding]) -> l
         return []
     keys = set(prediction)
     findings += [
-        Finding(Code.MISSING_KEY, step(name), "a tensor", "nothing") for name in names if name not in keys
+        Finding(Code.MISSING_KEY, step(name), "a tensor", "no such key") for name in names if name not in keys
     ]
     findings += [
-        Finding(Code.UNKNOWN_KEY, step(key), "a declared output", "another key")
+        Finding(Code.UNKNOWN_KEY, step(key), "only declared keys", "an undeclared key")
         for key in prediction
         if key not in names
     ]
@@ -66,7 +66,7 @@ def _encode_tensor(
     prediction: Any, spec: TensorSpec, rows: int | None, findings: list[Finding], keep: bool
 ) -> pa.Array | None:
     path = "" if spec.name is None else step(spec.name)
-    values = _as_array(prediction, spec)
+    values = _to_array(prediction, spec)
     if isinstance(values, Finding):
         findings.append(replace(values, path=path))
         return None
@@ -77,27 +77,27 @@ def _encode_tensor(
         return None
     inner = spec.shape[1:]
     if values.ndim != len(spec.shape) or any(
-        want not in (-1, have) for want, have in zip(inner, values.shape[1:])
+        size not in (-1, length) for size, length in zip(inner, values.shape[1:])
     ):
-        expected, found = f"shape {spec.shape}", f"shape {(-1, *values.shape[1:])}"
-        findings.append(Finding(Code.SHAPE_MISMATCH, path, expected, found))
+        expected, actual = f"shape {spec.shape}", f"shape {(-1, *values.shape[1:])}"
+        findings.append(Finding(Code.SHAPE_MISMATCH, path, expected, actual))
         return None
     if not keep and values.dtype == spec.type:
         return None
-    flat = _flat(values, spec)
+    flat = _flatten(values, spec)
     if flat is None:
         findings.append(replace(_dtype_finding(spec, values.dtype.name), path=path))
         return None
-    return _in_lists(flat, values.shape)
+    return _nest_lists(flat, values.shape)
 
 
-def _dtype_finding(spec: TensorSpec, found: str) -> Finding:
+def _dtype_finding(spec: TensorSpec, actual: str) -> Finding:
     hint = "return the declared dtype, or save the model with the dtype that it returns"
-    return Finding(Code.TYPE_MISMATCH, "", spec.type.name, found, hint)
+    return Finding(Code.TYPE_MISMATCH, "", spec.type.name, actual, hint)
 
 
-def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
-    """The prediction as an array; each column of a frame, and each value of a list, widened by itself."""
+def _to_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
+    """Convert a prediction to an array; the columns of a frame are widened separately."""
     if isinstance(prediction, np.ma.MaskedArray):
         return Finding(Code.TYPE_MISMATCH, "", repr(spec), "a masked array", hint="fill it explicitly")
     if isinstance(prediction, pd.DataFrame):
@@ -131,28 +131,28 @@ def _as_array(prediction: Any, spec: TensorSpec) -> Values | Finding:
         return array
     if not isinstance(prediction, np.ndarray):
         return Finding(Code.TYPE_MISMATCH, "", repr(spec), kind(prediction))
-    objects = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
-    return _dtype_finding(spec, "object") if objects else prediction
+    is_object = prediction.dtype.kind == "O" and spec.type.kind not in "USO"
+    return _dtype_finding(spec, "object") if is_object else prediction
 
 
-def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
-    """All values in row-major order, in the declared dtype; None if they do not widen to it."""
+def _flatten(values: Values, spec: TensorSpec) -> pa.Array | None:
+    """Return all values in row-major order and in the declared dtype; None if they do not widen to it."""
     element = to_arrow(Schema([TensorSpec(spec.type, (-1,))])).field(0).type
     flat = values.reshape(-1)
     if flat.dtype.kind == "O":
-        target = next((known for known, name in MODEL_TYPE.items() if name == spec.type.name), None)
-        found = from_objects(pd.Series(flat, dtype=object), target)
-        if found is None or (found.null_count and not _may_be_null(flat, spec)):
+        target = next((dtype for dtype, name in MODEL_TYPE.items() if name == spec.type.name), None)
+        array = from_objects(pd.Series(flat, dtype=object), target)
+        if array is None or (array.null_count and not _may_be_null(flat, spec)):
             return None
-        if found.type == element:
-            return found
-        if pa.types.is_string(found.type) or pa.types.is_binary(found.type):
+        if array.type == element:
+            return array
+        if pa.types.is_string(array.type) or pa.types.is_binary(array.type):
             return None
-        flat = found.to_numpy(zero_copy_only=False)
+        flat = array.to_numpy(zero_copy_only=False)
     flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if not dtype_widens(flat.dtype, spec.type):
         return None
-    # a copy: the model may use its array again, for the next batch
+    # a copy, because the model may reuse its array for the next batch
     widened = flat if flat.dtype.kind in "US" else flat.astype(spec.type)
     try:
         return pa.array(widened, type=element, from_pandas=False)
@@ -161,18 +161,16 @@ def _flat(values: Values, spec: TensorSpec) -> pa.Array | None:
 
 
 def _may_be_null(flat: Values, spec: TensorSpec) -> bool:
-    """None is a missing text; a NaN is no text."""
+    """Return whether nulls stand for missing texts; NaN does not."""
     return spec.type.kind in "US" and not any(isinstance(value, float) for value in flat)
 
 
-def _in_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:
-    """``values`` (row-major) in lists of the inner sizes, by offsets, never per row."""
+def _nest_lists(values: pa.Array, shape: tuple[int, ...]) -> pa.Array:
+    """Nest row-major values in lists of the inner sizes, by building offsets."""
     for depth in range(len(shape) - 1, 0, -1):
         size, count = shape[depth], int(np.prod(shape[:depth], dtype=np.int64))
         if count * size >= 2**31:
-            raise PredictionError(
-                "the prediction of one batch has 2^31 values or more: score in smaller batches"
-            )
+            raise PredictionError("the prediction of a batch has 2^31 values or more: use smaller batches")
         offsets = pa.array(np.arange(count + 1, dtype=np.int32) * size, pa.int32())
         values = pa.ListArray.from_arrays(offsets, values)
     return values

@@ -1,4 +1,4 @@
-"""Predicted local times -> timestamps, in the time zone of a Spark session."""
+"""Conversion of predicted local times to timestamps, in the time zone of a Spark session."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["place_times"]
 
 
 def place_times(array: pa.Array, zone: str, skip: pa.DataType | None = None) -> pa.Array:
-    """Convert predicted local times to timestamps: the time that a clock in ``zone`` showed, in microseconds.
+    """Convert predicted local times of a zone to timestamps in microseconds.
 
     Args:
-        array: of :func:`result_type`; other than timestamps pass as they are.
-        zone: an IANA zone, as Spark's ``spark.sql.session.timeZone``.
-        skip: the type of times that stay local times.
+        array: an encoded prediction; values that are not timestamps are not changed.
+        zone: an IANA zone, the value of ``spark.sql.session.timeZone``.
+        skip: the type of times that remain local times.
 
     Raises:
-        PredictionError: a wall time that the zone cannot place (it never was, or was twice), or one finer
-            than a microsecond, which Spark cannot hold.
+        PredictionError: a local time is ambiguous or does not exist in the zone (daylight saving), or finer
+            than a microsecond, the unit of Spark.
 
     Example:
         >>> place_times(pa.array([0], pa.timestamp("ns")), "UTC").type
@@ -42,22 +42,20 @@ def _place(array: pa.Array, path: str, zone: str, findings: list[Finding]) -> pa
     if not pa.types.is_timestamp(array.type):
         return array
     if not is_known_zone(zone):
-        hint = "set spark.sql.session.timeZone to a name of the IANA database, as America/New_York"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a time zone that is known here", zone, hint))
+        hint = "set spark.sql.session.timeZone to an IANA name, such as America/New_York"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a known time zone", zone, hint))
         return array
     try:
         micros = array.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
-        findings.append(
-            Finding(
-                Code.OUT_OF_RANGE, path, "instants in microseconds", "finer ones", "round them explicitly"
-            )
-        )
+        expected, hint = "times in microseconds", "round them explicitly"
+        findings.append(Finding(Code.OUT_OF_RANGE, path, expected, "times in nanoseconds", hint))
         return array
-    found, unplaced = to_zoned_times(micros, zone)
-    if unplaced.any():
-        hint = "predict wall times that the session's zone has once, or set spark.sql.session.timeZone to UTC"
-        expected = f"wall times that {zone} has just once"
-        count, rows = int(unplaced.sum()), tuple(map(int, np.flatnonzero(unplaced)[:FIRST_ROWS]))
-        findings.append(Finding(Code.OUT_OF_RANGE, path, expected, "others", hint, count, rows))
-    return found
+    timestamps, not_unique = to_zoned_times(micros, zone)
+    if not_unique.any():
+        hint = "predict unambiguous local times, or set spark.sql.session.timeZone to UTC"
+        expected = f"local times that exist exactly once in {zone}"
+        actual = "ambiguous or nonexistent times"
+        count, rows = int(not_unique.sum()), tuple(map(int, np.flatnonzero(not_unique)[:FIRST_ROWS]))
+        findings.append(Finding(Code.OUT_OF_RANGE, path, expected, actual, hint, count, rows))
+    return timestamps
