@@ -41,7 +41,7 @@ class DirectEngine(SparkEngine):
 
     Attributes:
         is_required: whether a table that is left to Spark is an error.
-        scan: what the tasks read, and how they score it; None if Spark scores.
+        scan: the columns that the tasks read, and the way they score it; None if Spark scores.
         splits: the parts of the table, one for each task.
     """
 

@@ -47,13 +47,13 @@ __all__ = ["LocalEngine", "OpenedTable", "open_table"]
 
 
 class LocalEngine:
-    """Processes of this machine read, score and write Parquet files; there is no JVM.
+    """Processes of this machine read, score and write Parquet files; no JVM is started.
 
     Attributes:
         reason: why the engine was chosen; empty if it was required.
         model: the model, with the outputs that ``result_type`` asks for.
-        table: the table as it is now.
-        scan: what is read, and how it is scored.
+        table: the table that was opened.
+        scan: the columns to read, and the way to score them.
         splits: the parts of the table.
     """
 
@@ -154,7 +154,7 @@ class LocalEngine:
         return [name for name in wanted if name in names or name in config.output.keep]
 
     def _plan_splits(self, config: ScoreConfig, options: ScanOptions) -> None:
-        """Plan what is read and scored.
+        """Plan the columns to read and the rows to score.
 
         Raises:
             ContractError: the table does not fit the model.
@@ -253,7 +253,7 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
 
     Args:
         section: the input.
-        conf: Spark settings, which say what a plain path is.
+        conf: Spark settings, which decide on the file system of a plain path.
         version: the version of a Delta table; None for the configured one, or the newest.
 
     Raises:
