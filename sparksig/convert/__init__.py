@@ -1,4 +1,7 @@
-"""One file per neighbour; in each, ``from_x`` leads to sparksig's types and ``to_x`` back."""
+"""Conversions between signatures and the types of other systems, with one module per system.
+
+In each module, ``from_x`` converts to the types of sparksig, and ``to_x`` converts back.
+"""
 
 from __future__ import annotations
 
@@ -12,44 +15,52 @@ from sparksig.walks import walk
 if TYPE_CHECKING:
     from sparksig.schema import Schema, TensorSpec
 
-__all__ = ["duplicates", "lost", "lost_names", "places"]
+__all__ = ["build_loss", "find_lost_names", "report_duplicates", "walk_schema"]
 
 
-def duplicates(names: Sequence[str], expected: str = "one column of that name") -> list[Finding]:
-    """One finding for each name that stands more than once.
+def report_duplicates(names: Sequence[str], expected: str = "one column of that name") -> list[Finding]:
+    """Return a finding for each name that occurs more than once.
 
     Example:
-        >>> [finding.path for finding in duplicates(["a", "b", "a"])]
+        >>> [finding.path for finding in report_duplicates(["a", "b", "a"])]
         ['a']
     """
     return [Finding(Code.DUPLICATE_NAME, step(name), expected, "several") for name in find_duplicates(names)]
 
 
-# --- what an export cannot say --------------------------------------------------------------------------
+# --- losses of an export --------------------------------------------------------------------------------
 
 
-def lost(path: str, said: str, instead: str, hint: str = "") -> Finding:
-    """The finding that an export has ``instead`` of what a signature says at ``path``."""
-    return Finding(Code.NOT_EXPRESSED, path, said, instead, hint)
+def build_loss(path: str, declared: str, exported: str, hint: str = "") -> Finding:
+    """Build the finding that an export cannot express what a signature declares at a path.
+
+    Args:
+        path: the path in the signature.
+        declared: the declaration of the signature.
+        exported: the replacement in the export.
+        hint: the reason, or another way.
+    """
+    return Finding(Code.NOT_EXPRESSED, path, declared, exported, hint)
 
 
-def lost_names(schema: Schema) -> list[Finding]:
-    """What is lost where every column is called by a text."""
+def find_lost_names(schema: Schema) -> list[Finding]:
+    """Return the losses of an export in which each column has a text as its name."""
     if not schema.has_input_names():
-        several = len(schema) > 1
-        said, instead = ("columns", "their numbers as names") if several else ("a column", "the name 0")
-        return [lost("", f"{said} without a name", instead)]
-    numbered = [spec.name for spec in schema if isinstance(spec.name, int)]
-    return [lost(step(name), "an integer as name", "its digits") for name in numbered]
+        declared, exported = ("a column", "the name 0")
+        if len(schema) > 1:
+            declared, exported = ("columns", "their numbers as names")
+        return [build_loss("", f"{declared} without a name", exported)]
+    numbers = [spec.name for spec in schema if isinstance(spec.name, int)]
+    return [build_loss(step(name), "an integer as name", "its digits") for name in numbers]
 
 
-def places(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:
-    """Every type of a schema with its path, from the outside to the inside; of tensors the specs.
+def walk_schema(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:
+    """Yield every type of a schema, or its tensors, with their paths, from the outside to the inside.
 
     Example:
         >>> from sparksig.schema import ColSpec, Schema
         >>> from sparksig.types import Array
-        >>> list(places(Schema([ColSpec(Array("long"), "a")])))
+        >>> list(walk_schema(Schema([ColSpec(Array("long"), "a")])))
         [('a', Array(long)), ('a[]', long)]
     """
     for name, spec in zip(schema.input_names(), schema):

@@ -1,4 +1,4 @@
-"""Arrow types and schemas <-> signature types and schemas."""
+"""Conversion between Arrow and signatures: types and schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from sparksig.convert import duplicates, lost, lost_names, places
+from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
@@ -21,14 +21,14 @@ __all__ = [
     "LOST_FROM_ARROW",
     "LOST_TO_ARROW",
     "TENSOR_KEY",
+    "VECTOR_TYPE",
+    "find_losses_in_arrow",
     "from_arrow",
     "is_arrow",
-    "lost_in_arrow",
     "read_arrow",
     "source",
     "to_arrow",
     "transform_arrow",
-    "vector_type",
 ]
 
 LOST_TO_ARROW: dict[str, str] = {
@@ -37,10 +37,10 @@ LOST_TO_ARROW: dict[str, str] = {
     "a column without a name": "comes back with its number as name",
     "an integer name": "comes back as a string",
     "tensor of object, complex or long double": "refused: Arrow has no such type",
-    "tensor of datetime64 but in D, s, ms, us, ns": "refused: Arrow has no such unit",
-    "tensor of timedelta64 but in s, ms, us, ns": "refused: Arrow has no such unit",
+    "tensor of datetime64 in units other than D, s, ms, us, ns": "refused: Arrow has no such unit",
+    "tensor of timedelta64 in units other than s, ms, us, ns": "refused: Arrow has no such unit",
 }
-"""What of a signature does not survive ``from_arrow(to_arrow(...))``; each line is a test."""
+"""The parts of a signature that ``from_arrow(to_arrow(...))`` changes; each line has a test."""
 
 LOST_FROM_ARROW: dict[str, str] = {
     "int8, int16, uint8, uint16": "come back as int32",
@@ -54,11 +54,11 @@ LOST_FROM_ARROW: dict[str, str] = {
     "nullability of list items and map values": "they come back nullable",
     "order of struct fields": "they come back sorted by name",
     "the vector struct of Spark ML": "comes back as list<double>",
-    "metadata of fields and of the schema": "gone, but for a tensor's own",
+    "metadata of fields and of the schema": "dropped, except that of tensors",
     "sorted keys of a map": "come back unsorted",
     "a nullable tensor": "comes back not nullable",
 }
-"""What of an Arrow schema does not survive ``to_arrow(from_arrow(...))``; each line is a test."""
+"""The parts of an Arrow schema that ``to_arrow(from_arrow(...))`` changes; each line has a test."""
 
 _TO_ARROW: dict[DataType, pa.DataType] = {
     DataType.boolean: pa.bool_(),
@@ -105,23 +105,22 @@ _LISTS = {
 }
 
 
-def vector_type() -> pa.StructType:
-    """The struct in which Spark hands a vector of Spark ML to Python."""
-    return pa.struct(
-        [
-            ("type", pa.int8()),
-            ("size", pa.int32()),
-            ("indices", pa.list_(pa.int32())),
-            ("values", pa.list_(pa.float64())),
-        ]
-    )
+VECTOR_TYPE = pa.struct(
+    [
+        ("type", pa.int8()),
+        ("size", pa.int32()),
+        ("indices", pa.list_(pa.int32())),
+        ("values", pa.list_(pa.float64())),
+    ]
+)
+"""The struct in which Spark passes a vector of Spark ML to Python."""
 
 
 # --- Arrow -> signature -------------------------------------------------------------------------------
 
 
 def source(dtype: pa.DataType) -> Source:
-    """An Arrow type in the casting table's spelling; what the table does not know keeps its own name.
+    """Convert an Arrow type to a source type of the casting table; unknown types keep Arrow's name.
 
     Example:
         >>> str(source(pa.list_(pa.decimal128(9, 2))))
@@ -149,7 +148,7 @@ def source(dtype: pa.DataType) -> Source:
 
 
 def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """Rebuild an Arrow type with its parts without parts changed; all lists are plain, all fields nullable.
+    """Rebuild an Arrow type with changed leaves; its lists become plain lists, its fields nullable.
 
     Example:
         >>> transform_arrow(pa.large_list(pa.int8()), lambda leaf: pa.int64())
@@ -164,7 +163,7 @@ def transform_arrow(dtype: pa.DataType, change: Callable[[pa.DataType], pa.DataT
     return change(dtype)
 
 
-_VECTOR = [(part.name, source(part.type)) for part in vector_type()]
+_VECTOR = [(part.name, source(part.type)) for part in VECTOR_TYPE]
 
 
 @overload
@@ -174,34 +173,34 @@ def from_arrow(arrow: pa.DataType) -> Type: ...  # type: ignore[overload-cannot-
 
 
 def from_arrow(arrow: pa.Schema | pa.DataType) -> Schema | Type:
-    """The schema, or type, that holds every value of an Arrow schema, or type, as narrow as it can be.
+    """Return the narrowest schema, or type, that holds every value of an Arrow schema, or type.
 
-    A field that is not nullable is required. What :data:`LOST_FROM_ARROW` lists changes on the way.
+    A field that is not nullable is required. :data:`LOST_FROM_ARROW` lists what is lost.
 
     Raises:
-        ConversionError: types that no signature has, each as a finding with its path.
-        SignatureError: no field, or two of one name.
+        ConversionError: types that signatures do not support; each has a finding with its path.
+        SignatureError: the schema has no field, or duplicate names.
 
     Example:
         >>> from_arrow(pa.schema([pa.field("a", pa.int8(), nullable=False), ("b", pa.list_(pa.string()))]))
         ['a': integer (required), 'b': Array(string) (optional)]
     """
     findings: list[Finding] = []
-    found: Schema | Type | None
+    converted: Schema | Type | None
     try:
         if isinstance(arrow, pa.DataType):
-            found = find_narrowest_type(source(arrow), "", findings)
+            converted = find_narrowest_type(source(arrow), "", findings)
         elif isinstance(arrow, pa.Schema):
             specs = [_from_field(part, findings) for part in arrow]
-            findings += duplicates(arrow.names)
-            found = None if findings else Schema([spec for spec in specs if spec is not None])
+            findings += report_duplicates(arrow.names)
+            converted = None if findings else Schema([spec for spec in specs if spec is not None])
         else:
-            raise ConversionError(f"from_arrow takes a pyarrow Schema or DataType, not {kind(arrow)}")
+            raise ConversionError(f"from_arrow: expected a pyarrow Schema or DataType, got {kind(arrow)}")
     except RecursionError:
         raise ConversionError("the Arrow types are nested too deeply for a signature") from None
-    if found is None:
+    if converted is None:
         raise ConversionError.of("no signature for this Arrow schema", findings)
-    return found
+    return converted
 
 
 def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec | None:
@@ -215,7 +214,7 @@ def _from_field(part: pa.Field, findings: list[Finding]) -> ColSpec | TensorSpec
 
 
 def is_arrow(example: Any) -> bool:
-    """Whether it is of pyarrow, or lends its data as Arrow does (Polars, DuckDB, Spark, ...)."""
+    """Return whether an object belongs to pyarrow, or exports Arrow data (Polars, DuckDB, Spark)."""
     return (
         isinstance(example, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array))
         or is_spark_table(example)
@@ -225,20 +224,23 @@ def is_arrow(example: Any) -> bool:
 
 
 def is_spark_table(data: Any) -> bool:
-    """Return whether data is a DataFrame of Spark: classic, of Spark Connect, or of pandas on Spark."""
+    """Return whether data is a DataFrame of Spark, of Spark Connect, or of pandas on Spark."""
     return type(data).__module__.partition(".")[0] == "pyspark" and (
         hasattr(data, "sparkSession") or hasattr(data, "to_spark")
     )
 
 
 def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Data as Arrow's own table or column, and the name of a column that has one (as a Series of Polars).
+    """Read data as a pyarrow table or column.
 
     Args:
-        example: pyarrow's own, or anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
+        example: an object of pyarrow, or any object with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
+
+    Returns:
+        The table or column, and the name of a column that has a name, such as a Polars Series.
 
     Raises:
-        ConversionError: it cannot be read, could be read but once, or is a Spark DataFrame, which would be
+        ConversionError: it cannot be read, can only be read once, or is a Spark DataFrame, which would be
             collected.
     """
     if is_spark_table(example):
@@ -250,7 +252,7 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
     if isinstance(example, pa.Table):
         return example, None
     if isinstance(example, pa.RecordBatchReader):
-        raise ConversionError("a RecordBatchReader can be read but once: pass its read_all()")
+        raise ConversionError("a RecordBatchReader can only be read once: pass reader.read_all()")
     try:
         if isinstance(example, pa.RecordBatch):
             return pa.Table.from_batches([example]), None
@@ -259,8 +261,8 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
     except (pa.ArrowException, TypeError, ValueError) as error:
         if findings := _unreadable_columns(example):
             raise ConversionError.of(f"pyarrow cannot read {kind(example)}", findings) from None
-        reason = f"{type(error).__name__} on reading it by the Arrow PyCapsule interface"
-        raise ConversionError(f"{kind(example)} is no Arrow data: {reason}") from None
+        reason = f"{type(error).__name__} from the Arrow PyCapsule interface"
+        raise ConversionError(f"{kind(example)} cannot be read as Arrow data: {reason}") from None
     name = getattr(example, "name", None)
     is_column = isinstance(example, (pa.Array, pa.ChunkedArray)) or isinstance(name, str)
     if is_column or not pa.types.is_struct(column.type):
@@ -271,12 +273,12 @@ def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
 
 
 def _unreadable_columns(frame: Any) -> list[Finding]:
-    """Return a finding for each column of a frame of another library whose type pyarrow does not know."""
+    """Return a finding for each column of another library's frame whose type pyarrow cannot read."""
     findings = []
     hint = "cast it explicitly, or select the other columns"
     try:
         columns = {name: frame[name] for name in getattr(frame, "columns", ())}
-    except Exception:  # a library's own error, where columns are not looked up by name
+    except Exception:  # other libraries raise their own errors if columns have no names
         return []
     if not columns and hasattr(frame, "dtype"):  # a single column
         columns = {getattr(frame, "name", ""): frame}
@@ -302,17 +304,17 @@ def to_arrow(signature: Type, any_type: pa.DataType | None = None) -> pa.DataTyp
 
 
 def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> pa.Schema | pa.DataType:
-    """The Arrow schema, or type, in which a model receives a schema, or type.
+    """Return the Arrow schema, or type, in which a model receives the data of a schema, or type.
 
-    A required column is a field that is not nullable; a tensor of rank r is r-1 lists in each other,
-    its dtype and shape in the field's metadata. What :data:`LOST_TO_ARROW` lists changes on the way.
+    A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested lists, with
+    its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists what is lost.
 
     Args:
         signature: the schema, or the type.
-        any_type: the type for Any, for which Arrow has none.
+        any_type: the Arrow type for Any; without it, Any is refused.
 
     Raises:
-        ConversionError: Arrow has no such type; each as a finding with its path.
+        ConversionError: Arrow has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Map
@@ -327,7 +329,7 @@ def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> p
         return dtype
     names = [str(name) for name in signature.input_names()]
     fields = [_to_field(spec, name, findings, any_type) for spec, name in zip(signature, names)]
-    findings += duplicates(names, "one column of that name as text")
+    findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Arrow schema", findings)
     return pa.schema(fields)
@@ -348,7 +350,7 @@ def _to_field(
 
 
 _PLACEHOLDER = pa.bool_()
-"""In place of a type that there is not, while the other findings are gathered."""
+"""The replacement for a type that Arrow lacks, while other findings are collected."""
 
 
 def _field(name: str, dtype: pa.DataType, nullable: bool, path: str, findings: list[Finding]) -> pa.Field:
@@ -382,13 +384,13 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding], any_type: pa.DataT
         return pa.list_(pa.float64())
     if any_type is not None:
         return any_type
-    hint = "Arrow has no type for any value: declare what the column holds"
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type of its own", "Any", hint))
+    hint = "Arrow has no type for any value: declare the type of the column"
+    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a type that Arrow has", "Any", hint))
     return _PLACEHOLDER
 
 
 def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
-    """The type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
+    """Return the type of one row of a tensor: a scalar for rank 1, a list for rank 2, and so on."""
     element = _element_type(spec.type, path)
     for _ in spec.shape[1:]:
         element = pa.list_(element)
@@ -396,17 +398,19 @@ def _tensor_type(spec: TensorSpec, path: str) -> pa.DataType:
 
 
 def _element_type(dtype: np.dtype[Any], path: str) -> pa.DataType:
-    plain = {"U": pa.string(), "S": pa.binary()}
+    texts = {"U": pa.string(), "S": pa.binary()}
     try:
         if dtype.kind in "OcV" or (dtype.kind in "mM" and np.datetime_data(dtype)[1] != 1):
             raise pa.ArrowNotImplementedError
-        return plain[dtype.kind] if dtype.kind in plain else pa.from_numpy_dtype(dtype)
+        return texts[dtype.kind] if dtype.kind in texts else pa.from_numpy_dtype(dtype)
     except pa.ArrowNotImplementedError:
-        finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Arrow has", dtype.name)
+        finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Arrow has a type for", dtype.name)
         raise ConversionError.of("no Arrow type", [finding]) from None
 
 
-def lost_in_arrow(schema: Schema) -> list[Finding]:
+def find_losses_in_arrow(schema: Schema) -> list[Finding]:
     """What :func:`to_arrow` cannot say of a schema, each with its path."""
-    vectors = [path for path, dtype in places(schema) if isinstance(dtype, SparkMLVector)]
-    return lost_names(schema) + [lost(path, describe(SparkMLVector()), "list<double>") for path in vectors]
+    vectors = [path for path, dtype in walk_schema(schema) if isinstance(dtype, SparkMLVector)]
+    return find_lost_names(schema) + [
+        build_loss(path, describe(SparkMLVector()), "list<double>") for path in vectors
+    ]

@@ -1,7 +1,4 @@
-"""Spark's DDL (``id bigint not null, items array<string>``) <-> schemas. Pure text: no pyspark, no JVM.
-
-What a text means is said in the casting table's spelling, and the table decides.
-"""
+"""Conversion between schemas and Spark's DDL (``id bigint not null, note string``), without pyspark."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from itertools import starmap
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost, lost_names, places
+from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, ConversionError, Finding, kind, step
@@ -20,16 +17,16 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
 from sparksig.walks import fold
 
-__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "from_ddl", "lost_in_ddl", "spark_type", "to_ddl"]
+__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "find_losses_in_ddl", "format_spark_type", "from_ddl", "to_ddl"]
 
 LOST_TO_DDL: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
     "a column without a name": "comes back with its number as name",
     "an integer name": "comes back as a string",
-    "tensor": "comes back as a column: DDL has no place for its dtype and shape",
+    "tensor": "comes back as a column: DDL cannot express its dtype and shape",
     "tensor of object, complex, long double or timedelta": "refused: Spark has no such type",
 }
-"""What of a schema does not survive ``from_ddl(to_ddl(...))``; each line is a test."""
+"""The parts of a schema that ``from_ddl(to_ddl(...))`` changes; each line has a test."""
 
 LOST_FROM_DDL: dict[str, str] = {
     "tinyint, smallint": "come back as int",
@@ -38,40 +35,40 @@ LOST_FROM_DDL: dict[str, str] = {
     "decimal": "comes back as int, bigint or double, the narrowest that holds its digits",
     "void": "comes back as variant (as Any)",
     "order of struct fields": "they come back sorted by name",
-    "comments": "gone",
+    "comments": "dropped",
 }
-"""What of a DDL text does not survive ``to_ddl(from_ddl(...))``; each line is a test."""
+"""The parts of a DDL text that ``to_ddl(from_ddl(...))`` changes; each line has a test."""
 
 # --- DDL -> signature -----------------------------------------------------------------------------------
 
 
 def from_ddl(text: str) -> Schema:
-    """The schema of a table whose columns a DDL text lists, as Spark reads it.
+    """Read a column list in DDL as Spark does.
 
-    A column that is NOT NULL is required. ``struct<...>`` around the list and colons after names are
-    taken, too. A type alone is not: Spark makes a column called ``value`` of it. Whether a collation is
-    there is for Spark to say.
+    A column that is NOT NULL is required. As in Spark, ``struct<...>`` around the list and colons after names
+    are accepted. A type without a name is not accepted: Spark would read it as a column ``value``. Names of
+    collations are not checked.
 
     Args:
         text: the column list.
 
     Returns:
-        The schema: one column for each that is listed, in their order.
+        The schema, with the columns in the order of the list.
 
     Raises:
-        SignatureError: not DDL, with line and column; no column.
-        ConversionError: types that no signature or no Spark has, two columns of one name; all of them.
+        SignatureError: the text is not DDL (with line and column), or has no column.
+        ConversionError: types that signatures or Spark do not support, or duplicate names; all are reported.
 
     Example:
         >>> from_ddl("id bigint not null, tags array<string>")
         ['id': long (required), 'tags': Array(string) (optional)]
     """
     if not isinstance(text, str):
-        raise ConversionError(f"from_ddl takes a text, not {kind(text)}")
+        raise ConversionError(f"from_ddl: expected a text, got {kind(text)}")
     findings: list[Finding] = []
     columns = read_columns(text, findings)
     specs = [_from_column(column, findings) for column in columns]
-    findings += duplicates([column.name for column in columns])
+    findings += report_duplicates([column.name for column in columns])
     if findings:
         raise ConversionError.of("no signature for this DDL", findings)
     return Schema([spec for spec in specs if spec is not None])
@@ -116,19 +113,19 @@ _ELEMENTS: dict[str, str] = {
 
 
 def to_ddl(schema: Schema) -> str:
-    """The column list of a schema's table, as Spark reads it (from 4.0 on, where there is Any).
+    """Return the columns of a schema as a column list in Spark's DDL; Any needs Spark 4.0 or newer.
 
-    A required column is NOT NULL; a tensor of rank r is r-1 arrays in each other. What :data:`LOST_TO_DDL`
-    lists changes on the way.
+    A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL`
+    lists what is lost.
 
     Args:
-        schema: of columns or of tensors.
+        schema: a schema of columns or tensors.
 
     Returns:
-        The text; names that are no plain words stand in backticks.
+        The text; names other than plain words are in backticks.
 
     Raises:
-        ConversionError: Spark has no such type; each as a finding with its path.
+        ConversionError: Spark has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Array
@@ -137,41 +134,47 @@ def to_ddl(schema: Schema) -> str:
     """
     schema = from_mlflow(schema)
     if not isinstance(schema, Schema):
-        raise ConversionError(f"to_ddl takes a Schema, not {kind(schema)}")
+        raise ConversionError(f"to_ddl: expected a Schema, got {kind(schema)}")
     names = [str(name) for name in schema.input_names()]
-    findings = duplicates(names, "one column of that name as text")
+    findings = report_duplicates(names, "one column of that name as text")
     columns = []
     for name, spec in zip(names, schema):
-        text = spark_type(spec if isinstance(spec, TensorSpec) else spec.type, step(name), findings)
-        columns.append(f"{_quoted(name)} {text}{' not null' if spec.required else ''}")
+        text = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, step(name), findings)
+        columns.append(f"{_quote_name(name)} {text}{' not null' if spec.required else ''}")
     if findings:
         raise ConversionError.of("no DDL for this schema", findings)
     return ", ".join(columns)
 
 
-def spark_type(dtype: Type | TensorSpec, path: str, findings: list[Finding]) -> str:
-    """The name of Spark's type for a type, or for one row of a tensor; what has none is a finding."""
+def format_spark_type(dtype: Type | TensorSpec, path: str, findings: list[Finding]) -> str:
+    """Return Spark's name for a type, or for one row of a tensor.
+
+    Args:
+        dtype: the type or the tensor.
+        path: its path, for findings.
+        findings: receives a finding if Spark has no such type.
+    """
     if isinstance(dtype, TensorSpec):
-        return _tensor_type(dtype, path, findings)
+        return _format_tensor_type(dtype, path, findings)
     return fold(
         dtype,
         leaf=lambda part, _: _NAMES[part] if isinstance(part, DataType) else _OTHERS[type(part)],
         array=lambda item: f"array<{item}>",
         map=lambda value: f"map<string, {value}>",
-        object=lambda fields, _: f"struct<{', '.join(starmap(_field, fields))}>",
+        object=lambda fields, _: f"struct<{', '.join(starmap(_format_field, fields))}>",
     )
 
 
 _OTHERS: dict[type, str] = {AnyType: "variant", SparkMLVector: "array<double>"}
 
 
-def _field(prop: Property, dtype: str) -> str:
-    return f"{_quoted(prop.name)}: {dtype}{' not null' if prop.required else ''}"
+def _format_field(prop: Property, dtype: str) -> str:
+    return f"{_quote_name(prop.name)}: {dtype}{' not null' if prop.required else ''}"
 
 
-def _tensor_type(spec: TensorSpec, path: str, findings: list[Finding]) -> str:
-    plain_time = spec.type.kind == "M" and np.datetime_data(spec.type)[1] == 1
-    element = "timestamp" if plain_time else _ELEMENTS.get(spec.type.name)
+def _format_tensor_type(spec: TensorSpec, path: str, findings: list[Finding]) -> str:
+    is_timestamp = spec.type.kind == "M" and np.datetime_data(spec.type)[1] == 1
+    element = "timestamp" if is_timestamp else _ELEMENTS.get(spec.type.name)
     if element is None:
         expected = "a dtype that Spark has a type for"
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, spec.type.name))
@@ -180,18 +183,18 @@ def _tensor_type(spec: TensorSpec, path: str, findings: list[Finding]) -> str:
     return "array<" * rank + element + ">" * rank
 
 
-def _quoted(name: str) -> str:
-    plain = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)
-    return name if plain else "`" + name.replace("`", "``") + "`"
+def _quote_name(name: str) -> str:
+    is_word = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)
+    return name if is_word else "`" + name.replace("`", "``") + "`"
 
 
-def lost_in_ddl(schema: Schema) -> list[Finding]:
-    """What :func:`to_ddl` cannot say of a schema, each with its path."""
-    findings = lost_names(schema)
-    for path, dtype in places(schema):
+def find_losses_in_ddl(schema: Schema) -> list[Finding]:
+    """Return what :func:`to_ddl` cannot express of a schema."""
+    findings = find_lost_names(schema)
+    for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):
-            said = f"Tensor({dtype.type.name!r}, {dtype.shape!r})"
-            findings.append(lost(path, said, spark_type(dtype, path, [])))
+            declared = f"Tensor({dtype.type.name!r}, {dtype.shape!r})"
+            findings.append(build_loss(path, declared, format_spark_type(dtype, path, [])))
         elif isinstance(dtype, SparkMLVector):
-            findings.append(lost(path, describe(dtype), "array<double>"))
+            findings.append(build_loss(path, describe(dtype), "array<double>"))
     return findings

@@ -1,4 +1,4 @@
-"""Fields of Arrow and Spark schemas <-> columns and tensors: the rules that both neighbours share."""
+"""Conversion between the fields of Arrow or Spark schemas and columns or tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
 __all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
 
 TENSOR_KEY = "sparksig.tensor"
-"""The metadata key of a field that is a tensor: JSON with its exact dtype and shape."""
+"""The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 
 
 def tensor_metadata(spec: TensorSpec) -> dict[str, str]:
@@ -32,10 +32,13 @@ def read_field(
 
     Args:
         field: the field.
-        type_text: its type in the words of the table.
+        type_text: its type, as the table's own system formats it.
         metadata: the value of :data:`TENSOR_KEY`; None for a column.
-        tensor_source: the type of one row of a tensor.
-        findings: gets the reasons why there is no column; the result is None then.
+        tensor_source: returns the type of one row of a tensor.
+        findings: receives the reasons if the field cannot be read.
+
+    Returns:
+        The column or tensor; None if the field cannot be read.
     """
     path = step(field.name)
     if metadata is None:
@@ -50,6 +53,6 @@ def read_field(
     except (SignatureError, ConversionError) as error:
         findings += error.findings
         return None
-    hint = f"the metadata {TENSOR_KEY} says another type than the field has"
+    hint = f"the metadata {TENSOR_KEY} and the field have different types"
     findings.append(Finding(Code.TYPE_MISMATCH, path, repr(spec), type_text, hint))
     return None

@@ -1,8 +1,8 @@
-"""Python annotations -> types: type hints of a model's predict, and records, whose fields become columns.
+"""Conversion of Python annotations to types: the type hints of ``predict``, and the fields of records.
 
-The mapping is MLflow's where MLflow has one. An int is a long and a date a datetime; a float is a double, but
-a float in a dataclass whose fields are columns. A type hint is first parsed into a small tree (:data:`Hint`),
-which says the type (:func:`type_of`) and by which values are checked (:mod:`sparksig.engine.hints`).
+The mapping follows MLflow. An int is a long, a date is a datetime, and a float is a double; only in a
+dataclass whose fields become columns, a float is a float. A type hint is parsed to a tree (:data:`Hint`),
+which determines the type (:func:`get_type`) and the checks of values (:mod:`sparksig.engine.hints`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origi
 
 from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
 from sparksig.convert.scalar_hints import (
-    Encoded,
-    Leaf,
+    EncodedHint,
+    ScalarHint,
     is_scalar_class,
     parse_literal,
     parse_scalar_class,
@@ -26,43 +26,43 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, Type
 
 __all__ = [
-    "Anything",
-    "Dictionary",
-    "Either",
-    "Encoded",
-    "Field",
+    "AnyHint",
+    "DictHint",
+    "EncodedHint",
+    "FieldHint",
     "Hint",
-    "Leaf",
-    "Listing",
-    "Model",
-    "Record",
+    "ListHint",
+    "ModelHint",
+    "RecordHint",
+    "ScalarHint",
+    "UnionHint",
+    "format_hint",
     "from_hint",
     "from_record",
+    "get_keys",
+    "get_type",
     "is_frame",
-    "keys_of",
-    "name_of",
-    "parse",
-    "parse_input",
-    "type_of",
+    "parse_hint",
+    "parse_input_hint",
 ]
 
 # --- type hints: the tree -------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)
-class Anything:
-    """Any value at all."""
+class AnyHint:
+    """Any value."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Listing:
+class ListHint:
     """A list or a tuple of elements of one type.
 
     Attributes:
-        item: what each element is.
+        item: the hint of the elements.
         annotation: the annotation of the elements for pydantic.
-        form: list or tuple, the class of the values that the model receives.
-        length: the number of elements, of a tuple that has one.
+        form: list or tuple: the class of the values that the model receives.
+        length: the number of elements of a tuple with a fixed length.
     """
 
     item: Hint
@@ -72,14 +72,14 @@ class Listing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dictionary:
+class DictHint:
     """``dict[str, ...]``."""
 
     value: Hint
 
 
 @dataclasses.dataclass(frozen=True)
-class Either:
+class UnionHint:
     """A union: one of its members, or None where it is nullable."""
 
     members: tuple[Hint, ...]
@@ -87,18 +87,18 @@ class Either:
 
 
 @dataclasses.dataclass(frozen=True)
-class Field:
+class FieldHint:
     """A field of a pydantic model or of a record.
 
     Attributes:
         name: its name.
-        keys: those that pydantic reads it from: its name, or aliases.
-        hint: what it holds.
+        keys: the keys from which pydantic reads it: its name, or aliases.
+        hint: the hint of its value.
         required: whether the signature requires it.
-        raw: whether a validator of the user sees its value before pydantic does.
-        annotation: its annotation for pydantic, of a record.
-        absent: the effect of an absent value, of a record: "error", "default" (that of the class), "none" (it
-            is None), or "omit" (the dictionary has no such key).
+        raw: whether a validator of the user receives its value before pydantic does.
+        annotation: the annotation for pydantic; only for fields of records.
+        absent: the effect of an absent value; only for fields of records: "error", "default" (the default of
+            the class), "none" (the value is None), or "omit" (the dictionary lacks the key).
     """
 
     name: str
@@ -111,31 +111,33 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
-    """A pydantic model; ``raw`` if a validator of the user sees the whole of it before pydantic does."""
+class ModelHint:
+    """A pydantic model; ``raw`` if a validator of the user receives its values before pydantic does."""
 
     cls: Any
-    fields: tuple[Field, ...]
+    fields: tuple[FieldHint, ...]
     raw: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
+class RecordHint:
     """A dataclass, a TypedDict or a NamedTuple."""
 
     cls: Any
-    fields: tuple[Field, ...]
+    fields: tuple[FieldHint, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Constrained:
-    """``Annotated``: what pydantic validates further; ``raw`` as of a field."""
+class ConstrainedHint:
+    """A hint in ``Annotated``, which pydantic validates; ``raw`` as in :class:`FieldHint`."""
 
     hint: Hint
     raw: bool = False
 
 
-Hint = Union[Leaf, Encoded, Anything, Listing, Dictionary, Either, Model, Record, Constrained]
+Hint = Union[
+    ScalarHint, EncodedHint, AnyHint, ListHint, DictHint, UnionHint, ModelHint, RecordHint, ConstrainedHint
+]
 
 _ADVICE = (
     "use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
@@ -145,79 +147,79 @@ _ADVICE = (
 
 
 def from_hint(hint: Any) -> Schema:
-    """The schema of a type hint ``list[X]``: one unnamed column of X, one element a row.
+    """Convert a type hint ``list[X]`` to a schema of one unnamed column of X; each element is a row.
 
     Raises:
-        ConversionError: no list, or parts that no type covers; each as a finding with its path.
+        ConversionError: not a list, or types that are not supported; each has a finding with its path.
 
     Example:
         >>> from_hint(list[dict[str, int]]).to_json()
         '[{"type": "map", "values": {"type": "long"}, "required": true}]'
     """
-    return Schema([ColSpec(type_of(parse_input(hint).item))])
+    return Schema([ColSpec(get_type(parse_input_hint(hint).item))])
 
 
-def parse_input(hint: Any) -> Listing:
-    """The tree of a hint for a model's input, which must be ``list[X]``: one element a row.
+def parse_input_hint(hint: Any) -> ListHint:
+    """Parse the type hint of a model's input, which must be ``list[X]``; each element is a row.
 
     Raises:
-        ConversionError: as :func:`from_hint`. Findings are UNSUPPORTED_TYPE where the hint is well
-            formed but no contract, INVALID_VALUE where it says nothing or contradicts itself.
+        ConversionError: as in :func:`from_hint`. A finding has the code UNSUPPORTED_TYPE if a type is not
+            supported, and INVALID_VALUE if the hint is incomplete or contradicts itself.
     """
     findings: list[Finding] = []
     parsed = None
     if hint is list or get_origin(hint) is list:
         parsed = _parse(hint, "", (), findings)
-        if isinstance(parsed, Listing) and _is_nullable(parsed.item):
-            advice = "a column without a name must be required: use a pydantic model with an optional field"
+        if isinstance(parsed, ListHint) and _is_nullable(parsed.item):
+            advice = "an unnamed column must be required: use a pydantic model with an optional field"
             findings.append(Finding(Code.INVALID_VALUE, "[]", "elements that are not Optional", hint=advice))
     else:
         advice = "the rows are the elements of a list: wrap it in list[...]"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, "", "list[...]", name_of(hint), advice))
-    if findings or not isinstance(parsed, Listing):
-        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, "", "list[...]", format_hint(hint), advice))
+    if findings or not isinstance(parsed, ListHint):
+        raise ConversionError.of(f"the type hint {format_hint(hint)} cannot be used as a contract", findings)
     return parsed
 
 
-def parse(hint: Any) -> Hint:
-    """The tree of any hint, as of a model's output.
+def parse_hint(hint: Any) -> Hint:
+    """Parse any type hint, such as that of a model's output.
 
     Raises:
-        ConversionError: parts that no type covers; each as a finding with its path.
+        ConversionError: types that are not supported; each has a finding with its path.
 
     Example:
-        >>> type_of(parse(dict[str, list[float]])).to_dict()["values"]
+        >>> get_type(parse_hint(dict[str, list[float]])).to_dict()["values"]
         {'type': 'array', 'items': {'type': 'double'}}
     """
     findings: list[Finding] = []
     parsed = _parse(hint, "", (), findings)
     if findings or parsed is None:
-        raise ConversionError.of(f"the type hint {name_of(hint)} is no contract", findings)
+        raise ConversionError.of(f"the type hint {format_hint(hint)} cannot be used as a contract", findings)
     return parsed
 
 
-def type_of(hint: Hint, floats: DataType = DataType.double) -> Type:
-    """Return the type of a hint's values. That an element or a value may be None is not part of a type.
+def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
+    """Return the type of a hint's values. Types do not express that elements or values may be None.
 
     Args:
         hint: the tree of the hint.
         floats: the type of a Python float.
     """
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return hint.leaf.dtype
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return floats if hint.python is float else hint.dtype
-    if isinstance(hint, Listing):
-        return Array(type_of(hint.item, floats))
-    if isinstance(hint, Dictionary):
-        return Map(type_of(hint.value, floats))
-    if isinstance(hint, (Model, Record)):
-        members = [(field.name, type_of(field.hint, floats), field.required) for field in hint.fields]
+    if isinstance(hint, ListHint):
+        return Array(get_type(hint.item, floats))
+    if isinstance(hint, DictHint):
+        return Map(get_type(hint.value, floats))
+    if isinstance(hint, (ModelHint, RecordHint)):
+        members = [(field.name, get_type(field.hint, floats), field.required) for field in hint.fields]
         return Object([Property(*member) for member in members])
-    if isinstance(hint, Constrained):
-        return type_of(hint.hint, floats)
-    if isinstance(hint, Either) and len(hint.members) == 1:
-        return type_of(hint.members[0], floats)
+    if isinstance(hint, ConstrainedHint):
+        return get_type(hint.hint, floats)
+    if isinstance(hint, UnionHint) and len(hint.members) == 1:
+        return get_type(hint.members[0], floats)
     return AnyType()
 
 
@@ -229,17 +231,17 @@ _FRAMES = {
 
 
 def is_frame(hint: Any) -> bool:
-    """Whether a hint names a container whose columns it does not say, as ``pandas.DataFrame``."""
+    """Return whether a hint is a container without declared columns, such as ``pandas.DataFrame``."""
     cls = get_origin(hint) or hint
-    known = _FRAMES.get(getattr(cls, "__module__", "").partition(".")[0], ())
-    return isinstance(cls, type) and cls.__name__ in known
+    names = _FRAMES.get(getattr(cls, "__module__", "").partition(".")[0], ())
+    return isinstance(cls, type) and cls.__name__ in names
 
 
-def name_of(hint: Any) -> str:
-    """A hint as one writes it.
+def format_hint(hint: Any) -> str:
+    """Format a hint as in source code.
 
     Example:
-        >>> name_of(list[int]), name_of(str)
+        >>> format_hint(list[int]), format_hint(str)
         ('list[int]', 'str')
     """
     return (
@@ -253,11 +255,11 @@ def name_of(hint: Any) -> str:
 def _parse(
     hint: Any, path: str, outer: tuple[Any, ...], findings: list[Finding], metadata: tuple[Any, ...] = ()
 ) -> Hint | None:
-    """Parse an annotation; ``metadata`` is that of the ``Annotated`` around it."""
+    """Parse an annotation inside the annotations ``outer``, with the metadata of an ``Annotated``."""
     hint = getattr(hint, "__value__", hint)  # of `type Name = ...`
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
-        return Anything()
+        return AnyHint()
     if is_scalar_class(hint):
         return parse_scalar_class(hint, path, metadata, findings)
     if len(outer) >= MAX_DEPTH:
@@ -271,72 +273,75 @@ def _parse(
         return _parse_union(args, path, outer, findings, metadata)
     if origin is Annotated:
         inner = _parse(args[0], path, outer, findings, (*metadata, *args[1:]))
-        return None if inner is None else Constrained(inner, _sees_raw(args[1:]))
+        return None if inner is None else ConstrainedHint(inner, _has_raw_validator(args[1:]))
     if origin is Literal:
         return _parse_literal(args, path, findings)
     if _is_model(hint):
         return _parse_model(hint, path, outer, findings)
     if is_record(hint):
         return _parse_record(hint, path, outer, findings)
-    findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", name_of(hint), _advice(hint)))
+    findings.append(
+        Finding(Code.UNSUPPORTED_TYPE, path, "a supported type", format_hint(hint), _get_advice(hint))
+    )
     return None
 
 
-def _advice(hint: Any) -> str:
+def _get_advice(hint: Any) -> str:
     if (get_origin(hint) or hint) in (set, frozenset):
-        items = name_of(get_args(hint)[0]) if get_args(hint) else "..."
+        items = format_hint(get_args(hint)[0]) if get_args(hint) else "..."
         return f"a signature has no sets: use list[{items}], and make it a set in the model"
     if hint is tuple:
-        return "write what it holds, for example tuple[float, ...]"
+        return "add the types of its elements, for example tuple[float, ...]"
     return _ADVICE
 
 
 def _is_nullable(hint: Hint) -> bool:
-    while isinstance(hint, Constrained):
+    while isinstance(hint, ConstrainedHint):
         hint = hint.hint
-    return isinstance(hint, Either) and hint.nullable
+    return isinstance(hint, UnionHint) and hint.nullable
 
 
 def _parse_container(
     origin: Any, args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
 ) -> Hint | None:
-    wanted = 1 if origin is list else 2
-    form = "list[...]" if origin is list else "dict[str, ...]"
-    if len(args) != wanted:
-        found = f"{origin.__name__} with {len(args)} types" if args else f"a bare {origin.__name__}"
-        findings.append(Finding(Code.INVALID_VALUE, path, form, found, "say what it holds"))
+    expected = "list[...]" if origin is list else "dict[str, ...]"
+    if len(args) != (1 if origin is list else 2):
+        actual = f"{origin.__name__} with {len(args)} types" if args else f"a bare {origin.__name__}"
+        findings.append(Finding(Code.INVALID_VALUE, path, expected, actual, "add the type of its elements"))
         return None
     if origin is dict and args[0] is not str:
-        found = f"keys of type {name_of(args[0])}"
-        findings.append(Finding(Code.INVALID_VALUE, path, form, found, "JSON and Spark have text as keys"))
+        actual = f"keys of type {format_hint(args[0])}"
+        findings.append(
+            Finding(Code.INVALID_VALUE, path, expected, actual, "use str: JSON has no other keys")
+        )
     inner = _parse(args[-1], f"{path}[]", (*outer, origin), findings)
     if inner is None:
         return None
-    return Listing(inner, _for_pydantic(args[0])) if origin is list else Dictionary(inner)
+    return ListHint(inner, _for_pydantic(args[0])) if origin is list else DictHint(inner)
 
 
 def _parse_tuple(
     hint: Any, args: Sequence[Any], path: str, outer: tuple[Any, ...], findings: list[Finding]
 ) -> Hint | None:
-    """Parse a tuple of elements of one type: ``tuple[X, ...]``, or as many X as it has elements."""
+    """Parse a tuple whose elements have the same type: ``tuple[X, ...]`` or ``tuple[X, X]``."""
     items = list(args[:1]) if len(args) == 2 and args[1] is Ellipsis else list(args)
-    advice = "use a NamedTuple or a dataclass, whose fields may differ"
+    advice = "use a NamedTuple or a dataclass, whose fields can have different types"
     if not items:
         findings.append(Finding(Code.INVALID_VALUE, path, "tuple[X, ...]", "a tuple without elements"))
         return None
     if any(item != items[0] for item in items):
         expected = "a tuple of elements of one type"
-        findings.append(Finding(Code.MIXED_TYPES, path, expected, name_of(hint), advice))
+        findings.append(Finding(Code.MIXED_TYPES, path, expected, format_hint(hint), advice))
         return None
     inner = _parse(items[0], f"{path}[]", (*outer, tuple), findings)
     if inner is None:
         return None
     length = None if len(items) < len(args) else len(items)
-    return Listing(inner, _for_pydantic(items[0]), tuple, length)
+    return ListHint(inner, _for_pydantic(items[0]), tuple, length)
 
 
 def _for_pydantic(annotation: Any) -> Any:
-    """Return an annotation with Any for its records, which are built before pydantic validates the rest."""
+    """Replace records in an annotation by Any: they are built before pydantic validates the other parts."""
     annotation = getattr(annotation, "__value__", annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if is_record(annotation):
@@ -361,67 +366,69 @@ def _parse_union(
         findings.append(Finding(Code.INVALID_VALUE, path, "a union of types", "a bare Union"))
         return None
     nullable = type(None) in args
-    arms = [arm for arm in args if arm is not type(None)]
-    members = [_parse(arm, path, (*outer, Union), findings, metadata) for arm in arms]
-    known = tuple(member for member in members if member is not None)
-    return Either(known, nullable) if len(known) == len(members) else None
+    members = [arg for arg in args if arg is not type(None)]
+    parsed = [_parse(member, path, (*outer, Union), findings, metadata) for member in members]
+    hints = tuple(hint for hint in parsed if hint is not None)
+    return UnionHint(hints, nullable) if len(hints) == len(members) else None
 
 
 def _parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Hint | None:
     values = [choice for choice in choices if choice is not None]
     if not values:
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of values", "None alone"))
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a Literal of values", "only None"))
         return None
     scalar = parse_literal(values, path, findings)
-    return Either((scalar,), nullable=True) if scalar and len(values) < len(choices) else scalar
+    return UnionHint((scalar,), nullable=True) if scalar and len(values) < len(choices) else scalar
 
 
 def _is_model(hint: Any) -> bool:
-    pydantic = sys.modules.get("pydantic")  # whoever has a model of it has imported it
+    pydantic = sys.modules.get("pydantic")  # a program with a pydantic model has imported pydantic
     if pydantic is None or not isinstance(hint, type) or isinstance(hint, types.GenericAlias):
-        return False  # Python 3.10 takes list[int] for a class
+        return False  # in Python 3.10, list[int] is an instance of type
     return issubclass(hint, pydantic.BaseModel) and not issubclass(hint, pydantic.RootModel)
 
 
 def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
     if cls in outer:
-        found, hint = f"the model {cls.__name__} inside itself", "a signature has no recursive types"
-        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", found, hint))
+        actual, hint = f"the model {cls.__name__} inside itself", "a signature has no recursive types"
+        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))
         return None
-    cls.model_rebuild(raise_errors=False)  # a model that it names may have been defined after it
+    cls.model_rebuild(raise_errors=False)  # resolve references to models that are defined later
     if not cls.model_fields:
-        found = f"the model {cls.__name__}, which has no field"
-        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+        actual = f"the model {cls.__name__}, which has no field"
+        findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", actual))
         return None
-    fields: list[Field] = []
-    decorated = cls.__pydantic_decorators__.field_validators.values()
-    first = {name for one in decorated if one.info.mode != "after" for name in one.info.fields}
+    fields: list[FieldHint] = []
+    validators = cls.__pydantic_decorators__.field_validators.values()
+    raw_fields = {
+        name for validator in validators if validator.info.mode != "after" for name in validator.info.fields
+    }
     for name, info in cls.model_fields.items():
-        where = below(path, name)
-        # pydantic keeps the metadata of an Annotated field apart, and checks it
-        parsed = _parse(info.annotation, where, (*outer, cls), findings, tuple(info.metadata))
+        field_path = below(path, name)
+        # pydantic stores the metadata of an Annotated field separately, and checks it
+        parsed = _parse(info.annotation, field_path, (*outer, cls), findings, tuple(info.metadata))
         nullable = parsed is not None and _is_nullable(parsed)
         if nullable and info.is_required():
             advice = "an optional property may be absent: give it the default None"
             findings.append(
-                Finding(Code.INVALID_VALUE, where, "a default for an Optional field", hint=advice)
+                Finding(Code.INVALID_VALUE, field_path, "a default for an Optional field", hint=advice)
             )
         if parsed is not None:
-            raw = _sees_raw(info.metadata) or bool({name, "*"} & first)
-            fields.append(Field(name, keys_of(name, info), parsed, not nullable, raw))
+            raw = _has_raw_validator(info.metadata) or bool({name, "*"} & raw_fields)
+            fields.append(FieldHint(name, get_keys(name, info), parsed, not nullable, raw))
     if len(fields) < len(cls.model_fields):
         return None
-    whole = cls.__pydantic_decorators__.model_validators.values()
-    return Model(cls, tuple(fields), any(one.info.mode in ("before", "wrap") for one in whole))
+    modes = {validator.info.mode for validator in cls.__pydantic_decorators__.model_validators.values()}
+    return ModelHint(cls, tuple(fields), bool(modes & {"before", "wrap"}))
 
 
-def _sees_raw(metadata: Sequence[Any]) -> bool:
-    names = {type(one).__name__ for one in metadata}
+def _has_raw_validator(metadata: Sequence[Any]) -> bool:
+    names = {type(item).__name__ for item in metadata}
     return bool(names & {"BeforeValidator", "PlainValidator", "WrapValidator"})
 
 
-def keys_of(name: str, info: Any) -> tuple[str, ...]:
-    """The keys from which pydantic reads a field; none, if it takes a path to find it."""
+def get_keys(name: str, info: Any) -> tuple[str, ...]:
+    """Return the keys from which pydantic reads a field; empty if it uses an alias path."""
     alias = info.validation_alias or info.alias
     if alias is None:
         return (name,)
@@ -432,14 +439,14 @@ def keys_of(name: str, info: Any) -> tuple[str, ...]:
 
 
 def from_record(cls: Any) -> Schema:
-    """Return the schema whose columns are the fields of a dataclass, a TypedDict or a NamedTuple.
+    """Convert the fields of a dataclass, a TypedDict or a NamedTuple to the columns of a schema.
 
-    A nested record is an Object, ``list[X]`` an Array of X; ``Optional[X]`` and ``NotRequired[X]`` make a
-    column or a property optional. A float of a dataclass is a float, as in MLflow.
+    A nested record is an Object, ``list[X]`` is an Array of X; ``Optional[X]`` and ``NotRequired[X]`` make
+    a column or a property optional. A float of a dataclass is a float, as in MLflow.
 
     Raises:
-        ConversionError: fields that no type covers, each as a finding; or a record that contains itself.
-        SignatureError: it has no field.
+        ConversionError: fields that are not supported, or a record that contains itself.
+        SignatureError: the record has no field.
 
     Example:
         >>> @dataclasses.dataclass
@@ -456,32 +463,32 @@ def from_record(cls: Any) -> Schema:
     if not fields:
         raise SignatureError(f"the {form} {cls.__name__} has no field: a schema needs at least one column")
     floats = DataType.float if form == "dataclass" else DataType.double
-    return Schema([ColSpec(type_of(field.hint, floats), field.name, field.required) for field in fields])
+    return Schema([ColSpec(get_type(field.hint, floats), field.name, field.required) for field in fields])
 
 
 def _parse_record(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Finding]) -> Hint | None:
     name = f"the {record_kind(cls)} {cls.__name__}"
     if cls in outer:
-        found, hint = f"{name} inside itself", "a signature has no recursive types"
-        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", found, hint))
+        actual, hint = f"{name} inside itself", "a signature has no recursive types"
+        findings.append(Finding(Code.INVALID_VALUE, path, "a type of finite depth", actual, hint))
         return None
     count = len(findings)
     declared = [field for field in read_fields(cls, path, findings) if not field.is_computed]
     fields = _parse_fields(declared, path, (*outer, cls), findings)
     if not declared:
         if len(findings) == count:
-            found = f"{name}, which has no field"
-            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", found))
+            actual = f"{name}, which has no field"
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "at least one field", actual))
     elif obstacle := find_obstacle(cls, declared):
         expected = "a dataclass that can be built from its fields"
         findings.append(Finding(Code.INVALID_VALUE, path, expected, f"{name}, {obstacle}"))
-    return Record(cls, tuple(fields)) if len(findings) == count else None
+    return RecordHint(cls, tuple(fields)) if len(findings) == count else None
 
 
 def _parse_fields(
     declared: Sequence[RecordField], path: str, outer: tuple[Any, ...], findings: list[Finding]
-) -> list[Field]:
-    fields: list[Field] = []
+) -> list[FieldHint]:
+    fields: list[FieldHint] = []
     for field in declared:
         hint = _parse(field.annotation, below(path, field.name), outer, findings, field.metadata)
         if hint is None:
@@ -492,5 +499,5 @@ def _parse_fields(
             absent = "omit" if field.may_be_absent else "default"
         annotation = _for_pydantic(field.annotation)
         required = not (nullable or field.may_be_absent)
-        fields.append(Field(field.name, (field.name,), hint, required, False, annotation, absent))
+        fields.append(FieldHint(field.name, (field.name,), hint, required, False, annotation, absent))
     return fields

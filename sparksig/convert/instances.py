@@ -1,4 +1,4 @@
-"""Instances of dataclasses, named tuples and pydantic models as the dictionaries that they stand for."""
+"""Conversion of dataclass instances, named tuples and pydantic models to dictionaries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the fields of an instance by their names; None for any other value.
 
     Args:
-        value: an instance of a dataclass, a named tuple or a pydantic model; or anything else.
+        value: an instance of a dataclass, a named tuple or a pydantic model; or any other value.
 
     Example:
         >>> from typing import NamedTuple
@@ -38,7 +38,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
 
 
 def is_sequence(value: Any) -> bool:
-    """Return whether a value is a sequence of elements without a dtype: a list, a tuple, a range.
+    """Return whether a value is a sequence without a dtype, such as a list, a tuple or a range.
 
     Example:
         >>> [is_sequence(value) for value in ([1], (1,), range(2), "text", {"a": 1})]
@@ -50,12 +50,10 @@ def is_sequence(value: Any) -> bool:
 
 
 def to_builtins(value: Any) -> Any:
-    """Return a value with dictionaries for its instances and lists for its sequences, at every depth.
+    """Convert instances to dictionaries, and sequences to lists, at every depth of a value.
 
-    Members of enumerations become their values, and UUIDs text.
-
-    Arrays keep their dtype, and so do the cells of pandas arrays where NumPy has it. A value that needs no
-    conversion is returned itself.
+    Members of enumerations become their values, and UUIDs become texts. Arrays keep their dtype, and pandas
+    arrays keep a dtype of NumPy. A value that needs no conversion is returned itself.
 
     Example:
         >>> to_builtins(({"scores": pd.Series([0.5])}, 1))
@@ -69,18 +67,18 @@ def to_builtins(value: Any) -> Any:
         return {key: to_builtins(item) for key, item in by_name.items()}
     if isinstance(value, dict):
         items = [to_builtins(item) for item in value.values()]
-        same = all(new is old for new, old in zip(items, value.values()))
-        return value if same else dict(zip(value, items))
+        is_unchanged = all(new is old for new, old in zip(items, value.values()))
+        return value if is_unchanged else dict(zip(value, items))
     if isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        typed = isinstance(value.dtype, np.dtype) and value.dtype.kind != "O"
-        return np.asarray(value) if typed else to_builtins(list(value))
+        has_numpy_dtype = isinstance(value.dtype, np.dtype) and value.dtype.kind != "O"
+        return np.asarray(value) if has_numpy_dtype else to_builtins(list(value))
     if not is_sequence(value):
         return value
     if type(value) is list and set(map(type, value)) <= _LEAVES:
         return value
     elements = [to_builtins(item) for item in value]
-    same = isinstance(value, list) and all(new is old for new, old in zip(elements, value))
-    return value if same else elements
+    is_unchanged = isinstance(value, list) and all(new is old for new, old in zip(elements, value))
+    return value if is_unchanged else elements
 
 
 _LEAVES = frozenset({type(None), bool, int, float, str, bytes})

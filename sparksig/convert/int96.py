@@ -10,13 +10,13 @@ __all__ = ["mark_int96"]
 
 
 def mark_int96(schema: pa.Schema, physical: Sequence[str]) -> pa.Schema:
-    """Return a Parquet file's schema with timestamps in UTC where they are stored as INT96.
+    """Return the schema of a Parquet file with the time zone UTC for timestamps that are stored as INT96.
 
-    Spark stores TIMESTAMP so, and reads INT96 as TIMESTAMP; pyarrow has them without a time zone.
+    Spark stores TIMESTAMP as INT96, and reads INT96 as TIMESTAMP; pyarrow reads it without a time zone.
 
     Args:
-        schema: as pyarrow reads it.
-        physical: the physical types of the file's columns, of nested ones of their leaves.
+        schema: the schema that pyarrow reads.
+        physical: the physical types of the leaf columns of the file.
 
     Example:
         >>> mark_int96(pa.schema([("a", pa.timestamp("us")), ("b", pa.timestamp("us"))]), ["INT96", "INT64"])

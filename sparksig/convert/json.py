@@ -1,23 +1,21 @@
-"""JSON <-> values of the signature types.
+"""Conversion between JSON and the values of signature types.
 
-=========  ===========================================================  ==============================
-type       in JSON                                                      lost on the way
-=========  ===========================================================  ==============================
+=========  ===========================================================  ===============================
+type       JSON                                                         loss
+=========  ===========================================================  ===============================
 boolean    true, false
-integers   a whole number in range, as 7 or 7.0
-float      a number, taken to the nearest value of the type, but an     NaN and null are told apart
-double     integer only if it is a value of it (up to 2^24, 2^53);      inside arrays and objects only
-           NaN, Infinity, -Infinity as these texts (Protocol Buffers'
-           rule), for JSON has no numbers for them
+integers   an integer in range, such as 7 or 7.0
+float      a number, rounded to the nearest value of the type; an       NaN and null differ only inside
+double     integer must be exact (up to 2^24, 2^53). The texts NaN,     arrays and objects
+           Infinity and -Infinity, as in Protocol Buffers
 string     text
 binary     base64
-datetime   ISO 8601, with ``Z`` or an offset for an instant             fractions beyond nanoseconds
+datetime   ISO 8601; ``Z`` or an offset for a timestamp with a zone     fractions beyond nanoseconds
 composite  arrays and objects                                           tuples and arrays become lists
-Any        as it is                                                     what a text stood for
-=========  ===========================================================  ==============================
+Any        unchanged                                                    the types of texts
+=========  ===========================================================  ===============================
 
-Nothing else is read into a type: what does not fit is handed on as it is, for the engine to judge and to
-name.
+Values that do not fit their type are not converted: the engine judges and reports them.
 """
 
 from __future__ import annotations
@@ -51,36 +49,36 @@ __all__ = [
     "from_json",
     "loads",
     "nearest_float32",
-    "plain",
     "to_json",
+    "to_plain",
 ]
 
 
 MAX_NESTING = 150
-"""Deeper JSON is refused; types end far above."""
+"""The maximum depth of JSON; types are less deep."""
 
 
 DATETIMES, AS_WRITTEN, TEXTS = "datetimes", "as written", "texts"
-"""What times in JSON are read as."""
+"""The ways to read times in JSON; see :func:`from_json`."""
 
 
 class Number(str):
-    """A number as it stands in JSON, its type still to be decided."""
+    """The text of a number in JSON, which is not yet converted to a type."""
 
     __slots__ = ()
 
 
 def loads(text: str | bytes, *, exact: bool = False) -> Any:
-    """JSON text as Python values; NaN and infinities are taken, too, as :class:`Number`.
+    """Parse JSON text; NaN and infinities are accepted, as :class:`Number`.
 
     Args:
         text: the JSON.
-        exact: whether numbers with a fraction or an exponent stay text, as :class:`Number`: float32 asks for
-            it, for the float32 nearest to a text is not always the one nearest to its double.
+        exact: whether to return numbers with a fraction or an exponent as :class:`Number`. This is needed for
+            float32: rounding a text to a double first can give another float32.
 
     Raises:
-        ValueError: it is not JSON (with line and column, never with what it holds), a key stands twice in an
-            object, an integer has thousands of digits, or it is nested too deeply.
+        ValueError: the text is not JSON (with line and column, without the content), an object has a
+            duplicate key, an integer has thousands of digits, or the nesting is too deep.
 
     Example:
         >>> loads('{"a": [1.50, null]}')
@@ -94,28 +92,24 @@ def loads(text: str | bytes, *, exact: bool = False) -> Any:
             text,
             parse_float=Number if exact else None,
             parse_constant=Number,
-            object_pairs_hook=_unique,
+            object_pairs_hook=_build_object,
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
     except UnicodeDecodeError:
-        raise ValueError("not JSON: no UTF-8 text") from None
-    except ValueError as error:  # ours, or Python's of a number that is too long
-        told = "an integer of thousands of digits" if "digits" in str(error) else error
-        raise ValueError(f"not JSON as it is taken here: {told}") from None
+        raise ValueError("not JSON: not UTF-8 text") from None
+    except ValueError as error:  # raised below, or by Python for a long number
+        reason = "an integer of thousands of digits" if "digits" in str(error) else error
+        raise ValueError(f"unsupported JSON: {reason}") from None
     except RecursionError:
-        raise ValueError("not JSON as it is taken here: nested too deeply") from None
+        raise ValueError("unsupported JSON: nested too deeply") from None
 
 
 _BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that nobody walks through it; brackets in texts count as others.
-
-    Raises:
-        ValueError: it is.
-    """
+    """Raise a ValueError if a text has too many nested brackets; brackets in strings count, too."""
     depth = deepest = 0
     for sign in text.encode(errors="replace").translate(None, _BRACKETS):
         if sign in b"[{":
@@ -127,11 +121,11 @@ def _check_depth(text: str) -> None:
         raise ValueError(f"nested more than {MAX_NESTING} levels deep")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) < len(pairs):
-        raise ValueError("a key stands twice in an object")
-    return held
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    items = dict(pairs)
+    if len(items) < len(pairs):
+        raise ValueError("an object has a duplicate key")
+    return items
 
 
 # --- from JSON ------------------------------------------------------------------------------------------
@@ -140,37 +134,35 @@ ISO_8601 = (
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,9})0*)?)?"
     r"(Z|z|[+-][0-9]{2}:?[0-9]{2}(?::?[0-9]{2})?)?)?"
 )
-"""The form of a date or time in JSON, as a regular expression that JSON Schema takes, too."""
+"""The pattern of a date or time in JSON, as a regular expression that is valid in JSON Schema, too."""
 
 _TIME = re.compile(ISO_8601)
 _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def plain(value: Any) -> Any:
-    """What JSON says by itself: whole numbers as int, others as float; lists and dictionaries throughout.
+def to_plain(value: Any) -> Any:
+    """Convert a value of JSON without a type: each :class:`Number` in it becomes a float.
 
     Raises:
-        ValueError: a number is beyond doubles.
+        ValueError: a number exceeds the range of doubles.
     """
     if isinstance(value, (Number, float)):
-        return _double(value)
+        return _to_double(value)
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     return value
 
 
-def _double(number: Number | float) -> float:
-    held = float(number)
-    if math.isinf(held) and number not in _NAMES:
-        raise ValueError(
-            "not JSON as it is taken here: a number beyond doubles (infinity is the text Infinity)"
-        )
-    return held
+def _to_double(number: Number | float) -> float:
+    double = float(number)
+    if math.isinf(double) and number not in _NAMES:
+        raise ValueError("unsupported JSON: a number beyond doubles (write infinity as the text Infinity)")
+    return double
 
 
-_AS_THEY_ARE: dict[DataType, frozenset[type]] = {
+_UNCHANGED: dict[DataType, frozenset[type]] = {
     DataType.boolean: frozenset({bool, type(None)}),
     DataType.integer: frozenset({int, type(None)}),
     DataType.long: frozenset({int, type(None)}),
@@ -179,26 +171,26 @@ _AS_THEY_ARE: dict[DataType, frozenset[type]] = {
 
 
 def column_from_json(values: Sequence[Any], dtype: Type, *, times: str = DATETIMES) -> list[Any]:
-    """Many values of one type, each as by :func:`from_json`; as a whole where they are so already."""
+    """Convert values of one type as :func:`from_json` does; copy them if they need no conversion."""
     if isinstance(dtype, DataType):
-        forms = set(map(type, values))
-        if forms <= _AS_THEY_ARE.get(dtype, frozenset()):
+        classes = set(map(type, values))
+        if classes <= _UNCHANGED.get(dtype, frozenset()):
             return list(values)
-        if dtype is DataType.float and forms <= {float, Number}:
+        if dtype is DataType.float and classes <= {float, Number}:
             return [*map(float, nearest_float32(values))]
-        if dtype is DataType.double and forms <= {float, type(None)} and math.inf not in values:
-            return list(values) if -math.inf not in values else [from_json(one, dtype) for one in values]
-    return [from_json(one, dtype, times=times) for one in values]
+        if dtype is DataType.double and classes <= {float, type(None)} and math.inf not in values:
+            return list(values) if -math.inf not in values else [from_json(value, dtype) for value in values]
+    return [from_json(value, dtype, times=times) for value in values]
 
 
 def from_json(value: Any, dtype: Type, *, times: str = DATETIMES) -> Any:
-    """What :func:`loads` gave as a value of a type; what is none stays what JSON says.
+    """Convert a result of :func:`loads` to a value of a type; values that do not fit are not converted.
 
     Args:
-        value: what ``loads`` gave.
+        value: a result of ``loads``.
         dtype: the type.
-        times: what times become: :data:`DATETIMES`; :data:`AS_WRITTEN`, where a date is a date;
-            :data:`TEXTS`, what they are, and so are bytes.
+        times: the conversion of times: :data:`DATETIMES` (dates become datetimes), :data:`AS_WRITTEN` (dates
+            become dates), or :data:`TEXTS` (times and bytes stay texts).
 
     Example:
         >>> from_json(loads("7.0"), DataType.long), from_json(loads('"7"'), DataType.long)
@@ -207,94 +199,81 @@ def from_json(value: Any, dtype: Type, *, times: str = DATETIMES) -> Any:
         [datetime.datetime(2020, 1, 1, 12, 0, 0, 500000)]
     """
     if value is None or isinstance(dtype, AnyType):
-        return plain(value)
+        return to_plain(value)
     if isinstance(dtype, DataType):
-        return _scalar(value, dtype, times)
+        return _convert_scalar(value, dtype, times)
     if isinstance(value, list) and isinstance(dtype, (Array, SparkMLVector)):
-        item = dtype.dtype
-        return column_from_json(value, item, times=times)
+        return column_from_json(value, dtype.dtype, times=times)
     if isinstance(value, dict) and isinstance(dtype, Map):
-        return {key: from_json(one, dtype.value_type, times=times) for key, one in value.items()}
+        return {key: from_json(item, dtype.value_type, times=times) for key, item in value.items()}
     if isinstance(value, dict) and isinstance(dtype, Object):
-        known = {prop.name: prop.dtype for prop in dtype.properties}
+        dtypes = {prop.name: prop.dtype for prop in dtype.properties}
         return {
-            key: from_json(one, known[key], times=times) if key in known else plain(one)
-            for key, one in value.items()
+            key: from_json(item, dtypes[key], times=times) if key in dtypes else to_plain(item)
+            for key, item in value.items()
         }
-    return plain(value)
+    return to_plain(value)
 
 
-def _scalar(value: Any, dtype: DataType, times: str) -> Any:
+def _convert_scalar(value: Any, dtype: DataType, times: str) -> Any:
     if isinstance(value, str):
         if dtype in (DataType.float, DataType.double) and value in _NAMES:
             return _NAMES[value]
         if isinstance(value, Number):
-            return _number(value, dtype)
+            return _convert_number(value, dtype)
         if times == TEXTS:
             return value
         if dtype is DataType.binary:
-            return _bytes(value)
-        return _time(value, times == AS_WRITTEN) if dtype is DataType.datetime else value
+            return _parse_base64(value)
+        return _parse_time(value, times == AS_WRITTEN) if dtype is DataType.datetime else value
     if type(value) in (int, float):
-        return _number(value, dtype)
-    return plain(value)
+        return _convert_number(value, dtype)
+    return to_plain(value)
 
 
-def _number(value: Number | int | float, dtype: DataType) -> Any:
-    """A number as the nearest of a type; what no number of the type is near to as it is."""
+def _convert_number(value: Number | int | float, dtype: DataType) -> Any:
+    """Round a number to the nearest value of a type; return a number that does not fit unchanged."""
     if dtype is DataType.float:
-        return _float32(value)
-    held = value if isinstance(value, int) else _double(value)
-    if dtype is DataType.double and type(held) is int:
-        return float(held) if abs(held) <= EXACT_INTEGERS[dtype] else held
-    # a whole number with a fraction or an exponent, as 7.0; beyond 2^53 its text may have said another
-    whole = type(held) is float and held.is_integer() and abs(held) < 2**53
-    return int(held) if whole and dtype in (DataType.integer, DataType.long) else held
+        if isinstance(value, int):
+            return float(value) if abs(value) <= EXACT_INTEGERS[dtype] else value
+        _to_double(value)  # raises an error for a number beyond doubles
+        return float(nearest_float32([value])[0])
+    number = value if isinstance(value, int) else _to_double(value)
+    if dtype is DataType.double and type(number) is int:
+        return float(number) if abs(number) <= EXACT_INTEGERS[dtype] else number
+    # an integer with a fraction or an exponent, such as 7.0; beyond 2^53 a double is not exact
+    is_integer = type(number) is float and number.is_integer() and abs(number) < 2**53
+    return int(number) if is_integer and dtype in (DataType.integer, DataType.long) else number
 
 
-def _float32(value: Number | int | float) -> Any:
-    """Return the float32 nearest to a number, ties to even; rounding twice, by a double, may miss it."""
-    if isinstance(value, int):
-        return float(value) if abs(value) <= EXACT_INTEGERS[DataType.float] else value
-    double = _double(value)
-    if abs(double) >= _OVERFLOW or double != double:
-        return double
-    if not isinstance(value, Number):
-        return float(np.float32(value))
-    return pa.scalar(str.__str__(value)).cast(pa.float32()).as_py()
-
-
-_OVERFLOW = 2**128 - 2**103  # halfway to what would follow the largest float32
+_OVERFLOW = 2**128 - 2**103
+"""The smallest number that does not round to a finite float32."""
 
 
 def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
-    """Numbers with a fraction or an exponent as the nearest float32 each, in an array of doubles.
+    """Round each number to the nearest float32, ties to even; return an array of doubles.
 
-    Rounding twice, first to a double, goes wrong only where the double lies halfway between two float32.
+    A text is rounded once, by Arrow: rounding it to a double first can give another float32. Numbers beyond
+    float32 stay doubles.
     """
-    doubles = np.array(list(map(float, values)), dtype=np.float64)
+    doubles = np.array(list(map(_to_double, values)), dtype=np.float64)
+    texts = pa.array([str.__str__(v) if isinstance(v, Number) else None for v in values], pa.string())
     with np.errstate(over="ignore"):
-        near = doubles.astype(np.float32).astype(np.float64)
-    halfway = (doubles.view(np.uint64) & np.uint64(0x1FFFFFFF)) == np.uint64(0x10000000)
-    size = np.abs(doubles)
-    unsure = halfway | ((size < _NORMAL) & (size > 0)) | (size > _LARGEST)
-    for index in np.flatnonzero(unsure).tolist():
-        near[index] = _float32(values[index])
-    return near
+        nearest = doubles.astype(np.float32)
+    is_text = texts.is_valid().to_numpy(zero_copy_only=False)
+    nearest[is_text] = texts.drop_null().cast(pa.float32()).to_numpy()
+    return np.where(np.abs(doubles) >= _OVERFLOW, doubles, nearest.astype(np.float64))
 
 
-_NORMAL, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-
-
-def _bytes(text: str) -> Any:
+def _parse_base64(text: str) -> Any:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return text
 
 
-def _time(text: str, as_written: bool) -> Any:
-    """A date or time of ISO 8601, with nanoseconds as pandas' Timestamp; the text where it is none."""
+def _parse_time(text: str, as_written: bool) -> Any:
+    """Parse a date or time in ISO 8601; with nanoseconds, it is a pandas Timestamp. Return other texts."""
     match = _TIME.fullmatch(text)
     if match is None:
         return text
@@ -304,15 +283,19 @@ def _time(text: str, as_written: bool) -> Any:
             return day
         fraction = (match[7] or "").ljust(9, "0")
         clock = datetime.time(
-            int(match[4] or 0), int(match[5] or 0), int(match[6] or 0), int(fraction[:6]), _zone(match[8])
+            int(match[4] or 0),
+            int(match[5] or 0),
+            int(match[6] or 0),
+            int(fraction[:6]),
+            _parse_offset(match[8]),
         )
-        held, nanos = datetime.datetime.combine(day, clock), int(fraction[6:])
-        return pd.Timestamp(held) + pd.Timedelta(nanos, unit="ns") if nanos else held
-    except (ValueError, OverflowError):  # no such day, say
+        time, nanos = datetime.datetime.combine(day, clock), int(fraction[6:])
+        return pd.Timestamp(time) + pd.Timedelta(nanos, unit="ns") if nanos else time
+    except (ValueError, OverflowError):  # such as February 30
         return text
 
 
-def _zone(text: str | None) -> datetime.tzinfo | None:
+def _parse_offset(text: str | None) -> datetime.tzinfo | None:
     if text is None:
         return None
     if text in "Zz":
@@ -326,7 +309,7 @@ def _zone(text: str | None) -> datetime.tzinfo | None:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """What :func:`to_json` gave as JSON text, by the standard: no bare NaN.
+    """Format a result of :func:`to_json` as standard JSON text, which has no NaN.
 
     Example:
         >>> dumps(to_json({"a": [1, b"x", float("nan")]}))
@@ -336,19 +319,18 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 
 
 def to_json(value: Any, path: str = "", nested: bool = False) -> Any:
-    """A value of a signature type as JSON has it, from which :func:`from_json` makes it again.
+    """Convert a value of a signature type to built-ins for JSON; :func:`from_json` reverses this.
 
-    A missing value is null. A NaN is null as well, for a column's null is a NaN; inside arrays and objects,
-    where the two differ, it is the text NaN.
+    A missing value becomes null. NaN becomes null as well, because pandas uses NaN for nulls of columns.
+    Inside arrays and objects, NaN becomes the text NaN.
 
     Args:
-        value: a scalar, list, dictionary, array, or what NumPy, pandas and the standard library have for
-            them.
-        path: where it stands, for errors.
-        nested: whether it stands inside an array or object.
+        value: a scalar, list, dictionary or array, also of NumPy, pandas or the standard library.
+        path: its path, for errors.
+        nested: whether it is inside an array or object.
 
     Raises:
-        ConversionError: JSON, or no signature type, holds it: with its path.
+        ConversionError: neither JSON nor any signature type represents the value; with its path.
     """
     try:
         return _to_json(value, path, nested)
@@ -356,53 +338,53 @@ def to_json(value: Any, path: str = "", nested: bool = False) -> Any:
         raise _refusal(path, "a value of a signature type", "one that is nested too deeply") from None
 
 
-def _refusal(path: str, expected: str, found: str, code: Code = Code.UNSUPPORTED_TYPE) -> ConversionError:
-    return ConversionError.of("this cannot be written as JSON", [Finding(code, path, expected, found)])
+def _refusal(path: str, expected: str, actual: str, code: Code = Code.UNSUPPORTED_TYPE) -> ConversionError:
+    return ConversionError.of("the value cannot be written as JSON", [Finding(code, path, expected, actual)])
 
 
 def _to_json(value: Any, path: str, nested: bool) -> Any:
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, int):  # bools and enums are ints, too
-        if value.bit_length() > _LONGEST:
+        if value.bit_length() > _MAX_BITS:
             raise _refusal(path, "a value of a signature type", "an integer of thousands of digits")
         return value if type(value) is bool else int(value)
     if isinstance(value, np.generic):
-        return _numpy(value, path, nested)
+        return _numpy_to_json(value, path, nested)
     if isinstance(value, float):
-        return _float(float(value), nested)
+        return _float_to_json(float(value), nested)
     if isinstance(value, str):
-        return _text(str.__str__(value), path)
+        return _check_text(str.__str__(value), path)
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _DIGITS:
-        whole = value == value.to_integral_value() and value.as_tuple().exponent == 0
-        return int(value) if whole else float(value)
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _MAX_DIGITS:
+        is_integer = value == value.to_integral_value() and value.as_tuple().exponent == 0
+        return int(value) if is_integer else float(value)
     if isinstance(value, Mapping):
-        return _object(value, path)
+        return _object_to_json(value, path)
     if hasattr(value, "model_dump"):  # pydantic
-        return _object(value.model_dump(), path)
+        return _object_to_json(value.model_dump(), path)
     if isinstance(value, np.ndarray):
         value = list(value) if value.ndim else value[()]
         return _to_json(value, path, nested)
     if isinstance(value, (list, tuple)):
-        return [_to_json(one, f"{path}[]", True) for one in value]
+        return [_to_json(item, f"{path}[]", True) for item in value]
     raise _refusal(path, "a value of a signature type", kind(value))
 
 
-_DIGITS = 300
-_LONGEST = 13_000  # bits, of which 4,300 digits are made
+_MAX_DIGITS = 300
+_MAX_BITS = 13_000  # Python refuses integers of more than 4,300 digits
 
 
-def _numpy(value: np.generic, path: str, nested: bool) -> Any:
+def _numpy_to_json(value: np.generic, path: str, nested: bool) -> Any:
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else str(value.astype("datetime64[s]") if _is_coarse(value) else value)
     if isinstance(value, np.timedelta64):
         raise _refusal(path, "a value of a signature type", kind(value))
     if isinstance(value, np.floating):
-        return _float(float(value), nested)
+        return _float_to_json(float(value), nested)
     return _to_json(value.item(), path, nested)
 
 
@@ -410,7 +392,7 @@ def _is_coarse(value: np.datetime64) -> bool:
     return np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D", "h", "m")
 
 
-def _float(value: float, nested: bool) -> Any:
+def _float_to_json(value: float, nested: bool) -> Any:
     if math.isfinite(value):
         return value
     if math.isnan(value):
@@ -418,7 +400,7 @@ def _float(value: float, nested: bool) -> Any:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def _text(value: str, path: str) -> str:
+def _check_text(value: str, path: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -426,10 +408,11 @@ def _text(value: str, path: str) -> str:
     return value
 
 
-def _object(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
-    wrong = [kind(key) for key in value if not isinstance(key, str)]
-    if wrong:
-        raise _refusal(path, "keys that are text", wrong[0], Code.INVALID_NAME)
+def _object_to_json(value: Mapping[Any, Any], path: str) -> dict[str, Any]:
+    invalid_keys = [kind(key) for key in value if not isinstance(key, str)]
+    if invalid_keys:
+        raise _refusal(path, "keys that are strings", invalid_keys[0], Code.INVALID_NAME)
     return {
-        _text(str.__str__(key), path): _to_json(one, below(path, key), True) for key, one in value.items()
+        _check_text(str.__str__(key), path): _to_json(item, below(path, key), True)
+        for key, item in value.items()
     }

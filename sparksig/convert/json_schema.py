@@ -1,6 +1,6 @@
-"""Schemas -> JSON Schema (draft 2020-12) of one record, as requests and examples hold it.
+"""Export of schemas to JSON Schema (draft 2020-12) of one record of a request or an example.
 
-There is no way back: of what JSON Schema can say, signatures hold too little for one reading of it.
+JSON Schema cannot be imported: it can express more than signatures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost, places
+from sparksig.convert import build_loss, report_duplicates, walk_schema
 from sparksig.convert.json import ISO_8601, to_json
 from sparksig.errors import Code, ConversionError, Finding, kind, step
 from sparksig.lattice import NEVER_NULL
@@ -20,20 +20,20 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
 
-__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "lost_in_json_schema", "to_json_schema"]
+__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "find_losses_in_json_schema", "to_json_schema"]
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 LOST_TO_JSON_SCHEMA: dict[str, str] = {
-    "float, double": "integers beyond 2^24, 2^53 are taken: JSON Schema cannot tell 10^20 from 1e20",
-    "datetime": "texts of the form are taken, days that are none and instants beyond nanoseconds included",
-    "SparkML vector": "any array of numbers is taken",
+    "float, double": "integers beyond 2^24, 2^53 are accepted: to JSON Schema, 10^20 and 1e20 are equal",
+    "datetime": "texts of the format are accepted, also invalid days and times out of range",
+    "SparkML vector": "any array of numbers is accepted",
     "the first dimension of a tensor, where it is fixed": "it is the number of records",
-    "other dimensions of a tensor that are -1": "arrays of different lengths are taken",
-    "tensor of datetime64": "instants between the ticks of its unit are taken",
+    "other dimensions of a tensor that are -1": "arrays of different lengths are accepted",
+    "tensor of datetime64": "times finer than its unit are accepted",
     "tensor of complex, long double or timedelta": "refused: JSON has no such values",
 }
-"""What of a signature the schema does not say; each line is a test."""
+"""The parts of a signature that the JSON Schema cannot express; each line has a test."""
 
 Json = dict[str, Any]
 
@@ -46,15 +46,15 @@ _BASE64 = (
 
 
 def to_json_schema(contract: ModelSignature | Schema) -> Json:
-    """The JSON Schema of one record: an object for named columns (or tensors), else a list, or the value.
+    """Return the JSON Schema of one record: an object for named columns or tensors, else a list or a value.
 
-    Of a signature it is one of its inputs; ``#/$defs/inputs``, ``outputs`` and ``params`` have all sides.
-    A record is what stands in the lists ``dataframe_records``, ``inputs`` and ``instances`` of a request: of
-    a tensor it is one row. Nulls are taken where enforcing takes them, and so is what nobody declared. JSON
-    Schema does not tell 1e17 from its digits; a request must write out whole numbers beyond 2^53.
+    For a signature, it describes a record of the inputs; ``#/$defs/inputs``, ``outputs``, ``params`` define
+    all sides. A record is an item of the lists ``dataframe_records``, ``inputs`` and ``instances`` of a
+    request; for a tensor, it is one row. Nulls and undeclared keys are accepted where enforcing accepts them.
+    To JSON Schema, 1e17 equals its digits; a request must write out integers beyond 2^53.
 
     Raises:
-        ConversionError: tensors that JSON has no values for, two columns of one name as text; all of them.
+        ConversionError: tensors without values in JSON, or duplicate names; all are reported.
 
     Example:
         >>> to_json_schema(Schema([ColSpec("boolean", "a")]))["properties"]
@@ -66,7 +66,7 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     elif isinstance(contract, ModelSignature):
         body = _sides(contract, findings)
     else:
-        raise ConversionError(f"to_json_schema takes a ModelSignature or a Schema, not {kind(contract)}")
+        raise ConversionError(f"to_json_schema: expected a ModelSignature or a Schema, got {kind(contract)}")
     if findings:
         raise ConversionError.of("no JSON Schema", findings)
     return {"$schema": DRAFT, **body}
@@ -76,18 +76,18 @@ def _sides(signature: ModelSignature, findings: list[Finding]) -> Json:
     sides: dict[str, Json] = {}
     for name, schema in (("inputs", signature.inputs), ("outputs", signature.outputs)):
         if schema is not None:
-            held: list[Finding] = []
-            sides[name] = _record(schema, held)
-            findings += [finding.below(name) for finding in held]
+            side_findings: list[Finding] = []
+            sides[name] = _record(schema, side_findings)
+            findings += [finding.below(name) for finding in side_findings]
     if signature.params is not None:
         sides["params"] = _params(signature.params)
-    chosen = {"$ref": "#/$defs/inputs"} if signature.inputs is not None else {}
-    return {**chosen, "$defs": sides}
+    reference = {"$ref": "#/$defs/inputs"} if signature.inputs is not None else {}
+    return {**reference, "$defs": sides}
 
 
 def _record(schema: Schema, findings: list[Finding]) -> Json:
     names = [str(name) for name in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
+    findings += report_duplicates(names, "one column of that name as text")
     parts = [_part(spec, step(name), findings) for name, spec in zip(names, schema)]
     if schema.has_input_names():
         required = [name for name, spec in zip(names, schema) if spec.required]
@@ -163,10 +163,10 @@ _SCALARS: dict[DataType, Json] = {
 }
 
 
-def _wall(*refused: str) -> Json:
-    """A time without a zone, of which none of these is to be found, either."""
-    unwanted = "|".join(("[Zz]", ":.*[+-]", *refused))
-    return {"type": "string", "pattern": f"^(?!.*(?:{unwanted}))(?:{ISO_8601})$"}
+def _local_time(*refused: str) -> Json:
+    """Return the schema of a time without a zone that matches none of the refused patterns."""
+    patterns = "|".join(("[Zz]", ":.*[+-]", *refused))
+    return {"type": "string", "pattern": f"^(?!.*(?:{patterns}))(?:{ISO_8601})$"}
 
 
 # --- params, which have rules of their own -------------------------------------------------------------
@@ -205,10 +205,10 @@ def _param_type(dtype: Type, *, nullable: bool = False, inside: bool = False) ->
     return _nullable({**_object(members, required), "additionalProperties": False}, nullable)
 
 
-# handed on as they are: floats of 64 bits, times up to microseconds
+# the model receives these unchanged: floats of 64 bits, times up to microseconds
 _PARAM_SCALARS: dict[DataType, Json] = {
     DataType.float: _real(),
-    DataType.datetime: _wall("[.,][0-9]{6}[0-9]*[1-9]"),
+    DataType.datetime: _local_time("[.,][0-9]{6}[0-9]*[1-9]"),
 }
 
 
@@ -219,7 +219,7 @@ _BEYOND = {"float16": 65520.0, "float32": _BEYOND_FLOAT32, "float64": None}
 
 
 def _tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
-    """One row of a tensor: arrays in each other, of the sizes that are fixed."""
+    """Return the schema of one row of a tensor: nested arrays, with the sizes that are fixed."""
     schema = _element(spec.type, path, findings)
     for size in reversed(spec.shape[1:]):
         fixed = {} if size == -1 else {"minItems": size, "maxItems": size}
@@ -228,7 +228,7 @@ def _tensor(spec: TensorSpec, path: str, findings: list[Finding]) -> Json:
 
 
 def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
-    if dtype.kind == "O":  # an array would be one dimension more
+    if dtype.kind == "O":  # an array would add a dimension
         return {"type": ["null", "boolean", "number", "string", "object"]}
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
@@ -236,7 +236,7 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
     if dtype.name in _BEYOND:
         return _nullable(_real(_BEYOND[dtype.name]), nullable=True)
     if dtype.kind == "M":
-        return _nullable(_wall(), nullable=True)
+        return _nullable(_local_time(), nullable=True)
     if dtype.kind in _KINDS:
         return _scalar(_KINDS[dtype.kind])
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that JSON has values for", dtype.name))
@@ -246,32 +246,39 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
 # --- what is lost ---------------------------------------------------------------------------------------
 
 
-def lost_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
-    """What the schema of a record does not say, each with its path."""
+def find_losses_in_json_schema(contract: ModelSignature | Schema) -> list[Finding]:
+    """Return what :func:`to_json_schema` cannot express."""
     if isinstance(contract, Schema):
-        return _lost(contract)
+        return _find_losses(contract)
     sides = {"inputs": contract.inputs, "outputs": contract.outputs}
-    return [one.below(side) for side, schema in sides.items() if schema is not None for one in _lost(schema)]
+    return [
+        loss.below(side)
+        for side, schema in sides.items()
+        if schema is not None
+        for loss in _find_losses(schema)
+    ]
 
 
-def _lost(schema: Schema) -> list[Finding]:
+def _find_losses(schema: Schema) -> list[Finding]:
     findings: list[Finding] = []
-    for path, dtype in places(schema):
+    for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):
-            findings += _lost_of_tensor(path, dtype)
+            findings += _find_tensor_losses(path, dtype)
         elif dtype is DataType.datetime:
-            findings.append(lost(path, "instants that nanoseconds hold", "texts of the form"))
+            findings.append(
+                build_loss(path, "timestamps that nanoseconds can express", "texts of the format")
+            )
         elif isinstance(dtype, SparkMLVector):
-            findings.append(lost(path, describe(dtype), "an array of numbers"))
+            findings.append(build_loss(path, describe(dtype), "an array of numbers"))
     return findings
 
 
-def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
+def _find_tensor_losses(path: str, spec: TensorSpec) -> list[Finding]:
     findings = []
     if spec.shape and spec.shape[0] != -1:
-        findings.append(lost(path, f"{spec.shape[0]} rows", "one record, however many there are"))
+        findings.append(build_loss(path, f"{spec.shape[0]} rows", "one record"))
     if -1 in spec.shape[1:]:
-        findings.append(lost(path, "arrays of one length", "arrays of any"))
+        findings.append(build_loss(path, "arrays of one length", "arrays of any"))
     if spec.type.kind == "M":
-        findings.append(lost(path, spec.type.name, "texts of the form"))
+        findings.append(build_loss(path, spec.type.name, "texts of the format"))
     return findings

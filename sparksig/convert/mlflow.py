@@ -1,4 +1,4 @@
-"""Objects of the installed MLflow -> those of sparksig; both have the same meaning and the same JSON.
+"""Conversion of the objects of MLflow to those of sparksig, which have the same meaning and the same JSON.
 
 MLflow is never imported here: its objects are recognized by the modules of their classes.
 """
@@ -19,9 +19,9 @@ _ARGUMENTS = {
     "prebuilt_env_uri": _ENVIRONMENT,
     "extra_env": "set spark.executorEnv.NAME in the Spark settings",
     "suppress_warnings": "use warnings.filterwarnings",
-    "dst_path": "a local model is read where it is, and a remote one is fetched into a private directory",
+    "dst_path": "a local model is read in place, and a remote model is fetched into a private directory",
 }
-"""Arguments of MLflow's functions that have no counterpart, and what to do instead."""
+"""The arguments of MLflow's functions without a counterpart, each with an alternative."""
 
 _CONVERTED = (
     "ModelSignature",
@@ -58,11 +58,11 @@ def mlflow_class(value: object, module: str = "mlflow") -> str:
 
 
 def refuse_arguments(function: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse the keyword arguments that a function does not have, those of MLflow's with the way to do it.
+    """Refuse unknown keyword arguments; those of MLflow's functions with an alternative.
 
     Raises:
         UnsupportedError: MLflow's function has the argument.
-        TypeError: no function has it.
+        TypeError: MLflow does not have it, either.
 
     Example:
         >>> refuse_arguments("load_model", {"suppress_warnings": True})

@@ -1,4 +1,4 @@
-"""NumPy dtypes <-> types, and the pandas dtypes of a schema's columns."""
+"""Conversion between NumPy or pandas dtypes and types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TO_NUMPY: dict[DataType, np.dtype[Any]] = {
 
 
 def to_numpy(dtype: Type) -> np.dtype[Any]:
-    """The NumPy dtype of a scalar type, without nulls.
+    """Return the NumPy dtype of a scalar type, without nulls.
 
     Raises:
         ConversionError: not a scalar type.
@@ -48,13 +48,13 @@ def to_pandas(dtype: Type | TensorSpec) -> np.dtype[Any]:
         ConversionError: not a scalar type.
     """
     if isinstance(dtype, TensorSpec):
-        raise ConversionError("a tensor is no column: pandas has no dtype for it")
-    known = to_numpy(dtype)
-    return np.dtype(object) if known.kind in "SU" else known
+        raise ConversionError("a tensor is not a column: pandas has no dtype for it")
+    numpy_dtype = to_numpy(dtype)
+    return np.dtype(object) if numpy_dtype.kind in "SU" else numpy_dtype
 
 
 def source(dtype: np.dtype[Any]) -> Source:
-    """A NumPy dtype in the casting table's spelling.
+    """Convert a NumPy dtype to a source type of the casting table.
 
     Example:
         >>> source(np.dtype(">i2"))
@@ -64,36 +64,36 @@ def source(dtype: np.dtype[Any]) -> Source:
     if dtype.kind == "M" and np.datetime_data(dtype)[0] == "generic":
         return Scalar("datetime64 without a unit")
     if dtype.kind == "M" and np.datetime_data(dtype)[1] != 1:
-        return Scalar(dtype.name)  # a multiple of a unit, which Arrow would read as the unit itself
+        return Scalar(dtype.name)  # Arrow ignores that this counts multiples of a unit
     return Scalar(names.get(dtype.kind, dtype.name), dtype.name)
 
 
-def dtype_widens(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
-    """Whether an array of one dtype becomes one of another, by the casting table's edges.
+def dtype_widens(actual: np.dtype[Any], declared: np.dtype[Any]) -> bool:
+    """Return whether the casting table widens a NumPy dtype to another.
 
-    Times keep their unit, everything else reaches itself; the byte order has no part in it.
+    Times must have the same unit. The byte order does not matter.
 
     Example:
         >>> dtype_widens(np.dtype("int32"), np.dtype("float64"))
         True
     """
-    if given.kind in "US" or given.kind in "mM":
-        return given.kind == declared.kind and (given.kind in "US" or given.newbyteorder("=") == declared)
-    return given.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(given)))
+    if actual.kind in "US" or actual.kind in "mM":
+        return actual.kind == declared.kind and (actual.kind in "US" or actual.newbyteorder("=") == declared)
+    return actual.newbyteorder("=") == declared or str(source(declared)) in upper_bounds(str(source(actual)))
 
 
 def from_numpy(dtype: np.dtype[Any]) -> Type:
-    """The narrowest type that holds all values of a NumPy dtype.
+    """Return the narrowest type that holds all values of a NumPy dtype.
 
     Raises:
-        ConversionError: no type does (uint64, complex, timedelta, structured, object).
+        ConversionError: no type holds them (uint64, complex, timedelta, structured, object).
 
     Example:
         >>> from_numpy(np.dtype("uint32"))
         long
     """
     findings: list[Finding] = []
-    found = find_narrowest_type(source(dtype), "", findings)
-    if found is None:
+    narrowest = find_narrowest_type(source(dtype), "", findings)
+    if narrowest is None:
         raise ConversionError.of(f"no signature type for the NumPy dtype {dtype}", findings)
-    return found
+    return narrowest

@@ -1,8 +1,7 @@
-"""Columns of Python objects -> Arrow, without changing a value.
+"""Lossless conversion of pandas columns of Python objects to Arrow.
 
-An object column has no type of its own: its values decide. What they have in common is found by pandas
-and by the set of their Python types; where that is nothing (text beside numbers, times of several zones),
-there is no array, instead of one in which something was converted.
+The type of an object column is inferred from its values. If the values have no common type (such as strings
+and numbers, or times of several zones), the column is not converted.
 """
 
 from __future__ import annotations
@@ -45,37 +44,37 @@ _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 
 
 def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
-    """The values of an object column as one Arrow array; None if no one type holds them as they are.
+    """Convert an object column to an Arrow array; return None if no single type holds its values exactly.
 
     Args:
-        column: of dtype object. None, NaN, NA and NaT are nulls.
-        target: what the contract declares, where it is known: Python numbers carry no width, so an int
-            reaches a double, or 32 bits, if it fits.
+        column: a column of dtype object. None, NaN, NA and NaT are nulls.
+        target: the type that the contract declares, if it is known. Python numbers have no width, so an int
+            becomes a double, or 32 bits wide, if it fits.
 
     Example:
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
         DataType(double)
     """
     column = quiet_nans(column)
-    forms = set(map(type, column))
-    # pandas takes NaT for a time, and a NaN of 32 bits for a number, whatever stands beside them
-    if type(pd.NaT) in forms or (forms & _NARROW and forms - _NARROW - _SILENT):
-        column = pd.Series([None if _is_silent(value) else value for value in column], dtype=object)
-    if column.isna().all() and column.map(is_null).all():  # the first is quick, and seldom true
+    classes = set(map(type, column))
+    # pandas infers times from NaT, and numbers from a NaN of 32 bits, for any other values
+    if type(pd.NaT) in classes or (classes & _NARROW and classes - _NARROW - _NULL_CLASSES):
+        column = pd.Series([None if _is_typed_null(value) else value for value in column], dtype=object)
+    if column.isna().all() and column.map(is_null).all():  # the first condition is fast and rarely true
         return pa.nulls(len(column), to_arrow(target) if isinstance(target, DataType) else pa.null())
-    if forms & _NARROW and forms <= _NARROW | _SILENT and column.isna().all():
-        return _floats(column, DataType.float)
+    if classes & _NARROW and classes <= _NARROW | _NULL_CLASSES and column.isna().all():
+        return _convert_floats(column, DataType.float)
     kind = pd.api.types.infer_dtype(column, skipna=True)
     try:
         if kind in _NUMBERS:
-            return _numbers(column, target)
-        if kind in ("date", "datetime", "datetime64", "mixed") and _types(column) <= _TIMES:
-            return _from_times(column)
+            return _convert_numbers(column, target)
+        if kind in ("date", "datetime", "datetime64", "mixed") and _value_types(column) <= _TIMES:
+            return _convert_times(column)
         if kind in _PLAIN:
             return pa.array(column.to_numpy(), _PLAIN[kind], from_pandas=True)
         if kind == "decimal":
             return pa.array(column.to_numpy(), from_pandas=True)
-        if kind == "mixed" and all(issubclass(form, (bytes, bytearray)) for form in _types(column)):
+        if kind == "mixed" and all(issubclass(cls, (bytes, bytearray)) for cls in _value_types(column)):
             values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
             return pa.array(values, pa.binary())
     except (
@@ -90,10 +89,10 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
 
 
 _NARROW = frozenset({np.float16, np.float32})
-_SILENT = frozenset({float, np.float64, type(None), type(pd.NA), type(pd.NaT)})
+_NULL_CLASSES = frozenset({float, np.float64, type(None), type(pd.NA), type(pd.NaT)})
 
 
-def _is_silent(value: Any) -> bool:
+def _is_typed_null(value: Any) -> bool:
     return value is pd.NaT or (type(value) in _NARROW and bool(np.isnan(value)))
 
 
@@ -104,7 +103,7 @@ def quiet_nans(column: pd.Series) -> pd.Series:
         >>> quiet_nans(pd.Series([decimal.Decimal("sNaN")], dtype=object)).isna().tolist()
         [True]
     """
-    if not any(issubclass(form, decimal.Decimal) for form in set(map(type, column))):
+    if not any(issubclass(cls, decimal.Decimal) for cls in set(map(type, column))):
         return column
     values = [
         decimal.Decimal("NaN") if isinstance(value, decimal.Decimal) and value.is_snan() else value
@@ -119,7 +118,7 @@ def to_series(values: pd.Series | pd.Index | pd.api.extensions.ExtensionArray) -
 
 
 def from_times(column: pd.Series) -> pa.Array:
-    """A column of pandas' datetimes; of those with a zone, the wall time that they show."""
+    """Convert a column of pandas datetimes; those with a time zone become local times."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_localize(None)
     values = column.to_numpy()
@@ -127,14 +126,14 @@ def from_times(column: pd.Series) -> pa.Array:
 
 
 def _has_multiples(column: pd.Series) -> bool:
-    """Whether some time counts in multiples of a unit, or finer than nanoseconds: pandas misreads both."""
+    """Return whether times count multiples of a unit, or are finer than nanoseconds: pandas misreads both."""
     units = {np.datetime_data(value.dtype) for value in column if isinstance(value, np.datetime64)}
     return any(count != 1 or unit in ("ps", "fs", "as") for unit, count in units)
 
 
-def _from_times(column: pd.Series) -> pa.Array | None:
-    """Return times of any Python types as one array; None for several zones, or times out of range."""
-    if _types(column) == {datetime.date}:
+def _convert_times(column: pd.Series) -> pa.Array | None:
+    """Convert times of any Python types; return None for several zones, or times out of range."""
+    if _value_types(column) == {datetime.date}:
         return pa.array(column.to_numpy(), pa.date32(), from_pandas=True)
     if not _has_multiples(column):
         times = column.infer_objects()
@@ -144,7 +143,7 @@ def _from_times(column: pd.Series) -> pa.Array | None:
     for value in column:
         if isinstance(value, np.datetime64) and value == value:
             exact = value.astype("datetime64[ns]")
-            if exact.astype(value.dtype) != value:  # it was rounded, or wrapped around
+            if exact.astype(value.dtype) != value:  # it was rounded, or has wrapped around
                 return None
             value = exact
         missing = is_missing(value, DataType.datetime)
@@ -159,28 +158,28 @@ ZONE_HINT = "convert them to one zone explicitly, for example pandas.to_datetime
 
 
 def mixed_finding(values: Iterable[Any], path: str) -> Finding:
-    """Return the finding that the values at a path have no type in common."""
-    held = [value for value in values if not is_null(value)]
-    forms = set(map(type, held))
-    if forms <= _TIMES and (zones := {getattr(value, "tzinfo", None) for value in held}) != {None}:
+    """Build the finding that the values at a path have no common type."""
+    values = [value for value in values if not is_null(value)]
+    classes = set(map(type, values))
+    if classes <= _TIMES and (zones := {getattr(value, "tzinfo", None) for value in values}) != {None}:
         actual = "times with and without a time zone" if None in zones else "times of several UTC offsets"
         return Finding(Code.MIXED_TYPES, path, "times of one time zone", actual, ZONE_HINT)
-    actual = " and ".join(sorted(form.__name__ for form in forms))
+    actual = " and ".join(sorted(cls.__name__ for cls in classes))
     hint = "make all its values one type, or convert the column explicitly"
     return Finding(Code.MIXED_TYPES, path, "values of one type", actual, hint)
 
 
-def _types(column: pd.Series) -> set[type]:
+def _value_types(column: pd.Series) -> set[type]:
     return set(map(type, column[~column.map(is_null).astype(bool)]))
 
 
 def is_null(value: Any) -> bool:
-    """Whether a value says nothing: None, NA, NaT, or a NaN of 64 bits."""
+    """Return whether a value is None, NA, NaT, or a NaN of 64 bits."""
     return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
 
 
 def is_missing(value: Any, dtype: Type | None) -> bool:
-    """Return whether a value is missing from data of a type: NaN is a value of floats and doubles alone.
+    """Return whether a value is missing in data of a type; for floats and doubles, NaN is not missing.
 
     Example:
         >>> is_missing(float("nan"), DataType.string), is_missing(float("nan"), DataType.double)
@@ -193,9 +192,9 @@ def is_missing(value: Any, dtype: Type | None) -> bool:
     return isinstance(value, (float, np.floating, np.datetime64)) and bool(value != value)
 
 
-def is_vector(form: type) -> bool:
+def is_vector(cls: type) -> bool:
     """Return whether a Python type is a vector of Spark ML, dense or sparse; pyspark is not imported."""
-    return form.__module__.startswith("pyspark.") and form.__name__ in ("DenseVector", "SparseVector")
+    return cls.__module__.startswith("pyspark.") and cls.__name__ in ("DenseVector", "SparseVector")
 
 
 def is_sparse(value: Any) -> bool:
@@ -203,47 +202,47 @@ def is_sparse(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "scipy" and hasattr(value, "toarray")
 
 
-def _numbers(column: pd.Series, target: Type | None) -> pa.Array | None:
-    missing = column.isna().to_numpy()
-    held = column[~missing].tolist()
-    forms = set(map(type, held))
-    if len(forms) == 1 and issubclass(form := forms.pop(), np.number):
-        return _filled(np.array(held, dtype=form), missing)
-    if any(issubclass(form, (bool, np.bool_, np.longdouble)) for form in forms):
+def _convert_numbers(column: pd.Series, target: Type | None) -> pa.Array | None:
+    is_null = column.isna().to_numpy()
+    numbers = column[~is_null].tolist()
+    classes = set(map(type, numbers))
+    if len(classes) == 1 and issubclass(cls := classes.pop(), np.number):
+        return _insert_nulls(np.array(numbers, dtype=cls), is_null)
+    if any(issubclass(cls, (bool, np.bool_, np.longdouble)) for cls in classes):
         return None
-    ints = [int(value) for value in held if not isinstance(value, (float, np.floating))]
-    largest = max(map(abs, ints), default=0)
-    real = target if target in EXACT_INTEGERS else DataType.double
-    if target is real or len(ints) < len(held):
-        if largest <= EXACT_INTEGERS[real]:
-            return _floats(column, target)
-        if len(ints) < len(held):
+    integers = [int(number) for number in numbers if not isinstance(number, (float, np.floating))]
+    largest = max(map(abs, integers), default=0)
+    float_type = target if target in EXACT_INTEGERS else DataType.double
+    if target is float_type or len(integers) < len(numbers):
+        if largest <= EXACT_INTEGERS[float_type]:
+            return _convert_floats(column, target)
+        if len(integers) < len(numbers):
             return None
     limit = 2 ** INTEGER_BITS[DataType.integer]
-    fits = target is DataType.integer and all(-limit <= value < limit for value in ints)
-    return _filled(np.array(ints, dtype=np.int32 if fits else np.int64), missing)
+    fits = target is DataType.integer and all(-limit <= number < limit for number in integers)
+    return _insert_nulls(np.array(integers, dtype=np.int32 if fits else np.int64), is_null)
 
 
-def _floats(column: pd.Series, target: Type | None) -> pa.Array:
-    """Beside floats, a NaN is a value, as None and NA are not."""
-    missing = np.array([value is None or value is pd.NA or value is pd.NaT for value in column], dtype=bool)
-    held = np.array(column[~missing].tolist(), dtype=np.float64)
+def _convert_floats(column: pd.Series, target: Type | None) -> pa.Array:
+    """Convert floats; None and NA are nulls, but NaN is a value."""
+    is_null = np.array([value is None or value is pd.NA or value is pd.NaT for value in column], dtype=bool)
+    doubles = np.array(column[~is_null].tolist(), dtype=np.float64)
     if target is DataType.float:
         with np.errstate(over="ignore"):
-            narrow = held.astype(np.float32)
-        if np.array_equal(narrow.astype(np.float64), held, equal_nan=True):
-            return _filled(narrow, missing)
-    return _filled(held, missing)
+            floats = doubles.astype(np.float32)
+        if np.array_equal(floats.astype(np.float64), doubles, equal_nan=True):
+            return _insert_nulls(floats, is_null)
+    return _insert_nulls(doubles, is_null)
 
 
-def _filled(held: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> pa.Array:
-    values = np.zeros(len(missing), dtype=held.dtype)
-    values[~missing] = held
-    return pa.array(values, mask=missing, from_pandas=False)
+def _insert_nulls(numbers: np.ndarray[Any, Any], is_null: np.ndarray[Any, Any]) -> pa.Array:
+    values = np.zeros(len(is_null), dtype=numbers.dtype)
+    values[~is_null] = numbers
+    return pa.array(values, mask=is_null, from_pandas=False)
 
 
 def is_exact_double(array: pa.Array) -> bool:
-    """Whether all integers of an array are doubles as well.
+    """Return whether a double represents each integer of an array exactly.
 
     Example:
         >>> is_exact_double(pa.array([2**53 + 1]))

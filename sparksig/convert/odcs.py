@@ -1,6 +1,6 @@
-"""Signatures -> data contracts of the Open Data Contract Standard, version 3.1.0.
+"""Export of signatures to data contracts of the Open Data Contract Standard, version 3.1.0.
 
-There is no way back: its logical types are fewer than a signature's.
+Data contracts cannot be imported: the standard has fewer types than signatures.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost, lost_names, places
-from sparksig.convert.ddl import spark_type
+from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert.ddl import format_spark_type
 from sparksig.errors import ConversionError, Finding, below, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["LOST_TO_ODCS", "VERSION", "lost_in_odcs", "to_odcs"]
+__all__ = ["LOST_TO_ODCS", "VERSION", "find_losses_in_odcs", "to_odcs"]
 
 VERSION = "v3.1.0"
 
 LOST_TO_ODCS: dict[str, str] = {
-    "params": "gone: a contract is about tables",
+    "params": "dropped: a data contract describes tables",
     "SparkML vector": "an array of numbers",
-    "Map": "an object without properties; its values' type stands in the physical type alone",
+    "Map": "an object without properties; only the physical type has the type of the values",
     "Any": "no logical type",
     "a column without a name": "its number as name",
     "an integer name": "a text",
-    "the first dimension of a tensor, where it is fixed": "gone: it is the number of rows",
+    "the first dimension of a tensor, where it is fixed": "dropped: it is the number of rows",
     "tensor of float16": "a number of 32 bits",
-    "tensor of datetime64": "a timestamp, its unit gone",
+    "tensor of datetime64": "a timestamp without the unit",
     "tensor of object, complex, long double or timedelta": "refused: Spark has no such type",
 }
-"""What of a signature does not stand in its contract; each line is a test."""
+"""The parts of a signature that a data contract cannot express; each line has a test."""
 
 Json = dict[str, Any]
 
@@ -59,20 +59,20 @@ def to_odcs(
     status: str = "draft",
     id: str | None = None,
 ) -> Json:
-    """The data contract of a signature, as built-ins: one table for its inputs, one for its outputs.
+    """Return the data contract of a signature as built-ins: a table for the inputs, and one for the outputs.
 
-    Columns have Spark's types as physical types. What is required is so here as well, and is NOT NULL, as in
-    :func:`~sparksig.convert.ddl.to_ddl`, though a model may be given nulls in required columns of some types.
+    The physical types of the columns are those of Spark. Required columns are required and NOT NULL, as in
+    :func:`~sparksig.convert.ddl.to_ddl`, although models accept nulls in required columns of some types.
 
     Args:
         contract: a signature, or the schema of one table.
-        name: of the contract; of the table, too, where there is but one schema.
-        version: of the contract.
-        status: proposed, draft, active, deprecated, retired, or what one's own catalog says.
-        id: its identifier; by default a UUID made of the name, the same each time.
+        name: the name of the data contract; also of the table, if the contract is a schema.
+        version: the version of the data contract.
+        status: proposed, draft, active, deprecated, retired, or another status of your catalog.
+        id: the identifier; by default a UUID that is derived from the name.
 
     Raises:
-        ConversionError: a tensor that Spark has no type for, two columns of one name as text; all of them.
+        ConversionError: tensors without a type in Spark, or duplicate names; all are reported.
 
     Example:
         >>> contract = to_odcs(Schema([ColSpec("long", "id")]), name="orders")
@@ -82,9 +82,11 @@ def to_odcs(
     findings: list[Finding] = []
     tables = []
     for side, schema in _tables(contract, name).items():
-        held: list[Finding] = []
-        tables.append(_table(side, schema, held))
-        findings += [one.below(side) for one in held] if isinstance(contract, ModelSignature) else held
+        side_findings: list[Finding] = []
+        tables.append(_table(side, schema, side_findings))
+        if isinstance(contract, ModelSignature):
+            side_findings = [finding.below(side) for finding in side_findings]
+        findings += side_findings
     if findings:
         raise ConversionError.of("no data contract", findings)
     return {
@@ -102,23 +104,22 @@ def _tables(contract: ModelSignature | Schema, name: str) -> dict[str, Schema]:
     if isinstance(contract, Schema):
         return {name: contract}
     if not isinstance(contract, ModelSignature):
-        raise ConversionError(f"to_odcs takes a ModelSignature or a Schema, not {kind(contract)}")
+        raise ConversionError(f"to_odcs: expected a ModelSignature or a Schema, got {kind(contract)}")
     sides = {"inputs": contract.inputs, "outputs": contract.outputs}
     return {side: schema for side, schema in sides.items() if schema is not None}
 
 
 def _table(name: str, schema: Schema, findings: list[Finding]) -> Json:
-    names = [str(one) for one in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
-    columns = [_column(spec, one, findings) for spec, one in zip(schema, names)]
+    names = [str(name) for name in schema.input_names()]
+    findings += report_duplicates(names, "one column of that name as text")
+    columns = [_column(spec, column, findings) for spec, column in zip(schema, names)]
     return {"name": name, "logicalType": "object", "physicalType": "table", "properties": columns}
 
 
 def _column(spec: ColSpec | TensorSpec, name: str, findings: list[Finding]) -> Json:
-    whole = spec if isinstance(spec, TensorSpec) else spec.type
-    physical = spark_type(whole, step(name), findings)
-    said = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, step(name))
-    return {"name": name, **said, "physicalType": physical, "required": spec.required}
+    physical = format_spark_type(spec if isinstance(spec, TensorSpec) else spec.type, step(name), findings)
+    logical = _tensor(spec) if isinstance(spec, TensorSpec) else _type(spec.type, step(name))
+    return {"name": name, **logical, "physicalType": physical, "required": spec.required}
 
 
 def _type(dtype: Type, path: str) -> Json:
@@ -136,16 +137,16 @@ def _type(dtype: Type, path: str) -> Json:
 
 
 def _inner(dtype: Type, path: str) -> Json:
-    return {**_type(dtype, path), "physicalType": spark_type(dtype, path, [])}
+    return {**_type(dtype, path), "physicalType": format_spark_type(dtype, path, [])}
 
 
 def _tensor(spec: TensorSpec) -> Json:
-    """One row of a tensor: arrays in each other, of the sizes that are fixed."""
-    said = _element(spec.type)
+    """Return the type of one row of a tensor: nested arrays, with the sizes that are fixed."""
+    logical = _element(spec.type)
     for size in reversed(spec.shape[1:]):
-        fixed = {} if size == -1 else {"logicalTypeOptions": {"minItems": size, "maxItems": size}}
-        said = {"logicalType": "array", **fixed, "items": said}
-    return said
+        options = {} if size == -1 else {"logicalTypeOptions": {"minItems": size, "maxItems": size}}
+        logical = {"logicalType": "array", **options, "items": logical}
+    return logical
 
 
 def _element(dtype: np.dtype[Any]) -> Json:
@@ -157,40 +158,40 @@ def _element(dtype: np.dtype[Any]) -> Json:
     return _type(_ELEMENTS[dtype.kind], "") if dtype.kind in _ELEMENTS else {}
 
 
-def lost_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
-    """What :func:`to_odcs` cannot say, each with its path."""
+def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
+    """Return what :func:`to_odcs` cannot express."""
     if isinstance(contract, Schema):
-        return _lost(contract)
+        return _find_losses(contract)
     findings = [
-        one.below(side)
+        loss.below(side)
         for side, schema in (("inputs", contract.inputs), ("outputs", contract.outputs))
         if schema is not None
-        for one in _lost(schema)
+        for loss in _find_losses(schema)
     ]
     if contract.params is not None:
-        findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params]
+        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
     return findings
 
 
-def _lost(schema: Schema) -> list[Finding]:
-    findings = lost_names(schema)
-    for path, dtype in places(schema):
+def _find_losses(schema: Schema) -> list[Finding]:
+    findings = find_lost_names(schema)
+    for path, dtype in walk_schema(schema):
         if isinstance(dtype, TensorSpec):
-            findings += _lost_of_tensor(path, dtype)
+            findings += _find_tensor_losses(path, dtype)
         elif isinstance(dtype, SparkMLVector):
-            findings.append(lost(path, describe(dtype), "an array of numbers"))
+            findings.append(build_loss(path, describe(dtype), "an array of numbers"))
         elif isinstance(dtype, Map):
-            findings.append(lost(path, describe(dtype), "an object without properties"))
+            findings.append(build_loss(path, describe(dtype), "an object without properties"))
         elif isinstance(dtype, AnyType):
-            findings.append(lost(path, describe(dtype), "no logical type"))
+            findings.append(build_loss(path, describe(dtype), "no logical type"))
     return findings
 
 
-def _lost_of_tensor(path: str, spec: TensorSpec) -> list[Finding]:
+def _find_tensor_losses(path: str, spec: TensorSpec) -> list[Finding]:
     findings = []
     if spec.shape and spec.shape[0] != -1:
-        findings.append(lost(path, f"{spec.shape[0]} rows", "any number of them"))
+        findings.append(build_loss(path, f"{spec.shape[0]} rows", "any number of rows"))
     if spec.type.kind == "M" or spec.type.name == "float16":
         instead = "timestamp" if spec.type.kind == "M" else "a number of 32 bits"
-        findings.append(lost(path, spec.type.name, instead))
+        findings.append(build_loss(path, spec.type.name, instead))
     return findings

@@ -1,6 +1,6 @@
-"""Signatures -> model metadata of the Open Inference Protocol, version 2 (``GET v2/models/NAME``).
+"""Export of signatures to model metadata of the Open Inference Protocol, version 2 (``GET v2/models/NAME``).
 
-There is no way back: the protocol knows tensors of thirteen datatypes, and nothing else.
+Metadata cannot be imported: the protocol has only tensors, of thirteen datatypes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates, lost
+from sparksig.convert import build_loss, report_duplicates
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
 
-__all__ = ["LOST_TO_OIP", "PLATFORM", "lost_in_oip", "to_oip"]
+__all__ = ["LOST_TO_OIP", "PLATFORM", "find_losses_in_oip", "to_oip"]
 
 PLATFORM = "mlflow_pyfunc"
-"""The format of the model directories, in the protocol's way of naming: the project, then its format."""
+"""The format of the model directories, in the notation of the protocol: the project, then its format."""
 
 LOST_TO_OIP: dict[str, str] = {
-    "params": "gone",
+    "params": "dropped",
     "a side that is not declared": "no tensors",
-    "optional columns": "tensors as all others: that they may be absent, or hold nulls, is not said",
+    "optional columns": "required tensors: the protocol has no optional ones, and no nulls",
     "string, binary": "BYTES, both of them",
     "datetime": "BYTES: its text in ISO 8601",
     "Array, Object, Map, SparkML vector, Any": "BYTES: its JSON",
@@ -33,7 +33,7 @@ LOST_TO_OIP: dict[str, str] = {
     "tensor of str, bytes, object or datetime64": "BYTES: the text, the bytes, JSON, ISO 8601",
     "tensor of complex, long double or timedelta": "refused: the protocol has no such datatype",
 }
-"""What of a signature does not stand in the metadata; each line is a test."""
+"""The parts of a signature that the metadata cannot express; each line has a test."""
 
 Json = dict[str, Any]
 
@@ -59,17 +59,16 @@ def to_oip(
     versions: Sequence[str] = (),
     platform: str = PLATFORM,
 ) -> Json:
-    """The model's metadata, as built-ins: a column is a tensor of shape [-1], a tensor what it is.
+    """Return the metadata of a model as built-ins; a column becomes a tensor of shape [-1].
 
     Args:
         contract: a signature, or the schema of its inputs.
-        name: of the model.
-        versions: those that can be asked for; left out where there are none.
-        platform: what runs it.
+        name: the name of the model.
+        versions: the available versions; if empty, the metadata has no versions.
+        platform: the platform that runs the model.
 
     Raises:
-        ConversionError: tensors of a dtype that the protocol lacks, two columns of one name as text; all of
-            them.
+        ConversionError: tensors of a dtype that the protocol lacks, or duplicate names; all are reported.
 
     Example:
         >>> to_oip(Schema([ColSpec("long", "id")]), name="m")["inputs"]
@@ -78,29 +77,32 @@ def to_oip(
     findings: list[Finding] = []
     tensors: dict[str, list[Json]] = {}
     for side, schema in _sides(contract).items():
-        held: list[Finding] = []
-        tensors[side] = [] if schema is None else _tensors(schema, side, held)
-        findings += [one.below(side) for one in held] if isinstance(contract, ModelSignature) else held
+        side_findings: list[Finding] = []
+        tensors[side] = [] if schema is None else _tensors(schema, side, side_findings)
+        if isinstance(contract, ModelSignature):
+            side_findings = [finding.below(side) for finding in side_findings]
+        findings += side_findings
     if findings:
         raise ConversionError.of("no metadata of the Open Inference Protocol", findings)
-    told = {"versions": list(versions)} if versions else {}
-    return {"name": name, **told, "platform": platform, **tensors}
+    available = {"versions": list(versions)} if versions else {}
+    return {"name": name, **available, "platform": platform, **tensors}
 
 
 def _sides(contract: ModelSignature | Schema) -> dict[str, Schema | None]:
     if isinstance(contract, Schema):
         return {"inputs": contract, "outputs": None}
     if not isinstance(contract, ModelSignature):
-        raise ConversionError(f"to_oip takes a ModelSignature or a Schema, not {kind(contract)}")
+        raise ConversionError(f"to_oip: expected a ModelSignature or a Schema, got {kind(contract)}")
     return {"inputs": contract.inputs, "outputs": contract.outputs}
 
 
 def _tensors(schema: Schema, side: str, findings: list[Finding]) -> list[Json]:
     names = [str(name) for name in schema.input_names()]
-    findings += duplicates(names, "one column of that name as text")
-    called = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
+    findings += report_duplicates(names, "one column of that name as text")
+    exported = names if schema.has_input_names() else [f"{side[:-1]}-{name}" for name in names]
     return [
-        {"name": name, **_tensor(spec, step(own), findings)} for name, own, spec in zip(called, names, schema)
+        {"name": exported_name, **_tensor(spec, step(name), findings)}
+        for exported_name, name, spec in zip(exported, names, schema)
     ]
 
 
@@ -118,42 +120,43 @@ def _datatype(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> str:
     return _DTYPES.get(dtype.name, "BYTES")
 
 
-def lost_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
-    """What :func:`to_oip` cannot say, each with its path."""
+def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
+    """Return what :func:`to_oip` cannot express."""
     if isinstance(contract, Schema):
-        return [*_lost(contract, "input"), lost("outputs", "what the model gives", "no tensors")]
+        return [*_find_losses(contract, "input"), build_loss("outputs", "the predictions", "no tensors")]
     findings: list[Finding] = []
     for side, schema in _sides(contract).items():
         if schema is None:
-            findings.append(lost(side, "not declared", "no tensors"))
+            findings.append(build_loss(side, "not declared", "no tensors"))
         else:
-            findings += [one.below(side) for one in _lost(schema, side[:-1])]
+            findings += [loss.below(side) for loss in _find_losses(schema, side[:-1])]
     if contract.params is not None:
-        findings += [lost(below("params", spec.name), "a param", "nothing") for spec in contract.params]
+        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
     return findings
 
 
-def _lost(schema: Schema, side: str) -> list[Finding]:
+def _find_losses(schema: Schema, side: str) -> list[Finding]:
     findings: list[Finding] = []
-    for own, spec in zip(schema.input_names(), schema):
-        path = step(own)
+    for name, spec in zip(schema.input_names(), schema):
+        path = step(name)
         if spec.name is None:
-            findings.append(lost(path, "no name", f"the name {side}-{own}"))
+            findings.append(build_loss(path, "no name", f"the name {side}-{name}"))
         elif isinstance(spec.name, int):
-            findings.append(lost(path, "an integer as name", "its digits"))
+            findings.append(build_loss(path, "an integer as name", "its digits"))
         if not spec.required:
-            findings.append(lost(path, "optional", "a tensor as all others"))
-        said = _said(spec)
-        if said:
-            findings.append(lost(path, *said))
+            findings.append(build_loss(path, "optional", "a required tensor"))
+        encoding = _describe_encoding(spec)
+        if encoding:
+            findings.append(build_loss(path, *encoding))
     return findings
 
 
-def _said(spec: ColSpec | TensorSpec) -> tuple[str, str] | None:
+def _describe_encoding(spec: ColSpec | TensorSpec) -> tuple[str, str] | None:
+    """Return a type and its encoding as BYTES; None if the protocol has the type."""
     if isinstance(spec, TensorSpec):
-        form = _AS_BYTES.get(spec.type.kind)
-        return None if form is None else (spec.type.name, f"BYTES: {form}")
+        encoding = _AS_BYTES.get(spec.type.kind)
+        return None if encoding is None else (spec.type.name, f"BYTES: {encoding}")
     if isinstance(spec.type, DataType):
-        forms = {DataType.string: "text", DataType.binary: "bytes", DataType.datetime: "ISO 8601"}
-        return (spec.type.name, f"BYTES: {forms[spec.type]}") if spec.type in forms else None
+        encodings = {DataType.string: "text", DataType.binary: "bytes", DataType.datetime: "ISO 8601"}
+        return (spec.type.name, f"BYTES: {encodings[spec.type]}") if spec.type in encodings else None
     return describe(spec.type), "BYTES: JSON"

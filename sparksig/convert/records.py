@@ -32,10 +32,10 @@ class RecordField:
     Attributes:
         name: its name.
         annotation: its type, with the metadata of ``Annotated``.
-        metadata: the metadata that pydantic has read for it.
+        metadata: the metadata that pydantic has stored for it.
         has_default: whether the class can be built without it.
         may_be_absent: whether a dictionary may lack the key: ``NotRequired``.
-        is_computed: whether the class computes it, instead of taking it as an argument.
+        is_computed: whether the class computes it instead of accepting it as an argument.
     """
 
     name: str
@@ -47,14 +47,14 @@ class RecordField:
 
 
 def record_kind(cls: Any) -> str:
-    """Return "dataclass", "TypedDict" or "NamedTuple" for a class of records, "" for anything else.
+    """Return "dataclass", "TypedDict" or "NamedTuple" for a record class, and "" for anything else.
 
     Example:
         >>> import typing
         >>> record_kind(typing.TypedDict("Trip", {"distance": float})), record_kind(int)
         ('TypedDict', '')
     """
-    if not isinstance(cls, type) or get_origin(cls) is not None:  # Python 3.10 takes list[int] for a class
+    if not isinstance(cls, type) or get_origin(cls) is not None:  # in Python 3.10, list[int] is a type
         return ""
     if dataclasses.is_dataclass(cls):
         return "dataclass"
@@ -69,7 +69,7 @@ def is_record(cls: Any) -> bool:
 
 
 def is_record_instance(value: Any, cls: Any) -> bool:
-    """Return whether a value is an instance of a record class; a dictionary is none of a TypedDict."""
+    """Return whether a value is an instance of a dataclass or a NamedTuple."""
     return record_kind(cls) != "TypedDict" and isinstance(value, cls)
 
 
@@ -79,15 +79,15 @@ def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordFiel
     Args:
         cls: the class.
         path: its path, for findings.
-        findings: gets the reasons why instances cannot be built from the fields.
+        findings: receives the reasons if instances cannot be built from the fields.
     """
     form = record_kind(cls)
     try:
         hints = get_type_hints(cls, include_extras=True)
     except (NameError, AttributeError, SyntaxError, TypeError) as error:
-        found = f"the {form} {cls.__name__} with an annotation that cannot be resolved: {error}"
-        hint = "define its types at the top of their module"
-        findings.append(Finding(Code.INVALID_VALUE, path, "annotations that can be resolved", found, hint))
+        actual = f"the {form} {cls.__name__} with an annotation that cannot be resolved: {error}"
+        hint = "define its types at the top level of a module"
+        findings.append(Finding(Code.INVALID_VALUE, path, "annotations that can be resolved", actual, hint))
         return []
     if form == "TypedDict":
         return [_read_key(cls, name, hint) for name, hint in hints.items()]
@@ -98,16 +98,16 @@ def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordFiel
         ]
         untyped = [step(field.name) for field in fields if field.name not in hints]
         if untyped:
-            found = f"the namedtuple {cls.__name__} without types ({', '.join(untyped)})"
+            actual = f"the namedtuple {cls.__name__} without types ({', '.join(untyped)})"
             hint = "derive it from typing.NamedTuple"
-            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fields with types", found, hint))
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "fields with types", actual, hint))
             return []
         return fields
     return [_read_field(cls, field, hints) for field in dataclasses.fields(cls)]
 
 
 def _read_key(cls: Any, name: str, hint: Any) -> RecordField:
-    # postponed annotations hide NotRequired from the class itself
+    # with postponed annotations, __optional_keys__ ignores NotRequired
     may_be_absent = name in getattr(cls, "__optional_keys__", ())
     while (qualifier := getattr(get_origin(hint), "_name", None)) in ("Required", "NotRequired", "ReadOnly"):
         if qualifier != "ReadOnly":
@@ -126,26 +126,26 @@ def _read_field(cls: Any, field: dataclasses.Field[Any], hints: Mapping[str, Any
 
 
 def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
-    """Return why a dataclass cannot be built from its fields; an empty text if it can."""
+    """Return the reason why a dataclass cannot be built from its fields; empty if it can be built."""
     if record_kind(cls) != "dataclass":
         return ""
     names = {field.name for field in fields}
     parameters = inspect.signature(cls).parameters.values()
-    gathered = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    others = [
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    other_names = [
         parameter.name
         for parameter in parameters
         if parameter.default is parameter.empty
-        and parameter.kind not in gathered
+        and parameter.kind not in variadic
         and parameter.name not in names
     ]
-    if others:
-        return f"whose constructor needs {', '.join(map(step, others))}"
+    if other_names:
+        return f"whose constructor needs {', '.join(map(step, other_names))}"
     accepts_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     rejected = sorted(names - {parameter.name for parameter in parameters})
     if accepts_any or not rejected:
         return ""
-    return f"whose constructor does not take {', '.join(map(step, rejected))}"
+    return f"whose constructor does not accept {', '.join(map(step, rejected))}"
 
 
 def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:
@@ -153,8 +153,8 @@ def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> A
 
     Args:
         cls: the class.
-        values: the values of its fields; those with defaults may be absent.
-        instance: an instance whose other state is kept.
+        values: the values of its fields; fields with defaults may be absent.
+        instance: an existing instance to copy with these values, which preserves its other state.
     """
     form = record_kind(cls)
     if form == "TypedDict":
@@ -170,10 +170,10 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def to_builtins(value: Any) -> Any:
-    """Return a value with dictionaries for its records and its objects of pydantic.
+    """Convert records and pydantic objects in a value to dictionaries.
 
-    An ``Enum`` becomes its value, a ``UUID`` its text, a tuple a list; inside of others, a ``Decimal``
-    becomes a float where that holds its digits. Anything else is returned itself.
+    An ``Enum`` becomes its value, a ``UUID`` its text, and a tuple a list. A ``Decimal`` inside
+    another value becomes a float if that is exact. Other values are returned unchanged.
 
     Example:
         >>> import typing
@@ -205,7 +205,7 @@ def to_builtins(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _has_serializers(cls: Any) -> bool:
-    """Return whether a pydantic model writes some field in another form than it holds it."""
+    """Return whether a pydantic model has custom serializers."""
     decorators = cls.__pydantic_decorators__
     metadata = [item for info in cls.model_fields.values() for item in info.metadata]
     names = {type(item).__name__ for item in metadata}
@@ -217,7 +217,7 @@ def _has_serializers(cls: Any) -> bool:
 
 
 def _read_model(value: Any) -> dict[str, Any]:
-    """Return what ``model_dump`` returns, with NamedTuples, of which it would drop the names."""
+    """Return the fields of a pydantic model; unlike ``model_dump``, this preserves NamedTuples."""
     cls = type(value)
     fields = [name for name, info in cls.model_fields.items() if not info.exclude]
     items = {name: getattr(value, name) for name in (*fields, *cls.model_computed_fields)}

@@ -1,7 +1,7 @@
-"""Annotations of scalars -> scalar types: plain ones, and classes whose values are written as plain ones.
+"""Conversion of annotations of scalars to scalar types: plain scalars, and classes encoded as plain scalars.
 
 An ``Enum`` or a ``Literal`` has the type of its values, a ``UUID`` is a string, and a ``Decimal`` of at most
-15 digits is a double, as a decimal column of that precision is.
+15 digits is a double, like a decimal column of that precision.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
 
-__all__ = ["LEAVES", "Encoded", "Leaf", "is_scalar_class", "parse_literal", "parse_scalar_class"]
+__all__ = ["LEAVES", "EncodedHint", "ScalarHint", "is_scalar_class", "parse_literal", "parse_scalar_class"]
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ScalarHint:
     """A scalar.
 
     Attributes:
         dtype: its type.
         python: the Python type of its values.
-        choices: the only values allowed, of a ``Literal``; any, if empty.
+        choices: the values of a ``Literal``; empty if all values are allowed.
     """
 
     dtype: DataType
@@ -37,18 +37,18 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A scalar of a class of its own, whose values a signature has as another scalar.
+class EncodedHint:
+    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar.
 
     Attributes:
         leaf: the scalar of the signature.
-        cls: the class of the values that the model receives: an ``Enum``, ``UUID`` or ``Decimal``.
-        members: the members allowed, of an ``Enum``.
-        max_digits: the number of digits, of a ``Decimal``.
-        decimal_places: the number of digits after the point, of a ``Decimal``; None for any.
+        cls: the class of the values that the model receives.
+        members: the allowed members of an ``Enum``.
+        max_digits: the maximum number of digits of a ``Decimal``.
+        decimal_places: the number of digits of a ``Decimal`` after the point; None for any number.
     """
 
-    leaf: Leaf
+    leaf: ScalarHint
     cls: type
     members: tuple[Any, ...] = ()
     max_digits: int = 0
@@ -77,7 +77,7 @@ _REFUSED: dict[Any, str] = {
 
 
 def is_scalar_class(hint: Any) -> bool:
-    """Return whether :func:`parse_scalar_class` knows a class.
+    """Return whether a class is a scalar that :func:`parse_scalar_class` accepts.
 
     Example:
         >>> is_scalar_class(Decimal), is_scalar_class(list)
@@ -94,19 +94,19 @@ def _is_enum(hint: Any) -> bool:
 
 def parse_scalar_class(
     cls: Any, path: str, metadata: Sequence[Any], findings: list[Finding]
-) -> Union[Leaf, Encoded, None]:
+) -> Union[ScalarHint, EncodedHint, None]:
     """Return the scalar of a class.
 
     Args:
         cls: the class, for which :func:`is_scalar_class` is True.
         path: its path, for findings.
-        metadata: the metadata of the ``Annotated`` around it, which may limit the digits of a ``Decimal``.
-        findings: gets the reason where no scalar type holds all values.
+        metadata: the metadata of the surrounding ``Annotated``, which may limit the digits of a ``Decimal``.
+        findings: receives the reason if no scalar type holds all values.
     """
     if cls in LEAVES:
-        return Leaf(LEAVES[cls], cls)
+        return ScalarHint(LEAVES[cls], cls)
     if cls is uuid.UUID:
-        return Encoded(Leaf(DataType.string, str), cls)
+        return EncodedHint(ScalarHint(DataType.string, str), cls)
     if cls is Decimal:
         return _parse_decimal(path, metadata, findings)
     if _is_enum(cls):
@@ -115,24 +115,24 @@ def parse_scalar_class(
     return None
 
 
-def _parse_decimal(path: str, metadata: Sequence[Any], findings: list[Finding]) -> Encoded | None:
-    limits = list(_limits(metadata))
+def _parse_decimal(path: str, metadata: Sequence[Any], findings: list[Finding]) -> EncodedHint | None:
+    limits = list(_find_limits(metadata))
     digits = min((value for name, value in limits if name == "max_digits"), default=None)
     places = min((value for name, value in limits if name == "decimal_places"), default=None)
     if digits is not None and digits <= DOUBLE_DIGITS:
-        return Encoded(Leaf(DataType.double, float), Decimal, (), digits, places)
-    found = "a Decimal without max_digits" if digits is None else f"a Decimal of {digits} digits"
+        return EncodedHint(ScalarHint(DataType.double, float), Decimal, (), digits, places)
+    actual = "a Decimal without max_digits" if digits is None else f"a Decimal of {digits} digits"
     hint = (
         f"write Annotated[Decimal, pydantic.Field(max_digits={DOUBLE_DIGITS}, decimal_places=2)], "
         "or use float, or str for exact digits"
     )
     expected = f"a Decimal of at most {DOUBLE_DIGITS} digits, which a double holds"
-    findings.append(Finding(Code.INVALID_VALUE, path, expected, found, hint))
+    findings.append(Finding(Code.INVALID_VALUE, path, expected, actual, hint))
     return None
 
 
-def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
-    """Yield the limits of digits in metadata: pydantic's own, and those in a ``pydantic.Field``."""
+def _find_limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
+    """Yield the limits of digits in metadata, also inside a ``pydantic.Field``."""
     for item in metadata:
         for name in ("max_digits", "decimal_places"):
             value = getattr(item, name, None)
@@ -140,44 +140,46 @@ def _limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
                 yield name, value
         nested = getattr(item, "metadata", None)
         if isinstance(nested, (list, tuple)):
-            yield from _limits(nested)
+            yield from _find_limits(nested)
 
 
-def parse_literal(choices: Sequence[Any], path: str, findings: list[Finding]) -> Union[Leaf, Encoded, None]:
+def parse_literal(
+    choices: Sequence[Any], path: str, findings: list[Finding]
+) -> Union[ScalarHint, EncodedHint, None]:
     """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``.
 
     Args:
         choices: its values, without None.
         path: its path, for findings.
-        findings: gets the reason where they have no scalar type.
+        findings: receives the reason if they have no scalar type.
     """
     forms = set(map(type, choices))
     form = next(iter(forms))
     if len(forms) == 1 and _is_enum(form):
         return _parse_members(form, list(choices), path, findings)
     if len(forms) == 1 and form in (str, int, bool, bytes) and _are_in_range(choices):
-        return Leaf(LEAVES[form], form, tuple(choices))
+        return ScalarHint(LEAVES[form], form, tuple(choices))
     expected = "a Literal of str, int, bool or bytes, all of one type"
     findings.append(Finding(Code.MIXED_TYPES, path, expected, _describe_values(choices)))
     return None
 
 
-def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Finding]) -> Encoded | None:
+def _parse_members(cls: Any, members: list[Any], path: str, findings: list[Finding]) -> EncodedHint | None:
     values = [member.value for member in members]
     forms = set(map(type, values))
     form = next(iter(forms), None)
     name = f"the Enum {cls.__name__}"
     if issubclass(cls, enum.Flag):
-        hint = "a combination of flags is no member: use int"
-        findings.append(Finding(Code.INVALID_VALUE, path, "an Enum, one member a value", name, hint))
+        hint = "flags can be combined to values without a member: use int"
+        findings.append(Finding(Code.INVALID_VALUE, path, "an Enum other than Flag", name, hint))
     elif not members:
         findings.append(Finding(Code.INVALID_VALUE, path, "at least one member", f"{name} without members"))
     elif len(forms) == 1 and form is not None and form in LEAVES and _are_in_range(values):
-        return Encoded(Leaf(LEAVES[form], form), cls, tuple(members))
+        return EncodedHint(ScalarHint(LEAVES[form], form), cls, tuple(members))
     else:
         expected = "an Enum of bool, int, float, str, bytes, date or datetime, all of one type"
-        found, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"
-        findings.append(Finding(Code.MIXED_TYPES, path, expected, found, hint))
+        actual, hint = f"{name} with {_describe_values(values)}", "give all members values of one type"
+        findings.append(Finding(Code.MIXED_TYPES, path, expected, actual, hint))
     return None
 
 

@@ -1,4 +1,4 @@
-"""Spark types and schemas <-> signature types and schemas. Needs ``pyspark.sql.types`` only, no JVM."""
+"""Conversion between Spark and signatures: types and schemas. It needs ``pyspark.sql.types``, but no JVM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from pyspark.sql import types as T
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
@@ -23,11 +23,11 @@ LOST_TO_SPARK: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
     "a column without a name": "comes back with its number as name",
     "an integer name": "comes back as a string",
-    "Any before Spark 4.0": "refused: VariantType is not there",
-    "required Any": "comes back as it is, though a variant may hold a null of its own",
+    "Any before Spark 4.0": "refused: VariantType does not exist",
+    "required Any": "comes back unchanged, but a variant may contain a null",
     "tensor of object, complex, long double or timedelta": "refused: Spark has no such type",
 }
-"""What of a signature does not survive ``from_spark(to_spark(...))``; each line is a test."""
+"""The parts of a signature that ``from_spark(to_spark(...))`` changes; each line has a test."""
 
 LOST_FROM_SPARK: dict[str, str] = {
     "ByteType, ShortType": "come back as IntegerType",
@@ -36,12 +36,12 @@ LOST_FROM_SPARK: dict[str, str] = {
     "DecimalType": "comes back as IntegerType, LongType or DoubleType, the narrowest that holds its digits",
     "VectorUDT": "comes back as ArrayType(DoubleType)",
     "NullType": "comes back as VariantType (as Any)",
-    "containsNull and valueContainsNull": "they come back True: a signature cannot say it of elements",
+    "containsNull and valueContainsNull": "come back True: signatures have no required elements",
     "order of struct fields": "they come back sorted by name",
-    "field metadata and comments": "gone, but for a tensor's own",
+    "field metadata and comments": "dropped, except the metadata of tensors",
     "a nullable tensor": "comes back not nullable",
 }
-"""What of a Spark schema does not survive ``to_spark(from_spark(...))``; each line is a test."""
+"""The parts of a Spark schema that ``to_spark(from_spark(...))`` changes; each line has a test."""
 
 _TO_SPARK: dict[DataType, T.DataType] = {
     DataType.boolean: T.BooleanType(),
@@ -54,7 +54,7 @@ _TO_SPARK: dict[DataType, T.DataType] = {
     DataType.datetime: T.TimestampType(),
 }
 
-# By the class's name, because an older Spark lacks some of them.
+# By name, because older versions of Spark lack some of the classes.
 _SCALARS: dict[str, str] = {
     "NullType": "null",
     "BooleanType": "bool",
@@ -94,7 +94,7 @@ _ELEMENTS: dict[str, T.DataType] = {
 
 
 def source(dtype: T.DataType) -> Source:
-    """A Spark type in the casting table's spelling; what the table does not know keeps its own name.
+    """Convert a Spark type to a source type of the casting table; unknown types keep Spark's name.
 
     Example:
         >>> str(source(T.ArrayType(T.LongType())))
@@ -147,35 +147,35 @@ def from_spark(spark: T.DataType) -> Schema | Type: ...
 
 
 def from_spark(spark: T.DataType) -> Schema | Type:
-    """The schema of a table's StructType, or the type of any other Spark type.
+    """Convert a StructType to a schema, or any other Spark type to a type.
 
-    A field that is not nullable is required. What :data:`LOST_FROM_SPARK` lists changes on the way.
-    For a struct as a *type* (an Object), see the column that holds it.
+    A field that is not nullable is required. :data:`LOST_FROM_SPARK` lists what is lost.
+    To convert a struct to an Object, convert a StructType with a column of the struct.
 
     Raises:
-        ConversionError: types that no signature has, each as a finding with its path.
-        SignatureError: no field, or two of one name.
+        ConversionError: types that signatures do not support; each has a finding with its path.
+        SignatureError: the StructType has no field, or duplicate names.
 
     Example:
         >>> from_spark(T.StructType().add("a", "short", nullable=False).add("b", "date"))
         ['a': integer (required), 'b': datetime (optional)]
     """
     findings: list[Finding] = []
-    found: Schema | Type | None
+    converted: Schema | Type | None
     try:
         if isinstance(spark, T.StructType):
             specs = [_from_field(part, findings) for part in spark.fields]
-            findings += duplicates(spark.names)
-            found = None if findings else Schema([spec for spec in specs if spec is not None])
+            findings += report_duplicates(spark.names)
+            converted = None if findings else Schema([spec for spec in specs if spec is not None])
         elif isinstance(spark, T.DataType):
-            found = find_narrowest_type(source(spark), "", findings)
+            converted = find_narrowest_type(source(spark), "", findings)
         else:
-            raise ConversionError(f"from_spark takes a StructType or another Spark type, not {kind(spark)}")
+            raise ConversionError(f"from_spark: expected a Spark type, got {kind(spark)}")
     except RecursionError:
         raise ConversionError("the Spark types are nested too deeply for a signature") from None
-    if found is None:
+    if converted is None:
         raise ConversionError.of("no signature for this Spark schema", findings)
-    return found
+    return converted
 
 
 def _from_field(part: T.StructField, findings: list[Finding]) -> ColSpec | TensorSpec | None:
@@ -199,13 +199,13 @@ def to_spark(signature: Type) -> T.DataType: ...
 
 
 def to_spark(signature: Schema | Type) -> T.DataType:
-    """The StructType of a schema's table, or the Spark type of a type.
+    """Convert a schema to a StructType, or a type to a Spark type.
 
-    A required column is a field that is not nullable; a tensor of rank r is r-1 arrays in each other,
-    its dtype and shape in the field's metadata. What :data:`LOST_TO_SPARK` lists changes on the way.
+    A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested arrays with
+    its dtype and shape in the field's metadata. :data:`LOST_TO_SPARK` lists what is lost.
 
     Raises:
-        ConversionError: the installed Spark has no such type; each as a finding with its path.
+        ConversionError: the installed Spark has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Array
@@ -218,7 +218,7 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     else:
         names = [str(name) for name in signature.input_names()]
         dtype = T.StructType([_to_field(spec, name, findings) for spec, name in zip(signature, names)])
-        findings += duplicates(names, "one column of that name as text")
+        findings += report_duplicates(names, "one column of that name as text")
     if findings:
         raise ConversionError.of("no Spark schema", findings)
     return dtype
@@ -256,7 +256,7 @@ def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
     if hasattr(T, "VariantType"):
         variant: T.DataType = T.VariantType()
         return variant
-    hint = "use Spark 4.0 or newer, or declare what the column holds"
+    hint = "use Spark 4.0 or newer, or declare the type of the column"
     findings.append(Finding(Code.UNSUPPORTED_TYPE, path, "VariantType for Any", "a Spark before 4.0", hint))
     return T.NullType()
 

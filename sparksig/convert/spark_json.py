@@ -1,6 +1,6 @@
-"""Spark's JSON of fields and types <-> the casting table's types, without pyspark.
+"""Conversion between Spark's JSON of fields and the source types of the casting table, without pyspark.
 
-Spark keeps this JSON in the footers of Parquet files and in the log of Delta tables.
+Spark stores this JSON in the footers of Parquet files and in the log of Delta tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 __all__ = ["read_spark_field", "write_spark_field"]
 
 _JSON_NAMES = {"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"}
-"""The names that Spark's JSON has for types, where they are not those of DDL."""
+"""The names of types in Spark's JSON that differ from the names in DDL."""
 
 _DDL_NAMES = {json_name: name for name, json_name in _JSON_NAMES.items()}
 
@@ -26,7 +26,7 @@ _NATIVE = {
     "timestamp": "timestamp_ntz", "large_string": "string", "string_view": "string",
     "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
 }  # fmt: skip
-"""Spark's names of the scalar types, in JSON."""
+"""The names of the scalar types in Spark's JSON."""
 
 
 def read_spark_field(body: Mapping[str, Any]) -> Field:
@@ -36,7 +36,7 @@ def read_spark_field(body: Mapping[str, Any]) -> Field:
         body: an entry of ``fields``.
 
     Raises:
-        ValueError, TypeError, KeyError: it is not Spark's JSON.
+        ValueError, TypeError, KeyError: the JSON is not that of a Spark field.
 
     Example:
         >>> read_spark_field({"name": "a", "type": "long", "nullable": False})
@@ -68,8 +68,9 @@ def write_spark_field(field: Field, *, lengths: bool = True) -> dict[str, Any]:
     """Write a field as Spark's JSON.
 
     Args:
-        field: to write.
-        lengths: whether texts of limited length are ``varchar(5)``, or plain strings, as in a DataFrame.
+        field: the field to write.
+        lengths: whether to write the lengths of ``char`` and ``varchar``; without them, the types are plain
+            strings, as in a DataFrame.
 
     Example:
         >>> write_spark_field(Field("a", ListOf(Decimal(10, 2))))["type"]["elementType"]

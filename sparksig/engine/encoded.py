@@ -7,14 +7,14 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sparksig.convert.hints import Encoded
+from sparksig.convert.hints import EncodedHint
 
 __all__ = ["decode", "describe_digits"]
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
+def decode(value: Any, hint: EncodedHint) -> tuple[Any, str]:
     """Convert a plain value to an instance of a class; return it with the reason if it does not fit, else "".
 
     Args:
@@ -22,8 +22,8 @@ def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
         hint: the class and its limits.
 
     Example:
-        >>> from sparksig.convert.hints import parse
-        >>> decode("123e4567-e89b-12d3-a456-426614174000", parse(uuid.UUID))
+        >>> from sparksig.convert.hints import parse_hint
+        >>> decode("123e4567-e89b-12d3-a456-426614174000", parse_hint(uuid.UUID))
         (UUID('123e4567-e89b-12d3-a456-426614174000'), '')
     """
     if hint.cls is Decimal:
@@ -38,7 +38,7 @@ def decode(value: Any, hint: Encoded) -> tuple[Any, str]:
     return (members[0], "") if members else (value, "another value")
 
 
-def _decode_decimal(value: Any, hint: Encoded) -> tuple[Any, str]:
+def _decode_decimal(value: Any, hint: EncodedHint) -> tuple[Any, str]:
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not number.is_finite():
         return value, "a value that is not finite"
@@ -62,14 +62,14 @@ def _count_digits(number: Decimal) -> tuple[int, int]:
     return max(len(digits), -exponent), -exponent
 
 
-def describe_digits(hint: Encoded) -> str:
+def describe_digits(hint: EncodedHint) -> str:
     """Describe the digits of a Decimal; an empty text for another class.
 
     Example:
         >>> from decimal import Decimal
-        >>> from sparksig.convert.scalar_hints import Leaf
+        >>> from sparksig.convert.scalar_hints import ScalarHint
         >>> from sparksig.types import DataType
-        >>> describe_digits(Encoded(Leaf(DataType.double, float), Decimal, (), 9, 2))
+        >>> describe_digits(EncodedHint(ScalarHint(DataType.double, float), Decimal, (), 9, 2))
         'a Decimal of at most 9 digits, 2 after the point'
     """
     if hint.cls is not Decimal:

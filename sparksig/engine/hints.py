@@ -30,17 +30,17 @@ from itertools import chain
 from typing import Any
 
 from sparksig.convert.hints import (
-    Anything,
-    Constrained,
-    Dictionary,
-    Either,
-    Encoded,
-    Field,
+    AnyHint,
+    ConstrainedHint,
+    DictHint,
+    EncodedHint,
+    FieldHint,
     Hint,
-    Leaf,
-    Listing,
-    Model,
-    Record,
+    ListHint,
+    ModelHint,
+    RecordHint,
+    ScalarHint,
+    UnionHint,
 )
 from sparksig.convert.records import build_record, is_record_instance, record_kind
 from sparksig.engine.encoded import decode, describe_digits
@@ -52,7 +52,7 @@ from sparksig.types import DataType
 __all__ = ["check_rows", "unwrap_hint"]
 
 
-def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> list[Any]:
+def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> list[Any]:
     """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.
 
     Args:
@@ -67,8 +67,8 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
         ContractError: rows do not fit; one finding for each problem, with its count and the first rows.
 
     Example:
-        >>> from sparksig.convert.hints import parse_input
-        >>> check_rows([1, 2.5], parse_input(list[float]))
+        >>> from sparksig.convert.hints import parse_input_hint
+        >>> check_rows([1, 2.5], parse_input_hint(list[float]))
         [1.0, 2.5]
     """
     if _all_fit(rows, hint.item):
@@ -83,7 +83,7 @@ def check_rows(rows: list[Any], hint: Listing, *, from_json: bool = False) -> li
     return checked
 
 
-def _check(value: Any, hint: Listing, collector: Collector, from_json: bool) -> Any:
+def _check(value: Any, hint: ListHint, collector: Collector, from_json: bool) -> Any:
     """Convert one row by the casting table, then validate it with pydantic if its hint needs that."""
     row_collector = Collector()
     converted = _convert(value, hint.item, "[]", row_collector, from_json)
@@ -96,11 +96,11 @@ def _check(value: Any, hint: Listing, collector: Collector, from_json: bool) -> 
 
 def _is_pydantic(hint: Hint) -> bool:
     """Return whether a hint has parts that pydantic validates."""
-    if isinstance(hint, (Listing, Dictionary)):
-        return _is_pydantic(hint.item if isinstance(hint, Listing) else hint.value)
-    if isinstance(hint, Either):
+    if isinstance(hint, (ListHint, DictHint)):
+        return _is_pydantic(hint.item if isinstance(hint, ListHint) else hint.value)
+    if isinstance(hint, UnionHint):
         return any(map(_is_pydantic, hint.members))
-    return isinstance(hint, (Model, Constrained))
+    return isinstance(hint, (ModelHint, ConstrainedHint))
 
 
 # --- fast check of all values ---------------------------------------------------------------------------
@@ -108,21 +108,21 @@ def _is_pydantic(hint: Hint) -> bool:
 
 def _all_fit(values: Sequence[Any], hint: Hint) -> bool:
     """Return whether all values have exactly the type of a hint; False may need a check of each value."""
-    if isinstance(hint, Anything):
+    if isinstance(hint, AnyHint):
         return True
     types = set(map(type, values))
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         if types - {hint.python} or hint.choices:
             return False
         limit = 2 ** INTEGER_BITS[DataType.long]
         return hint.python is not int or not values or -limit <= min(values) <= max(values) < limit
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         if types - {hint.form} or (hint.length is not None and set(map(len, values)) - {hint.length}):
             return False
         return _all_fit(list(chain.from_iterable(values)), hint.item)
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return not types - {hint.cls} and hint.cls is uuid.UUID
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         if types - {dict} or set(map(type, chain.from_iterable(values))) - {str}:
             return False
         return _all_fit(list(chain.from_iterable(map(dict.values, values))), hint.value)
@@ -133,26 +133,26 @@ def _all_fit(values: Sequence[Any], hint: Hint) -> bool:
 
 
 def _convert(value: Any, hint: Hint, path: str, collector: Collector, from_json: bool) -> Any:
-    if isinstance(hint, Anything):
+    if isinstance(hint, AnyHint):
         return value
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return _convert_leaf(value, hint, path, collector, from_json)
-    if isinstance(hint, Encoded):
+    if isinstance(hint, EncodedHint):
         return _convert_encoded(value, hint, path, collector, from_json)
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         return _convert_listing(value, hint, path, collector, from_json)
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         return _convert_dictionary(value, hint, path, collector, from_json)
-    if isinstance(hint, Record):
+    if isinstance(hint, RecordHint):
         return _convert_record(value, hint, path, collector, from_json)
-    if isinstance(hint, Either):
+    if isinstance(hint, UnionHint):
         return _convert_either(value, hint, path, collector, from_json)
-    if isinstance(hint, Constrained):
+    if isinstance(hint, ConstrainedHint):
         return value if hint.raw else _convert(value, hint.hint, path, collector, from_json)
     return _convert_model(value, hint, path, collector, from_json)
 
 
-def _convert_leaf(value: Any, hint: Leaf, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_leaf(value: Any, hint: ScalarHint, path: str, collector: Collector, from_json: bool) -> Any:
     converted, reason = _to_leaf(value, hint, from_json)
     if reason:
         collector.add(Code.TYPE_MISMATCH, path, hint.python.__name__, reason)
@@ -161,7 +161,7 @@ def _convert_leaf(value: Any, hint: Leaf, path: str, collector: Collector, from_
     return converted
 
 
-def _convert_encoded(value: Any, hint: Encoded, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_encoded(value: Any, hint: EncodedHint, path: str, collector: Collector, from_json: bool) -> Any:
     if not isinstance(value, hint.cls):
         builtin, reason = _to_leaf(value, hint.leaf, from_json)
         if reason:
@@ -175,7 +175,7 @@ def _convert_encoded(value: Any, hint: Encoded, path: str, collector: Collector,
     return decoded
 
 
-def _convert_listing(value: Any, hint: Listing, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_listing(value: Any, hint: ListHint, path: str, collector: Collector, from_json: bool) -> Any:
     accepted = (list,) if hint.form is list else (list, tuple)
     if not isinstance(value, accepted):
         collector.add(Code.TYPE_MISMATCH, path, f"a {hint.form.__name__}", kind(value))
@@ -186,7 +186,7 @@ def _convert_listing(value: Any, hint: Listing, path: str, collector: Collector,
     return hint.form(_convert(item, hint.item, f"{path}[]", collector, from_json) for item in value)
 
 
-def _to_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
+def _to_leaf(value: Any, hint: ScalarHint, from_json: bool) -> tuple[Any, str]:
     """Convert a value to the hint's Python type; return it with the reason if it does not fit, else ""."""
     if from_json and isinstance(value, str) and hint.dtype in (DataType.binary, DataType.datetime):
         return _decode_json(value, hint)
@@ -200,7 +200,7 @@ def _to_leaf(value: Any, hint: Leaf, from_json: bool) -> tuple[Any, str]:
     return (str.__str__(builtin) if hint.python is str else hint.python(builtin)), ""
 
 
-def _to_time(value: Any, hint: Leaf) -> tuple[Any, str]:
+def _to_time(value: Any, hint: ScalarHint) -> tuple[Any, str]:
     time = value
     if hasattr(value, "astype"):  # a NumPy time, whose conversion wraps around without an error
         micros = value.astype("datetime64[us]")
@@ -218,7 +218,7 @@ def _to_time(value: Any, hint: Leaf) -> tuple[Any, str]:
     return (time, "") if type(time) is hint.python else (value, kind(value))
 
 
-def _decode_json(text: str, hint: Leaf) -> tuple[Any, str]:
+def _decode_json(text: str, hint: ScalarHint) -> tuple[Any, str]:
     try:
         if hint.dtype is DataType.binary:
             return base64.b64decode("".join(text.split()), validate=True), ""
@@ -232,9 +232,7 @@ def _decode_json(text: str, hint: Leaf) -> tuple[Any, str]:
         return text, f"a text that is not {text_format}"
 
 
-def _convert_dictionary(
-    value: Any, hint: Dictionary, path: str, collector: Collector, from_json: bool
-) -> Any:
+def _convert_dictionary(value: Any, hint: DictHint, path: str, collector: Collector, from_json: bool) -> Any:
     if not isinstance(value, dict):
         collector.add(Code.TYPE_MISMATCH, path, "a dictionary", kind(value))
         return value
@@ -243,7 +241,7 @@ def _convert_dictionary(
     return {key: _convert(item, hint.value, f"{path}[]", collector, from_json) for key, item in value.items()}
 
 
-def _convert_either(value: Any, hint: Either, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_either(value: Any, hint: UnionHint, path: str, collector: Collector, from_json: bool) -> Any:
     if value is None and hint.nullable:
         return None
     member, converted, trials = _choose(value, hint, path, from_json)
@@ -257,7 +255,9 @@ def _convert_either(value: Any, hint: Either, path: str, collector: Collector, f
     return value
 
 
-def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint | None, Any, list[Collector]]:
+def _choose(
+    value: Any, hint: UnionHint, path: str, from_json: bool
+) -> tuple[Hint | None, Any, list[Collector]]:
     """Choose the member of a union for a value: the member of its exact type, else the first that fits.
 
     Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
@@ -282,36 +282,36 @@ def _choose(value: Any, hint: Either, path: str, from_json: bool) -> tuple[Hint 
 
 def _is_exact(value: Any, hint: Hint) -> bool:
     hint = unwrap_hint(hint)
-    if isinstance(hint, (Model, Record, Encoded)):
+    if isinstance(hint, (ModelHint, RecordHint, EncodedHint)):
         return type(value) is hint.cls
     return _all_fit([value], hint)
 
 
 def _count_shared_keys(value: dict[Any, Any], hint: Hint) -> int:
     hint = unwrap_hint(hint)
-    if not isinstance(hint, (Model, Record)):
+    if not isinstance(hint, (ModelHint, RecordHint)):
         return 0
     return len(value.keys() & {key for field in hint.fields for key in (*field.keys, field.name)})
 
 
 def _describe(hint: Hint) -> str:
     hint = unwrap_hint(hint)
-    if isinstance(hint, Leaf):
+    if isinstance(hint, ScalarHint):
         return hint.python.__name__
-    if isinstance(hint, Listing):
+    if isinstance(hint, ListHint):
         items = "" if hint.form is list else ", ..." if hint.length is None else f" of {hint.length}"
         return f"{hint.form.__name__}[{_describe(hint.item)}{items}]"
-    if isinstance(hint, Dictionary):
+    if isinstance(hint, DictHint):
         return f"dict[str, {_describe(hint.value)}]"
-    if isinstance(hint, Either):
+    if isinstance(hint, UnionHint):
         return " or ".join(_describe(member) for member in hint.members)
-    return hint.cls.__name__ if isinstance(hint, (Model, Record, Encoded)) else "Any"
+    return hint.cls.__name__ if isinstance(hint, (ModelHint, RecordHint, EncodedHint)) else "Any"
 
 
 # --- records --------------------------------------------------------------------------------------------
 
 
-def _convert_record(value: Any, hint: Record, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_record(value: Any, hint: RecordHint, path: str, collector: Collector, from_json: bool) -> Any:
     """Return an instance of a record class, or the value itself if a field does not fit."""
     is_instance = is_record_instance(value, hint.cls)
     if not is_instance and not isinstance(value, dict):
@@ -351,7 +351,7 @@ def _convert_record(value: Any, hint: Record, path: str, collector: Collector, f
         return value
 
 
-def _convert_field(value: Any, field: Field, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_field(value: Any, field: FieldHint, path: str, collector: Collector, from_json: bool) -> Any:
     field_collector = Collector()
     converted = _convert(value, field.hint, path, field_collector, from_json)
     collector.extend(field_collector)
@@ -362,9 +362,9 @@ def _convert_field(value: Any, field: Field, path: str, collector: Collector, fr
 
 
 def _allows_none(hint: Hint) -> bool:
-    while isinstance(hint, Constrained):
+    while isinstance(hint, ConstrainedHint):
         hint = hint.hint
-    return isinstance(hint, Anything) or (isinstance(hint, Either) and hint.nullable)
+    return isinstance(hint, AnyHint) or (isinstance(hint, UnionHint) and hint.nullable)
 
 
 def _is_unchanged(before: Any, after: Any) -> bool:
@@ -380,7 +380,7 @@ def _is_unchanged(before: Any, after: Any) -> bool:
 # --- pydantic -------------------------------------------------------------------------------------------
 
 
-def _convert_model(value: Any, hint: Model, path: str, collector: Collector, from_json: bool) -> Any:
+def _convert_model(value: Any, hint: ModelHint, path: str, collector: Collector, from_json: bool) -> Any:
     """Convert the values of a dictionary, by the keys that pydantic reads; return an instance unchanged."""
     is_instance = isinstance(value, hint.cls)
     if hint.raw and not is_instance:
@@ -446,15 +446,17 @@ def _add_errors(error: Any, hint: Hint, path: str, collector: Collector, failed:
         error_path, part = _locate(hint, details["loc"], path)
         if any(error_path == root or error_path.startswith((f"{root}.", f"{root}[")) for root in failed):
             continue  # reported already
-        if isinstance(part, (Record, Encoded)) and any(root.startswith(error_path) for root in failed):
+        if isinstance(part, (RecordHint, EncodedHint)) and any(
+            root.startswith(error_path) for root in failed
+        ):
             continue  # not built because of a problem that is reported already
-        expected = "" if isinstance(part, Anything) else _describe(part)
+        expected = "" if isinstance(part, AnyHint) else _describe(part)
         error_type, actual = details["type"], kind(details["input"])
         if error_type in ("value_error", "assertion_error"):
             actual = "a value that a validator of the model refuses"
             tip = "validate the row with the model itself to see the validator's message"
             collector.add(Code.INVALID_VALUE, error_path, "", actual, tip)
-        elif isinstance(part, Either):
+        elif isinstance(part, UnionHint):
             collector.add(Code.TYPE_MISMATCH, error_path, expected, "a value of another type")
         elif error_type == "missing":
             collector.add(Code.MISSING_FIELD, error_path, expected, "no such field")
@@ -468,7 +470,7 @@ def _add_errors(error: Any, hint: Hint, path: str, collector: Collector, failed:
 
 def _find_field(hint: Hint, key: Any) -> str:
     """Return the name of the field that pydantic reads from a key."""
-    fields = hint.fields if isinstance(hint, (Model, Record)) else ()
+    fields = hint.fields if isinstance(hint, (ModelHint, RecordHint)) else ()
     return next((field.name for field in fields if key in field.keys), str(key))
 
 
@@ -476,12 +478,12 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
     """Return the path and the hint of a pydantic location; the search stops at a union."""
     for part in loc:
         hint = unwrap_hint(hint)
-        if isinstance(hint, (Listing, Dictionary)):
-            path, hint = f"{path}[]", hint.item if isinstance(hint, Listing) else hint.value
-        elif isinstance(hint, (Model, Record)):
+        if isinstance(hint, (ListHint, DictHint)):
+            path, hint = f"{path}[]", hint.item if isinstance(hint, ListHint) else hint.value
+        elif isinstance(hint, (ModelHint, RecordHint)):
             name = _find_field(hint, part)
             hints = [field.hint for field in hint.fields if field.name == name]
-            path, hint = below(path, name), hints[0] if hints else Anything()
+            path, hint = below(path, name), hints[0] if hints else AnyHint()
         else:
             break
     return path, unwrap_hint(hint)
@@ -489,6 +491,6 @@ def _locate(hint: Hint, loc: Sequence[Any], path: str) -> tuple[str, Hint]:
 
 def unwrap_hint(hint: Hint) -> Hint:
     """Return the hint inside constraints and inside a union with None."""
-    while isinstance(hint, Constrained) or (isinstance(hint, Either) and len(hint.members) == 1):
-        hint = hint.hint if isinstance(hint, Constrained) else hint.members[0]
+    while isinstance(hint, ConstrainedHint) or (isinstance(hint, UnionHint) and len(hint.members) == 1):
+        hint = hint.hint if isinstance(hint, ConstrainedHint) else hint.members[0]
     return hint

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS
@@ -231,7 +231,7 @@ def _find_duplicates(keys: Iterable[Any], labels: list[Any] | None) -> list[Find
     key_list = list(keys)
     if labels is not None:
         labels += key_list
-    return duplicates([str(key) for key in key_list], "one column of that name, as text")
+    return report_duplicates([str(key) for key in key_list], "one column of that name, as text")
 
 
 def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:

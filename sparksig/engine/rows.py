@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.hints import (
-    Anything,
-    Constrained,
-    Dictionary,
-    Either,
+    AnyHint,
+    ConstrainedHint,
+    DictHint,
     Hint,
-    Leaf,
-    Listing,
-    Model,
-    Record,
+    ListHint,
+    ModelHint,
+    RecordHint,
+    ScalarHint,
+    UnionHint,
 )
 from sparksig.convert.records import record_kind
 from sparksig.engine.hints import unwrap_hint
@@ -27,7 +27,7 @@ from sparksig.errors import Code, ContractError, Finding, kind
 __all__ = ["to_rows"]
 
 
-def to_rows(data: Any, hint: Listing) -> list[Any]:
+def to_rows(data: Any, hint: ListHint) -> list[Any]:
     """Convert data to a list with one element for each row.
 
     The rows of a frame become dictionaries if the hint accepts dictionaries, and the cells of its only column
@@ -63,7 +63,7 @@ def _to_records(frame: pd.DataFrame, item: Hint) -> list[Any]:
         actual, advice = f"{len(labels)} columns", "select the column that the model accepts"
         finding = Finding(Code.COLUMN_COUNT, "", "1 column", actual, advice)
         raise ContractError.of("the data does not fit the type hint", [finding])
-    if duplicate_findings := duplicates([str(label) for label in labels]):
+    if duplicate_findings := report_duplicates([str(label) for label in labels]):
         raise ContractError.of("the data does not fit the type hint", duplicate_findings)
     columns = [frame.iloc[:, index].astype(object).tolist() for index in range(len(labels))]
     return [dict(zip(map(str, labels), row)) for row in zip(*columns)]
@@ -71,28 +71,30 @@ def _to_records(frame: pd.DataFrame, item: Hint) -> list[Any]:
 
 def _accepts_dictionaries(item: Hint) -> bool:
     item = unwrap_hint(item)
-    if isinstance(item, Either):
+    if isinstance(item, UnionHint):
         return any(_accepts_dictionaries(member) for member in item.members)
-    return isinstance(item, (Model, Record, Dictionary, Anything))
+    return isinstance(item, (ModelHint, RecordHint, DictHint, AnyHint))
 
 
 def _contains_rows(column: pd.Series, item: Hint) -> bool:
     """Return whether the cells of a single column are complete rows of the hint, not values of one field."""
     item = unwrap_hint(item)
-    if isinstance(item, (Model, Record)) and column.name in _fields_by_key(item):
+    if isinstance(item, (ModelHint, RecordHint)) and column.name in _fields_by_key(item):
         return False
-    if isinstance(item, Anything) or (
-        isinstance(item, Dictionary)
-        and isinstance(unwrap_hint(item.value), (Dictionary, Model, Record, Anything))
+    if isinstance(item, AnyHint) or (
+        isinstance(item, DictHint)
+        and isinstance(unwrap_hint(item.value), (DictHint, ModelHint, RecordHint, AnyHint))
     ):
         return False
-    members = item.members if isinstance(item, Either) else (item,)
-    classes = [member.cls for member in map(unwrap_hint, members) if isinstance(member, (Model, Record))]
+    members = item.members if isinstance(item, UnionHint) else (item,)
+    classes = [
+        member.cls for member in map(unwrap_hint, members) if isinstance(member, (ModelHint, RecordHint))
+    ]
     forms = (dict, *(cls for cls in classes if record_kind(cls) != "TypedDict"))
     return all(issubclass(form, forms) for form in set(map(type, column)))
 
 
-def _fields_by_key(model: Model | Record) -> dict[str, Hint]:
+def _fields_by_key(model: ModelHint | RecordHint) -> dict[str, Hint]:
     """Return the hints of a model's fields by their names and by the keys from which pydantic reads them."""
     return {name: field.hint for field in model.fields for name in (*field.keys, field.name)}
 
@@ -101,26 +103,26 @@ def _to_builtin(value: Any, hint: Hint) -> Any:
     """Convert a cell to Python built-ins: arrays to lists, missing values to NaN or None by the hint."""
     if isinstance(value, np.ndarray) and value.ndim:
         value = _to_lists(value)
-    if isinstance(hint, Constrained):
+    if isinstance(hint, ConstrainedHint):
         return _to_builtin(value, hint.hint)
-    if isinstance(value, list) and isinstance(hint, Listing):
+    if isinstance(value, list) and isinstance(hint, ListHint):
         return [_to_builtin(item, hint.item) for item in value]
     if isinstance(value, dict):
         return _to_builtin_dict(value, hint)
     if value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
-        return math.nan if isinstance(hint, Leaf) and hint.python is float else None
-    if isinstance(hint, Either) and len(hint.members) == 1:
+        return math.nan if isinstance(hint, ScalarHint) and hint.python is float else None
+    if isinstance(hint, UnionHint) and len(hint.members) == 1:
         return _to_builtin(value, hint.members[0])
     return value
 
 
 def _to_builtin_dict(value: dict[Any, Any], hint: Hint) -> dict[Any, Any]:
-    if isinstance(hint, Either):
-        hint = hint.members[0] if len(hint.members) == 1 else Anything()
-    if isinstance(hint, (Model, Record)):
+    if isinstance(hint, UnionHint):
+        hint = hint.members[0] if len(hint.members) == 1 else AnyHint()
+    if isinstance(hint, (ModelHint, RecordHint)):
         fields = _fields_by_key(hint)
-        return {key: _to_builtin(item, fields.get(key, Anything())) for key, item in value.items()}
-    inner = hint.value if isinstance(hint, Dictionary) else Anything()
+        return {key: _to_builtin(item, fields.get(key, AnyHint())) for key, item in value.items()}
+    inner = hint.value if isinstance(hint, DictHint) else AnyHint()
     return {key: _to_builtin(item, inner) for key, item in value.items()}
 
 

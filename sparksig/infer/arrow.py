@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import TENSOR_KEY, from_arrow, read_arrow, source
 from sparksig.errors import Code, ConversionError, Finding, InferenceError, step
 from sparksig.narrowing import find_narrowest_type
@@ -41,7 +41,7 @@ def from_batches(example: Any) -> Schema:
         raise InferenceError(error.message, error.findings) from None
     if isinstance(table, pa.ChunkedArray):
         return _from_column(table, name)
-    findings = duplicates(table.schema.names)
+    findings = report_duplicates(table.schema.names)
     for name, dtype in zip(table.schema.names, getattr(example, "dtypes", ())):
         if str(dtype) == "Object":  # Polars exports Python objects as bytes
             hint = "convert it explicitly, or leave it out"

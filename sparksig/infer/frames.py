@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
@@ -53,7 +53,7 @@ def from_frame(frame: pd.DataFrame) -> Schema:
     """
     labels = list(frame.columns)
     expected = "one column of that name" + ("" if len(set(labels)) < len(labels) else ", as text")
-    findings = duplicates([str(label) for label in labels], expected)
+    findings = report_duplicates([str(label) for label in labels], expected)
     is_only = len(labels) == 1
     specs = [
         _infer_column(frame.iloc[:, i], label, findings, is_only=is_only) for i, label in enumerate(labels)
@@ -94,7 +94,7 @@ def from_struct(struct: StructType) -> Schema:
             raise InferenceError.of("no signature for this Spark DataFrame", error.findings) from None
     findings: list[Finding] = []
     names = struct.names
-    findings += duplicates(names)
+    findings += report_duplicates(names)
     if not names:
         findings.append(Finding(Code.EMPTY, "", "at least one column", "none"))
     types = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.objects import is_sparse
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.infer.python import infer_type
@@ -40,7 +40,7 @@ def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
     """
     if not isinstance(params, Mapping):
         raise InferenceError(f"params: expected a dictionary of names and defaults, got {kind(params)}")
-    findings = duplicates([str(name) for name in params], "one param of that name, as text")
+    findings = report_duplicates([str(name) for name in params], "one param of that name, as text")
     specs = [_infer_spec(str(name), value, findings) for name, value in params.items()]
     if findings:
         raise InferenceError.of("no signature for these params", findings)

@@ -23,7 +23,7 @@ from typing import Any, Union
 import numpy as np
 import pandas as pd
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
@@ -177,7 +177,7 @@ def _find_names(labels: Iterable[Any], findings: list[Finding]) -> set[Name]:
         finding for label in label_list if (finding := _name_finding(label, (str, int)))
     )
     texts = [str(label) for label in label_list if label in names]
-    findings += duplicates(texts, "one column of that name, as text")
+    findings += report_duplicates(texts, "one column of that name, as text")
     return names
 
 

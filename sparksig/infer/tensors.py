@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import duplicates
+from sparksig.convert import report_duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.schema import Name, Schema, TensorSpec
 
@@ -56,7 +56,7 @@ def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
         InferenceError: names are not strings or integers, or arrays have no tensor type; all findings.
     """
     specs: list[TensorSpec] = []
-    findings = duplicates([str(name) for name in arrays], "one tensor of that name, as text")
+    findings = report_duplicates([str(name) for name in arrays], "one tensor of that name, as text")
     for name, array in arrays.items():
         try:
             if isinstance(name, bool) or not isinstance(name, (str, int)):

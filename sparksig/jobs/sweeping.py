@@ -1,4 +1,4 @@
-"""Abandoned staging directories: those of runs and writes that were killed, found and removed. No Spark."""
+"""Abandoned staging directories: those of runs and writes that were killed, got and removed. No Spark."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert.arrow import is_arrow
-from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, plain, to_json
+from sparksig.convert.json import AS_WRITTEN, dumps, from_json, loads, to_json, to_plain
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.records import to_builtins
 from sparksig.engine.frames import build_model_frame, build_model_input
@@ -360,7 +360,7 @@ def _decode_example(
         return to_series(frame, inputs) if info.get("sparksig_shape") == "series" else frame
     if example_type == "ndarray":
         if inputs is None or not inputs.is_tensor_spec():
-            values = plain(content)
+            values = to_plain(content)
             if isinstance(values, dict):
                 return {name: np.array(value) for name, value in values.items()}
             return np.array(values)

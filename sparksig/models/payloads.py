@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.convert.json import TEXTS, from_json, loads, plain, to_json
+from sparksig.convert.json import TEXTS, from_json, loads, to_json, to_plain
 from sparksig.engine.python import to_object_series
 from sparksig.errors import Code, ContractError, ConversionError, Finding, kind, nearest, step
 from sparksig.models.examples import LLM_KEYS
@@ -100,7 +100,7 @@ def _load_body(payload: str | bytes | Mapping[str, Any], exact: bool) -> Mapping
     if not isinstance(body, Mapping):
         raise ContractError(
             f"the request: expected a JSON object with one of the keys {', '.join(_FORMATS)}, got "
-            f"{kind(plain(body))}"
+            f"{kind(to_plain(body))}"
         )
     return body
 
@@ -117,7 +117,7 @@ def _check_keys(body: Mapping[str, Any], formats: list[str]) -> list[Finding]:
         code = Code.DUPLICATE_NAME if formats else Code.MISSING_KEY
         findings.append(Finding(code, "", expected, " and ".join(formats) or "none of them"))
     if not isinstance(body.get("params"), (dict, type(None))):
-        findings.append(Finding(Code.TYPE_MISMATCH, "params", "an object", kind(plain(body["params"]))))
+        findings.append(Finding(Code.TYPE_MISMATCH, "params", "an object", kind(to_plain(body["params"]))))
     return findings
 
 
@@ -126,21 +126,21 @@ def _parse_data(data_format: str, content: Any, inputs: Schema | None) -> Any:
         return columns_from_json(content, inputs)
     allows_object = data_format == "inputs" or (data_format == "instances" and isinstance(content, dict))
     if not isinstance(content, list) and not allows_object:
-        actual = kind(plain(content))
+        actual = kind(to_plain(content))
         finding = Finding(Code.TYPE_MISMATCH, data_format, "a list, one element a row", actual)
         raise ContractError.of(_UNKNOWN_FORMAT, [finding])
     if data_format == "dataframe_records" and not all(isinstance(row, dict) for row in content):
         finding = Finding(Code.TYPE_MISMATCH, data_format, "a list of objects", "other elements")
         raise ContractError.of(_UNKNOWN_FORMAT, [finding])
     if inputs is None:
-        values = plain(content)
+        values = to_plain(content)
         return _to_frame(values) if data_format == "dataframe_records" else _to_arrays(values)
     if inputs.is_tensor_spec() and inputs.has_input_names() and _are_rows(content):
         content = _group_by_name(content)
     elif inputs.is_tensor_spec() and data_format == "dataframe_records":
         return pd.DataFrame(
             {
-                key: to_object_series([plain(row.get(key)) for row in content])
+                key: to_object_series([to_plain(row.get(key)) for row in content])
                 for key in _collect_keys(content)
             }
         )

@@ -324,7 +324,7 @@ class _Contract:
     """
 
     data: str
-    input: hints.Listing | None
+    input: hints.ListHint | None
     from_example: bool
     output: Schema | None
 
@@ -389,7 +389,7 @@ def _parse_contract(function: Callable[..., Any], name: str) -> _Contract | None
     from_example = hint is TypeFromExample or full_name == ("mlflow.types.type_hints", "TypeFromExample")
     if hint is not None and not from_example and not hints.is_frame(hint):
         try:
-            list_hint = hints.parse_input(hint)
+            list_hint = hints.parse_input_hint(hint)
         except ConversionError as error:
             if any(map(_is_contradiction, error.findings)):
                 raise ConversionError(f"{name}: {error.message}", error.findings) from None
@@ -457,7 +457,7 @@ def get_hint_schemas(model: object) -> tuple[Schema | None, Schema | None]:
     contract = _get_contract(model)
     if contract is None or contract.input is None:
         return None, None
-    return Schema([ColSpec(hints.type_of(contract.input.item))]), contract.output
+    return Schema([ColSpec(hints.get_type(contract.input.item))]), contract.output
 
 
 def _parse_output(hint: Any, name: str) -> Schema | None:
@@ -465,14 +465,14 @@ def _parse_output(hint: Any, name: str) -> Schema | None:
     if hint is None or hint is type(None) or hints.is_frame(hint):
         return None
     try:
-        parsed = hints.parse(hint)
+        parsed = hints.parse_hint(hint)
     except ConversionError as error:
         reason = "; ".join(str(finding) for finding in error.findings)
         _warn(f"{name}: the type hint of the output is ignored: {reason}")
         return None
     # a tuple of a fixed length is a single row
-    row = parsed.item if isinstance(parsed, hints.Listing) and parsed.length is None else parsed
-    return Schema([ColSpec(hints.type_of(row))])
+    row = parsed.item if isinstance(parsed, hints.ListHint) and parsed.length is None else parsed
+    return Schema([ColSpec(hints.get_type(row))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparksig.convert.json import column_from_json, from_json, plain
+from sparksig.convert.json import column_from_json, from_json, to_plain
 from sparksig.engine.frames import build_model_input
 from sparksig.engine.python import accepts_mappings, is_positional, label_by_position, to_object_series
 from sparksig.engine.texts import OBJECTS, TextDtypes
@@ -75,7 +75,7 @@ def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False)
         )
     types = _map_types(names, inputs)
     columns = {
-        name: to_plain_series(plain(list(cells)))
+        name: to_plain_series(to_plain(list(cells)))
         if inputs is None
         else _to_series(cells, types.get(name), nat=nat)
         for name, cells in zip(names, zip(*rows) if rows else ([] for _ in names))
@@ -83,7 +83,7 @@ def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False)
     frame = pd.DataFrame(
         columns, columns=pd.Index(names, dtype=object if not names else None), index=pd.RangeIndex(len(rows))
     )
-    index = plain(content.get("index"))
+    index = to_plain(content.get("index"))
     if index is not None:
         if not isinstance(index, list) or len(index) != len(rows):
             raise ContractError(
@@ -157,7 +157,7 @@ def data_from_json(content: Any, inputs: Schema | None) -> Any:
     declared as an Array.
     """
     if inputs is None:
-        return plain(content)
+        return to_plain(content)
     if inputs.is_tensor_spec():
         return arrays_from_json(content, inputs)
     inputs = _label_columns(content, inputs)
@@ -171,20 +171,20 @@ def data_from_json(content: Any, inputs: Schema | None) -> Any:
         return [
             [from_json(value, dtype) for value, dtype in zip(row, types)]
             if isinstance(row, list) and len(row) == len(types)
-            else plain(row)
+            else to_plain(row)
             for row in content
         ]
-    return from_json(content, types[0]) if len(types) == 1 else plain(content)
+    return from_json(content, types[0]) if len(types) == 1 else to_plain(content)
 
 
 def _convert_named(content: Any, specs: Mapping[str, ColSpec]) -> Any:
     """Convert rows or columns with names."""
     if isinstance(content, list):
-        return [_convert_row(row, specs) if isinstance(row, dict) else plain(row) for row in content]
+        return [_convert_row(row, specs) if isinstance(row, dict) else to_plain(row) for row in content]
     if not isinstance(content, dict):
-        return plain(content)
+        return to_plain(content)
     return {
-        _find_name(key, specs): _convert_column(value, specs[key]) if key in specs else plain(value)
+        _find_name(key, specs): _convert_column(value, specs[key]) if key in specs else to_plain(value)
         for key, value in content.items()
     }
 
@@ -212,7 +212,7 @@ def _find_name(key: str, specs: Mapping[str, ColSpec]) -> Any:
 
 def _convert_row(row: dict[str, Any], specs: Mapping[str, ColSpec]) -> dict[Any, Any]:
     return {
-        _find_name(key, specs): from_json(value, specs[key].type) if key in specs else plain(value)
+        _find_name(key, specs): from_json(value, specs[key].type) if key in specs else to_plain(value)
         for key, value in row.items()
     }
 
@@ -227,7 +227,7 @@ def params_from_json(params: Mapping[str, Any], schema: ParamSchema | None) -> d
     """Convert params to Python values of their declared types, and undeclared params as plain JSON."""
     types = {spec.name: Array(spec.dtype) if spec.shape else spec.dtype for spec in schema or ()}
     return {
-        name: from_json(value, types[name]) if name in types else plain(value)
+        name: from_json(value, types[name]) if name in types else to_plain(value)
         for name, value in params.items()
     }
 

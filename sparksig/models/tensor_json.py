@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert.json import Number, column_from_json, from_json, nearest_float32, plain, to_json
+from sparksig.convert.json import Number, column_from_json, from_json, nearest_float32, to_json, to_plain
 from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType
@@ -46,7 +46,7 @@ def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> A
         tensors = {str(specs[0].name): _parse_tensor(content, specs[0], step(specs[0].name), findings)}
     else:
         findings.append(
-            Finding(Code.TYPE_MISMATCH, "", "an object with a list for each tensor", kind(plain(content)))
+            Finding(Code.TYPE_MISMATCH, "", "an object with a list for each tensor", kind(to_plain(content)))
         )
         tensors = {}
     if findings:
@@ -134,7 +134,7 @@ def _parse_leaves(leaves: list[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, An
 def _parse_leaf(leaf: Any, dtype: np.dtype[Any]) -> Any:
     """Convert a value of a tensor; return _INVALID if it does not fit the dtype."""
     if dtype.kind == "O":
-        return plain(leaf)
+        return to_plain(leaf)
     if dtype.kind == "f":
         return np.nan if leaf is None else _parse_float(leaf, dtype)
     if dtype.kind in "iu":

@@ -181,7 +181,7 @@ def resolve_contract(
         ['id': long (required), 'note': string (optional)]
     """
     if side not in ("inputs", "outputs"):
-        raise ContractError(f"side is 'inputs' or 'outputs', not {side!r}")
+        raise ContractError(f"side: expected 'inputs' or 'outputs', got {side!r}")
     arguments = {"types": types, "missing": missing, "extra": extra}
     options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():

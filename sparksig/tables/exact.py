@@ -6,9 +6,9 @@ import re
 
 import pyarrow as pa
 
-from sparksig.convert import lost
+from sparksig.convert import build_loss
+from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
 from sparksig.convert.arrow import source as arrow_source
-from sparksig.convert.arrow import to_arrow, vector_type
 from sparksig.errors import Code, ConversionError, Finding, below, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 from sparksig.narrowing import find_narrowest_type
@@ -81,7 +81,7 @@ def source_to_arrow(source: Source, path: str, findings: list[Finding]) -> pa.Da
         return pa.map_(key, pa.field("value", value, source.nullable))
     if isinstance(source, Struct):
         if source.kind == "vector":
-            return vector_type()
+            return VECTOR_TYPE
         if source.kind:
             return pa.struct([("value", pa.binary()), ("metadata", pa.binary())])
         parts = [
@@ -131,7 +131,7 @@ def _write_field(field: Field, path: str, joint: str, findings: list[Finding]) -
 
 def _write_type(source: Source, path: str, findings: list[Finding]) -> str:
     if isinstance(source, (ListOf, MapOf)) and not source.nullable:
-        findings.append(lost(f"{path}[]", "never null", "nullable"))
+        findings.append(build_loss(f"{path}[]", "never null", "nullable"))
     if isinstance(source, ListOf):
         return f"array<{_write_type(source.item, f'{path}[]', findings)}>"
     if isinstance(source, MapOf):
@@ -171,7 +171,7 @@ def _lost_types(source: Source, path: str) -> list[Finding]:
         return [finding for where, part in parts for finding in _lost_types(part.source, where)]
     dtype = find_narrowest_type(source, path, [])
     if dtype is None:
-        return [lost(path, format_type(source), "Any")]
+        return [build_loss(path, format_type(source), "Any")]
     length = getattr(source, "max_length", None)
     try:
         is_equal = normalize(arrow_source(to_arrow(dtype))) == normalize(source)
@@ -180,4 +180,4 @@ def _lost_types(source: Source, path: str) -> list[Finding]:
     is_time = getattr(source, "name", "") == "timestamp_tz"  # the signature's datetime is a TIMESTAMP
     if (is_equal or is_time) and length is None:
         return []
-    return [lost(path, format_type(source), describe(dtype))]
+    return [build_loss(path, format_type(source), describe(dtype))]

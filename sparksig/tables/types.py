@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sparksig.convert.arrow import vector_type
+from sparksig.convert.arrow import VECTOR_TYPE
 from sparksig.engine.features import match_features
 from sparksig.engine.plan import find_unknown_zones
 from sparksig.engine.transfer import judge_tensors
@@ -283,7 +283,7 @@ def _judge_tensors(schema: Schema, columns: Sequence[Column]) -> list[Finding]:
     for index, column in enumerate(columns):
         spec = schema.inputs[index if schema.has_input_names() else 0]
         is_vector = getattr(column.field.source, "kind", "") == "vector"
-        arrow = vector_type().field("values").type if is_vector else column.arrow
+        arrow = VECTOR_TYPE.field("values").type if is_vector else column.arrow
         if arrow is None:
             hint = f"{column.text} does not reach Python"
             findings.append(Finding(Code.TYPE_MISMATCH, step(column.name), repr(spec), column.text, hint))

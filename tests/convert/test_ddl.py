@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyspark.sql import types as T
 
-from sparksig.convert.ddl import LOST_FROM_DDL, LOST_TO_DDL, from_ddl, lost_in_ddl, to_ddl
+from sparksig.convert.ddl import LOST_FROM_DDL, LOST_TO_DDL, find_losses_in_ddl, from_ddl, to_ddl
 from sparksig.convert.spark import from_spark, to_spark
 from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -126,8 +126,8 @@ MALFORMED = {
     "a int default 3": "expected ',' or the end of the text, got 'default' (line 1, column 7)",
     "a int comment 'x' not null": "expected ',' or the end of the text, got 'not' (line 1, column 19)",
     "a int,\n  b string not": "b: expected NULL, got the end of the text (line 2, column 15)",
-    "a int comment x": "a: expected the comment, a text in quotes, got 'x' (line 1, column 15)",
-    "a int comment 'x": 'a: expected the comment, a text in quotes, got "\'" (line 1, column 15)',
+    "a int comment x": "a: expected the comment, a quoted text, got 'x' (line 1, column 15)",
+    "a int comment 'x": 'a: expected the comment, a quoted text, got "\'" (line 1, column 15)',
     "a array": "a: expected '<', got the end of the text (line 1, column 8)",
     "a array<>": "a[]: expected a type, got '>' (line 1, column 9)",
     "a array<int": "a: expected '>', got the end of the text (line 1, column 12)",
@@ -135,11 +135,11 @@ MALFORMED = {
     "a array<int not null>": "a: expected '>', got 'not' (line 1, column 13)",
     "a map<string>": "a: expected ',', got '>' (line 1, column 13)",
     "a struct<b: array<c>, d>": "a.d: expected a type, got '>' (line 1, column 24)",
-    "a struct<'b' int>": "a: expected the name of a field, got a text in quotes (line 1, column 10)",
+    "a struct<'b' int>": "a: expected the name of a field, got a quoted text (line 1, column 10)",
     "struct<a int> not null": "expected the end of the text, got 'not' (line 1, column 15)",
-    "a decimal()": "a: expected a whole number, got ')' (line 1, column 11)",
-    "a decimal(5,-2)": "a: expected a whole number, got '-' (line 1, column 13)",
-    "a decimal(1e1)": "a: expected a whole number, got '1e1' (line 1, column 11)",
+    "a decimal()": "a: expected an integer, got ')' (line 1, column 11)",
+    "a decimal(5,-2)": "a: expected an integer, got '-' (line 1, column 13)",
+    "a decimal(1e1)": "a: expected an integer, got '1e1' (line 1, column 11)",
     "a interval year to day": "a: expected MONTH, got 'day' (line 1, column 20)",
     "a interval second to second": "expected ',' or the end of the text, got 'to' (line 1, column 19)",
     "a timestamp with time zone": "a: expected LOCAL, got 'time' (line 1, column 18)",
@@ -148,7 +148,7 @@ MALFORMED = {
     "a int\x00": "expected ',' or the end of the text, got '\\x00' (line 1, column 6)",
     "-- nothing": "expected the name of a column, got the end of the text (line 1, column 11)",
 }
-_QUOTE = "; names of anything but ASCII letters, digits and _ stand in backticks)"
+_QUOTE = "; put names in backticks unless they consist of ASCII letters, digits and _)"
 MALFORMED |= {
     text: f"{told[:-1]}{_QUOTE}"
     for text, told in {
@@ -178,16 +178,16 @@ NO_TYPES = {
     "frob(3, 4)": "frob(3,4)",
     "`int`": "`int` (did you mean 'int'?)",
     "int(3)": "int(3) (write it without a length)",
-    "string(3)": "string(3) (a text of limited length is a varchar)",
-    "varchar": "varchar (give it its length, as in varchar(10))",
-    "char": "char (give it its length, as in char(10))",
+    "string(3)": "string(3) (use varchar for strings of limited length)",
+    "varchar": "varchar (give it a length, for example varchar(10))",
+    "char": "char (give it a length, for example char(10))",
     "date(3)": "date(3) (write it without a length)",
-    "timestamp(3)": "timestamp(3) (its precision is 6)",
-    "timestamp_ntz(9)": "timestamp_ntz(9) (its precision is 6)",
-    "time(10)": "time(10) (its precision is 9 at most)",
-    "decimal(39)": "decimal(39) (its precision is 38 at most, its scale no more than that)",
-    "dec(5,6)": "dec(5,6) (its precision is 38 at most, its scale no more than that)",
-    "decimal(5,2,1)": "decimal(5,2,1) (its precision is 38 at most, its scale no more than that)",
+    "timestamp(3)": "timestamp(3) (the precision is 6)",
+    "timestamp_ntz(9)": "timestamp_ntz(9) (the precision is 6)",
+    "time(10)": "time(10) (the precision is at most 9)",
+    "decimal(39)": "decimal(39) (the precision is at most 38, and the scale is at most the precision)",
+    "dec(5,6)": "dec(5,6) (the precision is at most 38, and the scale is at most the precision)",
+    "decimal(5,2,1)": "decimal(5,2,1) (the precision is at most 38, and the scale is at most the precision)",
 }
 NO_COUNTERPARTS = {
     **{
@@ -237,7 +237,7 @@ def test_no_column(text):
 
 @pytest.mark.parametrize("value", [None, 5, b"a int", ["a int"]])
 def test_no_text(value):
-    with pytest.raises(ConversionError, match="from_ddl takes a text, not"):
+    with pytest.raises(ConversionError, match="from_ddl: expected a text, got"):
         from_ddl(value)
 
 
@@ -276,7 +276,7 @@ def test_columns_come_back_but_for_what_is_lost(schema):
         return
     back = from_ddl(text)
     assert from_ddl(to_ddl(back)) == back
-    assert (back == schema) == (not lost_in_ddl(schema))
+    assert (back == schema) == (not find_losses_in_ddl(schema))
 
 
 @pytest.mark.skipif(not SPARK_4, reason="this Spark has no VariantType")
@@ -296,9 +296,9 @@ def test_as_by_way_of_sparks_types(schema):
 
 @given(tensor_schemas(scalar_types.map(lambda dtype: np.dtype("float64"))))
 def test_a_tensor_is_lost(schema):
-    assert [finding.code for finding in lost_in_ddl(schema)][-len(schema) :] == [Code.NOT_EXPRESSED] * len(
-        schema
-    )
+    assert [finding.code for finding in find_losses_in_ddl(schema)][-len(schema) :] == [
+        Code.NOT_EXPRESSED
+    ] * len(schema)
 
 
 def test_names_that_are_one_as_text():
@@ -310,7 +310,7 @@ def test_names_that_are_one_as_text():
 
 @pytest.mark.parametrize("value", [None, "a int", DataType.long])
 def test_no_schema(value):
-    with pytest.raises(ConversionError, match="to_ddl takes a Schema, not"):
+    with pytest.raises(ConversionError, match="to_ddl: expected a Schema, got"):
         to_ddl(value)
 
 
@@ -367,7 +367,7 @@ def test_each_line_of_lost_to_ddl(line):
     case = LOSSES_TO[line]()
     if case:
         schema, told = case
-        assert [str(finding) for finding in lost_in_ddl(schema)] == [f"{told} [NOT_EXPRESSED]"]
+        assert [str(finding) for finding in find_losses_in_ddl(schema)] == [f"{told} [NOT_EXPRESSED]"]
 
 
 LOSSES_FROM = {

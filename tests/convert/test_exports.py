@@ -134,19 +134,19 @@ def test_lines_of_lost_to_arrow_that_are_no_refusals():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((SIGNATURE, "json"), "to ddl, arrow, json-schema, odcs, oip, not to 'json'"),
-        ((SIGNATURE, "jsonschema"), "not to 'jsonschema': did you mean 'json-schema'?"),
-        ((SIGNATURE, ["ddl"]), "not to ['ddl']"),
-        ((SIGNATURE, "xml"), "a signature is exported to ddl, arrow, json-schema, odcs, oip, not to 'xml'"),
-        ((SIGNATURE, "ddl", "params"), "side is 'inputs' or 'outputs', not 'params'"),
-        ((INPUTS, "ddl", "inputs"), "a schema has no sides: there is nothing to export"),
+        ((SIGNATURE, "json"), "one of ddl, arrow, json-schema, odcs, oip, got 'json'"),
+        ((SIGNATURE, "jsonschema"), "got 'jsonschema' (did you mean 'json-schema'?)"),
+        ((SIGNATURE, ["ddl"]), "got ['ddl']"),
+        ((SIGNATURE, "xml"), "export format: expected one of ddl, arrow, json-schema, odcs, oip, got 'xml'"),
+        ((SIGNATURE, "ddl", "params"), "side: expected 'inputs' or 'outputs', got 'params'"),
+        ((INPUTS, "ddl", "inputs"), "cannot export the inputs: a schema has no sides"),
         (
             (ModelSignature(INPUTS), "oip", "outputs"),
-            "the signature has no outputs: there is nothing to export",
+            "cannot export the outputs: the signature has no outputs",
         ),
         (
             (ModelSignature(params=SIGNATURE.params), "ddl"),
-            "the signature has params alone: there is no table",
+            "the signature has only params: there is no table",
         ),
     ],
 )

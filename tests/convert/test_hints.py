@@ -33,7 +33,7 @@ from scipy.sparse import csc_matrix, csr_matrix
 
 from sparksig import infer_signature
 from sparksig.convert import hints
-from sparksig.convert.hints import from_hint, is_frame, name_of, parse, parse_input, type_of
+from sparksig.convert.hints import format_hint, from_hint, get_type, is_frame, parse_hint, parse_input_hint
 from sparksig.errors import Code, ConversionError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, Map, Object, Property
@@ -130,8 +130,8 @@ def of(**fields):
     return create_model("Made", **{k: v if isinstance(v, tuple) else (v, ...) for k, v in fields.items()})
 
 
-def refused(hint, parser=parse_input):
-    with pytest.raises(ConversionError, match=r"^the type hint .* is no contract: ") as caught:
+def refused(hint, parser=parse_input_hint):
+    with pytest.raises(ConversionError, match=r"^the type hint .* cannot be used as a contract: ") as caught:
         parser(hint)
     return [str(finding) for finding in caught.value.findings]
 
@@ -184,7 +184,7 @@ def test_mlflow_makes_the_same_schema(hint, expected, spell):
     assert ours == Schema([ColSpec(expected)])
     assert ours.to_json() == theirs.to_json()
     assert repr(ours) == repr(theirs)
-    assert type_of(parse(hint)) == ours.inputs[0].type
+    assert get_type(parse_hint(hint)) == ours.inputs[0].type
 
 
 @pytest.mark.parametrize("model", [Order, Gift], ids=["nested", "inherited"])
@@ -294,40 +294,39 @@ NO_DEFAULT = (
     "(an optional property may be absent: give it the default None) [INVALID_VALUE]"
 )
 NOT_OPTIONAL = (
-    "[]: expected elements that are not Optional (a column without a name must be required: "
-    "use a pydantic model with an optional field) [INVALID_VALUE]"
+    "[]: expected elements that are not Optional (an unnamed column must be required: use a "
+    "pydantic model with an optional field) [INVALID_VALUE]"
 )
 CONTRADICTIONS = {
-    "list": (list, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
-    "List": (List, "expected list[...], got a bare list (say what it holds) [INVALID_VALUE]"),
+    "list": (list, "expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]"),
+    "List": (List, "expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]"),
     "list of two": (
         list[int, str],
-        "expected list[...], got list with 2 types (say what it holds) [INVALID_VALUE]",
+        "expected list[...], got list with 2 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a list": (
         list[list],
-        "[]: expected list[...], got a bare list (say what it holds) [INVALID_VALUE]",
+        "[]: expected list[...], got a bare list (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a dict": (
         list[dict],
-        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (add the type of its elements) [INVALID_VALUE]",
     ),
     "list of a Dict": (
         list[Dict],
-        "[]: expected dict[str, ...], got a bare dict (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got a bare dict (add the type of its elements) [INVALID_VALUE]",
     ),
     "dict of one": (
         list[dict[str]],
-        "[]: expected dict[str, ...], got dict with 1 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 1 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "dict of three": (
         list[dict[str, int, int]],
-        "[]: expected dict[str, ...], got dict with 3 types (say what it holds) [INVALID_VALUE]",
+        "[]: expected dict[str, ...], got dict with 3 types (add the type of its elements) [INVALID_VALUE]",
     ),
     "keys": (
         list[dict[int, str]],
-        "[]: expected dict[str, ...], got keys of type int (JSON and Spark have text as keys) "
-        "[INVALID_VALUE]",
+        "[]: expected dict[str, ...], got keys of type int (use str: JSON has no other keys) [INVALID_VALUE]",
     ),
     "Union": (list[Union], "[]: expected a union of types, got a bare Union [INVALID_VALUE]"),
     "Optional elements": (list[Optional[int]], NOT_OPTIONAL),
@@ -366,13 +365,13 @@ def test_types_that_no_signature_has_are_refused(hint, name):
     line = f"expected a supported type, got {name} {ADVICE}"
     assert refused(list[hint]) == [f"[]: {line}"]
     assert refused(list[dict[str, list[hint]]]) == [f"[][][]: {line}"]
-    assert refused(hint, parse) == [line]
+    assert refused(hint, parse_hint) == [line]
 
 
 @each("hint", [int, str, dict[str, int], Item, Optional[list[int]], tuple[int]], ids=str)
 def test_rows_are_the_elements_of_a_list(hint):
     line = (
-        f"expected list[...], got {name_of(hint)} "
+        f"expected list[...], got {format_hint(hint)} "
         "(the rows are the elements of a list: wrap it in list[...]) [UNSUPPORTED_TYPE]"
     )
     assert refused(hint) == refused(hint, from_hint) == [line]
@@ -403,7 +402,7 @@ def test_a_model_inside_itself_is_refused(model, path, name):
 
 
 def test_a_literal_of_none_alone_is_refused():
-    line = "[]: expected a Literal of values, got None alone [UNSUPPORTED_TYPE]"
+    line = "[]: expected a Literal of values, got only None [UNSUPPORTED_TYPE]"
     assert refused(list[Literal[None]]) == [line]
 
 
@@ -418,7 +417,7 @@ def test_all_that_is_wrong_is_said_at_once():
         f=Union[int, object, bytes],
     )
     with pytest.raises(
-        ConversionError, match=r"^the type hint list\[.*Made\] is no contract: 9 findings\n"
+        ConversionError, match=r"^the type hint list\[.*Made\] cannot be used as a contract: 9 findings\n"
     ) as caught:
         from_hint(list[made])
     assert codes(caught) == [
@@ -449,7 +448,7 @@ def test_nesting_ends_at_the_limit_of_types(wrap):
 
 def test_a_bare_optional_says_as_little_as_a_bare_union():
     with pytest.raises(ConversionError) as caught:
-        parse_input(list[Optional])
+        parse_input_hint(list[Optional])
     assert codes(caught) == [("[]", Code.INVALID_VALUE)]
 
 
@@ -466,23 +465,23 @@ def test_a_model_may_name_one_that_is_defined_after_it():
 
 
 def test_the_tree_of_a_hint():
-    leaf = hints.Leaf(type_of(parse(int)), int)
-    assert parse_input(list[int]) == hints.Listing(leaf)
-    assert parse(dict[str, Optional[int]]) == hints.Dictionary(hints.Either((leaf,), nullable=True))
-    assert parse(Any) == hints.Anything()
-    assert parse(Literal[2, 1]) == hints.Leaf(leaf.dtype, int, (2, 1))
-    assert parse(Aliased) == hints.Model(
+    leaf = hints.ScalarHint(get_type(parse_hint(int)), int)
+    assert parse_input_hint(list[int]) == hints.ListHint(leaf)
+    assert parse_hint(dict[str, Optional[int]]) == hints.DictHint(hints.UnionHint((leaf,), nullable=True))
+    assert parse_hint(Any) == hints.AnyHint()
+    assert parse_hint(Literal[2, 1]) == hints.ScalarHint(leaf.dtype, int, (2, 1))
+    assert parse_hint(Aliased) == hints.ModelHint(
         Aliased,
         (
-            hints.Field("unit_price", ("unitPrice",), parse(float), required=True),
-            hints.Field("unit_name", ("unitName",), parse(str), required=True),
+            hints.FieldHint("unit_price", ("unitPrice",), parse_hint(float), required=True),
+            hints.FieldHint("unit_name", ("unitName",), parse_hint(str), required=True),
         ),
     )
 
 
 def test_the_name_of_a_hint_is_as_one_writes_it():
     named = [int, list[int], Optional[int], Any, Item, dict[str, List[float]], Page[int]]
-    assert [name_of(hint) for hint in named] == [
+    assert [format_hint(hint) for hint in named] == [
         "int", "list[int]", "Optional[int]", "Any", "Item", "dict[str, List[float]]", "Page[int]",
     ]  # fmt: skip
 
@@ -520,7 +519,7 @@ def test_hints_make_a_signature():
 
 @pytest.mark.parametrize("hint", [int, list, list[tuple], dict[str, int], Optional[list[int]]], ids=str)
 def test_a_hint_without_a_schema_makes_no_signature(hint):
-    with pytest.raises(ConversionError, match=r"is no contract: 1 finding\n"):
+    with pytest.raises(ConversionError, match=r"cannot be used as a contract: 1 finding\n"):
         infer_signature(hint)
-    with pytest.raises(ConversionError, match=r"is no contract: 1 finding\n"):
+    with pytest.raises(ConversionError, match=r"cannot be used as a contract: 1 finding\n"):
         infer_signature(list[int], hint)

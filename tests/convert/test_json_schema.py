@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sparksig.convert.json import dumps, to_json
-from sparksig.convert.json_schema import DRAFT, LOST_TO_JSON_SCHEMA, lost_in_json_schema, to_json_schema
+from sparksig.convert.json_schema import (
+    DRAFT,
+    LOST_TO_JSON_SCHEMA,
+    find_losses_in_json_schema,
+    to_json_schema,
+)
 from sparksig.engine.frames import enforce
 from sparksig.errors import Code, ContractError, ConversionError
 from sparksig.models.payloads import parse_payload
@@ -304,7 +309,7 @@ def test_a_signature_has_all_sides():
 
 @pytest.mark.parametrize("value", [None, {}, "inputs", Array("long")])
 def test_no_contract(value):
-    with pytest.raises(ConversionError, match="to_json_schema takes a ModelSignature or a Schema, not"):
+    with pytest.raises(ConversionError, match="to_json_schema: expected a ModelSignature or a Schema, got"):
         to_json_schema(value)
 
 
@@ -325,13 +330,15 @@ def lose(schema, record, told):
     """The schema takes a record that a request may not hold."""
     assert valid(to_json_schema(schema), record)
     assert not taken(schema, record)
-    assert [str(finding) for finding in lost_in_json_schema(schema)] == [f"{told} [NOT_EXPRESSED]"]
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [f"{told} [NOT_EXPRESSED]"]
 
 
 def lose_days():
     for day in ("2021-02-30", "9999-12-31", "2021-01-01T25:00"):
         schema = Schema([ColSpec("datetime", "t")])
-        lose(schema, {"t": day}, "t: expected instants that nanoseconds hold, got texts of the form")
+        lose(
+            schema, {"t": day}, "t: expected timestamps that nanoseconds can express, got texts of the format"
+        )
 
 
 def lose_integers():
@@ -341,19 +348,19 @@ def lose_integers():
         assert taken(schema, {"x": limit})
         assert valid(to_json_schema(schema), {"x": limit + 1})
         assert not taken(schema, {"x": limit + 1})
-        assert lost_in_json_schema(schema) == []
+        assert find_losses_in_json_schema(schema) == []
 
 
 def lose_vector():
     schema = Schema([ColSpec(SparkMLVector(), "v")])
     assert to_json_schema(schema) == to_json_schema(Schema([ColSpec(Array("double"), "v")]))
     told = "v: expected SparkML vector, got an array of numbers [NOT_EXPRESSED]"
-    assert [str(finding) for finding in lost_in_json_schema(schema)] == [told]
+    assert [str(finding) for finding in find_losses_in_json_schema(schema)] == [told]
 
 
 def lose_rows():
     schema = Schema([TensorSpec(np.dtype("int64"), (2,))])
-    lose(schema, 1, "0: expected 2 rows, got one record, however many there are")
+    lose(schema, 1, "0: expected 2 rows, got one record")
 
 
 def lose_lengths():
@@ -363,7 +370,7 @@ def lose_lengths():
 
 def lose_ticks():
     schema = Schema([TensorSpec(np.dtype("datetime64[D]"), (-1,))])
-    lose(schema, "2020-01-01T12:00", "0: expected datetime64[D], got texts of the form")
+    lose(schema, "2020-01-01T12:00", "0: expected datetime64[D], got texts of the format")
 
 
 def refuse_dtypes():

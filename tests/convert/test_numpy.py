@@ -196,7 +196,7 @@ def test_the_dtypes_of_columns_are_mlflows(mlflow_schema, schema):
 def test_the_dtypes_of_tensors_are_mlflows(mlflow_schema, schema):
     theirs = mlflow_schema.from_json(schema.to_json())
     assert schema.numpy_types() == theirs.numpy_types() == [spec.type for spec in schema]
-    with pytest.raises(ConversionError, match=r"a tensor is no column: pandas has no dtype for it"):
+    with pytest.raises(ConversionError, match=r"a tensor is not a column: pandas has no dtype for it"):
         schema.pandas_types()
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft201909Validator
 
 from sparksig.convert.ddl import to_ddl
-from sparksig.convert.odcs import LOST_TO_ODCS, lost_in_odcs, to_odcs
+from sparksig.convert.odcs import LOST_TO_ODCS, find_losses_in_odcs, to_odcs
 from sparksig.errors import Code, ConversionError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -188,7 +188,7 @@ def test_all_findings_at_once():
 
 
 def test_no_contract():
-    with pytest.raises(ConversionError, match="to_odcs takes a ModelSignature or a Schema, not None"):
+    with pytest.raises(ConversionError, match="to_odcs: expected a ModelSignature or a Schema, got None"):
         to_odcs(None, name="n")
 
 
@@ -226,7 +226,7 @@ LOSSES = {
     "an integer name": (column("long", 7), "7: expected an integer as name, got its digits"),
     "the first dimension of a tensor, where it is fixed": (
         tensor("int8", (2, 3)),
-        "a: expected 2 rows, got any number of them",
+        "a: expected 2 rows, got any number of rows",
     ),
     "tensor of float16": (tensor("float16"), "a: expected float16, got a number of 32 bits"),
     "tensor of datetime64": (tensor("datetime64[D]"), "a: expected datetime64[D], got timestamp"),
@@ -240,7 +240,7 @@ def test_each_line_of_the_losses(line):
         LOSSES[line]()
         return
     contract, told = LOSSES[line]
-    assert [str(finding) for finding in lost_in_odcs(contract)] == [f"{told} [NOT_EXPRESSED]"]
+    assert [str(finding) for finding in find_losses_in_odcs(contract)] == [f"{told} [NOT_EXPRESSED]"]
 
 
 def test_every_loss_has_its_test():
@@ -249,4 +249,4 @@ def test_every_loss_has_its_test():
 
 def test_paths_of_a_signature_begin_with_the_side():
     signature = ModelSignature(column(SparkMLVector()), column(AnyType()))
-    assert [finding.path for finding in lost_in_odcs(signature)] == ["inputs.a", "outputs.a"]
+    assert [finding.path for finding in find_losses_in_odcs(signature)] == ["inputs.a", "outputs.a"]

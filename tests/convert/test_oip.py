@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from sparksig.convert.oip import LOST_TO_OIP, PLATFORM, lost_in_oip, to_oip
+from sparksig.convert.oip import LOST_TO_OIP, PLATFORM, find_losses_in_oip, to_oip
 from sparksig.errors import Code, ConversionError
 from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -88,7 +88,7 @@ def test_datatypes_that_lose_nothing(dtype):
     signature = ModelSignature(Schema([spec]), Schema([spec]))
     [made] = to_oip(signature, name="m")["outputs"]
     assert made == {"name": "a", "datatype": EXACT[dtype], "shape": [2, -1, 3] if tensor else [-1]}
-    assert lost_in_oip(signature) == []
+    assert find_losses_in_oip(signature) == []
 
 
 def test_all_findings_at_once():
@@ -105,7 +105,7 @@ def test_all_findings_at_once():
 
 def test_no_contract():
     with pytest.raises(
-        ConversionError, match="to_oip takes a ModelSignature or a Schema, not a value of type str"
+        ConversionError, match="to_oip: expected a ModelSignature or a Schema, got a value of type str"
     ):
         to_oip("inputs", name="m")
 
@@ -115,7 +115,7 @@ def test_no_contract():
 
 def lost(schema):
     """What is lost of a model that gives doubles."""
-    found = lost_in_oip(ModelSignature(schema, Schema([ColSpec("double", "y")])))
+    found = find_losses_in_oip(ModelSignature(schema, Schema([ColSpec("double", "y")])))
     return [str(finding).removesuffix(" [NOT_EXPRESSED]") for finding in found]
 
 
@@ -130,22 +130,22 @@ def lose_types(said, datatype="BYTES"):
 def lose_params():
     params = ParamSchema([ParamSpec("k", "long", 3)])
     y = Schema([ColSpec("double", "y")])
-    found = lost_in_oip(ModelSignature(y, y, params))
+    found = find_losses_in_oip(ModelSignature(y, y, params))
     assert list(map(str, found)) == ["params.k: expected a param, got nothing [NOT_EXPRESSED]"]
 
 
 def lose_sides():
     y = Schema([ColSpec("double", "y")])
     told = "expected not declared, got no tensors [NOT_EXPRESSED]"
-    assert list(map(str, lost_in_oip(ModelSignature(y)))) == [f"outputs: {told}"]
-    assert list(map(str, lost_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {told}"]
-    told = "expected what the model gives, got no tensors [NOT_EXPRESSED]"
-    assert list(map(str, lost_in_oip(y))) == [f"outputs: {told}"]
+    assert list(map(str, find_losses_in_oip(ModelSignature(y)))) == [f"outputs: {told}"]
+    assert list(map(str, find_losses_in_oip(ModelSignature(outputs=y)))) == [f"inputs: {told}"]
+    told = "expected the predictions, got no tensors [NOT_EXPRESSED]"
+    assert list(map(str, find_losses_in_oip(y))) == [f"outputs: {told}"]
 
 
 def lose_optional():
     schema = Schema([ColSpec("long", "a", required=False)])
-    assert lost(schema) == ["inputs.a: expected optional, got a tensor as all others"]
+    assert lost(schema) == ["inputs.a: expected optional, got a required tensor"]
 
 
 def lose_names():

@@ -373,7 +373,9 @@ def test_all_columns_that_numpy_and_pandas_have_no_dtype_for_are_reported_at_onc
 
 
 def test_a_tensor_has_no_dtype_in_pandas():
-    with pytest.raises(ConversionError, match=r"a tensor is no column: pandas has no dtype for it") as caught:
+    with pytest.raises(
+        ConversionError, match=r"a tensor is not a column: pandas has no dtype for it"
+    ) as caught:
         TENSORS_NAMED.pandas_types()
     assert places(caught.value) == [("UNSUPPORTED_TYPE", "x"), ("UNSUPPORTED_TYPE", "y")]
 

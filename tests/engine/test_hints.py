@@ -34,7 +34,7 @@ from pydantic import (
     model_validator,
 )
 
-from sparksig.convert.hints import parse_input
+from sparksig.convert.hints import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import ContractError
@@ -48,7 +48,7 @@ AWARE = NOON.replace(tzinfo=dt.timezone(dt.timedelta(hours=2)))
 
 
 def check(rows, item, **options):
-    return check_rows(rows, parse_input(list[item]), **options)
+    return check_rows(rows, parse_input_hint(list[item]), **options)
 
 
 def lines(call):
@@ -742,7 +742,7 @@ def test_optional_models_in_each_other_take_linear_time():
 def test_a_column_of_times_reaches_a_date():
     day = create_model("Day", placed=(dt.date, ...))
     frame = pd.DataFrame({"placed": pd.to_datetime(["2026-01-01", "2026-01-02"])})
-    assert [one.placed for one in check(to_rows(frame, parse_input(list[day])), day)] == [
+    assert [one.placed for one in check(to_rows(frame, parse_input_hint(list[day])), day)] == [
         dt.date(2026, 1, 1),
         dt.date(2026, 1, 2),
     ]
@@ -946,7 +946,7 @@ def test_base64_in_lines_as_mlflow_writes_its_examples():
 
 
 def rows(data, item):
-    return to_rows(data, parse_input(list[item]))
+    return to_rows(data, parse_input_hint(list[item]))
 
 
 def through(data, item):

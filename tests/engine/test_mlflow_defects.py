@@ -25,7 +25,7 @@ from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.type_hints import _validate_data_against_type_hint
 from pyspark.sql import types as T
 
-from sparksig.convert.hints import parse_input
+from sparksig.convert.hints import parse_input_hint
 from sparksig.engine.frames import build_model_frame, enforce
 from sparksig.engine.hints import check_rows
 from sparksig.engine.predictions import encode
@@ -652,7 +652,7 @@ def test_8_unions_are_checked_member_by_member():
     hint = list[Union[int, str]]
     assert _validate_data_against_type_hint([1, "a", 2.5, object], hint) == [1, "a", 2.5, object]
     with pytest.raises(ContractError) as error:
-        check_rows([1, "a", 2.5, object], parse_input(hint))
+        check_rows([1, "a", 2.5, object], parse_input_hint(hint))
     assert [one.path for one in error.value.findings] == ["[]", "[]"]
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparksig.convert.arrow import to_arrow, vector_type
+from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
 from sparksig.engine.frames import enforce
 from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError, below
@@ -363,19 +363,23 @@ CASES = {
         pa.list_(fields(x=pa.int8())),
         Array(Map("long")),
     ),
-    "dense vectors": ([DENSE, DENSE], vector_type(), SparkMLVector()),
-    "dense vectors and nulls": ([DENSE, None, DENSE], vector_type(), SparkMLVector()),
-    "sparse vectors": ([SPARSE, SPARSE], vector_type(), SparkMLVector()),
-    "vectors of all kinds": ([DENSE, None, SPARSE, *EMPTY_VECTORS, SPARSE], vector_type(), SparkMLVector()),
+    "dense vectors": ([DENSE, DENSE], VECTOR_TYPE, SparkMLVector()),
+    "dense vectors and nulls": ([DENSE, None, DENSE], VECTOR_TYPE, SparkMLVector()),
+    "sparse vectors": ([SPARSE, SPARSE], VECTOR_TYPE, SparkMLVector()),
+    "vectors of all kinds": (
+        [DENSE, None, SPARSE, *EMPTY_VECTORS, SPARSE],
+        VECTOR_TYPE,
+        SparkMLVector(),
+    ),
     "vectors in structs": (
         [{"v": SPARSE}, None, {"v": None}],
-        fields(v=vector_type()),
+        fields(v=VECTOR_TYPE),
         obj(v=SparkMLVector()),
     ),
-    "vectors in lists": ([[DENSE, None, SPARSE], None], pa.list_(vector_type()), Array(SparkMLVector())),
+    "vectors in lists": ([[DENSE, None, SPARSE], None], pa.list_(VECTOR_TYPE), Array(SparkMLVector())),
     "vectors from lists": ([[1, None], None, [3]], pa.large_list(pa.int8()), SparkMLVector()),
     "any of anything": ([{"x": [1]}, None], fields(x=pa.large_list(pa.uint64())), AnyType()),
-    "any of vectors": ([DENSE, None], vector_type(), AnyType()),
+    "any of vectors": ([DENSE, None], VECTOR_TYPE, AnyType()),
     "any inside": ([{"x": [(1)]}, None], fields(x=pa.list_(pa.uint64())), obj(x=AnyType())),
     "lists of any": ([[1], None, []], pa.list_(pa.uint64()), Array(AnyType())),
     "fixed lists of any": ([[1], None], pa.list_(pa.duration("s"), 1), Array(AnyType())),
@@ -817,7 +821,7 @@ def _source_of(rng, dtype, uneven):
     if isinstance(dtype, DataType):
         return rng.choice(SOURCES[dtype] + VIEW.get(dtype, []))
     if isinstance(dtype, SparkMLVector) and rng.random() < 0.6:
-        return vector_type()
+        return VECTOR_TYPE
     if isinstance(dtype, Array):
         empty = isinstance(dtype.dtype, DataType) and rng.random() < 0.1
         return rng.choice(LIST_TYPES)(pa.null() if empty else source_of(rng, dtype.dtype))
@@ -863,7 +867,7 @@ def _build(rng, held, size, marked, far):
         values = pa.array([value_of(rng, held.value_type, **inner) for _ in range(4)], held.value_type)
         places = pa.array([rng.randrange(4) for _ in range(size)], pa.int16(), mask=mask)
         return pa.DictionaryArray.from_arrays(places, values)
-    if held == vector_type():
+    if held == VECTOR_TYPE:
         return pa.array([None if blank else vector(rng) for blank in mask], held)
     if pa.types.is_struct(held):
         if not held.num_fields:
@@ -1154,7 +1158,7 @@ def test_conversion_does_not_change_the_data():
 
 def vectors(*rows):
     names = ("type", "size", "indices", "values")
-    return pa.array([row and dict(zip(names, row)) for row in rows], vector_type())
+    return pa.array([row and dict(zip(names, row)) for row in rows], VECTOR_TYPE)
 
 
 WRONG = {

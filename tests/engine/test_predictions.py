@@ -85,7 +85,7 @@ def test_the_type_of_a_prediction(outputs, expected):
 @each("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
     for call in (result_type, lambda outputs: encode(np.zeros(1, dtype), outputs, 1)):
-        with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has, got {dtype}"):
+        with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has a type for, got {dtype}"):
             call(tensor(dtype))
 
 

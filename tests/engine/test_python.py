@@ -533,7 +533,9 @@ def test_arrow_arrays():
 def test_a_reader_is_refused_and_not_consumed():
     table = pa.table({"a": [1]})
     reader = table.to_reader()
-    assert lines(reader, named(a="long")) == ["a RecordBatchReader can be read but once: pass its read_all()"]
+    assert lines(reader, named(a="long")) == [
+        "a RecordBatchReader can only be read once: pass reader.read_all()"
+    ]
     assert reader.read_all() == table
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, condecimal, create_model
 from typing_extensions import NotRequired, Required, TypedDict  # pydantic asks for its own before 3.12
 
 from sparksig import infer_signature
-from sparksig.convert.hints import from_hint, from_record, parse_input
+from sparksig.convert.hints import from_hint, from_record, parse_input_hint
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
@@ -135,7 +135,7 @@ class Order(BaseModel):
 
 
 def check(rows, item, **options):
-    return check_rows(rows, parse_input(list[item]), **options)
+    return check_rows(rows, parse_input_hint(list[item]), **options)
 
 
 def refused(rows, item, **options):
@@ -145,8 +145,8 @@ def refused(rows, item, **options):
 
 
 def invalid(item):
-    with pytest.raises(ConversionError, match=r"^the type hint .* is no contract: ") as caught:
-        parse_input(list[item])
+    with pytest.raises(ConversionError, match=r"^the type hint .* cannot be used as a contract: ") as caught:
+        parse_input_hint(list[item])
     return [str(finding) for finding in caught.value.findings]
 
 
@@ -312,8 +312,8 @@ REFUSED = {
     ),
     "Flag": (
         Right,
-        "expected an Enum, one member a value, got the Enum Right (a combination of flags is no member: "
-        "use int) [INVALID_VALUE]",
+        "expected an Enum other than Flag, got the Enum Right (flags can be combined to values without "
+        "a member: use int) [INVALID_VALUE]",
     ),
     "Literal of two types": (
         Literal["a", 1],
@@ -357,7 +357,7 @@ REFUSED = {
     ),
     "bare tuple": (
         tuple,
-        "expected a supported type, got tuple (write what it holds, for example tuple[float, "
+        "expected a supported type, got tuple (add the types of its elements, for example tuple[float, "
         "...]) [UNSUPPORTED_TYPE]",
     ),
     "Literal beyond 64 bits": (
@@ -368,7 +368,7 @@ REFUSED = {
     "tuple of two types": (
         tuple[int, str],
         "expected a tuple of elements of one type, got tuple[int, str] (use a NamedTuple or a dataclass, "
-        "whose fields may differ) [MIXED_TYPES]",
+        "whose fields can have different types) [MIXED_TYPES]",
     ),
     "empty tuple": (
         tuple[()],
@@ -449,7 +449,7 @@ STRUCTURE = {
         Unresolved,
         "[]: expected annotations that can be resolved, got the dataclass Unresolved with an annotation "
         "that cannot be resolved: "
-        "name 'Nowhere' is not defined (define its types at the top of their module) "
+        "name 'Nowhere' is not defined (define its types at the top level of a module) "
         "[INVALID_VALUE]",
     ),
 }
@@ -789,12 +789,12 @@ FRAMES = {
 
 @each("data, hint, expected", FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
-    listing = parse_input(list[hint])
+    listing = parse_input_hint(list[hint])
     assert same(check_rows(to_rows(data, listing), listing), expected)
 
 
 def test_a_missing_decimal_is_none_and_not_a_number():
-    listing = parse_input(list[Money])
+    listing = parse_input_hint(list[Money])
     with pytest.raises(ContractError, match=r"\[\]: expected Decimal, got None, once, first in row 1"):
         check_rows(to_rows(pd.DataFrame({"fare": [1.5, math.nan]}), listing), listing)
 

@@ -119,7 +119,7 @@ def test_an_array_with_nulls_needs_a_name():
 def test_a_reader_is_refused_and_not_consumed():
     reader = HELD.to_reader()
     with pytest.raises(
-        InferenceError, match=r"^a RecordBatchReader can be read but once: pass its read_all\(\)$"
+        InferenceError, match=r"^a RecordBatchReader can only be read once: pass reader.read_all\(\)$"
     ):
         infer(reader)
     assert reader.read_all() == HELD
@@ -131,7 +131,7 @@ def test_objects_without_arrow_data_are_refused_without_their_text():
             raise ValueError("secret")
 
     text = (
-        "a value of type Broken is no Arrow data: ValueError on reading it by the Arrow PyCapsule interface"
+        "a value of type Broken cannot be read as Arrow data: ValueError from the Arrow PyCapsule interface"
     )
     with pytest.raises(InferenceError, match=f"^{text}$"):
         infer(Broken())
@@ -318,7 +318,7 @@ def test_tensors_are_known_by_their_metadata():
     assert infer(data.slice(0, 0)).inputs == schema
     wrong = data.set_column(0, data.schema.field("x").with_type(pa.string()), pa.array(["x"]))
     with pytest.raises(
-        InferenceError, match=r"the metadata sparksig\.tensor says another type than the field has"
+        InferenceError, match=r"the metadata sparksig\.tensor and the field have different types"
     ):
         infer(wrong)
 

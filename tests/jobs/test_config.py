@@ -104,8 +104,8 @@ budgte: 4
         "budget: expected a limit: rows, share, or both (then both apply) [INVALID_VALUE]",
         "check.mode: expected one of 'schema', 'sample', 'full', got another "
         "(did you mean 'sample'?) [INVALID_VALUE]",
-        "check.sample.rows: expected a whole number, got a value of type str [INVALID_VALUE]",
-        "check.sample.partitions: expected a whole number, got a value of type float [INVALID_VALUE]",
+        "check.sample.rows: expected an integer, got a value of type str [INVALID_VALUE]",
+        "check.sample.partitions: expected an integer, got a value of type float [INVALID_VALUE]",
         "check.sample.seed: expected less than 9223372036854775808, got more [INVALID_VALUE]",
         "params: expected a section, got a value of type list [INVALID_VALUE]",
         "budgte: expected a known key, got another (did you mean 'budget'?) [UNKNOWN_KEY]",
@@ -266,7 +266,7 @@ def test_values_of_the_command_line(loader, sets, place, value):
     ("inptu.path=x",
      "inptu: expected a known key, got another, by --set (did you mean 'input'?) [UNKNOWN_KEY]"),
     ("budget.rows=x",
-     "budget.rows: expected a whole number, got a value of type str, by --set [INVALID_VALUE]"),
+     "budget.rows: expected an integer, got a value of type str, by --set [INVALID_VALUE]"),
     ("budget.rows=[", "budget.rows: expected a value in YAML, got another, by --set "
      "(line 2, column 1: did not find expected node content) [INVALID_VALUE]"),
     ("output.keep[3]=x",

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sparksig import enforce
 from sparksig.comparison import Verdict, compare
-from sparksig.convert.arrow import vector_type
+from sparksig.convert.arrow import VECTOR_TYPE
 from sparksig.engine.predictions import result_type
 from sparksig.errors import Code, ContractError, below, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -257,7 +257,12 @@ class Maker:
             held = self.one(SOURCES[dtype])
             return held, lambda: self.one(VALUES[held])
         if isinstance(dtype, SparkMLVector) and not (self.rng and self.rng.random() < 0.5):
-            return vector_type(), lambda: {"type": 1, "size": None, "indices": None, "values": [0.5, 2.0]}
+            return VECTOR_TYPE, lambda: {
+                "type": 1,
+                "size": None,
+                "indices": None,
+                "values": [0.5, 2.0],
+            }
         if isinstance(dtype, Array):
             item, value = self.make(dtype.dtype, f"{path}[]")
             return pa.list_(item), lambda: [self.null(value) for _ in range(self.size())]

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparksig import enforce
-from sparksig.convert.arrow import to_arrow, vector_type
+from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
 from sparksig.engine.blocks import to_python
 from sparksig.engine.plan import compile
 from sparksig.errors import ContractError
@@ -56,13 +56,13 @@ def stands(held, dtype):
         held = held.value_type
     if isinstance(dtype, DataType):
         return stands_scalar(held, dtype)
-    if isinstance(dtype, SparkMLVector) and held == vector_type():
+    if isinstance(dtype, SparkMLVector) and held == VECTOR_TYPE:
         return True
     if isinstance(dtype, Array):
         if "list" not in str(held).partition("<")[0]:
             return False
         return pa.types.is_null(held.value_type) or stands(held.value_type, dtype.dtype)
-    if held == vector_type():
+    if held == VECTOR_TYPE:
         return False
     if pa.types.is_map(held):
         if not stands(held.key_type, DataType.string):
@@ -370,7 +370,7 @@ COLUMNS = {
     "array": pa.array([[1], [2]]),
     "chunks": pa.chunked_array([[{"x": 1}], [{"x": 2}]]),
     "table of vectors": pa.table(
-        {"v": pa.array([{"type": 1, "size": None, "indices": None, "values": [1.5]}], vector_type())}
+        {"v": pa.array([{"type": 1, "size": None, "indices": None, "values": [1.5]}], VECTOR_TYPE)}
     ),
     "series": pd.Series([1.5, 2.5], name="s"),
     "series without a name": pd.Series(["a", "b"]),

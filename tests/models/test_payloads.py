@@ -539,7 +539,7 @@ def test_all_findings_are_told_at_once(home):
 
 FORMS = "dataframe_split, dataframe_records, instances, inputs"
 KEYS = f"one of {FORMS}, params"
-NOT_HERE = "the request is not JSON as it is taken here:"
+NOT_HERE = "the request is unsupported JSON:"
 NO_FRAME = (
     "a frame in JSON: expected an object with the keys columns and data (a list of rows), got something else"
 )
@@ -555,7 +555,7 @@ REFUSED = {
     "nothing": ("", ["the request is not JSON: line 1, column 1: Expecting value"]),
     "text": ("secret", ["the request is not JSON: line 1, column 1: Expecting value"]),
     "half": ('{"inputs": ["secret"', ["the request is not JSON: line 1, column 21: Expecting ',' delimiter"]),
-    "bytes": (b'{"inputs": "\xff"}', ["the request is not JSON: no UTF-8 text"]),
+    "bytes": (b'{"inputs": "\xff"}', ["the request is not JSON: not UTF-8 text"]),
     "a number": ("5", [f"the request: expected a JSON object with one of the keys {FORMS}, got a "
                        "value of type int"]),
     "a list": ("[1]", [f"the request: expected a JSON object with one of the keys {FORMS}, got a "
@@ -583,15 +583,15 @@ REFUSED = {
         '{"inputs": [1], "params": ["secret"]}',
         ["params: expected an object, got a value of type list [TYPE_MISMATCH]"],
     ),
-    "a key twice": ('{"inputs": [1], "inputs": [2]}', [f"{NOT_HERE} a key stands twice in an object"]),
+    "a key twice": ('{"inputs": [1], "inputs": [2]}', [f"{NOT_HERE} an object has a duplicate key"]),
     "deep": ('{"inputs": ' + "[" * 100_000, [f"{NOT_HERE} nested more than 150 levels deep"]),
     "endless": (
         '{"inputs": [1e999]}',
-        [f"{NOT_HERE} a number beyond doubles (infinity is the text Infinity)"],
+        [f"{NOT_HERE} a number beyond doubles (write infinity as the text Infinity)"],
     ),
     "endless in a cell": (
         '{"dataframe_split": {"columns": ["x"], "data": [[1e999]]}}',
-        [f"{NOT_HERE} a number beyond doubles (infinity is the text Infinity)"],
+        [f"{NOT_HERE} a number beyond doubles (write infinity as the text Infinity)"],
     ),
     "digits": ('{"inputs": [' + "1" * 10**5 + "]}", [f"{NOT_HERE} an integer of thousands of digits"]),
     "no list": (

@@ -22,7 +22,7 @@ from typing_extensions import NotRequired, TypedDict
 
 import sparksig
 from sparksig import ConversionError, InferenceError, PredictionError, PythonModel, infer_signature
-from sparksig.convert.hints import parse_input
+from sparksig.convert.hints import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.scoring import score_batches
 from tests.differences import differs
@@ -175,7 +175,7 @@ def test_rows_of_classes(hint, row):
 
 def instances(model, rows):
     hint = typing.get_type_hints(inspect.unwrap(model.predict), globals(), include_extras=True)["model_input"]
-    return check_rows(rows, parse_input(hint))
+    return check_rows(rows, parse_input_hint(hint))
 
 
 @pytest.mark.parametrize(("model", "rows", "expected"), MODELS.values(), ids=MODELS)
@@ -258,7 +258,9 @@ def test_a_field_that_no_type_holds_is_refused_when_the_model_is_defined(hint, t
             return model_input
 
         predict.__annotations__ = {"model_input": list[row]}
-        with pytest.raises(ConversionError, match=rf"^Refused: .* is no contract.*\n.*\[\]\.field: .*{text}"):
+        with pytest.raises(
+            ConversionError, match=rf"^Refused: .* cannot be used as a contract.*\n.*\[\]\.field: .*{text}"
+        ):
             type("Refused", (PythonModel,), {"predict": predict})
 
 

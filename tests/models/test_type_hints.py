@@ -363,7 +363,9 @@ INVALID = {
 
 @pytest.mark.parametrize(("hint", "text"), INVALID.values(), ids=INVALID)
 def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text):
-    with pytest.raises(ConversionError, match=r"^Defined: the type hint .* is no contract: ") as caught:
+    with pytest.raises(
+        ConversionError, match=r"^Defined: the type hint .* cannot be used as a contract: "
+    ) as caught:
         define(hint)
     assert text in str(caught.value)
 
@@ -371,7 +373,7 @@ def test_a_hint_that_contradicts_itself_is_refused_when_it_is_written(hint, text
         return model_input
 
     function.__annotations__ = {"model_input": hint}
-    with pytest.raises(ConversionError, match=r"function: the type hint .* is no contract: "):
+    with pytest.raises(ConversionError, match=r"function: the type hint .* cannot be used as a contract: "):
         pyfunc(function)
 
 

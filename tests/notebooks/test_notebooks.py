@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 import pytest
 
-HERE = Path(__file__).parent
+from tests.notebooks.running import HERE, run_notebook
 
 pytestmark = [
     pytest.mark.xdist_group("notebooks"),
@@ -18,28 +14,22 @@ pytestmark = [
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A function that runs a notebook, and gives what each cell of code shows, by its first line."""
-    nbclient = pytest.importorskip("nbclient", reason="Jupyter is in the development environment only")
+def run(tmp_path):
+    """A function that runs a notebook, and returns the output of each code cell by its source."""
+    pytest.importorskip("nbclient", reason="Jupyter is in the development environment only")
     import nbformat
 
-    for name, value in {
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "JUPYTER_PLATFORM_DIRS": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    def shown(name):
-        notebook = nbformat.read(HERE / name, as_version=4)
-        assert not any(cell.get("outputs") for cell in notebook.cells), "kept without what it shows"
-        client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3")
-        client.execute(cwd=str(tmp_path))
+    def run_stored(name):
+        stored = nbformat.read(HERE / name, as_version=4)
+        notebook = run_notebook(HERE / name, tmp_path)
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if any(cell.get("outputs") for cell in stored.cells):
+            outputs = [cell.outputs for cell in stored.cells if cell.cell_type == "code"]
+            message = "python -m tests.notebooks.running stores the outputs"
+            assert outputs == [cell.outputs for cell in cells], message
         return {cell.source: "".join(map(_text, cell.outputs)) for cell in cells}
 
-    return shown
+    return run_stored
 
 
 def _text(output):

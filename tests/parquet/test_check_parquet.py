@@ -462,7 +462,7 @@ def test_a_single_file_and_its_uri(write):
     ("options", "text"),
     [
         ({"mode": "all"}, "mode: expected 'schema', 'sample', 'full', got 'all'"),
-        ({"side": "input"}, "side is 'inputs' or 'outputs', not 'input'"),
+        ({"side": "input"}, "side: expected 'inputs' or 'outputs', got 'input'"),
         ({"rows": 0}, "rows: expected an integer of 1 or more, got 0"),
         ({"method": "heads"}, "method: expected 'partitions' or 'uniform', got 'heads'"),
         ({"row_key": []}, "row_key: expected at least one column"),

@@ -357,7 +357,7 @@ def test_arguments_that_are_not_what_they_should_be(spark, tmp_path):
         check([1], good)
     with pytest.raises(ContractError, match=r"^mode: expected 'schema', 'sample', 'full', got 'fast'$"):
         check(df, good, "fast")
-    with pytest.raises(ContractError, match=r"^side is 'inputs' or 'outputs', not 'params'$"):
+    with pytest.raises(ContractError, match=r"^side: expected 'inputs' or 'outputs', got 'params'$"):
         check(df, good, side="params")
     with pytest.raises(ContractError, match=r"^the signature has no outputs$"):
         check(df, ModelSignature(good), side="outputs")

@@ -252,7 +252,7 @@ def test_params_are_handed_on(frame_of, spark, tmp_path):
 @pytest.mark.parametrize(("function", "text"), [
     (lambda data, params: data["x"].to_numpy()[:-1], "expected one prediction for each of 10 rows, got 9"),
     (lambda data, params: 7, "expected one prediction for each of 10 rows, got 1"),
-    (lambda data, params: data["x"].astype(str), "y: expected double, found"),
+    (lambda data, params: data["x"].astype(str), "y: expected double, got"),
     (lambda data, params: data["x"].astype("int64"), "y: expected double, got int64"),
     (lambda data, params: data.assign(y=1.0), "x: expected only declared columns, got an undeclared column"),
 ], ids=["too few", "scalar", "text", "int64", "extra column"])  # fmt: skip

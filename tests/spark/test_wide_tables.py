@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 def summarize(report):
-    findings = [(finding.path, finding.code, finding.count, finding.found) for finding in report.findings]
+    findings = [(finding.path, finding.code, finding.count, finding.actual) for finding in report.findings]
     return findings, report.rows, report.bad_rows, [column.nulls for column in report.columns]
 
 
