@@ -17,7 +17,7 @@ from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
-from sparksig.jobs.staged_columns import PREDICTION, name_findings
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -41,7 +41,7 @@ class DirectEngine(SparkEngine):
 
     Attributes:
         is_required: whether a table that is left to Spark is an error.
-        scan: the columns that the tasks read, and the way they score it; None if Spark scores.
+        scan: the plan of the tasks; None if Spark scores.
         splits: the parts of the table, one for each task.
     """
 
@@ -93,10 +93,10 @@ class DirectEngine(SparkEngine):
         if version is None and len(opened.table.files) != self.input.identity["files"]:
             raise UnsupportedError("Spark finds other files in the input than pyarrow")
         table = opened.table
-        apart = config.quarantine is not None
+        has_quarantine = config.quarantine is not None
         options = ScanOptions(
-            output=PREDICTION if apart else config.output.column,
-            keep=self.rows.columns if apart else config.output.keep,
+            output=PREDICTION if has_quarantine else config.output.column,
+            keep=self.rows.columns if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
             findings=name_findings(config),
@@ -104,6 +104,7 @@ class DirectEngine(SparkEngine):
             batch_rows=work.batch_rows,
             absent=work.absent,
             filter=config.input.filter,
+            limit=build_limit(config),
             returned=work.returned,
         )
         self._model = replace(run.model, outputs=work.outputs)

@@ -18,38 +18,38 @@ __all__ = ["RunReport"]
 
 @dataclass(frozen=True, repr=False)
 class RunReport(TextView):
-    """What a job did, whether it went well or not. What nobody came to know is None, or empty.
+    """The report of a run, also of one that failed. Unknown fields are empty or None.
 
     Attributes:
         job: "score", "check" or "infer".
         run_id: names the run.
-        status: "done"; "repeated", where the run was done before, and nothing was done now; "failed".
-        exit_code: what the command ended with.
-        started: when, in UTC, ISO 8601.
-        seconds: how long it took in all.
-        phases: seconds of each phase, in their order.
-        error: why it failed.
-        error_findings: all that was wrong.
+        status: "done"; "failed"; or "repeated" if the run was done before, so that nothing was done now.
+        exit_code: the exit code of the command.
+        started: the time of the start, in UTC, ISO 8601.
+        seconds: the duration of the run.
+        phases: the seconds of each phase, in their order.
+        error: the reason of the failure.
+        error_findings: the findings of the error.
         log: the file with the complete log of a failure; None where the message says all.
         model_path: the model directory that was used.
-        model_digest: of its content.
+        model_digest: the SHA-256 of its content.
         signature: the model's, or the inferred one: JSON texts of inputs, outputs and params, and ``text``.
-        input: what was read: place, format, and version (Delta), or files, bytes, and sha256 of their list.
-        rows_in: rows read; rows_in = scored + rejected.
+        input: the table that was read: place, format, and version (Delta), or files, bytes and their sha256.
+        rows_in: the rows that were read; rows_in = scored + rejected.
         scored: rows with a prediction.
         rejected: rows without one.
-        findings: why rows were rejected, with counts.
+        findings: the reasons why rows were rejected, with counts.
         absent: the optional columns of the model that the input lacks, with their near misses.
-        check: what a check of the input has found.
-        evidence: what was seen of each column that a signature was inferred from.
-        model_loads: how often workers loaded the model.
-        model_load_seconds: how long that took, in all.
+        check: the report of the check of the input.
+        evidence: the evidence for each column of an inferred signature.
+        model_loads: the number of times that workers loaded the model.
+        model_load_seconds: the seconds of all loads.
         engine: the engine that scored: "spark", "direct" or "local".
         engine_reason: why it was chosen, or how it scored.
-        output: where the predictions are, or were to be.
-        quarantine: where the rejected rows are, or were to be.
-        written: rows written, by place.
-        versions: of what ran.
+        output: the table of the predictions.
+        quarantine: the table of the rejected rows.
+        written: the number of rows written to each table.
+        versions: the versions of Python and of the packages.
 
     Example:
         >>> report = RunReport("score", "nightly", "done", 0, "2026-01-31T00:00:00Z", 2.0, {"score": 1.5},
@@ -99,14 +99,14 @@ class RunReport(TextView):
 
     @property
     def rows_per_second(self) -> float | None:
-        """Rows read per second, of all seconds; None for a repeated run, which has read none."""
+        """The rows read per second of the run; None for a repeated run, which reads none."""
         if self.rows_in is None or not self.seconds or self.status == "repeated":
             return None
         return self.rows_in / self.seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready built-ins."""
-        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        """Return the report as JSON-ready built-ins."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
         rate = self.rows_per_second
         return plain | {
             "seconds": round(self.seconds, 3),
@@ -124,12 +124,12 @@ class RunReport(TextView):
         }
 
     def to_json(self) -> str:
-        """The report as JSON text."""
+        """Return the report as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> RunReport:
-        """Read what :meth:`to_json` gave."""
+        """Read a report from the text of :meth:`to_json`."""
         body = json.loads(text)
         body.pop("rows_per_second")
         for name in ("findings", "error_findings", "absent"):
@@ -140,7 +140,7 @@ class RunReport(TextView):
         return self._rendered(whole=False)
 
     def to_html(self, path: str | Path) -> None:
-        """Write the report as one page of HTML that needs nothing else.
+        """Write the report as one self-contained page of HTML.
 
         Raises:
             MissingDependencyError: jinja2 is not installed.
@@ -149,7 +149,7 @@ class RunReport(TextView):
         Path(path).write_text(self.as_page(), encoding="utf-8")
 
     def as_page(self) -> str:
-        """The page of HTML, as text."""
+        """Return the page of HTML as text."""
         return self._rendered(whole=True)
 
     def _rendered(self, *, whole: bool) -> str:
@@ -160,10 +160,10 @@ class RunReport(TextView):
         )
 
     def facts(self) -> list[tuple[str, str]]:
-        """Return what is known, as pairs of a name and a text: the outcome and the numbers first."""
+        """Return the known fields as pairs of a name and a text: the outcome and the numbers first."""
         rate = self.rows_per_second
         loads, load_seconds = self.model_loads, self.model_load_seconds
-        known: list[tuple[str, str | None]] = [
+        facts: list[tuple[str, str | None]] = [
             ("run", self.run_id),
             ("status", self._status()),
             ("rows in", _number(self.rows_in)),
@@ -184,7 +184,7 @@ class RunReport(TextView):
             ("quarantine", self._place(self.quarantine)),
             ("log", self.log),
         ]
-        return [(name, text) for name, text in known if text]
+        return [(name, text) for name, text in facts if text]
 
     def _status(self) -> str:
         if self.status == "failed":
@@ -221,14 +221,14 @@ class RunReport(TextView):
         lines += [f"{name:<16} {text}" for name, text in self.facts()]
         lines += [f"- {finding}" for finding in self.findings]
         if self.error and with_error:
-            shown = {*self.findings, *(() if self.check is None else self.check.findings)}
+            printed = {*self.findings, *(() if self.check is None else self.check.findings)}
             lines += [f"{'error':<16} {self.error}"]
-            lines += [f"- {finding}" for finding in self.error_findings if finding not in shown]
+            lines += [f"- {finding}" for finding in self.error_findings if finding not in printed]
         return "\n".join(lines)
 
 
 def _fold(digest: str | None) -> str | None:
-    """Return the first digits of a digest; the JSON has all of them."""
+    """Return the first digits of a digest; to_dict has the complete digest."""
     return None if digest is None else f"{digest[:12]}..."
 
 
@@ -236,24 +236,24 @@ def _number(count: int | None) -> str | None:
     return None if count is None else f"{count:,}"
 
 
-def _input(told: Mapping[str, Any]) -> str | None:
-    """The place, and beside it what tells its content from another day's."""
-    said = [str(told["format"])] if told.get("format") else []
-    said += [f"version {told['version']}"] if told.get("version") is not None else []
-    files = told.get("files")
-    said += [f"{files:,} file{'s' if files != 1 else ''}"] if files is not None else []
-    said += [format_size(told["bytes"])] if told.get("bytes") is not None else []
-    place = told.get("place")
-    return f"{place} ({', '.join(said)})" if place and said else place
+def _input(details: Mapping[str, Any]) -> str | None:
+    """Format the place of the input, with its format, version or size."""
+    parts = [str(details["format"])] if details.get("format") else []
+    parts += [f"version {details['version']}"] if details.get("version") is not None else []
+    files = details.get("files")
+    parts += [f"{files:,} file{'s' if files != 1 else ''}"] if files is not None else []
+    parts += [format_size(details["bytes"])] if details.get("bytes") is not None else []
+    place = details.get("place")
+    return f"{place} ({', '.join(parts)})" if place and parts else place
 
 
 # --- back from JSON -------------------------------------------------------------------------------------
 
 
 def _finding(body: Mapping[str, Any]) -> Finding:
-    known = {one.name for one in fields(Finding)}
-    given = {name: value for name, value in body.items() if name in known}
-    return Finding(**given | {"code": Code(body["code"]), "rows": tuple(body.get("rows", ()))})
+    names = {each.name for each in fields(Finding)}
+    values = {name: value for name, value in body.items() if name in names}
+    return Finding(**values | {"code": Code(body["code"]), "rows": tuple(body.get("rows", ()))})
 
 
 def _check(body: Mapping[str, Any] | None) -> Report | None:
@@ -261,14 +261,16 @@ def _check(body: Mapping[str, Any] | None) -> Report | None:
         return None
     findings: Sequence[Mapping[str, Any]] = body["findings"]
     columns = [
-        ColumnReport(**one | {"values": tuple((label, count) for label, count in one["values"])})
-        for one in body["columns"]
+        ColumnReport(**column | {"values": tuple((label, count) for label, count in column["values"])})
+        for column in body["columns"]
     ]
-    given = {name: body[name] for name in ("mode", "contract", "rows", "bad_rows", "claim", "seconds")}
+    values = {name: body[name] for name in ("mode", "contract", "rows", "bad_rows", "claim", "seconds")}
     return Report(
         findings=tuple(map(_finding, findings)),
         columns=tuple(columns),
         table=body.get("table", ""),
-        examples={index: tuple(one["examples"]) for index, one in enumerate(findings) if one.get("examples")},
-        **given,
+        examples={
+            index: tuple(each["examples"]) for index, each in enumerate(findings) if each.get("examples")
+        },
+        **values,
     )

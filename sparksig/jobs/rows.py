@@ -15,12 +15,12 @@ from sparksig.jobs.staged_columns import (
     PREDICTION,
     REASONS,
     RECORD,
+    build_limit,
     build_reason,
     name_findings,
     refuse_reserved_names,
 )
 from sparksig.jobs.tables import FINDINGS, Input
-from sparksig.scoring.limits import RejectionLimit
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
 from sparksig.tables.contract import RUN_COLUMN
@@ -76,8 +76,8 @@ def build_staged_rows(
     if has_quarantine:
         refuse_reserved_names(rows.columns)
     rows = rows.observe(counts.input, F.count(F.lit(1)).alias("rows"))
-    if config.budget is not None and config.budget.rows is not None:
-        udf = udf.with_(limit=RejectionLimit(config.budget.rows))
+    limit = build_limit(config)
+    udf = udf if limit is None else udf.with_(limit=limit)
     staged = add_predictions(
         rows,
         udf,

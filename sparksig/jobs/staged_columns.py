@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import ScoreConfig
+from sparksig.scoring.limits import RejectionLimit
 
 __all__ = [
     "OWN",
     "PREDICTION",
     "REASONS",
     "RECORD",
+    "build_limit",
     "build_reason",
     "name_findings",
     "refuse_reserved_names",
@@ -27,6 +29,13 @@ PREDICTION, REASONS, RECORD = f"{OWN}prediction", f"{OWN}findings", f"{OWN}recor
 def name_findings(config: ScoreConfig) -> str:
     """Return the name of the findings of rejected rows where they are staged."""
     return "findings" if config.quarantine is None else REASONS
+
+
+def build_limit(config: ScoreConfig) -> RejectionLimit | None:
+    """Return the limit of rejected rows that ends a run early; None without one."""
+    if config.budget is None or config.budget.rows is None:
+        return None
+    return RejectionLimit(config.budget.rows)
 
 
 def refuse_reserved_names(names: Sequence[str]) -> None:

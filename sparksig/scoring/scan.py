@@ -18,6 +18,7 @@ from sparksig.models.registry import reason_of
 from sparksig.schema import Schema
 from sparksig.scoring.batches import BATCH_BYTES, join_batches, rebatched
 from sparksig.scoring.filters import Condition
+from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.storage import convert_array
 
 __all__ = ["Piece", "ReadCount", "ScanPlan", "Split", "read_batches"]
@@ -114,6 +115,7 @@ class ScanPlan:
         absent: the treatment of an optional column that the table lacks.
         returned: the Arrow type of predictions that was asked for; None to use the output schema.
         condition: the rows to score; None for all.
+        limit: the number of rows that the run may reject; None for any number.
         spark_fields: the fields of kept columns that Spark has described in the footers of the table.
     """
 
@@ -135,6 +137,7 @@ class ScanPlan:
     absent: Absent = "omit"
     returned: pa.DataType | None = None
     condition: Condition | None = None
+    limit: RejectionLimit | None = None
     spark_fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def build_input(self, batch: pa.RecordBatch) -> pa.RecordBatch:

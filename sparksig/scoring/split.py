@@ -12,6 +12,7 @@ write   the finished batches of one row group
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import signal
 import time
@@ -26,6 +27,7 @@ from sparksig.errors import Finding, ModelFailedError, SparksigError
 from sparksig.infer.outputs import count_rows
 from sparksig.models import LoadedModel
 from sparksig.scoring.batches import Predict
+from sparksig.scoring.limits import count_rejections
 from sparksig.scoring.part import Target, name_predictions, open_writer, output_schema
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
@@ -80,6 +82,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
         ContractError: a file cannot be read, or rows break the input schema.
         PredictionError: a prediction breaks the output schema.
         ModelFailedError: the model raised an exception.
+        BudgetExceededError: many more rows were rejected than the limit of the plan allows.
     """
     clock = _Clock()
     tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
@@ -93,7 +96,7 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
                 pending.append(batch)
                 yield plan.build_input(batch)
 
-        pairs = _score_batches(feed(), model, plan, f" of {split.describe()}", tally)
+        pairs = _score_batches(feed(), model, plan, split, tally)
         for predictions, findings in clock.time("score", pairs):
             batch = pending.popleft()
             rows += len(predictions)
@@ -108,10 +111,19 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
     return SplitResult(split.index, writer.path, *counts, tally.findings(), summary, size, clock.seconds)
 
 
+_ATTEMPTS = itertools.count()
+"""A number for each attempt at a split in this process."""
+
+
 def _score_batches(
-    batches: Iterator[pa.RecordBatch], model: LoadedModel, plan: ScanPlan, source: str, tally: FindingTally
+    batches: Iterator[pa.RecordBatch], model: LoadedModel, plan: ScanPlan, split: Split, tally: FindingTally
 ) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Yield the predictions and the findings of each batch."""
+    """Yield the predictions and the findings of each batch.
+
+    Raises:
+        BudgetExceededError: many more rows were rejected than the limit allows.
+    """
+    count = None if plan.limit is None else count_rejections(plan.limit, 0, split.index, next(_ATTEMPTS))
     return score_pairs(
         batches,
         _guard(model, plan),
@@ -122,8 +134,9 @@ def _score_batches(
         lenient=plan.lenient,
         texts=model.text_dtypes,
         absent=plan.absent,
-        source=source,
+        source=f" of {split.describe()}",
         tally=tally,
+        count=count,
     )
 
 

@@ -18,6 +18,7 @@ from sparksig.engine.predictions import result_type
 from sparksig.errors import ContractError, ConversionError, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring.filters import compile_filter
+from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.names import find_missing_columns, find_name_conflicts
 from sparksig.scoring.part import output_schema
 from sparksig.scoring.prepared import PreparedModel
@@ -54,6 +55,7 @@ class ScanOptions:
     batch_rows: int | None = None
     absent: Absent = "omit"
     filter: str | None = None
+    limit: RejectionLimit | None = None
     returned: pa.DataType | None = None
 
 
@@ -92,7 +94,7 @@ def plan_scan(
     spark_fields = read_spark_fields(table.files[0].metadata)
     source = _require_supported(table, pa.schema([schema.field(name) for name in needed]), spark_fields)
     names = fed if is_row or model.inputs.has_input_names() else map(str, range(len(fed)))
-    shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned")
+    shared = ("output", "flatten", "lenient", "findings", "zone", "batch_rows", "absent", "returned", "limit")
     scan = ScanPlan(
         store=table.store,
         source=source,

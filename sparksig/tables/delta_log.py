@@ -63,7 +63,7 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
         version: the version; None for the newest.
 
     Raises:
-        TableNotFoundError: there is no such table, or no such version.
+        TableNotFoundError: the table, or its version, does not exist.
         UnsupportedError: the rows of the table are not those of its files.
     """
     selector = pafs.FileSelector(f"{root}/_delta_log", allow_not_found=True)
@@ -101,8 +101,8 @@ def _find_checkpoints(names: Sequence[str]) -> dict[int, list[str]]:
 def _read_checkpoint(store: Any, path: str) -> Iterator[dict[str, Any]]:
     with store.open_input_file(path) as stream:
         file = pq.ParquetFile(stream)
-        wanted = ["protocol", "metaData", "add.path", "add.partitionValues", "add.deletionVector"]
-        for batch in file.iter_batches(columns=wanted):
+        columns = ["protocol", "metaData", "add.path", "add.partitionValues", "add.deletionVector"]
+        for batch in file.iter_batches(columns=columns):
             yield from batch.to_pylist()
 
 
@@ -119,15 +119,15 @@ class _State:
 
     protocol: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def add(self, action: Mapping[str, Any]) -> None:
         self.protocol = action.get("protocol") or self.protocol
         self.metadata = action.get("metaData") or self.metadata
         if removed := action.get("remove"):
-            self.files.pop(removed["path"], None)
+            self.files.pop(_identify(removed), None)
         if added := action.get("add"):
-            self.files[added["path"]] = {
+            self.files[_identify(added)] = {
                 name: added.get(name) for name in ("partitionValues", "deletionVector")
             }
 
@@ -142,7 +142,8 @@ class _State:
             raise UnsupportedError(f"the Delta table {place!r} {reason}")
         columns = tuple(self.metadata["partitionColumns"])
         files = {
-            unquote(path): _read_values(file["partitionValues"], columns) for path, file in self.files.items()
+            unquote(path): _read_values(file["partitionValues"], columns)
+            for (path, _), file in self.files.items()
         }
         return Snapshot(version, self.metadata["id"], self.metadata["schemaString"], columns, files)
 
@@ -155,9 +156,14 @@ class _State:
             return "has other names for its columns than its files (column mapping)"
         if any(file["deletionVector"] for file in self.files.values()):
             return "has deletion vectors"
-        if any(re.match(r"[A-Za-z][\w+.-]*:|/", path) for path in self.files):
+        if any(re.match(r"[A-Za-z][\w+.-]*:|/", path) for path, _ in self.files):
             return "has files of another table"
         return "" if self.files else "has no files"
+
+
+def _identify(action: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the path of a file and its deletion vector: a commit may replace the vector of a file."""
+    return action["path"], json.dumps(action.get("deletionVector"), sort_keys=True, default=str)
 
 
 def _read_values(values: Any, columns: Sequence[str]) -> dict[str, str | None]:
@@ -191,7 +197,7 @@ def open_delta(
         version: the version; None for the newest.
 
     Raises:
-        TableNotFoundError: there is no such table, or no such version, or a file is missing.
+        TableNotFoundError: the table, or its version, does not exist, or a file is missing.
         UnsupportedError: the rows of the table are not those of its files.
     """
     snapshot = read_snapshot(store, root, place, version)

@@ -1,168 +1,358 @@
-"""Scoring Parquet to Parquet: the local engine against a loop written by hand, and against Spark's engine.
+"""Scoring Parquet to Parquet: each engine in a process of its own, cold and warm, with its peak memory.
 
-The loop reads batches with pyarrow, predicts and writes them, with the settings that are fastest here; it
-checks nothing. "by hand" is what people write first: a table, ``to_pandas``, ``predict``, ``write_table``. In
-one process the model is loaded before; two processes start, and load it, in each run.
+"cold" is the first run from the start of the process: imports, Spark, loading the model. "warm" is the best
+of three more runs. "loop" reads batches with pyarrow, predicts and writes them in as many processes, which
+have loaded the model before; it checks nothing. The ratios are those of warm runs.
 """
 
 from __future__ import annotations
 
-import atexit
-import resource
+import functools
+import json
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import threading
 import time
-import uuid
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.linear_model import LinearRegression
 
 import sparksig
-from sparksig.scoring.prepared import prepare_model
-from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
-from sparksig.tables.parquet import open_parquet
-from tests.bench.harness import Case, Result, measure
+from sparksig import ColSpec, ModelSignature, Schema, TensorSpec
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+PROCESSES = 2
+ROUNDS = 3
+WORKLOADS = {
+    "linear": "linear model, 16 M rows of 10 doubles",
+    "boosting": "gradient boosting, 2 M rows of 30 doubles",
+    "mixed": "pipeline, 4 M rows of strings, integers, timestamps",
+    "embeddings": "linear model, 400,000 embeddings of 128 doubles",
+    "files": "linear model, 200 files of 50,000 rows of 10 doubles",
+}
+_TARGETS = {
+    "linear": {"mlflow": 25, "pandas_udf": 10, "spark": 7, "loop": 0.8},
+    "boosting": {"mlflow": 4, "pandas_udf": 2.3, "spark": 2, "loop": 0.9},
+    "mixed": {"mlflow": 2.5, "pandas_udf": 1.8, "spark": 1.7, "loop": 0.85},
+    "embeddings": {"mlflow": 8, "spark": 3, "loop": 0.8},
+    "files": {"mlflow": 15, "pandas_udf": 8, "spark": 6, "loop": 0.6},
+}
+"""How many times faster than each other engine the engine direct is meant to be."""
 
 
-def cases(scale: float = 1.0) -> list[Case]:
-    """The comparisons; ``scale`` shrinks the tables."""
-    home = _home()
-    linear = _Bench(home / "linear", LinearRegression(), 8_000_000 * scale, 10)
-    boosted = _Bench(home / "boosted", GradientBoostingRegressor(n_estimators=100), 1_000_000 * scale, 30)
-    many = _Bench(home / "many", LinearRegression(), 4_000_000 * scale, 10, files=80)
-    return [
-        linear.case("linear, 8 M rows of 10 doubles, one process", 1, {"loop": 0.8, "by hand": 1.5}),
-        linear.case("the same, two processes that start", 2, None),
-        many.case("linear, 80 files of 50,000 rows, one process", 1, {"loop": 0.7}),
-        boosted.case("gradient boosting, 1 M rows of 30 doubles, one process", 1, {"loop": 0.9}),
+def report(scale: float = 0.01, workloads: Sequence[str] = (), engines: Sequence[str] = ()) -> str:
+    """Measure engines on workloads, and return a table.
+
+    Args:
+        scale: the share of the rows.
+        workloads: names of WORKLOADS; all, if empty.
+        engines: names of ENGINES; all, if empty.
+    """
+    lines = [
+        "| workload | engine | warm s | cold s | peak MB | direct is faster by | target |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
+    for name in workloads or WORKLOADS:
+        home = Path(tempfile.mkdtemp(prefix="sparksig-bench-"))
+        try:
+            make_workload(home, name, scale)
+            results = {engine: _measure(home, engine) for engine in engines or ENGINES}
+        finally:
+            shutil.rmtree(home, ignore_errors=True)
+        best = results.get("direct", next(iter(results.values())))["warm"]
+        for engine, result in results.items():
+            goal = _TARGETS[name].get(engine)
+            ratio = "" if engine == "direct" else f"{result['warm'] / best:.2f}x"
+            lines.append(
+                f"| {WORKLOADS[name]} | {engine} | {result['warm']:.2f} | {result['cold']:.2f} "
+                f"| {result['peak']:,.0f} | {ratio} | {'' if goal is None else f'{goal:g}x'} |"
+            )
+    return "\n".join([*lines, "", f"{scale:g} of the rows, {PROCESSES} processes"])
 
 
-def more(scale: float = 1.0, rounds: int = 3) -> list[Result]:
-    """The comparison with Spark's engine, warm."""
+# --- tables and models ------------------------------------------------------------------------------------
+
+
+def make_workload(home: Path, name: str, scale: float) -> None:
+    """Write the table and the model of a workload."""
+    rows, files = {
+        "linear": (16_000_000, 16),
+        "boosting": (2_000_000, 8),
+        "mixed": (4_000_000, 8),
+        "embeddings": (400_000, 8),
+        "files": (10_000_000, 200),
+    }[name]
+    count = max(int(rows * scale / files), 1)
+    generator = np.random.default_rng(0)
+    sample = _make_rows(name, generator, 500)
+    model, signature = _fit(name, sample)
+    sparksig.save_model(home / "model", model, signature)
+    (home / "estimator").write_bytes(cloudpickle.dumps(model))
+    (home / "table").mkdir()
+    (home / "outputs").mkdir()
+    for index in range(files):
+        table = _make_rows(name, generator, count)
+        pq.write_table(table, home / "table" / f"part-{index:03d}.parquet", use_dictionary=name == "mixed")
+
+
+def _make_rows(name: str, generator: np.random.Generator, rows: int) -> pa.Table:
+    if name == "embeddings":
+        values = pa.array(generator.random(rows * 128))
+        vectors = pa.FixedSizeListArray.from_arrays(values, 128).cast(pa.list_(pa.float64()))
+        return pa.table({"id": np.arange(rows), "v": vectors})
+    if name == "mixed":
+        cities = pa.array([f"city {number}" for number in range(50)])
+        seconds = generator.integers(0, 10**9, rows) * 10**6
+        columns = {
+            "id": np.arange(rows),
+            "city": cities.take(pa.array(generator.integers(0, 50, rows))),
+            "rooms": generator.integers(1, 9, rows),
+            "area": generator.random(rows) * 200,
+            "sold": pa.array(seconds, pa.timestamp("us")),
+        }
+        return pa.table(columns)
+    width = 30 if name == "boosting" else 10
+    return pa.table(
+        {"id": np.arange(rows), **{f"x{index}": generator.random(rows) for index in range(width)}}
+    )
+
+
+class Embedding(sparksig.PythonModel):
+    """A linear model of a named tensor."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+
+    def predict(self, model_input):
+        return self.estimator.predict(model_input["v"])
+
+
+def _fit(name: str, sample: pa.Table) -> tuple[Any, Any]:
+    """Fit a model to a sample; return it with its signature."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.linear_model import LinearRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = sample.drop_columns(["id"]).to_pandas()
+    double = Schema([ColSpec("double")])
+    if name == "embeddings":
+        vectors = np.stack(frame["v"].to_numpy())
+        inputs = Schema([TensorSpec(np.dtype("float64"), (-1, 128), "v")])
+        return Embedding(LinearRegression().fit(vectors, vectors.sum(axis=1))), ModelSignature(inputs, double)
+    if name == "mixed":
+        parts = [
+            ("city", OneHotEncoder(handle_unknown="ignore"), ["city"]),
+            ("numbers", StandardScaler(), ["rooms", "area"]),
+        ]
+        model = make_pipeline(ColumnTransformer(parts), Ridge()).fit(frame, frame["area"])
+    elif name == "boosting":
+        model = GradientBoostingRegressor(n_estimators=100).fit(frame, frame.sum(axis=1))
+    else:
+        model = LinearRegression().fit(frame, frame.sum(axis=1))
+    return model, ModelSignature(sparksig.infer_signature(frame).inputs, double)
+
+
+# --- engines: each returns a function that scores the table of a workload into a new directory ------------
+
+Scorer = Callable[[str], object]
+
+
+def make_files_scorer(home: Path, engine: str) -> Scorer:
+    """Score with an engine for files: direct or local."""
+    options: dict[str, Any] = {"engine": engine, "keep": ["id"], "allow_pickle": True}
+    if engine == "direct":
+        options["spark"] = _session()
+    else:
+        options["processes"] = PROCESSES
+    return lambda output: sparksig.score_files(home / "table", home / "model", output, **options)
+
+
+def make_spark_scorer(home: Path) -> Scorer:
+    """Score with Spark's engine."""
+    spark = _session()
+
+    def score(output: str) -> None:
+        table = spark.read.parquet(str(home / "table"))
+        scored = sparksig.score(table, home / "model", keep=["id"], allow_pickle=True)
+        scored.write.parquet(output)
+
+    return score
+
+
+def make_pandas_scorer(home: Path) -> Scorer:
+    """Score with a pandas_udf as people write it."""
+    from pyspark.sql import functions as F
+
+    spark, model = _session(), _load_estimator(home)
+
+    def score(output: str) -> None:
+        table = spark.read.parquet(str(home / "table"))
+        names = [name for name in table.columns if name != "id"]
+
+        def predict(*columns: pd.Series) -> pd.Series:
+            frame = pd.concat(columns, axis=1).set_axis(names, axis=1)
+            return pd.Series(model.predict(_to_input(frame)))
+
+        predict.__annotations__ = {"columns": pd.Series, "return": pd.Series}
+        column = F.pandas_udf(predict, "double")(*names)
+        table.select("id", column.alias("prediction")).write.parquet(output)
+
+    return score
+
+
+def make_mlflow_scorer(home: Path) -> Scorer:
+    """Score with MLflow's spark_udf."""
+    import mlflow.pyfunc
+
+    spark = _session()
+
+    def score(output: str) -> None:
+        table = spark.read.parquet(str(home / "table"))
+        udf = mlflow.pyfunc.spark_udf(spark, str(home / "model"), env_manager="local")
+        names = [name for name in table.columns if name != "id"]
+        table.select("id", udf(*names).alias("prediction")).write.parquet(output)
+
+    return score
+
+
+def make_loop_scorer(home: Path) -> Scorer:
+    """Score with a loop over batches, in processes that stay."""
+    pool = ProcessPoolExecutor(PROCESSES)
+    files = sorted((home / "table").iterdir())
+
+    def score(output: str) -> None:
+        Path(output).mkdir()
+        list(pool.map(_score_file, [home] * len(files), files, [output] * len(files)))
+
+    return score
+
+
+def _score_file(home: Path, file: Path, output: str) -> None:
+    model = _load_estimator(home)
+    schema = pa.schema([("id", pa.int64()), ("prediction", pa.float64())])
+    with (
+        pq.ParquetFile(file, memory_map=True, pre_buffer=False) as source,
+        pq.ParquetWriter(Path(output) / file.name, schema, use_dictionary=False) as writer,
+    ):
+        for batch in source.iter_batches(2**17, use_threads=False):
+            features = batch.drop_columns(["id"])
+            if features.schema.names == ["v"]:
+                vectors = features.column("v")
+                prediction = model.predict({"v": vectors.flatten().to_numpy().reshape(len(vectors), -1)})
+            else:
+                prediction = model.predict(features.to_pandas())
+            arrays = [batch.column("id"), pa.array(prediction)]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+@functools.cache
+def _load_estimator(home: Path) -> Any:
+    return cloudpickle.loads((home / "estimator").read_bytes())
+
+
+def _to_input(frame: pd.DataFrame) -> Any:
+    return {"v": np.stack(frame["v"].to_numpy())} if list(frame) == ["v"] else frame
+
+
+def _session() -> Any:
     from tests.bench.spark import session
 
-    spark, home = session(), _home()
-    bench = _Bench(home / "spark", LinearRegression(), 8_000_000 * scale, 10)
+    return session()
 
-    case = Case(
-        "linear, 8 M rows of 10 doubles, against Spark's engine",
-        {
-            "sparksig": partial(bench.score_directly, spark),
-            "one process": partial(bench.score, 1),
-            "two processes": partial(bench.score, 2),
-            "Spark": partial(bench.score_by_spark, spark),
-        },
-        {"Spark": 7},
+
+ENGINES: dict[str, Callable[[Path], Scorer]] = {
+    "direct": functools.partial(make_files_scorer, engine="direct"),
+    "local": functools.partial(make_files_scorer, engine="local"),
+    "spark": make_spark_scorer,
+    "pandas_udf": make_pandas_scorer,
+    "mlflow": make_mlflow_scorer,
+    "loop": make_loop_scorer,
+}
+
+
+# --- measuring --------------------------------------------------------------------------------------------
+
+
+def run_engine(home: Path, engine: str, started: float) -> None:
+    """Run an engine in this process, and print the seconds of the first and of the best later run."""
+    score, seconds = ENGINES[engine](home), []
+    for number in range(ROUNDS + 1):
+        output = home / "outputs" / f"{engine}-{number}"
+        before = time.time() if number else started
+        score(str(output))
+        seconds.append(time.time() - before)
+        rows = sum(pq.read_metadata(file).num_rows for file in output.glob("*.parquet"))
+        shutil.rmtree(output)
+    sys.stdout.write(json.dumps({"cold": seconds[0], "warm": min(seconds[1:]), "rows": rows}) + "\n")
+
+
+def _measure(home: Path, engine: str) -> dict[str, float]:
+    """Run an engine in a new process; return its seconds and the peak memory of it and its children in MB."""
+    code = (
+        "from pathlib import Path; from tests.bench.engines import run_engine; "
+        f"run_engine(Path({str(home)!r}), {engine!r}, {time.time()})"
     )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "ignore"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    peaks = [0.0]
+    watcher = threading.Thread(target=_watch_memory, args=(process, peaks), daemon=True)
+    watcher.start()
+    output, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the engine {engine} failed: {errors[-3000:]}")
+    result: dict[str, float] = json.loads(output.strip().splitlines()[-1])
+    expected = sum(pq.read_metadata(file).num_rows for file in (home / "table").iterdir())
+    if result["rows"] != expected:
+        raise RuntimeError(f"the engine {engine} wrote {result['rows']} rows, expected {expected}")
+    return {**result, "peak": peaks[0]}
+
+
+def _watch_memory(process: subprocess.Popen[str], peaks: list[float]) -> None:
+    """Note the peak memory of a process and its children; shared pages count once."""
+    while process.poll() is None:
+        peaks[0] = max(peaks[0], sum(map(_measure_memory, _list_processes(process.pid))) / 2**10)
+        time.sleep(0.2)
+
+
+def _list_processes(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        children.setdefault(parent, []).append(int(path.parent.name))
+    listed, waiting = [], [root]
+    while waiting:
+        listed.append(waiting.pop())
+        waiting += children.get(listed[-1], [])
+    return listed
+
+
+def _measure_memory(process: int) -> int:
+    """Return the proportional share of memory of a process in KB."""
     try:
-        return measure([case], rounds)
-    finally:
-        spark.stop()
-
-
-def _home() -> Path:
-    home = Path(tempfile.mkdtemp(prefix="sparksig-bench-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    return home
-
-
-def plan_many_files(count: int = 20_000) -> dict[str, float]:
-    """Plan a table of many small files; return the seconds, and the peak memory of the process in MB.
-
-    The goal is less than 60 s and 500 MB for 20,000 files. The footers take almost all of the time, and the
-    largest part of the memory is one object for each file: 1,000,000 files need about 50 times both, so the
-    driver's memory (some GB) gives way first, before the splits (100 bytes for each file) do.
-    """
-    home = _home()
-    bench = _Bench(home / "files", LinearRegression(), 20, 10, files=1)
-    [first] = bench.source.iterdir()
-    for index in range(1, count):
-        shutil.copy(first, bench.source / f"part-{index:06d}.parquet")
-    model = prepare_model(bench.model, allow_pickle=False, digest=None, trusted_types=())
-    started = time.perf_counter()
-    table = open_parquet(bench.source)
-    scan = plan_scan(table, model, None, None, ScanOptions(keep=["x0"]))
-    splits = plan_splits(table, scan, 2)
-    seconds = time.perf_counter() - started
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"files": sum(len(split.pieces) for split in splits), "seconds": seconds, "MB": memory}
-
-
-class _Bench:
-    """A table of doubles and a model of it."""
-
-    def __init__(self, home: Path, estimator: Any, rows: float, columns: int, files: int = 8) -> None:
-        generator = np.random.default_rng(0)
-        names = [f"x{index}" for index in range(columns)]
-        sample = pd.DataFrame(generator.random((500, columns)), columns=names)
-        self.estimator = estimator.fit(sample, sample.sum(axis=1))
-        self.model, self.source, self._outputs = home / "model", home / "table", home / "outputs"
-        signature = sparksig.infer_signature(sample, estimator.predict(sample))
-        sparksig.save_model(self.model, estimator, signature)
-        self.source.mkdir()
-        self._outputs.mkdir()
-        count = max(int(rows / files), 1)
-        for index in range(files):
-            part = pa.table({name: generator.random(count) for name in names})
-            pq.write_table(part, self.source / f"part-{index:03d}.parquet", use_dictionary=False)
-
-    def output(self) -> str:
-        """A new path, below which the outputs of earlier runs are gone."""
-        shutil.rmtree(self._outputs)
-        self._outputs.mkdir()
-        return str(self._outputs / uuid.uuid4().hex)
-
-    def case(self, name: str, processes: int, target: dict[str, float] | None) -> Case:
-        contenders: dict[str, Callable[[], object]] = {
-            "sparksig": partial(self.score, processes),
-            "loop": self.loop,
-            "by hand": self.by_hand,
-        }
-        return Case(name, contenders, target)
-
-    def score(self, processes: int) -> None:
-        """Score with the local engine."""
-        sparksig.score_files(self.source, self.model, self.output(), keep=["x0"], processes=processes)
-
-    def score_directly(self, spark: Any) -> None:
-        """Score with the engine direct."""
-        options: dict[str, Any] = {"engine": "direct", "spark": spark}
-        sparksig.score_files(self.source, self.model, self.output(), keep=["x0"], **options)
-
-    def score_by_spark(self, spark: Any) -> None:
-        """Score with Spark's engine."""
-        table = spark.read.parquet(str(self.source))
-        sparksig.score(table, str(self.model), keep=["x0"]).write.parquet(self.output())
-
-    def loop(self) -> None:
-        """Score batch by batch."""
-        output = Path(self.output())
-        output.mkdir()
-        schema = pa.schema([("x0", pa.float64()), ("prediction", pa.float64())])
-        for file in sorted(self.source.iterdir()):
-            with (
-                pq.ParquetFile(file, memory_map=True, pre_buffer=False) as source,
-                pq.ParquetWriter(output / file.name, schema, use_dictionary=False) as writer,
-            ):
-                for batch in source.iter_batches(2**18, use_threads=False):
-                    prediction = self.estimator.predict(batch.to_pandas())
-                    arrays = [batch.column("x0"), pa.array(prediction)]
-                    writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-
-    def by_hand(self) -> None:
-        """Score file by file, as people write it first."""
-        output = Path(self.output())
-        output.mkdir()
-        for file in sorted(self.source.iterdir()):
-            frame = pq.read_table(file).to_pandas()
-            frame["prediction"] = self.estimator.predict(frame)
-            pq.write_table(pa.Table.from_pandas(frame[["x0", "prediction"]]), output / file.name)
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:  # it has ended
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import engines, files
 from tests.bench.__main__ import BENCHES
 from tests.bench.harness import Case, Result, measure, table
 
@@ -56,9 +57,17 @@ def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
     assert (tmp_path / "spark.md").read_text() in f"{done.stdout}\n"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workload", ["mixed", "embeddings"])
+def test_engines_without_spark_are_measured(workload):
+    figures = engines.report(0.0001, [workload], ["local", "loop"])
+    lines = figures.splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:4]] == ["local", "loop"]
+    assert all(float(line.split(" | ")[3]) > 0 for line in lines[2:4])
+
+
 def test_a_table_of_many_files_is_planned():
-    figures = import_module("tests.bench.engines").plan_many_files(50)
-    assert figures["files"] == 50
+    assert files.plan_many_files(50)["files"] == 50
 
 
 def test_inference_is_of_the_same_schema():

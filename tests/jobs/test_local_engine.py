@@ -114,6 +114,16 @@ def test_a_budget_that_is_exceeded_leaves_nothing(home):
     assert names(home) == {"model", "table"}
 
 
+def test_a_budget_that_is_far_exceeded_ends_the_run_early(home):
+    write_table(home, [13] * 1000)
+    config = configure(home, budget={"rows": 1})
+    with pytest.raises(
+        BudgetExceededError, match=r"^at least [\d,]+ rows cannot be scored, and the budget is 1"
+    ):
+        score(config)
+    assert names(home) == {"model", "table"}
+
+
 def test_a_row_that_fails_names_its_file_and_leaves_nothing(home):
     write_table(home, BAD[:14] + [1] * 6)
     with pytest.raises(Exception, match=r"first failing row: 3 of 10\.parquet, counted from 0"):

@@ -93,13 +93,13 @@ def test_a_directory_without_a_log_is_no_table(tmp_path):
         read_snapshot(LOCAL, str(tmp_path), "here")
 
 
-def append_action(root, **action):
+def append_actions(root, *actions):
     log = pafs.FileSelector(f"{root}/_delta_log")
     version = max(
         int(info.base_name[:20]) for info in LOCAL.get_file_info(log) if info.path.endswith(".json")
     )
     with open(f"{root}/_delta_log/{version + 1:020d}.json", "w") as file:
-        file.write(json.dumps(action))
+        file.write("\n".join(map(json.dumps, actions)))
 
 
 def protocol(*features):
@@ -132,14 +132,25 @@ LEFT_TO_SPARK = {
 
 @pytest.mark.parametrize("reason", LEFT_TO_SPARK)
 def test_tables_whose_files_are_not_their_rows_are_left_to_spark(root, reason):
-    append_action(root, **LEFT_TO_SPARK[reason](root))
+    append_actions(root, LEFT_TO_SPARK[reason](root))
     with pytest.raises(UnsupportedError, match=reason):
+        read_snapshot(LOCAL, root, root)
+
+
+@pytest.mark.parametrize("is_reversed", [False, True], ids=["add first", "remove first"])
+def test_a_file_that_gets_a_deletion_vector_is_not_lost(root, is_reversed):
+    """The commit adds the file with the vector, and removes the file without it, in any order."""
+    path = next(iter(read_snapshot(LOCAL, root, root).files)).replace("%", "%25").replace(" ", "%20")
+    removed = {"remove": {"path": path, "dataChange": True}}
+    actions = [added(path, deletionVector={"storageType": "u", "pathOrInlineDv": "x"}), removed]
+    append_actions(root, *(reversed(actions) if is_reversed else actions))
+    with pytest.raises(UnsupportedError, match="has deletion vectors"):
         read_snapshot(LOCAL, root, root)
 
 
 @pytest.mark.parametrize("feature", ["deletionVectors", "columnMapping", "v2Checkpoint", "timestampNtz"])
 def test_features_that_are_not_in_use_are_read(root, feature):
-    append_action(root, **protocol(feature))
+    append_actions(root, protocol(feature))
     assert ids_of(root) == (4, VERSIONS[3])
 
 

@@ -113,53 +113,16 @@ class Died(BaseException):
     """The driver is gone: nothing is tidied up behind it."""
 
 
-def dying(monkeypatch, owner, name, *, after=False, calls=1):
-    """Have the driver die as soon as something is called for the nth time, or has just been done."""
-    real, left_to_go = getattr(owner, name), [calls]
+def dying(monkeypatch, owner, name, *, after=False):
+    """Have the driver die as soon as something is called, or has just been done."""
+    real = getattr(owner, name)
 
     def die(*args, **named):
-        left_to_go[0] -= 1
-        if left_to_go[0]:
-            return real(*args, **named)
         if after:
             real(*args, **named)
         raise Died
 
     monkeypatch.setattr(owner, name, die)
-
-
-DEATHS = {
-    "all is scored": (StagingDirectory, "note_publishing", {}),
-    "publishing has begun": (publishing, "publish_quarantine", {}),
-    "the quarantine is written": (publishing, "publish_quarantine", {"after": True}),
-    # the quarantine and the final form of the output are moved before
-    "the output has its final form": (Place, "move_to", {"calls": 3}),
-    "the output is there": (Place, "move_to", {"calls": 3, "after": True}),
-}
-
-
-@pytest.mark.parametrize("death", DEATHS)
-def test_a_run_that_died_is_brought_to_its_end_by_its_name(job, tmp_path, monkeypatch, death):
-    table(tmp_path / "in", BAD)
-    config = job(run_id="r", budget={"rows": 2}, quarantine={"path": str(tmp_path / "bad")})
-    with monkeypatch.context() as patch:
-        owner, name, how = DEATHS[death]
-        dying(patch, owner, name, **how)
-        with pytest.raises(Died):
-            score(config)
-    assert left(tmp_path) == [".out.sparksig-r"]
-    report = score(config)
-    assert "score" not in report.phases  # the model was not asked again
-    assert report.status == ("repeated" if death == "the output is there" else "done")
-    assert (report.rows_in, report.scored, report.rejected) == (20, 18, 2)
-    assert read(tmp_path / "out").id.tolist() == [*range(13), *range(15, 20)]
-    assert read(tmp_path / "bad").id.tolist() == [13, 14]
-    assert left(tmp_path) == []
-    before = sorted(one.name for one in (tmp_path / "out").iterdir())
-    assert score(config).status == "repeated"
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == before
-    with pytest.raises(OutputRefusedError, match="exists already; nothing was written"):
-        score(config.model_copy(update={"run_id": "another"}))
 
 
 @pytest.mark.parametrize("when", ["before the quarantine", "after the quarantine"])
@@ -321,19 +284,6 @@ def test_a_staging_that_the_run_has_not_made_is_left_as_it_is(job, tmp_path):
     with pytest.raises(OutputRefusedError, match="it has 'precious', which no run writes"):
         score(job(run_id="r"))
     assert (tmp_path / ".out.sparksig-r" / "precious").exists()
-
-
-def test_an_input_that_changes_while_it_is_read_is_not_published(job, tmp_path, monkeypatch):
-    table(tmp_path / "in", range(10))
-
-    def finish(place):
-        (tmp_path / "in" / "0.parquet").touch()
-        return 10
-
-    monkeypatch.setattr("sparksig.jobs.spark_engine.count_rows", finish)
-    with pytest.raises(SparksigError, match="the input changed while it was read: 1 files, first "):
-        score(job())
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["in"]
 
 
 def test_rows_that_are_not_in_the_files_are_missed(job, tmp_path, monkeypatch):

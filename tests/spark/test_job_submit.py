@@ -113,6 +113,7 @@ def killed_when(path, flags, seen):
             job.wait()
 
 
+@pytest.mark.fault
 def test_a_driver_that_is_killed_and_started_again_loses_and_doubles_nothing(tmp_path):
     """Once while it scores, once between scoring and publishing; into Delta, where there is Delta."""
     jars = conftest._delta()
