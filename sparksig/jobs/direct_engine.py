@@ -17,7 +17,7 @@ from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -99,7 +99,7 @@ class DirectEngine(SparkEngine):
             keep=self.rows.columns if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
-            findings=findings_column(config),
+            findings=name_findings(config),
             zone=work.zone,
             batch_rows=work.batch_rows,
             absent=work.absent,
@@ -133,7 +133,7 @@ class DirectEngine(SparkEngine):
             rows_in=rows,
             scored=scored,
             rejected=rejected,
-            findings=self.read_reasons(directory, findings_column(run.config)) if rejected else (),
+            findings=self.read_reasons(directory, name_findings(run.config)) if rejected else (),
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
         )

@@ -17,7 +17,7 @@ from sparksig.jobs.places import locate
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import track_splits
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column, refuse_own_names
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings, refuse_reserved_names
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
 from sparksig.models.features import features_of
@@ -118,7 +118,7 @@ class LocalEngine:
         )
         try:
             if config.quarantine is not None:
-                refuse_own_names(names)
+                refuse_reserved_names(names)
             self._plan_splits(config, options)
         except UnsupportedError as error:
             raise self._refuse(error.message) from None
@@ -137,7 +137,7 @@ class LocalEngine:
             keep=self._choose_columns(config) if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
-            findings=findings_column(config),
+            findings=name_findings(config),
             zone=self._zone,
             batch_rows=config.model.batch_rows,
             absent=default_absent(self.model.directory) if absent == "auto" else absent,
@@ -193,7 +193,7 @@ class LocalEngine:
             results = score_locally(self.model, self.scan, self.splits, target, processes, done)
         self.table.check_unchanged()
         rejected = sum(result.rejected for result in results)
-        name = findings_column(run.config)
+        name = name_findings(run.config)
         return StagedCounts(
             rows_in=sum(result.rows for result in results),
             scored=sum(result.scored for result in results),
