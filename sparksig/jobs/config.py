@@ -211,8 +211,8 @@ class ModelSection(_Section):
     )
     shipping: Literal["auto", "files", "path", "inline"] = Field(
         default="auto",
-        description="the way of the model to the workers: files (Spark distributes it), path (each node copies "
-        "it from `path`), inline (it is sent with the query, up to 8 MB), auto (files where possible)",
+        description="the way of the model to the workers: files (Spark distributes it), path (each node "
+        "copies it from `path`), inline (it is sent with the query, up to 8 MB), auto (files where possible)",
     )
 
 
