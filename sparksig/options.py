@@ -12,6 +12,7 @@ __all__ = [
     "OnVersionMismatch",
     "SampleMethod",
     "SaveMode",
+    "Shipping",
     "Side",
     "TableFormat",
     "TypeRule",
@@ -27,7 +28,7 @@ Side = Literal["inputs", "outputs"]
 """A side of a signature."""
 
 TypeRule = Literal["exact", "lossless"]
-"""The types that fit a table's contract: the declared ones, or all that widen to them."""
+"""The types that fit a table's contract: the declared types, or every type that widens to them."""
 
 Missing = Literal["forbid", "allow"]
 """The treatment of optional columns that a table lacks."""
@@ -46,3 +47,6 @@ OnError = Literal["fail", "null"]
 
 OnVersionMismatch = Literal["warn", "fail", "ignore"]
 """The reaction to other package versions than those that a model was saved with."""
+
+Shipping = Literal["auto", "files", "path", "inline"]
+"""The way of a model to the workers of Spark."""

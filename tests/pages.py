@@ -1,6 +1,6 @@
-"""The pages of documentation: their code runs, and prints what they show.
+"""The pages of documentation, and a runner for their code.
 
-Each page is run in a directory and in names of its own, from top to bottom.
+Each page is run in its own directory and namespace, from top to bottom.
 In the pages, ``/data`` stands for this directory.
 """
 
@@ -45,7 +45,7 @@ def pages(*, with_session: bool) -> list[str]:
 
 
 def run_page(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: Any) -> None:
-    """Run the Python code and the commands of a page, and compare what they print."""
+    """Run the Python code and the commands of a page, and compare the output."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -65,10 +65,10 @@ def run_page(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **names: 
 
 
 def _run_commands(block: str) -> None:
-    """Run each command after a dollar sign, and compare what it prints."""
+    """Run each command after a dollar sign, and compare its output."""
     for text in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         command, _, expected = text.partition("\n")
         done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
         assert "Traceback" not in done.stderr, done.stderr
-        same = doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS)
-        assert same, f"{command}\n{done.stdout}{done.stderr}"
+        is_equal = doctest.OutputChecker().check_output(expected, done.stdout, doctest.ELLIPSIS)
+        assert is_equal, f"{command}\n{done.stdout}{done.stderr}"

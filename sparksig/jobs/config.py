@@ -209,6 +209,11 @@ class ModelSection(_Section):
     allow_install: bool = Field(
         default=False, description="packages of the model's requirements may be installed, which runs code"
     )
+    shipping: Literal["auto", "files", "path", "inline"] = Field(
+        default="auto",
+        description="the way of the model to the workers: files (Spark distributes it), path (each node "
+        "copies it from `path`), inline (it is sent with the query, up to 8 MB), auto (files where possible)",
+    )
 
 
 class InputSection(_Table):

@@ -1,4 +1,4 @@
-"""What jobs print: texts without secrets, and without what a terminal would act on."""
+"""Printing for jobs: without secrets, and with control characters escaped."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -41,7 +41,7 @@ class DirectEngine(SparkEngine):
 
     Attributes:
         is_required: whether a table that is left to Spark is an error.
-        scan: what the tasks read, and how they score it; None if Spark scores.
+        scan: the plan of the tasks; None if Spark scores.
         splits: the parts of the table, one for each task.
     """
 
@@ -93,13 +93,13 @@ class DirectEngine(SparkEngine):
         if version is None and len(opened.table.files) != self.input.identity["files"]:
             raise UnsupportedError("Spark finds other files in the input than pyarrow")
         table = opened.table
-        apart = config.quarantine is not None
+        has_quarantine = config.quarantine is not None
         options = ScanOptions(
-            output=PREDICTION if apart else config.output.column,
-            keep=self.rows.columns if apart else config.output.keep,
+            output=PREDICTION if has_quarantine else config.output.column,
+            keep=self.rows.columns if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
-            findings=findings_column(config),
+            findings=name_findings(config),
             zone=work.zone,
             batch_rows=work.batch_rows,
             absent=work.absent,
@@ -122,7 +122,8 @@ class DirectEngine(SparkEngine):
         assert isinstance(directory, Place)
         store, path = file_system(directory.uri, run.config.spark)
         with show_progress(self.spark, "score"), _explain_model():
-            results = score_on_spark(self.spark, self._model, self.scan, self.splits, Target(store, path))
+            shipping, target = run.config.model.shipping, Target(store, path)
+            results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
         )
@@ -132,7 +133,7 @@ class DirectEngine(SparkEngine):
             rows_in=rows,
             scored=scored,
             rejected=rejected,
-            findings=self.read_reasons(directory, findings_column(run.config)) if rejected else (),
+            findings=self.read_reasons(directory, name_findings(run.config)) if rejected else (),
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
         )

@@ -22,7 +22,7 @@ __all__ = ["Engine", "RunPlan", "StagedCounts", "choose_engine"]
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The plan of a run: what it reads, what it writes, and why it is refused.
+    """The plan of a run: its input, its writes, and the reason why it is refused.
 
     Attributes:
         input: the identity of the table: place, format, and version (Delta), or files, bytes and sha256.
@@ -77,7 +77,7 @@ class Engine(Protocol):
     ======================  ====================================================================
     method                  phase of the run
     ======================  ====================================================================
-    ``start``               "start": start what the engine needs, and pin the model
+    ``start``               "start": start the engine, and pin the model
     ``locate_staging``      "start"
     ``read_published``      "start", with a run id
     ``identify_input``      for a run that was done before

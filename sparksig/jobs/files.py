@@ -83,7 +83,7 @@ def _hadoop(path: str) -> tuple[Any, Any, Any]:
     context = pyspark.SparkContext._active_spark_context if pyspark is not None else None
     if context is None:
         raise UnsupportedError(
-            f"{path!r} is on a file system that pyarrow does not know, and there is no Spark session to ask"
+            f"{path!r} is on a file system that pyarrow does not know, and no Spark session is active"
         )
     place = context._jvm.org.apache.hadoop.fs.Path(path)
     return context._jvm, place.getFileSystem(context._jsc.hadoopConfiguration()), place

@@ -44,7 +44,7 @@ def apply_override(data: Any, override: str, form: Any) -> tuple[Any, Loc, Findi
 
 
 def _parse_key(key: str, form: Any) -> Loc | None:
-    """Parse a dotted path; None if it is none."""
+    """Parse a dotted path; return None for other text."""
     loc: list[Any] = []
     while key:
         dtype = find_type(form, loc)

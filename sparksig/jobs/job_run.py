@@ -38,7 +38,7 @@ _FACTS = {field.name for field in fields(RunReport)}
 class JobRun(ABC, Generic[Config]):
     """A run of a job, from its configuration to its report.
 
-    A job is a subclass with a method :meth:`run`, which notes what the report says while it goes on.
+    A job is a subclass with a method :meth:`run`, which notes the facts for the report.
 
     Attributes:
         job: "score", "check" or "infer".
@@ -163,8 +163,8 @@ class JobRun(ABC, Generic[Config]):
 
 def new_run_id() -> str:
     """Return a name for a run: UTC timestamp plus a random suffix."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    started = datetime.datetime.now(datetime.timezone.utc)
+    return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def report_of(error: BaseException) -> RunReport | None:
@@ -173,10 +173,10 @@ def report_of(error: BaseException) -> RunReport | None:
 
 
 def _add_rest(phases: Mapping[str, float], total: float) -> dict[str, float]:
-    """Return the rounded phases, and the rest of the time as a phase of its own: they sum to the total."""
+    """Round the phases, and add the phase "other", so that they sum to the total."""
     rounded = {name: round(seconds, 3) for name, seconds in phases.items()}
-    rest = round(total - sum(rounded.values()), 3)
-    return {**rounded, "other": rest} if rest > 0 else rounded
+    other = round(total - sum(rounded.values()), 3)
+    return {**rounded, "other": other} if other > 0 else rounded
 
 
 def _describe_failure(error: BaseException) -> str:
@@ -262,6 +262,6 @@ def _spark_versions() -> Mapping[str, str]:
             versions["spark"] = str(session.version)
             if hasattr(session, "_jvm"):  # not on Connect
                 versions["java"] = str(session._jvm.java.lang.System.getProperty("java.version"))
-    except Exception:  # the JVM may have died, which is what the report is about
+    except Exception:  # the JVM may have died, which the report says
         return versions
     return versions

@@ -33,7 +33,7 @@ def load_config(path: str | Path, form: type[Config], overrides: Sequence[str] =
 
     Raises:
         ConfigNotFoundError: the file does not exist.
-        ConfigError: the file is no YAML; or keys are unknown (with the nearest known key), missing or of a
+        ConfigError: the file is not YAML; or keys are unknown (with the nearest known key), missing or of a
             wrong type, or variables are not set: all findings, by their keys in the file.
     """
     file = Path(path)

@@ -17,7 +17,7 @@ from sparksig.jobs.places import locate
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import track_splits
-from sparksig.jobs.staged_columns import PREDICTION, build_limit, findings_column, refuse_own_names
+from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings, refuse_reserved_names
 from sparksig.jobs.staging import StagingDirectory, name_staging
 from sparksig.jobs.tables import digest_files
 from sparksig.models.features import features_of
@@ -47,13 +47,13 @@ __all__ = ["LocalEngine", "OpenedTable", "open_table"]
 
 
 class LocalEngine:
-    """Processes of this machine read, score and write Parquet files; there is no JVM.
+    """Processes of this machine read, score and write Parquet files, without a JVM.
 
     Attributes:
         reason: why the engine was chosen; empty if it was required.
         model: the model, with the outputs that ``result_type`` asks for.
-        table: the table as it is now.
-        scan: what is read, and how it is scored.
+        table: the table, as it was opened.
+        scan: the columns to read, and the options of scoring.
         splits: the parts of the table.
     """
 
@@ -118,7 +118,7 @@ class LocalEngine:
         )
         try:
             if config.quarantine is not None:
-                refuse_own_names(names)
+                refuse_reserved_names(names)
             self._plan_splits(config, options)
         except UnsupportedError as error:
             raise self._refuse(error.message) from None
@@ -131,13 +131,13 @@ class LocalEngine:
         return replace(plan, columns=texts, writes=writes)
 
     def _build_options(self, config: ScoreConfig) -> ScanOptions:
-        apart, absent = config.quarantine is not None, config.model.absent
+        has_quarantine, absent = config.quarantine is not None, config.model.absent
         return ScanOptions(
-            output=PREDICTION if apart else config.output.column,
-            keep=self._choose_columns(config) if apart else config.output.keep,
+            output=PREDICTION if has_quarantine else config.output.column,
+            keep=self._choose_columns(config) if has_quarantine else config.output.keep,
             flatten=config.output.flatten,
             lenient=config.budget is not None,
-            findings=findings_column(config),
+            findings=name_findings(config),
             zone=self._zone,
             batch_rows=config.model.batch_rows,
             absent=default_absent(self.model.directory) if absent == "auto" else absent,
@@ -151,11 +151,11 @@ class LocalEngine:
         names, inputs = self.table.table.schema.names, self.model.inputs
         if config.output.keep == "*" or not inputs.has_input_names():
             return list(names)
-        wanted = dict.fromkeys([*config.output.keep, *map(str, inputs.input_names())])
-        return [name for name in wanted if name in names or name in config.output.keep]
+        chosen = dict.fromkeys([*config.output.keep, *map(str, inputs.input_names())])
+        return [name for name in chosen if name in names or name in config.output.keep]
 
     def _plan_splits(self, config: ScoreConfig, options: ScanOptions) -> None:
-        """Plan what is read and scored.
+        """Plan the columns and the splits.
 
         Raises:
             ContractError: the table does not fit the model.
@@ -193,7 +193,7 @@ class LocalEngine:
             results = score_locally(self.model, self.scan, self.splits, target, processes, done)
         self.table.check_unchanged()
         rejected = sum(result.rejected for result in results)
-        name = findings_column(run.config)
+        name = name_findings(run.config)
         return StagedCounts(
             rows_in=sum(result.rows for result in results),
             scored=sum(result.scored for result in results),
@@ -242,8 +242,8 @@ class OpenedTable:
         Raises:
             SparksigError: a file has changed, or is missing.
         """
-        now = _read_statuses(self.table)
-        changed = [path for path, status in self.statuses.items() if now[path] != status]
+        current = _read_statuses(self.table)
+        changed = [path for path, status in self.statuses.items() if current[path] != status]
         if changed:
             count = f"{len(changed)} file{'s' if len(changed) != 1 else ''}"
             raise SparksigError(f"the input changed while it was read: {count}, first {changed[0]!r}")
@@ -254,7 +254,7 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
 
     Args:
         section: the input.
-        conf: Spark settings, which say what a plain path is.
+        conf: Spark settings, which define the file system of plain paths.
         version: the version of a Delta table; None for the configured one, or the newest.
 
     Raises:
@@ -270,8 +270,8 @@ def open_table(section: InputSection, conf: Mapping[str, str], version: int | No
     folder = locate(section.path, conf)
     identity: dict[str, Any] = {"place": shown(section.path), "format": section.format}
     if section.format == "delta":
-        asked = section.version if version is None else version
-        table, snapshot = open_delta(folder.store, folder.path, section.path, asked)
+        requested = section.version if version is None else version
+        table, snapshot = open_delta(folder.store, folder.path, section.path, requested)
         identity |= {"version": snapshot.version, "id": snapshot.id}
         return OpenedTable(table, identity, {})
     table = open_parquet(section.path, (folder.store, folder.path))

@@ -109,7 +109,7 @@ def plan_writes(run: ScoreRun, schema: pa.Schema) -> tuple[TargetPlan, ...]:
         schema: the columns of the staged rows.
 
     Raises:
-        OutputRefusedError: the quarantine has rows of a run of this name, or a target is no Parquet table.
+        OutputRefusedError: the quarantine has rows of a run with this id, or a target is not a Parquet table.
     """
     config = run.config
     columns = select_scored(config, schema).describe(schema)
@@ -154,7 +154,7 @@ def _open_existing(target: Folder) -> ParquetTable | None:
         return open_parquet(target.uri, (target.store, target.path))
     except (TableNotFoundError, UnsupportedError):
         raise OutputRefusedError(
-            f"{target.uri} holds something that is no Parquet table; nothing was written"
+            f"{target.uri} exists and is not a Parquet table; nothing was written"
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sparksig.errors import OutputRefusedError
 from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
 from sparksig.jobs.moving import check_count, mark_directory, move_directory, refuse_nested
-from sparksig.jobs.rows import output_rows, quarantined_rows
+from sparksig.jobs.rows import select_output, select_quarantined
 from sparksig.jobs.staging import (
     MARKER,
     StagedResult,
@@ -23,7 +23,9 @@ from sparksig.spark.hadoop import Place
 from sparksig.tables.contract import RUN_COLUMN
 from sparksig.tables.delta import read_delta
 from sparksig.writing import delta
-from sparksig.writing.write import WritePlan, plan_write, write
+from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_write
+from sparksig.writing.request import WriteRequest
+from sparksig.writing.write import require_writable, write, write_resolved
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -32,30 +34,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "locate_staging",
-    "plan_output",
     "plan_quarantine",
     "publish",
     "read_published",
     "refuse_nesting",
     "refuse_quarantined",
+    "resolve_output",
 ]
 
 # --- before anything is scored ------------------------------------------------------------------------------
 
 
-def plan_output(rows: DataFrame, config: ScoreConfig, run_id: str) -> WritePlan:
+def resolve_output(rows: DataFrame, config: ScoreConfig, run_id: str, note: str = "") -> ResolvedWrite:
     """Plan the write of the output."""
     section = config.output
-    return plan_write(
-        rows,
+    request = WriteRequest(
         _resolve_target(rows.sparkSession, section),
-        format=section.format,
-        mode=section.mode,
-        run_id=_find_write_run_id(section, run_id),
-        partition_by=section.partition_by,
-        evolve=section.evolve,
+        section.format,
+        section.mode,
+        # a Parquet directory that is new or replaced has the rows of one run
+        run_id if section.format == "delta" or section.mode == "append" else None,
+        section.partition_by,
+        section.evolve,
         types="lossless",
+        note=note,
     )
+    return resolve_write(rows, None, request)
 
 
 def plan_quarantine(rows: DataFrame, section: QuarantineSection, run_id: str) -> WritePlan:
@@ -161,11 +165,6 @@ def _locate_quarantined(spark: SparkSession, section: QuarantineSection, run_id:
     return Place.of(spark, section.place) / f"{RUN_COLUMN}={run_id}"
 
 
-def _find_write_run_id(section: OutputSection, run_id: str) -> str | None:
-    """Return the run id of the write; None for a Parquet directory that only has the rows of one run."""
-    return run_id if section.format == "delta" or section.mode == "append" else None
-
-
 def _resolve_target(spark: SparkSession, section: OutputSection | QuarantineSection) -> str:
     if section.path is None or re.match(r"/|[A-Za-z][\w+.-]*:/", section.path):
         return section.place
@@ -216,7 +215,7 @@ def publish_quarantine(
     if section is None or not rows:
         return {}
     done = write(
-        quarantined_rows(staged, run.config, run.run_id),
+        select_quarantined(staged, run.config, run.run_id),
         _resolve_target(spark, section),
         format=section.format,
         mode="append",
@@ -228,29 +227,22 @@ def publish_quarantine(
 
 
 def publish_output(
-    spark: SparkSession, run: ScoreRun, result: StagedResult, staged: DataFrame, prepared: Place | None
+    spark: SparkSession,
+    run: ScoreRun,
+    result: StagedResult,
+    staged: DataFrame,
+    prepared: Place | ResolvedWrite,
 ) -> dict[str, int]:
     """Write the scored rows to the output, or move the directory that was prepared for it."""
     section = run.config.output
     rows = _count_output_rows(run.config, result)
-    if prepared is not None:
+    if isinstance(prepared, Place):
         move_directory(run.staging, prepared, Place.of(spark, section.place))
         return {section.place: rows}
-    notes = run.describe_result(result)
-    done = write(
-        output_rows(staged, run.config),
-        _resolve_target(spark, section),
-        format=section.format,
-        mode=section.mode,
-        run_id=_find_write_run_id(section, run.run_id),
-        partition_by=section.partition_by,
-        evolve=section.evolve,
-        note=notes,
-        types="lossless",
-    )
+    done = write_resolved(select_output(staged, run.config), prepared)
     check_count(section.place, rows, rows if done.repeated else done.rows)
     if section.format == "parquet":
-        mark_directory(_locate_run(spark, section, run.run_id), notes)
+        mark_directory(_locate_run(spark, section, run.run_id), run.describe_result(result))
     return {section.place: rows}
 
 
@@ -258,18 +250,18 @@ def _count_output_rows(config: ScoreConfig, result: StagedResult) -> int:
     return result.counts.rows_in if config.quarantine is None else result.counts.scored
 
 
-def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> Place | None:
-    """Prepare the directory that becomes the output by renaming it; None if the output is written instead.
+def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> Place | ResolvedWrite:
+    """Prepare the directory that becomes the output by renaming it, or plan the write of the output.
 
     Raises:
         OutputRefusedError: the output cannot be written any more.
     """
     section = run.config.output
     if section.format != "parquet" or section.mode != "error":
-        plan = plan_output(output_rows(staged, run.config), run.config, run.run_id)
-        if plan.findings:
-            raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
-        return None
+        rows = select_output(staged, run.config)
+        resolved = resolve_output(rows, run.config, run.run_id, run.describe_result(result))
+        require_writable(staged.sparkSession, resolved)
+        return resolved
     is_moving = bool(run.staging.read_published_files())
     target = Place.of(staged.sparkSession, section.place)
     if not is_moving and target.is_there() and not (target.is_directory() and not target.names()):
@@ -278,7 +270,7 @@ def _prepare_output(run: ScoreRun, result: StagedResult, staged: DataFrame) -> P
     if run.config.quarantine is not None or section.partition_by:
         directory = _staging(run) / result.final
         if not is_moving and not _is_prepared(directory):
-            rows = output_rows(staged, run.config)
+            rows = select_output(staged, run.config)
             done = write(rows, directory.uri, mode="overwrite", partition_by=section.partition_by)
             check_count(section.place, _count_output_rows(run.config, result), done.rows)
     if not is_moving and not _is_prepared(directory):

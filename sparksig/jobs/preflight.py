@@ -28,7 +28,7 @@ from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
 
-__all__ = ["NAMES", "check_input", "is_null_type", "not_files", "schemas_with_null_types"]
+__all__ = ["NAMES", "check_input", "is_null_type", "refuse_delta", "schemas_with_null_types"]
 
 
 def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | None = None) -> None:
@@ -53,7 +53,7 @@ def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | N
     if files.get_file_info(place).type == pyarrow.fs.FileType.NotFound:
         raise TableNotFoundError(f"there is no {NAMES[form]} table at {shown}")
     if log and form != "delta":
-        raise not_files(form)
+        raise refuse_delta(form)
     actual = "delta" if log else _find_format(files, place)
     if actual is not None and actual != form:
         hint = f"the names of its files end in .{actual}"
@@ -80,11 +80,11 @@ def _find_format(files: Any, place: str) -> str | None:
     else:
         names = [info.base_name]
     suffixes = {PurePath(name).suffix for name in names if not name.startswith((".", "_"))}
-    known = {f".{form}": form for form in NAMES} | {".jsonl": "json"}
-    return known.get(suffixes.pop()) if len(suffixes) == 1 else None
+    formats = {f".{form}": form for form in NAMES} | {".jsonl": "json"}
+    return formats.get(suffixes.pop()) if len(suffixes) == 1 else None
 
 
-def not_files(form: str) -> ConfigError:
+def refuse_delta(form: str) -> ConfigError:
     """Return the error of a Delta table that is configured as files."""
     hint = "its files have rows that were deleted from the table"
     finding = Finding(Code.INVALID_VALUE, "input.format", "delta, the format of the table", form, hint)
@@ -103,17 +103,17 @@ def _check_parquet(
     findings = find_missing([name for name in keep if name not in partitions], names, "a column to keep")
     columns = [column for column in arrow_columns(table.schema) if column.name not in partitions]
     missing = "forbid" if config.model.absent == "forbid" else "allow"
-    contract = _without_columns(inputs, partitions, features, missing)
+    contract = _build_contract(inputs, partitions, features, missing)
     if contract is not None:
         findings = judge_types(contract, columns, fold=fold, all_names=True) + findings
-    needed = _needed_columns(config, inputs, features, table, names)
+    needed = _select_needed(config, inputs, features, table, names)
     findings += table.compare_files(needed, model_contract(inputs, "the model").required_names, fold)
     if findings:
         findings = list(dict.fromkeys(findings))
         raise ContractError.of(f"the table {config.input.path!r} does not fit the model", findings)
 
 
-def _without_columns(
+def _build_contract(
     inputs: Schema, partitions: Collection[str], features: Sequence[str] | None, missing: str
 ) -> Contract | None:
     """Return the contract for the columns that the files have; Spark reads the types of partitions."""
@@ -121,14 +121,14 @@ def _without_columns(
     if inputs.has_input_names():
         specs = [spec for spec in inputs if str(spec.name) not in partitions]
         schema = Schema(specs) if specs else None
-    elif partitions:  # which feed inputs without names as well
+    elif partitions:  # they may be inputs without names
         schema = None
     if schema is None:
         return None
     return model_contract(schema, "the model", features, missing=missing)
 
 
-def _needed_columns(
+def _select_needed(
     config: ScoreConfig,
     inputs: Schema,
     features: Sequence[str] | None,
@@ -136,14 +136,14 @@ def _needed_columns(
     names: Sequence[str],
 ) -> list[str]:
     """Return the columns that the job reads, which must be of one type in all files."""
-    every = dict.fromkeys([*names, *(part for file in table.files for part in file.schema.names)])
-    every = {name: None for name in every if name not in table.files[0].values}
-    named = inputs.has_input_names()
-    if config.output.keep == "*" or not (named or has_features(inputs, features)):
-        return list(every)
-    needed = {*config.output.keep, *(map(str, inputs.input_names()) if named else features or ())}
+    columns = dict.fromkeys([*names, *(part for file in table.files for part in file.schema.names)])
+    columns = {name: None for name in columns if name not in table.files[0].values}
+    has_names = inputs.has_input_names()
+    if config.output.keep == "*" or not (has_names or has_features(inputs, features)):
+        return list(columns)
+    needed = {*config.output.keep, *(map(str, inputs.input_names()) if has_names else features or ())}
     condition = " ".join([config.input.filter or "", *config.input.select.values()]).casefold()
-    return [name for name in every if name in needed or name.casefold() in condition]
+    return [name for name in columns if name in needed or name.casefold() in condition]
 
 
 def _name_folding(config: ScoreConfig) -> Fold:
@@ -164,7 +164,7 @@ def schemas_with_null_types(uri: str) -> dict[str, pyarrow.Schema]:
         uri: the table's path, with its scheme.
 
     Returns:
-        The schemas by the names of the files in the table (empty for a single file). None of them if this
+        The schemas by the names of the files in the table (empty for a single file); an empty result if this
         process cannot read the files, or no column has the null type.
     """
     store, place = file_system(uri, {})

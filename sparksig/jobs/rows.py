@@ -1,4 +1,4 @@
-"""The rows of a score job: what is read, what is staged, and what of that is output or quarantine."""
+"""The rows of a score job in Spark: the read, staged, published, and quarantined ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sparksig.jobs.staged_columns import (
     RECORD,
     build_limit,
     build_reason,
-    findings_column,
-    refuse_own_names,
+    name_findings,
+    refuse_reserved_names,
 )
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
@@ -33,106 +33,106 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Counts",
-    "needed",
-    "output_rows",
-    "quarantined_rows",
-    "reasons",
-    "staged_rows",
+    "build_staged_rows",
+    "count_reasons",
+    "select_needed",
+    "select_output",
+    "select_quarantined",
 ]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The rows, counted as they pass.
+    """Observations that count rows while they are written.
 
     Attributes:
-        seen: rows on their way to the model.
-        scored: what :func:`sparksig.score` observes.
-        malformed: rows that are not on their way to it.
+        input: the rows that the model receives.
+        scored: the observation of :func:`sparksig.score`.
+        malformed: the malformed rows of text files, which the model does not receive.
     """
 
-    seen: Observation = field(default_factory=Observation)
+    input: Observation = field(default_factory=Observation)
     scored: Observation = field(default_factory=Observation)
     malformed: Observation = field(default_factory=Observation)
 
 
-def needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
-    """Those columns of the input that are kept, or that the model takes."""
+def select_needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
+    """Select the columns that the output keeps, or that the model needs."""
     if output.keep == "*" or not udf.inputs.has_input_names():
         return rows
     names = dict.fromkeys([*output.keep, *(str(spec.name) for spec in udf.inputs)])
     return rows.select([column(name) for name in names if name in rows.columns])
 
 
-def staged_rows(
+def build_staged_rows(
     rows: DataFrame, table: Input, udf: ModelUDF, bound: Bound, config: ScoreConfig, counts: Counts
 ) -> DataFrame:
-    """Return the rows as they are staged: those of the output, or with a quarantine those of both.
+    """Build the rows to stage: those of the output, or with a quarantine those of both.
 
     Raises:
-        ContractError: the table has columns with names of the job's own.
+        ContractError: the table has columns with names that the job reserves.
     """
-    apart = config.quarantine is not None
-    if apart:
-        refuse_own_names(rows.columns)
-    rows = rows.observe(counts.seen, F.count(F.lit(1)).alias("rows"))
+    has_quarantine = config.quarantine is not None
+    if has_quarantine:
+        refuse_reserved_names(rows.columns)
+    rows = rows.observe(counts.input, F.count(F.lit(1)).alias("rows"))
     limit = build_limit(config)
     udf = udf if limit is None else udf.with_(limit=limit)
     staged = add_predictions(
         rows,
         udf,
         bound,
-        PREDICTION if apart else config.output.column,
-        "*" if apart else config.output.keep,
+        PREDICTION if has_quarantine else config.output.column,
+        "*" if has_quarantine else config.output.keep,
         config.output.flatten,
-        None if config.budget is None else findings_column(config),
+        None if config.budget is None else name_findings(config),
         counts.scored,
     )
     if table.malformed is None:
         return staged
-    bad = table.malformed
-    if apart:
+    malformed = table.malformed
+    if has_quarantine:
         staged = staged.withColumn(RECORD, F.lit(None).cast("string"))
-    bad = bad.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
-    held = {name: column(name) for name in rows.columns if name in bad.columns}
-    held |= {findings_column(config): column(FINDINGS), RECORD: column(table.record)}
+    malformed = malformed.observe(counts.malformed, F.count(F.lit(1)).alias("rows"))
+    values = {name: column(name) for name in rows.columns if name in malformed.columns}
+    values |= {name_findings(config): column(FINDINGS), RECORD: column(table.record)}
     return staged.union(
-        bad.select(
+        malformed.select(
             [
-                held.get(one.name, F.lit(None).cast(one.dataType)).alias(one.name)
-                for one in staged.schema.fields
+                values.get(field.name, F.lit(None).cast(field.dataType)).alias(field.name)
+                for field in staged.schema.fields
             ]
         )
     )
 
 
-def output_rows(staged: DataFrame, config: ScoreConfig) -> DataFrame:
-    """What of the staged rows is the output."""
+def select_output(staged: DataFrame, config: ScoreConfig) -> DataFrame:
+    """Select the rows and columns of the output from the staged rows."""
     if config.quarantine is None:
         return staged
     names = [name for name in staged.columns if not name.startswith(OWN)]
-    kept = names if config.output.keep == "*" else config.output.keep
-    made = [name for name in staged.columns if name.startswith(PREDICTION)]
+    keep = names if config.output.keep == "*" else config.output.keep
+    predictions = [name for name in staged.columns if name.startswith(PREDICTION)]
     return staged.where(column(REASONS).isNull()).select(
-        *(column(name) for name in kept),
-        *(column(name).alias(name.replace(PREDICTION, config.output.column, 1)) for name in made),
+        *(column(name) for name in keep),
+        *(column(name).alias(name.replace(PREDICTION, config.output.column, 1)) for name in predictions),
     )
 
 
-def quarantined_rows(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
-    """What of the staged rows is the quarantine: all that was read of them, and why they are there."""
+def select_quarantined(staged: DataFrame, config: ScoreConfig, run_id: str) -> DataFrame:
+    """Select the rejected rows from the staged rows, with the columns of the input and the findings."""
     assert config.quarantine is not None
     names = [name for name in staged.columns if not name.startswith(OWN)]
-    more = [column(REASONS).alias("findings")]
+    added = [column(REASONS).alias("findings")]
     if RECORD in staged.columns:
-        more.append(column(RECORD).alias("record"))
+        added.append(column(RECORD).alias("record"))
     if config.quarantine.format == "delta":  # Parquet has it as a partition
-        more.append(F.lit(run_id).alias(RUN_COLUMN))
-    return staged.where(column(REASONS).isNotNull()).select(*(column(name) for name in names), *more)
+        added.append(F.lit(run_id).alias(RUN_COLUMN))
+    return staged.where(column(REASONS).isNotNull()).select(*(column(name) for name in names), *added)
 
 
-def reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
-    """Return why rows were rejected, the most frequent reasons first; exceptions of the model by text."""
+def count_reasons(rejected: DataFrame, findings: str, most: int = 50) -> list[Finding]:
+    """Count the reasons of rejected rows, the most frequent first; exceptions of the model by their text."""
     entries = rejected.select(F.explode(column(findings)).alias("entry"))
     error = F.when(F.col("entry.code") == Code.PREDICTION_FAILED.value, F.col("entry.detail"))
     groups = entries.groupBy("entry.code", "entry.path", error.alias("error"))

@@ -33,7 +33,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         staging: the directory that belongs to this run.
         published: the notes of the same run in the output, if it was done before.
         interrupted: the result of an earlier attempt that ended while it was being published.
-        plan: what the run reads and writes; None before :meth:`make_plan`.
+        plan: the input, the writes, and a refusal; None before :meth:`make_plan`.
     """
 
     job = "score"
@@ -50,11 +50,11 @@ class ScoreRun(JobRun[ScoreConfig]):
 
     @property
     def is_known(self) -> bool:
-        """Whether the run was done before, or has only to be published."""
+        """Return whether the run was done before, or has only to be published."""
         return self.published is not None or self.interrupted is not None
 
     def run(self) -> None:
-        """Do what is not done yet: prepare, plan, score, apply the budget, publish.
+        """Do the remaining steps: prepare, plan, score, apply the budget, publish.
 
         Raises:
             SparksigError: as :func:`sparksig.jobs.score`.
@@ -125,7 +125,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                 )
 
     def _find_difference(self, fingerprints: Mapping[str, str]) -> str:
-        """Name what has changed since an earlier attempt with these fingerprints; empty if nothing has."""
+        """Name the difference from an earlier attempt with these fingerprints; empty without one."""
         current = build_fingerprints(self.config, self.digest, {})
         if current["model"] != fingerprints["model"]:
             return "another model"
@@ -163,13 +163,15 @@ class ScoreRun(JobRun[ScoreConfig]):
         result = self.staging.read_result()
         if result is None or not plan.is_input_identified:
             return None
+        if result.data not in self.staging.directory.names():  # somebody removed the rows
+            return None
         return result if result.fingerprints == self._build_fingerprints(plan) else None
 
     def _build_fingerprints(self, plan: RunPlan) -> dict[str, str]:
         return build_fingerprints(self.config, self.digest, plan.input)
 
     def _score(self, plan: RunPlan) -> StagedResult:
-        """Score all rows into the staging directory; after a failure nothing is left of it."""
+        """Score all rows into the staging directory, which is removed after a failure."""
         self._check_values(plan)
         with self.phase("score"):
             data = self.staging.reset()
@@ -188,7 +190,7 @@ class ScoreRun(JobRun[ScoreConfig]):
         """Check values before anything is scored, as far as the configuration asks for it.
 
         Raises:
-            ContractError: values break the contract, and there is no budget.
+            ContractError: values break the contract, and no budget is configured.
             BudgetExceededError: more rows break it than the budget allows.
         """
         mode, budget = self.config.check.mode, self.config.budget
@@ -241,7 +243,7 @@ class ScoreRun(JobRun[ScoreConfig]):
                 raise
 
     def describe_result(self, result: StagedResult) -> str:
-        """Return the notes that are kept with the output, as JSON: what the run read, scored and wrote."""
+        """Return the notes that are stored with the output, as JSON: the input, the model, and the counts."""
         counts, quarantine = result.counts, self.config.quarantine
         notes = {
             "run_id": result.run_id,

@@ -23,13 +23,13 @@ from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.rows import (
     Counts,
-    needed,
-    output_rows,
-    quarantined_rows,
-    reasons,
-    staged_rows,
+    build_staged_rows,
+    count_reasons,
+    select_needed,
+    select_output,
+    select_quarantined,
 )
-from sparksig.jobs.staged_columns import findings_column
+from sparksig.jobs.staged_columns import name_findings
 from sparksig.jobs.tables import Input, open_input
 from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
@@ -61,9 +61,9 @@ class SparkEngine:
     Attributes:
         spark: the session.
         udf: the model as a column function.
-        input: the table as it is now.
-        rows: the columns of it that are read.
-        staged: the rows as they are staged; None if the table does not fit the model.
+        input: the table that was opened.
+        rows: its columns that are read.
+        staged: the rows to stage; None if the table does not fit the model.
         counts: counts the rows while they are staged.
     """
 
@@ -104,7 +104,7 @@ class SparkEngine:
         lenient = config.budget is not None
         types = _null_types(self.udf.inputs)
         self.input = open_input(self.spark, config.input, lenient=lenient, types=types)
-        self.rows = needed(self.input.rows, self.udf, section)
+        self.rows = select_needed(self.input.rows, self.udf, section)
         absent = (
             ()
             if self.udf.absent == "forbid"
@@ -116,15 +116,15 @@ class SparkEngine:
             bound = judge_table(
                 self.input.rows, self.udf, section.column, section.keep, section.flatten, findings
             )
-            self.staged = staged_rows(self.rows, self.input, self.udf, bound, config, self.counts)
+            self.staged = build_staged_rows(self.rows, self.input, self.udf, bound, config, self.counts)
         except ContractError as error:
             return replace(plan, refusal=error)
         if not run.is_known:
             outputs.refuse_quarantined(self.spark, config)
-        output = output_rows(self.staged, config)
-        writes = [outputs.plan_output(output, config, run.run_id)]
+        output = select_output(self.staged, config)
+        writes = [outputs.resolve_output(output, config, run.run_id).plan]
         if config.quarantine is not None:
-            rejected = quarantined_rows(self.staged, config, run.run_id)
+            rejected = select_quarantined(self.staged, config, run.run_id)
             writes.append(outputs.plan_quarantine(rejected, config.quarantine, run.run_id))
         names = tuple((field.name, field.dataType.simpleString()) for field in output.schema.fields)
         actual = {field.name: field.dataType.simpleString() for field in self.input.rows.schema.fields}
@@ -162,14 +162,14 @@ class SparkEngine:
         assert isinstance(directory, Place)
         with show_progress(self.spark, "score"), self._explain_model():
             self.staged.write.parquet(directory.uri)
-            counts = self._read_counts(directory, findings_column(run.config))
+            counts = self._read_counts(directory, name_findings(run.config))
         self.input.check_unchanged()
         return counts
 
     def _read_counts(self, directory: Place, findings: str) -> StagedCounts:
         observed = self.counts.scored.get
         malformed = 0 if self.input.malformed is None else int(self.counts.malformed.get["rows"])
-        rows_in = int(self.counts.seen.get["rows"]) + malformed
+        rows_in = int(self.counts.input.get["rows"]) + malformed
         scored, rejected = int(observed["scored"]), int(observed["rejected"]) + malformed
         require_all_rows(rows_in, scored, rejected, count_rows(directory))
         reasons_of_rows = self.read_reasons(directory, findings) if rejected else ()
@@ -179,7 +179,7 @@ class SparkEngine:
     def read_reasons(self, directory: Place, findings: str) -> tuple[Finding, ...]:
         """Read from staged rows why some were rejected, with counts, the most frequent reasons first."""
         rows = self.spark.read.parquet(directory.uri).where(column(findings).isNotNull())
-        return tuple(reasons(rows, findings))
+        return tuple(count_reasons(rows, findings))
 
     @contextlib.contextmanager
     def _explain_model(self) -> Iterator[None]:
@@ -234,6 +234,7 @@ def _build_udf(spark: SparkSession, config: ScoreConfig, model: PreparedModel) -
             params=config.params,
             batch_rows=section.batch_rows,
             absent=None if section.absent == "auto" else section.absent,
+            shipping=section.shipping,
         )
     except (ContractError, UnsupportedError) as error:
         if section.result_type is None:

@@ -16,8 +16,8 @@ __all__ = [
     "RECORD",
     "build_limit",
     "build_reason",
-    "findings_column",
-    "refuse_own_names",
+    "name_findings",
+    "refuse_reserved_names",
 ]
 
 OWN = "sparksig "
@@ -26,7 +26,7 @@ OWN = "sparksig "
 PREDICTION, REASONS, RECORD = f"{OWN}prediction", f"{OWN}findings", f"{OWN}record"
 
 
-def findings_column(config: ScoreConfig) -> str:
+def name_findings(config: ScoreConfig) -> str:
     """Return the name of the findings of rejected rows where they are staged."""
     return "findings" if config.quarantine is None else REASONS
 
@@ -38,15 +38,15 @@ def build_limit(config: ScoreConfig) -> RejectionLimit | None:
     return RejectionLimit(config.budget.rows)
 
 
-def refuse_own_names(names: Sequence[str]) -> None:
+def refuse_reserved_names(names: Sequence[str]) -> None:
     """Check that no column of the table has a name of the columns that are staged with it.
 
     Raises:
         ContractError: a column has one.
     """
-    expected, hint = f"no name that begins with {OWN!r}", "the job's own columns are called so: rename it"
+    expected, hint = f"a name that does not begin with {OWN!r}", "the job reserves these names: rename it"
     findings = [
-        Finding(Code.INVALID_NAME, step(name), expected, "one", hint)
+        Finding(Code.INVALID_NAME, step(name), expected, "such a name", hint)
         for name in names
         if name.startswith(OWN)
     ]

@@ -62,7 +62,7 @@ class StagedResult:
 
     @property
     def final(self) -> str:
-        """The name of the directory with the rows as they are published."""
+        """The name of the directory with the published form of the rows."""
         return self.data.replace("data", "final")
 
 
@@ -132,7 +132,7 @@ class StagingDirectory:
         return f"data-{secrets.token_hex(4)}"
 
     def read_result(self) -> StagedResult | None:
-        """Read the result of an attempt that scored all rows; None if there is none, or it is damaged."""
+        """Read the result of an attempt that scored all rows; None without a valid result."""
         content = read_whole((self.directory / _SCORED).uri, {})
         if content is None:
             return None
@@ -198,7 +198,7 @@ def name_staging(name: str, run_id: str) -> str:
 
 
 def build_fingerprints(config: ScoreConfig, digest: str, identity: Mapping[str, Any]) -> dict[str, str]:
-    """Return a digest each of what a result depends on: the model, the configuration, the input."""
+    """Return digests of the model, the configuration, and the input, on which a result depends."""
     from sparksig import __version__
 
     settings = config.model_dump(mode="json", exclude={"run_id", "report", "spark", "engine"})
@@ -212,7 +212,7 @@ def _hash(value: Any) -> str:
 
 
 def read_json(path: str, conf: Mapping[str, str]) -> dict[str, Any] | None:
-    """Read an object from a JSON file; None if there is no file, or its writer died."""
+    """Read an object from a JSON file; None if the file does not exist, or is incomplete."""
     content = read_whole(path, conf)
     return None if content is None else parse_object(content)
 

@@ -74,7 +74,7 @@ def find_stagings(path: str, older_than: float = DAY) -> list[Staging]:
         older_than: the seconds for which a directory must be unchanged to be removed.
 
     Raises:
-        TableNotFoundError: there is no such directory.
+        TableNotFoundError: the directory does not exist.
         UnsupportedError: pyarrow does not know the file system.
     """
     store, root = file_system(path, {})
@@ -82,10 +82,10 @@ def find_stagings(path: str, older_than: float = DAY) -> list[Staging]:
         raise UnsupportedError(f"{shown(path)!r} is on a file system that pyarrow does not know")
     root = root.rstrip("/")
     parent, _, table = root.rpartition("/")
-    beside = [info for info in _list(store, parent or "/") if _parse_name(info.base_name)[0] == table]
-    if not beside and store.get_file_info(root or "/").type is not pafs.FileType.Directory:
+    siblings = [info for info in _list(store, parent or "/") if _parse_name(info.base_name)[0] == table]
+    if not siblings and store.get_file_info(root or "/").type is not pafs.FileType.Directory:
         raise TableNotFoundError(f"there is no directory at {shown(path)!r}")
-    infos = [*_list(store, root or "/"), *beside]
+    infos = [*_list(store, root or "/"), *siblings]
     stagings = (_inspect(store, info, older_than) for info in infos)
     return sorted(filter(None, stagings), key=lambda staging: staging.path)
 

@@ -1,4 +1,4 @@
-"""The tables that jobs read: opened as they are now, so that what others write meanwhile changes nothing."""
+"""The tables that jobs read, fixed at the time of opening: later writes of others are not read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sparksig.errors import (
 )
 from sparksig.jobs.config import InputSection
 from sparksig.jobs.places import file_system
-from sparksig.jobs.preflight import NAMES, is_null_type, not_files, schemas_with_null_types
+from sparksig.jobs.preflight import NAMES, is_null_type, refuse_delta, schemas_with_null_types
 from sparksig.models.registry import shown
 from sparksig.spark.diagnosis import NO_DELTA
 from sparksig.spark.hadoop import Place
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FINDINGS", "Input", "digest_files", "file_system", "open_input", "read_input"]
 
 FINDINGS = "sparksig findings"
-"""The column of malformed rows that says what is wrong with them."""
+"""The column of malformed rows with the reasons."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Input:
     """A table as it was when it was opened.
 
     Attributes:
-        rows: those that meet the filter.
-        malformed: the rows of CSV or JSON that are not as declared, where those are wanted, with a column
-            :data:`FINDINGS`; None where the first of them fails the query.
-        record: the column of malformed rows that has their line; empty where there are none.
-        identity: what tells the table's content from another day's: place, format, and version (Delta), or
-            files, bytes, and sha256 of the list of files with their sizes and times.
+        rows: the rows that meet the filter.
+        malformed: the malformed rows of CSV or JSON with a column :data:`FINDINGS`; None if the first one
+            fails the query.
+        record: the column of malformed rows with their line; empty without malformed rows.
+        identity: identifies the content of the table: place, format, and version (Delta), or files, bytes,
+            and sha256 of the list of files with their sizes and times.
     """
 
     rows: DataFrame
@@ -62,24 +62,24 @@ class Input:
 
     @property
     def is_known(self) -> bool:
-        """Whether the identity tells the table's rows: not where a view makes them, or no file has them."""
+        """Return whether the same identity means the same rows; not for views, or without files."""
         return "version" in self.identity or bool(self._files and self.identity["format"] != "view")
 
     def check_unchanged(self) -> None:
-        """See that no file has changed since the table was opened.
+        """Check that no file has changed since the table was opened.
 
         Raises:
-            SparksigError: some have changed.
-            TableNotFoundError: some have vanished.
+            SparksigError: files have changed.
+            TableNotFoundError: files have vanished.
         """
         if not self._files:
             return
         try:
-            now = _statuses(self.rows.sparkSession, list(self._files))
-        except Exception as error:  # Hadoop's, or this machine's: it is gone
+            statuses = _read_statuses(self.rows.sparkSession, list(self._files))
+        except Exception as error:  # of Hadoop or of this machine: the file is missing
             name = getattr(error, "filename", None)
             raise _explain_vanished(f"the file {name}" if name else "a file of the input") from None
-        changed = [path for path, told in self._files.items() if now[path] != told]
+        changed = [path for path, status in self._files.items() if statuses[path] != status]
         if changed:
             raise SparksigError(
                 f"the input changed while it was read: {len(changed)} files, first {changed[0]!r}"
@@ -87,7 +87,7 @@ class Input:
 
 
 def read_input(spark: SparkSession, section: InputSection) -> DataFrame:
-    """The rows of a job's input, its filter applied; arguments and errors as of :func:`open_input`."""
+    """Return the rows of a job's input; arguments and errors as of :func:`open_input`."""
     return open_input(spark, section).rows
 
 
@@ -98,48 +98,48 @@ def open_input(
     lenient: bool = False,
     types: Mapping[str, T.DataType] | None = None,
 ) -> Input:
-    """A job's input: files of Parquet, Delta, CSV or JSON at a path, or a table by its name.
+    """Open a job's input: files of Parquet, Delta, CSV or JSON at a path, or a table by its name.
 
-    A Delta table stays at the version that it has now, or at the one that is asked for.
+    A Delta table is read at its current version, or at the configured one.
 
     Args:
         spark: the session.
-        section: of the configuration.
-        lenient: hand malformed rows of CSV and JSON over; otherwise the first one fails the query.
-        types: for columns of the null type in Parquet files, the types that they are cast to; others stay as
-            Spark reads them, as int. None to have each of them as void.
+        section: the section of the configuration.
+        lenient: return malformed rows of CSV and JSON; otherwise the first one fails the query.
+        types: the types for columns of the null type in Parquet files; Spark reads other such columns as int.
+            None to read all these columns as void.
 
     Raises:
-        TableNotFoundError: there is no such table, or no such version of it.
-        ConfigError: the filter, or the declared schema, is wrong.
+        TableNotFoundError: the table, or its version, does not exist.
+        ConfigError: the filter, a selected column, or the declared schema is wrong.
         ContractError: Spark cannot read the table.
         MissingDependencyError: the session knows no Delta tables.
     """
     text = None
     if section.table is not None:
-        rows, identity = _by_name(spark, section, section.table)
+        rows, identity = _open_named(spark, section, section.table)
     elif section.format == "delta":
-        rows, identity = _delta(spark, section, Place.of(spark, section.place).uri)
+        rows, identity = _open_delta(spark, section, Place.of(spark, section.place).uri)
     elif section.format == "parquet":
-        rows, identity = _parquet(spark, section, types)
+        rows, identity = _open_parquet(spark, section, types)
     else:
-        text = _text(spark, section)
+        text = _open_text(spark, section)
         rows, identity = text.rows, {"format": section.format}
     identity, files = {"place": shown(section.place), **identity}, {}
     if "version" not in identity:
         try:
-            files = _statuses(spark, rows.inputFiles())
+            files = _read_statuses(spark, rows.inputFiles())
         except FileNotFoundError as error:
             raise _explain_vanished(f"the file {error.filename}") from None
         identity |= digest_files(files)
-    told = Input(rows, identity=identity, _files=files)
-    return _select(_filtered(told, section.filter, text, lenient=lenient), section.select)
+    table = Input(rows, identity=identity, _files=files)
+    return _select_columns(_filter_rows(table, section.filter, text, lenient=lenient), section.select)
 
 
 # --- by format ----------------------------------------------------------------------------------------------
 
 
-def _parquet(
+def _open_parquet(
     spark: SparkSession, section: InputSection, types: Mapping[str, T.DataType] | None
 ) -> tuple[DataFrame, dict[str, Any]]:
     _refuse_delta(spark, section)
@@ -148,59 +148,59 @@ def _parquet(
         rows = reader.parquet(section.place)
         uri = Place.of(spark, section.place).uri
         if stored := schemas_with_null_types(uri):
-            rows = _with_null_columns(spark, uri, rows, stored, types)
+            rows = _add_null_columns(spark, uri, rows, stored, types)
         return rows, {"format": "parquet"}
     except Exception as error:
-        raise _reading(error, section) from None
+        raise _explain_error(error, section) from None
 
 
-def _with_null_columns(
+def _add_null_columns(
     spark: SparkSession,
     place: str,
     rows: DataFrame,
     stored: Mapping[str, pyarrow.Schema],
     types: Mapping[str, T.DataType] | None,
 ) -> DataFrame:
-    """The rows of a table, with nulls of their type in columns of the null type, which Spark reads as int.
+    """Replace the columns of the null type, which Spark reads as int, by nulls of other types.
 
-    Where other files have the column in a type of its own, the files are read apart.
+    If files have different columns of the null type, they are read separately.
     """
     from pyspark.sql import types as T
 
-    held = {field.name: field.dataType for field in rows.schema.fields}
+    actual = {field.name: field.dataType for field in rows.schema.fields}
     nulls = {
         file: frozenset(field.name for field in schema if is_null_type(field))
         for file, schema in stored.items()
     }
-    wanted: dict[str, T.DataType] = {}
+    targets: dict[str, T.DataType] = {}
     for name in sorted(frozenset().union(*nulls.values())):
         typed = [file for file, schema in stored.items() if name in schema.names and name not in nulls[file]]
         if typed:
-            [found] = [
-                part for part in spark.read.parquet(_file(place, typed[0])).schema if part.name == name
-            ]
-            wanted[name] = found.dataType
+            schema = spark.read.parquet(_join_path(place, typed[0])).schema
+            targets[name] = schema[name].dataType
         else:
-            wanted[name] = T.NullType() if types is None else types.get(name, held[name])
+            targets[name] = T.NullType() if types is None else types.get(name, actual[name])
     if len(set(nulls.values())) == 1:
-        return _with_nulls(rows, held, wanted)
+        return _select_with_nulls(rows, actual, targets)
     reader = spark.read.option("ignoreCorruptFiles", "false").option("ignoreMissingFiles", "false")
     parts = []
     for absent in dict.fromkeys(nulls.values()):
-        paths = [_file(place, file) for file, columns in nulls.items() if columns == absent]
+        paths = [_join_path(place, file) for file, columns in nulls.items() if columns == absent]
         fields = [
-            T.StructField(name, wanted.get(name, dtype)) for name, dtype in held.items() if name not in absent
+            T.StructField(name, targets.get(name, dtype))
+            for name, dtype in actual.items()
+            if name not in absent
         ]
         part = reader.schema(T.StructType(fields)).option("basePath", place).parquet(*paths)
-        parts.append(_with_nulls(part, held, {name: wanted[name] for name in absent}))
-    first, *others = parts
-    for other in others:
+        parts.append(_select_with_nulls(part, actual, {name: targets[name] for name in absent}))
+    first, *remaining = parts
+    for other in remaining:
         first = first.union(other)
     return first
 
 
-def _with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.DataType]) -> DataFrame:
-    """The columns of the names, in that order, those with a type as nulls of it."""
+def _select_with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.DataType]) -> DataFrame:
+    """Select columns by their names; columns with a type become nulls of this type."""
     from pyspark.sql import functions as F
 
     from sparksig.spark.bind import column
@@ -210,20 +210,20 @@ def _with_nulls(rows: DataFrame, names: Iterable[str], types: Mapping[str, T.Dat
     )
 
 
-def _file(place: str, name: str) -> str:
-    """The path of a file of a table, which Spark does not take for a pattern."""
+def _join_path(place: str, name: str) -> str:
+    """Return the path of a file of a table, escaped so that Spark does not read it as a pattern."""
     escaped = re.sub(r"([*?\[\]{}\\])", r"\\\1", name)
     return f"{place.rstrip('/')}/{escaped}" if name else place
 
 
-def _text(spark: SparkSession, section: InputSection) -> Text:
+def _open_text(spark: SparkSession, section: InputSection) -> Text:
     from sparksig.jobs.texts import read_text
 
     _refuse_delta(spark, section)
     try:
         text = read_text(spark, section, section.place)
     except Exception as error:
-        raise _reading(error, section) from None
+        raise _explain_error(error, section) from None
     if not text.rows.inputFiles():
         raise TableNotFoundError(f"there is no file in {section.place!r}")
     return text
@@ -231,13 +231,13 @@ def _text(spark: SparkSession, section: InputSection) -> Text:
 
 def _refuse_delta(spark: SparkSession, section: InputSection) -> None:
     if (Place.of(spark, section.place) / "_delta_log").is_there():
-        raise not_files(section.format)
+        raise refuse_delta(section.format)
 
 
-def _delta(
+def _open_delta(
     spark: SparkSession, section: InputSection, target: str, name: str = ""
 ) -> tuple[DataFrame, dict[str, Any]]:
-    """A Delta table, pinned to a version."""
+    """Open a Delta table at a version."""
     quoted = name or delta_name(target)
     try:
         version = section.version
@@ -248,28 +248,28 @@ def _delta(
         rows = reader.table(name) if name else reader.load(target)
         [detail] = spark.sql(f"DESCRIBE DETAIL {quoted}").select("id").collect()
     except Exception as error:
-        raise _reading(error, section) from None
+        raise _explain_error(error, section) from None
     return rows, {"format": "delta", "version": version, "id": detail[0]}
 
 
-def _by_name(spark: SparkSession, section: InputSection, name: str) -> tuple[DataFrame, dict[str, Any]]:
-    """A table, or a view, of the catalog; what is Delta is pinned to a version, but not what a view reads."""
+def _open_named(spark: SparkSession, section: InputSection, name: str) -> tuple[DataFrame, dict[str, Any]]:
+    """Open a table or view of the catalog; a Delta table at a version, but not the tables of a view."""
     try:
         if not spark.catalog.tableExists(name):
             raise TableNotFoundError(f"there is no table {name!r}")
-        told = spark.sql(f"DESCRIBE TABLE EXTENDED {name}").where("col_name = 'Provider'").collect()
+        rows = spark.sql(f"DESCRIBE TABLE EXTENDED {name}").where("col_name = 'Provider'").collect()
     except Exception as error:
-        raise _reading(error, section) from None
-    form = str(told[0]["data_type"]).lower() if told else "view"
+        raise _explain_error(error, section) from None
+    form = str(rows[0]["data_type"]).lower() if rows else "view"
     if form == "delta":
-        return _delta(spark, section, name, name)
+        return _open_delta(spark, section, name, name)
     if section.version is not None:
         finding = Finding(Code.INVALID_VALUE, "input.version", "a Delta table, which has versions", form)
         raise ConfigError.of("the configuration is wrong", [finding])
     return spark.table(name), {"format": form}
 
 
-_NOT_THERE = (
+_NOT_FOUND = (
     "PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA", "TABLE_OR_VIEW_NOT_FOUND", "DELTA_TABLE_NOT_FOUND",
     "DELTA_MISSING_DELTA_TABLE", "DELTA_VERSION_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "SCHEMA_NOT_FOUND",
     "VersionNotFoundException", "is not a Delta table", "REQUIRES_SINGLE_PART_NAMESPACE",
@@ -277,27 +277,25 @@ _NOT_THERE = (
 _NO_DELTA = ("DATA_SOURCE_NOT_FOUND", "`HISTORY`", "COLUMN_NOT_FOUND", "ClassNotFoundException")
 
 
-def _reading(error: Exception, section: InputSection) -> SparksigError:
-    """What Spark's error, whose class depends on the session, is in the words of jobs."""
+def _explain_error(error: Exception, section: InputSection) -> SparksigError:
+    """Return an error of Spark, whose class depends on the session, as an error of sparksig."""
     if isinstance(error, SparksigError):
         return error
-    told, place = str(error), repr(section.place)
-    reason = told.strip().partition("\n")[0]
-    if any(sign in told for sign in _NOT_THERE):
+    text, place = str(error), repr(section.place)
+    reason = text.strip().partition("\n")[0]
+    if any(sign in text for sign in _NOT_FOUND):
         version = "" if section.version is None else f" in version {section.version}"
         form = "" if section.table else f" {NAMES[section.format]}"
         return TableNotFoundError(f"there is no{form} table at {place}{version}")
-    if any(sign in told for sign in _NO_DELTA):
+    if any(sign in text for sign in _NO_DELTA):
         return MissingDependencyError(NO_DELTA)
-    if section.table and "PARSE_SYNTAX_ERROR" in told:
-        finding = Finding(
-            Code.INVALID_NAME, "input.table", "the name of a table, as SQL has it", "another text"
-        )
+    if section.table and "PARSE_SYNTAX_ERROR" in text:
+        finding = Finding(Code.INVALID_NAME, "input.table", "the name of a table in SQL", "another text")
         return ConfigError.of("the configuration is wrong", [finding])
     return ContractError(f"Spark cannot read the table {place}: {reason}")
 
 
-# --- what is read -------------------------------------------------------------------------------------------
+# --- files, filters and columns -----------------------------------------------------------------------------
 
 
 def digest_files(files: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
@@ -314,50 +312,50 @@ def _explain_vanished(file: str) -> TableNotFoundError:
     )
 
 
-def _statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
-    """The sizes and times of files, as Spark names them: encoded."""
+def _read_statuses(spark: SparkSession, paths: list[str]) -> dict[str, tuple[int, int]]:
+    """Return the sizes and times of files by their names in Spark, which are encoded."""
     with ThreadPoolExecutor(16) as pool:
-        told = pool.map(
+        statuses = pool.map(
             lambda path: Place(spark, unquote(path).replace("file:///", "file:/", 1)).status(), paths
         )
-        return dict(zip(paths, told))
+        return dict(zip(paths, statuses))
 
 
-def _filtered(opened: Input, condition: str | None, text: Text | None, *, lenient: bool) -> Input:
-    """The rows that meet the condition; malformed ones are told, or fail the query, whatever it says."""
+def _filter_rows(table: Input, condition: str | None, text: Text | None, *, lenient: bool) -> Input:
+    """Apply a condition; malformed rows are kept, or fail the query, without regard to it."""
     from pyspark.sql import functions as F
 
-    rows = opened.rows
+    rows = table.rows
     if condition is not None:
         _check_condition(rows if text is None else rows.drop(text.record), condition)
     if text is None:
-        kept = rows if condition is None else rows.where(F.expr(condition))
-        return Input(kept, identity=opened.identity, _files=opened._files)
-    met = "true" if condition is None else f"coalesce(({condition}\n), false)"
+        matching = rows if condition is None else rows.where(F.expr(condition))
+        return Input(matching, identity=table.identity, _files=table._files)
+    matches = "true" if condition is None else f"coalesce(({condition}\n), false)"
     if not lenient:
-        place = opened.identity["place"]
+        place = table.identity["place"]
         message = f"sparksig.errors.ContractError: the table {place!r} is not as declared:"
         from sparksig.tables.sql import quote_text
 
-        failed = f"raise_error(concat({quote_text(message)}, {_in_words(text)}))"
-        rows = rows.where(f"case when {text.malformed} then {failed} else {met} end").drop(text.record)
-        return Input(rows, identity=opened.identity, _files=opened._files)
+        failed = f"raise_error(concat({quote_text(message)}, {_format_malformed(text)}))"
+        rows = rows.where(f"case when {text.malformed} then {failed} else {matches} end").drop(text.record)
+        return Input(rows, identity=table.identity, _files=table._files)
     malformed = rows.where(text.malformed).withColumn(FINDINGS, F.expr(text.findings))
-    good = rows.where(f"case when {text.malformed} then false else {met} end").drop(text.record)
-    return Input(good, malformed, text.record, opened.identity, opened._files)
+    good = rows.where(f"case when {text.malformed} then false else {matches} end").drop(text.record)
+    return Input(good, malformed, text.record, table.identity, table._files)
 
 
-def _in_words(text: Text) -> str:
-    """The findings of a row as the lines of an error, and the file that it stands in, in SQL."""
-    lines = f"array_join(transform({text.findings}, one -> concat('\\n  - ', one.detail)), '')"
+def _format_malformed(text: Text) -> str:
+    """Return an SQL expression for the findings of a malformed row as lines, with its file."""
+    lines = f"array_join(transform({text.findings}, finding -> concat('\\n  - ', finding.detail)), '')"
     return f"' one row in ', input_file_name(), {lines}, '\\n'"
 
 
-def _select(opened: Input, expressions: Mapping[str, str]) -> Input:
-    """Add the columns that a configuration makes; of malformed rows, those columns are null.
+def _select_columns(table: Input, expressions: Mapping[str, str]) -> Input:
+    """Add the columns of ``input.select``; they are null in malformed rows.
 
     Raises:
-        ConfigError: an expression is wrong, or has another value each time it is evaluated.
+        ConfigError: an expression is wrong, or its value changes each time it is evaluated.
     """
     from pyspark.sql import functions as F
 
@@ -365,10 +363,10 @@ def _select(opened: Input, expressions: Mapping[str, str]) -> Input:
     for name, expression in expressions.items():
         reason = ""
         try:
-            made: Any = opened.rows.select(F.expr(expression).alias("made"))
-            if not made._jdf.queryExecution().analyzed().deterministic():
+            selected: Any = table.rows.select(F.expr(expression).alias("selected"))
+            if not selected._jdf.queryExecution().analyzed().deterministic():
                 reason = "its value changes each time it is evaluated"
-        except Exception as error:  # a parser's, or an analyser's
+        except Exception as error:  # of the parser, or of the analyser
             reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
         if reason:
             path, expected = f"input.select.{step(name)}", "an SQL expression of the table's columns"
@@ -376,26 +374,26 @@ def _select(opened: Input, expressions: Mapping[str, str]) -> Input:
     if findings:
         raise ConfigError.of("the configuration is wrong", findings)
     if not expressions:
-        return opened
-    made_columns = {name: F.expr(expression) for name, expression in expressions.items()}
-    malformed = None if opened.malformed is None else opened.malformed.drop(*expressions)
-    return replace(opened, rows=opened.rows.withColumns(made_columns), malformed=malformed)
+        return table
+    columns = {name: F.expr(expression) for name, expression in expressions.items()}
+    malformed = None if table.malformed is None else table.malformed.drop(*expressions)
+    return replace(table, rows=table.rows.withColumns(columns), malformed=malformed)
 
 
 def _check_condition(rows: DataFrame, condition: str) -> None:
-    """See that a filter is a condition on the table's columns, and the same each time it is asked.
+    """Check that a filter is a deterministic condition on the table's columns.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the filter is not.
     """
     from pyspark.sql import functions as F
 
     try:
-        held: Any = rows.where(F.expr(condition))
+        filtered: Any = rows.where(F.expr(condition))
         reason = ""
-        if not held._jdf.queryExecution().analyzed().condition().deterministic():
-            reason = "it is another one each time it is asked"
-    except Exception as error:  # a parser's, or an analyser's
+        if not filtered._jdf.queryExecution().analyzed().condition().deterministic():
+            reason = "its value changes each time it is evaluated"
+    except Exception as error:  # of the parser, or of the analyser
         reason = " ".join(str(error).strip().partition("\n")[0].split()) or "Spark cannot read it"
     if reason:
         finding = Finding(Code.INVALID_VALUE, "input.filter", "a condition in SQL", "another text", reason)

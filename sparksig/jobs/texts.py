@@ -67,7 +67,7 @@ def read_text(spark: SparkSession, section: InputSection, place: str) -> Text:
     """Open the files of a table.
 
     Raises:
-        ConfigError: the declared columns are no DDL, or have types that are not read from text; or options
+        ConfigError: the declared columns are not DDL, or have types that are not read from text; or options
             would lose rows.
     """
     declared = _read_schema(spark, section)

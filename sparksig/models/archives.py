@@ -23,8 +23,9 @@ from typing import Any
 
 from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, printable
 from sparksig.models.directory import ModelDirectory
+from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import read_requirements
-from sparksig.models.virtualenvs import build_environment, create_environment, require_python
+from sparksig.models.virtualenvs import build_environment, require_python
 
 __all__ = ["EnvironmentInfo", "build_archive", "hash_archive", "read_archive", "unpack_environment"]
 
@@ -156,7 +157,7 @@ def unpack_environment(path: Path, digest: str) -> Path:
         ModelDamagedError: the content differs from the digest.
         ModelError: this machine has no such Python, or is of another platform.
     """
-    return create_environment(digest, lambda home: _unpack(path, digest, home))
+    return cached_directory("environments", digest, lambda home: _unpack(path, digest, home))
 
 
 def _unpack(path: Path, digest: str, home: Path) -> None:

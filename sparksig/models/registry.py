@@ -28,6 +28,7 @@ from sparksig.errors import (
 __all__ = [
     "download_from_mlflow",
     "fetched",
+    "find_location",
     "hide_credentials",
     "is_logged",
     "is_remote",
@@ -178,6 +179,44 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
     if is_model and not path.is_dir():
         raise ModelNotFoundError(f"{uri!r}: expected a model directory, got a file")
     return path
+
+
+def find_location(uri: str | os.PathLike[str]) -> str:
+    """Return the path or URI from which another process can read a model without MLflow.
+
+    Args:
+        uri: a path, or a URI that :func:`local_path` accepts.
+
+    Returns:
+        The absolute path of a local directory, the artifact location of ``models:/`` and ``runs:/``, and
+        otherwise the URI itself.
+
+    Raises:
+        MissingDependencyError: the URI needs MLflow, which is not installed.
+        ModelNotFoundError: MLflow has no such model.
+        ModelError: MLflow's server alone can read the artifacts.
+
+    Example:
+        >>> find_location("s3://bucket/model")
+        's3://bucket/model'
+    """
+    if not is_logged(uri):
+        return str(uri) if is_remote(uri) else str(local_path(uri).absolute())
+    if importlib.util.find_spec("mlflow") is None:
+        raise MissingDependencyError.naming("mlflow", f"reading {uri!r}", "mlflow")
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        info = get_artifact_repository(str(uri))
+    except Exception as error:  # the client passes on errors of any store
+        raise ModelNotFoundError(f"MLflow has no {uri!r}: {str(error).splitlines()[0]}") from error
+    location = str(getattr(getattr(info, "repo", info), "artifact_uri", ""))
+    if _parse_scheme(location) in _MLFLOW or not location:
+        raise ModelError(
+            f"{uri!r}: only MLflow's server can read these artifacts. Ship the model with shipping='files' "
+            "or shipping='inline'"
+        )
+    return location
 
 
 def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:

@@ -1,38 +1,27 @@
-"""Virtual environments for models, built once per machine and kept in a private cache.
-
-The directory of an environment is named by its key: the digest of its requirements, the version of Python and
-the platform. Several processes may ask for the same environment; a file lock lets the first of them build it.
-"""
+"""Virtual environments for models, built once per machine and kept in a private cache."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib.util
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparksig.errors import ModelError, printable_lines
+from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
 
 __all__ = [
-    "CACHE_VARIABLE",
     "PASSED_VARIABLES",
     "ModelEnvironment",
     "build_environment",
-    "create_environment",
     "require_python",
 ]
-
-CACHE_VARIABLE = "SPARKSIG_ENVIRONMENTS"
-"""The environment variable with the directory in which environments are kept."""
 
 PASSED_VARIABLES = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
@@ -41,7 +30,6 @@ PASSED_VARIABLES = (
 )  # fmt: skip
 """The environment variables that the process of a model inherits. Others may contain credentials."""
 
-_COMPLETE = ".complete"
 _ERROR_CHARACTERS = 3_000
 
 
@@ -88,29 +76,9 @@ def build_environment(requirements: Requirements, options: Sequence[str] = ()) -
         ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
             pip's messages.
     """
-    return create_environment(requirements.key, lambda home: _install(requirements, home, options))
-
-
-def create_environment(key: str, build: Callable[[Path], None]) -> Path:
-    """Return the environment with a key; call ``build(directory)`` if this machine does not have it yet.
-
-    An environment whose build was interrupted is built again.
-    """
-    cache = _open_cache()
-    home = cache / key[:32]
-    if (home / _COMPLETE).is_file():
-        return home
-    with _lock(cache / f"{home.name}.lock"):
-        if (home / _COMPLETE).is_file():
-            return home
-        shutil.rmtree(home, ignore_errors=True)
-        try:
-            build(home)
-        except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
-            raise
-        (home / _COMPLETE).touch()
-    return home
+    return cached_directory(
+        "environments", requirements.key, lambda home: _install(requirements, home, options)
+    )
 
 
 def _find_python(version: str) -> str | None:
@@ -133,42 +101,6 @@ def require_python(version: str) -> str:
             "Install it on every worker, or use environment='worker'"
         )
     return python
-
-
-def _open_cache() -> Path:
-    """Return the directory of all environments, which belongs to this user alone.
-
-    Raises:
-        ModelError: others can write into it.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    fallback = os.path.join(tempfile.gettempdir(), f"sparksig-environments-{os.geteuid()}")
-    candidates = [chosen] if chosen else [os.path.join(base, "sparksig", "environments"), fallback]
-    failure = ""
-    for candidate in candidates:
-        cache = Path(candidate).absolute()
-        try:
-            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = cache.stat()
-        except OSError as error:
-            failure = f"{cache}: {error.strerror}"
-            continue
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ModelError(
-                f"{cache}: other users can write into the directory of environments. Set {CACHE_VARIABLE} to "
-                "a private directory"
-            )
-        return cache
-    raise ModelError(f"environments cannot be stored: {failure}. Set {CACHE_VARIABLE} to a private directory")
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; the system releases it when the process ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> None:

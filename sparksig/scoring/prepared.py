@@ -35,6 +35,7 @@ class PreparedModel:
         inputs: the model's input schema.
         outputs: its output schema.
         params: its params; None for a model without any.
+        source: the path or URI that the caller passed.
     """
 
     directory: ModelDirectory
@@ -43,6 +44,7 @@ class PreparedModel:
     inputs: Schema
     outputs: Schema
     params: ParamSchema | None
+    source: str
 
 
 def prepare_model(
@@ -75,7 +77,7 @@ def prepare_model(
         isolated.locate()  # what cannot be built fails here, and not in the workers
     schemas = _require_schemas(directory, method, outputs)
     digest, pinned = pin_directory(directory)
-    return PreparedModel(pinned, digest, loading, *schemas)
+    return PreparedModel(pinned, digest, loading, *schemas, source=str(path))
 
 
 def _require_schemas(

@@ -44,7 +44,7 @@ def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
             known = {prop.name: prop.dtype for prop in declared["prediction"].properties}
             declared = {part.name: known[part.name] for part in dtype}
         return Schema([ColSpec(part, name, required=False) for name, part in declared.items()]), dtype
-    raise ContractError(f"result_type {text!r} is no Spark type: {failure.message}") from None
+    raise ContractError(f"result_type {text!r} is not a Spark type: {failure.message}") from None
 
 
 def _place_later(dtype: pa.DataType) -> pa.DataType:
@@ -61,7 +61,9 @@ def _place_later(dtype: pa.DataType) -> pa.DataType:
     if pa.types.is_map(dtype):
         return pa.map_(_place_later(dtype.key_type), _place_later(dtype.item_type))
     if pa.types.is_decimal(dtype):
-        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast explicitly")
+        raise UnsupportedError(
+            "predictions cannot be decimals. Use double or bigint as result_type, and cast the predictions"
+        )
     if pa.types.is_timestamp(dtype):
         return LOCAL_TIME if dtype.tz is None else pa.timestamp("ns")
     return dtype

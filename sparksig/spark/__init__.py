@@ -1,1 +1,1 @@
-"""Spark: what is checked and cast in the JVM, what travels to Python, and how a model gets there."""
+"""Scoring on Spark: sessions, column functions, and the shipping of models to workers."""

@@ -10,36 +10,36 @@ from sparksig.spark.diagnosis import refuse_stopped_session
 __all__ = ["refuse_object", "require_frame"]
 
 
-def require_frame(value: Any, call: str, *others: Any) -> None:
+def require_frame(value: Any, call: str, *arguments: Any) -> None:
     """Check that an argument is a DataFrame of a session that runs.
 
     Args:
         value: the argument.
         call: the call that works, such as ``score(df, model)``.
-        others: the other arguments, one of which may be the DataFrame.
+        arguments: the other arguments, one of which may be the DataFrame.
 
     Raises:
-        ContractError: it is something else; the message says what was passed, and the call that works.
+        ContractError: it is something else; with the type of the argument, and the call that works.
         ExecutionError: its session was stopped.
     """
     if not hasattr(value, "sparkSession"):
-        refuse_object(value, "a Spark DataFrame", call, *others)
+        refuse_object(value, "a Spark DataFrame", call, *arguments)
     refuse_stopped_session(value.sparkSession)
 
 
-def refuse_object(value: Any, expected: str, call: str, *others: Any) -> NoReturn:
-    """Raise the error for an argument that is no table.
+def refuse_object(value: Any, expected: str, call: str, *arguments: Any) -> NoReturn:
+    """Raise the error for an argument that is not a table.
 
     Args:
         value: the argument.
-        expected: what it should be.
+        expected: the kind of object that the function expects.
         call: as for :func:`require_frame`.
-        others: as for :func:`require_frame`.
+        arguments: as for :func:`require_frame`.
 
     Raises:
         ContractError: always.
     """
-    if any(hasattr(other, "sparkSession") for other in others):
+    if any(hasattr(argument, "sparkSession") for argument in arguments):
         raise ContractError(f"the arguments are in the wrong order: the DataFrame comes first, {call}")
     module = type(value).__module__.partition(".")[0]
     if module in ("pandas", "polars", "pyarrow", "numpy"):

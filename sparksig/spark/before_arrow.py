@@ -1,8 +1,8 @@
-"""How batches reach Python before Spark 4.1: as pandas' Series, with the nulls of integers beside them.
+"""Transfer of batches to Python before Spark 4.1: as Series of pandas, with separate masks of nulls.
 
-``pandas_udf`` turns integers with nulls into floats: each integer and boolean column travels as a pair, its
-value (0 for null), and whether it is null. Composite columns travel as JSON, both ways; all of it exact to
-the bit.
+``pandas_udf`` turns integers with nulls into floats. Each integer or boolean column is therefore sent as a
+pair: its value (0 for null), and its mask. Composite columns are sent as JSON in both directions. All values
+are exact to the bit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _is_json(dtype: T.DataType) -> bool:
 
 
 def pandas_columns(bound: Bound) -> list[Column]:
-    """The columns in the forms in which they travel, integers as pairs."""
+    """Return the columns in their transfer types, integers as pairs."""
     sent: list[Column] = []
     for value, dtype in zip(bound.values, bound.types):
         if _is_json(dtype):
@@ -61,15 +61,15 @@ def pandas_columns(bound: Bound) -> list[Column]:
 
 
 def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -> Callable[..., Any]:
-    """The function of batches; ``form`` makes of predictions what Spark takes."""
+    """Return the function that scores batches; ``form`` converts predictions for Spark."""
     names, specs, types = bound.names, bound.specs, bound.types
 
     def score(batches):  # type: ignore[no-untyped-def]
         zone = Zone()
 
         def opened() -> Iterator[pa.RecordBatch]:
-            for given in batches:
-                series = list_columns(given)
+            for batch in batches:
+                series = list_columns(batch)
                 arrays = [_from_series(series, spec, dtype) for spec, dtype in zip(specs, types)]
                 if series:
                     zone.read(series.pop(), lambda column: column.iloc[0])
@@ -78,7 +78,7 @@ def pandas_function(work: Work, bound: Bound, form: Callable[[pa.Array], Any]) -
         for scored in work.run(opened(), zone):
             yield form(scored)
 
-    # Spark reads the form of the function off its annotations
+    # Spark derives the kind of the function from its annotations
     result = Iterator[pd.DataFrame] if form is to_frame else Iterator[pd.Series]
     score.__annotations__ = {"batches": Iterator[tuple[pd.Series, ...]], "return": result}
     return score
@@ -98,37 +98,37 @@ def _from_series(series: list[pd.Series], spec: ColSpec | TensorSpec | None, dty
 def _from_texts(values: pd.Series, spec: ColSpec | TensorSpec | None, target: pa.DataType) -> pa.Array:
     dtype = spec.type if isinstance(spec, ColSpec) else from_arrow(target)
     assert not isinstance(dtype, Schema)
-    held = [None if text is None else from_json(loads(text, exact=True), dtype) for text in values]
-    return pa.array(held, type=target)
+    items = [None if text is None else from_json(loads(text, exact=True), dtype) for text in values]
+    return pa.array(items, type=target)
 
 
 INSTANTS = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
-def comes_as_json(dtype: T.DataType, inside: bool = False) -> bool:
-    """Whether predictions come back as JSON: pandas makes null of a NaN in an array, and knows no maps."""
+def comes_as_json(dtype: T.DataType, is_nested: bool = False) -> bool:
+    """Return whether predictions are sent as JSON: pandas loses a NaN in an array, and has no maps."""
     if isinstance(dtype, T.StructType):
-        return inside or any(comes_as_json(field.dataType, True) for field in dtype.fields)
+        return is_nested or any(comes_as_json(field.dataType, True) for field in dtype.fields)
     return isinstance(dtype, (T.ArrayType, T.MapType))
 
 
 def to_texts(array: pa.Array) -> pd.Series:
-    """Predictions as JSON."""
+    """Convert predictions to JSON."""
     return pd.Series([_as_text(value, array.type) for value in array.to_pylist()], dtype=object).map(
         dumps, na_action="ignore"
     )
 
 
 def _as_text(value: Any, dtype: pa.DataType) -> Any:
-    """A value for Spark's JSON parser: instants with all their digits, NaN as text."""
+    """Convert a value for Spark's JSON parser: timestamps with all their digits, NaN as text."""
     if value is None:
         return None
     if pa.types.is_struct(dtype):
         return {field.name: _as_text(value[field.name], field.type) for field in dtype}
     if pa.types.is_map(dtype):
-        return {key: _as_text(one, dtype.item_type) for key, one in value}
+        return {key: _as_text(item, dtype.item_type) for key, item in value}
     if pa.types.is_list(dtype):
-        return [_as_text(one, dtype.value_type) for one in value]
+        return [_as_text(item, dtype.value_type) for item in value]
     if isinstance(value, datetime.datetime):
         return value.isoformat(timespec="microseconds")
     return to_json(value, nested=True)
@@ -143,14 +143,14 @@ _NULLABLE = {
     pa.float32(): pd.Float32Dtype(),
     pa.float64(): pd.Float64Dtype(),
 }
-"""pandas' own dtypes tell null and NaN apart; Spark takes NaN in NumPy's for null."""
+"""The dtypes of pandas that distinguish null from NaN: Spark reads NaN in NumPy's dtypes as null."""
 
 
 def to_series(array: pa.Array) -> pd.Series:
-    """Predictions of a plain type."""
+    """Convert predictions of a plain type."""
     return array.to_pandas(types_mapper=_NULLABLE.get, maps_as_pydicts="strict")  # type: ignore[no-any-return]
 
 
 def to_frame(array: pa.Array) -> pd.DataFrame:
-    """Predictions of several plain types."""
+    """Convert predictions of several plain types."""
     return pd.DataFrame({field.name: to_series(array.field(index)) for index, field in enumerate(array.type)})

@@ -32,7 +32,12 @@ __all__ = ["count_slots", "score_on_spark"]
 
 
 def score_on_spark(
-    spark: SparkSession, model: PreparedModel, plan: ScanPlan, splits: Sequence[Split], target: Target
+    spark: SparkSession,
+    model: PreparedModel,
+    plan: ScanPlan,
+    splits: Sequence[Split],
+    target: Target,
+    shipping: str = "auto",
 ) -> list[SplitResult]:
     """Score splits in the tasks of one Spark job without a shuffle.
 
@@ -42,6 +47,7 @@ def score_on_spark(
         plan: what to read, how to score and what to write.
         splits: the splits, at least one.
         target: the directory of the files, which the workers can write to.
+        shipping: the way of the model to the workers, as in :func:`sparksig.spark_udf`.
 
     Returns:
         The results, in the order of the splits. The target has their files, and no others of this run.
@@ -51,7 +57,7 @@ def score_on_spark(
         ExecutionError: Spark failed.
         SparksigError: another number of rows was read than the footers say.
     """
-    shipment = ship(spark, model.directory, model.loading.environment)
+    shipment = ship(spark, model, shipping)
     tasks = len(splits)
     with attempt_directory(target.store, target.path) as attempts:
         attempt = Target(target.store, attempts)

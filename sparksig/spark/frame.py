@@ -13,7 +13,7 @@ from pyspark.sql import types as T
 from sparksig.convert.mlflow import refuse_arguments
 from sparksig.engine.absent import Absent, warn_of_absent_columns
 from sparksig.errors import ContractError
-from sparksig.options import OnError, OnVersionMismatch
+from sparksig.options import OnError, OnVersionMismatch, Shipping
 from sparksig.scoring.names import find_name_conflicts
 from sparksig.spark import bind as binding
 from sparksig.spark.arguments import require_frame
@@ -24,8 +24,8 @@ from sparksig.spark.udf import ModelUDF, spark_udf
 
 __all__ = ["add_predictions", "judge_table", "score"]
 
-_HELD = "sparksig scored"
-"""The name under which predictions, and what is told of them, are held until they are taken apart."""
+_SCORED = "sparksig scored"
+"""The name of the temporary column of predictions and their details, before it is split into columns."""
 
 
 def score(
@@ -51,6 +51,7 @@ def score(
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
+    shipping: Shipping = "auto",
     **arguments: Any,
 ) -> DataFrame:
     """``df`` with the model's predictions in a column of their own.
@@ -85,6 +86,7 @@ def score(
             for "omit" with PythonModels, functions and loader modules.
         environment: as in :func:`spark_udf`.
         allow_install: as in :func:`spark_udf`.
+        shipping: as in :func:`spark_udf`.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -138,6 +140,7 @@ def score(
             absent=absent,
             environment=environment,
             allow_install=allow_install,
+            shipping=shipping,
         )
     if on_error not in ("fail", "null"):
         raise ContractError(f"on_error is 'fail' or 'null', not {on_error!r}")
@@ -161,8 +164,8 @@ def judge_table(
 
     Arguments and errors as of :func:`score`; ``findings`` is None for ``on_error="fail"``.
     """
-    made = _made(udf, output, flatten, findings)
-    problems = find_name_conflicts(df.columns, made, keep, name_folding(df.sparkSession))
+    names = _name_outputs(udf, output, flatten, findings)
+    problems = find_name_conflicts(df.columns, names, keep, name_folding(df.sparkSession))
     try:
         bound = udf.bind(restore_null_types(df, udf.inputs), columns, session=df.sparkSession)
     except ContractError as error:
@@ -187,23 +190,23 @@ def add_predictions(
     """Return the kept columns and the predictions of a table that :func:`judge_table` has bound."""
     lenient = findings is not None
     prediction = udf.with_(lenient=lenient, observed=observation is not None).predict_column(bound)
-    kept = [df["*"]] if keep == "*" else [binding.column(name) for name in keep]
+    columns = ["*"] if keep == "*" else [binding.column(name) for name in keep]
     if not flatten and not lenient and observation is None:
-        return df.select(*kept, prediction.alias(output))
-    scored = df.select(*kept, prediction.alias(_HELD))
-    return _apart(scored, udf, output, flatten, lenient, findings or "", observation)
+        return df.select(*columns, prediction.alias(output))
+    scored = df.select(*columns, prediction.alias(_SCORED))
+    return _split_details(scored, udf, output, flatten, lenient, findings or "", observation)
 
 
-def _refuse(**given: Any) -> None:
-    wrong = [name for name, value in given.items() if value is not None]
+def _refuse(**arguments: Any) -> None:
+    wrong = [name for name, value in arguments.items() if value is not None]
     if wrong:
         raise ContractError(
             f"{' and '.join(wrong)} belong to spark_udf(...) where the model is given as a ModelUDF"
         )
 
 
-def _made(udf: ModelUDF, output: str, flatten: bool, findings: str | None) -> list[Any]:
-    """The names of the columns that are made."""
+def _name_outputs(udf: ModelUDF, output: str, flatten: bool, findings: str | None) -> list[Any]:
+    """Return the names of the new columns."""
     names: list[Any] = [output]
     if flatten:
         if not isinstance(udf.return_type, T.StructType):
@@ -215,8 +218,8 @@ def _made(udf: ModelUDF, output: str, flatten: bool, findings: str | None) -> li
     return names if findings is None else [*names, findings]
 
 
-def _apart(
-    held: DataFrame,
+def _split_details(
+    scored: DataFrame,
     udf: ModelUDF,
     output: str,
     flatten: bool,
@@ -224,24 +227,24 @@ def _apart(
     findings: str,
     observation: Any,
 ) -> DataFrame:
-    """The held struct as columns, and its counts."""
-    whole = binding.column(_HELD)
-    struct = lenient or observation is not None
-    value = whole.getField("value") if struct else whole
+    """Split the struct of predictions and their details into columns, and observe its counts."""
+    details = binding.column(_SCORED)
+    has_details = lenient or observation is not None
+    value = details.getField("value") if has_details else details
     if observation is not None:
-        failed = whole.getField("findings").isNotNull() if lenient else F.lit(False)
-        held = held.observe(
+        failed = details.getField("findings").isNotNull() if lenient else F.lit(False)
+        scored = scored.observe(
             observation,
             F.count(F.lit(1)).alias("rows"),
             F.count(F.when(~failed, 1)).alias("scored"),
             F.count(F.when(failed, 1)).alias("rejected"),
-            F.sum(whole.getField("loads")).alias("model_loads"),
-            F.sum(whole.getField("seconds")).alias("model_load_seconds"),
+            F.sum(details.getField("loads")).alias("model_loads"),
+            F.sum(details.getField("seconds")).alias("model_load_seconds"),
         )
     predicted: list[Column] = [value.alias(output)]
     if flatten:
         assert isinstance(udf.return_type, T.StructType)
         predicted = [value.getField(name).alias(f"{output}_{name}") for name in udf.return_type.names]
     if lenient:
-        predicted.append(whole.getField("findings").alias(findings))
-    return held.select("*", *predicted).drop(_HELD)
+        predicted.append(details.getField("findings").alias(findings))
+    return scored.select("*", *predicted).drop(_SCORED)

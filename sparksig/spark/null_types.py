@@ -1,7 +1,7 @@
 """Columns of the null type in Parquet files, which Spark reads as int.
 
 pandas and pyarrow write a column without any value as the null type. Spark has no such type in Parquet, and
-reads the column as int. Only the files' footers say what it is.
+reads the column as int. Only the footers of the files have the true type.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ __all__ = ["restore_null_types"]
 
 
 def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
-    """Return the schema of a table, where columns of the null type in its Parquet files have that type.
+    """Return the schema of a table, with the null type of columns that have it in the Parquet files.
 
-    The footers are read only if Spark has an optional column as int, and int does not fit. A computed column
-    has the type that Spark says. So has every column of a Spark Connect session, which does not say where a
-    column comes from.
+    The footers are read only if Spark has an optional column as int, and int does not fit. Computed columns
+    keep Spark's type, and so do all columns of a Spark Connect session, which hides the origin of a column.
 
     Args:
         df: the table.
-        schema: what a contract declares.
+        schema: the schema of the contract.
     """
     table = df.schema
     optional = {str(spec.name): spec for spec in schema if isinstance(spec, ColSpec) and not spec.required}
@@ -46,17 +45,21 @@ def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
     ]
     if not names or getattr(df, "_jdf", None) is None:
         return table
-    nulls = {name for name, files in _files_of(df, names) if files and _are_null_typed(name, files)}
+    nulls = {name for name, files in _find_files(df, names) if files and _are_null_typed(name, files)}
     return T.StructType(
-        [T.StructField(one.name, T.NullType()) if one.name in nulls else one for one in table.fields]
+        [T.StructField(field.name, T.NullType()) if field.name in nulls else field for field in table.fields]
     )
 
 
-def _files_of(df: DataFrame, names: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """The Parquet files that a table's columns come from, unchanged."""
+def _find_files(df: DataFrame, names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the columns that are read from Parquet files without a change, with the files."""
     plan: Any = df._jdf.queryExecution().analyzed()
-    ids = {one.exprId().id(): one.name() for one in _listed(plan.output()) if one.name() in names}
-    for leaf in _listed(plan.collectLeaves()):
+    ids = {
+        attribute.exprId().id(): attribute.name()
+        for attribute in _list_items(plan.output())
+        if attribute.name() in names
+    }
+    for leaf in _list_items(plan.collectLeaves()):
         if leaf.getClass().getSimpleName() != "LogicalRelation":
             continue
         relation = leaf.relation()
@@ -64,12 +67,13 @@ def _files_of(df: DataFrame, names: list[str]) -> Iterator[tuple[str, list[str]]
             continue
         if relation.fileFormat().getClass().getSimpleName() != "ParquetFileFormat":
             continue
-        found = [ids[one.exprId().id()] for one in _listed(leaf.output()) if one.exprId().id() in ids]
-        files = list(relation.location().inputFiles()) if found else []
-        yield from ((name, files) for name in found)
+        attributes = [attribute.exprId().id() for attribute in _list_items(leaf.output())]
+        columns = [ids[attribute] for attribute in attributes if attribute in ids]
+        files = list(relation.location().inputFiles()) if columns else []
+        yield from ((name, files) for name in columns)
 
 
-def _listed(sequence: Any) -> list[Any]:
+def _list_items(sequence: Any) -> list[Any]:
     return [sequence.apply(index) for index in range(sequence.size())]
 
 
@@ -81,10 +85,13 @@ def _are_null_typed(name: str, files: list[str]) -> bool:
 def _is_null_typed(name: str, file: str) -> bool:
     try:
         if file.startswith("file:/"):  # percent-encoded, as Spark writes it
-            store, place = pafs.LocalFileSystem(), unquote(file).removeprefix("file:").replace("///", "/", 1)
+            store, location = (
+                pafs.LocalFileSystem(),
+                unquote(file).removeprefix("file:").replace("///", "/", 1),
+            )
         else:
-            store, place = pafs.FileSystem.from_uri(file)
-        held = pq.read_schema(place, filesystem=store)
-    except (pa.ArrowException, OSError):  # which Spark reports when it reads it
+            store, location = pafs.FileSystem.from_uri(file)
+        schema = pq.read_schema(location, filesystem=store)
+    except (pa.ArrowException, OSError):  # Spark reports a damaged file when it reads it
         return False
-    return bool(held.get_field_index(name) >= 0 and pa.types.is_null(held.field(name).type))
+    return bool(schema.get_field_index(name) >= 0 and pa.types.is_null(schema.field(name).type))

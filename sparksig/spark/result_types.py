@@ -18,22 +18,22 @@ __all__ = ["build_outputs", "has_times", "read_result_type", "to_arrow_result"]
 
 
 def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
-    """Return a DataType as it is, or read DDL by Spark, without a job.
+    """Return a DataType unchanged, or parse DDL with Spark, without a job.
 
     Raises:
-        ContractError: the text is no DDL.
+        ContractError: the text is not DDL.
     """
     if isinstance(result_type, T.DataType):
         return result_type
     if not isinstance(result_type, str):
-        raise ContractError(f"result_type is a DataType or DDL, not {kind(result_type)}")
+        raise ContractError(f"result_type: expected a DataType or DDL, got {kind(result_type)}")
     try:
         schema = session.createDataFrame([], result_type).schema
     except Exception as error:  # a parser's, of a class that depends on the Spark
         reason = str(error).strip().partition("\n")[0]
-        raise ContractError(f"result_type {result_type!r} is no Spark type: {reason}") from None
-    alone = len(schema) == 1 and schema[0].name == "value"
-    if alone and not re.match(r"\s*(struct\s*<)?\s*`?value`?[\s:]", result_type):
+        raise ContractError(f"result_type {result_type!r} is not a Spark type: {reason}") from None
+    is_single = len(schema) == 1 and schema[0].name == "value"
+    if is_single and not re.match(r"\s*(struct\s*<)?\s*`?value`?[\s:]", result_type):
         return schema[0].dataType
     return schema
 
@@ -45,14 +45,14 @@ def build_outputs(returned: T.DataType) -> Schema:
         ContractError: no signature has the type.
     """
     try:
-        found = from_spark(returned)
+        outputs = from_spark(returned)
     except (SparksigError, SignatureError) as error:
         raise ContractError(f"result_type {returned.simpleString()} has no signature: {error}") from None
-    if isinstance(found, Schema):
+    if isinstance(outputs, Schema):
         return Schema(
-            [ColSpec(spec.type, spec.name, required=False) for spec in found if isinstance(spec, ColSpec)]
+            [ColSpec(spec.type, spec.name, required=False) for spec in outputs if isinstance(spec, ColSpec)]
         )
-    return Schema([ColSpec(found, "prediction", required=False)])
+    return Schema([ColSpec(outputs, "prediction", required=False)])
 
 
 def to_arrow_result(returned: T.DataType) -> pa.DataType:
@@ -72,7 +72,9 @@ def to_arrow_result(returned: T.DataType) -> pa.DataType:
     if isinstance(returned, T.TimestampType):
         return pa.timestamp("ns")  # until it is placed in the zone
     if isinstance(returned, T.DecimalType):
-        raise UnsupportedError("predictions are no decimals: take double or bigint, and cast explicitly")
+        raise UnsupportedError(
+            "predictions cannot be decimals. Use double or bigint as result_type, and cast the predictions"
+        )
     return arrow_type(returned)
 
 

@@ -12,19 +12,19 @@ __all__ = ["build_session"]
 
 
 def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> SparkSession:
-    """The session of this application: the running one, or a new one.
+    """Return the running session of this application, or start a new session.
 
-    The master is spark-submit's, or ``local[*]`` as Spark has it. Started without spark-submit, Python
-    workers run the interpreter that runs this, unless PYSPARK_PYTHON says otherwise: left alone they
-    would take whatever ``python3`` is first on the PATH.
+    The master is that of spark-submit, or ``local[*]``, Spark's default. Without spark-submit, Python workers
+    run the same interpreter as this process, unless PYSPARK_PYTHON is set. Spark itself would run the first
+    ``python3`` on the PATH.
 
     Args:
         app_name: the application's name, unless spark-submit has given it one.
-        conf: Spark settings. As everywhere in Spark, what the application sets comes before
-            spark-submit's flags, and a running session keeps what cannot be changed any more.
+        conf: Spark settings. They override the flags of spark-submit. A running session keeps settings that
+            cannot be changed any more.
     """
     builder = SparkSession.builder
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # which spark-submit sets for the process that it starts
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # spark-submit sets it for the process that it starts
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.appName(app_name)
     for key, value in (conf or {}).items():

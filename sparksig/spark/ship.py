@@ -1,73 +1,127 @@
-"""A model directory on its way to the executors, and its place there.
+"""Three ways of a model to the workers, and the way of this package.
 
-In local mode the workers read the directory where it is. Otherwise the driver packs it into one file,
-which Spark distributes; the first worker of a node unpacks it into a private directory by one rename.
-Wherever it is read, its digest is verified before anything in it is opened.
+==========  ==============================================================================================
+``files``   the driver packs the directory into one file, which Spark distributes; the first worker of a
+            node unpacks it
+``path``    the workers read the directory themselves, from a path or URI, and keep a copy on each node
+``inline``  the packed directory is a part of the function that Spark sends to the workers
+==========  ==============================================================================================
+
+In local mode the workers read the directory where it is. Wherever it is read, its digest is verified before
+anything in it is opened.
 """
 
 from __future__ import annotations
 
 import atexit
 import hashlib
+import io
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 import zipfile
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, get_args
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from sparksig.errors import ModelDamagedError
-from sparksig.models.directory import ModelDirectory
+from sparksig.errors import ContractError, ExecutionError, ModelDamagedError, ModelError, UnsupportedError
 from sparksig.models.flavors.interface import Loading
-from sparksig.models.seal import NO_CONTENT, combine
-from sparksig.models.virtualenvs import ModelEnvironment
-from sparksig.scoring.prepared import pin_directory, share_directory
+from sparksig.models.node_cache import cached_directory
+from sparksig.models.registry import find_location, is_remote, local_path, shown
+from sparksig.models.seal import NO_CONTENT, combine, digest
+from sparksig.options import Shipping
+from sparksig.scoring.prepared import PreparedModel, share_directory
 
-__all__ = ["Shipment", "ship"]
+__all__ = ["Shipment", "ShippingWarning", "ship"]
+
+_INLINE_BYTES = 8 * 2**20
+"""The greatest size of a packed model that is sent with the function of a query."""
+
+
+class ShippingWarning(UserWarning):
+    """A warning that the server refuses files, and of the way that a model takes instead."""
 
 
 @dataclass(frozen=True)
 class Shipment:
-    """Where a worker finds a model.
+    """The place where a worker finds a model. One of the paths, names or contents is not empty.
 
     Attributes:
-        digest: of the directory's content.
-        path: the directory, where workers share the driver's file system; otherwise empty.
-        archive: the name of the file that Spark distributes; otherwise empty.
+        digest: the digest of the directory's content.
+        path: the directory, where workers share the driver's file system.
+        archive: the name of the file that Spark distributes.
+        source: the path or URI from which each node copies the directory.
+        content: the packed directory.
+        package: the digest of this package, which the workers need to have; empty if Spark distributes it.
         environment: the name of the file with the model's environment; empty if there is none.
     """
 
     digest: str
     path: str = ""
     archive: str = ""
+    source: str = ""
+    content: bytes = b""
+    package: str = ""
     environment: str = ""
 
-    def localize(self, loading: Loading) -> Loading:
-        """Return the options of loading with the path that the model's environment has on this node."""
-        if not self.environment or loading.environment is None:
-            return loading
-        path = SparkFiles.get(self.environment)
-        return replace(loading, environment=replace(loading.environment, archive=path))
+    @property
+    def shipping(self) -> str:
+        """Return the way of the model: "files", "path" or "inline"; "local" where nothing is shipped."""
+        names = {"archive": "files", "source": "path", "content": "inline"}
+        return next((name for attribute, name in names.items() if getattr(self, attribute)), "local")
 
     def locate(self) -> Path:
-        """The model directory on this node, unpacked if need be.
+        """Return the model directory on this node; unpack or copy it if need be.
 
         Raises:
-            ModelDamagedError: the archive holds a path that leads out of it.
+            ModelDamagedError: a path in the archive leads out of it, or the copy has another digest.
+            ExecutionError: the workers have another version of this package.
         """
+        if self.package and self.package != _hash_package():
+            raise ExecutionError(
+                f"the workers import another version of sparksig than the driver, from "
+                f"{Path(__file__).parents[1]}. Install the driver's version on the workers"
+            )
         if self.path:
             return Path(self.path)
+        if self.archive:
+            return self._unpack_file()
+        return cached_directory("models", self.digest, self._fill) / "model"
+
+    def _fill(self, home: Path) -> None:
+        """Unpack or copy the model below a directory."""
+        home.mkdir()
+        if self.content:
+            _unpack(io.BytesIO(self.content), home / "model")
+        else:
+            shutil.copytree(local_path(self.source), home / "model")
+        actual = digest(home / "model")
+        if actual != self.digest:
+            raise ModelDamagedError(
+                f"{shown(self.source)}: the content differs from the model that was checked: expected the "
+                f"digest {self.digest}, got {actual}"
+            )
+
+    def _unpack_file(self) -> Path:
         home = Path(SparkFiles.getRootDirectory()) / f"sparksig-{self.digest}"
         if home.is_dir():
             return home
+        file = Path(SparkFiles.get(self.archive))
+        if not file.is_file():
+            raise ExecutionError(
+                "Spark did not bring the model's file to this worker. Pass shipping='inline', or "
+                "shipping='path' for a path that the workers can read"
+            )
         staging = Path(tempfile.mkdtemp(prefix=".sparksig-", dir=home.parent))  # mode 0700
         try:
-            _unpack(Path(SparkFiles.get(self.archive)), staging)
+            with file.open("rb") as archive:
+                _unpack(archive, staging)
             staging.rename(home)
         except OSError:
             if not home.is_dir():  # otherwise another worker was first
@@ -76,84 +130,196 @@ class Shipment:
             shutil.rmtree(staging, ignore_errors=True)
         return home
 
+    def localize(self, loading: Loading) -> Loading:
+        """Return the options of loading with the path that the model's environment has on this node."""
+        if not self.environment or loading.environment is None:
+            return loading
+        path = SparkFiles.get(self.environment)
+        return replace(loading, environment=replace(loading.environment, archive=path))
 
-def _unpack(archive: Path, target: Path) -> None:
+
+def _unpack(archive: BinaryIO, target: Path) -> None:
     with zipfile.ZipFile(archive) as packed:
         for name in packed.namelist():
             if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ModelDamagedError(f"{archive}: {name!r} leads out of the archive")
+                raise ModelDamagedError(f"{name!r} leads out of the archive of the model")
         packed.extractall(target)
 
 
-def ship(
-    spark: SparkSession, directory: ModelDirectory, environment: ModelEnvironment | None = None
-) -> Shipment:
-    """Make a model directory, and this package, available to the workers of a session.
+# --- on the driver ------------------------------------------------------------------------------------------
+
+
+def ship(spark: SparkSession, model: PreparedModel, shipping: str = "auto") -> Shipment:
+    """Make a model, and this package, available to the workers of a session.
 
     Args:
-        spark: a session, classic or Spark Connect's.
-        directory: the directory, pinned or not.
-        environment: the environment in which the model runs; None for that of the workers.
+        spark: a session, classic or of Spark Connect.
+        model: the model, checked.
+        shipping: "files", "path", "inline", or "auto" for files where the server accepts them, and otherwise
+            inline for a small model, else by path.
 
     Raises:
+        ContractError: ``shipping`` is not one of the choices.
         ModelDamagedError: the directory changed after its content was verified.
+        UnsupportedError: the model cannot be shipped in this way.
+
+    Warns:
+        ShippingWarning: the server refuses files, and the model is shipped in another way.
     """
-    digest, pinned = pin_directory(directory)
-    connected = ".connect." in type(spark).__module__
-    if not connected and _is_local(spark.sparkContext.master):
-        return Shipment(digest, path=str(share_directory(digest, pinned)))
-    package, files = _package(), [_pack(directory.path, digest)]
-    if environment is not None and environment.archive:
-        files.append(_link_environment(environment))
-    if connected:
-        sent = _SENT.setdefault(spark, set())
-        if str(package) not in sent:
-            spark.addArtifacts(str(package), pyfile=True)
-        for file in files:
-            if str(file) not in sent:
-                spark.addArtifacts(str(file), file=True)
-        sent |= {str(package), *map(str, files)}
+    if shipping not in get_args(Shipping):
+        raise ContractError(f"shipping: expected one of {', '.join(get_args(Shipping))}, got {shipping!r}")
+    is_connected = ".connect." in type(spark).__module__
+    if shipping == "auto" and not is_connected and _is_local(spark.sparkContext.master):
+        return Shipment(model.digest, path=str(share_directory(model.digest, model.directory)))
+    environment = _link_environment(model)
+    if shipping in ("auto", "files"):
+        try:
+            return _ship_files(spark, model, environment)
+        except ModelError:
+            raise
+        except Exception as error:  # of a class that depends on the server
+            if shipping == "files":
+                raise UnsupportedError(
+                    f"the server refuses files: {_first_line(error)}. Pass shipping='inline', or "
+                    "shipping='path' for a path that the workers can read"
+                ) from error
+            return _ship_without_files(model, _first_line(error))
+    package = "" if _add_package(spark) else _hash_package()
+    files = "" if environment is None or not _add_files(spark, [environment]) else environment.name
+    if shipping == "path":
+        return Shipment(model.digest, source=find_location(model.source), package=package, environment=files)
+    return Shipment(model.digest, content=_read_packed(model), package=package, environment=files)
+
+
+def _ship_files(spark: SparkSession, model: PreparedModel, environment: Path | None) -> Shipment:
+    """Let Spark distribute the package, the model, and its environment if it has a built one."""
+    files = [_pack(model.directory.path, model.digest)]
+    if environment is not None:
+        files.append(environment)
+    _send(spark, _package(), is_package=True)
+    for file in files:
+        _send(spark, file)
+    return Shipment(model.digest, archive=files[0].name, environment=files[1].name if files[1:] else "")
+
+
+def _ship_without_files(model: PreparedModel, reason: str) -> Shipment:
+    """Ship a model inline if it is small, else by its URI."""
+    if model.loading.environment is not None and model.loading.environment.archive:
+        raise UnsupportedError(f"the model's environment is a file, and the server refuses files: {reason}")
+    package = _hash_package()
+    packed = _pack(model.directory.path, model.digest)
+    if packed.stat().st_size <= _INLINE_BYTES:
+        shipment = Shipment(model.digest, content=packed.read_bytes(), package=package)
+    elif is_remote(model.source):
+        shipment = Shipment(model.digest, source=find_location(model.source), package=package)
     else:
-        spark.sparkContext.addPyFile(str(package))
+        raise UnsupportedError(
+            f"the server refuses files ({reason}), and the model is too large to be sent inline. Put it "
+            "where the workers can read it, and pass shipping='path'"
+        )
+    warnings.warn(
+        f"the server refuses files ({reason}), so the model is shipped with shipping={shipment.shipping!r}; "
+        "sparksig must be installed on the workers. Pass shipping to choose a way",
+        ShippingWarning,
+        stacklevel=5,
+    )
+    return shipment
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
+def _read_packed(model: PreparedModel) -> bytes:
+    packed = _pack(model.directory.path, model.digest)
+    size = packed.stat().st_size
+    if size > _INLINE_BYTES:
+        raise UnsupportedError(
+            f"shipping='inline' is for models of at most {_INLINE_BYTES // 2**20} MB, and this one has "
+            f"{size / 2**20:.0f} MB. Pass shipping='files' or shipping='path'"
+        )
+    return packed.read_bytes()
+
+
+def _add_package(spark: SparkSession) -> bool:
+    """Let Spark distribute this package; return False where the server refuses files."""
+    return _add_files(spark, [_package()], is_package=True)
+
+
+def _add_files(spark: SparkSession, files: list[Path], is_package: bool = False) -> bool:
+    try:
         for file in files:
-            spark.sparkContext.addFile(str(file))
-    return Shipment(digest, archive=files[0].name, environment=files[1].name if files[1:] else "")
+            _send(spark, file, is_package)
+    except Exception:  # of a class that depends on the server
+        return False
+    return True
 
 
-def _link_environment(environment: ModelEnvironment) -> Path:
-    """Return the path of a built environment under a name that is unique to its content."""
-    key = f"environment {environment.digest}"
-    if key not in _PACKED:
-        _PACKED[key] = _home() / f"sparksig-environment-{environment.digest}.tar.gz"
-        _PACKED[key].symlink_to(environment.archive)
-    return _PACKED[key]
+def _send(spark: SparkSession, file: Path, is_package: bool = False) -> None:
+    """Let Spark distribute a file, once for each session."""
+    if ".connect." in type(spark).__module__:
+        sent = _SENT.setdefault(spark, set())
+        if str(file) not in sent:
+            spark.addArtifacts(str(file), pyfile=is_package, file=not is_package)
+            sent.add(str(file))
+    elif is_package:
+        spark.sparkContext.addPyFile(str(file))
+    else:
+        spark.sparkContext.addFile(str(file))
 
 
 _SENT: weakref.WeakKeyDictionary[Any, set[str]] = weakref.WeakKeyDictionary()
-"""What each session of Spark Connect has: it refuses to be given the same twice."""
+"""The files of each session of Spark Connect, which refuses to be given the same file twice."""
 
 
 def _is_local(master: str | None) -> bool:
     return master is not None and (master == "local" or master.startswith("local["))
 
 
+# --- files --------------------------------------------------------------------------------------------------
+
 _PACKED: dict[str, Path] = {}
-"""The archive of each digest: Spark takes a file of one name from one place only."""
+"""The archive of each digest: Spark takes a file of one name from one path only."""
 
 
-def _package() -> Path:
-    """This package as a file that Python imports from, for workers that have none, or another one."""
+def _link_environment(model: PreparedModel) -> Path | None:
+    """Return the path of a model's built environment under a name that is unique to its content."""
+    environment = model.loading.environment
+    if environment is None or not environment.archive:
+        return None
+    key = f"environment {environment.digest}"
+    if key not in _PACKED:
+        _PACKED[key] = _make_home() / f"sparksig-environment-{environment.digest}.tar.gz"
+        _PACKED[key].symlink_to(environment.archive)
+    return _PACKED[key]
+
+
+@lru_cache(maxsize=1)
+def _list_package() -> tuple[Path, tuple[Path, ...]]:
+    """Return the directory of this package and its files; no files if it was imported from an archive."""
     root = Path(__file__).parents[1]
-    if not root.is_dir():  # it was itself imported from such a file, as --py-files has it
-        return root.parent
-    sources = sorted(file for file in root.rglob("*") if file.suffix in (".py", ".typed"))
+    return root, tuple(sorted(file for file in root.rglob("*") if file.suffix in (".py", ".typed")))
+
+
+@lru_cache(maxsize=1)
+def _hash_package() -> str:
+    """Return the digest of this package; empty if it was imported from an archive."""
+    root, sources = _list_package()
     content = hashlib.sha256()
     for file in sources:
         content.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    key = content.hexdigest()
+    return content.hexdigest() if sources else ""
+
+
+def _package() -> Path:
+    """Return this package as a file to import from, for workers that lack it or have another one."""
+    root, sources = _list_package()
+    if not sources:  # it was itself imported from such a file, as --py-files has it
+        return root.parent
+    key = _hash_package()
     if key in _PACKED:
         return _PACKED[key]
-    archive = _home() / f"sparksig-package-{key[:16]}.zip"
+    archive = _make_home() / f"sparksig-package-{key[:16]}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
         for file in sources:
             packed.write(file, Path("sparksig") / file.relative_to(root))
@@ -161,30 +327,31 @@ def _package() -> Path:
     return archive
 
 
-def _home() -> Path:
+def _make_home() -> Path:
     home = Path(tempfile.mkdtemp(prefix="sparksig-"))  # mode 0700
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     return home
 
 
 def _pack(path: Path, digest: str) -> Path:
+    """Return the packed directory of a model; its content is that of the digest."""
     if digest in _PACKED:
         return _PACKED[digest]
-    archive = _home() / f"sparksig-{digest}.zip"
+    archive = _make_home() / f"sparksig-{digest}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for folder, _, names in os.walk(path):
             for name in sorted(names):
                 file = Path(folder) / name
                 packed.write(file, file.relative_to(path))
-    if _digest_of(archive) != digest:
+    if _hash_archive(archive) != digest:
         archive.unlink()
         raise ModelDamagedError(f"{path}: changed after its content was verified")
     _PACKED[digest] = archive
     return archive
 
 
-def _digest_of(archive: Path) -> str:
-    """The digest of what was packed."""
+def _hash_archive(archive: Path) -> str:
+    """Return the digest of a packed directory."""
     with zipfile.ZipFile(archive) as packed:
         names = [name for name in packed.namelist() if name not in NO_CONTENT]
         return combine({name: hashlib.sha256(packed.read(name)).hexdigest() for name in names})

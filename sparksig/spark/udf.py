@@ -1,8 +1,7 @@
-"""A model as a column function: scoring.py wired into Spark. No rules here.
+"""A model as a column function of Spark.
 
-``arrow_udf`` (Spark >= 4.1) hands over Arrow as it is. Before, ``pandas_udf`` turns integers with nulls
-into floats; there each integer and boolean column travels as a pair: its value (0 for null), and
-whether it is null; and composite columns as JSON.
+From Spark 4.1 on, ``arrow_udf`` passes Arrow arrays unchanged. For ``pandas_udf`` before,
+:mod:`sparksig.spark.before_arrow` sends integers and composite columns in other forms.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from sparksig.errors import (
 )
 from sparksig.models import flavors
 from sparksig.models.features import features_of
-from sparksig.options import OnVersionMismatch
+from sparksig.options import OnVersionMismatch, Shipping
 from sparksig.params import enforce_params
 from sparksig.schema import ColSpec, TensorSpec
 from sparksig.scoring.prepared import PreparedModel, prepare_model
@@ -75,6 +74,7 @@ def spark_udf(
     absent: Absent | None = None,
     environment: str | os.PathLike[str] = "worker",
     allow_install: bool = False,
+    shipping: Shipping = "auto",
     **arguments: Any,
 ) -> ModelUDF:
     """A model directory as a column function.
@@ -105,6 +105,9 @@ def spark_udf(
         environment: the environment in which the model runs, as in :func:`sparksig.load_model`: "worker",
             "model" or the path of a built one. Each node builds or unpacks it once.
         allow_install: as in :func:`sparksig.load_model`.
+        shipping: the way of the model to the workers: "files" (Spark distributes it), "path" (each node
+            copies it from ``model_uri``, which it can read), "inline" (it is sent with the query, up to 8
+            MB), or "auto" for files where the server accepts them.
         **arguments: refused; for those of MLflow's function, the message says what to do instead.
 
     Returns:
@@ -156,7 +159,9 @@ def spark_udf(
         environment=environment,
         allow_install=allow_install,
     )
-    return build_udf(session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent)
+    return build_udf(
+        session, prepared, returned, params=params, batch_rows=batch_rows, absent=absent, shipping=shipping
+    )
 
 
 def build_udf(
@@ -167,6 +172,7 @@ def build_udf(
     params: Mapping[str, Any] | None = None,
     batch_rows: int | None = None,
     absent: Absent | None = None,
+    shipping: str = "auto",
 ) -> ModelUDF:
     """Build the column function of a model that was checked; arguments and errors as of :func:`spark_udf`.
 
@@ -174,7 +180,7 @@ def build_udf(
     """
     require_result_type(model)
     work = Work(
-        ship(session, model.directory, model.loading.environment),
+        ship(session, model, shipping),
         model.loading,
         model.inputs,
         model.outputs,
@@ -209,10 +215,11 @@ class ModelUDF:
     """A model as a column function; made by :func:`spark_udf`.
 
     Attributes:
-        inputs: what the model takes.
-        outputs: what it gives.
-        digest: of the model directory; what every worker verifies.
-        absent: "null", "omit" or "forbid": what the model sees of an optional column that the table lacks.
+        inputs: the schema that the model accepts.
+        outputs: the schema that it returns.
+        digest: the digest of the model directory, which every worker verifies.
+        absent: the treatment of optional columns that the table lacks: "null", "omit" or "forbid".
+        shipping: the way of the model to the workers: "files", "path", "inline", or "local" in local mode.
         return_type: the Spark type of the predictions.
     """
 
@@ -221,10 +228,11 @@ class ModelUDF:
         self.inputs = work.inputs
         self.outputs = work.outputs
         self.digest = work.shipment.digest
+        self.shipping = work.shipment.shipping
         self.absent = work.absent
         self.return_type: T.DataType = returned or binding.spark_type(result(work.outputs))
         if not HAS_ARROW and "array<timestamp>" in self.return_type.simpleString():
-            raise UnsupportedError("arrays of times come back from Spark 4.1 on only")
+            raise UnsupportedError("predictions that are arrays of times need Spark 4.1 or newer")
 
     @property
     def work(self) -> Work:
@@ -232,24 +240,24 @@ class ModelUDF:
         return self._work
 
     def __repr__(self) -> str:
-        takes = ", ".join(
+        accepted = ", ".join(
             str(name) if name is not None else show_spec(spec)
             for name, spec in zip(self.inputs.input_names(), self.inputs)
         )
-        return f"ModelUDF({takes}) -> {self.return_type.simpleString()}"
+        return f"ModelUDF({accepted}) -> {self.return_type.simpleString()}"
 
     def __call__(self, *columns: Column | str, **named: Column | str) -> Column:
-        """The predictions as a Column.
+        """Return the predictions as a Column.
 
-        A column function sees no table: names are found by Spark's rules (which do not tell upper from
-        lower case), and types are checked when the query runs. If any column does not widen to what the
-        signature declares, the query fails with all such columns in its message, whatever they hold.
+        A column function does not know the table: Spark resolves the names, ignoring case, and types are
+        checked when the query runs. If the types of columns do not widen to the declared types, the query
+        fails, and its message lists all of these columns.
 
         Args:
-            columns: names or Columns in the signature's order: all of them, or none (then the columns of
-                the signature's names are taken); or a single struct with fields of these names, as
-                ``struct("*")``.
-            named: Columns or names by the signature's names; optional ones may be left out.
+            columns: names or Columns in the signature's order: all of them; or a single struct with fields
+                of these names, such as ``struct("*")``. Without columns and names, the columns with the
+                signature's names are used.
+            named: Columns or names by the signature's names; optional columns may be omitted.
 
         Raises:
             ContractError: too many, too few, or unknown columns; all findings.
@@ -303,7 +311,7 @@ class ModelUDF:
         """The same function with other settings of its work in the workers."""
         return ModelUDF(replace(self._work, **changes), self.return_type)
 
-    # what spark.udf.register asks for: it takes the function of a UDF, and makes one of its own
+    # the attributes that spark.udf.register reads: it creates a UDF of its own from the function
 
     @property
     def _registered(self) -> Any:
@@ -338,16 +346,16 @@ class ModelUDF:
 
     def _pandas_column(self, bound: Bound) -> Column:
         zoned = [F.current_timezone()] if has_times(self.return_type) else []
-        sent, held = pandas_columns(bound), self._column_type
-        if comes_as_json(held):
+        sent, column_type = pandas_columns(bound), self._column_type
+        if comes_as_json(column_type):
             function = pandas_function(self._work, bound, to_texts)
             texts = F.pandas_udf(function, "string")(*sent, *zoned)  # type: ignore[attr-defined]
             return self._named(
-                F.from_json(texts, held.json(), {"mode": "FAILFAST", "timestampFormat": INSTANTS})
+                F.from_json(texts, column_type.json(), {"mode": "FAILFAST", "timestampFormat": INSTANTS})
             )
-        as_frame = isinstance(held, T.StructType)
+        as_frame = isinstance(column_type, T.StructType)
         function = pandas_function(self._work, bound, to_frame if as_frame else to_series)
-        scorer = F.pandas_udf(function, held)  # type: ignore[attr-defined]
+        scorer = F.pandas_udf(function, column_type)  # type: ignore[attr-defined]
         return self._named(scorer(*sent, *zoned))
 
     def _named(self, predictions: Column) -> Column:
@@ -369,52 +377,52 @@ def _transfer_names(specs: Sequence[ColSpec | TensorSpec]) -> tuple[str, ...]:
     return tuple(str(index if spec.name is None else spec.name) for index, spec in enumerate(specs))
 
 
-def _zone_of(arrays: list[pa.Array]) -> str:
-    """The zone that Spark gives its timestamps, which is the query's; empty where there are none."""
+def _find_zone(arrays: list[pa.Array]) -> str:
+    """Return the time zone of the query, which its timestamps have; empty without timestamps."""
     for array in arrays:
         dtype = array.type
         inner = [field.type for field in dtype] if pa.types.is_struct(dtype) else [dtype]
-        for one in inner:
-            if pa.types.is_timestamp(one) and one.tz:
-                return str(one.tz)
+        for part in inner:
+            if pa.types.is_timestamp(part) and part.tz:
+                return str(part.tz)
     return ""
 
 
-# --- Spark >= 4.1: Arrow as it is ------------------------------------------------------------------------
+# --- Spark >= 4.1 ---------------------------------------------------------------------------------------
 
 
 def _arrow_function(
     work: Work, names: tuple[str, ...] | None, *, zoned: bool, is_packed: bool = False
 ) -> Callable[..., Any]:
-    """The function of batches, each by itself: so all call sites of a query share a worker, and its model."""
+    """Return the function that scores a batch. All call sites of a query share a worker, and its model."""
 
-    def opened(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
+    def open_batch(arrays: list[pa.Array], zone: Zone) -> pa.RecordBatch:
         if zoned:
             zone.read(arrays.pop(), lambda column: column[0].as_py())
         elif names is None:
-            zone.name = zone.name or _zone_of(arrays)
+            zone.name = zone.name or _find_zone(arrays)
         if names is None:
             return explode(arrays, work.inputs, work.features)
         if is_packed:
             arrays = arrays[0].flatten()
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
-    passed = 0
+    first_row = 0
 
-    def score(*given: pa.Array) -> pa.Array:
-        nonlocal passed
+    def score(*columns: pa.Array) -> pa.Array:
+        nonlocal first_row
         zone = Zone()
-        batch = opened(list(given), zone)
-        parts = list(work.run(iter([batch]), zone, passed))
-        passed += batch.num_rows
+        batch = open_batch(list(columns), zone)
+        parts = list(work.run(iter([batch]), zone, first_row))
+        first_row += batch.num_rows
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
     def score_joined(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         zone = Zone()
-        yield from work.run((opened(list_columns(given), zone) for given in batches), zone)
+        yield from work.run((open_batch(list_columns(batch), zone) for batch in batches), zone)
 
-    if work.batch_rows is not None:  # a model's batch may be made of several of Arrow's
+    if work.batch_rows is not None:  # a batch of the model may consist of several Arrow batches
         return score_joined
-    # Spark reads the form of the function off its annotations
-    score.__annotations__ = {"given": pa.Array, "return": pa.Array}
+    # Spark derives the kind of the function from its annotations
+    score.__annotations__ = {"columns": pa.Array, "return": pa.Array}
     return score

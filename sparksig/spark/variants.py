@@ -1,6 +1,6 @@
-"""Spark's variants: what columns of Any hold on their way in, and what predictions of Any become.
+"""Variants of Spark: the values of columns of Any, and of predictions of Any.
 
-A variant reaches Python as a struct of two binaries, which Spark marks in the metadata of the second.
+Spark sends a variant to Python as a struct of two binaries, and marks it in the metadata of the second.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ Opener = Callable[[Any], Any]
 
 
 def opened(data: Any, columns: pa.Schema, inputs: Schema) -> Any:
-    """A model's input with the values that its variants hold.
+    """Return a model's input with the values of its variants.
 
     Args:
-        data: what the model would see: a frame, in which variants are dictionaries of bytes.
-        columns: what came from Spark.
-        inputs: what the model takes.
+        data: the input: in a frame, variants are dictionaries of bytes.
+        columns: the columns as Spark sent them.
+        inputs: the schema that the model accepts.
     """
     if not _has_any(inputs) or not isinstance(data, pd.DataFrame):
         return data
@@ -64,8 +64,8 @@ def _opened(values: Any, opener: Opener, path: str) -> list[Any]:
     try:
         return [opener(value) for value in values]
     except (ValueError, OverflowError, PySparkException) as error:
-        found = f"others ({type(error).__name__})"
-        finding = Finding(Code.INVALID_VALUE, path, "variants that Python can hold", found)
+        actual = f"others ({type(error).__name__})"
+        finding = Finding(Code.INVALID_VALUE, path, "variants that Python can hold", actual)
         raise ContractError.of("the data does not fit the schema", [finding]) from None
 
 
@@ -103,12 +103,12 @@ def _open_fields(value: Any, openers: Mapping[str, Opener]) -> Any:
 # --- out --------------------------------------------------------------------------------------------------
 
 _PARTS = Object([Property("value", DataType.binary), Property("metadata", DataType.binary)])
-"""A variant as an object, which is how it is built."""
+"""A variant as an object of its two parts."""
 
 
 @lru_cache(maxsize=64)
 def as_objects(outputs: Schema) -> Schema:
-    """The outputs with the two parts of a variant wherever they are Any."""
+    """Return the outputs with the two parts of a variant in place of Any."""
     if not _has_any(outputs):
         return outputs
     return Schema([ColSpec(transform(spec.type, _split), spec.name, spec.required) for spec in outputs])
@@ -119,7 +119,7 @@ def _split(dtype: Type) -> Type:
 
 
 def result(outputs: Schema) -> pa.DataType:
-    """The Arrow type of one prediction, as :func:`sparksig.engine.predictions.result_type`, with variants.
+    """Return the Arrow type of a prediction, like ``sparksig.engine.predictions.result_type``, with variants.
 
     Raises:
         ConversionError: Arrow has no such type.
@@ -131,7 +131,7 @@ def as_variants(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Mark the variants in predictions, which are plain structs until then.
 
     Args:
-        array: predictions, of ``target`` but for its variants.
+        array: predictions, which differ from ``target`` only in their variants.
         target: the type in which variants are marked.
     """
     return conform(array, target, _mark_variants)
@@ -151,7 +151,7 @@ def _has_variant(dtype: pa.DataType) -> bool:
     if is_variant(dtype):
         return True
     inner = [dtype.field(index).type for index in range(dtype.num_fields)]
-    return any(_has_variant(one) for one in inner)
+    return any(map(_has_variant, inner))
 
 
 def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
@@ -160,51 +160,56 @@ def packed(prediction: Any, outputs: Schema, rows: int | None) -> Any:
     Args:
         prediction: the model's return value.
         outputs: the model's declared outputs.
-        rows: how many rows the model was given; None where that is not known.
+        rows: the number of rows in the call of the model; None if it is unknown.
 
     Raises:
         PredictionError: a prediction that cannot be read as the outputs, or a value that no variant holds.
     """
     if not _has_any(outputs):
         return prediction
-    found: dict[Finding, list[int]] = {}
-    frame = _packed_frame(read_predictions(prediction, outputs, rows), outputs, found)
-    if found:
-        told = [replace(one, count=len(at), rows=tuple(at[:FIRST_ROWS])) for one, at in found.items()]
-        raise PredictionError.of("the prediction breaks the model's output schema", told)
+    rows_by_finding: dict[Finding, list[int]] = {}
+    frame = _pack_frame(read_predictions(prediction, outputs, rows), outputs, rows_by_finding)
+    if rows_by_finding:
+        findings = [
+            replace(finding, count=len(positions), rows=tuple(positions[:FIRST_ROWS]))
+            for finding, positions in rows_by_finding.items()
+        ]
+        raise PredictionError.of("the prediction breaks the model's output schema", findings)
     return frame
 
 
-def _packed_frame(prediction: pd.DataFrame, outputs: Schema, found: dict[Finding, list[int]]) -> pd.DataFrame:
+def _pack_frame(
+    prediction: pd.DataFrame, outputs: Schema, rows_by_finding: dict[Finding, list[int]]
+) -> pd.DataFrame:
     specs, named = list(outputs), outputs.has_input_names()
-    known: dict[Any, ColSpec] = {spec.name: spec for spec in specs} if named else dict(enumerate(specs))
+    declared: dict[Any, ColSpec] = {spec.name: spec for spec in specs} if named else dict(enumerate(specs))
     columns = {}
-    for place, label in enumerate(prediction.columns):
-        spec = known.get(label) if named else known.get(place)
-        column = prediction.iloc[:, place]
-        columns[place] = column if spec is None else _packed(column, spec, found)
+    for position, label in enumerate(prediction.columns):
+        spec = declared.get(label) if named else declared.get(position)
+        column = prediction.iloc[:, position]
+        columns[position] = column if spec is None else _pack_column(column, spec, rows_by_finding)
     frame = pd.DataFrame(columns, index=prediction.index)
     frame.columns = prediction.columns
     return frame
 
 
-def _packed(values: pd.Series, spec: ColSpec, found: dict[Finding, list[int]]) -> Any:
+def _pack_column(values: pd.Series, spec: ColSpec, rows_by_finding: dict[Finding, list[int]]) -> Any:
     if not holds_any(spec.type):
         return values
     path = "" if spec.name is None else step(spec.name)
     # a Series would give a float32 as Python's float
-    given: Any = values
+    items: Any = values
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
-        given = values.to_numpy()
-    held = []
-    for row, value in enumerate(given):
+        items = values.to_numpy()
+    packed_items = []
+    for row, value in enumerate(items):
         try:
-            held.append(_pack(to_builtins(value), spec.type, path))
+            packed_items.append(_pack(to_builtins(value), spec.type, path))
         except ConversionError as error:
-            held.append(None)
-            for one in error.findings:
-                found.setdefault(one, []).append(row)
-    column = to_object_series(held)
+            packed_items.append(None)
+            for finding in error.findings:
+                rows_by_finding.setdefault(finding, []).append(row)
+    column = to_object_series(packed_items)
     column.index = values.index
     return column
 
@@ -217,14 +222,14 @@ def _pack(value: Any, dtype: Type, path: str) -> Any:
             return None
         return dict(zip(("value", "metadata"), to_variant(value, path)))
     if isinstance(dtype, Array) and isinstance(value, (list, tuple, np.ndarray)):
-        return [_pack(one, dtype.dtype, f"{path}[]") for one in value]
+        return [_pack(item, dtype.dtype, f"{path}[]") for item in value]
     if isinstance(dtype, Map) and isinstance(value, Mapping):
-        return {key: _pack(one, dtype.value_type, f"{path}[]") for key, one in value.items()}
+        return {key: _pack(item, dtype.value_type, f"{path}[]") for key, item in value.items()}
     if isinstance(dtype, Object) and isinstance(value, Mapping):
-        known = {prop.name: prop.dtype for prop in dtype.properties}
+        properties = {prop.name: prop.dtype for prop in dtype.properties}
         return {
-            key: _pack(one, known[key], below(path, key)) if key in known else one
-            for key, one in value.items()
+            key: _pack(item, properties[key], below(path, key)) if key in properties else item
+            for key, item in value.items()
         }
     return value
 

@@ -96,7 +96,13 @@ def read_delta(spark: SparkSession, target: str) -> Existing | None:
 
 def _lacks_delta(message: str) -> bool:
     """Return whether Spark has described a column of the name DETAIL, as it does without Delta."""
-    signs = ("`DETAIL`", "COLUMN_NOT_FOUND", "DATA_SOURCE_NOT_FOUND", "UNSUPPORTED_DATASOURCE")
+    signs = (
+        "`DETAIL`",
+        "found DETAIL",
+        "COLUMN_NOT_FOUND",
+        "DATA_SOURCE_NOT_FOUND",
+        "UNSUPPORTED_DATASOURCE",
+    )
     return any(sign in message for sign in signs)
 
 

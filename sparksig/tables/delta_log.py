@@ -63,7 +63,7 @@ def read_snapshot(store: Any, root: str, place: str, version: int | None = None)
         version: the version; None for the newest.
 
     Raises:
-        TableNotFoundError: there is no such table, or no such version.
+        TableNotFoundError: the table, or its version, does not exist.
         UnsupportedError: the rows of the table are not those of its files.
     """
     selector = pafs.FileSelector(f"{root}/_delta_log", allow_not_found=True)
@@ -101,8 +101,8 @@ def _find_checkpoints(names: Sequence[str]) -> dict[int, list[str]]:
 def _read_checkpoint(store: Any, path: str) -> Iterator[dict[str, Any]]:
     with store.open_input_file(path) as stream:
         file = pq.ParquetFile(stream)
-        wanted = ["protocol", "metaData", "add.path", "add.partitionValues", "add.deletionVector"]
-        for batch in file.iter_batches(columns=wanted):
+        columns = ["protocol", "metaData", "add.path", "add.partitionValues", "add.deletionVector"]
+        for batch in file.iter_batches(columns=columns):
             yield from batch.to_pylist()
 
 
@@ -197,7 +197,7 @@ def open_delta(
         version: the version; None for the newest.
 
     Raises:
-        TableNotFoundError: there is no such table, or no such version, or a file is missing.
+        TableNotFoundError: the table, or its version, does not exist, or a file is missing.
         UnsupportedError: the rows of the table are not those of its files.
     """
     snapshot = read_snapshot(store, root, place, version)

@@ -71,7 +71,7 @@ class File:
 class Location(NamedTuple):
     """A file before its footer is read; the attributes are those of :class:`File`.
 
-    ``stamp`` is the size and the time of the file, as far as they are known.
+    ``stamp`` is the size and the time of the file, if they are known.
     """
 
     path: str
@@ -188,7 +188,7 @@ def read_footers(store: Any, locations: Sequence[Location], place: str) -> list[
         place: the path of their table, for messages.
 
     Raises:
-        TableNotFoundError: one of them is missing, or is not Parquet.
+        TableNotFoundError: a file is missing, or is not Parquet.
     """
     known, files = _FOOTERS.get({}), list[File]()
     with ThreadPoolExecutor(16) as pool:

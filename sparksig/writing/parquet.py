@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -52,6 +53,8 @@ def existing(spark: SparkSession, target: str) -> Existing | None:
         raise OutputRefusedError(
             f"{target} exists and is not a Parquet table ({reason}); nothing was written"
         ) from None
+    if not schema.fields and not files:  # as some servers read a path that does not exist
+        return None
     return Existing(schema, find_partitions(files, target))
 
 
@@ -63,6 +66,8 @@ def is_delta(spark: SparkSession, path: str) -> bool:
 def _can_list(spark: SparkSession, path: str) -> bool:
     if is_nowhere(spark, path):
         return False
+    if is_connect(spark):  # some servers read a path that does not exist as an empty table
+        return _has_files(spark, path)
     try:
         return bool(spark.read.format("text").load(path).schema)
     except Exception:  # Spark's: the path does not exist
@@ -165,5 +170,23 @@ def _save_by_spark(df: DataFrame, request: WriteRequest) -> int:
 
 
 def can_observe(df: DataFrame) -> bool:
-    """Return whether rows can be counted while they are written: not on Spark Connect before 4.0."""
-    return not is_connect(df) or hasattr(T, "VariantType")
+    """Return whether rows can be counted while they are written.
+
+    Spark Connect has no observations before 4.0, and some servers have none at all.
+    """
+    if not is_connect(df):
+        return True
+    if not hasattr(T, "VariantType"):
+        return False
+    spark = df.sparkSession
+    if spark not in _OBSERVES:
+        try:
+            spark.range(1).observe(Observation(), F.count(F.lit(1)).alias("rows")).collect()
+            _OBSERVES[spark] = True
+        except Exception:  # of a class that depends on the server
+            _OBSERVES[spark] = False
+    return _OBSERVES[spark]
+
+
+_OBSERVES: weakref.WeakKeyDictionary[SparkSession, bool] = weakref.WeakKeyDictionary()
+"""Servers of Spark Connect that were asked whether they count rows."""

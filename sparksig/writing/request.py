@@ -25,13 +25,13 @@ class WriteRequest:
     target: str
     format: str | None
     mode: str
-    run_id: str | None
-    partition_by: Sequence[str]
-    evolve: bool
-    side: str
-    types: str | None
-    missing: str | None
-    extra: str | None
+    run_id: str | None = None
+    partition_by: Sequence[str] = ()
+    evolve: bool = False
+    side: str = "inputs"
+    types: str | None = None
+    missing: str | None = None
+    extra: str | None = None
     note: str = ""
 
     def resolve_contract(self, spark: SparkSession, contract: Any) -> Contract | None:

@@ -41,7 +41,7 @@ from sparksig.writing.plan import ResolvedWrite, WritePlan, plan_write, resolve_
 from sparksig.writing.request import WriteRequest
 from sparksig.writing.target import ColumnPlan, can_widen, holds
 
-__all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "write"]
+__all__ = ["ColumnPlan", "WritePlan", "Written", "plan_write", "require_writable", "write", "write_resolved"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,20 +157,36 @@ def write(
     request = WriteRequest(
         path, format, mode, run_id, partition_by, evolve, side, types, missing, extra, note
     )
-    resolved = resolve_write(df, contract, request)
-    plan = resolved.plan
-    if run_id is not None and plan.exists and _has_run(df.sparkSession, plan, run_id):
+    return write_resolved(df, resolve_write(df, contract, request), ValueOptions(strict_nulls))
+
+
+def write_resolved(df: DataFrame, resolved: ResolvedWrite, options: ValueOptions | None = None) -> Written:
+    """Write a table as it was planned; errors as of :func:`write`."""
+    plan, request = resolved.plan, resolved.request
+    if require_writable(df.sparkSession, resolved):
         return Written(plan, _BEFORE, 0, repeated=True)
-    if plan.findings:
-        raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
     rows = _align_rows(df, resolved)
-    report = _check_values(rows, resolved, ValueOptions(strict_nulls))
+    report = _check_values(rows, resolved, options or ValueOptions())
     report.raise_if_failed()
     is_delta = plan.format == "delta"
     count = delta.commit(rows, request, exists=plan.exists) if is_delta else parquet.save(rows, request)
     if count is None:
         return Written(plan, _BEFORE, 0, repeated=True)
     return Written(plan, report, count or int(report.rows or 0))
+
+
+def require_writable(spark: SparkSession, resolved: ResolvedWrite) -> bool:
+    """Check that a planned write may go on; return whether the target has its run already.
+
+    Raises:
+        OutputRefusedError: the plan is refused.
+    """
+    plan, run_id = resolved.plan, resolved.request.run_id
+    if run_id is not None and plan.exists and _has_run(spark, plan, run_id):
+        return True
+    if plan.findings:
+        raise OutputRefusedError.of(f"{plan.target}: nothing was written", plan.findings)
+    return False
 
 
 _BEFORE = Report("schema", "written before", (), ())

@@ -27,6 +27,7 @@ from sparksig.models import virtualenvs
 from sparksig.models.archives import hash_archive, read_archive
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
+from sparksig.models.node_cache import CACHE_VARIABLE
 from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.trust import Trust
 from tests.cli.runner import runner
@@ -150,18 +151,18 @@ def test_cache_that_others_can_write(model, tmp_path, monkeypatch):
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(shared))
-    with pytest.raises(ModelError, match=r"other users can write into .* Set SPARKSIG_ENVIRONMENTS"):
+    monkeypatch.setenv(CACHE_VARIABLE, str(shared))
+    with pytest.raises(ModelError, match=r"other users can write into .* Set SPARKSIG_CACHE"):
         sparksig.load_model(model, allow_pickle=True, environment="model", allow_install=True)
 
 
 def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
-    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     directory = with_requirements(model, "a-package-that-does-not-exist==9\n")
     environment = resolve_environment(directory, "model", Trust(), allow_install=True, options=["--no-index"])
     with pytest.raises(ModelError, match=r"(?s)cannot be built:.*a-package-that-does-not-exist"):
         environment.locate()
-    assert not list((tmp_path / "cache").glob("*/bin"))
+    assert not list((tmp_path / "cache").glob("environments/*/bin"))
 
 
 # --- archives -----------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ def test_archive_that_leads_out_of_its_directory(tmp_path, monkeypatch):
 
     from sparksig.models.archives import unpack_environment
 
-    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     info = {"python": PYTHON, "platform": sysconfig.get_platform(), "requirements": [], "packages": {}}
     file = tmp_path / "env.tar.gz"
     with tarfile.open(file, "w:gz") as archive:
@@ -232,7 +233,7 @@ np.save(sys.argv[3], forest.predict(frame))
 def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
     """A forest that was trained with scikit-learn 1.5 and NumPy 1.26 is scored there, bit for bit."""
     home = Path(__file__).parents[2]
-    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(home / "build" / "environments"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(home / "build" / "cache"))
     lines = ("scikit-learn==1.5.0", "skops==0.12.0", "numpy==1.26.0", "scipy==1.13.1", "pandas==2.2.0")
     python = virtualenvs.build_environment(Requirements(lines, PYTHON)) / "bin" / "python"
     files = [str(tmp_path / name) for name in ("model", "rows.parquet", "expected.npy")]
@@ -252,7 +253,7 @@ def test_older_scikit_learn_predicts_the_same_bits(tmp_path, monkeypatch):
     result = runner().invoke(cli, ["env", "build", model, "-o", str(archive)], standalone_mode=False)
     assert result.return_value == 0, result.output
     assert read_archive(archive).packages["scikit-learn"] == "1.5.0"
-    monkeypatch.setenv(virtualenvs.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     unpacked = sparksig.load_model(model, environment=archive)
     assert np.array_equal(unpacked.predict(frame), np.load(expected))
     assert sys.executable not in str(unpacked._predictor._python)

@@ -23,10 +23,9 @@ def run(tmp_path):
         stored = nbformat.read(HERE / name, as_version=4)
         notebook = run_notebook(HERE / name, tmp_path)
         cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        if any(cell.get("outputs") for cell in stored.cells):
-            outputs = [cell.outputs for cell in stored.cells if cell.cell_type == "code"]
-            message = "python -m tests.notebooks.running stores the outputs"
-            assert outputs == [cell.outputs for cell in cells], message
+        outputs = [cell.outputs for cell in stored.cells if cell.cell_type == "code"]
+        message = "python -m tests.notebooks.running stores the outputs"
+        assert outputs == [cell.outputs for cell in cells], message
         return {cell.source: "".join(map(_text, cell.outputs)) for cell in cells}
 
     return run_stored

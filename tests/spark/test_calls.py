@@ -296,14 +296,14 @@ def test_a_prediction_that_the_result_type_does_not_hold_exactly_is_refused(spar
 
 
 @pytest.mark.parametrize(("result_type", "error", "text"), [
-    ("decimal(10,2)", UnsupportedError, "no decimals: take double or bigint, and cast explicitly"),
-    ("array<decimal(5,1)>", UnsupportedError, "predictions are no decimals"),
+    ("decimal(10,2)", UnsupportedError, "cannot be decimals. Use double or bigint as result_type, and cast"),
+    ("array<decimal(5,1)>", UnsupportedError, "predictions cannot be decimals"),
     ("interval year to month", ContractError, "result_type .* has no signature"),
     ("map<int, double>", ContractError, "result_type .* has no signature"),
-    ("array<", ContractError, "result_type 'array<' is no Spark type"),
-    ("doubel", ContractError, "result_type 'doubel' is no Spark type"),
+    ("array<", ContractError, "result_type 'array<' is not a Spark type"),
+    ("doubel", ContractError, "result_type 'doubel' is not a Spark type"),
     ("", ContractError, "result_type .* has no signature"),
-    (float, ContractError, "result_type is a DataType or DDL, not "),
+    (float, ContractError, "result_type: expected a DataType or DDL, got "),
     ("a int, a int", ContractError, "result_type .*a"),
 ], ids=str)  # fmt: skip
 def test_result_types_that_nothing_can_be_are_refused(spark, doubler, jobs_started, result_type, error, text):

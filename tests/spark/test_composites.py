@@ -762,7 +762,7 @@ def test_tensor_predictions_of_every_rank_and_dtype_come_back(spark, tmp_path, n
         outputs = Schema([TensorSpec(np.dtype(dtype), (-1, *shape))])
         path = save(tmp_path / name, counting_up(shape, dtype), x, outputs)
         if name == "p7" and not ARROW:
-            with pytest.raises(UnsupportedError, match=r"arrays of times come back from Spark 4\.1 on only"):
+            with pytest.raises(UnsupportedError, match=r"that are arrays of times need Spark 4\.1"):
                 sparksig.score(df, path, column=name, allow_pickle=True)
             return
         df = sparksig.score(df, path, column=name, allow_pickle=True)

@@ -90,7 +90,7 @@ def test_the_header_of_csv_is_that_of_the_declared_columns(job, tmp_path):
 
 @pytest.mark.parametrize(("given", "path", "text"), [
     ({"schema": "id bigint, x decimal(5,2)"}, "input.schema.x", "double, or string"),
-    ({"schema": "id bigint, x array<int>"}, "input.schema.x", "a scalar, as CSV has them"),
+    ({"schema": "id bigint, x array<int>"}, "input.schema.x", "a scalar type, for CSV"),
     ({"schema": "id bigint, ID int"}, "input.schema.ID", "one column of that name"),
     ({"schema": "int"}, "input.schema", "columns as DDL"),
     ({"options": {"MODE": "DROPMALFORMED"}}, "input.options.MODE", "nothing"),
@@ -135,19 +135,19 @@ def test_a_filter_may_ask_for_columns_that_nobody_else_reads(job, spark, tmp_pat
     assert (named.rows_in, named.input["format"], named.input["files"]) == (10, "view", 1)
     with pytest.raises(TableNotFoundError, match="there is no table 'no_input'"):
         score(job(input={"path": None, "table": "no_input"}, output={"path": str(tmp_path / "no")}))
-    with pytest.raises(ConfigError, match=r"input\.table: expected the name of a table, as SQL has it"):
+    with pytest.raises(ConfigError, match=r"input\.table: expected the name of a table in SQL"):
         score(job(input={"path": None, "table": "no input"}, output={"path": str(tmp_path / "no")}))
 
 
 @pytest.mark.parametrize(("changes", "error", "text"), [
     ({"output": {"path": None, "table": "t"}}, ConfigError, "output.table: expected a path, for Parquet"),
     ({"output": {"mode": "overwrite", "path": "{in}"}}, OutputRefusedError, "is the input, or inside it"),
-    ({"output": {"mode": "append", "path": "{}"}}, OutputRefusedError, "one is in the"),
-    ({"output": {"mode": "overwrite", "path": "{model}"}}, OutputRefusedError, "the model's .* are one"),
+    ({"output": {"mode": "append", "path": "{}"}}, OutputRefusedError, "one is inside the"),
+    ({"output": {"mode": "overwrite", "path": "{model}"}}, OutputRefusedError, "the model .* are the same"),
     ({"output": {"path": None, "table": "t", "format": "delta"}, "budget": {"rows": 1},
       "quarantine": {"table": "default.T", "format": "delta"}}, OutputRefusedError, "are one table, t;"),
-    ({"quarantine": {"path": "{in}/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is in the"),
-    ({"quarantine": {"path": "{}/out/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is in the"),
+    ({"quarantine": {"path": "{in}/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is inside the"),
+    ({"quarantine": {"path": "{}/out/bad"}, "budget": {"rows": 1}}, OutputRefusedError, "one is inside the"),
 ])  # fmt: skip
 def test_places_in_each_other(job, model, tmp_path, changes, error, text):
     table(tmp_path / "in", range(10))

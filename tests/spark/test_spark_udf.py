@@ -131,7 +131,7 @@ def test_times_are_placed_in_the_zone_of_the_query(spark, tmp_path):
     if spark.version >= "4.1":
         pairs = sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
     else:
-        with pytest.raises(UnsupportedError, match=r"arrays of times come back from Spark 4\.1 on only"):
+        with pytest.raises(UnsupportedError, match=r"that are arrays of times need Spark 4\.1"):
             sparksig.spark_udf(spark, tmp_path / "m", allow_pickle=True)
     before = spark.conf.get("spark.sql.session.timeZone")
     try:

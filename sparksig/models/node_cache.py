@@ -1,0 +1,95 @@
+"""Directories that each machine makes once and keeps: environments, and models that workers fetch themselves.
+
+A directory is named by its key, which is a digest of its content or of what it is made from. Several
+processes may ask for the same directory; a file lock lets the first of them make it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sparksig.errors import ModelError
+
+__all__ = ["CACHE_VARIABLE", "cached_directory"]
+
+CACHE_VARIABLE = "SPARKSIG_CACHE"
+"""The environment variable with the directory of the cache."""
+
+_COMPLETE = ".complete"
+
+
+def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path:
+    """Return the directory with a key; call ``build(directory)`` if this machine does not have it yet.
+
+    A directory whose build was interrupted is built again.
+
+    Args:
+        kind: the name of the directory above it, as "environments".
+        key: a digest.
+        build: fills the directory, which does not exist before.
+
+    Raises:
+        ModelError: other users can write into the cache, or it cannot be created.
+    """
+    cache = _open_cache(kind)
+    home = cache / key[:32]
+    if (home / _COMPLETE).is_file():
+        return home
+    with _lock(cache / f"{home.name}.lock"):
+        if (home / _COMPLETE).is_file():
+            return home
+        shutil.rmtree(home, ignore_errors=True)
+        try:
+            build(home)
+            (home / _COMPLETE).touch()
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+    return home
+
+
+def _open_cache(kind: str) -> Path:
+    """Return a directory of the cache, which belongs to this user alone.
+
+    Raises:
+        ModelError: others can write into it, or it cannot be created.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    fallback = os.path.join(tempfile.gettempdir(), f"sparksig-cache-{os.geteuid()}")
+    candidates = [chosen] if chosen else [os.path.join(base, "sparksig"), fallback]
+    failure = ""
+    for candidate in candidates:
+        cache = Path(candidate).absolute() / kind
+        try:
+            cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cache.mkdir(mode=0o700, exist_ok=True)
+            statuses = cache.stat(), cache.parent.stat()
+        except OSError as error:
+            failure = f"{cache}: {error.strerror}"
+            continue
+        is_private = all(
+            status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            for status in statuses
+        )
+        if not is_private:
+            raise ModelError(
+                f"{cache}: other users can write into the cache. Set {CACHE_VARIABLE} to a private directory"
+            )
+        return cache
+    raise ModelError(f"the cache cannot be created: {failure}. Set {CACHE_VARIABLE} to a private directory")
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; the system releases it when the process ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

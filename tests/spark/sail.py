@@ -1,0 +1,162 @@
+"""An application on Sail, a Spark Connect server that refuses files; it prints its results as JSON.
+
+Usage: python -m tests.spark.sail FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+
+def main(folder):
+    from pysail.spark import SparkConnectServer
+    from pyspark.sql import SparkSession
+
+    server = SparkConnectServer(port=0)
+    server.start(background=True)
+    _, port = server.listening_address
+    spark = SparkSession.builder.remote(f"sc://localhost:{port}").getOrCreate()
+    results = {name: attempt(function, spark, folder) for name, function in CHECKS.items()}
+    sys.stdout.write(json.dumps(results))
+    sys.stdout.flush()
+    spark.stop()
+    server.stop()
+
+
+def attempt(function, spark, folder):
+    """Return what a check finds, or the first line of its error."""
+    try:
+        return function(spark, folder)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def doubles(spark):
+    from pyspark.sql import functions as F
+
+    return spark.range(0, 10, 1, 2).select("id", F.col("id").cast("double").alias("x"))
+
+
+def save(folder, function, name="model"):
+    import sparksig
+
+    if not (folder / name).exists():
+        sparksig.save_model(folder / name, function, input_example={"x": 1.5})
+    return folder / name
+
+
+def twice(model_input):
+    return model_input["x"] * 2
+
+
+def shipped_inline(spark, folder):
+    """The server refuses files, so a small model is sent with the query, and a warning says so."""
+    import sparksig
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        udf = sparksig.spark_udf(spark, save(folder, twice), allow_pickle=True)
+    texts = [str(warning.message) for warning in caught if warning.category.__name__ == "ShippingWarning"]
+    return [udf.shipping, len(texts), "the server refuses files" in texts[0]]
+
+
+def files_are_refused(spark, folder):
+    import sparksig
+
+    return sparksig.spark_udf(spark, save(folder, twice), allow_pickle=True, shipping="files").shipping
+
+
+def scored(spark, folder, **options):
+    import sparksig
+
+    options = {"allow_pickle": True, "shipping": "path"} | options
+    rows = sparksig.score(doubles(spark), save(folder, twice), **options).collect()
+    return sorted(row.prediction for row in rows)
+
+
+def rejected_rows(spark, folder):
+    import sparksig
+
+    def fails(model_input):
+        if (model_input["x"] == 3).any():
+            raise ValueError("three")
+        return model_input["x"]
+
+    model = save(folder, fails, "fails")
+    options = {"allow_pickle": True, "shipping": "inline", "on_error": "null"}
+    rows = sparksig.score(doubles(spark), model, **options).collect()
+    return [[row.id, row.findings[0].code] for row in rows if row.findings]
+
+
+def column_function(spark, folder):
+    import sparksig
+
+    udf = sparksig.spark_udf(spark, save(folder, twice), allow_pickle=True, shipping="inline")
+    return sorted(row[0] for row in doubles(spark).select(udf("x")).collect())
+
+
+def checks(spark, folder):
+    import sparksig
+
+    contract, table = "id bigint not null, x double", doubles(spark)
+    fits = [sparksig.check(table, contract, mode).ok for mode in ("schema", "sample", "full")]
+    return [*fits, sparksig.check(table.selectExpr("nullif(id, 3) as id", "x"), contract, "full").ok]
+
+
+def split_rows(spark, folder):
+    import sparksig
+
+    good, bad = sparksig.split(
+        doubles(spark).selectExpr("nullif(id, 3) as id", "x"), "id bigint not null, x double"
+    )
+    return [good.count(), bad.count()]
+
+
+def written(spark, folder):
+    import sparksig
+
+    path = str(folder / "table")
+    first = sparksig.write(doubles(spark), path, format="parquet")
+    second = sparksig.write(doubles(spark), path, format="parquet", mode="append")
+    return [first.rows, second.rows, spark.read.parquet(path).count()]
+
+
+def observed_counts(spark, folder):
+    from pyspark.sql import Observation
+
+    import sparksig
+
+    model = save(folder, twice)
+    options = {"allow_pickle": True, "shipping": "inline", "observation": Observation()}
+    return sparksig.score(doubles(spark), model, **options).count()
+
+
+CHECKS = {
+    function.__name__: function
+    for function in (
+        shipped_inline, files_are_refused, scored, rejected_rows, column_function, checks, split_rows,
+        written, observed_counts,
+    )
+}  # fmt: skip
+
+EXPECTED = {
+    "shipped_inline": ["inline", 1, True],
+    "files_are_refused": "UnsupportedError: the server refuses files: handle add artifacts. Pass "
+    "shipping='inline', or shipping='path' for a path that the workers can read",
+    "scored": np.arange(0.0, 20.0, 2.0).tolist(),
+    "rejected_rows": [[3, "PREDICTION_FAILED"]],
+    "column_function": np.arange(0.0, 20.0, 2.0).tolist(),
+    "checks": [True, True, True, False],
+    "split_rows": [9, 1],
+    "written": [10, 10, 20],
+    # a gap of the server: it has no observations
+    "observed_counts": "UnsupportedOperationException: collect metrics",
+}
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
