@@ -265,7 +265,7 @@ def test_a_field_that_no_type_holds_is_refused_when_the_model_is_defined(hint, t
 
 
 def test_an_example_of_instances_names_the_hint_to_use():
-    with pytest.raises(InferenceError, match=r"pass the type, list\[Leg\], or its fields as a dict"):
+    with pytest.raises(InferenceError, match=r"pass the type, list\[Leg\], or the fields as a dict"):
         infer_signature([Leg(1.5, Stop("a"))])
     signature = infer_signature(list[Leg])
     assert [prop.name for prop in signature.inputs.inputs[0].type.properties] == ["miles", "note", "stop"]
@@ -273,7 +273,7 @@ def test_an_example_of_instances_names_the_hint_to_use():
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [(Kind.BUS, "pass its value"), (ID, r"make it a text: str\(value\)"), (frozenset(), "make it a list")],
+    [(Kind.BUS, "pass its value"), (ID, r"convert it to text: str\(value\)"), (frozenset(), "convert it to a list")],
 )
 def test_a_value_of_a_scalar_class_is_no_example(value, hint):
     with pytest.raises(InferenceError, match=hint):
