@@ -273,7 +273,11 @@ def test_an_example_of_instances_names_the_hint_to_use():
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [(Kind.BUS, "pass its value"), (ID, r"convert it to text: str\(value\)"), (frozenset(), "convert it to a list")],
+    [
+        (Kind.BUS, "pass its value"),
+        (ID, r"convert it to text: str\(value\)"),
+        (frozenset(), "convert it to a list"),
+    ],
 )
 def test_a_value_of_a_scalar_class_is_no_example(value, hint):
     with pytest.raises(InferenceError, match=hint):
