@@ -58,6 +58,7 @@ def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sparksig.IntegerColumnWarning")
 @pytest.mark.parametrize("workload", ["mixed", "embeddings"])
 def test_engines_without_spark_are_measured(workload):
     figures = engines.report(0.0001, [workload], ["local", "loop"])
