@@ -143,14 +143,14 @@ def say(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
     Args:
         text: what to print.
         exact: print it as it is where no terminal reads it.
-        verdicts: the lines of a report end in "ok" or "FINDINGS", which a terminal shows in color.
+        verdicts: the lines of a report end in "ok" or "fails", which a terminal shows in color.
     """
     if sys.stdout is None:  # it was closed
         return
     on_terminal = sys.stdout.isatty()
     shown = text if exact and not on_terminal else _printable(text)
     if verdicts and on_terminal and not os.environ.get("NO_COLOR"):
-        shown = re.sub(r"(?m)^(  .*)(ok|FINDINGS)$", _colored, shown)
+        shown = re.sub(r"(?m)^(  .*)(ok|fails)$", _colored, shown)
     try:
         click.echo(shown, color=True)  # what is there is meant
     except OSError as error:

@@ -157,7 +157,7 @@ class Report(TextView):
         rows: list[Sequence[str]] = []
         for column in self.columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
-            verdict = "ok" if column.ok else "FINDINGS"
+            verdict = "ok" if column.ok else "fails"
             rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 

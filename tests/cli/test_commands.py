@@ -250,7 +250,7 @@ def test_check(place):
     )
     assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
         "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
-        "  a  double  double  1 null (33.3 %)  FINDINGS\n"
+        "  a  double  double  1 null (33.3 %)  fails\n"
         "  b  double  double  no nulls         ok\n"
         "- a: expected double without nulls, got nulls, once (declare it optional) [NULL_IN_REQUIRED] "
         "e.g. id=2\n"
