@@ -43,7 +43,8 @@ def test_only_findings_omits_columns_that_are_ok(orders):
         "the table breaks the contract (DDL): schema checked\n"
         "  price  double  string  fails\n"
         "- price: expected double, got string (cast it explicitly) [TYPE_MISMATCH]\n"
-        "- extra: expected no such column, got int64 (drop it, declare it, or pass extra='allow') [EXTRA_COLUMN]\n"
+        "- extra: expected no such column, got int64 (drop it, declare it, or pass extra='allow') "
+        "[EXTRA_COLUMN]\n"
     )
 
 
