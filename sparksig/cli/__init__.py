@@ -1,4 +1,4 @@
-"""The command line: ``sparksig show | infer | check | score | diff | set-signature | digest | export | ...``.
+"""The command line: ``sparksig show | infer | check | init | score | diff | export | ...``.
 
 Commands import heavy modules when they run, so that ``--help`` is fast.
 """
@@ -12,6 +12,7 @@ import click
 from sparksig import __version__
 from sparksig.cli import environments, jobs, models, sweep, tables
 from sparksig.cli.base import Commands, print_text
+from sparksig.cli.init import init
 from sparksig.cli.show import show
 
 __all__ = ["cli", "main"]
@@ -29,6 +30,7 @@ def cli() -> None:
       sparksig show model                        the inputs and outputs of a model
       sparksig check orders/ model --mode full   whether a table can be scored
       sparksig infer orders/ -o signature.json   the signature of a table
+      sparksig init model orders/                a configuration of the score job
       sparksig diff model model-new              whether the new model can replace the old one
 
     Exit codes: 0 done, 2 usage or configuration, 3 findings, 4 error budget exceeded, 5 model damaged or not
@@ -41,6 +43,7 @@ for command in (
     show,
     *models.COMMANDS,
     *tables.COMMANDS,
+    init,
     *jobs.COMMANDS,
     *sweep.COMMANDS,
     *environments.COMMANDS,

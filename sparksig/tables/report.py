@@ -222,6 +222,9 @@ class Report(TextView):
     def list_findings(self, column: str) -> list[Finding]:
         """Return the findings of a column, and of the fields in it.
 
+        Args:
+            column: the name of the column.
+
         Example:
             >>> from sparksig.errors import Code
             >>> findings = (Finding(Code.TYPE_MISMATCH, "x.y"), Finding(Code.TYPE_MISMATCH, "z"))
