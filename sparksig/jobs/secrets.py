@@ -14,9 +14,8 @@ from sparksig.models.registry import hide_credentials
 
 __all__ = ["find_secrets", "hide_in_error", "hide_secrets"]
 
-_SECRET_KEY = re.compile(
-    r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\b(sas|sig|signature)\b"
-)
+_SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\bsas\b")
+_SECRET_PARAMETER = re.compile(rf"{_SECRET_KEY.pattern}|\b(sig|signature)\b")
 _USER_INFOS = (  # a password may hold an @ itself, and several URIs may stand in a text
     re.compile(r"//[^/@\s:]*:(?!\d+/)([^@\s]*)@"),
     re.compile(r"//[^/@\s:]*:(?!\d+/)(\S*)@"),
@@ -47,7 +46,7 @@ def find_secrets(value: Any, key: str = "") -> frozenset[str]:
     if not isinstance(value, str):
         return frozenset()
     secrets = {match[1] for pattern in _USER_INFOS for match in pattern.finditer(value)}
-    secrets |= {match[2] for match in _PARAMETER.finditer(value) if _SECRET_KEY.search(match[1])}
+    secrets |= {match[2] for match in _PARAMETER.finditer(value) if _SECRET_PARAMETER.search(match[1])}
     if _SECRET_KEY.search(key):
         secrets.add(value)
     return frozenset(form for secret in secrets for form in _quote(secret) if len(form) >= _SHORTEST)

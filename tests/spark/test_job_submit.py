@@ -121,7 +121,8 @@ def test_a_driver_that_is_killed_and_started_again_loses_and_doubles_nothing(tmp
     if jars:
         form = "delta"
         flags += ["--jars", jars.pop("spark.jars"), *(f"--conf={key}={value}" for key, value in jars.items())]
-    prepared(tmp_path, run_id="r", output={"path": str(tmp_path / "out"), "keep": ["id"], "format": form})
+    output = {"path": str(tmp_path / "out"), "keep": ["id"], "format": form}
+    prepared(tmp_path, run_id="r", engine="spark", output=output)
     staging = tmp_path / ".out.sparksig-r"
     killed_when(tmp_path, flags, lambda: len(list(staging.glob("data-*/_temporary/0/task_*"))) >= 3)
     first = {one.name for one in staging.iterdir()}
