@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from sparksig.spark import quiet
 from sparksig.spark.quiet import mute_stack_traces
 
 TRACES = {
@@ -17,7 +18,18 @@ TRACES = {
 
 
 @pytest.fixture
-def show(spark):
+def console(spark):
+    """The console as a new session has it; a command in this process mutes it until the process ends."""
+    users = quiet._CONSOLE._users
+    for _ in range(users):
+        quiet._CONSOLE.unmute()
+    yield
+    for _ in range(users):
+        quiet._CONSOLE.mute(spark)
+
+
+@pytest.fixture
+def show(spark, console):
     """A function from a message, and an exception, to what the console appender prints of the event."""
     jvm = spark._jvm
     core = jvm.org.apache.logging.log4j.core
