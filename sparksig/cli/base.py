@@ -1,8 +1,9 @@
-"""What all commands share: how they end, what they print, and the options that many of them have."""
+"""Code that all commands share: exit codes, output, and common options."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -18,22 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Commands",
-    "as_json",
-    "complain",
-    "document_of",
-    "names_of",
-    "page",
-    "resolve_at",
-    "say",
-    "show_html",
-    "tell",
+    "add_json_option",
+    "find_format",
+    "parse_names",
+    "print_document",
+    "print_error",
+    "print_text",
+    "printable_text",
+    "resolve_argument",
+    "to_document",
+    "write_html",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Commands(click.Group):
-    """Commands that end with the exit codes of jobs, and with one message where the error is known."""
+    """A group of commands that ends with the exit codes of jobs, and with one message for a known error."""
 
     def main(  # type: ignore[override]
         self,
@@ -44,13 +46,13 @@ class Commands(click.Group):
         **extra: Any,
     ) -> int:
         """Run one command; the process ends with its exit code, unless ``standalone_mode`` is False."""
-        given = sys.argv[1:] if args is None else list(args)
-        with _told_simply():
+        arguments = sys.argv[1:] if args is None else list(args)
+        with _simplify_output():
             try:
-                ended = super().main(given, prog_name, complete_var, standalone_mode=False, **extra)
-                code = ended if isinstance(ended, int) else 0
+                result = super().main(arguments, prog_name, complete_var, standalone_mode=False, **extra)
+                code = result if isinstance(result, int) else 0
             except Exception as error:
-                code = _report_failure(error, "--json" in given)
+                code = _report_failure(error, find_format(arguments))
         if not standalone_mode:
             return code
         sys.exit(code)
@@ -58,37 +60,55 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is asked for, or the hint which one is like it."""
+        """Return the command of a name; fail with the most similar name if no command has this one."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             from sparksig.errors import nearest
 
             hint = nearest(args[0], self.list_commands(ctx)) or f"see {ctx.command_path} --help"
-            ctx.fail(f"there is no command {args[0]!r}: {hint}")
+            ctx.fail(f"unknown command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
 
 # --- how commands end ---------------------------------------------------------------------------------------
 
 
-def _report_failure(error: Exception, json_wanted: bool) -> int:
+def find_format(arguments: Sequence[str]) -> str:
+    """Return the format that the arguments of a command choose, even if some of them are wrong.
+
+    Example:
+        >>> find_format(["check", "--json"]), find_format(["check", "--format=junit"]), find_format(["show"])
+        ('json', 'junit', 'text')
+    """
+    if "--json" in arguments:
+        return "json"
+    pairs = [*itertools.pairwise(arguments), *(argument.partition("=")[::2] for argument in arguments)]
+    return next((value for name, value in pairs if name == "--format" and value), "text")
+
+
+def _report_failure(error: Exception, output_format: str) -> int:
     """Print why a command failed; return its exit code."""
-    if isinstance(error, click.ClickException) and not json_wanted:
+    is_json = output_format == "json"
+    if isinstance(error, click.ClickException) and not is_json:
         error.show()
         return error.exit_code
-    message, findings, code = _explain(error, with_findings=not json_wanted)
+    message, findings, code = _explain(error, with_findings=not is_json)
     report = _report_of(error)
-    if json_wanted:
+    if is_json:
         body = {"error": message, "findings": [finding.to_dict() for finding in findings], "exit_code": code}
-        say(json.dumps(body | ({} if report is None else {"report": json.loads(report.to_json())})))
+        print_text(json.dumps(body | ({} if report is None else {"report": json.loads(report.to_json())})))
         return code
+    if output_format in ("junit", "github"):
+        from sparksig.cli.formats import format_error
+
+        print_text(format_error(message, code, output_format))
     if report is not None:
-        say(report.to_text(with_error=False))
-    complain(message)
+        print_text(report.to_text(with_error=False))
+    print_error(message)
     return code
 
 
 def _report_of(error: Exception) -> Any:
-    """Return the report of the job that an error has ended; None where there is none."""
+    """Return the report of the job that an error has ended; None for other errors."""
     return getattr(error, "sparksig_run", None)
 
 
@@ -99,29 +119,29 @@ def _explain(error: Exception, *, with_findings: bool) -> tuple[str, Sequence[An
     if isinstance(error, click.ClickException):
         return error.format_message(), (), error.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
-        return "a name is no UTF-8 text", (), 1
+        return "a name is not valid UTF-8", (), 1
     from sparksig.jobs.exits import exit_code
     from sparksig.jobs.failures import describe_failure
     from sparksig.spark.diagnosis import diagnose
 
-    known = diagnose(error)
-    findings = () if known is None else known.findings
+    diagnosis = diagnose(error)
+    findings = () if diagnosis is None else diagnosis.findings
     message = describe_failure(error, _report_of(error), with_findings=with_findings)
     return message, findings, exit_code(error)
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print to standard error."""
-    click.echo(f"sparksig: {_printable(text)}", err=True)
+    click.echo(f"sparksig: {printable_text(text)}", err=True)
 
 
 @contextlib.contextmanager
-def _told_simply() -> Iterator[None]:
-    """Warnings as single lines, and names that the terminal has no letters for in escapes."""
+def _simplify_output() -> Iterator[None]:
+    """Print warnings as single lines, and escape characters that the terminal cannot encode."""
 
-    def one_line(message: Warning | str, *rest: Any, **more: Any) -> None:
-        del rest, more
-        complain(f"note: {message}")
+    def print_line(message: Warning | str, *context: Any, **options: Any) -> None:
+        del context, options
+        print_error(f"note: {message}")
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -130,68 +150,60 @@ def _told_simply() -> Iterator[None]:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)  # of PySpark, on every query
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = one_line
+        warnings.showwarning = print_line
         yield
 
 
 # --- what commands print ------------------------------------------------------------------------------------
 
 
-def say(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
-    """Print to standard output; what could steer a terminal is shown in escapes.
+_VERDICTS = re.compile(
+    r"(?m)^(  .*)(?:(ok|identical|(?:fully|backward) compatible)|(fails|incompatible|forward compatible))$"
+)
+
+
+def print_text(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
+    """Print to standard output; escape characters that could control a terminal.
 
     Args:
-        text: what to print.
-        exact: print it as it is where no terminal reads it.
-        verdicts: the lines of a report end in "ok" or "FINDINGS", which a terminal shows in color.
+        text: the text to print.
+        exact: do not escape anything if standard output is not a terminal.
+        verdicts: the lines of a report end in a verdict, which a terminal shows in color.
     """
     if sys.stdout is None:  # it was closed
         return
     on_terminal = sys.stdout.isatty()
-    shown = text if exact and not on_terminal else _printable(text)
+    output = text if exact and not on_terminal else printable_text(text)
     if verdicts and on_terminal and not os.environ.get("NO_COLOR"):
-        shown = re.sub(r"(?m)^(  .*)(ok|FINDINGS)$", _colored, shown)
+        output = _VERDICTS.sub(_color_verdict, output)
     try:
-        click.echo(shown, color=True)  # what is there is meant
+        click.echo(output, color=True)  # colors are only added above
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail at the end
-        if isinstance(error, BrokenPipeError):  # who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # flushing at exit would fail again
+        if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
             raise SystemExit(141) from None
-        complain(f"standard output: {error.strerror}")
+        print_error(f"standard output: {error.strerror}")
         raise SystemExit(1) from None
 
 
-def _colored(line: re.Match[str]) -> str:
-    return line[1] + click.style(line[2], fg="green" if line[2] == "ok" else "red")
+def _color_verdict(line: re.Match[str]) -> str:
+    return line[1] + (click.style(line[2], fg="green") if line[2] else click.style(line[3], fg="red"))
 
 
-def _printable(text: str) -> str:
-    """Return a text without secrets in its URIs, and without what a terminal would act on."""
+def printable_text(text: str) -> str:
+    """Return a text without secrets in its URIs; characters that could control a terminal are escaped."""
     from sparksig.errors import printable_lines
 
     return printable_lines(re.sub(r"(?<=//)[^/@\s]*@", "", text))
 
 
-def tell(text: str, document: dict[str, Any], json_wanted: bool) -> None:
-    """Print a text for people, or, if that is wanted, a document for machines."""
-    say(json.dumps(document, allow_nan=False) if json_wanted else text)
+def print_document(text: str, document: dict[str, Any], json_wanted: bool) -> None:
+    """Print a text, or a document as JSON."""
+    print_text(json.dumps(document, allow_nan=False) if json_wanted else text)
 
 
-def page(rows: Sequence[tuple[str, object]]) -> str:
-    """Lines of names and values, aligned; what is None or empty is left out.
-
-    Example:
-        >>> print(page([("format", "sklearn"), ("run", None), ("digest", "c54c")]))
-        format  sklearn
-        digest  c54c
-    """
-    there = [(name, str(value)) for name, value in rows if value not in (None, "")]
-    width = max((len(name) for name, _ in there), default=0)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in there)
-
-
-def show_html(report: Any, path: str | None) -> None:
-    """Write a report as a page of HTML, if somebody wants one."""
+def write_html(report: Any, path: str | None) -> None:
+    """Write a report as a page of HTML, if a path is given."""
     if path is not None:
         report.to_html(path)
 
@@ -199,17 +211,17 @@ def show_html(report: Any, path: str | None) -> None:
 # --- options ------------------------------------------------------------------------------------------------
 
 
-def as_json(command: Command) -> Command:
-    """The option --json of a command."""
-    text = "One JSON document on standard output, for machines; errors, too."
+def add_json_option(command: Command) -> Command:
+    """Add the option --json to a command."""
+    text = "Print one JSON document, also for errors."
     return click.option("--json", "json_wanted", is_flag=True, help=text)(command)
 
 
-def names_of(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """Names from an option that may be repeated, each text a list with commas: a name's own is doubled.
+def parse_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Parse lists of names with commas; two commas stand for a comma in a name.
 
     Example:
-        >>> names_of(None, None, ["id,day", "a,,b"])
+        >>> parse_names(None, None, ["id,day", "a,,b"])
         ('id', 'day', 'a,b')
     """
     del ctx, param
@@ -220,8 +232,8 @@ def names_of(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -
 # --- contracts ----------------------------------------------------------------------------------------------
 
 
-def resolve_at(text: str, side: str | None = None, **options: Any) -> Any:
-    """Resolve a contract of the command line; what is wrong with it is wrong with the command.
+def resolve_argument(text: str, side: str | None = None, **options: Any) -> Any:
+    """Resolve a contract of the command line; a malformed contract is a usage error.
 
     Args:
         text: a model directory, a signature's JSON file, a Parquet table, or DDL.
@@ -241,7 +253,7 @@ def resolve_at(text: str, side: str | None = None, **options: Any) -> Any:
         raise ConfigError(error.message, error.findings) from None
 
 
-def document_of(signature: ModelSignature) -> dict[str, Any]:
+def to_document(signature: ModelSignature) -> dict[str, Any]:
     """Return a signature as JSON built-ins: each side a list, where MLmodel files have text."""
     document: dict[str, Any] = json.loads(signature.to_json())
     return document

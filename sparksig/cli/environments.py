@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from sparksig.cli.base import as_json, tell
+from sparksig.cli.base import add_json_option, print_document
 from sparksig.cli.models import MODEL
 
 __all__ = ["COMMANDS"]
@@ -24,7 +24,7 @@ def env() -> None:
     epilog="\b\nExample:\n  sparksig env check model",
 )
 @MODEL
-@as_json
+@add_json_option
 def check(model: str, json_wanted: bool) -> None:
     """Compare the installed packages with those that a model was saved with.
 
@@ -35,7 +35,7 @@ def check(model: str, json_wanted: bool) -> None:
     from sparksig.models.registry import local_path
 
     report = compare_environment(ModelDirectory.read(local_path(model)))
-    tell(str(report), report.to_dict(), json_wanted)
+    print_document(str(report), report.to_dict(), json_wanted)
 
 
 @env.command(
@@ -48,7 +48,7 @@ def check(model: str, json_wanted: bool) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The file to write.")
 @click.option("--no-index", is_flag=True, help="Install from --find-links only.")
 @click.option("--find-links", multiple=True, metavar="PATH", help="A directory or page with wheels.")
-@as_json
+@add_json_option
 def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], json_wanted: bool) -> None:
     """Build the environment of a model into one file, for machines that install nothing.
 
@@ -70,7 +70,7 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
     digest = hash_archive(Path(output))
     lines = [f"{name}=={version}" for name, version in info.packages.items()]
     text = "\n".join([f"{output}: Python {info.python}, {len(lines)} packages", *lines, f"digest {digest}"])
-    tell(text, info.to_dict() | {"output": output, "digest": digest}, json_wanted)
+    print_document(text, info.to_dict() | {"output": output, "digest": digest}, json_wanted)
 
 
 COMMANDS = (env,)

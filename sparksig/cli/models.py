@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, complain, document_of, resolve_at, say, tell
+from sparksig.cli.base import (
+    add_json_option,
+    print_document,
+    print_error,
+    print_text,
+    resolve_argument,
+    to_document,
+)
 
 if TYPE_CHECKING:
     from sparksig.schema import Schema
@@ -25,18 +32,18 @@ MODEL = click.argument("model", metavar="MODEL", type=click.Path())
 
 
 @click.command(
-    short_help="The SHA-256 of a model's content, to pin it.",
+    short_help="Print the SHA-256 of a model's content, to pin it.",
     epilog="\b\nExample:\n  sparksig score --config score.yaml --set model.digest=$(sparksig digest model)",
 )
 @MODEL
-@as_json
+@add_json_option
 def digest(model: str, json_wanted: bool) -> None:
-    """The SHA-256 of a model directory's content, to pin it: in jobs and in load_model(digest=...)."""
+    """Print the SHA-256 of a model directory's content, to pin it in jobs and in load_model(digest=...)."""
     from sparksig.models.registry import local_path
     from sparksig.models.seal import digest as digest_of
 
-    found = digest_of(local_path(model))
-    tell(found, {"model": model, "digest": found}, json_wanted)
+    content = digest_of(local_path(model))
+    print_document(content, {"model": model, "digest": content}, json_wanted)
 
 
 # --- set-signature ------------------------------------------------------------------------------------------
@@ -46,7 +53,7 @@ FORMS = "another model's directory, a JSON file, a Parquet table, or DDL"
 
 @click.command(
     "set-signature",
-    short_help="Give a model another signature, in place.",
+    short_help="Replace the signature of a model in place.",
     epilog="\b\nExamples:\n"
     "  sparksig set-signature model signature.json\n"
     "  sparksig set-signature model --inputs 'age double not null, note string'\n"
@@ -54,54 +61,56 @@ FORMS = "another model's directory, a JSON file, a Parquet table, or DDL"
 )
 @MODEL
 @click.argument("signature", required=False, metavar="[SIGNATURE]")
-@click.option("--inputs", metavar="SCHEMA", help=f"What the model takes: {FORMS}.")
-@click.option("--outputs", metavar="SCHEMA", help="What it gives, in the same forms.")
-@as_json
+@click.option("--inputs", metavar="SCHEMA", help=f"The inputs of the model: {FORMS}.")
+@click.option("--outputs", metavar="SCHEMA", help="The outputs of the model, likewise.")
+@add_json_option
 def set_signature(
     model: str, signature: str | None, inputs: str | None, outputs: str | None, json_wanted: bool
 ) -> None:
-    """Give a model directory another signature, in place; its other files stay, and it is sealed anew.
+    """Replace the signature of a model directory in place, and renew its seal; other files do not change.
 
-    SIGNATURE is a JSON file, as `sparksig infer -o` writes it, or another model's directory. Sides that
-    nothing is given for stay as they are: inputs, outputs, params.
+    SIGNATURE is a JSON file, as `sparksig infer -o` writes it, or another model's directory. Inputs, outputs
+    and params without a replacement do not change.
     """
-    from sparksig.models.info import set_signature as give
+    from sparksig.models.info import set_signature as replace_signature
     from sparksig.models.registry import local_path
     from sparksig.models.seal import digest as digest_of
 
     if (signature is None) == (inputs is None and outputs is None):
         raise click.UsageError("either a SIGNATURE, or --inputs, --outputs, or both")
-    new = _changed(model, signature, inputs, outputs)
-    give(model, new)
-    found = digest_of(local_path(model))
-    text = f"{new.to_text()}\ndigest  {found}"
-    tell(text, {"model": model, "digest": found, "signature": document_of(new)}, json_wanted)
+    new = _build_signature(model, signature, inputs, outputs)
+    replace_signature(model, new)
+    content = digest_of(local_path(model))
+    text = f"{new.to_text()}\ndigest  {content}"
+    print_document(text, {"model": model, "digest": content, "signature": to_document(new)}, json_wanted)
 
 
-def _changed(model: str, signature: str | None, inputs: str | None, outputs: str | None) -> ModelSignature:
-    """The model's signature with the sides that are given."""
+def _build_signature(
+    model: str, signature: str | None, inputs: str | None, outputs: str | None
+) -> ModelSignature:
+    """Return the model's signature with the new sides."""
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import is_remote, local_path
     from sparksig.signature import ModelSignature
 
-    held = None if is_remote(model) else ModelDirectory.read(local_path(model)).signature
-    sides: dict[str, Any] = {side: getattr(held, side, None) for side in ("inputs", "outputs", "params")}
+    current = None if is_remote(model) else ModelDirectory.read(local_path(model)).signature
+    sides: dict[str, Any] = {side: getattr(current, side, None) for side in ("inputs", "outputs", "params")}
     if signature is not None:
-        given = resolve_at(signature)
-        if not isinstance(given, ModelSignature):
-            raise click.UsageError(f"{signature!r} has columns alone: give them as --inputs, or --outputs")
-        new = {side: getattr(given, side) for side in sides}
+        source = resolve_argument(signature)
+        if not isinstance(source, ModelSignature):
+            raise click.UsageError(f"{signature!r} has only columns: pass it as --inputs or --outputs")
+        new = {side: getattr(source, side) for side in sides}
     else:
         texts = {"inputs": inputs, "outputs": outputs}
         new = {side: _schema_at(text, side) for side, text in texts.items() if text is not None}
-    return ModelSignature(**sides | {side: one for side, one in new.items() if one is not None})
+    return ModelSignature(**sides | {side: schema for side, schema in new.items() if schema is not None})
 
 
 def _schema_at(text: str, side: str) -> Schema:
     from sparksig.errors import ConfigError, ConversionError
 
     try:
-        schema: Schema = resolve_at(text, side).require_schema()
+        schema: Schema = resolve_argument(text, side).require_schema()
     except ConversionError as error:
         raise ConfigError(error.message, error.findings) from None
     return schema
@@ -112,23 +121,23 @@ def _schema_at(text: str, side: str) -> Schema:
 
 @click.command(
     "validate-serving-input",
-    short_help="What a model predicts for a request's body.",
+    short_help="Predict for the body of a request.",
     epilog="\b\nExamples:\n"
     "  sparksig validate-serving-input model model/serving_input_example.json\n"
     "  curl ... | sparksig validate-serving-input model - --allow-pickle",
 )
 @MODEL
 @click.argument("request", metavar="FILE", type=click.Path(exists=True, allow_dash=True, dir_okay=False))
-@click.option("--allow-pickle", is_flag=True, help="Code in the directory may run: needed for pickles.")
+@click.option("--allow-pickle", is_flag=True, help="Allow code in the directory to run: needed for pickles.")
 @click.option("--digest", metavar="HEX", help="Refuse the directory unless its content has this digest.")
 @click.option(
     "--trusted-type",
     "trusted_types",
     multiple=True,
     metavar="NAME",
-    help="A type that a skops file may hold.",
+    help="A type that the skops file may contain; repeatable.",
 )
-@as_json
+@add_json_option
 def validate_serving_input(
     model: str,
     request: str,
@@ -137,9 +146,9 @@ def validate_serving_input(
     trusted_types: tuple[str, ...],
     json_wanted: bool,
 ) -> None:
-    """What a model predicts for the body of a request to a scoring server, read by its signature.
+    """Predict for the body of a request to a scoring server, read by the model's signature.
 
-    FILE has the request's JSON; - is standard input. The model is loaded, which asks for trust.
+    FILE has the request's JSON; - is standard input. Loading the model may need permission.
     """
     from sparksig.convert.json import to_json
     from sparksig.errors import SparksigError
@@ -149,20 +158,20 @@ def validate_serving_input(
     body = sys.stdin.buffer.read() if request == "-" else Path(request).read_bytes()
     trust = {"allow_pickle": allow_pickle, "digest": digest, "trusted_types": trusted_types}
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what the model's code prints is not the answer
+        with contextlib.redirect_stdout(sys.stderr):  # the model's code may print
             predicted = validate(model, body, **trust)
     except SparksigError:
         raise
     except (Exception, SystemExit) as error:  # the model's code may raise anything
         raise wrap_exception(error) from error
     if not json_wanted:
-        say(f"the request fits; the model predicts\n{predicted}")
+        print_text(f"the request fits; predictions:\n{predicted}")
         return
-    say(json.dumps({"ok": True, "predictions": _listed(predicted, to_json)}))
+    print_text(json.dumps({"ok": True, "predictions": _list_predictions(predicted, to_json)}))
 
 
-def _listed(predicted: Any, to_json: Any) -> Any:
-    """Predictions as JSON, whatever holds them."""
+def _list_predictions(predicted: Any, to_json: Any) -> Any:
+    """Return predictions of any form as JSON built-ins."""
     if hasattr(predicted, "to_dict") and hasattr(predicted, "columns"):
         return [to_json(row) for row in predicted.to_dict("records")]
     if hasattr(predicted, "tolist"):
@@ -174,7 +183,7 @@ def _listed(predicted: Any, to_json: Any) -> Any:
 
 
 @click.command(
-    short_help="A signature in a form that others read.",
+    short_help="Export a signature to another format.",
     epilog="\b\nExamples:\n"
     "  sparksig export model --to ddl --side outputs\n"
     "  sparksig export model --to odcs --name churn -o contract.yaml\n"
@@ -190,14 +199,18 @@ def _listed(predicted: Any, to_json: Any) -> Any:
 @click.option(
     "--side",
     type=click.Choice(["inputs", "outputs"]),
-    help="Of a signature; both, if none.",
+    help="The side of a signature; default: both.",
 )
-@click.option("--name", default="model", show_default=True, help="What a data contract or a model is called.")
-@click.option("--version", "release", metavar="TEXT", help="The version of a data contract or a model.")
+@click.option("--name", default="model", show_default=True, help="The name of the data contract or model.")
+@click.option("--version", "release", metavar="TEXT", help="The version of the data contract or model.")
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(), help="Write it there; Arrow's as Arrow's own bytes."
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="The file to write; for arrow, in its IPC format.",
 )
-@as_json
+@add_json_option
 def export(
     contract: str,
     to: str,
@@ -207,27 +220,33 @@ def export(
     output: str | None,
     json_wanted: bool,
 ) -> None:
-    """A signature in a form that others read; what the form cannot say is told on standard error.
+    """Export a signature to another format; losses are reported on standard error.
 
     CONTRACT is a model directory, a JSON file with a signature, a Parquet table, or DDL.
     """
     from sparksig.convert.exports import export as export_to
 
-    resolved = resolve_at(contract)
+    resolved = resolve_argument(contract)
     if side is not None:
-        resolve_at(contract, side)  # it has that side
-    made = export_to(resolved, to, side=side, name=name, version=release)
+        resolve_argument(contract, side)  # fails if the contract lacks this side
+    exported = export_to(resolved, to, side=side, name=name, version=release)
     if output is not None:
-        body = made.content.serialize().to_pybytes() if to == "arrow" else f"{made.text.rstrip()}\n".encode()
+        body = (
+            exported.content.serialize().to_pybytes()
+            if to == "arrow"
+            else f"{exported.text.rstrip()}\n".encode()
+        )
         Path(output).write_bytes(body)
     if json_wanted:
-        content = made.text if isinstance(made.content, str) or to == "arrow" else made.content
-        say(json.dumps({"to": to, "content": content, "lost": [one.to_dict() for one in made.lost]}))
+        content = exported.text if isinstance(exported.content, str) or to == "arrow" else exported.content
+        print_text(
+            json.dumps({"to": to, "content": content, "lost": [loss.to_dict() for loss in exported.lost]})
+        )
         return
-    for one in made.lost:
-        complain(f"note: {one}")
+    for loss in exported.lost:
+        print_error(f"note: {loss}")
     if output is None:
-        say(made.text.rstrip(), exact=True)
+        print_text(exported.text.rstrip(), exact=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (digest, set_signature, validate_serving_input, export)

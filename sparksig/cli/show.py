@@ -1,4 +1,4 @@
-"""``sparksig show``: what a model directory says of itself."""
+"""``sparksig show``: the description of a model directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, document_of, page, tell
+from sparksig.cli.base import add_json_option, print_document, to_document
 from sparksig.cli.models import MODEL
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["show"]
     "  sparksig show model --json",
 )
 @MODEL
-@as_json
+@add_json_option
 def show(model: str, json_wanted: bool) -> int:
     """Describe a model directory: signature, format, trust, size, digest. Nothing is loaded.
 
@@ -43,25 +43,25 @@ def show(model: str, json_wanted: bool) -> int:
     local = fetched(model) if shown(model).endswith(".json") else local_path(model)
     if local.name != MLMODEL and is_signature_file(local):
         signature = read_signature(local)
-        text = f"{page([('file', shown(model))])}\n\n{signature.to_text()}"
-        tell(text, {"file": shown(model), "signature": document_of(signature)}, json_wanted)
+        text = f"file  {shown(model)}\n\n{signature.to_text()}"
+        print_document(text, {"file": shown(model), "signature": to_document(signature)}, json_wanted)
         return 0
     info, directory = get_model_info(local), ModelDirectory.read(local)
-    damage = _damage(directory)
+    damage = _describe_damage(directory)
     document = _document(model, info, directory, damage)
-    tell(_text(document, info), document, json_wanted)
+    print_document(_format_text(document, info), document, json_wanted)
     return 5 if damage else 0
 
 
 def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
     from sparksig.models.versions import pins
 
-    sizes = [one.stat().st_size for one in directory.path.rglob("*") if one.is_file()]
+    sizes = [file.stat().st_size for file in directory.path.rglob("*") if file.is_file()]
     return {
         "model": model,
-        "format": _format(directory),
+        "format": _describe_format(directory),
         "flavors": sorted(map(str, info.flavors)),
-        "loads": _loads(directory),
+        "loads": _describe_loading(directory),
         "sealed": _is_sealed(directory),
         "damage": damage or None,
         "digest": info.digest,
@@ -75,42 +75,45 @@ def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: st
         "python": _python_version(directory),
         "packages": dict(pins(directory)),
         "version_mismatches": list(info.version_mismatches),
-        "example": _plain((info.saved_input_example_info or {}).get("artifact_path")),
-        "metadata": _plain(info.metadata),
-        "signature": None if info.signature is None else document_of(info.signature),
+        "example": _convert_to_json((info.saved_input_example_info or {}).get("artifact_path")),
+        "metadata": _convert_to_json(info.metadata),
+        "signature": None if info.signature is None else to_document(info.signature),
     }
 
 
-def _text(told: Mapping[str, Any], info: ModelInfo) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
-    seal = told["damage"] or ("intact" if told["sealed"] else "none")
-    rows = page(
+def _format_text(fields: Mapping[str, Any], info: ModelInfo) -> str:
+    from sparksig.views import format_facts
+
+    packages = ", ".join(f"{name} {version}" for name, version in fields["packages"].items())
+    seal = fields["damage"] or ("intact" if fields["sealed"] else "none")
+    facts = format_facts(
         [
-            ("model", told["model"]),
-            ("format", told["format"]),
-            ("flavors", ", ".join(told["flavors"])),
-            ("loads", told["loads"]),
-            ("size", f"{told['bytes']:,} bytes in {told['files']:,} files"),
-            ("digest", told["digest"]),
+            ("model", fields["model"]),
+            ("format", fields["format"]),
+            ("flavors", ", ".join(fields["flavors"])),
+            ("loads", fields["loads"]),
+            ("size", f"{fields['bytes']:,} bytes in {fields['files']:,} files"),
+            ("digest", fields["digest"]),
             ("seal", seal),
-            ("saved", told["saved"] and f"{told['saved']} UTC"),
-            ("by", told["mlflow_version"] and f"MLflow {told['mlflow_version']}"),
-            ("run", told["run_id"]),
-            ("model id", told["model_id"]),
-            ("python", told["python"]),
+            ("saved", fields["saved"] and f"{fields['saved']} UTC"),
+            ("by", fields["mlflow_version"] and f"MLflow {fields['mlflow_version']}"),
+            ("run", fields["run_id"]),
+            ("model id", fields["model_id"]),
+            ("python", fields["python"]),
             ("packages", packages),
-            ("differs here", ", ".join(told["version_mismatches"])),
-            ("example", told["example"]),
-            ("metadata", told["metadata"] and json.dumps(told["metadata"], ensure_ascii=False)),
+            ("differs here", ", ".join(fields["version_mismatches"])),
+            ("example", fields["example"]),
+            ("metadata", fields["metadata"] and json.dumps(fields["metadata"], ensure_ascii=False)),
         ]
     )
+    text = "\n".join(facts)
     if info.signature is None:
-        return f"{rows}\n\nno signature: sparksig set-signature gives it one"
-    return f"{rows}\n\n{info.signature.to_text()}"
+        return f"{text}\n\nno signature: set one with sparksig set-signature"
+    return f"{text}\n\n{info.signature.to_text()}"
 
 
-def _format(directory: ModelDirectory) -> str:
-    """The format, and how it is kept."""
+def _describe_format(directory: ModelDirectory) -> str:
+    """Return the format of a model with its serialization format."""
     from sparksig.models import flavors
 
     if directory.get_flavor("python_function") is None:
@@ -132,8 +135,8 @@ def _is_sealed(directory: ModelDirectory) -> bool:
     return (directory.path / SEAL).is_file()
 
 
-def _damage(directory: ModelDirectory) -> str:
-    """What has changed since the directory was sealed; nothing, if nothing has."""
+def _describe_damage(directory: ModelDirectory) -> str:
+    """Describe the changes since the directory was sealed; empty if there are none."""
     from sparksig.errors import ModelDamagedError
     from sparksig.models.trust import Trust
 
@@ -144,8 +147,8 @@ def _damage(directory: ModelDirectory) -> str:
     return ""
 
 
-def _loads(directory: ModelDirectory) -> str:
-    """What loading it asks for, by the very checks that loading makes."""
+def _describe_loading(directory: ModelDirectory) -> str:
+    """Describe the permissions that loading needs, by the checks of loading itself."""
     from sparksig.errors import SparksigError
     from sparksig.models import flavors
     from sparksig.models.flavors.interface import Loading
@@ -155,15 +158,15 @@ def _loads(directory: ModelDirectory) -> str:
         flavors.check(directory, Loading(Trust()))
     except SparksigError as error:
         return error.message.removeprefix(f"{directory.path}: ")
-    return "as it is: nothing in it can run code"
+    return "without permissions: nothing in it can run code"
 
 
-def _plain(value: Any) -> Any:
-    """What YAML has read, as JSON can say it."""
+def _convert_to_json(value: Any) -> Any:
+    """Convert a value of YAML to the types of JSON."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _convert_to_json(member) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_convert_to_json(member) for member in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, (str, int)) else str(value)

@@ -1,4 +1,4 @@
-"""Tables that only Spark reads: Delta, and tables of a catalog."""
+"""Tables that need Spark: Delta tables, and tables of a catalog."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import click
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["read", "where"]
+__all__ = ["locate_table", "read_table"]
 
 
 _UNTIL_THE_END = contextlib.ExitStack()
-"""What lasts as long as the process of a command."""
+"""Contexts that are open until the process of a command ends."""
 
 
-def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
-    """A table by its path (Delta or Parquet), or by its name, in a session with some settings.
+def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
+    """Read a table by its path (Delta or Parquet) or its name, in a session with these settings.
 
     Raises:
-        TableNotFoundError: there is none.
+        TableNotFoundError: the table does not exist.
         MissingDependencyError: PySpark is not installed, or the session knows no Delta tables.
     """
     try:
@@ -43,7 +43,7 @@ def read(app: str, table: str, conf: Sequence[str]) -> DataFrame:
     )
     _UNTIL_THE_END.enter_context(mute_query_errors())
     _UNTIL_THE_END.enter_context(mute_stack_traces(spark))
-    return read_input(spark, InputSection.model_validate(where(table)))
+    return read_input(spark, InputSection.model_validate(locate_table(table)))
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -53,8 +53,8 @@ def _setting(text: str) -> tuple[str, str]:
     return key, value
 
 
-def where(table: str) -> dict[str, str]:
-    """A text as the input of a job: a path, or a name."""
+def locate_table(table: str) -> dict[str, str]:
+    """Return the input section of a job for a path or the name of a table."""
     path = Path(table.removeprefix("file://"))
     if (path / "_delta_log").is_dir():
         return {"path": table, "format": "delta"}

@@ -1,4 +1,4 @@
-"""``sparksig sweep``: the staging directories that killed runs and writes have left behind."""
+"""``sparksig sweep``: the staging directories of killed runs and writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import click
 
-from sparksig.cli.base import as_json, say
+from sparksig.cli.base import add_json_option, print_text
 
 __all__ = ["COMMANDS"]
 
@@ -41,7 +41,7 @@ def _parse_age(context: click.Context | None, option: click.Parameter | None, te
     help="Remove only directories that have not changed for this time: 30m, 12h, 7d.",
 )
 @click.option("--delete", is_flag=True, help="Remove the directories; otherwise they are only listed.")
-@as_json
+@add_json_option
 def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
     """List the staging directories in PATH, and those beside a table at PATH.
 
@@ -58,15 +58,15 @@ def sweep(path: str, older_than: float, delete: bool, json_wanted: bool) -> int:
     if json_wanted:
         removed = {id(staging) for staging in removable} if delete else set()
         bodies = [staging.to_dict() | {"removed": id(staging) in removed} for staging in stagings]
-        say(json.dumps({"stagings": bodies}))
+        print_text(json.dumps({"stagings": bodies}))
         return 0
     for staging in stagings:
         verb = "removed " if delete and not staging.obstacle else ""
-        say(f"{verb}{staging}")
+        print_text(f"{verb}{staging}")
     if not stagings:
-        say("no staging directories")
+        print_text("no staging directories")
     elif removable and not delete:
-        say("nothing was removed: --delete removes them")
+        print_text("nothing was removed: --delete removes them")
     return 0
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparksig.cli.base import as_json, document_of, names_of, resolve_at, say, show_html, tell
+from sparksig.cli.base import (
+    add_json_option,
+    parse_names,
+    print_document,
+    resolve_argument,
+    to_document,
+    write_html,
+)
+from sparksig.cli.formats import add_formats, list_columns, list_sides, print_result
 from sparksig.options import Extra, Missing, Side, TypeRule
 
 if TYPE_CHECKING:
@@ -22,36 +30,44 @@ ROWS = click.option(
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
-    help="How many rows a sample has.",
+    help="The number of rows in a sample.",
 )
 SEED = click.option(
     "--seed",
     type=click.IntRange(-(2**63), 2**63 - 1),
     default=0,
     metavar="INTEGER",
-    help="Of a sample: the same rows for the same seed.",
+    help="The seed of the sample: the same seed selects the same rows.",
 )
 METHOD = click.option(
     "--method",
     type=click.Choice(["partitions", "uniform"]),
     default="partitions",
     show_default=True,
-    help="Of a sample: the first rows of some row groups, or each row as likely as any other.",
+    help="The rows of the sample: the first of some row groups, or a uniform choice from all rows.",
 )
 SPARK = click.option(
-    "--spark", "by_spark", is_flag=True, help="By Spark: for Delta tables, and tables by name."
+    "--spark", "by_spark", is_flag=True, help="Read with Spark: for Delta tables and tables of a catalog."
 )
 CONF = click.option(
     "--conf", multiple=True, metavar="KEY=VALUE", help="A Spark setting, with --spark; repeatable."
 )
 
 
-def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  as the other options are written
+def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  named like the other options
     """Add the options of a contract to a command."""
     for name, choices, text in (
-        ("--extra", ("forbid", "allow", "warn"), "Columns that are not declared; of a table: forbid."),
-        ("--missing", ("forbid", "allow"), "Declared columns that may be absent; of a table: forbid."),
-        ("--types", ("exact", "lossless"), "Of a table: as declared (the default), or losslessly widened."),
+        (
+            "--extra",
+            ("forbid", "allow", "warn"),
+            "Undeclared columns; a table's contract forbids them by default.",
+        ),
+        ("--missing", ("forbid", "allow"), "Absent columns; a table's contract forbids them by default."),
+        (
+            "--types",
+            ("exact", "lossless"),
+            "For a table's contract: exact types (default), or types that widen without loss.",
+        ),
     ):
         command = click.option(name, type=click.Choice(choices), help=text)(command)
     return command
@@ -61,7 +77,7 @@ def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  as the other options a
 
 
 @click.command(
-    short_help="The signature of a table, from some rows.",
+    short_help="Infer the signature of a table from some rows.",
     epilog="\b\nExamples:\n"
     "  sparksig infer orders/ -o signature.json\n"
     "  sparksig infer orders/ --rows 100000 --method uniform --columns id,price\n"
@@ -73,12 +89,16 @@ def CONTRACT_OPTIONS(command: Any) -> Any:  # noqa: N802  as the other options a
 @SEED
 @METHOD
 @click.option(
-    "--columns", multiple=True, callback=names_of, metavar="A,B", help="The columns to take; all, if none."
+    "--columns",
+    multiple=True,
+    callback=parse_names,
+    metavar="A,B",
+    help="The columns of the signature; default: all.",
 )
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write the signature there, as JSON.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="A file for the signature, as JSON.")
 @SPARK
 @CONF
-@as_json
+@add_json_option
 def infer(
     example: str,
     rows: int,
@@ -90,15 +110,15 @@ def infer(
     conf: tuple[str, ...],
     json_wanted: bool,
 ) -> None:
-    """The signature of a table from some of its rows, with what was seen of each column.
+    """Infer the signature of a table from some of its rows, with the evidence for each column.
 
-    TABLE is a Parquet file, a directory or URI of Parquet files, or a JSON file with an example of what a
-    model takes: a record, or a list of records. Columns are optional where nulls were seen.
+    TABLE is a Parquet file, a directory or URI of Parquet files, or a JSON file with an example of a model's
+    input: a record, or a list of records. A column is optional if nulls were seen in it.
     """
     evidence: SampledSignature | None = None
     if example.endswith(".json") and not by_spark:
         if columns:
-            raise click.UsageError("--columns are those of a table: an example is taken as it is")
+            raise click.UsageError("--columns selects columns of a table, not of an example: drop it")
         signature = _from_json(Path(example))
     else:
         from sparksig.tables.check import open_table
@@ -115,8 +135,8 @@ def infer(
     written = f"\nwritten to {output}" if output is not None else ""
     text = signature.to_text() if evidence is None else f"{signature.to_text()}\n{_format_evidence(evidence)}"
     evidence_columns = [] if evidence is None else [asdict(column) for column in evidence.evidence]
-    document = {"signature": document_of(signature), "evidence": evidence_columns, "output": output}
-    tell(text + written, document, json_wanted)
+    document = {"signature": to_document(signature), "evidence": evidence_columns, "output": output}
+    print_document(text + written, document, json_wanted)
 
 
 def _format_evidence(sampled: SampledSignature) -> str:
@@ -126,12 +146,12 @@ def _format_evidence(sampled: SampledSignature) -> str:
 
     rows = max((column.rows for column in sampled.evidence), default=0)
     partitions = max((column.partitions or 0 for column in sampled.evidence), default=0)
-    of = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
+    source = f" of {count_nouns(partitions, sampled.noun)}" if partitions else ""
     lines = [
         (step(column.name), format_nulls(column.nulls, None), column.suggestion)
         for column in sampled.evidence
     ]
-    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{of}", *aligned(lines)])
+    return "\n".join([f"seen in {count_nouns(rows, 'row') if rows else 'no rows'}{source}", *aligned(lines)])
 
 
 def _from_json(path: Path) -> ModelSignature:
@@ -141,7 +161,7 @@ def _from_json(path: Path) -> ModelSignature:
     from sparksig.infer import infer_signature
 
     if not path.is_file():
-        raise TableNotFoundError(f"there is no file at {str(path)!r}")
+        raise TableNotFoundError(f"no file at {str(path)!r}")
     try:
         example = loads(path.read_bytes())
     except ValueError as error:
@@ -157,7 +177,7 @@ def _records(columns: Any, data: Any, path: Path) -> list[dict[str, Any]]:
 
     names = columns if isinstance(columns, list) and all(isinstance(name, str) for name in columns) else None
     if names is None or len(set(names)) < len(names):
-        raise InferenceError(f"{path}: the columns of a frame are a list of names, none of them twice")
+        raise InferenceError(f"{path}: the columns of a frame are a list of distinct names")
     if not isinstance(data, list) or not all(
         isinstance(row, list) and len(row) == len(names) for row in data
     ):
@@ -170,21 +190,22 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
 
     if not by_spark:
         return open_parquet(table)
-    from sparksig.cli.spark import read
+    from sparksig.cli.spark import read_table
 
-    return read(app, table, conf)
+    return read_table(app, table, conf)
 
 
 # --- check --------------------------------------------------------------------------------------------------
 
 
 @click.command(
-    short_help="What of a table breaks a contract.",
+    short_help="Check a table against a contract.",
     epilog="\b\nExamples:\n"
     "  sparksig check orders/ model\n"
     "  sparksig check orders/ signature.json --mode full --row-key id --html report.html\n"
     "  sparksig check orders/ 'id bigint not null, price double' --mode sample --method uniform\n"
-    "  sparksig check lake/orders model --spark --mode full",
+    "  sparksig check lake/orders model --spark --mode full\n"
+    "  sparksig check orders/ model --format junit > check.xml",
 )
 @click.argument("table", type=click.Path())
 @click.argument("contract")
@@ -193,14 +214,14 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
     type=click.Choice(["schema", "sample", "full"]),
     default="schema",
     show_default=True,
-    help="The types alone, the values of some rows, or of all.",
+    help="Check only types, also the values of some rows, or of all rows.",
 )
 @click.option(
     "--side",
     type=click.Choice(["inputs", "outputs"]),
     default="inputs",
     show_default=True,
-    help="Of a signature.",
+    help="The side of a signature.",
 )
 @ROWS
 @SEED
@@ -208,22 +229,22 @@ def _open_table(app: str, table: str, by_spark: bool, conf: tuple[str, ...]) -> 
 @click.option(
     "--row-key",
     multiple=True,
-    callback=names_of,
+    callback=parse_names,
     metavar="A,B",
-    help="Columns that name a row; their values are shown.",
+    help="Columns that identify a row; findings show their values.",
 )
 @click.option(
     "--strict-nulls/--no-strict-nulls",
     default=True,
     show_default=True,
-    help="Required means values, whatever the type; or as a model takes nulls.",
+    help="Refuse nulls in required columns of all types, or only where models refuse them.",
 )
-@click.option("--refuse-nan", is_flag=True, help="NaN breaks the contract, too.")
-@click.option("--html", metavar="FILE", type=click.Path(), help="Write the report as a page of HTML, too.")
+@click.option("--refuse-nan", is_flag=True, help="Report NaN as a finding.")
+@click.option("--html", metavar="FILE", type=click.Path(), help="Also write the report as a page of HTML.")
 @CONTRACT_OPTIONS
 @SPARK
 @CONF
-@as_json
+@add_formats
 def check(
     table: str,
     contract: str,
@@ -234,52 +255,60 @@ def check(
     html: str | None,
     by_spark: bool,
     conf: tuple[str, ...],
+    output_format: str | None,
     json_wanted: bool,
+    only_findings: bool,
     **options: Any,
 ) -> int:
-    """What of a table breaks a contract; ends with exit code 3 if anything does.
+    """Check a table against a contract; exit code 3 if the table breaks it.
 
     TABLE is a Parquet file, or a directory or URI of Parquet files. CONTRACT is a model directory, a JSON
     file with a signature, another Parquet table, or DDL.
     """
     if table.endswith(".json") and not contract.endswith(".json"):
-        raise click.UsageError(f"the table comes first, then the contract: sparksig check {contract} {table}")
+        raise click.UsageError(f"the table comes before the contract: sparksig check {contract} {table}")
     from sparksig.tables.check import check as check_table
     from sparksig.tables.sample import Sampler
 
     declared: Any = contract
     if not by_spark:
         choice = {name: options[name] for name in ("types", "missing", "extra")}
-        declared = resolve_at(contract, options["side"], **choice)
+        declared = resolve_argument(contract, options["side"], **choice)
     opened, sampler = (
         _open_table("sparksig check", table, by_spark, conf),
         Sampler(rows, seed=seed, method=method),
     )
     report = check_table(opened, declared, sampler=sampler, row_key=row_key or None, **options)
-    show_html(report, html)
-    say(report.to_json() if json_wanted else str(report), verdicts=not json_wanted)
-    return 0 if report.ok else 3
+    write_html(report, html)
+    return print_result(
+        report,
+        list_columns(report),
+        f"sparksig check {table}",
+        output_format=output_format,
+        json_wanted=json_wanted,
+        only_findings=only_findings,
+    )
 
 
 # --- diff ---------------------------------------------------------------------------------------------------
 
 
 @click.command(
-    short_help="Whether one contract can take another's place.",
+    short_help="Report whether one contract can replace another.",
     epilog="\b\nExamples:\n"
-    "  sparksig diff model model-new            in CI: ends with 3 if callers would break\n"
+    "  sparksig diff model model-new            exit code 3 if callers would break\n"
     "  sparksig diff signature.json model\n"
     "  sparksig diff orders/ model              whether the model can score the table, by its types\n"
     "  sparksig diff 'id int' 'id bigint' --types lossless",
 )
 @click.argument("old")
 @click.argument("new")
-@click.option("--side", type=click.Choice(["inputs", "outputs"]), help="Compare nothing else.")
+@click.option("--side", type=click.Choice(["inputs", "outputs"]), help="Compare only this side.")
 @click.option(
-    "--html", metavar="FILE", type=click.Path(), help="Write the comparison as a page of HTML, too."
+    "--html", metavar="FILE", type=click.Path(), help="Also write the comparison as a page of HTML."
 )
 @CONTRACT_OPTIONS
-@as_json
+@add_formats
 def diff(
     old: str,
     new: str,
@@ -288,21 +317,29 @@ def diff(
     types: TypeRule | None,
     missing: Missing | None,
     extra: Extra | None,
+    output_format: str | None,
     json_wanted: bool,
+    only_findings: bool,
 ) -> int:
-    """Whether NEW can take OLD's place, and the reverse; ends with exit code 3 if NEW cannot.
+    """Report whether NEW can replace OLD, and OLD can replace NEW; exit code 3 if NEW cannot replace OLD.
 
     Each is a model directory (or its MLmodel), a JSON file with a signature, a Parquet table, or DDL. Tables
-    and DDL are compared with the inputs of signatures, unless --side says otherwise.
+    and DDL are compared with the inputs of signatures by default.
     """
     from sparksig.comparison import compare
 
     comparison = compare(
-        resolve_at(old), resolve_at(new), side=side, types=types, missing=missing, extra=extra
+        resolve_argument(old), resolve_argument(new), side=side, types=types, missing=missing, extra=extra
     )
-    show_html(comparison, html)
-    say(comparison.to_json() if json_wanted else str(comparison))
-    return 0 if comparison.ok else 3
+    write_html(comparison, html)
+    return print_result(
+        comparison,
+        list_sides(comparison),
+        f"sparksig diff {old} {new}",
+        output_format=output_format,
+        json_wanted=json_wanted,
+        only_findings=only_findings,
+    )
 
 
 COMMANDS: tuple[click.Command, ...] = (infer, check, diff)

@@ -169,14 +169,28 @@ class Comparison(TextView):
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
+        return self.to_text()
+
+    def to_text(self, *, only_findings: bool = False) -> str:
+        """Return the comparison as text.
+
+        Args:
+            only_findings: omit the sides that are identical or not declared, and the other differences.
+
+        Example:
+            >>> comparison = Comparison(SideComparison(notes=(Note("id", "integer -> long"),)))
+            >>> print(comparison.to_text(only_findings=True))
+            new against old: fully compatible
+              inputs   fully compatible
+        """
         combined = self.combined
         lines = [f"new against old: {combined.verdict}"]
         for name, side in self.sides.items():
-            lines.append(f"  {name:<9}{side.verdict if side.declared else 'not declared'}")
-        sections: list[tuple[str, Sequence[object]]] = [
-            *_reasons(combined),
-            ("other differences", combined.notes),
-        ]
+            if not (only_findings and side.verdict is Verdict.IDENTICAL):
+                lines.append(f"  {name:<9}{side.verdict if side.declared else 'not declared'}")
+        sections: list[tuple[str, Sequence[object]]] = [*_reasons(combined)]
+        if not only_findings:
+            sections.append(("other differences", combined.notes))
         for title, entries in sections:
             lines += [f"{title}:", *(f"- {entry}" for entry in entries)] if entries else []
         return "\n".join(lines)

@@ -32,7 +32,7 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.types import DataType
 
-__all__ = ["check_before_start", "wrong_value"]
+__all__ = ["check_before_start", "use_config_keys", "wrong_value"]
 
 
 def check_before_start(config: ScoreConfig) -> PreparedModel:
@@ -86,7 +86,7 @@ def _prepare_model(config: ScoreConfig) -> PreparedModel:
             raise wrong_value("model.result_type", "the type of predictions, as DDL", error.message) from None
         raise
     except (ModelError, SignatureError) as error:
-        error.message = _use_config_keys(error.message)
+        error.message = use_config_keys(error.message)
         raise
     return model
 
@@ -97,11 +97,11 @@ def wrong_value(key: str, expected: str, hint: str = "", actual: str = "another"
     return ConfigError.of("the configuration is wrong", [finding])
 
 
-def _use_config_keys(message: str) -> str:
+def use_config_keys(message: str) -> str:
     """Return a message with the keys of a configuration in place of the arguments of functions.
 
     Example:
-        >>> _use_config_keys("pass allow_pickle=True, or pin it with digest=")
+        >>> use_config_keys("pass allow_pickle=True, or pin it with digest=")
         'set model.allow_pickle: true, or pin it with model.digest'
     """
     for name in ("allow_pickle", "allow_install"):

@@ -123,7 +123,7 @@ def finish_predictions(
     try:
         scored = conform(scored, returned, _cast_exactly)
     except pa.ArrowInvalid:
-        finding = Finding(Code.TYPE_MISMATCH, "", f"{returned}", "values that it does not hold exactly")
+        finding = Finding(Code.TYPE_MISMATCH, "", f"{returned}", "values out of its range or precision")
         raise PredictionError.of("the prediction does not fit result_type", [finding]) from None
     return place_times(scored, zone, skip=LOCAL_TIME)
 

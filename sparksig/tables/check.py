@@ -161,7 +161,7 @@ def check_parquet(
         ...     pyarrow.parquet.write_table(table, f"{folder}/orders.parquet")
         ...     print(check_parquet(folder, "id bigint not null, price bigint", "full"))
         the table breaks the contract (DDL): 3 rows checked, 1 row breaks it
-          id     bigint not null  int64  1 null (33.3 %)  FINDINGS
+          id     bigint not null  int64  1 null (33.3 %)  fails
           price  bigint           int64  no nulls         ok
         - id: expected bigint without nulls, got nulls, once (fill the nulls, or filter the rows) [NULL_IN_REQUIRED] e.g. orders.parquet, row 1
     """  # noqa: E501  as it is printed

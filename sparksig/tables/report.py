@@ -142,7 +142,29 @@ class Report(TextView):
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def __str__(self) -> str:
-        return "\n".join([self._headline(), *aligned(self._rows()), *self._notes()])
+        return self.to_text()
+
+    def to_text(self, *, only_findings: bool = False) -> str:
+        """Return the report as text, failing columns first.
+
+        Args:
+            only_findings: omit the columns that are ok, the warnings and the optional columns that the table
+                lacks.
+
+        Example:
+            >>> columns = (ColumnReport("x", "long", "bigint", True), ColumnReport("y", "long", "int", False))
+            >>> print(Report("schema", "DDL", (), columns).to_text(only_findings=True))
+            the table fits the contract (DDL): schema checked
+              y  long  int  fails
+        """
+        columns = sorted(self.columns, key=lambda column: column.ok)
+        if only_findings:
+            columns = [column for column in columns if not column.ok]
+        notes = [] if only_findings else self._notes()
+        notes += [self.claim] if self.claim else []
+        return "\n".join(
+            [self._headline(), *aligned(self._rows(columns)), *self._describe_findings(), *notes]
+        )
 
     def _headline(self) -> str:
         fits = "fits" if self.ok else "breaks"
@@ -152,23 +174,26 @@ class Report(TextView):
             broken = f", {count_nouns(self.bad_rows, 'row')} {'breaks' if self.bad_rows == 1 else 'break'} it"
         return f"the table {fits} the contract ({self.contract}): {rows}{broken}"
 
-    def _rows(self) -> list[Sequence[str]]:
+    def _rows(self, columns: Sequence[ColumnReport]) -> list[Sequence[str]]:
         has_nulls = any(column.nulls is not None for column in self.columns)
         rows: list[Sequence[str]] = []
-        for column in self.columns:
+        for column in columns:
             nulls = [format_nulls(column.nulls, self.rows)] if has_nulls else []
-            verdict = "ok" if column.ok else "FINDINGS"
+            verdict = "ok" if column.ok else "fails"
             rows.append([step(column.name), column.expected, column.actual or "-", *nulls, verdict])
         return rows
 
-    def _notes(self) -> list[str]:
-        notes = []
+    def _describe_findings(self) -> list[str]:
+        lines = []
         for index, finding in enumerate(self.findings):
             keys = self.examples.get(index, ())
-            notes.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
-        notes += [f"- {format_absent_column(column)}" for column in self.absent]
+            lines.append(f"- {finding}" + (f" e.g. {', '.join(keys)}" if keys else ""))
+        return lines
+
+    def _notes(self) -> list[str]:
+        notes = [f"- {format_absent_column(column)}" for column in self.absent]
         notes += [f"- warning: {finding}" for finding in self.warnings]
-        return [*notes, *([self.claim] if self.claim else [])]
+        return notes
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the columns as a DataFrame: name, expected, actual, ok, nulls and the texts of the findings.
@@ -187,16 +212,26 @@ class Report(TextView):
                 "actual": column.actual,
                 "ok": column.ok,
                 "nulls": column.nulls,
-                "findings": "\n".join(map(str, self._findings_of(column.name))),
+                "findings": "\n".join(map(str, self.list_findings(column.name))),
             }
             for column in self.columns
         ]
         names = ["name", "expected", "actual", "ok", "nulls", "findings"]
         return pd.DataFrame(rows, columns=names).astype({"nulls": "Int64"})
 
-    def _findings_of(self, name: str) -> list[Finding]:
-        """Return the findings of a column, and of the fields in it."""
-        path = step(name)
+    def list_findings(self, column: str) -> list[Finding]:
+        """Return the findings of a column, and of the fields in it.
+
+        Args:
+            column: the name of the column.
+
+        Example:
+            >>> from sparksig.errors import Code
+            >>> findings = (Finding(Code.TYPE_MISMATCH, "x.y"), Finding(Code.TYPE_MISMATCH, "z"))
+            >>> [finding.path for finding in Report("schema", "DDL", findings, ()).list_findings("x")]
+            ['x.y']
+        """
+        path = step(column)
         nested = (f"{path}.", f"{path}[", f"{path}{{")
         return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 

@@ -72,7 +72,7 @@ def partition_refusals(table: T.StructType, partition_by: Collection[str]) -> li
 
 _CONFLICTS = re.compile(
     r"DELTA_CONCURRENT_\w+|DELTA_(?:PROTOCOL|METADATA)_CHANGED|Concurrent\w+Exception"
-    r"|(?:Protocol|Metadata)ChangedException|TABLE_OR_VIEW_ALREADY_EXISTS|DELTA_TABLE_ALREADY_EXISTS"
+    r"|(?:Protocol|Metadata)ChangedException|TABLE_OR_VIEW_ALREADY_EXISTS|DELTA_(?:TABLE_ALREADY|PATH)_EXISTS"
 )
 """The names of Delta's errors for a commit that another one has overtaken."""
 

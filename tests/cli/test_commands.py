@@ -77,7 +77,7 @@ def test_show(place):
         "model     linear",
         "format    sklearn (skops)",
         "flavors   python_function, sklearn",
-        "loads     as it is: nothing in it can run code",
+        "loads     without permissions: nothing in it can run code",
         f"digest    {digest}",
         "seal      intact",
         "example   input_example.json",
@@ -109,7 +109,7 @@ def test_show_a_model_without_a_signature(place):
     (place / "linear" / "MLmodel").write_text(yaml.safe_dump(config))
     (place / "linear" / "SHA256SUMS").unlink()
     text = typed("show", "linear/MLmodel")
-    assert text.endswith("no signature: sparksig set-signature gives it one\n")
+    assert text.endswith("no signature: set one with sparksig set-signature\n")
     assert "seal      none" in text
     assert document("show", "linear")["signature"] is None
 
@@ -217,18 +217,18 @@ def test_infer_from_an_example(place):
     (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
     mixed = "n: expected values of one type, got long and string [MIXED_TYPES]"
     assert mixed in typed("infer", "example.json", code=1)
-    assert "--columns are those of a table" in typed("infer", "example.json", "--columns", "n", code=2)
+    assert "--columns selects columns of a table" in typed("infer", "example.json", "--columns", "n", code=2)
     (place / "example.json").write_text('[{"n": 1')
     assert typed("infer", "example.json", code=1).startswith("sparksig: example.json: ")
-    assert typed("infer", "none.json", code=9) == "sparksig: there is no file at 'none.json'\n"
+    assert typed("infer", "none.json", code=9) == "sparksig: no file at 'none.json'\n"
 
 
 @pytest.mark.parametrize(
     ("columns", "data", "text"),
     [
-        (1, [[1]], "the columns of a frame are a list of names"),
-        ([["a"]], [[1]], "the columns of a frame are a list of names"),
-        (["a", "a"], [[1, 2]], "none of them twice"),
+        (1, [[1]], "the columns of a frame are a list of distinct names"),
+        ([["a"]], [[1]], "the columns of a frame are a list of distinct names"),
+        (["a", "a"], [[1, 2]], "list of distinct names"),
         (["a", "b"], [[1, 2], [1]], "the data of a frame are lists of 2 values"),
         (["a"], [[1, 2]], "the data of a frame are lists of 1 values"),
         (["a"], {"x": 1}, "the data of a frame are lists of 1 values"),
@@ -250,7 +250,7 @@ def test_check(place):
     )
     assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
         "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
-        "  a  double  double  1 null (33.3 %)  FINDINGS\n"
+        "  a  double  double  1 null (33.3 %)  fails\n"
         "  b  double  double  no nulls         ok\n"
         "- a: expected double without nulls, got nulls, once (declare it optional) [NULL_IN_REQUIRED] "
         "e.g. id=2\n"
@@ -343,7 +343,7 @@ def test_set_signature_wants_one_of_both(place):
     either = "either a SIGNATURE, or --inputs, --outputs, or both"
     assert either in typed("set-signature", "linear", code=2)
     assert either in typed("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
-    assert "'a int' has columns alone" in typed("set-signature", "linear", "a int", code=2)
+    assert "'a int' has only columns" in typed("set-signature", "linear", "a int", code=2)
     assert "a registered model version is immutable" in typed(
         "set-signature", "models:/m/1", "--inputs", "a int", code=1
     )
@@ -391,7 +391,7 @@ def test_validate_serving_input(place):
     assert document("validate-serving-input", "linear", "-", input=request.read_bytes()) == told
     assert "pass allow_pickle=True" in typed("validate-serving-input", "double", request, code=5)
     assert typed("validate-serving-input", "double", request, "--allow-pickle").startswith(
-        "the request fits; the model predicts\n0    2.0\n"
+        "the request fits; predictions:\n0    2.0\n"
     )
     digest = sparksig.digest("double")
     assert document("validate-serving-input", "double", request, "--digest", digest)["predictions"] == [
@@ -446,7 +446,7 @@ def test_a_model_that_fails_is_no_bug_of_sparksig(place, model, name):
 
 
 def test_score_takes_a_configuration_or_three_places(place):
-    either = "either --config FILE, or MODEL INPUT OUTPUT"
+    either = "pass either --config FILE, or MODEL INPUT OUTPUT"
     assert either in typed("score", code=2)
     assert either in typed("score", "linear", "orders", code=2)
     assert either in typed("score", "linear", "orders", "out", "--config", "x.yaml", code=2)

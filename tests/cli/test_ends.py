@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparksig.cli import cli
-from sparksig.cli.base import Commands, names_of
+from sparksig.cli.base import Commands, parse_names
 from tests.cli.runner import runner
 
 HOME = Path(__file__).parents[2]
@@ -58,9 +58,9 @@ def test_the_exit_codes_that_the_help_lists_are_those_of_jobs():
 def test_a_mistyped_command_or_option():
     done = runner().invoke(cli, ["shwo", "model"], prog_name="sparksig")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.endswith("Error: there is no command 'shwo': did you mean 'show'?\n")
+    assert done.stderr.endswith("Error: unknown command 'shwo': did you mean 'show'?\n")
     done = runner().invoke(cli, ["xyz"], prog_name="sparksig")
-    assert done.stderr.endswith("Error: there is no command 'xyz': see sparksig --help\n")
+    assert done.stderr.endswith("Error: unknown command 'xyz': see sparksig --help\n")
     done = runner().invoke(cli, ["check", "--json", "--mod", "full"], prog_name="sparksig")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["exit_code"], told["findings"]) == (2, 2, [])
@@ -68,7 +68,7 @@ def test_a_mistyped_command_or_option():
 
 
 def test_names_with_commas():
-    assert names_of(None, None, ("a,b", "c,,d", ",", "")) == ("a", "b", "c,d")
+    assert parse_names(None, None, ("a,b", "c,,d", ",", "")) == ("a", "b", "c,d")
 
 
 # --- errors that nobody knows -------------------------------------------------------------------------------
@@ -169,11 +169,11 @@ def test_an_output_that_is_full_or_closed_is_no_bug(args):
     assert "Traceback" not in done.stderr
 
 
-def test_names_of_bytes_that_are_no_text(tmp_path):
+def test_parse_names_bytes_that_are_no_text(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     done = run("infer", str(tmp_path), "-o", os.fsencode(tmp_path) + b"/\xff.json")
     assert done.returncode == 1
-    assert done.stderr == b"sparksig: a name is no UTF-8 text\n"
+    assert done.stderr == b"sparksig: a name is not valid UTF-8\n"
 
 
 def test_names_that_the_encoding_has_no_letters_for(tmp_path):
@@ -199,7 +199,7 @@ def test_colors_on_terminals_alone(tmp_path, color):
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
     assert done.returncode == 3
-    assert ("\x1b[32mok" in shown, "\x1b[31mFINDINGS" in shown) == (color, color)
+    assert ("\x1b[32mok" in shown, "\x1b[31mfails" in shown) == (color, color)
     plain = run("check", str(tmp_path), "x bigint, y string not null", env=env)
     assert b"\x1b" not in plain.stdout
 

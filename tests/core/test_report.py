@@ -122,8 +122,8 @@ def test_a_report_without_findings_as_text():
 def test_a_report_with_findings_is_aligned_and_says_all():
     assert str(BAD) == (
         "the table breaks the contract (DDL): 12,345 rows checked, 2 rows break it\n"
-        "  id     long               bigint  2 nulls (< 0.1 %)  FINDINGS\n"
-        "  name   string             -                          FINDINGS\n"
+        "  id     long               bigint  2 nulls (< 0.1 %)  fails\n"
+        "  name   string             -                          fails\n"
         "  `a.b`  double (optional)  double  1 null (< 0.1 %)   ok\n"
         "  x      double             double  no nulls           ok\n"
         "- id: expected long without nulls, got nulls, 2 times (declare it optional, or double) "

@@ -123,7 +123,7 @@ COMMANDS = {
     "unknown command": (["chek"], 2, "did you mean 'check'"),
     "unknown option": (["check", "table.parquet", "model", "--mdoe", "full"], 2, "--mdoe"),
     "another choice": (["check", "table.parquet", "model", "--mode", "all"], 2, "schema"),
-    "contract first": (["check", "signature.json", "table.parquet"], 2, "the table comes first"),
+    "contract first": (["check", "signature.json", "table.parquet"], 2, "before the contract: "),
     "no table": (["check", "none.parquet", "model"], 9, "none.parquet"),
     "no such contract": (["check", "table.parquet", "nothing at all (("], 2, "nothing at all"),
     "missing column": (["check", "table.parquet", "z double"], 3, ""),

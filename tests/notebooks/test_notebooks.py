@@ -60,7 +60,7 @@ def test_the_quickstart(run, tmp_path):
     assert "breaks the contract</span>" in report
     assert "1,000 rows were checked (full); 4 rows break the contract" in report
     printed = of(shown, "print(report)")
-    assert "age   long    bigint  3 nulls (0.3 %)  FINDINGS" in printed
+    assert "age   long    bigint  3 nulls (0.3 %)  fails" in printed
     assert "e.g. id=7, id=807" in printed
     assert "breaks the contract</span>" in (tmp_path / "report.html").read_text()
     parts = of(shown, "sparksig.split(visits")

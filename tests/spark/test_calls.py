@@ -272,14 +272,14 @@ def test_a_result_type_of_maps_and_of_several_outputs(spark, tmp_path):
 LOSSY = {
     "fraction": ("bigint", lambda: np.array([1.9, 2.0]), "expected long, got double"),
     "wide": ("int", lambda: np.array([2**40 + 5, 1]), "expected integer, got int64"),
-    "beyond a short": ("short", lambda: [2**15, 1], "values out of its range or precision exactly"),
-    "beyond a byte": ("byte", lambda: [128, 1], "values out of its range or precision exactly"),
+    "beyond a short": ("short", lambda: [2**15, 1], "values out of its range or precision"),
+    "beyond a byte": ("byte", lambda: [128, 1], "values out of its range or precision"),
     "text as a number": ("double", lambda: ["7", "8"], "expected double, got"),
     "text as a boolean": ("boolean", lambda: ["false", "true"], "expected boolean, got"),
     "None as text": ("boolean", lambda: np.array([0, 1]), "expected boolean, got int64"),
     "complex": ("double", lambda: np.array([1 + 2j, 0]), "complex128"),
     "a time of day": ("date", lambda: pd.Series(pd.to_datetime(["2020-02-29 08:00", "2020-01-01 00:00"])),
-                      "values out of its range or precision exactly"),
+                      "values out of its range or precision"),
     "ragged": ("array<double>", lambda: np.zeros((2, 2, 2)), "expected"),
     "too many columns": ("double", lambda: np.zeros((2, 2)), "expected 1 column, got 2 columns"),
 }  # fmt: skip
@@ -568,10 +568,10 @@ def test_without_on_error_the_models_error_fails_the_query(spark, fussy):
 
 
 @pytest.mark.parametrize(("names", "text"), [
-    ({"output": "FINDINGS"}, "FINDINGS|findings"),
-    ({"findings": "Prediction"}, "Prediction: expected no kept column"),
-    ({"findings": "X"}, "X: expected no kept column of the output's name, got one"),
-    ({"findings": 1}, "names of columns, as strings"),
+    ({"column": "FINDINGS"}, "FINDINGS|findings"),
+    ({"findings_column": "Prediction"}, "Prediction: expected no kept column"),
+    ({"findings_column": "X"}, "X: expected no kept column of the output's name, got one"),
+    ({"findings_column": 1}, "names of columns, as strings"),
 ])  # fmt: skip
 def test_the_names_of_what_is_made_are_checked(spark, fussy, names, text):
     with pytest.raises(ContractError, match=text):

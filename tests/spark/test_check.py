@@ -523,7 +523,7 @@ def test_places_in_lists_are_counted_too(spark):
     df = rows_of(spark, f"array({FAR}, {FAR}, null) as x", f"array({FAR})", "array()", "null")
     report = check(df, schema(x=Array("datetime")), "full")
     assert [(one.code.value, one.actual, one.count) for one in report.findings] == [
-        (NULL, "nulls", 1), (RANGE, "others in 3 places", 2),
+        (NULL, "nulls", 1), (RANGE, "timestamps outside this range in 3 places", 2),
     ]  # fmt: skip
     assert report.bad_rows == 3
 

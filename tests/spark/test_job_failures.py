@@ -127,7 +127,7 @@ def test_message_names_the_frame_and_the_row(job, engine):
 PYTHON = '#!/bin/sh\nexec {python} -S -E "$@"\n'
 CHANGES = {
     "unknown column in the filter": ({"input": {"filter": "nope > 1"}}, 2, "input.filter: .*`nope`"),
-    "random filter": ({"input": {"filter": "rand() > 0.5"}}, 2, "input.filter: .*another one each time"),
+    "random filter": ({"input": {"filter": "rand() > 0.5"}}, 2, "its value changes each time"),
     "unknown column in select": ({"input": {"select": {"y": "nope"}}}, 2, "input.select.y: .*`nope`"),
     "random select": ({"input": {"select": {"y": "rand()"}}}, 2, "its value changes each time"),
     "text for numbers": ({"input": {"select": {"x": "'a'"}}}, 3, "x: expected long, got string"),

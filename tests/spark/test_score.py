@@ -284,7 +284,7 @@ def test_what_an_error_of_the_model_itself_looks_like(frame_of, spark, tmp_path)
 @pytest.mark.parametrize(("arguments", "text"), [
     ({"keep": ["nope"]}, r"nope: expected a column to keep, got no such column"),
     ({"keep": "id"}, r'keep: expected a list of names, or "\*", got a single string \(keep=\[\'id\'\]\)'),
-    ({"output": "X"}, r"X: expected no kept column of the output's name, got one"),
+    ({"column": "X"}, r"X: expected no kept column of the output's name, got one"),
 ], ids=["no such column", "a string", "the output's name"])  # fmt: skip
 def test_kept_columns_and_the_output_are_checked(frame_of, spark, tmp_path, arguments, text):
     path = models.save_python(tmp_path / "m", models.Counting("/dev/null"), {"x": "double"}, {"y": "double"})
