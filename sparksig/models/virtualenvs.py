@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,12 +124,33 @@ def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> 
 
 
 def _find_uv() -> str | None:
-    """Return the path of uv: the command on the PATH, or that of the installed package; None without it."""
+    """Return the path of uv: the command on the PATH, or that of the installed package; None without it.
+
+    uv does not read the configuration of pip, so pip is used where an index is configured for it.
+    """
+    if _has_own_index():
+        return None
     found = shutil.which("uv")
     if found is None and importlib.util.find_spec("uv") is not None:
         path = os.path.join(os.path.dirname(sys.executable), "uv")
         return path if os.access(path, os.X_OK) else None
     return found
+
+
+def _has_own_index() -> bool:
+    """Return whether an index is configured for pip, by a variable or a file."""
+    if any(os.environ.get(name) for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX")):
+        return True
+    home, configured = Path.home(), os.environ.get("PIP_CONFIG_FILE") or os.devnull
+    files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf"]
+    files += [Path(sys.prefix) / "pip.conf", Path(configured)]
+    for file in files:
+        with contextlib.suppress(OSError):  # most of them do not exist
+            if re.search(
+                r"^\s*(?:extra-)?index-url|^\s*no-index", file.read_text(errors="replace"), re.MULTILINE
+            ):
+                return True
+    return False
 
 
 def _run(command: Sequence[str], requirements: Requirements) -> None:

@@ -165,6 +165,18 @@ def test_packages_that_cannot_be_installed(model, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").glob("environments/*/bin"))
 
 
+def test_uv_is_not_used_where_pip_has_an_index_of_its_own(tmp_path, monkeypatch):
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(virtualenvs.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    (tmp_path / "pip.conf").write_text("[global]\ntimeout = 60\n")
+    assert virtualenvs._find_uv() == "/bin/uv"
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://packages.example/simple\n")
+    assert virtualenvs._find_uv() is None
+
+
 # --- archives -----------------------------------------------------------------------------------------------
 
 
