@@ -178,8 +178,6 @@ def test_jobs_refuse_names_that_spark_reads_as_others(spark, tmp_path):
     score_jobs.table(tmp_path / "in", [1, 2], **{"${env.HOME}": [0.5, 1.5]})
     model = score_jobs.save_model(tmp_path / "model")
     config = score_jobs.config_of(model, tmp_path, engine="spark", output={"keep": "*"})
-    with pytest.raises(
-        ContractError, match=r"(?s)^the table cannot be scored with.*`\$\{env\.HOME\}`:"
-    ):
+    with pytest.raises(ContractError, match=r"(?s)^the table cannot be scored with.*`\$\{env\.HOME\}`:"):
         score(config)
     assert score(score_jobs.config_of(model, tmp_path, engine="spark")).scored == 2
