@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
-from sparksig.errors import Code, Finding
+from sparksig.errors import Code, ContractError, Finding
 from sparksig.jobs.config import OutputSection, ScoreConfig
 from sparksig.jobs.staged_columns import (
     OWN,
@@ -23,6 +23,7 @@ from sparksig.jobs.staged_columns import (
 from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
+from sparksig.spark.names import find_variables
 from sparksig.tables.contract import RUN_COLUMN
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def build_staged_rows(
     """Build the rows to stage: those of the output, or with a quarantine those of both.
 
     Raises:
-        ContractError: the table has columns with names that the job reserves.
+        ContractError: the table has columns with names that the job reserves, or that Spark would change.
     """
+    findings = find_variables(rows.schema)
+    if findings:
+        raise ContractError.of("the table cannot be scored with Spark", findings)
     has_quarantine = config.quarantine is not None
     if has_quarantine:
         refuse_reserved_names(rows.columns)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["CASE_SENSITIVE", "Fold", "fold_of", "name_folding"]
+from sparksig.errors import Code, Finding, step
+
+if TYPE_CHECKING:
+    from pyspark.sql import types as T
+
+__all__ = ["CASE_SENSITIVE", "Fold", "find_variables", "fold_of", "name_folding"]
 
 Fold = Callable[[str], str]
 """From a name to what Spark compares: two names with the same result are one name."""
@@ -36,3 +41,18 @@ def name_folding(session: Any = None) -> Fold:
 
             session = SparkSession.getActiveSession()
     return fold_of("false" if session is None else session.conf.get(CASE_SENSITIVE, "false"))
+
+
+def find_variables(table: T.StructType) -> list[Finding]:
+    """Report columns that Hadoop would change in Parquet files, where it substitutes variables.
+
+    Spark passes the schema of its Parquet files through a Hadoop configuration, where ``${...}`` stands for a
+    setting or an environment variable. A name could disclose a secret, and a column could be read as nulls.
+    """
+    expected = "names and metadata without ${, in a table that Spark stores as Parquet"
+    hint = "Spark replaces them by settings or environment variables: rename the column, or drop its metadata"
+    return [
+        Finding(Code.INVALID_NAME, step(field.name), expected, "a name or metadata with ${", hint)
+        for field in table.fields
+        if "${" in field.json()
+    ]

@@ -96,14 +96,14 @@ _COMMITTER = "mapreduce.fileoutputcommitter.algorithm.version"
 
 
 def unsafe(spark: SparkSession) -> list[Finding]:
-    """Report settings under which a job may leave rows behind, or write them twice."""
+    """Report settings under which a job may leave rows behind.
+
+    Speculative execution is safe: Spark lets a single attempt of each task commit.
+    """
     conf, findings = spark.conf, []
     if any(conf.get(key, None) == "2" for key in (_COMMITTER, f"spark.hadoop.{_COMMITTER}")):
         hint = "it moves files before the job has succeeded: a job that dies leaves some. Set it to 1"
         findings.append(Finding(Code.INVALID_VALUE, _COMMITTER, "1", "2", hint))
-    if str(conf.get("spark.speculation", "false")).lower() == "true":
-        hint = "two attempts of one task may both leave their files. Set it to false, or write Delta"
-        findings.append(Finding(Code.INVALID_VALUE, "spark.speculation", "false", "true", hint))
     return findings
 
 

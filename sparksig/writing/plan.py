@@ -16,7 +16,7 @@ from sparksig.convert.spark import walk_spark
 from sparksig.errors import Code, ContractError, Finding, OutputRefusedError, kind, step
 from sparksig.options import Extra, Missing, SaveMode, Side, TableFormat, TypeRule
 from sparksig.spark.arguments import require_frame
-from sparksig.spark.names import Fold, name_folding
+from sparksig.spark.names import Fold, find_variables, name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.tables.columns import spark_columns
 from sparksig.tables.contract import RUN_COLUMN, Contract
@@ -197,7 +197,7 @@ def resolve_write(df: DataFrame, contract: Any, request: WriteRequest) -> Resolv
     if is_delta:
         findings += delta.refusals(spark, df.schema, existing, mode)
     else:
-        findings += [*parquet.unsafe(spark), *_judge_run_id(request.run_id)]
+        findings += [*parquet.unsafe(spark), *find_variables(df.schema), *_judge_run_id(request.run_id)]
         findings += find_source_overlap(df, target)
     findings += refused
     distinct = tuple(dict.fromkeys(findings))

@@ -1,4 +1,4 @@
-"""The commands, as they are typed: what they print, and how they end. No Java."""
+"""The output and exit codes of the commands. No Java."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def double(model_input):
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory):
-    """Models, saved once: copy them before you change them."""
+    """Models that are saved once; tests copy them before a change."""
     home = tmp_path_factory.mktemp("models")
     model = LinearRegression().fit(DATA, [1.0, 2.0])
     sparksig.save_model(
@@ -40,7 +40,7 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def place(saved, tmp_path, monkeypatch):
-    """A directory with models and a table in it, in which commands are typed."""
+    """The current directory of the commands, with models and a table."""
     for name in ("linear", "double"):
         shutil.copytree(saved / name, tmp_path / name)
     (tmp_path / "orders").mkdir()
@@ -52,15 +52,15 @@ def place(saved, tmp_path, monkeypatch):
     return tmp_path
 
 
-def typed(*args, code=0, **options):
-    """What a command prints to standard output; standard error, where it fails."""
+def run_command(*args, code=0, **options):
+    """Run a command; return its standard output, or its standard error if it fails."""
     done = runner().invoke(cli, [str(arg) for arg in args], prog_name="sparksig", **options)
     assert done.exit_code == code, done.output
     return done.stdout if code in (0, 3) and done.stdout else done.stderr
 
 
 def document(*args, code=0, **options):
-    """The one document that a command prints for machines."""
+    """Run a command with --json; return its document."""
     done = runner().invoke(cli, [*map(str, args), "--json"], prog_name="sparksig", **options)
     assert done.exit_code == code, done.output
     assert done.stdout.count("\n") == 1
@@ -71,7 +71,7 @@ def document(*args, code=0, **options):
 
 
 def test_show(place):
-    text = typed("show", "linear")
+    text = run_command("show", "linear")
     digest = sparksig.digest("linear")
     for line in (
         "model     linear",
@@ -86,15 +86,15 @@ def test_show(place):
     ):
         assert f"\n{line}" in f"\n{text}"
     assert '{"n": null, "team": "x\\u001b[31m"}' in text  # nothing that steers a terminal
-    told = document("show", "linear")
-    assert (told["digest"], told["sealed"], told["damage"]) == (digest, True, None)
-    assert (told["bytes"], told["files"]) == (sum(f.stat().st_size for f in (place / "linear").iterdir()), 8)
-    assert told["signature"]["inputs"][0] == {"type": "double", "name": "a", "required": True}
-    assert told["packages"]["scikit-learn"]
+    body = document("show", "linear")
+    assert (body["digest"], body["sealed"], body["damage"]) == (digest, True, None)
+    assert (body["bytes"], body["files"]) == (sum(f.stat().st_size for f in (place / "linear").iterdir()), 8)
+    assert body["signature"]["inputs"][0] == {"type": "double", "name": "a", "required": True}
+    assert body["packages"]["scikit-learn"]
 
 
-def test_show_says_what_loading_needs_and_what_has_changed(place):
-    assert "loads     loading a pickled PythonModel can run any code in it." in typed("show", "double")
+def test_show_describes_permissions_and_changes(place):
+    assert "loads     loading a pickled PythonModel can run any code in it." in run_command("show", "double")
     assert "allow_pickle=True" in document("show", "double")["loads"]
     (place / "linear" / "input_example.json").write_text("{}")
     done = runner().invoke(cli, ["show", "linear"])
@@ -108,7 +108,7 @@ def test_show_a_model_without_a_signature(place):
     del config["signature"]
     (place / "linear" / "MLmodel").write_text(yaml.safe_dump(config))
     (place / "linear" / "SHA256SUMS").unlink()
-    text = typed("show", "linear/MLmodel")
+    text = run_command("show", "linear/MLmodel")
     assert text.endswith("no signature: set one with sparksig set-signature\n")
     assert "seal      none" in text
     assert document("show", "linear")["signature"] is None
@@ -120,7 +120,7 @@ def test_show_a_model_without_python_function(place):
         "flavors:\n  mleap: {mleap_version: 0.20.0}\n"
         """signature:\n  inputs: '[{"type": "double", "name": "dose", "required": true}]'\n"""
     )
-    text = typed("show", "mleap")
+    text = run_command("show", "mleap")
     assert re.search(r"^flavors +mleap$", text, re.MULTILINE)
     assert "loads    the model has no flavor 'python_function' (it has: mleap)" in text
     assert "dose  double  required" in text
@@ -129,13 +129,13 @@ def test_show_a_model_without_python_function(place):
 
 def test_show_a_signature_file(place):
     sparksig.get_model_info("linear").signature.to_json("signature.json")
-    text = typed("show", "signature.json")
+    text = run_command("show", "signature.json")
     assert text.startswith("file  signature.json\n\ninputs\n")
-    told = document("show", "signature.json")
-    assert told == {"file": "signature.json", "signature": document("show", "linear")["signature"]}
+    body = document("show", "signature.json")
+    assert body == {"file": "signature.json", "signature": document("show", "linear")["signature"]}
     (place / "signature.json").write_text('{"inputs": [{"type": "long", "nmae": "a"}]}')
-    assert "did you mean 'name'?" in typed("show", "signature.json", code=1)
-    assert typed("show", "signatur.json", code=8) == (
+    assert "did you mean 'name'?" in run_command("show", "signature.json", code=1)
+    assert run_command("show", "signatur.json", code=8) == (
         "sparksig: there is no model directory at 'signatur.json'\n"
     )
 
@@ -151,19 +151,19 @@ def test_show_a_signature_file(place):
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_model_without_a_signature_is_no_damage(place, arguments):
+def test_a_model_without_a_signature_is_not_damaged(place, arguments):
     (place / "bare").mkdir()
     (place / "bare" / "MLmodel").write_text("flavors: {python_function: {loader_module: x}}\n")
-    error = typed(*arguments, code=2)
+    error = run_command(*arguments, code=2)
     assert "bare: the model has no signature" in error
     assert "Traceback" not in error
     assert "damaged" not in error
 
 
 def test_digest(place):
-    assert typed("digest", "linear") == sparksig.digest("linear") + "\n"
+    assert run_command("digest", "linear") == sparksig.digest("linear") + "\n"
     assert document("digest", "linear") == {"model": "linear", "digest": sparksig.digest("linear")}
-    assert typed("digest", "liner", code=8) == "sparksig: there is no model directory at 'liner'\n"
+    assert run_command("digest", "liner", code=8) == "sparksig: there is no model directory at 'liner'\n"
     assert document("digest", "liner", code=8) == {
         "error": "there is no model directory at 'liner'", "findings": [], "exit_code": 8}  # fmt: skip
 
@@ -172,7 +172,7 @@ def test_digest(place):
 
 
 def test_infer_from_parquet_and_write(place):
-    assert typed("infer", "orders", "-o", "signature.json") == (
+    assert run_command("infer", "orders", "-o", "signature.json") == (
         "inputs\n"
         "  id    long           optional\n"
         "  a     double         optional\n"
@@ -189,38 +189,40 @@ def test_infer_from_parquet_and_write(place):
     )
     assert json.loads((place / "signature.json").read_text())["inputs"][2] == {
         "type": "double", "name": "b", "required": True}  # fmt: skip
-    assert typed("check", "orders", "signature.json", "--mode", "full").startswith(
+    assert run_command("check", "orders", "signature.json", "--mode", "full").startswith(
         "the table fits the contract"
     )
-    typed("infer", "orders", "-o", "signature.json")  # the same may be there
-    assert "nothing was written" in typed(
+    run_command("infer", "orders", "-o", "signature.json")  # the same may be there
+    assert "nothing was written" in run_command(
         "infer", "orders", "--columns", "id", "-o", "signature.json", code=6
     )
 
 
 def test_infer_some_columns_and_rows(place):
-    told = document("infer", "orders", "--columns", "id,b", "--rows", 2)
-    assert [one["name"] for one in told["evidence"]] == ["id", "b"]
-    assert [(one["rows"], one["nulls"]) for one in told["evidence"]] == [(2, 0), (2, 0)]
-    assert told["signature"]["outputs"] is None
+    body = document("infer", "orders", "--columns", "id,b", "--rows", 2)
+    assert [column["name"] for column in body["evidence"]] == ["id", "b"]
+    assert [(column["rows"], column["nulls"]) for column in body["evidence"]] == [(2, 0), (2, 0)]
+    assert body["signature"]["outputs"] is None
     error = document("infer", "orders", "--columns", "ID", code=3)
     assert error["findings"][0]["hint"] == "did you mean 'id'? Names are case sensitive"
 
 
 def test_infer_from_an_example(place):
-    assert "  a  double  required" in typed("infer", "linear/input_example.json")
+    assert "  a  double  required" in run_command("infer", "linear/input_example.json")
     (place / "example.json").write_text('[{"who": {"name": "Ada"}}, {"who": null}]')
-    assert "  who  {name: string (optional)}  optional" in typed("infer", "example.json")
+    assert "  who  {name: string (optional)}  optional" in run_command("infer", "example.json")
     (place / "example.json").write_text('{"n": 1}')
     done = runner().invoke(cli, ["infer", "example.json"])
     assert done.stderr.startswith("sparksig: note: Handling Integers With Missing Values: ")
     (place / "example.json").write_text('[{"n": 1}, {"n": "x"}]')
     mixed = "n: expected values of one type, got long and string [MIXED_TYPES]"
-    assert mixed in typed("infer", "example.json", code=1)
-    assert "--columns selects columns of a table" in typed("infer", "example.json", "--columns", "n", code=2)
+    assert mixed in run_command("infer", "example.json", code=1)
+    assert "--columns selects columns of a table" in run_command(
+        "infer", "example.json", "--columns", "n", code=2
+    )
     (place / "example.json").write_text('[{"n": 1')
-    assert typed("infer", "example.json", code=1).startswith("sparksig: example.json: ")
-    assert typed("infer", "none.json", code=9) == "sparksig: no file at 'none.json'\n"
+    assert run_command("infer", "example.json", code=1).startswith("sparksig: example.json: ")
+    assert run_command("infer", "none.json", code=9) == "sparksig: no file at 'none.json'\n"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_infer_from_an_example(place):
         (["a"], {"x": 1}, "the data of a frame are lists of 1 values"),
     ],
 )
-def test_an_example_that_is_no_frame(place, columns, data, text):
+def test_a_malformed_frame_is_refused(place, columns, data, text):
     (place / "example.json").write_text(json.dumps({"columns": columns, "data": data}))
     assert text in document("infer", "example.json", code=1)["error"]
 
@@ -243,108 +245,112 @@ def test_an_example_that_is_no_frame(place, columns, data, text):
 
 
 def test_check(place):
-    assert typed("check", "orders", "linear") == (
+    assert run_command("check", "orders", "linear") == (
         "the table fits the contract (linear, inputs): schema checked\n"
         "  a  double  double  ok\n"
         "  b  double  double  ok\n"
     )
-    assert typed("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
+    assert run_command("check", "orders", "linear", "--mode", "full", "--row-key", "id", code=3) == (
         "the table breaks the contract (linear, inputs): 3 rows checked, 1 row breaks it\n"
         "  a  double  double  1 null (33.3 %)  fails\n"
         "  b  double  double  no nulls         ok\n"
         "- a: expected double without nulls, got nulls, once (declare it optional) [NULL_IN_REQUIRED] "
         "e.g. id=2\n"
     )
-    typed("check", "orders", "linear", "--mode", "full", "--no-strict-nulls")
-    told = document("check", "orders", "id bigint not null", "--mode", "full", code=3)
-    assert (told["ok"], told["bad_rows"], told["findings"][0]["count"]) == (False, 1, 1)
+    run_command("check", "orders", "linear", "--mode", "full", "--no-strict-nulls")
+    body = document("check", "orders", "id bigint not null", "--mode", "full", code=3)
+    assert (body["ok"], body["bad_rows"], body["findings"][0]["count"]) == (False, 1, 1)
 
 
 def test_check_writes_a_page(place):
     pytest.importorskip("jinja2")
-    typed("check", "orders", "linear", "--mode", "full", "--html", "report.html", code=3)
+    run_command("check", "orders", "linear", "--mode", "full", "--html", "report.html", code=3)
     assert "NULL_IN_REQUIRED" in (place / "report.html").read_text()
-    error = typed("check", "orders", "linear", "--html", "no/such/report.html", code=1)
+    error = run_command("check", "orders", "linear", "--html", "no/such/report.html", code=1)
     assert error == "sparksig: no/such/report.html: No such file or directory\n"
 
 
-def test_a_contract_that_is_none_is_wrong_usage(place):
-    error = typed("check", "orders", "liner", code=2)
+def test_a_malformed_contract_is_a_usage_error(place):
+    error = run_command("check", "orders", "liner", code=2)
     assert error.startswith("sparksig: 'liner' is no model directory, no file, and no DDL")
-    assert typed("check", "orders", "linear/nothing", code=9).startswith(
+    assert run_command("check", "orders", "linear/nothing", code=9).startswith(
         "sparksig: there is no model directory"
     )
-    assert typed("check", "oders", "linear", code=9) == "sparksig: there is no Parquet table at 'oders'\n"
+    assert (
+        run_command("check", "oders", "linear", code=9) == "sparksig: there is no Parquet table at 'oders'\n"
+    )
     (place / "signature.json").write_text('{"inputs": [{"type": "long", "name": "a"}]}')
-    assert "signature.json has no outputs" in typed(
+    assert "signature.json has no outputs" in run_command(
         "check", "orders", "signature.json", "--side", "outputs", code=2
     )
     (place / "signature.json").write_text('{"inputs": [{"type": "lon", "name": "a"}]}')
-    assert "signature.json: " in typed("check", "orders", "signature.json", code=2)
+    assert "signature.json: " in run_command("check", "orders", "signature.json", code=2)
 
 
-def test_check_of_a_delta_table_says_how(place):
+def test_check_of_a_delta_table_names_the_option(place):
     (place / "orders" / "_delta_log").mkdir()
-    assert "read it through Spark (--spark)" in typed("check", "orders", "linear", code=1)
+    assert "read it through Spark (--spark)" in run_command("check", "orders", "linear", code=1)
 
 
 # --- diff ---------------------------------------------------------------------------------------------------
 
 
-def test_diff_ends_with_three_where_callers_would_break(place):
-    assert typed("diff", "linear", "linear").startswith("new against old: identical\n")
-    text = typed("diff", "linear", "double", code=3)
+def test_diff_has_exit_code_three_if_callers_would_break(place):
+    assert run_command("diff", "linear", "linear").startswith("new against old: identical\n")
+    text = run_command("diff", "linear", "double", code=3)
     assert text.startswith("new against old: incompatible\n  inputs   identical\n")
-    assert typed("diff", "linear", "double", "--side", "inputs").startswith("new against old: identical\n")
-    told = document("diff", "id int", "id bigint", "--types", "lossless")
-    assert (told["ok"], told["verdict"]) == (True, "backward compatible")
+    assert run_command("diff", "linear", "double", "--side", "inputs").startswith(
+        "new against old: identical\n"
+    )
+    body = document("diff", "id int", "id bigint", "--types", "lossless")
+    assert (body["ok"], body["verdict"]) == (True, "backward compatible")
     assert document("diff", "id int", "id bigint", code=3)["inputs"]["upgrade"][0]["path"] == "id"
     assert document("diff", "id bigint", "id int", code=3)["inputs"]["upgrade"][0]["path"] == "id"
 
 
 def test_diff_of_a_table_and_a_model(place):
-    assert "new against old:" in typed("diff", "orders", "linear/MLmodel")  # nulls are for check
-    text = typed("diff", "orders", "a string not null, gone string not null", code=3)
+    assert "new against old:" in run_command("diff", "orders", "linear/MLmodel")  # nulls are for check
+    text = run_command("diff", "orders", "a string not null, gone string not null", code=3)
     assert "inputs.a: expected string, got double" in text
     assert "inputs.gone: expected string, got no such column" in text
-    text = typed("diff", "orders", "z string", code=3)  # check says the same
+    text = run_command("diff", "orders", "z string", code=3)  # check says the same
     assert "- inputs.z: expected string, got no such column" in text
     assert "- inputs.a: expected no such column, got double" in text
-    assert typed("diff", "linear", "orders").startswith("new against old: fully compatible")
+    assert run_command("diff", "linear", "orders").startswith("new against old: fully compatible")
 
 
 # --- set-signature ------------------------------------------------------------------------------------------
 
 
-def test_set_signature_leaves_the_sides_that_nothing_is_given_for(place):
-    typed("infer", "orders", "-o", "signature.json")
+def test_set_signature_does_not_change_other_sides(place):
+    run_command("infer", "orders", "-o", "signature.json")
     before = sparksig.get_model_info("double").signature
-    text = typed("set-signature", "double", "signature.json")
+    text = run_command("set-signature", "double", "signature.json")
     assert text.endswith(f"digest  {sparksig.digest('double')}\n")
     after = sparksig.get_model_info("double").signature
     assert after.inputs.input_names() == ["id", "a", "b", "tags"]
     assert after.outputs == before.outputs
-    told = document(
+    body = document(
         "set-signature", "double", "--inputs", "a double not null", "--outputs", "p double not null"
     )
-    assert told["signature"]["outputs"] == [{"type": "double", "name": "p", "required": True}]
-    assert [one["name"] for one in told["signature"]["inputs"]] == ["a"]
+    assert body["signature"]["outputs"] == [{"type": "double", "name": "p", "required": True}]
+    assert [column["name"] for column in body["signature"]["inputs"]] == ["a"]
     assert sparksig.load_model("double", allow_pickle=True).signature.outputs.input_names() == ["p"]
 
 
-def test_set_signature_tells_of_an_example_that_does_not_fit(place):
+def test_set_signature_reports_an_example_that_does_not_fit(place):
     done = runner().invoke(cli, ["set-signature", "double", "--inputs", "z double not null"])
     assert done.exit_code == 0
     assert "sparksig: note: " in done.stderr
     assert "the saved input example does not fit the new signature" in done.stderr
 
 
-def test_set_signature_wants_one_of_both(place):
+def test_set_signature_needs_a_file_or_sides(place):
     either = "either a SIGNATURE, or --inputs, --outputs, or both"
-    assert either in typed("set-signature", "linear", code=2)
-    assert either in typed("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
-    assert "'a int' has only columns" in typed("set-signature", "linear", "a int", code=2)
-    assert "a registered model version is immutable" in typed(
+    assert either in run_command("set-signature", "linear", code=2)
+    assert either in run_command("set-signature", "linear", "x.json", "--inputs", "a int", code=2)
+    assert "'a int' has only columns" in run_command("set-signature", "linear", "a int", code=2)
+    assert "a registered model version is immutable" in run_command(
         "set-signature", "models:/m/1", "--inputs", "a int", code=1
     )
 
@@ -356,29 +362,34 @@ def test_export(place):
     done = runner().invoke(cli, ["export", "linear", "--to", "ddl"])
     assert (done.exit_code, done.stdout) == (0, "a double not null, b double not null\n")
     assert done.stderr.startswith("sparksig: note: outputs: expected the model's outputs, got nothing")
-    assert typed("export", "orders", "--to", "ddl") == "id bigint, a double, b double, tags array<string>\n"
+    assert (
+        run_command("export", "orders", "--to", "ddl")
+        == "id bigint, a double, b double, tags array<string>\n"
+    )
     for form in ("json-schema", "oip"):
-        assert json.loads(typed("export", "linear", "--to", form))
-    assert yaml.safe_load(typed("export", "linear", "--to", "odcs", "--name", "churn"))["name"] == "churn"
-    told = document("export", "linear", "--to", "ddl")
-    assert (told["content"], told["lost"][0]["path"]) == ("a double not null, b double not null", "outputs")
+        assert json.loads(run_command("export", "linear", "--to", form))
+    assert (
+        yaml.safe_load(run_command("export", "linear", "--to", "odcs", "--name", "churn"))["name"] == "churn"
+    )
+    body = document("export", "linear", "--to", "ddl")
+    assert (body["content"], body["lost"][0]["path"]) == ("a double not null, b double not null", "outputs")
 
 
 def test_export_into_a_file(place):
-    assert typed("export", "orders", "--to", "arrow", "-o", "schema.arrow") == ""
+    assert run_command("export", "orders", "--to", "arrow", "-o", "schema.arrow") == ""
     schema = pa.ipc.read_schema(pa.BufferReader((place / "schema.arrow").read_bytes()))
     assert schema.names == ["id", "a", "b", "tags"]
-    typed("export", "double", "--to", "ddl", "--side", "outputs", "-o", "out.ddl")
+    run_command("export", "double", "--to", "ddl", "--side", "outputs", "-o", "out.ddl")
     assert (place / "out.ddl").read_text() == "a double not null\n"
     (place / "inputs.json").write_text('{"inputs": [{"type": "long", "name": "a"}]}')
-    assert "inputs.json has no outputs" in typed(
+    assert "inputs.json has no outputs" in run_command(
         "export", "inputs.json", "--to", "ddl", "--side", "outputs", code=2
     )
 
 
-def test_export_is_exact_where_no_terminal_reads_it(place):
+def test_export_is_exact_without_a_terminal(place):
     (place / "odd.json").write_text(json.dumps({"inputs": [{"type": "long", "name": "\x1b[31m"}]}))
-    assert "`\x1b[31m`" in typed("export", "odd.json", "--to", "ddl")
+    assert "`\x1b[31m`" in run_command("export", "odd.json", "--to", "ddl")
 
 
 # --- validate-serving-input ---------------------------------------------------------------------------------
@@ -386,11 +397,11 @@ def test_export_is_exact_where_no_terminal_reads_it(place):
 
 def test_validate_serving_input(place):
     request = place / "linear" / "serving_input_example.json"
-    told = document("validate-serving-input", "linear", request)
-    assert np.allclose(told["predictions"], [1.0, 2.0])
-    assert document("validate-serving-input", "linear", "-", input=request.read_bytes()) == told
-    assert "pass allow_pickle=True" in typed("validate-serving-input", "double", request, code=5)
-    assert typed("validate-serving-input", "double", request, "--allow-pickle").startswith(
+    body = document("validate-serving-input", "linear", request)
+    assert np.allclose(body["predictions"], [1.0, 2.0])
+    assert document("validate-serving-input", "linear", "-", input=request.read_bytes()) == body
+    assert "pass allow_pickle=True" in run_command("validate-serving-input", "double", request, code=5)
+    assert run_command("validate-serving-input", "double", request, "--allow-pickle").startswith(
         "the request fits; predictions:\n0    2.0\n"
     )
     digest = sparksig.digest("double")
@@ -398,25 +409,25 @@ def test_validate_serving_input(place):
         2.0,
         4.0,
     ]
-    error = typed("validate-serving-input", "linear", "-", input='{"inputs": {"a": ["x"]}}', code=3)
+    error = run_command("validate-serving-input", "linear", "-", input='{"inputs": {"a": ["x"]}}', code=3)
     assert "a: expected double, got string" in error
     assert "b: expected double, got no such column" in error
 
 
 def talking(model_input):
-    sys.stdout.write("what a model says\n")
+    sys.stdout.write("printed by the model\n")
     sys.stdout.flush()  # which an older runner of Click does not do
     return model_input["a"] * 2
 
 
-def test_what_a_model_prints_is_no_part_of_the_document(place):
+def test_output_of_a_model_is_not_part_of_the_document(place):
     sparksig.save_model(place / "talking", talking, input_example=DATA)
     done = runner().invoke(
         cli, ["validate-serving-input", "talking", "-", "--allow-pickle", "--json"],
         input='{"inputs": {"a": [1.5], "b": [0.5]}}',
     )  # fmt: skip
     assert json.loads(done.stdout) == {"ok": True, "predictions": [3.0]}
-    assert "what a model says\n" in done.stderr
+    assert "printed by the model\n" in done.stderr
 
 
 def failing(model_input):
@@ -428,7 +439,7 @@ def leaving(model_input):
 
 
 @pytest.mark.parametrize(("model", "name"), [(failing, "ValueError"), (leaving, "SystemExit")])
-def test_a_model_that_fails_is_no_bug_of_sparksig(place, model, name):
+def test_an_exception_of_a_model_is_reported_as_one(place, model, name):
     sparksig.save_model(place / "failing", model)
     done = runner().invoke(
         cli, ["validate-serving-input", "failing", "-", "--allow-pickle", "--json"],
@@ -445,22 +456,22 @@ def test_a_model_that_fails_is_no_bug_of_sparksig(place, model, name):
 # --- score: the command line alone; that it scores is a test with Spark -------------------------------------
 
 
-def test_score_takes_a_configuration_or_three_places(place):
+def test_score_needs_a_configuration_or_three_paths(place):
     either = "pass either --config FILE, or MODEL INPUT OUTPUT"
-    assert either in typed("score", code=2)
-    assert either in typed("score", "linear", "orders", code=2)
-    assert either in typed("score", "linear", "orders", "out", "--config", "x.yaml", code=2)
-    assert "--set output.keep=" in typed("score", "--config", "x.yaml", "--keep", "id", code=2)
+    assert either in run_command("score", code=2)
+    assert either in run_command("score", "linear", "orders", code=2)
+    assert either in run_command("score", "linear", "orders", "out", "--config", "x.yaml", code=2)
+    assert "--set output.keep=" in run_command("score", "--config", "x.yaml", "--keep", "id", code=2)
     assert (
-        typed("score", "--config", "x.yaml", code=7)
+        run_command("score", "--config", "x.yaml", code=7)
         == "sparksig: there is no configuration file at 'x.yaml'\n"
     )
 
 
-def test_score_tells_what_is_wrong_with_its_command_line(place):
-    error = typed("score", "linear", "orders", "out", "--set", "bugdet.rows=1", code=2)
+def test_score_reports_all_findings_of_its_arguments(place):
+    error = run_command("score", "linear", "orders", "out", "--set", "bugdet.rows=1", code=2)
     assert error.startswith("sparksig: the command line: the configuration is wrong: 2 findings\n")
     assert "output.keep: expected" in error
     assert "did you mean 'budget'?" in error
     findings = document("score", "linear", "orders", "out*", "--keep", "id", code=2)["findings"]
-    assert [one["path"] for one in findings] == ["output.path"]
+    assert [finding["path"] for finding in findings] == ["output.path"]

@@ -23,7 +23,7 @@ COMMANDS = sorted(cli.commands)
 
 
 def run(*args, env=None, **options):
-    """`python -m sparksig` in a process of its own."""
+    """Run `python -m sparksig` in a new process."""
     options = {"capture_output": True, "timeout": 60, "cwd": HOME, **options}
     return subprocess.run(
         [sys.executable, "-m", "sparksig", *args], env={**os.environ, **(env or {})}, check=False, **options
@@ -62,16 +62,16 @@ def test_a_mistyped_command_or_option():
     done = runner().invoke(cli, ["xyz"], prog_name="sparksig")
     assert done.stderr.endswith("Error: unknown command 'xyz': see sparksig --help\n")
     done = runner().invoke(cli, ["check", "--json", "--mod", "full"], prog_name="sparksig")
-    told = json.loads(done.stdout)
-    assert (done.exit_code, told["exit_code"], told["findings"]) == (2, 2, [])
-    assert "--mod" in told["error"]
+    body = json.loads(done.stdout)
+    assert (done.exit_code, body["exit_code"], body["findings"]) == (2, 2, [])
+    assert "--mod" in body["error"]
 
 
 def test_names_with_commas():
     assert parse_names(None, None, ("a,b", "c,,d", ",", "")) == ("a", "b", "c,d")
 
 
-# --- errors that nobody knows -------------------------------------------------------------------------------
+# --- unexpected errors --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
     assert run("--help").returncode == 0
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    assert used < 0.3  # of a processor, whatever else keeps the machine busy
+    assert used < 0.3  # processor time, which does not depend on the load
 
 
 def test_the_entry_point_is_the_same_command():
@@ -142,7 +142,7 @@ def test_the_entry_point_is_the_same_command():
     assert done.stdout == run("--version", text=True).stdout == "sparksig 0.1.0\n"
 
 
-def test_a_pipe_that_is_closed_early_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     done = subprocess.run(
         f"{sys.executable} -m sparksig completion zsh | true; echo ${{PIPESTATUS[0]}}",
         shell=True, executable="/bin/bash", capture_output=True, text=True, cwd=HOME, check=True,
@@ -153,7 +153,7 @@ def test_a_pipe_that_is_closed_early_is_no_error():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
 @pytest.mark.parametrize("args", [["completion", "zsh"], ["digest", "no-such-model", "--json"]])
-def test_an_output_that_is_full_or_closed_is_no_bug(args):
+def test_a_full_or_closed_output_is_not_a_bug(args):
     command = [sys.executable, "-m", "sparksig", *args]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=HOME, check=False)
@@ -169,14 +169,14 @@ def test_an_output_that_is_full_or_closed_is_no_bug(args):
     assert "Traceback" not in done.stderr
 
 
-def test_parse_names_bytes_that_are_no_text(tmp_path):
+def test_a_file_name_that_is_not_utf8(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     done = run("infer", str(tmp_path), "-o", os.fsencode(tmp_path) + b"/\xff.json")
     assert done.returncode == 1
     assert done.stderr == b"sparksig: a name is not valid UTF-8\n"
 
 
-def test_names_that_the_encoding_has_no_letters_for(tmp_path):
+def test_names_that_the_encoding_lacks_are_escaped(tmp_path):
     pq.write_table(pa.table({"日本": [1]}), tmp_path / "x.parquet")
     env = {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
     done = run("check", str(tmp_path), "`日本` bigint", env=env)
@@ -187,7 +187,7 @@ def test_names_that_the_encoding_has_no_letters_for(tmp_path):
 
 
 @pytest.mark.parametrize("color", [True, False])
-def test_colors_on_terminals_alone(tmp_path, color):
+def test_only_terminals_get_colors(tmp_path, color):
     pty = pytest.importorskip("pty")
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     ours, theirs = pty.openpty()
@@ -196,17 +196,17 @@ def test_colors_on_terminals_alone(tmp_path, color):
         "check", str(tmp_path), "x bigint, y string not null", env=env, capture_output=False, stdout=theirs
     )
     os.close(theirs)
-    shown = os.read(ours, 10_000).decode()
+    output = os.read(ours, 10_000).decode()
     os.close(ours)
     assert done.returncode == 3
-    assert ("\x1b[32mok" in shown, "\x1b[31mfails" in shown) == (color, color)
+    assert ("\x1b[32mok" in output, "\x1b[31mfails" in output) == (color, color)
     plain = run("check", str(tmp_path), "x bigint, y string not null", env=env)
     assert b"\x1b" not in plain.stdout
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_completion_in_bash(tmp_path):
-    """The script is run, and asked what it would complete."""
+    """Run the script, and compare its completions."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "sparksig"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m sparksig "$@"\n')

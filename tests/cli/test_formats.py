@@ -122,7 +122,7 @@ def test_json_is_short_for_its_format(orders):
 def test_options_that_contradict_each_other(orders, options, message):
     done = runner().invoke(cli, ["check", orders, CONTRACT, *options], prog_name="sparksig")
     assert done.exit_code == 2
-    assert message in done.output
+    assert message in done.stdout + done.stderr
 
 
 @given(name=st.text(), text=st.text())
