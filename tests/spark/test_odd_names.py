@@ -30,6 +30,8 @@ from sparksig.errors import OutputRefusedError, step
 from sparksig.jobs import score
 from tests.spark import score_jobs
 
+pytestmark = pytest.mark.once
+
 ALL_ROWS = Sampler(rows=1000, method="uniform")
 FRAGMENTS = [
     "${env:HOME}", "${spark.app.name}", "${system:user.home}", "${", "$", "`", "``", "'", '"', "\\", ".",

@@ -15,7 +15,7 @@ import pytest
 from tests.spark import speculative_writes
 from tests.spark.speculative_writes import ROWS
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("applications")]
+pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.xdist_group("applications")]
 
 SPARK = Path(pyspark.__file__).parent
 DEPLOY = "org.apache.spark.deploy"
