@@ -262,7 +262,8 @@ def nearest_float32(values: Sequence[float | Number]) -> np.ndarray[Any, Any]:
         nearest = doubles.astype(np.float32)
     is_text = texts.is_valid().to_numpy(zero_copy_only=False)
     nearest[is_text] = texts.drop_null().cast(pa.float32()).to_numpy()
-    return np.where(np.abs(doubles) >= _OVERFLOW, doubles, nearest.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # NaN
+        return np.where(np.abs(doubles) >= _OVERFLOW, doubles, nearest.astype(np.float64))
 
 
 def _parse_base64(text: str) -> Any:

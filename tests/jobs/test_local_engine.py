@@ -257,7 +257,8 @@ def test_the_command_takes_the_engine(home):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
 sys.modules["pyspark"] = None
 import importlib.util
 find = importlib.util.find_spec

@@ -212,7 +212,7 @@ def test_a_run_is_recorded(tmp_path):
     report = run_job(config, work)
     assert (report.status, report.exit_code, report.rows_in, report.error) == ("done", 0, 3, "")
     assert list(report.phases)[:2] == ["read", "score"]
-    assert report.seconds == pytest.approx(sum(report.phases.values()), abs=0.0011)
+    assert report.seconds == pytest.approx(sum(report.phases.values()), abs=0.01)  # they are rounded
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", report.run_id)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", report.started)
     assert report.signature == {**signature.to_dict(), "text": signature.to_text()}
@@ -278,7 +278,7 @@ def test_phases_sum_to_the_total_and_exclude_each_other():
         with run.phase("outer"):
             time.sleep(0.02)
             with run.phase("inner"):
-                time.sleep(0.05)
+                time.sleep(0.5)
         time.sleep(0.02)
 
     report = run_job(config_of(), work)

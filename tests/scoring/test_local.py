@@ -208,6 +208,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path, processes, on_error):
 
     source, model = write(tmp_path, of_numbers(100), row_group_size=10), save(tmp_path, wait)
     code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
 import sparksig
 from sparksig.scoring import splits
 splits._FEWEST_BYTES = 1

@@ -74,7 +74,7 @@ for method in ("partitions", "uniform"):
     rows = Sampler(rows=60, partitions=6, seed=5, method=method).sample(df).rows
     found[method] = rows.column("id").to_pylist()
 spark.stop()
-sys.stdout.write("found " + json.dumps(found) + "\\n")
+sys.stdout.write("got " + json.dumps(found) + "\\n")
 """
 QUIET = {
     "spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.sql.shuffle.partitions": "1",
@@ -465,7 +465,7 @@ found["signature"] = str(sample_signature(df)).splitlines()
 found["ddl"] = check(df, "id bigint, x bigint").ok
 found["batch"] = spark.conf.get(BATCH)
 spark.stop()
-sys.stdout.write("found " + json.dumps(found) + "\\n")
+sys.stdout.write("got " + json.dumps(found) + "\\n")
 """
 
 

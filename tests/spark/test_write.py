@@ -484,14 +484,14 @@ def test_what_delta_can_widen_holds_what_was_there():
     [
         ({"format": "csv"}, r"format is one of 'parquet', 'delta', not 'csv'"),
         ({"mode": "upsert"}, r"mode is one of 'error', 'append', 'overwrite', not 'upsert'"),
-        ({"run_id": "a b"}, r"run_id is made of letters, digits"),
+        ({"run_id": "a b"}, r"run_id must have at most 200 letters, digits"),
         ({"partition_by": "id"}, r"partition_by is a list of names: \['id'\]"),
         ({"target": 7}, r"the target is a path, or the name of a table, not a value of type int"),
         (
             {"target": "name"},
             r"there is no table 'name'\. Pass format='delta' to create it",
         ),
-        ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark takes \*, \?, \[, \], \{ and \} for a pattern"),
+        ({"target": "/d/t[1]"}, r"/d/t\[1\]: Spark reads \*, \?, \[, \], \{ and \} as a pattern"),
         ({"target": "./t", "format": "delta"}, r"Delta finds tables by absolute paths: /\S+/t$"),
         ({"df": 7}, r"expected a Spark DataFrame, got a value of type int"),
     ],
