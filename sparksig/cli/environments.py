@@ -57,9 +57,10 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
     """
     from pathlib import Path
 
-    from sparksig.models.archives import build_archive, hash_archive
+    from sparksig.models.archives import build_archive
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.registry import local_path
+    from sparksig.models.seal import hash_file
     from sparksig.models.trust import Trust
 
     directory = Trust().verify(ModelDirectory.read(local_path(model)))
@@ -67,7 +68,7 @@ def build(model: str, output: str, no_index: bool, find_links: tuple[str, ...], 
     for link in find_links:
         options += ["--find-links", link]
     info = build_archive(directory, output, options)
-    digest = hash_archive(Path(output))
+    digest = hash_file(Path(output))
     lines = [f"{name}=={version}" for name, version in info.packages.items()]
     text = "\n".join([f"{output}: Python {info.python}, {len(lines)} packages", *lines, f"digest {digest}"])
     print_document(text, info.to_dict() | {"output": output, "digest": digest}, json_wanted)

@@ -139,11 +139,11 @@ def _nullable(schema: Json, nullable: bool) -> Json:
 def _scalar(dtype: DataType) -> Json:
     if dtype in INTEGER_BITS:
         limit = 2 ** INTEGER_BITS[dtype]
-        return _whole(-limit, limit - 1)
+        return _integer_range(-limit, limit - 1)
     return copy.deepcopy(_SCALARS[dtype])
 
 
-def _whole(smallest: int, largest: int) -> Json:
+def _integer_range(smallest: int, largest: int) -> Json:
     return {"type": "integer", "minimum": smallest, "maximum": largest}
 
 
@@ -184,21 +184,21 @@ def _param(spec: ParamSpec) -> Json:
     return {"type": "array", "items": items, "default": default}
 
 
-def _param_type(dtype: Type, *, nullable: bool = False, inside: bool = False) -> Json:
+def _param_type(dtype: Type, *, nullable: bool = False, in_object: bool = False) -> Json:
     if isinstance(dtype, AnyType):
         return {}
-    if inside and dtype in (DataType.binary, DataType.datetime):
+    if in_object and dtype in (DataType.binary, DataType.datetime):
         return {"not": {}}
     if isinstance(dtype, DataType):
         own = copy.deepcopy(_PARAM_SCALARS[dtype]) if dtype in _PARAM_SCALARS else _scalar(dtype)
         return _nullable(own, nullable)
     if isinstance(dtype, Array):
-        return _nullable({"type": "array", "items": _param_type(dtype.dtype, inside=True)}, nullable)
+        return _nullable({"type": "array", "items": _param_type(dtype.dtype, in_object=True)}, nullable)
     if isinstance(dtype, Map):
-        values = _param_type(dtype.value_type, inside=True)
+        values = _param_type(dtype.value_type, in_object=True)
         return _nullable({"type": "object", "additionalProperties": values}, nullable)
     members = {
-        prop.name: _param_type(prop.dtype, nullable=not prop.required, inside=True)
+        prop.name: _param_type(prop.dtype, nullable=not prop.required, in_object=True)
         for prop in dtype.properties
     }
     required = [prop.name for prop in dtype.properties if prop.required]
@@ -232,7 +232,7 @@ def _element(dtype: np.dtype[Any], path: str, findings: list[Finding]) -> Json:
         return {"type": ["null", "boolean", "number", "string", "object"]}
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        return _whole(int(info.min), int(info.max))
+        return _integer_range(int(info.min), int(info.max))
     if dtype.name in _BEYOND:
         return _nullable(_real(_BEYOND[dtype.name]), nullable=True)
     if dtype.kind == "M":

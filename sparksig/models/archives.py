@@ -6,7 +6,6 @@ virtual environment is not moved: each machine creates one with its own interpre
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -25,9 +24,10 @@ from sparksig.errors import ModelDamagedError, ModelError, UnsupportedError, pri
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import read_requirements
+from sparksig.models.seal import hash_file
 from sparksig.models.virtualenvs import build_environment, require_python
 
-__all__ = ["EnvironmentInfo", "build_archive", "hash_archive", "read_archive", "unpack_environment"]
+__all__ = ["EnvironmentInfo", "build_archive", "read_archive", "unpack_environment"]
 
 _INFO, _PACKAGES = "environment.json", "site-packages"
 _MAX_INFO_BYTES = 2**20
@@ -109,15 +109,6 @@ def _list_packages(home: Path) -> dict[str, str]:
     return dict(sorted(packages.items(), key=lambda item: item[0].lower()))
 
 
-def hash_archive(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    content = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            content.update(chunk)
-    return content.hexdigest()
-
-
 def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
     """Read the description of a built environment.
 
@@ -161,7 +152,7 @@ def unpack_environment(path: Path, digest: str) -> Path:
 
 
 def _unpack(path: Path, digest: str, home: Path) -> None:
-    actual = hash_archive(path)
+    actual = hash_file(path)
     if actual != digest:
         raise ModelDamagedError(f"{path}: the content differs: expected the digest {digest}, got {actual}")
     info = read_archive(path)

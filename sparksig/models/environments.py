@@ -10,9 +10,10 @@ from typing import Any
 
 from sparksig.errors import ContractError, ModelNotTrustedError, kind
 from sparksig.models import flavors
-from sparksig.models.archives import hash_archive, read_archive
+from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.requirements import Requirements, read_requirements
+from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from sparksig.models.versions import Difference, list_differences, normalize_name
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
@@ -58,7 +59,7 @@ def resolve_environment(
     if environment != "model":
         info, file = read_archive(environment), Path(environment).resolve()
         require_python(info.python)
-        return ModelEnvironment(Requirements(info.requirements, info.python), str(file), hash_archive(file))
+        return ModelEnvironment(Requirements(info.requirements, info.python), str(file), hash_file(file))
     requirements = read_requirements(directory)
     if not allow_install and not (trust.digest is not None and requirements.is_pinned):
         raise ModelNotTrustedError(

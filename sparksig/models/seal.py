@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
 
-__all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "seal_text"]
+__all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "hash_file", "seal_text"]
 
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
@@ -70,7 +70,7 @@ def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
     if not root.is_dir():
         raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
     files = {file.relative_to(root).as_posix(): file for file in _list_files(root)}
-    return {name: _hash_file(file) for name, file in files.items() if name not in NO_CONTENT}
+    return {name: hash_file(file) for name, file in files.items() if name not in NO_CONTENT}
 
 
 def _list_files(root: Path) -> Iterator[Path]:
@@ -97,7 +97,8 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _hash_file(file: Path) -> str:
+def hash_file(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     content = hashlib.sha256()
     with file.open("rb") as stream:
         while chunk := stream.read(2**20):

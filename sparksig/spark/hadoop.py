@@ -30,7 +30,7 @@ def is_connect(frame: SparkSession | DataFrame) -> bool:
 
 
 def is_nowhere(spark: SparkSession, path: str) -> bool:
-    """Whether it is known that nothing is at a path; on Spark Connect, nobody knows.
+    """Return whether a path is known not to exist; on Spark Connect this cannot be known.
 
     Spark's readers would say the same, after a warning with a stack trace in the log.
     """
@@ -88,33 +88,33 @@ class Place:
         return Path(self.uri.removeprefix("file:")) if self.uri.startswith("file:/") else None
 
     def is_in(self, other: Place) -> bool:
-        """Whether it is another place, or below it; links on this machine are followed."""
-        inner, outer = (os.path.realpath(one.local) if one.local else one.uri for one in (self, other))
+        """Return whether this is another path, or below it; links on this machine are followed."""
+        inner, outer = (os.path.realpath(path.local) if path.local else path.uri for path in (self, other))
         return f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
     def is_there(self) -> bool:
-        """Whether there is anything."""
+        """Return whether a file or directory exists here."""
         _, files, place = file_system_of(self.spark, self.uri)
         return bool(files.exists(place))
 
     def is_directory(self) -> bool:
-        """Whether there is a directory."""
+        """Return whether a directory exists here."""
         _, files, place = file_system_of(self.spark, self.uri)
         return bool(files.exists(place) and files.getFileStatus(place).isDirectory())
 
     def names(self) -> list[str]:
-        """What is in the directory; nothing, if there is none."""
+        """Return the names of the entries of the directory; none if it does not exist."""
         _, files, place = file_system_of(self.spark, self.uri)
         if not files.exists(place):
             return []
-        return sorted(str(one.getPath().getName()) for one in files.listStatus(place))
+        return sorted(str(entry.getPath().getName()) for entry in files.listStatus(place))
 
     def files(self) -> Iterator[str]:
-        """The files below the directory, at any depth, by their paths in it."""
+        """Yield the relative paths of all files below the directory."""
         _, files, place = file_system_of(self.spark, self.uri)
-        found = files.listFiles(place, True)
-        while found.hasNext():
-            yield str(found.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
+        entries = files.listFiles(place, True)
+        while entries.hasNext():
+            yield str(entries.next().getPath().toString()).removeprefix(f"{self.uri.rstrip('/')}/")
 
     def is_own(self) -> bool:
         """Return whether it belongs to the user of this process; object stores know no users."""
@@ -128,13 +128,13 @@ class Place:
         return bool(files.getFileStatus(place).getOwner() == user)
 
     def status(self) -> tuple[int, int]:
-        """The size of a file in bytes, and when it was changed, in milliseconds."""
+        """Return the size of a file in bytes, and the time of its last change in milliseconds."""
         if self.local is not None:
-            found = os.stat(self.local)
-            return found.st_size, found.st_mtime_ns // 1_000_000
+            local_status = os.stat(self.local)
+            return local_status.st_size, local_status.st_mtime_ns // 1_000_000
         _, files, place = file_system_of(self.spark, self.uri)
-        told = files.getFileStatus(place)
-        return int(told.getLen()), int(told.getModificationTime())
+        status = files.getFileStatus(place)
+        return int(status.getLen()), int(status.getModificationTime())
 
     def make(self) -> None:
         """Make the directory, and those above it.
@@ -154,13 +154,13 @@ class Place:
             raise OutputRefusedError(f"{self.uri} cannot be made; nothing was written")
 
     def delete(self) -> None:
-        """Remove the file, or the directory and all that is in it."""
+        """Remove the file, or the directory with its content."""
         _, files, place = file_system_of(self.spark, self.uri)
         files.delete(place, True)
 
     @property
     def renames_at_once(self) -> bool:
-        """Whether a directory here is moved in one step, wholly or not at all."""
+        """Return whether this file system renames a directory in one step."""
         return self.uri.partition(":")[0] in _RENAMES_AT_ONCE
 
     def move_to(self, target: Place) -> None:

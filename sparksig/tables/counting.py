@@ -1,7 +1,7 @@
 """Counts of the rows of a Spark table that break rules: one pass in the JVM, at any number of columns.
 
-Spark compiles one aggregate per rule to fast code, but only for some tens of them. Beyond, each row is turned
-into a few entries, one for each rule that it breaks, and the entries are counted.
+Spark compiles one aggregate per rule to fast code, but only for some tens of them. With more rules, each row
+is turned into a few entries, one for each rule that it breaks, and the entries are counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sparksig.tables.sql import SqlRule, count_nulls, is_broken, list_entries, n
 __all__ = ["MAX_AGGREGATED", "count_rows"]
 
 MAX_AGGREGATED = 48
-"""The number of rules and columns up to which each has an aggregate of its own."""
+"""The greatest number of rules and counted columns for which each gets one aggregate."""
 
 _POSITION, _BAD, _ENTRIES, _ENTRY = "sparksig position", "sparksig bad", "sparksig entries", "sparksig entry"
 
@@ -51,10 +51,10 @@ def count_rows(
         keys: the columns that name a row.
     """
     nulls = {name: count_nulls(name) for name in names}
-    known = {rule.places for rule in rules}
-    others = [count for count in nulls.values() if count.places not in known]
-    count = _aggregate if len(rules) + len(others) <= MAX_AGGREGATED else _count_entries
-    rows, bad_rows, counts = count(df, rules, others, keys)
+    rule_places = {rule.places for rule in rules}
+    null_rules = [count for count in nulls.values() if count.places not in rule_places]
+    count = _aggregate if len(rules) + len(null_rules) <= MAX_AGGREGATED else _count_entries
+    rows, bad_rows, counts = count(df, rules, null_rules, keys)
     breaches = [_read_breach(rule, counts[rule], keys) for rule in rules if rule in counts]
     null_counts = {rule.places: count.rows for rule, count in counts.items()}
     return Outcome(
@@ -89,9 +89,9 @@ Counted = tuple[int, int, dict[SqlRule, _Count]]
 
 
 def _aggregate(
-    df: DataFrame, rules: Sequence[SqlRule], others: Sequence[SqlRule], keys: Sequence[str]
+    df: DataFrame, rules: Sequence[SqlRule], null_rules: Sequence[SqlRule], keys: Sequence[str]
 ) -> Counted:
-    """Count by one aggregate for each rule; ``others`` do not make a row bad."""
+    """Count by one aggregate for each rule; null counts make no row bad."""
     table, single = df, [rule for rule in rules if rule.lengths is None]
     if single:  # only rows that break a rule are examined in detail
         table = table.withColumn(_BAD, F.expr(is_broken(single)))
@@ -102,10 +102,10 @@ def _aggregate(
         counts.append(f"count_if({quote_name(_BAD)}) as bad")
     for index, rule in enumerate(rules):
         counts += _aggregate_rule(rule, index, _name_rows(keys), has_keys=bool(keys))
-    counts += [f"count_if({rule.broken}) as n{index}" for index, rule in enumerate(others)]
+    counts += [f"count_if({rule.broken}) as n{index}" for index, rule in enumerate(null_rules)]
     [row] = table.selectExpr(*counts).collect()
     values = row.asDict(recursive=False)
-    found = {
+    breaking = {
         rule: _Count(
             int(values[f"r{index}"]),
             int(values.get(f"p{index}", values[f"r{index}"])),
@@ -115,8 +115,10 @@ def _aggregate(
         for index, rule in enumerate(rules)
         if values[f"r{index}"]
     }
-    found |= {rule: _Count(int(values[f"n{index}"]), 0, None, None) for index, rule in enumerate(others)}
-    return int(values["rows"]), int(values.get("bad", 0)), found
+    breaking |= {
+        rule: _Count(int(values[f"n{index}"]), 0, None, None) for index, rule in enumerate(null_rules)
+    }
+    return int(values["rows"]), int(values.get("bad", 0)), breaking
 
 
 def _aggregate_rule(rule: SqlRule, index: int, position: str, *, has_keys: bool) -> list[str]:
@@ -137,13 +139,13 @@ def _aggregate_rule(rule: SqlRule, index: int, position: str, *, has_keys: bool)
 
 
 def _count_entries(
-    df: DataFrame, rules: Sequence[SqlRule], others: Sequence[SqlRule], keys: Sequence[str]
+    df: DataFrame, rules: Sequence[SqlRule], null_rules: Sequence[SqlRule], keys: Sequence[str]
 ) -> Counted:
-    """Count the entries of rows, each for one rule that its row breaks; ``others`` do not make a row bad."""
+    """Count the entries of rows, each for one rule that its row breaks; null rules make no row bad."""
     single = [rule for rule in rules if rule.lengths is None]
-    others = [*(rule for rule in rules if rule.lengths is not None), *others]
+    further = [*(rule for rule in rules if rule.lengths is not None), *null_rules]
     types = {field.name: field.dataType.json() for field in df.schema.fields}
-    numbered, entries = list_entries(single, others, types)
+    numbered, entries = list_entries(single, further, types)
     position = F.expr(_name_rows(keys)) if keys else F.monotonically_increasing_id()
     rows = df.select(position.alias(_POSITION), F.expr(entries).alias(_ENTRIES))
     is_bad = f"exists({quote_name(_ENTRIES)}, entry -> entry.rule < {len(single)})"
@@ -163,7 +165,7 @@ def _count_entries(
         )
         .collect()
     )
-    found: dict[SqlRule, _Count] = {}
+    breaking: dict[SqlRule, _Count] = {}
     totals = {-1: 0, -2: 0}
     for count in counts:
         if count["rule"] < 0:
@@ -171,5 +173,5 @@ def _count_entries(
             continue
         rule = numbered[count["rule"]]
         if rule.lengths is None or count["least"] != count["largest"]:
-            found[rule] = _Count(int(count["rows"]), int(count["places"]), count["first"], count["last"])
-    return totals[-1] + totals[-2], totals[-1], found
+            breaking[rule] = _Count(int(count["rows"]), int(count["places"]), count["first"], count["last"])
+    return totals[-1] + totals[-2], totals[-1], breaking

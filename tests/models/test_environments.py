@@ -24,11 +24,12 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.models import virtualenvs
-from sparksig.models.archives import hash_archive, read_archive
+from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
 from sparksig.models.node_cache import CACHE_VARIABLE
 from sparksig.models.requirements import Requirements, read_requirements
+from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
 from tests.cli.runner import runner
 
@@ -201,7 +202,7 @@ def test_archive_that_leads_out_of_its_directory(tmp_path, monkeypatch):
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     with pytest.raises(tarfile.TarError):
-        unpack_environment(file, hash_archive(file))
+        unpack_environment(file, hash_file(file))
     assert not list(tmp_path.rglob("outside"))
     with pytest.raises(ModelDamagedError, match="the content differs: expected the digest 00"):
         unpack_environment(file, "00")
