@@ -14,7 +14,7 @@ from tests.jobs.test_staging import JOB, WRITE, make
 def sweep(*arguments, code=0):
     done = runner().invoke(cli, ["sweep", *map(str, arguments)], prog_name="sparksig")
     assert done.exit_code == code, done.output
-    return done.output
+    return done.stdout + done.stderr
 
 
 def test_directories_are_listed_and_nothing_is_removed(tmp_path):
