@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sparksig.errors import ModelFailedError, SparksigError, UnsupportedError, step
+from sparksig.errors import Finding, ModelFailedError, SparksigError, UnsupportedError, step
 from sparksig.jobs import spark_engine
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.local_engine import open_table
+from sparksig.jobs.local_outputs import plan_writes
 from sparksig.jobs.places import file_system
 from sparksig.jobs.preflight import is_null_type
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
 from sparksig.jobs.spark_engine import SparkEngine
 from sparksig.jobs.staged_columns import PREDICTION, build_limit, name_findings
+from sparksig.jobs.staged_tables import locate_rejected, select_tables
 from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
@@ -65,8 +67,10 @@ class DirectEngine(SparkEngine):
             return plan
         try:
             self._plan_splits(run)
+            assert self.scan is not None
+            self.layout = "tables" if _can_write_tables(run, self.scan) else "rows"
         except SparksigError as error:
-            self.scan, reason = None, error.message.partition("\n")[0]
+            self.scan, self.layout, reason = None, "rows", error.message.partition("\n")[0]
             if self.is_required:
                 raise wrong_value("engine", "auto, or spark", reason, actual="direct") from None
             return replace(plan, engine="spark", engine_reason=reason)
@@ -122,21 +126,42 @@ class DirectEngine(SparkEngine):
         assert isinstance(directory, Place)
         store, path = file_system(directory.uri, run.config.spark)
         with show_progress(self.spark, "score"), _explain_model():
-            shipping, target = run.config.model.shipping, Target(store, path)
+            shipping = run.config.model.shipping
+            target = Target(store, path)
+            if self.layout == "tables":
+                target = Target(store, path, select_tables(run.config, output_schema(self.scan)))
             results = score_on_spark(self.spark, self._model, self.scan, self.splits, target, shipping)
         rows, scored, rejected = (
             sum(getattr(result, name) for result in results) for name in ("rows", "scored", "rejected")
         )
         spark_engine.require_all_rows(rows, scored, rejected, spark_engine.count_rows(directory))
         self.input.check_unchanged()
+        reasons: tuple[Finding, ...] = ()
+        if rejected and self.layout == "tables":
+            reasons = self.read_reasons(locate_rejected(run.config, directory), "findings")
+        elif rejected:
+            reasons = self.read_reasons(directory, name_findings(run.config))
         return StagedCounts(
             rows_in=rows,
             scored=scored,
             rejected=rejected,
-            findings=self.read_reasons(directory, name_findings(run.config)) if rejected else (),
+            findings=reasons,
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
         )
+
+
+def _can_write_tables(run: ScoreRun, scan: ScanPlan) -> bool:
+    """Return whether splits can write the files of the output and of the quarantine as Spark writes them."""
+    config = run.config
+    for section in (config.output, config.quarantine):
+        if section is not None and (section.format != "parquet" or section.path is None):
+            return False
+    try:
+        writes = plan_writes(run, output_schema(scan))
+    except SparksigError:  # pyarrow does not know the file system, or the existing table
+        return False
+    return not any(write.findings for write in writes)
 
 
 @contextlib.contextmanager

@@ -167,7 +167,8 @@ class ScoreRun(JobRun[ScoreConfig]):
         result = self.staging.read_result()
         if result is None or not plan.is_input_identified:
             return None
-        if result.fingerprints != self._build_fingerprints(plan):
+        is_usable = result.layout == "tables" or self.engine.name != "local"
+        if not is_usable or result.fingerprints != self._build_fingerprints(plan):
             return None
         return result if self.staging.claim_rows(result.data) else None
 
@@ -182,7 +183,8 @@ class ScoreRun(JobRun[ScoreConfig]):
             try:
                 counts = self.engine.stage(self, self.staging.directory / data)
                 fingerprints = self._build_fingerprints(plan)
-                result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts)
+                layout = self.engine.layout
+                result = StagedResult(self.run_id, data, fingerprints, dict(plan.input), counts, layout)
                 self.staging.write_result(result)
             except BaseException:
                 with contextlib.suppress(Exception):  # the engine may be gone; the first failure is reported

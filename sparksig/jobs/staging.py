@@ -23,7 +23,7 @@ from sparksig.errors import OutputRefusedError
 from sparksig.jobs.claims import claim_file, is_claimed, lock_directory
 from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.console import complain
-from sparksig.jobs.engine import StagedCounts
+from sparksig.jobs.engine import Layout, StagedCounts
 from sparksig.jobs.files import read_whole, write_whole
 
 __all__ = [
@@ -56,6 +56,8 @@ class StagedResult:
         fingerprints: the model, the configuration and the input, see :func:`build_fingerprints`.
         input: the identity of the table that was read.
         counts: the rows, and the reasons why some were rejected.
+        layout: "rows" if Spark divides them among the output and the quarantine; "tables" if they are
+            divided, see :mod:`sparksig.jobs.staged_tables`.
     """
 
     run_id: str
@@ -63,6 +65,7 @@ class StagedResult:
     fingerprints: Mapping[str, str]
     input: Mapping[str, Any]
     counts: StagedCounts
+    layout: Layout = "rows"
 
     @property
     def final(self) -> str:
@@ -234,7 +237,7 @@ class StagingDirectory:
     def _divide_names(self, own: Collection[str] = (), *, is_done: bool) -> tuple[list[str], list[str]]:
         """Return the names of directories that no attempt has claimed, and of those of other attempts."""
         local = self.directory.local
-        unclaimed, others = [], []
+        unclaimed, others = list[str](), list[str]()
         for name in self.directory.names():
             match = _ATTEMPT.search(name)
             if match is None:

@@ -405,7 +405,7 @@ def _build_report(
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
         predictions=merge_summaries(*(result.summary for result in results)),
-        files=len(results),
+        files=sum(len(result.files) for result in results),
         size=sum(result.size for result in results),
         digest=digest,
         seconds={**seconds, **steps},

@@ -1,8 +1,8 @@
 """Splits of a Parquet table, scored by the tasks of a Spark job that reads and writes nothing itself.
 
-Each task reads its split with pyarrow, scores it, writes one file, and returns its name and counts. A task
-may run several times: because it was retried, or started twice. The driver accepts the one file that the
-result of each split names. All others stay in a directory that is removed.
+Each task reads its split with pyarrow, scores it, writes its files, and returns their names and counts. A
+task may run several times: because it was retried, or started twice. The driver accepts the files that the
+one result of each split names. All others stay in a directory that is removed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def score_on_spark(
     shipment = ship(spark, model, shipping)
     tasks = len(splits)
     with attempt_directory(target.store, target.path) as attempts:
-        attempt = Target(target.store, attempts)
+        attempt = replace(target, path=attempts)
         task = SplitTask(shipment.digest, shipment.locate, model.loading, plan, attempt)
         function = _build_function(task, splits, shipment)
         with diagnosed():
@@ -73,8 +73,9 @@ def score_on_spark(
         }
         results = [by_split[index] for index in sorted(by_split)]
         require_all_rows(splits, results)
-        files = accept_files(target.store, [result.file for result in results], target.path)
-    return [replace(result, file=file) for result, file in zip(results, files)]
+        files = [file for result in results for file in result.files]
+        accept_files(target.store, attempts, files, target.path)
+    return results
 
 
 def count_slots(spark: SparkSession) -> int:

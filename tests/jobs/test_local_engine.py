@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -161,18 +160,16 @@ def test_outputs_are_partitioned(home):
 
 
 def test_an_attempt_that_died_while_publishing_is_completed(home, monkeypatch):
-    from sparksig.jobs import local_outputs
+    from sparksig.jobs import staged_tables
 
     write_table(home, BAD)
     config = configure(home, **BUDGET, quarantine={"path": str(home / "bad")}, run_id="monday")
     with monkeypatch.context() as patch:
-        patch.setattr(local_outputs, "_move_output", lambda *arguments: os._exit)
-        patch.setattr(local_outputs, "check_count", lambda *arguments: None)
 
         def die(*arguments):
             raise KeyboardInterrupt
 
-        patch.setattr(local_outputs, "_move_output", die)
+        patch.setattr(staged_tables, "move_directory", die)
         with pytest.raises(KeyboardInterrupt):
             score(config)
     assert score(config).status == "done"

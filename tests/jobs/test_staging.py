@@ -114,7 +114,7 @@ def test_directory_with_other_files_is_refused(staging):
 
 
 def start_attempt(staging):
-    """Start another attempt, with a row in its directory; return its staging and the name of the directory."""
+    """Start another attempt, and return its staging and the name of its directory, which has a file."""
     attempt = StagingDirectory(staging.directory, staging.run_id)
     data = attempt.reset()
     (attempt.directory.path / data).mkdir()
@@ -136,7 +136,7 @@ def test_attempts_keep_the_rows_of_each_other(staging):
 
 def test_rows_of_a_dead_attempt_are_removed_by_the_next_one(staging):
     dead, rows = start_attempt(staging)
-    living, others = start_attempt(staging)
+    _, others = start_attempt(staging)
     dead.close()  # as the end of its process does
     start_attempt(staging)
     assert rows not in staging.directory.names()
