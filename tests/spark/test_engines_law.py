@@ -92,15 +92,21 @@ def compose(inner):
 TYPES = st.recursive(st.sampled_from(SCALARS), compose, max_leaves=4)
 NAMES = ["x", "a.b", "ü", "select", "two words", "`ticks`", "UPPER", "a.b.c"]
 
+TYPING = st.fixed_dictionaries(
+    {
+        "version": st.sampled_from(["1.0", "2.4", "2.6"]),
+        "use_deprecated_int96_timestamps": st.booleans(),
+    }
+)
+"""Options of writers that decide on the types of columns, so that all files of a table share them."""
+
 WRITERS = st.fixed_dictionaries(
     {
         "row_group_size": st.integers(1, 5),
         "compression": st.sampled_from(["none", "snappy", "gzip", "zstd"]),
         "use_dictionary": st.booleans(),
         "data_page_version": st.sampled_from(["1.0", "2.0"]),
-        "version": st.sampled_from(["1.0", "2.4", "2.6"]),
         "store_schema": st.booleans(),
-        "use_deprecated_int96_timestamps": st.booleans(),
         "write_statistics": st.booleans(),
     }
 )
@@ -118,7 +124,7 @@ def tables(draw):
     """Files of one schema, of any types, with any number of rows: their directories, rows and writers."""
     pairs = draw(st.lists(TYPES, min_size=1, max_size=8))
     schema = pa.schema([(name, dtype) for name, (dtype, _) in zip(NAMES, pairs)])
-    partition = draw(st.sampled_from(sorted(PARTITIONS)))
+    partition, typing = draw(st.sampled_from(sorted(PARTITIONS))), draw(TYPING)
     files = []
     for _ in range(draw(st.integers(1, 3))):
         rows = draw(st.integers(0, 6))
@@ -126,7 +132,7 @@ def tables(draw):
         arrays = [pa.array(column, dtype) for column, dtype in zip(columns, schema.types)]
         value = draw(PARTITIONS[partition])
         folder = "" if partition == "none" else _name_folder(partition, value)
-        files.append((folder, pa.Table.from_arrays(arrays, schema=schema), draw(WRITERS)))
+        files.append((folder, pa.Table.from_arrays(arrays, schema=schema), typing | draw(WRITERS)))
     return files
 
 
