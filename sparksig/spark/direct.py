@@ -16,11 +16,11 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from sparksig.scoring.part import Target
-from sparksig.scoring.pool import SplitTask
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.staging import accept_files, attempt_directory
+from sparksig.scoring.task import SplitTask
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.hadoop import is_connect
 from sparksig.spark.ship import Shipment, ship

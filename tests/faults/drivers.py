@@ -23,7 +23,16 @@ _USERS = ("sparksig.jobs.places", "sparksig.jobs.files", "sparksig.jobs.direct_e
 """The modules that have a file system of pyarrow by ``file_system``."""
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.faults.drivers", "pyspark.sql", "pyarrow.parquet", "sparksig.jobs"])
+_SERVER.set_forkserver_preload(
+    [
+        "tests.faults.drivers",
+        "tests.spark.models",  # with what the models of the tests import
+        "pyspark.sql",
+        "pyarrow.parquet",
+        "sparksig.jobs.local_engine",
+        "sparksig.jobs.direct_engine",
+    ]
+)
 
 
 class Events:
