@@ -220,12 +220,6 @@ def widens(source: Source, target: Type, required: bool = True) -> bool:
 def find_mismatches(source: Source, target: Type, path: str, required: bool = True) -> list[Finding]:
     """Return all reasons why a source type does not widen to a signature type; empty if it does.
 
-    Args:
-        source: the type of the data.
-        target: the type that the contract declares.
-        path: the path of the column or field.
-        required: whether the contract requires it. A column of the null type is refused then.
-
     Example:
         >>> [finding] = find_mismatches(Scalar("int64"), DataType.float, "a")
         >>> finding.expected, finding.actual

@@ -26,10 +26,7 @@ _EXPECTED = "a supported type"
 def find_narrowest_type(source: Source, path: str, findings: list[Finding]) -> Type | None:
     """Return the narrowest signature type that holds all values of a source type, or None.
 
-    Args:
-        source: the type of the data. The null type gives AnyType.
-        path: its path, for findings.
-        findings: receives a finding for each part that no signature type holds.
+    The null type gives AnyType.
 
     Example:
         >>> from sparksig.lattice import Scalar

@@ -242,10 +242,6 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
 
     Params that the schema does not declare are ignored with an :class:`UnknownParamWarning`.
 
-    Args:
-        params: the caller's values, or None.
-        schema: the params of the model, or None if it has no params.
-
     Raises:
         ContractError: a value does not fit, or a name is not a string; ``findings`` lists every problem.
 

@@ -18,11 +18,6 @@ __all__ = ["merge_sources", "rebuild_source", "source_parts", "walk_source", "zi
 def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterator[tuple[str, Source]]:
     """Yield a type and all types in it with their paths, from the outside to the inside.
 
-    Args:
-        source: the type.
-        path: its path.
-        keys: whether to visit the types of map keys.
-
     Example:
         >>> from sparksig.lattice import Scalar
         >>> [path for path, _ in walk_source(Struct((Field("a", ListOf(Scalar("int8"))),)))]

@@ -17,12 +17,6 @@ _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
     """Parse the JSON built-ins of a type.
 
-    Args:
-        data: the result of ``to_dict()`` of a type.
-        path: its path, for errors.
-        depth: the number of types around it.
-        other_keys: the keys that are allowed in addition to those of the type.
-
     Raises:
         SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
@@ -143,12 +137,6 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
 
 def parse_property(name: object, body: object, path: str, depth: int) -> Property:
     """Parse the JSON of a property of an Object.
-
-    Args:
-        name: its name.
-        body: the JSON of its type, with the key ``required``.
-        path: its path, for errors.
-        depth: the number of types around it.
 
     Raises:
         SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.

@@ -124,11 +124,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of this package; all text is escaped.
-
-    Raises:
-        MissingDependencyError: jinja2 is not installed.
-    """
+    """Render a template of this package; all text is escaped."""
     try:
         import jinja2
     except ImportError:

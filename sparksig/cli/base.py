@@ -165,10 +165,7 @@ _VERDICTS = re.compile(
 def print_text(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
     """Print to standard output; escape characters that could control a terminal.
 
-    Args:
-        text: the text to print.
-        exact: do not escape anything if standard output is not a terminal.
-        verdicts: the lines of a report end in a verdict, which a terminal shows in color.
+    Exact text is escaped on terminals only; verdicts at line ends are colored there.
     """
     if sys.stdout is None:  # it was closed
         return

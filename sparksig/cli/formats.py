@@ -81,19 +81,7 @@ def print_result(
     json_wanted: bool,
     only_findings: bool,
 ) -> int:
-    """Print the result of a check or a comparison in the format of the options; return the exit code.
-
-    Args:
-        result: the report or the comparison.
-        cases: its columns or sides.
-        suite: the name of the suite in JUnit XML.
-        output_format: the value of --format.
-        json_wanted: the value of --json.
-        only_findings: the value of --only-findings.
-
-    Raises:
-        UsageError: the options contradict each other.
-    """
+    """Print the result of a check or a comparison in the format of the options; return the exit code."""
     if json_wanted and output_format not in (None, "json"):
         raise click.UsageError(f"--json is short for --format json: drop it, or --format {output_format}")
     chosen = "json" if json_wanted else output_format or "text"

@@ -20,12 +20,7 @@ _UNTIL_THE_END = contextlib.ExitStack()
 
 
 def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
-    """Read a table by its path (Delta or Parquet) or its name, in a session with these settings.
-
-    Raises:
-        TableNotFoundError: the table does not exist.
-        MissingDependencyError: PySpark is not installed, or the session knows no Delta tables.
-    """
+    """Read a table by its path (Delta or Parquet) or its name, in a session with these settings."""
     try:
         from sparksig.jobs.config import InputSection
         from sparksig.jobs.tables import read_input

@@ -31,13 +31,7 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class Change:
-    """A difference between two contracts.
-
-    Attributes:
-        path: the path of the difference.
-        text: the description of the difference.
-        of_type: whether types differ, instead of names or requirements.
-    """
+    """A difference between two contracts; ``of_type`` if types differ, not names or requirements."""
 
     path: str
     text: str

@@ -32,16 +32,7 @@ _VECTORS: dict[str, Source] = {"inputs": Struct((), "vector"), "outputs": _LIST}
 
 
 def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]:
-    """Find the reasons why data under one schema is not always accepted under another.
-
-    Args:
-        provided: the schema of the data.
-        required: the schema that must accept the data.
-        side: "inputs" or "outputs".
-
-    Returns:
-        The reasons; empty if all data is accepted.
-    """
+    """Find the reasons why data under one schema is not always accepted under another."""
     if provided.is_tensor_spec() != required.is_tensor_spec():
         hint = "declare both as tensors, or both as columns"
         return [Finding(Code.TYPE_MISMATCH, "", describe_columns(required), describe_columns(provided), hint)]
@@ -172,12 +163,7 @@ def _find_optional(provided: Type, required: Type, path: str) -> list[Finding]:
 
 
 def find_param_reasons(provided: Mapping[str, ParamSpec], required: Mapping[str, ParamSpec]) -> list[Finding]:
-    """Find the reasons why params that one model accepts are not always accepted by another.
-
-    Args:
-        provided: the params that callers pass, by name.
-        required: the params that the other model declares, by name.
-    """
+    """Find the reasons why params that one model accepts are not always accepted by another."""
     findings: list[Finding] = []
     for name, spec in provided.items():
         if name in required:

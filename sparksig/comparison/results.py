@@ -41,10 +41,6 @@ class Verdict(str, Enum):
 class Note:
     """A difference that breaks no caller.
 
-    Attributes:
-        path: the path of the difference, as in a :class:`Finding`.
-        text: the description of the difference.
-
     Example:
         >>> print(Note("id", "integer -> long"))
         id: integer -> long

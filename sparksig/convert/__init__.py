@@ -32,14 +32,7 @@ def report_duplicates(names: Sequence[str], expected: str = "one column of that 
 
 
 def build_loss(path: str, declared: str, exported: str, hint: str = "") -> Finding:
-    """Build the finding that an export cannot express what a signature declares at a path.
-
-    Args:
-        path: the path in the signature.
-        declared: the declaration of the signature.
-        exported: the replacement in the export.
-        hint: the reason, or another way.
-    """
+    """Build the finding that an export cannot express what a signature declares at a path."""
     return Finding(Code.NOT_EXPRESSED, path, declared, exported, hint)
 
 

@@ -306,12 +306,10 @@ def to_arrow(signature: Type, any_type: pa.DataType | None = None) -> pa.DataTyp
 def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> pa.Schema | pa.DataType:
     """Return the Arrow schema, or type, in which a model receives the data of a schema, or type.
 
+    Without ``any_type``, the Arrow type for Any, Any is refused.
+
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested lists, with
     its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists what is lost.
-
-    Args:
-        signature: the schema, or the type.
-        any_type: the Arrow type for Any; without it, Any is refused.
 
     Raises:
         ConversionError: Arrow has no such types; each has a finding with its path.

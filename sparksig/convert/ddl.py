@@ -49,12 +49,6 @@ def from_ddl(text: str) -> Schema:
     are accepted. A type without a name is not accepted: Spark would read it as a column ``value``. Names of
     collations are not checked.
 
-    Args:
-        text: the column list.
-
-    Returns:
-        The schema, with the columns in the order of the list.
-
     Raises:
         SignatureError: the text is not DDL (with line and column), or has no column.
         ConversionError: types that signatures or Spark do not support, or duplicate names; all are reported.
@@ -118,15 +112,6 @@ def to_ddl(schema: Schema) -> str:
     A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL`
     lists what is lost.
 
-    Args:
-        schema: a schema of columns or tensors.
-
-    Returns:
-        The text; names other than plain words are in backticks.
-
-    Raises:
-        ConversionError: Spark has no such types; each has a finding with its path.
-
     Example:
         >>> from sparksig.types import Array
         >>> to_ddl(Schema([ColSpec("long", "id"), ColSpec(Array("string"), "odd name", required=False)]))
@@ -147,13 +132,7 @@ def to_ddl(schema: Schema) -> str:
 
 
 def format_spark_type(dtype: Type | TensorSpec, path: str, findings: list[Finding]) -> str:
-    """Return Spark's name for a type, or for one row of a tensor.
-
-    Args:
-        dtype: the type or the tensor.
-        path: its path, for findings.
-        findings: receives a finding if Spark has no such type.
-    """
+    """Return Spark's name for a type, or for one row of a tensor."""
     if isinstance(dtype, TensorSpec):
         return _format_tensor_type(dtype, path, findings)
     return fold(

@@ -30,15 +30,8 @@ def read_field(
 ) -> ColSpec | TensorSpec | None:
     """Read a field of a table as a column, or as the tensor that its metadata describes.
 
-    Args:
-        field: the field.
-        type_text: its type, as the table's own system formats it.
-        metadata: the value of :data:`TENSOR_KEY`; None for a column.
-        tensor_source: returns the type of one row of a tensor.
-        findings: receives the reasons if the field cannot be read.
-
-    Returns:
-        The column or tensor; None if the field cannot be read.
+    None if the findings tell why it cannot be read. ``tensor_source`` returns the type of one row of a
+    tensor.
     """
     path = step(field.name)
     if metadata is None:

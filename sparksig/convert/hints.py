@@ -184,9 +184,6 @@ def parse_input_hint(hint: Any) -> ListHint:
 def parse_hint(hint: Any) -> Hint:
     """Parse any type hint, such as that of a model's output.
 
-    Raises:
-        ConversionError: types that are not supported; each has a finding with its path.
-
     Example:
         >>> get_type(parse_hint(dict[str, list[float]])).to_dict()["values"]
         {'type': 'array', 'items': {'type': 'double'}}
@@ -199,12 +196,7 @@ def parse_hint(hint: Any) -> Hint:
 
 
 def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
-    """Return the type of a hint's values. Types do not express that elements or values may be None.
-
-    Args:
-        hint: the tree of the hint.
-        floats: the type of a Python float.
-    """
+    """Return the type of a hint's values. Types do not express that elements or values may be None."""
     if isinstance(hint, EncodedHint):
         return hint.leaf.dtype
     if isinstance(hint, ScalarHint):

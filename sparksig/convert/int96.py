@@ -14,10 +14,6 @@ def mark_int96(schema: pa.Schema, physical: Sequence[str]) -> pa.Schema:
 
     Spark stores TIMESTAMP as INT96, and reads INT96 as TIMESTAMP; pyarrow reads it without a time zone.
 
-    Args:
-        schema: the schema that pyarrow reads.
-        physical: the physical types of the leaf columns of the file.
-
     Example:
         >>> mark_int96(pa.schema([("a", pa.timestamp("us")), ("b", pa.timestamp("us"))]), ["INT96", "INT64"])
         a: timestamp[us, tz=UTC]

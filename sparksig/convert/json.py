@@ -71,10 +71,8 @@ class Number(str):
 def loads(text: str | bytes, *, exact: bool = False) -> Any:
     """Parse JSON text; NaN and infinities are accepted, as :class:`Number`.
 
-    Args:
-        text: the JSON.
-        exact: whether to return numbers with a fraction or an exponent as :class:`Number`. This is needed for
-            float32: rounding a text to a double first can give another float32.
+    ``exact`` returns numbers with a fraction or an exponent as Number, too: rounding a text to a double first
+    can give another float32.
 
     Raises:
         ValueError: the text is not JSON (with line and column, without the content), an object has a
@@ -141,11 +139,7 @@ _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def to_plain(value: Any) -> Any:
-    """Convert a value of JSON without a type: each :class:`Number` in it becomes a float.
-
-    Raises:
-        ValueError: a number exceeds the range of doubles.
-    """
+    """Convert a value of JSON without a type: each :class:`Number` in it becomes a float."""
     if isinstance(value, (Number, float)):
         return _to_double(value)
     if isinstance(value, list):

@@ -53,9 +53,6 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     request; for a tensor, it is one row. Nulls and undeclared keys are accepted where enforcing accepts them.
     To JSON Schema, 1e17 equals its digits; a request must write out integers beyond 2^53.
 
-    Raises:
-        ConversionError: tensors without values in JSON, or duplicate names; all are reported.
-
     Example:
         >>> to_json_schema(Schema([ColSpec("boolean", "a")]))["properties"]
         {'a': {'type': 'boolean'}}

@@ -29,9 +29,6 @@ _TO_NUMPY: dict[DataType, np.dtype[Any]] = {
 def to_numpy(dtype: Type) -> np.dtype[Any]:
     """Return the NumPy dtype of a scalar type, without nulls.
 
-    Raises:
-        ConversionError: not a scalar type.
-
     Example:
         >>> to_numpy(DataType.integer)
         dtype('int32')
@@ -42,11 +39,7 @@ def to_numpy(dtype: Type) -> np.dtype[Any]:
 
 
 def to_pandas(dtype: Type | TensorSpec) -> np.dtype[Any]:
-    """Return the pandas dtype of a scalar type: NumPy's, and object for strings and bytes.
-
-    Raises:
-        ConversionError: not a scalar type.
-    """
+    """Return the pandas dtype of a scalar type: NumPy's, and object for strings and bytes."""
     if isinstance(dtype, TensorSpec):
         raise ConversionError("a tensor is not a column: pandas has no dtype for it")
     numpy_dtype = to_numpy(dtype)

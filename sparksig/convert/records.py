@@ -74,13 +74,7 @@ def is_record_instance(value: Any, cls: Any) -> bool:
 
 
 def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordField]:
-    """Return the fields of a record class, inherited ones included.
-
-    Args:
-        cls: the class.
-        path: its path, for findings.
-        findings: receives the reasons if instances cannot be built from the fields.
-    """
+    """Return the fields of a record class, inherited ones included."""
     form = record_kind(cls)
     try:
         hints = get_type_hints(cls, include_extras=True)
@@ -151,10 +145,7 @@ def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
 def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:
     """Build an instance of a record class.
 
-    Args:
-        cls: the class.
-        values: the values of its fields; fields with defaults may be absent.
-        instance: an existing instance to copy with these values, which preserves its other state.
+    It copies an existing instance, if any, which preserves its other state.
     """
     form = record_kind(cls)
     if form == "TypedDict":

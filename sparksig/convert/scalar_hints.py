@@ -95,14 +95,7 @@ def _is_enum(hint: Any) -> bool:
 def parse_scalar_class(
     cls: Any, path: str, metadata: Sequence[Any], findings: list[Finding]
 ) -> Union[ScalarHint, EncodedHint, None]:
-    """Return the scalar of a class.
-
-    Args:
-        cls: the class, for which :func:`is_scalar_class` is True.
-        path: its path, for findings.
-        metadata: the metadata of the surrounding ``Annotated``, which may limit the digits of a ``Decimal``.
-        findings: receives the reason if no scalar type holds all values.
-    """
+    """Return the scalar of a class. The metadata of ``Annotated`` may limit the digits of a ``Decimal``."""
     if cls in LEAVES:
         return ScalarHint(LEAVES[cls], cls)
     if cls is uuid.UUID:
@@ -146,13 +139,7 @@ def _find_limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
 def parse_literal(
     choices: Sequence[Any], path: str, findings: list[Finding]
 ) -> Union[ScalarHint, EncodedHint, None]:
-    """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``.
-
-    Args:
-        choices: its values, without None.
-        path: its path, for findings.
-        findings: receives the reason if they have no scalar type.
-    """
+    """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``."""
     forms = set(map(type, choices))
     form = next(iter(forms))
     if len(forms) == 1 and _is_enum(form):

@@ -32,12 +32,6 @@ _NATIVE = {
 def read_spark_field(body: Mapping[str, Any]) -> Field:
     """Read a field from Spark's JSON.
 
-    Args:
-        body: an entry of ``fields``.
-
-    Raises:
-        ValueError, TypeError, KeyError: the JSON is not that of a Spark field.
-
     Example:
         >>> read_spark_field({"name": "a", "type": "long", "nullable": False})
         Field(name='a', source=Scalar(name='int64', native='bigint'), nullable=False)

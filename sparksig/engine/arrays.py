@@ -37,10 +37,7 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array], path: str = "") -> pa.Array:
     """Convert the leaf arrays of a nested array; keys of maps are not converted.
 
-    Args:
-        array: an array of any type.
-        convert: receives each leaf array and its path. It returns the same array to leave it unchanged.
-        path: the path of ``array``.
+    ``convert`` receives each leaf array and its path.
 
     Returns:
         The converted array, or ``array`` itself if ``convert`` changed nothing.
@@ -72,11 +69,8 @@ def conform(
 ) -> pa.Array:
     """Convert a nested array to another nested type, matching the fields of structs by name.
 
-    Args:
-        array: an array of any type.
-        target: a type of the same nesting. Fields that the array lacks are filled with nulls.
-        convert: receives an array and its target type, outer arrays first. It returns the converted array,
-            or None to have the array's parts converted instead.
+    Fields that the array lacks are filled with nulls. ``convert`` receives an array and its target type,
+    outer arrays first; it returns None to have the parts converted instead.
 
     Example:
         >>> records = pa.array([{"b": 1}])

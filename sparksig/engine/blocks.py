@@ -73,10 +73,6 @@ def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
 
     Columns that share one plain NumPy dtype are copied once, into one column-major block. Otherwise pandas
     gathers them into one block per dtype, also with one copy. The frame never shares memory with the batch.
-
-    Args:
-        batch: the result of :meth:`sparksig.engine.plan.Plan.apply`.
-        layout: the layout of that plan's columns.
     """
     specs, labels = layout.specs, layout.labels.view()  # a view, because a model may name its index
     if layout.block_dtype is not None:

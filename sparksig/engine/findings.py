@@ -90,17 +90,7 @@ class Location:
     def report(
         self, mask: Mask, code: Code, path: str, expected: str, actual: str, hint: str, values: Any = None
     ) -> None:
-        """Add a finding about the values where ``mask`` is True.
-
-        Args:
-            mask: marks the wrong values.
-            code: the kind of the finding.
-            path: the path of the values.
-            expected: the declared type or a description.
-            actual: a description of the wrong values.
-            hint: the advice of the finding.
-            values: the array of values, from which the finding may show some.
-        """
+        """Add a finding about the values where ``mask`` is True. It may show some of ``values``."""
         rows = self.rows.find(mask)
         if self.show_values and values is not None:
             samples = values.filter(pa.array(mask))[:SAMPLE_VALUES].cast(pa.string()).to_pylist()

@@ -260,10 +260,9 @@ def _choose(
 ) -> tuple[Hint | None, Any, list[Collector]]:
     """Choose the member of a union for a value: the member of its exact type, else the first that fits.
 
-    Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
+    Return the member (None if no member fits), the converted value, and the findings of each failed member.
 
-    Returns:
-        The member (None if no member fits), the converted value, and the findings of each failed member.
+    Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
     """
     is_ambiguous = from_json and isinstance(value, str)  # it may be text, bytes or a time
     exact = [] if is_ambiguous else [member for member in hint.members if _is_exact(value, member)]

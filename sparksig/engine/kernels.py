@@ -63,13 +63,9 @@ _INT64 = np.iinfo(np.int64)
 
 
 def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Convert timestamps or dates to local times in nanoseconds, and find those that are out of range.
+    """Convert timestamps or dates to local times in nanoseconds; mask those that are out of range.
 
     The smallest 64-bit integer is out of range, too: pandas uses it for NaT.
-
-    Returns:
-        Naive timestamps, and a boolean mask of the values that nanoseconds cannot represent. The values at
-        these positions are meaningless.
     """
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))

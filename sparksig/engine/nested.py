@@ -38,12 +38,7 @@ __all__ = ["Node", "Rules", "compile_node"]
 
 
 class Rules(NamedTuple):
-    """The strictness of enforcement.
-
-    Attributes:
-        strict_nulls: whether required columns and properties of every type refuse nulls.
-        forbid: whether keys that an object does not declare are refused.
-    """
+    """The strictness of enforcement: refuse nulls in required columns of every type, and undeclared keys."""
 
     strict_nulls: bool = False
     forbid: bool = False
@@ -95,15 +90,7 @@ class Node:
 
 
 def compile_node(arrow_type: pa.DataType, dtype: Type, path: str, *, required: bool, rules: Rules) -> Node:
-    """Compile the node for values of ``arrow_type`` that the casting table widens to ``dtype``.
-
-    Args:
-        arrow_type: the type of the values.
-        dtype: the declared type.
-        path: the path of the values.
-        required: whether the contract requires the values.
-        rules: the strictness of enforcement.
-    """
+    """Compile the node for values of ``arrow_type`` that the casting table widens to ``dtype``."""
     encoded = pa.types.is_dictionary(arrow_type)
     value_type = arrow_type.value_type if encoded else arrow_type
     target, step = _compile(value_type, dtype, path, rules)

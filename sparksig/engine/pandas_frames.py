@@ -34,16 +34,9 @@ MISSING_INTEGERS = (
 def enforce_frame(
     data: pd.DataFrame, schema: Schema, options: Options, data_labels: list[Any] | None = None
 ) -> pd.DataFrame:
-    """Enforce a schema on a frame, and return a frame with the dtypes that a model receives.
+    """Enforce a schema on a frame, and return one with the dtypes that a model receives.
 
-    Args:
-        data: the frame.
-        schema: the columns.
-        options: the options of enforcement.
-        data_labels: the labels of the original data, if the frame was built from declared columns only.
-
-    Raises:
-        ContractError: the frame does not fit the schema; all findings.
+    ``data_labels`` are the labels of the original data, if the frame has only its declared columns.
     """
     if options.share and data_labels is None:
         copy = _copy_if_declared(data, schema, options)

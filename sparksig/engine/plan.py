@@ -215,13 +215,7 @@ def _extra_fields(arrow_type: pa.DataType, dtype: Type, path: str) -> list[str]:
 
 
 def find_unknown_zones(arrow_type: pa.DataType, dtype: Type, path: str) -> list[Finding]:
-    """Report the time zones of a type, at every depth, that this machine does not know.
-
-    Args:
-        arrow_type: the type of the data.
-        dtype: the declared type; timestamps are checked where it declares a datetime.
-        path: the path of the values.
-    """
+    """Report the time zones of a type, at every depth, that this machine does not know."""
     arrow_type = _decode(arrow_type)
     if dtype is DataType.datetime and pa.types.is_timestamp(arrow_type):
         if arrow_type.tz is None or is_known_zone(arrow_type.tz):

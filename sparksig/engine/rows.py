@@ -34,10 +34,6 @@ def to_rows(data: Any, hint: ListHint) -> list[Any]:
     otherwise. A single column without a name (or with the name 0) always gives its cells. Missing values of a
     frame become NaN for a float hint and None for any other.
 
-    Args:
-        data: a list, an array of at least one dimension, a frame or a Series.
-        hint: the type hint of the model's input.
-
     Raises:
         ContractError: the frame has several columns for a hint without dictionaries, or the data has no rows.
     """

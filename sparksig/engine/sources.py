@@ -19,11 +19,7 @@ def lends_arrow(data: Any) -> bool:
 
 
 def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Read Arrow data: a table, or a column and its name.
-
-    Raises:
-        ContractError: the data cannot be read.
-    """
+    """Read Arrow data: a table, or a column and its name."""
     try:
         return read_arrow(data)
     except ConversionError as error:
@@ -31,11 +27,7 @@ def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | N
 
 
 def borrow_arrow(data: Any) -> pa.Table | pa.RecordBatch:
-    """Read Arrow data as a table; a column becomes a table of one column.
-
-    Raises:
-        ContractError: the data cannot be read.
-    """
+    """Read Arrow data as a table; a column becomes a table of one column."""
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data
     table, name = read_column_or_table(data)

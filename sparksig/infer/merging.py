@@ -16,9 +16,6 @@ def merge(x: Type, y: Type, path: str = "") -> Type:
     every type, but makes all properties of an object optional. A property that one type lacks becomes
     optional. A vector and an array of doubles become an array of doubles.
 
-    Raises:
-        InferenceError: no single type covers both; one finding for each path.
-
     Example:
         >>> merge(Array(AnyType()), Array("long"))
         Array(long)

@@ -31,13 +31,6 @@ def from_prediction(
 ) -> Schema:
     """Infer the outputs from a prediction.
 
-    Args:
-        prediction: an example of the model's return value.
-        inputs: the model's inputs; None if they are unknown.
-        rows: the number of rows of the model's input; None if it is unknown.
-        is_one_row: whether the model's input was a dictionary or a value, which is one row.
-        infer: infers a schema from data without knowledge of the input.
-
     Raises:
         InferenceError: the prediction has no signature; one finding for each path.
 

@@ -85,9 +85,6 @@ _SHARED_DEPTH = 8
 def from_scalar(value: Any) -> Schema:
     """Infer one unnamed column from one of its values.
 
-    Raises:
-        InferenceError: no signature type corresponds to the Python type of the value.
-
     Example:
         >>> from_scalar("Where is it?")
         [string (required)]
@@ -199,14 +196,6 @@ def _name_finding(key: Any, types: tuple[type, ...], path: str = "") -> Finding 
 
 def infer_type(values: Sequence[Any], path: str, findings: list[Finding]) -> Type | None:
     """Infer the type of all values at a path.
-
-    Args:
-        values: the values.
-        path: the path.
-        findings: receives the findings if the values have no single type.
-
-    Returns:
-        The type, AnyType if all values are null or empty; None if there are findings.
 
     Example:
         >>> infer_type([{"a": [1, None]}, {}], "order", [])

@@ -81,12 +81,6 @@ def find_differing_columns(
 ) -> list[str] | None:
     """Find the columns that make a model predict differently on raw data than on enforced data.
 
-    Args:
-        predictor: the model's predict function, called with input and params.
-        data: the raw data of the caller.
-        enforced: the same data, enforced by the signature.
-        prediction: the prediction for the enforced data.
-
     Returns:
         The names of the columns; empty where no single column makes the difference. None where the
         predictions agree, or where the model does not accept the raw data.

@@ -62,16 +62,7 @@ class EnvironmentInfo:
 def build_archive(
     directory: ModelDirectory, output: str | os.PathLike[str], options: Sequence[str] = ()
 ) -> EnvironmentInfo:
-    """Build the environment of a model, and pack it into a file.
-
-    Args:
-        directory: the model directory.
-        output: the path of the file, usually ``env.tar.gz``. An existing file is replaced.
-        options: options for ``pip install``, such as ``--no-index`` and ``--find-links``.
-
-    Raises:
-        ModelError: the environment cannot be built.
-    """
+    """Build the environment of a model, and pack it into a file, which is replaced if it exists."""
     requirements = read_requirements(directory)
     home = build_environment(requirements, options)
     packages = home / "lib" / f"python{requirements.python}" / "site-packages"
@@ -110,12 +101,7 @@ def _list_packages(home: Path) -> dict[str, str]:
 
 
 def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
-    """Read the description of a built environment.
-
-    Raises:
-        ModelError: the file does not exist.
-        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written.
-    """
+    """Read the description of a built environment."""
     file = Path(path)
     if not file.is_file():
         raise ModelError(
@@ -140,13 +126,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
 def unpack_environment(path: Path, digest: str) -> Path:
     """Return the unpacked environment of an archive; unpack it if this machine has not done so yet.
 
-    Args:
-        path: the archive.
-        digest: its SHA-256, which is verified before anything is unpacked.
-
-    Raises:
-        ModelDamagedError: the content differs from the digest.
-        ModelError: this machine has no such Python, or is of another platform.
+    The digest of the archive is verified before.
     """
     return cached_directory("environments", digest, lambda home: _unpack(path, digest, home))
 

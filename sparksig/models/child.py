@@ -26,12 +26,7 @@ __all__ = ["serve"]
 
 
 def serve(requests: int, answers: int) -> None:
-    """Load the model of the first request, and answer requests until the stream ends.
-
-    Args:
-        requests: the file descriptor that requests are read from.
-        answers: the file descriptor that answers are written to.
-    """
+    """Load the model of the first request, and answer requests until the stream ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends this process
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     sys.dont_write_bytecode = True  # for code in the model's directory, whose content must not change

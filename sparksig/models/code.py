@@ -34,8 +34,7 @@ CODE = "code"
 def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None:
     """Copy code files and directories into a model directory.
 
-    Returns:
-        The path of the code, relative to the model directory; None without code.
+    Return its path in the directory; None without code.
 
     Raises:
         ModelError: a path does not exist, or two of them have one name.
@@ -48,12 +47,7 @@ def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None
 
 
 def check_code(directory: ModelDirectory, trust: Trust) -> None:
-    """Check that the code files of a model, if it has any, exist and are allowed.
-
-    Raises:
-        ModelNotTrustedError: the caller did not allow code to run.
-        ModelDamagedError: the code files are missing.
-    """
+    """Check that the code files of a model, if it has any, exist and are allowed."""
     if directory.pyfunc.get("code"):
         trust.require_code(directory, "a model with code files")
         if not directory.resolve_member(directory.pyfunc["code"]).is_dir():

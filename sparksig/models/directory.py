@@ -127,11 +127,7 @@ class ModelDirectory:
     def require_signature(self, name: str | None = None) -> ModelSignature:
         """Return the signature.
 
-        Args:
-            name: the name of the model in the message; None for its path.
-
-        Raises:
-            MissingSignatureError: the model has none.
+        The message about a missing one has the name, or else the path, of the model.
         """
         if self.signature is None:
             name = name or str(self.path)
@@ -143,11 +139,7 @@ class ModelDirectory:
 
     @property
     def text_dtypes(self) -> TextDtypes:
-        """The recorded dtypes of the text columns that the model was saved with.
-
-        Raises:
-            ModelDamagedError: the record is malformed.
-        """
+        """The recorded dtypes of the text columns that the model was saved with."""
         record = self.pyfunc.get(TEXT_DTYPES, {})
         known = {dtype.value: dtype for dtype in TextDtype}
         if not isinstance(record, dict) or not all(
@@ -161,11 +153,7 @@ class ModelDirectory:
         return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
 
     def get_flavor(self, name: str) -> Mapping[str, Any] | None:
-        """Return the configuration of one flavor, or None.
-
-        Raises:
-            ModelDamagedError: the configuration is not a mapping.
-        """
+        """Return the configuration of one flavor, or None."""
         config = self.config["flavors"].get(name)
         if config is not None and not isinstance(config, dict):
             raise ModelDamagedError(
@@ -318,11 +306,7 @@ def _read_umask() -> int:
 
 
 def write_mlmodel(directory: Path, config: Mapping[str, Any]) -> None:
-    """Write ``MLmodel`` in a directory that is not in use yet.
-
-    Raises:
-        ModelError: a value is not JSON-like, so that it could not be read back.
-    """
+    """Write ``MLmodel`` in a directory that is not in use yet."""
     (directory / MLMODEL).write_text(_dump_mlmodel(config), encoding="utf-8")
 
 
@@ -404,10 +388,7 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
-    """Copy a file or a directory into a directory of a model, with the targets of symbolic links.
-
-    Returns:
-        The path of the copy.
+    """Copy a file or directory into a model directory, with the targets of links; return its path.
 
     Raises:
         ModelError: the source does not exist, or a file of its name was copied already.

@@ -117,11 +117,7 @@ class EnvironmentReport:
 
 
 def compare_environment(directory: ModelDirectory) -> EnvironmentReport:
-    """Compare the installed packages with those that a model was saved with.
-
-    Raises:
-        ModelDamagedError: the requirements are not text.
-    """
+    """Compare the installed packages with those that a model was saved with."""
     needed = ["python", "numpy", *flavors.find_flavor(directory).list_requirements(directory)]
     if directory.pyfunc.get("loader_module") == "mlflow.pyfunc.model":
         needed += ["cloudpickle", "mlflow", "pandas"]

@@ -320,9 +320,6 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
 def explain_refusal(name: str) -> str:
     """Explain why a type needs permission.
 
-    Args:
-        name: the qualified name of a type that is not trusted.
-
     Example:
         >>> explain_refusal("acme.Model")
         'it has not been reviewed, and building or using it may run any code'

@@ -178,15 +178,7 @@ def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
-    """Describe a directory whose MLmodel was read.
-
-    Args:
-        directory: the directory.
-        model_uri: the value of the attribute ``model_uri``.
-
-    Raises:
-        ModelDamagedError: it is malformed, or contains symbolic links.
-    """
+    """Describe a directory whose MLmodel was read."""
     config = directory.config
 
     def read_text(name: str) -> str | None:

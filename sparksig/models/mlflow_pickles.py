@@ -99,11 +99,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle(stream: BinaryIO) -> Any:
-    """Load an object that pickle or cloudpickle wrote. This executes code from the stream.
-
-    Raises:
-        MissingDependencyError: the object needs MLflow, which is not installed.
-    """
+    """Load an object that pickle or cloudpickle wrote. This executes code from the stream."""
     if importlib.util.find_spec("mlflow") is None:
         return _Unpickler(stream).load()
     return pickle.load(stream)  # noqa: S301  the caller allowed it

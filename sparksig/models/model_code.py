@@ -89,8 +89,7 @@ def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | 
 def _prepare_mlflow(model_config: Mapping[str, Any] | None, *, uses_config: bool) -> Iterator[Any]:
     """Prepare the module variables in which MLflow stores the model and the configuration of a file.
 
-    Yields:
-        A function that returns the model set through MLflow, or None.
+    Yield a function that returns the model set through MLflow, or None.
     """
     config = None
     if uses_config:

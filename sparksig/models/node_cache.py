@@ -30,11 +30,6 @@ def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path
 
     A directory whose build was interrupted is built again.
 
-    Args:
-        kind: the name of the directory above it, as "environments".
-        key: a digest.
-        build: fills the directory, which does not exist before.
-
     Raises:
         ModelError: other users can write into the cache, or it cannot be created.
     """
@@ -56,11 +51,7 @@ def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path
 
 
 def _open_cache(kind: str) -> Path:
-    """Return a directory of the cache, which belongs to this user alone.
-
-    Raises:
-        ModelError: others can write into it, or it cannot be created.
-    """
+    """Return a directory of the cache, which belongs to this user alone."""
     chosen = os.environ.get(CACHE_VARIABLE)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     fallback = os.path.join(tempfile.gettempdir(), f"sparksig-cache-{os.geteuid()}")

@@ -40,10 +40,6 @@ def parse_payload(
 ) -> tuple[Any, dict[str, Any] | None]:
     """Parse a request into data, not enforced yet, and params (None without params).
 
-    Args:
-        payload: the body of the request, or the parsed JSON.
-        signature: the model's signature, or None.
-
     Raises:
         ContractError: the request is not JSON, or matches no format; with all findings about its keys.
 
@@ -181,11 +177,7 @@ def _collect_keys(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _group_by_name(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Convert rows of named tensors to one list for each name.
-
-    Raises:
-        ContractError: some rows lack a name.
-    """
+    """Convert rows of named tensors to one list for each name."""
     findings = [
         Finding(
             Code.MISSING_FIELD,

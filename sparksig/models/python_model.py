@@ -188,11 +188,7 @@ def pyfunc(function: F) -> F:
 
 
 class FunctionModel:
-    """A model made of a function, or of another callable object.
-
-    Attributes:
-        function: the function, its input validated by its type hint.
-    """
+    """A model made of a function, or of another callable object. The type hint validates the input."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__name__", type(function).__name__)
@@ -253,11 +249,7 @@ def _get_contract(model: object) -> _Contract | None:
 
 
 def is_mlflow_model(model: object) -> bool:
-    """Return whether a model is a PythonModel of MLflow, or a subclass of it.
-
-    Raises:
-        UnsupportedError: it is a chat model or an agent of MLflow, which sparksig does not support.
-    """
+    """Return whether a model is a PythonModel of MLflow, or a subclass of it."""
     name = mlflow_class(model, "mlflow.pyfunc.model")
     if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
         raise UnsupportedError(

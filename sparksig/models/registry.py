@@ -144,20 +144,7 @@ _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connecti
 
 
 def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
-    """Download the artifacts of an MLflow URI into a local directory.
-
-    Args:
-        uri: ``runs:/...``, ``models:/...`` or ``mlflow-artifacts:/...``.
-        home: an existing directory.
-        is_model: the artifacts must be a directory.
-
-    Returns:
-        The file or directory below ``home``.
-
-    Raises:
-        ModelNotFoundError: MLflow has no such artifacts.
-        ModelError: the download fails, with the reason.
-    """
+    """Download the artifacts of an MLflow URI into a local directory."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
@@ -183,9 +170,6 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
 
 def find_location(uri: str | os.PathLike[str]) -> str:
     """Return the path or URI from which another process can read a model without MLflow.
-
-    Args:
-        uri: a path, or a URI that :func:`local_path` accepts.
 
     Returns:
         The absolute path of a local directory, the artifact location of ``models:/`` and ``runs:/``, and
@@ -253,12 +237,7 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
 
 
 def store_of(uri: str) -> tuple[Any, str]:
-    """Return the pyarrow file system of a URI, and the path in it.
-
-    Raises:
-        UnsupportedError: the URI is not one of an object store.
-        OSError, pyarrow.ArrowException: pyarrow's own errors; :func:`reason_of` formats them.
-    """
+    """Return the pyarrow file system of a URI, and the path in it."""
     from pyarrow import fs
 
     scheme = _parse_scheme(uri)

@@ -78,12 +78,6 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
     """Read the requirements of a model directory.
 
     The package sparksig itself is dropped from the list, because its code is not installed from an index.
-
-    Raises:
-        ModelError: the directory has no requirements.
-        ModelDamagedError: the files are not as MLflow and sparksig write them.
-        UnsupportedError: a requirement is a URL, a path or an option of pip; only packages of the index that
-            pip is configured for are installed.
     """
     text = _read_text(directory, _FILE)
     if text is None:

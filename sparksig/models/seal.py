@@ -61,11 +61,7 @@ def combine(digests: Mapping[str, str]) -> str:
 
 
 def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes.
-
-    Raises:
-        ModelNotFoundError, ModelDamagedError: see :func:`digest`.
-    """
+    """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes."""
     root = Path(path)
     if not root.is_dir():
         raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
@@ -133,11 +129,7 @@ def _format_line(name: str, file_digest: str) -> bytes:
 
 
 def check_seal(root: Path, digests: Mapping[str, str]) -> None:
-    """Check that the sealed files are unchanged. Additional files are allowed.
-
-    Raises:
-        ModelDamagedError: a file is missing or changed, or the seal itself is damaged.
-    """
+    """Check that the sealed files are unchanged. Additional files are allowed."""
     file = root / SEAL
     body, _, last = file.read_bytes().rpartition(b"# ")
     if last != b"%s\n" % hashlib.sha256(body).hexdigest().encode():

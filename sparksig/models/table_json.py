@@ -94,11 +94,7 @@ def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False)
 
 
 def _resolve_names(names: Any, rows: list[Any], inputs: Schema | None) -> list[Any]:
-    """Return the names of a frame's columns, from the JSON or else from the schema.
-
-    Raises:
-        ContractError: the names are malformed, repeated, or missing although the model needs them.
-    """
+    """Return the names of a frame's columns, from the JSON or else from the schema."""
     if names is None:
         has_names = inputs is not None and inputs.has_input_names()
         is_numbered = inputs is not None and inputs.input_names() == list(range(len(inputs)))

@@ -66,11 +66,7 @@ def _format_counts(content: Any, inputs: Schema) -> Any:
 
 
 def array_from_json(content: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Convert nested lists to an array of a dtype.
-
-    Raises:
-        ContractError: values do not fit the dtype, or lists have no common shape.
-    """
+    """Convert nested lists to an array of a dtype."""
     findings: list[Finding] = []
     array = _parse_tensor(content, TensorSpec(dtype, (-1,)), "", findings)
     if findings:
@@ -201,11 +197,7 @@ def sparse_to_json(matrix: Any) -> dict[str, Any]:
 
 
 def sparse_from_json(content: Any, matrix_format: str, inputs: Schema | None) -> Any:
-    """Convert the JSON of :func:`sparse_to_json` back to a matrix.
-
-    Raises:
-        ContractError: parts of the matrix are missing, or inconsistent.
-    """
+    """Convert the JSON of :func:`sparse_to_json` back to a matrix."""
     from scipy import sparse
 
     keys = ("data", "indices", "indptr", "shape")

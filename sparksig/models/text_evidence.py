@@ -33,10 +33,6 @@ def infer_dtypes(estimator: Any, inputs: Schema) -> TextDtypes:
 
     A column is omitted if the estimator shows no missing value for it, or several.
 
-    Args:
-        estimator: a fitted estimator: a pipeline, a ColumnTransformer, a search, or any part of them.
-        inputs: the inputs of the signature.
-
     Example:
         >>> from sklearn.preprocessing import OrdinalEncoder
         >>> from sparksig.schema import ColSpec

@@ -29,19 +29,7 @@ def verify_example(
 ) -> ModelSignature | None:
     """Load a model back, and run it on its example and on the request that sends the example to a server.
 
-    Args:
-        home: the directory that is being written.
-        model: the model in memory, to compare predictions with.
-        flavor: its format.
-        saving: the options of saving, with the signature that is known so far.
-        example: data and params of the example.
-
-    Returns:
-        The signature, completed by the inferred outputs.
-
-    Raises:
-        ModelError, ContractError, InferenceError: the model fails on its example, or predicts differently
-            than the model in memory.
+    Return the signature, completed by the inferred outputs.
     """
     data, params = example
     signature = saving.signature

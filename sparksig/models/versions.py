@@ -131,9 +131,6 @@ def list_differences(directory: ModelDirectory) -> list[Difference]:
 
     Only pins (``name==version``) are compared. Builds of one package for different hardware count as the same
     package. MLflow is skipped if it is not installed, because sparksig loads models without it.
-
-    Raises:
-        ModelDamagedError: the requirements file is not text.
     """
     differences = []
     python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
@@ -150,11 +147,7 @@ def list_differences(directory: ModelDirectory) -> list[Difference]:
 
 
 def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
-    """Return the packages that a model's requirements file pins, with their versions.
-
-    Raises:
-        ModelDamagedError: the file is not text.
-    """
+    """Return the packages that a model's requirements file pins, with their versions."""
     file = directory.path / _FILE
     if not file.is_file():
         return []
@@ -168,15 +161,7 @@ def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
 
 
 def format_install_command(directory: ModelDirectory, module: str) -> str:
-    """Return the command that installs a missing module, in the version that the model requires if any.
-
-    Args:
-        directory: the model directory.
-        module: the top-level name of the module; may be empty.
-
-    Raises:
-        ModelDamagedError: the requirements file is not text.
-    """
+    """Return the command that installs a missing module, in the version that the model requires if any."""
     for name, version in pins(directory):
         if normalize_name(name) == normalize_name(module):
             return f"pip install '{name}=={version}'"

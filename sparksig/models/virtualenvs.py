@@ -52,11 +52,7 @@ class ModelEnvironment:
     options: tuple[str, ...] = ()
 
     def locate(self) -> Path:
-        """Return the interpreter of the environment on this machine; build or unpack it if need be.
-
-        Raises:
-            ModelError: it cannot be built or unpacked.
-        """
+        """Return the interpreter of the environment on this machine; build or unpack it if need be."""
         if not self.archive:
             return build_environment(self.requirements, self.options) / "bin" / "python"
         from sparksig.models.archives import unpack_environment
@@ -65,19 +61,7 @@ class ModelEnvironment:
 
 
 def build_environment(requirements: Requirements, options: Sequence[str] = ()) -> Path:
-    """Return the environment of some requirements; build it if this machine does not have it yet.
-
-    Args:
-        requirements: the packages.
-        options: options for ``pip install``, such as ``--no-index``.
-
-    Returns:
-        The directory of the environment.
-
-    Raises:
-        ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
-            pip's messages.
-    """
+    """Return the environment of some requirements; build it if this machine does not have it yet."""
     return cached_directory(
         "environments", requirements.key, lambda home: _install(requirements, home, options)
     )
@@ -91,11 +75,7 @@ def _find_python(version: str) -> str | None:
 
 
 def require_python(version: str) -> str:
-    """Return the path of an interpreter.
-
-    Raises:
-        ModelError: this machine has none of that version.
-    """
+    """Return the path of an interpreter."""
     python = _find_python(version)
     if python is None:
         raise ModelError(
@@ -154,11 +134,7 @@ def _has_own_index() -> bool:
 
 
 def _run(command: Sequence[str], requirements: Requirements) -> None:
-    """Run a command that builds an environment.
-
-    Raises:
-        ModelError: it fails; with the end of its messages.
-    """
+    """Run a command that builds an environment."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
     }

@@ -26,13 +26,6 @@ __all__ = ["check", "encode", "result_type"]
 def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
     """Return the Arrow type of one prediction: a plain type for one column or tensor, a struct for several.
 
-    Args:
-        outputs: the model's declared outputs.
-        any_type: the Arrow type to use for Any.
-
-    Raises:
-        ConversionError: Arrow has no type for an output.
-
     Example:
         >>> result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
         ListType(list<item: double>)

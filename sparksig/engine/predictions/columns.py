@@ -28,15 +28,7 @@ __all__ = ["encode_columns"]
 def encode_columns(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
 ) -> list[pa.Array | None]:
-    """Encode each column of a prediction as an Arrow array.
-
-    Args:
-        prediction: the model's return value.
-        outputs: the model's declared outputs: columns.
-        rows: the number of rows of the model's input; None if it is unknown.
-        findings: receives the findings.
-        keep: whether to return the arrays; the types are always checked.
-    """
+    """Encode each column of a prediction as an Arrow array; without ``keep``, only check it."""
     frame = read_frame(prediction, outputs, rows, findings)
     if frame is None:
         return []

@@ -36,14 +36,6 @@ __all__ = ["read_frame", "read_predictions"]
 def read_predictions(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
     """Return a prediction as a frame with the declared columns in any order, without judging their types.
 
-    Args:
-        prediction: the model's return value, as :func:`sparksig.engine.predictions.encode` accepts it.
-        outputs: the model's declared outputs: columns.
-        rows: the number of rows of the model's input; None if it is unknown.
-
-    Raises:
-        PredictionError: the prediction cannot be read as these columns.
-
     Example:
         >>> read_predictions([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
           label

@@ -70,11 +70,7 @@ def default_absent(directory: ModelDirectory) -> Absent:
 
 
 def load(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """Check a model directory, then load the model.
-
-    Raises:
-        ModelError, UnsupportedError, MissingDependencyError: see :func:`check`; or the files cannot be read.
-    """
+    """Check a model directory, then load the model."""
     check(directory, loading)
     add_code(directory)
     with convert_import_errors(directory):

@@ -35,10 +35,6 @@ def has_other_columns(inputs: Schema | None) -> bool:
 def restore_categories(model_input: Any, categories: Mapping[Any, pd.CategoricalDtype]) -> Any:
     """Convert columns of a frame to the categories of training. Other values become missing values.
 
-    Args:
-        model_input: a frame; any other input is returned unchanged.
-        categories: the categories, by the label of the column.
-
     Example:
         >>> fuel = pd.CategoricalDtype(["gas", "oil"])
         >>> restored = restore_categories(pd.DataFrame({"fuel": ["oil", "coal"]}), {"fuel": fuel})
@@ -58,15 +54,7 @@ def restore_categories(model_input: Any, categories: Mapping[Any, pd.Categorical
 
 
 def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> None:
-    """Refuse the columns that a booster does not accept.
-
-    Args:
-        columns: their names and specifications.
-        library: the beginning of the message.
-
-    Raises:
-        UnsupportedError: there are such columns; a finding for each.
-    """
+    """Refuse the columns that a booster does not accept."""
     if not columns:
         return
     hint = "encode the column as numbers in the model, for example in a Pipeline or a PythonModel"

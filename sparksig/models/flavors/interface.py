@@ -173,10 +173,6 @@ class Flavor(ABC):
 
         The trust is that of MLflow's own loaders: its environment variable for pickles, and the types that
         MLmodel lists.
-
-        Args:
-            path: the directory, or the file in it that MLmodel names as the data.
-            model_config: the configuration, already merged by MLflow.
         """
         home = Path(path)
         directory = ModelDirectory.read(home if home.is_dir() else home.parent)
@@ -207,10 +203,7 @@ class MlflowAdapter:
 def require_package(package: str, purpose: str, extra: str) -> None:
     """Raise MissingDependencyError unless a package is installed.
 
-    Args:
-        package: the name of its module.
-        purpose: the beginning of the message.
-        extra: the extra of sparksig that installs it.
+    The message begins with the purpose, and names the extra of sparksig that installs it.
     """
     if importlib.util.find_spec(package) is None:
         distribution = {"sklearn": "scikit-learn"}.get(package, package)
@@ -226,11 +219,7 @@ def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, 
 
 
 def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence[str] = METHODS) -> str:
-    """Return the name of the method that predicts.
-
-    Raises:
-        UnsupportedError: the format has no such method.
-    """
+    """Return the name of the method that predicts."""
     name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
     if name not in methods:
         raise UnsupportedError(
@@ -240,11 +229,7 @@ def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence
 
 
 def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> None:
-    """Check that a model to be saved has a method that predicts.
-
-    Raises:
-        ModelError: the model has no such method, or the method does not predict.
-    """
+    """Check that a model to be saved has a method that predicts."""
     available = [method for method in methods if callable(getattr(model, method, None))]
     if name not in available:
         raise ModelError(
@@ -254,11 +239,7 @@ def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> 
 
 
 def get_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a model.
-
-    Raises:
-        ModelError: the model has no such method.
-    """
+    """Return a method of a model."""
     method = getattr(model, name, None)
     if not callable(method):
         available = ", ".join(known for known in METHODS if callable(getattr(model, known, None)))
@@ -269,13 +250,7 @@ def get_method(model: Any, name: str) -> Callable[..., Any]:
 def accept_params(
     function: Callable[..., Any], name: str, prepare: Callable[[Any], Any] | None = None
 ) -> Predictor:
-    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored.
-
-    Args:
-        function: the method.
-        name: the name of the method in the warning about ignored params.
-        prepare: converts the input before it is passed to the method.
-    """
+    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored."""
     parameters = inspect.signature(function).parameters
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
@@ -330,10 +305,6 @@ class FeaturePredictor:
 
 def get_feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:
     """Return the feature names that a model was trained with; None if it was trained without names.
-
-    Args:
-        model: an estimator or a booster.
-        attribute: the attribute, or the method, that has the names.
 
     Example:
         >>> import pandas as pd

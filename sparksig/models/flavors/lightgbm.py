@@ -308,11 +308,7 @@ class _Columns:
 
     @classmethod
     def match(cls, booster: Any, names: tuple[str, ...] | None, inputs: Schema | None) -> _Columns:
-        """Match the declared columns with the features of a booster.
-
-        Raises:
-            UnsupportedError: a column is not a number, and the booster does not store its categories.
-        """
+        """Match the declared columns with the features of a booster."""
         if inputs is None or inputs.is_tensor_spec():
             return cls()
         has_names = inputs.has_input_names()

@@ -306,11 +306,7 @@ class _Input:
         return True
 
     def convert(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Convert an array to the dtype and the rank of the input.
-
-        Raises:
-            ContractError: the array's dtype does not widen to the input's.
-        """
+        """Convert an array to the dtype and the rank of the input."""
         if values.ndim == 1 and self.rank == 2:
             values = values.reshape(-1, 1)
         if self.dtype.kind == "U":

@@ -224,12 +224,7 @@ def _to_array(model_input: Any) -> Any:
 
 
 def check_object(directory: ModelDirectory, file: Path, serialization_format: str, trust: Trust) -> None:
-    """Check that an estimator's file may be read, without building any object.
-
-    Raises:
-        ModelNotTrustedError, ModelDamagedError, UnsupportedError, MissingDependencyError: the file must not,
-            or cannot, be read.
-    """
+    """Check that an estimator's file may be read, without building any object."""
     if serialization_format == "skops":
         trust.require_types(directory, _inspect_file(directory, file, trust).untrusted)
     elif serialization_format in ("pickle", "cloudpickle"):
@@ -242,12 +237,7 @@ def check_object(directory: ModelDirectory, file: Path, serialization_format: st
 
 
 def read_object(directory: ModelDirectory, file: Path, serialization_format: str, trust: Trust) -> Any:
-    """Read an estimator from a file.
-
-    Raises:
-        ModelDamagedError: the file cannot be read, or its state would crash scikit-learn.
-        ModelNotTrustedError: the file changed since :func:`check_object`, or parts of it cannot be checked.
-    """
+    """Read an estimator from a file."""
     try:
         if serialization_format == "skops":
             return _inspect_file(directory, file, trust).build(checks_state=not trust.knows_content)
@@ -264,12 +254,7 @@ def read_object(directory: ModelDirectory, file: Path, serialization_format: str
 
 
 def _inspect_file(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsFile:
-    """Read a skops file and its types, without building any object.
-
-    Raises:
-        ModelDamagedError: the file is not a skops file.
-        MissingDependencyError: skops is not installed.
-    """
+    """Read a skops file and its types, without building any object."""
     require_package("skops", "a model saved by skops", "sklearn")
     try:
         with directory.open(file) as stream:
@@ -286,11 +271,7 @@ _MAX_RATIO, _MAX_EXTRA_BYTES = 200, 64 * 2**20
 
 
 def _check_size(content: bytes, file: Path) -> None:
-    """Refuse an archive that decompresses to many times its size.
-
-    Raises:
-        ModelDamagedError: the decompressed size is too large.
-    """
+    """Refuse an archive that decompresses to many times its size."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > _MAX_RATIO * len(content) + _MAX_EXTRA_BYTES:

@@ -26,10 +26,6 @@ __all__ = ["SkopsFile", "find_untrusted_types"]
 def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> SkopsFile:
     """Inspect a skops file without building any object of it.
 
-    Args:
-        content: the file.
-        trusted: the types that the caller trusts.
-
     Raises:
         ModelDamagedError: the file refers to itself, or to objects by ids that skops never writes.
         Exception: any error of zipfile, json and skops for a file that is not a skops file.
@@ -67,9 +63,6 @@ class SkopsFile:
 
     def build(self, *, checks_state: bool = True) -> Any:
         """Check the state of native types, build the object, and check that its parts fit together.
-
-        Args:
-            checks_state: check the state, also that of the types that the caller trusts.
 
         Raises:
             ModelNotTrustedError: types need permission, or the object can be checked only in part.
@@ -133,11 +126,7 @@ def _is_expected(node: Any, name: str) -> bool:
 
 
 def _walk_nodes(root: Any) -> Iterator[tuple[Any, str]]:
-    """Yield all nodes with the names of their types, children before their parents.
-
-    Raises:
-        ModelDamagedError: a node contains itself, or refers to another node only by its id.
-    """
+    """Yield all nodes with the names of their types, children before their parents."""
     visited: set[int] = set()
     open_nodes: set[int] = set()
 

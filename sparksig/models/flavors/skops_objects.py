@@ -57,9 +57,6 @@ def isolate_arrays(model: Any) -> None:
 
     A file may use an array twice: as the indices of a neighbors tree, and as the output of a NumPy function
     that is applied to the rows of a prediction.
-
-    Args:
-        model: an object that :func:`check_objects` accepts.
     """
     for part in {id(part): part for part, _ in _walk_parts(model)}.values():
         if is_a(part, "BaseHistGradientBoosting"):

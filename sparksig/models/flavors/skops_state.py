@@ -18,11 +18,7 @@ __all__ = ["check_nodes", "check_state", "require"]
 
 
 def require(condition: object, name: str, problem: str) -> None:
-    """Raise an error unless a condition is true.
-
-    Raises:
-        ModelDamagedError: the condition is false; with the name of the type and the problem.
-    """
+    """Raise an error unless a condition is true."""
     if not condition:
         raise ModelDamagedError(f"the state of a {name} is damaged: {problem}")
 
@@ -53,14 +49,7 @@ def _construct(node: Any, child: str) -> Any:
 def check_nodes(left: Any, right: Any, is_leaf: Any, name: str) -> int:
     """Check that the nodes of a decision tree form a single tree, whose root is the first node.
 
-    Args:
-        left: the index of each node's left child.
-        right: the index of each node's right child.
-        is_leaf: a mask of the leaves, whose children are ignored.
-        name: the type's name, for messages.
-
-    Returns:
-        The depth of the tree.
+    Return its depth. The children of leaves are ignored.
 
     Raises:
         ModelDamagedError: a child is out of range, precedes its parent, or does not have exactly one parent.

@@ -240,11 +240,7 @@ def _read_categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
 def _check_columns(
     columns: list[tuple[object, ColSpec]], categories: Mapping[Any, object], lost: list[str]
 ) -> None:
-    """Refuse columns that are not numbers, unless the booster stores their categories.
-
-    Raises:
-        UnsupportedError: there are such columns; with all findings.
-    """
+    """Refuse columns that are not numbers, unless the booster stores their categories."""
     refused = [
         (label, spec)
         for label, spec in columns
