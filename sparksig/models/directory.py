@@ -32,6 +32,7 @@ from sparksig.errors import (
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
 from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
 __all__ = [
@@ -123,6 +124,11 @@ class ModelDirectory:
                 "flavor"
             )
         return config
+
+    @property
+    def inputs(self) -> Schema | None:
+        """The inputs of the signature, or None."""
+        return None if self.signature is None else self.signature.inputs
 
     def require_signature(self, name: str | None = None) -> ModelSignature:
         """Return the signature.

@@ -43,6 +43,7 @@ __all__ = [
     "Saving",
     "accept_params",
     "check_method",
+    "convert_errors",
     "convert_import_errors",
     "create_pyfunc_entry",
     "get_feature_names",
@@ -130,11 +131,24 @@ class Flavor(ABC):
 
     @abstractmethod
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed, without executing anything."""
+        """Check that loading is possible and allowed, without executing anything.
+
+        Raises:
+            ModelNotTrustedError: loading would execute code, or build types, that the caller did not allow.
+            ModelDamagedError: a file that MLmodel names is missing, damaged, or outside of the directory.
+            UnsupportedError: the method, the class or the serialization format is unknown, or the model does
+                not accept the declared columns.
+            MissingDependencyError: a package of the format is not installed.
+        """
 
     @abstractmethod
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Load a model from a directory that :meth:`check` accepts."""
+        """Load a model from a directory that :meth:`check` accepts, as ``f(model_input, params)``.
+
+        Raises:
+            ModelDamagedError: the model's file cannot be read.
+            ModelError: the model has no such method.
+        """
 
     @abstractmethod
     def accepts(self, model: object) -> bool:
@@ -142,7 +156,13 @@ class Flavor(ABC):
 
     @abstractmethod
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the files of the format, and return the entries of MLmodel's flavors."""
+        """Write the files of the format, and return the entries of MLmodel's flavors.
+
+        Raises:
+            ModelError: the model is not fitted, or has no such method.
+            UnsupportedError: the format cannot store the model.
+            MissingDependencyError: a package of the format is not installed.
+        """
 
     @abstractmethod
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
@@ -261,6 +281,18 @@ def accept_params(
         return function(model_input if prepare is None else prepare(model_input), **accepted)
 
     return predict
+
+
+@contextlib.contextmanager
+def convert_errors(problem: str, error_type: type[ModelError] = ModelDamagedError) -> Iterator[None]:
+    """Convert an error of a format's library to a ModelError with the problem, and the first line of it."""
+    try:
+        yield
+    except (ModelError, UnsupportedError, ImportError):
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise error_type(f"{problem}: {type(error).__name__}: {reason}") from error
 
 
 @contextlib.contextmanager

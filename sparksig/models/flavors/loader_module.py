@@ -49,14 +49,6 @@ class _LoaderModuleFlavor(Flavor):
         return True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed.
-
-        Raises:
-            ModelNotTrustedError: the caller did not allow code to run.
-            ModelDamagedError: the data, the configuration or the code is missing.
-            UnsupportedError: the caller passed a method.
-            MissingDependencyError: the loader is part of MLflow, which is not installed.
-        """
         name = directory.pyfunc["loader_module"]
         loading.trust.require_code(directory, f"a model with the loader module {name!r}")
         if loading.method is not None:
@@ -73,12 +65,6 @@ class _LoaderModuleFlavor(Flavor):
             raise MissingDependencyError.naming("mlflow", f"a model with MLflow's loader {name!r}", "mlflow")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the loaded model's method as ``f(model_input, params)``.
-
-        Raises:
-            MissingDependencyError: there is no such module.
-            ModelError: the module has no ``_load_pyfunc``, or the loaded object cannot predict.
-        """
         name = directory.pyfunc["loader_module"]
         load_pyfunc = getattr(_import_loader(directory, name), "_load_pyfunc", None)
         if load_pyfunc is None:
@@ -99,15 +85,9 @@ class _LoaderModuleFlavor(Flavor):
         return _get_predictor(directory, load_pyfunc(path, config))
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a :class:`LoaderModule`."""
         return isinstance(model, LoaderModule)
 
     def save(self, model: object, home: Path, saving: Saving) -> dict[str, Any]:
-        """Copy the data, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelError: the data does not exist, or the method is not predict.
-        """
         del model
         if saving.method != "predict":
             raise ModelError(f"method: expected 'predict' for a loader module, got {saving.method!r}")

@@ -44,32 +44,16 @@ class _SklearnFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed, without building any object.
-
-        Raises:
-            ModelNotTrustedError: a skops file contains types that are not trusted, or the model is a pickle
-                without ``allow_pickle=True``.
-            ModelDamagedError: the model's file is missing or damaged.
-            UnsupportedError: the serialization format, or the method, is unknown.
-            MissingDependencyError: scikit-learn or skops is not installed.
-        """
         select_method(directory, loading)
         check_object(directory, self._locate_file(directory), self._read_format(directory), loading.trust)
         require_package("sklearn", "a scikit-learn model", "sklearn")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the estimator's prediction method as ``f(model_input, params)``; params are ignored.
-
-        Raises:
-            ModelDamagedError: the model's file cannot be read.
-            ModelError: the estimator has no such method.
-        """
         file, serialization_format = self._locate_file(directory), self._read_format(directory)
         estimator = read_object(directory, file, serialization_format, loading.trust)
         return self.create_predictor(estimator, select_method(directory, loading))
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a scikit-learn estimator."""
         try:
             from sklearn.base import BaseEstimator
         except ModuleNotFoundError:
@@ -77,14 +61,6 @@ class _SklearnFlavor(Flavor):
         return isinstance(model, BaseEstimator)
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the estimator's file, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelNotTrustedError: the estimator contains types that are neither inert nor trusted, so that the
-                file could not be loaded.
-            ModelError: the estimator has no such method, or the format is unknown.
-            MissingDependencyError: skops or cloudpickle is not installed.
-        """
         serialization_format = saving.serialization_format or "skops"
         if not isinstance(serialization_format, str) or serialization_format not in _FILES:
             raise ModelError(
@@ -109,11 +85,9 @@ class _SklearnFlavor(Flavor):
         }
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return scikit-learn and the package of the serialization format."""
         return ["scikit-learn", *_PACKAGES.get(self._read_format(directory), [])]
 
     def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-        """Return an estimator's method as ``f(model_input, params)``."""
         del inputs
         return _EstimatorPredictor(model, method)
 
