@@ -27,30 +27,6 @@ from sparksig.types import (
     describe,
 )
 
-__all__ = [
-    "DECIMAL_DIGITS",
-    "IMMEDIATE",
-    "INTEGER_DIGITS",
-    "MODEL_TYPE",
-    "NEVER_NULL",
-    "NULL",
-    "Decimal",
-    "Field",
-    "ListOf",
-    "MapOf",
-    "Scalar",
-    "Source",
-    "Struct",
-    "find_duplicate_fields",
-    "find_mismatches",
-    "is_lossless",
-    "is_scalar_source",
-    "normalize_scalar",
-    "suggest_cast",
-    "upper_bounds",
-    "widens",
-]
-
 # --- the order of the scalar types --------------------------------------------------------------------
 
 IMMEDIATE: dict[str, tuple[str, ...]] = {

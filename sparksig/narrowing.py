@@ -18,8 +18,6 @@ from sparksig.lattice import (
 )
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["build_null_finding", "find_narrowest_type"]
-
 _EXPECTED = "a supported type"
 
 

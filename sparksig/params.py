@@ -45,8 +45,6 @@ from sparksig.types import (
     describe,
 )
 
-__all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
-
 
 class UnknownParamWarning(SparksigWarning):
     """A param that the signature does not declare was ignored."""

@@ -32,8 +32,6 @@ from sparksig.types import Type, as_type, set_fields
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
 
-__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "tensor_from_metadata"]
-
 Name = Union[str, int]
 """The name of a column: a string, or an integer as in pandas."""
 

@@ -8,8 +8,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 
-__all__ = ["Specs"]
-
 S = TypeVar("S")
 L = TypeVar("L", bound="Specs[Any]")
 

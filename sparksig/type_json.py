@@ -8,8 +8,6 @@ from typing import Any
 from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["malformed", "parse_property", "parse_type", "parse_typed", "unknown_keys"]
-
 _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 """The keys of a type's JSON in addition to ``type``."""
 

@@ -10,17 +10,6 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = [
-    "TextView",
-    "aligned",
-    "count_nouns",
-    "format_facts",
-    "format_nulls",
-    "format_share",
-    "format_size",
-    "render",
-]
-
 
 class TextView:
     """A base class for results that are shown as their text, in terminals and notebooks.

@@ -12,8 +12,6 @@ from typing import TypeVar
 from sparksig.errors import below
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["contains", "fold", "transform", "walk", "zip_parts"]
-
 R = TypeVar("R")
 
 

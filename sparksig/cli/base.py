@@ -17,20 +17,6 @@ import click
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
 
-__all__ = [
-    "Commands",
-    "add_json_option",
-    "find_format",
-    "parse_names",
-    "print_document",
-    "print_error",
-    "print_text",
-    "printable_text",
-    "resolve_argument",
-    "to_document",
-    "write_html",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -7,8 +7,6 @@ import click
 from sparksig.cli.base import add_json_option, print_document
 from sparksig.cli.models import MODEL
 
-__all__ = ["COMMANDS"]
-
 
 @click.group(
     "env",

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from sparksig.errors import Finding
     from sparksig.tables.report import Report
 
-__all__ = [
-    "Case",
-    "add_formats",
-    "format_error",
-    "list_columns",
-    "list_sides",
-    "print_result",
-    "to_github",
-    "to_junit",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("text", "json", "junit", "github")

@@ -15,8 +15,6 @@ from sparksig.cli.spark import locate_table
 if TYPE_CHECKING:
     from sparksig.models.directory import ModelDirectory
 
-__all__ = ["init"]
-
 _HEADER = """\
 # The configuration of a score job: which model scores which table, and the output.
 # Print the plan:  {plan}

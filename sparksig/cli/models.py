@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 
-__all__ = ["COMMANDS", "MODEL"]
-
 MODEL = click.argument("model", metavar="MODEL", type=click.Path())
 
 

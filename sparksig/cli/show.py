@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.info import ModelInfo
 
-__all__ = ["show"]
-
 
 @click.command(
     short_help="Describe a model directory, or a signature in a file.",

@@ -12,8 +12,6 @@ import click
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["locate_table", "read_table"]
-
 
 _UNTIL_THE_END = contextlib.ExitStack()
 """Contexts that are open until the process of a command ends."""

@@ -15,8 +15,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Property, Type, describe
 from sparksig.walks import zip_parts
 
-__all__ = ["Change", "exclude_reasons", "param_changes", "schema_changes"]
-
 _TYPE_CODES = frozenset({Code.TYPE_MISMATCH, Code.SHAPE_MISMATCH})
 _NAME_CODES = frozenset({Code.MISSING_COLUMN, Code.MISSING_FIELD, Code.UNKNOWN_KEY})
 _REMOVED = {

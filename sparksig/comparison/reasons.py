@@ -17,15 +17,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Map, Object, SparkMLVector, Type, describe
 from sparksig.walks import fold, walk, zip_parts
 
-__all__ = [
-    "describe_columns",
-    "describe_spec",
-    "find_param_reasons",
-    "find_reasons",
-    "format_param_type",
-    "spec_path",
-]
-
 _LIST: Source = ListOf(Scalar(MODEL_TYPE[DataType.double]))
 _VECTORS: dict[str, Source] = {"inputs": Struct((), "vector"), "outputs": _LIST}
 """The source type of a vector: inputs may be Spark's own vectors, outputs are lists."""

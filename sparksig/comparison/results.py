@@ -13,8 +13,6 @@ from typing import Any
 from sparksig.errors import ContractError, Finding
 from sparksig.views import TextView, render
 
-__all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
-
 
 class Verdict(str, Enum):
     """The verdict of a comparison, in the terms of schema registries.

@@ -15,8 +15,6 @@ from sparksig.walks import walk
 if TYPE_CHECKING:
     from sparksig.schema import Schema, TensorSpec
 
-__all__ = ["build_loss", "find_lost_names", "report_duplicates", "walk_schema"]
-
 
 def report_duplicates(names: Sequence[str], expected: str = "one column of that name") -> list[Finding]:
     """Return a finding for each name that occurs more than once.

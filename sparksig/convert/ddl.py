@@ -17,8 +17,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
 from sparksig.walks import fold
 
-__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "find_losses_in_ddl", "format_spark_type", "from_ddl", "to_ddl"]
-
 LOST_TO_DDL: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
     "a column without a name": "comes back with its number as name",

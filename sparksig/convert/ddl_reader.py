@@ -10,8 +10,6 @@ from sparksig.errors import Code, ConversionError, Finding, SignatureError, belo
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.types import MAX_DEPTH
 
-__all__ = ["read_columns"]
-
 
 def read_columns(text: str, findings: list[Finding]) -> list[Field]:
     """Parse a column list; an empty text has no columns.

@@ -18,8 +18,6 @@ from sparksig.errors import Code, ConversionError, Finding, below, nearest
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = ["EXPORTS", "Exported", "export"]
-
 
 @dataclass(frozen=True)
 class Exported:

@@ -10,8 +10,6 @@ from sparksig.lattice import NULL, Field, Source
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
 
-__all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
-
 TENSOR_KEY = "sparksig.tensor"
 """The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 

@@ -13,8 +13,6 @@ import pandas as pd
 
 from sparksig.convert import records
 
-__all__ = ["fields_of", "is_sequence", "to_builtins"]
-
 
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the fields of an instance by their names; None for any other value.

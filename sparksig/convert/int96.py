@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-__all__ = ["mark_int96"]
-
 
 def mark_int96(schema: pa.Schema, physical: Sequence[str]) -> pa.Schema:
     """Return the schema of a Parquet file with the time zone UTC for timestamps that are stored as INT96.

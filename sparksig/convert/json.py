@@ -38,22 +38,6 @@ from sparksig.errors import Code, ConversionError, Finding, below, kind
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
-__all__ = [
-    "AS_WRITTEN",
-    "DATETIMES",
-    "ISO_8601",
-    "TEXTS",
-    "Number",
-    "column_from_json",
-    "dumps",
-    "from_json",
-    "loads",
-    "nearest_float32",
-    "to_json",
-    "to_plain",
-]
-
-
 MAX_NESTING = 150
 """The maximum depth of JSON; types are less deep."""
 

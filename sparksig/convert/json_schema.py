@@ -20,8 +20,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
 
-__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "find_losses_in_json_schema", "to_json_schema"]
-
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 LOST_TO_JSON_SCHEMA: dict[str, str] = {

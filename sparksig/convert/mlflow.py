@@ -10,8 +10,6 @@ from typing import Any
 
 from sparksig.errors import UnsupportedError
 
-__all__ = ["from_mlflow", "mlflow_class", "refuse_arguments"]
-
 _ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
 _ARGUMENTS = {
     "model_uri": "pass it as model=",

@@ -12,8 +12,6 @@ from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
 
-__all__ = ["dtype_widens", "from_numpy", "source", "to_numpy", "to_pandas"]
-
 _TO_NUMPY: dict[DataType, np.dtype[Any]] = {
     DataType.boolean: np.dtype("bool"),
     DataType.integer: np.dtype("int32"),

@@ -21,19 +21,6 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-__all__ = [
-    "from_objects",
-    "from_times",
-    "is_exact_double",
-    "is_missing",
-    "is_null",
-    "is_sparse",
-    "is_vector",
-    "mixed_finding",
-    "quiet_nans",
-    "to_series",
-]
-
 _PLAIN: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "string": pa.string(),

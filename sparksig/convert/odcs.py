@@ -18,8 +18,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["LOST_TO_ODCS", "VERSION", "find_losses_in_odcs", "to_odcs"]
-
 VERSION = "v3.1.0"
 
 LOST_TO_ODCS: dict[str, str] = {

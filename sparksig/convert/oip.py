@@ -16,8 +16,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
 
-__all__ = ["LOST_TO_OIP", "PLATFORM", "find_losses_in_oip", "to_oip"]
-
 PLATFORM = "mlflow_pyfunc"
 """The format of the model directories, in the notation of the protocol: the project, then its format."""
 

@@ -13,17 +13,6 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from sparksig.errors import Code, Finding, step
 
-__all__ = [
-    "RecordField",
-    "build_record",
-    "find_obstacle",
-    "is_record",
-    "is_record_instance",
-    "read_fields",
-    "record_kind",
-    "to_builtins",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class RecordField:

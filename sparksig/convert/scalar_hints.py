@@ -18,8 +18,6 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
 
-__all__ = ["LEAVES", "EncodedHint", "ScalarHint", "is_scalar_class", "parse_literal", "parse_scalar_class"]
-
 
 @dataclass(frozen=True)
 class ScalarHint:

@@ -12,8 +12,6 @@ from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import Finding
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 
-__all__ = ["read_spark_field", "write_spark_field"]
-
 _JSON_NAMES = {"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"}
 """The names of types in Spark's JSON that differ from the names in DDL."""
 

@@ -28,8 +28,6 @@ import pyarrow as pa
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 
-__all__ = ["VARIANT", "is_variant", "to_variant"]
-
 VARIANT = pa.struct(
     [
         pa.field("value", pa.binary(), nullable=False),

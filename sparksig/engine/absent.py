@@ -10,17 +10,6 @@ from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import describe
 
-__all__ = [
-    "Absent",
-    "AbsentColumnWarning",
-    "build_missing_finding",
-    "check_absent",
-    "find_absent_columns",
-    "format_absent_column",
-    "list_absent_columns",
-    "warn_of_absent_columns",
-]
-
 Absent = Literal["null", "omit", "forbid"]
 """The treatment of an optional column that the data lacks: a column of nulls, no column, or an error."""
 

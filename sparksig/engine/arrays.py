@@ -14,21 +14,6 @@ import pyarrow.compute as pc
 
 from sparksig.errors import below
 
-__all__ = [
-    "Mask",
-    "arrow_null_mask",
-    "build_lists",
-    "build_maps",
-    "build_structs",
-    "conform",
-    "convert_leaves",
-    "flatten_lists",
-    "flatten_maps",
-    "list_lengths",
-    "null_mask",
-    "take",
-]
-
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 # --- walks --------------------------------------------------------------------------------------------

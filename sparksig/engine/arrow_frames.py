@@ -18,8 +18,6 @@ from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError, Finding
 from sparksig.schema import Schema
 
-__all__ = ["Options", "build_frame", "build_layout", "enforce_batches", "unnamed_labels"]
-
 
 @dataclass(frozen=True)
 class Options:

@@ -38,8 +38,6 @@ from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type
 
-__all__ = ["BLOCK", "BLOCK_REQUIRED", "Layout", "build_labels", "to_pandas", "to_python"]
-
 BLOCK = {DataType.float: "float32", DataType.double: "float64"}
 BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from sparksig.convert.hints import EncodedHint
 
-__all__ = ["decode", "describe_digits"]
-
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 

@@ -24,8 +24,6 @@ from sparksig.errors import HINTS, Code, ContractError, ConversionError, Finding
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
-__all__ = ["find_misplaced_features", "has_features", "match_features", "select_features"]
-
 
 def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
     """Return whether columns for the schema are matched by feature names."""

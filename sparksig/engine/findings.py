@@ -12,16 +12,6 @@ from sparksig.engine.arrays import Mask
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = [
-    "FIRST_ROWS",
-    "LONG_HINT",
-    "RANGE_HINT",
-    "Collector",
-    "Location",
-    "Rows",
-    "format_null_hint",
-]
-
 FIRST_ROWS = 5
 """The number of row positions that a finding names."""
 

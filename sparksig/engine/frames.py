@@ -23,8 +23,6 @@ from sparksig.errors import ContractError, SignatureError
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = ["build_model_frame", "build_model_input", "enforce", "validate_schema"]
-
 
 def enforce(
     data: Any,

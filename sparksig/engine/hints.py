@@ -49,8 +49,6 @@ from sparksig.errors import Code, ContractError, below, kind
 from sparksig.scalars import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType
 
-__all__ = ["check_rows", "unwrap_hint"]
-
 
 def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> list[Any]:
     """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.

@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 from sparksig.engine.arrays import take
 from sparksig.engine.zones import PER_SECOND, to_local_times
 
-__all__ = ["Kernel", "Mask", "Values", "choose_kernel", "decode_dictionary", "to_local_nanoseconds"]
-
 Kernel = Callable[[pa.Array], pa.Array]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Values = np.ndarray[Any, Any]

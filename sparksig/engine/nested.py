@@ -34,8 +34,6 @@ from sparksig.errors import Code, ConversionError, below
 from sparksig.lattice import NEVER_NULL
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Node", "Rules", "compile_node"]
-
 
 class Rules(NamedTuple):
     """The strictness of enforcement: refuse nulls in required columns of every type, and undeclared keys."""

@@ -23,8 +23,6 @@ from sparksig.errors import HINTS, Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, describe
 
-__all__ = ["MISSING_INTEGERS", "enforce_frame"]
-
 MISSING_INTEGERS = (
     "declare the column double, or convert it to the nullable dtype Int64: pandas represents integers with "
     "missing values as float64 (Handling Integers With Missing Values)"

@@ -23,8 +23,6 @@ from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
 
-__all__ = ["Plan", "compile", "find_unknown_zones", "sort_findings"]
-
 
 @dataclass(frozen=True)
 class Column:

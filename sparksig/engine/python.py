@@ -35,8 +35,6 @@ from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
-__all__ = ["accepts_mappings", "is_positional", "label_by_position", "to_frame", "to_object_series"]
-
 
 def to_frame(
     data: Any, schema: Schema, labels: list[Any] | None = None, row_count: int | None = None

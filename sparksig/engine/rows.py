@@ -24,8 +24,6 @@ from sparksig.convert.records import record_kind
 from sparksig.engine.hints import unwrap_hint
 from sparksig.errors import Code, ContractError, Finding, kind
 
-__all__ = ["to_rows"]
-
 
 def to_rows(data: Any, hint: ListHint) -> list[Any]:
     """Convert data to a list with one element for each row.

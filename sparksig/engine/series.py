@@ -16,8 +16,6 @@ from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType
 
-__all__ = ["column_to_arrow", "format_dtype", "is_name", "is_objects"]
-
 
 def is_name(label: Hashable) -> bool:
     """Return whether a label can be a column's name: a string or an integer."""

@@ -10,8 +10,6 @@ import pyarrow as pa
 from sparksig.convert.arrow import is_arrow, read_arrow, transform_arrow
 from sparksig.errors import ContractError, ConversionError
 
-__all__ = ["borrow_arrow", "lends_arrow", "read_column_or_table", "split_batches"]
-
 
 def lends_arrow(data: Any) -> bool:
     """Return whether data is Arrow data or can be exported as such; pandas data is excluded."""

@@ -34,8 +34,6 @@ from sparksig.scalars import scalar_mismatch
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, DataType, Type
 
-__all__ = ["enforce_tensors"]
-
 
 def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
     """Enforce a schema of tensors on data.

@@ -19,8 +19,6 @@ import pyarrow as pa
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
 
-__all__ = ["OBJECTS", "TextDtype", "TextDtypes", "example_dtypes", "text_column", "text_labels"]
-
 
 class TextDtype(enum.Enum):
     """A dtype of text columns together with its missing value. The values are those recorded in MLmodel."""

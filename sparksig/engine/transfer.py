@@ -17,8 +17,6 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType
 
-__all__ = ["judge_tensors", "restore_types"]
-
 
 def restore_types(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """Restore the types of a batch from Spark or a file that only the model's schema declares.

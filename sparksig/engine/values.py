@@ -35,8 +35,6 @@ from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["are_texts", "enforce_values"]
-
 
 def enforce_values(
     values: Sequence[Any],

@@ -17,8 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["PER_SECOND", "is_known_zone", "to_local_times", "to_zoned_times"]
-
 Array = np.ndarray[Any, Any]
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

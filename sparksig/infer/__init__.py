@@ -15,8 +15,6 @@ from sparksig.signature import ModelSignature
 from sparksig.types import DataType, Type
 from sparksig.walks import contains
 
-__all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
-
 
 class IntegerColumnWarning(SparksigWarning):
     """A required input column has an integer type, which cannot represent missing values."""

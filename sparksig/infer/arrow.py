@@ -18,8 +18,6 @@ from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["column_type", "count_dictionary_nulls", "from_batches", "observe_nulls"]
-
 
 def from_batches(example: Any) -> Schema:
     """Infer the columns of a table, or one unnamed column from an array.

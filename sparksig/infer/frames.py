@@ -37,8 +37,6 @@ from sparksig.types import AnyType, DataType, Type
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
-__all__ = ["from_frame", "from_series", "from_struct"]
-
 
 def from_frame(frame: pd.DataFrame) -> Schema:
     """Infer the columns of a DataFrame; its index is ignored.

@@ -6,8 +6,6 @@ from sparksig.errors import Code, Finding, InferenceError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
 from sparksig.walks import zip_parts
 
-__all__ = ["merge"]
-
 
 def merge(x: Type, y: Type, path: str = "") -> Type:
     """Merge the types of two examples of the same column; the order of the two does not matter.

@@ -23,8 +23,6 @@ from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, Object, Property
 
-__all__ = ["count_rows", "from_prediction", "is_row"]
-
 
 def from_prediction(
     prediction: Any, inputs: Schema | None, rows: int | None, is_one_row: bool, infer: Callable[[Any], Schema]

@@ -16,8 +16,6 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import DataType, Object, Type
 
-__all__ = ["from_params"]
-
 
 def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
     """Infer the specs of params from their default values, which may be scalars, lists or dictionaries.

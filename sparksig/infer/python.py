@@ -43,8 +43,6 @@ from sparksig.types import (
     Type,
 )
 
-__all__ = ["from_dict", "from_list", "from_scalar", "infer_type"]
-
 _SCALARS: dict[type, DataType] = {
     bool: DataType.boolean,
     np.bool_: DataType.boolean,

@@ -10,8 +10,6 @@ from sparksig.convert import report_duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.schema import Name, Schema, TensorSpec
 
-__all__ = ["from_array", "from_arrays", "from_sparse"]
-
 
 def from_array(array: np.ndarray[Any, Any]) -> Schema:
     """Infer one unnamed tensor: the dtype of the array (strings without their length), any number of rows.

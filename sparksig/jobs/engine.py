@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sparksig.tables.report import Report
     from sparksig.writing.plan import WritePlan
 
-__all__ = ["Engine", "RunPlan", "StagedCounts", "choose_engine"]
-
 
 @dataclass(frozen=True)
 class RunPlan:

@@ -39,16 +39,6 @@ from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "LoadedModel",
-    "load_directory",
-    "load_input_example",
-    "load_input_example_params",
-    "load_model",
-    "load_serving_example",
-    "validate_serving_input",
-]
-
 
 class LoadedModel:
     """A model in memory that enforces its signature. Made by :func:`load_model`.

@@ -13,8 +13,6 @@ import pandas as pd
 from sparksig.errors import step
 from sparksig.models.flavors.interface import Predictor
 
-__all__ = ["find_differing_columns", "is_close", "is_same"]
-
 
 def is_same(first: Any, second: Any) -> bool:
     """Return whether two predictions are the same, to the bit.

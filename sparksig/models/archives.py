@@ -27,8 +27,6 @@ from sparksig.models.requirements import read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.virtualenvs import build_environment, require_python
 
-__all__ = ["EnvironmentInfo", "build_archive", "read_archive", "unpack_environment"]
-
 _INFO, _PACKAGES = "environment.json", "site-packages"
 _MAX_INFO_BYTES = 2**20
 

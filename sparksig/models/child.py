@@ -22,8 +22,6 @@ from sparksig.models.tracebacks import describe_frames
 from sparksig.models.transfer import read_message, write_message
 from sparksig.models.trust import Trust
 
-__all__ = ["serve"]
-
 
 def serve(requests: int, answers: int) -> None:
     """Load the model of the first request, and answer requests until the stream ends."""

@@ -26,8 +26,6 @@ from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.trust import Trust
 
-__all__ = ["CODE", "add_code", "check_code", "copy_code", "forget_code"]
-
 CODE = "code"
 
 

@@ -24,8 +24,6 @@ from typing import Any
 from sparksig.errors import SparksigWarning
 from sparksig.models.versions import normalize_name
 
-__all__ = ["RequirementsWarning", "detect_packages", "find_packages", "inspect_pickle", "record_imports"]
-
 TIME_LIMIT = 60.0
 """Time limit of the other process, in seconds."""
 

@@ -35,17 +35,6 @@ from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "MLMODEL",
-    "TEXT_DTYPES",
-    "ModelDirectory",
-    "copy_into",
-    "create_directory",
-    "replace_mlmodel",
-    "seal",
-    "write_mlmodel",
-]
-
 MLMODEL = "MLmodel"
 TEXT_DTYPES = "sparksig_text_dtypes"
 """The key, in the flavor ``python_function``, for the dtypes of a model's text columns when it was saved.

@@ -18,8 +18,6 @@ from sparksig.models.trust import Trust
 from sparksig.models.versions import Difference, list_differences, normalize_name
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
 
-__all__ = ["EnvironmentReport", "compare_environment", "resolve_environment"]
-
 
 def resolve_environment(
     directory: ModelDirectory,

@@ -28,17 +28,6 @@ from sparksig.models.tensor_json import array_to_json, arrays_from_json, sparse_
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "LLM_KEYS",
-    "convert_input_example_to_serving_input",
-    "read_example",
-    "read_example_params",
-    "read_serving_example",
-    "split_example",
-    "to_series",
-    "write_example",
-]
-
 FILE = "input_example.json"
 SERVING_FILE = "serving_input_example.json"
 LLM_KEYS = ("messages", "prompt", "input")

@@ -14,8 +14,6 @@ from sparksig.models.isolated import load_predictor
 from sparksig.models.trust import Trust
 from sparksig.models.virtualenvs import ModelEnvironment
 
-__all__ = ["KEY", "choose_names", "features_of", "read_features"]
-
 KEY = "sparksig_feature_names"
 """The key of the names in the flavor ``python_function`` of MLmodel."""
 

@@ -26,8 +26,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["INERT_TYPES", "InertType", "explain_refusal"]
-
 
 @dataclass(frozen=True)
 class InertType:

@@ -34,15 +34,6 @@ from sparksig.types import AnyType
 from sparksig.views import TextView, format_facts, format_size
 from sparksig.walks import walk
 
-__all__ = [
-    "ExampleMismatchWarning",
-    "ModelInfo",
-    "describe",
-    "get_model_info",
-    "registrable",
-    "set_signature",
-]
-
 
 class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""

@@ -36,8 +36,6 @@ from sparksig.models.transfer import read_message, write_message
 from sparksig.models.virtualenvs import PASSED_VARIABLES
 from sparksig.schema import Schema
 
-__all__ = ["IsolatedPredictor", "load_predictor"]
-
 _START = """
 import sys
 sys.path.append(sys.argv[1])

@@ -18,8 +18,6 @@ from sparksig.engine.rows import to_rows
 from sparksig.errors import MissingDependencyError
 from sparksig.models.python_model import PythonModelContext, is_serving
 
-__all__ = ["unpickle"]
-
 
 class _Base:
     """The replacement of MLflow's PythonModel."""

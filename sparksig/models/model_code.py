@@ -14,8 +14,6 @@ from typing import Any
 
 from sparksig.errors import ModelError, kind
 
-__all__ = ["run_model_code", "set_model"]
-
 _NOTHING = object()
 _MODEL: ContextVar[Any] = ContextVar("sparksig_model_of_code", default=_NOTHING)
 _MLFLOW_MODEL, _MLFLOW_CONFIG = "mlflow.models.model", "mlflow.models.model_config"

@@ -17,8 +17,6 @@ from pathlib import Path
 
 from sparksig.errors import ModelError
 
-__all__ = ["CACHE_VARIABLE", "cached_directory"]
-
 CACHE_VARIABLE = "SPARKSIG_CACHE"
 """The environment variable with the directory of the cache."""
 

@@ -28,8 +28,6 @@ from sparksig.models.table_json import (
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = ["parse_payload"]
-
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPE_HINT_FORMATS = ("inputs", "instances")
 _UNKNOWN_FORMAT = "the request matches no format that this model accepts"

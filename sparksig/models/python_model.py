@@ -30,25 +30,6 @@ from sparksig.errors import (
 )
 from sparksig.schema import ColSpec, Schema
 
-__all__ = [
-    "FunctionModel",
-    "PythonModel",
-    "PythonModelContext",
-    "SignatureMismatchWarning",
-    "TypeFromExample",
-    "TypeHintWarning",
-    "as_callable_model",
-    "as_python_model",
-    "bind_predict",
-    "convert_to_rows",
-    "get_hint_schemas",
-    "is_from_example",
-    "is_mlflow_model",
-    "is_serving",
-    "pyfunc",
-    "set_serving",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

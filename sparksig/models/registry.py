@@ -25,19 +25,6 @@ from sparksig.errors import (
     UnsupportedError,
 )
 
-__all__ = [
-    "download_from_mlflow",
-    "fetched",
-    "find_location",
-    "hide_credentials",
-    "is_logged",
-    "is_remote",
-    "local_path",
-    "reason_of",
-    "shown",
-    "store_of",
-]
-
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
 _STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")

@@ -14,8 +14,6 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import load_yaml
 from sparksig.models.versions import normalize_name
 
-__all__ = ["Requirements", "read_requirements"]
-
 _FILE, _PYTHON_FILE = "requirements.txt", "python_env.yaml"
 _MAX_FILE_BYTES = 2**20
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"

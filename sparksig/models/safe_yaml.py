@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["dump_yaml", "load_yaml"]
-
 MAX_YAML_BYTES = 10 * 2**20
 """The maximal size of a YAML file. A signature of 10,000 columns needs less than 1 MiB."""
 

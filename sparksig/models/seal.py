@@ -17,8 +17,6 @@ from pathlib import Path
 
 from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
 
-__all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "hash_file", "seal_text"]
-
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
 """Files that the digest does not cover: the seal, and a file that MLflow adds to a fetched model version."""

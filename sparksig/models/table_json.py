@@ -23,15 +23,6 @@ from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Type
 from sparksig.walks import contains
 
-__all__ = [
-    "columns_from_json",
-    "data_from_json",
-    "frame_from_json",
-    "has_float32",
-    "params_from_json",
-    "to_plain_series",
-]
-
 
 def frame_from_json(
     content: Any, inputs: Schema | None, *, nat: bool = False, texts: TextDtypes = OBJECTS

@@ -14,8 +14,6 @@ from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType
 
-__all__ = ["array_from_json", "array_to_json", "arrays_from_json", "sparse_from_json", "sparse_to_json"]
-
 
 def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> Any:
     """Convert JSON to the tensors of a schema: an array for an unnamed tensor, else a dictionary.

@@ -18,8 +18,6 @@ import pandas as pd
 from sparksig.engine.texts import TextDtype, TextDtypes, text_labels
 from sparksig.schema import Schema
 
-__all__ = ["infer_dtypes"]
-
 
 @dataclass(frozen=True)
 class _Evidence:

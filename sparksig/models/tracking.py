@@ -19,8 +19,6 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.registry import download_from_mlflow, hide_credentials, shown
 from sparksig.models.seal import SEAL, file_digests, seal_text
 
-__all__ = ["convert_client_errors", "replace_logged_mlmodel", "require_mlflow"]
-
 _LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
 _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
 

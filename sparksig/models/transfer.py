@@ -27,9 +27,6 @@ import pyarrow as pa
 from sparksig.convert.instances import to_builtins
 from sparksig.errors import UnsupportedError
 
-__all__ = ["read_message", "write_message"]
-
-
 # --- messages -----------------------------------------------------------------------------------------------
 
 

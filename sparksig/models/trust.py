@@ -15,8 +15,6 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.inert_types import explain_refusal
 from sparksig.models.seal import SEAL, check_seal, combine, file_digests
 
-__all__ = ["Trust", "describe_types", "type_names"]
-
 
 def describe_types(types: Sequence[str]) -> str:
     """List the names of types that need permission, grouped by reason.

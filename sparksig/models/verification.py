@@ -17,8 +17,6 @@ from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
 from sparksig.models.trust import Trust
 from sparksig.signature import ModelSignature
 
-__all__ = ["verify_example"]
-
 
 def verify_example(
     home: Path,

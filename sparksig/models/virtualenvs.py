@@ -18,13 +18,6 @@ from sparksig.errors import ModelError, printable_lines
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
 
-__all__ = [
-    "PASSED_VARIABLES",
-    "ModelEnvironment",
-    "build_environment",
-    "require_python",
-]
-
 PASSED_VARIABLES = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
     "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE",

@@ -18,8 +18,6 @@ from sparksig.tables.contract import Contract
 from sparksig.tables.differences import normalize
 from sparksig.types import describe
 
-__all__ = ["columns_to_arrow", "columns_to_ddl", "lost_in_signature", "lost_lengths", "source_to_arrow"]
-
 _ARROW: dict[str, pa.DataType] = {
     "null": pa.null(),
     "bool": pa.bool_(),

@@ -20,8 +20,6 @@ from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType, Type
 
-__all__ = ["check", "encode", "result_type"]
-
 
 def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
     """Return the Arrow type of one prediction: a plain type for one column or tensor, a struct for several.

@@ -22,8 +22,6 @@ from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["encode_columns"]
-
 
 def encode_columns(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from sparksig.errors import Code, Finding
 
-__all__ = ["build_row_count_finding"]
-
 _FEWER = (
     "return one prediction for each input row; a text vectorizer iterates over the columns of a DataFrame: "
     "pass it one column, for example with a ColumnTransformer"

@@ -30,8 +30,6 @@ from sparksig.errors import (
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Map, Object
 
-__all__ = ["read_frame", "read_predictions"]
-
 
 def read_predictions(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
     """Return a prediction as a frame with the declared columns in any order, without judging their types.

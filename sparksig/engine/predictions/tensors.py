@@ -20,8 +20,6 @@ from sparksig.errors import Code, Finding, PredictionError, kind, step
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
 
-__all__ = ["encode_tensors"]
-
 
 def encode_tensors(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool

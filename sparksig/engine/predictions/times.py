@@ -10,8 +10,6 @@ from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.zones import is_known_zone, to_zoned_times
 from sparksig.errors import Code, Finding, PredictionError
 
-__all__ = ["place_times"]
-
 
 def place_times(array: pa.Array, zone: str, skip: pa.DataType | None = None) -> pa.Array:
     """Convert predicted local times of a zone to timestamps in microseconds.

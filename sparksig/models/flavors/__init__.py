@@ -9,8 +9,6 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, convert_import_errors
 
-__all__ = ["FLAVORS", "check", "default_absent", "find_flavor", "load", "opens_files"]
-
 FLAVORS: tuple[Flavor, ...] = (
     python.FLAVOR,
     xgboost.FLAVOR,

@@ -15,8 +15,6 @@ from sparksig.errors import Code, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType, Type, describe
 
-__all__ = ["assign_categories", "has_other_columns", "is_number", "refuse_columns", "restore_categories"]
-
 _NUMBERS = (DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double)
 
 

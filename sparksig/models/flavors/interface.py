@@ -32,26 +32,6 @@ from sparksig.params import UnknownParamWarning
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "METHODS",
-    "FeaturePredictor",
-    "Flavor",
-    "HasTextDtypes",
-    "Loading",
-    "MlflowAdapter",
-    "Predictor",
-    "Saving",
-    "accept_params",
-    "check_method",
-    "convert_errors",
-    "convert_import_errors",
-    "create_pyfunc_entry",
-    "get_feature_names",
-    "get_method",
-    "require_package",
-    "select_method",
-]
-
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
 """A loaded model as a function: it accepts input and params, and returns a raw prediction."""
 

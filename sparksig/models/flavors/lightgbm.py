@@ -43,8 +43,6 @@ from sparksig.models.flavors.interface import (
 from sparksig.models.flavors.sklearn import check_object, read_object
 from sparksig.schema import ColSpec, Schema
 
-__all__ = ["FLAVOR"]
-
 _FILE = "model.lgb"
 _BOOSTER = "lightgbm.basic.Booster"
 _LAST_LINE = "\nend of parameters\n"

@@ -18,8 +18,6 @@ from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
 from sparksig.models.versions import format_install_command
 
-__all__ = ["FLAVOR", "LoaderModule"]
-
 _DATA = "data"
 
 

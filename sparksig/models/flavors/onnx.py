@@ -46,8 +46,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, DataType
 
-__all__ = ["FLAVOR", "PrecisionWarning"]
-
 _FILE = "model.onnx"
 _DTYPES = {
     "tensor(bool)": "bool",

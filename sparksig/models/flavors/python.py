@@ -40,8 +40,6 @@ from sparksig.models.python_model import (
 )
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["FLAVOR"]
-
 _FILE = "python_model.pkl"
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     "gzip": gzip.open,

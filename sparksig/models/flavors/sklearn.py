@@ -31,8 +31,6 @@ from sparksig.models.text_evidence import infer_dtypes
 from sparksig.models.trust import Trust, describe_types
 from sparksig.schema import Schema
 
-__all__ = ["FLAVOR", "check_object", "read_object"]
-
 _FILES = {"skops": "model.skops", "pickle": "model.pkl", "cloudpickle": "model.pkl"}
 _CALLED_BY_MLFLOW = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 _PACKAGES = {"skops": ["skops"], "pickle": [], "cloudpickle": ["cloudpickle"]}

@@ -20,8 +20,6 @@ from sparksig.models.flavors.skops_objects import check_objects, isolate_arrays
 from sparksig.models.flavors.skops_state import check_state
 from sparksig.models.inert_types import INERT_TYPES
 
-__all__ = ["SkopsFile", "find_untrusted_types"]
-
 
 def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> SkopsFile:
     """Inspect a skops file without building any object of it.

@@ -24,8 +24,6 @@ from sparksig.models.flavors.skops_rules import (
 from sparksig.models.flavors.skops_state import require
 from sparksig.models.inert_types import INERT_TYPES
 
-__all__ = ["check_objects", "isolate_arrays"]
-
 _NEIGHBORS_TREES = frozenset(["sklearn.neighbors._kd_tree.KDTree", "sklearn.neighbors._ball_tree.BallTree"])
 
 

@@ -14,8 +14,6 @@ import numpy as np
 
 from sparksig.errors import ModelDamagedError
 
-__all__ = ["check_nodes", "check_state", "require"]
-
 
 def require(condition: object, name: str, problem: str) -> None:
     """Raise an error unless a condition is true."""

@@ -36,8 +36,6 @@ from sparksig.models.flavors.interface import (
 from sparksig.models.flavors.ubjson import is_complete_ubjson
 from sparksig.schema import ColSpec, Schema
 
-__all__ = ["FLAVOR"]
-
 _FILE = "model.ubj"
 _BOOSTER = "xgboost.core.Booster"
 _MODULES = ("xgboost", "xgboost.core", "xgboost.sklearn")
