@@ -104,16 +104,11 @@ class Scalar:
     """A type without parts.
 
     Its text in findings has no ``large_`` and ``_view``: users do not choose these layouts, pandas does.
-
-    Attributes:
-        name: Arrow's name.
-        native: the name in the user's system.
-        max_length: the number of characters that a ``char(n)`` or ``varchar(n)`` can hold.
     """
 
-    name: str
-    native: str = field(default="", compare=False)
-    max_length: int | None = field(default=None, compare=False, repr=False)
+    name: str  # Arrow's name
+    native: str = field(default="", compare=False)  # the name in the user's system
+    max_length: int | None = field(default=None, compare=False, repr=False)  # of char(n) or varchar(n)
 
     def __str__(self) -> str:
         return (self.native or self.name).removeprefix("large_").removesuffix("_view")

@@ -56,19 +56,12 @@ class AnyHint:
 
 @dataclasses.dataclass(frozen=True)
 class ListHint:
-    """A list or a tuple of elements of one type.
-
-    Attributes:
-        item: the hint of the elements.
-        annotation: the annotation of the elements for pydantic.
-        form: list or tuple: the class of the values that the model receives.
-        length: the number of elements of a tuple with a fixed length.
-    """
+    """A list or a tuple of elements of one type."""
 
     item: Hint
-    annotation: Any = dataclasses.field(default=None, compare=False)
-    form: type = list
-    length: int | None = None
+    annotation: Any = dataclasses.field(default=None, compare=False)  # of the elements, for pydantic
+    form: type = list  # list or tuple, the class of the values that the model receives
+    length: int | None = None  # of a tuple with a fixed length
 
 
 @dataclasses.dataclass(frozen=True)

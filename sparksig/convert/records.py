@@ -16,23 +16,14 @@ from sparksig.errors import Code, Finding, step
 
 @dataclasses.dataclass(frozen=True)
 class RecordField:
-    """A field of a record class.
-
-    Attributes:
-        name: its name.
-        annotation: its type, with the metadata of ``Annotated``.
-        metadata: the metadata that pydantic has stored for it.
-        has_default: whether the class can be built without it.
-        may_be_absent: whether a dictionary may lack the key: ``NotRequired``.
-        is_computed: whether the class computes it instead of accepting it as an argument.
-    """
+    """A field of a record class."""
 
     name: str
-    annotation: Any
-    metadata: tuple[Any, ...] = ()
-    has_default: bool = False
-    may_be_absent: bool = False
-    is_computed: bool = False
+    annotation: Any  # with the metadata of Annotated
+    metadata: tuple[Any, ...] = ()  # stored by pydantic
+    has_default: bool = False  # whether the class can be built without it
+    may_be_absent: bool = False  # NotRequired: a dictionary may lack the key
+    is_computed: bool = False  # by the class, which does not accept it as an argument
 
 
 def record_kind(cls: Any) -> str:

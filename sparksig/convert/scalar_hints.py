@@ -21,36 +21,22 @@ from sparksig.types import DataType
 
 @dataclass(frozen=True)
 class ScalarHint:
-    """A scalar.
-
-    Attributes:
-        dtype: its type.
-        python: the Python type of its values.
-        choices: the values of a ``Literal``; empty if all values are allowed.
-    """
+    """A scalar."""
 
     dtype: DataType
-    python: type
-    choices: tuple[Any, ...] = ()
+    python: type  # the class of its values
+    choices: tuple[Any, ...] = ()  # of a Literal; empty if all values are allowed
 
 
 @dataclass(frozen=True)
 class EncodedHint:
-    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar.
+    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar."""
 
-    Attributes:
-        leaf: the scalar of the signature.
-        cls: the class of the values that the model receives.
-        members: the allowed members of an ``Enum``.
-        max_digits: the maximum number of digits of a ``Decimal``.
-        decimal_places: the number of digits of a ``Decimal`` after the point; None for any number.
-    """
-
-    leaf: ScalarHint
-    cls: type
-    members: tuple[Any, ...] = ()
-    max_digits: int = 0
-    decimal_places: int | None = None
+    leaf: ScalarHint  # the scalar of the signature
+    cls: type  # the class of the values that the model receives
+    members: tuple[Any, ...] = ()  # the allowed members of an Enum
+    max_digits: int = 0  # of a Decimal
+    decimal_places: int | None = None  # of a Decimal; None for any number
 
 
 LEAVES: dict[Any, DataType] = {

@@ -44,18 +44,11 @@ BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of a model's frames, computed once for a sequence of columns.
-
-    Attributes:
-        specs: the columns, in order.
-        labels: the labels of the columns in a frame.
-        block_dtype: the plain NumPy dtype that all columns share; None if they share none.
-        texts: the dtypes of text columns.
-    """
+    """The layout of a model's frames, computed once for a sequence of columns."""
 
     specs: tuple[ColSpec, ...]
-    labels: pd.Index
-    block_dtype: str | None
+    labels: pd.Index  # the labels of the columns in a frame
+    block_dtype: str | None  # the plain NumPy dtype that all columns share, if they do
     texts: TextDtypes = OBJECTS
 
     @staticmethod

@@ -59,19 +59,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Location:
-    """The rows of an array's values, and the list that collects findings about them.
+    """The rows of an array's values, and the list that collects findings about them."""
 
-    Attributes:
-        rows: the rows that contain the values.
-        findings: the list to which findings are added.
-        show_values: whether findings may show some of the values.
-        first_rows: the number of rows that a finding names; None for all.
-    """
-
-    rows: Rows
+    rows: Rows  # that contain the values
     findings: list[Finding]
-    show_values: bool = False
-    first_rows: int | None = FIRST_ROWS
+    show_values: bool = False  # findings may show some of the values
+    first_rows: int | None = FIRST_ROWS  # the number of rows that a finding names; None for all
 
     def enter_lists(self, lengths: np.ndarray[Any, Any]) -> Location:
         """Return the location of the elements of lists that have these lengths."""

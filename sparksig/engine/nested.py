@@ -47,23 +47,14 @@ Step = Callable[[pa.Array, Location], pa.Array]
 
 @dataclass(frozen=True)
 class Node:
-    """The check and the conversion of the values at one path.
-
-    Attributes:
-        path: the path of the values.
-        dtype: the declared type.
-        target: the Arrow type that the model receives.
-        step: the conversion; None if the values already have the target type.
-        no_nulls: whether nulls are refused.
-        encoded: whether the values are dictionary-encoded.
-    """
+    """The check and the conversion of the values at one path."""
 
     path: str
     dtype: Type
-    target: pa.DataType
-    step: Step | None
-    no_nulls: bool
-    encoded: bool
+    target: pa.DataType  # the Arrow type that the model receives
+    step: Step | None  # the conversion; None if the values already have the target type
+    no_nulls: bool  # whether nulls are refused
+    encoded: bool  # whether the values are dictionary-encoded
 
     @property
     def is_trivial(self) -> bool:
@@ -216,15 +207,10 @@ def _compile_struct(
 
 @dataclass(frozen=True)
 class _Within:
-    """A location inside a struct; fields of null structs are null themselves and are not reported.
-
-    Attributes:
-        location: the location of the values.
-        absent: a mask of the null structs; None if there are none.
-    """
+    """A location inside a struct; fields of null structs are null themselves and are not reported."""
 
     location: Location
-    absent: Mask | None
+    absent: Mask | None  # the null structs; None if there are none
 
 
 def _enter_struct(array: pa.Array, location: Location) -> _Within:

@@ -26,35 +26,21 @@ from sparksig.types import Array, DataType, Map, Object, Type
 
 @dataclass(frozen=True)
 class Column:
-    """One declared column of a plan.
-
-    Attributes:
-        spec: the declaration of the column.
-        name: the name of the column in the plan's results.
-        index: the position of the column in the batches; None for nulls in place of an absent column.
-        node: the node that checks and converts the column.
-    """
+    """One declared column of a plan."""
 
     spec: ColSpec
-    name: str
-    index: int | None
+    name: str  # in the plan's results
+    index: int | None  # in the batches; None for nulls in place of an absent column
     node: Node
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, because each pair of schemas has one plan
 class Plan:
-    """The conversion of batches of one Arrow schema to the columns that a model's schema declares.
+    """The conversion of batches of one Arrow schema to the columns that a model's schema declares."""
 
-    Attributes:
-        columns: one entry for each declared column that the model receives, in the schema's order.
-        extra: the paths of the columns and fields that the schema does not declare; they are dropped.
-        in_place: whether the batches have exactly the declared columns, in order. Such a batch is returned
-            itself if no column had to be converted.
-    """
-
-    columns: tuple[Column, ...]
-    extra: tuple[str, ...]
-    in_place: bool
+    columns: tuple[Column, ...]  # that the model receives, in the schema's order
+    extra: tuple[str, ...]  # the paths of undeclared columns and fields, which are dropped
+    in_place: bool  # the batches have exactly the declared columns, in order
 
     @property
     def specs(self) -> tuple[ColSpec, ...]:

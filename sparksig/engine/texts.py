@@ -39,15 +39,12 @@ class TextDtype(enum.Enum):
 class TextDtypes:
     """The dtypes of a model's text columns. A column that is not listed has the dtype OBJECT.
 
-    Attributes:
-        columns: pairs of a column's name, or its position as text if it has no name, and its dtype.
-
     Example:
         >>> TextDtypes.from_mapping({"zone": TextDtype.STR}).get("zone")
         <TextDtype.STR: 'str'>
     """
 
-    columns: tuple[tuple[str, TextDtype], ...] = ()
+    columns: tuple[tuple[str, TextDtype], ...] = ()  # the key is a name, or a position as text
 
     @classmethod
     def from_mapping(cls, dtypes: Mapping[str, TextDtype]) -> TextDtypes:

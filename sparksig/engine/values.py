@@ -241,21 +241,13 @@ def _fits_nanoseconds(time: datetime.datetime) -> bool:
 
 @dataclass(frozen=True)
 class _Converter:
-    """A converter of single values: it widens them by the casting table, or reports them.
-
-    Attributes:
-        collector: collects the findings.
-        strict: whether required columns and properties of every type refuse nulls.
-        forbid: whether undeclared keys of objects are refused.
-        show_values: whether findings may show values.
-        hints: the hints for missing fields by their paths, computed once.
-    """
+    """A converter of single values: it widens them by the casting table, or reports them."""
 
     collector: Collector
-    strict: bool
-    forbid: bool
-    show_values: bool
-    hints: dict[str, str] = field(default_factory=dict)
+    strict: bool  # refuse nulls in required columns and properties of every type
+    forbid: bool  # refuse undeclared keys of objects
+    show_values: bool  # findings may show values
+    hints: dict[str, str] = field(default_factory=dict)  # for missing fields by their paths, computed once
 
     def refuse(self, code: Code, path: str, expected: str, actual: str, hint: str, value: Any) -> Any:
         """Report a value, and return it unchanged."""

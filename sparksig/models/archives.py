@@ -33,19 +33,12 @@ _MAX_INFO_BYTES = 2**20
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """The description of a built environment.
+    """The description of a built environment."""
 
-    Attributes:
-        python: the version of Python, as "3.11".
-        platform: the platform that the packages were built for, as "linux-x86_64".
-        requirements: the requirements.
-        packages: the versions of the installed packages, by name.
-    """
-
-    python: str
-    platform: str
+    python: str  # "3.11"
+    platform: str  # "linux-x86_64"
     requirements: tuple[str, ...]
-    packages: dict[str, str]
+    packages: dict[str, str]  # the installed versions, by name
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-ready built-ins."""

@@ -46,21 +46,13 @@ Its value maps names of columns (positions, where columns have no names) to valu
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """The content of ``MLmodel`` in a model directory.
+    """The content of ``MLmodel`` in a model directory."""
 
-    Attributes:
-        path: the directory, absolute.
-        config: the parsed MLmodel.
-        signature: the model's signature, or None.
-        mlmodel: the digest of MLmodel when it was read.
-        digests: the pinned digest of each file, verified when a file is opened; None without a pin.
-    """
-
-    path: Path
-    config: Mapping[str, Any]
+    path: Path  # absolute
+    config: Mapping[str, Any]  # the parsed MLmodel
     signature: ModelSignature | None
-    mlmodel: str
-    digests: Mapping[str, str] | None = None
+    mlmodel: str  # the digest of MLmodel when it was read
+    digests: Mapping[str, str] | None = None  # pinned; each file is verified when it is opened
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ModelDirectory:

@@ -71,17 +71,11 @@ def resolve_environment(
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """The differences between this environment and the one that a model was saved in.
+    """The differences between this environment and the one that a model was saved in."""
 
-    Attributes:
-        model: the model directory.
-        differences: the packages, and Python, whose versions differ.
-        needed: the names of the packages that loading the model imports, as far as they are known.
-    """
-
-    model: str
+    model: str  # the model directory
     differences: tuple[Difference, ...]
-    needed: tuple[str, ...]
+    needed: tuple[str, ...]  # the packages that loading the model imports, as far as they are known
 
     def matters(self, difference: Difference) -> bool:
         """Return whether a difference can change how the model loads or predicts."""

@@ -287,19 +287,12 @@ def as_callable_model(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Contract:
-    """The contract that the type hints of a function declare.
+    """The contract that the type hints of a function declare."""
 
-    Attributes:
-        data: the name of the input parameter.
-        input: the parsed type hint of the input; None if it is not a list.
-        from_example: the type hint of the input is :class:`TypeFromExample`.
-        output: the schema that the type hint of the output declares, or None.
-    """
-
-    data: str
-    input: hints.ListHint | None
-    from_example: bool
-    output: Schema | None
+    data: str  # the name of the input parameter
+    input: hints.ListHint | None  # None if the type hint is not a list
+    from_example: bool  # the type hint of the input is TypeFromExample
+    output: Schema | None  # that the type hint of the output declares
 
 
 _SERVING: ContextVar[bool] = ContextVar("sparksig_serving", default=False)

@@ -40,17 +40,13 @@ _PYARROW_FOR_NUMPY_1 = "pyarrow<22"
 class Requirements:
     """The contents of an environment.
 
-    Attributes:
-        lines: the requirements, in pip's syntax: names, versions and markers only.
-        python: the version of Python, as "3.11".
-
     Example:
         >>> Requirements(("scikit-learn==1.5.0",), "3.11").is_pinned
         True
     """
 
-    lines: tuple[str, ...]
-    python: str
+    lines: tuple[str, ...]  # in pip's syntax: names, versions and markers only
+    python: str  # "3.11"
 
     @property
     def is_pinned(self) -> bool:

@@ -98,17 +98,11 @@ def _format_pin(package: str) -> str | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """A package, or Python, whose installed version differs from the one that a model was saved with.
-
-    Attributes:
-        name: the name of the package.
-        expected: the version that the model was saved with.
-        installed: the installed version; None if the package is not installed.
-    """
+    """A package, or Python, whose installed version differs from the one that a model was saved with."""
 
     name: str
-    expected: str
-    installed: str | None
+    expected: str  # the version that the model was saved with
+    installed: str | None  # None if the package is not installed
 
     def __str__(self) -> str:
         return f"{self.name} {self.expected} (installed: {self.installed or 'none'})"

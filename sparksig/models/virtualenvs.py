@@ -30,19 +30,12 @@ _ERROR_CHARACTERS = 3_000
 
 @dataclass(frozen=True)
 class ModelEnvironment:
-    """The environment in which a model runs.
-
-    Attributes:
-        requirements: the packages.
-        archive: the path of a built environment; empty for one that each machine builds itself.
-        digest: the SHA-256 of the archive.
-        options: options for ``pip install``, such as ``--no-index``.
-    """
+    """The environment in which a model runs."""
 
     requirements: Requirements
-    archive: str = ""
-    digest: str = ""
-    options: tuple[str, ...] = ()
+    archive: str = ""  # the path of a built environment; empty for one that each machine builds
+    digest: str = ""  # the SHA-256 of the archive
+    options: tuple[str, ...] = ()  # for pip install, such as --no-index
 
     def locate(self) -> Path:
         """Return the interpreter of the environment on this machine; build or unpack it if need be."""

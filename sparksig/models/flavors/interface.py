@@ -57,19 +57,12 @@ METHODS = (
 
 @dataclass(frozen=True)
 class Loading:
-    """The options of loading a model.
-
-    Attributes:
-        trust: the permissions of the caller.
-        method: the method that predicts; None for the saved one.
-        model_config: overrides entries of the saved configuration.
-        environment: the environment in which the model runs; None for that of this process.
-    """
+    """The options of loading a model."""
 
     trust: Trust
-    method: str | None = None
-    model_config: Mapping[str, Any] | None = None
-    environment: ModelEnvironment | None = None
+    method: str | None = None  # that predicts; None for the saved one
+    model_config: Mapping[str, Any] | None = None  # overrides entries of the saved configuration
+    environment: ModelEnvironment | None = None  # None for that of this process
 
 
 @dataclass(frozen=True)
@@ -93,17 +86,11 @@ class Saving:
 
 
 class Flavor(ABC):
-    """A format of models.
+    """A format of models."""
 
-    Attributes:
-        name: the key of the format in MLmodel's flavors.
-        mlflow_loader: the module of MLflow that loads the format.
-        has_feature_names: the models may know the names of the features that they were trained with.
-    """
-
-    name: ClassVar[str]
-    mlflow_loader: ClassVar[str] = ""
-    has_feature_names: ClassVar[bool] = False
+    name: ClassVar[str]  # the key in MLmodel's flavors
+    mlflow_loader: ClassVar[str] = ""  # the module of MLflow that loads the format
+    has_feature_names: ClassVar[bool] = False  # the models may know the names of their features
 
     def matches(self, directory: ModelDirectory) -> bool:
         """Return whether a model directory has this format, saved by sparksig or by MLflow."""
@@ -300,15 +287,10 @@ def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FeaturePredictor:
-    """A predictor of a model that may know the names of its features.
-
-    Attributes:
-        predict: the predictor.
-        feature_names: the names, in the order in which the model expects them; None if it knows no names.
-    """
+    """A predictor of a model that may know the names of its features."""
 
     predict: Predictor
-    feature_names: tuple[str, ...] | None
+    feature_names: tuple[str, ...] | None  # in the order that the model expects; None if it knows no names
 
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
         """Predict."""

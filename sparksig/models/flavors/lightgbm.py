@@ -254,15 +254,10 @@ class _Classifier:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The order and the categories of the columns of training, which LightGBM does not find by name.
+    """The order and the categories of the columns of training, which LightGBM does not find by name."""
 
-    Attributes:
-        order: the labels, in the order of the features; None to keep the order of the frame.
-        categories: the categories of some columns, by their labels.
-    """
-
-    order: tuple[Any, ...] | None = None
-    categories: Mapping[Any, pd.CategoricalDtype] = field(default_factory=dict)
+    order: tuple[Any, ...] | None = None  # in the order of the features; None for that of the frame
+    categories: Mapping[Any, pd.CategoricalDtype] = field(default_factory=dict)  # by the labels
 
     @classmethod
     def match(cls, booster: Any, names: tuple[str, ...] | None, inputs: Schema | None) -> _Columns:

@@ -45,19 +45,12 @@ def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> Skops
 
 @dataclass(frozen=True)
 class SkopsFile:
-    """A skops file whose types were inspected.
+    """A skops file whose types were inspected."""
 
-    Attributes:
-        root: the root of its nodes; None if a type was refused before the nodes were built.
-        trusted: the types that the caller trusts.
-        inert: the types that skops does not trust, but the list of inert types allows for this use.
-        untrusted: the types that need the caller's permission.
-    """
-
-    root: Any
-    trusted: tuple[str, ...]
-    inert: tuple[str, ...]
-    untrusted: tuple[str, ...]
+    root: Any  # None if a type was refused before the nodes were built
+    trusted: tuple[str, ...]  # by the caller
+    inert: tuple[str, ...]  # the types of the list of inert types
+    untrusted: tuple[str, ...]  # the types that need the caller's permission
 
     def build(self, *, checks_state: bool = True) -> Any:
         """Check the state of native types, build the object, and check that its parts fit together.
