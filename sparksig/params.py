@@ -240,9 +240,6 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
 
     Params that the schema does not declare are ignored with an :class:`UnknownParamWarning`.
 
-    Raises:
-        ContractError: a value does not fit, or a name is not a string; ``findings`` lists every problem.
-
     Example:
         >>> enforce_params({"t": 2}, ParamSchema([ParamSpec("t", "long", 1), ParamSpec("k", "long", 5)]))
         {'t': 2, 'k': 5}

@@ -169,11 +169,7 @@ class TensorSpec:
 
 
 def tensor_from_metadata(text: object, name: str) -> TensorSpec:
-    """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name.
-
-    Raises:
-        SignatureError: the metadata is malformed; its finding has the field's path.
-    """
+    """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name."""
     path = step(name)
     try:
         data = json.loads(text) if isinstance(text, (str, bytes)) else None

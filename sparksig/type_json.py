@@ -13,11 +13,7 @@ _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 
 
 def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
-    """Parse the JSON built-ins of a type.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
-    """
+    """Parse the JSON built-ins of a type."""
     if depth >= MAX_DEPTH:
         raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
     if not isinstance(data, Mapping):
@@ -66,9 +62,6 @@ def parse_typed(
 
     An absent ``required`` means True, and so does null, which MLflow writes for an absent key. MLflow 2.5 to
     2.9 wrote ``optional`` instead.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
     findings: list[Finding] = []
     dtype: Type = AnyType()
@@ -134,11 +127,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
 
 
 def parse_property(name: object, body: object, path: str, depth: int) -> Property:
-    """Parse the JSON of a property of an Object.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
-    """
+    """Parse the JSON of a property of an Object."""
     if not isinstance(name, str):
         raise malformed(path, "a string as the property's name", kind(name))
     return Property(name, *parse_typed(body, path, depth + 1))

@@ -216,17 +216,7 @@ def parse_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]
 
 
 def resolve_argument(text: str, side: str | None = None, **options: Any) -> Any:
-    """Resolve a contract of the command line; a malformed contract is a usage error.
-
-    Args:
-        text: a model directory, a signature's JSON file, a Parquet table, or DDL.
-        side: "inputs" or "outputs"; None for all sides.
-        options: of :func:`sparksig.tables.contract.resolve_contract`.
-
-    Raises:
-        ConfigError: it is not a contract, or has no such side.
-        ModelError, TableNotFoundError: it cannot be read.
-    """
+    """Resolve a contract of the command line; a malformed contract is a usage error."""
     from sparksig.errors import ConfigError, ContractError, ConversionError, SignatureError
     from sparksig.tables.contract import resolve_contract, resolve_sides
 

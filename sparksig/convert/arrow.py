@@ -231,13 +231,7 @@ def is_spark_table(data: Any) -> bool:
 
 
 def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Read data as a pyarrow table or column.
-
-    Args:
-        example: an object of pyarrow, or any object with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
-
-    Returns:
-        The table or column, and the name of a column that has a name, such as a Polars Series.
+    """Read data as a pyarrow table, or as a column and the name of a column that has one (a Polars Series).
 
     Raises:
         ConversionError: it cannot be read, can only be read once, or is a Spark DataFrame, which would be
@@ -310,9 +304,6 @@ def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> p
 
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested lists, with
     its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists what is lost.
-
-    Raises:
-        ConversionError: Arrow has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Map

@@ -142,9 +142,6 @@ _ADVICE = (
 def from_hint(hint: Any) -> Schema:
     """Convert a type hint ``list[X]`` to a schema of one unnamed column of X; each element is a row.
 
-    Raises:
-        ConversionError: not a list, or types that are not supported; each has a finding with its path.
-
     Example:
         >>> from_hint(list[dict[str, int]]).to_json()
         '[{"type": "map", "values": {"type": "long"}, "required": true}]'

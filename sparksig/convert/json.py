@@ -303,11 +303,6 @@ def to_json(value: Any, path: str = "", nested: bool = False) -> Any:
     A missing value becomes null. NaN becomes null as well, because pandas uses NaN for nulls of columns.
     Inside arrays and objects, NaN becomes the text NaN.
 
-    Args:
-        value: a scalar, list, dictionary or array, also of NumPy, pandas or the standard library.
-        path: its path, for errors.
-        nested: whether it is inside an array or object.
-
     Raises:
         ConversionError: neither JSON nor any signature type represents the value; with its path.
     """

@@ -33,10 +33,8 @@ _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
     """Convert an object column to an Arrow array; return None if no single type holds its values exactly.
 
-    Args:
-        column: a column of dtype object. None, NaN, NA and NaT are nulls.
-        target: the type that the contract declares, if it is known. Python numbers have no width, so an int
-            becomes a double, or 32 bits wide, if it fits.
+    With the declared type, an int becomes a double, or 32 bits wide, if it fits: Python numbers have no
+    width.
 
     Example:
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type

@@ -204,9 +204,6 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested arrays with
     its dtype and shape in the field's metadata. :data:`LOST_TO_SPARK` lists what is lost.
 
-    Raises:
-        ConversionError: the installed Spark has no such types; each has a finding with its path.
-
     Example:
         >>> from sparksig.types import Array
         >>> to_spark(Schema([ColSpec(Array("long"), "a", required=False)])).simpleString()

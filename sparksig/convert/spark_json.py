@@ -57,12 +57,7 @@ def _read_type(body: Any) -> Source:
 
 
 def write_spark_field(field: Field, *, lengths: bool = True) -> dict[str, Any]:
-    """Write a field as Spark's JSON.
-
-    Args:
-        field: the field to write.
-        lengths: whether to write the lengths of ``char`` and ``varchar``; without them, the types are plain
-            strings, as in a DataFrame.
+    """Write a field as Spark's JSON; without lengths, char and varchar are plain strings, as in a DataFrame.
 
     Example:
         >>> write_spark_field(Field("a", ListOf(Decimal(10, 2))))["type"]["elementType"]

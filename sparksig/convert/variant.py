@@ -48,9 +48,6 @@ def is_variant(dtype: pa.DataType) -> bool:
 def to_variant(value: Any, path: str = "") -> tuple[bytes, bytes]:
     r"""The two parts of a variant: its value, and its metadata (the keys of all objects in it).
 
-    Raises:
-        ConversionError: a value that no variant holds, with its path.
-
     Example:
         >>> to_variant({"a": 1})
         (b'\x02\x01\x00\x00\x02\x0c\x01', b'\x01\x01\x00\x01a')

@@ -22,10 +22,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array], path: str = "") -> pa.Array:
     """Convert the leaf arrays of a nested array; keys of maps are not converted.
 
-    ``convert`` receives each leaf array and its path.
+    Return the array itself if nothing changed.
 
-    Returns:
-        The converted array, or ``array`` itself if ``convert`` changed nothing.
+    ``convert`` receives each leaf array and its path.
 
     Example:
         >>> lists = pa.array([[1], [2, 3]])

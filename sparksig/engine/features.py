@@ -125,9 +125,6 @@ def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -
 
     Data without names is returned unchanged.
 
-    Raises:
-        ContractError: features have no column, or several; one finding each.
-
     Example:
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])

@@ -83,12 +83,7 @@ class Location:
 
 
 class Collector:
-    """A collector of findings about values that are checked row by row; equal findings become one.
-
-    Attributes:
-        row: the position of the row that is being checked.
-        findings: the rows of each finding.
-    """
+    """A collector of findings about values that are checked row by row; equal findings become one."""
 
     def __init__(self) -> None:
         self.row = 0

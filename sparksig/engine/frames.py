@@ -135,19 +135,7 @@ def build_model_input(
     texts: TextDtypes = OBJECTS,
     absent: Absent = "omit",
 ) -> Any:
-    """Convert data to the frame or the tensors that a model receives.
-
-    Args:
-        data: the data, as :func:`enforce` accepts it.
-        schema: the model's inputs.
-        strict_nulls: refuse nulls in required columns and properties of every type.
-        texts: the dtypes of the model's text columns.
-        absent: "null" adds a column of nulls for each optional column that the data lacks, "omit" adds
-            nothing, "forbid" refuses the data.
-
-    Raises:
-        ContractError: the data does not fit the schema.
-    """
+    """Convert data to the frame or the tensors that a model receives."""
     if schema.is_tensor_spec():
         from sparksig.engine.tensors import enforce_tensors
 

@@ -53,17 +53,6 @@ from sparksig.types import DataType
 def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> list[Any]:
     """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.
 
-    Args:
-        rows: the rows; the list is never changed.
-        hint: the type hint of the list.
-        from_json: whether the data comes from JSON, where bytes are base64 and times ISO 8601 texts.
-
-    Returns:
-        The converted rows, or ``rows`` itself if nothing had to be converted.
-
-    Raises:
-        ContractError: rows do not fit; one finding for each problem, with its count and the first rows.
-
     Example:
         >>> from sparksig.convert.hints import parse_input_hint
         >>> check_rows([1, 2.5], parse_input_hint(list[float]))

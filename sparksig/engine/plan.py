@@ -57,13 +57,9 @@ class Plan:
     ) -> pa.RecordBatch:
         """Convert a batch to the declared columns, in the schema's order and in the model's types.
 
-        Columns that already have their type are not copied.
+        Findings count rows from ``first_row``, and name the first ones.
 
-        Args:
-            batch: a batch of the Arrow schema that the plan was compiled for.
-            show_values: whether findings may show some of the values.
-            first_row: the position of the batch's first row in its table, from which findings count rows.
-            first_rows: the number of rows that a finding names; None for all.
+        Columns that already have their type are not copied.
 
         Raises:
             ContractError: nulls in required columns, timestamps out of range, missing keys of maps; all

@@ -100,13 +100,6 @@ def _is_value(data: Mapping[Any, Any], schema: Schema) -> bool:
 def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
     """Name the unnamed columns of a schema after the labels of the data; return a named schema unchanged.
 
-    Args:
-        labels: the keys of a dictionary, in order.
-        schema: the columns.
-
-    Raises:
-        ContractError: the numbers of labels and columns differ, or some labels are not names.
-
     Example:
         >>> label_by_position({"x": [1.5], "y": [2.5]}, Schema([ColSpec("double"), ColSpec("double")]))
         ['x': double (required), 'y': double (required)]

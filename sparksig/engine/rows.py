@@ -31,9 +31,6 @@ def to_rows(data: Any, hint: ListHint) -> list[Any]:
     The rows of a frame become dictionaries if the hint accepts dictionaries, and the cells of its only column
     otherwise. A single column without a name (or with the name 0) always gives its cells. Missing values of a
     frame become NaN for a float hint and None for any other.
-
-    Raises:
-        ContractError: the frame has several columns for a hint without dictionaries, or the data has no rows.
     """
     if isinstance(data, list):
         return data

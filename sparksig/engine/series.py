@@ -27,9 +27,6 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
 
     NaN stays NaN in NumPy float columns; None, NA and NaT become nulls. The memory of NumPy columns is shared
     with Arrow if possible.
-
-    Returns:
-        The array; nulls of the declared type after a finding, so that the other columns are judged, too.
     """
     dtype: Any = column.dtype
     code, expected, hint = (

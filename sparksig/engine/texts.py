@@ -132,14 +132,10 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
+    A column is not listed, either, if the model shows its dtype, which says more.
+
     Only pandas columns have one. An object column without missing values leaves open which missing value the
     model knows, and is not listed.
-
-    Args:
-        data: a frame, a Series, or a dictionary of columns; anything else has no dtypes.
-        schema: the model's inputs.
-        trained_with: the dtypes that the model itself shows. They say more about a column than an example
-            without missing values, so such a column is not listed.
 
     Example:
         >>> frame = pd.DataFrame({"zone": pd.Series(["a", None], dtype="string[python]")})

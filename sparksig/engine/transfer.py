@@ -23,9 +23,6 @@ def restore_types(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
 
     Times that feed a tensor get the unit that the tensor declares. Timestamps inside a column declared Any
     become local times of the session's time zone.
-
-    Raises:
-        ContractError: a time does not fit the declared unit.
     """
     if not _needs_restoring(schema):
         return batch

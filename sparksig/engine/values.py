@@ -49,19 +49,6 @@ def enforce_values(
 ) -> Sequence[Any]:
     """Convert the values of one column to the declared type.
 
-    Args:
-        values: the values, one for each row; None, NaN, NA and NaT are nulls. They are never changed.
-        dtype: the declared type.
-        path: the path of the column.
-        findings: receives one finding for each problem, with its rows.
-        required: whether the contract requires the column.
-        strict: whether required columns and properties of every type refuse nulls.
-        forbid: whether keys that an object does not declare are refused; they are dropped otherwise.
-        show_values: whether findings may show values.
-
-    Returns:
-        The converted values, or ``values`` itself if all of them have the declared type.
-
     Example:
         >>> from sparksig.types import Property
         >>> enforce_values([{"a": 1}], Object([Property("a", "double")]), "o", [], required=True)

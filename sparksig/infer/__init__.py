@@ -172,9 +172,6 @@ def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, is
 
     The example is a single row if it is a dictionary of values, or a value.
 
-    Raises:
-        InferenceError: the prediction has no signature; one finding for each path.
-
     Example:
         >>> infer_outputs({"label": ["hot"]}, None, rows=1, is_one_row=False)
         ['label': string (required)]

@@ -22,9 +22,6 @@ from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 def from_batches(example: Any) -> Schema:
     """Infer the columns of a table, or one unnamed column from an array.
 
-    Raises:
-        InferenceError: there is no column, or columns have equal names or unsupported types; all findings.
-
     Example:
         >>> from_batches(pa.table({"id": [1, 2], "price": pa.array([1.5, None], pa.float32())}))
         ['id': long (required), 'price': float (optional)]

@@ -77,11 +77,7 @@ def from_series(series: pd.Series) -> Schema:
 
 
 def from_struct(struct: StructType) -> Schema:
-    """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job.
-
-    Raises:
-        InferenceError: there is no column, or columns have equal names or unsupported types; all findings.
-    """
+    """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job."""
     from sparksig.convert.spark import from_spark
     from sparksig.convert.spark import source as spark_source
 

@@ -29,9 +29,6 @@ def from_prediction(
 ) -> Schema:
     """Infer the outputs from a prediction.
 
-    Raises:
-        InferenceError: the prediction has no signature; one finding for each path.
-
     Example:
         >>> houses = Schema([ColSpec("double", "rooms")])
         >>> from_prediction(np.array([7.5]), houses, 1, False, tensors.from_array)

@@ -23,9 +23,6 @@ def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
     A list of integers and floats becomes a list of doubles. Empty lists, None, NaN and other values without a
     type or a JSON representation are refused.
 
-    Raises:
-        InferenceError: ``params`` is not a dictionary, or has defaults without a type; all findings.
-
     Example:
         >>> from_params({"temperature": 0.5, "stop": [".", "!"]})
         ['temperature': double (default: 0.5), 'stop': string (default: ['.', '!']) (shape: (-1,))]

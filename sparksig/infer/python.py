@@ -96,9 +96,6 @@ def from_list(values: Sequence[Any]) -> Schema:
     A column is optional if its key is absent from a dictionary or has a null (None, NA, NaT). NaN is a null,
     too, except in float and double columns. An empty list is a column of strings, as in MLflow.
 
-    Raises:
-        InferenceError: values have several types, or an unsupported type; one finding for each path.
-
     Example:
         >>> from_list([{"id": 1, "tags": ["a"]}, {"id": 2}])
         ['id': long (required), 'tags': Array(string) (optional)]
@@ -127,9 +124,6 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
     """Infer a column for each key of a dictionary, whose values are those of one row.
 
     A column is optional if its value, or an element of its list, is null.
-
-    Raises:
-        InferenceError: there is no key, keys are not strings, or values have no type; all findings.
 
     Example:
         >>> from_dict({"name": "Ada", "scores": [0.5, 1.0], "email": None})

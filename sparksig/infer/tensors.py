@@ -14,9 +14,6 @@ from sparksig.schema import Name, Schema, TensorSpec
 def from_array(array: np.ndarray[Any, Any]) -> Schema:
     """Infer one unnamed tensor: the dtype of the array (strings without their length), any number of rows.
 
-    Raises:
-        InferenceError: the array has no dimension, or a dtype without a name in JSON.
-
     Example:
         >>> from_array(np.zeros((4, 3), dtype="float32"))
         [Tensor('float32', (-1, 3))]
@@ -26,9 +23,6 @@ def from_array(array: np.ndarray[Any, Any]) -> Schema:
 
 def from_sparse(matrix: Any) -> Schema:
     """Infer one unnamed tensor from a sparse matrix or array: the dtype of its values, any number of rows.
-
-    Raises:
-        InferenceError: the format is neither csr nor csc, or the dtype has no name in JSON.
 
     Example:
         >>> import scipy.sparse
@@ -48,11 +42,7 @@ def from_sparse(matrix: Any) -> Schema:
 
 
 def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
-    """Infer a named tensor from each array of a dictionary.
-
-    Raises:
-        InferenceError: names are not strings or integers, or arrays have no tensor type; all findings.
-    """
+    """Infer a named tensor from each array of a dictionary."""
     specs: list[TensorSpec] = []
     findings = report_duplicates([str(name) for name in arrays], "one tensor of that name, as text")
     for name, array in arrays.items():

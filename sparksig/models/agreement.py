@@ -79,9 +79,7 @@ def find_differing_columns(
 ) -> list[str] | None:
     """Find the columns that make a model predict differently on raw data than on enforced data.
 
-    Returns:
-        The names of the columns; empty where no single column makes the difference. None where the
-        predictions agree, or where the model does not accept the raw data.
+    None without a difference, or if the model refuses the raw data; empty if it is not of a single column.
     """
     try:
         raw = _predict(predictor, data)

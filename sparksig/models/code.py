@@ -33,9 +33,6 @@ def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None
     """Copy code files and directories into a model directory.
 
     Return its path in the directory; None without code.
-
-    Raises:
-        ModelError: a path does not exist, or two of them have one name.
     """
     if isinstance(paths, (str, os.PathLike)):
         raise ModelError(f"code_paths: expected a list of paths, got one path. Pass [{str(paths)!r}]")
@@ -57,11 +54,7 @@ _CODE_DIRECTORIES: list[ModelDirectory] = []
 
 
 def add_code(directory: ModelDirectory) -> None:
-    """Make the code files of a model importable until the process ends.
-
-    Raises:
-        ModelError: a different module of the same name is loaded already.
-    """
+    """Make the code files of a model importable until the process ends."""
     if not directory.pyfunc.get("code"):
         return
     home = directory.resolve_member(directory.pyfunc["code"])

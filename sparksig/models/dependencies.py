@@ -45,9 +45,6 @@ class RequirementsWarning(SparksigWarning):
 def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
     """Load a model directory and predict its example in a new Python process.
 
-    Returns:
-        The names of the distributions that the model imported.
-
     Warns:
         RequirementsWarning: the process failed, or took too long.
     """

@@ -58,10 +58,6 @@ class ModelDirectory:
     def read(cls, path: str | os.PathLike[str]) -> ModelDirectory:
         """Read ``MLmodel`` in a directory.
 
-        Raises:
-            ModelNotFoundError: the directory does not exist, or has no MLmodel in it.
-            ModelDamagedError: MLmodel is not YAML, too large, or malformed.
-
         Example:
             >>> ModelDirectory.read("no/such/model")
             Traceback (most recent call last):
@@ -175,11 +171,7 @@ class ModelDirectory:
         return target
 
     def open(self, file: Path) -> BinaryIO:
-        """Open a file in the directory for reading. In a pinned directory its content is verified.
-
-        Raises:
-            ModelDamagedError: the file is missing, or differs from the pinned content.
-        """
+        """Open a file in the directory for reading. In a pinned directory its content is verified."""
         if not file.is_file():
             raise ModelDamagedError(f"{file} is not a file")
         if self.digests is None:
@@ -195,9 +187,6 @@ class ModelDirectory:
 
         The copy has exactly the pinned content, and is removed with the returned object. A directory that is
         not pinned is returned as is.
-
-        Raises:
-            ModelDamagedError: a file differs from the pinned content.
         """
         if self.digests is None:
             return self
@@ -248,9 +237,6 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Create a directory to fill, and rename it to ``path`` when the block ends without an error.
 
     Until then it is a private sibling (mode 0700) of ``path``. It is removed if the block fails.
-
-    Raises:
-        OutputRefusedError: ``path`` exists, and is not an empty directory.
     """
     target = Path(path).absolute()
     if target.is_symlink() or (target.exists() and not _is_empty_directory(target)):
@@ -375,11 +361,7 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
-    """Copy a file or directory into a model directory, with the targets of links; return its path.
-
-    Raises:
-        ModelError: the source does not exist, or a file of its name was copied already.
-    """
+    """Copy a file or directory into a model directory, with the targets of links; return its path."""
     path = Path(source)
     if not path.exists():
         raise ModelError(f"there is no file or directory at {str(source)!r}")

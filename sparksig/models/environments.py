@@ -27,27 +27,7 @@ def resolve_environment(
     allow_install: bool = False,
     options: Sequence[str] = (),
 ) -> ModelEnvironment | None:
-    """Resolve the environment in which a model runs, without building it.
-
-    Args:
-        directory: the model directory.
-        environment: "worker" for the environment of this process, "model" for one that is built from the
-            requirements of the directory, or the path of an archive that ``sparksig env build`` has written.
-        trust: the permissions of the caller.
-        allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
-            too, if the requirements name one exact version each.
-        options: options for ``pip install``.
-
-    Returns:
-        The environment; None for that of this process.
-
-    Raises:
-        ContractError: ``environment`` or ``allow_install`` is not one of the choices.
-        ModelNotTrustedError: packages would be installed, and the caller did not allow it.
-        ModelError: the directory has no requirements, this machine has no such Python, or the archive does
-            not exist.
-        UnsupportedError: a requirement is a URL, a path or an option of pip.
-    """
+    """Resolve the environment in which a model runs, without building it; None for that of this process."""
     if not isinstance(environment, (str, os.PathLike)):
         raise ContractError(f"environment: expected 'worker', 'model' or a path, got {kind(environment)}")
     if not isinstance(allow_install, bool):

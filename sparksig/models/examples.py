@@ -38,11 +38,7 @@ InputExample: TypeAlias = tuple[dict[str, str], Any, dict[str, Any]]
 
 
 def split_example(example: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split an example, which is data or a pair ``(data, params)``, into data and params.
-
-    Raises:
-        ModelError: the example is another kind of tuple.
-    """
+    """Split an example, which is data or a pair ``(data, params)``, into data and params."""
     if not isinstance(example, tuple):
         return example, None
     if len(example) != 2 or not (example[1] is None or isinstance(example[1], Mapping)):

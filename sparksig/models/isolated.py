@@ -76,13 +76,7 @@ class IsolatedPredictor:
         return self._text_dtypes
 
     def __call__(self, data: Any, params: Mapping[str, Any] | None) -> Any:
-        """Predict in the other process.
-
-        Raises:
-            ExecutionError: the process has died; with its last lines on standard error.
-            Exception: the exception that the model raised there, with the same type where it is a built-in
-                one, and in any case with the same name and message.
-        """
+        """Predict in the other process."""
         with self._lock:
             if self._process is None or not self._process.is_usable():
                 self._connect()

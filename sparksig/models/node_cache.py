@@ -27,9 +27,6 @@ def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path
     """Return the directory with a key; call ``build(directory)`` if this machine does not have it yet.
 
     A directory whose build was interrupted is built again.
-
-    Raises:
-        ModelError: other users can write into the cache, or it cannot be created.
     """
     cache = _open_cache(kind)
     home = cache / key[:32]

@@ -258,9 +258,6 @@ def as_python_model(model: Any) -> Any:
     """Convert a PythonModel class to an instance of it, and a function to a model.
 
     Any other object is returned unchanged.
-
-    Raises:
-        ModelError: the class needs arguments, or the function has the wrong parameters for a model.
     """
     if isinstance(model, type) and (issubclass(model, PythonModel) or is_mlflow_model(model)):
         try:
@@ -275,11 +272,7 @@ def as_python_model(model: Any) -> Any:
 
 
 def as_callable_model(model: Any) -> Any:
-    """Convert a callable object that is not a PythonModel to a model; return any other object unchanged.
-
-    Raises:
-        ModelError: the object has the wrong parameters for a model.
-    """
+    """Convert a callable object that is not a PythonModel to a model; return any other object unchanged."""
     if callable(model) and not isinstance(model, type) and not hasattr(model, "load_context"):
         return FunctionModel(model)
     return model

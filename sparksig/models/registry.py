@@ -158,15 +158,6 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
 def find_location(uri: str | os.PathLike[str]) -> str:
     """Return the path or URI from which another process can read a model without MLflow.
 
-    Returns:
-        The absolute path of a local directory, the artifact location of ``models:/`` and ``runs:/``, and
-        otherwise the URI itself.
-
-    Raises:
-        MissingDependencyError: the URI needs MLflow, which is not installed.
-        ModelNotFoundError: MLflow has no such model.
-        ModelError: MLflow's server alone can read the artifacts.
-
     Example:
         >>> find_location("s3://bucket/model")
         's3://bucket/model'

@@ -106,9 +106,7 @@ def hash_file(file: Path) -> str:
 def seal_text(digests: Mapping[str, str], alternatives: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the content of a seal: a line for each file, and a last line with the digest of the others.
 
-    Args:
-        digests: the digest of each file.
-        alternatives: names and digests that are valid too, while files are being replaced.
+    Alternatives are names and digests that are valid too, while files are being replaced.
 
     Example:
         >>> seal_text({"MLmodel": "0" * 64}).decode().splitlines()[0]

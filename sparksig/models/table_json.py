@@ -29,14 +29,7 @@ def frame_from_json(
 ) -> pd.DataFrame:
     """Convert ``{"columns": [...], "data": [[...]], "index": [...]}`` to a frame, enforced by the schema.
 
-    Args:
-        content: the JSON.
-        inputs: the schema; None to enforce nothing.
-        nat: missing times may be the text NaT, which MLflow writes in examples.
-        texts: the dtypes of text columns.
-
-    Raises:
-        ContractError: the JSON has another structure, or breaks the schema.
+    With ``nat``, missing times may be the text NaT, which MLflow writes in examples.
     """
     frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:

@@ -18,13 +18,7 @@ from sparksig.types import DataType
 def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> Any:
     """Convert JSON to the tensors of a schema: an array for an unnamed tensor, else a dictionary.
 
-    Args:
-        content: nested lists, for several tensors in a dictionary.
-        inputs: the schema.
-        counts: times may be nanoseconds since 1970, which MLflow writes in examples.
-
-    Raises:
-        ContractError: values do not fit the dtypes, or lists have no common shape; with all findings.
+    With ``counts``, times may be nanoseconds since 1970, which MLflow writes in examples.
     """
     findings: list[Finding] = []
     specs = [spec for spec in inputs if isinstance(spec, TensorSpec)]

@@ -28,12 +28,6 @@ def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -
 
     The directory matches its seal at any time: during the replacement, the seal accepts both versions of
     MLmodel.
-
-    Raises:
-        UnsupportedError: the model is a version of a registered model, which is immutable.
-        ModelNotFoundError: MLflow has no such model.
-        ModelError: MLflow refuses a step, with its reason.
-        MissingDependencyError: MLflow is not installed.
     """
     require_mlflow(f"setting the signature of {uri!r}")
     upload = _create_uploader(uri)

@@ -33,15 +33,6 @@ from sparksig.errors import UnsupportedError
 def write_message(stream: BinaryIO, message: object) -> None:
     """Write an object to a stream.
 
-    Args:
-        stream: a binary stream, such as a pipe.
-        message: built-in values, arrays and scalars of NumPy, frames, series and scalars of pandas, instances
-            of dataclasses and similar classes (which become dictionaries), nested in each other.
-
-    Raises:
-        UnsupportedError: the message contains an object of another type. Nothing was written.
-        OSError: the other end of the stream is closed.
-
     Example:
         >>> stream = io.BytesIO()
         >>> write_message(stream, {"x": np.array([1, 2])})
@@ -60,12 +51,7 @@ def write_message(stream: BinaryIO, message: object) -> None:
 
 
 def read_message(stream: BinaryIO) -> Any:
-    """Read an object that :func:`write_message` has written.
-
-    Raises:
-        EOFError: the stream has ended.
-        UnsupportedError: the message contains an object of a type that is not on the list.
-    """
+    """Read an object that :func:`write_message` has written."""
     [count] = struct.unpack("<Q", _read_exactly(stream, 8))
     sizes = struct.unpack(f"<{count}Q", _read_exactly(stream, 8 * count))
     content, *buffers = [_read_exactly(stream, size) for size in sizes]

@@ -39,16 +39,10 @@ def write_environment(
 ) -> None:
     """Write the three files from which MLflow builds an environment for a model.
 
+    ``packages`` are pinned to their installed versions, unless ``extra`` requirements replace the pins;
+    ``complete`` requirements, or a file of them, stand for both.
+
     MLflow is one of the packages if it is installed, because its server runs in that environment.
-
-    Args:
-        home: the model directory.
-        packages: the names of the packages that loading needs, to be pinned to their installed versions.
-        extra: more requirements in pip's syntax; they replace pins of the same packages.
-        complete: all requirements, or the path of a requirements file; instead of ``packages`` and ``extra``.
-
-    Raises:
-        ModelError: ``extra`` or ``complete`` is not a list of texts, or both are passed.
     """
     if isinstance(extra, str) or not _are_lines(extra):
         raise ModelError("extra_pip_requirements: expected a list of requirements, for example ['nltk==3.9']")
@@ -162,14 +156,7 @@ def normalize_name(package: str) -> str:
 
 
 def compare_versions(directory: ModelDirectory, action: str) -> None:
-    """Warn or fail if installed versions of packages differ from those that a model was saved with.
-
-    Raises:
-        ModelError: versions differ and ``action`` is "fail", or ``action`` is unknown.
-
-    Warns:
-        VersionMismatchWarning: versions differ and ``action`` is "warn".
-    """
+    """Warn or fail if installed versions of packages differ from those that a model was saved with."""
     if action not in ACTIONS:
         raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
     if action == "ignore" or not (differences := list_differences(directory)):

@@ -20,12 +20,7 @@ FLAVORS: tuple[Flavor, ...] = (
 
 
 def find_flavor(directory: ModelDirectory) -> Flavor:
-    """Return the format of a model directory.
-
-    Raises:
-        UnsupportedError: the model has no flavor ``python_function``.
-        ModelDamagedError: that flavor has no valid loader module.
-    """
+    """Return the format of a model directory."""
     return next(flavor for flavor in FLAVORS if flavor.matches(directory))
 
 

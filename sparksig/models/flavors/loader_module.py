@@ -29,11 +29,7 @@ class _LoaderModuleFlavor(Flavor):
     name = "loader_module"
 
     def matches(self, directory: ModelDirectory) -> bool:
-        """Return True, because this format accepts any loader module.
-
-        Raises:
-            ModelDamagedError: the loader module is missing, or its name is invalid.
-        """
+        """Return True, because this format accepts any loader module."""
         name = directory.pyfunc.get("loader_module")
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise ModelDamagedError(

@@ -30,11 +30,6 @@ _NEIGHBORS_TREES = frozenset(["sklearn.neighbors._kd_tree.KDTree", "sklearn.neig
 def check_objects(model: Any, trusted: frozenset[str]) -> None:
     """Check every object that is reachable from a model.
 
-    Args:
-        model: the object built from a skops file.
-        trusted: the types that the caller trusts: they are allowed in every attribute, and compiled code may
-            depend on objects that cannot be checked.
-
     Raises:
         ModelDamagedError: a part does not fit, is in the wrong attribute, or hides a method.
         ModelNotTrustedError: compiled code would depend on an object that cannot be checked.

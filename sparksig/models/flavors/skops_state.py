@@ -22,15 +22,7 @@ def require(condition: object, name: str, problem: str) -> None:
 
 
 def check_state(node: Any, name: str) -> None:
-    """Check the state that a node of a skops file would pass to compiled code.
-
-    Args:
-        node: a node of the tree that skops builds, whose children were checked before.
-        name: the qualified name of its type.
-
-    Raises:
-        ModelDamagedError: the library itself would never write this state.
-    """
+    """Check the state that a node of a skops file would pass to compiled code."""
     check_node = _NODE_CHECKS.get(type(node).__name__)
     check_attributes = _TYPE_CHECKS.get(name)
     if check_node is not None:
@@ -48,9 +40,6 @@ def check_nodes(left: Any, right: Any, is_leaf: Any, name: str) -> int:
     """Check that the nodes of a decision tree form a single tree, whose root is the first node.
 
     Return its depth. The children of leaves are ignored.
-
-    Raises:
-        ModelDamagedError: a child is out of range, precedes its parent, or does not have exactly one parent.
     """
     count = len(left)
     parents = np.flatnonzero(~is_leaf)
@@ -233,13 +222,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_array(value: object, dimensions: int, dtype: str) -> bool:
-    """Return whether a value is a plain array of this number of dimensions, and of this dtype.
-
-    Args:
-        value: the value.
-        dimensions: the number of dimensions.
-        dtype: a dtype with its size, for example "f8", or the allowed kinds of dtypes, for example "iu".
-    """
+    """Return whether a value is a plain array of a rank, and of a dtype ("f8") or of kinds ("iu")."""
     if type(value) is not np.ndarray or value.ndim != dimensions or not value.flags.c_contiguous:
         return False
     return (
