@@ -7,21 +7,13 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ConversionError, Finding
-from sparksig.lattice import Scalar, Source, upper_bounds
+from sparksig.lattice import MODEL_TYPE, Scalar, Source, upper_bounds
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
 
-_TO_NUMPY: dict[DataType, np.dtype[Any]] = {
-    DataType.boolean: np.dtype("bool"),
-    DataType.integer: np.dtype("int32"),
-    DataType.long: np.dtype("int64"),
-    DataType.float: np.dtype("float32"),
-    DataType.double: np.dtype("float64"),
-    DataType.string: np.dtype("str"),
-    DataType.binary: np.dtype("bytes"),
-    DataType.datetime: np.dtype("datetime64[ns]"),
-}
+_NAMES = {"string": "str", "binary": "bytes", "timestamp": "datetime64[ns]"}
+_TO_NUMPY = {dtype: np.dtype(_NAMES.get(name, name)) for dtype, name in MODEL_TYPE.items()}
 
 
 def to_numpy(dtype: Type) -> np.dtype[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import Finding
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
@@ -16,15 +17,6 @@ _JSON_NAMES = {"tinyint": "byte", "smallint": "short", "int": "integer", "bigint
 """The names of types in Spark's JSON that differ from the names in DDL."""
 
 _DDL_NAMES = {json_name: name for name, json_name in _JSON_NAMES.items()}
-
-_NATIVE = {
-    "null": "void", "bool": "boolean", "int8": "byte", "int16": "short", "int32": "integer", "int64": "long",
-    "uint8": "short", "uint16": "integer", "uint32": "long", "float16": "float", "float32": "float",
-    "float64": "double", "date32": "date", "date64": "date", "timestamp_tz": "timestamp",
-    "timestamp": "timestamp_ntz", "large_string": "string", "string_view": "string",
-    "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
-}  # fmt: skip
-"""The names of the scalar types in Spark's JSON."""
 
 
 def read_spark_field(body: Mapping[str, Any]) -> Field:
@@ -90,4 +82,5 @@ def _write_type(source: Source, lengths: bool) -> Any:
         return str(source)
     if source.max_length is not None and lengths:
         return source.native
-    return _NATIVE.get(source.name) or source.native or source.name
+    name = None if source.name == "uint64" else SPARK_NAMES.get(source.name)
+    return _JSON_NAMES.get(name, name) if name else source.native or source.name
