@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sparksig.errors import Code, Finding, find_duplicates, step
+from sparksig.errors import Code, Finding, below, find_duplicates, step
 from sparksig.types import Type
 from sparksig.walks import walk
 
 if TYPE_CHECKING:
+    from sparksig.params import ParamSchema
     from sparksig.schema import Schema, TensorSpec
 
 
@@ -43,6 +44,11 @@ def find_lost_names(schema: Schema) -> list[Finding]:
         return [build_loss("", f"{declared} without a name", exported)]
     numbers = [spec.name for spec in schema if isinstance(spec.name, int)]
     return [build_loss(step(name), "an integer as name", "its digits") for name in numbers]
+
+
+def find_lost_params(params: ParamSchema | None) -> list[Finding]:
+    """Return the losses of an export without params."""
+    return [build_loss(below("params", spec.name), "a param", "nothing") for spec in params or ()]
 
 
 def walk_schema(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, report_duplicates
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.convert import build_loss, find_lost_params, report_duplicates
+from sparksig.errors import Code, ConversionError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
@@ -128,9 +128,7 @@ def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
             findings.append(build_loss(side, "not declared", "no tensors"))
         else:
             findings += [loss.below(side) for loss in _find_losses(schema, side[:-1])]
-    if contract.params is not None:
-        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
-    return findings
+    return findings + find_lost_params(contract.params)
 
 
 def _find_losses(schema: Schema, side: str) -> list[Finding]:

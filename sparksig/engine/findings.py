@@ -39,6 +39,12 @@ def format_null_hint(dtype: Type) -> str:
     return f"declare it optional{number}"
 
 
+def build_count_finding(expected: int, actual: int, hint: str = "") -> Finding:
+    """Build the finding about a wrong number of columns."""
+    counts = [f"{count} column{'s' if count != 1 else ''}" for count in (expected, actual)]
+    return Finding(Code.COLUMN_COUNT, "", counts[0], counts[1], hint)
+
+
 class Rows:
     """A mapping from positions of nested values to the rows that contain them, computed on request."""
 

@@ -14,7 +14,7 @@ from sparksig.engine import plan as plans
 from sparksig.engine.absent import build_missing_finding
 from sparksig.engine.arrow_frames import Options, build_frame, build_layout, unnamed_labels
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_pandas
-from sparksig.engine.findings import Location, Rows, format_null_hint
+from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint
 from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.texts import TextDtype
@@ -169,8 +169,7 @@ def _match_labels(
         if len(schema) == len(labels):
             return list(range(len(labels)))
         hint = "select exactly these: columns without names are matched by position"
-        expected, actual = (f"{n} column{'s' if n != 1 else ''}" for n in (len(schema), len(labels)))
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual, hint))
+        findings.append(build_count_finding(len(schema), len(labels), hint))
         return [None] * len(schema)
     positions_by_label: dict[Any, list[int]] = {}
     for position, label in enumerate(labels):

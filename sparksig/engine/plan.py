@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent, build_missing_finding
-from sparksig.engine.findings import FIRST_ROWS, Location, Rows
+from sparksig.engine.findings import FIRST_ROWS, Location, Rows, build_count_finding
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import HINTS, Code, ContractError, Finding, UnsupportedError, below, step
@@ -239,10 +239,7 @@ def _match_columns(
     if not schema.has_input_names():
         if len(schema) != len(arrow_schema):
             hint = "select exactly these: columns without names are matched by position"
-            expected, actual = (
-                f"{n} column{'s' if n != 1 else ''}" for n in (len(schema), len(arrow_schema))
-            )
-            findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual, hint))
+            findings.append(build_count_finding(len(schema), len(arrow_schema), hint))
             return [None] * len(schema)
         return list(range(len(schema)))
     return [_match_column(spec, arrow_schema, absent, findings) for spec in schema]

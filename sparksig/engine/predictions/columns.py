@@ -14,6 +14,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
+from sparksig.engine.findings import build_count_finding
 from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.engine.predictions.reading import read_frame
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
@@ -33,8 +34,7 @@ def encode_columns(
     before = len(findings)
     _check_names(frame, outputs, findings)
     if not outputs.has_input_names() and frame.shape[1] != len(outputs):
-        expected, actual = (f"{n} column{'s' if n != 1 else ''}" for n in (len(outputs), frame.shape[1]))
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual))
+        findings.append(build_count_finding(len(outputs), frame.shape[1]))
         return []
     positions: dict[Any, list[int]] = {}
     for index, label in enumerate(frame.columns):
