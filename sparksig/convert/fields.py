@@ -28,8 +28,8 @@ def read_field(
 ) -> ColSpec | TensorSpec | None:
     """Read a field of a table as a column, or as the tensor that its metadata describes.
 
-    None if the findings tell why it cannot be read. ``tensor_source`` returns the type of one row of a
-    tensor.
+    Return None if it cannot be read, which is reported in ``findings``. ``tensor_source`` returns the type of
+    one row of a tensor.
     """
     path = step(field.name)
     if metadata is None:

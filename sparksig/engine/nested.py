@@ -196,7 +196,7 @@ def _compile_struct(
             array.flatten() if array.null_count else [array.field(i) for i in range(arrow_type.num_fields)]
         )
         chosen = [parts[index] for index in indices]
-        within = _enter_struct(array, location)
+        within = _Within(location, null_mask(array) if array.null_count else None)
         converted = [_apply_inside(node, part, within) for node, part in zip(nodes, chosen)]
         if same_order and all(new is old for new, old in zip(converted, chosen)):
             return array
@@ -211,10 +211,6 @@ class _Within:
 
     location: Location
     absent: Mask | None  # the null structs; None if there are none
-
-
-def _enter_struct(array: pa.Array, location: Location) -> _Within:
-    return _Within(location, null_mask(array) if array.null_count else None)
 
 
 def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:

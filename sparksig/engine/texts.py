@@ -132,7 +132,7 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
-    A column is not listed, either, if the model shows its dtype, which says more.
+    A column whose dtype the model itself shows is listed only if the example has missing values in it.
 
     Only pandas columns have one. An object column without missing values leaves open which missing value the
     model knows, and is not listed.

@@ -12,7 +12,7 @@ from sparksig.errors import ContractError, Finding, InferenceError, SparksigWarn
 from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType, Type
+from sparksig.types import DataType
 from sparksig.walks import contains
 
 
@@ -152,7 +152,7 @@ def verify_times(example: Any, schema: Schema) -> None:
     """
     if schema.is_tensor_spec():  # times of tensors are not converted to nanoseconds
         return
-    specs = [spec for spec in schema if isinstance(spec, ColSpec) and _has_times(spec.type)]
+    specs = [spec for spec in schema if contains(spec.type, lambda part: part is DataType.datetime)]
     if not specs:
         return
     from sparksig.engine.frames import enforce
@@ -161,10 +161,6 @@ def verify_times(example: Any, schema: Schema) -> None:
         enforce(example, Schema(specs))
     except ContractError as error:
         raise InferenceError.of("no signature for this example", error.findings) from None
-
-
-def _has_times(dtype: Type) -> bool:
-    return contains(dtype, lambda part: part is DataType.datetime)
 
 
 def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, is_one_row: bool) -> Schema:

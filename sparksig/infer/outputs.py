@@ -208,16 +208,13 @@ def _infer_column(key: Any, value: Any) -> Schema:
         if value.ndim > 1 or value.dtype.kind == "O":
             return python.from_list([{key: item} for item in value])
     if isinstance(value, list):
-        return python.from_list([{key: item} for item in value]) if value else _empty(key)
+        empty = [ColSpec(DataType.string, key)]
+        return python.from_list([{key: item} for item in value]) if value else Schema(empty)
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         finding = Finding(Code.INVALID_NAME, step(key), "a string or an integer", kind(key))
         raise InferenceError.of("no signature for this dictionary of columns", [finding])
     value = to_series(value) if isinstance(value, pd.Index) else pd.Series(value)
     return frames.from_series(value.rename(key))
-
-
-def _empty(key: Any) -> Schema:
-    return Schema([ColSpec(DataType.string, key)])
 
 
 # --- examples of the input ---------------------------------------------------------------------------

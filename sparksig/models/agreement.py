@@ -79,7 +79,8 @@ def find_differing_columns(
 ) -> list[str] | None:
     """Find the columns that make a model predict differently on raw data than on enforced data.
 
-    None without a difference, or if the model refuses the raw data; empty if it is not of a single column.
+    Return None if the predictions agree, or the model does not accept the raw data. The list is empty if no
+    single column makes the difference.
     """
     try:
         raw = _predict(predictor, data)

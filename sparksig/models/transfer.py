@@ -122,17 +122,9 @@ def _reduce_array(array: np.ndarray[Any, Any]) -> _Reduced:
     return _build_array, (buffer, array.dtype.str, array.shape, is_by_column)
 
 
-def _reduce_scalar(value: np.generic) -> _Reduced:
-    return _build_scalar, (np.asarray(value),)
-
-
 def _reduce_time(value: Any) -> _Reduced:
     zone = getattr(value, "tz", None)
     return _build_time, (value.asm8.reshape(1), None if zone is None else str(zone))
-
-
-def _reduce_missing(value: object) -> _Reduced:
-    return _build_missing, (value is pd.NaT,)
 
 
 def _reduce_index(index: pd.Index) -> _Reduced:
@@ -142,10 +134,6 @@ def _reduce_index(index: pd.Index) -> _Reduced:
         levels = [index.get_level_values(level) for level in range(index.nlevels)]
         return _build_levels, (levels, list(index.names))
     return _build_index, (_unwrap(index), index.name)
-
-
-def _reduce_series(series: pd.Series) -> _Reduced:
-    return _build_series, (_unwrap(series), series.index, series.name)
 
 
 def _reduce_frame(frame: pd.DataFrame) -> _Reduced:
@@ -201,11 +189,11 @@ def _reduce_plain(value: Any) -> _Reduced:
 
 _REDUCERS: tuple[tuple[Any, Callable[[Any], _Reduced]], ...] = (
     (np.ndarray, _reduce_array),
-    (np.generic, _reduce_scalar),
-    ((type(pd.NaT), type(pd.NA)), _reduce_missing),
+    (np.generic, lambda value: (_build_scalar, (np.asarray(value),))),
+    ((type(pd.NaT), type(pd.NA)), lambda value: (_build_missing, (value is pd.NaT,))),
     ((pd.Timestamp, pd.Timedelta), _reduce_time),
     (pd.DataFrame, _reduce_frame),
-    (pd.Series, _reduce_series),
+    (pd.Series, lambda series: (_build_series, (_unwrap(series), series.index, series.name))),
     (pd.Index, _reduce_index),
     (pd.api.extensions.ExtensionArray, _reduce_extension),
     ((pa.Array, pa.ChunkedArray, pa.RecordBatch, pa.Table), _reduce_arrow),

@@ -75,7 +75,7 @@ class Trust:
             object.__setattr__(self, "digest", self.digest.lower())
 
     def verify(self, directory: ModelDirectory) -> ModelDirectory:
-        """Verify the pinned digest, or else the seal; return the directory, pinned if a digest is."""
+        """Verify the pinned digest, or else the seal. Return the directory, with its digests if pinned."""
         is_sealed = (directory.path / SEAL).is_file()
         if self.digest is None and not is_sealed:
             return directory

@@ -40,7 +40,7 @@ def write_environment(
     """Write the three files from which MLflow builds an environment for a model.
 
     ``packages`` are pinned to their installed versions, unless ``extra`` requirements replace the pins;
-    ``complete`` requirements, or a file of them, stand for both.
+    ``complete`` requirements, or a file of them, replace both.
 
     MLflow is one of the packages if it is installed, because its server runs in that environment.
     """

@@ -8,6 +8,7 @@ objects; :mod:`sparksig.models.flavors.skops_objects` checks that the objects fi
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -98,19 +99,12 @@ def _check_loss(node: Any, name: str) -> None:
     require(not _construct(node, "attrs"), name, "it has a state, which losses do not have")
 
 
-def _check_random_state(node: Any, name: str) -> None:
-    _check_bit_generator(_construct(node, "content"), name, ("MT19937",))
+_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-def _check_generator(node: Any, name: str) -> None:
-    _check_bit_generator(_construct(node, "bit_generator_state"), name, _BIT_GENERATORS)
-
-
-_BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-
-
-def _check_bit_generator(state: Any, name: str, allowed: tuple[str, ...]) -> None:
+def _check_bit_generator(node: Any, name: str, child: str, allowed: tuple[str, ...]) -> None:
     """Check the position in the buffer of random numbers, which compiled code uses as an index."""
+    state = _construct(node, child)
     is_nested = isinstance(state, dict) and isinstance(state.get("state"), dict)
     require(is_nested, name, "its state is not a dict")
     kind = state.get("bit_generator")
@@ -198,8 +192,8 @@ _METRICS = [
 _NODE_CHECKS: dict[str, Callable[[Any, str], None]] = {
     "TreeNode": _check_tree,
     "LossNode": _check_loss,
-    "RandomStateNode": _check_random_state,
-    "RandomGeneratorNode": _check_generator,
+    "RandomStateNode": partial(_check_bit_generator, child="content", allowed=("MT19937",)),
+    "RandomGeneratorNode": partial(_check_bit_generator, child="bit_generator_state", allowed=_GENERATORS),
 }
 _TYPE_CHECKS: dict[str, Callable[[Any, str], None]] = {
     "sklearn.neighbors._kd_tree.KDTree": _check_neighbors_tree,
