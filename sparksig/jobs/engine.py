@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sparksig.tables.report import Report
     from sparksig.writing.plan import WritePlan
 
+__all__ = ["Engine", "RunPlan", "StagedCounts", "choose_engine"]
+
 
 @dataclass(frozen=True)
 class RunPlan:

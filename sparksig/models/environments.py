@@ -18,6 +18,8 @@ from sparksig.models.trust import Trust
 from sparksig.models.versions import Difference, list_differences, normalize_name
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
 
+__all__ = ["EnvironmentReport", "compare_environment", "resolve_environment"]
+
 
 def resolve_environment(
     directory: ModelDirectory,
@@ -27,7 +29,27 @@ def resolve_environment(
     allow_install: bool = False,
     options: Sequence[str] = (),
 ) -> ModelEnvironment | None:
-    """Resolve the environment in which a model runs, without building it; None for that of this process."""
+    """Resolve the environment in which a model runs, without building it.
+
+    Args:
+        directory: the model directory.
+        environment: "worker" for the environment of this process, "model" for one that is built from the
+            requirements of the directory, or the path of an archive that ``sparksig env build`` has written.
+        trust: the permissions of the caller.
+        allow_install: allow packages to be installed, which runs code of theirs. A pinned digest allows it,
+            too, if the requirements name one exact version each.
+        options: options for ``pip install``.
+
+    Returns:
+        The environment; None for that of this process.
+
+    Raises:
+        ContractError: ``environment`` or ``allow_install`` is not one of the choices.
+        ModelNotTrustedError: packages would be installed, and the caller did not allow it.
+        ModelError: the directory has no requirements, this machine has no such Python, or the archive does
+            not exist.
+        UnsupportedError: a requirement is a URL, a path or an option of pip.
+    """
     if not isinstance(environment, (str, os.PathLike)):
         raise ContractError(f"environment: expected 'worker', 'model' or a path, got {kind(environment)}")
     if not isinstance(allow_install, bool):
@@ -51,11 +73,17 @@ def resolve_environment(
 
 @dataclass(frozen=True)
 class EnvironmentReport:
-    """The differences between this environment and the one that a model was saved in."""
+    """The differences between this environment and the one that a model was saved in.
 
-    model: str  # the model directory
+    Attributes:
+        model: the model directory.
+        differences: the packages, and Python, whose versions differ.
+        needed: the names of the packages that loading the model imports, as far as they are known.
+    """
+
+    model: str
     differences: tuple[Difference, ...]
-    needed: tuple[str, ...]  # the packages that loading the model imports, as far as they are known
+    needed: tuple[str, ...]
 
     def matters(self, difference: Difference) -> bool:
         """Return whether a difference can change how the model loads or predicts."""
@@ -89,7 +117,11 @@ class EnvironmentReport:
 
 
 def compare_environment(directory: ModelDirectory) -> EnvironmentReport:
-    """Compare the installed packages with those that a model was saved with."""
+    """Compare the installed packages with those that a model was saved with.
+
+    Raises:
+        ModelDamagedError: the requirements are not text.
+    """
     needed = ["python", "numpy", *flavors.find_flavor(directory).list_requirements(directory)]
     if directory.pyfunc.get("loader_module") == "mlflow.pyfunc.model":
         needed += ["cloudpickle", "mlflow", "pandas"]

@@ -16,6 +16,18 @@ from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
 
+__all__ = [
+    "ACTIONS",
+    "Difference",
+    "VersionMismatchWarning",
+    "compare_versions",
+    "format_install_command",
+    "list_differences",
+    "normalize_name",
+    "pins",
+    "write_environment",
+]
+
 ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
 _FILE = "requirements.txt"
@@ -39,10 +51,16 @@ def write_environment(
 ) -> None:
     """Write the three files from which MLflow builds an environment for a model.
 
-    ``packages`` are pinned to their installed versions, unless ``extra`` requirements replace the pins;
-    ``complete`` requirements, or a file of them, replace both.
-
     MLflow is one of the packages if it is installed, because its server runs in that environment.
+
+    Args:
+        home: the model directory.
+        packages: the names of the packages that loading needs, to be pinned to their installed versions.
+        extra: more requirements in pip's syntax; they replace pins of the same packages.
+        complete: all requirements, or the path of a requirements file; instead of ``packages`` and ``extra``.
+
+    Raises:
+        ModelError: ``extra`` or ``complete`` is not a list of texts, or both are passed.
     """
     if isinstance(extra, str) or not _are_lines(extra):
         raise ModelError("extra_pip_requirements: expected a list of requirements, for example ['nltk==3.9']")
@@ -92,11 +110,17 @@ def _format_pin(package: str) -> str | None:
 
 @dataclass(frozen=True)
 class Difference:
-    """A package, or Python, whose installed version differs from the one that a model was saved with."""
+    """A package, or Python, whose installed version differs from the one that a model was saved with.
+
+    Attributes:
+        name: the name of the package.
+        expected: the version that the model was saved with.
+        installed: the installed version; None if the package is not installed.
+    """
 
     name: str
-    expected: str  # the version that the model was saved with
-    installed: str | None  # None if the package is not installed
+    expected: str
+    installed: str | None
 
     def __str__(self) -> str:
         return f"{self.name} {self.expected} (installed: {self.installed or 'none'})"
@@ -107,6 +131,9 @@ def list_differences(directory: ModelDirectory) -> list[Difference]:
 
     Only pins (``name==version``) are compared. Builds of one package for different hardware count as the same
     package. MLflow is skipped if it is not installed, because sparksig loads models without it.
+
+    Raises:
+        ModelDamagedError: the requirements file is not text.
     """
     differences = []
     python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
@@ -123,7 +150,11 @@ def list_differences(directory: ModelDirectory) -> list[Difference]:
 
 
 def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
-    """Return the packages that a model's requirements file pins, with their versions."""
+    """Return the packages that a model's requirements file pins, with their versions.
+
+    Raises:
+        ModelDamagedError: the file is not text.
+    """
     file = directory.path / _FILE
     if not file.is_file():
         return []
@@ -137,7 +168,15 @@ def pins(directory: ModelDirectory) -> list[tuple[str, str]]:
 
 
 def format_install_command(directory: ModelDirectory, module: str) -> str:
-    """Return the command that installs a missing module, in the version that the model requires if any."""
+    """Return the command that installs a missing module, in the version that the model requires if any.
+
+    Args:
+        directory: the model directory.
+        module: the top-level name of the module; may be empty.
+
+    Raises:
+        ModelDamagedError: the requirements file is not text.
+    """
     for name, version in pins(directory):
         if normalize_name(name) == normalize_name(module):
             return f"pip install '{name}=={version}'"
@@ -156,7 +195,14 @@ def normalize_name(package: str) -> str:
 
 
 def compare_versions(directory: ModelDirectory, action: str) -> None:
-    """Warn or fail if installed versions of packages differ from those that a model was saved with."""
+    """Warn or fail if installed versions of packages differ from those that a model was saved with.
+
+    Raises:
+        ModelError: versions differ and ``action`` is "fail", or ``action`` is unknown.
+
+    Warns:
+        VersionMismatchWarning: versions differ and ``action`` is "warn".
+    """
     if action not in ACTIONS:
         raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
     if action == "ignore" or not (differences := list_differences(directory)):

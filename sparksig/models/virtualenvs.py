@@ -18,6 +18,13 @@ from sparksig.errors import ModelError, printable_lines
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
 
+__all__ = [
+    "PASSED_VARIABLES",
+    "ModelEnvironment",
+    "build_environment",
+    "require_python",
+]
+
 PASSED_VARIABLES = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
     "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE",
@@ -30,15 +37,26 @@ _ERROR_CHARACTERS = 3_000
 
 @dataclass(frozen=True)
 class ModelEnvironment:
-    """The environment in which a model runs."""
+    """The environment in which a model runs.
+
+    Attributes:
+        requirements: the packages.
+        archive: the path of a built environment; empty for one that each machine builds itself.
+        digest: the SHA-256 of the archive.
+        options: options for ``pip install``, such as ``--no-index``.
+    """
 
     requirements: Requirements
-    archive: str = ""  # the path of a built environment; empty for one that each machine builds
-    digest: str = ""  # the SHA-256 of the archive
-    options: tuple[str, ...] = ()  # for pip install, such as --no-index
+    archive: str = ""
+    digest: str = ""
+    options: tuple[str, ...] = ()
 
     def locate(self) -> Path:
-        """Return the interpreter of the environment on this machine; build or unpack it if need be."""
+        """Return the interpreter of the environment on this machine; build or unpack it if need be.
+
+        Raises:
+            ModelError: it cannot be built or unpacked.
+        """
         if not self.archive:
             return build_environment(self.requirements, self.options) / "bin" / "python"
         from sparksig.models.archives import unpack_environment
@@ -47,7 +65,19 @@ class ModelEnvironment:
 
 
 def build_environment(requirements: Requirements, options: Sequence[str] = ()) -> Path:
-    """Return the environment of some requirements; build it if this machine does not have it yet."""
+    """Return the environment of some requirements; build it if this machine does not have it yet.
+
+    Args:
+        requirements: the packages.
+        options: options for ``pip install``, such as ``--no-index``.
+
+    Returns:
+        The directory of the environment.
+
+    Raises:
+        ModelError: this machine has no such Python, or the packages cannot be installed; with the end of
+            pip's messages.
+    """
     return cached_directory(
         "environments", requirements.key, lambda home: _install(requirements, home, options)
     )
@@ -61,7 +91,11 @@ def _find_python(version: str) -> str | None:
 
 
 def require_python(version: str) -> str:
-    """Return the path of an interpreter."""
+    """Return the path of an interpreter.
+
+    Raises:
+        ModelError: this machine has none of that version.
+    """
     python = _find_python(version)
     if python is None:
         raise ModelError(
@@ -120,7 +154,11 @@ def _has_own_index() -> bool:
 
 
 def _run(command: Sequence[str], requirements: Requirements) -> None:
-    """Run a command that builds an environment."""
+    """Run a command that builds an environment.
+
+    Raises:
+        ModelError: it fails; with the end of its messages.
+    """
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")
     }

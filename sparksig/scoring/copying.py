@@ -18,6 +18,8 @@ from sparksig.scoring.part import PartWriter, Target
 from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, read_spark_fields
 from sparksig.tables.partitions import NOTHING
 
+__all__ = ["Selection", "copy_rows", "find_unsafe_partitions"]
+
 _OPEN_FILES = 64
 """So many files are open at once at most."""
 

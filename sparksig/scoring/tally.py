@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from sparksig.errors import Code, Finding
 
+__all__ = ["FindingTally", "Summary", "merge_findings", "merge_summaries", "summarize_predictions"]
+
 _MOST = 50
 """The number of kinds of findings that a report has at most."""
 

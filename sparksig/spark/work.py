@@ -39,6 +39,8 @@ from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_reject
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
+__all__ = ["Work", "Zone", "explode", "list_columns"]
+
 
 @dataclass(frozen=True)
 class Work:
