@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
+__all__ = ["build_session"]
+
 
 def build_session(app_name: str, conf: Mapping[str, str] | None = None) -> SparkSession:
     """Return the running session of this application, or start a new session.
