@@ -142,7 +142,7 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
 def _infer_unnamed(values: Sequence[Any], noun: str) -> Schema:
     findings: list[Finding] = []
     dtype = infer_type(values, "", findings)
-    if dtype in NEVER_NULL and any(map(is_null, values)):
+    if dtype in NEVER_NULL and _has_missing(values, dtype):
         hint = (
             "name the column: an unnamed column is required, and required columns of this type refuse nulls"
         )
