@@ -8,7 +8,7 @@ from typing import Any
 
 from sparksig.comparison.reasons import describe_spec, format_param_type, spec_path
 from sparksig.comparison.results import Note
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, shorten, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
@@ -126,5 +126,4 @@ def _has_another_default(old: ParamSpec, new: ParamSpec) -> bool:
 
 
 def _format_default(spec: ParamSpec) -> str:
-    text = repr(spec.default)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shorten(repr(spec.default))

@@ -31,7 +31,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.convert.objects import to_series
 from sparksig.engine.findings import FIRST_ROWS, build_count_finding
-from sparksig.errors import Code, ContractError, Finding, kind, step
+from sparksig.errors import Code, ContractError, Finding, kind, shorten, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
 
@@ -72,7 +72,7 @@ def to_frame(
         return _from_mapping(data, label_by_position(data, schema), labels, row_count)
     if not is_positional(schema) or len(schema) > 1:
         expected = "a list of rows" if is_positional(schema) else "a dictionary, or a list of dictionaries"
-        hint = f"the schema is {_format_schema(schema)}"
+        hint = f"the schema is {shorten(repr(schema), 120)}"
         raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"data: expected a scalar, list, dictionary, array or frame, got {kind(data)}")
@@ -137,11 +137,6 @@ def to_object_series(values: Sequence[Any]) -> pd.Series:
     for index, value in enumerate(values):  # one by one: NumPy would turn lists of equal length into a matrix
         objects[index] = value
     return pd.Series(objects, dtype=object)
-
-
-def _format_schema(schema: Schema) -> str:
-    text = repr(schema)
-    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | None) -> pd.DataFrame:

@@ -360,12 +360,12 @@ def _replace(file: Path, content: bytes) -> None:
         raise
 
 
-def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
+def copy_into(source: str | os.PathLike[str], home: Path) -> Path:
     """Copy a file or directory into a model directory, with the targets of links; return its path."""
     path = Path(source)
     if not path.exists():
         raise ModelError(f"there is no file or directory at {str(source)!r}")
-    target = home / (name or path.resolve().name)
+    target = home / path.resolve().name
     if target.exists():
         raise ModelError(f"two files for a model have the name {target.name!r}. Rename one of them")
     home.mkdir(parents=True, exist_ok=True)
