@@ -298,15 +298,8 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
         elif parts:
             findings += find_mismatches(parts[0].source, prop.dtype, where, required and prop.required)
         elif prop.required:
-            findings.append(
-                Finding(
-                    Code.MISSING_FIELD,
-                    where,
-                    describe(prop.dtype),
-                    "no such field",
-                    nearest(prop.name, fields if len(findings) < HINTS else ()),
-                )
-            )
+            hint = nearest(prop.name, fields if len(findings) < HINTS else ())
+            findings.append(Finding(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint))
     return findings
 
 

@@ -321,14 +321,9 @@ def _convert_object(
     value: Mapping[str, Any], dtype: Object, path: str, findings: list[Finding]
 ) -> dict[str, Any]:
     properties = {prop.name: prop for prop in dtype.properties}
+    expected, actual = "a declared property", "an unknown key"
     findings += [
-        Finding(
-            Code.UNKNOWN_KEY,
-            below(path, key),
-            "a declared property",
-            "an unknown key",
-            nearest(key, properties),
-        )
+        Finding(Code.UNKNOWN_KEY, below(path, key), expected, actual, nearest(key, properties))
         for key in value
         if key not in properties
     ]

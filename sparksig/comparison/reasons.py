@@ -194,15 +194,8 @@ def _accepts_none(spec: ParamSpec) -> bool:
 def _find_closed(provided: Type, required: Type, path: str) -> list[Finding]:
     """Find what params refuse, but data does not: undeclared keys, and None in a map."""
     if isinstance(required, Object) and isinstance(provided, Map):
-        return [
-            Finding(
-                Code.TYPE_MISMATCH,
-                path,
-                describe(required),
-                describe(provided),
-                "declare the same object: a map may have other keys",
-            )
-        ]
+        hint = "declare the same object: a map may have other keys"
+        return [Finding(Code.TYPE_MISMATCH, path, describe(required), describe(provided), hint)]
     findings: list[Finding] = []
     for prop_path, provided_prop, prop in zip_parts(provided, required, path):
         if provided_prop is None:

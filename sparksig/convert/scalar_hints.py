@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Union
 
 from sparksig.errors import Code, Finding
+from sparksig.lattice import DECIMAL_DIGITS
 from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
 
@@ -50,8 +51,7 @@ LEAVES: dict[Any, DataType] = {
 }
 """The plain scalars of Python."""
 
-DOUBLE_DIGITS = 15
-"""The number of decimal digits that a double holds exactly."""
+DOUBLE_DIGITS = DECIMAL_DIGITS[DataType.double]
 
 _REFUSED: dict[Any, str] = {
     datetime.time: "no signature type holds a time of day: use datetime, or str in ISO 8601",

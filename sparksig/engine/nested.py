@@ -66,16 +66,13 @@ class Node:
         if self.encoded and pa.types.is_dictionary(array.type):
             array = decode_dictionary(array)
         if self.no_nulls and array.null_count:
-            nulls = array.is_null().to_numpy(zero_copy_only=False)
-            location.report(
-                nulls,
-                Code.NULL_IN_REQUIRED,
-                self.path,
-                f"{describe(self.dtype)} without nulls",
-                "nulls",
-                format_null_hint(self.dtype),
-            )
+            self.report_nulls(null_mask(array), location)
         return array if self.step is None else self.step(array, location)
+
+    def report_nulls(self, nulls: Mask, location: Location) -> None:
+        """Report nulls of values that are required."""
+        expected, hint = f"{describe(self.dtype)} without nulls", format_null_hint(self.dtype)
+        location.report(nulls, Code.NULL_IN_REQUIRED, self.path, expected, "nulls", hint)
 
 
 def compile_node(arrow_type: pa.DataType, dtype: Type, path: str, *, required: bool, rules: Rules) -> Node:
@@ -132,15 +129,7 @@ def _compile_times(path: str) -> Step:
         local_times, outside = to_local_nanoseconds(array)
         is_unchanged = local_times.type == array.type and array.type.tz is None
         if outside.any():
-            location.report(
-                outside,
-                Code.OUT_OF_RANGE,
-                path,
-                IN_RANGE,
-                OUT_OF_RANGE,
-                RANGE_HINT,
-                array,
-            )
+            location.report(outside, Code.OUT_OF_RANGE, path, IN_RANGE, OUT_OF_RANGE, RANGE_HINT, array)
         return array if is_unchanged else local_times
 
     return step
@@ -223,10 +212,7 @@ def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:
     unchecked = replace(node, no_nulls=False, encoded=False)
     converted = unchecked.apply(part, within.location)
     if nulls.any():
-        expected = f"{describe(node.dtype)} without nulls"
-        within.location.report(
-            nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", format_null_hint(node.dtype)
-        )
+        node.report_nulls(nulls, within.location)
     return converted
 
 

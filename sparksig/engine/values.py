@@ -265,13 +265,8 @@ class _Converter:
     def convert_null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
         """Return None for a missing value, or the value itself for Any; report it if it is refused."""
         if required and (self.strict or dtype in NEVER_NULL):
-            self.collector.add(
-                Code.NULL_IN_REQUIRED,
-                path,
-                f"{describe(dtype)} without nulls",
-                "nulls",
-                format_null_hint(dtype),
-            )
+            expected, hint = f"{describe(dtype)} without nulls", format_null_hint(dtype)
+            self.collector.add(Code.NULL_IN_REQUIRED, path, expected, "nulls", hint)
         return value if isinstance(dtype, AnyType) else None
 
     def convert_scalar(self, value: Any, dtype: DataType, path: str) -> Any:

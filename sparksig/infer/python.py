@@ -27,7 +27,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, shorten, step
 from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL
 from sparksig.narrowing import find_narrowest_type
@@ -217,16 +217,9 @@ def _infer_shared(
     key = frozenset(map(id, values))
     if key in visited:
         if visited[key][1] is None and not findings:
+            expected, actual = "values of finite depth", "a container inside itself"
             hint = "a signature has no recursive types"
-            findings.append(
-                Finding(
-                    Code.UNSUPPORTED_TYPE,
-                    _cut(path),
-                    "values of finite depth",
-                    "a container inside itself",
-                    hint,
-                )
-            )
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), expected, actual, hint))
         return visited[key][1]
     visited[key] = (values, None)
     dtype = _infer_at_depth(values, path, findings, depth, visited)
@@ -446,7 +439,7 @@ def _unsupported_finding(cls: type, path: str) -> Finding:
         hint = ""
     actual = f"a value of type {cls.__name__}"
     hint = _ADVICE.get(cls.__name__, hint)
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a supported type", actual, hint)
+    return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), "a supported type", actual, hint)
 
 
 def _mixed_finding(nouns: set[str], path: str) -> Finding:
@@ -457,10 +450,5 @@ def _mixed_finding(nouns: set[str], path: str) -> Finding:
 
 
 def _too_deep(path: str) -> Finding:
-    return Finding(
-        Code.UNSUPPORTED_TYPE, _cut(path), f"at most {MAX_DEPTH} levels of nesting", "deeper nesting"
-    )
-
-
-def _cut(path: str) -> str:
-    return path if len(path) <= 200 else f"{path[:197]}..."
+    expected = f"at most {MAX_DEPTH} levels of nesting"
+    return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), expected, "deeper nesting")

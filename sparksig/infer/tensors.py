@@ -30,13 +30,8 @@ def from_sparse(matrix: Any) -> Schema:
         [Tensor('float64', (-1, 2))]
     """
     if matrix.format not in ("csr", "csc"):
-        finding = Finding(
-            Code.UNSUPPORTED_TYPE,
-            "",
-            "a sparse matrix in the format csr or csc",
-            matrix.format,
-            "convert it with tocsr()",
-        )
+        expected = "a sparse matrix in the format csr or csc"
+        finding = Finding(Code.UNSUPPORTED_TYPE, "", expected, matrix.format, "convert it with tocsr()")
         raise InferenceError.of("no signature for this matrix", [finding])
     return Schema([_infer_spec(matrix, None)])
 
@@ -65,13 +60,9 @@ def _infer_spec(array: Any, name: Name | None) -> TensorSpec:
         finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)
         raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:
-        finding = Finding(
-            Code.SHAPE_MISMATCH,
-            path,
-            "an array of rank 1 or more",
-            "an array without a dimension",
-            "add a dimension for the rows, for example with array.reshape(1)",
-        )
+        expected, actual = "an array of rank 1 or more", "an array without a dimension"
+        hint = "add a dimension for the rows, for example with array.reshape(1)"
+        finding = Finding(Code.SHAPE_MISMATCH, path, expected, actual, hint)
         raise InferenceError.of("no signature for this array", [finding])
     dtype = np.dtype(array.dtype.type) if array.dtype.kind in "SU" else array.dtype
     try:

@@ -176,17 +176,13 @@ def _collect_keys(rows: list[dict[str, Any]]) -> list[str]:
 
 def _group_by_name(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Convert rows of named tensors to one list for each name."""
+    keys, expected, actual = _collect_keys(rows), "a value in each row", "rows without it"
+    absent = {key: sum(key not in row for row in rows) for key in keys}
     findings = [
-        Finding(
-            Code.MISSING_FIELD,
-            step(key),
-            "a value in each row",
-            "rows without it",
-            count=sum(key not in row for row in rows),
-        )
-        for key in _collect_keys(rows)
-        if any(key not in row for row in rows)
+        Finding(Code.MISSING_FIELD, step(key), expected, actual, count=count)
+        for key, count in absent.items()
+        if count
     ]
     if findings:
         raise ContractError.of(_UNKNOWN_FORMAT, findings)
-    return {key: [row[key] for row in rows] for key in _collect_keys(rows)}
+    return {key: [row[key] for row in rows] for key in keys}

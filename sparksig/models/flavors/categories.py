@@ -56,14 +56,9 @@ def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> N
     if not columns:
         return
     hint = "encode the column as numbers in the model, for example in a Pipeline or a PythonModel"
+    expected = "a number, or a category of training that the booster stores"
     findings = [
-        Finding(
-            Code.UNSUPPORTED_TYPE,
-            step(name),
-            "a number, or a category of training that the booster stores",
-            describe(spec.type),
-            hint,
-        )
+        Finding(Code.UNSUPPORTED_TYPE, step(name), expected, describe(spec.type), hint)
         for name, spec in columns
     ]
     message = f"{library} cannot predict for the columns that the signature declares"
