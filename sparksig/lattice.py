@@ -16,16 +16,7 @@ from graphlib import TopologicalSorter
 from typing import Union
 
 from sparksig.errors import HINTS, Code, Finding, below, find_duplicates, nearest, shorten, step
-from sparksig.types import (
-    AnyType,
-    Array,
-    DataType,
-    Map,
-    Object,
-    SparkMLVector,
-    Type,
-    describe,
-)
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 # --- the order of the scalar types --------------------------------------------------------------------
 

@@ -33,17 +33,7 @@ from sparksig.errors import (
 from sparksig.scalars import scalar_mismatch
 from sparksig.specs import Specs
 from sparksig.type_json import parse_type
-from sparksig.types import (
-    MAX_DEPTH,
-    AnyType,
-    Array,
-    DataType,
-    Map,
-    Object,
-    Type,
-    as_type,
-    describe,
-)
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Type, as_type, describe
 
 
 class UnknownParamWarning(SparksigWarning):

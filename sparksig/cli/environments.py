@@ -18,8 +18,7 @@ def env() -> None:
 
 
 @env.command(
-    short_help="Compare this environment with the model's.",
-    epilog="\b\nExample:\n  sparksig env check model",
+    short_help="Compare this environment with the model's.", epilog="\b\nExample:\n  sparksig env check model"
 )
 @MODEL
 @add_json_option

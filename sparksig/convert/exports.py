@@ -46,12 +46,7 @@ class Exported:
 
 
 def export(
-    contract: Any,
-    to: str,
-    *,
-    side: str | None = None,
-    name: str = "model",
-    version: str | None = None,
+    contract: Any, to: str, *, side: str | None = None, name: str = "model", version: str | None = None
 ) -> Exported:
     """Export a signature, or one side of it, to another format.
 

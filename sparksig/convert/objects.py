@@ -21,11 +21,7 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-_PLAIN: dict[str, pa.DataType] = {
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "bytes": pa.binary(),
-}
+_PLAIN: dict[str, pa.DataType] = {"boolean": pa.bool_(), "string": pa.string(), "bytes": pa.binary()}
 _TIMES = frozenset({datetime.date, datetime.datetime, pd.Timestamp, np.datetime64})
 _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 
@@ -62,13 +58,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         if kind == "mixed" and all(issubclass(cls, (bytes, bytearray)) for cls in _value_types(column)):
             values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
             return pa.array(values, pa.binary())
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowNotImplementedError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
         return None
     return None
 

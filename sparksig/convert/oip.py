@@ -51,11 +51,7 @@ _AS_BYTES = {"U": "text", "S": "bytes", "O": "JSON", "M": "ISO 8601"}
 
 
 def to_oip(
-    contract: ModelSignature | Schema,
-    *,
-    name: str,
-    versions: Sequence[str] = (),
-    platform: str = PLATFORM,
+    contract: ModelSignature | Schema, *, name: str, versions: Sequence[str] = (), platform: str = PLATFORM
 ) -> Json:
     """Return the metadata of a model as built-ins; a column becomes a tensor of shape [-1].
 

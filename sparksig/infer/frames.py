@@ -18,15 +18,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
-from sparksig.errors import (
-    Code,
-    ConversionError,
-    Finding,
-    InferenceError,
-    SignatureTypeError,
-    kind,
-    step,
-)
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureTypeError, kind, step
 from sparksig.infer.arrow import column_type
 from sparksig.infer.python import infer_type
 from sparksig.lattice import NULL

@@ -32,16 +32,7 @@ from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Name, Schema
-from sparksig.types import (
-    MAX_DEPTH,
-    AnyType,
-    Array,
-    DataType,
-    Object,
-    Property,
-    SparkMLVector,
-    Type,
-)
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Object, Property, SparkMLVector, Type
 
 _SCALARS: dict[type, DataType] = {
     bool: DataType.boolean,

@@ -288,9 +288,7 @@ _VALUES = [
         InertType("a class as a value; calling it returns an empty object", nodes=("TypeNode",)),
     ),
     _add_prefix(
-        "numpy",
-        "clip nan_to_num mean",
-        InertType("a pure function of arrays", nodes=("FunctionNode",)),
+        "numpy", "clip nan_to_num mean", InertType("a pure function of arrays", nodes=("FunctionNode",))
     ),
     _add_prefix("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
 ]

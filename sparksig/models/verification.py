@@ -19,11 +19,7 @@ from sparksig.signature import ModelSignature
 
 
 def verify_example(
-    home: Path,
-    model: Any,
-    flavor: Flavor,
-    saving: Saving,
-    example: tuple[Any, Mapping[str, Any] | None],
+    home: Path, model: Any, flavor: Flavor, saving: Saving, example: tuple[Any, Mapping[str, Any] | None]
 ) -> ModelSignature | None:
     """Load a model back, and run it on its example and on the request that sends the example to a server.
 

@@ -98,11 +98,5 @@ def _encode_if_exact(prediction: Any, outputs: Schema, rows: int | None) -> pa.A
 
 _NUMBERS: dict[Type, np.dtype[Any]] = {
     dtype: np.dtype(MODEL_TYPE[dtype])
-    for dtype in (
-        DataType.boolean,
-        DataType.integer,
-        DataType.long,
-        DataType.float,
-        DataType.double,
-    )
+    for dtype in (DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double)
 }

@@ -41,11 +41,7 @@ from sparksig.models.python_model import (
 from sparksig.models.safe_yaml import load_yaml
 
 _FILE = "python_model.pkl"
-_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
-    "gzip": gzip.open,
-    "bzip2": bz2.open,
-    "lzma": lzma.open,
-}
+_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "lzma": lzma.open}
 
 
 class _PythonFlavor(Flavor):

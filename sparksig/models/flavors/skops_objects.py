@@ -14,13 +14,7 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ModelDamagedError
-from sparksig.models.flavors.skops_rules import (
-    RULES,
-    TREE,
-    check_initial_predictions,
-    is_a,
-    qualify,
-)
+from sparksig.models.flavors.skops_rules import RULES, TREE, check_initial_predictions, is_a, qualify
 from sparksig.models.flavors.skops_state import require
 from sparksig.models.inert_types import INERT_TYPES
 
