@@ -21,8 +21,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sparksig.errors import SparksigError, describe_exception
 
-__all__ = ["Item", "Task", "count_cores", "run_in_processes"]
-
 
 class Item(Protocol):
     """A part of the work."""

@@ -18,8 +18,6 @@ try:
 except ImportError:  # on Windows
     fcntl = None
 
-__all__ = ["Lockable", "claim_file", "is_claimed", "lock_directory"]
-
 
 class Lockable(Protocol):
     """A directory, which may be on this machine."""

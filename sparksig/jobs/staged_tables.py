@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sparksig.jobs.config import ScoreConfig
     from sparksig.jobs.score_run import ScoreRun
 
-__all__ = ["locate_rejected", "publish_tables", "select_rejected", "select_scored", "select_tables"]
-
 _SCORED, _REJECTED = "scored", "rejected"
 """The directories of the output and of the quarantine, if there is a quarantine."""
 

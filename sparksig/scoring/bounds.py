@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["Bounds", "read_bounds"]
-
 
 @dataclass(frozen=True)
 class Bounds:

@@ -13,8 +13,6 @@ import pyarrow.compute as pc
 from sparksig.errors import Code, Finding, step
 from sparksig.tables.partitions import NOTHING
 
-__all__ = ["Selection", "find_unsafe_partitions"]
-
 
 @dataclass(frozen=True)
 class Selection:

@@ -13,8 +13,6 @@ from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, score_split
 
-__all__ = ["SplitTask"]
-
 
 @dataclass(frozen=True)
 class SplitTask:
