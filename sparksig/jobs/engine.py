@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sparksig.tables.report import Report
     from sparksig.writing.plan import WritePlan
 
-__all__ = ["Engine", "Layout", "RunPlan", "StagedCounts", "choose_engine"]
-
 Layout = Literal["rows", "tables"]
 
 

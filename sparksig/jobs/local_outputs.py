@@ -35,15 +35,6 @@ if TYPE_CHECKING:
     from sparksig.jobs.config import OutputSection, QuarantineSection, ScoreConfig
     from sparksig.jobs.score_run import ScoreRun
 
-__all__ = [
-    "TargetPlan",
-    "plan_writes",
-    "publish",
-    "read_published",
-    "read_reasons",
-    "refuse_nesting",
-]
-
 # --- before anything is scored ----------------------------------------------------------------------------
 
 

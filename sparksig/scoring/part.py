@@ -190,12 +190,7 @@ def _rename_fields(
 
 
 class SplitWriter:
-    """The files of a split, in each of the tables that it is divided among.
-
-    Attributes:
-        files: their paths in the target.
-        size: their bytes.
-    """
+    """The files of a split, in each of the tables that it is divided among."""
 
     def __init__(self, target: Target, index: int, plan: ScanPlan) -> None:
         self._schema = output_schema(plan)
@@ -209,10 +204,12 @@ class SplitWriter:
 
     @property
     def files(self) -> tuple[str, ...]:
+        """The paths of the files in the target."""
         return tuple(file for table in self._tables for file in table.files)
 
     @property
     def size(self) -> int:
+        """The bytes of the files."""
         return sum(table.size for table in self._tables)
 
     def write(self, arrays: Iterable[pa.Array]) -> None:

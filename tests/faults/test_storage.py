@@ -52,10 +52,12 @@ def mount(tmp_path):
 
 
 @pytest.fixture
-def job(spark, model, tmp_path, capfd):
+def job(request, model, tmp_path, capfd):
     """A function that runs the job with changes: its exit code, its message, its report."""
 
     def call(home, model_path=model, engine="spark", **changes):
+        if engine != "local":
+            request.getfixturevalue("spark")
         report = tmp_path / "report.json"
         changes["input"] = {"path": str(tmp_path / "in"), **changes.get("input", {})}
         paths = {"report": {"json": str(report)}, "engine": engine}
@@ -191,10 +193,14 @@ EVENTS = {
 
 
 @pytest.fixture
-def task_for_each_file(spark, monkeypatch):
+def task_for_each_file(request, monkeypatch):
+    """Divide the table by its files, with every engine."""
     monkeypatch.setattr(splits, "_FEWEST_BYTES", 1)
     monkeypatch.setattr(local, "_PROCESS_BYTES", 1)
-    name = "spark.sql.files.openCostInBytes"
+    if request.getfixturevalue("engine") == "local":
+        yield
+        return
+    spark, name = request.getfixturevalue("spark"), "spark.sql.files.openCostInBytes"
     before = spark.conf.get(name)
     spark.conf.set(name, "134217728")
     yield

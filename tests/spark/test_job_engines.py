@@ -42,6 +42,7 @@ OPTIONS = {
         "run_id": "monday",
     },
     "append": {"output": {"mode": "append"}, "run_id": "monday"},
+    "overwrite": {"output": {"mode": "overwrite"}, "quarantine": {}, "run_id": "monday"},
     "filter": {"input": {"filter": "id between 2 and 15 and color <> 'red'"}},
 }
 
@@ -64,6 +65,46 @@ def test_engines_agree(job, tmp_path, changes):
         for name in ("", "-bad") if "quarantine" in changes else ("",):
             expected, actual = (tmp_path / f"{other}{name}" for other in ("spark", engine))
             pd.testing.assert_frame_equal(rows_of(actual), rows_of(expected))
+
+
+@pytest.mark.parametrize("mode", ["error", "append", "overwrite"])
+def test_rows_of_direct_are_written_once_by_its_tasks(job, tmp_path, mode):
+    days = pa.array([f"2026-01-0{1 + row % 3}" if row % 5 else None for row in range(20)])
+    table(
+        tmp_path / "in",
+        BAD,
+        day=days.cast(pa.date32()),
+        note=[["a/b", "x=1 %", "", "ü"][row % 4] for row in range(20)],
+    )
+    output = {"keep": ["id"], "partition_by": ["day", "note"], "mode": mode}
+    output["keep"] += output["partition_by"]
+    for engine in ENGINES:
+        score(job(engine, budget={"rows": 2}, quarantine={}, output=output, run_id="monday"))
+    folders = {
+        engine: sorted(
+            {str(file.parent.relative_to(tmp_path / engine)) for file in parts_of(tmp_path / engine)}
+        )
+        for engine in ENGINES
+    }
+    assert folders["direct"] == folders["local"] == folders["spark"]
+    for name in ("direct", "direct-bad"):
+        assert not any("-c000" in file.name or ".c000" in file.name for file in parts_of(tmp_path / name))
+    assert any(".c000" in file.name for file in parts_of(tmp_path / "spark"))
+    read = pq.read_table(tmp_path / "direct")
+    expected = pq.read_table(tmp_path / "spark")
+    assert sorted(map(str, read.to_pylist())) == sorted(map(str, expected.to_pylist()))
+
+
+def parts_of(path):
+    return list(path.rglob("*.parquet"))
+
+
+def test_a_type_that_cannot_name_directories_is_partitioned_by_spark(job, tmp_path):
+    table(tmp_path / "in", range(20, 40), flag=[True, False] * 10)
+    output = {"keep": ["id", "flag"], "partition_by": ["flag"]}
+    reports = [score(job(engine, output=output)) for engine in ("direct", "spark")]
+    assert [report.engine for report in reports] == ["direct", "spark"]
+    pd.testing.assert_frame_equal(rows_of(tmp_path / "direct"), rows_of(tmp_path / "spark"))
 
 
 @pytest.mark.parametrize(
