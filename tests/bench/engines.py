@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,34 +51,40 @@ _TARGETS = {
 """How many times faster than each other engine the engine direct is meant to be."""
 
 
-def report(scale: float = 0.01, workloads: Sequence[str] = (), engines: Sequence[str] = ()) -> str:
-    """Measure engines on workloads, and return a table.
+def report(scale: float = 0.01, only: Sequence[str] = ()) -> Iterator[str]:
+    """Measure engines on workloads, and yield the lines of a table, each when it is measured.
 
     Args:
         scale: the share of the rows.
-        workloads: names of WORKLOADS; all, if empty.
-        engines: names of ENGINES; all, if empty.
+        only: names of WORKLOADS and of ENGINES; all workloads, or all engines, without one of them.
     """
-    lines = [
-        "| workload | engine | warm s | cold s | peak MB | direct is faster by | target |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    for name in workloads or WORKLOADS:
+    unknown = sorted(set(only) - WORKLOADS.keys() - ENGINES.keys())
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(unknown)}. Choose from {', '.join([*WORKLOADS, *ENGINES])}")
+    yield f"{scale:g} of the rows, {PROCESSES} processes"
+    yield ""
+    yield "| workload | engine | warm s | cold s | peak MB | direct is faster by | target |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
+    for workload in [name for name in WORKLOADS if name in only] or WORKLOADS:
         home = Path(tempfile.mkdtemp(prefix="sparksig-bench-"))
         try:
-            make_workload(home, name, scale)
-            results = {engine: _measure(home, engine) for engine in engines or ENGINES}
+            make_workload(home, workload, scale)
+            yield from _measure_engines(home, workload, [name for name in ENGINES if name in only] or ENGINES)
         finally:
             shutil.rmtree(home, ignore_errors=True)
-        best = results.get("direct", next(iter(results.values())))["warm"]
-        for engine, result in results.items():
-            goal = _TARGETS[name].get(engine)
-            ratio = "" if engine == "direct" else f"{result['warm'] / best:.2f}x"
-            lines.append(
-                f"| {WORKLOADS[name]} | {engine} | {result['warm']:.2f} | {result['cold']:.2f} "
-                f"| {result['peak']:,.0f} | {ratio} | {'' if goal is None else f'{goal:g}x'} |"
-            )
-    return "\n".join([*lines, "", f"{scale:g} of the rows, {PROCESSES} processes"])
+
+
+def _measure_engines(home: Path, workload: str, engines: Iterable[str]) -> Iterator[str]:
+    reference: float | None = None
+    for engine in engines:
+        result = _measure(home, engine)
+        if engine == "direct":
+            reference = result["warm"]
+        is_compared = reference is not None and engine != "direct"
+        ratio = f"{result['warm'] / reference:.2f}x" if is_compared else ""
+        goal = _TARGETS[workload].get(engine)
+        figures = f"{result['warm']:.2f} | {result['cold']:.2f} | {result['peak']:,.0f} | {ratio}"
+        yield f"| {WORKLOADS[workload]} | {engine} | {figures} | {'' if goal is None else f'{goal:g}x'} |"
 
 
 # --- tables and models ------------------------------------------------------------------------------------
