@@ -59,7 +59,7 @@ def read_message(stream: BinaryIO) -> Any:
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> memoryview:
-    view = memoryview(np.empty(size, dtype=np.uint8))  # which is not filled with zeros first
+    view = np.empty(size, dtype=np.uint8).data  # not filled with zeros first
     position = 0
     while position < size:
         count = stream.readinto(view[position:])  # type: ignore[attr-defined]
