@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from sparksig.engine.predictions import result_type
+from sparksig.errors import ExecutionError
 from sparksig.scoring.failures import FINDINGS
 from sparksig.scoring.results import finish_predictions
 from sparksig.scoring.scan import ScanPlan
@@ -238,10 +240,18 @@ def open_writer(target: Target, index: int, plan: ScanPlan) -> Iterator[SplitWri
         target: the directory, and the tables in it.
         index: the position of the split, for the names.
         plan: the columns.
+
+    Raises:
+        ExecutionError: the disk is full.
     """
     writer = SplitWriter(target, index, plan)
     try:
         yield writer
-    except BaseException:
+    except BaseException as error:
         writer.discard()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ExecutionError(
+                "a file cannot be written: the disk is full, or a quota is used up. Free space at the "
+                "output, then start again"
+            ) from None
         raise
