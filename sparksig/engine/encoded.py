@@ -7,7 +7,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sparksig.convert.hints import EncodedHint
+from sparksig.convert.hint_tree import EncodedHint
 
 __all__ = ["decode", "describe_digits"]
 
@@ -22,7 +22,7 @@ def decode(value: Any, hint: EncodedHint) -> tuple[Any, str]:
         hint: the class and its limits.
 
     Example:
-        >>> from sparksig.convert.hints import parse_hint
+        >>> from sparksig.convert.annotations import parse_hint
         >>> decode("123e4567-e89b-12d3-a456-426614174000", parse_hint(uuid.UUID))
         (UUID('123e4567-e89b-12d3-a456-426614174000'), '')
     """

@@ -29,7 +29,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sparksig.convert.hints import (
+from sparksig.convert.hint_tree import (
     AnyHint,
     ConstrainedHint,
     DictHint,
@@ -67,7 +67,7 @@ def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> l
         ContractError: rows do not fit; one finding for each problem, with its count and the first rows.
 
     Example:
-        >>> from sparksig.convert.hints import parse_input_hint
+        >>> from sparksig.convert.annotations import parse_input_hint
         >>> check_rows([1, 2.5], parse_input_hint(list[float]))
         [1.0, 2.5]
     """

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Dict, List, Literal, Optional, Union  # noqa: 
 import pytest
 from mlflow.types.schema import convert_dataclass_to_schema
 
-from sparksig.convert.hints import from_record
+from sparksig.convert.annotations import from_record
 from sparksig.errors import ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature

@@ -34,7 +34,7 @@ from pydantic import (
     model_validator,
 )
 
-from sparksig.convert.hints import parse_input_hint
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import ContractError

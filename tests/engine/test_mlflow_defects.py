@@ -25,7 +25,7 @@ from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.type_hints import _validate_data_against_type_hint
 from pyspark.sql import types as T
 
-from sparksig.convert.hints import parse_input_hint
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.frames import build_model_frame, enforce
 from sparksig.engine.hints import check_rows
 from sparksig.engine.predictions import encode

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, condecimal, create_model
 from typing_extensions import NotRequired, Required, TypedDict  # pydantic asks for its own before 3.12
 
 from sparksig import infer_signature
-from sparksig.convert.hints import from_hint, from_record, parse_input_hint
+from sparksig.convert.annotations import from_hint, from_record, parse_input_hint
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows

@@ -32,8 +32,9 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from scipy.sparse import csc_matrix, csr_matrix
 
 from sparksig import infer_signature
-from sparksig.convert import hints
-from sparksig.convert.hints import format_hint, from_hint, get_type, is_frame, parse_hint, parse_input_hint
+from sparksig.convert import hint_tree as hints
+from sparksig.convert.annotations import from_hint, parse_hint, parse_input_hint
+from sparksig.convert.hint_tree import format_hint, get_type, is_frame
 from sparksig.errors import Code, ConversionError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, Map, Object, Property
