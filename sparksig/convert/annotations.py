@@ -44,9 +44,6 @@ _ADVICE = (
 def from_hint(hint: Any) -> Schema:
     """Convert a type hint ``list[X]`` to a schema of one unnamed column of X; each element is a row.
 
-    Raises:
-        ConversionError: not a list, or types that are not supported; each has a finding with its path.
-
     Example:
         >>> from_hint(list[dict[str, int]]).to_json()
         '[{"type": "map", "values": {"type": "long"}, "required": true}]'
@@ -78,9 +75,6 @@ def parse_input_hint(hint: Any) -> ListHint:
 
 def parse_hint(hint: Any) -> Hint:
     """Parse any type hint, such as that of a model's output.
-
-    Raises:
-        ConversionError: types that are not supported; each has a finding with its path.
 
     Example:
         >>> get_type(parse_hint(dict[str, list[float]])).to_dict()["values"]

@@ -37,19 +37,12 @@ class AnyHint:
 
 @dataclasses.dataclass(frozen=True)
 class ListHint:
-    """A list or a tuple of elements of one type.
-
-    Attributes:
-        item: the hint of the elements.
-        annotation: the annotation of the elements for pydantic.
-        form: list or tuple: the class of the values that the model receives.
-        length: the number of elements of a tuple with a fixed length.
-    """
+    """A list or a tuple of elements of one type."""
 
     item: Hint
-    annotation: Any = dataclasses.field(default=None, compare=False)
-    form: type = list
-    length: int | None = None
+    annotation: Any = dataclasses.field(default=None, compare=False)  # of the elements, for pydantic
+    form: type = list  # list or tuple, the class of the values that the model receives
+    length: int | None = None  # of a tuple with a fixed length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,12 +122,7 @@ def is_nullable(hint: Hint) -> bool:
 
 
 def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
-    """Return the type of a hint's values. Types do not express that elements or values may be None.
-
-    Args:
-        hint: the tree of the hint.
-        floats: the type of a Python float.
-    """
+    """Return the type of a hint's values. Types do not express that elements or values may be None."""
     if isinstance(hint, EncodedHint):
         return hint.leaf.dtype
     if isinstance(hint, ScalarHint):
