@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.views import format_number
+
 __all__ = ["Histogram", "Number", "build_histogram", "label_bins", "measure_lengths", "merge_histograms"]
 
 MAX_BINS = 20
@@ -130,7 +132,7 @@ def _choose_width(low: Number, high: Number) -> Number:
 
 
 def label_bins(
-    histogram: Histogram, format_number: Callable[[Number], str] = "{:.4g}".format
+    histogram: Histogram, format_number: Callable[[Number], str] = format_number
 ) -> tuple[tuple[str, int], ...]:
     """Return pairs of a range and a count.
 

@@ -161,7 +161,7 @@ class RunReport(TextView):
         return self._rendered(whole=True)
 
     def _rendered(self, *, whole: bool) -> str:
-        checked = None if self.check is None else self.check._render()
+        checked = None if self.check is None else self.check.render(nested=True)
         digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
         return render(
             "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, whole=whole

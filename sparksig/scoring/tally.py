@@ -21,7 +21,7 @@ from sparksig.engine.histograms import (
     merge_histograms,
 )
 from sparksig.errors import Code, Finding, step
-from sparksig.views import count_nouns, format_nulls, format_share
+from sparksig.views import count_nouns, format_nulls, format_number, format_share
 
 __all__ = [
     "FindingTally",
@@ -137,8 +137,11 @@ class PredictionSummary:
         histogram, texts = self.histogram, []
         if histogram is not None:
             unit = f" {self.unit}" if self.unit else ""
-            low, high = f"{histogram.minimum:.4g}", f"{histogram.maximum:.4g}"
-            texts = [f"mean {self.mean:.4g}{unit}", f"{low} to {high}" if low != high else f"all {low}"]
+            low, high = format_number(histogram.minimum), format_number(histogram.maximum)
+            texts = [
+                f"mean {format_number(self.mean or 0)}{unit}",
+                f"{low} to {high}" if low != high else f"all {low}",
+            ]
         texts += [f"{self.nans:,} NaN"] if self.nans else []
         return [*texts, *([f"{self.infinities:,} infinite"] if self.infinities else [])]
 
