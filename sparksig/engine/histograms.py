@@ -60,7 +60,7 @@ class Histogram:
 
         Example:
             >>> build_histogram(np.array([0.25, 0.75, 1.0])).list_bins()[-1]
-            (0.9375, 1.0, 0)
+            (1.0, 1.0, 1)
         """
         included = 1 if isinstance(self.width, int) else 0
         positions = range(self.first, self.first + len(self.counts))
