@@ -17,8 +17,6 @@ import pyarrow.compute as pc
 
 from sparksig.views import format_number
 
-__all__ = ["Histogram", "Number", "build_histogram", "label_bins", "measure_lengths", "merge_histograms"]
-
 MAX_BINS = 20
 
 _MIN_EXPONENT = -1000

@@ -16,8 +16,6 @@ from sparksig.scoring.tally import PredictionSummary, describe_summaries
 from sparksig.tables.report import ColumnReport, Report
 from sparksig.views import TextView, format_size, render
 
-__all__ = ["RunReport"]
-
 
 @dataclass(frozen=True, repr=False)
 class RunReport(TextView):

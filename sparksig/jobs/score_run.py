@@ -19,8 +19,6 @@ from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerpr
 from sparksig.scoring.prepared import PreparedModel
 from sparksig.scoring.tally import name_summaries
 
-__all__ = ["ScoreRun"]
-
 
 class ScoreRun(JobRun[ScoreConfig]):
     """A run of the score job: prepare, plan, score into the staging directory, apply the budget, publish.

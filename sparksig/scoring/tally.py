@@ -23,16 +23,6 @@ from sparksig.engine.histograms import (
 from sparksig.errors import Code, Finding, step
 from sparksig.views import count_nouns, format_nulls, format_number, format_share
 
-__all__ = [
-    "FindingTally",
-    "PredictionSummarizer",
-    "PredictionSummary",
-    "describe_summaries",
-    "merge_findings",
-    "merge_summaries",
-    "name_summaries",
-]
-
 _MOST = 50
 """The number of kinds of findings that a report has at most."""
 

@@ -44,8 +44,6 @@ from sparksig.spark.variants import as_objects, as_variants, opened, packed, res
 if TYPE_CHECKING:
     from pyspark import SparkContext
 
-__all__ = ["PredictionObserver", "Work", "Zone", "explode", "list_columns"]
-
 Summaries = dict[str, PredictionSummary]
 
 

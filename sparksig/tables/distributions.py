@@ -23,8 +23,6 @@ from sparksig.engine.zones import to_local_times
 from sparksig.tables.arrow import Part
 from sparksig.views import format_number
 
-__all__ = ["Bins", "Distributions"]
-
 Bins = tuple[tuple[str, int], ...]
 
 _COUNTED_ROWS = 2**17
