@@ -135,10 +135,15 @@ def session_of(name: str, config: JobConfig) -> SparkSession:
     """
     from sparksig.spark.session import build_session
 
-    spark = build_session(f"sparksig {name}", {**bar_settings(), **config.spark})
+    spark = build_session(f"sparksig {name}", settings_of(config))
     if ".connect." in type(spark).__module__:
         raise UnsupportedError(f"the {name} job runs in the driver of a cluster, not on Spark Connect")
     return spark
+
+
+def settings_of(config: JobConfig) -> dict[str, str]:
+    """Return the Spark settings of a job."""
+    return {**bar_settings(), **config.spark}
 
 
 def sampler_of(section: SampleSection) -> Sampler:
