@@ -17,6 +17,7 @@ from pathlib import Path
 from sparksig.errors import ModelError, printable_lines
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
+from sparksig.models.versions import InstalledPackages
 
 __all__ = [
     "PASSED_VARIABLES",
@@ -44,12 +45,14 @@ class ModelEnvironment:
         archive: the path of a built environment; empty for one that each machine builds itself.
         digest: the SHA-256 of the archive.
         options: options for ``pip install``, such as ``--no-index``.
+        packages: the packages of the archive; None for an environment that has those of the requirements.
     """
 
     requirements: Requirements
     archive: str = ""
     digest: str = ""
     options: tuple[str, ...] = ()
+    packages: InstalledPackages | None = None
 
     def locate(self) -> Path:
         """Return the interpreter of the environment on this machine; build or unpack it if need be.
