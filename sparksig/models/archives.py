@@ -25,7 +25,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import read_requirements
 from sparksig.models.seal import hash_file
-from sparksig.models.virtualenvs import build_environment, require_python
+from sparksig.models.virtualenvs import build_environment, require_python, run_command
 
 __all__ = ["EnvironmentInfo", "build_archive", "read_archive", "unpack_environment"]
 
@@ -164,7 +164,7 @@ def _unpack(path: Path, digest: str, home: Path) -> None:
     if not hasattr(tarfile, "data_filter"):
         raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
     create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]
-    subprocess.run(create, check=True, capture_output=True)  # noqa: S603
+    run_command(create, info.python)
     packages = home / "lib" / f"python{info.python}" / "site-packages"
     with tempfile.TemporaryDirectory(dir=home) as temporary, tarfile.open(path) as archive:
         archive.extractall(temporary, filter="data")

@@ -135,6 +135,29 @@ def test_python_that_is_not_there(model):
 
 
 @pytest.mark.parametrize(
+    ("on_path", "in_pyenv", "expected"),
+    [
+        ("exit 0", None, "bin"),
+        ("exit 127", "exit 0", "pyenv"),  # a version that is not activated
+        (None, "exit 0", "pyenv"),
+        ("exit 127", "exit 127", None),
+        (None, None, None),
+    ],
+    ids=["on the PATH", "not activated", "in pyenv only", "does not run", "none"],
+)
+def test_python_is_one_that_runs(tmp_path, monkeypatch, on_path, in_pyenv, expected):
+    files = {"bin": tmp_path / "bin" / "python3.99", "pyenv": tmp_path / "versions/3.99.1/bin/python3.99"}
+    for file, script in zip(files.values(), (on_path, in_pyenv)):
+        file.parent.mkdir(parents=True)
+        if script is not None:
+            file.write_text(f"#!/bin/sh\n{script}\n")
+            file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert virtualenvs._find_python("3.99") == (expected and str(files[expected]))
+
+
+@pytest.mark.parametrize(
     ("options", "pattern"),
     [
         (
