@@ -342,10 +342,6 @@ def shorten(text: str, limit: int = 80) -> str:
 def describe_exception(error: BaseException, limit: int = 1000) -> str:
     r"""Return the type and the message of any exception, bounded and safe to print.
 
-    Args:
-        error: the exception. If its ``__str__`` fails, its type describes it.
-        limit: the maximum number of characters of the message.
-
     Example:
         >>> print(describe_exception(ValueError("bad\tprice")))
         ValueError: bad\tprice

@@ -16,40 +16,7 @@ from graphlib import TopologicalSorter
 from typing import Union
 
 from sparksig.errors import HINTS, Code, Finding, below, find_duplicates, nearest, shorten, step
-from sparksig.types import (
-    AnyType,
-    Array,
-    DataType,
-    Map,
-    Object,
-    SparkMLVector,
-    Type,
-    describe,
-)
-
-__all__ = [
-    "DECIMAL_DIGITS",
-    "IMMEDIATE",
-    "INTEGER_DIGITS",
-    "MODEL_TYPE",
-    "NEVER_NULL",
-    "NULL",
-    "Decimal",
-    "Field",
-    "ListOf",
-    "MapOf",
-    "Scalar",
-    "Source",
-    "Struct",
-    "find_duplicate_fields",
-    "find_mismatches",
-    "is_lossless",
-    "is_scalar_source",
-    "normalize_scalar",
-    "suggest_cast",
-    "upper_bounds",
-    "widens",
-]
+from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
 # --- the order of the scalar types --------------------------------------------------------------------
 
@@ -128,16 +95,11 @@ class Scalar:
     """A type without parts.
 
     Its text in findings has no ``large_`` and ``_view``: users do not choose these layouts, pandas does.
-
-    Attributes:
-        name: Arrow's name.
-        native: the name in the user's system.
-        max_length: the number of characters that a ``char(n)`` or ``varchar(n)`` can hold.
     """
 
-    name: str
-    native: str = field(default="", compare=False)
-    max_length: int | None = field(default=None, compare=False, repr=False)
+    name: str  # Arrow's name
+    native: str = field(default="", compare=False)  # the name in the user's system
+    max_length: int | None = field(default=None, compare=False, repr=False)  # of char(n) or varchar(n)
 
     def __str__(self) -> str:
         return (self.native or self.name).removeprefix("large_").removesuffix("_view")
@@ -219,12 +181,6 @@ def widens(source: Source, target: Type, required: bool = True) -> bool:
 
 def find_mismatches(source: Source, target: Type, path: str, required: bool = True) -> list[Finding]:
     """Return all reasons why a source type does not widen to a signature type; empty if it does.
-
-    Args:
-        source: the type of the data.
-        target: the type that the contract declares.
-        path: the path of the column or field.
-        required: whether the contract requires it. A column of the null type is refused then.
 
     Example:
         >>> [finding] = find_mismatches(Scalar("int64"), DataType.float, "a")
@@ -333,15 +289,8 @@ def _judge_object(source: Source, target: Object, path: str, required: bool) -> 
         elif parts:
             findings += find_mismatches(parts[0].source, prop.dtype, where, required and prop.required)
         elif prop.required:
-            findings.append(
-                Finding(
-                    Code.MISSING_FIELD,
-                    where,
-                    describe(prop.dtype),
-                    "no such field",
-                    nearest(prop.name, fields if len(findings) < HINTS else ()),
-                )
-            )
+            hint = nearest(prop.name, fields if len(findings) < HINTS else ())
+            findings.append(Finding(Code.MISSING_FIELD, where, describe(prop.dtype), "no such field", hint))
     return findings
 
 

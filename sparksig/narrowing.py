@@ -18,18 +18,13 @@ from sparksig.lattice import (
 )
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["build_null_finding", "find_narrowest_type"]
-
 _EXPECTED = "a supported type"
 
 
 def find_narrowest_type(source: Source, path: str, findings: list[Finding]) -> Type | None:
     """Return the narrowest signature type that holds all values of a source type, or None.
 
-    Args:
-        source: the type of the data. The null type gives AnyType.
-        path: its path, for findings.
-        findings: receives a finding for each part that no signature type holds.
+    The null type gives AnyType.
 
     Example:
         >>> from sparksig.lattice import Scalar

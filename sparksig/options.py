@@ -4,20 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = [
-    "CheckMode",
-    "Extra",
-    "Missing",
-    "OnError",
-    "OnVersionMismatch",
-    "SampleMethod",
-    "SaveMode",
-    "Shipping",
-    "Side",
-    "TableFormat",
-    "TypeRule",
-]
-
 CheckMode = Literal["schema", "sample", "full"]
 """The rows that a check reads: none, some, or all."""
 

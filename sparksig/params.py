@@ -33,19 +33,7 @@ from sparksig.errors import (
 from sparksig.scalars import scalar_mismatch
 from sparksig.specs import Specs
 from sparksig.type_json import parse_type
-from sparksig.types import (
-    MAX_DEPTH,
-    AnyType,
-    Array,
-    DataType,
-    Map,
-    Object,
-    Type,
-    as_type,
-    describe,
-)
-
-__all__ = ["ParamSchema", "ParamSpec", "UnknownParamWarning", "enforce_params"]
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Type, as_type, describe
 
 
 class UnknownParamWarning(SparksigWarning):
@@ -242,13 +230,6 @@ def enforce_params(params: Mapping[str, Any] | None, schema: ParamSchema | None)
 
     Params that the schema does not declare are ignored with an :class:`UnknownParamWarning`.
 
-    Args:
-        params: the caller's values, or None.
-        schema: the params of the model, or None if it has no params.
-
-    Raises:
-        ContractError: a value does not fit, or a name is not a string; ``findings`` lists every problem.
-
     Example:
         >>> enforce_params({"t": 2}, ParamSchema([ParamSpec("t", "long", 1), ParamSpec("k", "long", 5)]))
         {'t': 2, 'k': 5}
@@ -330,14 +311,9 @@ def _convert_object(
     value: Mapping[str, Any], dtype: Object, path: str, findings: list[Finding]
 ) -> dict[str, Any]:
     properties = {prop.name: prop for prop in dtype.properties}
+    expected, actual = "a declared property", "an unknown key"
     findings += [
-        Finding(
-            Code.UNKNOWN_KEY,
-            below(path, key),
-            "a declared property",
-            "an unknown key",
-            nearest(key, properties),
-        )
+        Finding(Code.UNKNOWN_KEY, below(path, key), expected, actual, nearest(key, properties))
         for key in value
         if key not in properties
     ]

@@ -9,8 +9,6 @@ from sparksig.errors import kind
 from sparksig.lattice import MODEL_TYPE, upper_bounds
 from sparksig.types import DataType
 
-__all__ = ["EXACT_INTEGERS", "INTEGER_BITS", "is_beyond_long", "scalar_mismatch"]
-
 INTEGER_BITS = {DataType.integer: 31, DataType.long: 63}
 """The number of bits of each integer type, without the sign."""
 

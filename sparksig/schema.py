@@ -32,8 +32,6 @@ from sparksig.types import Type, as_type, set_fields
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType as SparkDataType
 
-__all__ = ["ColSpec", "Name", "Schema", "TensorSpec", "tensor_from_metadata"]
-
 Name = Union[str, int]
 """The name of a column: a string, or an integer as in pandas."""
 
@@ -171,11 +169,7 @@ class TensorSpec:
 
 
 def tensor_from_metadata(text: object, name: str) -> TensorSpec:
-    """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name.
-
-    Raises:
-        SignatureError: the metadata is malformed; its finding has the field's path.
-    """
+    """Read a tensor from a field's metadata: the JSON of :meth:`TensorSpec.to_dict` without the name."""
     path = step(name)
     try:
         data = json.loads(text) if isinstance(text, (str, bytes)) else None

@@ -13,8 +13,6 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, Map, Object, SparkMLVector, Type
 
-__all__ = ["ModelSignature"]
-
 
 class ModelSignature:
     """The signature of a model: the data it accepts, the predictions it returns, and its params.

@@ -12,16 +12,9 @@ from dataclasses import replace
 from sparksig.errors import below
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 
-__all__ = ["merge_sources", "rebuild_source", "source_parts", "walk_source", "zip_sources"]
-
 
 def walk_source(source: Source, path: str = "", *, keys: bool = False) -> Iterator[tuple[str, Source]]:
     """Yield a type and all types in it with their paths, from the outside to the inside.
-
-    Args:
-        source: the type.
-        path: its path.
-        keys: whether to visit the types of map keys.
 
     Example:
         >>> from sparksig.lattice import Scalar

@@ -8,21 +8,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from sparksig.errors import Code, Finding, SignatureError, SignatureTypeError, kind
 
-__all__ = ["Specs"]
-
 S = TypeVar("S")
 L = TypeVar("L", bound="Specs[Any]")
 
 
 class Specs(Generic[S]):
-    """An immutable, ordered list of specs.
-
-    Args:
-        specs: a list of specs.
-
-    Raises:
-        SignatureTypeError: not a list of specs.
-    """
+    """An immutable, ordered list of specs."""
 
     __slots__ = ("_hash", "_specs")
     _specs: tuple[S, ...]
@@ -90,9 +81,6 @@ class Specs(Generic[S]):
     @classmethod
     def from_json(cls: type[L], json_str: str) -> L:
         """Read the text that :meth:`to_json` wrote, here or in MLflow.
-
-        Args:
-            json_str: JSON text.
 
         Raises:
             SignatureError: not JSON, or malformed; ``findings`` lists every problem.

@@ -8,24 +8,12 @@ from typing import Any
 from sparksig.errors import Code, Finding, SignatureError, below, kind, nearest
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["malformed", "parse_property", "parse_type", "parse_typed", "unknown_keys"]
-
 _OWN_KEYS = {"array": ("items",), "map": ("values",), "object": ("properties",)}
 """The keys of a type's JSON in addition to ``type``."""
 
 
 def parse_type(data: object, path: str = "", depth: int = 0, other_keys: Sequence[str] = ()) -> Type:
-    """Parse the JSON built-ins of a type.
-
-    Args:
-        data: the result of ``to_dict()`` of a type.
-        path: its path, for errors.
-        depth: the number of types around it.
-        other_keys: the keys that are allowed in addition to those of the type.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
-    """
+    """Parse the JSON built-ins of a type."""
     if depth >= MAX_DEPTH:
         raise malformed(path, f"at most {MAX_DEPTH} levels of nesting", "more")
     if not isinstance(data, Mapping):
@@ -74,9 +62,6 @@ def parse_typed(
 
     An absent ``required`` means True, and so does null, which MLflow writes for an absent key. MLflow 2.5 to
     2.9 wrote ``optional`` instead.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
     """
     findings: list[Finding] = []
     dtype: Type = AnyType()
@@ -142,17 +127,7 @@ def _parse_object(data: Mapping[str, Any], path: str, depth: int) -> Object:
 
 
 def parse_property(name: object, body: object, path: str, depth: int) -> Property:
-    """Parse the JSON of a property of an Object.
-
-    Args:
-        name: its name.
-        body: the JSON of its type, with the key ``required``.
-        path: its path, for errors.
-        depth: the number of types around it.
-
-    Raises:
-        SignatureError: malformed, or a key is unknown; ``findings`` lists every problem.
-    """
+    """Parse the JSON of a property of an Object."""
     if not isinstance(name, str):
         raise malformed(path, "a string as the property's name", kind(name))
     return Property(name, *parse_typed(body, path, depth + 1))

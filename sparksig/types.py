@@ -27,20 +27,6 @@ if TYPE_CHECKING:
     import numpy as np
     from pyspark.sql.types import DataType as SparkDataType
 
-__all__ = [
-    "AnyType",
-    "Array",
-    "DataType",
-    "Map",
-    "Object",
-    "Property",
-    "SparkMLVector",
-    "Type",
-    "as_type",
-    "describe",
-    "set_fields",
-]
-
 MAX_DEPTH = 100
 """The maximum depth of a type. No model needs deeper types, and hostile JSON has them."""
 

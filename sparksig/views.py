@@ -10,17 +10,6 @@ from typing import Any
 
 from sparksig.errors import MissingDependencyError
 
-__all__ = [
-    "TextView",
-    "aligned",
-    "count_nouns",
-    "format_facts",
-    "format_nulls",
-    "format_share",
-    "format_size",
-    "render",
-]
-
 
 class TextView:
     """A base class for results that are shown as their text, in terminals and notebooks.
@@ -124,11 +113,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def render(template: str, **values: Any) -> str:
-    """Render a template of this package; all text is escaped.
-
-    Raises:
-        MissingDependencyError: jinja2 is not installed.
-    """
+    """Render a template of this package; all text is escaped."""
     try:
         import jinja2
     except ImportError:

@@ -12,8 +12,6 @@ from typing import TypeVar
 from sparksig.errors import below
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["contains", "fold", "transform", "walk", "zip_parts"]
-
 R = TypeVar("R")
 
 
@@ -26,15 +24,7 @@ def fold(
     object: Callable[[Sequence[tuple[Property, R]], str], R],
     path: str = "",
 ) -> R:
-    """Compute a result for a type from the results for its parts.
-
-    Args:
-        dtype: the type.
-        leaf: computes the result for a type without parts, from the type and its path.
-        array: computes the result for an Array, from the result for its elements.
-        map: computes the result for a Map, from the result for its values.
-        object: computes the result for an Object, from pairs of property and result, and its path.
-        path: the path of ``dtype``.
+    """Compute a result for a type from the results for its parts; for an Object, from pairs with a Property.
 
     Example:
         >>> depth = dict(leaf=lambda part, path: 0, array=lambda item: item + 1, map=lambda value: value + 1)

@@ -15,8 +15,6 @@ from sparksig.cli.base import Commands, print_text
 from sparksig.cli.init import init
 from sparksig.cli.show import show
 
-__all__ = ["cli", "main"]
-
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 

@@ -17,20 +17,6 @@ import click
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
 
-__all__ = [
-    "Commands",
-    "add_json_option",
-    "find_format",
-    "parse_names",
-    "print_document",
-    "print_error",
-    "print_text",
-    "printable_text",
-    "resolve_argument",
-    "to_document",
-    "write_html",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -165,10 +151,7 @@ _VERDICTS = re.compile(
 def print_text(text: str, *, exact: bool = False, verdicts: bool = False) -> None:
     """Print to standard output; escape characters that could control a terminal.
 
-    Args:
-        text: the text to print.
-        exact: do not escape anything if standard output is not a terminal.
-        verdicts: the lines of a report end in a verdict, which a terminal shows in color.
+    Exact text is escaped on terminals only; verdicts at line ends are colored there.
     """
     if sys.stdout is None:  # it was closed
         return
@@ -233,17 +216,7 @@ def parse_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]
 
 
 def resolve_argument(text: str, side: str | None = None, **options: Any) -> Any:
-    """Resolve a contract of the command line; a malformed contract is a usage error.
-
-    Args:
-        text: a model directory, a signature's JSON file, a Parquet table, or DDL.
-        side: "inputs" or "outputs"; None for all sides.
-        options: of :func:`sparksig.tables.contract.resolve_contract`.
-
-    Raises:
-        ConfigError: it is not a contract, or has no such side.
-        ModelError, TableNotFoundError: it cannot be read.
-    """
+    """Resolve a contract of the command line; a malformed contract is a usage error."""
     from sparksig.errors import ConfigError, ContractError, ConversionError, SignatureError
     from sparksig.tables.contract import resolve_contract, resolve_sides
 

@@ -7,8 +7,6 @@ import click
 from sparksig.cli.base import add_json_option, print_document
 from sparksig.cli.models import MODEL
 
-__all__ = ["COMMANDS"]
-
 
 @click.group(
     "env",
@@ -20,8 +18,7 @@ def env() -> None:
 
 
 @env.command(
-    short_help="Compare this environment with the model's.",
-    epilog="\b\nExample:\n  sparksig env check model",
+    short_help="Compare this environment with the model's.", epilog="\b\nExample:\n  sparksig env check model"
 )
 @MODEL
 @add_json_option

@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from sparksig.errors import Finding
     from sparksig.tables.report import Report
 
-__all__ = [
-    "Case",
-    "add_formats",
-    "format_error",
-    "list_columns",
-    "list_sides",
-    "print_result",
-    "to_github",
-    "to_junit",
-]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FORMATS = ("text", "json", "junit", "github")
@@ -35,18 +24,14 @@ FORMATS = ("text", "json", "junit", "github")
 class Case:
     """A column or a side of a contract, with its failures.
 
-    Attributes:
-        name: the column or side.
-        failures: pairs of a code and a message; empty if the column is ok.
-        level: "failure"; "warning" for a remark that breaks nothing; "error" if the command itself failed.
-
     Example:
         >>> Case("price", (("TYPE_MISMATCH", "price: expected double, got string"),)).failures[0][0]
         'TYPE_MISMATCH'
     """
 
-    name: str
-    failures: tuple[tuple[str, str], ...] = ()
+    name: str  # the column or side
+    failures: tuple[tuple[str, str], ...] = ()  # pairs of a code and a message; empty if the column is ok
+    # a warning is a remark that breaks nothing; with an error, the command itself failed
     level: Literal["failure", "warning", "error"] = "failure"
 
 
@@ -81,19 +66,7 @@ def print_result(
     json_wanted: bool,
     only_findings: bool,
 ) -> int:
-    """Print the result of a check or a comparison in the format of the options; return the exit code.
-
-    Args:
-        result: the report or the comparison.
-        cases: its columns or sides.
-        suite: the name of the suite in JUnit XML.
-        output_format: the value of --format.
-        json_wanted: the value of --json.
-        only_findings: the value of --only-findings.
-
-    Raises:
-        UsageError: the options contradict each other.
-    """
+    """Print the result of a check or a comparison in the format of the options; return the exit code."""
     if json_wanted and output_format not in (None, "json"):
         raise click.UsageError(f"--json is short for --format json: drop it, or --format {output_format}")
     chosen = "json" if json_wanted else output_format or "text"

@@ -15,8 +15,6 @@ from sparksig.cli.spark import locate_table
 if TYPE_CHECKING:
     from sparksig.models.directory import ModelDirectory
 
-__all__ = ["init"]
-
 _HEADER = """\
 # The configuration of a score job: which model scores which table, and the output.
 # Print the plan:  {plan}
@@ -91,8 +89,10 @@ def init(model: str, table: str, output: str, force: bool, json_wanted: bool) ->
 
 def _choose_values(model: str, table: str, directory: ModelDirectory) -> dict[str, Any]:
     """Choose the values of the configuration for a model and a table."""
+    from sparksig.tables.parquet import open_parquet
+
     location = {key: _escape_variables(value) for key, value in locate_table(table).items()}
-    columns = _list_columns(table) if location.keys() == {"path"} else []
+    columns = [column.name for column in open_parquet(table).columns] if location.keys() == {"path"} else []
     schema = directory.require_signature(model).inputs
     inputs = () if schema is None else schema.input_names()
     keep = [name for name in columns if name not in inputs]
@@ -111,12 +111,6 @@ def _choose_values(model: str, table: str, directory: ModelDirectory) -> dict[st
 
 def _escape_variables(text: str) -> str:
     return text.replace("${env:", "$${env:")  # the shell expands variables
-
-
-def _list_columns(path: str) -> list[str]:
-    from sparksig.tables.parquet import open_parquet
-
-    return [column.name for column in open_parquet(path).columns]
 
 
 def _name_output(source: str) -> str:

@@ -12,8 +12,6 @@ from sparksig.cli.spark import locate_table
 if TYPE_CHECKING:
     from sparksig.jobs import ScoreConfig
 
-__all__ = ["COMMANDS"]
-
 
 @click.command(
     short_help="Score a table with a model, on Spark or without it.",

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sparksig.schema import Schema
     from sparksig.signature import ModelSignature
 
-__all__ = ["COMMANDS", "MODEL"]
-
 MODEL = click.argument("model", metavar="MODEL", type=click.Path())
 
 
@@ -197,9 +195,7 @@ def _list_predictions(predicted: Any, to_json: Any) -> Any:
     help="Spark DDL, an Arrow schema, JSON Schema of a record, a data contract, inference metadata.",
 )
 @click.option(
-    "--side",
-    type=click.Choice(["inputs", "outputs"]),
-    help="The side of a signature; default: both.",
+    "--side", type=click.Choice(["inputs", "outputs"]), help="The side of a signature; default: both."
 )
 @click.option("--name", default="model", show_default=True, help="The name of the data contract or model.")
 @click.option("--version", "release", metavar="TEXT", help="The version of the data contract or model.")

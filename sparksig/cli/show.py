@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.info import ModelInfo
 
-__all__ = ["show"]
-
 
 @click.command(
     short_help="Describe a model directory, or a signature in a file.",
@@ -54,6 +52,7 @@ def show(model: str, json_wanted: bool) -> int:
 
 
 def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: str) -> dict[str, Any]:
+    from sparksig.models.seal import SEAL
     from sparksig.models.versions import pins
 
     sizes = [file.stat().st_size for file in directory.path.rglob("*") if file.is_file()]
@@ -62,7 +61,7 @@ def _document(model: str, info: ModelInfo, directory: ModelDirectory, damage: st
         "format": _describe_format(directory),
         "flavors": sorted(map(str, info.flavors)),
         "loads": _describe_loading(directory),
-        "sealed": _is_sealed(directory),
+        "sealed": (directory.path / SEAL).is_file(),
         "damage": damage or None,
         "digest": info.digest,
         "files": len(sizes),
@@ -127,12 +126,6 @@ def _describe_format(directory: ModelDirectory) -> str:
 def _python_version(directory: ModelDirectory) -> str | None:
     version = (directory.get_flavor("python_function") or {}).get("python_version")
     return None if version is None else str(version)
-
-
-def _is_sealed(directory: ModelDirectory) -> bool:
-    from sparksig.models.seal import SEAL
-
-    return (directory.path / SEAL).is_file()
 
 
 def _describe_damage(directory: ModelDirectory) -> str:

@@ -12,20 +12,13 @@ import click
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["locate_table", "read_table"]
-
 
 _UNTIL_THE_END = contextlib.ExitStack()
 """Contexts that are open until the process of a command ends."""
 
 
 def read_table(app: str, table: str, conf: Sequence[str]) -> DataFrame:
-    """Read a table by its path (Delta or Parquet) or its name, in a session with these settings.
-
-    Raises:
-        TableNotFoundError: the table does not exist.
-        MissingDependencyError: PySpark is not installed, or the session knows no Delta tables.
-    """
+    """Read a table by its path (Delta or Parquet) or its name, in a session with these settings."""
     try:
         from sparksig.jobs.config import InputSection
         from sparksig.jobs.tables import read_input

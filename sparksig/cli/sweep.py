@@ -9,8 +9,6 @@ import click
 
 from sparksig.cli.base import add_json_option, print_text
 
-__all__ = ["COMMANDS"]
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 

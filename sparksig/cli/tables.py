@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
     from sparksig.tables.sample import SampledSignature
 
-__all__ = ["COMMANDS"]
-
 ROWS = click.option(
     "--rows",
     type=click.IntRange(min=1),

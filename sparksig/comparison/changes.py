@@ -8,14 +8,12 @@ from typing import Any
 
 from sparksig.comparison.reasons import describe_spec, format_param_type, spec_path
 from sparksig.comparison.results import Note
-from sparksig.errors import Code, Finding, step
+from sparksig.errors import Code, Finding, shorten, step
 from sparksig.lattice import NEVER_NULL
 from sparksig.params import ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Property, Type, describe
 from sparksig.walks import zip_parts
-
-__all__ = ["Change", "exclude_reasons", "param_changes", "schema_changes"]
 
 _TYPE_CODES = frozenset({Code.TYPE_MISMATCH, Code.SHAPE_MISMATCH})
 _NAME_CODES = frozenset({Code.MISSING_COLUMN, Code.MISSING_FIELD, Code.UNKNOWN_KEY})
@@ -31,13 +29,7 @@ _ADDED = {
 
 @dataclass(frozen=True)
 class Change:
-    """A difference between two contracts.
-
-    Attributes:
-        path: the path of the difference.
-        text: the description of the difference.
-        of_type: whether types differ, instead of names or requirements.
-    """
+    """A difference between two contracts; ``of_type`` if types differ, not names or requirements."""
 
     path: str
     text: str
@@ -134,5 +126,4 @@ def _has_another_default(old: ParamSpec, new: ParamSpec) -> bool:
 
 
 def _format_default(spec: ParamSpec) -> str:
-    text = repr(spec.default)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shorten(repr(spec.default))

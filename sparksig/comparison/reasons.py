@@ -17,31 +17,13 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Map, Object, SparkMLVector, Type, describe
 from sparksig.walks import fold, walk, zip_parts
 
-__all__ = [
-    "describe_columns",
-    "describe_spec",
-    "find_param_reasons",
-    "find_reasons",
-    "format_param_type",
-    "spec_path",
-]
-
 _LIST: Source = ListOf(Scalar(MODEL_TYPE[DataType.double]))
 _VECTORS: dict[str, Source] = {"inputs": Struct((), "vector"), "outputs": _LIST}
 """The source type of a vector: inputs may be Spark's own vectors, outputs are lists."""
 
 
 def find_reasons(provided: Schema, required: Schema, side: str) -> list[Finding]:
-    """Find the reasons why data under one schema is not always accepted under another.
-
-    Args:
-        provided: the schema of the data.
-        required: the schema that must accept the data.
-        side: "inputs" or "outputs".
-
-    Returns:
-        The reasons; empty if all data is accepted.
-    """
+    """Find the reasons why data under one schema is not always accepted under another."""
     if provided.is_tensor_spec() != required.is_tensor_spec():
         hint = "declare both as tensors, or both as columns"
         return [Finding(Code.TYPE_MISMATCH, "", describe_columns(required), describe_columns(provided), hint)]
@@ -172,12 +154,7 @@ def _find_optional(provided: Type, required: Type, path: str) -> list[Finding]:
 
 
 def find_param_reasons(provided: Mapping[str, ParamSpec], required: Mapping[str, ParamSpec]) -> list[Finding]:
-    """Find the reasons why params that one model accepts are not always accepted by another.
-
-    Args:
-        provided: the params that callers pass, by name.
-        required: the params that the other model declares, by name.
-    """
+    """Find the reasons why params that one model accepts are not always accepted by another."""
     findings: list[Finding] = []
     for name, spec in provided.items():
         if name in required:
@@ -217,15 +194,8 @@ def _accepts_none(spec: ParamSpec) -> bool:
 def _find_closed(provided: Type, required: Type, path: str) -> list[Finding]:
     """Find what params refuse, but data does not: undeclared keys, and None in a map."""
     if isinstance(required, Object) and isinstance(provided, Map):
-        return [
-            Finding(
-                Code.TYPE_MISMATCH,
-                path,
-                describe(required),
-                describe(provided),
-                "declare the same object: a map may have other keys",
-            )
-        ]
+        hint = "declare the same object: a map may have other keys"
+        return [Finding(Code.TYPE_MISMATCH, path, describe(required), describe(provided), hint)]
     findings: list[Finding] = []
     for prop_path, provided_prop, prop in zip_parts(provided, required, path):
         if provided_prop is None:

@@ -13,8 +13,6 @@ from typing import Any
 from sparksig.errors import ContractError, Finding
 from sparksig.views import TextView, render
 
-__all__ = ["UNDECLARED", "Comparison", "Note", "SideComparison", "Verdict"]
-
 
 class Verdict(str, Enum):
     """The verdict of a comparison, in the terms of schema registries.
@@ -41,10 +39,6 @@ class Verdict(str, Enum):
 class Note:
     """A difference that breaks no caller.
 
-    Attributes:
-        path: the path of the difference, as in a :class:`Finding`.
-        text: the description of the difference.
-
     Example:
         >>> print(Note("id", "integer -> long"))
         id: integer -> long
@@ -69,21 +63,15 @@ class Note:
 class SideComparison:
     """One side of two contracts: inputs, outputs, or params.
 
-    Attributes:
-        upgrade: the reasons why new cannot replace old; empty if it can.
-        rollback: the reasons why old cannot replace new; empty if it can.
-        notes: the other differences.
-        declared: whether at least one of the contracts declares this side.
-
     Example:
         >>> SideComparison(notes=(Note("id", "integer -> long"),)).verdict
         <Verdict.FULL: 'fully compatible'>
     """
 
-    upgrade: tuple[Finding, ...] = ()
-    rollback: tuple[Finding, ...] = ()
-    notes: tuple[Note, ...] = ()
-    declared: bool = True
+    upgrade: tuple[Finding, ...] = ()  # the reasons why new cannot replace old
+    rollback: tuple[Finding, ...] = ()  # the reasons why old cannot replace new
+    notes: tuple[Note, ...] = ()  # the other differences
+    declared: bool = True  # whether at least one of the contracts declares this side
 
     @property
     def verdict(self) -> Verdict:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from sparksig.tables.columns import Column
     from sparksig.tables.contract import Contract
 
-__all__ = ["compare_tables"]
-
 
 def compare_tables(old: Contract | Schema, new: Contract | Schema, side: str) -> SideComparison:
     """Compare two contracts, at least one of which is the contract of a table.

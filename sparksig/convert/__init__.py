@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sparksig.errors import Code, Finding, find_duplicates, step
+from sparksig.errors import Code, Finding, below, find_duplicates, step
 from sparksig.types import Type
 from sparksig.walks import walk
 
 if TYPE_CHECKING:
+    from sparksig.params import ParamSchema
     from sparksig.schema import Schema, TensorSpec
-
-__all__ = ["build_loss", "find_lost_names", "report_duplicates", "walk_schema"]
 
 
 def report_duplicates(names: Sequence[str], expected: str = "one column of that name") -> list[Finding]:
@@ -32,14 +31,7 @@ def report_duplicates(names: Sequence[str], expected: str = "one column of that 
 
 
 def build_loss(path: str, declared: str, exported: str, hint: str = "") -> Finding:
-    """Build the finding that an export cannot express what a signature declares at a path.
-
-    Args:
-        path: the path in the signature.
-        declared: the declaration of the signature.
-        exported: the replacement in the export.
-        hint: the reason, or another way.
-    """
+    """Build the finding that an export cannot express what a signature declares at a path."""
     return Finding(Code.NOT_EXPRESSED, path, declared, exported, hint)
 
 
@@ -52,6 +44,11 @@ def find_lost_names(schema: Schema) -> list[Finding]:
         return [build_loss("", f"{declared} without a name", exported)]
     numbers = [spec.name for spec in schema if isinstance(spec.name, int)]
     return [build_loss(step(name), "an integer as name", "its digits") for name in numbers]
+
+
+def find_lost_params(params: ParamSchema | None) -> list[Finding]:
+    """Return the losses of an export without params."""
+    return [build_loss(below("params", spec.name), "a param", "nothing") for spec in params or ()]
 
 
 def walk_schema(schema: Schema) -> Iterator[tuple[str, Type | TensorSpec]]:

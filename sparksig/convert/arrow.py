@@ -11,7 +11,7 @@ import pyarrow as pa
 from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
-from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
+from sparksig.lattice import MODEL_TYPE, Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, SparkMLVector, Type, as_type, describe
@@ -61,40 +61,19 @@ LOST_FROM_ARROW: dict[str, str] = {
 """The parts of an Arrow schema that ``to_arrow(from_arrow(...))`` changes; each line has a test."""
 
 _TO_ARROW: dict[DataType, pa.DataType] = {
-    DataType.boolean: pa.bool_(),
-    DataType.integer: pa.int32(),
-    DataType.long: pa.int64(),
-    DataType.float: pa.float32(),
-    DataType.double: pa.float64(),
-    DataType.string: pa.string(),
-    DataType.binary: pa.binary(),
-    DataType.datetime: pa.timestamp("ns"),
+    dtype: pa.timestamp("ns") if dtype is DataType.datetime else pa.type_for_alias(name)
+    for dtype, name in MODEL_TYPE.items()
 }
 
+_OTHER_NAMES = {"NA": "null", "HALF_FLOAT": "float16", "FLOAT": "float32", "DOUBLE": "float64"}
 _SCALARS: dict[int, str] = {
-    pa.lib.Type_NA: "null",
-    pa.lib.Type_BOOL: "bool",
-    pa.lib.Type_INT8: "int8",
-    pa.lib.Type_INT16: "int16",
-    pa.lib.Type_INT32: "int32",
-    pa.lib.Type_INT64: "int64",
-    pa.lib.Type_UINT8: "uint8",
-    pa.lib.Type_UINT16: "uint16",
-    pa.lib.Type_UINT32: "uint32",
-    pa.lib.Type_UINT64: "uint64",
-    pa.lib.Type_HALF_FLOAT: "float16",
-    pa.lib.Type_FLOAT: "float32",
-    pa.lib.Type_DOUBLE: "float64",
-    pa.lib.Type_STRING: "string",
-    pa.lib.Type_LARGE_STRING: "large_string",
-    pa.lib.Type_STRING_VIEW: "string_view",
-    pa.lib.Type_BINARY: "binary",
-    pa.lib.Type_LARGE_BINARY: "large_binary",
-    pa.lib.Type_BINARY_VIEW: "binary_view",
-    pa.lib.Type_FIXED_SIZE_BINARY: "fixed_size_binary",
-    pa.lib.Type_DATE32: "date32",
-    pa.lib.Type_DATE64: "date64",
-}
+    getattr(pa.lib, f"Type_{name}"): _OTHER_NAMES.get(name, name.lower())
+    for name in (
+        "NA", "BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "HALF_FLOAT",
+        "FLOAT", "DOUBLE", "STRING", "LARGE_STRING", "STRING_VIEW", "BINARY", "LARGE_BINARY", "BINARY_VIEW",
+        "FIXED_SIZE_BINARY", "DATE32", "DATE64",
+    )
+}  # fmt: skip
 
 _LISTS = {
     pa.lib.Type_LIST,
@@ -231,13 +210,7 @@ def is_spark_table(data: Any) -> bool:
 
 
 def read_arrow(example: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Read data as a pyarrow table or column.
-
-    Args:
-        example: an object of pyarrow, or any object with ``__arrow_c_stream__`` or ``__arrow_c_array__``.
-
-    Returns:
-        The table or column, and the name of a column that has a name, such as a Polars Series.
+    """Read data as a pyarrow table, or as a column and the name of a column that has one (a Polars Series).
 
     Raises:
         ConversionError: it cannot be read, can only be read once, or is a Spark DataFrame, which would be
@@ -306,15 +279,10 @@ def to_arrow(signature: Type, any_type: pa.DataType | None = None) -> pa.DataTyp
 def to_arrow(signature: Schema | Type, any_type: pa.DataType | None = None) -> pa.Schema | pa.DataType:
     """Return the Arrow schema, or type, in which a model receives the data of a schema, or type.
 
+    Without ``any_type``, the Arrow type for Any, Any is refused.
+
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested lists, with
     its dtype and shape in the field's metadata. :data:`LOST_TO_ARROW` lists what is lost.
-
-    Args:
-        signature: the schema, or the type.
-        any_type: the Arrow type for Any; without it, Any is refused.
-
-    Raises:
-        ConversionError: Arrow has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Map

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import starmap
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,11 @@ from sparksig.convert import build_loss, find_lost_names, report_duplicates, wal
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.errors import Code, ConversionError, Finding, kind, step
-from sparksig.lattice import NULL, Field
+from sparksig.lattice import MODEL_TYPE, NULL, Field
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, DataType, Property, SparkMLVector, Type, describe
 from sparksig.walks import fold
-
-__all__ = ["LOST_FROM_DDL", "LOST_TO_DDL", "find_losses_in_ddl", "format_spark_type", "from_ddl", "to_ddl"]
 
 LOST_TO_DDL: dict[str, str] = {
     "SparkML vector": "comes back as Array(double)",
@@ -49,12 +48,6 @@ def from_ddl(text: str) -> Schema:
     are accepted. A type without a name is not accepted: Spark would read it as a column ``value``. Names of
     collations are not checked.
 
-    Args:
-        text: the column list.
-
-    Returns:
-        The schema, with the columns in the order of the list.
-
     Raises:
         SignatureError: the text is not DDL (with line and column), or has no column.
         ConversionError: types that signatures or Spark do not support, or duplicate names; all are reported.
@@ -83,33 +76,27 @@ def _from_column(column: Field, findings: list[Finding]) -> ColSpec | None:
 
 # --- signature -> DDL -----------------------------------------------------------------------------------
 
-_NAMES: dict[DataType, str] = {
-    DataType.boolean: "boolean",
-    DataType.integer: "int",
-    DataType.long: "bigint",
-    DataType.float: "float",
-    DataType.double: "double",
-    DataType.string: "string",
-    DataType.binary: "binary",
-    DataType.datetime: "timestamp",
-}
+SPARK_NAMES = {
+    "null": "void", "bool": "boolean", "int8": "tinyint", "int16": "smallint", "int32": "int",
+    "int64": "bigint", "uint8": "smallint", "uint16": "int", "uint32": "bigint", "uint64": "decimal(20,0)",
+    "float16": "float", "float32": "float", "float64": "double", "date32": "date", "date64": "date",
+    "timestamp_tz": "timestamp", "timestamp": "timestamp_ntz", "large_string": "string",
+    "string_view": "string", "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
+}  # fmt: skip
+"""Spark's names for the scalar source types whose names differ."""
 
-_ELEMENTS: dict[str, str] = {
-    "bool": "boolean",
-    "int8": "tinyint",
-    "int16": "smallint",
-    "int32": "int",
-    "int64": "bigint",
-    "uint8": "smallint",
-    "uint16": "int",
-    "uint32": "bigint",
-    "uint64": "decimal(20,0)",
-    "float16": "float",
-    "float32": "float",
-    "float64": "double",
-    "str": "string",
-    "bytes": "binary",
-}
+_TEXTS = {"str": "string", "bytes": "binary"}
+
+
+def name_scalar(dtype: DataType) -> str:
+    """Return Spark's name for a scalar type."""
+    return "timestamp" if dtype is DataType.datetime else SPARK_NAMES.get(MODEL_TYPE[dtype], dtype.name)
+
+
+def name_element(dtype: np.dtype[Any]) -> str | None:
+    """Return Spark's name for the type of a tensor's elements; None if Spark has no such type."""
+    is_timestamp = dtype.kind == "M" and np.datetime_data(dtype)[1] == 1
+    return "timestamp" if is_timestamp else _TEXTS.get(dtype.name) or SPARK_NAMES.get(dtype.name)
 
 
 def to_ddl(schema: Schema) -> str:
@@ -117,15 +104,6 @@ def to_ddl(schema: Schema) -> str:
 
     A required column is NOT NULL; a tensor of rank r is a column of r-1 nested arrays. :data:`LOST_TO_DDL`
     lists what is lost.
-
-    Args:
-        schema: a schema of columns or tensors.
-
-    Returns:
-        The text; names other than plain words are in backticks.
-
-    Raises:
-        ConversionError: Spark has no such types; each has a finding with its path.
 
     Example:
         >>> from sparksig.types import Array
@@ -147,18 +125,12 @@ def to_ddl(schema: Schema) -> str:
 
 
 def format_spark_type(dtype: Type | TensorSpec, path: str, findings: list[Finding]) -> str:
-    """Return Spark's name for a type, or for one row of a tensor.
-
-    Args:
-        dtype: the type or the tensor.
-        path: its path, for findings.
-        findings: receives a finding if Spark has no such type.
-    """
+    """Return Spark's name for a type, or for one row of a tensor."""
     if isinstance(dtype, TensorSpec):
         return _format_tensor_type(dtype, path, findings)
     return fold(
         dtype,
-        leaf=lambda part, _: _NAMES[part] if isinstance(part, DataType) else _OTHERS[type(part)],
+        leaf=lambda part, _: name_scalar(part) if isinstance(part, DataType) else _OTHERS[type(part)],
         array=lambda item: f"array<{item}>",
         map=lambda value: f"map<string, {value}>",
         object=lambda fields, _: f"struct<{', '.join(starmap(_format_field, fields))}>",
@@ -173,8 +145,7 @@ def _format_field(prop: Property, dtype: str) -> str:
 
 
 def _format_tensor_type(spec: TensorSpec, path: str, findings: list[Finding]) -> str:
-    is_timestamp = spec.type.kind == "M" and np.datetime_data(spec.type)[1] == 1
-    element = "timestamp" if is_timestamp else _ELEMENTS.get(spec.type.name)
+    element = name_element(spec.type)
     if element is None:
         expected = "a dtype that Spark has a type for"
         findings.append(Finding(Code.UNSUPPORTED_TYPE, path, expected, spec.type.name))

@@ -10,19 +10,9 @@ from sparksig.errors import Code, ConversionError, Finding, SignatureError, belo
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
 from sparksig.types import MAX_DEPTH
 
-__all__ = ["read_columns"]
-
 
 def read_columns(text: str, findings: list[Finding]) -> list[Field]:
     """Parse a column list; an empty text has no columns.
-
-    Args:
-        text: the DDL.
-        findings: receives a finding for each type that Spark does not have.
-
-    Raises:
-        SignatureError: the text is not DDL; with the position, and what was expected there.
-        ConversionError: types are nested too deeply.
 
     Example:
         >>> read_columns("a int not null", [])

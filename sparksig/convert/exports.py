@@ -9,16 +9,14 @@ from typing import Any
 
 import yaml
 
-from sparksig.convert import build_loss
+from sparksig.convert import build_loss, find_lost_params
 from sparksig.convert.ddl import find_losses_in_ddl, to_ddl
 from sparksig.convert.mlflow import from_mlflow
 from sparksig.convert.odcs import find_losses_in_odcs, to_odcs
 from sparksig.convert.oip import find_losses_in_oip, to_oip
-from sparksig.errors import Code, ConversionError, Finding, below, nearest
+from sparksig.errors import Code, ConversionError, Finding, nearest
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
-
-__all__ = ["EXPORTS", "Exported", "export"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +46,7 @@ class Exported:
 
 
 def export(
-    contract: Any,
-    to: str,
-    *,
-    side: str | None = None,
-    name: str = "model",
-    version: str | None = None,
+    contract: Any, to: str, *, side: str | None = None, name: str = "model", version: str | None = None
 ) -> Exported:
     """Export a signature, or one side of it, to another format.
 
@@ -191,10 +184,7 @@ def _select_table(contract: ModelSignature | Schema) -> tuple[Schema, str, list[
         findings.append(
             build_loss("outputs", "the model's outputs", "nothing", "export them with side='outputs'")
         )
-    findings += [
-        build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params or ()
-    ]
-    return schema, side, findings
+    return schema, side, [*findings, *find_lost_params(contract.params)]
 
 
 def _export_ddl(request: _Request) -> Export:

@@ -10,8 +10,6 @@ from sparksig.lattice import NULL, Field, Source
 from sparksig.narrowing import build_null_finding, find_narrowest_type
 from sparksig.schema import ColSpec, TensorSpec, tensor_from_metadata
 
-__all__ = ["TENSOR_KEY", "read_field", "tensor_metadata"]
-
 TENSOR_KEY = "sparksig.tensor"
 """The metadata key of a field that is a tensor; its value is JSON with the exact dtype and shape."""
 
@@ -30,15 +28,8 @@ def read_field(
 ) -> ColSpec | TensorSpec | None:
     """Read a field of a table as a column, or as the tensor that its metadata describes.
 
-    Args:
-        field: the field.
-        type_text: its type, as the table's own system formats it.
-        metadata: the value of :data:`TENSOR_KEY`; None for a column.
-        tensor_source: returns the type of one row of a tensor.
-        findings: receives the reasons if the field cannot be read.
-
-    Returns:
-        The column or tensor; None if the field cannot be read.
+    Return None if it cannot be read, which is reported in ``findings``. ``tensor_source`` returns the type of
+    one row of a tensor.
     """
     path = step(field.name)
     if metadata is None:

@@ -56,19 +56,12 @@ class AnyHint:
 
 @dataclasses.dataclass(frozen=True)
 class ListHint:
-    """A list or a tuple of elements of one type.
-
-    Attributes:
-        item: the hint of the elements.
-        annotation: the annotation of the elements for pydantic.
-        form: list or tuple: the class of the values that the model receives.
-        length: the number of elements of a tuple with a fixed length.
-    """
+    """A list or a tuple of elements of one type."""
 
     item: Hint
-    annotation: Any = dataclasses.field(default=None, compare=False)
-    form: type = list
-    length: int | None = None
+    annotation: Any = dataclasses.field(default=None, compare=False)  # of the elements, for pydantic
+    form: type = list  # list or tuple, the class of the values that the model receives
+    length: int | None = None  # of a tuple with a fixed length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,9 +142,6 @@ _ADVICE = (
 def from_hint(hint: Any) -> Schema:
     """Convert a type hint ``list[X]`` to a schema of one unnamed column of X; each element is a row.
 
-    Raises:
-        ConversionError: not a list, or types that are not supported; each has a finding with its path.
-
     Example:
         >>> from_hint(list[dict[str, int]]).to_json()
         '[{"type": "map", "values": {"type": "long"}, "required": true}]'
@@ -184,9 +174,6 @@ def parse_input_hint(hint: Any) -> ListHint:
 def parse_hint(hint: Any) -> Hint:
     """Parse any type hint, such as that of a model's output.
 
-    Raises:
-        ConversionError: types that are not supported; each has a finding with its path.
-
     Example:
         >>> get_type(parse_hint(dict[str, list[float]])).to_dict()["values"]
         {'type': 'array', 'items': {'type': 'double'}}
@@ -199,12 +186,7 @@ def parse_hint(hint: Any) -> Hint:
 
 
 def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
-    """Return the type of a hint's values. Types do not express that elements or values may be None.
-
-    Args:
-        hint: the tree of the hint.
-        floats: the type of a Python float.
-    """
+    """Return the type of a hint's values. Types do not express that elements or values may be None."""
     if isinstance(hint, EncodedHint):
         return hint.leaf.dtype
     if isinstance(hint, ScalarHint):

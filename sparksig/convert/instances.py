@@ -13,14 +13,9 @@ import pandas as pd
 
 from sparksig.convert import records
 
-__all__ = ["fields_of", "is_sequence", "to_builtins"]
-
 
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the fields of an instance by their names; None for any other value.
-
-    Args:
-        value: an instance of a dataclass, a named tuple or a pydantic model; or any other value.
 
     Example:
         >>> from typing import NamedTuple

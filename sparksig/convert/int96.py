@@ -6,17 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-__all__ = ["mark_int96"]
-
 
 def mark_int96(schema: pa.Schema, physical: Sequence[str]) -> pa.Schema:
     """Return the schema of a Parquet file with the time zone UTC for timestamps that are stored as INT96.
 
     Spark stores TIMESTAMP as INT96, and reads INT96 as TIMESTAMP; pyarrow reads it without a time zone.
-
-    Args:
-        schema: the schema that pyarrow reads.
-        physical: the physical types of the leaf columns of the file.
 
     Example:
         >>> mark_int96(pa.schema([("a", pa.timestamp("us")), ("b", pa.timestamp("us"))]), ["INT96", "INT64"])

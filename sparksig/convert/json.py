@@ -38,22 +38,6 @@ from sparksig.errors import Code, ConversionError, Finding, below, kind
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type
 
-__all__ = [
-    "AS_WRITTEN",
-    "DATETIMES",
-    "ISO_8601",
-    "TEXTS",
-    "Number",
-    "column_from_json",
-    "dumps",
-    "from_json",
-    "loads",
-    "nearest_float32",
-    "to_json",
-    "to_plain",
-]
-
-
 MAX_NESTING = 150
 """The maximum depth of JSON; types are less deep."""
 
@@ -71,10 +55,8 @@ class Number(str):
 def loads(text: str | bytes, *, exact: bool = False) -> Any:
     """Parse JSON text; NaN and infinities are accepted, as :class:`Number`.
 
-    Args:
-        text: the JSON.
-        exact: whether to return numbers with a fraction or an exponent as :class:`Number`. This is needed for
-            float32: rounding a text to a double first can give another float32.
+    ``exact`` returns numbers with a fraction or an exponent as Number, too: rounding a text to a double first
+    can give another float32.
 
     Raises:
         ValueError: the text is not JSON (with line and column, without the content), an object has a
@@ -141,11 +123,7 @@ _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def to_plain(value: Any) -> Any:
-    """Convert a value of JSON without a type: each :class:`Number` in it becomes a float.
-
-    Raises:
-        ValueError: a number exceeds the range of doubles.
-    """
+    """Convert a value of JSON without a type: each :class:`Number` in it becomes a float."""
     if isinstance(value, (Number, float)):
         return _to_double(value)
     if isinstance(value, list):
@@ -324,11 +302,6 @@ def to_json(value: Any, path: str = "", nested: bool = False) -> Any:
 
     A missing value becomes null. NaN becomes null as well, because pandas uses NaN for nulls of columns.
     Inside arrays and objects, NaN becomes the text NaN.
-
-    Args:
-        value: a scalar, list, dictionary or array, also of NumPy, pandas or the standard library.
-        path: its path, for errors.
-        nested: whether it is inside an array or object.
 
     Raises:
         ConversionError: neither JSON nor any signature type represents the value; with its path.

@@ -20,8 +20,6 @@ from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector, Type, describe
 
-__all__ = ["DRAFT", "LOST_TO_JSON_SCHEMA", "find_losses_in_json_schema", "to_json_schema"]
-
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 LOST_TO_JSON_SCHEMA: dict[str, str] = {
@@ -52,9 +50,6 @@ def to_json_schema(contract: ModelSignature | Schema) -> Json:
     all sides. A record is an item of the lists ``dataframe_records``, ``inputs`` and ``instances`` of a
     request; for a tensor, it is one row. Nulls and undeclared keys are accepted where enforcing accepts them.
     To JSON Schema, 1e17 equals its digits; a request must write out integers beyond 2^53.
-
-    Raises:
-        ConversionError: tensors without values in JSON, or duplicate names; all are reported.
 
     Example:
         >>> to_json_schema(Schema([ColSpec("boolean", "a")]))["properties"]

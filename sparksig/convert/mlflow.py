@@ -10,8 +10,6 @@ from typing import Any
 
 from sparksig.errors import UnsupportedError
 
-__all__ = ["from_mlflow", "mlflow_class", "refuse_arguments"]
-
 _ENVIRONMENT = "the model runs in the Python that calls it, or in the workers': install its requirements"
 _ARGUMENTS = {
     "model_uri": "pass it as model=",
@@ -42,9 +40,7 @@ _CONVERTED = (
 def mlflow_class(value: object, module: str = "mlflow") -> str:
     """Return the name of the class of MLflow that a value is an instance of, or an empty text.
 
-    Args:
-        value: any value; a class stands for its instances.
-        module: the module of MLflow whose classes count, with those below it.
+    A class stands for its instances.
 
     Example:
         >>> mlflow_class([1])
@@ -59,10 +55,6 @@ def mlflow_class(value: object, module: str = "mlflow") -> str:
 
 def refuse_arguments(function: str, arguments: Mapping[str, Any]) -> None:
     """Refuse unknown keyword arguments; those of MLflow's functions with an alternative.
-
-    Raises:
-        UnsupportedError: MLflow's function has the argument.
-        TypeError: MLflow does not have it, either.
 
     Example:
         >>> refuse_arguments("load_model", {"suppress_warnings": True})

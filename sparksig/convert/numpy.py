@@ -7,30 +7,17 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ConversionError, Finding
-from sparksig.lattice import Scalar, Source, upper_bounds
+from sparksig.lattice import MODEL_TYPE, Scalar, Source, upper_bounds
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import TensorSpec
 from sparksig.types import DataType, Type, describe
 
-__all__ = ["dtype_widens", "from_numpy", "source", "to_numpy", "to_pandas"]
-
-_TO_NUMPY: dict[DataType, np.dtype[Any]] = {
-    DataType.boolean: np.dtype("bool"),
-    DataType.integer: np.dtype("int32"),
-    DataType.long: np.dtype("int64"),
-    DataType.float: np.dtype("float32"),
-    DataType.double: np.dtype("float64"),
-    DataType.string: np.dtype("str"),
-    DataType.binary: np.dtype("bytes"),
-    DataType.datetime: np.dtype("datetime64[ns]"),
-}
+_NAMES = {"string": "str", "binary": "bytes", "timestamp": "datetime64[ns]"}
+_TO_NUMPY = {dtype: np.dtype(_NAMES.get(name, name)) for dtype, name in MODEL_TYPE.items()}
 
 
 def to_numpy(dtype: Type) -> np.dtype[Any]:
     """Return the NumPy dtype of a scalar type, without nulls.
-
-    Raises:
-        ConversionError: not a scalar type.
 
     Example:
         >>> to_numpy(DataType.integer)
@@ -42,11 +29,7 @@ def to_numpy(dtype: Type) -> np.dtype[Any]:
 
 
 def to_pandas(dtype: Type | TensorSpec) -> np.dtype[Any]:
-    """Return the pandas dtype of a scalar type: NumPy's, and object for strings and bytes.
-
-    Raises:
-        ConversionError: not a scalar type.
-    """
+    """Return the pandas dtype of a scalar type: NumPy's, and object for strings and bytes."""
     if isinstance(dtype, TensorSpec):
         raise ConversionError("a tensor is not a column: pandas has no dtype for it")
     numpy_dtype = to_numpy(dtype)

@@ -21,24 +21,7 @@ from sparksig.errors import Code, Finding
 from sparksig.scalars import EXACT_INTEGERS, INTEGER_BITS
 from sparksig.types import DataType, Type
 
-__all__ = [
-    "from_objects",
-    "from_times",
-    "is_exact_double",
-    "is_missing",
-    "is_null",
-    "is_sparse",
-    "is_vector",
-    "mixed_finding",
-    "quiet_nans",
-    "to_series",
-]
-
-_PLAIN: dict[str, pa.DataType] = {
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "bytes": pa.binary(),
-}
+_PLAIN: dict[str, pa.DataType] = {"boolean": pa.bool_(), "string": pa.string(), "bytes": pa.binary()}
 _TIMES = frozenset({datetime.date, datetime.datetime, pd.Timestamp, np.datetime64})
 _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 
@@ -46,10 +29,8 @@ _NUMBERS = ("integer", "integer-na", "floating", "mixed-integer-float")
 def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | None:
     """Convert an object column to an Arrow array; return None if no single type holds its values exactly.
 
-    Args:
-        column: a column of dtype object. None, NaN, NA and NaT are nulls.
-        target: the type that the contract declares, if it is known. Python numbers have no width, so an int
-            becomes a double, or 32 bits wide, if it fits.
+    With the declared type, an int becomes a double, or 32 bits wide, if it fits: Python numbers have no
+    width.
 
     Example:
         >>> from_objects(pd.Series([1, None], dtype=object), DataType.double).type
@@ -77,13 +58,7 @@ def from_objects(column: pd.Series, target: Type | None = None) -> pa.Array | No
         if kind == "mixed" and all(issubclass(cls, (bytes, bytearray)) for cls in _value_types(column)):
             values = [None if missing else bytes(value) for value, missing in zip(column, column.isna())]
             return pa.array(values, pa.binary())
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowNotImplementedError,
-        OverflowError,
-        TypeError,
-        ValueError,
-    ):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError, TypeError, ValueError):
         return None
     return None
 

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, find_lost_names, report_duplicates, walk_schema
+from sparksig.convert import build_loss, find_lost_names, find_lost_params, report_duplicates, walk_schema
 from sparksig.convert.ddl import format_spark_type
 from sparksig.errors import ConversionError, Finding, below, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
-
-__all__ = ["LOST_TO_ODCS", "VERSION", "find_losses_in_odcs", "to_odcs"]
 
 VERSION = "v3.1.0"
 
@@ -168,9 +166,7 @@ def find_losses_in_odcs(contract: ModelSignature | Schema) -> list[Finding]:
         if schema is not None
         for loss in _find_losses(schema)
     ]
-    if contract.params is not None:
-        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
-    return findings
+    return findings + find_lost_params(contract.params)
 
 
 def _find_losses(schema: Schema) -> list[Finding]:

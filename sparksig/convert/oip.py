@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from sparksig.convert import build_loss, report_duplicates
-from sparksig.errors import Code, ConversionError, Finding, below, kind, step
+from sparksig.convert import build_loss, find_lost_params, report_duplicates
+from sparksig.errors import Code, ConversionError, Finding, kind, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import DataType, describe
-
-__all__ = ["LOST_TO_OIP", "PLATFORM", "find_losses_in_oip", "to_oip"]
 
 PLATFORM = "mlflow_pyfunc"
 """The format of the model directories, in the notation of the protocol: the project, then its format."""
@@ -53,11 +51,7 @@ _AS_BYTES = {"U": "text", "S": "bytes", "O": "JSON", "M": "ISO 8601"}
 
 
 def to_oip(
-    contract: ModelSignature | Schema,
-    *,
-    name: str,
-    versions: Sequence[str] = (),
-    platform: str = PLATFORM,
+    contract: ModelSignature | Schema, *, name: str, versions: Sequence[str] = (), platform: str = PLATFORM
 ) -> Json:
     """Return the metadata of a model as built-ins; a column becomes a tensor of shape [-1].
 
@@ -130,9 +124,7 @@ def find_losses_in_oip(contract: ModelSignature | Schema) -> list[Finding]:
             findings.append(build_loss(side, "not declared", "no tensors"))
         else:
             findings += [loss.below(side) for loss in _find_losses(schema, side[:-1])]
-    if contract.params is not None:
-        findings += [build_loss(below("params", spec.name), "a param", "nothing") for spec in contract.params]
-    return findings
+    return findings + find_lost_params(contract.params)
 
 
 def _find_losses(schema: Schema, side: str) -> list[Finding]:

@@ -13,37 +13,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from sparksig.errors import Code, Finding, step
 
-__all__ = [
-    "RecordField",
-    "build_record",
-    "find_obstacle",
-    "is_record",
-    "is_record_instance",
-    "read_fields",
-    "record_kind",
-    "to_builtins",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class RecordField:
-    """A field of a record class.
-
-    Attributes:
-        name: its name.
-        annotation: its type, with the metadata of ``Annotated``.
-        metadata: the metadata that pydantic has stored for it.
-        has_default: whether the class can be built without it.
-        may_be_absent: whether a dictionary may lack the key: ``NotRequired``.
-        is_computed: whether the class computes it instead of accepting it as an argument.
-    """
+    """A field of a record class."""
 
     name: str
-    annotation: Any
-    metadata: tuple[Any, ...] = ()
-    has_default: bool = False
-    may_be_absent: bool = False
-    is_computed: bool = False
+    annotation: Any  # with the metadata of Annotated
+    metadata: tuple[Any, ...] = ()  # stored by pydantic
+    has_default: bool = False  # whether the class can be built without it
+    may_be_absent: bool = False  # NotRequired: a dictionary may lack the key
+    is_computed: bool = False  # by the class, which does not accept it as an argument
 
 
 def record_kind(cls: Any) -> str:
@@ -74,13 +54,7 @@ def is_record_instance(value: Any, cls: Any) -> bool:
 
 
 def read_fields(cls: Any, path: str, findings: list[Finding]) -> list[RecordField]:
-    """Return the fields of a record class, inherited ones included.
-
-    Args:
-        cls: the class.
-        path: its path, for findings.
-        findings: receives the reasons if instances cannot be built from the fields.
-    """
+    """Return the fields of a record class, inherited ones included."""
     form = record_kind(cls)
     try:
         hints = get_type_hints(cls, include_extras=True)
@@ -151,10 +125,7 @@ def find_obstacle(cls: Any, fields: list[RecordField]) -> str:
 def build_record(cls: Any, values: Mapping[str, Any], instance: Any = None) -> Any:
     """Build an instance of a record class.
 
-    Args:
-        cls: the class.
-        values: the values of its fields; fields with defaults may be absent.
-        instance: an existing instance to copy with these values, which preserves its other state.
+    It copies an existing instance, if any, which preserves its other state.
     """
     form = record_kind(cls)
     if form == "TypedDict":

@@ -15,44 +15,29 @@ from decimal import Decimal
 from typing import Any, Union
 
 from sparksig.errors import Code, Finding
+from sparksig.lattice import DECIMAL_DIGITS
 from sparksig.scalars import INTEGER_BITS
 from sparksig.types import DataType
-
-__all__ = ["LEAVES", "EncodedHint", "ScalarHint", "is_scalar_class", "parse_literal", "parse_scalar_class"]
 
 
 @dataclass(frozen=True)
 class ScalarHint:
-    """A scalar.
-
-    Attributes:
-        dtype: its type.
-        python: the Python type of its values.
-        choices: the values of a ``Literal``; empty if all values are allowed.
-    """
+    """A scalar."""
 
     dtype: DataType
-    python: type
-    choices: tuple[Any, ...] = ()
+    python: type  # the class of its values
+    choices: tuple[Any, ...] = ()  # of a Literal; empty if all values are allowed
 
 
 @dataclass(frozen=True)
 class EncodedHint:
-    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar.
+    """An ``Enum``, ``UUID`` or ``Decimal``, which a signature encodes as a plain scalar."""
 
-    Attributes:
-        leaf: the scalar of the signature.
-        cls: the class of the values that the model receives.
-        members: the allowed members of an ``Enum``.
-        max_digits: the maximum number of digits of a ``Decimal``.
-        decimal_places: the number of digits of a ``Decimal`` after the point; None for any number.
-    """
-
-    leaf: ScalarHint
-    cls: type
-    members: tuple[Any, ...] = ()
-    max_digits: int = 0
-    decimal_places: int | None = None
+    leaf: ScalarHint  # the scalar of the signature
+    cls: type  # the class of the values that the model receives
+    members: tuple[Any, ...] = ()  # the allowed members of an Enum
+    max_digits: int = 0  # of a Decimal
+    decimal_places: int | None = None  # of a Decimal; None for any number
 
 
 LEAVES: dict[Any, DataType] = {
@@ -66,8 +51,7 @@ LEAVES: dict[Any, DataType] = {
 }
 """The plain scalars of Python."""
 
-DOUBLE_DIGITS = 15
-"""The number of decimal digits that a double holds exactly."""
+DOUBLE_DIGITS = DECIMAL_DIGITS[DataType.double]
 
 _REFUSED: dict[Any, str] = {
     datetime.time: "no signature type holds a time of day: use datetime, or str in ISO 8601",
@@ -95,14 +79,7 @@ def _is_enum(hint: Any) -> bool:
 def parse_scalar_class(
     cls: Any, path: str, metadata: Sequence[Any], findings: list[Finding]
 ) -> Union[ScalarHint, EncodedHint, None]:
-    """Return the scalar of a class.
-
-    Args:
-        cls: the class, for which :func:`is_scalar_class` is True.
-        path: its path, for findings.
-        metadata: the metadata of the surrounding ``Annotated``, which may limit the digits of a ``Decimal``.
-        findings: receives the reason if no scalar type holds all values.
-    """
+    """Return the scalar of a class. The metadata of ``Annotated`` may limit the digits of a ``Decimal``."""
     if cls in LEAVES:
         return ScalarHint(LEAVES[cls], cls)
     if cls is uuid.UUID:
@@ -146,13 +123,7 @@ def _find_limits(metadata: Sequence[Any]) -> Iterator[tuple[str, int]]:
 def parse_literal(
     choices: Sequence[Any], path: str, findings: list[Finding]
 ) -> Union[ScalarHint, EncodedHint, None]:
-    """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``.
-
-    Args:
-        choices: its values, without None.
-        path: its path, for findings.
-        findings: receives the reason if they have no scalar type.
-    """
+    """Return the scalar of a ``Literal``: of plain values of one type, or of members of one ``Enum``."""
     forms = set(map(type, choices))
     form = next(iter(forms))
     if len(forms) == 1 and _is_enum(form):

@@ -9,6 +9,7 @@ import numpy as np
 from pyspark.sql import types as T
 
 from sparksig.convert import report_duplicates
+from sparksig.convert.ddl import name_element, name_scalar
 from sparksig.convert.fields import TENSOR_KEY, read_field, tensor_metadata
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Scalar, Source, Struct
@@ -43,16 +44,13 @@ LOST_FROM_SPARK: dict[str, str] = {
 }
 """The parts of a Spark schema that ``to_spark(from_spark(...))`` changes; each line has a test."""
 
-_TO_SPARK: dict[DataType, T.DataType] = {
-    DataType.boolean: T.BooleanType(),
-    DataType.integer: T.IntegerType(),
-    DataType.long: T.LongType(),
-    DataType.float: T.FloatType(),
-    DataType.double: T.DoubleType(),
-    DataType.string: T.StringType(),
-    DataType.binary: T.BinaryType(),
-    DataType.datetime: T.TimestampType(),
-}
+_BY_NAME: dict[str, T.DataType] = {
+    dtype.simpleString(): dtype
+    for dtype in (
+        T.BooleanType(), T.ByteType(), T.ShortType(), T.IntegerType(), T.LongType(), T.FloatType(),
+        T.DoubleType(), T.StringType(), T.BinaryType(), T.TimestampType(), T.DecimalType(20, 0),
+    )
+}  # fmt: skip
 
 # By name, because older versions of Spark lack some of the classes.
 _SCALARS: dict[str, str] = {
@@ -71,23 +69,6 @@ _SCALARS: dict[str, str] = {
     "DateType": "date32",
     "TimestampType": "timestamp_tz",
     "TimestampNTZType": "timestamp",
-}
-
-_ELEMENTS: dict[str, T.DataType] = {
-    "bool": T.BooleanType(),
-    "int8": T.ByteType(),
-    "int16": T.ShortType(),
-    "int32": T.IntegerType(),
-    "int64": T.LongType(),
-    "uint8": T.ShortType(),
-    "uint16": T.IntegerType(),
-    "uint32": T.LongType(),
-    "uint64": T.DecimalType(20, 0),
-    "float16": T.FloatType(),
-    "float32": T.FloatType(),
-    "float64": T.DoubleType(),
-    "str": T.StringType(),
-    "bytes": T.BinaryType(),
 }
 
 # --- Spark -> signature -------------------------------------------------------------------------------
@@ -204,9 +185,6 @@ def to_spark(signature: Schema | Type) -> T.DataType:
     A required column is a field that is not nullable. A tensor of rank r is a field of r-1 nested arrays with
     its dtype and shape in the field's metadata. :data:`LOST_TO_SPARK` lists what is lost.
 
-    Raises:
-        ConversionError: the installed Spark has no such types; each has a finding with its path.
-
     Example:
         >>> from sparksig.types import Array
         >>> to_spark(Schema([ColSpec(Array("long"), "a", required=False)])).simpleString()
@@ -250,7 +228,7 @@ def _to_type(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
 
 def _to_leaf(dtype: Type, path: str, findings: list[Finding]) -> T.DataType:
     if isinstance(dtype, DataType):
-        return _TO_SPARK[dtype]
+        return _BY_NAME[name_scalar(dtype)]
     if isinstance(dtype, SparkMLVector):
         return T.ArrayType(T.DoubleType())
     if hasattr(T, "VariantType"):
@@ -269,9 +247,8 @@ def _tensor_type(spec: TensorSpec, path: str) -> T.DataType:
 
 
 def _element_type(dtype: np.dtype[Any], path: str) -> T.DataType:
-    if dtype.kind == "M" and np.datetime_data(dtype)[1] == 1:
-        return T.TimestampType()
-    if dtype.name in _ELEMENTS:
-        return _ELEMENTS[dtype.name]
+    name = name_element(dtype)
+    if name is not None:
+        return _BY_NAME[name]
     finding = Finding(Code.UNSUPPORTED_TYPE, path, "a dtype that Spark has a type for", dtype.name)
     raise ConversionError.of("no Spark schema", [finding])

@@ -8,35 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.convert.ddl_reader import read_columns
 from sparksig.errors import Finding
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
-
-__all__ = ["read_spark_field", "write_spark_field"]
 
 _JSON_NAMES = {"tinyint": "byte", "smallint": "short", "int": "integer", "bigint": "long"}
 """The names of types in Spark's JSON that differ from the names in DDL."""
 
 _DDL_NAMES = {json_name: name for name, json_name in _JSON_NAMES.items()}
 
-_NATIVE = {
-    "null": "void", "bool": "boolean", "int8": "byte", "int16": "short", "int32": "integer", "int64": "long",
-    "uint8": "short", "uint16": "integer", "uint32": "long", "float16": "float", "float32": "float",
-    "float64": "double", "date32": "date", "date64": "date", "timestamp_tz": "timestamp",
-    "timestamp": "timestamp_ntz", "large_string": "string", "string_view": "string",
-    "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
-}  # fmt: skip
-"""The names of the scalar types in Spark's JSON."""
-
 
 def read_spark_field(body: Mapping[str, Any]) -> Field:
     """Read a field from Spark's JSON.
-
-    Args:
-        body: an entry of ``fields``.
-
-    Raises:
-        ValueError, TypeError, KeyError: the JSON is not that of a Spark field.
 
     Example:
         >>> read_spark_field({"name": "a", "type": "long", "nullable": False})
@@ -65,12 +49,7 @@ def _read_type(body: Any) -> Source:
 
 
 def write_spark_field(field: Field, *, lengths: bool = True) -> dict[str, Any]:
-    """Write a field as Spark's JSON.
-
-    Args:
-        field: the field to write.
-        lengths: whether to write the lengths of ``char`` and ``varchar``; without them, the types are plain
-            strings, as in a DataFrame.
+    """Write a field as Spark's JSON; without lengths, char and varchar are plain strings, as in a DataFrame.
 
     Example:
         >>> write_spark_field(Field("a", ListOf(Decimal(10, 2))))["type"]["elementType"]
@@ -103,4 +82,5 @@ def _write_type(source: Source, lengths: bool) -> Any:
         return str(source)
     if source.max_length is not None and lengths:
         return source.native
-    return _NATIVE.get(source.name) or source.native or source.name
+    name = None if source.name == "uint64" else SPARK_NAMES.get(source.name)
+    return _JSON_NAMES.get(name, name) if name else source.native or source.name

@@ -28,8 +28,6 @@ import pyarrow as pa
 
 from sparksig.errors import Code, ConversionError, Finding, below, kind, step
 
-__all__ = ["VARIANT", "is_variant", "to_variant"]
-
 VARIANT = pa.struct(
     [
         pa.field("value", pa.binary(), nullable=False),
@@ -49,13 +47,6 @@ def is_variant(dtype: pa.DataType) -> bool:
 
 def to_variant(value: Any, path: str = "") -> tuple[bytes, bytes]:
     r"""The two parts of a variant: its value, and its metadata (the keys of all objects in it).
-
-    Args:
-        value: a value of the types above, at any depth.
-        path: of the value, for findings.
-
-    Raises:
-        ConversionError: a value that no variant holds, with its path.
 
     Example:
         >>> to_variant({"a": 1})

@@ -10,17 +10,6 @@ from sparksig.errors import HINTS, Code, ContractError, Finding, SparksigWarning
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import describe
 
-__all__ = [
-    "Absent",
-    "AbsentColumnWarning",
-    "build_missing_finding",
-    "check_absent",
-    "find_absent_columns",
-    "format_absent_column",
-    "list_absent_columns",
-    "warn_of_absent_columns",
-]
-
 Absent = Literal["null", "omit", "forbid"]
 """The treatment of an optional column that the data lacks: a column of nulls, no column, or an error."""
 
@@ -30,11 +19,7 @@ class AbsentColumnWarning(SparksigWarning):
 
 
 def check_absent(absent: object) -> None:
-    """Check an argument ``absent``.
-
-    Raises:
-        ContractError: the argument is neither one of the choices nor None.
-    """
+    """Check an argument ``absent``."""
     choices = get_args(Absent)
     if absent is not None and absent not in choices:
         raise ContractError(
@@ -44,10 +29,6 @@ def check_absent(absent: object) -> None:
 
 def find_absent_columns(schema: Schema, names: Sequence[object]) -> tuple[Finding, ...]:
     """Find the optional columns of a schema that a table lacks.
-
-    Args:
-        schema: the columns that a model declares.
-        names: the names of the table's columns.
 
     Returns:
         One entry for each absent column, in the schema's order. The hint suggests the most similar name of
@@ -69,13 +50,7 @@ def find_absent_columns(schema: Schema, names: Sequence[object]) -> tuple[Findin
 def list_absent_columns(
     optional: Mapping[str, str], declared: Collection[str], names: Sequence[object]
 ) -> tuple[Finding, ...]:
-    """List the optional columns that a table lacks, as :func:`find_absent_columns` does.
-
-    Args:
-        optional: the types of the optional columns, by their names.
-        declared: the names of all columns of the contract. They are not suggested as similar names.
-        names: the names of the table's columns.
-    """
+    """List the optional columns that a table lacks, as :func:`find_absent_columns` does."""
     existing_names = {str(name) for name in names}
     undeclared = [name for name in names if str(name) not in declared]
     absent = [name for name in optional if name not in existing_names]
@@ -86,14 +61,7 @@ def list_absent_columns(
 
 
 def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Absent, stacklevel: int) -> None:
-    """Warn about the optional columns that a table lacks.
-
-    Args:
-        schema: the columns that a model declares.
-        names: the names of the table's columns.
-        absent: the treatment of these columns.
-        stacklevel: the ``stacklevel`` of :func:`warnings.warn`, counted from the caller.
-    """
+    """Warn about the optional columns that a table lacks."""
     if columns := find_absent_columns(schema, names):
         descriptions = [
             f"{column.path} ({column.hint})" if column.hint else column.path for column in columns
@@ -104,12 +72,7 @@ def warn_of_absent_columns(schema: Schema, names: Sequence[object], absent: Abse
 
 
 def build_missing_finding(spec: ColSpec | TensorSpec, names: Sequence[object]) -> Finding:
-    """Build the finding for a column that the data lacks.
-
-    Args:
-        spec: the declaration of the missing column or tensor.
-        names: the names of the data's columns. The hint suggests the most similar one.
-    """
+    """Build the finding for a column that the data lacks."""
     return _missing_column(spec.name, describe(spec.type) if isinstance(spec, ColSpec) else repr(spec), names)
 
 

@@ -14,21 +14,6 @@ import pyarrow.compute as pc
 
 from sparksig.errors import below
 
-__all__ = [
-    "Mask",
-    "arrow_null_mask",
-    "build_lists",
-    "build_maps",
-    "build_structs",
-    "conform",
-    "convert_leaves",
-    "flatten_lists",
-    "flatten_maps",
-    "list_lengths",
-    "null_mask",
-    "take",
-]
-
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 # --- walks --------------------------------------------------------------------------------------------
@@ -37,13 +22,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def convert_leaves(array: pa.Array, convert: Callable[[pa.Array, str], pa.Array], path: str = "") -> pa.Array:
     """Convert the leaf arrays of a nested array; keys of maps are not converted.
 
-    Args:
-        array: an array of any type.
-        convert: receives each leaf array and its path. It returns the same array to leave it unchanged.
-        path: the path of ``array``.
+    Return the array itself if nothing changed.
 
-    Returns:
-        The converted array, or ``array`` itself if ``convert`` changed nothing.
+    ``convert`` receives each leaf array and its path.
 
     Example:
         >>> lists = pa.array([[1], [2, 3]])
@@ -72,11 +53,8 @@ def conform(
 ) -> pa.Array:
     """Convert a nested array to another nested type, matching the fields of structs by name.
 
-    Args:
-        array: an array of any type.
-        target: a type of the same nesting. Fields that the array lacks are filled with nulls.
-        convert: receives an array and its target type, outer arrays first. It returns the converted array,
-            or None to have the array's parts converted instead.
+    Fields that the array lacks are filled with nulls. ``convert`` receives an array and its target type,
+    outer arrays first; it returns None to have the parts converted instead.
 
     Example:
         >>> records = pa.array([{"b": 1}])

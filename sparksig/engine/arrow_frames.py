@@ -18,28 +18,17 @@ from sparksig.engine.texts import OBJECTS, TextDtypes
 from sparksig.errors import ContractError, Finding
 from sparksig.schema import Schema
 
-__all__ = ["Options", "build_frame", "build_layout", "enforce_batches", "unnamed_labels"]
-
 
 @dataclass(frozen=True)
 class Options:
-    """The options of enforcement.
+    """The options of enforcement."""
 
-    Attributes:
-        strict_nulls: whether required columns and properties of every type refuse nulls.
-        extra: "ignore" or "forbid": the treatment of undeclared columns and properties.
-        show_values: whether findings may show values.
-        share: whether the result may share memory with the data. A model's frame never does.
-        texts: the dtypes of text columns.
-        absent: the treatment of optional columns that the data lacks.
-    """
-
-    strict_nulls: bool = False
-    extra: str = "ignore"
-    show_values: bool = False
-    share: bool = False
+    strict_nulls: bool = False  # refuse nulls in required columns and properties of every type
+    extra: str = "ignore"  # "ignore" or "forbid" undeclared columns and properties
+    show_values: bool = False  # findings may show values
+    share: bool = False  # the result may share memory with the data; a model's frame never does
     texts: TextDtypes = OBJECTS
-    absent: Absent = "omit"
+    absent: Absent = "omit"  # the treatment of optional columns that the data lacks
 
     def compile(self, schema: Schema, arrow_schema: pa.Schema) -> plans.Plan:
         """Compile a schema against an Arrow schema with these options."""

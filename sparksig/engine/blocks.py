@@ -38,26 +38,17 @@ from sparksig.errors import ContractError
 from sparksig.schema import ColSpec
 from sparksig.types import AnyType, Array, DataType, Type
 
-__all__ = ["BLOCK", "BLOCK_REQUIRED", "Layout", "build_labels", "to_pandas", "to_python"]
-
 BLOCK = {DataType.float: "float32", DataType.double: "float64"}
 BLOCK_REQUIRED = {DataType.boolean: "bool", DataType.integer: "int32", DataType.long: "int64"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of a model's frames, computed once for a sequence of columns.
-
-    Attributes:
-        specs: the columns, in order.
-        labels: the labels of the columns in a frame.
-        block_dtype: the plain NumPy dtype that all columns share; None if they share none.
-        texts: the dtypes of text columns.
-    """
+    """The layout of a model's frames, computed once for a sequence of columns."""
 
     specs: tuple[ColSpec, ...]
-    labels: pd.Index
-    block_dtype: str | None
+    labels: pd.Index  # the labels of the columns in a frame
+    block_dtype: str | None  # the plain NumPy dtype that all columns share, if they do
     texts: TextDtypes = OBJECTS
 
     @staticmethod
@@ -73,10 +64,6 @@ def to_pandas(batch: pa.RecordBatch, layout: Layout) -> pd.DataFrame:
 
     Columns that share one plain NumPy dtype are copied once, into one column-major block. Otherwise pandas
     gathers them into one block per dtype, also with one copy. The frame never shares memory with the batch.
-
-    Args:
-        batch: the result of :meth:`sparksig.engine.plan.Plan.apply`.
-        layout: the layout of that plan's columns.
     """
     specs, labels = layout.specs, layout.labels.view()  # a view, because a model may name its index
     if layout.block_dtype is not None:

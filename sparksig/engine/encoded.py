@@ -9,17 +9,11 @@ from typing import Any
 
 from sparksig.convert.hints import EncodedHint
 
-__all__ = ["decode", "describe_digits"]
-
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def decode(value: Any, hint: EncodedHint) -> tuple[Any, str]:
     """Convert a plain value to an instance of a class; return it with the reason if it does not fit, else "".
-
-    Args:
-        value: a plain value of the type of ``hint.leaf``, or an instance of the class.
-        hint: the class and its limits.
 
     Example:
         >>> from sparksig.convert.hints import parse_hint

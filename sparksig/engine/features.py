@@ -24,16 +24,9 @@ from sparksig.errors import HINTS, Code, ContractError, ConversionError, Finding
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Map, Object, Type, describe
 
-__all__ = ["find_misplaced_features", "has_features", "match_features", "select_features"]
-
 
 def has_features(schema: Schema, features: Sequence[str] | None) -> bool:
-    """Return whether columns for the schema are matched by feature names.
-
-    Args:
-        schema: the model's inputs.
-        features: the names of the model's features; None if they are unknown.
-    """
+    """Return whether columns for the schema are matched by feature names."""
     if not features or schema.has_input_names():
         return False
     spec = schema.inputs[0]
@@ -107,11 +100,6 @@ def find_misplaced_features(
 ) -> list[Finding]:
     """Report listed columns that have the name of a feature, but not at the feature's position.
 
-    Args:
-        labels: the names that the caller listed; None for a column without a known name.
-        schema: the model's inputs.
-        features: the names of the model's features; None if they are unknown.
-
     Example:
         >>> import numpy as np
         >>> pair = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
@@ -135,14 +123,7 @@ def find_misplaced_features(
 def select_features(data: Any, schema: Schema, features: Sequence[str] | None) -> Any:
     """Return the columns of local data in the order of the model's features.
 
-    Args:
-        data: a frame, a named Series, Arrow data, a dictionary of columns, or a list of records. Other data
-            has no names and is returned unchanged.
-        schema: the model's inputs.
-        features: the names of the model's features; None if they are unknown.
-
-    Raises:
-        ContractError: features have no column, or several; one finding each.
+    Data without names is returned unchanged.
 
     Example:
         >>> import numpy as np

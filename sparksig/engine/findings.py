@@ -12,16 +12,6 @@ from sparksig.engine.arrays import Mask
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType, Type
 
-__all__ = [
-    "FIRST_ROWS",
-    "LONG_HINT",
-    "RANGE_HINT",
-    "Collector",
-    "Location",
-    "Rows",
-    "format_null_hint",
-]
-
 FIRST_ROWS = 5
 """The number of row positions that a finding names."""
 
@@ -49,6 +39,12 @@ def format_null_hint(dtype: Type) -> str:
     return f"declare it optional{number}"
 
 
+def build_count_finding(expected: int, actual: int, hint: str = "") -> Finding:
+    """Build the finding about a wrong number of columns."""
+    counts = [f"{count} column{'s' if count != 1 else ''}" for count in (expected, actual)]
+    return Finding(Code.COLUMN_COUNT, "", counts[0], counts[1], hint)
+
+
 class Rows:
     """A mapping from positions of nested values to the rows that contain them, computed on request."""
 
@@ -69,19 +65,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Location:
-    """The rows of an array's values, and the list that collects findings about them.
+    """The rows of an array's values, and the list that collects findings about them."""
 
-    Attributes:
-        rows: the rows that contain the values.
-        findings: the list to which findings are added.
-        show_values: whether findings may show some of the values.
-        first_rows: the number of rows that a finding names; None for all.
-    """
-
-    rows: Rows
+    rows: Rows  # that contain the values
     findings: list[Finding]
-    show_values: bool = False
-    first_rows: int | None = FIRST_ROWS
+    show_values: bool = False  # findings may show some of the values
+    first_rows: int | None = FIRST_ROWS  # the number of rows that a finding names; None for all
 
     def enter_lists(self, lengths: np.ndarray[Any, Any]) -> Location:
         """Return the location of the elements of lists that have these lengths."""
@@ -90,17 +79,7 @@ class Location:
     def report(
         self, mask: Mask, code: Code, path: str, expected: str, actual: str, hint: str, values: Any = None
     ) -> None:
-        """Add a finding about the values where ``mask`` is True.
-
-        Args:
-            mask: marks the wrong values.
-            code: the kind of the finding.
-            path: the path of the values.
-            expected: the declared type or a description.
-            actual: a description of the wrong values.
-            hint: the advice of the finding.
-            values: the array of values, from which the finding may show some.
-        """
+        """Add a finding about the values where ``mask`` is True. It may show some of ``values``."""
         rows = self.rows.find(mask)
         if self.show_values and values is not None:
             samples = values.filter(pa.array(mask))[:SAMPLE_VALUES].cast(pa.string()).to_pylist()
@@ -110,12 +89,7 @@ class Location:
 
 
 class Collector:
-    """A collector of findings about values that are checked row by row; equal findings become one.
-
-    Attributes:
-        row: the position of the row that is being checked.
-        findings: the rows of each finding.
-    """
+    """A collector of findings about values that are checked row by row; equal findings become one."""
 
     def __init__(self) -> None:
         self.row = 0

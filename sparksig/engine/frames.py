@@ -23,8 +23,6 @@ from sparksig.errors import ContractError, SignatureError
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = ["build_model_frame", "build_model_input", "enforce", "validate_schema"]
-
 
 def enforce(
     data: Any,
@@ -130,43 +128,21 @@ def validate_schema(
 
 
 def build_model_input(
-    data: Any,
-    schema: Schema,
-    *,
-    strict_nulls: bool = False,
-    texts: TextDtypes = OBJECTS,
-    absent: Absent = "omit",
+    data: Any, schema: Schema, *, texts: TextDtypes = OBJECTS, absent: Absent = "omit"
 ) -> Any:
-    """Convert data to the frame or the tensors that a model receives.
-
-    Args:
-        data: the data, as :func:`enforce` accepts it.
-        schema: the model's inputs.
-        strict_nulls: refuse nulls in required columns and properties of every type.
-        texts: the dtypes of the model's text columns.
-        absent: "null" adds a column of nulls for each optional column that the data lacks, "omit" adds
-            nothing, "forbid" refuses the data.
-
-    Raises:
-        ContractError: the data does not fit the schema.
-    """
+    """Convert data to the frame or the tensors that a model receives."""
     if schema.is_tensor_spec():
         from sparksig.engine.tensors import enforce_tensors
 
         return enforce_tensors(data, schema)
-    return build_model_frame(data, schema, strict_nulls=strict_nulls, texts=texts, absent=absent)
+    return build_model_frame(data, schema, texts=texts, absent=absent)
 
 
 def build_model_frame(
-    data: Any,
-    schema: Schema,
-    *,
-    strict_nulls: bool = False,
-    texts: TextDtypes = OBJECTS,
-    absent: Absent = "omit",
+    data: Any, schema: Schema, *, texts: TextDtypes = OBJECTS, absent: Absent = "omit"
 ) -> pd.DataFrame:
     """Convert ``data`` to the frame that a model with columns receives; see :func:`build_model_input`."""
-    return _build_model_frame(data, schema, Options(strict_nulls, texts=texts, absent=absent))
+    return _build_model_frame(data, schema, Options(texts=texts, absent=absent))
 
 
 def _build_model_frame(data: Any, schema: Schema, options: Options) -> pd.DataFrame:

@@ -34,7 +34,6 @@ from sparksig.convert.hints import (
     ConstrainedHint,
     DictHint,
     EncodedHint,
-    FieldHint,
     Hint,
     ListHint,
     ModelHint,
@@ -49,22 +48,9 @@ from sparksig.errors import Code, ContractError, below, kind
 from sparksig.scalars import INTEGER_BITS, scalar_mismatch
 from sparksig.types import DataType
 
-__all__ = ["check_rows", "unwrap_hint"]
-
 
 def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> list[Any]:
     """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.
-
-    Args:
-        rows: the rows; the list is never changed.
-        hint: the type hint of the list.
-        from_json: whether the data comes from JSON, where bytes are base64 and times ISO 8601 texts.
-
-    Returns:
-        The converted rows, or ``rows`` itself if nothing had to be converted.
-
-    Raises:
-        ContractError: rows do not fit; one finding for each problem, with its count and the first rows.
 
     Example:
         >>> from sparksig.convert.hints import parse_input_hint
@@ -77,21 +63,24 @@ def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> l
     checked = []
     for row, value in enumerate(rows):
         collector.row = row
-        checked.append(_check(value, hint, collector, from_json))
+        if hasattr(type(value), "model_fields"):  # an instance of a model is validated already
+            checked.append(_convert(value, hint.item, "[]", collector, from_json))
+        else:
+            checked.append(_check(value, hint.item, hint.annotation, "[]", collector, from_json))
     if collector.findings:
         raise ContractError.of("the data does not fit the type hint", collector.build_findings())
     return checked
 
 
-def _check(value: Any, hint: ListHint, collector: Collector, from_json: bool) -> Any:
-    """Convert one row by the casting table, then validate it with pydantic if its hint needs that."""
-    row_collector = Collector()
-    converted = _convert(value, hint.item, "[]", row_collector, from_json)
-    collector.extend(row_collector)
-    if not _is_pydantic(hint.item) or hasattr(type(value), "model_fields"):
+def _check(value: Any, hint: Hint, annotation: Any, path: str, collector: Collector, from_json: bool) -> Any:
+    """Convert a value by the casting table, then validate it with pydantic if its hint needs that."""
+    own_collector = Collector()
+    converted = _convert(value, hint, path, own_collector, from_json)
+    collector.extend(own_collector)
+    if not _is_pydantic(hint):
         return converted
-    failed = frozenset(finding.path for finding in row_collector.findings)
-    return _validate(converted, hint.item, hint.annotation, "[]", collector, failed)
+    failed = frozenset(finding.path for finding in own_collector.findings)
+    return _validate(converted, hint, annotation, path, collector, failed)
 
 
 def _is_pydantic(hint: Hint) -> bool:
@@ -260,10 +249,9 @@ def _choose(
 ) -> tuple[Hint | None, Any, list[Collector]]:
     """Choose the member of a union for a value: the member of its exact type, else the first that fits.
 
-    Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
+    Return the member (None if no member fits), the converted value, and the findings of each failed member.
 
-    Returns:
-        The member (None if no member fits), the converted value, and the findings of each failed member.
+    Among several models for a dictionary, the model that has most of its keys is tried first, as in pydantic.
     """
     is_ambiguous = from_json and isinstance(value, str)  # it may be text, bytes or a time
     exact = [] if is_ambiguous else [member for member in hint.members if _is_exact(value, member)]
@@ -332,7 +320,9 @@ def _convert_record(value: Any, hint: RecordHint, path: str, collector: Collecto
         if field.absent == "omit" and item is None and not _allows_none(field.hint):
             continue  # a null in a table stands for a missing key
         if present:
-            values[field.name] = _convert_field(item, field, field_path, field_collector, from_json)
+            values[field.name] = _check(
+                item, field.hint, field.annotation, field_path, field_collector, from_json
+            )
         elif field.absent == "none":
             values[field.name] = None
         elif is_instance or field.absent == "error":
@@ -349,16 +339,6 @@ def _convert_record(value: Any, hint: RecordHint, path: str, collector: Collecto
         actual = f"values that it refuses with {type(error).__name__}"
         collector.add(Code.INVALID_VALUE, path, f"values for {hint.cls.__name__}", actual, tip)
         return value
-
-
-def _convert_field(value: Any, field: FieldHint, path: str, collector: Collector, from_json: bool) -> Any:
-    field_collector = Collector()
-    converted = _convert(value, field.hint, path, field_collector, from_json)
-    collector.extend(field_collector)
-    if not _is_pydantic(field.hint):
-        return converted
-    failed = frozenset(finding.path for finding in field_collector.findings)
-    return _validate(converted, field.hint, field.annotation, path, collector, failed)
 
 
 def _allows_none(hint: Hint) -> bool:

@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 from sparksig.engine.arrays import take
 from sparksig.engine.zones import PER_SECOND, to_local_times
 
-__all__ = ["Kernel", "Mask", "Values", "choose_kernel", "decode_dictionary", "to_local_nanoseconds"]
-
 Kernel = Callable[[pa.Array], pa.Array]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Values = np.ndarray[Any, Any]
@@ -63,13 +61,9 @@ _INT64 = np.iinfo(np.int64)
 
 
 def to_local_nanoseconds(array: pa.Array) -> tuple[pa.Array, Mask]:
-    """Convert timestamps or dates to local times in nanoseconds, and find those that are out of range.
+    """Convert timestamps or dates to local times in nanoseconds; mask those that are out of range.
 
     The smallest 64-bit integer is out of range, too: pandas uses it for NaT.
-
-    Returns:
-        Naive timestamps, and a boolean mask of the values that nanoseconds cannot represent. The values at
-        these positions are meaningless.
     """
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))

@@ -34,16 +34,9 @@ from sparksig.errors import Code, ConversionError, below
 from sparksig.lattice import NEVER_NULL
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = ["Node", "Rules", "compile_node"]
-
 
 class Rules(NamedTuple):
-    """The strictness of enforcement.
-
-    Attributes:
-        strict_nulls: whether required columns and properties of every type refuse nulls.
-        forbid: whether keys that an object does not declare are refused.
-    """
+    """The strictness of enforcement: refuse nulls in required columns of every type, and undeclared keys."""
 
     strict_nulls: bool = False
     forbid: bool = False
@@ -54,23 +47,14 @@ Step = Callable[[pa.Array, Location], pa.Array]
 
 @dataclass(frozen=True)
 class Node:
-    """The check and the conversion of the values at one path.
-
-    Attributes:
-        path: the path of the values.
-        dtype: the declared type.
-        target: the Arrow type that the model receives.
-        step: the conversion; None if the values already have the target type.
-        no_nulls: whether nulls are refused.
-        encoded: whether the values are dictionary-encoded.
-    """
+    """The check and the conversion of the values at one path."""
 
     path: str
     dtype: Type
-    target: pa.DataType
-    step: Step | None
-    no_nulls: bool
-    encoded: bool
+    target: pa.DataType  # the Arrow type that the model receives
+    step: Step | None  # the conversion; None if the values already have the target type
+    no_nulls: bool  # whether nulls are refused
+    encoded: bool  # whether the values are dictionary-encoded
 
     @property
     def is_trivial(self) -> bool:
@@ -82,28 +66,17 @@ class Node:
         if self.encoded and pa.types.is_dictionary(array.type):
             array = decode_dictionary(array)
         if self.no_nulls and array.null_count:
-            nulls = array.is_null().to_numpy(zero_copy_only=False)
-            location.report(
-                nulls,
-                Code.NULL_IN_REQUIRED,
-                self.path,
-                f"{describe(self.dtype)} without nulls",
-                "nulls",
-                format_null_hint(self.dtype),
-            )
+            self.report_nulls(null_mask(array), location)
         return array if self.step is None else self.step(array, location)
+
+    def report_nulls(self, nulls: Mask, location: Location) -> None:
+        """Report nulls of values that are required."""
+        expected, hint = f"{describe(self.dtype)} without nulls", format_null_hint(self.dtype)
+        location.report(nulls, Code.NULL_IN_REQUIRED, self.path, expected, "nulls", hint)
 
 
 def compile_node(arrow_type: pa.DataType, dtype: Type, path: str, *, required: bool, rules: Rules) -> Node:
-    """Compile the node for values of ``arrow_type`` that the casting table widens to ``dtype``.
-
-    Args:
-        arrow_type: the type of the values.
-        dtype: the declared type.
-        path: the path of the values.
-        required: whether the contract requires the values.
-        rules: the strictness of enforcement.
-    """
+    """Compile the node for values of ``arrow_type`` that the casting table widens to ``dtype``."""
     encoded = pa.types.is_dictionary(arrow_type)
     value_type = arrow_type.value_type if encoded else arrow_type
     target, step = _compile(value_type, dtype, path, rules)
@@ -156,15 +129,7 @@ def _compile_times(path: str) -> Step:
         local_times, outside = to_local_nanoseconds(array)
         is_unchanged = local_times.type == array.type and array.type.tz is None
         if outside.any():
-            location.report(
-                outside,
-                Code.OUT_OF_RANGE,
-                path,
-                IN_RANGE,
-                OUT_OF_RANGE,
-                RANGE_HINT,
-                array,
-            )
+            location.report(outside, Code.OUT_OF_RANGE, path, IN_RANGE, OUT_OF_RANGE, RANGE_HINT, array)
         return array if is_unchanged else local_times
 
     return step
@@ -220,7 +185,7 @@ def _compile_struct(
             array.flatten() if array.null_count else [array.field(i) for i in range(arrow_type.num_fields)]
         )
         chosen = [parts[index] for index in indices]
-        within = _enter_struct(array, location)
+        within = _Within(location, null_mask(array) if array.null_count else None)
         converted = [_apply_inside(node, part, within) for node, part in zip(nodes, chosen)]
         if same_order and all(new is old for new, old in zip(converted, chosen)):
             return array
@@ -231,19 +196,10 @@ def _compile_struct(
 
 @dataclass(frozen=True)
 class _Within:
-    """A location inside a struct; fields of null structs are null themselves and are not reported.
-
-    Attributes:
-        location: the location of the values.
-        absent: a mask of the null structs; None if there are none.
-    """
+    """A location inside a struct; fields of null structs are null themselves and are not reported."""
 
     location: Location
-    absent: Mask | None
-
-
-def _enter_struct(array: pa.Array, location: Location) -> _Within:
-    return _Within(location, null_mask(array) if array.null_count else None)
+    absent: Mask | None  # the null structs; None if there are none
 
 
 def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:
@@ -256,10 +212,7 @@ def _apply_inside(node: Node, part: pa.Array, within: _Within) -> pa.Array:
     unchecked = replace(node, no_nulls=False, encoded=False)
     converted = unchecked.apply(part, within.location)
     if nulls.any():
-        expected = f"{describe(node.dtype)} without nulls"
-        within.location.report(
-            nulls, Code.NULL_IN_REQUIRED, node.path, expected, "nulls", format_null_hint(node.dtype)
-        )
+        node.report_nulls(nulls, within.location)
     return converted
 
 

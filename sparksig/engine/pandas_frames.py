@@ -14,7 +14,7 @@ from sparksig.engine import plan as plans
 from sparksig.engine.absent import build_missing_finding
 from sparksig.engine.arrow_frames import Options, build_frame, build_layout, unnamed_labels
 from sparksig.engine.blocks import BLOCK, BLOCK_REQUIRED, build_labels, to_pandas
-from sparksig.engine.findings import Location, Rows, format_null_hint
+from sparksig.engine.findings import Location, Rows, build_count_finding, format_null_hint
 from sparksig.engine.python import to_object_series
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
 from sparksig.engine.texts import TextDtype
@@ -22,8 +22,6 @@ from sparksig.engine.values import are_texts, enforce_values
 from sparksig.errors import HINTS, Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, describe
-
-__all__ = ["MISSING_INTEGERS", "enforce_frame"]
 
 MISSING_INTEGERS = (
     "declare the column double, or convert it to the nullable dtype Int64: pandas represents integers with "
@@ -34,16 +32,9 @@ MISSING_INTEGERS = (
 def enforce_frame(
     data: pd.DataFrame, schema: Schema, options: Options, data_labels: list[Any] | None = None
 ) -> pd.DataFrame:
-    """Enforce a schema on a frame, and return a frame with the dtypes that a model receives.
+    """Enforce a schema on a frame, and return one with the dtypes that a model receives.
 
-    Args:
-        data: the frame.
-        schema: the columns.
-        options: the options of enforcement.
-        data_labels: the labels of the original data, if the frame was built from declared columns only.
-
-    Raises:
-        ContractError: the frame does not fit the schema; all findings.
+    ``data_labels`` are the labels of the original data, if the frame has only its declared columns.
     """
     if options.share and data_labels is None:
         copy = _copy_if_declared(data, schema, options)
@@ -178,8 +169,7 @@ def _match_labels(
         if len(schema) == len(labels):
             return list(range(len(labels)))
         hint = "select exactly these: columns without names are matched by position"
-        expected, actual = (f"{n} column{'s' if n != 1 else ''}" for n in (len(schema), len(labels)))
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual, hint))
+        findings.append(build_count_finding(len(schema), len(labels), hint))
         return [None] * len(schema)
     positions_by_label: dict[Any, list[int]] = {}
     for position, label in enumerate(labels):

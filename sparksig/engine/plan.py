@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent, build_missing_finding
-from sparksig.engine.findings import FIRST_ROWS, Location, Rows
+from sparksig.engine.findings import FIRST_ROWS, Location, Rows, build_count_finding
 from sparksig.engine.nested import Node, Rules, compile_node
 from sparksig.engine.zones import is_known_zone
 from sparksig.errors import HINTS, Code, ContractError, Finding, UnsupportedError, below, step
@@ -23,40 +23,24 @@ from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, DataType, Map, Object, Type
 
-__all__ = ["Plan", "compile", "find_unknown_zones", "sort_findings"]
-
 
 @dataclass(frozen=True)
 class Column:
-    """One declared column of a plan.
-
-    Attributes:
-        spec: the declaration of the column.
-        name: the name of the column in the plan's results.
-        index: the position of the column in the batches; None for nulls in place of an absent column.
-        node: the node that checks and converts the column.
-    """
+    """One declared column of a plan."""
 
     spec: ColSpec
-    name: str
-    index: int | None
+    name: str  # in the plan's results
+    index: int | None  # in the batches; None for nulls in place of an absent column
     node: Node
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, because each pair of schemas has one plan
 class Plan:
-    """The conversion of batches of one Arrow schema to the columns that a model's schema declares.
+    """The conversion of batches of one Arrow schema to the columns that a model's schema declares."""
 
-    Attributes:
-        columns: one entry for each declared column that the model receives, in the schema's order.
-        extra: the paths of the columns and fields that the schema does not declare; they are dropped.
-        in_place: whether the batches have exactly the declared columns, in order. Such a batch is returned
-            itself if no column had to be converted.
-    """
-
-    columns: tuple[Column, ...]
-    extra: tuple[str, ...]
-    in_place: bool
+    columns: tuple[Column, ...]  # that the model receives, in the schema's order
+    extra: tuple[str, ...]  # the paths of undeclared columns and fields, which are dropped
+    in_place: bool  # the batches have exactly the declared columns, in order
 
     @property
     def specs(self) -> tuple[ColSpec, ...]:
@@ -73,13 +57,9 @@ class Plan:
     ) -> pa.RecordBatch:
         """Convert a batch to the declared columns, in the schema's order and in the model's types.
 
-        Columns that already have their type are not copied.
+        Findings count rows from ``first_row``, and name the first ones.
 
-        Args:
-            batch: a batch of the Arrow schema that the plan was compiled for.
-            show_values: whether findings may show some of the values.
-            first_row: the position of the batch's first row in its table, from which findings count rows.
-            first_rows: the number of rows that a finding names; None for all.
+        Columns that already have their type are not copied.
 
         Raises:
             ContractError: nulls in required columns, timestamps out of range, missing keys of maps; all
@@ -215,13 +195,7 @@ def _extra_fields(arrow_type: pa.DataType, dtype: Type, path: str) -> list[str]:
 
 
 def find_unknown_zones(arrow_type: pa.DataType, dtype: Type, path: str) -> list[Finding]:
-    """Report the time zones of a type, at every depth, that this machine does not know.
-
-    Args:
-        arrow_type: the type of the data.
-        dtype: the declared type; timestamps are checked where it declares a datetime.
-        path: the path of the values.
-    """
+    """Report the time zones of a type, at every depth, that this machine does not know."""
     arrow_type = _decode(arrow_type)
     if dtype is DataType.datetime and pa.types.is_timestamp(arrow_type):
         if arrow_type.tz is None or is_known_zone(arrow_type.tz):
@@ -265,10 +239,7 @@ def _match_columns(
     if not schema.has_input_names():
         if len(schema) != len(arrow_schema):
             hint = "select exactly these: columns without names are matched by position"
-            expected, actual = (
-                f"{n} column{'s' if n != 1 else ''}" for n in (len(schema), len(arrow_schema))
-            )
-            findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual, hint))
+            findings.append(build_count_finding(len(schema), len(arrow_schema), hint))
             return [None] * len(schema)
         return list(range(len(schema)))
     return [_match_column(spec, arrow_schema, absent, findings) for spec in schema]

@@ -30,12 +30,10 @@ import pyarrow as pa
 from sparksig.convert import report_duplicates
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.convert.objects import to_series
-from sparksig.engine.findings import FIRST_ROWS
-from sparksig.errors import Code, ContractError, Finding, kind, step
+from sparksig.engine.findings import FIRST_ROWS, build_count_finding
+from sparksig.errors import Code, ContractError, Finding, kind, shorten, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Type, describe
-
-__all__ = ["accepts_mappings", "is_positional", "label_by_position", "to_frame", "to_object_series"]
 
 
 def to_frame(
@@ -74,9 +72,8 @@ def to_frame(
         return _from_mapping(data, label_by_position(data, schema), labels, row_count)
     if not is_positional(schema) or len(schema) > 1:
         expected = "a list of rows" if is_positional(schema) else "a dictionary, or a list of dictionaries"
-        hint = f"the schema is {_format_schema(schema)}"
-        finding = Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        hint = f"the schema is {shorten(repr(schema), 120)}"
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", expected, kind(data), hint))
     if data is None or isinstance(data, (tuple, set, frozenset)):
         raise ContractError(f"data: expected a scalar, list, dictionary, array or frame, got {kind(data)}")
     return pd.DataFrame({0: to_object_series([data])})
@@ -102,13 +99,6 @@ def _is_value(data: Mapping[Any, Any], schema: Schema) -> bool:
 def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
     """Name the unnamed columns of a schema after the labels of the data; return a named schema unchanged.
 
-    Args:
-        labels: the keys of a dictionary, in order.
-        schema: the columns.
-
-    Raises:
-        ContractError: the numbers of labels and columns differ, or some labels are not names.
-
     Example:
         >>> label_by_position({"x": [1.5], "y": [2.5]}, Schema([ColSpec("double"), ColSpec("double")]))
         ['x': double (required), 'y': double (required)]
@@ -118,11 +108,7 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
     label_list = list(labels)
     if len(label_list) != len(schema):
         hint = "pass exactly these: columns without names are matched by position"
-        expected, actual = (
-            f"{count} column{'s' if count != 1 else ''}" for count in (len(schema), len(label_list))
-        )
-        finding = Finding(Code.COLUMN_COUNT, "", expected, actual, hint)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(build_count_finding(len(schema), len(label_list), hint))
     findings = _find_duplicates(label_list, None)
     findings += [
         Finding(Code.INVALID_NAME, step(label), "a string or an integer", kind(label))
@@ -130,9 +116,13 @@ def label_by_position(labels: Iterable[Any], schema: Schema) -> Schema:
         if isinstance(label, bool) or not isinstance(label, (str, int))
     ]
     if findings:
-        raise ContractError.of("the data does not fit the schema", findings)
+        raise _refuse(*findings)
     specs = [spec for spec in schema if isinstance(spec, ColSpec)]
     return Schema([ColSpec(spec.type, label, spec.required) for spec, label in zip(specs, label_list)])
+
+
+def _refuse(*findings: Finding) -> ContractError:
+    return ContractError.of("the data does not fit the schema", findings)
 
 
 _SCALARS = {type(None), bool, int, float, str, bytes}
@@ -149,32 +139,26 @@ def to_object_series(values: Sequence[Any]) -> pd.Series:
     return pd.Series(objects, dtype=object)
 
 
-def _format_schema(schema: Schema) -> str:
-    text = repr(schema)
-    return text if len(text) <= 120 else f"{text[:117]}..."
-
-
 def _from_array(data: np.ndarray[Any, Any], schema: Schema, row_count: int | None) -> pd.DataFrame:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         hint = "fill them explicitly"
-        finding = Finding(Code.INVALID_VALUE, "", "an array without masked values", "masked values", hint)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(
+            Finding(Code.INVALID_VALUE, "", "an array without masked values", "masked values", hint)
+        )
     if not is_positional(schema):
         hint = "pass a DataFrame or a dictionary of arrays"
-        finding = Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "named columns", "an array without names", hint))
     dtype = schema.inputs[0].type
     if len(schema) == 1 and row_count == 1 and _is_one_row(data, dtype, in_doubt=False):
         return pd.DataFrame({0: to_object_series([data])})
     if len(schema) == 1 and isinstance(dtype, Array) and data.ndim > 1:
         return pd.DataFrame({0: to_object_series(list(data))})
     if data.ndim > 2:
-        finding = Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", f"one of rank {data.ndim}")
-        raise ContractError.of("the data does not fit the schema", [finding])
+        actual = f"one of rank {data.ndim}"
+        raise _refuse(Finding(Code.SHAPE_MISMATCH, "", "an array of rank 1 or 2", actual))
     columns = [_to_series(column) for column in (data.T if data.ndim == 2 else [data])]
     if any(column is None for column in columns):
-        finding = Finding(Code.UNSUPPORTED_TYPE, "", "a dtype that pandas supports", data.dtype.name)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(Finding(Code.UNSUPPORTED_TYPE, "", "a dtype that pandas supports", data.dtype.name))
     return pd.DataFrame(dict(enumerate(columns)), index=pd.RangeIndex(len(data)))
 
 
@@ -205,8 +189,7 @@ def _from_list(
     if other_types:
         hint = "name the values of a row, as {'name': value}"
         actual = f"a list of {', '.join(other_types)}"
-        finding = Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", actual, hint)
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(Finding(Code.TYPE_MISMATCH, "", "a list of dictionaries", actual, hint))
     row_labels: dict[Any, None] = dict.fromkeys(key for row in rows for key in row)
     declared = label_by_position(row_labels, schema).input_dict()
     findings = _find_duplicates(row_labels, labels)
@@ -220,7 +203,7 @@ def _from_list(
             findings.append(replace(finding, count=len(absent), rows=absent[:FIRST_ROWS]))
         columns[label] = to_object_series([row.get(label) for row in rows])
     if findings:
-        raise ContractError.of("the data does not fit the schema", findings)
+        raise _refuse(*findings)
     if not rows:  # an empty table has all columns
         columns = {name: to_object_series([]) for name in declared}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(rows)))
@@ -244,8 +227,7 @@ def _from_rows(rows: list[Any], width: int) -> pd.DataFrame:
     )
     if wrong:
         finding = Finding(Code.COLUMN_COUNT, "", f"a list of {width} values for each row", "other rows")
-        finding = replace(finding, count=len(wrong), rows=wrong[:FIRST_ROWS])
-        raise ContractError.of("the data does not fit the schema", [finding])
+        raise _refuse(replace(finding, count=len(wrong), rows=wrong[:FIRST_ROWS]))
     return pd.DataFrame({index: to_object_series([row[index] for row in rows]) for index in range(width)})
 
 
@@ -274,7 +256,7 @@ def _from_mapping(
             if length != longest
         ]
     if findings:
-        raise ContractError.of("the data does not fit the schema", findings)
+        raise _refuse(*findings)
     return pd.DataFrame(columns)
 
 

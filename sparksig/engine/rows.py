@@ -24,8 +24,6 @@ from sparksig.convert.records import record_kind
 from sparksig.engine.hints import unwrap_hint
 from sparksig.errors import Code, ContractError, Finding, kind
 
-__all__ = ["to_rows"]
-
 
 def to_rows(data: Any, hint: ListHint) -> list[Any]:
     """Convert data to a list with one element for each row.
@@ -33,13 +31,6 @@ def to_rows(data: Any, hint: ListHint) -> list[Any]:
     The rows of a frame become dictionaries if the hint accepts dictionaries, and the cells of its only column
     otherwise. A single column without a name (or with the name 0) always gives its cells. Missing values of a
     frame become NaN for a float hint and None for any other.
-
-    Args:
-        data: a list, an array of at least one dimension, a frame or a Series.
-        hint: the type hint of the model's input.
-
-    Raises:
-        ContractError: the frame has several columns for a hint without dictionaries, or the data has no rows.
     """
     if isinstance(data, list):
         return data

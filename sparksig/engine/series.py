@@ -16,8 +16,6 @@ from sparksig.engine.values import enforce_values
 from sparksig.errors import Code, Finding
 from sparksig.types import DataType
 
-__all__ = ["column_to_arrow", "format_dtype", "is_name", "is_objects"]
-
 
 def is_name(label: Hashable) -> bool:
     """Return whether a label can be a column's name: a string or an integer."""
@@ -29,15 +27,6 @@ def column_to_arrow(column: pd.Series, target: Any, path: str, findings: list[Fi
 
     NaN stays NaN in NumPy float columns; None, NA and NaT become nulls. The memory of NumPy columns is shared
     with Arrow if possible.
-
-    Args:
-        column: a column of scalars.
-        target: the declared type.
-        path: the path of the column, for findings.
-        findings: receives a finding if the values have no common type.
-
-    Returns:
-        The array; nulls of the declared type after a finding, so that the other columns are judged, too.
     """
     dtype: Any = column.dtype
     code, expected, hint = (

@@ -10,8 +10,6 @@ import pyarrow as pa
 from sparksig.convert.arrow import is_arrow, read_arrow, transform_arrow
 from sparksig.errors import ContractError, ConversionError
 
-__all__ = ["borrow_arrow", "lends_arrow", "read_column_or_table", "split_batches"]
-
 
 def lends_arrow(data: Any) -> bool:
     """Return whether data is Arrow data or can be exported as such; pandas data is excluded."""
@@ -19,11 +17,7 @@ def lends_arrow(data: Any) -> bool:
 
 
 def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | None]:
-    """Read Arrow data: a table, or a column and its name.
-
-    Raises:
-        ContractError: the data cannot be read.
-    """
+    """Read Arrow data: a table, or a column and its name."""
     try:
         return read_arrow(data)
     except ConversionError as error:
@@ -31,11 +25,7 @@ def read_column_or_table(data: Any) -> tuple[pa.Table | pa.ChunkedArray, str | N
 
 
 def borrow_arrow(data: Any) -> pa.Table | pa.RecordBatch:
-    """Read Arrow data as a table; a column becomes a table of one column.
-
-    Raises:
-        ContractError: the data cannot be read.
-    """
+    """Read Arrow data as a table; a column becomes a table of one column."""
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return data
     table, name = read_column_or_table(data)

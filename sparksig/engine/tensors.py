@@ -34,23 +34,9 @@ from sparksig.scalars import scalar_mismatch
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import Array, DataType, Type
 
-__all__ = ["enforce_tensors"]
-
 
 def enforce_tensors(data: Any, schema: Schema, *, forbid: bool = False) -> Any:
-    """Enforce a schema of tensors on data.
-
-    Args:
-        data: an array, a csr or csc matrix, a dictionary of arrays, a frame, or an Arrow table.
-        schema: the tensors.
-        forbid: whether names that the schema does not declare are refused; they are dropped otherwise.
-
-    Returns:
-        An array or a matrix for an unnamed tensor, otherwise a dictionary. Named tensors may have different
-        numbers of rows.
-
-    Raises:
-        ContractError: tensors are missing, or have another dtype or shape; all findings.
+    """Enforce a schema of tensors on data. Return a dictionary, unless the tensor has no name.
 
     Example:
         >>> frame = pd.DataFrame({"a": [1], "b": [2.5]}, dtype="float32")

@@ -19,8 +19,6 @@ import pyarrow as pa
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
 
-__all__ = ["OBJECTS", "TextDtype", "TextDtypes", "example_dtypes", "text_column", "text_labels"]
-
 
 class TextDtype(enum.Enum):
     """A dtype of text columns together with its missing value. The values are those recorded in MLmodel."""
@@ -41,15 +39,12 @@ class TextDtype(enum.Enum):
 class TextDtypes:
     """The dtypes of a model's text columns. A column that is not listed has the dtype OBJECT.
 
-    Attributes:
-        columns: pairs of a column's name, or its position as text if it has no name, and its dtype.
-
     Example:
         >>> TextDtypes.from_mapping({"zone": TextDtype.STR}).get("zone")
         <TextDtype.STR: 'str'>
     """
 
-    columns: tuple[tuple[str, TextDtype], ...] = ()
+    columns: tuple[tuple[str, TextDtype], ...] = ()  # the key is a name, or a position as text
 
     @classmethod
     def from_mapping(cls, dtypes: Mapping[str, TextDtype]) -> TextDtypes:
@@ -137,14 +132,10 @@ def _to_objects(array: pa.Array) -> np.ndarray[Any, Any]:
 def example_dtypes(data: Any, schema: Schema | None, trained_with: TextDtypes = OBJECTS) -> TextDtypes:
     """Return the dtypes that the string columns of a model's example have.
 
+    A column whose dtype the model itself shows is listed only if the example has missing values in it.
+
     Only pandas columns have one. An object column without missing values leaves open which missing value the
     model knows, and is not listed.
-
-    Args:
-        data: a frame, a Series, or a dictionary of columns; anything else has no dtypes.
-        schema: the model's inputs.
-        trained_with: the dtypes that the model itself shows. They say more about a column than an example
-            without missing values, so such a column is not listed.
 
     Example:
         >>> frame = pd.DataFrame({"zone": pd.Series(["a", None], dtype="string[python]")})

@@ -17,21 +17,12 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType
 
-__all__ = ["judge_tensors", "restore_types"]
-
 
 def restore_types(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
     """Restore the types of a batch from Spark or a file that only the model's schema declares.
 
     Times that feed a tensor get the unit that the tensor declares. Timestamps inside a column declared Any
     become local times of the session's time zone.
-
-    Args:
-        batch: a batch of columns in their transfer types.
-        schema: the model's inputs.
-
-    Raises:
-        ContractError: a time does not fit the declared unit.
     """
     if not _needs_restoring(schema):
         return batch
@@ -86,12 +77,7 @@ def _convert_times(array: pa.Array, _path: str) -> pa.Array:
 
 
 def judge_tensors(schema: Schema, columns: Sequence[tuple[str, pa.DataType, str]]) -> list[Finding]:
-    """Judge the types of the columns that form tensors, by enforcing one row of zeros.
-
-    Args:
-        schema: the tensors.
-        columns: the table's columns: name, Arrow type, and the type as the table formats it.
-    """
+    """Judge the types of the columns that form tensors, by enforcing one row of zeros."""
     is_named = schema.has_input_names()
     specs = dict(zip(map(str, schema.input_names()), schema))
     arrays, names = [], []
@@ -121,13 +107,7 @@ def _rephrase_for_table(finding: Finding, columns: dict[str, tuple[str, str]]) -
 
 
 def _build_zeros(arrow_type: pa.DataType, spec: TensorSpec, *, is_only_column: bool) -> pa.Array:
-    """Build one row of a type, with as many zeros as one row of the tensor has.
-
-    Args:
-        arrow_type: the type of the column.
-        spec: the tensor.
-        is_only_column: whether the column alone forms the tensor, instead of one position of each row.
-    """
+    """Build one row of a type, with as many zeros as one row of the tensor has."""
     inner = [1 if size == -1 else size for size in spec.shape[1:]]
     depth, leaf = 0, arrow_type
     while pa.types.is_list(leaf):

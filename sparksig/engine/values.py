@@ -35,8 +35,6 @@ from sparksig.lattice import NEVER_NULL, find_mismatches, widens
 from sparksig.scalars import is_beyond_long, scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["are_texts", "enforce_values"]
-
 
 def enforce_values(
     values: Sequence[Any],
@@ -50,19 +48,6 @@ def enforce_values(
     show_values: bool = False,
 ) -> Sequence[Any]:
     """Convert the values of one column to the declared type.
-
-    Args:
-        values: the values, one for each row; None, NaN, NA and NaT are nulls. They are never changed.
-        dtype: the declared type.
-        path: the path of the column.
-        findings: receives one finding for each problem, with its rows.
-        required: whether the contract requires the column.
-        strict: whether required columns and properties of every type refuse nulls.
-        forbid: whether keys that an object does not declare are refused; they are dropped otherwise.
-        show_values: whether findings may show values.
-
-    Returns:
-        The converted values, or ``values`` itself if all of them have the declared type.
 
     Example:
         >>> from sparksig.types import Property
@@ -243,21 +228,13 @@ def _fits_nanoseconds(time: datetime.datetime) -> bool:
 
 @dataclass(frozen=True)
 class _Converter:
-    """A converter of single values: it widens them by the casting table, or reports them.
-
-    Attributes:
-        collector: collects the findings.
-        strict: whether required columns and properties of every type refuse nulls.
-        forbid: whether undeclared keys of objects are refused.
-        show_values: whether findings may show values.
-        hints: the hints for missing fields by their paths, computed once.
-    """
+    """A converter of single values: it widens them by the casting table, or reports them."""
 
     collector: Collector
-    strict: bool
-    forbid: bool
-    show_values: bool
-    hints: dict[str, str] = field(default_factory=dict)
+    strict: bool  # refuse nulls in required columns and properties of every type
+    forbid: bool  # refuse undeclared keys of objects
+    show_values: bool  # findings may show values
+    hints: dict[str, str] = field(default_factory=dict)  # for missing fields by their paths, computed once
 
     def refuse(self, code: Code, path: str, expected: str, actual: str, hint: str, value: Any) -> Any:
         """Report a value, and return it unchanged."""
@@ -288,13 +265,8 @@ class _Converter:
     def convert_null(self, value: Any, dtype: Type, path: str, required: bool) -> Any:
         """Return None for a missing value, or the value itself for Any; report it if it is refused."""
         if required and (self.strict or dtype in NEVER_NULL):
-            self.collector.add(
-                Code.NULL_IN_REQUIRED,
-                path,
-                f"{describe(dtype)} without nulls",
-                "nulls",
-                format_null_hint(dtype),
-            )
+            expected, hint = f"{describe(dtype)} without nulls", format_null_hint(dtype)
+            self.collector.add(Code.NULL_IN_REQUIRED, path, expected, "nulls", hint)
         return value if isinstance(dtype, AnyType) else None
 
     def convert_scalar(self, value: Any, dtype: DataType, path: str) -> Any:

@@ -12,8 +12,6 @@ from sparksig.engine.arrays import Mask, build_lists, list_lengths, null_mask
 from sparksig.engine.findings import Location
 from sparksig.errors import Code
 
-__all__ = ["convert_vectors"]
-
 
 def convert_vectors(array: pa.Array, location: Location, path: str) -> pa.Array:
     """Convert Spark ML vectors to lists of doubles; the zeros of sparse vectors are filled in."""

@@ -17,8 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["PER_SECOND", "is_known_zone", "to_local_times", "to_zoned_times"]
-
 Array = np.ndarray[Any, Any]
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -56,16 +54,7 @@ def to_local_times(array: pa.Array) -> pa.Array:
 
 
 def to_zoned_times(array: pa.Array, zone: str) -> tuple[pa.Array, Array]:
-    """Convert local times of a zone to timestamps with that time zone.
-
-    Args:
-        array: local times: naive timestamps.
-        zone: an IANA name, or a fixed offset such as +02:00.
-
-    Returns:
-        Timestamps of the same unit in that zone, and a boolean mask of the local times that do not exist in
-        the zone or are ambiguous.
-    """
+    """Convert local times to timestamps of a zone; mask those that are ambiguous, or do not exist there."""
     zoned_type = pa.timestamp(array.type.unit, zone)
     if zone in _UTC:
         return array.cast(zoned_type), np.zeros(len(array), dtype=bool)

@@ -12,10 +12,8 @@ from sparksig.errors import ContractError, Finding, InferenceError, SparksigWarn
 from sparksig.infer.merging import merge
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
-from sparksig.types import DataType, Type
+from sparksig.types import DataType
 from sparksig.walks import contains
-
-__all__ = ["IntegerColumnWarning", "infer_signature", "merge_schemas"]
 
 
 class IntegerColumnWarning(SparksigWarning):
@@ -151,17 +149,10 @@ def verify_times(example: Any, schema: Schema) -> None:
 
     Models receive times in nanoseconds, whose range is smaller than that of other units. Only columns with
     times are enforced, so the check costs nothing for other columns.
-
-    Args:
-        example: the data, as :func:`infer_signature` accepts it.
-        schema: the inferred schema.
-
-    Raises:
-        InferenceError: the findings of :func:`sparksig.enforce` for the same data.
     """
     if schema.is_tensor_spec():  # times of tensors are not converted to nanoseconds
         return
-    specs = [spec for spec in schema if isinstance(spec, ColSpec) and _has_times(spec.type)]
+    specs = [spec for spec in schema if contains(spec.type, lambda part: part is DataType.datetime)]
     if not specs:
         return
     from sparksig.engine.frames import enforce
@@ -172,21 +163,10 @@ def verify_times(example: Any, schema: Schema) -> None:
         raise InferenceError.of("no signature for this example", error.findings) from None
 
 
-def _has_times(dtype: Type) -> bool:
-    return contains(dtype, lambda part: part is DataType.datetime)
-
-
 def infer_outputs(model_output: Any, inputs: Schema | None, rows: int | None, is_one_row: bool) -> Schema:
     """Infer a model's outputs from its prediction for an example of its input.
 
-    Args:
-        model_output: the prediction.
-        inputs: the model's inputs; None if they are unknown.
-        rows: the number of rows of the example; None if it is unknown.
-        is_one_row: whether the example is a single row: a dictionary of values, or a value.
-
-    Raises:
-        InferenceError: the prediction has no signature; one finding for each path.
+    The example is a single row if it is a dictionary of values, or a value.
 
     Example:
         >>> infer_outputs({"label": ["hot"]}, None, rows=1, is_one_row=False)
@@ -243,16 +223,6 @@ def merge_schemas(left: Schema, right: Schema) -> Schema:
     """Merge the schemas of two examples, as if both examples were inferred together.
 
     A column that one schema lacks becomes optional. The columns of ``left`` come first.
-
-    Args:
-        left: the schema of one example.
-        right: the schema of the other example.
-
-    Returns:
-        A schema that covers both examples.
-
-    Raises:
-        InferenceError: no single type covers both examples; one finding for each path.
 
     Example:
         >>> left, right = (infer_signature([row]).inputs for row in ({"a": 1.5}, {"a": None, "b": "x"}))

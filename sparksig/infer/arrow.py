@@ -18,18 +18,9 @@ from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import Array, Map, Object, Property, SparkMLVector, Type
 
-__all__ = ["column_type", "count_dictionary_nulls", "from_batches", "observe_nulls"]
-
 
 def from_batches(example: Any) -> Schema:
     """Infer the columns of a table, or one unnamed column from an array.
-
-    Args:
-        example: a pyarrow Table, RecordBatch, ChunkedArray or Array, or an object with
-            ``__arrow_c_stream__`` or ``__arrow_c_array__``. A stream is read once.
-
-    Raises:
-        InferenceError: there is no column, or columns have equal names or unsupported types; all findings.
 
     Example:
         >>> from_batches(pa.table({"id": [1, 2], "price": pa.array([1.5, None], pa.float32())}))
@@ -86,10 +77,6 @@ def observe_nulls(dtype: Type, arrays: Sequence[pa.Array]) -> Type:
     """Make the properties optional that are null in some row, at every depth.
 
     A null struct makes all of its properties optional.
-
-    Args:
-        dtype: the type of the column.
-        arrays: the chunks of the column.
     """
     arrays = [_decode_nested(array) for array in arrays]
     if isinstance(dtype, Object) and all(pa.types.is_struct(array.type) for array in arrays):

@@ -18,15 +18,7 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.arrow import TENSOR_KEY, source
 from sparksig.convert.numpy import source as numpy_source
 from sparksig.convert.objects import from_objects, is_exact_double, is_vector, mixed_finding, quiet_nans
-from sparksig.errors import (
-    Code,
-    ConversionError,
-    Finding,
-    InferenceError,
-    SignatureTypeError,
-    kind,
-    step,
-)
+from sparksig.errors import Code, ConversionError, Finding, InferenceError, SignatureTypeError, kind, step
 from sparksig.infer.arrow import column_type
 from sparksig.infer.python import infer_type
 from sparksig.lattice import NULL
@@ -36,8 +28,6 @@ from sparksig.types import AnyType, DataType, Type
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
-
-__all__ = ["from_frame", "from_series", "from_struct"]
 
 
 def from_frame(frame: pd.DataFrame) -> Schema:
@@ -79,11 +69,7 @@ def from_series(series: pd.Series) -> Schema:
 
 
 def from_struct(struct: StructType) -> Schema:
-    """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job.
-
-    Raises:
-        InferenceError: there is no column, or columns have equal names or unsupported types; all findings.
-    """
+    """Infer the columns of a Spark DataFrame from its ``schema``, without a Spark job."""
     from sparksig.convert.spark import from_spark
     from sparksig.convert.spark import source as spark_source
 

@@ -6,8 +6,6 @@ from sparksig.errors import Code, Finding, InferenceError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, Type, describe
 from sparksig.walks import zip_parts
 
-__all__ = ["merge"]
-
 
 def merge(x: Type, y: Type, path: str = "") -> Type:
     """Merge the types of two examples of the same column; the order of the two does not matter.
@@ -15,9 +13,6 @@ def merge(x: Type, y: Type, path: str = "") -> Type:
     Nothing is widened: integer and long do not merge. AnyType, the type of nulls and empty lists, merges with
     every type, but makes all properties of an object optional. A property that one type lacks becomes
     optional. A vector and an array of doubles become an array of doubles.
-
-    Raises:
-        InferenceError: no single type covers both; one finding for each path.
 
     Example:
         >>> merge(Array(AnyType()), Array("long"))

@@ -23,23 +23,11 @@ from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import DataType, Object, Property
 
-__all__ = ["count_rows", "from_prediction", "is_row"]
-
 
 def from_prediction(
     prediction: Any, inputs: Schema | None, rows: int | None, is_one_row: bool, infer: Callable[[Any], Schema]
 ) -> Schema:
     """Infer the outputs from a prediction.
-
-    Args:
-        prediction: an example of the model's return value.
-        inputs: the model's inputs; None if they are unknown.
-        rows: the number of rows of the model's input; None if it is unknown.
-        is_one_row: whether the model's input was a dictionary or a value, which is one row.
-        infer: infers a schema from data without knowledge of the input.
-
-    Raises:
-        InferenceError: the prediction has no signature; one finding for each path.
 
     Example:
         >>> houses = Schema([ColSpec("double", "rooms")])
@@ -220,16 +208,13 @@ def _infer_column(key: Any, value: Any) -> Schema:
         if value.ndim > 1 or value.dtype.kind == "O":
             return python.from_list([{key: item} for item in value])
     if isinstance(value, list):
-        return python.from_list([{key: item} for item in value]) if value else _empty(key)
+        empty = [ColSpec(DataType.string, key)]
+        return python.from_list([{key: item} for item in value]) if value else Schema(empty)
     if isinstance(key, bool) or not isinstance(key, (str, int)):
         finding = Finding(Code.INVALID_NAME, step(key), "a string or an integer", kind(key))
         raise InferenceError.of("no signature for this dictionary of columns", [finding])
     value = to_series(value) if isinstance(value, pd.Index) else pd.Series(value)
     return frames.from_series(value.rename(key))
-
-
-def _empty(key: Any) -> Schema:
-    return Schema([ColSpec(DataType.string, key)])
 
 
 # --- examples of the input ---------------------------------------------------------------------------

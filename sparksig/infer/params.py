@@ -16,23 +16,12 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.scalars import EXACT_INTEGERS
 from sparksig.types import DataType, Object, Type
 
-__all__ = ["from_params"]
-
 
 def from_params(params: Mapping[Any, Any]) -> ParamSchema | None:
-    """Infer the specs of params from their defaults: scalars, lists of scalars, or dictionaries as objects.
+    """Infer the specs of params from their default values, which may be scalars, lists or dictionaries.
 
     A list of integers and floats becomes a list of doubles. Empty lists, None, NaN and other values without a
     type or a JSON representation are refused.
-
-    Args:
-        params: a dictionary of names and default values.
-
-    Returns:
-        The specs; None for an empty dictionary.
-
-    Raises:
-        InferenceError: ``params`` is not a dictionary, or has defaults without a type; all findings.
 
     Example:
         >>> from_params({"temperature": 0.5, "stop": [".", "!"]})

@@ -27,23 +27,12 @@ from sparksig.convert import report_duplicates
 from sparksig.convert.numpy import source
 from sparksig.convert.objects import is_missing, is_null, is_vector, mixed_finding
 from sparksig.convert.records import is_record
-from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, step
+from sparksig.errors import Code, Finding, InferenceError, SignatureError, below, kind, shorten, step
 from sparksig.infer.merging import merge
 from sparksig.lattice import NEVER_NULL
 from sparksig.narrowing import find_narrowest_type
 from sparksig.schema import ColSpec, Name, Schema
-from sparksig.types import (
-    MAX_DEPTH,
-    AnyType,
-    Array,
-    DataType,
-    Object,
-    Property,
-    SparkMLVector,
-    Type,
-)
-
-__all__ = ["from_dict", "from_list", "from_scalar", "infer_type"]
+from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Object, Property, SparkMLVector, Type
 
 _SCALARS: dict[type, DataType] = {
     bool: DataType.boolean,
@@ -85,9 +74,6 @@ _SHARED_DEPTH = 8
 def from_scalar(value: Any) -> Schema:
     """Infer one unnamed column from one of its values.
 
-    Raises:
-        InferenceError: no signature type corresponds to the Python type of the value.
-
     Example:
         >>> from_scalar("Where is it?")
         [string (required)]
@@ -100,9 +86,6 @@ def from_list(values: Sequence[Any]) -> Schema:
 
     A column is optional if its key is absent from a dictionary or has a null (None, NA, NaT). NaN is a null,
     too, except in float and double columns. An empty list is a column of strings, as in MLflow.
-
-    Raises:
-        InferenceError: values have several types, or an unsupported type; one finding for each path.
 
     Example:
         >>> from_list([{"id": 1, "tags": ["a"]}, {"id": 2}])
@@ -133,9 +116,6 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
 
     A column is optional if its value, or an element of its list, is null.
 
-    Raises:
-        InferenceError: there is no key, keys are not strings, or values have no type; all findings.
-
     Example:
         >>> from_dict({"name": "Ada", "scores": [0.5, 1.0], "email": None})
         ['name': string (required), 'scores': Array(double) (required), 'email': Any (optional)]
@@ -153,7 +133,7 @@ def from_dict(values: Mapping[Any, Any]) -> Schema:
 def _infer_unnamed(values: Sequence[Any], noun: str) -> Schema:
     findings: list[Finding] = []
     dtype = infer_type(values, "", findings)
-    if dtype in NEVER_NULL and any(map(is_null, values)):
+    if dtype in NEVER_NULL and _has_missing(values, dtype):
         hint = (
             "name the column: an unnamed column is required, and required columns of this type refuse nulls"
         )
@@ -200,14 +180,6 @@ def _name_finding(key: Any, types: tuple[type, ...], path: str = "") -> Finding 
 def infer_type(values: Sequence[Any], path: str, findings: list[Finding]) -> Type | None:
     """Infer the type of all values at a path.
 
-    Args:
-        values: the values.
-        path: the path.
-        findings: receives the findings if the values have no single type.
-
-    Returns:
-        The type, AnyType if all values are null or empty; None if there are findings.
-
     Example:
         >>> infer_type([{"a": [1, None]}, {}], "order", [])
         {a: Array(long) (optional)}
@@ -236,16 +208,9 @@ def _infer_shared(
     key = frozenset(map(id, values))
     if key in visited:
         if visited[key][1] is None and not findings:
+            expected, actual = "values of finite depth", "a container inside itself"
             hint = "a signature has no recursive types"
-            findings.append(
-                Finding(
-                    Code.UNSUPPORTED_TYPE,
-                    _cut(path),
-                    "values of finite depth",
-                    "a container inside itself",
-                    hint,
-                )
-            )
+            findings.append(Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), expected, actual, hint))
         return visited[key][1]
     visited[key] = (values, None)
     dtype = _infer_at_depth(values, path, findings, depth, visited)
@@ -465,7 +430,7 @@ def _unsupported_finding(cls: type, path: str) -> Finding:
         hint = ""
     actual = f"a value of type {cls.__name__}"
     hint = _ADVICE.get(cls.__name__, hint)
-    return Finding(Code.UNSUPPORTED_TYPE, _cut(path), "a supported type", actual, hint)
+    return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), "a supported type", actual, hint)
 
 
 def _mixed_finding(nouns: set[str], path: str) -> Finding:
@@ -476,10 +441,5 @@ def _mixed_finding(nouns: set[str], path: str) -> Finding:
 
 
 def _too_deep(path: str) -> Finding:
-    return Finding(
-        Code.UNSUPPORTED_TYPE, _cut(path), f"at most {MAX_DEPTH} levels of nesting", "deeper nesting"
-    )
-
-
-def _cut(path: str) -> str:
-    return path if len(path) <= 200 else f"{path[:197]}..."
+    expected = f"at most {MAX_DEPTH} levels of nesting"
+    return Finding(Code.UNSUPPORTED_TYPE, shorten(path, 200), expected, "deeper nesting")

@@ -10,14 +10,9 @@ from sparksig.convert import report_duplicates
 from sparksig.errors import Code, Finding, InferenceError, SignatureError, kind, step
 from sparksig.schema import Name, Schema, TensorSpec
 
-__all__ = ["from_array", "from_arrays", "from_sparse"]
-
 
 def from_array(array: np.ndarray[Any, Any]) -> Schema:
     """Infer one unnamed tensor: the dtype of the array (strings without their length), any number of rows.
-
-    Raises:
-        InferenceError: the array has no dimension, or a dtype without a name in JSON.
 
     Example:
         >>> from_array(np.zeros((4, 3), dtype="float32"))
@@ -29,32 +24,20 @@ def from_array(array: np.ndarray[Any, Any]) -> Schema:
 def from_sparse(matrix: Any) -> Schema:
     """Infer one unnamed tensor from a sparse matrix or array: the dtype of its values, any number of rows.
 
-    Raises:
-        InferenceError: the format is neither csr nor csc, or the dtype has no name in JSON.
-
     Example:
         >>> import scipy.sparse
         >>> from_sparse(scipy.sparse.csr_array([[1.5, 0.0], [0.0, 2.0]]))
         [Tensor('float64', (-1, 2))]
     """
     if matrix.format not in ("csr", "csc"):
-        finding = Finding(
-            Code.UNSUPPORTED_TYPE,
-            "",
-            "a sparse matrix in the format csr or csc",
-            matrix.format,
-            "convert it with tocsr()",
-        )
+        expected = "a sparse matrix in the format csr or csc"
+        finding = Finding(Code.UNSUPPORTED_TYPE, "", expected, matrix.format, "convert it with tocsr()")
         raise InferenceError.of("no signature for this matrix", [finding])
     return Schema([_infer_spec(matrix, None)])
 
 
 def from_arrays(arrays: dict[Name, np.ndarray[Any, Any]]) -> Schema:
-    """Infer a named tensor from each array of a dictionary.
-
-    Raises:
-        InferenceError: names are not strings or integers, or arrays have no tensor type; all findings.
-    """
+    """Infer a named tensor from each array of a dictionary."""
     specs: list[TensorSpec] = []
     findings = report_duplicates([str(name) for name in arrays], "one tensor of that name, as text")
     for name, array in arrays.items():
@@ -77,13 +60,9 @@ def _infer_spec(array: Any, name: Name | None) -> TensorSpec:
         finding = Finding(Code.INVALID_VALUE, path, "an array without masked values", "masked values", hint)
         raise InferenceError.of("no signature for this array", [finding])
     if array.ndim == 0:
-        finding = Finding(
-            Code.SHAPE_MISMATCH,
-            path,
-            "an array of rank 1 or more",
-            "an array without a dimension",
-            "add a dimension for the rows, for example with array.reshape(1)",
-        )
+        expected, actual = "an array of rank 1 or more", "an array without a dimension"
+        hint = "add a dimension for the rows, for example with array.reshape(1)"
+        finding = Finding(Code.SHAPE_MISMATCH, path, expected, actual, hint)
         raise InferenceError.of("no signature for this array", [finding])
     dtype = np.dtype(array.dtype.type) if array.dtype.kind in "SU" else array.dtype
     try:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sparksig.tables.contract import Contract
     from sparksig.tables.sample import Sampler
 
-__all__ = ["CheckPlan", "check", "plan_check", "sampler_of", "session_of"]
-
 
 @dataclass(frozen=True)
 class CheckPlan:

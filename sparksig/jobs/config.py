@@ -20,21 +20,6 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
-__all__ = [
-    "BudgetSection",
-    "CheckConfig",
-    "InferConfig",
-    "InputSection",
-    "JobConfig",
-    "ModelSection",
-    "OutputSection",
-    "PreflightSection",
-    "QuarantineSection",
-    "ReportSection",
-    "SampleSection",
-    "ScoreConfig",
-]
-
 
 def _check_absolute(path: str) -> str:
     if re.match(r"^file:[^/]", path):

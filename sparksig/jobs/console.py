@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from sparksig.errors import printable_lines
 from sparksig.jobs.secrets import hide_secrets
 
-__all__ = ["complain", "say"]
-
 
 def say(text: str, secrets: Iterable[str] = ()) -> None:
     """Print to standard output."""

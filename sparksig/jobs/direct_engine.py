@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from sparksig.jobs.staging import Directory
     from sparksig.scoring.prepared import PreparedModel
 
-__all__ = ["DirectEngine"]
-
 
 class DirectEngine(SparkEngine):
     """Tasks of Spark read, score and write the files of Parquet and plain Delta tables.

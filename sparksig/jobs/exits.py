@@ -16,8 +16,6 @@ from sparksig.errors import (
 )
 from sparksig.spark.diagnosis import diagnose
 
-__all__ = ["EXIT_CODES", "exit_code"]
-
 EXIT_CODES: dict[type[BaseException], tuple[int, str]] = {
     ConfigNotFoundError: (7, "the configuration file does not exist"),
     ConfigError: (2, "the configuration, or the command line, is wrong"),

@@ -21,8 +21,6 @@ from sparksig.jobs.files import write_whole
 from sparksig.jobs.secrets import hide_secrets
 from sparksig.spark.diagnosis import diagnose, is_of_spark
 
-__all__ = ["describe_failure", "needs_log", "write_failure_log"]
-
 _LONGEST = 500_000
 
 

@@ -14,8 +14,6 @@ import pyarrow.fs
 from sparksig.errors import UnsupportedError
 from sparksig.jobs.places import file_system
 
-__all__ = ["read_whole", "write_whole"]
-
 _WITH_RENAME = ("local", "hdfs")
 """File systems of pyarrow on which a file is visible while it is written; on object stores it is not."""
 

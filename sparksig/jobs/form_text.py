@@ -12,8 +12,6 @@ from pydantic.fields import FieldInfo
 
 from sparksig.jobs.forms import fields_of, is_section, strip_type
 
-__all__ = ["write_form"]
-
 
 def write_form(form: type[BaseModel], values: Mapping[str, Any], examples: Mapping[str, Any]) -> str:
     """Return a configuration file with a comment for each key.

@@ -11,8 +11,6 @@ from pydantic.fields import FieldInfo
 
 from sparksig.errors import below
 
-__all__ = ["accepts_text", "fields_of", "find_type", "format_key", "is_section", "strip_type"]
-
 Loc = Sequence[Any]
 
 

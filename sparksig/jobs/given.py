@@ -11,8 +11,6 @@ from sparksig.errors import Code, Finding, kind
 from sparksig.jobs.forms import Loc, accepts_text, find_type, format_key
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["BY_SET", "apply_override", "expand_variables"]
-
 BY_SET = "by --set"
 
 _STEP = re.compile(r"(?:\[(\d+)\]|([^.\[\]]+))(?:\.(?=.)|(?=\[)|$)")

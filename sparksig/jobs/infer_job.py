@@ -18,8 +18,6 @@ from sparksig.signature import ModelSignature
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["InferPlan", "infer", "plan_infer"]
-
 
 @dataclass(frozen=True)
 class InferPlan:

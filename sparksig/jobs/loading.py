@@ -15,8 +15,6 @@ from sparksig.jobs.forms import Loc, fields_of, find_type, format_key, is_sectio
 from sparksig.jobs.given import BY_SET, apply_override, expand_variables
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["build_config", "explain_validation", "load_config"]
-
 Config = TypeVar("Config", bound=BaseModel)
 
 

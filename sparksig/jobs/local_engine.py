@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from sparksig.jobs.staging import Directory, StagedResult
     from sparksig.tables.report import Report
 
-__all__ = ["LocalEngine", "OpenedTable", "open_table"]
-
 
 class LocalEngine:
     """Processes of this machine read, score and write Parquet files, without a JVM.

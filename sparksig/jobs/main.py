@@ -23,8 +23,6 @@ from sparksig.jobs.loading import load_config
 from sparksig.jobs.secrets import find_secrets
 from sparksig.models.registry import shown
 
-__all__ = ["JOBS", "Job", "Plan", "run"]
-
 
 class Plan(Protocol):
     """The plan of a job, which --dry-run prints."""

@@ -9,8 +9,6 @@ from sparksig.errors import OutputRefusedError, SparksigError
 from sparksig.jobs.files import write_whole
 from sparksig.jobs.staging import MARKER, Directory, StagingDirectory
 
-__all__ = ["check_count", "mark_directory", "move_directory", "refuse_nested"]
-
 
 def refuse_nested(places: Mapping[str, Any]) -> None:
     """Check that no path of a job is another one, or inside it.

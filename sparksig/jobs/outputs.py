@@ -32,16 +32,6 @@ if TYPE_CHECKING:
 
     from sparksig.jobs.score_run import ScoreRun
 
-__all__ = [
-    "locate_staging",
-    "plan_quarantine",
-    "publish",
-    "read_published",
-    "refuse_nesting",
-    "refuse_quarantined",
-    "resolve_output",
-]
-
 # --- before anything is scored ------------------------------------------------------------------------------
 
 

@@ -15,8 +15,6 @@ from sparksig.errors import UnsupportedError
 from sparksig.models.registry import shown
 from sparksig.scoring.folder import Folder
 
-__all__ = ["file_system", "locate"]
-
 
 def file_system(path: str, conf: Mapping[str, str]) -> tuple[Any, str]:
     """Return pyarrow's file system for a path or URI, or None, and the path in it.

@@ -28,8 +28,6 @@ from sparksig.tables.findings import find_missing
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.types import judge_types
 
-__all__ = ["NAMES", "check_input", "is_null_type", "refuse_delta", "schemas_with_null_types"]
-
 
 def check_input(config: ScoreConfig, inputs: Schema, features: Sequence[str] | None = None) -> None:
     """Judge the table by the footers of all its Parquet files, before Spark starts.

@@ -32,8 +32,6 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.prepared import PreparedModel, prepare_model
 from sparksig.types import DataType
 
-__all__ = ["check_before_start", "use_config_keys", "wrong_value"]
-
 
 def check_before_start(config: ScoreConfig) -> PreparedModel:
     """Check everything that can be known before the engine starts; return the model, checked.

@@ -18,8 +18,6 @@ from sparksig.spark.quiet import mute_stack_traces
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["bar_settings", "show_progress", "track_splits"]
-
 _BAR = "spark.ui.showConsoleProgress"
 _GROUP, _DESCRIPTION = "spark.jobGroup.id", "spark.job.description"
 

@@ -13,8 +13,6 @@ from sparksig.errors import Code, Finding
 from sparksig.tables.report import ColumnReport, Report
 from sparksig.views import TextView, format_size, render
 
-__all__ = ["RunReport"]
-
 
 @dataclass(frozen=True, repr=False)
 class RunReport(TextView):

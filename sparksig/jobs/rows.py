@@ -32,15 +32,6 @@ if TYPE_CHECKING:
     from sparksig.spark.bind import Bound
     from sparksig.spark.udf import ModelUDF
 
-__all__ = [
-    "Counts",
-    "build_staged_rows",
-    "count_reasons",
-    "select_needed",
-    "select_output",
-    "select_quarantined",
-]
-
 
 @dataclass(frozen=True)
 class Counts:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sparksig.jobs.local_outputs import TargetPlan
     from sparksig.writing.write import WritePlan
 
-__all__ = ["ScorePlan", "plan_score"]
-
 
 @dataclass(frozen=True, repr=False)
 class ScorePlan(TextView):

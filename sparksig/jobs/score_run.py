@@ -18,8 +18,6 @@ from sparksig.jobs.preparing import check_before_start
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
 from sparksig.scoring.prepared import PreparedModel
 
-__all__ = ["ScoreRun"]
-
 
 class ScoreRun(JobRun[ScoreConfig]):
     """A run of the score job: prepare, plan, score into the staging directory, apply the budget, publish.

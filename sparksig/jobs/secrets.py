@@ -12,8 +12,6 @@ from typing import Any
 from sparksig.errors import SparksigError, printable
 from sparksig.models.registry import hide_credentials
 
-__all__ = ["find_secrets", "hide_in_error", "hide_secrets"]
-
 _SECRET_KEY = re.compile(r"(?i)secret|passw|token|credential|(access|account|api|private)[._-]?key|\bsas\b")
 _SECRET_PARAMETER = re.compile(rf"{_SECRET_KEY.pattern}|\b(sig|signature)\b")
 _USER_INFOS = (  # a password may hold an @ itself, and several URIs may stand in a text

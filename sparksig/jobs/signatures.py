@@ -9,8 +9,6 @@ from sparksig.jobs.files import read_whole, write_whole
 from sparksig.signature import ModelSignature
 from sparksig.tables.signatures import parse_signature
 
-__all__ = ["read_signature", "write_signature"]
-
 
 def read_signature(path: str, conf: Mapping[str, str]) -> ModelSignature:
     """Read the signature in a file.

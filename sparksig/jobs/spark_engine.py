@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from sparksig.scoring.prepared import PreparedModel
     from sparksig.tables.report import Report
 
-__all__ = ["SparkEngine"]
-
 
 class SparkEngine:
     """Spark reads the table, calls the model in Python workers, and writes the rows.

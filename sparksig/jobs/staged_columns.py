@@ -9,17 +9,6 @@ from sparksig.errors import Code, ContractError, Finding, step
 from sparksig.jobs.config import ScoreConfig
 from sparksig.scoring.limits import RejectionLimit
 
-__all__ = [
-    "OWN",
-    "PREDICTION",
-    "REASONS",
-    "RECORD",
-    "build_limit",
-    "build_reason",
-    "name_findings",
-    "refuse_reserved_names",
-]
-
 OWN = "sparksig "
 """The prefix of the columns that are staged with those of the table, for a quarantine."""
 

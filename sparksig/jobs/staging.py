@@ -22,19 +22,6 @@ from sparksig.jobs.config import ScoreConfig
 from sparksig.jobs.engine import StagedCounts
 from sparksig.jobs.files import read_whole, write_whole
 
-__all__ = [
-    "MARKER",
-    "OWN_NAMES",
-    "PUBLISHING",
-    "Directory",
-    "StagedResult",
-    "StagingDirectory",
-    "build_fingerprints",
-    "name_staging",
-    "parse_object",
-    "read_json",
-]
-
 MARKER = "_sparksig_run.json"
 """The file in a directory of Parquet files that describes the run which wrote them."""
 

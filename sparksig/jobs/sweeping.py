@@ -18,8 +18,6 @@ from sparksig.jobs.staging import OWN_NAMES, PUBLISHING
 from sparksig.models.registry import shown
 from sparksig.views import format_size
 
-__all__ = ["DAY", "Staging", "find_stagings", "remove_staging"]
-
 DAY = 86_400.0
 """Seconds; a younger staging directory may be in use."""
 

@@ -38,8 +38,6 @@ from sparksig.tables.sql import SqlRule, flag, format_findings, is_broken, name_
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Text", "read_text"]
-
 
 @dataclass(frozen=True)
 class Text:

@@ -38,16 +38,6 @@ from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "LoadedModel",
-    "load_directory",
-    "load_input_example",
-    "load_input_example_params",
-    "load_model",
-    "load_serving_example",
-    "validate_serving_input",
-]
-
 
 class LoadedModel:
     """A model in memory that enforces its signature. Made by :func:`load_model`.
@@ -285,11 +275,7 @@ def load_directory(
 ) -> LoadedModel:
     """Load a local directory; raises the same errors as :func:`load_model`.
 
-    Args:
-        path: the directory.
-        loading: the options.
-        on_version_mismatch: "warn", "fail" or "ignore".
-        private: no other process can change the directory, so a pinned one needs no copy.
+    A private directory, which no other process can change, needs no copy when it is pinned.
     """
     try:
         directory = loading.trust.verify(ModelDirectory.read(path))
@@ -384,16 +370,7 @@ def load_input_example(model: str | os.PathLike[str]) -> Any:
 
 
 def load_input_example_params(model: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Load the params of the example that a model was saved with.
-
-    Args:
-        model: a model directory, or a URI that :func:`load_model` accepts.
-
-    Returns:
-        The values by name; None without params.
-
-    Raises:
-        ModelError: there is no model directory, or it is damaged.
+    """Load the params of the example that a model was saved with; None without params.
 
     Example:
         >>> import tempfile, sparksig

@@ -13,8 +13,6 @@ import pandas as pd
 from sparksig.errors import step
 from sparksig.models.flavors.interface import Predictor
 
-__all__ = ["find_differing_columns", "is_close", "is_same"]
-
 
 def is_same(first: Any, second: Any) -> bool:
     """Return whether two predictions are the same, to the bit.
@@ -81,15 +79,8 @@ def find_differing_columns(
 ) -> list[str] | None:
     """Find the columns that make a model predict differently on raw data than on enforced data.
 
-    Args:
-        predictor: the model's predict function, called with input and params.
-        data: the raw data of the caller.
-        enforced: the same data, enforced by the signature.
-        prediction: the prediction for the enforced data.
-
-    Returns:
-        The names of the columns; empty where no single column makes the difference. None where the
-        predictions agree, or where the model does not accept the raw data.
+    Return None if the predictions agree, or the model does not accept the raw data. The list is empty if no
+    single column makes the difference.
     """
     try:
         raw = _predict(predictor, data)

@@ -27,27 +27,18 @@ from sparksig.models.requirements import read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.virtualenvs import build_environment, require_python, run_command
 
-__all__ = ["EnvironmentInfo", "build_archive", "read_archive", "unpack_environment"]
-
 _INFO, _PACKAGES = "environment.json", "site-packages"
 _MAX_INFO_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class EnvironmentInfo:
-    """The description of a built environment.
+    """The description of a built environment."""
 
-    Attributes:
-        python: the version of Python, as "3.11".
-        platform: the platform that the packages were built for, as "linux-x86_64".
-        requirements: the requirements.
-        packages: the versions of the installed packages, by name.
-    """
-
-    python: str
-    platform: str
+    python: str  # "3.11"
+    platform: str  # "linux-x86_64"
     requirements: tuple[str, ...]
-    packages: dict[str, str]
+    packages: dict[str, str]  # the installed versions, by name
 
     def to_dict(self) -> dict[str, Any]:
         """Return the description as JSON-ready built-ins."""
@@ -62,16 +53,7 @@ class EnvironmentInfo:
 def build_archive(
     directory: ModelDirectory, output: str | os.PathLike[str], options: Sequence[str] = ()
 ) -> EnvironmentInfo:
-    """Build the environment of a model, and pack it into a file.
-
-    Args:
-        directory: the model directory.
-        output: the path of the file, usually ``env.tar.gz``. An existing file is replaced.
-        options: options for ``pip install``, such as ``--no-index`` and ``--find-links``.
-
-    Raises:
-        ModelError: the environment cannot be built.
-    """
+    """Build the environment of a model, and pack it into a file, which is replaced if it exists."""
     requirements = read_requirements(directory)
     home = build_environment(requirements, options)
     packages = home / "lib" / f"python{requirements.python}" / "site-packages"
@@ -110,12 +92,7 @@ def _list_packages(home: Path) -> dict[str, str]:
 
 
 def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
-    """Read the description of a built environment.
-
-    Raises:
-        ModelError: the file does not exist.
-        ModelDamagedError: the file is not an archive that ``sparksig env build`` has written.
-    """
+    """Read the description of a built environment."""
     file = Path(path)
     if not file.is_file():
         raise ModelError(
@@ -140,13 +117,7 @@ def read_archive(path: str | os.PathLike[str]) -> EnvironmentInfo:
 def unpack_environment(path: Path, digest: str) -> Path:
     """Return the unpacked environment of an archive; unpack it if this machine has not done so yet.
 
-    Args:
-        path: the archive.
-        digest: its SHA-256, which is verified before anything is unpacked.
-
-    Raises:
-        ModelDamagedError: the content differs from the digest.
-        ModelError: this machine has no such Python, or is of another platform.
+    The digest of the archive is verified before.
     """
     return cached_directory("environments", digest, lambda home: _unpack(path, digest, home))
 

@@ -22,16 +22,9 @@ from sparksig.models.tracebacks import describe_frames
 from sparksig.models.transfer import read_message, write_message
 from sparksig.models.trust import Trust
 
-__all__ = ["serve"]
-
 
 def serve(requests: int, answers: int) -> None:
-    """Load the model of the first request, and answer requests until the stream ends.
-
-    Args:
-        requests: the file descriptor that requests are read from.
-        answers: the file descriptor that answers are written to.
-    """
+    """Load the model of the first request, and answer requests until the stream ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the parent, which ends this process
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     sys.dont_write_bytecode = True  # for code in the model's directory, whose content must not change

@@ -26,19 +26,13 @@ from sparksig.errors import ModelDamagedError, ModelError
 from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.trust import Trust
 
-__all__ = ["CODE", "add_code", "check_code", "copy_code", "forget_code"]
-
 CODE = "code"
 
 
 def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None:
     """Copy code files and directories into a model directory.
 
-    Returns:
-        The path of the code, relative to the model directory; None without code.
-
-    Raises:
-        ModelError: a path does not exist, or two of them have one name.
+    Return its path in the directory; None without code.
     """
     if isinstance(paths, (str, os.PathLike)):
         raise ModelError(f"code_paths: expected a list of paths, got one path. Pass [{str(paths)!r}]")
@@ -48,12 +42,7 @@ def copy_code(paths: Sequence[str | os.PathLike[str]], home: Path) -> str | None
 
 
 def check_code(directory: ModelDirectory, trust: Trust) -> None:
-    """Check that the code files of a model, if it has any, exist and are allowed.
-
-    Raises:
-        ModelNotTrustedError: the caller did not allow code to run.
-        ModelDamagedError: the code files are missing.
-    """
+    """Check that the code files of a model, if it has any, exist and are allowed."""
     if directory.pyfunc.get("code"):
         trust.require_code(directory, "a model with code files")
         if not directory.resolve_member(directory.pyfunc["code"]).is_dir():
@@ -65,11 +54,7 @@ _CODE_DIRECTORIES: list[ModelDirectory] = []
 
 
 def add_code(directory: ModelDirectory) -> None:
-    """Make the code files of a model importable until the process ends.
-
-    Raises:
-        ModelError: a different module of the same name is loaded already.
-    """
+    """Make the code files of a model importable until the process ends."""
     if not directory.pyfunc.get("code"):
         return
     home = directory.resolve_member(directory.pyfunc["code"])

@@ -24,8 +24,6 @@ from typing import Any
 from sparksig.errors import SparksigWarning
 from sparksig.models.versions import normalize_name
 
-__all__ = ["RequirementsWarning", "detect_packages", "find_packages", "inspect_pickle", "record_imports"]
-
 TIME_LIMIT = 60.0
 """Time limit of the other process, in seconds."""
 
@@ -46,13 +44,6 @@ class RequirementsWarning(SparksigWarning):
 
 def detect_packages(home: Path, trusted_types: Sequence[str]) -> list[str]:
     """Load a model directory and predict its example in a new Python process.
-
-    Args:
-        home: a model directory with an example.
-        trusted_types: the types to allow in a skops file.
-
-    Returns:
-        The names of the distributions that the model imported.
 
     Warns:
         RequirementsWarning: the process failed, or took too long.
@@ -96,16 +87,7 @@ def _run(command: list[str], errors: Any) -> str:
 
 
 def record_imports(path: str, trusted_types: Sequence[str], output: str) -> None:
-    """Load a model, predict its example, and write the names of the imported packages.
-
-    Args:
-        path: the model directory.
-        trusted_types: the types to allow in a skops file.
-        output: the JSON file to write.
-
-    Raises:
-        SparksigError: the model cannot be loaded.
-    """
+    """Load a model, predict its example, and write the names of the imported packages."""
     from sparksig.models import load_directory
     from sparksig.models.directory import ModelDirectory
     from sparksig.models.examples import read_example, read_example_params
@@ -254,10 +236,6 @@ def inspect_pickle(file: Path, known: Iterable[str] = ()) -> tuple[list[str], bo
 
     A pickle contains, as text, the names of the modules that it imports and the names in the code of its
     functions. A module that no text names is imported only if a package imports it when called.
-
-    Args:
-        file: the pickle.
-        known: the distributions that the model needs in any case.
     """
     if file.stat().st_size > _MAX_PICKLE_BYTES:
         return [], True

@@ -32,18 +32,8 @@ from sparksig.errors import (
 )
 from sparksig.models.safe_yaml import MAX_YAML_BYTES, dump_yaml, load_yaml
 from sparksig.models.seal import SEAL, check_seal, file_digests, seal_text
+from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
-
-__all__ = [
-    "MLMODEL",
-    "TEXT_DTYPES",
-    "ModelDirectory",
-    "copy_into",
-    "create_directory",
-    "replace_mlmodel",
-    "seal",
-    "write_mlmodel",
-]
 
 MLMODEL = "MLmodel"
 TEXT_DTYPES = "sparksig_text_dtypes"
@@ -56,29 +46,17 @@ Its value maps names of columns (positions, where columns have no names) to valu
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """The content of ``MLmodel`` in a model directory.
+    """The content of ``MLmodel`` in a model directory."""
 
-    Attributes:
-        path: the directory, absolute.
-        config: the parsed MLmodel.
-        signature: the model's signature, or None.
-        mlmodel: the digest of MLmodel when it was read.
-        digests: the pinned digest of each file, verified when a file is opened; None without a pin.
-    """
-
-    path: Path
-    config: Mapping[str, Any]
+    path: Path  # absolute
+    config: Mapping[str, Any]  # the parsed MLmodel
     signature: ModelSignature | None
-    mlmodel: str
-    digests: Mapping[str, str] | None = None
+    mlmodel: str  # the digest of MLmodel when it was read
+    digests: Mapping[str, str] | None = None  # pinned; each file is verified when it is opened
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ModelDirectory:
         """Read ``MLmodel`` in a directory.
-
-        Raises:
-            ModelNotFoundError: the directory does not exist, or has no MLmodel in it.
-            ModelDamagedError: MLmodel is not YAML, too large, or malformed.
 
         Example:
             >>> ModelDirectory.read("no/such/model")
@@ -124,14 +102,15 @@ class ModelDirectory:
             )
         return config
 
+    @property
+    def inputs(self) -> Schema | None:
+        """The inputs of the signature, or None."""
+        return None if self.signature is None else self.signature.inputs
+
     def require_signature(self, name: str | None = None) -> ModelSignature:
         """Return the signature.
 
-        Args:
-            name: the name of the model in the message; None for its path.
-
-        Raises:
-            MissingSignatureError: the model has none.
+        The message about a missing one has the name, or else the path, of the model.
         """
         if self.signature is None:
             name = name or str(self.path)
@@ -143,11 +122,7 @@ class ModelDirectory:
 
     @property
     def text_dtypes(self) -> TextDtypes:
-        """The recorded dtypes of the text columns that the model was saved with.
-
-        Raises:
-            ModelDamagedError: the record is malformed.
-        """
+        """The recorded dtypes of the text columns that the model was saved with."""
         record = self.pyfunc.get(TEXT_DTYPES, {})
         known = {dtype.value: dtype for dtype in TextDtype}
         if not isinstance(record, dict) or not all(
@@ -161,11 +136,7 @@ class ModelDirectory:
         return TextDtypes.from_mapping({name: known[dtype] for name, dtype in record.items()})
 
     def get_flavor(self, name: str) -> Mapping[str, Any] | None:
-        """Return the configuration of one flavor, or None.
-
-        Raises:
-            ModelDamagedError: the configuration is not a mapping.
-        """
+        """Return the configuration of one flavor, or None."""
         config = self.config["flavors"].get(name)
         if config is not None and not isinstance(config, dict):
             raise ModelDamagedError(
@@ -200,11 +171,7 @@ class ModelDirectory:
         return target
 
     def open(self, file: Path) -> BinaryIO:
-        """Open a file in the directory for reading. In a pinned directory its content is verified.
-
-        Raises:
-            ModelDamagedError: the file is missing, or differs from the pinned content.
-        """
+        """Open a file in the directory for reading. In a pinned directory its content is verified."""
         if not file.is_file():
             raise ModelDamagedError(f"{file} is not a file")
         if self.digests is None:
@@ -220,9 +187,6 @@ class ModelDirectory:
 
         The copy has exactly the pinned content, and is removed with the returned object. A directory that is
         not pinned is returned as is.
-
-        Raises:
-            ModelDamagedError: a file differs from the pinned content.
         """
         if self.digests is None:
             return self
@@ -273,9 +237,6 @@ def create_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Create a directory to fill, and rename it to ``path`` when the block ends without an error.
 
     Until then it is a private sibling (mode 0700) of ``path``. It is removed if the block fails.
-
-    Raises:
-        OutputRefusedError: ``path`` exists, and is not an empty directory.
     """
     target = Path(path).absolute()
     if target.is_symlink() or (target.exists() and not _is_empty_directory(target)):
@@ -318,11 +279,7 @@ def _read_umask() -> int:
 
 
 def write_mlmodel(directory: Path, config: Mapping[str, Any]) -> None:
-    """Write ``MLmodel`` in a directory that is not in use yet.
-
-    Raises:
-        ModelError: a value is not JSON-like, so that it could not be read back.
-    """
+    """Write ``MLmodel`` in a directory that is not in use yet."""
     (directory / MLMODEL).write_text(_dump_mlmodel(config), encoding="utf-8")
 
 
@@ -403,19 +360,12 @@ def _replace(file: Path, content: bytes) -> None:
         raise
 
 
-def copy_into(source: str | os.PathLike[str], home: Path, name: str | None = None) -> Path:
-    """Copy a file or a directory into a directory of a model, with the targets of symbolic links.
-
-    Returns:
-        The path of the copy.
-
-    Raises:
-        ModelError: the source does not exist, or a file of its name was copied already.
-    """
+def copy_into(source: str | os.PathLike[str], home: Path) -> Path:
+    """Copy a file or directory into a model directory, with the targets of links; return its path."""
     path = Path(source)
     if not path.exists():
         raise ModelError(f"there is no file or directory at {str(source)!r}")
-    target = home / (name or path.resolve().name)
+    target = home / path.resolve().name
     if target.exists():
         raise ModelError(f"two files for a model have the name {target.name!r}. Rename one of them")
     home.mkdir(parents=True, exist_ok=True)

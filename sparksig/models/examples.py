@@ -28,17 +28,6 @@ from sparksig.models.tensor_json import array_to_json, arrays_from_json, sparse_
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "LLM_KEYS",
-    "convert_input_example_to_serving_input",
-    "read_example",
-    "read_example_params",
-    "read_serving_example",
-    "split_example",
-    "to_series",
-    "write_example",
-]
-
 FILE = "input_example.json"
 SERVING_FILE = "serving_input_example.json"
 LLM_KEYS = ("messages", "prompt", "input")
@@ -49,11 +38,7 @@ InputExample: TypeAlias = tuple[dict[str, str], Any, dict[str, Any]]
 
 
 def split_example(example: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Split an example, which is data or a pair ``(data, params)``, into data and params.
-
-    Raises:
-        ModelError: the example is another kind of tuple.
-    """
+    """Split an example, which is data or a pair ``(data, params)``, into data and params."""
     if not isinstance(example, tuple):
         return example, None
     if len(example) != 2 or not (example[1] is None or isinstance(example[1], Mapping)):
@@ -72,21 +57,7 @@ def split_example(example: Any) -> tuple[Any, dict[str, Any] | None]:
 def write_example(
     home: Path, data: Any, params: Mapping[str, Any] | None, signature: ModelSignature | None
 ) -> dict[str, str]:
-    """Write both files of an example.
-
-    Args:
-        home: the model directory.
-        data: the caller's data; the files contain it as the model sees it.
-        params: values for the model's params.
-        signature: the model's signature, or None.
-
-    Returns:
-        The entry ``saved_input_example_info`` of MLmodel.
-
-    Raises:
-        ConversionError: a value has no JSON form.
-        ContractError: the data breaks the signature.
-    """
+    """Write both files of an example."""
     info, content, request = _encode_example(data, signature)
     if params is not None:
         json_params = {name: to_json(value, step(name)) for name, value in params.items()}
@@ -284,12 +255,7 @@ def _read_json(directory: ModelDirectory, info: Mapping[str, Any]) -> Any:
 
 
 def read_serving_example(directory: ModelDirectory) -> str:
-    """Read the body of the request that sends a model's example to a server.
-
-    Raises:
-        ModelError: the model has no example.
-        ModelDamagedError: the file is missing, or not text.
-    """
+    """Read the body of the request that sends a model's example to a server."""
     info = _read_info(directory)
     if info is None or not info.get("serving_input_path"):
         raise ModelError(f"{directory.path}: the model was saved without an input example")
@@ -297,11 +263,7 @@ def read_serving_example(directory: ModelDirectory) -> str:
 
 
 def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
-    """Read the params of a model's example; None without params.
-
-    Raises:
-        ModelDamagedError: the file is missing, or does not match its description in MLmodel.
-    """
+    """Read the params of a model's example; None without params."""
     info = _read_info(directory)
     if info is None or not info.get("params"):
         return None
@@ -312,11 +274,7 @@ def read_example_params(directory: ModelDirectory) -> dict[str, Any] | None:
 
 
 def read_example(directory: ModelDirectory) -> Any:
-    """Read the data of a model's example, in the types of the signature; None without an example.
-
-    Raises:
-        ModelDamagedError: the file is missing, is not JSON, or does not match MLmodel or the signature.
-    """
+    """Read the data of a model's example, in the types of the signature; None without an example."""
     info = _read_info(directory)
     if info is None:
         return None

@@ -14,8 +14,6 @@ from sparksig.models.isolated import load_predictor
 from sparksig.models.trust import Trust
 from sparksig.models.virtualenvs import ModelEnvironment
 
-__all__ = ["KEY", "choose_names", "features_of", "read_features"]
-
 KEY = "sparksig_feature_names"
 """The key of the names in the flavor ``python_function`` of MLmodel."""
 
@@ -23,11 +21,7 @@ KEY = "sparksig_feature_names"
 def choose_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[str] | None:
     """Return the names of the columns that feed a model, where its inputs have no names.
 
-    Args:
-        flavor: the format.
-        model: the model; an estimator that was fitted to a frame knows the names.
-        saving: the options of saving.
-        data: its example, the second source of names; or None.
+    An estimator that was fitted to a frame knows them; the example is the second source.
     """
     signature = saving.signature
     if signature is None or signature.inputs is None or signature._is_signature_from_type_hint:
@@ -41,11 +35,7 @@ def choose_names(flavor: Flavor, model: Any, saving: Saving, data: Any) -> list[
 
 
 def read_features(directory: ModelDirectory) -> tuple[str, ...] | None:
-    """Return the feature names that a model directory records, or None.
-
-    Raises:
-        ModelDamagedError: the record is not a list of names.
-    """
+    """Return the feature names that a model directory records, or None."""
     names = directory.pyfunc.get(KEY)
     if names is None:
         return None
@@ -59,16 +49,10 @@ def features_of(
 ) -> tuple[str, ...] | None:
     """Return the names of a model's features where its inputs have no names, else None.
 
+    Without trust, only formats that cannot run code are loaded.
+
     sparksig records the names when it saves a model. Without a record, an estimator or a booster is loaded
     to read them, if the trust allows it. Other models have no feature names.
-
-    Args:
-        directory: the model directory.
-        trust: permission to load the model; None allows only formats that cannot run code.
-        environment: the environment in which the model runs; None for that of this process.
-
-    Raises:
-        ModelDamagedError: the directory is damaged.
     """
     signature = directory.signature
     if signature is None or signature.inputs is None or signature.inputs.has_input_names():

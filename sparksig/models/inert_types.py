@@ -26,8 +26,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["INERT_TYPES", "InertType", "explain_refusal"]
-
 
 @dataclass(frozen=True)
 class InertType:
@@ -290,9 +288,7 @@ _VALUES = [
         InertType("a class as a value; calling it returns an empty object", nodes=("TypeNode",)),
     ),
     _add_prefix(
-        "numpy",
-        "clip nan_to_num mean",
-        InertType("a pure function of arrays", nodes=("FunctionNode",)),
+        "numpy", "clip nan_to_num mean", InertType("a pure function of arrays", nodes=("FunctionNode",))
     ),
     _add_prefix("pandas._libs.missing", "NAType", InertType("the constant pandas.NA, without state")),
 ]
@@ -319,9 +315,6 @@ _REFUSED: Mapping[str, str] = MappingProxyType(
 
 def explain_refusal(name: str) -> str:
     """Explain why a type needs permission.
-
-    Args:
-        name: the qualified name of a type that is not trusted.
 
     Example:
         >>> explain_refusal("acme.Model")

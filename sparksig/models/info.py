@@ -34,15 +34,6 @@ from sparksig.types import AnyType
 from sparksig.views import TextView, format_facts, format_size
 from sparksig.walks import walk
 
-__all__ = [
-    "ExampleMismatchWarning",
-    "ModelInfo",
-    "describe",
-    "get_model_info",
-    "registrable",
-    "set_signature",
-]
-
 
 class ExampleMismatchWarning(SparksigWarning):
     """A warning that the input example of a model does not fit its new signature."""
@@ -178,15 +169,7 @@ def get_model_info(model: str | os.PathLike[str]) -> ModelInfo:
 
 
 def describe(directory: ModelDirectory, model_uri: str) -> ModelInfo:
-    """Describe a directory whose MLmodel was read.
-
-    Args:
-        directory: the directory.
-        model_uri: the value of the attribute ``model_uri``.
-
-    Raises:
-        ModelDamagedError: it is malformed, or contains symbolic links.
-    """
+    """Describe a directory whose MLmodel was read."""
     config = directory.config
 
     def read_text(name: str) -> str | None:

@@ -36,8 +36,6 @@ from sparksig.models.transfer import read_message, write_message
 from sparksig.models.virtualenvs import PASSED_VARIABLES
 from sparksig.schema import Schema
 
-__all__ = ["IsolatedPredictor", "load_predictor"]
-
 _START = """
 import sys
 sys.path.append(sys.argv[1])
@@ -50,12 +48,7 @@ _SET_PIPE_SIZE = 1031  # of Linux's <fcntl.h>
 
 
 def load_predictor(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """Load a model, in this process or in an environment of its own.
-
-    Raises:
-        ModelError: the model, or its environment, cannot be loaded.
-        ExecutionError: the process of the model cannot be started, or ended while it loaded the model.
-    """
+    """Load a model, in this process or in an environment of its own."""
     if loading.environment is None:
         return flavors.load(directory, loading)
     return IsolatedPredictor(loading.environment.locate(), directory, loading)
@@ -65,15 +58,6 @@ class IsolatedPredictor:
     """A predictor whose model runs in another process, with another interpreter.
 
     After the process has died, the next prediction starts a new one.
-
-    Args:
-        python: the path of the interpreter.
-        directory: the model directory.
-        loading: how to load the model.
-
-    Raises:
-        ModelError: the model cannot be loaded there.
-        ExecutionError: the process cannot be started, or ended while it loaded the model.
     """
 
     def __init__(self, python: Path, directory: ModelDirectory, loading: Loading) -> None:
@@ -92,13 +76,7 @@ class IsolatedPredictor:
         return self._text_dtypes
 
     def __call__(self, data: Any, params: Mapping[str, Any] | None) -> Any:
-        """Predict in the other process.
-
-        Raises:
-            ExecutionError: the process has died; with its last lines on standard error.
-            Exception: the exception that the model raised there, with the same type where it is a built-in
-                one, and in any case with the same name and message.
-        """
+        """Predict in the other process."""
         with self._lock:
             if self._process is None or not self._process.is_usable():
                 self._connect()
@@ -162,12 +140,7 @@ class _Process:
         return self.stop.alive and self._owner == os.getpid()
 
     def ask(self, message: object) -> Mapping[str, Any]:
-        """Send a message, and return the answer.
-
-        Raises:
-            ExecutionError: the process has died.
-            UnsupportedError: the message contains an object that cannot be moved.
-        """
+        """Send a message, and return the answer."""
         try:
             write_message(self._requests, message)
             answer: Mapping[str, Any] = read_message(self._answers)

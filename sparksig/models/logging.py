@@ -18,8 +18,6 @@ from sparksig.models.tracking import convert_client_errors, require_mlflow
 if TYPE_CHECKING:
     from sparksig.signature import ModelSignature
 
-__all__ = ["log_model"]
-
 
 def log_model(
     model: Any = None,

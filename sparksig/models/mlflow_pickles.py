@@ -18,8 +18,6 @@ from sparksig.engine.rows import to_rows
 from sparksig.errors import MissingDependencyError
 from sparksig.models.python_model import PythonModelContext, is_serving
 
-__all__ = ["unpickle"]
-
 
 class _Base:
     """The replacement of MLflow's PythonModel."""
@@ -99,11 +97,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle(stream: BinaryIO) -> Any:
-    """Load an object that pickle or cloudpickle wrote. This executes code from the stream.
-
-    Raises:
-        MissingDependencyError: the object needs MLflow, which is not installed.
-    """
+    """Load an object that pickle or cloudpickle wrote. This executes code from the stream."""
     if importlib.util.find_spec("mlflow") is None:
         return _Unpickler(stream).load()
     return pickle.load(stream)  # noqa: S301  the caller allowed it

@@ -14,8 +14,6 @@ from typing import Any
 
 from sparksig.errors import ModelError, kind
 
-__all__ = ["run_model_code", "set_model"]
-
 _NOTHING = object()
 _MODEL: ContextVar[Any] = ContextVar("sparksig_model_of_code", default=_NOTHING)
 _MLFLOW_MODEL, _MLFLOW_CONFIG = "mlflow.models.model", "mlflow.models.model_config"
@@ -48,20 +46,7 @@ def set_model(model: Any) -> None:
 
 
 def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | None) -> Any:
-    """Execute a model's Python file.
-
-    Args:
-        source: the content of the file.
-        file: its path, for tracebacks and as ``__file__``.
-        model_config: the configuration that ``mlflow.models.ModelConfig`` reads in the file.
-
-    Returns:
-        The object that the file passed to ``set_model`` of sparksig or MLflow.
-
-    Raises:
-        ModelError: the file does not call ``set_model``.
-        Exception: any exception of the file.
-    """
+    """Execute a model's Python file, and return the object that it passes to ``set_model``."""
     name = f"sparksig_model_code_{hashlib.sha256(source).hexdigest()[:16]}"
     module = types.ModuleType(name)
     module.__file__ = str(file)
@@ -89,8 +74,7 @@ def run_model_code(source: bytes, file: Path, model_config: Mapping[str, Any] | 
 def _prepare_mlflow(model_config: Mapping[str, Any] | None, *, uses_config: bool) -> Iterator[Any]:
     """Prepare the module variables in which MLflow stores the model and the configuration of a file.
 
-    Yields:
-        A function that returns the model set through MLflow, or None.
+    Yield a function that returns the model set through MLflow, or None.
     """
     config = None
     if uses_config:

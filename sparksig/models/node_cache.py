@@ -18,8 +18,6 @@ from pathlib import Path
 
 from sparksig.errors import ModelError
 
-__all__ = ["CACHE_VARIABLE", "cached_directory"]
-
 CACHE_VARIABLE = "SPARKSIG_CACHE"
 """The environment variable with the directory of the cache."""
 
@@ -30,14 +28,6 @@ def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path
     """Return the directory with a key; call ``build(directory)`` if this machine does not have it yet.
 
     A directory whose build was interrupted is built again.
-
-    Args:
-        kind: the name of the directory above it, as "environments".
-        key: a digest.
-        build: fills the directory, which does not exist before.
-
-    Raises:
-        ModelError: other users can write into the cache, it cannot be created, or the disk is full.
     """
     cache = _open_cache(kind)
     home = cache / key[:32]
@@ -69,11 +59,7 @@ def _build(home: Path, build: Callable[[Path], None]) -> None:
 
 
 def _open_cache(kind: str) -> Path:
-    """Return a directory of the cache, which belongs to this user alone.
-
-    Raises:
-        ModelError: others can write into it, or it cannot be created.
-    """
+    """Return a directory of the cache, which belongs to this user alone."""
     chosen = os.environ.get(CACHE_VARIABLE)
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     fallback = os.path.join(tempfile.gettempdir(), f"sparksig-cache-{os.geteuid()}")

@@ -28,8 +28,6 @@ from sparksig.models.table_json import (
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = ["parse_payload"]
-
 _FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPE_HINT_FORMATS = ("inputs", "instances")
 _UNKNOWN_FORMAT = "the request matches no format that this model accepts"
@@ -39,10 +37,6 @@ def parse_payload(
     payload: str | bytes | Mapping[str, Any], signature: ModelSignature | None
 ) -> tuple[Any, dict[str, Any] | None]:
     """Parse a request into data, not enforced yet, and params (None without params).
-
-    Args:
-        payload: the body of the request, or the parsed JSON.
-        signature: the model's signature, or None.
 
     Raises:
         ContractError: the request is not JSON, or matches no format; with all findings about its keys.
@@ -181,22 +175,14 @@ def _collect_keys(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _group_by_name(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Convert rows of named tensors to one list for each name.
-
-    Raises:
-        ContractError: some rows lack a name.
-    """
+    """Convert rows of named tensors to one list for each name."""
+    keys, expected, actual = _collect_keys(rows), "a value in each row", "rows without it"
+    absent = {key: sum(key not in row for row in rows) for key in keys}
     findings = [
-        Finding(
-            Code.MISSING_FIELD,
-            step(key),
-            "a value in each row",
-            "rows without it",
-            count=sum(key not in row for row in rows),
-        )
-        for key in _collect_keys(rows)
-        if any(key not in row for row in rows)
+        Finding(Code.MISSING_FIELD, step(key), expected, actual, count=count)
+        for key, count in absent.items()
+        if count
     ]
     if findings:
         raise ContractError.of(_UNKNOWN_FORMAT, findings)
-    return {key: [row[key] for row in rows] for key in _collect_keys(rows)}
+    return {key: [row[key] for row in rows] for key in keys}

@@ -30,25 +30,6 @@ from sparksig.errors import (
 )
 from sparksig.schema import ColSpec, Schema
 
-__all__ = [
-    "FunctionModel",
-    "PythonModel",
-    "PythonModelContext",
-    "SignatureMismatchWarning",
-    "TypeFromExample",
-    "TypeHintWarning",
-    "as_callable_model",
-    "as_python_model",
-    "bind_predict",
-    "convert_to_rows",
-    "get_hint_schemas",
-    "is_from_example",
-    "is_mlflow_model",
-    "is_serving",
-    "pyfunc",
-    "set_serving",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -188,11 +169,7 @@ def pyfunc(function: F) -> F:
 
 
 class FunctionModel:
-    """A model made of a function, or of another callable object.
-
-    Attributes:
-        function: the function, its input validated by its type hint.
-    """
+    """A model made of a function, or of another callable object. The type hint validates the input."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__name__", type(function).__name__)
@@ -253,11 +230,7 @@ def _get_contract(model: object) -> _Contract | None:
 
 
 def is_mlflow_model(model: object) -> bool:
-    """Return whether a model is a PythonModel of MLflow, or a subclass of it.
-
-    Raises:
-        UnsupportedError: it is a chat model or an agent of MLflow, which sparksig does not support.
-    """
+    """Return whether a model is a PythonModel of MLflow, or a subclass of it."""
     name = mlflow_class(model, "mlflow.pyfunc.model")
     if name in ("ChatModel", "ChatAgent", "ResponsesAgent"):
         raise UnsupportedError(
@@ -285,9 +258,6 @@ def as_python_model(model: Any) -> Any:
     """Convert a PythonModel class to an instance of it, and a function to a model.
 
     Any other object is returned unchanged.
-
-    Raises:
-        ModelError: the class needs arguments, or the function has the wrong parameters for a model.
     """
     if isinstance(model, type) and (issubclass(model, PythonModel) or is_mlflow_model(model)):
         try:
@@ -302,11 +272,7 @@ def as_python_model(model: Any) -> Any:
 
 
 def as_callable_model(model: Any) -> Any:
-    """Convert a callable object that is not a PythonModel to a model; return any other object unchanged.
-
-    Raises:
-        ModelError: the object has the wrong parameters for a model.
-    """
+    """Convert a callable object that is not a PythonModel to a model; return any other object unchanged."""
     if callable(model) and not isinstance(model, type) and not hasattr(model, "load_context"):
         return FunctionModel(model)
     return model
@@ -314,19 +280,12 @@ def as_callable_model(model: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Contract:
-    """The contract that the type hints of a function declare.
+    """The contract that the type hints of a function declare."""
 
-    Attributes:
-        data: the name of the input parameter.
-        input: the parsed type hint of the input; None if it is not a list.
-        from_example: the type hint of the input is :class:`TypeFromExample`.
-        output: the schema that the type hint of the output declares, or None.
-    """
-
-    data: str
-    input: hints.ListHint | None
-    from_example: bool
-    output: Schema | None
+    data: str  # the name of the input parameter
+    input: hints.ListHint | None  # None if the type hint is not a list
+    from_example: bool  # the type hint of the input is TypeFromExample
+    output: Schema | None  # that the type hint of the output declares
 
 
 _SERVING: ContextVar[bool] = ContextVar("sparksig_serving", default=False)

@@ -25,19 +25,6 @@ from sparksig.errors import (
     UnsupportedError,
 )
 
-__all__ = [
-    "download_from_mlflow",
-    "fetched",
-    "find_location",
-    "hide_credentials",
-    "is_logged",
-    "is_remote",
-    "local_path",
-    "reason_of",
-    "shown",
-    "store_of",
-]
-
 _MLFLOW = ("runs", "models", "mlflow-artifacts")
 _ALIASES = {"s3a": "s3", "s3n": "s3"}
 _STORES = ("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs")
@@ -144,20 +131,7 @@ _NO_ANSWER = re.compile(r"API request to .* failed|Max retries exceeded|Connecti
 
 
 def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
-    """Download the artifacts of an MLflow URI into a local directory.
-
-    Args:
-        uri: ``runs:/...``, ``models:/...`` or ``mlflow-artifacts:/...``.
-        home: an existing directory.
-        is_model: the artifacts must be a directory.
-
-    Returns:
-        The file or directory below ``home``.
-
-    Raises:
-        ModelNotFoundError: MLflow has no such artifacts.
-        ModelError: the download fails, with the reason.
-    """
+    """Download the artifacts of an MLflow URI into a local directory."""
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
@@ -183,18 +157,6 @@ def download_from_mlflow(uri: str, home: Path, is_model: bool) -> Path:
 
 def find_location(uri: str | os.PathLike[str]) -> str:
     """Return the path or URI from which another process can read a model without MLflow.
-
-    Args:
-        uri: a path, or a URI that :func:`local_path` accepts.
-
-    Returns:
-        The absolute path of a local directory, the artifact location of ``models:/`` and ``runs:/``, and
-        otherwise the URI itself.
-
-    Raises:
-        MissingDependencyError: the URI needs MLflow, which is not installed.
-        ModelNotFoundError: MLflow has no such model.
-        ModelError: MLflow's server alone can read the artifacts.
 
     Example:
         >>> find_location("s3://bucket/model")
@@ -253,12 +215,7 @@ def _download_from_store(uri: str, home: Path, is_model: bool) -> Path:
 
 
 def store_of(uri: str) -> tuple[Any, str]:
-    """Return the pyarrow file system of a URI, and the path in it.
-
-    Raises:
-        UnsupportedError: the URI is not one of an object store.
-        OSError, pyarrow.ArrowException: pyarrow's own errors; :func:`reason_of` formats them.
-    """
+    """Return the pyarrow file system of a URI, and the path in it."""
     from pyarrow import fs
 
     scheme = _parse_scheme(uri)

@@ -14,8 +14,6 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import load_yaml
 from sparksig.models.versions import normalize_name
 
-__all__ = ["Requirements", "read_requirements"]
-
 _FILE, _PYTHON_FILE = "requirements.txt", "python_env.yaml"
 _MAX_FILE_BYTES = 2**20
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
@@ -42,17 +40,13 @@ _PYARROW_FOR_NUMPY_1 = "pyarrow<22"
 class Requirements:
     """The contents of an environment.
 
-    Attributes:
-        lines: the requirements, in pip's syntax: names, versions and markers only.
-        python: the version of Python, as "3.11".
-
     Example:
         >>> Requirements(("scikit-learn==1.5.0",), "3.11").is_pinned
         True
     """
 
-    lines: tuple[str, ...]
-    python: str
+    lines: tuple[str, ...]  # in pip's syntax: names, versions and markers only
+    python: str  # "3.11"
 
     @property
     def is_pinned(self) -> bool:
@@ -78,12 +72,6 @@ def read_requirements(directory: ModelDirectory) -> Requirements:
     """Read the requirements of a model directory.
 
     The package sparksig itself is dropped from the list, because its code is not installed from an index.
-
-    Raises:
-        ModelError: the directory has no requirements.
-        ModelDamagedError: the files are not as MLflow and sparksig write them.
-        UnsupportedError: a requirement is a URL, a path or an option of pip; only packages of the index that
-            pip is configured for are installed.
     """
     text = _read_text(directory, _FILE)
     if text is None:

@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["dump_yaml", "load_yaml"]
-
 MAX_YAML_BYTES = 10 * 2**20
 """The maximal size of a YAML file. A signature of 10,000 columns needs less than 1 MiB."""
 
@@ -77,10 +75,6 @@ def _check_events(data: bytes) -> None:
 def load_yaml(data: bytes) -> Any:
     """Parse a YAML document into built-in types with the safe loader, within bounds.
 
-    Raises:
-        ValueError: the document is not YAML (with line and column), is larger than 10 MiB or, with all
-            aliases expanded, than 100,000 values, is nested too deeply, or has a duplicate key.
-
     Example:
         >>> load_yaml(b"a: [1, 2]")
         {'a': [1, 2]}
@@ -109,8 +103,7 @@ class _Dumper(yaml.SafeDumper):
 def dump_yaml(config: Mapping[Any, Any]) -> str:
     """Write a mapping as YAML in block style with sorted keys, as MLflow does.
 
-    Raises:
-        ValueError: a value is not JSON-like, so that it could not be read back.
+    Values must be JSON-like, so that they can be read back.
 
     Example:
         >>> print(dump_yaml({"b": [1], "a": None}), end="")

@@ -57,8 +57,6 @@ from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType
 
-__all__ = ["save_model"]
-
 
 def save_model(
     path: str | os.PathLike[str],

@@ -17,8 +17,6 @@ from pathlib import Path
 
 from sparksig.errors import ModelDamagedError, ModelNotFoundError, printable
 
-__all__ = ["SEAL", "check_seal", "combine", "digest", "file_digests", "hash_file", "seal_text"]
-
 SEAL = "SHA256SUMS"
 NO_CONTENT = (SEAL, "registered_model_meta")
 """Files that the digest does not cover: the seal, and a file that MLflow adds to a fetched model version."""
@@ -61,11 +59,7 @@ def combine(digests: Mapping[str, str]) -> str:
 
 
 def file_digests(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes.
-
-    Raises:
-        ModelNotFoundError, ModelDamagedError: see :func:`digest`.
-    """
+    """Compute the SHA-256 of each file in a directory, except its seal, by its relative path with slashes."""
     root = Path(path)
     if not root.is_dir():
         raise ModelNotFoundError(f"there is no model directory at {str(path)!r}")
@@ -112,9 +106,7 @@ def hash_file(file: Path) -> str:
 def seal_text(digests: Mapping[str, str], alternatives: Iterable[tuple[str, str]] = ()) -> bytes:
     """Return the content of a seal: a line for each file, and a last line with the digest of the others.
 
-    Args:
-        digests: the digest of each file.
-        alternatives: names and digests that are valid too, while files are being replaced.
+    Alternatives are names and digests that are valid too, while files are being replaced.
 
     Example:
         >>> seal_text({"MLmodel": "0" * 64}).decode().splitlines()[0]
@@ -133,11 +125,7 @@ def _format_line(name: str, file_digest: str) -> bytes:
 
 
 def check_seal(root: Path, digests: Mapping[str, str]) -> None:
-    """Check that the sealed files are unchanged. Additional files are allowed.
-
-    Raises:
-        ModelDamagedError: a file is missing or changed, or the seal itself is damaged.
-    """
+    """Check that the sealed files are unchanged. Additional files are allowed."""
     file = root / SEAL
     body, _, last = file.read_bytes().rpartition(b"# ")
     if last != b"%s\n" % hashlib.sha256(body).hexdigest().encode():

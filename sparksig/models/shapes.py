@@ -11,8 +11,6 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.examples import read_example, to_series
 from sparksig.schema import Schema
 
-__all__ = ["as_example", "read_shape"]
-
 
 def read_shape(directory: ModelDirectory) -> str:
     """Return the container of a model's example: "frame", "series", "list" (of scalars) or "records"."""

@@ -23,29 +23,13 @@ from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Type
 from sparksig.walks import contains
 
-__all__ = [
-    "columns_from_json",
-    "data_from_json",
-    "frame_from_json",
-    "has_float32",
-    "params_from_json",
-    "to_plain_series",
-]
-
 
 def frame_from_json(
     content: Any, inputs: Schema | None, *, nat: bool = False, texts: TextDtypes = OBJECTS
 ) -> pd.DataFrame:
     """Convert ``{"columns": [...], "data": [[...]], "index": [...]}`` to a frame, enforced by the schema.
 
-    Args:
-        content: the JSON.
-        inputs: the schema; None to enforce nothing.
-        nat: missing times may be the text NaT, which MLflow writes in examples.
-        texts: the dtypes of text columns.
-
-    Raises:
-        ContractError: the JSON has another structure, or breaks the schema.
+    With ``nat``, missing times may be the text NaT, which MLflow writes in examples.
     """
     frame = columns_from_json(content, inputs, nat=nat)
     if inputs is None:
@@ -94,11 +78,7 @@ def columns_from_json(content: Any, inputs: Schema | None, *, nat: bool = False)
 
 
 def _resolve_names(names: Any, rows: list[Any], inputs: Schema | None) -> list[Any]:
-    """Return the names of a frame's columns, from the JSON or else from the schema.
-
-    Raises:
-        ContractError: the names are malformed, repeated, or missing although the model needs them.
-    """
+    """Return the names of a frame's columns, from the JSON or else from the schema."""
     if names is None:
         has_names = inputs is not None and inputs.has_input_names()
         is_numbered = inputs is not None and inputs.input_names() == list(range(len(inputs)))

@@ -14,19 +14,11 @@ from sparksig.errors import Code, ContractError, Finding, kind, step
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType
 
-__all__ = ["array_from_json", "array_to_json", "arrays_from_json", "sparse_from_json", "sparse_to_json"]
-
 
 def arrays_from_json(content: Any, inputs: Schema, *, counts: bool = False) -> Any:
     """Convert JSON to the tensors of a schema: an array for an unnamed tensor, else a dictionary.
 
-    Args:
-        content: nested lists, for several tensors in a dictionary.
-        inputs: the schema.
-        counts: times may be nanoseconds since 1970, which MLflow writes in examples.
-
-    Raises:
-        ContractError: values do not fit the dtypes, or lists have no common shape; with all findings.
+    With ``counts``, times may be nanoseconds since 1970, which MLflow writes in examples.
     """
     findings: list[Finding] = []
     specs = [spec for spec in inputs if isinstance(spec, TensorSpec)]
@@ -66,11 +58,7 @@ def _format_counts(content: Any, inputs: Schema) -> Any:
 
 
 def array_from_json(content: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Convert nested lists to an array of a dtype.
-
-    Raises:
-        ContractError: values do not fit the dtype, or lists have no common shape.
-    """
+    """Convert nested lists to an array of a dtype."""
     findings: list[Finding] = []
     array = _parse_tensor(content, TensorSpec(dtype, (-1,)), "", findings)
     if findings:
@@ -201,11 +189,7 @@ def sparse_to_json(matrix: Any) -> dict[str, Any]:
 
 
 def sparse_from_json(content: Any, matrix_format: str, inputs: Schema | None) -> Any:
-    """Convert the JSON of :func:`sparse_to_json` back to a matrix.
-
-    Raises:
-        ContractError: parts of the matrix are missing, or inconsistent.
-    """
+    """Convert the JSON of :func:`sparse_to_json` back to a matrix."""
     from scipy import sparse
 
     keys = ("data", "indices", "indptr", "shape")

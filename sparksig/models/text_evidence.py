@@ -18,8 +18,6 @@ import pandas as pd
 from sparksig.engine.texts import TextDtype, TextDtypes, text_labels
 from sparksig.schema import Schema
 
-__all__ = ["infer_dtypes"]
-
 
 @dataclass(frozen=True)
 class _Evidence:
@@ -32,10 +30,6 @@ def infer_dtypes(estimator: Any, inputs: Schema) -> TextDtypes:
     """Infer the dtypes of an estimator's string columns from its fitted state.
 
     A column is omitted if the estimator shows no missing value for it, or several.
-
-    Args:
-        estimator: a fitted estimator: a pipeline, a ColumnTransformer, a search, or any part of them.
-        inputs: the inputs of the signature.
 
     Example:
         >>> from sklearn.preprocessing import OrdinalEncoder

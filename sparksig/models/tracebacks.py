@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sparksig.errors import printable
 
-__all__ = ["REMOTE_FRAMES", "describe_frames"]
-
 REMOTE_FRAMES = "sparksig_frames"
 """The attribute with the frames of an exception that was raised in another process."""
 

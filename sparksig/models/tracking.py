@@ -19,8 +19,6 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.registry import download_from_mlflow, hide_credentials, shown
 from sparksig.models.seal import SEAL, file_digests, seal_text
 
-__all__ = ["convert_client_errors", "replace_logged_mlmodel", "require_mlflow"]
-
 _LOGGED_MODEL = re.compile(r"models:/+([^/@]+)/*")
 _RUN_ARTIFACT = re.compile(r"runs:/+([^/]+)/+(.+?)/*")
 
@@ -30,16 +28,6 @@ def replace_logged_mlmodel(uri: str, change: Callable[[ModelDirectory], None]) -
 
     The directory matches its seal at any time: during the replacement, the seal accepts both versions of
     MLmodel.
-
-    Args:
-        uri: ``models:/<model_id>`` or ``runs:/<run_id>/<name>``.
-        change: a function that changes the MLmodel file of the local copy.
-
-    Raises:
-        UnsupportedError: the model is a version of a registered model, which is immutable.
-        ModelNotFoundError: MLflow has no such model.
-        ModelError: MLflow refuses a step, with its reason.
-        MissingDependencyError: MLflow is not installed.
     """
     require_mlflow(f"setting the signature of {uri!r}")
     upload = _create_uploader(uri)
@@ -99,23 +87,14 @@ def _find_model(client: Any, uri: str, run_id: str, name: str) -> str | None:
 
 
 def require_mlflow(purpose: str) -> None:
-    """Raise MissingDependencyError unless MLflow is installed.
-
-    Args:
-        purpose: the beginning of the message, before "needs the package 'mlflow'".
-    """
+    """Raise MissingDependencyError unless MLflow is installed. Its message begins with the purpose."""
     if importlib.util.find_spec("mlflow") is None:
         raise MissingDependencyError.naming("mlflow", purpose, "mlflow")
 
 
 @contextlib.contextmanager
 def convert_client_errors(failure: str, missing: type[ModelError] = ModelError) -> Iterator[None]:
-    """Convert any error of the MLflow client to a ModelError with its reason.
-
-    Args:
-        failure: the beginning of the message.
-        missing: the error to raise for a resource that does not exist.
-    """
+    """Convert any error of the MLflow client to a ModelError with its reason."""
     from mlflow.exceptions import MlflowException
 
     try:

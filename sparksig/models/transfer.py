@@ -27,23 +27,11 @@ import pyarrow as pa
 from sparksig.convert.instances import to_builtins
 from sparksig.errors import UnsupportedError
 
-__all__ = ["read_message", "write_message"]
-
-
 # --- messages -----------------------------------------------------------------------------------------------
 
 
 def write_message(stream: BinaryIO, message: object) -> None:
     """Write an object to a stream.
-
-    Args:
-        stream: a binary stream, such as a pipe.
-        message: built-in values, arrays and scalars of NumPy, frames, series and scalars of pandas, instances
-            of dataclasses and similar classes (which become dictionaries), nested in each other.
-
-    Raises:
-        UnsupportedError: the message contains an object of another type. Nothing was written.
-        OSError: the other end of the stream is closed.
 
     Example:
         >>> stream = io.BytesIO()
@@ -63,12 +51,7 @@ def write_message(stream: BinaryIO, message: object) -> None:
 
 
 def read_message(stream: BinaryIO) -> Any:
-    """Read an object that :func:`write_message` has written.
-
-    Raises:
-        EOFError: the stream has ended.
-        UnsupportedError: the message contains an object of a type that is not on the list.
-    """
+    """Read an object that :func:`write_message` has written."""
     [count] = struct.unpack("<Q", _read_exactly(stream, 8))
     sizes = struct.unpack(f"<{count}Q", _read_exactly(stream, 8 * count))
     content, *buffers = [_read_exactly(stream, size) for size in sizes]
@@ -139,17 +122,9 @@ def _reduce_array(array: np.ndarray[Any, Any]) -> _Reduced:
     return _build_array, (buffer, array.dtype.str, array.shape, is_by_column)
 
 
-def _reduce_scalar(value: np.generic) -> _Reduced:
-    return _build_scalar, (np.asarray(value),)
-
-
 def _reduce_time(value: Any) -> _Reduced:
     zone = getattr(value, "tz", None)
     return _build_time, (value.asm8.reshape(1), None if zone is None else str(zone))
-
-
-def _reduce_missing(value: object) -> _Reduced:
-    return _build_missing, (value is pd.NaT,)
 
 
 def _reduce_index(index: pd.Index) -> _Reduced:
@@ -159,10 +134,6 @@ def _reduce_index(index: pd.Index) -> _Reduced:
         levels = [index.get_level_values(level) for level in range(index.nlevels)]
         return _build_levels, (levels, list(index.names))
     return _build_index, (_unwrap(index), index.name)
-
-
-def _reduce_series(series: pd.Series) -> _Reduced:
-    return _build_series, (_unwrap(series), series.index, series.name)
 
 
 def _reduce_frame(frame: pd.DataFrame) -> _Reduced:
@@ -218,11 +189,11 @@ def _reduce_plain(value: Any) -> _Reduced:
 
 _REDUCERS: tuple[tuple[Any, Callable[[Any], _Reduced]], ...] = (
     (np.ndarray, _reduce_array),
-    (np.generic, _reduce_scalar),
-    ((type(pd.NaT), type(pd.NA)), _reduce_missing),
+    (np.generic, lambda value: (_build_scalar, (np.asarray(value),))),
+    ((type(pd.NaT), type(pd.NA)), lambda value: (_build_missing, (value is pd.NaT,))),
     ((pd.Timestamp, pd.Timedelta), _reduce_time),
     (pd.DataFrame, _reduce_frame),
-    (pd.Series, _reduce_series),
+    (pd.Series, lambda series: (_build_series, (_unwrap(series), series.index, series.name))),
     (pd.Index, _reduce_index),
     (pd.api.extensions.ExtensionArray, _reduce_extension),
     ((pa.Array, pa.ChunkedArray, pa.RecordBatch, pa.Table), _reduce_arrow),

@@ -15,8 +15,6 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.inert_types import explain_refusal
 from sparksig.models.seal import SEAL, check_seal, combine, file_digests
 
-__all__ = ["Trust", "describe_types", "type_names"]
-
 
 def describe_types(types: Sequence[str]) -> str:
     """List the names of types that need permission, grouped by reason.
@@ -32,11 +30,7 @@ def describe_types(types: Sequence[str]) -> str:
 
 
 def type_names(trusted_types: Sequence[str]) -> tuple[str, ...]:
-    """Return the argument ``trusted_types`` as a tuple of names.
-
-    Raises:
-        ModelError: it is a single string instead of a list.
-    """
+    """Return the argument ``trusted_types`` as a tuple of names."""
     if isinstance(trusted_types, str) or not isinstance(trusted_types, Iterable):
         raise ModelError(
             f"trusted_types: expected a list of names, got one value. Pass trusted_types=[{trusted_types!r}]"
@@ -81,14 +75,7 @@ class Trust:
             object.__setattr__(self, "digest", self.digest.lower())
 
     def verify(self, directory: ModelDirectory) -> ModelDirectory:
-        """Verify the pinned digest, or else the seal, before anything in the directory is opened.
-
-        Returns:
-            The directory; with the digests of its files, if it is pinned.
-
-        Raises:
-            ModelDamagedError: its content differs from the pinned digest, or changed since it was sealed.
-        """
+        """Verify the pinned digest, or else the seal. Return the directory, with its digests if pinned."""
         is_sealed = (directory.path / SEAL).is_file()
         if self.digest is None and not is_sealed:
             return directory
@@ -108,15 +95,7 @@ class Trust:
         return directory if self.digest is None else replace(directory, digests=digests)
 
     def require_code(self, directory: ModelDirectory, model: str) -> None:
-        """Raise an error unless the caller allows the model to run code.
-
-        Args:
-            directory: the model directory, for the message.
-            model: the kind of model, for the message.
-
-        Raises:
-            ModelNotTrustedError: the caller passed neither ``allow_pickle`` nor a digest.
-        """
+        """Raise an error unless the caller allows the model to run code."""
         if not (self.allow_pickle or self.digest is not None):
             raise ModelNotTrustedError(
                 f"{directory.path}: loading {model} can run any code in it. If you trust its origin, pass "
@@ -124,15 +103,7 @@ class Trust:
             )
 
     def require_types(self, directory: ModelDirectory, types: Sequence[str]) -> None:
-        """Raise an error unless all types of a skops file are trusted.
-
-        Args:
-            directory: the model directory, for the message.
-            types: the types in the file that are not on the list of inert types.
-
-        Raises:
-            ModelNotTrustedError: some types are not trusted; with their names and the reasons.
-        """
+        """Raise an error unless all types of a skops file that are not inert are trusted."""
         unknown = sorted(set(types) - set(self.trusted_types))
         if unknown:
             raise ModelNotTrustedError(

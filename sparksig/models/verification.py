@@ -17,31 +17,13 @@ from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving
 from sparksig.models.trust import Trust
 from sparksig.signature import ModelSignature
 
-__all__ = ["verify_example"]
-
 
 def verify_example(
-    home: Path,
-    model: Any,
-    flavor: Flavor,
-    saving: Saving,
-    example: tuple[Any, Mapping[str, Any] | None],
+    home: Path, model: Any, flavor: Flavor, saving: Saving, example: tuple[Any, Mapping[str, Any] | None]
 ) -> ModelSignature | None:
     """Load a model back, and run it on its example and on the request that sends the example to a server.
 
-    Args:
-        home: the directory that is being written.
-        model: the model in memory, to compare predictions with.
-        flavor: its format.
-        saving: the options of saving, with the signature that is known so far.
-        example: data and params of the example.
-
-    Returns:
-        The signature, completed by the inferred outputs.
-
-    Raises:
-        ModelError, ContractError, InferenceError: the model fails on its example, or predicts differently
-            than the model in memory.
+    Return the signature, completed by the inferred outputs.
     """
     data, params = example
     signature = saving.signature

@@ -15,8 +15,6 @@ from sparksig.errors import ModelFailedError, SparksigError, describe_exception
 from sparksig.schema import Schema
 from sparksig.scoring.exceptions import find_failing_row, wrap_exception
 
-__all__ = ["BATCH_BYTES", "Predict", "call_model", "join_batches", "rebatched", "score_batches"]
-
 BATCH_BYTES = 256 * 2**20
 """Larger batches are cut before a model sees them."""
 

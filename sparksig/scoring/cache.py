@@ -18,8 +18,6 @@ from sparksig.models import LoadedModel, load_directory
 from sparksig.models.flavors.interface import Loading
 from sparksig.scoring.exceptions import wrap_exception
 
-__all__ = ["CACHE", "CacheInfo", "ModelCache", "load_cached"]
-
 
 @dataclass(frozen=True)
 class CacheInfo:

@@ -12,8 +12,6 @@ import pyarrow as pa
 from sparksig.errors import ModelFailedError, describe_exception
 from sparksig.models.tracebacks import describe_frames
 
-__all__ = ["find_failing_row", "wrap_exception"]
-
 _SEARCH_SECONDS = 10.0
 
 

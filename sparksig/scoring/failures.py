@@ -32,8 +32,6 @@ from sparksig.scoring.limits import RejectionCount
 from sparksig.scoring.tally import FindingTally
 from sparksig.types import DataType, describe
 
-__all__ = ["FINDINGS", "score_leniently"]
-
 FINDINGS = pa.list_(pa.struct([("code", pa.string()), ("path", pa.string()), ("detail", pa.string())]))
 """The findings of a row: null where it was scored."""
 

@@ -13,20 +13,6 @@ from typing import NoReturn
 
 from sparksig.errors import UnsupportedError
 
-__all__ = [
-    "AllOf",
-    "AnyOf",
-    "Between",
-    "Compare",
-    "Expression",
-    "In",
-    "IsNull",
-    "Literal",
-    "Name",
-    "Not",
-    "read_filter",
-]
-
 
 @dataclass(frozen=True)
 class Name:

@@ -34,8 +34,6 @@ from sparksig.scoring.filter_text import (
     read_filter,
 )
 
-__all__ = ["Condition", "compile_filter"]
-
 Outcome = bool | None
 _ANY_OUTCOME: frozenset[Outcome] = frozenset((True, False, None))
 

@@ -17,8 +17,6 @@ import pyarrow.fs as pafs
 from sparksig.errors import OutputRefusedError
 from sparksig.models.registry import reason_of
 
-__all__ = ["Folder"]
-
 
 @dataclass(frozen=True)
 class Folder:

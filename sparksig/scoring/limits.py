@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from sparksig.errors import BudgetExceededError, Finding
 
-__all__ = ["EXTRA_ROWS", "RejectionCount", "RejectionLimit", "count_rejections"]
-
-
 EXTRA_ROWS = 100
 """The number of rejected rows beyond the limit after which a run ends early.
 

@@ -39,8 +39,6 @@ from sparksig.views import TextView, count_nouns, format_facts, format_size
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["ScoredFiles", "count_processes", "resolve_zone", "score_files", "score_locally"]
-
 
 @dataclass(frozen=True, repr=False)
 class ScoredFiles(TextView):

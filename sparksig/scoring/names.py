@@ -8,8 +8,6 @@ from typing import Any
 
 from sparksig.errors import HINTS, Code, ContractError, Finding, kind, nearest, step
 
-__all__ = ["find_missing_columns", "find_name_conflicts"]
-
 
 def find_missing_columns(table: Sequence[str], columns: Sequence[str]) -> list[Finding]:
     """Report the columns that a caller chose for a model, and that the table lacks.

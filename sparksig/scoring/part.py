@@ -17,8 +17,6 @@ from sparksig.scoring.results import finish_predictions
 from sparksig.scoring.scan import ScanPlan
 from sparksig.scoring.storage import SPARK_SCHEMA_KEY, build_spark_schema, convert_array, with_zone
 
-__all__ = ["Target", "name_predictions", "open_writer", "output_schema"]
-
 _GROUP_ROWS, _GROUP_BYTES = 2**20, 2**26
 """The rows of a row group, or its bytes in memory, that are enough to write it."""
 

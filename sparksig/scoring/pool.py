@@ -28,8 +28,6 @@ from sparksig.scoring.part import Target
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, score_split
 
-__all__ = ["SplitTask", "count_cores", "score_splits"]
-
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[2])

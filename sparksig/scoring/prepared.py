@@ -20,8 +20,6 @@ from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
 
-__all__ = ["PreparedModel", "pin_directory", "prepare_model", "share_directory"]
-
 
 @dataclass(frozen=True)
 class PreparedModel:

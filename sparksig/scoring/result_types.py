@@ -12,8 +12,6 @@ from sparksig.tables.exact import source_to_arrow
 from sparksig.tables.readers import FileReader
 from sparksig.types import Object
 
-__all__ = ["read_result_type"]
-
 
 def read_result_type(text: str) -> tuple[Schema, pa.DataType]:
     """Read a type as DDL: the outputs that a model must return, and the Arrow type of predictions.

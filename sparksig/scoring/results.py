@@ -23,13 +23,6 @@ from sparksig.scoring.failures import FINDINGS, score_leniently
 from sparksig.scoring.limits import RejectionCount
 from sparksig.scoring.tally import FindingTally
 
-__all__ = [
-    "LOCAL_TIME",
-    "finish_predictions",
-    "score_pairs",
-    "select_column",
-]
-
 
 def score_pairs(
     batches: Iterable[pa.RecordBatch],

@@ -21,8 +21,6 @@ from sparksig.scoring.filters import Condition
 from sparksig.scoring.limits import RejectionLimit
 from sparksig.scoring.storage import convert_array
 
-__all__ = ["Piece", "ReadCount", "ScanPlan", "Split", "read_batches"]
-
 READ_ROWS, READ_BYTES = 2**18, 2**25
 """The most rows, and about the most bytes, of one batch."""
 

@@ -33,8 +33,6 @@ from sparksig.scoring.results import finish_predictions, score_pairs, select_col
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
 from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
 
-__all__ = ["SplitResult", "require_all_rows", "score_split"]
-
 
 @dataclass(frozen=True)
 class SplitResult:

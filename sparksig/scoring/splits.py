@@ -38,8 +38,6 @@ from sparksig.tables.partitions import partition_value
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Object
 
-__all__ = ["ScanOptions", "plan_scan", "plan_splits"]
-
 
 @dataclass(frozen=True)
 class ScanOptions:

@@ -16,15 +16,6 @@ import pyarrow.fs as pafs
 from sparksig.errors import OutputRefusedError
 from sparksig.models.registry import reason_of
 
-__all__ = [
-    "accept_files",
-    "attempt_directory",
-    "has_renames",
-    "publish_directory",
-    "require_free",
-    "staging_directory",
-]
-
 
 def has_renames(store: pafs.FileSystem) -> bool:
     """Return whether a file system renames a directory in one step."""

@@ -11,17 +11,6 @@ import pyarrow as pa
 from sparksig.engine.zones import to_zoned_times
 from sparksig.errors import UnsupportedError, below, step
 
-__all__ = [
-    "SPARK_SCHEMA_KEY",
-    "build_spark_schema",
-    "convert_array",
-    "format_spark_type",
-    "read_spark_fields",
-    "spark_type",
-    "strip_type",
-    "with_zone",
-]
-
 SPARK_SCHEMA_KEY = b"org.apache.spark.sql.parquet.row.metadata"
 """The key under which Spark keeps the schema of a table in the footers of its files."""
 

@@ -7,8 +7,6 @@ from typing import Any, NoReturn
 from sparksig.errors import ContractError, kind
 from sparksig.spark.diagnosis import refuse_stopped_session
 
-__all__ = ["refuse_object", "require_frame"]
-
 
 def require_frame(value: Any, call: str, *arguments: Any) -> None:
     """Check that an argument is a DataFrame of a session that runs.

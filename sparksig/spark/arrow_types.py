@@ -8,8 +8,6 @@ from pyspark.sql import types as T
 from sparksig.errors import UnsupportedError
 from sparksig.spark.variants import VARIANT
 
-__all__ = ["arrow_type"]
-
 _ARROW: dict[str, pa.DataType] = {
     "NullType": pa.null(),
     "BooleanType": pa.bool_(),

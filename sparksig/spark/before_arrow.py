@@ -25,16 +25,6 @@ from sparksig.spark.arrow_types import arrow_type
 from sparksig.spark.bind import Bound
 from sparksig.spark.work import Work, Zone, list_columns
 
-__all__ = [
-    "INSTANTS",
-    "comes_as_json",
-    "pandas_columns",
-    "pandas_function",
-    "to_frame",
-    "to_series",
-    "to_texts",
-]
-
 _SIMPLE = (
     T.BooleanType, T.ByteType, T.ShortType, T.IntegerType, T.LongType, T.FloatType, T.DoubleType,
     T.StringType, T.BinaryType, T.DateType, T.TimestampNTZType, T.DecimalType,

@@ -30,20 +30,6 @@ from sparksig.tables.sql import name_column, quote_name
 from sparksig.tables.types import match_columns
 from sparksig.types import AnyType, Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = [
-    "HAS_ARROW",
-    "Bound",
-    "as_json",
-    "bind",
-    "column",
-    "guarded",
-    "is_composite",
-    "require_arrow",
-    "spark_type",
-    "travel_type",
-]
-
-
 HAS_ARROW = hasattr(F, "arrow_udf")
 """Whether Spark transfers columns as Arrow arrays."""
 

@@ -17,8 +17,6 @@ from sparksig.spark.bind import HAS_ARROW
 from sparksig.spark.names import name_folding
 from sparksig.types import describe
 
-__all__ = ["CallBinding", "show_spec"]
-
 
 @dataclass(frozen=True)
 class CallBinding:

@@ -26,8 +26,6 @@ from sparksig.errors import (
     printable_lines,
 )
 
-__all__ = ["NO_DELTA", "diagnose", "diagnosed", "is_of_spark", "refuse_stopped_session"]
-
 NO_DELTA = (
     "this session knows no Delta tables: start it with delta-spark's jars (spark.jars.packages), "
     "spark.sql.extensions=io.delta.sql.DeltaSparkSessionExtension and "

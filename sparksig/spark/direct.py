@@ -28,8 +28,6 @@ from sparksig.spark.ship import Shipment, ship
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-__all__ = ["count_slots", "score_on_spark"]
-
 
 def score_on_spark(
     spark: SparkSession,

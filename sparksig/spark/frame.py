@@ -22,8 +22,6 @@ from sparksig.spark.names import name_folding
 from sparksig.spark.null_types import restore_null_types
 from sparksig.spark.udf import ModelUDF, spark_udf
 
-__all__ = ["add_predictions", "judge_table", "score"]
-
 _SCORED = "sparksig scored"
 """The name of the temporary column of predictions and their details, before it is split into columns."""
 

@@ -13,8 +13,6 @@ from sparksig.errors import OutputRefusedError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["Place", "file_system_of", "is_connect", "is_nowhere"]
-
 
 def file_system_of(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     """The JVM's classes, the file system of a path, and the path in it; of a classic session."""

@@ -11,8 +11,6 @@ from sparksig.errors import Code, Finding, step
 if TYPE_CHECKING:
     from pyspark.sql import types as T
 
-__all__ = ["CASE_SENSITIVE", "Fold", "find_variables", "fold_of", "name_folding"]
-
 Fold = Callable[[str], str]
 """From a name to what Spark compares: two names with the same result are one name."""
 

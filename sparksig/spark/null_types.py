@@ -21,8 +21,6 @@ from sparksig.convert.spark import source
 from sparksig.lattice import find_mismatches
 from sparksig.schema import ColSpec, Schema
 
-__all__ = ["restore_null_types"]
-
 
 def restore_null_types(df: DataFrame, schema: Schema) -> T.StructType:
     """Return the schema of a table, with the null type of columns that have it in the Parquet files.

@@ -8,8 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["mute_query_errors", "mute_stack_traces"]
-
 _OF_QUERIES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 
 _TRACES = r"(?s)^.*(\n\s+at [\w.$/]+\(|Traceback \(most recent|\d times; aborting job|: TaskKilled \().*$"

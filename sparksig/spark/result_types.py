@@ -14,8 +14,6 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.scoring.results import LOCAL_TIME
 from sparksig.spark.arrow_types import arrow_type
 
-__all__ = ["build_outputs", "has_times", "read_result_type", "to_arrow_result"]
-
 
 def read_result_type(session: SparkSession, result_type: T.DataType | str) -> T.DataType:
     """Return a DataType unchanged, or parse DDL with Spark, without a job.

@@ -38,8 +38,6 @@ from sparksig.models.seal import NO_CONTENT, combine, digest
 from sparksig.options import Shipping
 from sparksig.scoring.prepared import PreparedModel, share_directory
 
-__all__ = ["Shipment", "ShippingWarning", "ship"]
-
 _INLINE_BYTES = 8 * 2**20
 """The greatest size of a packed model that is sent with the function of a query."""
 

@@ -55,8 +55,6 @@ from sparksig.spark.ship import ship
 from sparksig.spark.variants import result
 from sparksig.spark.work import Work, Zone, explode, list_columns
 
-__all__ = ["ModelUDF", "build_udf", "require_result_type", "spark_udf"]
-
 
 def spark_udf(
     spark: SparkSession | str | os.PathLike[str],

@@ -20,8 +20,6 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 from sparksig.types import SparkMLVector
 
-__all__ = ["Breach", "Outcome", "Part", "count_violations"]
-
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from sparksig.tables.spark import SparkTable
 
-__all__ = ["build_rules", "check", "check_parquet", "open_table", "report_outcome"]
-
 MODES = ("schema", "sample", "full")
 
 Table = Union[ParquetTable, "SparkTable"]

@@ -16,16 +16,6 @@ from sparksig.source_walks import merge_sources
 if TYPE_CHECKING:
     from pyspark.sql import types as T
 
-__all__ = [
-    "Column",
-    "arrow_columns",
-    "declared_column",
-    "format_type",
-    "spark_columns",
-    "spark_field",
-    "spark_fields",
-]
-
 
 @dataclass(frozen=True)
 class Column:

@@ -42,18 +42,6 @@ if TYPE_CHECKING:
 
     from sparksig.tables.readers import Reader, TableSchema
 
-__all__ = [
-    "CONTRACT_KEY",
-    "RUN_COLUMN",
-    "Contract",
-    "contract_metadata",
-    "contract_of_table",
-    "model_contract",
-    "path_exists",
-    "resolve_contract",
-    "resolve_sides",
-]
-
 CONTRACT_KEY = "sparksig.column"
 """The metadata key under which a written table's field keeps what its contract declares."""
 

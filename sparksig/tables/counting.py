@@ -15,8 +15,6 @@ from pyspark.sql import functions as F
 from sparksig.tables.arrow import Breach, Outcome, add_count, format_keys
 from sparksig.tables.sql import SqlRule, count_nulls, is_broken, list_entries, name_column, quote_name
 
-__all__ = ["MAX_AGGREGATED", "count_rows"]
-
 MAX_AGGREGATED = 48
 """The greatest number of rules and counted columns for which each gets one aggregate."""
 

@@ -21,8 +21,6 @@ from sparksig.errors import TableNotFoundError, UnsupportedError, step
 from sparksig.tables.footers import File, Location, read_footers
 from sparksig.tables.parquet import ParquetTable
 
-__all__ = ["Snapshot", "open_delta", "read_snapshot"]
-
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.(\d{10})\.(\d{10}))?\.parquet")
 

@@ -9,8 +9,6 @@ from sparksig.errors import below
 from sparksig.lattice import NULL, Field, ListOf, MapOf, Scalar, Source, Struct, is_lossless, normalize_scalar
 from sparksig.source_walks import rebuild_source, zip_sources
 
-__all__ = ["Difference", "compare_fields", "normalize", "nullable_parts", "required_fields"]
-
 
 @dataclass(frozen=True)
 class Difference:

@@ -13,8 +13,6 @@ from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.zones import to_local_times
 from sparksig.tables.sample import Sample
 
-__all__ = ["measure_distributions"]
-
 BINS = 10
 Bins = tuple[tuple[str, int], ...]
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from sparksig.convert import build_loss
 from sparksig.convert.arrow import VECTOR_TYPE, to_arrow
 from sparksig.convert.arrow import source as arrow_source
+from sparksig.convert.ddl import SPARK_NAMES
 from sparksig.errors import Code, ConversionError, Finding, below, step
 from sparksig.lattice import Decimal, Field, ListOf, MapOf, Source, Struct
 from sparksig.narrowing import find_narrowest_type
@@ -17,8 +18,6 @@ from sparksig.tables.columns import format_type
 from sparksig.tables.contract import Contract
 from sparksig.tables.differences import normalize
 from sparksig.types import describe
-
-__all__ = ["columns_to_arrow", "columns_to_ddl", "lost_in_signature", "lost_lengths", "source_to_arrow"]
 
 _ARROW: dict[str, pa.DataType] = {
     "null": pa.null(),
@@ -97,14 +96,6 @@ def source_to_arrow(source: Source, path: str, findings: list[Finding]) -> pa.Da
 
 # --- DDL ----------------------------------------------------------------------------------------------------
 
-_DDL_NAMES = {
-    "null": "void", "bool": "boolean", "int8": "tinyint", "int16": "smallint", "int32": "int",
-    "int64": "bigint", "uint8": "smallint", "uint16": "int", "uint32": "bigint", "uint64": "decimal(20,0)",
-    "float16": "float", "float32": "float", "float64": "double", "date32": "date", "date64": "date",
-    "timestamp_tz": "timestamp", "timestamp": "timestamp_ntz", "large_string": "string",
-    "string_view": "string", "large_binary": "binary", "binary_view": "binary", "fixed_size_binary": "binary",
-}  # fmt: skip
-
 
 def columns_to_ddl(contract: Contract) -> tuple[str, list[Finding]]:
     """Write a table's contract as DDL, in its exact types.
@@ -142,7 +133,7 @@ def _write_type(source: Source, path: str, findings: list[Finding]) -> str:
         return source.kind or f"struct<{', '.join(parts)}>"
     if isinstance(source, Decimal):
         return str(source)
-    return source.native if source.max_length is not None else _DDL_NAMES.get(source.name, str(source))
+    return source.native if source.max_length is not None else SPARK_NAMES.get(source.name, str(source))
 
 
 # --- signatures ---------------------------------------------------------------------------------------------

@@ -13,8 +13,6 @@ from sparksig.tables.contract import Contract
 from sparksig.tables.report import ColumnReport
 from sparksig.types import describe
 
-__all__ = ["broken_columns", "find_missing", "order_findings", "report_columns", "root_of"]
-
 
 def report_columns(
     contract: Contract | None,

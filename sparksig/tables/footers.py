@@ -20,18 +20,6 @@ from sparksig.models.registry import reason_of
 from sparksig.tables.layout import Layout, read_layout
 from sparksig.tables.partitions import partition_type, partitions_in
 
-__all__ = [
-    "BATCH_BYTES",
-    "BATCH_ROWS",
-    "READ_OPTIONS",
-    "File",
-    "Location",
-    "add_partitions",
-    "list_files",
-    "read_footers",
-    "share_footers",
-]
-
 BATCH_BYTES, BATCH_ROWS = 2**25, 2**16
 """The approximate size of a batch."""
 

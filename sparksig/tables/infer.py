@@ -20,8 +20,6 @@ from sparksig.tables.types import duplicate_columns
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["infer_parquet", "infer_table", "sample_signature"]
-
 
 def sample_signature(
     table: DataFrame | str | os.PathLike[str],

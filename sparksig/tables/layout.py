@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["Layout", "read_layout"]
-
 _GREGORIAN_DAY = -141_427
 """1582-10-15 in days: from then on both calendars of Spark agree on dates."""
 

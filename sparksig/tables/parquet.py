@@ -46,8 +46,6 @@ from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.types import DUPLICATES_HINT
 
-__all__ = ["ParquetTable", "open_parquet"]
-
 _PEEK = 2**7
 """The number of rows that are read to measure them."""
 

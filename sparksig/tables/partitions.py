@@ -11,8 +11,6 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-__all__ = ["partition_type", "partition_value", "partitions_in"]
-
 NOTHING = "__HIVE_DEFAULT_PARTITION__"
 """The name of the directory of rows that have no value."""
 

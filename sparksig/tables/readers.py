@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql import types as T
 
-__all__ = [
-    "FileReader",
-    "Reader",
-    "SparkReader",
-    "TableSchema",
-    "find_partitions",
-    "kept_metadata",
-    "spark_table",
-]
-
 
 @dataclass(frozen=True)
 class TableSchema:

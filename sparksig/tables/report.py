@@ -16,8 +16,6 @@ from sparksig.views import TextView, aligned, count_nouns, format_nulls, render
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ColumnReport", "Report"]
-
 
 @dataclass(frozen=True)
 class ColumnReport:

@@ -16,17 +16,6 @@ from sparksig.lattice import INTEGER_DIGITS, NEVER_NULL, Decimal, Field, ListOf,
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import Array, DataType, Map, Object, SparkMLVector, Type, describe
 
-__all__ = [
-    "Condition",
-    "Rule",
-    "Step",
-    "StepKind",
-    "Test",
-    "ValueOptions",
-    "build_model_rules",
-    "build_table_rules",
-]
-
 
 class StepKind(Enum):
     """The ways from a value to the values inside it."""

@@ -23,18 +23,6 @@ from sparksig.views import TextView, count_nouns
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = [
-    "METHODS",
-    "Evidence",
-    "Sample",
-    "SampledSignature",
-    "Sampler",
-    "heads_claim",
-    "seen_with",
-    "signature_of",
-    "uniform_claim",
-]
-
 METHODS = ("partitions", "uniform")
 
 SEVERAL = 0.05

@@ -11,8 +11,6 @@ from sparksig.models.directory import MLMODEL, ModelDirectory
 from sparksig.models.registry import fetched, shown
 from sparksig.signature import ModelSignature
 
-__all__ = ["is_signature_file", "load_signature", "parse_signature", "read_signature"]
-
 
 def load_signature(path: str | os.PathLike[str]) -> ModelSignature:
     """Read a signature from its JSON file, or from a model directory.

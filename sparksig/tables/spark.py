@@ -28,8 +28,6 @@ from sparksig.tables.rules import Rule
 from sparksig.tables.sample import Sample, Sampler
 from sparksig.tables.sql import compile_rules, quote_name
 
-__all__ = ["SparkTable", "sample_rows", "vectors_as_arrays"]
-
 
 @dataclass(frozen=True)
 class SparkTable:

@@ -24,8 +24,6 @@ from sparksig.tables.spark import SparkTable
 from sparksig.tables.sql import FINDINGS_TYPE, compile_rules, format_findings, is_broken, quote_name
 from sparksig.tables.types import judge_types
 
-__all__ = ["split", "violations"]
-
 
 def violations(
     contract: Any,

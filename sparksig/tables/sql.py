@@ -14,20 +14,6 @@ from sparksig.errors import Code, Finding, step
 from sparksig.lattice import Field, ListOf, MapOf, Source, Struct
 from sparksig.tables.rules import Condition, Rule, Step, StepKind, Test
 
-__all__ = [
-    "FINDINGS_TYPE",
-    "SqlRule",
-    "compile_rules",
-    "count_nulls",
-    "flag",
-    "format_findings",
-    "is_broken",
-    "list_entries",
-    "name_column",
-    "quote_name",
-    "quote_text",
-]
-
 FINDINGS_TYPE = "array<struct<code:string,path:string,detail:string>>"
 """The type of a column of findings."""
 

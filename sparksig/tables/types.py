@@ -20,16 +20,6 @@ from sparksig.tables.differences import Difference, compare_fields, nullable_par
 from sparksig.types import AnyType, Object, describe
 from sparksig.walks import contains
 
-__all__ = [
-    "DUPLICATES_HINT",
-    "KEYS_HINT",
-    "Match",
-    "extra_columns",
-    "judge_nulls",
-    "judge_types",
-    "match_columns",
-]
-
 KEYS_HINT = "keys of maps are not converted: build the map again"
 DUPLICATES_HINT = "Spark does not distinguish such names: drop or rename one"
 

@@ -17,9 +17,6 @@ from sparksig.spark.bind import column
 from sparksig.tables.delta import Existing, delta_name, is_path, read_delta
 from sparksig.writing.request import WriteRequest
 
-__all__ = ["commit", "committed", "counts", "noted", "partition_refusals", "refusals"]
-
-
 # --- the dry run ------------------------------------------------------------------------------------------
 
 _SPECIAL = frozenset(" ,;{}()\n\t=")

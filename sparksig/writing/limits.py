@@ -14,14 +14,6 @@ from sparksig.tables.delta import Existing
 from sparksig.tables.rules import Rule, ValueOptions, build_table_rules
 from sparksig.tables.sql import SqlRule, flag, name_column, quote_text
 
-__all__ = [
-    "constrain_checks",
-    "constrain_columns",
-    "constrain_generated",
-    "constrain_partitions",
-    "reads_back_otherwise",
-]
-
 
 def constrain_columns(existing: Existing, columns: Sequence[Field]) -> list[Rule]:
     """Return the rules for NOT NULL and for the lengths of texts.

@@ -12,8 +12,6 @@ from typing import Any, Protocol
 
 from sparksig.errors import OutputRefusedError
 
-__all__ = ["Movable", "add_files", "move_new", "replace_directory"]
-
 
 class Movable(Protocol):
     """A file or a directory; see :class:`sparksig.scoring.folder.Folder`."""

@@ -18,17 +18,6 @@ from sparksig.writing.request import WriteRequest
 from sparksig.writing.staged import save as save_staged
 from sparksig.writing.target import holds
 
-__all__ = [
-    "can_observe",
-    "existing",
-    "has_run",
-    "holds_others",
-    "is_delta",
-    "partition_refusals",
-    "save",
-    "unsafe",
-]
-
 
 def existing(spark: SparkSession, target: str) -> Existing | None:
     """Read the schema of the Parquet table at a path; None for a path without files.

@@ -30,8 +30,6 @@ from sparksig.writing.request import WriteRequest
 from sparksig.writing.sources import find_source_overlap
 from sparksig.writing.target import ColumnPlan, plan_columns
 
-__all__ = ["ResolvedWrite", "WritePlan", "plan_write", "resolve_write"]
-
 FORMATS = ("parquet", "delta")
 MODES = ("error", "append", "overwrite")
 

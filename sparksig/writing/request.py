@@ -12,8 +12,6 @@ from sparksig.tables.contract import Contract, contract_of_table, resolve_contra
 from sparksig.tables.delta import Existing
 from sparksig.tables.readers import SparkReader, spark_table
 
-__all__ = ["WriteRequest"]
-
 
 @dataclass(frozen=True)
 class WriteRequest:

@@ -13,8 +13,6 @@ from pyspark.sql import DataFrame
 from sparksig.errors import Code, Finding
 from sparksig.spark.hadoop import Place, is_connect
 
-__all__ = ["find_source_overlap"]
-
 
 def find_source_overlap(df: DataFrame, target: str) -> list[Finding]:
     """Find out whether a DataFrame reads the path that it is to be written to, or a path in it or around it.

@@ -30,8 +30,6 @@ from sparksig.tables.contract import RUN_COLUMN
 from sparksig.writing.moves import add_files, move_new, replace_directory
 from sparksig.writing.request import WriteRequest
 
-__all__ = ["save"]
-
 
 def save(df: DataFrame, request: WriteRequest) -> int | None:
     """Write the rows of a DataFrame, and count the rows of the files that were published.

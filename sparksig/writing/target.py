@@ -17,8 +17,6 @@ from sparksig.tables.delta import Existing
 from sparksig.tables.differences import Difference, compare_fields, required_fields
 from sparksig.tables.types import KEYS_HINT, judge_types
 
-__all__ = ["ColumnPlan", "can_widen", "holds", "plan_columns"]
-
 
 @dataclass(frozen=True)
 class ColumnPlan:

@@ -483,7 +483,7 @@ def test_vectors_beside_others_and_matrices_are_refused():
     assert finding.actual == "a value of type DenseMatrix"
 
 
-@each("null", [None, NAN, pd.NA], ids=repr)
+@each("null", [None, NAN, np.float32("nan"), pd.NA], ids=repr)
 @each("value", [1, True, np.int32(1)], ids=repr)
 def test_unnamed_column_of_these_types_refuses_nulls(value, null):
     """Law 3; MLflow says it is required, and refuses the example then."""

@@ -20,18 +20,9 @@ from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
 from sparksig.types import DataType, Type
 
-__all__ = ["check", "encode", "result_type"]
-
 
 def result_type(outputs: Schema, any_type: pa.DataType | None = None) -> pa.DataType:
     """Return the Arrow type of one prediction: a plain type for one column or tensor, a struct for several.
-
-    Args:
-        outputs: the model's declared outputs.
-        any_type: the Arrow type to use for Any.
-
-    Raises:
-        ConversionError: Arrow has no type for an output.
 
     Example:
         >>> result_type(Schema([TensorSpec(np.dtype("float64"), (-1, 2))]))
@@ -107,11 +98,5 @@ def _encode_if_exact(prediction: Any, outputs: Schema, rows: int | None) -> pa.A
 
 _NUMBERS: dict[Type, np.dtype[Any]] = {
     dtype: np.dtype(MODEL_TYPE[dtype])
-    for dtype in (
-        DataType.boolean,
-        DataType.integer,
-        DataType.long,
-        DataType.float,
-        DataType.double,
-    )
+    for dtype in (DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double)
 }

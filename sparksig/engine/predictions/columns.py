@@ -14,6 +14,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import to_arrow
 from sparksig.convert.instances import to_builtins
 from sparksig.engine import plan as plans
+from sparksig.engine.findings import build_count_finding
 from sparksig.engine.predictions.counts import build_row_count_finding
 from sparksig.engine.predictions.reading import read_frame
 from sparksig.engine.series import column_to_arrow, format_dtype, is_name, is_objects
@@ -22,29 +23,18 @@ from sparksig.errors import Code, ContractError, Finding, nearest, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Type, describe
 
-__all__ = ["encode_columns"]
-
 
 def encode_columns(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
 ) -> list[pa.Array | None]:
-    """Encode each column of a prediction as an Arrow array.
-
-    Args:
-        prediction: the model's return value.
-        outputs: the model's declared outputs: columns.
-        rows: the number of rows of the model's input; None if it is unknown.
-        findings: receives the findings.
-        keep: whether to return the arrays; the types are always checked.
-    """
+    """Encode each column of a prediction as an Arrow array; without ``keep``, only check it."""
     frame = read_frame(prediction, outputs, rows, findings)
     if frame is None:
         return []
     before = len(findings)
     _check_names(frame, outputs, findings)
     if not outputs.has_input_names() and frame.shape[1] != len(outputs):
-        expected, actual = (f"{n} column{'s' if n != 1 else ''}" for n in (len(outputs), frame.shape[1]))
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual))
+        findings.append(build_count_finding(len(outputs), frame.shape[1]))
         return []
     positions: dict[Any, list[int]] = {}
     for index, label in enumerate(frame.columns):

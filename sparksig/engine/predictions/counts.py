@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from sparksig.errors import Code, Finding
 
-__all__ = ["build_row_count_finding"]
-
 _FEWER = (
     "return one prediction for each input row; a text vectorizer iterates over the columns of a DataFrame: "
     "pass it one column, for example with a ColumnTransformer"
@@ -13,13 +11,7 @@ _FEWER = (
 
 
 def build_row_count_finding(path: str, rows: int | None, actual: int | None) -> Finding:
-    """Build the finding about a wrong number of predictions.
-
-    Args:
-        path: the path of the column or tensor.
-        rows: the expected number; None if it is unknown.
-        actual: the number of predictions; None for a single value.
-    """
+    """Build the finding about a wrong number of predictions."""
     expected = f"one prediction for each of {rows} rows"
     if rows is None or rows == 1:
         expected = "one prediction for each row" if rows is None else "one prediction for 1 row"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from sparksig.convert.arrow import is_arrow, read_arrow
 from sparksig.convert.instances import fields_of, is_sequence
 from sparksig.convert.objects import is_sparse, to_series
+from sparksig.engine.findings import build_count_finding
 from sparksig.engine.python import to_frame
 from sparksig.engine.series import is_name
 from sparksig.errors import (
@@ -30,19 +31,9 @@ from sparksig.errors import (
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, DataType, Map, Object
 
-__all__ = ["read_frame", "read_predictions"]
-
 
 def read_predictions(prediction: Any, outputs: Schema, rows: int | None) -> pd.DataFrame:
     """Return a prediction as a frame with the declared columns in any order, without judging their types.
-
-    Args:
-        prediction: the model's return value, as :func:`sparksig.engine.predictions.encode` accepts it.
-        outputs: the model's declared outputs: columns.
-        rows: the number of rows of the model's input; None if it is unknown.
-
-    Raises:
-        PredictionError: the prediction cannot be read as these columns.
 
     Example:
         >>> read_predictions([{"label": "hot"}], Schema([ColSpec("string", "label")]), 1)
@@ -183,8 +174,7 @@ def _read_by_position(
             findings += _get_findings(error)
         return None
     if frame.shape[1] != len(outputs):
-        actual = f"{frame.shape[1]} column{'s' if frame.shape[1] != 1 else ''}"
-        findings.append(Finding(Code.COLUMN_COUNT, "", expected, actual))
+        findings.append(build_count_finding(len(outputs), frame.shape[1]))
         return None
     frame.columns = pd.Index(outputs.input_names())
     return frame

@@ -20,21 +20,11 @@ from sparksig.errors import Code, Finding, PredictionError, kind, step
 from sparksig.lattice import MODEL_TYPE
 from sparksig.schema import Schema, TensorSpec
 
-__all__ = ["encode_tensors"]
-
 
 def encode_tensors(
     prediction: Any, outputs: Schema, rows: int | None, findings: list[Finding], keep: bool
 ) -> list[pa.Array | None]:
-    """Encode each tensor of a prediction as an Arrow array.
-
-    Args:
-        prediction: the model's return value.
-        outputs: the model's declared outputs: tensors.
-        rows: the number of rows of the model's input; None if it is unknown.
-        findings: receives the findings.
-        keep: whether to return the arrays; dtypes and shapes are always checked.
-    """
+    """Encode each tensor of a prediction as an Arrow array; without ``keep``, only check it."""
     parts = _split_tensors(prediction, outputs, findings)
     return [_encode_tensor(part, spec, rows, findings, keep) for spec, part in zip(outputs, parts)]
 

@@ -10,16 +10,11 @@ from sparksig.engine.findings import FIRST_ROWS
 from sparksig.engine.zones import is_known_zone, to_zoned_times
 from sparksig.errors import Code, Finding, PredictionError
 
-__all__ = ["place_times"]
-
 
 def place_times(array: pa.Array, zone: str, skip: pa.DataType | None = None) -> pa.Array:
     """Convert predicted local times of a zone to timestamps in microseconds.
 
-    Args:
-        array: an encoded prediction; values that are not timestamps are not changed.
-        zone: an IANA zone, the value of ``spark.sql.session.timeZone``.
-        skip: the type of times that remain local times.
+    Times of the type ``skip`` remain local times.
 
     Raises:
         PredictionError: a local time is ambiguous or does not exist in the zone (daylight saving), or finer

@@ -9,8 +9,6 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.flavors import lightgbm, loader_module, onnx, python, sklearn, xgboost
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, convert_import_errors
 
-__all__ = ["FLAVORS", "check", "default_absent", "find_flavor", "load", "opens_files"]
-
 FLAVORS: tuple[Flavor, ...] = (
     python.FLAVOR,
     xgboost.FLAVOR,
@@ -22,12 +20,7 @@ FLAVORS: tuple[Flavor, ...] = (
 
 
 def find_flavor(directory: ModelDirectory) -> Flavor:
-    """Return the format of a model directory.
-
-    Raises:
-        UnsupportedError: the model has no flavor ``python_function``.
-        ModelDamagedError: that flavor has no valid loader module.
-    """
+    """Return the format of a model directory."""
     return next(flavor for flavor in FLAVORS if flavor.matches(directory))
 
 
@@ -70,11 +63,7 @@ def default_absent(directory: ModelDirectory) -> Absent:
 
 
 def load(directory: ModelDirectory, loading: Loading) -> Predictor:
-    """Check a model directory, then load the model.
-
-    Raises:
-        ModelError, UnsupportedError, MissingDependencyError: see :func:`check`; or the files cannot be read.
-    """
+    """Check a model directory, then load the model."""
     check(directory, loading)
     add_code(directory)
     with convert_import_errors(directory):

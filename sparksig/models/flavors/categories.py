@@ -15,8 +15,6 @@ from sparksig.errors import Code, Finding, UnsupportedError, step
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType, Type, describe
 
-__all__ = ["assign_categories", "has_other_columns", "is_number", "refuse_columns", "restore_categories"]
-
 _NUMBERS = (DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double)
 
 
@@ -34,10 +32,6 @@ def has_other_columns(inputs: Schema | None) -> bool:
 
 def restore_categories(model_input: Any, categories: Mapping[Any, pd.CategoricalDtype]) -> Any:
     """Convert columns of a frame to the categories of training. Other values become missing values.
-
-    Args:
-        model_input: a frame; any other input is returned unchanged.
-        categories: the categories, by the label of the column.
 
     Example:
         >>> fuel = pd.CategoricalDtype(["gas", "oil"])
@@ -58,26 +52,13 @@ def restore_categories(model_input: Any, categories: Mapping[Any, pd.Categorical
 
 
 def refuse_columns(columns: Sequence[tuple[object, ColSpec]], library: str) -> None:
-    """Refuse the columns that a booster does not accept.
-
-    Args:
-        columns: their names and specifications.
-        library: the beginning of the message.
-
-    Raises:
-        UnsupportedError: there are such columns; a finding for each.
-    """
+    """Refuse the columns that a booster does not accept."""
     if not columns:
         return
     hint = "encode the column as numbers in the model, for example in a Pipeline or a PythonModel"
+    expected = "a number, or a category of training that the booster stores"
     findings = [
-        Finding(
-            Code.UNSUPPORTED_TYPE,
-            step(name),
-            "a number, or a category of training that the booster stores",
-            describe(spec.type),
-            hint,
-        )
+        Finding(Code.UNSUPPORTED_TYPE, step(name), expected, describe(spec.type), hint)
         for name, spec in columns
     ]
     message = f"{library} cannot predict for the columns that the signature declares"

@@ -32,25 +32,6 @@ from sparksig.params import UnknownParamWarning
 from sparksig.schema import Schema
 from sparksig.signature import ModelSignature
 
-__all__ = [
-    "METHODS",
-    "FeaturePredictor",
-    "Flavor",
-    "HasTextDtypes",
-    "Loading",
-    "MlflowAdapter",
-    "Predictor",
-    "Saving",
-    "accept_params",
-    "check_method",
-    "convert_import_errors",
-    "create_pyfunc_entry",
-    "get_feature_names",
-    "get_method",
-    "require_package",
-    "select_method",
-]
-
 Predictor = Callable[[Any, "Mapping[str, Any] | None"], Any]
 """A loaded model as a function: it accepts input and params, and returns a raw prediction."""
 
@@ -76,19 +57,12 @@ METHODS = (
 
 @dataclass(frozen=True)
 class Loading:
-    """The options of loading a model.
-
-    Attributes:
-        trust: the permissions of the caller.
-        method: the method that predicts; None for the saved one.
-        model_config: overrides entries of the saved configuration.
-        environment: the environment in which the model runs; None for that of this process.
-    """
+    """The options of loading a model."""
 
     trust: Trust
-    method: str | None = None
-    model_config: Mapping[str, Any] | None = None
-    environment: ModelEnvironment | None = None
+    method: str | None = None  # that predicts; None for the saved one
+    model_config: Mapping[str, Any] | None = None  # overrides entries of the saved configuration
+    environment: ModelEnvironment | None = None  # None for that of this process
 
 
 @dataclass(frozen=True)
@@ -112,17 +86,11 @@ class Saving:
 
 
 class Flavor(ABC):
-    """A format of models.
+    """A format of models."""
 
-    Attributes:
-        name: the key of the format in MLmodel's flavors.
-        mlflow_loader: the module of MLflow that loads the format.
-        has_feature_names: the models may know the names of the features that they were trained with.
-    """
-
-    name: ClassVar[str]
-    mlflow_loader: ClassVar[str] = ""
-    has_feature_names: ClassVar[bool] = False
+    name: ClassVar[str]  # the key in MLmodel's flavors
+    mlflow_loader: ClassVar[str] = ""  # the module of MLflow that loads the format
+    has_feature_names: ClassVar[bool] = False  # the models may know the names of their features
 
     def matches(self, directory: ModelDirectory) -> bool:
         """Return whether a model directory has this format, saved by sparksig or by MLflow."""
@@ -130,11 +98,24 @@ class Flavor(ABC):
 
     @abstractmethod
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed, without executing anything."""
+        """Check that loading is possible and allowed, without executing anything.
+
+        Raises:
+            ModelNotTrustedError: loading would execute code, or build types, that the caller did not allow.
+            ModelDamagedError: a file that MLmodel names is missing, damaged, or outside of the directory.
+            UnsupportedError: the method, the class or the serialization format is unknown, or the model does
+                not accept the declared columns.
+            MissingDependencyError: a package of the format is not installed.
+        """
 
     @abstractmethod
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Load a model from a directory that :meth:`check` accepts."""
+        """Load a model from a directory that :meth:`check` accepts, as ``f(model_input, params)``.
+
+        Raises:
+            ModelDamagedError: the model's file cannot be read.
+            ModelError: the model has no such method.
+        """
 
     @abstractmethod
     def accepts(self, model: object) -> bool:
@@ -142,7 +123,13 @@ class Flavor(ABC):
 
     @abstractmethod
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the files of the format, and return the entries of MLmodel's flavors."""
+        """Write the files of the format, and return the entries of MLmodel's flavors.
+
+        Raises:
+            ModelError: the model is not fitted, or has no such method.
+            UnsupportedError: the format cannot store the model.
+            MissingDependencyError: a package of the format is not installed.
+        """
 
     @abstractmethod
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
@@ -173,10 +160,6 @@ class Flavor(ABC):
 
         The trust is that of MLflow's own loaders: its environment variable for pickles, and the types that
         MLmodel lists.
-
-        Args:
-            path: the directory, or the file in it that MLmodel names as the data.
-            model_config: the configuration, already merged by MLflow.
         """
         home = Path(path)
         directory = ModelDirectory.read(home if home.is_dir() else home.parent)
@@ -207,10 +190,7 @@ class MlflowAdapter:
 def require_package(package: str, purpose: str, extra: str) -> None:
     """Raise MissingDependencyError unless a package is installed.
 
-    Args:
-        package: the name of its module.
-        purpose: the beginning of the message.
-        extra: the extra of sparksig that installs it.
+    The message begins with the purpose, and names the extra of sparksig that installs it.
     """
     if importlib.util.find_spec(package) is None:
         distribution = {"sklearn": "scikit-learn"}.get(package, package)
@@ -226,11 +206,7 @@ def create_pyfunc_entry(loader_module: str | None, **entries: Any) -> dict[str, 
 
 
 def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence[str] = METHODS) -> str:
-    """Return the name of the method that predicts.
-
-    Raises:
-        UnsupportedError: the format has no such method.
-    """
+    """Return the name of the method that predicts."""
     name = loading.method or directory.pyfunc.get("predict_fn") or "predict"
     if name not in methods:
         raise UnsupportedError(
@@ -240,11 +216,7 @@ def select_method(directory: ModelDirectory, loading: Loading, methods: Sequence
 
 
 def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> None:
-    """Check that a model to be saved has a method that predicts.
-
-    Raises:
-        ModelError: the model has no such method, or the method does not predict.
-    """
+    """Check that a model to be saved has a method that predicts."""
     available = [method for method in methods if callable(getattr(model, method, None))]
     if name not in available:
         raise ModelError(
@@ -254,11 +226,7 @@ def check_method(model: Any, name: object, methods: Sequence[str] = METHODS) -> 
 
 
 def get_method(model: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a model.
-
-    Raises:
-        ModelError: the model has no such method.
-    """
+    """Return a method of a model."""
     method = getattr(model, name, None)
     if not callable(method):
         available = ", ".join(known for known in METHODS if callable(getattr(model, known, None)))
@@ -269,13 +237,7 @@ def get_method(model: Any, name: str) -> Callable[..., Any]:
 def accept_params(
     function: Callable[..., Any], name: str, prepare: Callable[[Any], Any] | None = None
 ) -> Predictor:
-    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored.
-
-    Args:
-        function: the method.
-        name: the name of the method in the warning about ignored params.
-        prepare: converts the input before it is passed to the method.
-    """
+    """Return a method as ``f(model_input, params)``. Params that the method does not accept are ignored."""
     parameters = inspect.signature(function).parameters
 
     def predict(model_input: Any, params: Mapping[str, Any] | None) -> Any:
@@ -286,6 +248,18 @@ def accept_params(
         return function(model_input if prepare is None else prepare(model_input), **accepted)
 
     return predict
+
+
+@contextlib.contextmanager
+def convert_errors(problem: str, error_type: type[ModelError] = ModelDamagedError) -> Iterator[None]:
+    """Convert an error of a format's library to a ModelError with the problem, and the first line of it."""
+    try:
+        yield
+    except (ModelError, UnsupportedError, ImportError):
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise error_type(f"{problem}: {type(error).__name__}: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -313,15 +287,10 @@ def convert_import_errors(directory: ModelDirectory) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FeaturePredictor:
-    """A predictor of a model that may know the names of its features.
-
-    Attributes:
-        predict: the predictor.
-        feature_names: the names, in the order in which the model expects them; None if it knows no names.
-    """
+    """A predictor of a model that may know the names of its features."""
 
     predict: Predictor
-    feature_names: tuple[str, ...] | None
+    feature_names: tuple[str, ...] | None  # in the order that the model expects; None if it knows no names
 
     def __call__(self, model_input: Any, params: Mapping[str, Any] | None) -> Any:
         """Predict."""
@@ -330,10 +299,6 @@ class FeaturePredictor:
 
 def get_feature_names(model: Any, attribute: str = "feature_names_in_") -> tuple[str, ...] | None:
     """Return the feature names that a model was trained with; None if it was trained without names.
-
-    Args:
-        model: an estimator or a booster.
-        attribute: the attribute, or the method, that has the names.
 
     Example:
         >>> import pandas as pd

@@ -33,6 +33,7 @@ from sparksig.models.flavors.interface import (
     Saving,
     accept_params,
     check_method,
+    convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
@@ -41,8 +42,6 @@ from sparksig.models.flavors.interface import (
 )
 from sparksig.models.flavors.sklearn import check_object, read_object
 from sparksig.schema import ColSpec, Schema
-
-__all__ = ["FLAVOR"]
 
 _FILE = "model.lgb"
 _BOOSTER = "lightgbm.basic.Booster"
@@ -65,15 +64,6 @@ class _LightgbmFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed.
-
-        Raises:
-            ModelNotTrustedError: an estimator is a pickle without ``allow_pickle=True``, or a skops file with
-                types that are not trusted.
-            ModelDamagedError: the model's file is missing.
-            UnsupportedError: the method is unknown, or the model does not accept the declared columns.
-            MissingDependencyError: LightGBM is not installed.
-        """
         select_method(directory, loading)
         file = directory.resolve_member(self.get_config(directory).get("data"))
         self._read_classes(directory)
@@ -82,24 +72,13 @@ class _LightgbmFlavor(Flavor):
         if not is_native:
             check_object(directory, file, self._read_format(directory), loading.trust)
         require_package("lightgbm", "a LightGBM model", "lightgbm")
-        inputs = None if directory.signature is None else directory.signature.inputs
-        if is_native and has_other_columns(inputs):
+        if is_native and has_other_columns(directory.inputs):
             # whether the model accepts them depends on the categories in its file, which contains no code
             self.load(directory, loading)
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the model's method as ``f(model_input, params)``.
-
-        Raises:
-            ModelDamagedError: the model's file cannot be read.
-            ModelError: the model has no such method.
-            UnsupportedError: the model does not accept the declared columns; with all findings.
-        """
-        file, method = (
-            directory.resolve_member(self.get_config(directory).get("data")),
-            select_method(directory, loading),
-        )
-        inputs = None if directory.signature is None else directory.signature.inputs
+        file = directory.resolve_member(self.get_config(directory).get("data"))
+        method, inputs = select_method(directory, loading), directory.inputs
         if not self._is_native(directory):
             estimator = read_object(directory, file, self._read_format(directory), loading.trust)
             return self.create_predictor(estimator, method, inputs)
@@ -117,17 +96,9 @@ class _LightgbmFlavor(Flavor):
         return self.create_predictor(_Classifier(_Booster(booster, options), classes), method, inputs)
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a Booster or an estimator of LightGBM."""
         return type(model).__module__ in _MODULES
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the model's file, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelError: the model is not fitted, or has no such method.
-            UnsupportedError: the model has a custom objective, classes that are neither numbers nor text, or
-                does not accept columns of the signature.
-        """
         import lightgbm
 
         is_booster = isinstance(model, lightgbm.Booster)
@@ -166,7 +137,6 @@ class _LightgbmFlavor(Flavor):
         }
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return lightgbm, and the packages of the estimator's serialization format."""
         if self._is_native(directory):
             return ["lightgbm"]
         serialization_format = self._read_format(directory)
@@ -174,11 +144,6 @@ class _LightgbmFlavor(Flavor):
         return ["lightgbm", "scikit-learn", *package]
 
     def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-        """Return a model's method as ``f(model_input, params)``.
-
-        Raises:
-            UnsupportedError: the model does not accept columns of the inputs.
-        """
         booster = getattr(model, "booster_", model)
         names = get_feature_names(model) or get_feature_names(booster, "feature_name")
         if names == tuple(f"Column_{index}" for index in range(len(names or ()))):  # trained on an array
@@ -230,19 +195,12 @@ class _LightgbmFlavor(Flavor):
 def _read_booster(directory: ModelDirectory, file: Path) -> Any:
     import lightgbm
 
-    try:
+    with convert_errors(f"{file} is not a LightGBM model"):
         with directory.open(file) as stream:
             text = stream.read().decode()
         if _LAST_LINE not in text:  # LightGBM ends the process if the text is incomplete
             raise ModelDamagedError(f"{file} is not a LightGBM model: the file is incomplete")
         return lightgbm.Booster(model_str=text)
-    except (ModelError, ImportError):
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelDamagedError(
-            f"{file} is not a LightGBM model: {type(error).__name__}: {reason}"
-        ) from error
 
 
 def _encode_classes(classes: np.ndarray[Any, Any]) -> dict[str, Any]:
@@ -296,23 +254,14 @@ class _Classifier:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The order and the categories of the columns of training, which LightGBM does not find by name.
+    """The order and the categories of the columns of training, which LightGBM does not find by name."""
 
-    Attributes:
-        order: the labels, in the order of the features; None to keep the order of the frame.
-        categories: the categories of some columns, by their labels.
-    """
-
-    order: tuple[Any, ...] | None = None
-    categories: Mapping[Any, pd.CategoricalDtype] = field(default_factory=dict)
+    order: tuple[Any, ...] | None = None  # in the order of the features; None for that of the frame
+    categories: Mapping[Any, pd.CategoricalDtype] = field(default_factory=dict)  # by the labels
 
     @classmethod
     def match(cls, booster: Any, names: tuple[str, ...] | None, inputs: Schema | None) -> _Columns:
-        """Match the declared columns with the features of a booster.
-
-        Raises:
-            UnsupportedError: a column is not a number, and the booster does not store its categories.
-        """
+        """Match the declared columns with the features of a booster."""
         if inputs is None or inputs.is_tensor_spec():
             return cls()
         has_names = inputs.has_input_names()

@@ -18,8 +18,6 @@ from sparksig.models.directory import ModelDirectory, copy_into
 from sparksig.models.flavors.interface import Flavor, Loading, Predictor, Saving, create_pyfunc_entry
 from sparksig.models.versions import format_install_command
 
-__all__ = ["FLAVOR", "LoaderModule"]
-
 _DATA = "data"
 
 
@@ -31,11 +29,7 @@ class _LoaderModuleFlavor(Flavor):
     name = "loader_module"
 
     def matches(self, directory: ModelDirectory) -> bool:
-        """Return True, because this format accepts any loader module.
-
-        Raises:
-            ModelDamagedError: the loader module is missing, or its name is invalid.
-        """
+        """Return True, because this format accepts any loader module."""
         name = directory.pyfunc.get("loader_module")
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
             raise ModelDamagedError(
@@ -49,14 +43,6 @@ class _LoaderModuleFlavor(Flavor):
         return True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed.
-
-        Raises:
-            ModelNotTrustedError: the caller did not allow code to run.
-            ModelDamagedError: the data, the configuration or the code is missing.
-            UnsupportedError: the caller passed a method.
-            MissingDependencyError: the loader is part of MLflow, which is not installed.
-        """
         name = directory.pyfunc["loader_module"]
         loading.trust.require_code(directory, f"a model with the loader module {name!r}")
         if loading.method is not None:
@@ -73,12 +59,6 @@ class _LoaderModuleFlavor(Flavor):
             raise MissingDependencyError.naming("mlflow", f"a model with MLflow's loader {name!r}", "mlflow")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the loaded model's method as ``f(model_input, params)``.
-
-        Raises:
-            MissingDependencyError: there is no such module.
-            ModelError: the module has no ``_load_pyfunc``, or the loaded object cannot predict.
-        """
         name = directory.pyfunc["loader_module"]
         load_pyfunc = getattr(_import_loader(directory, name), "_load_pyfunc", None)
         if load_pyfunc is None:
@@ -99,15 +79,9 @@ class _LoaderModuleFlavor(Flavor):
         return _get_predictor(directory, load_pyfunc(path, config))
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a :class:`LoaderModule`."""
         return isinstance(model, LoaderModule)
 
     def save(self, model: object, home: Path, saving: Saving) -> dict[str, Any]:
-        """Copy the data, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelError: the data does not exist, or the method is not predict.
-        """
         del model
         if saving.method != "predict":
             raise ModelError(f"method: expected 'predict' for a loader module, got {saving.method!r}")

@@ -37,6 +37,7 @@ from sparksig.models.flavors.interface import (
     Loading,
     Predictor,
     Saving,
+    convert_errors,
     create_pyfunc_entry,
     require_package,
     select_method,
@@ -44,8 +45,6 @@ from sparksig.models.flavors.interface import (
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, DataType
-
-__all__ = ["FLAVOR", "PrecisionWarning"]
 
 _FILE = "model.onnx"
 _DTYPES = {
@@ -77,22 +76,9 @@ class _OnnxFlavor(Flavor):
     mlflow_loader = "mlflow.onnx"
 
     def opens_files(self, directory: ModelDirectory) -> bool:
-        """Return whether tensors are stored in other files than the graph."""
         return any(True for _ in _list_external_files(self._read_graph(directory)))
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed.
-
-        Raises:
-            ModelDamagedError: the model's file is missing or damaged, or refers to files outside of the
-                directory.
-            ModelNotTrustedError: a session option may run code, and the caller did not allow it.
-            UnsupportedError: the method is not predict.
-            MissingDependencyError: onnx or onnxruntime is not installed.
-
-        Warns:
-            PrecisionWarning: the model rounds values of the signature's types.
-        """
         select_method(directory, loading, ("predict",))
         for package in ("onnx", "onnxruntime"):
             require_package(package, "an ONNX model", "onnx")
@@ -123,38 +109,17 @@ class _OnnxFlavor(Flavor):
             )
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the graph as ``f(model_input, params)``; params are ignored.
-
-        Raises:
-            ModelDamagedError: onnxruntime cannot load the model.
-        """
         del loading
         file = self._locate_file(directory)
-        try:
-            with directory.open(file) as stream:
-                model = str(file) if self.opens_files(directory) else stream.read()
-                session = _create_session(model, self.get_config(directory))
-        except (ModelError, UnsupportedError, ImportError):
-            raise
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise ModelDamagedError(
-                f"{file}: onnxruntime cannot load the model: {type(error).__name__}: {reason}"
-            ) from error
+        with convert_errors(f"{file}: onnxruntime cannot load the model"), directory.open(file) as stream:
+            model = str(file) if self.opens_files(directory) else stream.read()
+            session = _create_session(model, self.get_config(directory))
         return _create_predictor(session, directory.signature is not None)
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is an ONNX model."""
         return type(model).__name__ == "ModelProto" and type(model).__module__.startswith("onnx")
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the graph, and return the entries of MLmodel's flavors.
-
-        Raises:
-            SignatureError: the graph would round numbers of the declared types.
-            ModelError: onnxruntime cannot load the model, or the method is not predict.
-            MissingDependencyError: onnxruntime is not installed.
-        """
         import onnx
 
         require_package("onnxruntime", "an ONNX model", "onnx")
@@ -183,26 +148,15 @@ class _OnnxFlavor(Flavor):
         }
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return onnx and onnxruntime."""
         del directory
         return ["onnx", "onnxruntime"]
 
     def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-        """Return a graph in memory as ``f(model_input, params)``.
-
-        Raises:
-            ModelError: onnxruntime cannot load the model, or the method is not predict.
-        """
         del inputs
         if method != "predict":
             raise ModelError(f"an ONNX model has no method {method!r} (it has: predict)")
-        try:
+        with convert_errors("onnxruntime cannot load the model", ModelError):
             return _create_predictor(_create_session(model.SerializeToString(), {}), True)
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise ModelError(
-                f"onnxruntime cannot load the model: {type(error).__name__}: {reason}"
-            ) from error
 
     def _locate_file(self, directory: ModelDirectory) -> Path:
         return directory.resolve_member(self.get_config(directory).get("data"))
@@ -306,11 +260,7 @@ class _Input:
         return True
 
     def convert(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Convert an array to the dtype and the rank of the input.
-
-        Raises:
-            ContractError: the array's dtype does not widen to the input's.
-        """
+        """Convert an array to the dtype and the rank of the input."""
         if values.ndim == 1 and self.rank == 2:
             values = values.reshape(-1, 1)
         if self.dtype.kind == "U":

@@ -40,14 +40,8 @@ from sparksig.models.python_model import (
 )
 from sparksig.models.safe_yaml import load_yaml
 
-__all__ = ["FLAVOR"]
-
 _FILE = "python_model.pkl"
-_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
-    "gzip": gzip.open,
-    "bzip2": bz2.open,
-    "lzma": lzma.open,
-}
+_OPENERS: dict[str, Callable[[BinaryIO], Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "lzma": lzma.open}
 
 
 class _PythonFlavor(Flavor):
@@ -63,18 +57,9 @@ class _PythonFlavor(Flavor):
         return is_own or (super().matches(directory) and not _is_from_code(directory))
 
     def opens_files(self, directory: ModelDirectory) -> bool:
-        """Return whether the model has artifacts."""
         return bool(directory.pyfunc.get("artifacts"))
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed.
-
-        Raises:
-            ModelNotTrustedError: the caller did not allow code to run.
-            ModelDamagedError: the pickle, the code or an artifact is missing.
-            UnsupportedError: the compression is unknown, or the method is not predict.
-            MissingDependencyError: cloudpickle is not installed.
-        """
         is_from_code = _is_from_code(directory)
         loading.trust.require_code(
             directory, "a model from code" if is_from_code else "a pickled PythonModel"
@@ -90,12 +75,6 @@ class _PythonFlavor(Flavor):
         require_package("cloudpickle", "a pickled PythonModel", "python-model")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the model's ``predict`` as ``f(model_input, params)``.
-
-        Raises:
-            ModelDamagedError: the pickle cannot be read.
-            ModelError: the code of the model fails, or sets no model.
-        """
         config = _read_config(directory, loading.model_config)
         context = PythonModelContext(_locate_artifacts(directory), config)
         if _is_from_code(directory):
@@ -111,16 +90,9 @@ class _PythonFlavor(Flavor):
         return bind_predict(model.predict, context)
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a PythonModel of sparksig or MLflow, or a function."""
         return isinstance(model, (PythonModel, FunctionModel)) or is_mlflow_model(model)
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the pickle or the code, and the artifacts; return the entries of MLmodel's flavors.
-
-        Raises:
-            MissingDependencyError: cloudpickle is not installed.
-            ModelError: an artifact does not exist, or the method is not predict.
-        """
         check_method(model, saving.method, ("predict",))
         if saving.model_code is not None:
             entries: dict[str, Any] = {"model_code_path": copy_into(saving.model_code, home).name}
@@ -138,7 +110,6 @@ class _PythonFlavor(Flavor):
         return {"python_function": create_pyfunc_entry(loader, **entries)}
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return cloudpickle, unless the model is from code."""
         return [] if _is_from_code(directory) else ["cloudpickle"]
 
 

@@ -31,8 +31,6 @@ from sparksig.models.text_evidence import infer_dtypes
 from sparksig.models.trust import Trust, describe_types
 from sparksig.schema import Schema
 
-__all__ = ["FLAVOR", "check_object", "read_object"]
-
 _FILES = {"skops": "model.skops", "pickle": "model.pkl", "cloudpickle": "model.pkl"}
 _CALLED_BY_MLFLOW = ("predict", "predict_proba", "predict_log_proba", "predict_joint_log_proba")
 _PACKAGES = {"skops": ["skops"], "pickle": [], "cloudpickle": ["cloudpickle"]}
@@ -44,32 +42,16 @@ class _SklearnFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible and allowed, without building any object.
-
-        Raises:
-            ModelNotTrustedError: a skops file contains types that are not trusted, or the model is a pickle
-                without ``allow_pickle=True``.
-            ModelDamagedError: the model's file is missing or damaged.
-            UnsupportedError: the serialization format, or the method, is unknown.
-            MissingDependencyError: scikit-learn or skops is not installed.
-        """
         select_method(directory, loading)
         check_object(directory, self._locate_file(directory), self._read_format(directory), loading.trust)
         require_package("sklearn", "a scikit-learn model", "sklearn")
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the estimator's prediction method as ``f(model_input, params)``; params are ignored.
-
-        Raises:
-            ModelDamagedError: the model's file cannot be read.
-            ModelError: the estimator has no such method.
-        """
         file, serialization_format = self._locate_file(directory), self._read_format(directory)
         estimator = read_object(directory, file, serialization_format, loading.trust)
         return self.create_predictor(estimator, select_method(directory, loading))
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a scikit-learn estimator."""
         try:
             from sklearn.base import BaseEstimator
         except ModuleNotFoundError:
@@ -77,14 +59,6 @@ class _SklearnFlavor(Flavor):
         return isinstance(model, BaseEstimator)
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the estimator's file, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelNotTrustedError: the estimator contains types that are neither inert nor trusted, so that the
-                file could not be loaded.
-            ModelError: the estimator has no such method, or the format is unknown.
-            MissingDependencyError: skops or cloudpickle is not installed.
-        """
         serialization_format = saving.serialization_format or "skops"
         if not isinstance(serialization_format, str) or serialization_format not in _FILES:
             raise ModelError(
@@ -109,11 +83,9 @@ class _SklearnFlavor(Flavor):
         }
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return scikit-learn and the package of the serialization format."""
         return ["scikit-learn", *_PACKAGES.get(self._read_format(directory), [])]
 
     def create_predictor(self, model: Any, method: str, inputs: Schema | None = None) -> Predictor:
-        """Return an estimator's method as ``f(model_input, params)``."""
         del inputs
         return _EstimatorPredictor(model, method)
 
@@ -224,12 +196,7 @@ def _to_array(model_input: Any) -> Any:
 
 
 def check_object(directory: ModelDirectory, file: Path, serialization_format: str, trust: Trust) -> None:
-    """Check that an estimator's file may be read, without building any object.
-
-    Raises:
-        ModelNotTrustedError, ModelDamagedError, UnsupportedError, MissingDependencyError: the file must not,
-            or cannot, be read.
-    """
+    """Check that an estimator's file may be read, without building any object."""
     if serialization_format == "skops":
         trust.require_types(directory, _inspect_file(directory, file, trust).untrusted)
     elif serialization_format in ("pickle", "cloudpickle"):
@@ -242,12 +209,7 @@ def check_object(directory: ModelDirectory, file: Path, serialization_format: st
 
 
 def read_object(directory: ModelDirectory, file: Path, serialization_format: str, trust: Trust) -> Any:
-    """Read an estimator from a file.
-
-    Raises:
-        ModelDamagedError: the file cannot be read, or its state would crash scikit-learn.
-        ModelNotTrustedError: the file changed since :func:`check_object`, or parts of it cannot be checked.
-    """
+    """Read an estimator from a file."""
     try:
         if serialization_format == "skops":
             return _inspect_file(directory, file, trust).build(checks_state=not trust.knows_content)
@@ -264,12 +226,7 @@ def read_object(directory: ModelDirectory, file: Path, serialization_format: str
 
 
 def _inspect_file(directory: ModelDirectory, file: Path, trust: Trust) -> SkopsFile:
-    """Read a skops file and its types, without building any object.
-
-    Raises:
-        ModelDamagedError: the file is not a skops file.
-        MissingDependencyError: skops is not installed.
-    """
+    """Read a skops file and its types, without building any object."""
     require_package("skops", "a model saved by skops", "sklearn")
     try:
         with directory.open(file) as stream:
@@ -286,11 +243,7 @@ _MAX_RATIO, _MAX_EXTRA_BYTES = 200, 64 * 2**20
 
 
 def _check_size(content: bytes, file: Path) -> None:
-    """Refuse an archive that decompresses to many times its size.
-
-    Raises:
-        ModelDamagedError: the decompressed size is too large.
-    """
+    """Refuse an archive that decompresses to many times its size."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > _MAX_RATIO * len(content) + _MAX_EXTRA_BYTES:

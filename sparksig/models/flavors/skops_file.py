@@ -20,15 +20,9 @@ from sparksig.models.flavors.skops_objects import check_objects, isolate_arrays
 from sparksig.models.flavors.skops_state import check_state
 from sparksig.models.inert_types import INERT_TYPES
 
-__all__ = ["SkopsFile", "find_untrusted_types"]
-
 
 def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> SkopsFile:
     """Inspect a skops file without building any object of it.
-
-    Args:
-        content: the file.
-        trusted: the types that the caller trusts.
 
     Raises:
         ModelDamagedError: the file refers to itself, or to objects by ids that skops never writes.
@@ -51,25 +45,15 @@ def find_untrusted_types(content: bytes, trusted: tuple[str, ...] = ()) -> Skops
 
 @dataclass(frozen=True)
 class SkopsFile:
-    """A skops file whose types were inspected.
+    """A skops file whose types were inspected."""
 
-    Attributes:
-        root: the root of its nodes; None if a type was refused before the nodes were built.
-        trusted: the types that the caller trusts.
-        inert: the types that skops does not trust, but the list of inert types allows for this use.
-        untrusted: the types that need the caller's permission.
-    """
-
-    root: Any
-    trusted: tuple[str, ...]
-    inert: tuple[str, ...]
-    untrusted: tuple[str, ...]
+    root: Any  # None if a type was refused before the nodes were built
+    trusted: tuple[str, ...]  # by the caller
+    inert: tuple[str, ...]  # the types of the list of inert types
+    untrusted: tuple[str, ...]  # the types that need the caller's permission
 
     def build(self, *, checks_state: bool = True) -> Any:
         """Check the state of native types, build the object, and check that its parts fit together.
-
-        Args:
-            checks_state: check the state, also that of the types that the caller trusts.
 
         Raises:
             ModelNotTrustedError: types need permission, or the object can be checked only in part.
@@ -133,11 +117,7 @@ def _is_expected(node: Any, name: str) -> bool:
 
 
 def _walk_nodes(root: Any) -> Iterator[tuple[Any, str]]:
-    """Yield all nodes with the names of their types, children before their parents.
-
-    Raises:
-        ModelDamagedError: a node contains itself, or refers to another node only by its id.
-    """
+    """Yield all nodes with the names of their types, children before their parents."""
     visited: set[int] = set()
     open_nodes: set[int] = set()
 

@@ -14,28 +14,15 @@ from typing import Any
 import numpy as np
 
 from sparksig.errors import ModelDamagedError
-from sparksig.models.flavors.skops_rules import (
-    RULES,
-    TREE,
-    check_initial_predictions,
-    is_a,
-    qualify,
-)
+from sparksig.models.flavors.skops_rules import RULES, TREE, check_initial_predictions, is_a, qualify
 from sparksig.models.flavors.skops_state import require
 from sparksig.models.inert_types import INERT_TYPES
-
-__all__ = ["check_objects", "isolate_arrays"]
 
 _NEIGHBORS_TREES = frozenset(["sklearn.neighbors._kd_tree.KDTree", "sklearn.neighbors._ball_tree.BallTree"])
 
 
 def check_objects(model: Any, trusted: frozenset[str]) -> None:
     """Check every object that is reachable from a model.
-
-    Args:
-        model: the object built from a skops file.
-        trusted: the types that the caller trusts: they are allowed in every attribute, and compiled code may
-            depend on objects that cannot be checked.
 
     Raises:
         ModelDamagedError: a part does not fit, is in the wrong attribute, or hides a method.
@@ -57,9 +44,6 @@ def isolate_arrays(model: Any) -> None:
 
     A file may use an array twice: as the indices of a neighbors tree, and as the output of a NumPy function
     that is applied to the rows of a prediction.
-
-    Args:
-        model: an object that :func:`check_objects` accepts.
     """
     for part in {id(part): part for part, _ in _walk_parts(model)}.values():
         if is_a(part, "BaseHistGradientBoosting"):

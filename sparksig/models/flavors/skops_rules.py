@@ -15,8 +15,6 @@ import numpy as np
 from sparksig.errors import ModelNotTrustedError
 from sparksig.models.flavors.skops_state import check_nodes, require
 
-__all__ = ["PREDICTOR", "RULES", "TREE", "check_initial_predictions", "is_a", "qualify"]
-
 TREE = "sklearn.tree._tree.Tree"
 PREDICTOR = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
 

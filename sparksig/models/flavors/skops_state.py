@@ -8,35 +8,22 @@ objects; :mod:`sparksig.models.flavors.skops_objects` checks that the objects fi
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sparksig.errors import ModelDamagedError
 
-__all__ = ["check_nodes", "check_state", "require"]
-
 
 def require(condition: object, name: str, problem: str) -> None:
-    """Raise an error unless a condition is true.
-
-    Raises:
-        ModelDamagedError: the condition is false; with the name of the type and the problem.
-    """
+    """Raise an error unless a condition is true."""
     if not condition:
         raise ModelDamagedError(f"the state of a {name} is damaged: {problem}")
 
 
 def check_state(node: Any, name: str) -> None:
-    """Check the state that a node of a skops file would pass to compiled code.
-
-    Args:
-        node: a node of the tree that skops builds, whose children were checked before.
-        name: the qualified name of its type.
-
-    Raises:
-        ModelDamagedError: the library itself would never write this state.
-    """
+    """Check the state that a node of a skops file would pass to compiled code."""
     check_node = _NODE_CHECKS.get(type(node).__name__)
     check_attributes = _TYPE_CHECKS.get(name)
     if check_node is not None:
@@ -53,17 +40,7 @@ def _construct(node: Any, child: str) -> Any:
 def check_nodes(left: Any, right: Any, is_leaf: Any, name: str) -> int:
     """Check that the nodes of a decision tree form a single tree, whose root is the first node.
 
-    Args:
-        left: the index of each node's left child.
-        right: the index of each node's right child.
-        is_leaf: a mask of the leaves, whose children are ignored.
-        name: the type's name, for messages.
-
-    Returns:
-        The depth of the tree.
-
-    Raises:
-        ModelDamagedError: a child is out of range, precedes its parent, or does not have exactly one parent.
+    Return its depth. The children of leaves are ignored.
     """
     count = len(left)
     parents = np.flatnonzero(~is_leaf)
@@ -122,19 +99,12 @@ def _check_loss(node: Any, name: str) -> None:
     require(not _construct(node, "attrs"), name, "it has a state, which losses do not have")
 
 
-def _check_random_state(node: Any, name: str) -> None:
-    _check_bit_generator(_construct(node, "content"), name, ("MT19937",))
+_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-def _check_generator(node: Any, name: str) -> None:
-    _check_bit_generator(_construct(node, "bit_generator_state"), name, _BIT_GENERATORS)
-
-
-_BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-
-
-def _check_bit_generator(state: Any, name: str, allowed: tuple[str, ...]) -> None:
+def _check_bit_generator(node: Any, name: str, child: str, allowed: tuple[str, ...]) -> None:
     """Check the position in the buffer of random numbers, which compiled code uses as an index."""
+    state = _construct(node, child)
     is_nested = isinstance(state, dict) and isinstance(state.get("state"), dict)
     require(is_nested, name, "its state is not a dict")
     kind = state.get("bit_generator")
@@ -222,8 +192,8 @@ _METRICS = [
 _NODE_CHECKS: dict[str, Callable[[Any, str], None]] = {
     "TreeNode": _check_tree,
     "LossNode": _check_loss,
-    "RandomStateNode": _check_random_state,
-    "RandomGeneratorNode": _check_generator,
+    "RandomStateNode": partial(_check_bit_generator, child="content", allowed=("MT19937",)),
+    "RandomGeneratorNode": partial(_check_bit_generator, child="bit_generator_state", allowed=_GENERATORS),
 }
 _TYPE_CHECKS: dict[str, Callable[[Any, str], None]] = {
     "sklearn.neighbors._kd_tree.KDTree": _check_neighbors_tree,
@@ -246,13 +216,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_array(value: object, dimensions: int, dtype: str) -> bool:
-    """Return whether a value is a plain array of this number of dimensions, and of this dtype.
-
-    Args:
-        value: the value.
-        dimensions: the number of dimensions.
-        dtype: a dtype with its size, for example "f8", or the allowed kinds of dtypes, for example "iu".
-    """
+    """Return whether a value is a plain array of a rank, and of a dtype ("f8") or of kinds ("iu")."""
     if type(value) is not np.ndarray or value.ndim != dimensions or not value.flags.c_contiguous:
         return False
     return (

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["is_complete_ubjson"]
-
 _SIZES = {
     b"i": 1,
     b"U": 1,

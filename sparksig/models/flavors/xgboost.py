@@ -26,6 +26,7 @@ from sparksig.models.flavors.interface import (
     Saving,
     accept_params,
     check_method,
+    convert_errors,
     create_pyfunc_entry,
     get_feature_names,
     get_method,
@@ -34,8 +35,6 @@ from sparksig.models.flavors.interface import (
 )
 from sparksig.models.flavors.ubjson import is_complete_ubjson
 from sparksig.schema import ColSpec, Schema
-
-__all__ = ["FLAVOR"]
 
 _FILE = "model.ubj"
 _BOOSTER = "xgboost.core.Booster"
@@ -48,31 +47,16 @@ class _XgboostFlavor(Flavor):
     has_feature_names = True
 
     def check(self, directory: ModelDirectory, loading: Loading) -> None:
-        """Check that loading is possible.
-
-        Raises:
-            ModelDamagedError: the model's file is missing.
-            UnsupportedError: the class is not one of XGBoost, the method is unknown, or the model does not
-                accept the declared columns.
-            MissingDependencyError: XGBoost is not installed.
-        """
         select_method(directory, loading)
         self._read_class_name(directory)
         self._read_parameters(directory)
         directory.resolve_member(self.get_config(directory).get("data"))
         require_package("xgboost", "an XGBoost model", "xgboost")
-        inputs = None if directory.signature is None else directory.signature.inputs
-        if has_other_columns(inputs):  # whether the model accepts them depends on the categories in its file
+        if has_other_columns(directory.inputs):
+            # whether the model accepts them depends on the categories in its file
             self.load(directory, loading)
 
     def load(self, directory: ModelDirectory, loading: Loading) -> Predictor:
-        """Return the model's method as ``f(model_input, params)``.
-
-        Raises:
-            ModelDamagedError: the model's file cannot be read.
-            ModelError: the model has no such method.
-            UnsupportedError: the model does not accept the declared columns; with all findings.
-        """
         import xgboost
 
         file = directory.resolve_member(self.get_config(directory).get("data"))
@@ -82,34 +66,19 @@ class _XgboostFlavor(Flavor):
             raise _build_class_error(directory, name)
         parameters: Any = {} if cls is xgboost.Booster else self._read_parameters(directory)
         model = cls(**parameters)
-        try:
+        with convert_errors(f"{file} is not an XGBoost model"):
             with directory.open(file) as stream:
                 content = bytearray(stream.read())
             if not _is_complete(bytes(content)):  # XGBoost's parser may end the process
                 raise ModelDamagedError(f"{file} is not an XGBoost model: the file is incomplete")
             model.load_model(content)
-        except (ModelError, ImportError):
-            raise
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise ModelDamagedError(
-                f"{file} is not an XGBoost model: {type(error).__name__}: {reason}"
-            ) from error
-        inputs = None if directory.signature is None else directory.signature.inputs
         version = str(self.get_config(directory).get("xgb_version") or "")
-        return self.create_predictor(model, select_method(directory, loading), inputs, version)
+        return self.create_predictor(model, select_method(directory, loading), directory.inputs, version)
 
     def accepts(self, model: object) -> bool:
-        """Return whether a model is a Booster or an estimator of XGBoost."""
         return type(model).__module__ in _MODULES and hasattr(model, "save_model")
 
     def save(self, model: Any, home: Path, saving: Saving) -> dict[str, Any]:
-        """Write the model's file, and return the entries of MLmodel's flavors.
-
-        Raises:
-            ModelError: the model is not fitted, or has no such method.
-            UnsupportedError: the model has a custom objective, which the format does not store.
-        """
         import xgboost
 
         check_method(model, saving.method)
@@ -126,11 +95,8 @@ class _XgboostFlavor(Flavor):
                 "columns in a Pipeline of scikit-learn or a PythonModel"
             )
         self.create_predictor(model, saving.method, saving.inputs)
-        try:
+        with convert_errors("XGBoost cannot save the model", ModelError):
             model.save_model(home / _FILE)
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise ModelError(f"XGBoost cannot save the model: {type(error).__name__}: {reason}") from error
         missing = None if is_booster else model.missing
         missing = None if missing is None or missing != missing else float(missing)  # NaN is the default
         # MLflow's loader restores neither the missing value nor the categories
@@ -149,24 +115,12 @@ class _XgboostFlavor(Flavor):
         }
 
     def list_requirements(self, directory: ModelDirectory) -> list[str]:
-        """Return xgboost, and scikit-learn for estimators."""
         cls = str(self.get_config(directory).get("model_class", _BOOSTER))
         return ["xgboost", *([] if cls.startswith("xgboost.core.") else ["scikit-learn"])]
 
     def create_predictor(
         self, model: Any, method: str, inputs: Schema | None = None, version: str = ""
     ) -> Predictor:
-        """Return a model's method as ``f(model_input, params)``.
-
-        Args:
-            model: a Booster or an estimator.
-            method: the name of the method.
-            inputs: the inputs of the signature.
-            version: the version of XGBoost that saved the model; empty for the installed one.
-
-        Raises:
-            UnsupportedError: the model does not accept columns of the inputs.
-        """
         import xgboost
 
         is_booster = isinstance(model, xgboost.Booster)
@@ -240,11 +194,7 @@ def _read_categories(booster: Any) -> dict[Any, pd.CategoricalDtype]:
 def _check_columns(
     columns: list[tuple[object, ColSpec]], categories: Mapping[Any, object], lost: list[str]
 ) -> None:
-    """Refuse columns that are not numbers, unless the booster stores their categories.
-
-    Raises:
-        UnsupportedError: there are such columns; with all findings.
-    """
+    """Refuse columns that are not numbers, unless the booster stores their categories."""
     refused = [
         (label, spec)
         for label, spec in columns
