@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE =
 .PHONY: help setup setup-others other demo package test test-fast test-oldest test-newest test-python test-spark bench lint clean
 
 help:
-	@echo 'make demo         set up, then score 500,720 rows of real data with a real model on Spark'
+	@echo 'make demo         set up, then score 500,720 rows of real data with a real model, on Spark and without'
 	@echo 'make test         set up, then run all tests'
 	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
 	@echo 'make test-oldest  the tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
@@ -46,6 +46,8 @@ demo: setup
 	@echo 'spark-submit jobs/score.py --config conf/score.yaml'
 	@PATH="$(BIN):$$PATH" PYSPARK_PYTHON="$(BIN)/python" SPARK_LOCAL_IP=127.0.0.1 \
 		spark-submit --conf spark.log.level=ERROR jobs/score.py --config conf/score.yaml
+	@echo 'The same without Spark: sparksig score --config conf/score.yaml --engine local'
+	@$(BIN)/sparksig score --config conf/score.yaml --engine local --set output.path=build/demo/scored-local
 
 package: setup
 	@rm -rf build/lib dist

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.jobs import outputs
-from sparksig.jobs.check_job import sampler_of, session_of
+from sparksig.jobs.check_job import sampler_of, session_of, settings_of
 from sparksig.jobs.engine import RunPlan, StagedCounts
 from sparksig.jobs.preparing import wrong_value
 from sparksig.jobs.progress import show_progress
@@ -37,6 +38,7 @@ from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.frame import judge_table
 from sparksig.spark.hadoop import Place
 from sparksig.spark.result_types import build_outputs, read_result_type
+from sparksig.spark.session import start_context
 from sparksig.spark.udf import ModelUDF, build_udf
 from sparksig.types import AnyType
 
@@ -74,11 +76,18 @@ class SparkEngine:
         self.rows: DataFrame
         self.staged: DataFrame | None = None
         self.counts = Counts()
+        self._starting: threading.Thread | None = None
 
     # --- before anything is scored --------------------------------------------------------------------------
 
+    def begin(self, run: ScoreRun) -> None:
+        """Begin to start Spark, if spark-submit has started the JVM already."""
+        self._starting = start_context(settings_of(run.config))
+
     def start(self, run: ScoreRun) -> str:
         """Start the session, and ship the model to its workers."""
+        if self._starting is not None:
+            self._starting.join()
         self.spark = session_of("score", run.config)
         self.udf = _build_udf(self.spark, run.config, run.model)
         return self.udf.digest

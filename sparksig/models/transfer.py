@@ -58,15 +58,15 @@ def read_message(stream: BinaryIO) -> Any:
     return _Reader(io.BytesIO(content), buffers=buffers).load()
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytearray:
-    content = bytearray(size)
-    view, position = memoryview(content), 0
+def _read_exactly(stream: BinaryIO, size: int) -> memoryview:
+    view = np.empty(size, dtype=np.uint8).data  # not filled with zeros first
+    position = 0
     while position < size:
         count = stream.readinto(view[position:])  # type: ignore[attr-defined]
         if not count:
             raise EOFError("the stream has ended")
         position += count
-    return content
+    return view
 
 
 class _Reader(pickle.Unpickler):

@@ -11,6 +11,7 @@ import resource
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,11 +24,12 @@ from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.tables.parquet import open_parquet
 
 
-def report(scale: float = 0.1) -> str:
-    """Return the figures as a table; ``scale`` is the share of 20,000 files."""
+def report(scale: float = 0.1) -> Iterator[str]:
+    """Yield the lines of a table; ``scale`` is the share of 20,000 files."""
+    yield "| files | seconds | MB |"
+    yield "|---:|---:|---:|"
     figures = plan_many_files(max(int(20_000 * scale), 1))
-    lines = ["| files | seconds | MB |", "|---:|---:|---:|"]
-    return "\n".join([*lines, f"| {figures['files']:,} | {figures['seconds']:.2f} | {figures['MB']:,.0f} |"])
+    yield f"| {figures['files']:,} | {figures['seconds']:.2f} | {figures['MB']:,.0f} |"
 
 
 def plan_many_files(count: int) -> dict[str, float]:

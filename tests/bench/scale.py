@@ -26,22 +26,19 @@ from tests.bench.spark import Large, session
 DOUBLE = Schema([ColSpec("double")])
 
 
-def report(scale: float = 0.1) -> str:
-    """Measure all cases; ``scale`` is the share of the full sizes."""
-    lines = [
-        "| case | seconds | CPU Python | CPU JVM | MB Python | MB JVM |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
+def report(scale: float = 0.1) -> Iterator[str]:
+    """Measure all cases, and yield the lines of a table; ``scale`` is the share of the full sizes."""
+    yield "| case | seconds | CPU Python | CPU JVM | MB Python | MB JVM |"
+    yield "|---|---:|---:|---:|---:|---:|"
     with tempfile.TemporaryDirectory(prefix="sparksig-bench-") as folder:
         spark = session()
         try:
             spark.range(1).collect()  # what the first job takes is no part of a case
             jvm = spark.sparkContext._gateway.proc.pid
             for name, call in make_cases(spark, Path(folder), scale):
-                lines.append(f"| {name} | {' | '.join(measure(call, jvm))} |")
+                yield f"| {name} | {' | '.join(measure(call, jvm))} |"
         finally:
             spark.stop()
-    return "\n".join(lines)
 
 
 def measure(call: Callable[[], object], jvm: int) -> list[str]:

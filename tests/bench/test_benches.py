@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import engines, files
-from tests.bench.__main__ import BENCHES
+from tests.bench.__main__ import BENCHES, write_report
 from tests.bench.harness import Case, Result, measure, table
 
 
@@ -61,10 +61,27 @@ def test_the_bench_of_spark_runs_and_is_written_down(tmp_path):
 @pytest.mark.filterwarnings("ignore::sparksig.IntegerColumnWarning")
 @pytest.mark.parametrize("workload", ["mixed", "embeddings"])
 def test_engines_without_spark_are_measured(workload):
-    figures = engines.report(0.0001, [workload], ["local", "loop"])
-    lines = figures.splitlines()
-    assert [line.split(" | ")[1] for line in lines[2:4]] == ["local", "loop"]
-    assert all(float(line.split(" | ")[3]) > 0 for line in lines[2:4])
+    lines = list(engines.report(0.0001, [workload, "local", "loop"]))[4:]
+    assert [line.split(" | ")[1] for line in lines] == ["local", "loop"]
+    assert all(float(line.split(" | ")[4]) > 0 for line in lines)
+
+
+def test_an_unknown_engine_is_refused_before_anything_is_measured():
+    with pytest.raises(SystemExit, match=r"^unknown: flink\. Choose from linear, boosting"):
+        next(engines.report(only=["linear", "flink"]))
+
+
+def test_lines_of_a_report_are_printed_when_they_come(tmp_path, capsys):
+    shown = []
+
+    def measure_slowly():
+        for number in range(2):
+            yield f"line {number}"
+            shown.append(capsys.readouterr().out.splitlines()[-1])
+
+    write_report("slow", "a bench", measure_slowly(), tmp_path)
+    assert shown == ["line 0", "line 1"]
+    assert (tmp_path / "slow.md").read_text().splitlines()[-2:] == shown
 
 
 def test_a_table_of_many_files_is_planned():
