@@ -133,8 +133,10 @@ _NULLABLE = {
     pa.float32(): pd.ArrowDtype(pa.float32()),
     pa.float64(): pd.ArrowDtype(pa.float64()),
 }
-"""The dtypes of pandas that distinguish null from NaN: Spark reads NaN in NumPy's dtypes as null, and pandas 3
-reads NaN as null for its own nullable dtypes."""
+"""The dtypes of pandas that distinguish null from NaN.
+
+Spark reads NaN in NumPy's dtypes as null, and so does pandas 3 in its own nullable dtypes.
+"""
 
 
 def to_series(array: pa.Array) -> pd.Series:
