@@ -238,18 +238,28 @@ def score_files(
         splits = plan_splits(table, scan, cores)
     warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     with staging_directory(store, path) as staging:
-        target = Target(store, staging)
         with clock.phase("run"):
-            if session is None:
-                results = score_locally(prepared, scan, splits, target, cores)
-            else:
-                from sparksig.spark.direct import score_on_spark
-
-                results = score_on_spark(session, prepared, scan, splits, target)
+            results = _score_splits(session, prepared, scan, splits, Target(store, staging), cores)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
     used = "local" if session is None else "direct"
     return _build_report(place, used, results, prepared.digest, clock.seconds)
+
+
+def _score_splits(
+    session: SparkSession | None,
+    model: PreparedModel,
+    plan: ScanPlan,
+    splits: Sequence[Split],
+    target: Target,
+    processes: int,
+) -> list[SplitResult]:
+    """Score splits by tasks of a session, or by processes of this machine."""
+    if session is None:
+        return score_locally(model, plan, splits, target, processes)
+    from sparksig.spark.direct import score_on_spark
+
+    return score_on_spark(session, model, plan, splits, target)
 
 
 def score_locally(

@@ -36,6 +36,7 @@ from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.jobs.job_run import new_run_id, report_of
 from sparksig.tables.report import ColumnReport
+from tests.cases import describe_case
 from tests.jobs.helpers import run_job
 from tests.strategies import names
 
@@ -396,7 +397,9 @@ def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):
     assert (tmp_path / "f.json").read_bytes() == b"x"
 
 
-def test_a_file_system_that_nobody_here_knows():
-    for do in (lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})):
-        with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
-            do()
+@pytest.mark.parametrize(
+    "do", [lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})], ids=describe_case
+)
+def test_a_file_system_that_nobody_here_knows(do):
+    with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
+        do()
