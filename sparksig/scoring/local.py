@@ -32,7 +32,13 @@ from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
-from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
+from sparksig.scoring.tally import (
+    PredictionSummary,
+    describe_summaries,
+    merge_findings,
+    merge_summaries,
+    name_summaries,
+)
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.views import TextView, count_nouns, format_facts, format_size
 
@@ -69,7 +75,7 @@ class ScoredFiles(TextView):
     scored: int
     rejected: int
     findings: tuple[Finding, ...]
-    predictions: Mapping[str, Summary]
+    predictions: Mapping[str, PredictionSummary]
     files: int
     size: int
     digest: str
@@ -84,6 +90,7 @@ class ScoredFiles(TextView):
             ("rows", f"{self.rows:,}"),
             ("scored", f"{self.scored:,}"),
             ("rejected", f"{self.rejected:,}"),
+            *(("predictions", text) for text in describe_summaries(self.predictions)),
             ("engine", self.engine),
             ("output", f"{self.output} ({count_nouns(self.files, 'file')}, {format_size(self.size)})"),
         ]
@@ -243,7 +250,10 @@ def score_files(
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
     used = "local" if session is None else "direct"
-    return _build_report(place, used, results, prepared.digest, clock.seconds)
+    predictions = name_summaries(
+        merge_summaries(*(result.summaries for result in results)), column, flatten=flatten
+    )
+    return _build_report(place, used, results, predictions, prepared.digest, clock.seconds)
 
 
 def _score_splits(
@@ -407,7 +417,12 @@ def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
 
 
 def _build_report(
-    output: str, engine: str, results: Sequence[SplitResult], digest: str, seconds: Mapping[str, float]
+    output: str,
+    engine: str,
+    results: Sequence[SplitResult],
+    predictions: Mapping[str, PredictionSummary],
+    digest: str,
+    seconds: Mapping[str, float],
 ) -> ScoredFiles:
     steps = {
         step: sum(result.seconds[step] for result in results) for step in ("load", "read", "score", "write")
@@ -419,7 +434,7 @@ def _build_report(
         scored=sum(result.scored for result in results),
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
-        predictions=merge_summaries(*(result.summary for result in results)),
+        predictions=predictions,
         files=len(results),
         size=sum(result.size for result in results),
         digest=digest,

@@ -177,9 +177,10 @@ def test_the_page_of_a_run(tmp_path):
     for text in ("nightly-1", "rows per second", "990", "a.b", "NULL_IN_REQUIRED", "declare it optional",
                  "inputs\n  0  long", "python 3.11", "Why rows were rejected"):  # fmt: skip
         assert text in page
-    assert page.count("<rect") == 3
-    assert re.findall(r'<rect x="([\d.]+)%" y="0" width="([\d.]+)%"', page) == [
-        ("0.00", "25.00"), ("25.00", "72.50"), ("97.50", "2.50"),
+    phases = re.findall(r'<span style="flex:([\d.]+);[^>]* title="(.*?)">(.*?)</span>', page)
+    assert phases == [
+        ("25.0000", "start: 5.0 s", "start"), ("72.5000", "score: 14.5 s", "score"),
+        ("2.5000", "write: 0.5 s", ""),
     ]  # fmt: skip
     assert "http" not in page
     assert WHOLE._repr_html_() in page
