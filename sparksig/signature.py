@@ -235,7 +235,7 @@ class ModelSignature:
 def _to_schema(side: Any, name: str) -> Schema | None:
     if side is None or isinstance(side, Schema):
         return side
-    from sparksig.convert.hints import from_record
+    from sparksig.convert.annotations import from_record
     from sparksig.convert.mlflow import from_mlflow
     from sparksig.convert.records import is_record
 

@@ -65,6 +65,16 @@ def format_size(count: int) -> str:
     return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
+def format_number(number: float) -> str:
+    """Format a number with four digits, or as an integer from 1,000 on.
+
+    Example:
+        >>> format_number(0.123456), format_number(39_873.4), format_number(1e12)
+        ('0.1235', '39,873', '1e+12')
+    """
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e9 else f"{number:.4g}"
+
+
 def format_share(count: int, total: int) -> str:
     """Format the share of a count in a total.
 
@@ -76,14 +86,14 @@ def format_share(count: int, total: int) -> str:
     return f"{share:.1f} %" if share >= 0.05 or not count else "< 0.1 %"
 
 
-def count_nouns(count: int, noun: str) -> str:
+def count_nouns(count: int, noun: str, plural: str = "") -> str:
     """Format a count with its noun in the right number.
 
     Example:
-        >>> count_nouns(1, "row"), count_nouns(2_000, "row group")
-        ('1 row', '2,000 row groups')
+        >>> count_nouns(1, "row"), count_nouns(2_000, "row group"), count_nouns(2, "class", "classes")
+        ('1 row', '2,000 row groups', '2 classes')
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def format_nulls(count: int | None, rows: int | None) -> str:
@@ -131,6 +141,7 @@ def render(template: str, **values: Any) -> str:
     helpers = {
         "nulls": format_nulls,
         "count": count_nouns,
+        "number": format_number,
         "share": format_share,
         "version": modules["sparksig"].__version__,
     }

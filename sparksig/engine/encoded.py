@@ -7,7 +7,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from sparksig.convert.hints import EncodedHint
+from sparksig.convert.hint_tree import EncodedHint
 
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -16,7 +16,7 @@ def decode(value: Any, hint: EncodedHint) -> tuple[Any, str]:
     """Convert a plain value to an instance of a class; return it with the reason if it does not fit, else "".
 
     Example:
-        >>> from sparksig.convert.hints import parse_hint
+        >>> from sparksig.convert.annotations import parse_hint
         >>> decode("123e4567-e89b-12d3-a456-426614174000", parse_hint(uuid.UUID))
         (UUID('123e4567-e89b-12d3-a456-426614174000'), '')
     """

@@ -29,7 +29,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sparksig.convert.hints import (
+from sparksig.convert.hint_tree import (
     AnyHint,
     ConstrainedHint,
     DictHint,
@@ -53,7 +53,7 @@ def check_rows(rows: list[Any], hint: ListHint, *, from_json: bool = False) -> l
     """Check rows against a type hint, and convert them, for example dictionaries to pydantic models.
 
     Example:
-        >>> from sparksig.convert.hints import parse_input_hint
+        >>> from sparksig.convert.annotations import parse_input_hint
         >>> check_rows([1, 2.5], parse_input_hint(list[float]))
         [1.0, 2.5]
     """

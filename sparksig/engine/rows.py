@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sparksig.convert import report_duplicates
-from sparksig.convert.hints import (
+from sparksig.convert.hint_tree import (
     AnyHint,
     ConstrainedHint,
     DictHint,

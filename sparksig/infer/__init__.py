@@ -128,11 +128,11 @@ def _infer(example: Any) -> Schema:
         return inputs
     cls = example if isinstance(example, type) else type(example)
     if is_record(cls):
-        from sparksig.convert.hints import from_record
+        from sparksig.convert.annotations import from_record
 
         return from_record(cls)
     if _is_hint(example):
-        from sparksig.convert.hints import from_hint
+        from sparksig.convert.annotations import from_hint
 
         return from_hint(example)
     if root == "scipy" and hasattr(example, "format"):

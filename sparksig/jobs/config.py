@@ -162,24 +162,35 @@ class _Table(_Section):
 class ModelSection(_Section):
     """The model to score with."""
 
-    path: Text = Field(description="the model directory, or its URI")
-    digest: Annotated[str, AfterValidator(_check_digest)] | None = Field(
-        default=None, description="refuse the directory unless its content has this digest"
+    path: Text = Field(
+        description="the model directory, or a URI of models:/, runs:/, s3://, gs://, abfs:// or hdfs://"
     )
-    allow_pickle: bool = Field(default=False, description="code in the directory may run: needed for pickles")
+    digest: Annotated[str, AfterValidator(_check_digest)] | None = Field(
+        default=None,
+        description="refuse the directory unless its content has this digest; the run report shows it",
+    )
+    allow_pickle: bool = Field(
+        default=False,
+        description="code in the directory may run: needed for pickles; only if you trust their origin",
+    )
     trusted_types: Names = Field(
-        default=[], description="types that a skops file may hold beyond those known to be safe"
+        default=[], description="types in a skops file that are not known to be safe, and that you trust"
     )
     method: Text | None = Field(
-        default=None, description="the method that predicts; the one that was saved, if null"
+        default=None,
+        description="the method that predicts, such as predict_proba; the one that was saved, if null",
     )
     config: dict[str, Any] = Field(default={}, description="overrides of a PythonModel's model_config")
     result_type: Text | None = Field(
         default=None, description="the predictions' type as DDL; the signature's, if null"
     )
-    batch_rows: int | None = Field(default=None, ge=1, description="the number of rows of a call")
+    batch_rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="the number of rows that the model gets at once; chosen by their size, if null",
+    )
     on_version_mismatch: Literal["warn", "fail", "ignore"] = Field(
-        default="warn", description="if packages have other versions than the model was saved with"
+        default="warn", description="the reaction to packages of other versions than the model was saved with"
     )
     absent: Annotated[Literal["auto", "null", "omit", "forbid"], BeforeValidator(_name_null)] = Field(
         default="auto",
@@ -192,11 +203,12 @@ class ModelSection(_Section):
         "from its requirements), or the path of one that `sparksig env build` has written",
     )
     allow_install: bool = Field(
-        default=False, description="packages of the model's requirements may be installed, which runs code"
+        default=False,
+        description="packages of the model's requirements may be installed, which runs code of theirs",
     )
     shipping: Literal["auto", "files", "path", "inline"] = Field(
         default="auto",
-        description="the way of the model to the workers: files (Spark distributes it), path (each node "
+        description="how the model reaches the workers: files (Spark distributes it), path (each node "
         "copies it from `path`), inline (it is sent with the query, up to 8 MB), auto (files where possible)",
     )
 
@@ -205,13 +217,15 @@ class InputSection(_Table):
     """The table to read."""
 
     format: Literal["parquet", "delta", "csv", "json"] = Field(
-        default="parquet", description="of the files at `path`"
+        default="parquet", description="the format of the files at `path`"
     )
     schema_: Text | None = Field(
         default=None, alias="schema", description="the columns as DDL: needed for csv and json"
     )
     options: Settings = Field(default={}, description="options of Spark's reader, for csv and json")
-    version: int | None = Field(default=None, ge=0, description="of a Delta table; the newest, if null")
+    version: int | None = Field(
+        default=None, ge=0, description="the version of a Delta table; the newest, if null"
+    )
     filter: Text | None = Field(default=None, description="a condition in SQL; other rows are ignored")
     select: dict[Text, Text] = Field(
         default={},
@@ -233,7 +247,7 @@ class InputSection(_Table):
 class OutputSection(_Table):
     """The output: the table of predictions."""
 
-    format: Literal["parquet", "delta"] = Field(default="parquet", description="of the table that is written")
+    format: Literal["parquet", "delta"] = Field(default="parquet", description="the format of the table")
     mode: Literal["error", "append", "overwrite"] = Field(
         default="error",
         description="error: the table must not exist; append: add the rows; overwrite: replace the table",
@@ -258,7 +272,7 @@ class OutputSection(_Table):
 class QuarantineSection(_Table):
     """The quarantine: the table of rejected rows with the reasons, by run."""
 
-    format: Literal["parquet", "delta"] = Field(default="parquet", description="of the table that is written")
+    format: Literal["parquet", "delta"] = Field(default="parquet", description="the format of the table")
 
 
 class BudgetSection(_Section):
@@ -283,7 +297,12 @@ class SampleSection(_Section):
     partitions: int = Field(
         default=32, ge=1, description="the largest number of partitions, for the method partitions"
     )
-    seed: int = Field(default=0, ge=-(2**63), lt=2**63, description="the same seed, the same rows")
+    seed: int = Field(
+        default=0,
+        ge=-(2**63),
+        lt=2**63,
+        description="the seed of the sample: the same seed chooses the same rows",
+    )
     method: Literal["partitions", "uniform"] = Field(
         default="partitions",
         description="partitions: the first rows of some partitions; uniform: a scan of all rows",
@@ -296,7 +315,9 @@ class PreflightSection(_Section):
     mode: Literal["schema", "sample", "full"] = Field(
         default="schema", description="only types, some rows, or all rows"
     )
-    sample: SampleSection = Field(default=SampleSection(), description="for mode: sample")
+    sample: SampleSection = Field(
+        default=SampleSection(), description="the sample that the mode sample checks"
+    )
 
 
 class ReportSection(_Section):
@@ -366,7 +387,8 @@ class ScoreConfig(JobConfig):
         default=None, description="the table of rejected rows; needs a budget"
     )
     budget: BudgetSection | None = Field(
-        default=None, description="the number of rows that may fail; none, if null"
+        default=None,
+        description="the failures that a run may have; without a budget, the first one fails the run",
     )
     check: PreflightSection = Field(
         default=PreflightSection(), description="the check before anything is scored"
@@ -399,11 +421,13 @@ class CheckConfig(JobConfig):
     contract: Text = Field(
         description="a model directory, a signature's JSON file, the path or name of a table, or DDL"
     )
-    side: Literal["inputs", "outputs"] = Field(default="inputs", description="of a signature")
+    side: Literal["inputs", "outputs"] = Field(default="inputs", description="the side of a signature")
     mode: Literal["schema", "sample", "full"] = Field(
         default="full", description="only types, some rows, or all rows"
     )
-    sample: SampleSection = Field(default=SampleSection(), description="for mode: sample")
+    sample: SampleSection = Field(
+        default=SampleSection(), description="the sample that the mode sample checks"
+    )
     strict_nulls: bool = Field(
         default=True,
         description="required columns of every type have values; false: as a model accepts nulls",
@@ -412,7 +436,7 @@ class CheckConfig(JobConfig):
     row_key: Names = Field(default=[], description="columns that identify a row; reports show their values")
     types: Literal["exact", "lossless"] | None = Field(
         default=None,
-        description="of a table's contract: exact, if null; lossless: types that widen to it",
+        description="types that a table's contract accepts: exact, if null; lossless: types that widen to it",
     )
     missing: Literal["forbid", "allow"] | None = Field(
         default=None,

@@ -24,6 +24,7 @@ from sparksig.scoring.part import Target, output_schema
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import build_spark_schema, strip_type
+from sparksig.scoring.tally import merge_summaries
 from sparksig.spark.direct import count_slots, score_on_spark
 from sparksig.spark.hadoop import Place
 
@@ -146,6 +147,7 @@ class DirectEngine(SparkEngine):
             findings=reasons,
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
+            predictions=merge_summaries(*(result.summaries for result in results)),
         )
 
 

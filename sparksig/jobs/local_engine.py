@@ -33,6 +33,7 @@ from sparksig.scoring.result_types import read_result_type
 from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.storage import format_spark_type
+from sparksig.scoring.tally import merge_summaries
 from sparksig.tables.check import check
 from sparksig.tables.delta_log import open_delta
 from sparksig.tables.parquet import ParquetTable, open_parquet
@@ -204,6 +205,7 @@ class LocalEngine:
             findings=local_outputs.read_reasons(locate_rejected(run.config, directory)) if rejected else (),
             model_loads=sum(result.loads for result in results),
             model_load_seconds=sum(result.seconds["load"] for result in results),
+            predictions=merge_summaries(*(result.summaries for result in results)),
         )
 
     def publish(self, run: ScoreRun, result: StagedResult) -> dict[str, int]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sparksig.engine.absent import format_absent_column
 from sparksig.errors import Code, Finding
+from sparksig.scoring.tally import PredictionSummary, describe_summaries
 from sparksig.tables.report import ColumnReport, Report
 from sparksig.views import TextView, format_size, render
 
@@ -37,6 +40,7 @@ class RunReport(TextView):
         scored: rows with a prediction.
         rejected: rows without one.
         findings: the reasons why rows were rejected, with counts.
+        predictions: the predictions in numbers, by column; they were summarized while they were scored.
         absent: the optional columns of the model that the input lacks, with their near misses.
         check: the report of the check of the input.
         evidence: the evidence for each column of an inferred signature.
@@ -94,6 +98,7 @@ class RunReport(TextView):
     quarantine: str | None = None
     written: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    predictions: Mapping[str, PredictionSummary] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> float | None:
@@ -116,6 +121,7 @@ class RunReport(TextView):
             "absent": [column.to_dict() for column in self.absent],
             "check": None if self.check is None else self.check.to_dict(),
             "evidence": list(self.evidence),
+            "predictions": {name: asdict(summary) for name, summary in self.predictions.items()},
             "written": dict(self.written),
             "versions": dict(self.versions),
             "rows_per_second": None if rate is None else round(rate, 1),
@@ -132,7 +138,9 @@ class RunReport(TextView):
         body.pop("rows_per_second")
         for name in ("findings", "error_findings", "absent"):
             body[name] = tuple(map(_finding, body.get(name, ())))
-        return cls(**body | {"check": _check(body["check"]), "evidence": tuple(body["evidence"])})
+        predictions = _SUMMARIES.validate_python(body.get("predictions", {}))
+        evidence, check = tuple(body["evidence"]), _check(body["check"])
+        return cls(**body | {"check": check, "evidence": evidence, "predictions": predictions})
 
     def _render(self) -> str:
         return self._rendered(whole=False)
@@ -151,7 +159,7 @@ class RunReport(TextView):
         return self._rendered(whole=True)
 
     def _rendered(self, *, whole: bool) -> str:
-        checked = None if self.check is None else self.check._render()
+        checked = None if self.check is None else self.check.render(nested=True)
         digests = {"model digest": self.model_digest, "input digest": self.input.get("sha256")}
         return render(
             "run.html", report=self, facts=self.facts(), checked=checked, digests=digests, whole=whole
@@ -167,6 +175,7 @@ class RunReport(TextView):
             ("rows in", _number(self.rows_in)),
             ("scored", _number(self.scored)),
             ("rejected", self._rejected()),
+            *(("predictions", text) for text in describe_summaries(self.predictions)),
             ("seconds", f"{self.seconds:.1f}"),
             ("rows per second", None if rate is None else f"{rate:,.0f}"),
             ("phases", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.phases.items())),
@@ -246,6 +255,8 @@ def _input(details: Mapping[str, Any]) -> str | None:
 
 
 # --- back from JSON -------------------------------------------------------------------------------------
+
+_SUMMARIES = TypeAdapter(dict[str, PredictionSummary])
 
 
 def _finding(body: Mapping[str, Any]) -> Finding:

@@ -24,6 +24,7 @@ from sparksig.jobs.tables import FINDINGS, Input
 from sparksig.spark.bind import column
 from sparksig.spark.frame import add_predictions
 from sparksig.spark.names import find_variables
+from sparksig.spark.work import PredictionObserver
 from sparksig.tables.contract import RUN_COLUMN
 
 if TYPE_CHECKING:
@@ -35,17 +36,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Counts:
-    """Observations that count rows while they are written.
+    """Counts of rows, and summaries of their predictions, while they are written.
 
     Attributes:
         input: the rows that the model receives.
         scored: the observation of :func:`sparksig.score`.
         malformed: the malformed rows of text files, which the model does not receive.
+        predictions: summarizes the predictions; None with Spark Connect, which has no accumulators.
     """
 
     input: Observation = field(default_factory=Observation)
     scored: Observation = field(default_factory=Observation)
     malformed: Observation = field(default_factory=Observation)
+    predictions: PredictionObserver | None = None
 
 
 def select_needed(rows: DataFrame, udf: ModelUDF, output: OutputSection) -> DataFrame:
@@ -72,7 +75,7 @@ def build_staged_rows(
         refuse_reserved_names(rows.columns)
     rows = rows.observe(counts.input, F.count(F.lit(1)).alias("rows"))
     limit = build_limit(config)
-    udf = udf if limit is None else udf.with_(limit=limit)
+    udf = udf.with_(limit=limit, observer=counts.predictions)
     staged = add_predictions(
         rows,
         udf,

@@ -17,6 +17,7 @@ from sparksig.jobs.job_run import JobRun
 from sparksig.jobs.preparing import check_before_start
 from sparksig.jobs.staging import StagedResult, StagingDirectory, build_fingerprints
 from sparksig.scoring.prepared import PreparedModel
+from sparksig.scoring.tally import name_summaries
 
 
 class ScoreRun(JobRun[ScoreConfig]):
@@ -211,7 +212,7 @@ class ScoreRun(JobRun[ScoreConfig]):
             _apply_budget(budget, int(report.bad_rows or 0), int(report.rows or 0), report.findings)
 
     def _note_result(self, result: StagedResult) -> None:
-        counts = result.counts
+        counts, section = result.counts, self.config.output
         self.note(
             input=dict(result.input),
             rows_in=counts.rows_in,
@@ -220,6 +221,7 @@ class ScoreRun(JobRun[ScoreConfig]):
             findings=counts.findings,
             model_loads=counts.model_loads,
             model_load_seconds=counts.model_load_seconds,
+            predictions=name_summaries(counts.predictions, section.column, flatten=section.flatten),
         )
 
     def _apply_budget(self, result: StagedResult) -> None:

@@ -36,10 +36,11 @@ from sparksig.schema import ColSpec, Schema
 from sparksig.spark.bind import column
 from sparksig.spark.diagnosis import diagnosed
 from sparksig.spark.frame import judge_table
-from sparksig.spark.hadoop import Place
+from sparksig.spark.hadoop import Place, is_connect
 from sparksig.spark.result_types import build_outputs, read_result_type
 from sparksig.spark.session import start_context
 from sparksig.spark.udf import ModelUDF, build_udf
+from sparksig.spark.work import PredictionObserver
 from sparksig.types import AnyType
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class SparkEngine:
         self.input: Input
         self.rows: DataFrame
         self.staged: DataFrame | None = None
-        self.counts = Counts()
+        self.counts: Counts
         self._starting: threading.Thread | None = None
 
     # --- before anything is scored --------------------------------------------------------------------------
@@ -90,6 +91,8 @@ class SparkEngine:
         if self._starting is not None:
             self._starting.join()
         self.spark = session_of("score", run.config)
+        observer = None if is_connect(self.spark) else PredictionObserver(self.spark.sparkContext)
+        self.counts = Counts(predictions=observer)
         self.udf = _build_udf(self.spark, run.config, run.model)
         return self.udf.digest
 
@@ -182,7 +185,11 @@ class SparkEngine:
         require_all_rows(rows_in, scored, rejected, count_rows(directory))
         reasons_of_rows = self.read_reasons(directory, findings) if rejected else ()
         loads, seconds = observed["model_loads"] or 0, observed["model_load_seconds"] or 0.0
-        return StagedCounts(rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds))
+        observer = self.counts.predictions
+        predictions = {} if observer is None else observer.summaries
+        return StagedCounts(
+            rows_in, scored, rejected, reasons_of_rows, int(loads), float(seconds), predictions
+        )
 
     def read_reasons(self, directory: Place, findings: str) -> tuple[Finding, ...]:
         """Read from staged rows why some were rejected, with counts, the most frequent reasons first."""

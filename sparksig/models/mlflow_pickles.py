@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
-from sparksig.convert import hints
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import MissingDependencyError
@@ -62,7 +62,7 @@ def _validate_model_input(
     args: tuple[Any, ...], kwargs: dict[str, Any], index: int, hint: Any, name: str
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Validate the data among the arguments of ``predict`` by the type hint, by sparksig's rules."""
-    list_hint = hints.parse_input_hint(hint)
+    list_hint = parse_input_hint(hint)
 
     def validate(data: Any) -> list[Any]:
         return check_rows(to_rows(data, list_hint), list_hint, from_json=is_serving())

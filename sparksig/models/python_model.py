@@ -15,7 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from sparksig.convert import hints
+from sparksig.convert.annotations import parse_hint, parse_input_hint
+from sparksig.convert.hint_tree import ListHint, get_type, is_frame
 from sparksig.convert.mlflow import mlflow_class
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
@@ -283,7 +284,7 @@ class _Contract:
     """The contract that the type hints of a function declare."""
 
     data: str  # the name of the input parameter
-    input: hints.ListHint | None  # None if the type hint is not a list
+    input: ListHint | None  # None if the type hint is not a list
     from_example: bool  # the type hint of the input is TypeFromExample
     output: Schema | None  # that the type hint of the output declares
 
@@ -346,9 +347,9 @@ def _parse_contract(function: Callable[..., Any], name: str) -> _Contract | None
     full_name = (getattr(hint, "__module__", ""), getattr(hint, "__name__", ""))
     # MLflow's TypeFromExample is a type variable, to be recognized without importing MLflow
     from_example = hint is TypeFromExample or full_name == ("mlflow.types.type_hints", "TypeFromExample")
-    if hint is not None and not from_example and not hints.is_frame(hint):
+    if hint is not None and not from_example and not is_frame(hint):
         try:
-            list_hint = hints.parse_input_hint(hint)
+            list_hint = parse_input_hint(hint)
         except ConversionError as error:
             if any(map(_is_contradiction, error.findings)):
                 raise ConversionError(f"{name}: {error.message}", error.findings) from None
@@ -416,22 +417,22 @@ def get_hint_schemas(model: object) -> tuple[Schema | None, Schema | None]:
     contract = _get_contract(model)
     if contract is None or contract.input is None:
         return None, None
-    return Schema([ColSpec(hints.get_type(contract.input.item))]), contract.output
+    return Schema([ColSpec(get_type(contract.input.item))]), contract.output
 
 
 def _parse_output(hint: Any, name: str) -> Schema | None:
     """Return the schema of an output's type hint: of the elements of a list, else of the hint itself."""
-    if hint is None or hint is type(None) or hints.is_frame(hint):
+    if hint is None or hint is type(None) or is_frame(hint):
         return None
     try:
-        parsed = hints.parse_hint(hint)
+        parsed = parse_hint(hint)
     except ConversionError as error:
         reason = "; ".join(str(finding) for finding in error.findings)
         _warn(f"{name}: the type hint of the output is ignored: {reason}")
         return None
     # a tuple of a fixed length is a single row
-    row = parsed.item if isinstance(parsed, hints.ListHint) and parsed.length is None else parsed
-    return Schema([ColSpec(hints.get_type(row))])
+    row = parsed.item if isinstance(parsed, ListHint) and parsed.length is None else parsed
+    return Schema([ColSpec(get_type(row))])
 
 
 def bind_predict(predict: Callable[..., Any], context: Any) -> Callable[[Any, Mapping[str, Any] | None], Any]:

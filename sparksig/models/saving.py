@@ -19,7 +19,6 @@ from sparksig.errors import (
     ModelError,
     SignatureError,
     SignatureTypeError,
-    SparksigError,
     UnsupportedError,
     kind,
 )
@@ -40,7 +39,7 @@ from sparksig.models.features import KEY, choose_names
 from sparksig.models.flavors.interface import Flavor, HasTextDtypes, Predictor, Saving
 from sparksig.models.flavors.loader_module import LoaderModule
 from sparksig.models.info import ModelInfo, get_model_info
-from sparksig.models.model_code import run_model_code
+from sparksig.models.model_code import convert_code_errors, run_model_code
 from sparksig.models.python_model import (
     SignatureMismatchWarning,
     as_callable_model,
@@ -174,31 +173,45 @@ def save_model(
     requirements = _Requirements(extra_pip_requirements or (), pip_requirements, detect_requirements)
     with create_directory(path) as home:
         config = _write_files(home, model, flavor, saving, code_paths or ())
-        features = choose_names(flavor, model, saving, data)
-        if features is not None and saving.inputs is not None:
-            config["flavors"]["python_function"][KEY] = features
-            data = select_features(data, saving.inputs, features)
         if metadata is not None:
             config["metadata"] = dict(metadata)
-        _declare_signature(config, saving.signature, has_example=data is not None)
-        _record_text_dtypes(config, saving.inputs, data, flavor.create_predictor(model, method))
-        write_mlmodel(home, config)
-        requirements.write(home, [])  # refuses malformed requirements before the model runs
-        if data is not None:
-            config["saved_input_example_info"] = _write_example(home, data, params, saving.signature)
-            write_mlmodel(home, config)
-            signature = verify_example(home, model, flavor, saving, (data, params))
-            _declare_signature(config, signature, has_example=True)
-            write_mlmodel(home, config)
-        packages = flavor.list_requirements(ModelDirectory.read(home))
-        if data is not None and requirements.are_detected():
-            packages += _detect_packages(home, flavor, saving)
-        requirements.write(home, packages)
-        files = (file for file in home.rglob("*") if file.is_file() and file != home / MLMODEL)
-        config["model_size_bytes"] = sum(file.stat().st_size for file in files)
-        write_mlmodel(home, config)
-        seal(home)
+        _complete_directory(home, config, model, flavor, saving, (data, params), requirements)
     return get_model_info(path)
+
+
+def _complete_directory(
+    home: Path,
+    config: dict[str, Any],
+    model: Any,
+    flavor: Flavor,
+    saving: Saving,
+    example: tuple[Any, dict[str, Any] | None],
+    requirements: _Requirements,
+) -> None:
+    """Add the MLmodel, the example, the requirements and the seal to the files of a model."""
+    data, params = example
+    features = choose_names(flavor, model, saving, data)
+    if features is not None and saving.inputs is not None:
+        config["flavors"]["python_function"][KEY] = features
+        data = select_features(data, saving.inputs, features)
+    _declare_signature(config, saving.signature, has_example=data is not None)
+    _record_text_dtypes(config, saving.inputs, data, flavor.create_predictor(model, saving.method))
+    write_mlmodel(home, config)
+    requirements.write(home, [])  # refuses malformed requirements before the model runs
+    if data is not None:
+        config["saved_input_example_info"] = _write_example(home, data, params, saving.signature)
+        write_mlmodel(home, config)
+        signature = verify_example(home, model, flavor, saving, (data, params))
+        _declare_signature(config, signature, has_example=True)
+        write_mlmodel(home, config)
+    packages = flavor.list_requirements(ModelDirectory.read(home))
+    if data is not None and requirements.are_detected():
+        packages += _detect_packages(home, flavor, saving)
+    requirements.write(home, packages)
+    files = (file for file in home.rglob("*") if file.is_file() and file != home / MLMODEL)
+    config["model_size_bytes"] = sum(file.stat().st_size for file in files)
+    write_mlmodel(home, config)
+    seal(home)
 
 
 # --- arguments ----------------------------------------------------------------------------------------------
@@ -227,14 +240,8 @@ def _find_code_file(model: Any) -> Path | None:
 
 def _run_code(file: Path, model_config: Mapping[str, Any] | None) -> Any:
     """Return the model that a Python file sets."""
-    try:
+    with convert_code_errors(file):
         return run_model_code(file.read_bytes(), file.absolute(), model_config)
-    except (SparksigError, ImportError):
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{file}: the code of the model fails: {type(error).__name__} (see above)"
-        ) from error
 
 
 def _to_model(model: Any, loader_module: object, data_path: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, OutputRefusedError
+from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
@@ -31,7 +32,13 @@ from sparksig.scoring.scan import ScanPlan, Split
 from sparksig.scoring.split import SplitResult, require_all_rows
 from sparksig.scoring.splits import ScanOptions, plan_scan, plan_splits
 from sparksig.scoring.staging import publish_directory, require_free, staging_directory
-from sparksig.scoring.tally import Summary, merge_findings, merge_summaries
+from sparksig.scoring.tally import (
+    PredictionSummary,
+    describe_summaries,
+    merge_findings,
+    merge_summaries,
+    name_summaries,
+)
 from sparksig.scoring.task import SplitTask
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.views import TextView, count_nouns, format_facts, format_size
@@ -69,7 +76,7 @@ class ScoredFiles(TextView):
     scored: int
     rejected: int
     findings: tuple[Finding, ...]
-    predictions: Mapping[str, Summary]
+    predictions: Mapping[str, PredictionSummary]
     files: int
     size: int
     digest: str
@@ -84,6 +91,7 @@ class ScoredFiles(TextView):
             ("rows", f"{self.rows:,}"),
             ("scored", f"{self.scored:,}"),
             ("rejected", f"{self.rejected:,}"),
+            *(("predictions", text) for text in describe_summaries(self.predictions)),
             ("engine", self.engine),
             ("output", f"{self.output} ({count_nouns(self.files, 'file')}, {format_size(self.size)})"),
         ]
@@ -238,18 +246,31 @@ def score_files(
         splits = plan_splits(table, scan, cores)
     warn_of_absent_columns(prepared.inputs, table.schema.names, effect, 2)
     with staging_directory(store, path) as staging:
-        target = Target(store, staging)
         with clock.phase("run"):
-            if session is None:
-                results = score_locally(prepared, scan, splits, target, cores)
-            else:
-                from sparksig.spark.direct import score_on_spark
-
-                results = score_on_spark(session, prepared, scan, splits, target)
+            results = _score_splits(session, prepared, scan, splits, Target(store, staging), cores)
         with clock.phase("publish"):
             publish_directory(store, staging, path, place)
     used = "local" if session is None else "direct"
-    return _build_report(place, used, results, prepared.digest, clock.seconds)
+    predictions = name_summaries(
+        merge_summaries(*(result.summaries for result in results)), column, flatten=flatten
+    )
+    return _build_report(place, used, results, predictions, prepared.digest, clock.seconds)
+
+
+def _score_splits(
+    session: SparkSession | None,
+    model: PreparedModel,
+    plan: ScanPlan,
+    splits: Sequence[Split],
+    target: Target,
+    processes: int,
+) -> list[SplitResult]:
+    """Score splits by tasks of a session, or by processes of this machine."""
+    if session is None:
+        return score_locally(model, plan, splits, target, processes)
+    from sparksig.spark.direct import score_on_spark
+
+    return score_on_spark(session, model, plan, splits, target)
 
 
 def score_locally(
@@ -307,12 +328,18 @@ def count_processes(table: ParquetTable) -> int:
 
 
 def _find_session(engine: str, spark: SparkSession | None) -> SparkSession | None:
-    """Return the session whose tasks score; None for processes."""
+    """Return the session whose tasks score; None for processes.
+
+    Raises:
+        MissingDependencyError: the engine "direct" is required, and PySpark is not installed.
+    """
     if engine == "local":
         return None
     if spark is not None:
         return spark
     if engine == "direct":
+        if importlib.util.find_spec("pyspark") is None:
+            raise MissingDependencyError.naming("pyspark", "engine='direct'", "spark")
         from sparksig.spark.session import build_session
 
         return build_session("sparksig")
@@ -391,7 +418,12 @@ def _locate(path: str | os.PathLike[str]) -> tuple[pafs.FileSystem, str]:
 
 
 def _build_report(
-    output: str, engine: str, results: Sequence[SplitResult], digest: str, seconds: Mapping[str, float]
+    output: str,
+    engine: str,
+    results: Sequence[SplitResult],
+    predictions: Mapping[str, PredictionSummary],
+    digest: str,
+    seconds: Mapping[str, float],
 ) -> ScoredFiles:
     steps = {
         step: sum(result.seconds[step] for result in results) for step in ("load", "read", "score", "write")
@@ -403,7 +435,7 @@ def _build_report(
         scored=sum(result.scored for result in results),
         rejected=sum(result.rejected for result in results),
         findings=merge_findings(finding for result in results for finding in result.findings),
-        predictions=merge_summaries(*(result.summary for result in results)),
+        predictions=predictions,
         files=sum(len(result.files) for result in results),
         size=sum(result.size for result in results),
         digest=digest,

@@ -31,7 +31,7 @@ from sparksig.scoring.limits import count_rejections
 from sparksig.scoring.part import Target, name_predictions, open_writer
 from sparksig.scoring.results import finish_predictions, score_pairs, select_column
 from sparksig.scoring.scan import ReadCount, ScanPlan, Split, read_batches
-from sparksig.scoring.tally import FindingTally, Summary, merge_summaries, summarize_predictions
+from sparksig.scoring.tally import FindingTally, PredictionSummarizer, PredictionSummary, merge_summaries
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SplitResult:
         scored: the rows with a prediction.
         rejected: the rows without one.
         findings: why rows were rejected, with counts.
-        summary: the predictions in numbers, by column.
+        summaries: the predictions in numbers, by path.
         size: the bytes of the files.
         seconds: the time of each step: load, read, score, write.
         loads: how often the model was loaded: 1 for the first split of a process.
@@ -59,7 +59,7 @@ class SplitResult:
     scored: int
     rejected: int
     findings: tuple[Finding, ...]
-    summary: Mapping[str, Summary]
+    summaries: Mapping[str, PredictionSummary]
     size: int
     seconds: Mapping[str, float]
     loads: int = 0
@@ -83,7 +83,8 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
         BudgetExceededError: many more rows were rejected than the limit of the plan allows.
     """
     clock = _Clock()
-    tally, summary, read = FindingTally(), dict[str, Summary](), ReadCount()
+    tally, read, summarizer = FindingTally(), ReadCount(), PredictionSummarizer()
+    summaries: dict[str, PredictionSummary] = {}
     rows = 0
     opened = open_writer(target, split.index, plan)
     with _restore_interrupt(), _locate_failure(split, plan), opened as writer:
@@ -100,14 +101,14 @@ def score_split(split: Split, model: LoadedModel, plan: ScanPlan, target: Target
             rows += len(predictions)
             with clock.measure("write"):
                 columns = name_predictions(predictions, plan)
-                summary = merge_summaries(summary, summarize_predictions(columns))
+                summaries = merge_summaries(summaries, summarizer.summarize(predictions))
                 kept = (batch.column(batch.schema.get_field_index(name)) for name in plan.kept_columns)
                 writer.write([*kept, *columns.values(), *([findings] if plan.lenient else [])])
         with clock.measure("write"):
             writer.close()
     counts = rows, read.rows, rows - tally.rejected, tally.rejected
     return SplitResult(
-        split.index, writer.files, *counts, tally.findings(), summary, writer.size, clock.seconds
+        split.index, writer.files, *counts, tally.findings(), summaries, writer.size, clock.seconds
     )
 
 

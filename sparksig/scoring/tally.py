@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sparksig.errors import Code, Finding
-
-__all__ = ["FindingTally", "Summary", "merge_findings", "merge_summaries", "summarize_predictions"]
+from sparksig.convert.variant import is_variant
+from sparksig.engine.histograms import (
+    Histogram,
+    build_histogram,
+    label_bins,
+    measure_lengths,
+    merge_histograms,
+)
+from sparksig.errors import Code, Finding, step
+from sparksig.views import count_nouns, format_nulls, format_number, format_share
 
 _MOST = 50
 """The number of kinds of findings that a report has at most."""
@@ -67,77 +78,232 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A column of predictions in numbers.
+class PredictionSummary:
+    """A column of predictions in numbers. It depends on the values alone, up to the rounding of the mean.
 
     Attributes:
         rows: the number of rows.
         nulls: the number of rows without a prediction.
-        numbers: the number of finite values, for numeric columns.
-        minimum: the least finite value; None without any.
-        maximum: the greatest finite value; None without any.
-        mean: the mean of the finite values; None without any.
+        nans: the number of NaN.
+        infinities: the number of infinite values.
+        mean: the mean of the finite numbers; None without any.
+        histogram: the finite numbers in bins; None without any.
+        classes: the number of rows of each class, the most frequent first, for booleans and for texts and
+            integers of few different values. None for other types, and for many values.
+        unit: "items" if the numbers are the lengths of lists or maps, else empty.
+
+    Example:
+        >>> summary = PredictionSummarizer().summarize(pa.array(["no", "yes", "no", None]))[""]
+        >>> str(summary)
+        'no 66.7 %, yes 33.3 %, 1 null (25.0 %)'
     """
 
     rows: int
     nulls: int
-    numbers: int = 0
-    minimum: float | None = None
-    maximum: float | None = None
+    nans: int = 0
+    infinities: int = 0
     mean: float | None = None
+    histogram: Histogram | None = None
+    classes: tuple[tuple[str, int], ...] | None = None
+    unit: str = ""
+
+    @property
+    def values(self) -> tuple[tuple[str, int], ...]:
+        """The distribution: pairs of a class, or of a range of numbers, and a count."""
+        if self.classes is not None:
+            return self.classes
+        return () if self.histogram is None else label_bins(self.histogram)
+
+    def __str__(self) -> str:
+        return ", ".join(
+            text for text in (*self._describe_values(), format_nulls(self.nulls, self.rows)) if text
+        )
+
+    def _describe_values(self) -> list[str]:
+        if self.classes:
+            total = sum(count for _, count in self.classes)
+            shares = [f"{label} {format_share(count, total)}" for label, count in self.classes[:_SHOWN]]
+            return [*shares, *([f"{len(self.classes) - _SHOWN} more"] if len(self.classes) > _SHOWN else [])]
+        histogram, texts = self.histogram, []
+        if histogram is not None:
+            unit = f" {self.unit}" if self.unit else ""
+            low, high = format_number(histogram.minimum), format_number(histogram.maximum)
+            texts = [
+                f"mean {format_number(self.mean or 0)}{unit}",
+                f"{low} to {high}" if low != high else f"all {low}",
+            ]
+        texts += [f"{self.nans:,} NaN"] if self.nans else []
+        return [*texts, *([f"{self.infinities:,} infinite"] if self.infinities else [])]
 
 
-def summarize_predictions(predictions: Mapping[str, pa.Array]) -> dict[str, Summary]:
-    """Summarize each column of predictions; the fields of a struct are columns of their own.
+_SHOWN = 5
+"""The number of classes that a text lists."""
 
-    Example:
-        >>> summarize_predictions({"score": pa.array([1.0, 3.0, None])})
-        {'score': Summary(rows=3, nulls=1, numbers=2, minimum=1.0, maximum=3.0, mean=2.0)}
-    """
-    summaries: dict[str, Summary] = {}
-    for name, array in predictions.items():
-        if pa.types.is_struct(array.type):
-            fields = (f"{name}.{field.name}" for field in array.type)
-            summaries |= summarize_predictions(dict(zip(fields, array.flatten())))
-        else:
-            summaries[name] = _summarize(array)
-    return summaries
+_MOST_CLASSES, _MOST_LENGTH = 50, 64
+"""More different values, or longer texts, are no classes."""
+
+_MOST_COLUMNS = 100
+"""The number of columns of predictions that are summarized."""
 
 
-def _summarize(array: pa.Array) -> Summary:
-    rows, nulls = len(array), array.null_count
-    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-        return Summary(rows, nulls)
-    total = pc.sum(array).as_py()
-    if pa.types.is_floating(array.type) and (total is None or total - total != 0):  # NaN or infinite
-        array = array.filter(pc.is_finite(array))
-        total = pc.sum(array).as_py()
-    numbers = len(array) - array.null_count
-    if not numbers:
-        return Summary(rows, nulls)
-    extremes = pc.min_max(array).as_py()
-    return Summary(rows, nulls, numbers, float(extremes["min"]), float(extremes["max"]), total / numbers)
+class PredictionSummarizer:
+    """Summarizes predictions batch by batch, and remembers which columns have too many values for classes."""
+
+    def __init__(self) -> None:
+        self._without_classes: set[str] = set()
+
+    def summarize(self, predictions: pa.Array) -> dict[str, PredictionSummary]:
+        """Summarize a batch of predictions; the fields of structs are columns of their own.
+
+        Args:
+            predictions: the predictions, in types that Spark has.
+
+        Returns:
+            The summaries of the first 100 columns, by path: empty for the prediction itself, the field for a
+            struct, as in ``{"label": ..., "scores.low": ...}``.
+
+        Example:
+            >>> summary = PredictionSummarizer().summarize(pa.array([1.0, 3.0, None]))[""]
+            >>> summary.rows, summary.nulls, summary.mean
+            (3, 1, 2.0)
+        """
+        leaves = itertools.islice(_list_leaves("", predictions), _MOST_COLUMNS)
+        return {path: self._summarize(path, array) for path, array in leaves}
+
+    def _summarize(self, path: str, array: pa.Array) -> PredictionSummary:
+        summary = PredictionSummary(len(array), array.null_count)
+        present = array.drop_null() if array.null_count else array
+        if path not in self._without_classes:
+            classes = _count_classes(present)
+            if classes is None:
+                self._without_classes.add(path)
+            summary = replace(summary, classes=classes)
+        lengths = measure_lengths(present)
+        if lengths is not None:
+            return replace(summary, **_summarize_integers(lengths), unit="items")
+        if pa.types.is_integer(array.type):
+            numbers = present.cast(pa.int64()).to_numpy(zero_copy_only=False)
+            return replace(summary, **_summarize_integers(numbers))
+        if pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
+            numbers = present.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            return replace(summary, **_summarize_floats(numbers))
+        return summary
 
 
-def merge_summaries(*parts: Mapping[str, Summary]) -> dict[str, Summary]:
+def _list_leaves(path: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """Yield the parts of an array that are no structs, with their paths."""
+    if not pa.types.is_struct(array.type) or is_variant(array.type):
+        yield path, array
+        return
+    for field, values in zip(array.type, array.flatten()):
+        yield from _list_leaves(f"{path}.{field.name}" if path else field.name, values)
+
+
+def _count_classes(array: pa.Array) -> tuple[tuple[str, int], ...] | None:
+    """Count the values of a batch; None if they are no classes."""
+    if pa.types.is_boolean(array.type):
+        return _order_classes({"true": array.true_count, "false": array.false_count})
+    if not (pa.types.is_integer(array.type) or pa.types.is_string(array.type)):
+        return None
+    counts = pc.value_counts(array)
+    if len(counts) > _MOST_CLASSES:
+        return None
+    classes = {str(value): count for value, count in zip(*(part.to_pylist() for part in counts.flatten()))}
+    return None if any(len(label) > _MOST_LENGTH for label in classes) else _order_classes(classes)
+
+
+def _order_classes(classes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    present = ((label, count) for label, count in classes.items() if count)
+    return tuple(sorted(present, key=lambda pair: (-pair[1], pair[0])))
+
+
+def _summarize_integers(numbers: np.ndarray[Any, Any]) -> dict[str, Any]:
+    if not len(numbers):
+        return {}
+    histogram = build_histogram(numbers)
+    largest = max(abs(histogram.minimum), abs(histogram.maximum))
+    total = numbers.sum().item() if largest * len(numbers) < 2**63 else numbers.astype(np.float64).sum()
+    return {"mean": float(total / len(numbers)), "histogram": histogram}
+
+
+def _summarize_floats(numbers: np.ndarray[Any, Any]) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = numbers.sum() / max(len(numbers), 1)
+    if not np.isfinite(mean):
+        nans, infinities = int(np.isnan(numbers).sum()), int(np.isinf(numbers).sum())
+        details = {"nans": nans, "infinities": infinities}
+        numbers = numbers[np.isfinite(numbers)]
+        mean = (numbers / max(len(numbers), 1)).sum()  # whose sum may be infinite
+    if not len(numbers):
+        return details
+    return {**details, "mean": float(mean), "histogram": build_histogram(numbers)}
+
+
+def merge_summaries(*parts: Mapping[str, PredictionSummary]) -> dict[str, PredictionSummary]:
     """Merge the summaries of several batches or files."""
-    merged: dict[str, Summary] = {}
+    merged: dict[str, PredictionSummary] = {}
     for part in parts:
         for name, summary in part.items():
             merged[name] = _merge(merged[name], summary) if name in merged else summary
     return merged
 
 
-def _merge(left: Summary, right: Summary) -> Summary:
-    rows, nulls = left.rows + right.rows, left.nulls + right.nulls
-    if left.mean is None or right.mean is None:
-        known = right if left.mean is None else left
-        return replace(known, rows=rows, nulls=nulls)
-    assert left.minimum is not None
-    assert left.maximum is not None
-    assert right.minimum is not None
-    assert right.maximum is not None
-    numbers = left.numbers + right.numbers
-    mean = left.mean + (right.mean - left.mean) * (right.numbers / numbers)
-    low, high = min(left.minimum, right.minimum), max(left.maximum, right.maximum)
-    return Summary(rows, nulls, numbers, low, high, mean)
+def _merge(left: PredictionSummary, right: PredictionSummary) -> PredictionSummary:
+    mean, histogram = left.mean, left.histogram
+    if mean is None or histogram is None:
+        mean, histogram = right.mean, right.histogram
+    elif right.mean is not None and right.histogram is not None:
+        histogram = merge_histograms(histogram, right.histogram)
+        share = sum(right.histogram.counts) / sum(histogram.counts)
+        mean = mean * (1 - share) + right.mean * share
+    return PredictionSummary(
+        left.rows + right.rows,
+        left.nulls + right.nulls,
+        left.nans + right.nans,
+        left.infinities + right.infinities,
+        mean,
+        histogram,
+        _merge_classes(left.classes, right.classes),
+        left.unit or right.unit,
+    )
+
+
+def _merge_classes(
+    left: tuple[tuple[str, int], ...] | None, right: tuple[tuple[str, int], ...] | None
+) -> tuple[tuple[str, int], ...] | None:
+    if left is None or right is None:
+        return None
+    counts = Counter(dict(left))
+    counts.update(dict(right))
+    return _order_classes(counts) if len(counts) <= _MOST_CLASSES else None
+
+
+def name_summaries(
+    summaries: Mapping[str, PredictionSummary], column: str, *, flatten: bool = False
+) -> dict[str, PredictionSummary]:
+    """Return summaries by the names of the columns that the predictions become.
+
+    Args:
+        summaries: the summaries, by their paths in the prediction.
+        column: the name of the output column.
+        flatten: whether each field of the prediction is a column.
+
+    Example:
+        >>> list(name_summaries({"a": PredictionSummary(0, 0)}, "prediction", flatten=True))
+        ['prediction_a']
+    """
+    separator = "_" if flatten else "."
+    return {f"{column}{separator}{path}" if path else column: summary for path, summary in summaries.items()}
+
+
+def describe_summaries(summaries: Mapping[str, PredictionSummary], most: int = 10) -> list[str]:
+    """Return a line for each of the first columns.
+
+    Example:
+        >>> describe_summaries({"score": PredictionSummary(2, 0, classes=(("yes", 2),))})
+        ['score: yes 100.0 %, no nulls']
+    """
+    lines = [f"{step(name)}: {summary}" for name, summary in itertools.islice(summaries.items(), most)]
+    more = len(summaries) - most
+    return [*lines, f"and {count_nouns(more, 'further column')}"] if more > 0 else lines

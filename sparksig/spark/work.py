@@ -9,11 +9,12 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark import TaskContext
+from pyspark.accumulators import AccumulatorParam
 
 from sparksig.convert.arrow import source
 from sparksig.engine.absent import Absent
@@ -36,10 +37,48 @@ from sparksig.scoring import (
 )
 from sparksig.scoring.batches import Predict
 from sparksig.scoring.limits import RejectionCount, RejectionLimit, count_rejections
+from sparksig.scoring.tally import PredictionSummarizer, PredictionSummary, merge_summaries
 from sparksig.spark.ship import Shipment
 from sparksig.spark.variants import as_objects, as_variants, opened, packed, result
 
-__all__ = ["Work", "Zone", "explode", "list_columns"]
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+
+Summaries = dict[str, PredictionSummary]
+
+
+class _MergedSummaries(AccumulatorParam[Summaries]):
+    """The merging of summaries in an accumulator."""
+
+    def zero(self, value: Summaries) -> Summaries:  # noqa: ARG002  the same for every value
+        return {}
+
+    def addInPlace(self, value1: Summaries, value2: Summaries) -> Summaries:  # noqa: N802  Spark's name
+        return merge_summaries(value1, value2)
+
+
+class PredictionObserver:
+    """Summarizes the predictions of a query while its tasks compute them.
+
+    Spark adds the summaries of the successful attempt of each task, once, as long as the query has no
+    shuffle after the predictions.
+
+    Args:
+        context: the context of the session, which must not be of Spark Connect.
+    """
+
+    def __init__(self, context: SparkContext) -> None:
+        self._accumulator = context.accumulator(dict[str, PredictionSummary](), _MergedSummaries())
+        self._summarizer = PredictionSummarizer()
+
+    @property
+    def summaries(self) -> Summaries:
+        """The summaries by path, once the query has run; only for the driver."""
+        return self._accumulator.value
+
+    def observe(self, predictions: pa.Array) -> None:
+        """Add a batch of predictions."""
+        self._accumulator.add(self._summarizer.summarize(predictions))
 
 
 @dataclass(frozen=True)
@@ -61,6 +100,7 @@ class Work:
         batch_bytes: larger batches are cut.
         absent: what the model sees of an optional column that the table lacks.
         limit: the number of rows that the run may reject; None for any number.
+        observer: summarizes the predictions; None if nobody asks.
     """
 
     shipment: Shipment
@@ -77,6 +117,7 @@ class Work:
     batch_bytes: int = BATCH_BYTES
     absent: Absent = "omit"
     limit: RejectionLimit | None = None
+    observer: PredictionObserver | None = None
 
     @property
     def has_details(self) -> bool:
@@ -123,6 +164,8 @@ class Work:
             count=self._count_rejections(),
         )
         for scored, findings in pairs:
+            if self.observer is not None:
+                self.observer.observe(scored)
             yield self._add_details(scored, findings, loads) if self.has_details else scored
 
     def _build_predict(self, model: LoadedModel, arrivals: _Arrivals) -> Predict:

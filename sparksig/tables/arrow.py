@@ -54,12 +54,14 @@ class Outcome:
         bad_rows: the number of rows that break a rule.
         nulls: the number of nulls in each column that was counted.
         breaches: the rules that are broken.
+        values: the distributions of columns, where they were counted.
     """
 
     rows: int
     bad_rows: int
     nulls: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     breaches: tuple[Breach, ...] = ()
+    values: Mapping[str, tuple[tuple[str, int], ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def add_count(rule: Finding, rows: int, places: int) -> Finding:

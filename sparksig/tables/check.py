@@ -26,7 +26,7 @@ from sparksig.spark.diagnosis import diagnosed, refuse_stopped_session
 from sparksig.tables.arrow import Breach, Outcome, count_violations
 from sparksig.tables.columns import Column
 from sparksig.tables.contract import Contract, resolve_contract
-from sparksig.tables.distributions import measure_distributions
+from sparksig.tables.distributions import Distributions
 from sparksig.tables.findings import broken_columns, find_missing, order_findings, report_columns
 from sparksig.tables.parquet import ParquetTable, open_parquet
 from sparksig.tables.report import Report
@@ -285,10 +285,12 @@ def _check_sample(
     if not columns:
         return report
     sample = table.sample(columns, sampler)
-    outcome = count_violations(sample.parts, rules, names, keys)
-    values = measure_distributions(sample, names)
-    claim = sample.claim(outcome.bad_rows)
-    return replace(report_outcome(report, contract, table.columns, outcome, values), claim=claim)
+    distributions = Distributions(names)
+    outcome = count_violations(distributions.observe(sample.parts), rules, names, keys)
+    outcome = replace(outcome, values=distributions.list_bins())
+    return replace(
+        report_outcome(report, contract, table.columns, outcome), claim=sample.claim(outcome.bad_rows)
+    )
 
 
 def report_outcome(
@@ -296,7 +298,6 @@ def report_outcome(
     contract: Contract | None,
     columns: Sequence[Column],
     outcome: Outcome,
-    values: dict[str, tuple[tuple[str, int], ...]] | None = None,
 ) -> Report:
     """Add the result of applying rules to a report, in the order of the contract's columns."""
     breaches = [*map(Breach, report.findings), *dict.fromkeys(outcome.breaches)]
@@ -308,7 +309,7 @@ def report_outcome(
         report,
         findings=findings,
         examples={index: examples for index, (_, examples) in enumerate(breaches) if examples},
-        columns=report_columns(contract, columns, findings, outcome.nulls, values or {}),
+        columns=report_columns(contract, columns, findings, outcome.nulls, outcome.values),
         rows=outcome.rows,
         bad_rows=outcome.bad_rows,
     )

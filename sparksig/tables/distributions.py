@@ -1,44 +1,122 @@
-"""The distributions of the values in a sample: numbers, times, booleans, and texts by their lengths."""
+"""The distributions of the values of columns, counted batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sparksig.engine.histograms import (
+    Histogram,
+    Number,
+    build_histogram,
+    label_bins,
+    measure_lengths,
+    merge_histograms,
+)
 from sparksig.engine.kernels import decode_dictionary
 from sparksig.engine.zones import to_local_times
-from sparksig.tables.sample import Sample
+from sparksig.tables.arrow import Part
+from sparksig.views import format_number
 
-BINS = 10
 Bins = tuple[tuple[str, int], ...]
 
+_COUNTED_ROWS = 2**17
+"""At least so many rows of a large table are counted."""
 
-def measure_distributions(sample: Sample, names: Sequence[str]) -> dict[str, Bins]:
-    """Count the values of some columns in ranges of equal width.
+_MULTIPLIER = 2_654_435_769
+"""2**32 divided by the golden ratio, whose multiples spread the counted rows without a period."""
+
+
+class Distributions:
+    """Counts of values in ranges, by column: numbers, times, booleans, and the lengths of texts and lists.
+
+    Args:
+        names: the columns.
+        rows: the number of rows of the table. A table of more than 262,143 rows is divided into equal blocks,
+            at least 131,072, and one row of each block is counted.
 
     Example:
-        >>> from sparksig.tables.arrow import Part
-        >>> batch = pa.record_batch([pa.array([True, None, True])], ["x"])
-        >>> measure_distributions(Sample((Part(batch),), batch.schema, "uniform"), ["x"])
+        >>> distributions = Distributions(["x"])
+        >>> distributions.add(pa.record_batch([pa.array([True, None, True])], ["x"]))
+        >>> distributions.list_bins()
         {'x': (('false', 0), ('true', 2))}
     """
-    distributions = {}
-    for name in names:
-        arrays = [part.batch.column(part.batch.schema.get_field_index(name)) for part in sample.parts]
-        if arrays and len({array.type for array in arrays}) == 1:
-            bins = _measure_values(pa.concat_arrays([_plain(array).drop_null() for array in arrays]))
-            if bins is not None:
-                distributions[name] = bins
-    return distributions
+
+    def __init__(self, names: Sequence[str], rows: int = 0) -> None:
+        self._columns = {name: _Column() for name in names}
+        self._block_rows = max(rows // _COUNTED_ROWS, 1)
+        self._rows = 0
+
+    def observe(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """Count the rows of parts while they pass."""
+        for part in parts:
+            self.add(part.batch)
+            yield part
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the rows of a batch, which has all of the columns."""
+        positions = None if self._block_rows == 1 else self._choose_rows(batch.num_rows)
+        self._rows += batch.num_rows
+        for name, column in self._columns.items():
+            array = batch.column(batch.schema.get_field_index(name))
+            column.add(array if positions is None else array.take(positions))
+
+    def _choose_rows(self, count: int) -> pa.Array:
+        """Return the positions of the counted rows among the next ones."""
+        size, start = self._block_rows, self._rows
+        blocks = np.arange(start // size, (start + count - 1) // size + 1)
+        chosen = blocks * size + (blocks * _MULTIPLIER % 2**32 * size >> 32) - start
+        return pa.array(chosen[(chosen >= 0) & (chosen < count)])
+
+    def list_bins(self) -> dict[str, Bins]:
+        """Return the ranges and counts of each column whose type has a distribution."""
+        bins = ((name, column.list_bins()) for name, column in self._columns.items())
+        return {name: pairs for name, pairs in bins if pairs is not None}
+
+
+class _Column:
+    """The distribution of one column; a column with several types has none."""
+
+    def __init__(self) -> None:
+        self._types: set[pa.DataType] = set()
+        self._counts = {"false": 0, "true": 0}
+        self._histogram: Histogram | None = None
+
+    def add(self, array: pa.Array) -> None:
+        self._types.add(array.type)
+        values = _plain(array).drop_null()
+        if pa.types.is_boolean(values.type):
+            self._counts["false"] += values.false_count
+            self._counts["true"] += values.true_count
+            return
+        numbers = _to_numbers(values)
+        if numbers is None or not len(numbers):
+            return
+        histogram = build_histogram(numbers)
+        self._histogram = (
+            histogram if self._histogram is None else merge_histograms(self._histogram, histogram)
+        )
+
+    def list_bins(self) -> Bins | None:
+        if len(self._types) != 1:
+            return None
+        [dtype] = self._types
+        plain = _plain(pa.nulls(0, dtype)).type
+        if pa.types.is_boolean(plain):
+            return tuple(self._counts.items())
+        if _to_numbers(pa.nulls(0, plain)) is None:
+            return None
+        return () if self._histogram is None else label_bins(self._histogram, _choose_format(plain))
 
 
 def _plain(array: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(array.type):
-        return decode_dictionary(array)
+        array = decode_dictionary(array)
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         return to_local_times(array)
     if pa.types.is_date(array.type):
@@ -46,38 +124,24 @@ def _plain(array: pa.Array) -> pa.Array:
     return array
 
 
-def _measure_values(values: pa.Array) -> Bins | None:
+def _to_numbers(values: pa.Array) -> np.ndarray[Any, Any] | None:
+    """Return the finite numbers that values are counted by; None for types without a distribution."""
     dtype = values.type
-    if pa.types.is_boolean(dtype):
-        count = pc.sum(values).as_py() or 0
-        return ("false", len(values) - count), ("true", count)
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        return _bin_values(pc.utf8_length(values).to_numpy(zero_copy_only=False), "{:.0f} characters")
+        values = pc.utf8_length(values)
+    elif pa.types.is_floating(dtype) or pa.types.is_decimal(dtype) or pa.types.is_uint64(dtype):
+        numbers = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        return numbers if np.isfinite(numbers.sum()) else numbers[np.isfinite(numbers)]
+    elif not (pa.types.is_timestamp(dtype) or pa.types.is_integer(dtype)):
+        return measure_lengths(values)
+    return np.asarray(values.cast(pa.int64()).to_numpy(zero_copy_only=False))
+
+
+def _choose_format(dtype: pa.DataType) -> Callable[[Number], str]:
     if pa.types.is_timestamp(dtype):
-        return _bin_values(values.cast(pa.int64()).to_numpy(zero_copy_only=False), "", dtype.unit)
-    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        return _bin_values(values.to_numpy(zero_copy_only=False), "{:.4g}")
-    return None
+        return partial(_format_time, dtype.unit)
+    return format_number
 
 
-def _bin_values(values: Any, form: str, unit: str = "") -> Bins:
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if not len(finite):
-        return ()
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        return ((_format_edge(low, form, unit), len(finite)),)
-    if not np.isfinite(high - low):
-        return ()
-    try:
-        counts, edges = np.histogram(finite, bins=BINS, range=(low, high))
-    except ValueError:  # closer to each other than doubles can be divided
-        return ((f"{_format_edge(low, form, unit)} to {_format_edge(high, form, unit)}", len(finite)),)
-    ends = [_format_edge(float(edge), form, unit) for edge in edges]
-    return tuple((f"{a} to {b}", int(count)) for a, b, count in zip(ends, ends[1:], counts))
-
-
-def _format_edge(value: float, form: str, unit: str) -> str:
-    if not unit:
-        return form.format(value)
+def _format_time(unit: str, value: Number) -> str:
     return str(np.array(int(value), f"datetime64[{unit}]").astype("datetime64[s]"))

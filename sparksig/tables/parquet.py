@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from sparksig.convert.arrow import TENSOR_KEY, from_arrow, source
+from sparksig.convert.arrow import from_arrow, source
+from sparksig.convert.fields import TENSOR_KEY
 from sparksig.errors import (
     Code,
     ContractError,
@@ -32,6 +33,7 @@ from sparksig.spark.names import Fold
 from sparksig.tables.arrow import Outcome, Part, count_violations
 from sparksig.tables.columns import Column, arrow_columns
 from sparksig.tables.differences import normalize
+from sparksig.tables.distributions import Distributions
 from sparksig.tables.footers import (
     BATCH_BYTES,
     READ_OPTIONS,
@@ -164,8 +166,11 @@ class ParquetTable:
         return [name for name in names if name in present and counts[name] == len(self.files)]
 
     def run(self, rules: Sequence[Rule], names: Sequence[str], keys: Sequence[str]) -> Outcome:
-        """Apply rules to all rows, a batch at a time."""
-        return count_violations(self._read_all(_merge_names(rules, names, keys)), rules, names, keys)
+        """Apply rules to all rows, a batch at a time, and count the values of the columns meanwhile."""
+        distributions = Distributions(names, self.rows)
+        parts = distributions.observe(self._read_all(_merge_names(rules, names, keys)))
+        outcome = count_violations(parts, rules, names, keys)
+        return replace(outcome, values=distributions.list_bins())
 
     def sample(self, names: Sequence[str], sampler: Sampler) -> Sample:
         """Read some rows of some columns."""

@@ -27,7 +27,8 @@ class ColumnReport:
         actual: the table's type; empty if the table lacks the column.
         ok: whether the column has no finding.
         nulls: the number of nulls; None if they were not counted.
-        values: the distribution of the values in a sample: pairs of a range and a count.
+        values: the distribution of the values: pairs of a range and a count. Full checks with Spark do not
+            count it, and full checks of large Parquet tables count it in some rows, evenly distributed.
 
     Example:
         >>> column = ColumnReport("age", "long", "bigint", False, nulls=3)
@@ -234,7 +235,17 @@ class Report(TextView):
         return [each for each in self.findings if each.path == path or each.path.startswith(nested)]
 
     def _render(self) -> str:
-        return render("report.html", report=self, whole=False, created="")
+        return self.render()
+
+    def render(self, *, whole: bool = False, nested: bool = False, footer: str = "") -> str:
+        """Render the report as HTML.
+
+        Args:
+            whole: whether it is a page of its own.
+            nested: whether it is a section of another page.
+            footer: the text at the end of a page.
+        """
+        return render("report.html", report=self, whole=whole, nested=nested, footer=footer)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report as one self-contained page: no script, no network.
@@ -247,5 +258,5 @@ class Report(TextView):
             OSError: the file cannot be written.
         """
         created = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-        page = render("report.html", report=self, whole=True, created=created)
-        Path(path).write_text(page, encoding="utf-8")
+        footer = ", ".join([*([self.table] if self.table else []), self.contract, created])
+        Path(path).write_text(self.render(whole=True, footer=footer), encoding="utf-8")

@@ -24,6 +24,7 @@ from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import (
     HOPELESS_DTYPES,
     MISFITS,
@@ -36,7 +37,6 @@ from tests.convert.helpers import (
     tensor_json,
 )
 from tests.strategies import ODD_NAMES, composite_types, names, schemas, tensor_schemas, types
-from tests.tables import each
 
 
 def make(name, *args):
@@ -114,7 +114,7 @@ TABLE = [
     (make("uuid"), ""),
 ]
 TABLE = [(dtype, [DataType[name] for name in wide.split()]) for dtype, wide in TABLE if dtype is not None]
-table = each(("dtype", "wide"), TABLE, ids=lambda value: str(value).replace(" ", ""))
+table = pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=lambda value: str(value).replace(" ", ""))
 
 LISTS = {
     "list": pa.list_,
@@ -157,25 +157,25 @@ def test_any_takes_every_type(dtype, wide):
         assert widens(source(held), AnyType())
 
 
+@pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=describe_case)
 @lists
-def test_every_list_widens_as_its_items_do(wrap):
-    for dtype, wide in TABLE:
-        held = source(wrap(dtype))
-        assert [target for target in DataType if widens(held, Array(target))] == wide, dtype
-        assert not any(widens(held, target) for target in DataType), dtype
-        twice = source(wrap(pa.list_(dtype)))
-        assert [target for target in DataType if widens(twice, Array(Array(target)))] == wide, dtype
-        if wide:
-            assert from_arrow(wrap(dtype)) == Array(wide[0])
+def test_every_list_widens_as_its_items_do(wrap, dtype, wide):
+    held = source(wrap(dtype))
+    assert [target for target in DataType if widens(held, Array(target))] == wide, dtype
+    assert not any(widens(held, target) for target in DataType), dtype
+    twice = source(wrap(pa.list_(dtype)))
+    assert [target for target in DataType if widens(twice, Array(Array(target)))] == wide, dtype
+    if wide:
+        assert from_arrow(wrap(dtype)) == Array(wide[0])
 
 
-def test_maps_and_structs_widen_as_their_parts_do():
-    for dtype, wide in TABLE:
-        for held in (pa.map_(pa.string(), dtype), pa.struct([("f", dtype), ("g", dtype)])):
-            assert [t for t in DataType if widens(source(held), Map(t))] == wide, held
-            found = [t for t in DataType if widens(source(held), Object([Property("f", t)]))]
-            assert found == wide, held
-            assert not any(widens(source(held), target) for target in (*DataType, Array("long"))), held
+@pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=describe_case)
+def test_maps_and_structs_widen_as_their_parts_do(dtype, wide):
+    for held in (pa.map_(pa.string(), dtype), pa.struct([("f", dtype), ("g", dtype)])):
+        assert [t for t in DataType if widens(source(held), Map(t))] == wide, held
+        found = [t for t in DataType if widens(source(held), Object([Property("f", t)]))]
+        assert found == wide, held
+        assert not any(widens(source(held), target) for target in (*DataType, Array("long"))), held
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ HINTS = [
 ]
 
 
-@each(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("dtype", "target", "hint"), HINTS, ids=lambda value: str(value)[:30])
 def test_the_hint_of_a_refusal(dtype, target, hint):
     [finding] = find_mismatches(source(dtype), DataType[target], "a")
     assert finding.hint == hint
@@ -331,8 +331,8 @@ NESTED = {
 }
 
 
-@each("nest", NESTED.values(), ids=NESTED)
-@each(("ours", "arrow"), PAIRS, ids=lambda value: str(value).replace(" ", ""))
+@pytest.mark.parametrize("nest", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize(("ours", "arrow"), PAIRS, ids=lambda value: str(value).replace(" ", ""))
 def test_a_type_and_its_arrow_type_lead_to_each_other(ours, arrow, nest):
     ours, arrow = nest[0](ours), nest[1](arrow)
     assert to_arrow(ours) == arrow
@@ -491,7 +491,7 @@ LOST_TO = {
 }
 
 
-@each("check", LOST_TO.values(), ids=LOST_TO)
+@pytest.mark.parametrize("check", LOST_TO.values(), ids=LOST_TO)
 def test_lost_to_arrow(check):
     check()
 
@@ -581,7 +581,7 @@ LOST_FROM = {
 }
 
 
-@each("check", LOST_FROM.values(), ids=LOST_FROM)
+@pytest.mark.parametrize("check", LOST_FROM.values(), ids=LOST_FROM)
 def test_lost_from_arrow(check):
     check()
 
@@ -636,8 +636,8 @@ ELEMENTS = {
 }
 
 
-@each("rank", [1, 2, 3, 4])
-@each("name", ELEMENTS)
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ELEMENTS, ids=describe_case)
 def test_a_tensor_of_rank_r_is_lists_in_lists_and_comes_back(name, rank):
     spec = TensorSpec(np.dtype(name), (-1, 3, -1, 5)[:rank], "t.x")
     arrow = to_arrow(Schema([spec]))
@@ -672,7 +672,7 @@ def test_metadata_that_does_not_fit_the_field_is_refused(text):
     assert codes(error) == [("`t.x`", Code.TYPE_MISMATCH)]
 
 
-@each("text", [*TAMPERED.values(), b"\xff\xfe\x00"], ids=[*TAMPERED, "no text"])
+@pytest.mark.parametrize("text", [*TAMPERED.values(), b"\xff\xfe\x00"], ids=[*TAMPERED, "no text"])
 def test_tampered_metadata_is_refused_as_ours(text):
     with pytest.raises((ConversionError, SignatureError)):
         from_arrow(pa.schema([tensor_field(text)]))
@@ -839,7 +839,7 @@ TEXTS = [
 ]
 
 
-@each(("dtype", "text"), TEXTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("dtype", "text"), TEXTS, ids=lambda value: str(value)[:30])
 def test_the_text_of_a_refusal(dtype, text):
     with pytest.raises(ConversionError, match=re.escape(text)):
         from_arrow(column(dtype))

@@ -15,9 +15,9 @@ from sparksig.convert.spark import from_spark, to_spark
 from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import HOPELESS_DTYPES, codes
 from tests.strategies import column_schemas, scalar_types, schemas, tensor_schemas
-from tests.tables import each
 
 SPARK_4 = hasattr(T, "VariantType")
 
@@ -61,7 +61,9 @@ OPTIONAL = {
 }
 
 
-@each("text, dtype", [(text, dtype) for dtype in OPTIONAL for text in OPTIONAL[dtype]])
+@pytest.mark.parametrize(
+    ("text", "dtype"), [(text, dtype) for dtype in OPTIONAL for text in OPTIONAL[dtype]], ids=describe_case
+)
 def test_every_type_and_alias(text, dtype):
     assert from_ddl(f"a {text}") == Schema([ColSpec(dtype, "a", required=False)])
     if text != "void":
@@ -72,7 +74,7 @@ ONE = Schema([ColSpec("integer", "a", required=False)])
 TWO = Schema([ColSpec("integer", "a", required=False), ColSpec("string", "b")])
 
 
-@each(
+@pytest.mark.parametrize(
     "text",
     [
         "a int, b string not null",
@@ -87,13 +89,14 @@ TWO = Schema([ColSpec("integer", "a", required=False), ColSpec("string", "b")])
         "a int comment 'it''s' \"so\" r'\\', b string not null comment 'a \\' b'",
         "a int comment ', c int', b string not null",
     ],
+    ids=describe_case,
 )
 def test_writing(text):
     assert from_ddl(text) == TWO
 
 
-@each(
-    "text, name",
+@pytest.mark.parametrize(
+    ("text", "name"),
     [
         ("`odd ``name` int", "odd `name"),
         ("`` int", ""),
@@ -110,6 +113,7 @@ def test_writing(text):
             for word in ("int", "struct", "not", "null", "comment", "select", "Interval")
         ],
     ],
+    ids=describe_case,
 )
 def test_names(text, name):
     assert from_ddl(text) == Schema([ColSpec("integer", name, required=False)])
@@ -164,7 +168,7 @@ MALFORMED |= {
 }
 
 
-@each("text", MALFORMED)
+@pytest.mark.parametrize("text", MALFORMED, ids=describe_case)
 def test_malformed(text):
     with pytest.raises(SignatureError) as error:
         from_ddl(text)
@@ -203,10 +207,11 @@ NO_COUNTERPARTS = {
 }
 
 
-@each(
-    "text, expected, told",
+@pytest.mark.parametrize(
+    ("text", "expected", "told"),
     [(text, "a type that Spark has", told) for text, told in NO_TYPES.items()]
     + [(text, "a supported type", told) for text, told in NO_COUNTERPARTS.items()],
+    ids=describe_case,
 )
 def test_types_that_are_none(text, expected, told):
     with pytest.raises(ConversionError) as error:
@@ -362,7 +367,7 @@ LOSSES_TO = {
 }
 
 
-@each("line", LOSSES_TO)
+@pytest.mark.parametrize("line", LOSSES_TO, ids=describe_case)
 def test_each_line_of_lost_to_ddl(line):
     case = LOSSES_TO[line]()
     if case:
@@ -384,7 +389,7 @@ LOSSES_FROM = {
 }
 
 
-@each("line", LOSSES_FROM)
+@pytest.mark.parametrize("line", LOSSES_FROM, ids=describe_case)
 def test_each_line_of_lost_from_ddl(line):
     text, back = LOSSES_FROM[line]
     assert to_ddl(from_ddl(text)) == back

@@ -23,6 +23,7 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.test_arrow import LOST_TO_ARROW
 from tests.strategies import column_schemas, schemas, signatures
 
@@ -105,13 +106,13 @@ def test_whatever_the_signature_there_is_a_text_or_an_error(contract, to):
     paths(made)
 
 
+@pytest.mark.parametrize("to", EXPORTS, ids=describe_case)
 @pytest.mark.parametrize("wrap", [Array, Map, lambda inner: Object([Property("a", inner)])])
-def test_the_deepest_types(wrap):
+def test_the_deepest_types(wrap, to):
     dtype = DataType.long
     for _ in range(99):
         dtype = wrap(dtype)
-    for to in EXPORTS:
-        assert export(Schema([ColSpec(dtype, "a")]), to).text
+    assert export(Schema([ColSpec(dtype, "a")]), to).text
 
 
 @given(column_schemas())
@@ -187,11 +188,13 @@ def test_a_side_that_cannot_be_expressed_is_left_out_and_listed(to, side):
         assert "types in it cannot be expressed" in str(made.lost[0])
 
 
+@pytest.mark.parametrize(
+    "contract", [ModelSignature(COMPLEX, COMPLEX), ModelSignature(COMPLEX)], ids=describe_case
+)
 @pytest.mark.parametrize("to", ["ddl", "arrow", "json-schema", "odcs", "oip"])
-def test_a_signature_with_no_side_to_express_is_refused(to):
-    for contract in (ModelSignature(COMPLEX, COMPLEX), ModelSignature(COMPLEX)):
-        with pytest.raises(ConversionError, match="complex64"):
-            export(contract, to)
+def test_a_signature_with_no_side_to_express_is_refused(to, contract):
+    with pytest.raises(ConversionError, match="complex64"):
+        export(contract, to)
 
 
 def test_a_contract_may_be_a_path_a_dictionary_or_ddl(tmp_path):

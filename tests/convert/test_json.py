@@ -33,7 +33,7 @@ from sparksig.convert.json import (
 from sparksig.errors import Code, ConversionError
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from tests import strategies
-from tests.tables import each
+from tests.cases import describe_case
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 UNWRITABLE = "the value cannot be written as JSON: 1 finding\n  - "
@@ -158,7 +158,7 @@ EDGES = [
 ]
 
 
-@each(("value", "dtype"), EDGES)
+@pytest.mark.parametrize(("value", "dtype"), EDGES, ids=describe_case)
 def test_the_edges_come_back(value, dtype):
     assert key(again(value, dtype)) == key(value)
     assert key(again([value], Array(dtype))) == key([value])
@@ -207,7 +207,7 @@ OTHERS = [
 ]
 
 
-@each(("value", "dtype", "expected"), OTHERS)
+@pytest.mark.parametrize(("value", "dtype", "expected"), OTHERS, ids=describe_case)
 def test_what_numpy_pandas_and_pydantic_have_comes_back_as_python_values(value, dtype, expected):
     assert key(again(value, dtype)) == key(expected)
 
@@ -251,7 +251,7 @@ TIE = "1.000000059604644775390625"  # halfway between 1 and the next float32
 ABOVE = 1.0000001192092896
 
 
-@each(
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (TIE, 1.0),
@@ -268,6 +268,7 @@ ABOVE = 1.0000001192092896
         ("7.006492321624085e-46", 0.0),  # below half of the least
         ("7.0064923216240854e-46", 1.401298464324817e-45),
     ],
+    ids=describe_case,
 )
 def test_ties_of_floats_go_to_the_even_one_and_else_nothing_is_a_tie(text, expected):
     assert key(from_json(loads(text, exact=True), DataType.float)) == key(expected)
@@ -279,7 +280,8 @@ def test_a_float_does_not_depend_on_the_callers_decimal_context():
         assert from_json(loads("16777217.5", exact=True), DataType.float) == 16777218.0
 
 
-@each(
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
     ("text", "dtype", "expected"),
     [
         ("7.0", DataType.long, 7),
@@ -304,15 +306,16 @@ def test_a_float_does_not_depend_on_the_callers_decimal_context():
         ('"eA==\\n"', DataType.binary, b"x"),  # MLflow's
         ('"ZWVl\\nZWVl"', DataType.binary, b"eeeeee"),
     ],
+    ids=describe_case,
 )
-def test_numbers_and_texts_are_read_by_their_declared_type(text, dtype, expected):
-    for exact in (False, True):
-        content = loads(text, exact=exact)
-        assert key(from_json(content, dtype)) == key(expected)
-        assert key(column_from_json([content, None], dtype)) == key([expected, None])
+def test_numbers_and_texts_are_read_by_their_declared_type(text, dtype, expected, exact):
+    content = loads(text, exact=exact)
+    assert key(from_json(content, dtype)) == key(expected)
+    assert key(column_from_json([content, None], dtype)) == key([expected, None])
 
 
-@each(
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
     ("text", "dtype"),
     [
         ('"7"', DataType.long),
@@ -363,15 +366,15 @@ def test_numbers_and_texts_are_read_by_their_declared_type(text, dtype, expected
         ("[]", Map("long")),
         ("[]", Object([Property("a", "long")])),
     ],
+    ids=describe_case,
 )
-def test_nothing_is_read_into_a_type_that_it_is_not(text, dtype):
-    for exact in (False, True):
-        held = from_json(loads(text, exact=exact), dtype)
-        assert key(held) == key(json.loads(text))
-        assert not isinstance(held, Number)
-        [one] = from_json(loads(f"[{text}]", exact=exact), Array(dtype))
-        assert key(one) == key(held)
-        assert column_from_json([loads(text, exact=exact)] * 2, dtype) == [held, held]
+def test_nothing_is_read_into_a_type_that_it_is_not(text, dtype, exact):
+    held = from_json(loads(text, exact=exact), dtype)
+    assert key(held) == key(json.loads(text))
+    assert not isinstance(held, Number)
+    [one] = from_json(loads(f"[{text}]", exact=exact), Array(dtype))
+    assert key(one) == key(held)
+    assert column_from_json([loads(text, exact=exact)] * 2, dtype) == [held, held]
 
 
 def test_a_number_beyond_a_type_stays_a_number_that_the_engine_refuses():
@@ -383,11 +386,15 @@ def test_a_number_beyond_a_type_stays_a_number_that_the_engine_refuses():
     assert from_json(loads("9007199254740993"), DataType.long) == 2**53 + 1
 
 
-@each("text", ["1e-99999999999999999999", "-1.5e-99999999999999999999", "0e99999999999999999999"])
-def test_a_number_with_an_endless_exponent_is_a_number_like_any_other(text):
-    for dtype in (DataType.double, DataType.float, DataType.long, AnyType()):
-        for exact in (False, True):
-            assert from_json(loads(text, exact=exact), dtype) == 0
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(
+    "dtype", [DataType.double, DataType.float, DataType.long, AnyType()], ids=describe_case
+)
+@pytest.mark.parametrize(
+    "text", ["1e-99999999999999999999", "-1.5e-99999999999999999999", "0e99999999999999999999"]
+)
+def test_a_number_with_an_endless_exponent_is_a_number_like_any_other(text, dtype, exact):
+    assert from_json(loads(text, exact=exact), dtype) == 0
 
 
 def test_texts_are_left_alone_on_demand():
@@ -401,7 +408,7 @@ def test_texts_are_left_alone_on_demand():
 HERE = "^unsupported JSON: "
 
 
-@each(
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", r"^not JSON: line 1, column 1: Expecting value$"),
@@ -424,6 +431,7 @@ HERE = "^unsupported JSON: "
         ('{"a": 1, "a": 1}', HERE + r"an object has a duplicate key$"),
         ('[{"b": {"secret": 1, "c": 2, "\\u0073ecret": 3}}]', HERE + r"an object has a duplicate key$"),
     ],
+    ids=describe_case,
 )
 def test_what_is_no_json_is_refused_without_showing_it(text, message):
     with pytest.raises(ValueError, match=message) as caught:
@@ -435,22 +443,22 @@ def test_what_is_no_json_is_refused_without_showing_it(text, message):
 BEYOND = r"a number beyond doubles \(write infinity as the text Infinity\)$"
 
 
-@each("text", ["1e999", "-1e999", "1.5e400"])
-def test_a_number_beyond_doubles_is_no_infinity(text):
-    for exact in (False, True):
-        content = loads(text, exact=exact)
-        for dtype in (*DataType, AnyType()):
-            with pytest.raises(ValueError, match=BEYOND):
-                from_json(content, dtype)
-            with pytest.raises(ValueError, match=BEYOND):
-                column_from_json([0.5, content], dtype)
-            with pytest.raises(ValueError, match=BEYOND):
-                from_json([content], Array(dtype))
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "1.5e400"])
+def test_a_number_beyond_doubles_is_no_infinity(text, exact):
+    content = loads(text, exact=exact)
+    for dtype in (*DataType, AnyType()):
         with pytest.raises(ValueError, match=BEYOND):
-            to_plain(content)
+            from_json(content, dtype)
+        with pytest.raises(ValueError, match=BEYOND):
+            column_from_json([0.5, content], dtype)
+        with pytest.raises(ValueError, match=BEYOND):
+            from_json([content], Array(dtype))
+    with pytest.raises(ValueError, match=BEYOND):
+        to_plain(content)
 
 
-@each("depth", [150, 450, 600, 900])
+@pytest.mark.parametrize("depth", [150, 450, 600, 900])
 def test_nesting_is_read_as_a_whole_or_refused(depth):
     for text in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
         with contextlib.suppress(ValueError):
@@ -472,7 +480,7 @@ def deep(depth):
     return held
 
 
-@each(
+@pytest.mark.parametrize(
     ("value", "path", "code", "message"),
     [
         ("\ud800", "", Code.INVALID_VALUE, "expected Unicode text, got a lone surrogate"),
@@ -497,6 +505,7 @@ def deep(depth):
         (pd.Series([1]), "", Code.UNSUPPORTED_TYPE, "got a value of type Series"),
         (int, "", Code.UNSUPPORTED_TYPE, "got a value of type type"),
     ],
+    ids=describe_case,
 )
 def test_what_json_does_not_hold_is_refused_with_its_path(value, path, code, message):
     with pytest.raises(ConversionError, match=f"^{UNWRITABLE}.*{message}") as caught:
@@ -505,10 +514,10 @@ def test_what_json_does_not_hold_is_refused_with_its_path(value, path, code, mes
     assert "secret" not in str(caught.value)
 
 
-def test_what_no_reader_would_take_is_not_written():
-    for value in (10**5000, deep(5000)):
-        with pytest.raises(ConversionError, match=r"^the value cannot be written as JSON"):
-            dumps(to_json(value))
+@pytest.mark.parametrize("value", [10**5000, deep(5000)], ids=["digits", "levels"])
+def test_what_no_reader_would_take_is_not_written(value):
+    with pytest.raises(ConversionError, match=r"^the value cannot be written as JSON"):
+        dumps(to_json(value))
 
 
 def test_the_text_is_plain_json():

@@ -25,6 +25,7 @@ from sparksig.params import ParamSchema, ParamSpec, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import codes
 from tests.strategies import (
     column_schemas,
@@ -34,7 +35,6 @@ from tests.strategies import (
     signatures,
     tensor_schemas,
 )
-from tests.tables import each
 
 
 def valid(schema, record):
@@ -392,7 +392,7 @@ LOSSES = {
 }
 
 
-@each("line", LOSSES)
+@pytest.mark.parametrize("line", LOSSES, ids=describe_case)
 def test_each_line_of_the_losses(line):
     LOSSES[line]()
 

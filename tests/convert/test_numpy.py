@@ -17,8 +17,8 @@ from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.strategies import column_schemas, scalar_types, tensor_schemas
-from tests.tables import each
 
 COMPOSITES = [Array("long"), Map("long"), Object([Property("a", "long")]), AnyType(), SparkMLVector()]
 UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as"]
@@ -60,7 +60,7 @@ if np.dtype("longdouble") != np.float64:  # where the C compiler has one
 if hasattr(np.dtypes, "StringDType"):
     TABLE.append((np.dtypes.StringDType(), [DataType.string]))
     TABLE.append((np.dtypes.StringDType(na_object=None), [DataType.string]))
-table = each(("dtype", "wide"), TABLE, ids=[str(dtype) for dtype, _ in TABLE])
+table = pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=[str(dtype) for dtype, _ in TABLE])
 
 
 # --- the casting table --------------------------------------------------------------------------------------
@@ -92,12 +92,12 @@ def test_each_refusal_has_a_hint_and_names_the_dtype(dtype, wide):
         assert finding.actual == (dtype.name if dtype.name != "datetime64" else "datetime64 without a unit")
 
 
+@pytest.mark.parametrize(("dtype", "wide"), TABLE, ids=describe_case)
 @pytest.mark.parametrize("order", [">", "<"], ids=["big", "little"])
-def test_byte_order_changes_no_verdict(order):
-    for dtype, wide in TABLE:
-        if dtype.kind != "T":  # strings of variable width have none
-            ordered = dtype.newbyteorder(order)
-            assert [target for target in DataType if widens(source(ordered), target)] == wide, dtype
+def test_byte_order_changes_no_verdict(order, dtype, wide):
+    if dtype.kind != "T":  # strings of variable width have none
+        ordered = dtype.newbyteorder(order)
+        assert [target for target in DataType if widens(source(ordered), target)] == wide, dtype
 
 
 NO_COUNTERPART = "has no counterpart in a signature: cast it explicitly, or drop it"
@@ -111,7 +111,7 @@ TEXTS = {
 }
 
 
-@each("name", TEXTS)
+@pytest.mark.parametrize("name", TEXTS, ids=describe_case)
 def test_the_text_of_a_refusal(name):
     text = f"expected a supported type, got {TEXTS[name]} [UNSUPPORTED_TYPE]"
     with pytest.raises(ConversionError, match=re.escape(text)):
@@ -152,7 +152,7 @@ PAIRS = {
 }
 
 
-@each("ours", DataType)
+@pytest.mark.parametrize("ours", DataType, ids=describe_case)
 def test_a_type_and_its_dtype_lead_to_each_other(ours):
     assert to_numpy(ours) == PAIRS[ours]
     assert from_numpy(PAIRS[ours]) == ours
@@ -168,7 +168,7 @@ def test_composites_have_no_dtype(dtype):
         to_pandas(dtype)
 
 
-@each("ours", DataType)
+@pytest.mark.parametrize("ours", DataType, ids=describe_case)
 def test_the_pandas_dtype_of_a_column(ours):
     expected = np.dtype(object) if ours in (DataType.string, DataType.binary) else PAIRS[ours]
     assert to_pandas(ours) == expected

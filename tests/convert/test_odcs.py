@@ -18,9 +18,9 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import HOPELESS_DTYPES, codes
 from tests.strategies import schemas, signatures
-from tests.tables import each
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ LOGICAL = {
 }
 
 
-@each("dtype", LOGICAL)
+@pytest.mark.parametrize("dtype", LOGICAL, ids=describe_case)
 def test_logical_types(dtype):
     spec = TensorSpec(dtype, (-1,), "a") if isinstance(dtype, np.dtype) else ColSpec(dtype, "a")
     [made] = properties(Schema([spec]))
@@ -234,7 +234,7 @@ LOSSES = {
 }
 
 
-@each("line", LOSSES)
+@pytest.mark.parametrize("line", LOSSES, ids=describe_case)
 def test_each_line_of_the_losses(line):
     if callable(LOSSES[line]):
         LOSSES[line]()

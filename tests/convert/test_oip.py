@@ -12,9 +12,9 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import codes
 from tests.strategies import signatures
-from tests.tables import each
 
 DATATYPES = {"BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
 DATATYPES |= {"FP16", "FP32", "FP64", "BYTES"}
@@ -81,7 +81,7 @@ EXACT = {
 }
 
 
-@each("dtype", EXACT)
+@pytest.mark.parametrize("dtype", EXACT, ids=describe_case)
 def test_datatypes_that_lose_nothing(dtype):
     tensor = isinstance(dtype, np.dtype)
     spec = TensorSpec(dtype, (2, -1, 3), "a") if tensor else ColSpec(dtype, "a")
@@ -194,7 +194,7 @@ LOSSES = {
 }
 
 
-@each("line", LOSSES)
+@pytest.mark.parametrize("line", LOSSES, ids=describe_case)
 def test_each_line_of_the_losses(line):
     LOSSES[line]()
 

@@ -28,6 +28,7 @@ from sparksig.errors import Code, ConversionError, SignatureError
 from sparksig.lattice import find_mismatches, widens
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.convert.helpers import (
     HOPELESS_DTYPES,
     MISFITS,
@@ -50,7 +51,6 @@ from tests.strategies import (
     tensor_schemas,
     types,
 )
-from tests.tables import each
 
 SPARK_4 = hasattr(T, "VariantType")
 needs_spark_4 = pytest.mark.skipif(not SPARK_4, reason="this Spark has no VariantType")
@@ -121,8 +121,8 @@ NESTED = {
 }
 
 
-@each("nest", NESTED.values(), ids=NESTED)
-@each(("ours", "spark", "back"), ROWS, ids=[repr(row[0]) for row in ROWS])
+@pytest.mark.parametrize("nest", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize(("ours", "spark", "back"), ROWS, ids=[repr(row[0]) for row in ROWS])
 def test_a_row_of_the_table_both_ways(ours, spark, back, nest):
     ours, wrap = nest[0](ours), nest[1]
     assert to_spark(ours) == wrap(spark)
@@ -178,7 +178,7 @@ WIDENS = [
     (PointUDT(), ""),
 ]
 WIDENS = [(dtype, [DataType[name] for name in wide.split()]) for dtype, wide in WIDENS if dtype is not None]
-widening = each(
+widening = pytest.mark.parametrize(
     ("dtype", "wide"), WIDENS, ids=[f"{type(d).__module__}.{d!r}".removeprefix("pyspark.") for d, _ in WIDENS]
 )
 
@@ -253,7 +253,7 @@ ONE_VERDICT = [
 
 
 @pytest.mark.filterwarnings("ignore:distutils Version classes are deprecated")  # in Spark 3.5
-@each("dtype", [dtype for dtype in ONE_VERDICT if dtype is not None], ids=repr)
+@pytest.mark.parametrize("dtype", [dtype for dtype in ONE_VERDICT if dtype is not None], ids=describe_case)
 def test_a_spark_type_and_the_arrow_type_it_travels_as_get_one_verdict(dtype):
     arrived = arrow.source(to_arrow_type(dtype))
     targets = [
@@ -480,7 +480,7 @@ LOST_TO = {
 }
 
 
-@each("check", LOST_TO.values(), ids=LOST_TO)
+@pytest.mark.parametrize("check", LOST_TO.values(), ids=LOST_TO)
 def test_lost_to_spark(check):
     check()
 
@@ -561,7 +561,7 @@ LOST_FROM = {
 }
 
 
-@each("check", LOST_FROM.values(), ids=LOST_FROM)
+@pytest.mark.parametrize("check", LOST_FROM.values(), ids=LOST_FROM)
 def test_lost_from_spark(check):
     check()
 
@@ -613,8 +613,8 @@ ELEMENTS = {
 }
 
 
-@each("rank", [1, 2, 3, 4])
-@each("name", ELEMENTS)
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ELEMENTS, ids=describe_case)
 def test_a_tensor_of_rank_r_is_arrays_in_arrays_and_comes_back(name, rank):
     spec = TensorSpec(np.dtype(name), (-1, 3, -1, 5)[:rank], "t.x")
     spark = to_spark(Schema([spec]))
@@ -647,7 +647,7 @@ def test_metadata_that_does_not_fit_the_field_is_refused(body):
 NO_TEXT = {"JSON null": None, "a JSON number": 5, "a JSON object": {"type": "tensor"}, "a JSON list": [1]}
 
 
-@each("body", [*TAMPERED.values(), *NO_TEXT.values()], ids=[*TAMPERED, *NO_TEXT])
+@pytest.mark.parametrize("body", [*TAMPERED.values(), *NO_TEXT.values()], ids=[*TAMPERED, *NO_TEXT])
 def test_tampered_metadata_is_refused_as_ours(body):
     with pytest.raises((ConversionError, SignatureError)):
         from_spark(tensor_table(body))

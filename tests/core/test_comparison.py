@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sparksig.comparison import Note, Verdict, compare
 from sparksig.errors import Code
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
-from tests.tables import each
+from tests.cases import describe_case
 
 IDENTICAL, FULL, BACKWARD, FORWARD, INCOMPATIBLE = Verdict
 
@@ -76,7 +77,7 @@ OF_INPUTS = {
 }
 
 
-@each("old, new, verdict", OF_INPUTS.values(), ids=OF_INPUTS)
+@pytest.mark.parametrize(("old", "new", "verdict"), OF_INPUTS.values(), ids=OF_INPUTS)
 def test_inputs(old, new, verdict):
     assert compare(old, new).inputs.verdict is verdict
     assert compare(old, new).ok == (verdict in (IDENTICAL, FULL, BACKWARD))
@@ -101,7 +102,7 @@ OF_OUTPUTS = {
 }
 
 
-@each("old, new, verdict", OF_OUTPUTS.values(), ids=OF_OUTPUTS)
+@pytest.mark.parametrize(("old", "new", "verdict"), OF_OUTPUTS.values(), ids=OF_OUTPUTS)
 def test_outputs(old, new, verdict):
     assert compare(old, new, side="outputs").outputs.verdict is verdict
 
@@ -135,8 +136,8 @@ def test_findings_have_the_required_and_the_provided_type():
     ]
 
 
-@each(
-    "old, new, finding",
+@pytest.mark.parametrize(
+    ("old", "new", "finding"),
     [
         (
             columns(a="long", b="long"),
@@ -156,6 +157,7 @@ def test_findings_have_the_required_and_the_provided_type():
             "tensors, or both as columns) [TYPE_MISMATCH]",
         ),
     ],
+    ids=describe_case,
 )
 def test_incomparable_schemas_are_one_finding(old, new, finding):
     assert [str(one) for one in compare(old, new).inputs.upgrade] == [finding]
@@ -223,7 +225,7 @@ NESTED = {
 }
 
 
-@each("old, new, verdict", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize(("old", "new", "verdict"), NESTED.values(), ids=NESTED)
 def test_types_in_types(old, new, verdict):
     assert compare(columns(x=old), columns(x=new)).inputs.verdict is verdict
 
@@ -296,7 +298,7 @@ OF_TENSORS = {
 }
 
 
-@each("old, new, verdict", OF_TENSORS.values(), ids=OF_TENSORS)
+@pytest.mark.parametrize(("old", "new", "verdict"), OF_TENSORS.values(), ids=OF_TENSORS)
 def test_tensors(old, new, verdict):
     mirrored = {BACKWARD: FORWARD, FORWARD: BACKWARD}.get(verdict, verdict)
     assert verdicts(Schema([old]), Schema([new])) == (verdict, mirrored)

@@ -13,8 +13,8 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map
+from tests.cases import describe_case
 from tests.core.test_comparison import columns, tensor, thing, told, unnamed
-from tests.tables import each
 
 IDENTICAL, FULL, BACKWARD, FORWARD, INCOMPATIBLE = Verdict
 
@@ -45,7 +45,7 @@ OF_PARAMS = {
 }
 
 
-@each("old, new, verdict", OF_PARAMS.values(), ids=OF_PARAMS)
+@pytest.mark.parametrize(("old", "new", "verdict"), OF_PARAMS.values(), ids=OF_PARAMS)
 def test_params(old, new, verdict):
     assert compare(params(old), params(new)).params.verdict is verdict
 
@@ -115,7 +115,7 @@ def test_defaults_that_are_long_are_cut_and_none_is_printed_raw():
     assert note.text == "its default: None -> datetime.date(2020, 1, 2)"
 
 
-@each("values", [(1, True), (1, 1.0), (0.0, -0.0)])
+@pytest.mark.parametrize("values", [(1, True), (1, 1.0), (0.0, -0.0)], ids=describe_case)
 def test_defaults_that_are_equal_and_not_the_same_are_a_note(values):
     dtype = thing(a=AnyType())
     old, new = (params(("p", dtype, {"a": value})) for value in values)
@@ -173,8 +173,8 @@ _NO_CONTRACT = (
 )
 
 
-@each(
-    "args, options, error, text",
+@pytest.mark.parametrize(
+    ("args", "options", "error", "text"),
     [
         (
             (None, columns(a="long")),
@@ -195,6 +195,7 @@ _NO_CONTRACT = (
             "side: expected 'inputs', 'outputs' or None, got 'params'",
         ),
     ],
+    ids=describe_case,
 )
 def test_arguments_of_the_wrong_kind(args, options, error, text):
     with pytest.raises(error) as info:

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from sparksig.types import DataType
+from tests.cases import describe_case
 from tests.core.test_import import in_a_process_of_its_own
-from tests.tables import each
 
 NAMES = list(DataType.__members__)
 
 
-@each("name", NAMES)
+@pytest.mark.parametrize("name", NAMES, ids=describe_case)
 @pytest.mark.parametrize("method", ["to_numpy", "to_pandas", "to_spark", "to_python"])
 def test_counterparts_are_those_of_mlflow(name, method):
     assert getattr(DataType[name], method)() == getattr(mlflow.types.DataType[name], method)()
@@ -26,7 +26,7 @@ def test_spark_types_of_all_scalar_types_are_those_of_mlflow():
     assert DataType.get_spark_types() == mlflow.types.DataType.get_spark_types()
 
 
-@each(
+@pytest.mark.parametrize(
     "dtype",
     [
         "bool", "int8", "int32", "int64", "uint8", "float16", "float32", "float64", "str", "<U3", "bytes",
@@ -63,8 +63,8 @@ VALUES = {
 }
 
 
-@each("value", VALUES.values(), ids=VALUES)
-@each("name", NAMES)
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("name", NAMES, ids=describe_case)
 def test_the_type_of_a_value_is_checked_as_in_mlflow(name, value):
     expected = mlflow.types.DataType.check_type(mlflow.types.DataType[name], value)
     assert DataType.check_type(DataType[name], value) is expected

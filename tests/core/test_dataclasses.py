@@ -12,13 +12,12 @@ from typing import Any, ClassVar, Dict, List, Literal, Optional, Union  # noqa: 
 import pytest
 from mlflow.types.schema import convert_dataclass_to_schema
 
-from sparksig.convert.hints import from_record
+from sparksig.convert.annotations import from_record
 from sparksig.errors import ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, Map, Object, Property
 from tests.core.helpers import places
-from tests.tables import each
 
 SCALARS = [
     (bool, "boolean"),
@@ -95,8 +94,8 @@ def test_a_signature_takes_the_class_or_an_instance(build):
     assert ModelSignature(inputs=build).inputs == Schema(ORDER)
 
 
-@each(("hint", "name"), SCALARS, ids=NAMES)
-@each(
+@pytest.mark.parametrize(("hint", "name"), SCALARS, ids=NAMES)
+@pytest.mark.parametrize(
     "spell",
     [lambda h: Optional[h], lambda h: Union[None, h], lambda h: h | None],  # noqa: UP045
     ids=["Optional", "Union", "bar"],
@@ -116,7 +115,7 @@ def test_scalars_plain_optional_and_listed(hint, name, spell):
 MLFLOW_INNER = of(x=int, y=Optional[str], z=list[float])  # noqa: UP045
 
 
-@each(
+@pytest.mark.parametrize(
     "made",
     [
         *(of(a=hint, b=Optional[hint], c=list[hint]) for hint, _ in SCALARS if hint is not datetime.datetime),  # noqa: UP045
@@ -144,12 +143,12 @@ COMPOSITES = {
 }
 
 
-@each(("hint", "dtype"), COMPOSITES.values(), ids=COMPOSITES)
+@pytest.mark.parametrize(("hint", "dtype"), COMPOSITES.values(), ids=COMPOSITES)
 def test_fields_have_the_types_of_hints(hint, dtype):
     assert from_record(of(a=int, b=hint)) == Schema([ColSpec("long", "a"), ColSpec(dtype, "b")])
 
 
-@each(
+@pytest.mark.parametrize(
     "hint",
     [dict, tuple, list, set[int], complex, None, object, list[dict], int | list, tuple[int, str], Decimal],
     ids=str,

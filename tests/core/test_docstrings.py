@@ -92,11 +92,11 @@ def test_everything_public_says_what_it_is():
             assert not said.startswith(f"{name}("), f"{name} has the docstring that a dataclass makes up"
 
 
-def test_functions_explain_what_they_take_and_give():
-    for name, function in FUNCTIONS.items():
-        assert entries(function.__doc__, "Args") == parameters(function), name
-        if inspect.signature(function).return_annotation not in (None, "None"):
-            assert section(function.__doc__, "Returns"), f"{name} has no section Returns"
+@pytest.mark.parametrize(("name", "function"), FUNCTIONS.items(), ids=FUNCTIONS)
+def test_functions_explain_what_they_take_and_give(name, function):
+    assert entries(function.__doc__, "Args") == parameters(function), name
+    if inspect.signature(function).return_annotation not in (None, "None"):
+        assert section(function.__doc__, "Returns"), f"{name} has no section Returns"
 
 
 def test_classes_explain_what_they_are_made_of():
@@ -109,12 +109,12 @@ def test_classes_explain_what_they_are_made_of():
         assert set(taken) <= set(said), f"{name}: {set(taken) - set(said)}"
 
 
-def test_methods_name_what_they_take():
-    for name, function in MEMBERS.items():
-        said = entries(function.__doc__, "Args")
-        text = function.__doc__
-        silent = [one for one in parameters(function) if one not in said and f"``{one}``" not in text]
-        assert silent in ([], ["kwargs"]), f"{name} says nothing of {silent}"
+@pytest.mark.parametrize(("name", "function"), MEMBERS.items(), ids=MEMBERS)
+def test_methods_name_what_they_take(name, function):
+    said = entries(function.__doc__, "Args")
+    text = function.__doc__
+    silent = [one for one in parameters(function) if one not in said and f"``{one}``" not in text]
+    assert silent in ([], ["kwargs"]), f"{name} says nothing of {silent}"
 
 
 def test_what_is_raised_is_said_and_is_an_error():
@@ -127,14 +127,14 @@ def test_what_is_raised_is_said_and_is_an_error():
             assert any(issubclass(known(error), one) for one in said), f"{name} does not say {error}"
 
 
-def test_every_public_name_has_an_example_that_runs():
-    for name in sparksig.__all__:
-        text = public(name).__doc__
-        examples = doctest.DocTestParser().get_examples(text)
-        assert examples or name in WITHOUT_EXAMPLE, f"{name} has no example"
-        assert "Example:" in text or not examples, f"the example of {name} stands under no title"
-        assert not any(one.options.get(doctest.SKIP) for one in examples), f"an example of {name} is skipped"
-        assert any(one.want or "assert" in one.source for one in examples) or not examples, name
+@pytest.mark.parametrize("name", sparksig.__all__)
+def test_every_public_name_has_an_example_that_runs(name):
+    text = public(name).__doc__
+    examples = doctest.DocTestParser().get_examples(text)
+    assert examples or name in WITHOUT_EXAMPLE, f"{name} has no example"
+    assert "Example:" in text or not examples, f"the example of {name} stands under no title"
+    assert not any(one.options.get(doctest.SKIP) for one in examples), f"an example of {name} is skipped"
+    assert any(one.want or "assert" in one.source for one in examples) or not examples, name
 
 
 @pytest.mark.parametrize("text", ["Short.\n\n    Args:\n        a: what.\n        b, c: both.\n"])

@@ -39,9 +39,9 @@ from sparksig.errors import (
     nearest,
     step,
 )
+from tests.cases import describe_case
 from tests.core.helpers import copies
 from tests.strategies import names
-from tests.tables import each
 
 TREE = {
     SparksigError: {Exception},
@@ -72,7 +72,7 @@ FINDINGS = (
 )
 
 
-@each(("error", "bases"), TREE.items(), ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize(("error", "bases"), TREE.items(), ids=lambda v: getattr(v, "__name__", ""))
 def test_tree(error, bases):
     assert set(error.__bases__) == bases
 
@@ -96,7 +96,7 @@ def test_public_names_are_sorted_and_complete():
     assert raised == {error.__name__ for error in TREE} <= set(errors.__all__)
 
 
-@each("error", TREE, ids=lambda e: e.__name__)
+@pytest.mark.parametrize("error", TREE, ids=lambda e: e.__name__)
 def test_an_error_says_its_message_and_each_finding_in_a_line(error):
     raised = error("the message", FINDINGS)
     assert raised.message == "the message"
@@ -106,7 +106,7 @@ def test_an_error_says_its_message_and_each_finding_in_a_line(error):
     assert error("only words").findings == ()
 
 
-@each("error", TREE, ids=lambda e: e.__name__)
+@pytest.mark.parametrize("error", TREE, ids=lambda e: e.__name__)
 def test_errors_survive_the_way_back_from_an_executor(error):
     for copied in copies(error("the message", FINDINGS)):
         assert type(copied) is error
@@ -141,7 +141,7 @@ def test_codes_are_their_names():
     assert Code.EMPTY == "EMPTY"
 
 
-@each(
+@pytest.mark.parametrize(
     ("finding", "text"),
     [
         (Finding(Code.EMPTY, ""), " [EMPTY]"),
@@ -187,7 +187,7 @@ def test_a_finding_is_a_value():
         FINDINGS[0].path = "b"
 
 
-@each(
+@pytest.mark.parametrize(
     ("path", "prefix", "seen"),
     [
         ("x", "a", "a.x"),
@@ -198,6 +198,7 @@ def test_a_finding_is_a_value():
         ("x", "", "x"),
         ("", "", ""),
     ],
+    ids=describe_case,
 )
 def test_below(path, prefix, seen):
     finding = Finding(Code.EMPTY, path, "e", "f", "h", 1, (2,))
@@ -218,7 +219,7 @@ def test_kind_never_shows_the_value(value, said):
     assert kind(value) == said
 
 
-@each(
+@pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("a", "a"),
@@ -235,7 +236,7 @@ def test_kind_never_shows_the_value(value, said):
         ("größe.cm", "`größe.cm`"),
         ("日.本", "`日.本`"),
     ],
-    ids=repr,
+    ids=describe_case,
 )
 def test_step(name, shown):
     assert step(name) == shown
@@ -251,7 +252,7 @@ def test_a_step_stays_in_its_line_and_never_looks_like_two(name):
     assert not plain or not set(shown) & set(".[]`")
 
 
-@each(
+@pytest.mark.parametrize(
     ("name", "known", "hint"),
     [
         ("amuont", ["amount", "id"], "did you mean 'amount'?"),

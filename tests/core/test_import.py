@@ -45,7 +45,7 @@ def test_importing_loads_nothing_heavy():
 
 @pytest.mark.parametrize(("module", "allowed"), [
     ("lattice", []),
-    ("convert.hints", ["numpy"]),
+    ("convert.annotations", ["numpy"]),
     ("signature", ["numpy"]),
     ("engine.plan", ["numpy", "pyarrow", "cloudpickle"]),  # which pyarrow takes where it is
 ])  # fmt: skip

@@ -28,9 +28,9 @@ from sparksig.lattice import (
 from sparksig.narrowing import find_narrowest_type
 from sparksig.scalars import scalar_mismatch
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.core.helpers import copies
 from tests.strategies import types
-from tests.tables import each
 
 STRING = Scalar("string")
 VECTOR = Struct((Field("type", Scalar("int8")), Field("values", ListOf(Scalar("float64")))), "vector")
@@ -71,8 +71,8 @@ def found(source, target, path="c", **options):
 # --- the table ----------------------------------------------------------------------------------------
 
 
-@each("target", TABLE, ids=repr)
-@each("name", NAMES)
+@pytest.mark.parametrize("target", TABLE, ids=describe_case)
+@pytest.mark.parametrize("name", NAMES, ids=describe_case)
 def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     accepted = name in TABLE[target].split()
     assert widens(Scalar(name), target) is accepted
@@ -90,7 +90,7 @@ def test_a_scalar_widens_if_and_only_if_the_table_says_so(name, target):
     )
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "targets"),
     [
         (Decimal(0, 0), "integer long double"),  # as Spark has it
@@ -170,16 +170,18 @@ COMPOSITES = [
 ]
 
 
-@each(("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES])
+@pytest.mark.parametrize(
+    ("source", "target", "accepted"), COMPOSITES, ids=[f"{s}->{t}" for s, t, _ in COMPOSITES]
+)
 def test_composites_widen_by_their_parts(source, target, accepted):
     assert widens(source, target) is accepted
     assert bool(found(source, target)) is not accepted
 
 
-@each(
+@pytest.mark.parametrize(
     "target",
     [*DataType, Array("long"), Map("long"), ROW_TYPE, SparkMLVector()],
-    ids=repr,
+    ids=describe_case,
 )
 def test_nothing_but_nulls_is_for_what_is_optional(target):
     hint = "it holds only nulls: declare it optional, or cast the column to its type"
@@ -250,7 +252,7 @@ def test_all_findings_of_a_nested_source_with_their_paths():
     assert all(f.path.startswith("a.b.") for f in find_mismatches(source, target, "a.b"))
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "target", "findings"),
     [
         (ListOf(Scalar("float64")), Array("float"), ["c[]"]),
@@ -308,7 +310,7 @@ _TEXT = "strings are not converted to or from other types: cast it explicitly"
 _UINT64 = "values beyond 2^63 fit no signature type: cast it explicitly"
 
 
-@each(
+@pytest.mark.parametrize(
     ("name", "target", "hint"),
     [
         ("int64", "double", "beyond 2^53 a double loses digits: cast it explicitly, or declare it long"),
@@ -343,13 +345,14 @@ _UINT64 = "values beyond 2^63 fit no signature type: cast it explicitly"
             for target in ("long", "datetime", "string")
         ),
     ],
+    ids=describe_case,
 )
 def test_a_refused_scalar_has_a_hint(name, target, hint):
     [finding] = find_mismatches(Scalar(name), DataType[target], "c")
     assert finding.hint == hint
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "target", "hint"),
     [
         (
@@ -383,8 +386,8 @@ def test_a_refused_decimal_has_a_hint(source, target, hint):
     assert finding.hint == hint
 
 
-@each("target", list(DataType), ids=repr)
-@each("name", NAMES)
+@pytest.mark.parametrize("target", list(DataType), ids=describe_case)
+@pytest.mark.parametrize("name", NAMES, ids=describe_case)
 def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, target):
     for finding in find_mismatches(Scalar(name), target, "c"):
         assert finding.hint
@@ -392,8 +395,8 @@ def test_every_refused_scalar_has_a_hint_and_it_does_not_lead_astray(name, targe
         assert declared == finding.hint or widens(Scalar(name), DataType[declared])
 
 
-@each("target", list(DataType), ids=repr)
-@each("source", [Decimal(9, 2), Decimal(10, 0), Decimal(20, 0), Decimal(20, 2)], ids=str)
+@pytest.mark.parametrize("target", list(DataType), ids=describe_case)
+@pytest.mark.parametrize("source", [Decimal(9, 2), Decimal(10, 0), Decimal(20, 0), Decimal(20, 2)], ids=str)
 def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
     for finding in find_mismatches(source, target, "c"):
         assert finding.hint
@@ -403,7 +406,7 @@ def test_the_hint_of_a_decimal_does_not_lead_astray(source, target):
 # --- the way back -------------------------------------------------------------------------------------
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "narrow"),
     [
         (Scalar("bool"), DataType.boolean),
@@ -441,7 +444,7 @@ def test_narrowest(source, narrow):
     assert widens(source, narrow)
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "places"),
     [
         (Scalar("uint64"), [("UNSUPPORTED_TYPE", "c")]),
@@ -562,12 +565,16 @@ FITS = {
 }  # fmt: skip
 
 
-@each(("value", "target"), [(value, target) for target, values in FITS.items() for value in values], ids=repr)
+@pytest.mark.parametrize(
+    ("value", "target"),
+    [(value, target) for target, values in FITS.items() for value in values],
+    ids=describe_case,
+)
 def test_a_scalar_that_fits(value, target):
     assert scalar_mismatch(value, target) == ""
 
 
-@each(
+@pytest.mark.parametrize(
     ("value", "target", "reason"),
     [
         (1, "boolean", "a value of type int"),
@@ -620,14 +627,18 @@ def test_a_scalar_that_would_change(value, target, reason):
     assert scalar_mismatch(value, DataType[target]) == reason
 
 
-@each("target", list(DataType), ids=repr)
-@each("array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=repr)
+@pytest.mark.parametrize("target", list(DataType), ids=describe_case)
+@pytest.mark.parametrize(
+    "array", [np.array([1, 2]), np.array([True]), np.array(["a"]), np.zeros(1)], ids=describe_case
+)
 def test_an_array_is_no_scalar(array, target):
     assert scalar_mismatch(array, target)
 
 
-@each("name", [n for n in IMMEDIATE if n in np.sctypeDict or n == "bool"])
-@each("target", list(DataType), ids=repr)
+@pytest.mark.parametrize(
+    "name", [n for n in IMMEDIATE if n in np.sctypeDict or n == "bool"], ids=describe_case
+)
+@pytest.mark.parametrize("target", list(DataType), ids=describe_case)
 def test_a_scalar_of_numpy_is_judged_by_the_table(name, target):
     value = np.dtype(name).type(0)
     assert (scalar_mismatch(value, target) == "") is (MODEL_TYPE[target] in upper_bounds(name))

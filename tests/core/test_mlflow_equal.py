@@ -18,6 +18,7 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.core.helpers import alike_types, attempt
 from tests.strategies import (
     column_schemas,
@@ -29,7 +30,6 @@ from tests.strategies import (
     tensor_schemas,
     types,
 )
-from tests.tables import each
 
 # --- ours as MLflow's, by walking, never through JSON ---------------------------------------------------
 
@@ -263,7 +263,7 @@ def test_mlflow_still_cannot_read_its_own(dtype):
     assert Schema.from_json(theirs.to_json()) == Schema([ColSpec(dtype, "c")])
 
 
-@each("dtype", [t for t in DataType if t is not DataType.binary], ids=repr)
+@pytest.mark.parametrize("dtype", [t for t in DataType if t is not DataType.binary], ids=describe_case)
 def test_a_param_without_a_default_is_written_by_us_if_not_by_mlflow(dtype):
     params = ParamSchema([ParamSpec("p", dtype, None)])
     theirs = mlflow.ParamSchema.from_json(params.to_json())
@@ -272,7 +272,7 @@ def test_a_param_without_a_default_is_written_by_us_if_not_by_mlflow(dtype):
         assert theirs.to_json() == params.to_json()
 
 
-@each(
+@pytest.mark.parametrize(
     "entry",
     [
         {"type": "array", "items": {"type": "long"}},

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from sparksig.errors import ContractError, SignatureError, SignatureTypeError
 from sparksig.params import ParamSchema, ParamSpec, UnknownParamWarning, enforce_params
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, describe
+from tests.cases import describe_case
 from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import param_schemas, param_specs
-from tests.tables import each
 
 DATE, TIME = datetime.date(2020, 1, 31), datetime.datetime(2020, 1, 31, 12, 30, 0, 5)
 UTC = datetime.timezone.utc
@@ -98,7 +98,7 @@ SPECS = [
 IDS = [text for _, text, _ in SPECS]
 
 
-@each(("spec", "text", "data"), SPECS, ids=IDS)
+@pytest.mark.parametrize(("spec", "text", "data"), SPECS, ids=IDS)
 def test_a_param_has_its_repr_and_its_json(spec, text, data):
     assert repr(spec) == text
     assert json.dumps(spec.to_dict()) == data
@@ -153,7 +153,7 @@ def test_defaults_are_copies(dtype, shape, default):
     assert enforce_params({}, ParamSchema([spec])) == {"p": default}
 
 
-@each(
+@pytest.mark.parametrize(
     ("build", "error", "text"),
     [
         (lambda: ParamSpec("a.b", "x", 1), SignatureError, "^unknown type 'x': use one of "),
@@ -283,7 +283,9 @@ ACCEPTED = [
 ]
 
 
-@each(("dtype", "value", "built_in"), ACCEPTED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40])
+@pytest.mark.parametrize(
+    ("dtype", "value", "built_in"), ACCEPTED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40]
+)
 def test_a_value_becomes_a_built_in_of_its_type(dtype, value, built_in):
     for converted in (
         ParamSpec("p", dtype, value).default,
@@ -373,7 +375,9 @@ REFUSED = [
 ]
 
 
-@each(("dtype", "value", "reason"), REFUSED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40])
+@pytest.mark.parametrize(
+    ("dtype", "value", "reason"), REFUSED, ids=lambda v: f"{type(v).__name__}-{v!r}"[:40]
+)
 def test_a_value_that_would_change_is_refused(dtype, value, reason):
     with pytest.raises(ContractError, match=r"^invalid params: 1 finding\n") as caught:
         ParamSpec("p", dtype, None).enforce(value)
@@ -384,8 +388,8 @@ def test_a_value_that_would_change_is_refused(dtype, value, reason):
         ParamSpec("p", dtype, value)
 
 
-@each("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
-@each(
+@pytest.mark.parametrize("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
+@pytest.mark.parametrize(
     "value",
     [
         [1],
@@ -404,7 +408,7 @@ def test_a_scalar_is_no_collection(dtype, value):
         ParamSpec("p", dtype, None).enforce(value)
 
 
-@each("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
+@pytest.mark.parametrize("dtype", ["boolean", "integer", "long", "float", "double", "string", "datetime"])
 def test_none_is_a_value_only_where_the_default_has_it(dtype):
     value = next(built_in for name, _, built_in in ACCEPTED if name == dtype)
     assert ParamSpec("p", dtype, None).enforce(None) is None
@@ -433,7 +437,7 @@ def test_a_list_is_a_list_or_an_array_of_one_dimension(value, converted):
     assert all(type(element) is int for element in result)
 
 
-@each(
+@pytest.mark.parametrize(
     ("value", "place"),
     [
         (1, ("SHAPE_MISMATCH", "p")),
@@ -515,7 +519,7 @@ def test_findings_stand_in_the_order_of_what_was_given():
     assert places(caught.value) == [("UNKNOWN_KEY", f"p.{key}") for key in unknown]
 
 
-@each(
+@pytest.mark.parametrize(
     ("value", "path", "expected"),
     [
         ([("a", 1)], "p", describe(NESTED)),
@@ -555,7 +559,7 @@ def test_what_json_cannot_carry_stays_out_of_objects(dtype, value, reason):
         ParamSpec("p", optional, {"x": value})
 
 
-@each(
+@pytest.mark.parametrize(
     "value",
     [{1, 2}, b"x", object(), DATE, np.int64(3), np.array([1]), {1: 2}, [{"a": {1}}]],
     ids=["set", "bytes", "object", "date", "numpy-scalar", "array", "int-key", "deep"],
@@ -572,8 +576,8 @@ def test_a_default_of_any_type_is_refused_or_comes_back_from_json(value):
 # --- NaN never reaches JSON ---------------------------------------------------------------------------
 
 
-@each("number", [float("nan"), float("inf"), float("-inf")], ids=repr)
-@each(
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")], ids=describe_case)
+@pytest.mark.parametrize(
     ("dtype", "shape", "wrap"),
     [
         ("double", None, lambda number: number),
@@ -675,7 +679,7 @@ def test_what_is_no_schema_of_params_is_refused(params, error, text):
 # --- JSON that is not as it should be -----------------------------------------------------------------
 
 
-@each(
+@pytest.mark.parametrize(
     ("entry", "spec"),
     [
         ({"name": "p", "dtype": "long", "default": 1}, ParamSpec("p", "long", 1)),
@@ -696,7 +700,7 @@ def test_older_and_other_json_is_read(entry, spec):
     assert ParamSchema.from_json(json.dumps([entry])) == ParamSchema([spec])
 
 
-@each(
+@pytest.mark.parametrize(
     ("entry", "place", "text"),
     [
         (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, got a value of type int"),
@@ -881,8 +885,8 @@ def test_known_params_do_not_warn():
         enforce_params({"t": 1}, SCHEMA)
 
 
-@each("params", [[("t", 1)], "t", 5, {"t"}], ids=["pairs", "str", "int", "set"])
-@each("schema", [SCHEMA, None], ids=["schema", "no-schema"])
+@pytest.mark.parametrize("params", [[("t", 1)], "t", 5, {"t"}], ids=["pairs", "str", "int", "set"])
+@pytest.mark.parametrize("schema", [SCHEMA, None], ids=["schema", "no-schema"])
 def test_params_are_a_dictionary(params, schema):
     with pytest.raises(
         ContractError, match=f"^params: expected a dictionary, got a value of type {type(params).__name__}$"

@@ -277,7 +277,12 @@ def test_every_finding_and_column_is_shown(report, tmp_path):
         assert report.contract in text
         assert ("fits the contract" if report.ok else "breaks the contract") in text
         for finding in report.findings:
-            for part in (finding.path or "(the whole table)", finding.expected, finding.actual, finding.hint):
+            for part in (
+                finding.path or "(the entire table)",
+                finding.expected,
+                finding.actual,
+                finding.hint,
+            ):
                 assert part in text
             assert finding.code.value in text
         for column in report.columns:
@@ -290,7 +295,10 @@ def test_every_finding_and_column_is_shown(report, tmp_path):
 
 def test_what_was_counted_is_shown(tmp_path):
     _, page = page_of(BAD, tmp_path / "r.html")
-    assert "12,345 rows were checked (full); 2 rows break the contract." in page.text
+    assert "All rows were checked." in page.text
+    texts = page.text.split("\n")
+    assert texts[texts.index("12,345") + 1] == "rows checked"
+    assert texts[texts.index("2") + 1] == "rows break the contract (< 0.1 %)"
     assert "3 findings" in page.texts
     for said in ("id=3", "id=9", "2 nulls (< 0.1 %)", "no nulls"):
         assert said in page.texts
@@ -302,7 +310,7 @@ def test_a_samples_claim_and_its_values_are_shown(tmp_path):
     assert "None of 1,003 rows, chosen uniformly, breaks the contract." in page.texts
     bars = [attrs for tag, attrs in page.tags if tag == "rect"]
     assert len(bars) == 5
-    assert [float(bar["height"]) for bar in bars] == [0.1, 26.0, 0.0, 0.0, 0.0]
+    assert [float(bar["height"]) for bar in bars] == [1.0, 30.0, 0.0, 0.0, 0.0]
     assert [float(bar["x"]) for bar in bars[:3]] == [0.0, 40.0, 80.0]
     assert "2 to 3: 1,000" in page.texts
     assert "nan" not in re.findall(r"[a-z]+", source.lower())

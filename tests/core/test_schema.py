@@ -17,9 +17,9 @@ from pyspark.sql import types as T
 from sparksig.errors import ConversionError, SignatureError, SignatureTypeError
 from sparksig.schema import ColSpec, Schema, TensorSpec, tensor_from_metadata
 from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.core.helpers import attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import column_schemas, schemas, tensor_dtypes, tensor_schemas
-from tests.tables import each
 
 F8 = np.dtype("float64")
 OBJECT = Object([Property("x", "long"), Property("y", "string", required=False)])
@@ -75,7 +75,7 @@ COLUMNS = [
 ]
 
 
-@each(("spec", "text", "data"), COLUMNS, ids=[text for _, text, _ in COLUMNS])
+@pytest.mark.parametrize(("spec", "text", "data"), COLUMNS, ids=[text for _, text, _ in COLUMNS])
 def test_a_column_has_its_repr_and_its_json(spec, text, data):
     assert repr(spec) == text
     assert json.dumps(spec.to_dict()) == data
@@ -132,12 +132,12 @@ def test_a_column_needs_a_type(build, error, text):
         build()
 
 
-@each(
+@pytest.mark.parametrize(
     "name",
     [("a", "b"), 1.5, True, np.True_, b"a", ["a"], np.datetime64("2020-01-01"), np.float64(1)],
-    ids=repr,
+    ids=describe_case,
 )
-@each(
+@pytest.mark.parametrize(
     "build",
     [lambda name: ColSpec("long", name), lambda name: TensorSpec(F8, (1,), name)],
     ids=["column", "tensor"],
@@ -214,7 +214,7 @@ def test_sizes_of_numpy_are_sizes_as_those_of_python_are():
     assert json.dumps(spec.to_dict()).endswith('"shape": [-1, 3, 3, 4]}}')
 
 
-@each("code", ["i2", "i4", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
+@pytest.mark.parametrize("code", ["i2", "i4", "u8", "f2", "f4", "f8", "c16", "M8[ns]", "m8[s]"])
 def test_byte_order_is_no_part_of_the_contract(code):
     little, big = (TensorSpec(np.dtype(order + code), (-1,)) for order in "<>")
     assert little == big
@@ -271,7 +271,7 @@ def test_a_dtype_without_a_name_is_refused(dtype, text):
         TensorSpec(np.dtype(dtype), (-1,))
 
 
-@each(
+@pytest.mark.parametrize(
     ("shape", "error", "text"),
     [
         (3, SignatureTypeError, "^a tensor's shape: expected a tuple or a list, got a value of type int$"),
@@ -420,7 +420,7 @@ def test_a_schema_cannot_be_changed():
         schema._inputs = ()
 
 
-@each(
+@pytest.mark.parametrize(
     ("inputs", "error", "text"),
     [
         (None, SignatureTypeError, "^Schema: expected a list of ColSpec or TensorSpec, got None$"),
@@ -488,15 +488,17 @@ def test_names_are_told_apart_by_case_and_kind():
 # --- JSON that is not as it should be -----------------------------------------------------------------
 
 
-@each(("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.required], ids=lambda v: "")
-@each("required", [{}, {"required": None}], ids=["absent", "null"])
+@pytest.mark.parametrize(
+    ("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.required], ids=lambda v: ""
+)
+@pytest.mark.parametrize("required", [{}, {"required": None}], ids=["absent", "null"])
 def test_a_column_is_required_unless_the_json_says_otherwise(spec, data, required):
     entry = {key: value for key, value in json.loads(data).items() if key != "required"} | required
     assert Schema.from_json(json.dumps([entry])) == Schema([spec])
     assert ColSpec.from_json_dict(**entry) == spec
 
 
-@each(
+@pytest.mark.parametrize(
     "entry",
     [json.loads(data) for _, _, data in [*COLUMNS, *TENSORS]],
     ids=[text for _, text, _ in [*COLUMNS, *TENSORS]],
@@ -513,7 +515,7 @@ def test_unknown_keys_are_refused(entry):
         ]
 
 
-@each(
+@pytest.mark.parametrize(
     ("entry", "line"),
     [
         (
@@ -544,10 +546,10 @@ def test_an_unknown_key_is_named_with_the_key_most_like_it(entry, line):
     assert str(caught.value) == f"malformed signature JSON: 1 finding\n  - {line}"
 
 
-@each(
+@pytest.mark.parametrize(
     ("spec", "data"), [(spec, data) for spec, _, data in COLUMNS if spec.name is not None], ids=lambda v: ""
 )
-@each("optional", [True, False])
+@pytest.mark.parametrize("optional", [True, False])
 def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional):
     entry = {key: value for key, value in json.loads(data).items() if key != "required"}
     read = Schema.from_json(json.dumps([entry | {"optional": optional}]))
@@ -555,7 +557,7 @@ def test_optional_columns_of_mlflow_2_5_to_2_9_are_optional(spec, data, optional
     assert "optional" not in read.to_json()
 
 
-@each(
+@pytest.mark.parametrize(
     ("entry", "place", "text"),
     [
         (3, ("INVALID_VALUE", "[0]"), "expected a JSON object, got a value of type int"),
@@ -655,7 +657,7 @@ def test_a_column_can_be_wrong_in_two_ways_at_once():
     assert places(caught.value) == [("INVALID_VALUE", "a"), ("INVALID_VALUE", "a.required")]
 
 
-@each(
+@pytest.mark.parametrize(
     ("build", "place"),
     [
         (lambda: ColSpec.from_json_dict(), ("MISSING_KEY", "")),
@@ -678,7 +680,7 @@ def test_from_json_dict_refuses(build, place):
     assert places(caught.value) == [place]
 
 
-@each(
+@pytest.mark.parametrize(
     ("text", "error", "said"),
     [
         ("", SignatureError, "^invalid JSON of a schema: Expecting value"),
@@ -724,8 +726,8 @@ def test_bytes_are_read_as_text():
     assert Schema.from_json(NAMED.to_json().encode()) == NAMED
 
 
-@each("levels", [10_000, 100_000])
-@each(
+@pytest.mark.parametrize("levels", [10_000, 100_000])
+@pytest.mark.parametrize(
     ("head", "tail"),
     [
         ("[", "]"),
@@ -750,7 +752,7 @@ def test_types_nested_too_deep_are_a_finding(levels):
 
 
 # What np.dtype makes of a text is not for texts from outside: it evaluates, warns, and even crashes.
-@each(
+@pytest.mark.parametrize(
     "dtype",
     [
         "a", "a5", "\ud800", "\x00", "i4,(", "(,)", "(1", "(-1,)f4", "(999999999999,)f8", "01n", "8)n",
@@ -798,7 +800,7 @@ def test_a_tensor_is_read_from_the_metadata_of_a_field(dtype, name):
     assert tensor_from_metadata(text, name) == TensorSpec(dtype, (-1, 3), name)
 
 
-@each(
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "expected the JSON of a tensor in the field's metadata, got something else"),

@@ -16,9 +16,9 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.core.helpers import attempt, copies, json_entries, json_values, places
 from tests.strategies import signatures
-from tests.tables import each
 
 A = Schema([ColSpec("long", "a")])
 B = Schema([ColSpec("string", "b", required=False)])
@@ -57,11 +57,15 @@ def test_the_json_of_a_signature_is_three_texts():
     assert ModelSignature.from_dict(FULL.to_dict()) == FULL
 
 
-def test_absent_sides_are_none_and_unknown_keys_are_ignored():
-    for more in ({}, {"inputs": None}, {"outputs": None, "params": None}, {"model": "x", 5: []}):
-        assert ModelSignature.from_dict({"inputs": A.to_json()} | more | {"inputs": A.to_json()}) == (
-            ModelSignature(inputs=A)
-        )
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"inputs": None}, {"outputs": None, "params": None}, {"model": "x", 5: []}],
+    ids=describe_case,
+)
+def test_absent_sides_are_none_and_unknown_keys_are_ignored(more):
+    assert ModelSignature.from_dict({"inputs": A.to_json()} | more | {"inputs": A.to_json()}) == (
+        ModelSignature(inputs=A)
+    )
 
 
 def test_params_that_are_empty_are_no_params():
@@ -102,8 +106,8 @@ def test_a_dataclass_is_a_schema(side):
     assert ModelSignature(**{side: Row}) == ModelSignature(**{side: Row(1)}) == ModelSignature(**{side: A})
 
 
-@each("side", ["inputs", "outputs"])
-@each(
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+@pytest.mark.parametrize(
     "value",
     [5, 0, [], {}, "", A.inputs, A.to_json(), int, P],
     ids=["int", "0", "empty-list", "empty-dict", "empty-text", "list", "json", "class", "params"],
@@ -115,7 +119,7 @@ def test_a_side_is_a_schema_or_a_dataclass(side, value):
         ModelSignature(**{side: value})
 
 
-@each("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=repr)
+@pytest.mark.parametrize("value", [5, 0, [], {}, "", [ParamSpec("t", "long", 1)], A, Row], ids=describe_case)
 def test_params_are_a_schema_of_params(value):
     text = f"^params: expected a ParamSchema or None, got a value of type {type(value).__name__}$"
     with pytest.raises(SignatureTypeError, match=text):
@@ -138,7 +142,7 @@ def test_a_signature_is_read_from_a_dictionary(value):
         ModelSignature.from_dict(value)
 
 
-@each(
+@pytest.mark.parametrize(
     ("data", "text"),
     [
         ({"inputs": []}, "^inputs: a Schema needs at least one column or tensor$"),
@@ -278,7 +282,7 @@ def test_the_text_is_aligned_and_opens_what_is_long():
     ]
 
 
-@each(("spec", "lines"), [
+@pytest.mark.parametrize(("spec", "lines"), [
     (ColSpec("long", "a\nb"), ["`a\\nb`  long  required"]),
     (ColSpec("long", ""), ["``  long  required"]),
     (ColSpec("long", 0), ["0  long  required"]),
@@ -298,7 +302,7 @@ def test_the_text_is_aligned_and_opens_what_is_long():
         ColSpec(Object([Property("a: long, b", "long", False)]), "m"),
         ["m               object  required", "  m.a: long, b  long    optional"],
     ),
-])  # fmt: skip
+], ids=describe_case)  # fmt: skip
 def test_odd_names_are_told_from_more_than_names(spec, lines):
     shown = ModelSignature(Schema([spec])).to_text().splitlines()[1:-2]
     assert [" ".join(line.split()) for line in shown] == [" ".join(line.split()) for line in lines]

@@ -25,9 +25,9 @@ from sparksig.types import (
     as_type,
     describe,
 )
+from tests.cases import describe_case
 from tests.core.helpers import alike_types, attempt, copies, json_entries, json_values, nested, places
 from tests.strategies import types
-from tests.tables import each
 
 LONG, DOUBLE, STRING = DataType.long, DataType.double, DataType.string
 
@@ -50,7 +50,7 @@ SCALARS = [
 ]
 
 
-@each(("name", "value", "python"), SCALARS, ids=[row[0] for row in SCALARS])
+@pytest.mark.parametrize(("name", "value", "python"), SCALARS, ids=[row[0] for row in SCALARS])
 def test_a_scalar_type(name, value, python):
     dtype = DataType[name]
     assert dtype.name == repr(dtype) == describe(dtype) == name
@@ -154,7 +154,7 @@ EXAMPLES = [
 IDS = [text for _, text, _ in EXAMPLES]
 
 
-@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@pytest.mark.parametrize(("dtype", "text", "data"), EXAMPLES, ids=IDS)
 def test_a_composite_has_its_repr_and_its_json(dtype, text, data):
     assert repr(dtype) == text
     assert json.dumps(dtype.to_dict()) == json.dumps(data)  # the order of the keys counts
@@ -162,7 +162,7 @@ def test_a_composite_has_its_repr_and_its_json(dtype, text, data):
     assert type(dtype).from_json_dict(**data) == dtype
 
 
-@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@pytest.mark.parametrize(("dtype", "text", "data"), EXAMPLES, ids=IDS)
 def test_types_are_equal_only_to_their_like(dtype, text, data):
     assert [other for other, _, _ in EXAMPLES if other == dtype] == [dtype]
     assert dtype != text
@@ -190,7 +190,9 @@ def test_reading_a_property_does_not_change_what_it_is_read_from():
     assert data == {"a": {"type": "long", "required": False}}
 
 
-@each("name", ["cls", "self", "type", "name", "required", "properties", ""])
+@pytest.mark.parametrize(
+    "name", ["cls", "self", "type", "name", "required", "properties", ""], ids=describe_case
+)
 def test_a_property_may_have_any_name(name):
     prop = Property(name, "long")
     assert Property.from_json_dict(**prop.to_dict()) == prop
@@ -216,13 +218,15 @@ def test_a_vector_is_no_array_of_doubles():
     assert Array(SparkMLVector()) != Array(Array("double"))
 
 
-@each("name", [name for name, _, _ in SCALARS])
-@each("build", [Array, Map, lambda name: Object([Property("a", name)])], ids=["array", "map", "object"])
+@pytest.mark.parametrize("name", [name for name, _, _ in SCALARS], ids=describe_case)
+@pytest.mark.parametrize(
+    "build", [Array, Map, lambda name: Object([Property("a", name)])], ids=["array", "map", "object"]
+)
 def test_scalar_types_go_by_name(build, name):
     assert build(name) == build(DataType[name])
 
 
-@each(
+@pytest.mark.parametrize(
     ("dtype", "field"),
     [
         (Property("a", "long"), "name"),
@@ -262,12 +266,12 @@ def test_describe_cuts_what_is_long():
 _NO_TYPE = "a type: expected a DataType, its name, an Array, Object, Map or AnyType, got "
 
 
-@each(
+@pytest.mark.parametrize(
     "build",
     [as_type, Array, Map, lambda dtype: Property("a", dtype)],
     ids=["as_type", "array", "map", "property"],
 )
-@each(
+@pytest.mark.parametrize(
     ("dtype", "error", "text"),
     [
         (
@@ -293,7 +297,7 @@ def test_what_is_no_type_is_refused(build, dtype, error, text):
         build(dtype)
 
 
-@each(
+@pytest.mark.parametrize(
     ("build", "error", "text"),
     [
         (
@@ -378,11 +382,12 @@ def test_the_deepest_types_can_be_copied(wrap):
     assert all(copied == deepest for copied in copies(deepest))
 
 
-@each(
+@pytest.mark.parametrize(
     ("wrap", "path"),
     [("array", "[]" * 100), ("map", "[]" * 100), ("object", ".".join("a" * 100))],
+    ids=describe_case,
 )
-@each("levels", [MAX_DEPTH, 10_000])
+@pytest.mark.parametrize("levels", [MAX_DEPTH, 10_000], ids=describe_case)
 def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, levels):
     data = nested(levels, JSON_WRAPS[wrap], {"type": "long"})
     with pytest.raises(SignatureError, match="at most 100 levels of nesting, got more") as caught:
@@ -395,7 +400,7 @@ def test_json_that_is_nested_deeper_is_refused_without_a_crash(wrap, path, level
 _NAMES = "boolean, integer, long, float, double, string, binary, datetime"
 
 
-@each(
+@pytest.mark.parametrize(
     ("data", "place", "text"),
     [
         (None, ("INVALID_VALUE", "c"), 'c: expected a JSON object with the key "type", got None'),
@@ -482,7 +487,7 @@ def test_a_path_starts_with_a_name_where_nothing_stands_around():
     assert places(caught.value) == [("MISSING_KEY", "a"), ("MISSING_KEY", "b[]")]
 
 
-@each("data", [data for _, _, data in EXAMPLES], ids=IDS)
+@pytest.mark.parametrize("data", [data for _, _, data in EXAMPLES], ids=IDS)
 def test_unknown_keys_are_refused_at_every_depth(data):
     def strew(value, path, paths):
         if not isinstance(value, dict):
@@ -505,13 +510,13 @@ def test_unknown_keys_are_refused_at_every_depth(data):
     assert sorted(places(caught.value)) == sorted(("UNKNOWN_KEY", path) for path in paths)
 
 
-@each("optional", [True, False])
+@pytest.mark.parametrize("optional", [True, False])
 def test_optional_of_older_signatures_is_the_opposite_of_required(optional):
     read = parse_type({"type": "object", "properties": {"p": {"type": "long", "optional": optional}}})
     assert read == Object([Property("p", "long", required=not optional)])
 
 
-@each(
+@pytest.mark.parametrize(
     ("entry", "path", "text"),
     [
         (
@@ -535,8 +540,10 @@ def test_optional_that_says_nothing_clear_is_refused(entry, path, text):
     assert places(caught.value) == [("INVALID_VALUE", path)]
 
 
-@each(("dtype", "text", "data"), EXAMPLES, ids=IDS)
-@each("extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"])
+@pytest.mark.parametrize(("dtype", "text", "data"), EXAMPLES, ids=IDS)
+@pytest.mark.parametrize(
+    "extra", [{}, {"required": None}, {"required": True}], ids=["absent", "null", "true"]
+)
 def test_required_is_true_unless_said_otherwise(dtype, text, data, extra):
     read = parse_type({"type": "object", "properties": {"p": data | extra}})
     assert read == Object([Property("p", dtype, required=True)])
@@ -551,7 +558,7 @@ def test_parse_typed():
             parse_typed({"type": "long", "required": value}, "c")
 
 
-@each(
+@pytest.mark.parametrize(
     ("build", "text"),
     [
         (
@@ -676,12 +683,12 @@ MERGES = [
 ]
 
 
-@each(("x", "y", "merged"), MERGES, ids=[f"{x}+{y}" for x, y, _ in MERGES])
+@pytest.mark.parametrize(("x", "y", "merged"), MERGES, ids=[f"{x}+{y}" for x, y, _ in MERGES])
 def test_merge(x, y, merged):
     assert merge(x, y) == merge(y, x) == merged
 
 
-@each(
+@pytest.mark.parametrize(
     ("x", "y", "path"),
     [
         (DataType.integer, LONG, ""),

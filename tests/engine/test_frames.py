@@ -28,7 +28,7 @@ from sparksig.engine.series import column_to_arrow
 from sparksig.errors import Code, ContractError, Finding, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
-from tests.tables import each
+from tests.cases import describe_case
 
 TEXT = "object"
 NEVER_NULL = (DataType.boolean, DataType.integer, DataType.long)
@@ -166,7 +166,7 @@ def spelt(kind, name):
     return [abs(value) for value in VALUES[kind]] if name in ("int8", "int32") else VALUES[kind]
 
 
-@each(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
+@pytest.mark.parametrize(("kind", "name", "build"), SOURCES.values(), ids=SOURCES)
 def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
     full = spelt(kind, name)
     cases = [full, full[:1], full * 50]
@@ -190,9 +190,9 @@ def test_what_a_model_sees_depends_on_the_schema_alone(kind, name, build):
                 same(seen.tolist(), expected)
 
 
-@each("required", [True, False], ids=["required", "optional"])
-@each("rows", [0, 2])
-@each("kind", DataType, ids=repr)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("kind", DataType, ids=describe_case)
 def test_python_objects_without_a_value_are_nulls_of_any_type(kind, rows, required):
     frame, schema = (
         pd.DataFrame({"a": pd.Series([None] * rows, dtype=object)}),
@@ -215,10 +215,10 @@ ARROW = {
 }
 
 
-@each("names", ["a", "ab", "ac"])
-@each("rows", [0, 1, 3])
-@each("required", [True, False], ids=["required", "optional"])
-@each("kind", DataType, ids=repr)
+@pytest.mark.parametrize("names", ["a", "ab", "ac"])
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("kind", DataType, ids=describe_case)
 def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
     values, texts = VALUES[kind][:rows], ["z"] * rows
     array = pa.array(values, ARROW[kind])
@@ -239,12 +239,12 @@ def test_a_record_batch_becomes_the_same_frame(kind, required, rows, names):
         pd.testing.assert_frame_equal(seen, enforce(batch.to_pandas(), schema))
 
 
-@each(
+@pytest.mark.parametrize(
     "build",
     [plain("Int64"), arrow(pa.int64()), plain(object), lambda values: pd.Series(pd.Categorical(values))],
     ids=["nullable", "arrow", "object", "category"],
 )
-@each("null", [None, pd.NA], ids=repr)
+@pytest.mark.parametrize("null", [None, pd.NA], ids=describe_case)
 def test_integers_beside_nulls_do_not_become_floats(build, null):
     if build([1]).dtype == "category" and null is pd.NA:
         null = None
@@ -254,14 +254,14 @@ def test_integers_beside_nulls_do_not_become_floats(build, null):
     assert [value if value is not pd.NA else None for value in seen["a"]] == [BIG, None, -BIG]
 
 
-@each("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
+@pytest.mark.parametrize("dtype", [">i2", ">i4", ">i8", ">u2", ">u4", ">f2", ">f4", ">f8"])
 def test_byte_order_does_not_matter(dtype):
     frame = pd.DataFrame({"a": np.array([1, 2, 100], dtype)})
     kind = {"i": "long", "u": "long", "f": "double"}[dtype[1]]
     assert enforce(frame, Schema([ColSpec(kind, "a")]))["a"].tolist() == [1, 2, 100]
 
 
-@each("step", [-1, 2], ids=["backwards", "every other"])
+@pytest.mark.parametrize("step", [-1, 2], ids=["backwards", "every other"])
 def test_columns_may_be_strided(step):
     block = np.arange(12, dtype="float64").reshape(6, 2)[::step]
     frame = pd.DataFrame(block, columns=["a", "b"])
@@ -317,8 +317,8 @@ INDEXES = {
 }
 
 
-@each("index", INDEXES.values(), ids=INDEXES)
-@each("columns", [["a"], ["a", "b"], []], ids=len)
+@pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
+@pytest.mark.parametrize("columns", [["a"], ["a", "b"], []], ids=describe_case)
 def test_the_index_is_kept(index, columns):
     frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "z"]}, index=index)
     schema = Schema(
@@ -374,7 +374,7 @@ def test_labels_of_both_kinds():
     assert seen.columns.tolist() == [7, "a"]
 
 
-@each("label", [("a", "b"), None, 1.5, True], ids=repr)
+@pytest.mark.parametrize("label", [("a", "b"), None, 1.5, True], ids=describe_case)
 def test_label_that_is_not_a_name_is_not_a_column(label):
     frame = pd.DataFrame([[1]])
     frame.columns = pd.Index([label], dtype=object)
@@ -405,8 +405,8 @@ def test_missing_column_suggests_the_most_similar_label():
 # --- refusals of pandas' own ----------------------------------------------------------------------------
 
 
-@each("kind", ["integer", "long"])
-@each("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("kind", ["integer", "long"])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
 def test_floats_with_nan_for_integers_get_the_hint(kind, required):
     schema = Schema([ColSpec(kind, "a.b", required)])
     [finding] = refusals(pd.DataFrame({"a.b": [1.0, np.nan]}), schema)
@@ -460,7 +460,7 @@ MIXTURES = {
 }
 
 
-@each("values", MIXTURES.values(), ids=MIXTURES)
+@pytest.mark.parametrize("values", MIXTURES.values(), ids=MIXTURES)
 def test_mixed_objects_are_a_finding(values):
     for objects in (values, [*values, None]):
         frame = pd.DataFrame({"m": pd.Series(objects, dtype=object)})
@@ -527,8 +527,8 @@ def test_times_of_several_python_types_are_times(null):
     assert seen.tolist() == [*map(pd.Timestamp, [*values[:3], exact, values[4]]), pd.NaT]
 
 
-@each("null", [None, pd.NaT], ids=repr)
-@each("reverse", [False, True], ids=["date first", "datetime first"])
+@pytest.mark.parametrize("null", [None, pd.NaT], ids=describe_case)
+@pytest.mark.parametrize("reverse", [False, True], ids=["date first", "datetime first"])
 def test_dates_beside_datetimes_are_midnights(reverse, null):
     values = [datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 5), null]
     values = values[::-1] if reverse else values
@@ -570,11 +570,11 @@ FOREIGN = {
 }
 
 
-@each("column", FOREIGN.values(), ids=FOREIGN)
-def test_a_dtype_without_counterpart_is_a_finding(column):
-    for kind in DataType:
-        [finding] = refusals(pd.DataFrame({"a": column}), Schema([ColSpec(kind, "a", False)]))
-        assert (finding.path, finding.hint != "") == ("a", True)
+@pytest.mark.parametrize("kind", DataType, ids=describe_case)
+@pytest.mark.parametrize("column", FOREIGN.values(), ids=FOREIGN)
+def test_a_dtype_without_counterpart_is_a_finding(column, kind):
+    [finding] = refusals(pd.DataFrame({"a": column}), Schema([ColSpec(kind, "a", False)]))
+    assert (finding.path, finding.hint != "") == ("a", True)
 
 
 OBJECTS = {
@@ -592,7 +592,7 @@ OBJECTS = {
 }
 
 
-@each(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
+@pytest.mark.parametrize(("value", "kind"), OBJECTS.values(), ids=OBJECTS)
 def test_objects_of_one_python_type_are_converted(value, kind):
     frame = pd.DataFrame({"a": pd.Series([value, None], dtype=object)})
     seen = enforce(frame, Schema([ColSpec(kind, "a", False)]))["a"]
@@ -632,8 +632,10 @@ OTHER = {
 }  # fmt: skip
 
 
-@each("required", [True, False], ids=["required", "optional"])
-@each("names", [[name] for name in KINDS] + [list(KINDS), ["f"], ["i"], ["b"]], ids="".join)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize(
+    "names", [[name] for name in KINDS] + [list(KINDS), ["f"], ["i"], ["b"]], ids="".join
+)
 def test_writing_into_the_result_leaves_the_callers_frame_alone(names, required):
     frame, twin = whole_frame(), whole_frame()
     schema = Schema([ColSpec(KINDS[name], name, required and name not in "na") for name in names])
@@ -695,7 +697,7 @@ def test_each_kind_comes_back_as_its_kind():
     assert frame.to_dict("list") == {"x": [1.0, 2.0]}
 
 
-@each("chunks", [0, 1, 3])
+@pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_tables_of_any_number_of_chunks(chunks):
     parts = [pa.array([f"{index}", None]).dictionary_encode() for index in range(chunks)]
     table = pa.table({"s": pa.chunked_array(parts, pa.dictionary(pa.int32(), pa.string()))})
@@ -775,18 +777,18 @@ COMPOSITES = {
 }
 
 
-@each("dtype, values", COMPOSITES.values(), COMPOSITES)
-def test_cells_of_the_declared_type_are_not_copied(dtype, values):
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(("dtype", "values"), COMPOSITES.values(), ids=COMPOSITES)
+def test_cells_of_the_declared_type_are_not_copied(dtype, values, required):
     frame = pd.DataFrame({"c": values}, index=["k"] * 3, dtype=object)
-    for required in (True, False):
-        schema = Schema([ColSpec(dtype, "c", required)])
-        seen = enforce(frame, schema)
-        assert list(seen.index) == ["k"] * 3
-        assert seen["c"].dtype == object
-        assert all(new is old for new, old in zip(seen["c"], values))
+    schema = Schema([ColSpec(dtype, "c", required)])
+    seen = enforce(frame, schema)
+    assert list(seen.index) == ["k"] * 3
+    assert seen["c"].dtype == object
+    assert all(new is old for new, old in zip(seen["c"], values))
 
 
-@each("dtype, values", COMPOSITES.values(), COMPOSITES)
+@pytest.mark.parametrize(("dtype", "values"), COMPOSITES.values(), ids=COMPOSITES)
 def test_arrow_composites_become_python_values(dtype, values):
     schema = Schema([ColSpec(dtype, "c", False)])
     array = (
@@ -830,27 +832,35 @@ def test_composites_and_scalars_are_judged_together_in_the_schemas_order():
     assert seen["c"].tolist() == [[1], ["x"]]
 
 
-@each("column, found", [(pd.Series([1.5]), "float64"), (pd.Series([1], dtype="Int64"), "Int64")])
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [(pd.Series([1.5]), "float64"), (pd.Series([1], dtype="Int64"), "Int64")],
+    ids=describe_case,
+)
 def test_column_of_scalars_is_refused_for_a_composite(column, found):
     [finding] = refusals(pd.DataFrame({"c": column}), Schema([ColSpec(Array("double"), "c")]))
     assert finding == Finding(Code.TYPE_MISMATCH, "c", "Array(double)", found)
 
 
-def test_a_column_of_nothing_but_nulls_is_a_composite_of_nulls():
-    for column in (pd.Series([None, np.nan], dtype=object), pd.Series([None, pd.NA], dtype=object)):
-        frame = pd.DataFrame({"c": column})
-        assert enforce(frame, Schema([ColSpec(Array("long"), "c")]))["c"].isna().all()
-        with pytest.raises(ContractError, match=r"expected Array\(long\) without nulls, got nulls, 2 times"):
-            enforce(frame, Schema([ColSpec(Array("long"), "c")]), strict_nulls=True)
+@pytest.mark.parametrize(
+    "column",
+    [pd.Series([None, np.nan], dtype=object), pd.Series([None, pd.NA], dtype=object)],
+    ids=describe_case,
+)
+def test_a_column_of_nothing_but_nulls_is_a_composite_of_nulls(column):
+    frame = pd.DataFrame({"c": column})
+    assert enforce(frame, Schema([ColSpec(Array("long"), "c")]))["c"].isna().all()
+    with pytest.raises(ContractError, match=r"expected Array\(long\) without nulls, got nulls, 2 times"):
+        enforce(frame, Schema([ColSpec(Array("long"), "c")]), strict_nulls=True)
 
 
-def test_typed_column_is_refused_for_a_composite():
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("column", [np.zeros(0, "int64"), np.zeros(1, "int64"), [np.nan]], ids=describe_case)
+def test_typed_column_is_refused_for_a_composite(column, required):
     """Law 2: not even without rows, or of NaN alone."""
-    for column in (np.zeros(0, "int64"), np.zeros(1, "int64"), [np.nan]):
-        for required in (True, False):
-            schema = Schema([ColSpec(Array("double"), "c", required)])
-            with pytest.raises(ContractError, match=r"c: expected Array\(double\), got (int64|float64) "):
-                enforce(pd.DataFrame({"c": column}), schema)
+    schema = Schema([ColSpec(Array("double"), "c", required)])
+    with pytest.raises(ContractError, match=r"c: expected Array\(double\), got (int64|float64) "):
+        enforce(pd.DataFrame({"c": column}), schema)
 
 
 def test_category_of_zoned_times_becomes_local_times():
@@ -861,11 +871,13 @@ def test_category_of_zoned_times_becomes_local_times():
     ]
 
 
-def test_times_finer_than_nanoseconds_are_refused():
+@pytest.mark.parametrize(
+    "data", [{"a": np.array([1500], "M8[ps]")}, {"a": [np.datetime64(1500, "ps")]}], ids=describe_case
+)
+def test_times_finer_than_nanoseconds_are_refused(data):
     schema = Schema([ColSpec("datetime", "a")])
-    for data in ({"a": np.array([1500], "M8[ps]")}, {"a": [np.datetime64(1500, "ps")]}):
-        with pytest.raises(ContractError):
-            enforce(data, schema)
+    with pytest.raises(ContractError):
+        enforce(data, schema)
 
 
 def test_column_of_any_is_not_changed():
@@ -876,8 +888,10 @@ def test_column_of_any_is_not_changed():
         pd.testing.assert_frame_equal(seen, frame)
 
 
-@each(
-    "data", [pd.DataFrame({"x": [1.0], "y": [1], "s": ["a"]}), pa.table({"x": [1.0], "y": [1], "s": ["a"]})]
+@pytest.mark.parametrize(
+    "data",
+    [pd.DataFrame({"x": [1.0], "y": [1], "s": ["a"]}), pa.table({"x": [1.0], "y": [1], "s": ["a"]})],
+    ids=describe_case,
 )
 def test_extra_columns_are_dropped_or_forbidden(data):
     assert len(enforce(data, SCHEMA)) == 1

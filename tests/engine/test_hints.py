@@ -34,11 +34,11 @@ from pydantic import (
     model_validator,
 )
 
-from sparksig.convert.hints import parse_input_hint
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import ContractError
-from tests.tables import each
+from tests.cases import describe_case
 
 BROKEN = r"^the data does not fit the type hint: \d+ findings?\n"
 DAY = dt.date(2020, 1, 31)
@@ -203,7 +203,7 @@ ACCEPTED = {
         "datetime64[D]": MIDNIGHT,
     },
 }
-SCALARS = each("hint", ACCEPTED, ids=lambda hint: hint.__name__)
+SCALARS = pytest.mark.parametrize("hint", ACCEPTED, ids=lambda hint: hint.__name__)
 
 
 Holder = create_model("Holder", **{hint.__name__: (Optional[hint], None) for hint in ACCEPTED})
@@ -218,16 +218,16 @@ PLACES = {
 }
 
 
+@pytest.mark.parametrize(("name", "value"), VALUES.items(), ids=VALUES)
 @SCALARS
-@each("wrap", PLACES.values(), ids=PLACES)
-def test_a_scalar_reaches_its_hint_or_is_refused(hint, wrap):
+@pytest.mark.parametrize("wrap", PLACES.values(), ids=PLACES)
+def test_a_scalar_reaches_its_hint_or_is_refused(hint, wrap, name, value):
     outer, around = wrap
-    for name, value in VALUES.items():
-        if name in ACCEPTED[hint]:
-            (got,) = check([around(value)], outer(hint))
-            assert same(got, around(ACCEPTED[hint][name])), name
-        else:
-            assert len(refused([around(value)], outer(hint))) == 1, name
+    if name in ACCEPTED[hint]:
+        (got,) = check([around(value)], outer(hint))
+        assert same(got, around(ACCEPTED[hint][name])), name
+    else:
+        assert len(refused([around(value)], outer(hint))) == 1, name
 
 
 @SCALARS
@@ -281,16 +281,16 @@ REASONS = [
 ]
 
 
-@each(("value", "hint", "reason"), REASONS, ids=str)
+@pytest.mark.parametrize(("value", "hint", "reason"), REASONS, ids=str)
 def test_refusal_names_the_reason(value, hint, reason):
     assert refused([value], hint) == [once("[]", reason)]
 
 
-def test_an_aware_time_keeps_its_zone():
-    for value in (AWARE, pd.Timestamp(AWARE)):
-        (got,) = check([value], dt.datetime)
-        assert got == AWARE
-        assert got.utcoffset() == dt.timedelta(hours=2)
+@pytest.mark.parametrize("value", [AWARE, pd.Timestamp(AWARE)], ids=describe_case)
+def test_an_aware_time_keeps_its_zone(value):
+    (got,) = check([value], dt.datetime)
+    assert got == AWARE
+    assert got.utcoffset() == dt.timedelta(hours=2)
 
 
 @given(st.integers())
@@ -334,12 +334,12 @@ FITTING = [
 ]
 
 
-@each(("rows", "hint"), FITTING, ids=[str(hint) for _, hint in FITTING])
+@pytest.mark.parametrize(("rows", "hint"), FITTING, ids=[str(hint) for _, hint in FITTING])
 def test_list_that_fits_is_returned_itself(rows, hint):
     assert check(rows, hint) is rows
 
 
-@each("bad", [(1,), "ab", {"a": 1}, {1}, np.array([1]), None, range(1)], ids=repr)
+@pytest.mark.parametrize("bad", [(1,), "ab", {"a": 1}, {1}, np.array([1]), None, range(1)], ids=describe_case)
 def test_a_list_is_a_list(bad):
     what = "None" if bad is None else f"a value of type {type(bad).__name__}"
     assert refused([bad], list[int]) == [once("[]", f"expected a list, got {what}")]
@@ -358,7 +358,7 @@ def test_keys_must_be_strings(key):
     assert refused([{"a": 1, key: 1}], dict[str, int]) == [once("[]", found, "INVALID_NAME")]
 
 
-@each(
+@pytest.mark.parametrize(
     ("hint", "value"),
     [
         (Union[float, int], 1),
@@ -515,7 +515,7 @@ def test_nothing_else_becomes_an_instance(bad):
     assert refused([{"items": [bad]}], Order) == [once("[].items[]", text)]
 
 
-@each(
+@pytest.mark.parametrize(
     ("field", "value", "text"),
     [
         ("count", "1", "expected int, got a value of type str"),
@@ -528,6 +528,7 @@ def test_nothing_else_becomes_an_instance(bad):
         ("sku", 1, "expected str, got a value of type int"),
         ("sku", b"a", "expected str, got a value of type bytes"),
     ],
+    ids=describe_case,
 )
 def test_fields_are_strict(field, value, text):
     assert refused([{"sku": "a", field: value}], Item) == [once(f"[].{field}", text)]
@@ -617,7 +618,7 @@ class Reached(BaseModel):
     a: int = Field(validation_alias=AliasPath("x", 0))
 
 
-@each(
+@pytest.mark.parametrize(
     ("model", "row"),
     [
         (Chosen, {"x": 1}),
@@ -869,7 +870,7 @@ JSON = [
 ]
 
 
-@each(("hint", "text", "expected"), JSON, ids=str)
+@pytest.mark.parametrize(("hint", "text", "expected"), JSON, ids=str)
 def test_json_has_bytes_and_times_as_text(hint, text, expected):
     assert same(check([[text]], list[hint], from_json=True), [[expected]])
     assert same(check([{"k": text}], dict[str, hint], from_json=True), [{"k": expected}])
@@ -913,7 +914,7 @@ def test_values_of_python_pass_beside_json():
     assert same(got, Event(day=DAY, at=NOON, raw=b"a"))
 
 
-@each(
+@pytest.mark.parametrize(
     ("hint", "text"),
     [
         (bytes, "a"),
@@ -936,10 +937,10 @@ def test_text_that_is_neither_base64_nor_iso_8601(hint, text):
     ]
 
 
-def test_base64_in_lines_as_mlflow_writes_its_examples():
-    for held in (b"hello", bytes(range(200))):
-        text = base64.encodebytes(held).decode("ascii")  # lines that end in newlines
-        assert check([text], bytes, from_json=True) == [held]
+@pytest.mark.parametrize("held", [b"hello", bytes(range(200))], ids=describe_case)
+def test_base64_in_lines_as_mlflow_writes_its_examples(held):
+    text = base64.encodebytes(held).decode("ascii")  # lines that end in newlines
+    assert check([text], bytes, from_json=True) == [held]
 
 
 # --- frames, Series, arrays -----------------------------------------------------------------------------
@@ -958,7 +959,7 @@ def test_a_list_is_its_rows():
     assert rows(given, int) is given
 
 
-@each(
+@pytest.mark.parametrize(
     ("frame", "hint", "expected"),
     [
         (pd.DataFrame([1, 2]), int, [1, 2]),
@@ -990,7 +991,7 @@ def test_a_frame_gives_its_cells_or_its_rows(frame, hint, expected):
     pd.testing.assert_frame_equal(frame, before)
 
 
-@each(
+@pytest.mark.parametrize(
     ("frame", "expected"),
     [
         (pd.DataFrame({"sku": ["a", "b"], "price": [1.5, np.nan]}), [("a", 1.5), ("b", None)]),
@@ -1025,16 +1026,16 @@ def test_what_is_missing_is_nan_for_float_and_none_elsewhere():
     ]
 
 
-def test_what_is_missing_is_nan_for_a_float_by_its_alias_as_well():
-    for name in ("price", "unitPrice"):
-        (got,) = through(pd.DataFrame({name: [np.nan], "unitName": ["x"]}), Aliased)
-        assert math.isnan(got.price)
+@pytest.mark.parametrize("name", ["price", "unitPrice"])
+def test_what_is_missing_is_nan_for_a_float_by_its_alias_as_well(name):
+    (got,) = through(pd.DataFrame({name: [np.nan], "unitName": ["x"]}), Aliased)
+    assert math.isnan(got.price)
 
 
-def test_a_single_column_may_be_a_field_of_dictionaries_by_name_or_alias():
-    for name in ("in", "inner"):
-        (got,) = through(pd.DataFrame({name: [{"price": 1.5}]}), Outer)
-        assert got.inner.price == 1.5
+@pytest.mark.parametrize("name", ["in", "inner"])
+def test_a_single_column_may_be_a_field_of_dictionaries_by_name_or_alias(name):
+    (got,) = through(pd.DataFrame({name: [{"price": 1.5}]}), Outer)
+    assert got.inner.price == 1.5
 
 
 def test_a_union_of_models_takes_the_rows_of_a_frame():
@@ -1042,8 +1043,8 @@ def test_a_union_of_models_takes_the_rows_of_a_frame():
     assert same(through(frame, Union[Cat, Dog]), [Cat(name="a", lives=3)])
 
 
-@each("hint", [int, list[int], dt.datetime], ids=str)
-@each("width", [0, 2, 3])
+@pytest.mark.parametrize("hint", [int, list[int], dt.datetime], ids=str)
+@pytest.mark.parametrize("width", [0, 2, 3])
 def test_frame_for_a_hint_without_dictionaries_has_one_column(hint, width):
     frame = pd.DataFrame({f"c{i}": [1] for i in range(width)}, index=[0])
     assert lines(lambda: rows(frame, hint)) == [
@@ -1051,16 +1052,16 @@ def test_frame_for_a_hint_without_dictionaries_has_one_column(hint, width):
     ]
 
 
+@pytest.mark.parametrize("labels", [["sku", "sku"], [1, "1"]], ids=describe_case)
 @pytest.mark.parametrize("hint", [Item, dict[str, int], Any], ids=str)
-def test_duplicate_labels_are_refused(hint):
-    for labels in (["sku", "sku"], [1, "1"]):
-        frame = pd.DataFrame([[1, 2]], columns=labels)
-        assert lines(lambda frame=frame: rows(frame, hint)) == [
-            f"{labels[1]}: expected one column of that name, got several [DUPLICATE_NAME]"
-        ]
+def test_duplicate_labels_are_refused(hint, labels):
+    frame = pd.DataFrame([[1, 2]], columns=labels)
+    assert lines(lambda frame=frame: rows(frame, hint)) == [
+        f"{labels[1]}: expected one column of that name, got several [DUPLICATE_NAME]"
+    ]
 
 
-@each(
+@pytest.mark.parametrize(
     ("column", "hint", "expected"),
     [
         (pd.Series([1, 2]), int, [1, 2]),
@@ -1081,7 +1082,7 @@ def test_a_series_gives_its_values(column, hint, expected):
     assert same(through(column, hint), expected)
 
 
-@each(
+@pytest.mark.parametrize(
     ("array", "hint", "expected"),
     [
         (np.array([1, 2], dtype="int8"), int, [1, 2]),
@@ -1120,7 +1121,7 @@ def test_an_array_of_another_type_or_rank_is_refused(array, hint):
     assert len(lines(lambda: through(array, hint))) == 1
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [None, "ab", 1, (1,), {"a": [1]}, {1}, np.array(1), np.int64(1), iter([]), Item(sku="a")],
     ids=lambda data: type(data).__name__,
@@ -1144,7 +1145,7 @@ MUTABLE = [
 ]
 
 
-@each(("given", "hint"), MUTABLE, ids=lambda case: str(case)[:40])
+@pytest.mark.parametrize(("given", "hint"), MUTABLE, ids=lambda case: str(case)[:40])
 def test_what_the_caller_gave_is_never_changed(given, hint):
     before = copy.deepcopy(given)
     check(given, hint)
@@ -1190,7 +1191,7 @@ LEAKS = {
 }
 
 
-@each(("hint", "build"), LEAKS.values(), ids=LEAKS)
+@pytest.mark.parametrize(("hint", "build"), LEAKS.values(), ids=LEAKS)
 @given(marker=st.text("ghjkqvwxyz", min_size=12, max_size=14))
 def test_no_value_of_the_data_is_in_any_text(hint, build, marker):
     for from_json in (False, True):

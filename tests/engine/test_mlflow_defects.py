@@ -25,7 +25,7 @@ from mlflow.models.utils import _enforce_params_schema, _enforce_schema
 from mlflow.types.type_hints import _validate_data_against_type_hint
 from pyspark.sql import types as T
 
-from sparksig.convert.hints import parse_input_hint
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.frames import build_model_frame, enforce
 from sparksig.engine.hints import check_rows
 from sparksig.engine.predictions import encode
@@ -36,6 +36,7 @@ from sparksig.params import ParamSchema, ParamSpec, enforce_params
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.spark.bind import bind
 from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.differences import differs
 
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -668,15 +669,15 @@ def test_9_3_37_an_absent_required_is_true():
     assert [spec.required for spec in Schema.from_json(text)] == [True, True]
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("cls", "long"), ("v", SparkMLVector())], ids=describe_case)
 @differs(
     "Model directories",
     "the JSON of an Object with a property `cls`, or with a vector of Spark ML",
     mlflow="is written, but cannot be read back",
     sparksig="is read",
 )
-def test_9_3_38_what_is_written_can_be_read():
-    for name, dtype in (("cls", "long"), ("v", SparkMLVector())):
-        schema = one(Object([Property(name, dtype)]))
-        with pytest.raises(Exception):  # noqa: B017, PT011 - of several kinds
-            assert mlflow.types.Schema.from_json(schema.to_json()).to_json() == schema.to_json()
-        assert Schema.from_json(schema.to_json()) == schema
+def test_9_3_38_what_is_written_can_be_read(name, dtype):
+    schema = one(Object([Property(name, dtype)]))
+    with pytest.raises(Exception):  # noqa: B017, PT011 - of several kinds
+        assert mlflow.types.Schema.from_json(schema.to_json()).to_json() == schema.to_json()
+    assert Schema.from_json(schema.to_json()) == schema

@@ -20,8 +20,8 @@ from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError, below
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector, describe
+from tests.cases import describe_case
 from tests.strategies import names, types
-from tests.tables import each
 
 NEVER_NULL = (DataType.boolean, DataType.integer, DataType.long)
 LAST = 2**63 - 1  # in nanoseconds
@@ -392,14 +392,14 @@ CASES = {
 }
 
 
-@each("values, held, dtype", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
 def test_every_conversion_gives_what_the_reference_says(values, held, dtype):
     for array in windows(pa.array(values, held)):
         assert_is(array, dtype, apply(array, dtype, required=False))
         assert apply(array, dtype, required=False).is_null().equals(array.is_null())
 
 
-@each("values, held, dtype", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
 def test_every_conversion_works_inside_lists_structs_and_dictionaries(values, held, dtype):
     array = pa.array(values, held)
     size = len(array)
@@ -420,7 +420,7 @@ def test_every_conversion_works_inside_lists_structs_and_dictionaries(values, he
 VIEWS = [(view, item) for view, item in (("string_view", "x"), ("binary_view", b"x")) if hasattr(pa, view)]
 
 
-@each("view, item", VIEWS)
+@pytest.mark.parametrize(("view", "item"), VIEWS, ids=describe_case)
 def test_views_arrive_from_any_depth(view, item):
     held, target = getattr(pa, view)(), DataType[view.removesuffix("_view")]
     for values, of, dtype in (
@@ -434,7 +434,7 @@ def test_views_arrive_from_any_depth(view, item):
         assert_is(array, dtype, apply(array, dtype))
 
 
-@each("view, item", VIEWS)
+@pytest.mark.parametrize(("view", "item"), VIEWS, ids=describe_case)
 def test_a_map_of_views_arrives_as_an_object(view, item):
     target = DataType[view.removesuffix("_view")]
     array = pa.array([[("k", item)], None, []], texts_to(getattr(pa, view)()))
@@ -492,7 +492,7 @@ UNEVEN = {
 }
 
 
-@each("values, held, dtype", UNEVEN.values(), ids=UNEVEN)
+@pytest.mark.parametrize(("values", "held", "dtype"), UNEVEN.values(), ids=UNEVEN)
 def test_a_struct_as_a_map_has_one_type_for_all_its_fields(values, held, dtype):
     array = pa.array(values, held)
     arrived = apply(array, dtype, required=False)
@@ -516,7 +516,7 @@ NOTHING = {
 }
 
 
-@each("array, dtype", NOTHING.values(), ids=NOTHING)
+@pytest.mark.parametrize(("array", "dtype"), NOTHING.values(), ids=NOTHING)
 def test_nothing_but_nulls_has_the_declared_type(array, dtype):
     assert_is(array, dtype, apply(array, dtype, required=False))
 
@@ -571,17 +571,21 @@ def test_elements_of_a_null_list_or_map_are_ignored():
             assert_is(part, declared, apply(part, declared))
 
 
-def test_a_null_among_the_values_of_a_dictionary_is_a_null_in_a_struct_too():
-    values = pa.array([1, None])
-    codes = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, None], pa.int8()), values)
-    for mask, rows in (
+@pytest.mark.parametrize(
+    ("mask", "rows"),
+    [
         (None, (1, 3)),
         (hidden("", "", "null", ""), (1, 3)),
         (hidden("", "null", "", ""), (3,)),
-    ):
-        array = pa.StructArray.from_arrays([codes], ["n"], mask=mask)
-        expected = {(Code.NULL_IN_REQUIRED, "a.n"): (len(rows), rows)}
-        assert found(array, obj(n="long")) == expected
+    ],
+    ids=describe_case,
+)
+def test_a_null_among_the_values_of_a_dictionary_is_a_null_in_a_struct_too(mask, rows):
+    values = pa.array([1, None])
+    codes = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, None], pa.int8()), values)
+    array = pa.StructArray.from_arrays([codes], ["n"], mask=mask)
+    expected = {(Code.NULL_IN_REQUIRED, "a.n"): (len(rows), rows)}
+    assert found(array, obj(n="long")) == expected
 
 
 def test_decimals_without_a_value_arrive():
@@ -649,16 +653,20 @@ def test_only_the_first_rows_are_named_and_all_counted():
     ]
 
 
-def test_elements_and_items_may_be_null():
-    for values, held, dtype in (
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("values", "held", "dtype"),
+    [
         ([[None, 1]], pa.list_(pa.int64()), Array("long")),
         ([[("k", None)]], texts_to(pa.bool_()), Map("boolean")),
         ([[("k", None)]], texts_to(pa.int8()), Map("integer")),
         ([{"k": None}], fields(k=pa.int64()), Map("long")),
         ([[None, [None]]], pa.list_(pa.list_(pa.int8())), Array(Array("long"))),
-    ):
-        for strict in (False, True):
-            assert found(pa.array(values, held), dtype, strict_nulls=strict) == {}
+    ],
+    ids=describe_case,
+)
+def test_elements_and_items_may_be_null(values, held, dtype, strict):
+    assert found(pa.array(values, held), dtype, strict_nulls=strict) == {}
 
 
 def test_strict_nulls_reach_every_required_property_and_no_element():
@@ -1144,13 +1152,13 @@ def test_large_columns_are_not_copied():
         assert enforced.num_rows == len(array)
 
 
-def test_conversion_does_not_change_the_data():
-    for values, held, dtype in CASES.values():
-        array = pa.array(values, held)
-        before = array.to_pylist()
-        apply(array, dtype, required=False)
-        array.validate(full=True)
-        assert bits(array.to_pylist()) == bits(before)
+@pytest.mark.parametrize(("values", "held", "dtype"), CASES.values(), ids=CASES)
+def test_conversion_does_not_change_the_data(values, held, dtype):
+    array = pa.array(values, held)
+    before = array.to_pylist()
+    apply(array, dtype, required=False)
+    array.validate(full=True)
+    assert bits(array.to_pylist()) == bits(before)
 
 
 # --- vectors that are none ------------------------------------------------------------------------------
@@ -1176,7 +1184,7 @@ WRONG = {
 }
 
 
-@each("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_malformed_vector_is_a_finding_and_leaves_other_rows_alone(wrong):
     array = vectors((0, 3, [0], [1.0]), None, wrong, (1, None, None, [2.0]))
     [line] = lines(lambda: apply(array, SparkMLVector()))

@@ -19,8 +19,8 @@ from sparksig.engine.predictions import encode
 from sparksig.errors import Code, ContractError, Finding, SparksigError, UnsupportedError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.strategies import column_schemas, scalar_types
-from tests.tables import each
 
 ARROW = {
     DataType.boolean: pa.bool_(),
@@ -164,13 +164,14 @@ def test_extra_column_of_an_unhashable_type_is_accepted():
     assert apply(schema_of(x="double"), batch).to_pydict() == {"x": [1.5]}
 
 
-@each(
+@pytest.mark.parametrize(
     ("there", "hint"),
     [
         ("amuont", "did you mean 'amuont'?"),
         ("Amount", "did you mean 'Amount'? Names are case sensitive"),
         ("something else", ""),
     ],
+    ids=describe_case,
 )
 def test_a_missing_column_offers_the_nearest_name(there, hint):
     [finding] = findings(lambda: compile(schema_of(amount="double"), pa.schema({there: pa.float64()})))
@@ -192,7 +193,7 @@ def test_rows_are_counted_where_no_declared_column_is_there():
     assert (enforced.num_columns, enforced.num_rows) == (0, 3)
 
 
-@each("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
 def test_duplicate_name_of_a_declared_column_is_refused(required):
     arrow = pa.schema(
         [("a", pa.int64()), ("b", pa.int64()), ("a", pa.int64()), ("b", pa.int64()), ("c", pa.int64())]
@@ -216,7 +217,9 @@ def test_unnamed_columns_go_by_position():
     ]
 
 
-@each(("held", "found"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")])
+@pytest.mark.parametrize(
+    ("held", "found"), [(0, "0 columns"), (1, "1 column"), (3, "3 columns")], ids=describe_case
+)
 def test_unnamed_columns_are_counted(held, found):
     arrow = pa.schema([(f"c{index}", pa.int64()) for index in range(held)])
     [finding] = findings(lambda: compile(Schema([ColSpec("long"), ColSpec("long")]), arrow))
@@ -243,7 +246,7 @@ NAMES = {
 }
 
 
-@each(("name", "path"), NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize(("name", "path"), NAMES.values(), ids=NAMES)
 def test_any_name_works_and_is_one_step_of_a_path(name, path):
     batch = pa.record_batch([pa.array([1, None])], [name])
     assert apply(Schema([ColSpec("long", name, False)]), batch).to_pydict() == {name: [1, None]}
@@ -274,7 +277,7 @@ TENSORS = {
 }
 
 
-@each("schema", TENSORS.values(), ids=TENSORS)
+@pytest.mark.parametrize("schema", TENSORS.values(), ids=TENSORS)
 def test_schema_of_tensors_is_not_compiled(schema):
     text = "cannot compile a schema of tensors: pass it to sparksig.enforce"
     with pytest.raises(UnsupportedError, match=f"^{re.escape(text)}$"):
@@ -290,7 +293,7 @@ COMPOSITE = {
 }
 
 
-@each("dtype, values, held", COMPOSITE.values(), ids=COMPOSITE)
+@pytest.mark.parametrize(("dtype", "values", "held"), COMPOSITE.values(), ids=COMPOSITE)
 def test_columns_of_every_type_compile(dtype, values, held):
     batch = pa.record_batch([pa.array(values, held)], ["a"])
     assert apply(schema_of(a=dtype), batch) is batch
@@ -319,7 +322,7 @@ UNDECLARED = {
 }
 
 
-@each("held, dtype, extra", UNDECLARED.values(), ids=UNDECLARED)
+@pytest.mark.parametrize(("held", "dtype", "extra"), UNDECLARED.values(), ids=UNDECLARED)
 def test_undeclared_columns_are_listed_or_forbidden(held, dtype, extra):
     schema, arrow = schema_of(a=dtype), pa.schema(list(held.items()))
     assert compile(schema, arrow).extra == tuple(extra)
@@ -377,7 +380,7 @@ def test_nulls_in_required_columns_are_counted_all_at_once():
     ]
 
 
-@each("dtype", DataType, ids=repr)
+@pytest.mark.parametrize("dtype", DataType, ids=describe_case)
 def test_null_is_governed_by_required(dtype):
     batch = pa.record_batch([pa.nulls(3, ARROW[dtype])], ["a"])
     optional, required = Schema([ColSpec(dtype, "a", False)]), schema_of(a=dtype)
@@ -436,8 +439,8 @@ def addresses(array):
     return [buffer.address if buffer is not None else 0 for buffer in array.buffers()]
 
 
-@each("dtype", DataType, ids=repr)
-@each("null", [False, True], ids=["full", "nulls"])
+@pytest.mark.parametrize("dtype", DataType, ids=describe_case)
+@pytest.mark.parametrize("null", [False, True], ids=["full", "nulls"])
 def test_a_column_of_its_type_is_handed_on_as_it_is(dtype, null):
     values = [0, 1, 2, None if null else 3]
     array = pa.array(values, pa.int64())
@@ -529,7 +532,7 @@ LEAKS = {
 }
 
 
-@each("leak", LEAKS.values(), ids=LEAKS)
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
 def test_errors_do_not_show_values(leak):
     with pytest.raises(SparksigError) as error:
         leak()

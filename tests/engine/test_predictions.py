@@ -20,7 +20,7 @@ from sparksig.engine.predictions.times import place_times
 from sparksig.errors import Code, ContractError, ConversionError, Finding, PredictionError
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
-from tests.tables import each
+from tests.cases import describe_case
 
 BIG = 2**53 + 1
 BROKEN = "the prediction breaks the model's output schema"
@@ -77,12 +77,12 @@ RESULTS = {
 }
 
 
-@each(("outputs", "expected"), RESULTS.values(), ids=RESULTS)
+@pytest.mark.parametrize(("outputs", "expected"), RESULTS.values(), ids=RESULTS)
 def test_the_type_of_a_prediction(outputs, expected):
     assert result_type(outputs) == expected
 
 
-@each("dtype", ["object", "complex128"])
+@pytest.mark.parametrize("dtype", ["object", "complex128"])
 def test_a_dtype_that_arrow_lacks_is_refused_by_name(dtype):
     for call in (result_type, lambda outputs: encode(np.zeros(1, dtype), outputs, 1)):
         with pytest.raises(ConversionError, match=f"expected a dtype that Arrow has a type for, got {dtype}"):
@@ -138,8 +138,8 @@ LAYOUTS = {
 }
 
 
-@each("layout", LAYOUTS.values(), ids=LAYOUTS)
-@each("dtype", ["float64", "int32", "bool", "U3", "S3"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "U3", "S3"])
 def test_any_layout_in_memory_is_read_in_order(layout, dtype):
     block = layout(np.arange(12).reshape(2, 3, 2).astype(dtype))
     spec = {"U": "str", "S": "bytes"}.get(dtype[0], dtype)
@@ -147,8 +147,8 @@ def test_any_layout_in_memory_is_read_in_order(layout, dtype):
     assert encode(block, tensor(spec, -1, 2), len(block)).to_pylist() == expected
 
 
-@each("dtype", ["datetime64[ns]", "datetime64[s]", "timedelta64[us]"])
-@each("order", ["=", ">"], ids=["native", "big-endian"])
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[s]", "timedelta64[us]"])
+@pytest.mark.parametrize("order", ["=", ">"], ids=["native", "big-endian"])
 def test_times_keep_their_unit(dtype, order):
     values = np.array([0, 1], "int64").astype(dtype)
     array = encode(values.astype(values.dtype.newbyteorder(order)), tensor(dtype), 2)
@@ -160,7 +160,7 @@ def test_not_a_time_is_a_null():
     assert encode(np.array(["2020", "NaT"], "datetime64[ns]"), tensor("datetime64[ns]"), 2).null_count == 1
 
 
-@each("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_not_a_number_and_minus_zero_stay(dtype):
     values = np.array([np.nan, -0.0, np.inf], dtype)
     array = encode(values, tensor("float64"), 3)
@@ -180,8 +180,8 @@ def survives(given_, declared):
         return bool((values.astype(declared).astype(given_) == values).all())
 
 
-@each("declared", FINE, ids=str)
-@each("given_", FINE, ids=str)
+@pytest.mark.parametrize("declared", FINE, ids=str)
+@pytest.mark.parametrize("given_", FINE, ids=str)
 def test_a_dtype_widens_or_is_refused(given_, declared):
     values = np.array([[1, 0]]).astype(given_)
     outputs = tensor(declared, 2)
@@ -200,7 +200,7 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
         assert survives(given_, declared)
 
 
-@each(
+@pytest.mark.parametrize(
     ("given_", "declared"),
     [
         ("int32", "int64"),
@@ -209,12 +209,13 @@ def test_a_dtype_widens_or_is_refused(given_, declared):
         ("uint32", "int64"),
         ("int32", "float64"),
     ],
+    ids=describe_case,
 )
 def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
     assert encode(np.ones(1, given_), tensor(declared), 1).to_pylist() == [1]
 
 
-@each(
+@pytest.mark.parametrize(
     ("given_", "declared"),
     [
         ("float64", "float32"), ("int64", "float64"), ("int64", "int32"), ("int64", "float32"),
@@ -222,7 +223,7 @@ def test_prediction_of_a_narrower_dtype_is_widened(given_, declared):
         ("object", "int64"), ("object", "float64"), ("complex64", "float64"), ("U1", "int64"),
         ("int64", "str"),
         ("datetime64[s]", "datetime64[ns]"), ("datetime64[ns]", "int64"), ("int64", "datetime64[ns]"),
-    ],
+    ], ids=describe_case,
 )  # fmt: skip
 def test_prediction_of_another_dtype_is_refused(given_, declared):
     [finding] = refused(np.zeros(1, given_), tensor(declared), 1)
@@ -238,7 +239,7 @@ TEXTS = {
 }
 
 
-@each("values", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("values", TEXTS.values(), ids=TEXTS)
 def test_texts(values):
     assert encode(values, tensor("str"), 3).to_pylist() == ["a", "", "äö"]
 
@@ -267,7 +268,7 @@ WRONG_TEXTS = {
 }
 
 
-@each(("values", "dtype"), WRONG_TEXTS.values(), ids=WRONG_TEXTS)
+@pytest.mark.parametrize(("values", "dtype"), WRONG_TEXTS.values(), ids=WRONG_TEXTS)
 def test_text_is_converted_into_nothing_and_nothing_into_text(values, dtype):
     assert codes(values, tensor(dtype), len(values)) == [Code.TYPE_MISMATCH]
 
@@ -279,7 +280,7 @@ MIXED_LISTS = {
 }
 
 
-@each(("values", "dtype"), MIXED_LISTS.values(), ids=MIXED_LISTS)
+@pytest.mark.parametrize(("values", "dtype"), MIXED_LISTS.values(), ids=MIXED_LISTS)
 def test_a_list_of_two_kinds_is_no_tensor(values, dtype):
     assert codes(values, tensor(dtype), 2) == [Code.TYPE_MISMATCH]
 
@@ -306,7 +307,7 @@ SHAPES = {
 }
 
 
-@each(("values", "inner", "expected", "found"), SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(("values", "inner", "expected", "found"), SHAPES.values(), ids=SHAPES)
 def test_a_wrong_shape(values, inner, expected, found):
     assert refused(values, tensor("float64", *inner), 2) == (
         Finding(Code.SHAPE_MISMATCH, "", expected, found),
@@ -319,8 +320,8 @@ VECTORIZER = (
 )
 
 
-@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
-@each("rows", [0, 2, 4])
+@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+@pytest.mark.parametrize("rows", [0, 2, 4])
 def test_a_wrong_number_of_rows(outputs, rows):
     expected = f"one prediction for each of {rows} rows"
     hint = VECTORIZER if rows > 3 else ""
@@ -332,8 +333,9 @@ def test_a_list_of_rows_of_unequal_length():
     assert finding.code in (Code.SHAPE_MISMATCH, Code.TYPE_MISMATCH)
 
 
-def test_the_text_of_a_wrong_prediction():
-    for prediction, rows, text in [
+@pytest.mark.parametrize(
+    ("prediction", "rows", "text"),
+    [
         (np.zeros(3), 2, "expected one prediction for each of 2 rows, got 3 [ROW_COUNT]"),
         (np.array(1.5), 2, "expected one prediction for each of 2 rows, got a single value [ROW_COUNT]"),
         (1.5, 2, "expected one prediction for each of 2 rows, got a single value [ROW_COUNT]"),
@@ -341,9 +343,12 @@ def test_the_text_of_a_wrong_prediction():
         (None, 1, "expected Tensor('float64', (-1,)), got None [TYPE_MISMATCH]"),
         (np.zeros(1, int), 1, f"expected float64, got int64 ({DECLARE}) [TYPE_MISMATCH]"),
         (np.zeros((1, 2)), 1, "expected shape (-1,), got shape (-1, 2) [SHAPE_MISMATCH]"),
-    ]:
-        with pytest.raises(PredictionError, match=f"^{BROKEN}: 1 finding\n  - {re.escape(text)}$"):
-            encode(prediction, tensor("float64"), rows)
+    ],
+    ids=describe_case,
+)
+def test_the_text_of_a_wrong_prediction(prediction, rows, text):
+    with pytest.raises(PredictionError, match=f"^{BROKEN}: 1 finding\n  - {re.escape(text)}$"):
+        encode(prediction, tensor("float64"), rows)
 
 
 NO_PREDICTIONS = {
@@ -355,14 +360,16 @@ NO_PREDICTIONS = {
 }
 
 
-@each("value", NO_PREDICTIONS.values(), ids=NO_PREDICTIONS)
-@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+@pytest.mark.parametrize("value", NO_PREDICTIONS.values(), ids=NO_PREDICTIONS)
+@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
 def test_other_values_are_refused_as_predictions(value, outputs):
     assert codes(value, outputs, 1) == [Code.TYPE_MISMATCH]
 
 
-@each("value", [1.5, np.float64(1.5), np.array(1.5)], ids=["float", "numpy float", "array of rank 0"])
-@each("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
+@pytest.mark.parametrize(
+    "value", [1.5, np.float64(1.5), np.array(1.5)], ids=["float", "numpy float", "array of rank 0"]
+)
+@pytest.mark.parametrize("outputs", [tensor("float64"), ONE[DataType.double]], ids=["tensor", "column"])
 def test_a_single_value_is_the_prediction_of_a_single_row(value, outputs):
     assert encode(value, outputs, 1).to_pylist() == [1.5]
     assert codes(value, outputs, 2) == [Code.ROW_COUNT]
@@ -377,12 +384,12 @@ COLUMNS_OF_PANDAS = {
 }
 
 
-@each("values", COLUMNS_OF_PANDAS.values(), ids=COLUMNS_OF_PANDAS)
+@pytest.mark.parametrize("values", COLUMNS_OF_PANDAS.values(), ids=COLUMNS_OF_PANDAS)
 def test_columns_of_pandas_and_arrow_are_tensors(values):
     assert encode(values, tensor("int64"), 2).to_pylist() == [1, 2]
 
 
-@each("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=len)
+@pytest.mark.parametrize("inner", [(), (3,), (-1, 2), (-1, -1, 2)], ids=describe_case)
 def test_empty_prediction_for_no_rows(inner):
     sizes = [max(size, 0) for size in inner]
     array = encode(np.zeros((0, *sizes)), tensor("float64", *inner), 0)
@@ -451,13 +458,13 @@ SINGLE = {
 }
 
 
-@each("prediction", SINGLE.values(), ids=SINGLE)
-@each("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("prediction", SINGLE.values(), ids=SINGLE)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
 def test_one_column(prediction, required):
     assert encode(prediction, columns(required, p="long"), 3) == pa.array([1, 2, 3])
 
 
-@each("name", [name for name in SINGLE if "dict" not in name])
+@pytest.mark.parametrize("name", [name for name in SINGLE if "dict" not in name], ids=describe_case)
 def test_one_unnamed_column(name):
     assert encode(SINGLE[name], ONE[DataType.long], 3) == pa.array([1, 2, 3])
 
@@ -470,7 +477,7 @@ SEVERAL = {
 }
 
 
-@each("prediction", SEVERAL.values(), ids=SEVERAL)
+@pytest.mark.parametrize("prediction", SEVERAL.values(), ids=SEVERAL)
 def test_several_columns_become_a_struct(prediction):
     outputs = columns(a="double", b="double")
     array = encode(prediction, outputs, 2)
@@ -484,10 +491,14 @@ def test_several_unnamed_columns_go_by_position():
     assert array.to_pylist() == [{"0": 1.5, "1": "x"}]
 
 
-def test_integer_names():
+@pytest.mark.parametrize(
+    "prediction",
+    [np.array([[1, 2]]), pd.DataFrame([[1, 2]]), pd.DataFrame({1: [2], 0: [1]})],
+    ids=describe_case,
+)
+def test_integer_names(prediction):
     outputs = Schema([ColSpec("long", 0), ColSpec("long", 1)])
-    for prediction in (np.array([[1, 2]]), pd.DataFrame([[1, 2]]), pd.DataFrame({1: [2], 0: [1]})):
-        assert encode(prediction, outputs, 1).to_pylist() == [{"0": 1, "1": 2}]
+    assert encode(prediction, outputs, 1).to_pylist() == [{"0": 1, "1": 2}]
 
 
 VALUES = {
@@ -502,7 +513,7 @@ VALUES = {
 }
 
 
-@each("kind", DataType, ids=repr)
+@pytest.mark.parametrize("kind", DataType, ids=describe_case)
 def test_every_type_of_column(kind):
     array = encode(VALUES[kind], ONE[kind], 2)
     assert array.type == result_type(ONE[kind])
@@ -521,7 +532,7 @@ NULLS = {
 }
 
 
-@each(("prediction", "kind", "expected"), NULLS.values(), ids=NULLS)
+@pytest.mark.parametrize(("prediction", "kind", "expected"), NULLS.values(), ids=NULLS)
 def test_a_null_stays_a_null(prediction, kind, expected):
     assert encode(prediction, columns(False, p=kind), 2).to_pylist() == expected
     if kind in ("long", "boolean"):
@@ -536,11 +547,15 @@ def test_a_null_stays_a_null(prediction, kind, expected):
         assert encode(prediction, columns(p=kind), 2).to_pylist() == expected
 
 
-def test_not_a_number_is_no_null():
-    for prediction in (np.array([np.nan, -0.0]), pd.Series([np.nan, -0.0]), [float("nan"), -0.0]):
-        array = encode(prediction, ONE[DataType.double], 2)
-        assert array.null_count == 0
-        assert array.to_numpy().tobytes() == np.array([np.nan, -0.0]).tobytes()
+@pytest.mark.parametrize(
+    "prediction",
+    [np.array([np.nan, -0.0]), pd.Series([np.nan, -0.0]), [float("nan"), -0.0]],
+    ids=describe_case,
+)
+def test_not_a_number_is_no_null(prediction):
+    array = encode(prediction, ONE[DataType.double], 2)
+    assert array.null_count == 0
+    assert array.to_numpy().tobytes() == np.array([np.nan, -0.0]).tobytes()
 
 
 LOSSES = {
@@ -559,7 +574,7 @@ LOSSES = {
 }
 
 
-@each(("prediction", "kind"), LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize(("prediction", "kind"), LOSSES.values(), ids=LOSSES)
 def test_a_lossy_column_is_refused(prediction, kind):
     assert codes(prediction, ONE[DataType[kind]], 1) == [Code.TYPE_MISMATCH]
 
@@ -577,7 +592,7 @@ MIXTURES = {
 }
 
 
-@each(("prediction", "kind"), MIXTURES.values(), ids=MIXTURES)
+@pytest.mark.parametrize(("prediction", "kind"), MIXTURES.values(), ids=MIXTURES)
 def test_python_values_that_would_change_are_refused(prediction, kind):
     rows = len(prediction["p"] if isinstance(prediction, dict) else prediction)
     [code] = codes(prediction, columns(False, p=kind), rows)
@@ -629,7 +644,9 @@ def test_an_array_that_is_no_table():
     assert (finding.expected, finding.code) == ("1 column", Code.SHAPE_MISMATCH)
 
 
-@each("outputs", [columns(a="double", b="double"), Schema([ColSpec("double")] * 2)], ids=["named", "unnamed"])
+@pytest.mark.parametrize(
+    "outputs", [columns(a="double", b="double"), Schema([ColSpec("double")] * 2)], ids=["named", "unnamed"]
+)
 def test_an_array_of_another_width(outputs):
     [finding] = refused(np.zeros((2, 3)), outputs, 2)
     assert finding.code in (Code.COLUMN_COUNT, Code.SHAPE_MISMATCH)
@@ -647,11 +664,11 @@ def test_all_wrong_columns_come_at_once():
     ]
 
 
-@each("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
-def test_empty_list_is_a_prediction_for_no_rows(nothing):
-    for outputs in ONE.values():
-        array = encode(nothing, outputs, 0)
-        assert (len(array), array.type) == (0, result_type(outputs))
+@pytest.mark.parametrize("outputs", ONE.values(), ids=ONE)
+@pytest.mark.parametrize("nothing", [[], (), pd.Series([], dtype=object)], ids=["list", "tuple", "objects"])
+def test_empty_list_is_a_prediction_for_no_rows(nothing, outputs):
+    array = encode(nothing, outputs, 0)
+    assert (len(array), array.type) == (0, result_type(outputs))
 
 
 def test_a_frame_without_rows_is_a_prediction_for_no_rows():
@@ -693,7 +710,7 @@ COMPOSITES = {
 }
 
 
-@each("prediction, dtype, expected", COMPOSITES.values(), COMPOSITES)
+@pytest.mark.parametrize(("prediction", "dtype", "expected"), COMPOSITES.values(), ids=COMPOSITES)
 def test_composites_are_encoded(prediction, dtype, expected):
     held = np.empty(len(prediction), dtype=object)
     for row, value in enumerate(prediction):  # as a whole, NumPy would take lists of one length for a matrix
@@ -723,23 +740,25 @@ def test_composites_in_arrow_are_encoded_by_type():
     assert (finding.path, finding.expected, finding.actual) == ("p[]", "double", "int64")
 
 
-def test_composites_that_do_not_fit_are_findings_with_their_rows():
+@pytest.mark.parametrize("call", [encode, check], ids=describe_case)
+def test_composites_that_do_not_fit_are_findings_with_their_rows(call):
     outputs = Schema([ColSpec(POINT, "p"), ColSpec(Array("long"), "q")])
     prediction = {"p": [{}, {"x": "s"}, 5], "q": [["a"], [1.5], None]}
-    for call in (encode, check):
-        with pytest.raises(PredictionError) as error:
-            call(prediction, outputs, 3)
-        assert str(error.value).splitlines()[1:] == [
-            "  - p.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
-            "  - p.x: expected double, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
-            "  - p: expected {tags: Array(string) (optional), x: double (required)}, "
-            "got a value of type int, once, first in row 2 [TYPE_MISMATCH]",
-            "  - q[]: expected long, got a value of type str, once, first in row 0 [TYPE_MISMATCH]",
-            "  - q[]: expected long, got a float, once, first in row 1 [TYPE_MISMATCH]",
-        ]
+    with pytest.raises(PredictionError) as error:
+        call(prediction, outputs, 3)
+    assert str(error.value).splitlines()[1:] == [
+        "  - p.x: expected double, got no such field, once, first in row 0 [MISSING_FIELD]",
+        "  - p.x: expected double, got a value of type str, once, first in row 1 [TYPE_MISMATCH]",
+        "  - p: expected {tags: Array(string) (optional), x: double (required)}, "
+        "got a value of type int, once, first in row 2 [TYPE_MISMATCH]",
+        "  - q[]: expected long, got a value of type str, once, first in row 0 [TYPE_MISMATCH]",
+        "  - q[]: expected long, got a float, once, first in row 1 [TYPE_MISMATCH]",
+    ]
 
 
-@each("column, rows", [(pd.Series([1.5]), 1), (np.array([1.5, 2.5]), 2)], ids=["Series", "array"])
+@pytest.mark.parametrize(
+    ("column", "rows"), [(pd.Series([1.5]), 1), (np.array([1.5, 2.5]), 2)], ids=["Series", "array"]
+)
 def test_scalars_are_no_composites(column, rows):
     [finding] = refused(column, Schema([ColSpec(Array("double"), "p")]), rows)
     assert finding == Finding(Code.TYPE_MISMATCH, "p", "Array(double)", "float64")
@@ -791,7 +810,7 @@ def walls(*texts):
     )
 
 
-@each(
+@pytest.mark.parametrize(
     ("zone", "wall", "instant"),
     [
         ("UTC", "2024-03-10T02:30", "2024-03-10T02:30"),
@@ -805,6 +824,7 @@ def walls(*texts):
         ("Asia/Kathmandu", "2024-01-01T00:00", "2023-12-31T18:15"),
         ("+02:00", "2024-01-01T00:00", "2023-12-31T22:00"),
     ],
+    ids=describe_case,
 )
 def test_local_time_becomes_its_timestamp(zone, wall, instant):
     array = place_times(walls(wall, None), zone)
@@ -813,7 +833,7 @@ def test_local_time_becomes_its_timestamp(zone, wall, instant):
     assert array.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist() == [ticks, None]
 
 
-@each(
+@pytest.mark.parametrize(
     ("zone", "wall"),
     [
         (NEW_YORK, "2024-03-10T02:30"),  # never was
@@ -892,13 +912,13 @@ def test_null_composites_stay_null_when_times_are_converted():
         assert inner == pa.timestamp("us", "UTC")
 
 
-def test_unnamed_outputs_are_counted():
+@pytest.mark.parametrize("call", [encode, check], ids=describe_case)
+@pytest.mark.parametrize("columns", ["x", "xyz"])
+def test_unnamed_outputs_are_counted(columns, call):
     two = Schema([ColSpec("double"), ColSpec("double")])
-    for columns in ("x", "xyz"):
-        frame = pd.DataFrame({name: [1.5] for name in columns})
-        for call in (encode, check):
-            with pytest.raises(PredictionError, match=f"expected 2 columns, got {len(columns)} column"):
-                call(frame, two, 1)
+    frame = pd.DataFrame({name: [1.5] for name in columns})
+    with pytest.raises(PredictionError, match=f"expected 2 columns, got {len(columns)} column"):
+        call(frame, two, 1)
 
 
 # --- forms of one row and of several --------------------------------------------------------------------
@@ -916,7 +936,7 @@ SEQUENCES = {
 }
 
 
-@each("value", SEQUENCES.values(), ids=SEQUENCES)
+@pytest.mark.parametrize("value", SEQUENCES.values(), ids=SEQUENCES)
 def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
     assert encode({"v": value, "s": "x"}, NAMED, 1).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}]
     assert encode([{"v": value, "s": "x"}] * 2, NAMED, 2).to_pylist() == [{"v": [0.5, 1.5], "s": "x"}] * 2
@@ -924,11 +944,13 @@ def test_a_sequence_under_an_array_column_is_the_value_of_one_row(value):
         encode({"v": value, "s": ["x", "y"]}, NAMED, 2)
 
 
-@each("value", [[0.5, 1.5], (0.5, 1.5), np.array([0.5, 1.5])], ids=["list", "tuple", "array"])
-def test_values_for_one_row_of_an_array_column(value):
-    for outputs in (PLAIN, columns(v=Array("double"))):
-        assert encode(value, outputs, 1).to_pylist() == [[0.5, 1.5]]
-        assert encode([value, value], outputs, 2).to_pylist() == [[0.5, 1.5]] * 2
+@pytest.mark.parametrize("outputs", [PLAIN, columns(v=Array("double"))], ids=describe_case)
+@pytest.mark.parametrize(
+    "value", [[0.5, 1.5], (0.5, 1.5), np.array([0.5, 1.5])], ids=["list", "tuple", "array"]
+)
+def test_values_for_one_row_of_an_array_column(value, outputs):
+    assert encode(value, outputs, 1).to_pylist() == [[0.5, 1.5]]
+    assert encode([value, value], outputs, 2).to_pylist() == [[0.5, 1.5]] * 2
 
 
 NESTED = {
@@ -940,7 +962,7 @@ NESTED = {
 }
 
 
-@each("value", NESTED.values(), ids=NESTED)
+@pytest.mark.parametrize("value", NESTED.values(), ids=NESTED)
 def test_sequences_of_sequences_under_an_array_column_are_its_rows(value):
     expected = [{"v": [0.5], "s": "x"}, {"v": [1.5, 2.5], "s": "y"}]
     assert encode({"v": value, "s": ["x", "y"]}, NAMED, 2).to_pylist() == expected
@@ -968,7 +990,7 @@ NAMELESS = {
 }
 
 
-@each("prediction", NAMELESS.values(), ids=NAMELESS)
+@pytest.mark.parametrize("prediction", NAMELESS.values(), ids=NAMELESS)
 def test_a_column_without_a_name_takes_any_name(prediction):
     assert encode(prediction, ONE[DataType.long], 2).to_pylist() == [1, 2]
 
@@ -993,7 +1015,11 @@ def test_records_name_what_they_lack_and_what_they_have_more():
     }
 
 
-def test_typed_cells_are_judged_by_their_dtype():
-    for cell in (np.array([1]), pd.Series([1]), pd.Index([1]), pd.array([1], dtype="Int64"), pa.array([1])):
-        [finding] = refused([cell], Schema([ColSpec(Array("integer"))]), 1)
-        assert (finding.code, finding.expected, finding.actual) == (Code.TYPE_MISMATCH, "integer", "int64")
+@pytest.mark.parametrize(
+    "cell",
+    [np.array([1]), pd.Series([1]), pd.Index([1]), pd.array([1], dtype="Int64"), pa.array([1])],
+    ids=describe_case,
+)
+def test_typed_cells_are_judged_by_their_dtype(cell):
+    [finding] = refused([cell], Schema([ColSpec(Array("integer"))]), 1)
+    assert (finding.code, finding.expected, finding.actual) == (Code.TYPE_MISMATCH, "integer", "int64")

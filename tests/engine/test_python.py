@@ -22,7 +22,7 @@ from sparksig.engine.python import to_frame, to_object_series
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property
-from tests.tables import each
+from tests.cases import describe_case
 
 POINT = Object([Property("x", "long"), Property("y", "double", False)])
 BROKEN = "the data does not fit the schema"
@@ -89,7 +89,7 @@ DICTIONARIES = [
 ]  # fmt: skip
 
 
-@each("data, schema, expected", DICTIONARIES)
+@pytest.mark.parametrize(("data", "schema", "expected"), DICTIONARIES, ids=describe_case)
 def test_a_dictionary_is_read_by_the_schema(data, schema, expected):
     assert columns(data, schema) == expected
     assert list(enforce(data, schema)) == list(expected)
@@ -122,16 +122,17 @@ def test_columns_of_different_lengths_are_refused():
 NO_COLUMN = "(pass a list, an array of rank 1 that pandas supports, or one value) [SHAPE_MISMATCH]"
 
 
-@each(
+@pytest.mark.parametrize(
     "value",
     [np.ones((2, 2)), np.ma.array([1.0, 2.0], mask=[True, False]), np.ones((1, 1, 1))],
+    ids=describe_case,
 )
 def test_arrays_that_are_refused_as_columns(value):
     text = f"a: expected a column, got a value of type {type(value).__name__} {NO_COLUMN}"
     assert told({"a": value}, named(a="double")) == [text]
 
 
-@each("value", [{1, 2}, iter([1])])
+@pytest.mark.parametrize("value", [{1, 2}, iter([1])], ids=describe_case)
 def test_other_collections_are_no_columns(value):
     found = f"got a value of type {type(value).__name__}, once, first in row 0"
     assert told({"a": value}, named(a="long"))[0].startswith(f"a: expected long, {found}")
@@ -139,11 +140,11 @@ def test_other_collections_are_no_columns(value):
     assert line == f"a: expected Array(long), {found} [TYPE_MISMATCH]"
 
 
-def test_names_that_are_equal_as_text_are_refused():
-    for name in ("1", 1):
-        assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
-            "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
-        ]
+@pytest.mark.parametrize("name", ["1", 1])
+def test_names_that_are_equal_as_text_are_refused(name):
+    assert told({"1": [1], 1: [2]}, Schema([ColSpec("long", name)])) == [
+        "1: expected one column of that name, as text, got several [DUPLICATE_NAME]"
+    ]
 
 
 def test_missing_columns():
@@ -158,7 +159,7 @@ def test_missing_columns():
 MAPPINGS = [(POINT, {"x": 1, "y": None}), (Map("long"), {"x": 1}), (AnyType(), {"x": object})]
 
 
-@each("dtype, data", MAPPINGS)
+@pytest.mark.parametrize(("dtype", "data"), MAPPINGS, ids=describe_case)
 def test_a_dictionary_is_the_row_of_the_only_column_without_a_name(dtype, data):
     assert columns(data, unnamed(dtype)) == {0: [data]}
     assert columns([data, data], unnamed(dtype)) == {0: [data, data]}
@@ -205,9 +206,9 @@ def test_a_column_named_0_takes_bare_values(data):
     assert columns(data, Schema([ColSpec("long", 0)])) == {0: [1]}
 
 
-def test_a_column_named_0_takes_objects():
-    for data in ({"x": 1}, [{"x": 1}], {0: {"x": 1}}, [{0: {"x": 1}}]):
-        assert columns(data, Schema([ColSpec(POINT, 0)])) == {0: [{"x": 1}]}
+@pytest.mark.parametrize("data", [{"x": 1}, [{"x": 1}], {0: {"x": 1}}, [{0: {"x": 1}}]], ids=describe_case)
+def test_a_column_named_0_takes_objects(data):
+    assert columns(data, Schema([ColSpec(POINT, 0)])) == {0: [{"x": 1}]}
 
 
 def test_other_numbers_are_names():
@@ -250,7 +251,7 @@ LISTS = [
 ]
 
 
-@each("data, schema, expected", LISTS)
+@pytest.mark.parametrize(("data", "schema", "expected"), LISTS, ids=describe_case)
 def test_a_list_has_one_element_a_row(data, schema, expected):
     seen = enforce(data, schema)
     assert list(seen) == list(expected)
@@ -325,7 +326,7 @@ SCALARS = [
 ]
 
 
-@each("value, dtype, expected", SCALARS)
+@pytest.mark.parametrize(("value", "dtype", "expected"), SCALARS, ids=describe_case)
 def test_a_scalar_is_one_row(value, dtype, expected):
     assert columns(value, unnamed(dtype)) == {0: [expected]}
     assert told(value, named(a=dtype)) == [
@@ -340,7 +341,7 @@ def test_an_array_of_rank_0_is_a_scalar():
     assert columns(np.array(5), unnamed("long")) == {0: [5]}
 
 
-@each("data", [None, (1, 2), {1}, frozenset({1})])
+@pytest.mark.parametrize("data", [None, (1, 2), {1}, frozenset({1})], ids=describe_case)
 def test_no_data_at_all(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     for dtype in (DataType.long, AnyType(), Array("long")):
@@ -352,12 +353,14 @@ def test_no_data_at_all(data):
     ]
 
 
-@each("form", ["csr_matrix", "csc_array", "coo_array", "dok_matrix"])
-def test_sparse_matrices_are_refused_for_columns(form):
+@pytest.mark.parametrize(
+    "schema", [unnamed("double", "double"), named(a="double", b="double")], ids=describe_case
+)
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_array", "coo_array", "dok_matrix"])
+def test_sparse_matrices_are_refused_for_columns(form, schema):
     matrix = getattr(scipy.sparse, form)(np.eye(2))
-    for schema in (unnamed("double", "double"), named(a="double", b="double")):
-        text = f"expected data for the columns {schema!r}, got a sparse matrix"
-        assert lines(matrix, schema) == [text]
+    text = f"expected data for the columns {schema!r}, got a sparse matrix"
+    assert lines(matrix, schema) == [text]
 
 
 SERIES = [
@@ -370,7 +373,7 @@ SERIES = [
 ]
 
 
-@each("series, schema, expected", SERIES)
+@pytest.mark.parametrize(("series", "schema", "expected"), SERIES, ids=describe_case)
 def test_a_series_is_a_column(series, schema, expected):
     held = series.set_axis(["p", "q"])
     seen = enforce(held, schema)
@@ -395,7 +398,7 @@ ARRAYS = [
 ]
 
 
-@each("array, schema, expected", ARRAYS)
+@pytest.mark.parametrize(("array", "schema", "expected"), ARRAYS, ids=describe_case)
 def test_an_array_has_columns_by_position(array, schema, expected):
     assert columns(array, schema) == expected
 
@@ -447,7 +450,7 @@ ANYTHING = [
 ]
 
 
-@each("values", ANYTHING)
+@pytest.mark.parametrize("values", ANYTHING, ids=describe_case)
 def test_any_column_comes_with_its_dtype(values):
     frame = pd.DataFrame({"v": values})
     pd.testing.assert_frame_equal(enforce(frame, named(v=AnyType())), frame)
@@ -473,7 +476,7 @@ MUTABLE = [
 ]
 
 
-@each("data, schema", MUTABLE)
+@pytest.mark.parametrize(("data", "schema"), MUTABLE, ids=describe_case)
 def test_the_callers_data_is_left_alone(data, schema):
     kept = copy.deepcopy(data)
     seen = enforce(data, schema)
@@ -520,14 +523,16 @@ def test_a_frame_of_objects_is_what_is_judged():
 # --- what lends its data as Arrow does ------------------------------------------------------------------
 
 
-def test_arrow_arrays():
-    for array in (pa.array([1, 2], pa.int8()), pa.chunked_array([[1], [2]], pa.int8())):
-        seen = enforce(array, unnamed("double"))
-        assert isinstance(seen, pa.Table)
-        assert seen.equals(pa.table({"0": [1.0, 2.0]}))
-        with pytest.raises(ContractError, match="a: expected long, got no such column"):
-            enforce(array, named(a="long"))
-        assert build_model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
+@pytest.mark.parametrize(
+    "array", [pa.array([1, 2], pa.int8()), pa.chunked_array([[1], [2]], pa.int8())], ids=describe_case
+)
+def test_arrow_arrays(array):
+    seen = enforce(array, unnamed("double"))
+    assert isinstance(seen, pa.Table)
+    assert seen.equals(pa.table({"0": [1.0, 2.0]}))
+    with pytest.raises(ContractError, match="a: expected long, got no such column"):
+        enforce(array, named(a="long"))
+    assert build_model_frame(array, unnamed("double"))[0].tolist() == [1.0, 2.0]
 
 
 def test_a_reader_is_refused_and_not_consumed():

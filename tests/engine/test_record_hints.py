@@ -25,14 +25,14 @@ from pydantic import BaseModel, Field, condecimal, create_model
 from typing_extensions import NotRequired, Required, TypedDict  # pydantic asks for its own before 3.12
 
 from sparksig import infer_signature
-from sparksig.convert.hints import from_hint, from_record, parse_input_hint
+from sparksig.convert.annotations import from_hint, from_record, parse_input_hint
 from sparksig.convert.records import to_builtins
 from sparksig.engine.hints import check_rows
 from sparksig.engine.rows import to_rows
 from sparksig.errors import Code, ContractError, ConversionError, SignatureError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, Map, Object, Property
-from tests.tables import each
+from tests.cases import describe_case
 
 
 class Color(enum.Enum):
@@ -257,14 +257,16 @@ TYPES = {
 }
 
 
-@each("hint, expected", TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize(("hint", "expected"), TYPES.values(), ids=TYPES)
 def test_a_hint_has_a_type(hint, expected):
     assert from_hint(list[hint]) == Schema([ColSpec(expected)])
     assert infer_signature(None, list[hint]).outputs == Schema([ColSpec(expected)])
 
 
-@each("wrap", [lambda h: (h, ...), lambda h: (Optional[h], None)], ids=["required", "optional"])
-@each("hint, expected", TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize(
+    "wrap", [lambda h: (h, ...), lambda h: (Optional[h], None)], ids=["required", "optional"]
+)
+@pytest.mark.parametrize(("hint", "expected"), TYPES.values(), ids=TYPES)
 def test_a_field_of_a_pydantic_model_has_the_type_of_its_hint(hint, expected, wrap):
     model = create_model("Row", field=wrap(hint))
     required = wrap(hint)[1] is ...
@@ -386,7 +388,7 @@ REFUSED = {
 }
 
 
-@each("hint, line", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("hint", "line"), REFUSED.values(), ids=REFUSED)
 def test_a_hint_that_no_type_holds_is_refused_with_the_reason(hint, line):
     assert invalid(hint) == [f"[]: {line}"]
     made = dataclasses.make_dataclass("Made", [("ok", int), ("bad", hint)])
@@ -455,7 +457,7 @@ STRUCTURE = {
 }
 
 
-@each("hint, line", STRUCTURE.values(), ids=STRUCTURE)
+@pytest.mark.parametrize(("hint", "line"), STRUCTURE.values(), ids=STRUCTURE)
 def test_a_record_that_cannot_be_built_is_refused(hint, line):
     assert invalid(hint) == [line]
 
@@ -520,14 +522,14 @@ DICTS = {
 }
 
 
-@each("hint, rows, expected", DICTS.values(), ids=DICTS)
+@pytest.mark.parametrize(("hint", "rows", "expected"), DICTS.values(), ids=DICTS)
 def test_values_become_instances(hint, rows, expected):
     before = repr(rows)
     assert same(check(rows, hint), expected)
     assert repr(rows) == before
 
 
-@each("hint, rows, expected", DICTS.values(), ids=DICTS)
+@pytest.mark.parametrize(("hint", "rows", "expected"), DICTS.values(), ids=DICTS)
 def test_instances_are_kept(hint, rows, expected):
     again = check(list(expected), hint)
     assert same(again, expected)
@@ -698,7 +700,7 @@ VALUES = {
 }
 
 
-@each("hint, value, text, code", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize(("hint", "value", "text", "code"), VALUES.values(), ids=VALUES)
 def test_a_value_that_does_not_fit_is_refused(hint, value, text, code):
     assert refused([value], hint) == [f"{text}, once, first in row 0 [{code}]"]
 
@@ -787,7 +789,7 @@ FRAMES = {
 }  # fmt: skip
 
 
-@each("data, hint, expected", FRAMES.values(), ids=FRAMES)
+@pytest.mark.parametrize(("data", "hint", "expected"), FRAMES.values(), ids=FRAMES)
 def test_a_frame_gives_instances(data, hint, expected):
     listing = parse_input_hint(list[hint])
     assert same(check_rows(to_rows(data, listing), listing), expected)
@@ -802,7 +804,7 @@ def test_a_missing_decimal_is_none_and_not_a_number():
 # --- columns --------------------------------------------------------------------------------------------
 
 
-@each(
+@pytest.mark.parametrize(
     "record",
     [
         Leg,
@@ -846,7 +848,9 @@ def test_instances_become_dictionaries():
     ]  # fmt: skip
 
 
-@each("value", [1, None, "a", [1, 2], {"a": 1}, NOON, Decimal("1.5"), np.float64(1)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [1, None, "a", [1, 2], {"a": 1}, NOON, Decimal("1.5"), np.float64(1)], ids=describe_case
+)
 def test_plain_values_are_returned_as_they_are(value):
     assert to_builtins(value) is value
 

@@ -29,6 +29,7 @@ from sparksig.models.trust import Trust
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.scoring import CACHE, CacheInfo, ModelCache, score_batches, score_leniently
 from sparksig.types import Array, Map
+from tests.cases import describe_case
 
 INPUTS = Schema([ColSpec("double", "x"), ColSpec("long", "n", False)])
 OUTPUTS = Schema([ColSpec("double")])
@@ -376,7 +377,15 @@ def test_a_model_may_write_into_its_prediction_again(outputs, shape):
     assert "1" not in str(second.to_pylist())
 
 
-def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch():
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        Schema([ColSpec("double", "x")]),
+        Schema([ColSpec("double", "x"), ColSpec("string", "s")]),
+    ],
+    ids=describe_case,
+)
+def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch(inputs):
     seen = []
 
     def predict(frame, params):
@@ -385,14 +394,10 @@ def test_what_a_model_does_to_the_labels_of_its_frame_is_gone_in_the_next_batch(
         frame["y"] = 0
         return frame["x"]
 
-    for inputs in (
-        Schema([ColSpec("double", "x")]),
-        Schema([ColSpec("double", "x"), ColSpec("string", "s")]),
-    ):
-        seen.clear()
-        one = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
-        list(score_batches([one, one], predict, inputs, Schema([ColSpec("double")]), {}))
-        assert seen == [(inputs.input_names(), None)] * 2
+    seen.clear()
+    one = pa.record_batch([pa.array([1.0]), pa.array(["a"])], ["x", "s"])
+    list(score_batches([one, one], predict, inputs, Schema([ColSpec("double")]), {}))
+    assert seen == [(inputs.input_names(), None)] * 2
 
 
 def test_a_model_may_write_into_its_frame_of_predictions_again():

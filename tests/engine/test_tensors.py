@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from sparksig.engine.frames import enforce
 from sparksig.errors import Code, ContractError
 from sparksig.schema import Schema, TensorSpec
-from tests.tables import each
+from tests.cases import describe_case
 
 TWO = Schema([TensorSpec(np.dtype("float64"), (-1,), "a"), TensorSpec(np.dtype("int64"), (-1, 2), "b")])
 
@@ -83,7 +83,7 @@ FITS = [
 ]
 
 
-@each("array, schema", FITS)
+@pytest.mark.parametrize(("array", "schema"), FITS, ids=describe_case)
 def test_array_that_fits_is_returned_itself(array, schema):
     assert enforce(array, schema) is array
     [spec] = schema
@@ -119,7 +119,7 @@ DTYPES = [
 ]
 
 
-@each("array, dtype, found", DTYPES)
+@pytest.mark.parametrize(("array", "dtype", "found"), DTYPES, ids=describe_case)
 def test_a_dtype_is_the_declared_one(array, dtype, found):
     name = np.dtype(dtype).name
     text = f"expected {name}, got {found} (cast it explicitly: astype('{name}')) [TYPE_MISMATCH]"
@@ -130,7 +130,7 @@ def test_a_dtype_is_the_declared_one(array, dtype, found):
 SHAPES = [((2, 3), (-1, 2)), ((2, 3), (-1,)), ((2, 3), (3, 3)), ((2,), (-1, 1)), ((), (-1,)), ((1,), ())]
 
 
-@each("shape, declared", SHAPES)
+@pytest.mark.parametrize(("shape", "declared"), SHAPES, ids=describe_case)
 def test_a_shape_is_the_declared_one(shape, declared):
     text = f"expected shape {declared}, got shape {shape} [SHAPE_MISMATCH]"
     assert told(np.ones(shape), tensor("float64", *declared)) == [text]
@@ -150,7 +150,7 @@ def test_masked_values_are_refused():
     assert codes(cells(masked), tensor("float64", -1, 2)) == [("q[]", Code.INVALID_VALUE)]
 
 
-@each("data", [[1.0], (1.0,), 1.0, None, {"a": np.ones(1)}, {1.0}])
+@pytest.mark.parametrize("data", [[1.0], (1.0,), 1.0, None, {"a": np.ones(1)}, {1.0}], ids=describe_case)
 def test_other_data_is_no_tensor(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     hint = "pass an array: numpy.asarray(..., dtype='float64')"
@@ -169,7 +169,7 @@ RAGGED = [
 ]
 
 
-@each("array, shape", RAGGED)
+@pytest.mark.parametrize(("array", "shape"), RAGGED, ids=describe_case)
 def test_rows_of_unequal_shapes_where_the_contract_has_any(array, shape):
     assert enforce(array, tensor("float64", *shape)) is array
 
@@ -186,7 +186,7 @@ NOT_RAGGED = [
 ]
 
 
-@each("array, shape, expected, found, row", NOT_RAGGED)
+@pytest.mark.parametrize(("array", "shape", "expected", "found", "row"), NOT_RAGGED, ids=describe_case)
 def test_unequal_rows_that_do_not_fit(array, shape, expected, found, row):
     assert told(array, tensor("float64", *shape)) == [
         f"[]: expected {expected}, got {found}, once, first in row {row} "
@@ -203,7 +203,7 @@ def test_unequal_rows_are_as_many_as_declared():
 # --- sparse matrices ------------------------------------------------------------------------------------
 
 
-@each("form", ["csr_matrix", "csr_array", "csc_matrix", "csc_array"])
+@pytest.mark.parametrize("form", ["csr_matrix", "csr_array", "csc_matrix", "csc_array"])
 def test_sparse_stays_sparse(form):
     matrix = getattr(scipy.sparse, form)(np.eye(2))
     assert enforce(matrix, tensor("float64", -1, 2)) is matrix
@@ -211,12 +211,12 @@ def test_sparse_stays_sparse(form):
     assert enforce({"x": matrix}, tensor("float64", -1, 2, name="x"))["x"] is matrix
 
 
-@each("form", ["coo", "bsr", "lil", "dok", "dia"])
-def test_other_formats_are_refused(form):
+@pytest.mark.parametrize("kind", ["matrix", "array"])
+@pytest.mark.parametrize("form", ["coo", "bsr", "lil", "dok", "dia"])
+def test_other_formats_are_refused(form, kind):
     text = f"expected the format csr or csc, got {form} (convert it with tocsr()) [TYPE_MISMATCH]"
-    for kind in ("matrix", "array"):
-        matrix = getattr(scipy.sparse, f"{form}_{kind}")(np.eye(2))
-        assert told(matrix, tensor("float64", -1, 2)) == [text]
+    matrix = getattr(scipy.sparse, f"{form}_{kind}")(np.eye(2))
+    assert told(matrix, tensor("float64", -1, 2)) == [text]
 
 
 def test_all_that_is_wrong_with_a_sparse_matrix():
@@ -273,7 +273,7 @@ def test_a_fixed_first_dimension_is_no_number_of_rows():
     ]
 
 
-@each("data", [np.ones(3), [1.0], [{"a": 1}], None, pd.Series([1.0])])
+@pytest.mark.parametrize("data", [np.ones(3), [1.0], [{"a": 1}], None, pd.Series([1.0])], ids=describe_case)
 def test_several_tensors_have_names(data):
     what = "None" if data is None else f"a value of type {type(data).__name__}"
     assert told(data, TWO) == [f"expected a dictionary of the tensors a, b, got {what} [TYPE_MISMATCH]"]
@@ -323,7 +323,7 @@ WIDENED = [
 ]  # fmt: skip
 
 
-@each("data, schema, expected", WIDENED)
+@pytest.mark.parametrize(("data", "schema", "expected"), WIDENED, ids=describe_case)
 def test_frames_and_tables_become_tensors(data, schema, expected):
     seen = enforce(data, schema)
     [spec] = schema
@@ -394,7 +394,7 @@ LOSSY = [
 ]  # fmt: skip
 
 
-@each("data, schema, text", LOSSY)
+@pytest.mark.parametrize(("data", "schema", "text"), LOSSY, ids=describe_case)
 def test_lossy_conversion_to_a_tensor_is_refused(data, schema, text):
     assert told(data, schema) == [text]
 
@@ -430,7 +430,7 @@ EMPTY = [
 ]
 
 
-@each("data, schema, shape", EMPTY)
+@pytest.mark.parametrize(("data", "schema", "shape"), EMPTY, ids=describe_case)
 def test_no_rows_are_a_tensor_of_no_rows(data, schema, shape):
     seen = enforce(data, schema)
     assert (seen.shape, seen.dtype.kind) == (shape, schema.inputs[0].type.kind)
@@ -445,7 +445,9 @@ def test_polars():
 # --- nothing changes silently ---------------------------------------------------------------------------
 
 
-@each("dtype, value", [("str", "x\0"), ("bytes", b"x\0"), ("str", "\0")])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("str", "x\0"), ("bytes", b"x\0"), ("str", "\0")], ids=describe_case
+)
 def test_trailing_zeros_are_not_cut(dtype, value):
     """NumPy's strings cannot end with them."""
     for data in (column([value], object), pa.table({"q": [value]})):
@@ -457,13 +459,14 @@ def test_trailing_zeros_are_not_cut(dtype, value):
 FINE = ["2020-01-01 00:00:01.5"]
 
 
-@each(
+@pytest.mark.parametrize(
     "data",
     [
         column(pd.to_datetime(FINE).tz_localize("UTC")),
         column(pd.array(pd.to_datetime(FINE), dtype=pd.ArrowDtype(pa.timestamp("us")))),
         pa.table({"q": pa.array(pd.to_datetime(FINE), pa.timestamp("us"))}),
     ],
+    ids=describe_case,
 )
 def test_times_are_not_cut_to_a_coarser_unit(data):
     assert len(told(data, tensor("M8[s]", -1))) == 1
@@ -475,29 +478,34 @@ def test_zoned_times_become_local_times_in_tensors():
     assert seen.tolist() == np.array(["2020-01-01T12:00"], "M8[ns]").tolist()
 
 
-@each("unit", ["us", "ns"])
+@pytest.mark.parametrize("unit", ["us", "ns"])
 def test_python_times_that_a_tensor_holds_are_taken(unit):
     values = [datetime.datetime(2020, 1, 1, 0, 0, 0, 5), None]
     seen = enforce(column(values, object), tensor(f"M8[{unit}]", -1))
     np.testing.assert_array_equal(seen, np.array(["2020-01-01T00:00:00.000005", "NaT"], f"M8[{unit}]"))
 
 
-@each(
-    "held, declared",
+@pytest.mark.parametrize(
+    ("held", "declared"),
     [(pa.int64(), "float64"), (pa.int64(), "int8"), (pa.float64(), "float32"), (pa.uint8(), "int8")],
+    ids=describe_case,
 )
 def test_typed_lists_are_judged_by_their_type(held, declared):
     table = pa.table({"q": pa.array([[1, 2]], pa.list_(held))})
     assert codes(table, tensor(declared, -1, 2)) == [("q[]", Code.TYPE_MISMATCH)]
 
 
-def test_lists_of_nothing_where_something_is_declared():
-    for data, schema in [
+@pytest.mark.parametrize(
+    ("data", "schema"),
+    [
         (cells([]), tensor("int64", -1, 3)),
         (cells([[]], [[]]), tensor("int64", -1, 2, 2)),
         (pa.table({"q": pa.array([[]], pa.list_(pa.int64()))}), tensor("int64", -1, 3)),
-    ]:
-        assert [code for _, code in codes(data, schema)] == [Code.SHAPE_MISMATCH]
+    ],
+    ids=describe_case,
+)
+def test_lists_of_nothing_where_something_is_declared(data, schema):
+    assert [code for _, code in codes(data, schema)] == [Code.SHAPE_MISMATCH]
 
 
 def test_writing_into_a_tensor_leaves_the_frame_alone():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sparksig import Array, Code, ColSpec, ContractError, Schema, enforce
 from sparksig.engine.frames import build_model_frame
 from sparksig.engine.texts import TextDtype, TextDtypes, example_dtypes, text_column
+from tests.cases import describe_case
 
 CITY = Schema([ColSpec("string", "city", required=False)])
 UNNAMED = Schema([ColSpec("string")])
@@ -118,11 +119,11 @@ def test_an_absent_record_leaves_other_columns_as_objects():
     assert frame.dtypes.tolist() == [object, pd.StringDtype("python")]
 
 
-def test_a_column_without_a_name_is_recorded_by_its_position():
+@pytest.mark.parametrize("data", [CELLS, pa.array(CELLS), pd.DataFrame({"any": CELLS})], ids=describe_case)
+def test_a_column_without_a_name_is_recorded_by_its_position(data):
     texts = TextDtypes.from_mapping({"0": TextDtype.OBJECT_NAN})
-    for data in (CELLS, pa.array(CELLS), pd.DataFrame({"any": CELLS})):
-        column = build_model_frame(data, UNNAMED, texts=texts).iloc[:, 0]
-        assert [type(cell) for cell in column] == [str, float, str, str]
+    column = build_model_frame(data, UNNAMED, texts=texts).iloc[:, 0]
+    assert [type(cell) for cell in column] == [str, float, str, str]
 
 
 @given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=30))
@@ -176,15 +177,19 @@ def test_a_mixed_frame_keeps_its_columns_in_order_and_its_index():
     assert seen["city"].tolist() == ["Oslo", None]
 
 
-def test_strings_inside_arrays_stay_as_they_are():
-    tags = Schema([ColSpec(Array("string"), "tags")])
-    texts = TextDtypes.from_mapping({"tags": TextDtype.OBJECT_NAN})
-    for data in (
+@pytest.mark.parametrize(
+    "data",
+    [
         pd.DataFrame({"tags": [["a", None]]}),
         pa.table({"tags": [["a", None]]}),
         [{"tags": ["a", None]}],
-    ):
-        assert build_model_frame(data, tags, texts=texts)["tags"].tolist() == [["a", None]]
+    ],
+    ids=describe_case,
+)
+def test_strings_inside_arrays_stay_as_they_are(data):
+    tags = Schema([ColSpec(Array("string"), "tags")])
+    texts = TextDtypes.from_mapping({"tags": TextDtype.OBJECT_NAN})
+    assert build_model_frame(data, tags, texts=texts)["tags"].tolist() == [["a", None]]
 
 
 @pytest.mark.parametrize("cells", [["a", 1], ["a", b"b"], ["a", 1.5]], ids=["integer", "bytes", "float"])

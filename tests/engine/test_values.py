@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sparksig.engine.findings import FIRST_ROWS, LONG_HINT
 from sparksig.engine.values import enforce_values
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
-from tests.tables import each
+from tests.cases import describe_case
 
 UTC = datetime.timezone.utc
 NOON = datetime.datetime(2020, 1, 1, 12)
@@ -86,13 +86,13 @@ EXACT = [
 ]
 
 
-@each("values, dtype", EXACT)
-def test_values_of_the_declared_type_are_returned_themselves(values, dtype):
-    for options in ({}, {"forbid": True}, {"show_values": True}):
-        findings = []
-        dtype = DataType[dtype] if isinstance(dtype, str) else dtype
-        assert enforce_values(values, dtype, "p", findings, required=True, **options) is values
-        assert findings == []
+@pytest.mark.parametrize("options", [{}, {"forbid": True}, {"show_values": True}], ids=describe_case)
+@pytest.mark.parametrize(("values", "dtype"), EXACT, ids=describe_case)
+def test_values_of_the_declared_type_are_returned_themselves(values, dtype, options):
+    findings = []
+    dtype = DataType[dtype] if isinstance(dtype, str) else dtype
+    assert enforce_values(values, dtype, "p", findings, required=True, **options) is values
+    assert findings == []
 
 
 class Colour(enum.IntEnum):
@@ -142,7 +142,7 @@ WIDENED = [
 ]  # fmt: skip
 
 
-@each("values, dtype, expected", WIDENED)
+@pytest.mark.parametrize(("values", "dtype", "expected"), WIDENED, ids=describe_case)
 def test_narrower_values_are_widened(values, dtype, expected):
     dtype = DataType[dtype] if isinstance(dtype, str) else dtype
     found, findings = enforced(values, dtype)
@@ -153,7 +153,7 @@ def test_narrower_values_are_widened(values, dtype, expected):
 UNITS = ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"]
 
 
-@each("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS, ids=describe_case)
 def test_numpys_times_of_every_unit(unit):
     value = np.datetime64("2020-01-01", unit)
     assert enforced([value], DataType.datetime) == ([pd.Timestamp("2020-01-01")], [])
@@ -162,7 +162,7 @@ def test_numpys_times_of_every_unit(unit):
     assert enforced([fine], DataType.datetime) == ([pd.Timestamp(fine.astype("M8[ns]"))], [])
 
 
-@each(
+@pytest.mark.parametrize(
     "value",
     [
         np.datetime64("2300-01-01", "D"),
@@ -175,6 +175,7 @@ def test_numpys_times_of_every_unit(unit):
         datetime.datetime.max,
         datetime.date.min,
     ],
+    ids=describe_case,
 )
 def test_times_out_of_the_range_of_nanoseconds(value):
     expected = "timestamps from 1677-09-21 to 2262-04-11, got timestamps outside this range"
@@ -183,11 +184,11 @@ def test_times_out_of_the_range_of_nanoseconds(value):
     assert lines([[], [value]], Array("datetime")) == [text.replace("p:", "p[]:")]
 
 
-def test_timestamps_of_other_units_are_bounded_like_all_times():
-    for text in ("2300-01-01", "1500-01-01"):
-        value = pd.Timestamp(np.datetime64(text, "s"))
-        [line] = lines([value], DataType.datetime)
-        assert line.endswith(RANGE)
+@pytest.mark.parametrize("text", ["2300-01-01", "1500-01-01"])
+def test_timestamps_of_other_units_are_bounded_like_all_times(text):
+    value = pd.Timestamp(np.datetime64(text, "s"))
+    [line] = lines([value], DataType.datetime)
+    assert line.endswith(RANGE)
 
 
 @given(st.integers(-(2**54), 2**54))
@@ -243,7 +244,7 @@ REFUSED = [
 ]
 
 
-@each("value, dtype, found", REFUSED)
+@pytest.mark.parametrize(("value", "dtype", "found"), REFUSED, ids=describe_case)
 def test_lossy_conversion_is_refused(value, dtype, found):
     dtype = DataType[dtype]
     for required in (True, False):
@@ -300,7 +301,9 @@ def test_times_in_a_series_are_times():
     assert enforce_values([times], Array("datetime"), "p", [], required=True)[0] == times.tolist()
 
 
-@each("value", [{1}, np.array(1), "ab", b"ab", memoryview(b"ab"), {"a": 1}, iter([1]), 5])
+@pytest.mark.parametrize(
+    "value", [{1}, np.array(1), "ab", b"ab", memoryview(b"ab"), {"a": 1}, iter([1]), 5], ids=describe_case
+)
 def test_other_values_are_refused_for_an_array(value):
     findings = []
     enforce_values([value], Array("long"), "p", findings, required=True)
@@ -320,7 +323,7 @@ ARRAYS = [
 ]  # fmt: skip
 
 
-@each("array, dtype, found, hint", ARRAYS)
+@pytest.mark.parametrize(("array", "dtype", "found", "hint"), ARRAYS, ids=describe_case)
 def test_an_array_is_judged_by_its_dtype(array, dtype, found, hint):
     text = f"p[]: expected {dtype}, got {found}, once, first in row 1 ({hint}) [TYPE_MISMATCH]"
     assert lines([[], array], Array(dtype)) == [text]
@@ -389,7 +392,7 @@ def test_keys_that_are_not_declared_are_dropped_or_forbidden():
 NULLS = [None, pd.NA, pd.NaT, float("nan")]
 
 
-@each("null", NULLS)
+@pytest.mark.parametrize("null", NULLS, ids=describe_case)
 def test_a_null_in_what_is_required(null):
     text = "expected long without nulls, got nulls, 2 times, first in rows 0, 2"
     text += " (declare it optional, or double)"
@@ -400,7 +403,7 @@ def test_a_null_in_what_is_required(null):
     assert lines([null], DataType.boolean) == [f"{text} [NULL_IN_REQUIRED]"]
 
 
-@each("null", [None, pd.NA, pd.NaT])
+@pytest.mark.parametrize("null", [None, pd.NA, pd.NaT], ids=describe_case)
 def test_nulls_elsewhere_pass_unless_asked_for(null):
     for dtype in (DataType.string, DataType.double, DataType.datetime, Array("long"), POINT, AnyType()):
         assert lines([null], dtype) == []
@@ -428,18 +431,18 @@ def test_not_a_number_is_a_double():
 NO_TIMES = [np.datetime64("NaT"), np.datetime64("NaT", "us")]
 
 
-@each("null", NO_TIMES)
+@pytest.mark.parametrize("null", NO_TIMES, ids=describe_case)
 def test_numpys_nat_is_a_null(null):
     assert enforced([null], DataType.datetime) == ([None], [])
     assert lines([null], DataType.datetime, strict=True)[0].endswith("[NULL_IN_REQUIRED]")
 
 
-@each("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS, ids=describe_case)
 def test_nat_in_an_array_is_a_null_whatever_its_unit(unit):
     assert lines([np.array(["2020", "NaT"], f"datetime64[{unit}]")], Array("datetime")) == []
 
 
-@each("null", [pd.NA, pd.NaT])
+@pytest.mark.parametrize("null", [pd.NA, pd.NaT], ids=describe_case)
 def test_null_becomes_none_beside_any_value(null):
     beside = {"string": Text("a"), "double": 1, "long": np.int64(1)}
     for name, other in beside.items():
@@ -449,7 +452,7 @@ def test_null_becomes_none_beside_any_value(null):
         assert alone[0]["v"] is together[0]["v"] is None
 
 
-@each("values", [["\ud800"], ["\ud800", np.str_("a")]])
+@pytest.mark.parametrize("values", [["\ud800"], ["\ud800", np.str_("a")]], ids=describe_case)
 def test_lone_surrogate_is_refused_beside_any_value(values):
     text = "expected Unicode text, got a lone surrogate, once, first in row 0 [INVALID_VALUE]"
     assert lines(values, DataType.string) == [f"p: {text}"]
@@ -539,7 +542,7 @@ CELLS = [
 ]
 
 
-@each("value", CELLS, ids=[type(value).__name__ for value in CELLS])
+@pytest.mark.parametrize("value", CELLS, ids=[type(value).__name__ for value in CELLS])
 def test_one_dimensional_sequences_are_arrays(value):
     findings = []
     [cell] = enforce_values([value], Array("long"), "p", findings, required=True)

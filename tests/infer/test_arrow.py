@@ -19,8 +19,8 @@ from sparksig.infer.arrow import from_batches
 from sparksig.infer.python import from_list
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
+from tests.cases import describe_case
 from tests.infer.helpers import found, infer
-from tests.tables import each
 
 PAIR = pa.struct([("a", pa.int64()), ("b", pa.string())])
 FULL, GAP = {"a": 1, "b": "x"}, {"a": 1, "b": None}
@@ -74,7 +74,7 @@ FORMS = {
 }
 
 
-@each("example", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("example", FORMS.values(), ids=FORMS)
 def test_a_table_in_any_form_has_a_column_for_each_of_its(example):
     assert is_arrow(example)
     assert (
@@ -106,14 +106,16 @@ def test_an_array_of_structs_is_a_column_but_a_lent_one_a_table():
     assert infer(Batch(array)).inputs == Schema([ColSpec("long", "a"), ColSpec("string", "b")])
 
 
-def test_an_array_with_nulls_needs_a_name():
-    for example in (pa.array([1, None]), pa.nulls(2), pa.chunked_array([[1], [None]])):
-        with pytest.raises(InferenceError, match=r"^no signature for this array: 1 finding\n") as error:
-            infer(example)
-        assert str(error.value.findings[0]) == (
-            "expected a name for a column with nulls, got none "
-            "(name it, in a table: a column without a name must be required) [INVALID_NAME]"
-        )
+@pytest.mark.parametrize(
+    "example", [pa.array([1, None]), pa.nulls(2), pa.chunked_array([[1], [None]])], ids=describe_case
+)
+def test_an_array_with_nulls_needs_a_name(example):
+    with pytest.raises(InferenceError, match=r"^no signature for this array: 1 finding\n") as error:
+        infer(example)
+    assert str(error.value.findings[0]) == (
+        "expected a name for a column with nulls, got none "
+        "(name it, in a table: a column without a name must be required) [INVALID_NAME]"
+    )
 
 
 def test_a_reader_is_refused_and_not_consumed():
@@ -137,10 +139,14 @@ def test_objects_without_arrow_data_are_refused_without_their_text():
         infer(Broken())
 
 
-def test_pieces_of_pyarrow_that_are_no_data():
-    for piece in (pa.schema([("a", pa.int64())]), pa.field("a", pa.int64()), pa.int64(), pa.scalar(1)):
-        [finding] = found(piece)
-        assert finding.code is Code.UNSUPPORTED_TYPE
+@pytest.mark.parametrize(
+    "piece",
+    [pa.schema([("a", pa.int64())]), pa.field("a", pa.int64()), pa.int64(), pa.scalar(1)],
+    ids=describe_case,
+)
+def test_pieces_of_pyarrow_that_are_no_data(piece):
+    [finding] = found(piece)
+    assert finding.code is Code.UNSUPPORTED_TYPE
 
 
 # --- types ----------------------------------------------------------------------------------------------
@@ -170,16 +176,16 @@ TYPES = {
 }
 
 
-@each(("dtype", "kind"), TYPES.values(), ids=TYPES)
+@pytest.mark.parametrize(("dtype", "kind"), TYPES.values(), ids=TYPES)
 def test_a_type_is_read_off_even_without_rows(dtype, kind):
     expected = Schema([ColSpec(kind, "c")])
     assert infer(pa.table({"c": pa.chunked_array([], dtype)})).inputs == expected
     assert infer(table([], dtype)).inputs == expected
 
 
-def test_a_table_without_columns():
-    for example in (pa.table({}), Stream(pa.table({}))):
-        assert str(found(example)[0]) == "expected at least one column, got none [EMPTY]"
+@pytest.mark.parametrize("example", [pa.table({}), Stream(pa.table({}))], ids=describe_case)
+def test_a_table_without_columns(example):
+    assert str(found(example)[0]) == "expected at least one column, got none [EMPTY]"
 
 
 def union():
@@ -224,7 +230,7 @@ def test_all_types_that_no_signature_has_come_at_once():
     )
 
 
-@each("name", FOREIGN)
+@pytest.mark.parametrize("name", FOREIGN, ids=describe_case)
 def test_they_are_refused_alone_and_without_rows(name):
     for array in (FOREIGN[name], FOREIGN[name].slice(0, 0)):
         wanted = [path for path in PATHS if path.strip("`").startswith(name)]
@@ -276,7 +282,7 @@ NULLS = {
 }
 
 
-@each(("values", "dtype", "kind", "required"), NULLS.values(), ids=NULLS)
+@pytest.mark.parametrize(("values", "dtype", "kind", "required"), NULLS.values(), ids=NULLS)
 def test_property_with_a_null_is_optional(values, dtype, kind, required):
     whole = Schema([ColSpec(kind, "c", required)])
     assert infer(table(values, dtype)).inputs == whole
@@ -287,15 +293,19 @@ def test_property_with_a_null_is_optional(values, dtype, kind, required):
     assert infer(pa.table({"c": around})).inputs == whole
 
 
-def test_a_slice_counts_without_what_it_was_cut_from():
-    for dtype, gap, full, kind in (
+@pytest.mark.parametrize(
+    ("dtype", "gap", "full", "kind"),
+    [
         (PAIR, GAP, FULL, pair(True, True)),
         (pa.list_(PAIR), [GAP], [FULL], Array(pair(True, True))),
         (MAP, [("k", GAP)], [("k", FULL)], Map(pair(True, True))),
         (pa.list_(PAIR, 1), [GAP], [FULL], Array(pair(True, True))),
-    ):
-        for start, values in ((1, [gap, full]), (0, [full, gap]), (1, [None, full])):
-            assert column(table(values, dtype).slice(start, 1)) == (kind, True)
+    ],
+    ids=describe_case,
+)
+def test_a_slice_counts_without_what_it_was_cut_from(dtype, gap, full, kind):
+    for start, values in ((1, [gap, full]), (0, [full, gap]), (1, [None, full])):
+        assert column(table(values, dtype).slice(start, 1)) == (kind, True)
 
 
 def test_null_struct_makes_its_fields_optional():
@@ -344,7 +354,7 @@ def backed(data):
     )
 
 
-@each("data", ARROW_BACKED, ids=lambda data: str(data.schema.types))
+@pytest.mark.parametrize("data", ARROW_BACKED, ids=lambda data: str(data.schema.types))
 def test_arrow_backed_columns_of_pandas_are_the_tables(data):
     assert infer(backed(data)).inputs == infer(data).inputs
     assert infer(backed(data).iloc[:0]).inputs == infer(data.slice(0, 0)).inputs

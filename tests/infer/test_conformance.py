@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse
 
 from sparksig import InferenceError
+from tests.cases import describe_case
 from tests.infer.helpers import body, infer
-from tests.tables import each
 
 CASES = {
     case["id"]: case for case in json.loads((Path(__file__).parent / "conformance.json").read_text())["cases"]
@@ -36,7 +37,7 @@ def conforms(case):
     return {side: body(signature, side) for side in ("inputs", "params")} == case["expect"]
 
 
-@each("name", CASES)
+@pytest.mark.parametrize("name", CASES, ids=describe_case)
 def test_a_case(name):
     assert conforms(CASES[name]) == (name not in DEVIATIONS)
 
@@ -50,7 +51,7 @@ def test_there_are_248_cases():
         assert case["expect"].keys() in ({"error"}, {"inputs", "params"})
 
 
-def test_each_deviation_names_its_reason():
-    for name, reason in DEVIATIONS.items():
-        assert re.search(r"\blaw [1-8]\b|\bDESIGN 8\b", reason), name
-        assert not conforms(CASES[name]), name
+@pytest.mark.parametrize(("name", "reason"), DEVIATIONS.items(), ids=DEVIATIONS)
+def test_each_deviation_names_its_reason(name, reason):
+    assert re.search(r"\blaw [1-8]\b|\bDESIGN 8\b", reason), name
+    assert not conforms(CASES[name]), name

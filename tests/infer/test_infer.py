@@ -24,8 +24,8 @@ from sparksig.infer.frames import from_frame, from_series, from_struct
 from sparksig.infer.tensors import from_array, from_arrays
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.types import AnyType, Array, Map, Object, Property
+from tests.cases import describe_case
 from tests.infer.helpers import found, infer, theirs
-from tests.tables import each
 
 UTC, HOURS = datetime.timezone.utc, datetime.timedelta(hours=2)
 BIG = 2**53 + 1
@@ -132,7 +132,7 @@ DTYPES = {str(dtype): dtype for dtype, _ in (KINDS | NULLABLE).values()}
 EMPTY = [dtype for name, dtype in DTYPES.items() if name not in ("category", "binary[pyarrow]")]
 
 
-@each("dtype", EMPTY, ids=str)
+@pytest.mark.parametrize("dtype", EMPTY, ids=str)
 def test_a_frame_without_rows(dtype):
     frame = column([], dtype)
     assert infer(frame).to_dict() == theirs(frame).to_dict()
@@ -145,8 +145,8 @@ def test_a_column_without_categories_is_text_as_objects_without_rows_are():
     assert len(enforce(frame, infer(frame).inputs)) == 0
 
 
-@each("unit", ["s", "ms", "us", "ns"])
-@each("zone", ["UTC", "America/New_York", datetime.timezone(HOURS)], ids=str)
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", datetime.timezone(HOURS)], ids=str)
 def test_times_with_a_zone(zone, unit):
     times = pd.DatetimeIndex(["2020-01-01 12:00", "2020-07-01 12:00", None]).as_unit(unit).tz_localize(zone)
     frame = pd.DataFrame({"a": times})
@@ -187,7 +187,7 @@ OBJECTS = {
 }  # fmt: skip
 
 
-@each(("values", "kind", "required"), OBJECTS.values(), ids=OBJECTS)
+@pytest.mark.parametrize(("values", "kind", "required"), OBJECTS.values(), ids=OBJECTS)
 def test_objects_of_one_kind(values, kind, required):
     frame = column(values)
     assert theirs(frame).inputs.to_dict() == [{"type": kind, "name": "a", "required": required}]
@@ -211,7 +211,7 @@ TRICKY = {
 }
 
 
-@each("values", TRICKY.values(), ids=TRICKY)
+@pytest.mark.parametrize("values", TRICKY.values(), ids=TRICKY)
 def test_what_is_inferred_of_mixed_objects_is_enforceable(values):
     """Law 3: refused as an example, or given back as it was (a time as its own clock shows it)."""
     frame = column(values)
@@ -367,7 +367,7 @@ DIFFERENCES = {
 }
 
 
-@each(("example", "expected", "reason"), DIFFERENCES.values(), ids=DIFFERENCES)
+@pytest.mark.parametrize(("example", "expected", "reason"), DIFFERENCES.values(), ids=DIFFERENCES)
 def test_where_ours_is_another(example, expected, reason):
     assert reason
     if expected is REFUSED:
@@ -498,7 +498,7 @@ CELLS = {
 }
 
 
-@each(("cells", "kind", "required"), CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize(("cells", "kind", "required"), CELLS.values(), ids=CELLS)
 def test_composite_columns(cells, kind, required):
     frame = pd.DataFrame({"fine": [1.5] * len(cells), "a.b": pd.Series(cells, dtype=object)})
     assert infer(frame).inputs == Schema([ColSpec("double", "fine"), ColSpec(kind, "a.b", required)])
@@ -610,7 +610,7 @@ def test_only_integer_columns_of_the_input_are_warned_of():
         infer_signature(None, pd.Series([1]))
 
 
-@each(
+@pytest.mark.parametrize(
     "example",
     [
         column([1, None], "Int64"),
@@ -674,28 +674,36 @@ def test_no_batch_of_a_frame_has_another_type(frame):
             assert infer(part).inputs.input_types() == whole
 
 
-def test_no_example_raises_anything_else():
-    for example in (
+@pytest.mark.parametrize(
+    "example",
+    [
         labelled(None, None),
         labelled(True),
         labelled(np.nan),
         labelled(pd.NaT),
         labelled(frozenset("a")),
-    ):
-        with pytest.raises(SparksigError):
-            infer(example)
+    ],
+    ids=describe_case,
+)
+def test_no_example_raises_anything_else(example):
+    with pytest.raises(SparksigError):
+        infer(example)
 
 
 # --- what a review found --------------------------------------------------------------------------------
 
 
-def test_missing_times_are_missing_in_every_column_of_objects():
-    for values, kind in ((["x", pd.NaT], "string"), ([0.5, pd.NaT], "double"), ([True, pd.NaT], "boolean")):
-        frame = column(values)
-        assert infer(frame).inputs == Schema([ColSpec(kind, "a", False)])
-        enforced = enforce(frame, infer(frame).inputs)["a"].tolist()
-        assert enforced[0] == values[0]
-        assert pd.isna(enforced[1])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [(["x", pd.NaT], "string"), ([0.5, pd.NaT], "double"), ([True, pd.NaT], "boolean")],
+    ids=describe_case,
+)
+def test_missing_times_are_missing_in_every_column_of_objects(values, kind):
+    frame = column(values)
+    assert infer(frame).inputs == Schema([ColSpec(kind, "a", False)])
+    enforced = enforce(frame, infer(frame).inputs)["a"].tolist()
+    assert enforced[0] == values[0]
+    assert pd.isna(enforced[1])
 
 
 def test_a_long_double_is_never_rounded():
@@ -703,11 +711,11 @@ def test_a_long_double_is_never_rounded():
     assert len(found(column(values))) == 1
 
 
-def test_byte_order_is_no_part_of_a_type():
-    for dtype, kind in ((">i4", "integer"), (">f8", "double"), (">i8", "long")):
-        frame = pd.DataFrame({"a": np.array([1], dtype)})
-        assert infer(frame).inputs == Schema([ColSpec(kind, "a")])
-        assert infer(frame).to_dict() == theirs(frame).to_dict()
+@pytest.mark.parametrize(("dtype", "kind"), [(">i4", "integer"), (">f8", "double"), (">i8", "long")])
+def test_byte_order_is_no_part_of_a_type(dtype, kind):
+    frame = pd.DataFrame({"a": np.array([1], dtype)})
+    assert infer(frame).inputs == Schema([ColSpec(kind, "a")])
+    assert infer(frame).to_dict() == theirs(frame).to_dict()
 
 
 def test_multiples_of_a_unit_are_times():

@@ -19,7 +19,6 @@ from sparksig.infer.params import from_params
 from sparksig.params import enforce_params
 from tests.infer.helpers import body, found, infer, theirs
 from tests.strategies import param_schemas
-from tests.tables import each
 
 DAY, NOON = datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, 12, 30)
 ZONED = NOON.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
@@ -59,7 +58,7 @@ SPECS = {
 BUILTINS = (bool, int, float, str, datetime.date, datetime.datetime)
 
 
-@each(("value", "kind", "default"), SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize(("value", "kind", "default"), SPECS.values(), ids=SPECS)
 def test_a_param_by_its_default(value, kind, default):
     signature = infer(params={"p": value})
     [spec] = signature.params
@@ -138,7 +137,7 @@ REFUSED = {
 }
 
 
-@each(("value", "below", "text"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("value", "below", "text"), REFUSED.values(), ids=REFUSED)
 def test_what_mlflow_refuses_as_well(value, below, text):
     [finding] = found(params={"p.q": value})
     assert str(finding) == f"`p.q`{below}: {text}"
@@ -198,7 +197,7 @@ ONLY_OURS = {
 }
 
 
-@each(("value", "code", "reason"), ONLY_OURS.values(), ids=ONLY_OURS)
+@pytest.mark.parametrize(("value", "code", "reason"), ONLY_OURS.values(), ids=ONLY_OURS)
 def test_what_ours_refuses_alone(value, code, reason):
     assert reason
     [finding] = found(params={"p": value})

@@ -23,9 +23,9 @@ from sparksig.errors import Code
 from sparksig.infer.python import from_dict, from_list, from_scalar
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Object, Property
+from tests.cases import describe_case
 from tests.infer.helpers import ANYTHING, body, found, infer, theirs, within
 from tests.strategies import names
-from tests.tables import each
 
 NOON = datetime.datetime(2020, 1, 1, 12)
 ZONED = NOON.replace(tzinfo=datetime.timezone.utc)
@@ -86,7 +86,7 @@ SCALARS = {
 NULLS = {"NaN": NAN, "numpy NaN": np.float64("nan"), "NaT": pd.NaT, "NA": pd.NA}
 
 
-@each(("value", "kind"), SCALARS.values(), ids=SCALARS)
+@pytest.mark.parametrize(("value", "kind"), SCALARS.values(), ids=SCALARS)
 def test_a_scalar_by_its_exact_type(value, kind):
     assert infer(value).inputs == from_scalar(value) == one(kind)
     for example in (value, [value], [value, value], {"a": value}, [{"a": {"b": [value]}}]):
@@ -125,7 +125,7 @@ REFUSED = {
 }
 
 
-@each("name", REFUSED)
+@pytest.mark.parametrize("name", REFUSED, ids=describe_case)
 def test_a_type_that_no_signature_has(name):
     value = REFUSED[name]
     said = f"expected a supported type, got a value of type {name}"
@@ -146,15 +146,15 @@ WIDENED = {
 }
 
 
-def test_a_scalar_is_inferred_as_a_column_of_its_dtype_is():
+@pytest.mark.parametrize(("kind", "values"), WIDENED.items(), ids=WIDENED)
+def test_a_scalar_is_inferred_as_a_column_of_its_dtype_is(kind, values):
     """Law 5: one verdict. MLflow infers the columns, and gives up on the scalars."""
-    for kind, values in WIDENED.items():
-        for value in values:
-            column = infer(pd.DataFrame({"a": [value]})).inputs
-            assert column == Schema([ColSpec(kind, "a")])
-            assert infer([{"a": value}]).inputs == infer({"a": value}).inputs == column
-            assert infer(value).inputs == infer([value]).inputs == one(kind)
-            assert body(theirs([value])) == ANYTHING
+    for value in values:
+        column = infer(pd.DataFrame({"a": [value]})).inputs
+        assert column == Schema([ColSpec(kind, "a")])
+        assert infer([{"a": value}]).inputs == infer({"a": value}).inputs == column
+        assert infer(value).inputs == infer([value]).inputs == one(kind)
+        assert body(theirs([value])) == ANYTHING
 
 
 def test_a_generator_is_refused_and_not_consumed():
@@ -176,7 +176,7 @@ HINTS = {
 }
 
 
-@each("name", HINTS)
+@pytest.mark.parametrize("name", HINTS, ids=describe_case)
 def test_hints_of_unsupported_values(name):
     [finding] = found([REFUSED[name]])
     assert finding.hint == HINTS[name]
@@ -243,7 +243,7 @@ LISTS = {
 }
 
 
-@each(("example", "kind"), LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize(("example", "kind"), LISTS.values(), ids=LISTS)
 def test_a_list_is_one_unnamed_column(example, kind):
     assert infer(example).inputs == from_list(example) == one(kind)
     assert infer(example).to_dict() == theirs(example).to_dict()
@@ -305,7 +305,7 @@ def test_nothing_but_nan_is_anything_and_optional():
     assert repr(infer([{"a": NAN}, {"a": NAN}]).inputs) == "['a': Any (optional)]"
 
 
-@each(("example", "text"), DICTIONARIES.values(), ids=DICTIONARIES)
+@pytest.mark.parametrize(("example", "text"), DICTIONARIES.values(), ids=DICTIONARIES)
 def test_a_list_of_dictionaries_has_a_column_for_each_key(example, text):
     assert repr(infer(example).inputs) == text
     assert infer(example).to_dict() == theirs(example).to_dict()
@@ -327,18 +327,20 @@ ONE_ROW = {
 }
 
 
-@each(("example", "text"), ONE_ROW.values(), ids=ONE_ROW)
+@pytest.mark.parametrize(("example", "text"), ONE_ROW.values(), ids=ONE_ROW)
 def test_a_dictionary_is_one_row(example, text):
     assert infer(example).inputs == from_dict(example)
     assert text is None or repr(infer(example).inputs) == text
     assert infer(example).to_dict() == theirs(example).to_dict()
 
 
-def test_no_key_is_no_column():
-    for example, what in (({}, "dictionary"), ([{}, {}], "list of dictionaries")):
-        text = f"^no signature for this {what}: 1 finding\n  - expected at least one column, got none"
-        with pytest.raises(InferenceError, match=text):
-            infer(example)
+@pytest.mark.parametrize(
+    ("example", "what"), [({}, "dictionary"), ([{}, {}], "list of dictionaries")], ids=describe_case
+)
+def test_no_key_is_no_column(example, what):
+    text = f"^no signature for this {what}: 1 finding\n  - expected at least one column, got none"
+    with pytest.raises(InferenceError, match=text):
+        infer(example)
 
 
 # --- what does not go together --------------------------------------------------------------------------
@@ -360,7 +362,7 @@ MIXTURES = {
 }
 
 
-@each(("values", "words", "hint"), MIXTURES.values(), ids=MIXTURES)
+@pytest.mark.parametrize(("values", "words", "hint"), MIXTURES.values(), ids=MIXTURES)
 def test_mixtures_are_refused_in_any_order(values, words, hint):
     said = f"expected values of one type, got {words}" + (f" ({hint})" if hint else "") + " [MIXED_TYPES]"
     for order in map(list, itertools.permutations(values)):
@@ -483,8 +485,8 @@ def test_vectors_beside_others_and_matrices_are_refused():
     assert finding.actual == "a value of type DenseMatrix"
 
 
-@each("null", [None, NAN, np.float32("nan"), pd.NA], ids=repr)
-@each("value", [1, True, np.int32(1)], ids=repr)
+@pytest.mark.parametrize("null", [None, NAN, np.float32("nan"), pd.NA], ids=describe_case)
+@pytest.mark.parametrize("value", [1, True, np.int32(1)], ids=describe_case)
 def test_unnamed_column_of_these_types_refuses_nulls(value, null):
     """Law 3; MLflow says it is required, and refuses the example then."""
     [finding] = found([value, null])
@@ -583,8 +585,8 @@ CELLS = {
 }  # fmt: skip
 
 
-@each("rank", [1, 2])
-@each("dtype", CELLS)
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("dtype", CELLS, ids=describe_case)
 def test_an_array_in_a_cell_counts_by_its_dtype(dtype, rank):
     example = [{"v": np.zeros((2,) * rank, dtype), "a": "x"}]
     if CELLS[dtype] is None:
@@ -652,15 +654,17 @@ def nested(levels, wrap):
     return value
 
 
-def test_more_than_a_hundred_levels_are_refused():
-    for wrap, path in ((lambda value: [value], "[]"), (lambda value: {"a": value}, "a.")):
-        assert infer(nested(100, wrap)).inputs
-        [finding] = found(nested(101, wrap))
-        assert finding.path.startswith(path)
-        assert len(finding.path) <= 200
-        assert str(finding).endswith(
-            ": expected at most 100 levels of nesting, got deeper nesting [UNSUPPORTED_TYPE]"
-        )
+@pytest.mark.parametrize(
+    ("wrap", "path"), [(lambda value: [value], "[]"), (lambda value: {"a": value}, "a.")], ids=describe_case
+)
+def test_more_than_a_hundred_levels_are_refused(wrap, path):
+    assert infer(nested(100, wrap)).inputs
+    [finding] = found(nested(101, wrap))
+    assert finding.path.startswith(path)
+    assert len(finding.path) <= 200
+    assert str(finding).endswith(
+        ": expected at most 100 levels of nesting, got deeper nesting [UNSUPPORTED_TYPE]"
+    )
 
 
 def test_arrays_count_as_their_levels():
@@ -704,10 +708,12 @@ def test_a_cycle_is_refused_quickly(cycle):
             assert len(finding.path) <= 200
 
 
-def test_shared_children_are_inferred_once():
-    for wrap in (lambda value: {"a": value, "b": value}, lambda value: [value, value]):
-        with within(1):
-            assert infer({"x": nested(16, wrap)}).inputs
+@pytest.mark.parametrize(
+    "wrap", [lambda value: {"a": value, "b": value}, lambda value: [value, value]], ids=describe_case
+)
+def test_shared_children_are_inferred_once(wrap):
+    with within(1):
+        assert infer({"x": nested(16, wrap)}).inputs
 
 
 SIZE = 20_000

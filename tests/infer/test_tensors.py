@@ -9,8 +9,8 @@ import scipy.sparse
 from sparksig.errors import Code
 from sparksig.infer.tensors import from_array, from_arrays, from_sparse
 from sparksig.schema import Schema, TensorSpec
+from tests.cases import describe_case
 from tests.infer.helpers import ANYTHING, body, found, infer, theirs
-from tests.tables import each
 
 RAGGED = np.array([[1], [1, 2]], dtype=object)
 MATRIX = np.array([[1.5, 2.5]]).view(np.matrix)
@@ -27,8 +27,8 @@ def test_arrays_of_objects_keep_their_dtype(array):
     assert infer({"a": array}).to_dict() == theirs({"a": array}).to_dict()
 
 
-@each("form", ["csr_matrix", "csc_matrix", "csr_array", "csc_array"])
-@each("dtype", ["bool", "int8", "float32", "float64"])
+@pytest.mark.parametrize("form", ["csr_matrix", "csc_matrix", "csr_array", "csc_array"])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32", "float64"])
 def test_a_sparse_matrix_is_a_tensor_of_its_values(form, dtype):
     matrix = getattr(scipy.sparse, form)(np.eye(3, 4, dtype=dtype))
     assert infer(matrix).inputs == from_sparse(matrix) == tensor(dtype, (-1, 4))
@@ -38,7 +38,9 @@ def test_a_sparse_matrix_is_a_tensor_of_its_values(form, dtype):
     assert infer(empty).inputs == tensor(dtype, (-1, 5))
 
 
-@each("form", ["coo_matrix", "coo_array", "lil_matrix", "dok_matrix", "dia_matrix", "bsr_array"])
+@pytest.mark.parametrize(
+    "form", ["coo_matrix", "coo_array", "lil_matrix", "dok_matrix", "dia_matrix", "bsr_array"]
+)
 def test_other_formats_are_refused(form):
     [finding] = found(getattr(scipy.sparse, form)(np.eye(2)))
     assert str(finding) == (
@@ -126,8 +128,8 @@ def test_twin_names_and_truths_are_no_names_of_tensors():
     assert str(finding) == ("True: expected a string or an integer, got a value of type bool [INVALID_NAME]")
 
 
-def test_no_rows_and_no_columns():
-    for shape in ((0,), (0, 3), (3, 0), (0, 0, 2)):
-        array = np.zeros(shape)
-        assert infer(array).inputs == tensor("float64", (-1, *shape[1:]))
-        assert infer(array).to_dict() == theirs(array).to_dict()
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (0, 0, 2)], ids=describe_case)
+def test_no_rows_and_no_columns(shape):
+    array = np.zeros(shape)
+    assert infer(array).inputs == tensor("float64", (-1, *shape[1:]))
+    assert infer(array).to_dict() == theirs(array).to_dict()

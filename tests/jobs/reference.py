@@ -1,4 +1,7 @@
-"""The configuration reference of the jobs' page; ``python -m tests.jobs.reference`` writes it."""
+"""The configuration reference of the jobs' page, and the files in ``conf``.
+
+``python -m tests.jobs.reference`` writes both from the configuration classes.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from sparksig.jobs.config import CheckConfig, InferConfig, ScoreConfig
+from sparksig.jobs.form_text import write_form
 from sparksig.jobs.forms import fields_of, is_section, strip_type
 
 PAGE = Path(__file__).parents[2] / "jobs" / "README.md"
@@ -76,5 +80,79 @@ def written(page):
     return page
 
 
+_HEADER = """\
+# The configuration of jobs/{name}.py: {purpose}.
+# The paths are those of `make demo`; relative ones count from the directory where spark-submit is called.
+#
+# Keys after a "#" are optional; their values are defaults or examples. To set a key, remove its "#", and the
+# "#" of its section. A text may hold ${{env:NAME}}, a variable of the environment, or ${{env:NAME:-default}}.
+
+"""
+PURPOSES = {
+    "score": "which model scores which table, and the output",
+    "check": "which table is checked against which contract",
+    "infer": "which table a signature is inferred from, and the file of the signature",
+}
+_INPUT = {"path": "build/demo/table", "format": "parquet"}
+VALUES = {
+    "score": {
+        "input": _INPUT,
+        "model": {"path": "build/demo/model", "digest": None, "allow_pickle": False},
+        "output": {
+            "path": "build/demo/scored",
+            "format": "parquet",
+            "mode": "error",
+            "column": "prediction",
+            "keep": ["id"],
+        },
+        "spark": {"spark.sql.session.timeZone": "UTC"},
+    },
+    "check": {"input": _INPUT, "contract": "build/demo/model", "mode": "full", "row_key": ["id"]},
+    "infer": {"input": _INPUT, "signature": "build/demo/signature.json"},
+}
+EXAMPLES = {
+    "input.table": "sales.orders",
+    "input.schema": "id bigint, price double",
+    "input.options": {"header": "true"},
+    "input.version": 3,
+    "input.filter": "id >= 1000",
+    "input.select": {"day": "to_date(time)"},
+    "model": "build/demo/model",
+    "model.trusted_types": ["acme.models.Scaler"],
+    "model.method": "predict_proba",
+    "model.result_type": "array<double>",
+    "model.batch_rows": 10_000,
+    "output.table": "sales.scored",
+    "output.partition_by": ["day"],
+    "budget.rows": 100,
+    "budget.share": 0.001,
+    "quarantine.path": "build/demo/quarantine",
+    "quarantine.table": "sales.rejected",
+    "report.json": "build/demo/report-{run_id}.json",
+    "report.html": "build/demo/report-{run_id}.html",
+    "report.log": "build/demo/report-{run_id}.log",
+    "run_id": "nightly-2026-01-31",
+    "params": {"temperature": 0.5},
+    "columns": ["mean radius"],
+    "types": "lossless",
+    "missing": "allow",
+    "extra": "allow",
+    "spark": {"spark.sql.session.timeZone": "UTC"},
+}
+
+
+def find_file(name):
+    """Return the path of a job's example configuration."""
+    return Path(__file__).parents[2] / "conf" / f"{name}.yaml"
+
+
+def written_file(name):
+    """Return the current text of a job's example configuration."""
+    header = _HEADER.format(name=name, purpose=PURPOSES[name])
+    return f"{header}{write_form(FORMS[name], VALUES[name], EXAMPLES)}\n"
+
+
 if __name__ == "__main__":
+    for name in FORMS:
+        find_file(name).write_text(written_file(name))
     PAGE.write_text(written(PAGE.read_text()))

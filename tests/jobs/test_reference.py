@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
-from tests.jobs.reference import FORMS, PAGE, marks, table, written
+from sparksig.jobs.forms import find_type
+from tests.jobs.reference import EXAMPLES, FORMS, PAGE, VALUES, find_file, marks, table, written, written_file
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -33,3 +35,18 @@ def test_a_table_says_of_each_key_what_it_is():
     )
     keys = [line.split("`")[1] for line in lines[2:]]
     assert len(keys) == len(set(keys)) > 30
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_example_configuration_is_current(name):
+    assert find_file(name).read_text() == written_file(name), "python -m tests.jobs.reference writes the file"
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_example_configuration_sets_only_the_values_of_the_demo(name):
+    assert yaml.safe_load(find_file(name).read_text()) == VALUES[name]
+
+
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_an_example_is_of_a_key_of_a_configuration(key):
+    assert any(find_type(form, key.split(".")) is not None for form in FORMS.values())

@@ -36,6 +36,7 @@ from sparksig.jobs import CheckConfig, RunReport
 from sparksig.jobs.files import read_whole, write_whole
 from sparksig.jobs.job_run import new_run_id, report_of
 from sparksig.tables.report import ColumnReport
+from tests.cases import describe_case
 from tests.jobs.helpers import run_job
 from tests.strategies import names
 
@@ -176,9 +177,10 @@ def test_the_page_of_a_run(tmp_path):
     for text in ("nightly-1", "rows per second", "990", "a.b", "NULL_IN_REQUIRED", "declare it optional",
                  "inputs\n  0  long", "python 3.11", "Why rows were rejected"):  # fmt: skip
         assert text in page
-    assert page.count("<rect") == 3
-    assert re.findall(r'<rect x="([\d.]+)%" y="0" width="([\d.]+)%"', page) == [
-        ("0.00", "25.00"), ("25.00", "72.50"), ("97.50", "2.50"),
+    phases = re.findall(r'<span style="flex:([\d.]+);[^>]* title="(.*?)">(.*?)</span>', page)
+    assert phases == [
+        ("25.0000", "start: 5.0 s", "start"), ("72.5000", "score: 14.5 s", "score"),
+        ("2.5000", "write: 0.5 s", ""),
     ]  # fmt: skip
     assert "http" not in page
     assert WHOLE._repr_html_() in page
@@ -396,7 +398,9 @@ def test_a_relative_path_counts_from_here(tmp_path, monkeypatch):
     assert (tmp_path / "f.json").read_bytes() == b"x"
 
 
-def test_a_file_system_that_nobody_here_knows():
-    for do in (lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})):
-        with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
-            do()
+@pytest.mark.parametrize(
+    "do", [lambda: write_whole("dbfs:/x/f", b"", {}), lambda: read_whole("dbfs:/x/f", {})], ids=describe_case
+)
+def test_a_file_system_that_nobody_here_knows(do):
+    with pytest.raises(UnsupportedError, match="is on a file system that pyarrow does not know"):
+        do()

@@ -21,9 +21,9 @@ from sparksig.params import ParamSchema, ParamSpec
 from sparksig.schema import ColSpec, Schema, TensorSpec
 from sparksig.signature import ModelSignature
 from sparksig.types import Array, DataType, Map, Object, Property
+from tests.cases import describe_case
 from tests.laws.test_comparison import NAMES, Maker, another, column_schemas, other, seeds, tensor_pairs
 from tests.strategies import composite_types, param_values
-from tests.tables import each
 
 # --- tensors ----------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ TENSORS = [
 ]
 
 
-@each("table, tensors", list(product(TABLES, TENSORS)))
+@pytest.mark.parametrize(("table", "tensors"), list(product(TABLES, TENSORS)), ids=describe_case)
 def test_a_table_makes_tensors_as_the_engine_does(table, tensors):
     told = compare(table.schema, tensors)
     lists_are_longer = "list" in str(table.schema) and tensors.inputs[0].shape == (-1, 1)
@@ -157,7 +157,7 @@ def reasons(old, new):
     return compare(*signatures_).params.upgrade
 
 
-@each("old, new", list(product(TOLD, TOLD)))
+@pytest.mark.parametrize(("old", "new"), list(product(TOLD, TOLD)), ids=describe_case)
 def test_a_param_can_take_anothers_place_if_and_only_if_it_takes_all_its_values(old, new):
     specs = [ParamSpec("p", dtype, None) for dtype in (old, new)]
     values = [value for value in TOLD[old] if takes(specs[0], value)]
@@ -172,7 +172,7 @@ def none_pairs():
         yield [ParamSpec("p", "double", value, (-1,)) for value in values], [None]
 
 
-@each("specs, value", list(none_pairs()))
+@pytest.mark.parametrize(("specs", "value"), list(none_pairs()), ids=describe_case)
 def test_none_is_taken_as_the_default_says(specs, value):
     def takes_it(spec):
         try:

@@ -22,13 +22,13 @@ from sparksig.engine.plan import compile
 from sparksig.errors import ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.engine.test_nested import build, relaxed, source_of
 from tests.infer.helpers import infer
 from tests.laws.test_inference import dictionaries
 from tests.laws.test_inference import tables as nested_tables
 from tests.laws.test_table import ACCEPTED
 from tests.strategies import composite_types, types
-from tests.tables import each
 
 
 def accepted(held, dtype, required=True):
@@ -264,7 +264,7 @@ WRONG = {
 }
 
 
-@each("rows, dtype, target", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("rows", "dtype", "target"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_wrong_whatever_the_data_comes_as(rows, dtype, target):
     found = [outcome(form, Schema([ColSpec(target, "a")])) for form in forms(rows, dtype)]
     assert all(len(one) == 1 for one in found)
@@ -275,7 +275,7 @@ INNER = Object([Property("x", "double")])
 STRICT = {"list": ([[{"x": None}]], Array(INNER)), "map": ([{"k": {"x": None}}], Map(INNER))}
 
 
-@each("rows, dtype", STRICT.values(), ids=STRICT)
+@pytest.mark.parametrize(("rows", "dtype"), STRICT.values(), ids=STRICT)
 def test_strict_nulls_reach_into_lists_and_maps_whatever_the_data_comes_as(rows, dtype):
     for form in forms(rows, dtype):
         found = outcome(form, Schema([ColSpec(dtype, "a")]), strict_nulls=True)
@@ -327,7 +327,7 @@ CHUNKS = {
 }
 
 
-@each("column, dtype", CHUNKS.values(), ids=CHUNKS)
+@pytest.mark.parametrize(("column", "dtype"), CHUNKS.values(), ids=CHUNKS)
 def test_each_chunk_may_have_a_dictionary_of_its_own(column, dtype):
     schema = Schema([ColSpec(dtype, "a", False)])
     back = enforce(pa.table({"a": column}), schema)["a"]
@@ -339,7 +339,7 @@ EMPTY += [pa.struct([("x", pa.list_(pa.dictionary(pa.int8(), pa.decimal128(9, 2)
 EMPTY += [pa.dictionary(pa.int8(), pa.decimal128(9, 2)), pa.dictionary(pa.int8(), pa.large_string())]
 
 
-@each("held", EMPTY)
+@pytest.mark.parametrize("held", EMPTY, ids=describe_case)
 def test_a_table_without_rows_is_enforced(held):
     schema = Schema([ColSpec(AnyType(), "a")])
     assert enforce(pa.table({"a": pa.nulls(0, held)}), schema).num_rows == 0
@@ -416,7 +416,7 @@ def columns_of(data):
     return [plain(rows if isinstance(rows, list) else [rows])]
 
 
-@each("example", COLUMNS.values(), ids=COLUMNS)
+@pytest.mark.parametrize("example", COLUMNS.values(), ids=COLUMNS)
 def test_columns_of_every_kind_are_enforced_by_what_is_inferred_of_them(example):
     expected, text = columns_of(example), repr(example)
     twin = copy.deepcopy(example)
@@ -432,7 +432,7 @@ def test_columns_of_every_kind_are_enforced_by_what_is_inferred_of_them(example)
     assert enforce(back, schema).shape == back.shape
 
 
-@each("example", TENSORS.values(), ids=TENSORS)
+@pytest.mark.parametrize("example", TENSORS.values(), ids=TENSORS)
 def test_tensors_of_every_kind_are_enforced_by_what_is_inferred_of_them(example):
     twin = copy.deepcopy(example)
     with warnings.catch_warnings():

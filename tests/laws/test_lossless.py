@@ -16,7 +16,7 @@ from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
-from tests.tables import each
+from tests.cases import describe_case
 
 ARRIVES_AS = {
     DataType.boolean: pa.bool_(),
@@ -270,7 +270,7 @@ def assert_law(dtype, raw, array):
 few = settings(max_examples=settings().max_examples // 4)  # for each of a hundred types
 
 
-@each("dtype", PLAIN, ids=str)
+@pytest.mark.parametrize("dtype", PLAIN, ids=str)
 def test_the_corners_of_a_type_arrive_and_narrow_back(dtype):
     values = corners(dtype)
     inside = values
@@ -325,31 +325,31 @@ def harmless(dtype):
             yield pa.DictionaryArray.from_arrays(places, build(inner, [zero]))
 
 
-@each("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
-def test_what_is_refused_is_refused_whatever_it_holds(dtype):
-    for target in DataType:
-        for required in (True, False):
-            if verdict(dtype, target, required) is not None:
-                continue
-            texts = set()
-            schema = Schema([ColSpec(target, "a", required)])
-            for array in harmless(dtype):
-                batch = pa.record_batch([array], ["a"])
-                with pytest.raises(ContractError) as error:
-                    compile(schema, batch.schema).apply(batch)
-                assert [finding.code for finding in error.value.findings] == [Code.TYPE_MISMATCH]
-                texts.add(str(error.value))
-            assert len(texts) == 1
+@pytest.mark.parametrize("target", DataType, ids=describe_case)
+@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES + FOREIGN, ids=str)
+def test_what_is_refused_is_refused_whatever_it_holds(dtype, target):
+    for required in (True, False):
+        if verdict(dtype, target, required) is not None:
+            continue
+        texts = set()
+        schema = Schema([ColSpec(target, "a", required)])
+        for array in harmless(dtype):
+            batch = pa.record_batch([array], ["a"])
+            with pytest.raises(ContractError) as error:
+                compile(schema, batch.schema).apply(batch)
+            assert [finding.code for finding in error.value.findings] == [Code.TYPE_MISMATCH]
+            texts.add(str(error.value))
+        assert len(texts) == 1
 
 
-@each("dtype", PLAIN + DICTIONARIES, ids=str)
-def test_what_is_accepted_is_accepted_empty_and_null_as_well(dtype):
-    for target in DataType:
-        plan = verdict(dtype, target, required=False)
-        for array in harmless(dtype) if plan else ():
-            arrived = apply(plan, array)
-            assert arrived.type == ARRIVES_AS[target]
-            assert arrived.is_null().to_pylist() == array.is_null().to_pylist()
+@pytest.mark.parametrize("target", DataType, ids=describe_case)
+@pytest.mark.parametrize("dtype", PLAIN + DICTIONARIES, ids=str)
+def test_what_is_accepted_is_accepted_empty_and_null_as_well(dtype, target):
+    plan = verdict(dtype, target, required=False)
+    for array in harmless(dtype) if plan else ():
+        arrived = apply(plan, array)
+        assert arrived.type == ARRIVES_AS[target]
+        assert arrived.is_null().to_pylist() == array.is_null().to_pylist()
 
 
 def test_the_law_is_not_empty():
@@ -366,8 +366,8 @@ def test_the_law_is_not_empty():
 # --- corners that chance seldom meets -------------------------------------------------------------------
 
 
-@each("zone", ["America/New_York", "Europe/Berlin", "Australia/Sydney"])
-@each("year", [1850, 1900, 1950, 2007, 2024, 2037, 2038, 2050, 2250])
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Sydney"])
+@pytest.mark.parametrize("year", [1850, 1900, 1950, 2007, 2024, 2037, 2038, 2050, 2250])
 def test_a_wall_time_is_right_in_winter_and_in_summer_of_any_year(zone, year):
     summer, winter = (
         int(datetime.datetime(year, month, 1, 12, tzinfo=datetime.timezone.utc).timestamp())
@@ -377,8 +377,8 @@ def test_a_wall_time_is_right_in_winter_and_in_summer_of_any_year(zone, year):
     assert_law(dtype, [summer, winter], build(dtype, [summer, winter]))
 
 
-@each("unit", UNITS)
-@each("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("unit", UNITS, ids=describe_case)
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 def test_a_zone_moves_no_instant_over_the_edge_of_nanoseconds(zone, unit):
     dtype, hours = pa.timestamp(unit, zone), 3600 * UNITS[unit]
     last = LAST // (10**9 // UNITS[unit])
@@ -387,7 +387,7 @@ def test_a_zone_moves_no_instant_over_the_edge_of_nanoseconds(zone, unit):
     assert_law(dtype, raw, build(dtype, raw))
 
 
-@each("target", [DataType.boolean, DataType.integer, DataType.long], ids=repr)
+@pytest.mark.parametrize("target", [DataType.boolean, DataType.integer, DataType.long], ids=describe_case)
 def test_a_null_among_the_values_of_a_dictionary_is_a_null(target):
     values = pa.array([True, None] if target is DataType.boolean else [1, None], ARRIVES_AS[target])
     array = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0, 1, None], pa.int8()), values)
@@ -398,7 +398,7 @@ def test_a_null_among_the_values_of_a_dictionary_is_a_null(target):
     assert (finding.code, finding.count, finding.rows) == (Code.NULL_IN_REQUIRED, 3, (1, 3, 4))
 
 
-@each("dtype", [pa.decimal128(9, 2), pa.decimal128(9, 0), pa.float16()], ids=str)
+@pytest.mark.parametrize("dtype", [pa.decimal128(9, 2), pa.decimal128(9, 0), pa.float16()], ids=str)
 def test_an_array_without_rows_may_have_no_buffer(dtype):
     array = pa.Array.from_buffers(dtype, 0, [None, None])
     assert apply(verdict(dtype, DataType.double), array) == pa.array([], pa.float64())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from sparksig.lattice import DECIMAL_DIGITS, IMMEDIATE, Decimal, Field, ListOf, MapOf, Scalar, Struct, widens
 from sparksig.types import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 
@@ -42,12 +44,12 @@ def test_page_shows_the_table():
     assert MARKS.sub(lambda marks: f"{marks[1]}{table}\n{marks[2]}", page) == page
 
 
-def test_decimals_are_as_the_table_says():
-    for target, digits in DECIMAL_DIGITS.items():
-        scale = 2 if target is DataType.double else 0
-        assert widens(Decimal(digits, scale), target)
-        assert not widens(Decimal(digits + 1, scale), target)
-        assert target is DataType.double or not widens(Decimal(2, 1), target)
+@pytest.mark.parametrize(("target", "digits"), DECIMAL_DIGITS.items(), ids=DECIMAL_DIGITS)
+def test_decimals_are_as_the_table_says(target, digits):
+    scale = 2 if target is DataType.double else 0
+    assert widens(Decimal(digits, scale), target)
+    assert not widens(Decimal(digits + 1, scale), target)
+    assert target is DataType.double or not widens(Decimal(2, 1), target)
 
 
 def test_composites_are_as_the_table_says():

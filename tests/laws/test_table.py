@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sparksig.lattice import IMMEDIATE, MODEL_TYPE, Decimal, Scalar, upper_bounds, widens
 from sparksig.types import DataType
-from tests.tables import each
+from tests.cases import describe_case
 
 NUMERIC = [
     name for name in IMMEDIATE if name == "bool" or (name in np.sctypeDict and np.dtype(name).kind in "iuf")
@@ -83,7 +83,7 @@ def changed(before, target):
     return before[~same]
 
 
-@each("pair", ACCEPTED, ids=IDS)
+@pytest.mark.parametrize("pair", ACCEPTED, ids=IDS)
 def test_what_widens_comes_back_bit_for_bit(pair):
     source, target = pair
     assert len(changed(values(source), target)) == 0
@@ -104,20 +104,20 @@ ON_PURPOSE = {
 }
 
 
-@each("pair", [pair for pair in REFUSED if pair not in ON_PURPOSE], ids=IDS)
+@pytest.mark.parametrize("pair", [pair for pair in REFUSED if pair not in ON_PURPOSE], ids=IDS)
 def test_what_is_refused_has_a_value_that_would_change(pair):
     source, target = pair
     assert len(changed(values(source), target)) > 0
 
 
-@each("pair", sorted(ON_PURPOSE, key=str), ids=IDS)
+@pytest.mark.parametrize("pair", sorted(ON_PURPOSE, key=str), ids=IDS)
 def test_what_is_refused_on_purpose_is_refused_and_lossless(pair):
     source, target = pair
     assert pair in REFUSED
     assert len(changed(values(source), target)) == 0
 
 
-@each(
+@pytest.mark.parametrize(
     ("source", "target", "witness"),
     [
         ("int64", DataType.double, 2**53 + 1),
@@ -129,19 +129,20 @@ def test_what_is_refused_on_purpose_is_refused_and_lossless(pair):
         ("float32", DataType.integer, 0.5),
         ("float64", DataType.boolean, 2.0),
     ],
+    ids=describe_case,
 )
 def test_the_witnesses_that_the_documentation_names(source, target, witness):
     assert not widens(Scalar(source), target)
     assert len(changed(np.array([witness], source), target)) == 1
 
 
-def test_uint64_has_values_that_no_target_holds():
+@pytest.mark.parametrize("target", TARGETS, ids=describe_case)
+def test_uint64_has_values_that_no_target_holds(target):
     edges = np.array([2**63, 2**64 - 1], "uint64")
-    for target in TARGETS:
-        assert not widens(Scalar("uint64"), target)
-        with np.errstate(all="ignore"):
-            held = edges.astype(MODEL_TYPE[target]).astype(object)
-        assert [int(value) for value in held] != [2**63, 2**64 - 1]
+    assert not widens(Scalar("uint64"), target)
+    with np.errstate(all="ignore"):
+        held = edges.astype(MODEL_TYPE[target]).astype(object)
+    assert [int(value) for value in held] != [2**63, 2**64 - 1]
 
 
 def test_the_values_reach_the_edges():
@@ -191,7 +192,7 @@ EXAMPLES = {
 }
 
 
-@each("name", [name for name in IMMEDIATE if name not in NUMERIC])
+@pytest.mark.parametrize("name", [name for name in IMMEDIATE if name not in NUMERIC], ids=describe_case)
 def test_what_is_no_number_widens_inside_its_family_and_comes_back(name):
     [target] = [target for target in DataType if widens(Scalar(name), target)]
     before = pa.array(EXAMPLES[name], ARROW[name])
@@ -212,15 +213,15 @@ def test_every_edge_leads_to_a_type_of_the_table():
     assert all(len(set(edges)) == len(edges) for edges in IMMEDIATE.values())
 
 
-def test_the_order_is_reflexive_and_holds_every_edge():
-    for name, edges in IMMEDIATE.items():
-        assert {name, *edges} <= upper_bounds(name)
+@pytest.mark.parametrize(("name", "edges"), IMMEDIATE.items(), ids=IMMEDIATE)
+def test_the_order_is_reflexive_and_holds_every_edge(name, edges):
+    assert {name, *edges} <= upper_bounds(name)
 
 
-def test_the_order_is_transitive():
-    for name in IMMEDIATE:
-        for wider in upper_bounds(name):
-            assert upper_bounds(wider) <= upper_bounds(name)
+@pytest.mark.parametrize("name", IMMEDIATE, ids=describe_case)
+def test_the_order_is_transitive(name):
+    for wider in upper_bounds(name):
+        assert upper_bounds(wider) <= upper_bounds(name)
 
 
 def test_the_order_is_antisymmetric_so_it_has_no_cycle():
@@ -239,7 +240,7 @@ def test_the_closure_is_no_larger_than_the_paths():
         assert upper_bounds(name) == reached
 
 
-@each("name", ["uint64", "time32", "duration", "decimal", "nope", ""])
+@pytest.mark.parametrize("name", ["uint64", "time32", "duration", "decimal", "nope", ""], ids=describe_case)
 def test_what_is_not_in_the_table_has_no_bounds(name):
     assert upper_bounds(name) == frozenset()
 
@@ -274,7 +275,7 @@ def test_a_decimal_that_widens_to_double_comes_back(number):
     assert survives_a_double(unscaled, scale)
 
 
-@each("scale", [0, 1, 2, 7, 15, 30, 38, 100, 290, -1, -20, -290])
+@pytest.mark.parametrize("scale", [0, 1, 2, 7, 15, 30, 38, 100, 290, -1, -20, -290], ids=describe_case)
 def test_the_edges_of_decimals_come_back_from_a_double(scale):
     assert widens(Decimal(15, scale), DataType.double)
     rng = np.random.default_rng(abs(scale))
@@ -282,7 +283,7 @@ def test_the_edges_of_decimals_come_back_from_a_double(scale):
     assert all(survives_a_double(number, scale) for number in unscaled)
 
 
-@each("scale", [0, 2, 5, 16])
+@pytest.mark.parametrize("scale", [0, 2, 5, 16])
 def test_one_digit_more_has_a_decimal_that_a_double_changes(scale):
     precision = WIDEST[DataType.double] + 1
     assert not widens(Decimal(precision, scale), DataType.double)
@@ -291,7 +292,9 @@ def test_one_digit_more_has_a_decimal_that_a_double_changes(scale):
     assert any(not survives_a_double(unscaled, scale) for unscaled in candidates)
 
 
-@each(("target", "dtype"), [(DataType.integer, "int32"), (DataType.long, "int64")], ids=["integer", "long"])
+@pytest.mark.parametrize(
+    ("target", "dtype"), [(DataType.integer, "int32"), (DataType.long, "int64")], ids=["integer", "long"]
+)
 def test_decimals_that_widen_to_integers_fit_and_the_next_do_not(target, dtype):
     info, digits = np.iinfo(dtype), WIDEST[target]
     assert info.min <= -(10**digits - 1)
@@ -309,10 +312,10 @@ def test_a_decimal_widens_to_an_integer_only_if_all_its_values_are_integers_in_r
             assert largest <= np.iinfo(dtype).max
 
 
-@each(
+@pytest.mark.parametrize(
     "target",
     [DataType.boolean, DataType.float, DataType.string, DataType.binary, DataType.datetime],
-    ids=repr,
+    ids=describe_case,
 )
 def test_decimals_widen_to_nothing_else(target):
     assert not any(widens(Decimal(p, s), target) for p in range(1, 39) for s in range(-3, p + 1))

@@ -18,7 +18,7 @@ from sparksig.engine.plan import compile
 from sparksig.errors import Code, ContractError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import DataType
-from tests.tables import each
+from tests.cases import describe_case
 
 UTC = datetime.timezone.utc
 BY_VALUE = {Code.NULL_IN_REQUIRED, Code.OUT_OF_RANGE}
@@ -172,8 +172,8 @@ NULLABLE = ["boolean", *(f"{kind}{bits}" for kind in ("Int", "UInt") for bits in
 NEVER_NULL = {DataType.boolean, DataType.integer, DataType.long}
 
 
-@each("required", [True, False], ids=["required", "optional"])
-@each("name", NUMPY + NULLABLE)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("name", NUMPY + NULLABLE, ids=describe_case)
 def test_a_pandas_dtype_is_judged_as_its_arrow_type(name, required):
     arrow = pa.from_numpy_dtype("bool" if name == "boolean" else name.lower())
     for content in ([0, 1], [1], [], *([[None], [0, None]] if name in NULLABLE else [])):
@@ -188,14 +188,14 @@ def test_a_pandas_dtype_is_judged_as_its_arrow_type(name, required):
                 assert codes == []
 
 
-@each("unit", ["s", "ms", "us", "ns"])
-@each("zone", [None, "UTC", "Europe/Berlin"])
-def test_pandas_times_are_judged_as_arrows(unit, zone):
-    for content in (["2020-01-01"], [None], []):
-        values = pd.Series(pd.DatetimeIndex(content).as_unit(unit).tz_localize(zone))
-        for target in DataType:
-            _, findings = outcome(pd.DataFrame({"a": values}), Schema([ColSpec(target, "a")]))
-            assert bool(findings) == (target is not DataType.datetime)
+@pytest.mark.parametrize("target", DataType, ids=describe_case)
+@pytest.mark.parametrize("content", [["2020-01-01"], [None], []], ids=describe_case)
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"], ids=describe_case)
+def test_pandas_times_are_judged_as_arrows(unit, zone, content, target):
+    values = pd.Series(pd.DatetimeIndex(content).as_unit(unit).tz_localize(zone))
+    _, findings = outcome(pd.DataFrame({"a": values}), Schema([ColSpec(target, "a")]))
+    assert bool(findings) == (target is not DataType.datetime)
 
 
 VALUES = pd.Series(["a", None, "b"], dtype=object)
@@ -208,8 +208,8 @@ TEXTS = {
 }
 
 
-@each("required", [True, False], ids=["required", "optional"])
-@each("column", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("required", [True, False], ids=["required", "optional"])
+@pytest.mark.parametrize("column", TEXTS.values(), ids=TEXTS)
 def test_no_batch_of_a_column_of_strings_is_refused_for_what_it_holds(column, required):
     schema = Schema([ColSpec("string", "a", required)])
     for rows in ([0, 1, 2], [0, 2], [1], []):

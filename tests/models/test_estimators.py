@@ -14,6 +14,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from tests.cases import describe_case
+
 try:
     from sklearn.frozen import FrozenEstimator
 except ImportError:  # before scikit-learn 1.6
@@ -52,11 +54,13 @@ def fitted(model, data):
     return model.fit(data, [0.0, 1.0, 0.0])
 
 
-def test_an_estimator_fitted_to_an_array_is_given_an_array_without_a_warning():
+@pytest.mark.parametrize(
+    "model", [LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())], ids=describe_case
+)
+def test_an_estimator_fitted_to_an_array_is_given_an_array_without_a_warning(model):
     array = FRAME.to_numpy()
-    for model in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())):
-        assert not is_given(fitted(model, array), FRAME)
-        assert is_given(fitted(model, FRAME), FRAME)
+    assert not is_given(fitted(model, array), FRAME)
+    assert is_given(fitted(model, FRAME), FRAME)
 
 
 def test_an_estimator_that_may_look_at_a_frame_is_given_one():

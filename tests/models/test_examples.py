@@ -49,6 +49,7 @@ from sparksig.models import load_input_example_params
 from sparksig.models.examples import convert_input_example_to_serving_input
 from sparksig.types import Array, DataType, Map, Object, Property
 from tests import strategies
+from tests.cases import describe_case
 from tests.models.helpers import Returning, content, rewrite, unsealed, without_type_hints
 
 pytestmark = pytest.mark.filterwarnings(
@@ -350,13 +351,15 @@ def test_params_are_kept_beside_the_data(tmp_path):
         assert load_input_example_params(declared) == given
 
 
+@pytest.mark.parametrize(
+    "example", [[1.5, 2.5], FRAMES["nullable"], {"inputs": 1.5, "params": 2.5}], ids=describe_case
+)
 @pytest.mark.parametrize("params", [{}, None])
-def test_no_params_are_none(tmp_path, params):
-    for example in ([1.5, 2.5], FRAMES["nullable"], {"inputs": 1.5, "params": 2.5}):
-        home = fresh(tmp_path)
-        kept(home, (example, params))
-        assert load_input_example_params(home) is None
-        assert load_model(home, allow_pickle=True).signature.params is None
+def test_no_params_are_none(tmp_path, params, example):
+    home = fresh(tmp_path)
+    kept(home, (example, params))
+    assert load_input_example_params(home) is None
+    assert load_model(home, allow_pickle=True).signature.params is None
 
 
 def test_a_chat_request_has_its_params_beside_its_messages(tmp_path):

@@ -52,6 +52,7 @@ from sparksig import (
 from sparksig.models.flavors.interface import METHODS
 from sparksig.models.flavors.onnx import PrecisionWarning
 from sparksig.params import UnknownParamWarning
+from tests.cases import describe_case
 from tests.models import format_models as made
 from tests.models.helpers import (
     FRAME,
@@ -153,27 +154,25 @@ def test_another_method_can_be_asked_for_when_loading(tmp_path, name):
         assert loaded.signature.inputs == one.signature().inputs
 
 
+@pytest.mark.parametrize("name", ["boosted", "pipeline", "transformer"])
 @pytest.mark.parametrize("form", ["skops", "cloudpickle", "pickle"])
-def test_estimators_are_kept_in_each_serialization_format(tmp_path, form):
-    for name in ("boosted", "pipeline", "transformer"):
-        one, path = made.fitted(name), tmp_path / f"{form}-{name}"
-        method = one.methods[-1]
-        sparksig.save_model(
-            path,
-            one.model,
-            one.signature(method),
-            method=method,
-            serialization_format=form,
-            trusted_types=one.trusted,
-        )
-        trust = {"trusted_types": one.trusted} if form == "skops" else {"allow_pickle": True}
-        assert _same(sparksig.load_model(path, **trust).predict(one.data), one.bare(method))
-        assert _same(_by_mlflow(path, one.data), one.bare(method))
-        if form != "skops":
-            with pytest.raises(
-                ModelNotTrustedError, match=f"loading an estimator saved by {form} can run any"
-            ):
-                sparksig.load_model(path, trusted_types=one.trusted)
+def test_estimators_are_kept_in_each_serialization_format(tmp_path, form, name):
+    one, path = made.fitted(name), tmp_path / f"{form}-{name}"
+    method = one.methods[-1]
+    sparksig.save_model(
+        path,
+        one.model,
+        one.signature(method),
+        method=method,
+        serialization_format=form,
+        trusted_types=one.trusted,
+    )
+    trust = {"trusted_types": one.trusted} if form == "skops" else {"allow_pickle": True}
+    assert _same(sparksig.load_model(path, **trust).predict(one.data), one.bare(method))
+    assert _same(_by_mlflow(path, one.data), one.bare(method))
+    if form != "skops":
+        with pytest.raises(ModelNotTrustedError, match=f"loading an estimator saved by {form} can run any"):
+            sparksig.load_model(path, trusted_types=one.trusted)
 
 
 FREE = ["linear", "pipeline", "xgb-booster", "xgb-classes", "lgbm-booster", "lgbm-classes", "onnx-matrix"]
@@ -189,12 +188,12 @@ def test_formats_without_code_need_no_leave_and_a_pinned_digest_serves_any(tmp_p
         sparksig.load_model(path, digest="0" * 64)
 
 
-def test_saving_and_predicting_leave_the_model_as_it_was(tmp_path):
-    for name in ("xgb-missing", "lgbm-classes", "onnx-matrix", "xgb-stopped-early"):
-        one = made.fitted(name)
-        before = made.as_columns(one.bare())
-        sparksig.save_model(tmp_path / name, one.model, one.signature(), input_example=one.data.head(2))
-        assert _same(made.as_columns(one.bare()), before)
+@pytest.mark.parametrize("name", ["xgb-missing", "lgbm-classes", "onnx-matrix", "xgb-stopped-early"])
+def test_saving_and_predicting_leave_the_model_as_it_was(tmp_path, name):
+    one = made.fitted(name)
+    before = made.as_columns(one.bare())
+    sparksig.save_model(tmp_path / name, one.model, one.signature(), input_example=one.data.head(2))
+    assert _same(made.as_columns(one.bare()), before)
 
 
 # --- written by MLflow ------------------------------------------------------------------------------------
@@ -305,21 +304,25 @@ RAW = ParamSpec("raw_score", "boolean", False)
 MARGIN = ParamSpec("output_margin", "boolean", False)
 
 
-def test_params_reach_the_method(tmp_path):
-    for name, spec in [
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
         ("xgb-booster", MARGIN),
         ("xgb-regressor", MARGIN),
         ("lgbm-booster", RAW),
         ("lgbm-regressor", RAW),
-    ]:
-        one = made.fitted(name)
-        sparksig.save_model(tmp_path / name, one.model, _with_params(one.signature(), spec))
-        loaded = sparksig.load_model(tmp_path / name)
-        given = one.data if name != "xgb-booster" else xgboost.DMatrix(one.data)
-        for value in (False, True):
-            expected = one.model.predict(given, **{spec.name: value})
-            assert same_bits(loaded.predict(one.data, {spec.name: value}), expected), (name, value)
-        assert same_bits(loaded.predict(one.data), one.bare())
+    ],
+    ids=describe_case,
+)
+def test_params_reach_the_method(tmp_path, name, spec):
+    one = made.fitted(name)
+    sparksig.save_model(tmp_path / name, one.model, _with_params(one.signature(), spec))
+    loaded = sparksig.load_model(tmp_path / name)
+    given = one.data if name != "xgb-booster" else xgboost.DMatrix(one.data)
+    for value in (False, True):
+        expected = one.model.predict(given, **{spec.name: value})
+        assert same_bits(loaded.predict(one.data, {spec.name: value}), expected), (name, value)
+    assert same_bits(loaded.predict(one.data), one.bare())
 
 
 def test_params_reach_xgboost_through_mlflow_as_well(tmp_path):
@@ -337,15 +340,15 @@ def test_params_reach_xgboost_through_mlflow_as_well(tmp_path):
         assert same_bits(loaded.predict(one.data, {"output_margin": True}), margin)
 
 
-def test_a_param_that_the_method_does_not_take_is_dropped_with_a_warning(tmp_path):
-    for name, library in (("xgb-regressor", "XGBoost"), ("lgbm-regressor", "LightGBM")):
-        one = made.fitted(name)
-        signature = _with_params(one.signature(), ParamSpec("temperature", "double", 1.0))
-        sparksig.save_model(tmp_path / name, one.model, signature)
-        loaded = sparksig.load_model(tmp_path / name)
-        text = f"^params that {library}'s predict does not accept are ignored: temperature$"
-        with pytest.warns(UnknownParamWarning, match=text):
-            assert same_bits(loaded.predict(one.data), one.bare())
+@pytest.mark.parametrize(("name", "library"), [("xgb-regressor", "XGBoost"), ("lgbm-regressor", "LightGBM")])
+def test_a_param_that_the_method_does_not_take_is_dropped_with_a_warning(tmp_path, name, library):
+    one = made.fitted(name)
+    signature = _with_params(one.signature(), ParamSpec("temperature", "double", 1.0))
+    sparksig.save_model(tmp_path / name, one.model, signature)
+    loaded = sparksig.load_model(tmp_path / name)
+    text = f"^params that {library}'s predict does not accept are ignored: temperature$"
+    with pytest.warns(UnknownParamWarning, match=text):
+        assert same_bits(loaded.predict(one.data), one.bare())
 
 
 # --- graphs -----------------------------------------------------------------------------------------------
@@ -1493,13 +1496,13 @@ def test_damaged_models_are_refused_on_loading(tmp_path, label):
         sparksig.load_model(tmp_path / label)
 
 
-def test_an_empty_file_is_no_xgboost_model(tmp_path):
+@pytest.mark.parametrize("name", ["xgb-regressor", "xgb-booster"])
+def test_an_empty_file_is_no_xgboost_model(tmp_path, name):
     """XGBoost 3 ends the whole process on one."""
-    for name in ("xgb-regressor", "xgb-booster"):
-        sparksig.save_model(tmp_path / name, made.fitted(name).model)
-        (unsealed(tmp_path / name) / "model.ubj").write_bytes(b"")
-        with pytest.raises(ModelDamagedError, match=r"model\.ubj is not an XGBoost model"):
-            sparksig.load_model(tmp_path / name)
+    sparksig.save_model(tmp_path / name, made.fitted(name).model)
+    (unsealed(tmp_path / name) / "model.ubj").write_bytes(b"")
+    with pytest.raises(ModelDamagedError, match=r"model\.ubj is not an XGBoost model"):
+        sparksig.load_model(tmp_path / name)
 
 
 @pytest.mark.parametrize(

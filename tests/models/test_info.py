@@ -46,6 +46,7 @@ from sparksig import (
 from sparksig.errors import SignatureTypeError
 from sparksig.models.safe_yaml import dump_yaml
 from tests import strategies
+from tests.cases import describe_case
 from tests.models.helpers import SIGNATURE, Armed, Doubled, content, diabetes, linear, rewrite, unsealed
 
 EXAMPLE = pd.DataFrame({"bmi": [0.01, -0.02], "bp": [0.03, 0.0]})
@@ -381,12 +382,16 @@ def _paths(signature):
     return [one.path for one in found]
 
 
-def test_concrete_types_on_both_sides_are_registrable():
+@pytest.mark.parametrize("outputs", [FINE, TENSORS], ids=describe_case)
+@pytest.mark.parametrize(
+    "inputs",
+    [FINE, TENSORS, Schema([ColSpec("double")]), Schema([TensorSpec(np.dtype("bool"), (-1,))])],
+    ids=describe_case,
+)
+def test_concrete_types_on_both_sides_are_registrable(inputs, outputs):
     params = ParamSchema([ParamSpec("k", "long", 3)])
-    for inputs in (FINE, TENSORS, Schema([ColSpec("double")]), Schema([TensorSpec(np.dtype("bool"), (-1,))])):
-        for outputs in (FINE, TENSORS):
-            assert sparksig.registrable(ModelSignature(inputs, outputs)) == []
-            assert sparksig.registrable(ModelSignature(inputs, outputs, params)) == []
+    assert sparksig.registrable(ModelSignature(inputs, outputs)) == []
+    assert sparksig.registrable(ModelSignature(inputs, outputs, params)) == []
 
 
 def test_a_side_that_is_missing_is_told():

@@ -34,6 +34,7 @@ from sparksig import (
 )
 from sparksig.params import UnknownParamWarning
 from sparksig.types import AnyType, Array, Map, Object, Property, SparkMLVector
+from tests.cases import describe_case
 from tests.models.helpers import Returning
 
 pytestmark = pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow, of pandas
@@ -212,37 +213,45 @@ def test_columns_may_come_as_lists_by_name(home):
     assert seen(home, columns("binary"), {"inputs": "/w=="}).iloc[0, 0] == b"\xff"
 
 
-def test_columns_stand_in_any_order_and_others_are_left_out(home):
-    signature = columns(a="long", b="string")
-    for payload in (
+@pytest.mark.parametrize(
+    "payload",
+    [
         {"dataframe_split": {"columns": ["x", "b", "a"], "index": [5], "data": [[0, "y", 1]]}},
         {"dataframe_records": [{"b": "y", "x": 0, "a": 1}]},
         {"instances": [{"b": "y", "x": 0, "a": 1}]},
         {"inputs": {"b": ["y"], "x": [0], "a": [1]}},
-    ):
-        frame = seen(home, signature, payload)
-        assert list(frame.columns) == ["a", "b"]
-        assert frame.iloc[0].tolist() == [1, "y"]
+    ],
+    ids=describe_case,
+)
+def test_columns_stand_in_any_order_and_others_are_left_out(home, payload):
+    signature = columns(a="long", b="string")
+    frame = seen(home, signature, payload)
+    assert list(frame.columns) == ["a", "b"]
+    assert frame.iloc[0].tolist() == [1, "y"]
 
 
-def test_an_optional_column_may_be_absent_from_some_rows_or_all(home):
+@pytest.mark.parametrize("form", ["dataframe_records", "instances", "inputs"])
+def test_an_optional_column_may_be_absent_from_some_rows_or_all(home, form):
     signature = ModelSignature(Schema([ColSpec("long", "a"), ColSpec("long", "b", required=False)]))
-    for form in ("dataframe_records", "instances", "inputs"):
-        frame = seen(home, signature, {form: [{"a": 1}, {"a": 2, "b": 3}]})
-        assert key(frame["b"].tolist()) == [None, ("int", 3)]
-        assert list(seen(home, signature, {form: [{"a": 1}]}).columns) == ["a"]
+    frame = seen(home, signature, {form: [{"a": 1}, {"a": 2, "b": 3}]})
+    assert key(frame["b"].tolist()) == [None, ("int", 3)]
+    assert list(seen(home, signature, {form: [{"a": 1}]}).columns) == ["a"]
 
 
-def test_several_columns_without_names_are_taken_by_position(home):
-    for payload in (
+@pytest.mark.parametrize(
+    "payload",
+    [
         {"dataframe_split": {"data": [[1, "x"]]}},
         {"dataframe_split": {"columns": [0, 1], "data": [[1, "x"]]}},
         {"dataframe_split": {"columns": ["p", "q"], "data": [[1, "x"]]}},
         {"inputs": [[1, "x"]]},
         {"instances": [[1, "x"]]},
-    ):
-        frame = seen(home, columns("double", "string"), payload)
-        assert key(frame.iloc[0].tolist()) == key([1.0, "x"])
+    ],
+    ids=describe_case,
+)
+def test_several_columns_without_names_are_taken_by_position(home, payload):
+    frame = seen(home, columns("double", "string"), payload)
+    assert key(frame.iloc[0].tolist()) == key([1.0, "x"])
 
 
 LABELLED = {
@@ -405,12 +414,16 @@ def test_named_tensors_come_by_name_or_row_by_row(home):
     assert line.endswith("[MISSING_COLUMN]") or "no such" in line
 
 
-def test_a_tensor_may_come_as_the_columns_of_a_frame(home):
-    for payload in (
+@pytest.mark.parametrize(
+    "payload",
+    [
         {"dataframe_split": {"columns": ["p", "q"], "data": [[1, 2.5]]}},
         {"dataframe_records": [{"p": 1, "q": 2.5}]},
-    ):
-        assert told(seen(home, tensor("float64", -1, 2), payload)) == told(np.array([[1.0, 2.5]]))
+    ],
+    ids=describe_case,
+)
+def test_a_tensor_may_come_as_the_columns_of_a_frame(home, payload):
+    assert told(seen(home, tensor("float64", -1, 2), payload)) == told(np.array([[1.0, 2.5]]))
 
 
 MISFITS = {
@@ -449,11 +462,11 @@ def test_lists_that_are_no_tensor_are_refused(home, sent):
     assert refusal(model_of(home, tensor("float64", -1, 2)), {"inputs": sent}) == [line]
 
 
-def test_a_tensor_of_another_shape_is_refused(home):
+@pytest.mark.parametrize("content", [[[1, 2, 3]], [1, 2], [[[1, 2]]], 5], ids=describe_case)
+def test_a_tensor_of_another_shape_is_refused(home, content):
     model = model_of(home, tensor("float64", -1, 2))
-    for content in ([[1, 2, 3]], [1, 2], [[[1, 2]]], 5):
-        [line] = refusal(model, {"inputs": content})
-        assert line.endswith("[SHAPE_MISMATCH]")
+    [line] = refusal(model, {"inputs": content})
+    assert line.endswith("[SHAPE_MISMATCH]")
 
 
 # --- what MLflow's parser changes silently ----------------------------------------------------------------
@@ -624,11 +637,13 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "signature", [columns(x="double", y="double"), columns(x="double")], ids=describe_case
+)
 @pytest.mark.parametrize(("payload", "lines"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines):
-    for signature in (columns(x="double", y="double"), columns(x="double")):
-        found = refusal(model_of(home, signature), payload)
-        assert lines is None or found == lines
+def test_what_is_no_request_is_refused_without_showing_it(home, payload, lines, signature):
+    found = refusal(model_of(home, signature), payload)
+    assert lines is None or found == lines
 
 
 def test_columns_of_different_lengths_are_refused(home):
@@ -636,32 +651,35 @@ def test_columns_of_different_lengths_are_refused(home):
     assert [line.partition(" (")[0] for line in lines] == ["y: expected 2 rows, as the longest column, got 1"]
 
 
-def test_names_that_are_no_names_are_refused(home):
+@pytest.mark.parametrize("index", ["secret", {"secret": 1}, 5, [1, 2]], ids=describe_case)
+def test_names_that_are_no_names_are_refused(home, index):
     model = model_of(home, columns(x="double"))
     for names in ([["x"]], [None], [True], [{"secret": 1}], [1.5]):
         refusal(model, {"dataframe_split": {"columns": names, "data": [[1]]}})
     refusal(model, {"dataframe_split": {"data": [[1]]}})
-    for index in ("secret", {"secret": 1}, 5, [1, 2]):
-        [line] = refusal(model, {"dataframe_split": {"columns": ["x"], "index": index, "data": [[1]]}})
-        assert (
-            line
-            == "the index of a frame in JSON: expected a list with a label for each row, got something else"
-        )
+    [line] = refusal(model, {"dataframe_split": {"columns": ["x"], "index": index, "data": [[1]]}})
+    assert (
+        line == "the index of a frame in JSON: expected a list with a label for each row, got something else"
+    )
 
 
-@pytest.mark.parametrize("depth", [450, 600, 900])
-def test_a_deeply_nested_request_is_read_or_refused(home, depth):
-    text = '{"inputs": ' + "[" * depth + "1" + "]" * depth + "}"
-    for signature in (
+@pytest.mark.parametrize(
+    "signature",
+    [
         columns(x="double"),
         columns("double"),
         columns(AnyType()),
         tensor("float64", -1),
         None,
-    ):
-        model = model_of(home, signature)
-        with contextlib.suppress(ContractError):  # an error, if one, of ours
-            validate_serving_input(model, text)
+    ],
+    ids=describe_case,
+)
+@pytest.mark.parametrize("depth", [450, 600, 900])
+def test_a_deeply_nested_request_is_read_or_refused(home, depth, signature):
+    text = '{"inputs": ' + "[" * depth + "1" + "]" * depth + "}"
+    model = model_of(home, signature)
+    with contextlib.suppress(ContractError):  # an error, if one, of ours
+        validate_serving_input(model, text)
 
 
 def test_what_a_parser_made_is_taken_as_well(home):
@@ -707,6 +725,11 @@ DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0
 
 
 @pytest.mark.parametrize(
+    "data",
+    [{"inputs": {"x": [1.5]}}, {"instances": [{"x": 1.5}]}, {"dataframe_records": [{"x": 1.5}]}],
+    ids=describe_case,
+)
+@pytest.mark.parametrize(
     ("told", "expected"),
     [
         ({}, {}),
@@ -718,11 +741,10 @@ DEFAULTS = {"k": 0.5, "n": 1, "at": NOON, "names": ["a"], "x": 0.5, "o": {"b": 0
         ({"names": ["b", "c"], "o": {"b": 2}}, {"names": ["b", "c"], "o": {"b": 2.0}}),
     ],
 )
-def test_params_stand_beside_the_data(home, told, expected):
-    for data in ({"inputs": {"x": [1.5]}}, {"instances": [{"x": 1.5}]}, {"dataframe_records": [{"x": 1.5}]}):
-        payload = {**data, "params": told}
-        _, params = validate_serving_input(model_of(home, WITH_PARAMS), json.dumps(payload))
-        assert params == {**DEFAULTS, **expected}
+def test_params_stand_beside_the_data(home, told, expected, data):
+    payload = {**data, "params": told}
+    _, params = validate_serving_input(model_of(home, WITH_PARAMS), json.dumps(payload))
+    assert params == {**DEFAULTS, **expected}
 
 
 def test_params_are_judged_by_their_types(home):

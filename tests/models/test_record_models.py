@@ -22,7 +22,7 @@ from typing_extensions import NotRequired, TypedDict
 
 import sparksig
 from sparksig import ConversionError, InferenceError, PredictionError, PythonModel, infer_signature
-from sparksig.convert.hints import parse_input_hint
+from sparksig.convert.annotations import parse_input_hint
 from sparksig.engine.hints import check_rows
 from sparksig.scoring import score_batches
 from tests.differences import differs

@@ -563,11 +563,11 @@ def test_the_digest_of_a_run_is_the_digest_that_was_saved(logged):
     _refused(ModelDamagedError, "differs from the pinned digest", sparksig.load_model, uri, digest="0" * 64)
 
 
+@pytest.mark.parametrize("uri", ["models:/ours/1", "models:/ours@champion"])
 @with_servers
-def test_the_digest_of_a_model_version_is_the_digest_that_was_saved(logged):
-    for uri in ("models:/ours/1", "models:/ours@champion"):
-        assert sparksig.get_model_info(uri).digest == digest(logged.ours)
-        assert sparksig.load_model(uri, digest=digest(logged.ours)).signature is not None
+def test_the_digest_of_a_model_version_is_the_digest_that_was_saved(logged, uri):
+    assert sparksig.get_model_info(uri).digest == digest(logged.ours)
+    assert sparksig.load_model(uri, digest=digest(logged.ours)).signature is not None
 
 
 @with_servers

@@ -42,6 +42,7 @@ from sparksig import (
 from sparksig.models.python_model import TypeHintWarning
 from sparksig.params import UnknownParamWarning
 from sparksig.types import AnyType, Array, Map, Object, Property
+from tests.cases import describe_case
 from tests.models.helpers import FRAME, SIGNATURE, Doubled, X, fresh, same_bits
 
 # MLflow asks for an example whenever it saves a model, and for its own names of parameters
@@ -300,10 +301,14 @@ def test_static_and_class_methods_are_validated():
                 predict([1, "2"])
 
 
-def test_wrong_arguments_are_pythons_own_error():
-    for call in (lambda: Ints().predict(), lambda: Ints().predict([1], 2), lambda: Ints().predict(rows=[1])):
-        with pytest.raises(TypeError, match=r"argument"):
-            call()
+@pytest.mark.parametrize(
+    "call",
+    [lambda: Ints().predict(), lambda: Ints().predict([1], 2), lambda: Ints().predict(rows=[1])],
+    ids=describe_case,
+)
+def test_wrong_arguments_are_pythons_own_error(call):
+    with pytest.raises(TypeError, match=r"argument"):
+        call()
 
 
 def test_an_input_with_a_default_may_be_left_out():
@@ -630,12 +635,16 @@ def test_a_type_from_an_example_comes_from_the_example(tmp_path, model, signatur
         assert same_bits(load.predict(FRAME), FRAME["x"] * 2)
 
 
-def test_another_hint_is_not_from_the_example(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "model", "example"),
+    [("lengths", Lengths(), ["a", "bcd"]), ("doubled", Doubled(), FRAME)],
+    ids=describe_case,
+)
+def test_another_hint_is_not_from_the_example(tmp_path, name, model, example):
     """MLmodel says so only where the hint is TypeFromExample."""
-    for name, model, example in (("lengths", Lengths(), ["a", "bcd"]), ("doubled", Doubled(), FRAME)):
-        sparksig.save_model(tmp_path / name, model, input_example=example)
-        assert config(tmp_path / name)["type_hint_from_example"] is False
-        assert config(tmp_path / name)["is_signature_from_type_hint"] is (name == "lengths")
+    sparksig.save_model(tmp_path / name, model, input_example=example)
+    assert config(tmp_path / name)["type_hint_from_example"] is False
+    assert config(tmp_path / name)["is_signature_from_type_hint"] is (name == "lengths")
 
 
 DATA = {
@@ -734,18 +743,22 @@ def test_a_model_of_a_notebook_keeps_its_contract_when_it_is_saved_again(tmp_pat
 # --- MLflow's own ---------------------------------------------------------------------------------------
 
 
-def test_we_load_what_mlflow_saved_with_hints(tmp_path):
-    for name, model, data, expected in (
+@pytest.mark.parametrize(
+    ("name", "model", "data", "expected"),
+    [
         ("lengths", MlflowLengths, ["a", "bcd"], [1, 3]),
         ("prices", MlflowPrices, [{"sku": "a", "price": 2.5}, {"sku": "b"}], [2.5, 0.0]),
-    ):
-        saves(tmp_path / name, model())
-        loaded = sparksig.load_model(tmp_path / name, allow_pickle=True)
-        theirs = Model.load(str(tmp_path / name)).signature
-        assert loaded.signature.to_dict() == theirs.to_dict()
-        assert loaded.signature._is_signature_from_type_hint is True
-        assert loaded.predict(data) == expected
-        assert mlflow.pyfunc.load_model(str(tmp_path / name)).predict(data) == expected
+    ],
+    ids=describe_case,
+)
+def test_we_load_what_mlflow_saved_with_hints(tmp_path, name, model, data, expected):
+    saves(tmp_path / name, model())
+    loaded = sparksig.load_model(tmp_path / name, allow_pickle=True)
+    theirs = Model.load(str(tmp_path / name)).signature
+    assert loaded.signature.to_dict() == theirs.to_dict()
+    assert loaded.signature._is_signature_from_type_hint is True
+    assert loaded.predict(data) == expected
+    assert mlflow.pyfunc.load_model(str(tmp_path / name)).predict(data) == expected
 
 
 @pytest.mark.parametrize("form", range(2), ids=["texts", "models"])

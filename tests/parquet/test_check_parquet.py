@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import json
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from sparksig.tables.check import check_parquet
 from sparksig.tables.infer import infer_parquet
 from sparksig.tables.parquet import open_parquet
 from sparksig.tables.sample import Sampler
+from tests.cases import describe_case
 
 
 @pytest.fixture
@@ -183,9 +185,35 @@ def test_check_refuses_what_is_not_a_table(table):
         sparksig.check(table, "id bigint")
 
 
-def test_a_sample_shows_the_distribution_of_values(write):
-    report = check_parquet(write({"flag": [True, None, False, True]}), "flag boolean", "sample")
-    assert report.columns[0].values == (("false", 1), ("true", 2))
+VALUES = {
+    "booleans": ([True, None, False, True], "boolean", [("false", 1), ("true", 2)]),
+    "integers": ([1, 2, 2, None], "bigint", [("1", 1), ("2", 2)]),
+    "doubles": ([0.5, float("nan"), float("inf"), None], "double", [("0.5", 1)]),
+    "no numbers": ([float("nan"), None], "double", []),
+    "texts": (["a", "bcd", ""], "string", [("0", 1), ("1", 1), ("2", 0), ("3", 1)]),
+    "lists": ([[1], [1, 2]], "array<bigint>", [("1", 1), ("2", 1)]),
+    "decimals": ([decimal.Decimal("1.5")], "decimal(2,1)", [("1.5", 1)]),
+    "dates": ([datetime.date(2026, 1, 31)], "date", [("2026-01-31T00:00:00", 1)]),
+    "structs": ([{"x": 1}], "struct<x:bigint>", []),
+}
+
+
+@pytest.mark.parametrize("mode", ["sample", "full"])
+@pytest.mark.parametrize(("values", "dtype", "bins"), VALUES.values(), ids=VALUES)
+def test_a_check_of_values_shows_their_distribution(write, values, dtype, bins, mode):
+    report = check_parquet(write({"x": values}), f"x {dtype}", mode)
+    assert report.ok
+    assert report.columns[0].values == tuple(bins)
+
+
+def test_a_full_check_of_many_rows_counts_one_of_each_block(write):
+    rows = 2**19 + 3
+    path = write({"x": np.arange(rows), "half": np.arange(rows) % 2 == 0}, row_group_size=99_999)
+    numbers, flags = check_parquet(path, "x bigint, half boolean", "full").columns
+    counts = [count for _, count in numbers.values]
+    assert sum(counts) == 2**17
+    assert max(counts) - min(counts) < 10
+    assert all(count == pytest.approx(2**16, rel=0.01) for _, count in flags.values)
 
 
 # --- values -------------------------------------------------------------------------------------------------
@@ -244,15 +272,15 @@ def test_columns_whose_types_do_not_fit_are_left_out_but_their_nulls_are_counted
     assert [one.nulls for one in report.columns] == [1, 1]
 
 
-def test_far_instants_are_found_and_not_wrapped_whatever_wrote_them(write):
+@pytest.mark.parametrize("options", [{}, {"use_deprecated_int96_timestamps": True}], ids=describe_case)
+def test_far_instants_are_found_and_not_wrapped_whatever_wrote_them(write, options):
     far = [datetime.datetime(9999, 12, 31), datetime.datetime(2026, 1, 1), None]
     table = pa.table(
         {"t": pa.array(far, pa.timestamp("us")), "d": pa.array([one and one.date() for one in far])}
     )
     contract = Schema([ColSpec("datetime", "t", False), ColSpec("datetime", "d", False)])
-    for options in ({}, {"use_deprecated_int96_timestamps": True}):
-        report = check_parquet(write(table, **options), contract, "full")
-        assert told(report) == [("OUT_OF_RANGE", "t", 1), ("OUT_OF_RANGE", "d", 1)]
+    report = check_parquet(write(table, **options), contract, "full")
+    assert told(report) == [("OUT_OF_RANGE", "t", 1), ("OUT_OF_RANGE", "d", 1)]
 
 
 def test_tables_without_rows_and_without_the_wanted_columns(write):

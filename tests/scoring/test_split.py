@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import sparksig
 from sparksig import ColSpec, ContractError, ModelFailedError, Schema
@@ -18,7 +14,6 @@ from sparksig.models import load_model
 from sparksig.scoring.part import Target
 from sparksig.scoring.split import score_split
 from sparksig.scoring.splits import plan_splits
-from sparksig.scoring.tally import merge_summaries, summarize_predictions
 from tests.scoring.helpers import of_numbers, plan, save, write
 
 
@@ -46,7 +41,7 @@ def test_a_split_is_scored_into_one_file(tmp_path):
     assert result.size == (tmp_path / "out" / result.files[0]).stat().st_size
     assert set(result.seconds) == {"read", "score", "write"}
     assert all(seconds > 0 for seconds in result.seconds.values())
-    assert result.summary["prediction"].mean == 14.0
+    assert result.summaries[""].mean == 14.0
 
 
 def test_each_attempt_writes_a_file_of_its_own(tmp_path):
@@ -181,7 +176,7 @@ def test_several_outputs_are_a_struct_or_columns(tmp_path):
     assert rows["prediction"].to_pylist() == [{"a": 0.0, "b": None}, {"a": 1.0, "b": None}]
     result, rows = score_all(tmp_path, source, model, keep=["id"], flatten=True, output="p")
     assert rows.column_names == ["id", "p_a", "p_b"]
-    assert (result.summary["p_a"].maximum, result.summary["p_b"].nulls) == (1.0, 2)
+    assert (result.summaries["a"].mean, result.summaries["b"].nulls) == (0.5, 2)
 
 
 def test_predicted_times_are_placed_in_the_zone(tmp_path):
@@ -198,22 +193,6 @@ def test_the_model_sees_the_local_time_of_the_zone(tmp_path):
     model = save(tmp_path, lambda frame: frame["x"].dt.hour.astype("float64"), inputs)
     _, rows = score_all(tmp_path, write(tmp_path, table), model, zone="America/New_York")
     assert rows["prediction"].to_pylist() == [8.0]
-
-
-# --- predictions in numbers ---------------------------------------------------------------------------------
-
-
-@given(st.lists(st.lists(st.none() | st.floats(-1e9, 1e9) | st.sampled_from([math.nan, math.inf]))))
-def test_summaries_of_parts_merge_to_that_of_all(parts):
-    arrays = [pa.array(part, pa.float64()) for part in parts]
-    merged = merge_summaries(*(summarize_predictions({"p": array}) for array in arrays))
-    if not arrays:
-        assert merged == {}
-        return
-    [actual], [expected] = merged.values(), summarize_predictions({"p": pa.concat_arrays(arrays)}).values()
-    exact = ("rows", "nulls", "numbers", "minimum", "maximum")
-    assert all(getattr(actual, name) == getattr(expected, name) for name in exact)
-    assert actual.mean == pytest.approx(expected.mean, abs=1e-3)
 
 
 def test_a_model_is_not_called_without_rows(tmp_path):

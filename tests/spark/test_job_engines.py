@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sparksig import ConfigError
+from sparksig import Array, ColSpec, ConfigError, Schema
 from sparksig.jobs import plan_score, score
+from tests.spark import models
 from tests.spark.score_jobs import BAD, config_of, save_model, table
 
 ENGINES = ["spark", "direct", "local"]
@@ -27,6 +31,14 @@ def job(spark, tmp_path):
         return config_of(model, tmp_path, engine=engine, output=output, **changes)
 
     return configure
+
+
+def require_same_predictions(actual, expected):
+    """Compare summaries; means may differ in their last digits, by the order of the rows."""
+    assert actual.keys() == expected.keys()
+    for name, summary in actual.items():
+        assert replace(summary, mean=None) == replace(expected[name], mean=None)
+        assert summary.mean == pytest.approx(expected[name].mean, rel=1e-12)
 
 
 def rows_of(path):
@@ -61,6 +73,7 @@ def test_engines_agree(job, tmp_path, changes):
             spark.rejected,
         )
         assert report.findings == spark.findings
+        require_same_predictions(report.predictions, spark.predictions)
         assert list(report.written.values()) == list(spark.written.values())
         for name in ("", "-bad") if "quarantine" in changes else ("",):
             expected, actual = (tmp_path / f"{other}{name}" for other in ("spark", engine))
@@ -105,6 +118,43 @@ def test_a_type_that_cannot_name_directories_is_partitioned_by_spark(job, tmp_pa
     reports = [score(job(engine, output=output)) for engine in ("direct", "spark")]
     assert [report.engine for report in reports] == ["direct", "spark"]
     pd.testing.assert_frame_equal(rows_of(tmp_path / "direct"), rows_of(tmp_path / "spark"))
+
+
+def predict_several(frame, params):
+    """Predictions of each kind: a number that may be NaN, a class, a flag, a list, one class for each row."""
+    x = frame["x"].to_numpy()
+    return {
+        "score": np.where(x == 3, np.nan, x / 7),
+        "label": np.where(x > 10, "high", "low"),
+        "flag": x % 2 == 0,
+        "parts": [[0.5] * (index % 3) for index in x],
+        "key": [f"key {index}" for index in x],
+    }
+
+
+def test_engines_summarize_predictions_alike(spark, tmp_path):
+    table(tmp_path / "in", list(range(100)))
+    kinds = {"score": "double", "label": "string", "flag": "boolean", "key": "string"}
+    outputs = [ColSpec(kind, name) for name, kind in kinds.items()]
+    outputs.insert(3, ColSpec(Array("double"), "parts"))
+    does = models.Returning(predict_several)
+    model = models.save_python(tmp_path / "model", does, {"x": "long"}, Schema(outputs))
+    predictions = {
+        engine: score(
+            config_of(model, tmp_path, engine=engine, output={"path": str(tmp_path / engine)})
+        ).predictions
+        for engine in ENGINES
+    }
+    texts = {name.removeprefix("prediction."): str(summary) for name, summary in predictions["spark"].items()}
+    assert texts == {
+        "score": "mean 7.139, 0 to 14.14, 1 NaN, no nulls",
+        "label": "high 89.0 %, low 11.0 %, no nulls",
+        "flag": "false 50.0 %, true 50.0 %, no nulls",
+        "parts": "mean 0.99 items, 0 to 2, no nulls",
+        "key": "no nulls",
+    }
+    for summaries in predictions.values():
+        require_same_predictions(summaries, predictions["spark"])
 
 
 @pytest.mark.parametrize(

@@ -32,14 +32,14 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from scipy.sparse import csc_matrix, csr_matrix
 
 from sparksig import infer_signature
-from sparksig.convert import hints
-from sparksig.convert.hints import format_hint, from_hint, get_type, is_frame, parse_hint, parse_input_hint
+from sparksig.convert import hint_tree as hints
+from sparksig.convert.annotations import from_hint, parse_hint, parse_input_hint
+from sparksig.convert.hint_tree import format_hint, get_type, is_frame
 from sparksig.errors import Code, ConversionError
 from sparksig.schema import ColSpec, Schema
 from sparksig.types import MAX_DEPTH, AnyType, Array, Map, Object, Property
 from tests.convert.helpers import codes
 from tests.core.helpers import nested
-from tests.tables import each
 
 ADVICE = (
     "(use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
@@ -177,8 +177,8 @@ AGREED = {
 }
 
 
-@each("spell", [lambda h: list[h], lambda h: List[h]], ids=["list", "List"])
-@each(("hint", "expected"), AGREED.values(), ids=AGREED)
+@pytest.mark.parametrize("spell", [lambda h: list[h], lambda h: List[h]], ids=["list", "List"])
+@pytest.mark.parametrize(("hint", "expected"), AGREED.values(), ids=AGREED)
 def test_mlflow_makes_the_same_schema(hint, expected, spell):
     ours, theirs = from_hint(spell(hint)), mlflow_schema(spell(hint))
     assert ours == Schema([ColSpec(expected)])
@@ -266,7 +266,7 @@ ACCEPTED_HERE = {
 }
 
 
-@each(("hint", "expected"), ACCEPTED_HERE.values(), ids=ACCEPTED_HERE)
+@pytest.mark.parametrize(("hint", "expected"), ACCEPTED_HERE.values(), ids=ACCEPTED_HERE)
 def test_hints_that_mlflow_does_not_infer_from(hint, expected):
     assert from_hint(list[hint]) == Schema([ColSpec(expected)])
     with pytest.raises(MlflowException, match="Unsupported type hint"):
@@ -340,7 +340,7 @@ CONTRADICTIONS = {
 }
 
 
-@each(("hint", "line"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+@pytest.mark.parametrize(("hint", "line"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_hints_that_say_nothing_or_contradict_themselves_are_refused(hint, line):
     assert refused(hint) == [line]
     with pytest.raises(MlflowException):
@@ -360,7 +360,7 @@ UNSUPPORTED = {
 }
 
 
-@each(("hint", "name"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+@pytest.mark.parametrize(("hint", "name"), UNSUPPORTED.values(), ids=UNSUPPORTED)
 def test_types_that_no_signature_has_are_refused(hint, name):
     line = f"expected a supported type, got {name} {ADVICE}"
     assert refused(list[hint]) == [f"[]: {line}"]
@@ -368,7 +368,7 @@ def test_types_that_no_signature_has_are_refused(hint, name):
     assert refused(hint, parse_hint) == [line]
 
 
-@each("hint", [int, str, dict[str, int], Item, Optional[list[int]], tuple[int]], ids=str)
+@pytest.mark.parametrize("hint", [int, str, dict[str, int], Item, Optional[list[int]], tuple[int]], ids=str)
 def test_rows_are_the_elements_of_a_list(hint):
     line = (
         f"expected list[...], got {format_hint(hint)} "
@@ -486,7 +486,7 @@ def test_the_name_of_a_hint_is_as_one_writes_it():
     ]  # fmt: skip
 
 
-@each(
+@pytest.mark.parametrize(
     ("hint", "expected"),
     [
         (pd.DataFrame, True),

@@ -1,136 +1,36 @@
 """Conversion of Python annotations to types: the type hints of ``predict``, and the fields of records.
 
 The mapping follows MLflow. An int is a long, a date is a datetime, and a float is a double; only in a
-dataclass whose fields become columns, a float is a float. A type hint is parsed to a tree (:data:`Hint`),
-which determines the type (:func:`get_type`) and the checks of values (:mod:`sparksig.engine.hints`).
+dataclass whose fields become columns, a float is a float. A type hint is parsed to a tree
+(:data:`sparksig.convert.hint_tree.Hint`), which determines the type and the checks of values.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import types
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
-from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
-from sparksig.convert.scalar_hints import (
-    EncodedHint,
-    ScalarHint,
-    is_scalar_class,
-    parse_literal,
-    parse_scalar_class,
+from sparksig.convert.hint_tree import (
+    AnyHint,
+    ConstrainedHint,
+    DictHint,
+    FieldHint,
+    Hint,
+    ListHint,
+    ModelHint,
+    RecordHint,
+    UnionHint,
+    format_hint,
+    get_type,
+    is_nullable,
 )
+from sparksig.convert.records import RecordField, find_obstacle, is_record, read_fields, record_kind
+from sparksig.convert.scalar_hints import is_scalar_class, parse_literal, parse_scalar_class
 from sparksig.errors import Code, ConversionError, Finding, SignatureError, below
 from sparksig.schema import ColSpec, Schema
-from sparksig.types import MAX_DEPTH, AnyType, Array, DataType, Map, Object, Property, Type
-
-__all__ = [
-    "AnyHint",
-    "DictHint",
-    "EncodedHint",
-    "FieldHint",
-    "Hint",
-    "ListHint",
-    "ModelHint",
-    "RecordHint",
-    "ScalarHint",
-    "UnionHint",
-    "format_hint",
-    "from_hint",
-    "from_record",
-    "get_keys",
-    "get_type",
-    "is_frame",
-    "parse_hint",
-    "parse_input_hint",
-]
-
-# --- type hints: the tree -------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class AnyHint:
-    """Any value."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ListHint:
-    """A list or a tuple of elements of one type."""
-
-    item: Hint
-    annotation: Any = dataclasses.field(default=None, compare=False)  # of the elements, for pydantic
-    form: type = list  # list or tuple, the class of the values that the model receives
-    length: int | None = None  # of a tuple with a fixed length
-
-
-@dataclasses.dataclass(frozen=True)
-class DictHint:
-    """``dict[str, ...]``."""
-
-    value: Hint
-
-
-@dataclasses.dataclass(frozen=True)
-class UnionHint:
-    """A union: one of its members, or None where it is nullable."""
-
-    members: tuple[Hint, ...]
-    nullable: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class FieldHint:
-    """A field of a pydantic model or of a record.
-
-    Attributes:
-        name: its name.
-        keys: the keys from which pydantic reads it: its name, or aliases.
-        hint: the hint of its value.
-        required: whether the signature requires it.
-        raw: whether a validator of the user receives its value before pydantic does.
-        annotation: the annotation for pydantic; only for fields of records.
-        absent: the effect of an absent value; only for fields of records: "error", "default" (the default of
-            the class), "none" (the value is None), or "omit" (the dictionary lacks the key).
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    hint: Hint
-    required: bool
-    raw: bool = False
-    annotation: Any = dataclasses.field(default=None, compare=False)
-    absent: str = "error"
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelHint:
-    """A pydantic model; ``raw`` if a validator of the user receives its values before pydantic does."""
-
-    cls: Any
-    fields: tuple[FieldHint, ...]
-    raw: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class RecordHint:
-    """A dataclass, a TypedDict or a NamedTuple."""
-
-    cls: Any
-    fields: tuple[FieldHint, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class ConstrainedHint:
-    """A hint in ``Annotated``, which pydantic validates; ``raw`` as in :class:`FieldHint`."""
-
-    hint: Hint
-    raw: bool = False
-
-
-Hint = Union[
-    ScalarHint, EncodedHint, AnyHint, ListHint, DictHint, UnionHint, ModelHint, RecordHint, ConstrainedHint
-]
+from sparksig.types import MAX_DEPTH, DataType
 
 _ADVICE = (
     "use bool, int, float, str, bytes, date, datetime, UUID, Decimal, an Enum, list[...], tuple[X, ...], "
@@ -160,7 +60,7 @@ def parse_input_hint(hint: Any) -> ListHint:
     parsed = None
     if hint is list or get_origin(hint) is list:
         parsed = _parse(hint, "", (), findings)
-        if isinstance(parsed, ListHint) and _is_nullable(parsed.item):
+        if isinstance(parsed, ListHint) and is_nullable(parsed.item):
             advice = "an unnamed column must be required: use a pydantic model with an optional field"
             findings.append(Finding(Code.INVALID_VALUE, "[]", "elements that are not Optional", hint=advice))
     else:
@@ -183,55 +83,6 @@ def parse_hint(hint: Any) -> Hint:
     if findings or parsed is None:
         raise ConversionError.of(f"the type hint {format_hint(hint)} cannot be used as a contract", findings)
     return parsed
-
-
-def get_type(hint: Hint, floats: DataType = DataType.double) -> Type:
-    """Return the type of a hint's values. Types do not express that elements or values may be None."""
-    if isinstance(hint, EncodedHint):
-        return hint.leaf.dtype
-    if isinstance(hint, ScalarHint):
-        return floats if hint.python is float else hint.dtype
-    if isinstance(hint, ListHint):
-        return Array(get_type(hint.item, floats))
-    if isinstance(hint, DictHint):
-        return Map(get_type(hint.value, floats))
-    if isinstance(hint, (ModelHint, RecordHint)):
-        members = [(field.name, get_type(field.hint, floats), field.required) for field in hint.fields]
-        return Object([Property(*member) for member in members])
-    if isinstance(hint, ConstrainedHint):
-        return get_type(hint.hint, floats)
-    if isinstance(hint, UnionHint) and len(hint.members) == 1:
-        return get_type(hint.members[0], floats)
-    return AnyType()
-
-
-_FRAMES = {
-    "pandas": ("DataFrame", "Series"),
-    "numpy": ("ndarray",),
-    "scipy": ("csr_matrix", "csc_matrix", "csr_array", "csc_array"),
-}
-
-
-def is_frame(hint: Any) -> bool:
-    """Return whether a hint is a container without declared columns, such as ``pandas.DataFrame``."""
-    cls = get_origin(hint) or hint
-    names = _FRAMES.get(getattr(cls, "__module__", "").partition(".")[0], ())
-    return isinstance(cls, type) and cls.__name__ in names
-
-
-def format_hint(hint: Any) -> str:
-    """Format a hint as in source code.
-
-    Example:
-        >>> format_hint(list[int]), format_hint(str)
-        ('list[int]', 'str')
-    """
-    return (
-        hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
-    )
-
-
-# --- type hints: parsing --------------------------------------------------------------------------------
 
 
 def _parse(
@@ -275,12 +126,6 @@ def _get_advice(hint: Any) -> str:
     if hint is tuple:
         return "add the types of its elements, for example tuple[float, ...]"
     return _ADVICE
-
-
-def _is_nullable(hint: Hint) -> bool:
-    while isinstance(hint, ConstrainedHint):
-        hint = hint.hint
-    return isinstance(hint, UnionHint) and hint.nullable
 
 
 def _parse_container(
@@ -389,7 +234,7 @@ def _parse_model(cls: Any, path: str, outer: tuple[Any, ...], findings: list[Fin
         field_path = below(path, name)
         # pydantic stores the metadata of an Annotated field separately, and checks it
         parsed = _parse(info.annotation, field_path, (*outer, cls), findings, tuple(info.metadata))
-        nullable = parsed is not None and _is_nullable(parsed)
+        nullable = parsed is not None and is_nullable(parsed)
         if nullable and info.is_required():
             advice = "an optional property may be absent: give it the default None"
             findings.append(
@@ -431,6 +276,7 @@ def from_record(cls: Any) -> Schema:
         SignatureError: the record has no field.
 
     Example:
+        >>> import dataclasses
         >>> @dataclasses.dataclass
         ... class Order:
         ...     id: int
@@ -475,7 +321,7 @@ def _parse_fields(
         hint = _parse(field.annotation, below(path, field.name), outer, findings, field.metadata)
         if hint is None:
             continue
-        nullable = _is_nullable(hint)
+        nullable = is_nullable(hint)
         absent = "none" if nullable else "error"
         if field.may_be_absent or field.has_default:
             absent = "omit" if field.may_be_absent else "default"
