@@ -6,12 +6,18 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 OLDEST_BIN := $(CURDIR)/.venv-oldest/bin
 NEWEST_BIN := $(CURDIR)/.venv-newest/bin
+# An environment for another Python, or for another Spark. Python 3.10 cannot have the newest libraries.
+OTHER := .venv-$(if $(SPARK),spark-$(SPARK),$(notdir $(PYTHON)))
+OTHER_BIN := $(CURDIR)/$(OTHER)/bin
+OTHER_GROUP = $(if $(SPARK),spark-$(SPARK),$(shell $(PYTHON) -c 'import sys; print("oldest" if sys.version_info < (3, 11) else "newest")'))
+SMOKE := $(addprefix tests/spark/test_,spark_udf.py score.py direct.py value_rules.py ddl.py)
 # Two processes: one for all tests that need Spark, so that there is one session, and both for the others.
 PYTEST := -m pytest -n 2 --dist loadgroup
+QUICK := -m pytest -n 2 --dist load --maxschedchunk 600 -m
 PYTEST_ARGS ?=
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup setup-others demo package test test-fast test-oldest test-newest bench lint clean
+.PHONY: help setup setup-others other demo package test test-fast test-oldest test-newest test-python test-spark bench lint clean
 
 help:
 	@echo 'make demo         set up, then score 500,720 rows of real data with a real model, on Spark and without'
@@ -19,6 +25,8 @@ help:
 	@echo 'make test-fast    the quick tests: no Java, no servers, not all formats'
 	@echo 'make test-oldest  the tests with Spark 3.5, pandas 2.2, NumPy 1.26: the lower bounds'
 	@echo 'make test-newest  the tests of Spark with the newest one, 4.3'
+	@echo 'make test-python PYTHON=python3.13  the quick tests, and some of Spark, with another Python'
+	@echo 'make test-spark SPARK=4.0           some tests of Spark with 4.0 or 4.1'
 	@echo 'make package      a wheel in dist/, which spark-submit takes as --py-files'
 	@echo 'make bench        the benches: ratios against MLflow, in one run'
 	@echo 'make lint         ruff, mypy --strict, import rules'
@@ -50,7 +58,7 @@ test: setup
 	@PATH="$(BIN):$$PATH" $(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup
-	@$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 600 -m 'not spark and not server and not slow' $(PYTEST_ARGS)
+	@$(BIN)/python $(QUICK) 'not spark and not server and not slow' $(PYTEST_ARGS)
 
 test-oldest:
 	@.ci/setup .venv-oldest oldest $(OLDEST_PYTHON)
@@ -59,6 +67,16 @@ test-oldest:
 test-newest:
 	@.ci/setup .venv-newest newest $(PYTHON)
 	@PATH="$(NEWEST_BIN):$$PATH" $(NEWEST_BIN)/python $(PYTEST) -m 'spark and not once' $(PYTEST_ARGS)
+
+test-python: other
+	@PATH="$(OTHER_BIN):$$PATH" $(OTHER_BIN)/python $(QUICK) 'not spark and not server and not slow and not once' $(PYTEST_ARGS)
+	@PATH="$(OTHER_BIN):$$PATH" $(OTHER_BIN)/python -m pytest -m 'not once' $(SMOKE)
+
+test-spark: other
+	@PATH="$(OTHER_BIN):$$PATH" $(OTHER_BIN)/python -m pytest -m 'not once' $(SMOKE)
+
+other:
+	@.ci/setup $(OTHER) $(OTHER_GROUP) $(PYTHON)
 
 bench: setup
 	@$(BIN)/python -m tests.bench
@@ -70,4 +88,4 @@ lint: setup
 	@$(BIN)/lint-imports --no-cache
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-* build dist *.egg-info .hypothesis .mypy_cache .ruff_cache .import_linter_cache

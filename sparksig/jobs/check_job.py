@@ -127,17 +127,27 @@ class CheckRun(JobRun[CheckConfig]):
         report.raise_if_failed()
 
 
+_CONNECT_ALTERNATIVES = {
+    "score": "pass engine: local, or call sparksig.score and sparksig.write in the session",
+    "check": "call sparksig.check in the session",
+    "infer": "call sparksig.sample_signature in the session",
+}
+
+
 def session_of(name: str, config: JobConfig) -> SparkSession:
     """Return the session of a job.
 
     Raises:
-        UnsupportedError: it is a session of Spark Connect, which has no file systems.
+        UnsupportedError: it is a session of Spark Connect, which gives no access to file systems.
     """
     from sparksig.spark.session import build_session
 
     spark = build_session(f"sparksig {name}", settings_of(config))
     if ".connect." in type(spark).__module__:
-        raise UnsupportedError(f"the {name} job runs in the driver of a cluster, not on Spark Connect")
+        raise UnsupportedError(
+            f"the {name} job does not run on Spark Connect, which gives no access to the file systems of the "
+            f"cluster. Start it with spark-submit, or {_CONNECT_ALTERNATIVES[name]}"
+        )
     return spark
 
 

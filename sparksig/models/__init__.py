@@ -23,7 +23,7 @@ from sparksig.errors import ModelDamagedError, ModelError, kind
 from sparksig.infer.outputs import count_rows
 from sparksig.models import examples, flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environments import resolve_environment
+from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.features import read_features
 from sparksig.models.flavors.interface import HasTextDtypes, Loading, Predictor
 from sparksig.models.info import ModelInfo, describe
@@ -33,7 +33,6 @@ from sparksig.models.python_model import set_serving
 from sparksig.models.registry import local_path
 from sparksig.models.shapes import as_example, read_shape
 from sparksig.models.trust import Trust, type_names
-from sparksig.models.versions import compare_versions
 from sparksig.options import OnVersionMismatch
 from sparksig.params import enforce_params
 from sparksig.schema import Schema, TensorSpec
@@ -283,8 +282,7 @@ def load_directory(
     except ModelDamagedError:  # another process may have replaced the signature between the two reads
         directory = loading.trust.verify(ModelDirectory.read(path))
     flavors.check(directory, loading)
-    if loading.environment is None:
-        compare_versions(directory, on_version_mismatch)
+    compare_versions(directory, on_version_mismatch, loading.environment)
     recorded = directory.text_dtypes
     home = directory.path
     if not private and flavors.opens_files(directory):

@@ -25,7 +25,7 @@ from sparksig.models.directory import ModelDirectory
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import read_requirements
 from sparksig.models.seal import hash_file
-from sparksig.models.virtualenvs import build_environment, require_python
+from sparksig.models.virtualenvs import build_environment, require_python, run_command
 
 _INFO, _PACKAGES = "environment.json", "site-packages"
 _MAX_INFO_BYTES = 2**20
@@ -135,7 +135,7 @@ def _unpack(path: Path, digest: str, home: Path) -> None:
     if not hasattr(tarfile, "data_filter"):
         raise UnsupportedError("unpacking an environment needs Python 3.10.12, 3.11.4 or newer")
     create = [require_python(info.python), "-m", "venv", "--without-pip", str(home)]
-    subprocess.run(create, check=True, capture_output=True)  # noqa: S603
+    run_command(create, info.python)
     packages = home / "lib" / f"python{info.python}" / "site-packages"
     with tempfile.TemporaryDirectory(dir=home) as temporary, tarfile.open(path) as archive:
         archive.extractall(temporary, filter="data")

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparksig.errors import ContractError, ModelNotTrustedError, kind
+from sparksig.errors import ContractError, ModelError, ModelNotTrustedError, kind
 from sparksig.models import flavors
 from sparksig.models.archives import read_archive
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
-from sparksig.models.versions import Difference, list_differences, normalize_name
+from sparksig.models.versions import (
+    ACTIONS,
+    Difference,
+    InstalledPackages,
+    VersionMismatchWarning,
+    list_differences,
+    normalize_name,
+)
 from sparksig.models.virtualenvs import ModelEnvironment, require_python
-
-__all__ = ["EnvironmentReport", "compare_environment", "resolve_environment"]
 
 
 def resolve_environment(
@@ -59,7 +65,9 @@ def resolve_environment(
     if environment != "model":
         info, file = read_archive(environment), Path(environment).resolve()
         require_python(info.python)
-        return ModelEnvironment(Requirements(info.requirements, info.python), str(file), hash_file(file))
+        requirements = Requirements(info.requirements, info.python)
+        packages = InstalledPackages(str(file), info.python, tuple(info.packages.items()))
+        return ModelEnvironment(requirements, str(file), hash_file(file), packages=packages)
     requirements = read_requirements(directory)
     if not allow_install and not (trust.digest is not None and requirements.is_pinned):
         raise ModelNotTrustedError(
@@ -69,6 +77,40 @@ def resolve_environment(
         )
     require_python(requirements.python)
     return ModelEnvironment(requirements, options=tuple(options))
+
+
+def compare_versions(directory: ModelDirectory, action: str, environment: ModelEnvironment | None) -> None:
+    """Warn or fail if an environment has other versions of packages than a model was saved with.
+
+    An environment that is built from the model's requirements has the versions that they name.
+
+    Args:
+        directory: the model directory.
+        action: "warn", "fail" or "ignore".
+        environment: the environment in which the model runs; None for that of this process.
+
+    Raises:
+        ModelError: versions differ and ``action`` is "fail", or ``action`` is unknown.
+
+    Warns:
+        VersionMismatchWarning: versions differ and ``action`` is "warn".
+    """
+    if action not in ACTIONS:
+        raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
+    packages = None if environment is None else environment.packages
+    if action == "ignore" or (environment is not None and packages is None):
+        return
+    differences = list_differences(directory, packages)
+    if not differences:
+        return
+    place = "" if packages is None else f" in {packages.place}"
+    text = (
+        f"{directory.path}: saved with other versions than are installed{place}: "
+        f"{'; '.join(map(str, differences))}"
+    )
+    if action == "fail":
+        raise ModelError(text)
+    warnings.warn(text, VersionMismatchWarning, stacklevel=4)
 
 
 @dataclass(frozen=True)

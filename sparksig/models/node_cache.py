@@ -7,6 +7,7 @@ processes may ask for the same directory; a file lock lets the first of them mak
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -32,17 +33,29 @@ def cached_directory(kind: str, key: str, build: Callable[[Path], None]) -> Path
     home = cache / key[:32]
     if (home / _COMPLETE).is_file():
         return home
-    with _lock(cache / f"{home.name}.lock"):
-        if (home / _COMPLETE).is_file():
-            return home
-        shutil.rmtree(home, ignore_errors=True)
-        try:
-            build(home)
-            (home / _COMPLETE).touch()
-        except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
+    try:
+        with _lock(cache / f"{home.name}.lock"):
+            if not (home / _COMPLETE).is_file():
+                _build(home, build)
+    except OSError as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
             raise
+        raise ModelError(
+            f"{home}: the disk is full. Free some space, or set {CACHE_VARIABLE} to a directory on "
+            "another disk"
+        ) from None
     return home
+
+
+def _build(home: Path, build: Callable[[Path], None]) -> None:
+    """Fill a directory; leave nothing behind where that fails."""
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        build(home)
+        (home / _COMPLETE).touch()
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
 
 
 def _open_cache(kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""The packages that a model was saved with: written in MLflow's files, compared when the model is loaded."""
+"""The packages that a model was saved with: written in MLflow's files, compared with installed ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,18 +14,6 @@ from pathlib import Path
 from sparksig.errors import ModelDamagedError, ModelError, SparksigWarning
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.safe_yaml import dump_yaml
-
-__all__ = [
-    "ACTIONS",
-    "Difference",
-    "VersionMismatchWarning",
-    "compare_versions",
-    "format_install_command",
-    "list_differences",
-    "normalize_name",
-    "pins",
-    "write_environment",
-]
 
 ACTIONS = ("warn", "fail", "ignore")
 _ALWAYS = ("sparksig", "numpy", "pandas", "pyarrow")
@@ -103,8 +90,14 @@ def _complete_requirements(
 
 def _format_pin(package: str) -> str | None:
     for name in _BUILDS.get(package, (package,)):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return f"{name}=={metadata.version(name)}"
+        if version := _find_version(name):
+            return f"{name}=={version}"
+    return None
+
+
+def _find_version(package: str) -> str | None:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
     return None
 
 
@@ -126,23 +119,51 @@ class Difference:
         return f"{self.name} {self.expected} (installed: {self.installed or 'none'})"
 
 
-def list_differences(directory: ModelDirectory) -> list[Difference]:
+@dataclass(frozen=True)
+class InstalledPackages:
+    """The Python and the packages of a built environment.
+
+    Attributes:
+        place: the path of the environment.
+        python: the version of Python, as "3.11".
+        versions: the name and the version of each package.
+    """
+
+    place: str
+    python: str
+    versions: tuple[tuple[str, str], ...]
+
+    def find_version(self, name: str) -> str | None:
+        """Return the version of a package; None if it is not installed."""
+        key = normalize_name(name)
+        return next((version for known, version in self.versions if normalize_name(known) == key), None)
+
+
+def list_differences(directory: ModelDirectory, built: InstalledPackages | None = None) -> list[Difference]:
     """List the packages, and Python, whose installed versions differ from those a model was saved with.
 
     Only pins (``name==version``) are compared. Builds of one package for different hardware count as the same
-    package. MLflow is skipped if it is not installed, because sparksig loads models without it.
+    package. MLflow is skipped if it is not installed, because sparksig loads models without it; a built
+    environment needs no sparksig, because its process imports that of the worker.
+
+    Args:
+        directory: the model directory.
+        built: the environment to compare; None for that of this process.
 
     Raises:
         ModelDamagedError: the requirements file is not text.
     """
     differences = []
+    find_version = _find_version if built is None else built.find_version
+    optional = ("mlflow",) if built is None else ("mlflow", "sparksig")
+    actual = platform.python_version() if built is None else built.python
     python = str((directory.get_flavor("python_function") or {}).get("python_version") or "")
-    if python and python.split(".")[:2] != platform.python_version().split(".")[:2]:
-        differences.append(Difference("python", python, platform.python_version()))
+    if python and python.split(".")[:2] != actual.split(".")[:2]:
+        differences.append(Difference("python", python, actual))
     for name, version in pins(directory):
         builds = next((builds for builds in _BUILDS.values() if name.lower() in builds), (name,))
-        installed = next((pin.split("==")[1] for build in builds if (pin := _format_pin(build) or "")), None)
-        if installed is None and name.lower() == "mlflow":
+        installed = next(filter(None, map(find_version, builds)), None)
+        if installed is None and name.lower() in optional:
             continue
         if installed is None or installed.partition("+")[0] != version.partition("+")[0]:
             differences.append(Difference(name, version, installed))
@@ -192,24 +213,3 @@ def normalize_name(package: str) -> str:
         'scikit-learn'
     """
     return re.sub(r"[-_.]+", "-", package).lower()
-
-
-def compare_versions(directory: ModelDirectory, action: str) -> None:
-    """Warn or fail if installed versions of packages differ from those that a model was saved with.
-
-    Raises:
-        ModelError: versions differ and ``action`` is "fail", or ``action`` is unknown.
-
-    Warns:
-        VersionMismatchWarning: versions differ and ``action`` is "warn".
-    """
-    if action not in ACTIONS:
-        raise ModelError(f"on_version_mismatch: expected one of {', '.join(ACTIONS)}, got {action!r}")
-    if action == "ignore" or not (differences := list_differences(directory)):
-        return
-    text = (
-        f"{directory.path}: saved with other versions than are installed: {'; '.join(map(str, differences))}"
-    )
-    if action == "fail":
-        raise ModelError(text)
-    warnings.warn(text, VersionMismatchWarning, stacklevel=4)

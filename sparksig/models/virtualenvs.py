@@ -17,13 +17,7 @@ from pathlib import Path
 from sparksig.errors import ModelError, printable_lines
 from sparksig.models.node_cache import cached_directory
 from sparksig.models.requirements import Requirements
-
-__all__ = [
-    "PASSED_VARIABLES",
-    "ModelEnvironment",
-    "build_environment",
-    "require_python",
-]
+from sparksig.models.versions import InstalledPackages
 
 PASSED_VARIABLES = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER",
@@ -44,12 +38,14 @@ class ModelEnvironment:
         archive: the path of a built environment; empty for one that each machine builds itself.
         digest: the SHA-256 of the archive.
         options: options for ``pip install``, such as ``--no-index``.
+        packages: the packages of the archive; None for an environment that has those of the requirements.
     """
 
     requirements: Requirements
     archive: str = ""
     digest: str = ""
     options: tuple[str, ...] = ()
+    packages: InstalledPackages | None = None
 
     def locate(self) -> Path:
         """Return the interpreter of the environment on this machine; build or unpack it if need be.
@@ -84,10 +80,25 @@ def build_environment(requirements: Requirements, options: Sequence[str] = ()) -
 
 
 def _find_python(version: str) -> str | None:
-    """Return the path of an interpreter of Python of a version such as "3.11"; None if there is none."""
+    """Return the path of an interpreter of Python of a version such as "3.11"; None if there is none.
+
+    An interpreter that pyenv has installed, and not activated, is found in the directory of pyenv.
+    """
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return getattr(sys, "_base_executable", None) or sys.executable
-    return shutil.which(f"python{version}")
+    name = f"python{version}"
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = [shutil.which(name), *map(str, sorted(root.glob(f"versions/{version}.*/bin/{name}")))]
+    return next((candidate for candidate in candidates if candidate and _runs(candidate)), None)
+
+
+def _runs(python: str) -> bool:
+    """Return whether a command runs; that of a version that pyenv has not activated does not."""
+    try:
+        done = subprocess.run([python, "-c", ""], capture_output=True, check=False)  # noqa: S603
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 def require_python(version: str) -> str:
@@ -119,8 +130,8 @@ def _install(requirements: Requirements, home: Path, options: Sequence[str]) -> 
             create = [python, "-m", "venv", str(home)]
             install = [interpreter, "-m", "pip", "install", "--quiet", "--no-input"]
             install.append("--disable-pip-version-check")
-        _run(create, requirements)
-        _run([*install, *options, "-r", str(file)], requirements)
+        run_command(create, requirements.python)
+        run_command([*install, *options, "-r", str(file)], requirements.python)
 
 
 def _find_uv() -> str | None:
@@ -153,8 +164,12 @@ def _has_own_index() -> bool:
     return False
 
 
-def _run(command: Sequence[str], requirements: Requirements) -> None:
+def run_command(command: Sequence[str], version: str) -> None:
     """Run a command that builds an environment.
+
+    Args:
+        command: the program and its arguments.
+        version: the version of Python of the environment, as "3.11".
 
     Raises:
         ModelError: it fails; with the end of its messages.
@@ -171,6 +186,5 @@ def _run(command: Sequence[str], requirements: Requirements) -> None:
     if done.returncode:
         text = (done.stderr.strip() or done.stdout.strip())[-_ERROR_CHARACTERS:]
         raise ModelError(
-            f"the environment of the model (Python {requirements.python}) cannot be built:\n"
-            f"{printable_lines(text)}"
+            f"the environment of the model (Python {version}) cannot be built:\n{printable_lines(text)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ import pyarrow.fs as pafs
 
 from sparksig.engine.absent import Absent, check_absent, warn_of_absent_columns
 from sparksig.engine.zones import is_known_zone
-from sparksig.errors import ContractError, Finding, OutputRefusedError
+from sparksig.errors import ContractError, Finding, MissingDependencyError, OutputRefusedError
 from sparksig.models.features import features_of
 from sparksig.models.flavors import default_absent
 from sparksig.models.registry import is_remote, local_path, reason_of, shown, store_of
@@ -326,12 +327,18 @@ def count_processes(table: ParquetTable) -> int:
 
 
 def _find_session(engine: str, spark: SparkSession | None) -> SparkSession | None:
-    """Return the session whose tasks score; None for processes."""
+    """Return the session whose tasks score; None for processes.
+
+    Raises:
+        MissingDependencyError: the engine "direct" is required, and PySpark is not installed.
+    """
     if engine == "local":
         return None
     if spark is not None:
         return spark
     if engine == "direct":
+        if importlib.util.find_spec("pyspark") is None:
+            raise MissingDependencyError.naming("pyspark", "engine='direct'", "spark")
         from sparksig.spark.session import build_session
 
         return build_session("sparksig")

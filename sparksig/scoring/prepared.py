@@ -11,12 +11,11 @@ from typing import Any
 from sparksig.errors import MissingSignatureError, ModelError
 from sparksig.models import flavors
 from sparksig.models.directory import ModelDirectory
-from sparksig.models.environments import resolve_environment
+from sparksig.models.environments import compare_versions, resolve_environment
 from sparksig.models.flavors.interface import Loading
 from sparksig.models.registry import local_path
 from sparksig.models.seal import combine, file_digests
 from sparksig.models.trust import Trust, type_names
-from sparksig.models.versions import compare_versions
 from sparksig.options import OnVersionMismatch
 from sparksig.params import ParamSchema
 from sparksig.schema import Schema
@@ -69,9 +68,8 @@ def prepare_model(
     isolated = resolve_environment(directory, environment, trust, allow_install=allow_install)
     loading = Loading(trust, method, model_config, isolated)
     flavors.check(directory, loading)
-    if isolated is None:
-        compare_versions(directory, on_version_mismatch)
-    else:
+    compare_versions(directory, on_version_mismatch, isolated)
+    if isolated is not None:
         isolated.locate()  # what cannot be built fails here, and not in the workers
     schemas = _require_schemas(directory, method, outputs)
     digest, pinned = pin_directory(directory)

@@ -130,10 +130,13 @@ _NULLABLE = {
     pa.int16(): pd.Int16Dtype(),
     pa.int32(): pd.Int32Dtype(),
     pa.int64(): pd.Int64Dtype(),
-    pa.float32(): pd.Float32Dtype(),
-    pa.float64(): pd.Float64Dtype(),
+    pa.float32(): pd.ArrowDtype(pa.float32()),
+    pa.float64(): pd.ArrowDtype(pa.float64()),
 }
-"""The dtypes of pandas that distinguish null from NaN: Spark reads NaN in NumPy's dtypes as null."""
+"""The dtypes of pandas that distinguish null from NaN.
+
+Spark reads NaN in NumPy's dtypes as null, and so does pandas 3 in its own nullable dtypes.
+"""
 
 
 def to_series(array: pa.Array) -> pd.Series:

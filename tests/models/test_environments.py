@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 
@@ -24,13 +26,14 @@ from sparksig.errors import (
     UnsupportedError,
 )
 from sparksig.models import virtualenvs
-from sparksig.models.archives import read_archive
+from sparksig.models.archives import read_archive, unpack_environment
 from sparksig.models.directory import ModelDirectory
 from sparksig.models.environments import compare_environment, resolve_environment
 from sparksig.models.node_cache import CACHE_VARIABLE
 from sparksig.models.requirements import Requirements, read_requirements
 from sparksig.models.seal import hash_file
 from sparksig.models.trust import Trust
+from sparksig.models.versions import VersionMismatchWarning
 from tests.cli.runner import runner
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
@@ -132,6 +135,29 @@ def test_python_that_is_not_there(model):
 
 
 @pytest.mark.parametrize(
+    ("on_path", "in_pyenv", "expected"),
+    [
+        ("exit 0", None, "bin"),
+        ("exit 127", "exit 0", "pyenv"),  # a version that is not activated
+        (None, "exit 0", "pyenv"),
+        ("exit 127", "exit 127", None),
+        (None, None, None),
+    ],
+    ids=["on the PATH", "not activated", "in pyenv only", "does not run", "none"],
+)
+def test_python_is_one_that_runs(tmp_path, monkeypatch, on_path, in_pyenv, expected):
+    files = {"bin": tmp_path / "bin" / "python3.99", "pyenv": tmp_path / "versions/3.99.1/bin/python3.99"}
+    for file, script in zip(files.values(), (on_path, in_pyenv)):
+        file.parent.mkdir(parents=True)
+        if script is not None:
+            file.write_text(f"#!/bin/sh\n{script}\n")
+            file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert virtualenvs._find_python("3.99") == (expected and str(files[expected]))
+
+
+@pytest.mark.parametrize(
     ("options", "pattern"),
     [
         (
@@ -187,25 +213,79 @@ def test_file_that_is_no_environment(model, tmp_path):
         sparksig.load_model(model, allow_pickle=True, environment=tmp_path / "env.tar.gz")
 
 
-def test_archive_that_leads_out_of_its_directory(tmp_path, monkeypatch):
-    import io
-    import sysconfig
+@pytest.fixture
+def archive_of(tmp_path):
+    """A function that writes an archive with a description, and no packages."""
 
-    from sparksig.models.archives import unpack_environment
+    def write(packages=None, python=PYTHON, platform=None, **files):
+        info = {
+            "python": python,
+            "platform": platform or sysconfig.get_platform(),
+            "requirements": [],
+            "packages": packages or {},
+        }
+        file = tmp_path / "env.tar.gz"
+        with tarfile.open(file, "w:gz") as archive:
+            for name, content in {"environment.json": json.dumps(info).encode(), **files}.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        return file
 
+    return write
+
+
+def test_archive_that_leads_out_of_its_directory(archive_of, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    info = {"python": PYTHON, "platform": sysconfig.get_platform(), "requirements": [], "packages": {}}
-    file = tmp_path / "env.tar.gz"
-    with tarfile.open(file, "w:gz") as archive:
-        for name, content in (("environment.json", json.dumps(info).encode()), ("../outside", b"x")):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
+    file = archive_of(**{"../outside": b"x"})
     with pytest.raises(tarfile.TarError):
         unpack_environment(file, hash_file(file))
     assert not list(tmp_path.rglob("outside"))
     with pytest.raises(ModelDamagedError, match="the content differs: expected the digest 00"):
         unpack_environment(file, "00")
+
+
+def test_archive_of_another_machine(model, archive_of, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    options = {"allow_pickle": True, "on_version_mismatch": "ignore"}
+    with pytest.raises(ModelError, match=r"was built for plan9-386, and this machine is .* like the workers"):
+        sparksig.load_model(model, environment=archive_of(platform="plan9-386"), **options)
+    with pytest.raises(ModelError, match=r"needs Python 3\.99, and this machine has no python3\.99"):
+        sparksig.load_model(model, environment=archive_of(python="3.99"), **options)
+
+
+ENTRY_POINTS = {
+    "load_model": sparksig.load_model,
+    "score_files": lambda model, **options: sparksig.score_files(
+        model / "rows", model, model / "out", **options
+    ),
+}
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
+def test_versions_of_an_archive_are_compared_with_those_of_the_model(model, archive_of, entry_point):
+    with_requirements(
+        model, "scikit-learn==1.5.0\nScipy==1.13.1\nnumpy==1.26.0\nsparksig==0.1.0\nmlflow==3\n"
+    )
+    archive = archive_of({"scikit_learn": "1.4.2", "SciPy": "1.13.1"})
+    pattern = (
+        rf"saved with other versions than are installed in {archive}: "
+        r"scikit-learn 1\.5\.0 \(installed: 1\.4\.2\); numpy 1\.26\.0 \(installed: none\)\Z"
+    )
+    options = {"allow_pickle": True, "environment": archive}
+    with pytest.raises(ModelError, match=pattern):
+        entry_point(model, on_version_mismatch="fail", **options)
+    with pytest.raises(VersionMismatchWarning, match=pattern):
+        entry_point(model, **options)
+
+
+@pytest.mark.parametrize("environment", ["worker", "model"])
+def test_unknown_reaction_to_other_versions(model, environment):
+    options = {"environment": environment, "allow_install": True, "on_version_mismatch": "panic"}
+    with pytest.raises(
+        ModelError, match="on_version_mismatch: expected one of warn, fail, ignore, got 'panic'"
+    ):
+        sparksig.load_model(model, allow_pickle=True, **options)
 
 
 # --- differences --------------------------------------------------------------------------------------------

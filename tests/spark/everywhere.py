@@ -8,12 +8,16 @@ is shipped they have neither the package nor, once it is shipped, the model.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import threading
 import time
 import traceback
@@ -526,6 +530,87 @@ def the_model_that_was_checked_is_scored_or_none(at):
     with open(changing / "python_model.pkl", "ab") as file:
         file.write(b" ")
     return {"pinned": scored(pinned), "wrong pin": wrong, "changed": scored(udf)}
+
+
+# --- the model's own environment, jobs ----------------------------------------------------------------------
+
+
+def build_archive(file):
+    """Write an environment: the packages of this one, and a module that no other environment has."""
+    info = {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": sysconfig.get_platform(),
+        "requirements": [],
+        "packages": {},
+    }
+    contents = {
+        "environment.json": json.dumps(info),
+        "site-packages/only_in_the_archive.py": "FACTOR = 3.0",
+        "site-packages/this_environment.pth": sysconfig.get_path("purelib"),
+    }
+    with tarfile.open(file, "w:gz") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content.encode()))
+    return file
+
+
+@check(lambda kind: {} if kind == "connect" else {
+    "column": [0.0, 3.0, 6.0, 9.0],
+    "rejected": [[3, "PREDICTION_FAILED"]],
+    "died": [True, True],
+    "direct": [4, 18.0],
+})  # fmt: skip
+def a_model_runs_in_an_environment_of_its_own(at):
+    """A process of each worker has the packages of an archive, which is shipped; its death is an error."""
+    if at.kind == "connect":
+        return {}
+
+    def multiply(data, params):
+        from only_in_the_archive import FACTOR
+
+        if (data["x"] == params["refused"]).any():
+            raise ValueError("refused")
+        if (data["x"] == params["deadly"]).any():
+            os.kill(os.getpid(), 9)
+        return data["x"] * FACTOR
+
+    never = [sparksig.ParamSpec(name, "double", -1.0) for name in ("refused", "deadly")]
+    path = at.save("m", multiply, X, Y, sparksig.ParamSchema(never))
+    at.doubles(4, 2).write.parquet(str(at.folder / "rows"))
+    options = {
+        "allow_pickle": True,
+        "environment": build_archive(at.folder / "env.tar.gz"),
+        "on_version_mismatch": "ignore",
+    }
+    report = sparksig.score_files(
+        at.folder / "rows", path, at.folder / "out", engine="direct", spark=at.spark, **options
+    )
+    refusing = sparksig.spark_udf(at.spark, path, params={"refused": 3.0}, **options)
+    deadly = sparksig.spark_udf(at.spark, path, params={"deadly": 3.0}, **options)
+    udf = at.sent(path, **options)
+    df = at.doubles(4, 2)
+    rejected = sparksig.score(df, refusing, on_error="null").where("prediction is null").collect()
+    death = message_of(lambda: sparksig.score(df, deadly).collect())
+    return {
+        "column": sorted(row.y for row in df.select(udf().alias("y")).collect()),
+        "rejected": [[row.id, row.findings[0].code] for row in rejected],
+        "died": ["was killed by SIGKILL" in str(death), "It may have run out of memory" in str(death)],
+        "direct": [report.rows, sum(pd.read_parquet(at.folder / "out")["prediction"])],
+    }
+
+
+@check(lambda kind: "the check job does not run on Spark Connect" if kind == "connect" else "")
+def jobs_are_refused_on_connect(at):
+    """Classic sessions are tested at length elsewhere."""
+    if at.kind != "connect":
+        return ""
+    from sparksig.jobs import CheckConfig
+    from sparksig.jobs.check_job import check as run_check
+
+    config = {"input": {"path": str(at.folder)}, "contract": "x double"}
+    return message_of(lambda: run_check(CheckConfig.model_validate(config))).partition(",")[0]
 
 
 # --- failures ---------------------------------------------------------------------------------------------
